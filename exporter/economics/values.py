@@ -1,0 +1,95 @@
+"""What the economics room says: per rig, block, GPU and for the market. US dollars; None wherever an input is missing."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class PowerSource(StrEnum):
+    """Where a rig's watts come from, best first. The order is the rank."""
+
+    METERED = "metered"
+    REPORTED = "reported"
+    NAMEPLATE = "nameplate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketEconomics:
+    """The market at the evaluation. Hashprices per PH/s and day, AI values per kWh or per kW and year."""
+
+    subsidy: float | None = None  # bitcoins per block
+    hashprice_usd: float | None = None
+    hashprice_btc: float | None = None
+    forward_hashprice_usd: float | None = None
+    network_hashrate: float | None = None  # H/s
+    next_difficulty: float | None = None
+    retarget_blocks_remaining: int | None = None
+    retarget_time: float | None = None  # unix seconds, estimated
+    retarget_confident: bool | None = None  # at least 500 blocks into the epoch, or told by the node
+    halving_time: float | None = None  # unix seconds, estimated
+    ai_value_per_kwh: tuple[tuple[str, float], ...] = ()  # (scenario, USD per kWh): low, base, high
+    ai_value_per_kilowatt_year: float | None = None  # base scenario
+    ai_breakeven_rent: float | None = None  # USD per IT kW and month at which the AI value is zero
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RigEconomics:
+    """One rig. Money in USD per day unless the name says otherwise; powers in watts, as metered."""
+
+    power: float | None = None  # W at the rig, from the best source
+    power_source: PowerSource | None = None
+    metered_power: float | None = None  # W at the point where the tariff is billed
+    efficiency: float | None = None  # J/TH
+    revenue: float | None = None
+    power_cost: float | None = None
+    margin: float | None = None
+    margin_low: float | None = None
+    margin_high: float | None = None
+    potential_margin: float | None = None
+    potential_power: float | None = None  # W at the billing point if it ran
+    allin_margin: float | None = None
+    forward_margin: float | None = None
+    margin_per_kwh: float | None = None
+    breakeven_power_price: float | None = None  # USD per kWh
+    breakeven_hashprice: float | None = None  # USD per PH/s and day
+    breakeven_bitcoin_price: float | None = None  # USD
+    cost_per_bitcoin: float | None = None  # USD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockEconomics:
+    """Sums over those rigs of a block whose inputs are all there; ``priced`` says how many these are."""
+
+    name: str
+    rigs: int = 0
+    priced: int = 0
+    capacity: float | None = None  # W
+    power: float | None = None  # W, of the rigs whose power is known
+    hashrate: float | None = None  # H/s, of the rigs that answer
+    revenue: float | None = None
+    power_cost: float | None = None
+    margin: float | None = None
+    potential_margin: float | None = None
+    potential_power: float | None = None  # W, of the rigs with a potential margin
+    avoidable_loss: float | None = None  # USD per day, 0 or more
+    ai_value: float | None = None  # USD per day, of what the feeder can carry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuEconomics:
+    """One GPU with its share of the host."""
+
+    contracted: bool | None = None
+    revenue: float | None = None
+    power_cost: float | None = None
+    margin: float | None = None
+    margin_per_kwh: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteEconomics:
+    """Everything of one evaluation. ``rigs`` and ``gpus`` stand in the snapshot's order."""
+
+    market: MarketEconomics
+    rigs: tuple[RigEconomics, ...] = ()
+    blocks: tuple[BlockEconomics, ...] = ()
+    gpus: tuple[GpuEconomics, ...] = ()

@@ -1,0 +1,151 @@
+"""What a source can say, in our units. Plain frozen data; None means that the source did not say."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading(Generic[T]):
+    """A value and when it was observed (unix seconds, our clock unless the source's is to be trusted)."""
+
+    value: T
+    observed_at: float
+
+
+# --- rigs -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RigIdentity:
+    """Who answers at an address. ``reader`` names the reader that understands it."""
+
+    reader: str
+    make: str
+    model: str
+    firmware: str = ""
+    firmware_version: str = ""
+    mac: str = ""
+    serial: str = ""
+    hostname: str = ""
+
+
+class Severity(StrEnum):
+    """How bad a fault is."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault that the rig reports: ``code`` from the closed list, the vendor's own code beside it."""
+
+    code: str
+    severity: Severity = Severity.WARNING
+    component: str = ""
+    vendor_code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fan:
+    """One fan, by its index as the rig counts it."""
+
+    index: int
+    rpm: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """One hash board. ``hashrate`` in H/s, temperatures in celsius (the hottest sensor of its kind)."""
+
+    index: int
+    hashrate: float | None = None
+    temperature: float | None = None
+    chip_temperature: float | None = None
+    chips: int | None = None
+    chips_expected: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """One configured pool, by its index. Share figures are totals since the miner process started."""
+
+    index: int
+    host: str = ""
+    scheme: str = ""
+    worker: str = ""
+    up: bool | None = None
+    active: bool | None = None
+    accepted: float | None = None
+    rejected: float | None = None
+    stale: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RigReading:
+    """One successful read of a rig. ``hashrate`` is mandatory: without it a read has failed, whatever answered."""
+
+    hashrate: float  # H/s, the realised average over the firmware's declared window
+    expected_hashrate: float | None = None  # H/s
+    power: float | None = None  # W, as the rig reports it
+    power_limit: float | None = None  # W
+    mining: bool | None = None
+    uptime: float | None = None  # s, of the miner process where known
+    accepted_difficulty: float | None = None  # sum over accepted shares since the miner process started
+    hardware_errors: float | None = None
+    temperatures: tuple[tuple[str, float], ...] = ()  # (sensor, celsius), such as ambient, inlet, outlet
+    fans: tuple[Fan, ...] = ()
+    fans_expected: int | None = None
+    boards: tuple[Board, ...] = ()
+    pools: tuple[Pool, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+
+# --- market ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkState:
+    """The bitcoin network at its tip. Fees are means over the last 144 blocks, in bitcoins per block."""
+
+    height: int
+    difficulty: float
+    block_fees: float | None = None
+    epoch_start_time: float | None = None  # unix seconds, of the epoch's first block
+    tip_time: float | None = None  # unix seconds, of the last block
+    next_difficulty: float | None = None  # only where the source knows it exactly
+    hashrate: float | None = None  # H/s, as the source estimates it
+    block_interval: float | None = None  # s, mean over the last 144 blocks
+
+
+@dataclass(frozen=True, slots=True)
+class PriceSlot:
+    """A price in force from ``start`` until ``end`` (unix seconds, ends excluded), in US dollars per kWh."""
+
+    start: float
+    end: float
+    price: float
+
+
+# --- GPUs -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuReading:
+    """One physical GPU, keyed on its UUID. ``allocated`` is known only where the scrape tells of pods or memory."""
+
+    gpu: str
+    model: str = ""
+    hostname: str = ""
+    power: float | None = None  # W
+    energy: float | None = None  # J, counter
+    utilization: float | None = None  # 0-1, time with any kernel
+    engine_active: float | None = None  # 0-1
+    memory_used: float | None = None  # bytes
+    temperature: float | None = None
+    allocated: bool | None = None
+    xid_error: int | None = None  # last code, 0 where none

@@ -1,0 +1,68 @@
+"""The exporter's own metrics: what it did, not what it saw. One instance per process, on a registry of its own.
+
+The fleet's series do not pass through here: see :mod:`exporter.exposition`.
+"""
+
+from typing import Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.gc_collector import GCCollector
+
+from exporter import __version__
+
+_POLL_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 10.0)
+
+
+class Telemetry:
+    """Every own metric as an attribute; the attribute's name is the metric's, without prefix and suffix."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        registry = self.registry
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        self.build = Info("mining_exporter_build", "Version of the running exporter.", registry=registry)
+        self.build.info({"version": __version__})
+        self.poll_duration = Histogram(
+            "mining_poll_duration_seconds",
+            "Time one poll of one rig took, failed ones included.",
+            buckets=_POLL_BUCKETS,
+            registry=registry,
+        )
+        self.poll_failures = Counter(
+            "mining_poll_failures_total", "Failed polls of rigs, by reason.", ["reason"], registry=registry
+        )
+        self.source_up = Gauge(
+            "mining_source_up", "Whether the source's last fetch succeeded.", ["source"], registry=registry
+        )
+        self.source_last_success = Gauge(
+            "mining_source_last_success_timestamp_seconds",
+            "When the source last gave a value.",
+            ["source"],
+            registry=registry,
+        )
+        self.source_requests = Counter(
+            "mining_source_requests_total", "Fetches of the source, failed ones included.", ["source"], registry=registry
+        )
+        self.source_failures = Counter(
+            "mining_source_failures_total",
+            "Failed fetches of the source, by reason.",
+            ["source", "reason"],
+            registry=registry,
+        )
+        self.evaluation_duration = Gauge(
+            "mining_evaluation_duration_seconds",
+            "Time the last evaluation took, from snapshot to published bytes.",
+            registry=registry,
+        )

@@ -1,0 +1,65 @@
+"""Every conversion between a vendor's or market's unit and ours, once.
+
+Ours: hashes per second, watts, joules, seconds, celsius, ratios 0-1, US dollars, US dollars per kilowatt-hour.
+"""
+
+from typing import Final
+
+SECONDS_PER_DAY: Final = 86_400.0
+HOURS_PER_DAY: Final = 24.0
+HOURS_PER_YEAR: Final = 8_760.0
+DAYS_PER_YEAR: Final = 365.0
+HOURS_PER_MONTH: Final = 730.0
+JOULES_PER_KILOWATT_HOUR: Final = 3_600_000.0
+WATTS_PER_KILOWATT: Final = 1_000.0
+SATOSHIS_PER_BITCOIN: Final = 100_000_000
+HASHES_PER_TERAHASH: Final = 1e12
+HASHES_PER_PETAHASH: Final = 1e15
+
+# Expected hashes per unit of difficulty: the market's convention. Bitcoin Core's own figure uses 2**48 / 65535.
+HASHES_PER_DIFFICULTY: Final = 2.0**32
+
+_HASHRATE_UNITS: Final = {
+    "H/s": 1.0,
+    "KH/s": 1e3,
+    "MH/s": 1e6,
+    "GH/s": 1e9,
+    "TH/s": 1e12,
+    "PH/s": 1e15,
+    "EH/s": 1e18,
+}
+
+
+def hashes_per_second(value: float, unit: str) -> float:
+    """Convert a hashrate; ``unit`` is written ``TH/s``, ``TH``, ``GHS``, ``gh/s``... Raises ValueError for others."""
+    prefix = unit.strip().upper().removesuffix("/S").removesuffix("S").removesuffix("H")
+    factor = _HASHRATE_UNITS.get(f"{prefix}H/s")
+    if factor is None:
+        raise ValueError(f"unknown hashrate unit {unit!r}")
+    return value * factor
+
+
+def kilowatts(watts: float) -> float:
+    """Convert watts to kilowatts."""
+    return watts / WATTS_PER_KILOWATT
+
+
+def joules_per_terahash(watts: float, hashrate: float) -> float | None:
+    """Efficiency of ``watts`` at ``hashrate`` (H/s); None where nothing hashes."""
+    return watts / (hashrate / HASHES_PER_TERAHASH) if hashrate > 0 else None
+
+
+_ENERGY_UNITS: Final = {"Wh": 1e-3, "kWh": 1.0, "MWh": 1e3, "GWh": 1e6}
+
+
+def per_kilowatt_hour(price: float, unit: str) -> float:
+    """Convert a price per ``Wh``, ``kWh``, ``MWh`` or ``GWh`` to one per kilowatt-hour. Raises ValueError for others."""
+    try:
+        return price / _ENERGY_UNITS[unit]
+    except KeyError:
+        raise ValueError(f"unknown energy unit {unit!r}") from None
+
+
+def bitcoins(satoshis: int) -> float:
+    """Convert satoshis to bitcoins."""
+    return satoshis / SATOSHIS_PER_BITCOIN
