@@ -1,0 +1,43 @@
+# syntax=docker/dockerfile:1
+# One file for amd64 and arm64. Any base with Python 3.11+ will do; the two stages must have the same Python.
+ARG BASE=python:3.13.9-slim-bookworm
+
+FROM ${BASE} AS build
+ARG UV_VERSION=0.13.8
+# The system's bundle, so that a company's own certificates can be mounted over it for the build.
+ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
+    PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
+    UV_PROJECT_ENVIRONMENT=/opt/hashmargin \
+    UV_PYTHON_DOWNLOADS=never \
+    UV_COMPILE_BYTECODE=1 \
+    UV_LINK_MODE=copy \
+    UV_NO_CACHE=1
+RUN python3 -m venv /opt/uv && /opt/uv/bin/pip install --quiet --no-cache-dir uv==${UV_VERSION}
+WORKDIR /src
+COPY pyproject.toml uv.lock ./
+RUN /opt/uv/bin/uv venv --quiet --python "$(command -v python3)" /opt/hashmargin \
+ && /opt/uv/bin/uv sync --quiet --frozen --no-dev --no-install-project
+COPY README.md LICENSE ./
+COPY exporter exporter
+RUN /opt/uv/bin/uv sync --quiet --frozen --no-dev --no-editable
+
+FROM ${BASE}
+ARG VERSION=0.1.0
+LABEL org.opencontainers.image.title="hashmargin" \
+      org.opencontainers.image.description="Prometheus exporter for bitcoin-mining sites: what each rig earns now" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /opt/hashmargin /opt/hashmargin
+RUN install -d -o 65532 -g 65532 /var/lib/hashmargin && install -d /etc/hashmargin
+ENV PATH=/opt/hashmargin/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/var/lib/hashmargin
+USER 65532:65532
+WORKDIR /var/lib/hashmargin
+VOLUME /var/lib/hashmargin
+EXPOSE 9852
+HEALTHCHECK --interval=15s --timeout=5s --start-period=20s \
+  CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:9852/-/healthy', timeout=4)"]
+ENTRYPOINT ["hashmargin"]
+CMD ["run", "--config.file=/etc/hashmargin/site.yml"]

@@ -1,0 +1,45 @@
+"""Write the dashboards as JSON for Grafana's file provisioning, or check that what is committed is what they make."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Final
+
+from dashboards import DASHBOARDS
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+
+TARGET: Final = Path(__file__).parents[1] / "dashboards"
+
+
+def render() -> dict[str, str]:
+    """Every dashboard's JSON by file name."""
+    return {
+        f"{name}.json": json.dumps(build().build(), cls=JSONEncoder, indent=2, sort_keys=True, ensure_ascii=False)
+        + "\n"
+        for name, build in DASHBOARDS.items()
+    }
+
+
+def main() -> int:
+    """Write, or with ``--check`` only compare; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="fail if a committed dashboard differs")
+    check = parser.parse_args().check
+    wanted = render()
+    committed = {path.name: path.read_text(encoding="utf-8") for path in TARGET.glob("*.json")}
+    if check:
+        stale = sorted(name for name in wanted.keys() | committed if wanted.get(name) != committed.get(name))
+        if stale:
+            sys.stderr.write(f"not what grafana/src makes: {', '.join(stale)}; run `make dashboards`\n")
+        return bool(stale)
+    TARGET.mkdir(exist_ok=True)
+    for name in committed.keys() - wanted.keys():
+        (TARGET / name).unlink()
+    for name, text in wanted.items():
+        (TARGET / name).write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,224 @@
+"""The few kinds of panel that our dashboards are made of: each has a title, a description and a unit."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol, Self, TypeVar
+
+from grafana_foundation_sdk.builders import bargauge, heatmap, prometheus, stat, table, timeseries
+from grafana_foundation_sdk.builders import common as common_builders
+from grafana_foundation_sdk.builders import dashboard as builders
+from grafana_foundation_sdk.cog.builder import Builder
+from grafana_foundation_sdk.models import common, dashboard
+from grafana_foundation_sdk.models import heatmap as heatmap_models
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+USD: Final = "currencyUSD"
+USD_PER_DAY: Final = "suffix: $/day"
+USD_PER_KILOWATT_HOUR: Final = "suffix: $/kWh"
+USD_PER_KILOWATT_YEAR: Final = "suffix: $/kW·year"
+USD_PER_PETAHASH_DAY: Final = "suffix: $/PH·day"
+HASHRATE: Final = "Hs"
+WATTS: Final = "watt"
+EFFICIENCY: Final = "suffix: J/TH"
+RATIO: Final = "percentunit"
+CELSIUS: Final = "celsius"
+RPM: Final = "rotrpm"
+SECONDS: Final = "s"
+SINCE: Final = "dateTimeFromNow"
+NUMBER: Final = "short"
+PLAIN: Final = "none"
+YEARS: Final = "suffix: years"
+BYTES: Final = "bytes"
+PER_SECOND: Final = "cps"
+
+DATASOURCE: Final = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
+
+Panel = Builder[dashboard.Panel]
+
+Steps = Sequence[tuple[float | None, str]]
+"""(from this value, this colour); the first from None, below everything."""
+
+GAIN: Final[Steps] = ((None, "red"), (0.0, "green"))
+NONE_WANTED: Final[Steps] = ((None, "green"), (1.0, "orange"))
+NEUTRAL: Final[Steps] = ((None, "text"),)
+
+
+def series(metric: str, *matchers: str) -> str:
+    """The selector of ``metric`` within the dashboard's job and site, and further ``matchers``."""
+    selected = ",".join(('job=~"$job"', 'site=~"$site"', *matchers))
+    return f"{metric}{{{selected}}}"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A PromQL expression and the legend of its series."""
+
+    expr: str
+    legend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A table's column: an instant query, its heading and its unit; ``steps`` colour the cells."""
+
+    heading: str
+    expr: str
+    unit: str
+    steps: Steps = NEUTRAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Face:
+    """What every panel shows of itself: ``width`` in the grid's 24 columns, ``height`` in its rows."""
+
+    title: str
+    description: str
+    unit: str
+    width: int = 12
+    height: int = 8
+
+
+class _Panel(Protocol):
+    def title(self, title: str) -> Self: ...
+    def description(self, description: str) -> Self: ...
+    def unit(self, unit: str) -> Self: ...
+    def datasource(self, datasource: common.DataSourceRef) -> Self: ...
+    def span(self, w: int) -> Self: ...
+    def height(self, h: int) -> Self: ...
+
+
+_P = TypeVar("_P", bound=_Panel)
+
+
+def _with_face(panel: _P, face: Face) -> _P:
+    return (
+        panel.title(face.title)
+        .description(face.description)
+        .unit(face.unit)
+        .datasource(DATASOURCE)
+        .span(face.width)
+        .height(face.height)
+    )
+
+
+def _target(query: Query, index: int) -> prometheus.Dataquery:
+    return (
+        prometheus.Dataquery()
+        .datasource(DATASOURCE)
+        .expr(query.expr)
+        .ref_id(chr(ord("A") + index))
+        .legend_format(query.legend or "__auto")
+    )
+
+
+def _thresholds(steps: Steps) -> builders.ThresholdsConfig:
+    return (
+        builders.ThresholdsConfig()
+        .mode(dashboard.ThresholdsMode.ABSOLUTE)
+        .steps([dashboard.Threshold(value=value, color=color) for value, color in steps])
+    )
+
+
+def _by_steps() -> builders.FieldColor:
+    return builders.FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS)
+
+
+def figure(face: Face, query: Query, steps: Steps = NEUTRAL) -> stat.Panel:
+    """One big number with its recent course behind it, coloured by ``steps``."""
+    return (
+        _with_face(stat.Panel(), face)
+        .with_target(_target(query, 0).range())
+        .thresholds(_thresholds(steps))
+        .color_scheme(_by_steps())
+        .color_mode(common.BigValueColorMode.BACKGROUND if steps is not NEUTRAL else common.BigValueColorMode.VALUE)
+        .graph_mode(common.BigValueGraphMode.AREA)
+        .reduce_options(common_builders.ReduceDataOptions().calcs(["lastNotNull"]))
+        .no_value("unknown")
+    )
+
+
+def lines(face: Face, *queries: Query, stacked: bool = False) -> timeseries.Panel:
+    """Courses over time; a gap stays a gap."""
+    panel = (
+        _with_face(timeseries.Panel(), face)
+        .legend(
+            common_builders.VizLegendOptions()
+            .display_mode(common.LegendDisplayMode.TABLE)
+            .placement(common.LegendPlacement.BOTTOM)
+            .show_legend(True)
+            .calcs(["lastNotNull"])
+        )
+        .tooltip(
+            common_builders.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI).sort(common.SortOrder.DESCENDING)
+        )
+        .fill_opacity(30 if stacked else 8)
+        .show_points(common.VisibilityMode.NEVER)
+        .span_nulls(False)
+    )
+    if stacked:
+        panel.stacking(common_builders.StackingConfig().mode(common.StackingMode.NORMAL))
+    for index, query in enumerate(queries):
+        panel.with_target(_target(query, index).range())
+    return panel
+
+
+def bars(face: Face, query: Query, steps: Steps = NEUTRAL) -> bargauge.Panel:
+    """One bar per series, as of now."""
+    return (
+        _with_face(bargauge.Panel(), face)
+        .with_target(_target(query, 0).instant())
+        .orientation(common.VizOrientation.HORIZONTAL)
+        .display_mode(common.BarGaugeDisplayMode.BASIC)
+        .thresholds(_thresholds(steps))
+        .color_scheme(_by_steps())
+        .reduce_options(common_builders.ReduceDataOptions().calcs(["lastNotNull"]))
+        .no_value("none")
+    )
+
+
+def rows(face: Face, *columns: Column, key: str, link: str = "") -> table.Panel:
+    """A row per combination of the columns' labels, the first column's largest on top; ``link`` opens from ``key``."""
+    panel = _with_face(table.Panel(), face)
+    names = {"Time": "", "Value": ""}
+    for index, column in enumerate(columns):
+        panel.with_target(_target(Query(column.expr), index).instant().format(PromQueryFormat.TABLE))
+        names[f"Value #{chr(ord('A') + index)}"] = column.heading
+        panel.override_by_name(
+            column.heading,
+            [
+                dashboard.DynamicConfigValue(id_val="unit", value=column.unit),
+                dashboard.DynamicConfigValue(id_val="thresholds", value=_thresholds(column.steps).build()),
+                dashboard.DynamicConfigValue(
+                    id_val="custom.cellOptions",
+                    value={"type": "color-text" if column.steps is not NEUTRAL else "auto"},
+                ),
+            ],
+        )
+    if link:
+        panel.override_by_name(
+            key, [dashboard.DynamicConfigValue(id_val="links", value=[{"title": f"Open this {key}", "url": link}])]
+        )
+    renamed = {old: new for old, new in names.items() if new}
+    if len(columns) == 1:
+        renamed = {"Value": columns[0].heading}
+    return (
+        panel.with_transformation(dashboard.DataTransformerConfig(id_val="merge", options={}))
+        .with_transformation(
+            dashboard.DataTransformerConfig(
+                id_val="organize", options={"excludeByName": {"Time": True}, "renameByName": renamed}
+            )
+        )
+        .sort_by([common_builders.TableSortByFieldState().display_name(columns[0].heading).desc(True)])
+    )
+
+
+def spread(face: Face, query: Query) -> heatmap.Panel:
+    """How many stand where, over time: from series counted per ``le`` bucket, never from raw series."""
+    return (
+        _with_face(heatmap.Panel(), face)
+        .with_target(_target(Query(query.expr, "{{le}}"), 0).range().format(PromQueryFormat.HEATMAP))
+        .calculate(False)
+        .y_axis(heatmap.YAxisConfig().unit(face.unit))
+        .color(heatmap.HeatmapColorOptions().mode(heatmap_models.HeatmapColorMode.SCHEME).scheme("Turbo").steps(32))
+        .show_legend()
+    )

@@ -1,0 +1,24 @@
+"""For all tests: where HASHMARGIN_NO_SKIP is set, as in CI, what would be skipped fails instead."""
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+_NO_SKIP = bool(os.environ.get("HASHMARGIN_NO_SKIP"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if _NO_SKIP and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if _NO_SKIP and report.skipped:
+        report.outcome = "failed"
+    return report

@@ -1,0 +1,132 @@
+"""What stands in deploy/ hangs together: rules, alerts, runbooks, routes, compose. tests/e2e runs the real programs."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from exporter.exposition.catalogue import CATALOGUE
+from exporter.telemetry import Telemetry
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+RUNBOOKS = "https://github.com/hashmargin/hashmargin/blob/main/deploy/runbooks/"
+
+
+def load(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def rules(folder: str) -> list[dict[str, Any]]:
+    files = sorted((DEPLOY / "prometheus" / folder).glob("*.yml"))
+    return [rule for file in files for group in load(file)["groups"] for rule in group["rules"]]
+
+
+ALERTS = rules("alerts")
+RECORDS = rules("rules")
+NAMES = {alert["alert"] for alert in ALERTS}
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
+def test_every_alert_says_whom_how_bad_and_what_to_do(alert: dict[str, Any]) -> None:
+    assert re.fullmatch(r"Mining[A-Za-z]+", alert["alert"])
+    assert alert["labels"]["severity"] in {"critical", "warning", "info"}
+    assert alert["labels"]["team"] in {"noc", "energy", "hardware"}
+    assert "{{" not in alert["annotations"]["summary"], "a summary is static"
+    assert "{{ $labels.site }}" in alert["annotations"]["description"]
+    assert alert["annotations"]["runbook_url"] == f"{RUNBOOKS}{alert['alert']}.md"
+    page = (DEPLOY / "runbooks" / f"{alert['alert']}.md").read_text(encoding="utf-8")
+    assert page.startswith(f"# {alert['alert']}\n")
+    assert f"**Severity** {alert['labels']['severity']}" in page
+    for part in ("What it means", "What to look at", "What to do", "When to ignore it"):
+        assert f"**{part}.**" in page
+
+
+def test_no_page_for_one_rig() -> None:
+    assert not [
+        name
+        for name in NAMES
+        if name.startswith("MiningRig") and name != "MiningRigsDown" and severity(name) == "critical"
+    ]
+
+
+def severity(name: str) -> str:
+    return next(alert["labels"]["severity"] for alert in ALERTS if alert["alert"] == name)
+
+
+def test_every_runbook_belongs_to_an_alert_and_its_links_lead_somewhere() -> None:
+    pages = list((DEPLOY / "runbooks").glob("*.md"))
+    assert {page.stem for page in pages} - {"README"} == NAMES
+    for page in pages:
+        for link in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link.partition("#")[0]).exists(), f"{page.name}: {link}"
+
+
+def test_every_alert_is_tested_to_fire_to_stay_quiet_and_to_resolve() -> None:
+    seen: dict[str, list[bool]] = {name: [] for name in NAMES}
+    for file in (DEPLOY / "prometheus" / "tests").glob("*.yml"):
+        for test in load(file)["tests"]:
+            for case in sorted(test.get("alert_rule_test", []), key=lambda case: minutes(case["eval_time"])):
+                seen[case["alertname"]].append(bool(case.get("exp_alerts")))
+    for name, course in seen.items():
+        assert any(course), f"{name} is never seen firing"
+        first, last = course.index(True), len(course) - 1 - course[::-1].index(True)
+        assert False in course[:first], f"{name} is never seen quiet"
+        assert False in course[last:], f"{name} is never seen resolved"
+
+
+def minutes(duration: str) -> float:
+    return sum(
+        float(part) * {"s": 1 / 60, "m": 1, "h": 60, "d": 1440}[unit]
+        for part, unit in re.findall(r"(\d+)([smhd])", duration)
+    )
+
+
+def test_rules_and_alerts_use_only_metrics_that_exist() -> None:
+    own = {sample.name for metric in Telemetry().registry.collect() for sample in metric.samples}
+    known = (
+        {row.name for row in CATALOGUE} | own | {f"{metric.name}_total" for metric in Telemetry().registry.collect()}
+    )
+    known |= {"mining_poll_duration_seconds_bucket"} | {metric.name for metric in Telemetry().registry.collect()}
+    recorded = {rule["record"] for rule in RECORDS}
+    for rule in [*RECORDS, *ALERTS]:
+        for name in re.findall(r"(?<![\w:\"])((?:\w+:)?mining_\w+(?::\w+)?)", rule["expr"]):
+            assert name in (recorded if ":" in name else known), f"{name} in {rule.get('record') or rule.get('alert')}"
+
+
+def test_recording_rules_are_named_level_metric_operation() -> None:
+    for rule in RECORDS:
+        assert re.fullmatch(r"(site|block):mining_\w+:\w+", rule["record"])
+
+
+def test_alertmanager_inhibits_and_routes_only_what_exists() -> None:
+    config = load(DEPLOY / "alertmanager" / "alertmanager.yml")
+    for rule in config["inhibit_rules"]:
+        for matcher in rule["source_matchers"] + rule["target_matchers"]:
+            pattern = re.fullmatch(r'alertname(=~|=|!=|!~)"(.+)"', matcher)
+            assert pattern is not None
+            for name in pattern[2].split("|") if "(" not in pattern[2] and "+" not in pattern[2] else []:
+                assert name in NAMES, name
+    teams = {matcher for route in config["route"]["routes"] for matcher in route["matchers"]}
+    assert teams == {'team="energy"', 'team="hardware"'}
+
+
+def test_compose_mounts_and_builds_what_is_there() -> None:
+    folder = DEPLOY / "compose"
+    compose = load(folder / "compose.yml")
+    for name, service in compose["services"].items():
+        sources = [mount.split(":")[0] for mount in service.get("volumes", [])]
+        for source in sources:
+            assert source in compose["volumes"] or (folder / source).exists(), f"{name}: {source}"
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+        assert "build" in service or re.search(r":v?\d+\.\d+\.\d+$", service["image"]), f"{name} is not pinned"
+    prometheus = load(folder / "prometheus.yml")
+    targets = [
+        target
+        for job in prometheus["scrape_configs"]
+        for static in job["static_configs"]
+        for target in static["targets"]
+    ]
+    assert targets == ["hashmargin:9852"]

@@ -1,0 +1,76 @@
+"""The committed dashboards are what the builder makes, and keep our rules. Their queries are run in tests/e2e."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "grafana" / "dashboards").glob("*.json"))
+
+
+def panels(dashboard: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for panel in dashboard["panels"]:
+        yield from panel.get("panels") or []
+        if panel["type"] != "row":
+            yield panel
+
+
+@pytest.fixture(params=FILES, ids=lambda path: path.stem)
+def dashboard(request: pytest.FixtureRequest) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(request.param.read_text(encoding="utf-8"))
+    return loaded
+
+
+def test_committed_dashboards_are_what_the_builder_makes() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "grafana/src/build.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_dashboard_is_read_only_templated_and_linked(dashboard: dict[str, Any]) -> None:
+    assert dashboard["editable"] is False
+    assert dashboard["description"]
+    variables = {variable["name"] for variable in dashboard["templating"]["list"]}
+    assert {"datasource", "job", "site"} <= variables
+    assert [link["tags"] for link in dashboard["links"] if link["type"] == "dashboards"] == [["hashmargin"]]
+    assert "hashmargin" in dashboard["tags"]
+
+
+def test_every_panel_says_what_it_shows_and_in_which_unit(dashboard: dict[str, Any]) -> None:
+    assert list(panels(dashboard))
+    for panel in panels(dashboard):
+        assert panel["title"]
+        assert panel["description"].endswith("."), panel["title"]
+        assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
+        assert panel["datasource"]["uid"] == "${datasource}"
+
+
+def test_every_query_keeps_to_the_chosen_job_and_site(dashboard: dict[str, Any]) -> None:
+    known = {variable["name"] for variable in dashboard["templating"]["list"]}
+    for panel in panels(dashboard):
+        for target in panel["targets"]:
+            expr = target["expr"]
+            selectors = re.findall(r"[\w:]+\{([^}]*)\}", expr)
+            assert selectors, f"{panel['title']} queries without selectors: {expr}"
+            assert all('site=~"$site"' in selector for selector in selectors), expr
+            assert set(re.findall(r"\$(\w+)", expr)) <= known | {"__rate_interval", "__range"}, expr
+            assert "[5m]" not in expr, "rates take $__rate_interval"
+
+
+def test_panels_do_not_overlap(dashboard: dict[str, Any]) -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in dashboard["panels"]:
+        grid = panel["gridPos"]
+        cells = {
+            (x, y) for x in range(grid["x"], grid["x"] + grid["w"]) for y in range(grid["y"], grid["y"] + grid["h"])
+        }
+        assert not cells & taken, panel["title"]
+        assert max(x for x, _ in cells) < 24
+        taken |= cells
