@@ -1,1 +1,33 @@
+"""Exchange rates: US dollars per unit of each other currency. Never derived from two bitcoin prices."""
 
+from collections.abc import Mapping
+from typing import Annotated, Final
+
+from pydantic import Field, StringConstraints
+
+from exporter.fields import Duration
+from exporter.sources.contract import SourceSettings, implausible_unless
+
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+"""An ISO 4217 code, such as EUR."""
+
+_MIN_RATE: Final = 1e-6
+_MAX_RATE: Final = 10.0
+_MAX_FACTOR: Final = 1.5  # within `max_age`
+
+
+class FxSettings(SourceSettings):
+    """What all exchange rates share: their rhythm and their plausibility."""
+
+    interval: Duration = Field(default=6 * 3600.0, description="How often it is asked.")
+    max_age: Duration = Field(
+        default=6 * 86_400.0, description="Past this age a rate is refused; there are none at weekends and holidays."
+    )
+
+    def check(self, value: Mapping[str, float], last: Mapping[str, float] | None) -> None:
+        """Refuse rates that no currency has, and leaps."""
+        for currency, rate in value.items():
+            implausible_unless(_MIN_RATE, rate, _MAX_RATE, f"US dollars per {currency}")
+            before = last.get(currency) if last is not None else None
+            if before is not None:
+                implausible_unless(before / _MAX_FACTOR, rate, before * _MAX_FACTOR, f"US dollars per {currency}")

@@ -1,0 +1,31 @@
+"""A bitcoin price that the operator types in."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field
+
+from exporter.readings import Reading
+from exporter.sources.bitcoin import BitcoinSettings
+from exporter.sources.contract import SourceContext
+
+
+class Settings(BitcoinSettings):
+    """The price as given."""
+
+    kind: Literal["fixed"] = "fixed"
+    usd: float = Field(gt=0, allow_inf_nan=False, description="US dollars per bitcoin.")
+
+    def connect(self, context: SourceContext) -> "_Fixed":
+        """Make the source."""
+        return _Fixed(self.usd, context)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fixed:
+    price: float
+    context: SourceContext
+
+    async def fetch(self) -> Reading[float]:
+        """Answer at once."""
+        return Reading(self.price, self.context.clock())

@@ -1,0 +1,63 @@
+"""One node's dcgm-exporter, read from its own /metrics text."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Final, Literal
+
+from exporter.failures import Failure, Reason
+from exporter.readings import Reading
+from exporter.sources.contract import SourceContext, translating
+from exporter.sources.gpus import FAMILIES, Gpus, GpuSettings, Sample, read_gpus
+from exporter.sources.http import Endpoint, HttpSettings
+
+_MEBIBYTE: Final = 1024.0 * 1024.0
+_LINE: Final = re.compile(rf"^({'|'.join(FAMILIES)})\{{(.*)\}} +(\S+)", re.MULTILINE)
+_LABEL: Final = re.compile(r'([A-Za-z_]\w*)="((?:[^"\\]|\\.)*)"')
+_ESCAPE: Final = re.compile(r"\\(.)")
+
+
+class Settings(HttpSettings, GpuSettings):
+    """One endpoint; ``url`` is its whole address, such as http://node-1:9400/metrics."""
+
+    kind: Literal["dcgm_exporter"] = "dcgm_exporter"
+
+    def connect(self, context: SourceContext) -> "_DcgmExporter":
+        """Make the source."""
+        return _DcgmExporter(self, context)
+
+
+class _DcgmExporter:
+    def __init__(self, settings: Settings, context: SourceContext) -> None:
+        self._settings = settings
+        self._endpoint = Endpoint(settings, context.session)
+        self._clock = context.clock
+
+    async def fetch(self) -> Reading[Gpus]:
+        """Scrape the node; its text is parsed off the event loop."""
+        text = await self._endpoint.get_text()
+        with translating():
+            gpus = await asyncio.to_thread(parse, text, self._settings.held_memory_mebibytes * _MEBIBYTE)
+        if not gpus:
+            raise Failure(Reason.GARBLED, "the text holds no GPU with a UUID: is it dcgm-exporter's?")
+        return Reading(gpus, self._clock())
+
+
+def parse(text: str, held_memory: float) -> Gpus:
+    """Read the GPUs from dcgm-exporter's text; lines of other families are skipped unparsed."""
+    return read_gpus(_samples(text), held_memory)
+
+
+def _samples(text: str) -> Iterator[Sample]:
+    parsed = cache(_labels)  # a GPU's families carry the same labels
+    for family, labels, value in _LINE.findall(text):
+        yield Sample(family, parsed(labels), float(value))
+
+
+def _labels(text: str) -> dict[str, str]:
+    return {name: _ESCAPE.sub(_unescape, value) if "\\" in value else value for name, value in _LABEL.findall(text)}
+
+
+def _unescape(match: re.Match[str]) -> str:
+    return "\n" if match[1] == "n" else match[1]

@@ -1,0 +1,317 @@
+"""The one way out over HTTP: a total deadline, a byte cap, bounded redirects, and every error classified.
+
+No failure's detail holds more of a URL than its host: paths, queries and user information may hold secrets.
+"""
+
+import asyncio
+import base64
+import json
+import math
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final, NoReturn, Self, TypedDict, Unpack
+
+import aiohttp
+from pydantic import Field, SecretStr, field_validator, model_validator
+from yarl import URL
+
+from exporter.failures import Failure, Reason
+from exporter.fields import Duration
+from exporter.sources.contract import SourceSettings
+
+DEADLINE: Final = 10.0
+MAX_BYTES: Final = 8 * 1024 * 1024
+MAX_REDIRECTS: Final = 3
+_REDIRECTS: Final = (301, 302, 303, 307, 308)
+_REASONS: Final[dict[int, Reason]] = {
+    HTTPStatus.UNAUTHORIZED: Reason.AUTH,
+    HTTPStatus.FORBIDDEN: Reason.AUTH,
+    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: Reason.AUTH,
+    HTTPStatus.TOO_MANY_REQUESTS: Reason.RATE_LIMITED,
+    HTTPStatus.SERVICE_UNAVAILABLE: Reason.NOT_READY,
+}
+
+
+class Options(TypedDict, total=False):
+    """What a request may be told, besides its URL. ``deadline`` in seconds covers all, redirects and body included."""
+
+    params: Mapping[str, str]
+    headers: Mapping[str, str]
+    ssl: ssl.SSLContext | bool
+    deadline: float
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, whatever the status."""
+
+    host: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def check(self) -> Self:
+        """Return it if the status is a success. Raises a classified Failure otherwise."""
+        if HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES:
+            return self
+        broken = self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        reason = _REASONS.get(self.status, Reason.SERVER_ERROR if broken else Reason.GARBLED)
+        raise Failure(reason, f"{self.host} answered with status {self.status}", retry_after=self._retry_after())
+
+    def _retry_after(self) -> float | None:
+        """Read the Retry-After header, seconds or a date, as seconds from now."""
+        text = self.headers.get("Retry-After", "")
+        if text.isdecimal():
+            return float(text)
+        try:
+            return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+        except (ValueError, TypeError):
+            return None
+
+    def text(self) -> str:
+        """Decode the body as UTF-8. Raises a Failure for HTML: a login page or a proxy's apology is no data."""
+        try:
+            text = self.body.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise Failure(Reason.GARBLED, f"{self.host} answered bytes that are not text") from None
+        if text.lstrip()[:15].lower().startswith(("<!doctype html", "<html")):
+            raise Failure(Reason.GARBLED, f"{self.host} answered a web page instead of data")
+        return text
+
+    def json(self) -> Any:
+        """Read the body as JSON with finite numbers; integers are exact. Raises a Failure for anything else."""
+        text = self.text()
+        try:
+            return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        except (ValueError, RecursionError):
+            raise Failure(Reason.GARBLED, f"{self.host} answered {len(text)} characters that are not JSON") from None
+
+
+async def get_json(session: aiohttp.ClientSession, url: str, **options: Unpack[Options]) -> Any:
+    """GET ``url`` and read its JSON. Raises Failure only."""
+    return (await exchange(session, "GET", url, **options)).check().json()
+
+
+async def get_text(session: aiohttp.ClientSession, url: str, **options: Unpack[Options]) -> str:
+    """GET ``url`` and read its text (not HTML). Raises Failure only."""
+    return (await exchange(session, "GET", url, **options)).check().text()
+
+
+async def post_json(session: aiohttp.ClientSession, url: str, payload: Any, **options: Unpack[Options]) -> Any:
+    """POST ``payload`` as JSON to ``url`` and read the JSON it answers. Raises Failure only."""
+    return (await exchange(session, "POST", url, payload, **options)).check().json()
+
+
+async def exchange(
+    session: aiohttp.ClientSession, method: str, url: str, payload: Any = None, **options: Unpack[Options]
+) -> Answer:
+    """Send one request and take the answer, whatever its status. Raises a Failure where none came in time and size."""
+    host = _host(url)
+    deadline = options.get("deadline", DEADLINE)
+    try:
+        async with asyncio.timeout(deadline):
+            return await _follow(session, method, URL(url), payload, options)
+    except TimeoutError as error:
+        connecting = isinstance(error, aiohttp.ConnectionTimeoutError)
+        reason = Reason.UNREACHABLE if connecting else Reason.TIMEOUT
+        raise Failure(reason, f"{host} did not answer within {deadline:g} s") from None
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        _classify(host, error)
+
+
+async def _follow(session: aiohttp.ClientSession, method: str, url: URL, payload: Any, options: Options) -> Answer:
+    """Follow a few redirects, within the same host only: a header's secret must not travel to another."""
+    params = options.get("params")
+    for _ in range(MAX_REDIRECTS + 1):
+        async with session.request(
+            method,
+            url,
+            params=params,
+            json=payload,
+            headers=options.get("headers"),
+            ssl=options.get("ssl", True),
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(sock_connect=options.get("deadline", DEADLINE) / 2),
+        ) as response:
+            target = response.headers.get("Location")
+            if response.status not in _REDIRECTS or target is None or method != "GET":
+                body = await _read(response, options.get("max_bytes", MAX_BYTES))
+                return Answer(_host(str(url)), response.status, response.headers, body)
+            here, url, params = url, url.join(URL(target)), None
+            if url.host != here.host or url.scheme not in ("https", here.scheme):
+                raise Failure(Reason.GARBLED, f"{here.host} redirects to another host: ask that one, if it is right")
+    raise Failure(Reason.GARBLED, f"{_host(str(url))} redirects more than {MAX_REDIRECTS} times")
+
+
+async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > max_bytes:
+            raise Failure(Reason.TOO_LARGE, f"{response.url.host} answered more than {max_bytes} bytes")
+    return bytes(body)
+
+
+def _classify(host: str, error: Exception) -> NoReturn:
+    """Raise the Failure that a transport error means. Only its kind and the system's words go into the detail."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            cause = error.certificate_error
+            words = cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else "refused"
+            failure = Failure(Reason.TLS, f"the certificate of {host}: {words}")
+        case aiohttp.ClientSSLError():
+            failure = Failure(Reason.TLS, f"no TLS with {host}: {error.strerror or 'handshake failed'}")
+        case aiohttp.ClientConnectorDNSError():
+            failure = Failure(Reason.UNREACHABLE, f"{host}: the name is not known")
+        case aiohttp.ClientConnectorError(os_error=ConnectionRefusedError()):
+            failure = Failure(Reason.REFUSED, f"{host} refuses the connection")
+        case aiohttp.ClientPayloadError() | aiohttp.ClientResponseError() | ValueError():
+            failure = Failure(Reason.GARBLED, f"{host} answered no valid HTTP: {type(error).__name__}")
+        case OSError():
+            failure = Failure(Reason.UNREACHABLE, f"{host}: {error.strerror or type(error).__name__}")
+        case _:
+            failure = Failure(Reason.UNREACHABLE, f"{host}: {type(error).__name__}")
+    raise failure from None
+
+
+def _host(url: str) -> str:
+    try:
+        parsed = URL(url)
+        return f"{parsed.host}:{parsed.port}" if parsed.explicit_port else str(parsed.host)
+    except ValueError:
+        return "the address"
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("a number too large")
+    return value
+
+
+class HttpSettings(SourceSettings):
+    """What any HTTP source may be told: where, how to log in, which certificates to trust."""
+
+    url: str = Field(description="Where it is asked. Secrets do not belong in it: see `query` and `headers`.")
+    timeout: Duration = Field(default=DEADLINE, description="All of one request must be over by then.")
+    headers: dict[str, SecretStr] = Field(default={}, description="Headers to send; shown masked.")
+    query: dict[str, SecretStr] = Field(default={}, description="Query parameters to add to the URL; shown masked.")
+    username: str | None = Field(default=None, description="For basic authentication.")
+    password: SecretStr | None = Field(default=None, description="For basic authentication.")
+    password_file: Path | None = Field(default=None, description="File with the password, read at each request.")
+    bearer_token: SecretStr | None = Field(default=None, description="For bearer authentication.")
+    bearer_token_file: Path | None = Field(default=None, description="File with the token, read at each request.")
+    ca_file: Path | None = Field(default=None, description="Certificates (PEM) to trust instead of the system's.")
+    verify_tls: bool = Field(default=True, description="False trusts any certificate: only where nothing else helps.")
+
+    @field_validator("url")
+    @classmethod
+    def _plain_url(cls, value: str) -> str:
+        url = URL(value)
+        if url.scheme not in ("http", "https") or not url.host:
+            raise ValueError("is not an http:// or https:// address")
+        if url.user or url.password:
+            raise ValueError("must not hold a user name or password: give username and password_file")
+        return value
+
+    @model_validator(mode="after")
+    def _one_login(self) -> Self:
+        logins = (self.password, self.password_file, self.bearer_token, self.bearer_token_file)
+        if sum(login is not None for login in logins) > 1:
+            raise ValueError("give only one of password, password_file, bearer_token and bearer_token_file")
+        if (self.username is None) != (self.password is None and self.password_file is None):
+            raise ValueError("username and password (or password_file) belong together")
+        return self
+
+
+class Endpoint:
+    """One HTTP source's way to its server: session, address, login and certificates together."""
+
+    def __init__(self, settings: HttpSettings, session: aiohttp.ClientSession) -> None:
+        self._settings = settings
+        self._session = session
+        self._ssl = _ssl_context(settings)
+
+    async def get_json(self, path: str = "", params: Mapping[str, str] | None = None) -> Any:
+        """GET ``path`` below the configured URL and read its JSON. Raises Failure only."""
+        return (await self.ask("GET", path, params=params)).check().json()
+
+    async def get_text(self, path: str = "", params: Mapping[str, str] | None = None) -> str:
+        """GET ``path`` below the configured URL and read its text. Raises Failure only."""
+        return (await self.ask("GET", path, params=params)).check().text()
+
+    async def ask(
+        self,
+        method: str = "GET",
+        path: str = "",
+        *,
+        payload: Any = None,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        placeholders: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send one request with the configured login, whatever the status. Raises Failure only.
+
+        ``{name}`` in the configured URL and query is replaced by ``placeholders``.
+        """
+        settings = self._settings
+        url = _fill(settings.url.rstrip("/") + path if path else settings.url, placeholders)
+        query = {name: _fill(value.get_secret_value(), placeholders) for name, value in settings.query.items()}
+        sent = {name: value.get_secret_value() for name, value in settings.headers.items()}
+        return await exchange(
+            self._session,
+            method,
+            url,
+            payload,
+            params=query | dict(params or {}),
+            headers=sent | _login(settings) | dict(headers or {}),
+            ssl=self._ssl,
+            deadline=settings.timeout,
+        )
+
+
+def basic(username: str, password: str) -> dict[str, str]:
+    """Make the header of basic authentication."""
+    return {"Authorization": "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()}
+
+
+def read_secret(path: Path) -> str:
+    """Read a secret's file. Raises a Failure AUTH where it can't be read."""
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Failure(Reason.AUTH, f"cannot read {path}: {getattr(error, 'strerror', 'not text')}") from None
+
+
+def _login(settings: HttpSettings) -> dict[str, str]:
+    password = read_secret(settings.password_file) if settings.password_file else _reveal(settings.password)
+    if settings.username is not None and password is not None:
+        return basic(settings.username, password)
+    token = read_secret(settings.bearer_token_file) if settings.bearer_token_file else _reveal(settings.bearer_token)
+    return {"Authorization": f"Bearer {token}"} if token is not None else {}
+
+
+def _fill(text: str, placeholders: Mapping[str, str] | None) -> str:
+    for name, value in (placeholders or {}).items():
+        text = text.replace(f"{{{name}}}", value)
+    return text
+
+
+def _reveal(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret is not None else None
+
+
+def _ssl_context(settings: HttpSettings) -> ssl.SSLContext | bool:
+    if not settings.verify_tls:
+        return False
+    return ssl.create_default_context(cafile=str(settings.ca_file)) if settings.ca_file else True

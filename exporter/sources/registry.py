@@ -1,0 +1,57 @@
+"""Finds every source by itself: a source is a file ``exporter/sources/<room>/<kind>.py`` with a class ``Settings``.
+
+Adding a source is adding its file; nothing is registered by hand.
+"""
+
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Final
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import core_schema
+
+from exporter.sources.contract import SourceSettings
+
+ROOMS: Final = ("network", "bitcoin", "fx", "tariffs", "gpus")
+
+
+@cache
+def kinds(room: str) -> tuple[str, ...]:
+    """Name every source of a room, without loading any."""
+    package = importlib.import_module(f"exporter.sources.{room}")
+    return tuple(module.name for module in pkgutil.iter_modules(package.__path__) if not module.ispkg)
+
+
+def settings_classes(room: str, *, besides: str = "") -> dict[str, type[SourceSettings]]:
+    """Load the settings class of every source of ``room`` but ``besides``, by kind."""
+    modules = {
+        kind: importlib.import_module(f"exporter.sources.{room}.{kind}") for kind in kinds(room) if kind != besides
+    }
+    return {kind: module.Settings for kind, module in modules.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """Pydantic annotation: the settings of one source of ``room``, chosen by its ``kind``.
+
+    ``besides`` leaves out the source that is made of others, so that it can be annotated with its own room.
+    """
+
+    room: str
+    besides: str = ""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Make a union tagged by ``kind``: pydantic then tells a wrong kind with the right ones."""
+        classes = settings_classes(self.room, besides=self.besides)
+        return core_schema.tagged_union_schema(
+            {kind: handler.generate_schema(settings) for kind, settings in classes.items()}, discriminator="kind"
+        )
+
+
+NetworkSource = Annotated[SourceSettings, OneOf("network")]
+BitcoinSource = Annotated[SourceSettings, OneOf("bitcoin")]
+FxSource = Annotated[SourceSettings, OneOf("fx")]
+TariffSource = Annotated[SourceSettings, OneOf("tariffs")]
+GpuSource = Annotated[SourceSettings, OneOf("gpus")]

@@ -1,0 +1,32 @@
+"""One price for every hour: a power purchase agreement."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field
+
+from exporter.readings import PriceSlot, Reading
+from exporter.sources.contract import SourceContext
+from exporter.sources.tariffs import HORIZON, Slots, TariffSettings
+
+
+class Settings(TariffSettings):
+    """The price as given."""
+
+    kind: Literal["fixed"] = "fixed"
+    usd_per_kilowatt_hour: float = Field(allow_inf_nan=False, description="The price, in US dollars per kWh.")
+
+    def energy(self, context: SourceContext) -> "_Fixed":
+        """Make the source."""
+        return _Fixed(self.usd_per_kilowatt_hour, context)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fixed:
+    price: float
+    context: SourceContext
+
+    async def fetch(self) -> Reading[Slots]:
+        """Answer at once, for the next two days."""
+        now = self.context.clock()
+        return Reading((PriceSlot(now, now + HORIZON, self.price),), now)

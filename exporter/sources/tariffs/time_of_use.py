@@ -1,0 +1,193 @@
+"""A price list by weekday, holiday, season and hour, in the tariff's own time zone."""
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from itertools import groupby, pairwise
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from exporter.readings import PriceSlot, Reading
+from exporter.sources.contract import SourceContext
+from exporter.sources.tariffs import HORIZON, Slots, TariffSettings
+
+_DAY_MINUTES: Final = 24 * 60
+_LEAP_YEAR: Final = 2024
+_OFFSET_MINUTES: Final = 15  # today's UTC offsets are all multiples of it
+
+
+class Day(StrEnum):
+    """The days a price may be for; a holiday is no weekday."""
+
+    MON = "mon"
+    TUE = "tue"
+    WED = "wed"
+    THU = "thu"
+    FRI = "fri"
+    SAT = "sat"
+    SUN = "sun"
+    HOLIDAY = "holiday"
+
+
+_DAYS: Final = tuple(Day)
+_WEEK: Final = _DAYS[:7]
+_GROUPS: Final = {"weekday": _WEEK[:5], "weekend": _WEEK[5:], "all": _DAYS}
+
+
+class MonthDay(NamedTuple):
+    """A day of any year."""
+
+    month: int
+    day: int
+
+
+def _read_days(value: Any) -> Any:
+    """Spell out weekday, weekend and all."""
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list | tuple):
+        return value
+    return tuple(day for name in names for day in (_GROUPS.get(name, (name,)) if isinstance(name, str) else (name,)))
+
+
+def _read_minutes(value: Any) -> Any:
+    """Read ``22:30`` as minutes since midnight. YAML reads it, unquoted, as the number 1350: the same minutes."""
+    if isinstance(value, str):
+        hours, _, minutes = value.partition(":")
+        if not (hours.isdecimal() and minutes.isdecimal() and int(minutes) < 60):  # noqa: PLR2004
+            raise ValueError(f"{value!r} is no time of day: write it like 22:30")
+        return int(hours) * 60 + int(minutes)
+    return value
+
+
+def _read_month_day(value: Any) -> Any:
+    """Read ``06-01`` as the first of June."""
+    if isinstance(value, str):
+        try:
+            read = date.fromisoformat(f"{_LEAP_YEAR}-{value}")
+        except ValueError:
+            raise ValueError(f"{value!r} is no day of the year: write it like 06-01") from None
+        return MonthDay(read.month, read.day)
+    return value
+
+
+_Days = Annotated[tuple[Day, ...], BeforeValidator(_read_days), Field(min_length=1)]
+_Minutes = Annotated[int, BeforeValidator(_read_minutes), Field(ge=0, le=_DAY_MINUTES)]
+_MonthDay = Annotated[MonthDay, BeforeValidator(_read_month_day)]
+
+
+class Season(BaseModel):
+    """A part of each year, both ends included; it may run over New Year."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    first: _MonthDay = Field(description="First day, such as 06-01.")
+    last: _MonthDay = Field(description="Last day, such as 09-30.")
+
+    def holds(self, day: MonthDay) -> bool:
+        """Whether a day of the year belongs to it."""
+        if self.first <= self.last:
+            return self.first <= day <= self.last
+        return day >= self.first or day <= self.last
+
+
+class Period(BaseModel):
+    """A price, and when it holds: on which days, from when to when, in which season. What is left out always holds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    price: float = Field(allow_inf_nan=False, description="Price per kWh, in the tariff's currency.")
+    days: _Days = Field(default=_DAYS, description="mon to sun, holiday, weekday, weekend or all.")
+    start: _Minutes = Field(default=0, alias="from", description="Local time at which it begins, such as 06:00.")
+    end: _Minutes = Field(default=_DAY_MINUTES, alias="to", description="Local time at which it ends, such as 22:00.")
+    season: str | None = Field(default=None, description="The season it is for; without one it is for the whole year.")
+
+    @model_validator(mode="after")
+    def _one_day(self) -> Self:
+        if self.start >= self.end and set(self.days) != set(Day):
+            raise ValueError("its days are ambiguous over midnight: write one period until 24:00, another from 00:00")
+        return self
+
+    def holds(self, day: Day, minute: int) -> bool:
+        """Whether it is for this minute of such a day."""
+        if day not in self.days:
+            return False
+        if self.start < self.end:
+            return self.start <= minute < self.end
+        return minute >= self.start or minute < self.end
+
+
+class Settings(TariffSettings):
+    """A list of periods; the first that holds gives the price. Every minute of every kind of day must have one."""
+
+    kind: Literal["time_of_use"] = "time_of_use"
+    timezone: ZoneInfo = Field(description="The tariff's time zone, such as America/Chicago.")
+    periods: tuple[Period, ...] = Field(min_length=1, description="Prices; the first that holds is in force.")
+    seasons: dict[str, Season] = Field(default={}, description="Parts of the year that periods name.")
+    holidays: tuple[date, ...] = Field(default=(), description="Dates on which only `holiday` prices hold.")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        unknown = {period.season for period in self.periods if period.season is not None} - self.seasons.keys()
+        if unknown:
+            raise ValueError(f"no season is called {min(unknown)!r}")
+        for day in Day if self.holidays else _WEEK:
+            for month_day in self._season_edges():
+                for minute in sorted(self._edges()):
+                    self._find(day, month_day, minute)
+        return self
+
+    def price_at(self, instant: float) -> float:
+        """The energy price at an instant (unix seconds), in the tariff's currency per kilowatt-hour."""
+        local = datetime.fromtimestamp(instant, UTC).astimezone(self.timezone)
+        day = Day.HOLIDAY if local.date() in self.holidays else _WEEK[local.weekday()]
+        return self._find(day, MonthDay(local.month, local.day), local.hour * 60 + local.minute)
+
+    def slots(self, start: float, end: float) -> Slots:
+        """The slots between two instants (unix seconds), each as long as its price holds."""
+        step = math.gcd(_OFFSET_MINUTES, *self._edges()) * 60
+        instants = range(int(start) // step * step, math.ceil(end / step) * step + 1, step)
+        spans = [(price, next(group)) for price, group in groupby(instants, self.price_at)]
+        edges = [first for _, first in spans] + [instants[-1]]
+        return tuple(
+            PriceSlot(float(first), float(after), price)
+            for (price, _), (first, after) in zip(spans, pairwise(edges), strict=True)
+            if after > first
+        )
+
+    def energy(self, context: SourceContext) -> "_TimeOfUse":
+        """Make the source."""
+        return _TimeOfUse(self, context)
+
+    def _find(self, day: Day, month_day: MonthDay, minute: int) -> float:
+        for period in self.periods:
+            in_season = period.season is None or self.seasons[period.season].holds(month_day)
+            if in_season and period.holds(day, minute):
+                return period.price
+        at = f"{minute // 60:02}:{minute % 60:02} from {month_day.month:02}-{month_day.day:02} on"
+        raise ValueError(f"there is no price for {day} at {at}")
+
+    def _edges(self) -> set[int]:
+        """Minutes of the day at which a price may change."""
+        return {0} | {edge % _DAY_MINUTES for period in self.periods for edge in (period.start, period.end)}
+
+    def _season_edges(self) -> set[MonthDay]:
+        """Days of the year at which a price may change."""
+        edges = {MonthDay(1, 1)}
+        for season in self.seasons.values():
+            after = date(_LEAP_YEAR, *season.last) + timedelta(days=1)
+            edges |= {season.first, MonthDay(after.month, after.day)}
+        return edges
+
+
+@dataclass(frozen=True, slots=True)
+class _TimeOfUse:
+    settings: Settings
+    context: SourceContext
+
+    async def fetch(self) -> Reading[Slots]:
+        """Answer at once, for the next two days."""
+        now = self.context.clock()
+        return Reading(self.settings.slots(now, now + HORIZON), now)
