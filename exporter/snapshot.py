@@ -15,8 +15,9 @@ class LastGood:
     """What a rig did when it last ran well: the base of its potential margin."""
 
     hashrate: float  # H/s
-    power: float | None  # W
+    power: float | None  # W, as the rig reported it
     observed_at: float
+    metered_power: float | None = None  # W, from a meter or PDU
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,7 @@ class RigSnapshot:
     work_hashrate: float | None = None  # H/s, from accepted difficulty
     reject_ratio: float | None = None  # 0-1, rejected and stale shares of those sent, over the same window
     energy: float | None = None  # J, integrated since the rig was first seen
+    worker_expected: bool | None = None  # does the active pool's worker match; None where none is expected
     last_good: LastGood | None = None
 
 

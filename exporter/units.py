@@ -3,12 +3,15 @@
 Ours: hashes per second, watts, joules, seconds, celsius, ratios 0-1, US dollars, US dollars per kilowatt-hour.
 """
 
+from math import isfinite
 from typing import Final
 
 SECONDS_PER_DAY: Final = 86_400.0
+SECONDS_PER_YEAR: Final = 31_536_000.0
 HOURS_PER_DAY: Final = 24.0
 HOURS_PER_YEAR: Final = 8_760.0
 DAYS_PER_YEAR: Final = 365.0
+MONTHS_PER_YEAR: Final = 12.0
 HOURS_PER_MONTH: Final = 730.0
 JOULES_PER_KILOWATT_HOUR: Final = 3_600_000.0
 WATTS_PER_KILOWATT: Final = 1_000.0
@@ -53,7 +56,7 @@ _ENERGY_UNITS: Final = {"Wh": 1e-3, "kWh": 1.0, "MWh": 1e3, "GWh": 1e6}
 
 
 def per_kilowatt_hour(price: float, unit: str) -> float:
-    """Convert a price per ``Wh``, ``kWh``, ``MWh`` or ``GWh`` to one per kilowatt-hour. Raises ValueError for others."""
+    """Convert a price per ``Wh``, ``kWh``, ``MWh`` or ``GWh`` to one per kilowatt-hour. Others raise ValueError."""
     try:
         return price / _ENERGY_UNITS[unit]
     except KeyError:
@@ -63,3 +66,13 @@ def per_kilowatt_hour(price: float, unit: str) -> float:
 def bitcoins(satoshis: int) -> float:
     """Convert satoshis to bitcoins."""
     return satoshis / SATOSHIS_PER_BITCOIN
+
+
+def petahashes(hashrate: float) -> float:
+    """Convert hashes per second to petahashes per second."""
+    return hashrate / HASHES_PER_PETAHASH
+
+
+def finite(value: float | None) -> float | None:
+    """Return ``value``, or None where arithmetic on extreme inputs has left the finite numbers."""
+    return value if value is not None and isfinite(value) else None

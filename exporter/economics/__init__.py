@@ -1,1 +1,1 @@
-
+"""What mining, power and AI are worth: pure arithmetic on one snapshot."""

@@ -1,4 +1,4 @@
-"""What the economics room says: per rig, block, GPU and for the market. US dollars; None wherever an input is missing."""
+"""What the economics room says of market, rigs, blocks and GPUs. US dollars; None wherever an input is missing."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,8 +26,14 @@ class MarketEconomics:
     retarget_time: float | None = None  # unix seconds, estimated
     retarget_confident: bool | None = None  # at least 500 blocks into the epoch, or told by the node
     halving_time: float | None = None  # unix seconds, estimated
+    subsidy_share: float | None = None  # 0-1, of the block reward
+    payout_usd: float | None = None  # what the pool pays for, before its fee: the hashprice, or its subsidy's part
+    payout_btc: float | None = None
+    forward_payout_usd: float | None = None
     ai_value_per_kwh: tuple[tuple[str, float], ...] = ()  # (scenario, USD per kWh): low, base, high
     ai_value_per_kilowatt_year: float | None = None  # base scenario
+    ai_noi_per_kilowatt_year: float | None = None  # first year's net operating income, per utility kW
+    ai_capex_per_kilowatt: float | None = None  # per utility kW
     ai_breakeven_rent: float | None = None  # USD per IT kW and month at which the AI value is zero
 
 
@@ -44,8 +50,16 @@ class RigEconomics:
     margin: float | None = None
     margin_low: float | None = None
     margin_high: float | None = None
+    power_price: float | None = None  # USD per kWh, of the rig's tariff
+    opportunity_price: float | None = None  # USD per kWh: the higher of that and what the power could be sold for
+    potential_revenue: float | None = None
     potential_margin: float | None = None
+    potential_margin_low: float | None = None
+    potential_margin_high: float | None = None
     potential_power: float | None = None  # W at the billing point if it ran
+    potential_power_source: PowerSource | None = None
+    potential_breakeven_power_price: float | None = None  # USD per kWh: the strike at which it is curtailed
+    avoidable_loss: float | None = None  # 0 or more: a negative potential margin while it draws power
     allin_margin: float | None = None
     forward_margin: float | None = None
     margin_per_kwh: float | None = None
@@ -68,8 +82,14 @@ class BlockEconomics:
     revenue: float | None = None
     power_cost: float | None = None
     margin: float | None = None
+    billed_power: float | None = None  # W at the billing point, of the rigs with a margin
+    margin_per_kwh: float | None = None
+    potential_revenue: float | None = None
     potential_margin: float | None = None
-    potential_power: float | None = None  # W, of the rigs with a potential margin
+    potential_margin_low: float | None = None  # of the power sources' bands
+    potential_margin_high: float | None = None
+    potential_power: float | None = None  # W at the billing point, of the rigs with a potential margin
+    mining_value: float | None = None  # USD per kW and year: mining over the rigs' life, levelised like the AI value
     avoidable_loss: float | None = None  # USD per day, 0 or more
     ai_value: float | None = None  # USD per day, of what the feeder can carry
 

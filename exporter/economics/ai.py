@@ -1,0 +1,217 @@
+"""What a kilowatt is worth for AI, as a colocation lease or as rented GPUs, and mining levelised the same way."""
+
+from dataclasses import dataclass
+from math import expm1, log1p
+from math import pow as power
+from typing import Final
+
+from exporter.economics.hashprice import HALVING_BLOCKS
+from exporter.economics.retarget import BLOCK_SECONDS
+from exporter.economics.terms import AiTerms, Band, GpuRentalTerms
+from exporter.units import HOURS_PER_YEAR, MONTHS_PER_YEAR, SECONDS_PER_YEAR
+
+SCENARIOS: Final = ("low", "base", "high")
+YEARS_PER_HALVING: Final = HALVING_BLOCKS * BLOCK_SECONDS / SECONDS_PER_YEAR
+
+
+def capital_recovery_factor(rate: float, years: float) -> float:
+    """Return the yearly payment, in arrears, that repays 1 with interest: i / (1 - (1 + i)^-n), and 1/n without any."""
+    growth = -expm1(-years * log1p(rate))
+    return rate / growth if growth else 1 / years
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A colocation lease, per IT kW. Value and payback as the energy desk compares them: per utility kW."""
+
+    rent: float  # USD per IT kW and month
+    noi_share: float
+    capex: float  # USD per IT kW, net of what the tenant pays
+    rate: float
+    years: float  # of the lease, from its first rent
+    utility_ratio: float  # utility kW per IT kW
+    months: float = 0.0  # until the first year of rent begins
+    escalator: float = 0.0
+    uptime: float = 1.0  # share of the rent that is due
+
+    @property
+    def noi(self) -> float:
+        """Net operating income of the first year, USD per IT kW."""
+        return MONTHS_PER_YEAR * self.rent * self.uptime * self.noi_share
+
+    @property
+    def income_factor(self) -> float:
+        """Levelised income per dollar of first-year income: 1 without escalator and building time."""
+        real_rate = (1 + self.rate) / (1 + self.escalator) - 1
+        present_value = 1 / ((1 + self.escalator) * capital_recovery_factor(real_rate, self.years))
+        delay = power(1 + self.rate, -self.months / MONTHS_PER_YEAR)
+        return present_value * delay * self._recovery
+
+    @property
+    def _recovery(self) -> float:
+        return capital_recovery_factor(self.rate, self.years)
+
+    @property
+    def per_kilowatt_year(self) -> float:
+        """The lease's value levelised over its term, USD per utility kW and year."""
+        return (self.noi * self.income_factor - self._recovery * self.capex) / self.utility_ratio
+
+    def rent_for(self, per_kilowatt_year: float) -> float:
+        """Return the rent at which the lease is worth ``per_kilowatt_year``; 0 gives the breakeven rent."""
+        needed = per_kilowatt_year * self.utility_ratio + self._recovery * self.capex
+        return needed / (MONTHS_PER_YEAR * self.uptime * self.noi_share * self.income_factor)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rental:
+    """GPUs that the site owns and rents out, per GPU and year."""
+
+    price: float  # USD per GPU-hour
+    utilization: float
+    power_price: float  # USD per kWh
+    kilowatts: float  # IT kW per GPU
+    pue: float
+    gpu_capex: float
+    gpu_recovery: float  # capital recovery factor of the GPUs
+    capex: float  # USD per IT kW of data centre
+    recovery: float
+    opex: float
+
+    @property
+    def noi(self) -> float:
+        """Rent less energy and opex, USD per GPU and year."""
+        energy = self.kilowatts * self.pue * HOURS_PER_YEAR * self.power_price
+        return HOURS_PER_YEAR * self.utilization * self.price - energy - self.opex
+
+    @property
+    def utility_kilowatts(self) -> float:
+        """Utility kW per GPU."""
+        return self.kilowatts * self.pue
+
+    @property
+    def per_kilowatt_year(self) -> float:
+        """The business's value, USD per utility kW and year."""
+        capital = self.gpu_recovery * self.gpu_capex + self.recovery * self.capex * self.kilowatts
+        return (self.noi - capital) / self.utility_kilowatts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AiValue:
+    """What AI is worth at this site, per utility kW."""
+
+    scenarios: tuple[tuple[str, float], ...]  # (low | base | high, USD per kW and year)
+    noi_per_kilowatt_year: float
+    capex_per_kilowatt: float
+    lease: Lease | None  # the base scenario's; None where GPUs are rented out
+
+    @property
+    def per_kilowatt_year(self) -> float:
+        """The base scenario's value."""
+        return dict(self.scenarios)["base"]
+
+    @property
+    def breakeven_rent(self) -> float | None:
+        """The rent (USD per IT kW and month) at which the value is zero."""
+        return None if self.lease is None else self.lease.rent_for(0.0)
+
+
+def value_ai(terms: AiTerms | None) -> AiValue | None:
+    """Value the site's power for AI; None where the operator has said nothing of it."""
+    if terms is None:
+        return None
+    if terms.gpu_rental is not None:
+        return _value_rental(terms.gpu_rental)
+    leases = {scenario: _lease(terms, scenario) for scenario in SCENARIOS}
+    base = leases["base"]
+    return AiValue(
+        scenarios=tuple((scenario, lease.per_kilowatt_year) for scenario, lease in leases.items()),
+        noi_per_kilowatt_year=base.noi / base.utility_ratio,
+        capex_per_kilowatt=base.capex / base.utility_ratio,
+        lease=base,
+    )
+
+
+def _value_rental(terms: GpuRentalTerms) -> AiValue:
+    rentals = {scenario: _rental(terms, scenario) for scenario in SCENARIOS}
+    base = rentals["base"]
+    return AiValue(
+        scenarios=tuple((scenario, rental.per_kilowatt_year) for scenario, rental in rentals.items()),
+        noi_per_kilowatt_year=base.noi / base.utility_kilowatts,
+        capex_per_kilowatt=(base.gpu_capex + base.capex * base.kilowatts) / base.utility_kilowatts,
+        lease=None,
+    )
+
+
+def _lease(terms: AiTerms, scenario: str) -> Lease:
+    rent, capex = terms.rent_usd_per_kilowatt_month, terms.capex_usd_per_kilowatt
+    if rent is None or capex is None:  # the terms refuse a lease without them
+        raise ValueError("a lease needs rent and capex")
+    return Lease(
+        rent=_income(rent, scenario),
+        noi_share=_income(terms.noi_share, scenario),
+        capex=_expense(capex, scenario),
+        rate=_expense(terms.discount_rate, scenario),
+        years=_income(terms.term_years, scenario),
+        utility_ratio=_expense(terms.utility_ratio, scenario),
+        months=_expense(terms.months_until_power_earns, scenario),
+        escalator=terms.escalator,
+        uptime=terms.uptime,
+    )
+
+
+def _rental(terms: GpuRentalTerms, scenario: str) -> Rental:
+    return Rental(
+        price=_income(terms.price_usd_per_gpu_hour, scenario),
+        utilization=_income(terms.utilization, scenario),
+        power_price=terms.power_usd_per_kilowatt_hour,
+        kilowatts=terms.kilowatts_per_gpu,
+        pue=terms.pue,
+        gpu_capex=_expense(terms.gpu_capex_usd, scenario),
+        gpu_recovery=capital_recovery_factor(terms.discount_rate, terms.gpu_life_years),
+        capex=_expense(terms.capex_usd_per_kilowatt, scenario),
+        recovery=capital_recovery_factor(terms.discount_rate, terms.term_years),
+        opex=terms.opex_usd_per_gpu_year,
+    )
+
+
+def _income(band: Band, scenario: str) -> float:
+    """Return the band's figure in a scenario, of an input that is better when higher."""
+    return {"low": band.low, "base": band.base, "high": band.high}[scenario]
+
+
+def _expense(band: Band, scenario: str) -> float:
+    """Return the band's figure in a scenario, of an input that is worse when higher."""
+    return {"low": band.high, "base": band.base, "high": band.low}[scenario]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MiningHorizon:
+    """How mining fares over the rigs' life: difficulty grows, the subsidy halves, bitcoin's price and power's stay."""
+
+    difficulty_growth: float  # per year
+    halving_in_years: float
+    subsidy_share: float  # of today's block reward
+    life_years: int
+    rate: float
+    term_years: float
+
+    def per_kilowatt_year(self, revenue: float, cost: float) -> float:
+        """Levelise a margin over the AI term with its capital recovery factor; a losing year is switched off.
+
+        Args:
+            revenue: today's, USD per kW and year.
+            cost: of power, USD per kW and year.
+        """
+        present_value = 0.0
+        for year in range(self.life_years):
+            reward = self.subsidy_share * self._subsidy_in(year) + 1 - self.subsidy_share
+            earned = revenue * reward / power(1 + self.difficulty_growth, year + 0.5)  # at mid-year
+            present_value += max(earned - cost, 0.0) / power(1 + self.rate, year + 1)
+        return present_value * capital_recovery_factor(self.rate, self.term_years)
+
+    def _subsidy_in(self, year: int) -> float:
+        """Return the mean subsidy of a year, as a share of today's."""
+        halvings = 0 if year < self.halving_in_years else 1 + int((year - self.halving_in_years) / YEARS_PER_HALVING)
+        next_halving = self.halving_in_years + halvings * YEARS_PER_HALVING
+        before = min(max(next_halving - year, 0.0), 1.0)
+        return (before + (1 - before) / 2) * power(2, -halvings)

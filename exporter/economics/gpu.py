@@ -1,0 +1,53 @@
+"""One GPU: what it is paid, and what it draws with its share of the node."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from exporter.economics.terms import GpuRate, GpuTerms
+from exporter.economics.values import GpuEconomics
+from exporter.readings import GpuReading
+from exporter.snapshot import TariffPrice
+from exporter.units import HOURS_PER_DAY, finite, kilowatts
+
+
+def price_gpus(
+    gpus: tuple[GpuReading, ...], terms: GpuTerms, tariffs: Mapping[str, TariffPrice], site_tariff: str
+) -> tuple[GpuEconomics, ...]:
+    """Price each GPU; what depends on a missing input is None. How busy a GPU is never changes what it is paid."""
+    tariff = tariffs.get(terms.tariff or site_tariff)
+    price = tariff.price if tariff is not None else None
+    on_node = Counter(gpu.hostname for gpu in gpus)
+    return tuple(_price_gpu(gpu, _rate(gpu, terms), terms.pue, price, on_node[gpu.hostname]) for gpu in gpus)
+
+
+def _rate(gpu: GpuReading, terms: GpuTerms) -> tuple[float | None, bool, float | None]:
+    """Return the revenue per billed hour (USD), whether it is contracted, and the watts of the node beside its GPUs."""
+    for rate in terms.rates:
+        if rate.model in (None, gpu.model) and rate.hostname in (None, gpu.hostname):
+            return rate.revenue_usd_per_hour, rate.billing == "contracted", _host_watts(rate, terms)
+    return terms.revenue_usd_per_hour, terms.billing == "contracted", terms.host_watts
+
+
+def _host_watts(rate: GpuRate, terms: GpuTerms) -> float | None:
+    return terms.host_watts if rate.host_watts is None else rate.host_watts
+
+
+def _price_gpu(
+    gpu: GpuReading, rate: tuple[float | None, bool, float | None], pue: float, price: float | None, on_node: int
+) -> GpuEconomics:
+    hourly, contracted, host_watts = rate
+    billed = 1.0 if contracted else None if gpu.allocated is None else float(gpu.allocated)
+    revenue = None if hourly is None or billed is None else hourly * billed * HOURS_PER_DAY
+    kwh = cost = margin = None
+    if gpu.power is not None and gpu.power >= 0 and host_watts is not None:
+        kwh = kilowatts(gpu.power + host_watts / on_node) * pue * HOURS_PER_DAY
+        cost = None if price is None else kwh * price
+    if revenue is not None and cost is not None:
+        margin = revenue - cost
+    return GpuEconomics(
+        contracted=None if hourly is None else contracted,
+        revenue=finite(revenue),
+        power_cost=finite(cost),
+        margin=finite(margin),
+        margin_per_kwh=finite(margin / kwh) if margin is not None and kwh else None,
+    )

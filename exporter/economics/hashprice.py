@@ -1,0 +1,64 @@
+"""What a petahash per second earns in a day, from difficulty and block reward."""
+
+from typing import Final
+
+from exporter.units import HASHES_PER_DIFFICULTY, HASHES_PER_PETAHASH, SATOSHIS_PER_BITCOIN, SECONDS_PER_DAY
+
+HALVING_BLOCKS: Final = 210_000
+_INITIAL_SUBSIDY: Final = 50 * SATOSHIS_PER_BITCOIN
+_LAST_SHIFT: Final = 63  # as in Bitcoin Core: past it the subsidy is zero
+
+_MAX_TARGET: Final = 0xFFFF << 208
+"""The target at difficulty 1."""
+
+
+def subsidy_satoshis(height: int) -> int:
+    """Return the subsidy of the block at ``height``, in satoshis."""
+    halvings = height // HALVING_BLOCKS
+    return _INITIAL_SUBSIDY >> halvings if halvings <= _LAST_SHIFT else 0
+
+
+def subsidy(height: int) -> float:
+    """Return the subsidy of the block at ``height``, in bitcoins."""
+    return subsidy_satoshis(height) / SATOSHIS_PER_BITCOIN
+
+
+def blocks_until_halving(height: int) -> int:
+    """Count the blocks from the tip at ``height`` to the first block with half its subsidy."""
+    return HALVING_BLOCKS - height % HALVING_BLOCKS
+
+
+def target_from_bits(bits: int) -> int:
+    """Unpack a block header's compact target (``nBits``, positive ones only)."""
+    exponent, mantissa = bits >> 24, bits & 0x007F_FFFF
+    shift = 8 * (exponent - 3)
+    return mantissa << shift if shift >= 0 else mantissa >> -shift
+
+
+def bits_from_target(target: int) -> int:
+    """Pack a target as a block header does, rounded down to 23 bits of mantissa (Core's ``GetCompact``)."""
+    size = (target.bit_length() + 7) // 8
+    mantissa = target << 8 * (3 - size) if size <= 3 else target >> 8 * (size - 3)  # noqa: PLR2004 bytes of mantissa
+    if mantissa & 0x0080_0000:  # the top bit is the sign
+        mantissa >>= 8
+        size += 1
+    return size << 24 | mantissa
+
+
+def difficulty_from_bits(bits: int) -> float:
+    """Return the difficulty of a compact target. Raises ZeroDivisionError for the target 0, which no block has."""
+    return _MAX_TARGET / target_from_bits(bits)
+
+
+def hashprice(difficulty: float, reward: float) -> float:
+    """Return what 1 PH/s earns per day: in bitcoins where ``reward`` (per block) is, in dollars where it is in dollars.
+
+    Raises:
+        ZeroDivisionError: at a difficulty of 0.
+    """
+    return HASHES_PER_PETAHASH * SECONDS_PER_DAY * reward / (difficulty * HASHES_PER_DIFFICULTY)
+
+
+def network_hashrate(difficulty: float, block_interval: float) -> float:
+    """Estimate the network's hashrate (H/s) from the mean interval between blocks (s), which must not be 0."""
+    return difficulty * HASHES_PER_DIFFICULTY / block_interval

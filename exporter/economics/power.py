@@ -1,0 +1,47 @@
+"""From a rig's watts to the kilowatts that are billed: which figure is believed, and what lies between the meters."""
+
+from exporter.economics.terms import MeteringPoint, PowerTerms
+from exporter.economics.values import PowerSource
+from exporter.snapshot import RigSnapshot
+from exporter.units import HOURS_PER_MONTH
+
+
+def billed_per_watt(source: PowerSource, terms: PowerTerms) -> float:
+    """Return the watts at the billing meter per watt of ``source``: only what lies between the two is added."""
+    point = terms.metered_at if source is PowerSource.METERED else MeteringPoint.RIG
+    factor = 1.0
+    if point is MeteringPoint.RIG and source is not PowerSource.NAMEPLATE:  # a nameplate has no meter to calibrate
+        factor *= terms.calibration
+    if point in (MeteringPoint.RIG, MeteringPoint.PDU):
+        factor *= terms.overhead
+    if point is not MeteringPoint.UTILITY:
+        factor /= 1 - terms.transformer_loss
+    return factor
+
+
+def power_now(rig: RigSnapshot, hashrate: float | None) -> tuple[float, PowerSource] | None:
+    """Return the best figure for what the rig draws now (W), and its source.
+
+    A meter or rig that shows 0 W while the rig hashes has no figure. The nameplate says nothing of a rig at rest.
+    """
+    hashing = hashrate is not None and hashrate > 0
+    reported = rig.reading.value.power if rig.reading is not None else None
+    for watts, source in ((rig.metered_power, PowerSource.METERED), (reported, PowerSource.REPORTED)):
+        if watts is not None and (watts > 0 or (watts == 0 and not hashing)):
+            return watts, source
+    if hashing and hashrate is not None:
+        return power_of_nameplate(rig, hashrate)
+    return None
+
+
+def power_of_nameplate(rig: RigSnapshot, hashrate: float) -> tuple[float, PowerSource] | None:
+    """Return the watts of ``hashrate`` (H/s) at the efficiency on the nameplate, where the inventory has it."""
+    rated_hashrate, rated_power = rig.rig.rated_hashrate, rig.rig.rated_power
+    if rated_hashrate is None or rated_power is None or rated_hashrate <= 0 or rated_power <= 0:
+        return None
+    return rated_power / rated_hashrate * hashrate, PowerSource.NAMEPLATE
+
+
+def demand_charge_per_kilowatt_hour(usd_per_kilowatt_month: float, load_factor: float) -> float:
+    """Spread a demand charge over the energy of a month: $12 at a load factor of 0.95 is $0.0173 per kWh."""
+    return usd_per_kilowatt_month / (HOURS_PER_MONTH * load_factor)
