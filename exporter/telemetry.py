@@ -20,6 +20,7 @@ from prometheus_client.gc_collector import GCCollector
 from exporter import __version__
 
 _POLL_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 10.0)
+_LATENESS_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
 class Telemetry:
@@ -40,6 +41,23 @@ class Telemetry:
             buckets=_POLL_BUCKETS,
             registry=registry,
         )
+        self.poll_lateness = Histogram(
+            "mining_poll_lateness_seconds",
+            "How long after its moment a poll of a healthy rig began.",
+            buckets=_LATENESS_BUCKETS,
+            registry=registry,
+        )
+        self.rig_identity_changes = Counter(
+            "mining_rig_identity_changes_total",
+            "Times that another device or another firmware answered at a rig's address.",
+            ["change"],
+            registry=registry,
+        )
+        self.state_failures = Counter(
+            "mining_state_failures_total",
+            "Failed attempts to read or write the state file.",
+            registry=registry,
+        )
         self.poll_failures = Counter(
             "mining_poll_failures_total", "Failed polls of rigs, by reason.", ["reason"], registry=registry
         )
@@ -53,7 +71,10 @@ class Telemetry:
             registry=registry,
         )
         self.source_requests = Counter(
-            "mining_source_requests_total", "Fetches of the source, failed ones included.", ["source"], registry=registry
+            "mining_source_requests_total",
+            "Fetches of the source, failed ones included.",
+            ["source"],
+            registry=registry,
         )
         self.source_failures = Counter(
             "mining_source_failures_total",

@@ -1,0 +1,176 @@
+"""What is known of one rig: who it is, how it does, and what adds up over its readings."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from exporter.fleet import Rig
+from exporter.polling.counters import CounterWindow, Energy
+from exporter.polling.latest import Latest
+from exporter.polling.terms import PollingTerms
+from exporter.readings import Pool, Reading, RigIdentity, RigReading
+from exporter.snapshot import LastGood, RigSnapshot
+from exporter.units import HASHES_PER_DIFFICULTY
+
+_RUNNING_WELL: Final = (0.8, 1.5)  # realised against expected hashrate: below it limps, above it lies
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RigMemory:
+    """What should outlive a restart. ``power`` was drawn at ``last_success``; None once that is no longer fresh."""
+
+    identity: RigIdentity | None = None
+    last_success: float | None = None  # unix seconds
+    energy: float | None = None  # J
+    power: float | None = None  # W
+    last_good: LastGood | None = None
+
+
+class IdentityChange(StrEnum):
+    """What changed behind a rig's address."""
+
+    DEVICE = "device"
+    FIRMWARE = "firmware"
+
+
+class RigLedger:
+    """Keeps the books of one rig. Times called ``now`` are unix seconds, those called ``at`` monotonic ones."""
+
+    __slots__ = (
+        "_energy",
+        "_last_good",
+        "_latest",
+        "_shares",
+        "_snapshot",
+        "_uptime",
+        "_work",
+        "identity",
+        "last_success",
+        "rig",
+        "up",
+    )
+
+    def __init__(self, rig: Rig, terms: PollingTerms, memory: RigMemory, now: float) -> None:
+        self.rig = rig
+        self.up: bool | None = None
+        self.identity = memory.identity
+        self.last_success = memory.last_success
+        self._last_good = memory.last_good
+        self._latest: Latest[RigReading] = Latest(terms.stale_after)
+        self._energy = Energy(_energy_across_restart(memory, now, terms.stale_after))
+        self._work = CounterWindow(terms.work_window)
+        self._shares = CounterWindow(terms.work_window)
+        self._uptime: float | None = None
+        self._snapshot: RigSnapshot | None = None
+
+    def restarted(self, reading: RigReading) -> bool:
+        """Tell whether its miner process began anew since the last successful read."""
+        return self._uptime is not None and reading.uptime is not None and reading.uptime < self._uptime
+
+    def succeeded(self, reading: RigReading, now: float, at: float) -> None:
+        """Book a successful read."""
+        self._snapshot = None
+        self.up = True
+        self.last_success = now
+        self._uptime = reading.uptime
+        self._latest.put(Reading(reading, now))
+        self._energy.observe(reading.power, at, self._latest.max_age)
+        if reading.accepted_difficulty is not None:
+            self._work.observe(at, reading.accepted_difficulty)
+        if (shares := _shares(reading.pools)) is not None:
+            self._shares.observe(at, *shares)
+        if self._runs_well(reading):
+            self._last_good = LastGood(hashrate=reading.hashrate, power=reading.power, observed_at=now)
+
+    def failed(self) -> None:
+        """Book a failed read: the last reading stays until it is too old."""
+        self._snapshot = None
+        self.up = False
+
+    def identified(self, identity: RigIdentity) -> IdentityChange | None:
+        """Book who answers; tell what changed. What another device did is forgotten."""
+        before, self.identity = self.identity, identity
+        self._snapshot = None
+        if before is None or before == identity:
+            return None
+        if before.mac and identity.mac and before.mac != identity.mac:
+            self._last_good = None
+            self._work.clear()
+            self._shares.clear()
+            return IdentityChange.DEVICE
+        return IdentityChange.FIRMWARE if _software(before) != _software(identity) else None
+
+    def snapshot(self, now: float, expected_mining: bool) -> RigSnapshot:
+        """Picture the rig at ``now``. As long as nothing changed it is the same object."""
+        reading = self._latest.fresh(now)
+        snapshot = self._snapshot
+        if snapshot is None or snapshot.reading is not reading or snapshot.expected_mining != expected_mining:
+            snapshot = self._snapshot = self._picture(reading, expected_mining)
+        return snapshot
+
+    def _picture(self, reading: Reading[RigReading] | None, expected_mining: bool) -> RigSnapshot:
+        if reading is None:
+            return RigSnapshot(
+                rig=self.rig,
+                identity=self.identity,
+                up=False if self.up is False else None,  # a success too long ago says nothing of now
+                last_success=self.last_success,
+                expected_mining=expected_mining,
+                last_good=self._last_good,
+            )
+        work = self._work.growth()
+        shares = self._shares.growth()
+        return RigSnapshot(
+            rig=self.rig,
+            identity=self.identity,
+            up=self.up,
+            last_success=self.last_success,
+            reading=reading,
+            expected_mining=expected_mining,
+            work_hashrate=work[1] * HASHES_PER_DIFFICULTY / work[0] if work is not None else None,
+            reject_ratio=shares[2] / shares[1] if shares is not None and shares[1] > 0 else None,
+            energy=self._energy.joules,
+            last_good=self._last_good,
+        )
+
+    def replace(self, rig: Rig) -> None:
+        """Take over what the inventory now says of this rig."""
+        if rig != self.rig:
+            self.rig = rig
+            self._snapshot = None
+
+    def memory(self, now: float) -> RigMemory:
+        """Say what should outlive a restart."""
+        reading = self._latest.fresh(now)
+        return RigMemory(
+            identity=self.identity,
+            last_success=self.last_success,
+            energy=self._energy.joules,
+            power=reading.value.power if reading is not None else None,
+            last_good=self._last_good,
+        )
+
+    def _runs_well(self, reading: RigReading) -> bool:
+        if reading.mining is False or reading.hashrate <= 0:
+            return False
+        expected = reading.expected_hashrate or self.rig.rated_hashrate
+        low, high = _RUNNING_WELL
+        return expected is None or low * expected <= reading.hashrate <= high * expected
+
+
+def _energy_across_restart(memory: RigMemory, now: float, max_gap: float) -> float | None:
+    """Count the restart's gap too, up to ``max_gap``: a counter that fell below what was scraped reads as a reset."""
+    if memory.energy is None or memory.power is None or memory.last_success is None:
+        return memory.energy
+    return memory.energy + memory.power * min(max(now - memory.last_success, 0.0), max_gap)
+
+
+def _shares(pools: tuple[Pool, ...]) -> tuple[float, float] | None:
+    """Add up shares sent, and those of them refused (rejected and stale), over the pools that tell."""
+    told = [(pool.accepted, pool.rejected + (pool.stale or 0.0)) for pool in pools if pool.rejected is not None]
+    known = [(accepted + refused, refused) for accepted, refused in told if accepted is not None]
+    return (sum(sent for sent, _ in known), sum(refused for _, refused in known)) if known else None
+
+
+def _software(identity: RigIdentity) -> tuple[str, ...]:
+    return identity.reader, identity.make, identity.model, identity.firmware, identity.firmware_version

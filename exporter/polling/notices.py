@@ -1,0 +1,78 @@
+"""What the log says of rigs that come and go, and of bugs: each once, and no flood when thousands change at once."""
+
+import traceback
+from collections import Counter
+from typing import Final
+
+import structlog
+
+from exporter.failures import Failure, Reason
+from exporter.fleet import Rig
+
+_log = structlog.get_logger(__name__)
+
+_LINES_PER_WINDOW: Final = 20
+
+
+class RigNotices:
+    """Says that a rig went down and that it is back; past some lines per window only how many more there were."""
+
+    def __init__(self, window: float) -> None:
+        self._window = window
+        self._ends = 0.0
+        self._lines = 0
+        self._more_down: Counter[Reason] = Counter()
+        self._more_back = 0
+
+    def down(self, rig: Rig, failure: Failure) -> None:
+        """Say that a rig went down, why, and what to do."""
+        if self._has_room():
+            _log.warning(
+                "rig is down",
+                rig=rig.name,
+                address=rig.address,
+                reason=failure.reason.value,
+                detail=failure.detail,
+                advice=failure.advice,
+            )
+        else:
+            self._more_down[failure.reason] += 1
+
+    def back(self, rig: Rig) -> None:
+        """Say that a rig is back."""
+        if self._has_room():
+            _log.info("rig is back", rig=rig.name, address=rig.address)
+        else:
+            self._more_back += 1
+
+    def _has_room(self) -> bool:
+        self._lines += 1
+        return self._lines <= _LINES_PER_WINDOW
+
+    def tick(self, at: float) -> None:
+        """Sum up the window if it is over at ``at`` (monotonic seconds)."""
+        if at < self._ends:
+            return
+        if self._more_down:
+            reasons = ", ".join(f"{reason.value} {count}" for reason, count in self._more_down.most_common())
+            _log.warning("more rigs are down", rigs=self._more_down.total(), reasons=reasons)
+        if self._more_back:
+            _log.info("more rigs are back", rigs=self._more_back)
+        self._ends = at + self._window
+        self._lines = self._more_back = 0
+        self._more_down.clear()
+
+
+class Surprises:
+    """Turns exceptions that nobody expected into failures; each place's traceback is logged once."""
+
+    def __init__(self) -> None:
+        self._seen: set[tuple[str, int | None]] = set()
+
+    def failure(self, error: Exception) -> Failure:
+        """Classify an unexpected exception as INTERNAL."""
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        if (last.filename, last.lineno) not in self._seen:
+            self._seen.add((last.filename, last.lineno))
+            _log.error("unexpected error", exc_info=error)
+        return Failure(Reason.INTERNAL, type(error).__name__)

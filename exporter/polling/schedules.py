@@ -1,0 +1,77 @@
+"""When rigs are meant to mine: weekly windows of wall-clock time in a time zone of their own."""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, ClassVar, Final
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+_MINUTES_PER_DAY: Final = 24 * 60
+
+
+class Day(StrEnum):
+    """A day of the week, in the order of :meth:`datetime.date.weekday`."""
+
+    MONDAY = "mon"
+    TUESDAY = "tue"
+    WEDNESDAY = "wed"
+    THURSDAY = "thu"
+    FRIDAY = "fri"
+    SATURDAY = "sat"
+    SUNDAY = "sun"
+
+
+_WEEK: Final = tuple(Day)
+
+
+def _minutes(value: object) -> object:
+    """Read ``22:30`` as minutes since midnight. YAML 1.1 already does so where the quotes were forgotten."""
+    if not isinstance(value, str):
+        return value
+    hour, _, minute = value.partition(":")
+    if not (hour.isdecimal() and minute.isdecimal() and len(minute) == 2 and int(minute) < 60):  # noqa: PLR2004 -- of a clock
+        raise ValueError(f"{value!r} is not a time of day: write it like 06:00 or 22:30")
+    return int(hour) * 60 + int(minute)
+
+
+TimeOfDay = Annotated[
+    int,
+    BeforeValidator(_minutes),
+    Field(ge=0, le=_MINUTES_PER_DAY),
+    PlainSerializer(lambda minutes: f"{minutes // 60:02}:{minutes % 60:02}", return_type=str),
+]
+"""Minutes since local midnight, written ``22:30``; ``24:00`` is the day's end."""
+
+
+class Window(BaseModel):
+    """From one time of day to another; one that ends no later than it starts ends on the following day."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
+
+    days: tuple[Day, ...] = Field(default=_WEEK, min_length=1, description="The days on which it starts.")
+    start: TimeOfDay = Field(alias="from", description="When it starts, local time.")
+    end: TimeOfDay = Field(alias="to", description="When it ends, local time; on the next day unless after `from`.")
+
+    def holds(self, local: datetime) -> bool:
+        """Tell whether it is open at a local wall-clock time."""
+        minute = local.hour * 60 + local.minute
+        today = _WEEK[local.weekday()] in self.days
+        if self.start < self.end:
+            return today and self.start <= minute < self.end
+        yesterday = _WEEK[(local - timedelta(days=1)).weekday()] in self.days
+        return (today and minute >= self.start) or (yesterday and minute < self.end)
+
+
+class ScheduleTerms(BaseModel):
+    """The windows in which rigs of this schedule are meant to mine."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
+
+    timezone: ZoneInfo = Field(description="The time zone of the windows, such as America/Chicago.")
+    mining: tuple[Window, ...] = Field(description="When to mine; off at all other times.")
+
+    def mining_at(self, now: float) -> bool:
+        """Tell whether mining is meant at ``now`` (unix seconds)."""
+        local = datetime.fromtimestamp(now, self.timezone)
+        return any(window.holds(local) for window in self.mining)

@@ -1,0 +1,117 @@
+"""Asks one source on its cadence and keeps its last value, which refuses to be read once it is stale."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar
+
+import structlog
+
+from exporter.failures import Failure, Reason
+from exporter.polling.latest import Latest
+from exporter.polling.notices import Surprises
+from exporter.readings import Reading
+from exporter.sources.contract import Source, SourceSettings
+from exporter.telemetry import Telemetry
+
+T = TypeVar("T")
+
+_log = structlog.get_logger(__name__)
+
+_DEADLINE: Final = 60.0  # s, for one fetch with all its requests
+_FIRST_RETRY: Final = 10.0  # s
+_LONGEST_REST: Final = 3600.0  # s: who asks for more is asked again all the same
+_JITTER: Final = 0.05
+
+
+class SourcePoller(Generic[T]):
+    """Keeps the ``latest`` value of one source. :meth:`run` asks until cancelled.
+
+    Args:
+        name: the value of the ``source`` label.
+        source: who is asked; what it raises besides Failure is a bug, and costs one fetch.
+        settings: how often it is asked, and how old its value may become.
+        telemetry: where fetches are counted.
+        clock: unix seconds.
+        rng: for the jitter.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: Source[T],
+        settings: SourceSettings,
+        telemetry: Telemetry,
+        *,
+        clock: Callable[[], float] = time.time,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.name = name
+        self.latest: Latest[T] = Latest(settings.max_age)
+        self.attempted = asyncio.Event()
+        """Set once the first fetch is over, whatever the result."""
+        self._source = source
+        self._interval = settings.interval
+        self._telemetry = telemetry
+        self._clock = clock
+        self._rng = rng or random.Random()  # noqa: S311 -- spreads load, guards nothing
+        self._surprises = Surprises()
+        self._failures = 0  # in a row
+
+    def restore(self, reading: Reading[T]) -> None:
+        """Begin with what a former process last knew; like any value it is refused once it is stale."""
+        self.latest.put(reading)
+
+    async def run(self) -> None:
+        """Ask until cancelled."""
+        while True:
+            rest = await self._fetch()
+            self.attempted.set()
+            await asyncio.sleep(rest)
+
+    async def _fetch(self) -> float:
+        """Ask once; tell how many seconds to rest."""
+        self._telemetry.source_requests.labels(self.name).inc()
+        try:
+            async with asyncio.timeout(_DEADLINE):
+                reading = await self._source.fetch()
+            self._accept(reading)
+        except Failure as failure:
+            return self._failed(failure)
+        except TimeoutError:
+            return self._failed(Failure(Reason.TIMEOUT, f"no answer within {_DEADLINE:g} s"))
+        except Exception as error:  # noqa: BLE001 -- a bug in a source must not stop its poller
+            return self._failed(self._surprises.failure(error))
+        return self._interval * self._rng.uniform(1 - _JITTER, 1 + _JITTER)
+
+    def _accept(self, reading: Reading[T]) -> None:
+        now = self._clock()
+        if not self.latest.accepts(reading, now):
+            raise Failure(Reason.STALE, f"observed {now - reading.observed_at:.0f} s ago")
+        self.latest.put(reading)
+        self._telemetry.source_up.labels(self.name).set(1)
+        self._telemetry.source_last_success.labels(self.name).set(reading.observed_at)
+        if self._failures:
+            _log.info("source is back", source=self.name)
+        self._failures = 0
+
+    def _failed(self, failure: Failure) -> float:
+        self._telemetry.source_up.labels(self.name).set(0)
+        self._telemetry.source_failures.labels(self.name, failure.reason).inc()
+        if not self._failures:
+            detail, advice = failure.detail, failure.advice
+            _log.warning("source is down", source=self.name, reason=failure.reason.value, detail=detail, advice=advice)
+        self._failures += 1
+        return self._rest(failure)
+
+    def _rest(self, failure: Failure) -> float:
+        """Seconds until the next attempt: doubling, with jitter, up to the cadence; longer if the other side asked so.
+
+        One that said "too often" without saying how long is left alone for longer than its cadence.
+        """
+        first, ceiling = min(_FIRST_RETRY, self._interval), self._interval
+        if failure.reason is Reason.RATE_LIMITED and failure.retry_after is None:
+            first, ceiling = 2 * self._interval, max(2 * self._interval, _LONGEST_REST)
+        rest = min(first * 2.0 ** min(self._failures - 1, 16), ceiling) * self._rng.uniform(0.5, 1.0)
+        return max(rest, min(failure.retry_after or 0.0, _LONGEST_REST))

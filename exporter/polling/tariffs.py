@@ -1,0 +1,33 @@
+"""The power price in force, from the slots that a tariff gave earlier: it changes on its boundary without a fetch."""
+
+from collections.abc import Mapping, Sequence
+
+from exporter.polling.latest import Latest
+from exporter.readings import PriceSlot
+from exporter.snapshot import TariffPrice
+
+
+def price_in_force(slots: Sequence[PriceSlot], now: float) -> TariffPrice | None:
+    """Pick the slot in force at ``now`` (unix seconds) and the one after it.
+
+    Where the next slot is late, the last one is held for at most its own length; after that the price is unknown.
+    """
+    begun = [slot for slot in slots if slot.start <= now]
+    if not begun:
+        return None
+    # Of two that overlap, the one that began later is the finer or the newer one.
+    current = max(begun, key=lambda slot: (now < slot.end, slot.start))
+    held_until = current.end + (current.end - current.start)
+    if now >= held_until:
+        return None
+    following = min((slot for slot in slots if slot.start > now), key=lambda slot: slot.start, default=None)
+    if following is None or following.start > held_until:
+        return TariffPrice(current.price)
+    return TariffPrice(current.price, following.price)
+
+
+def tariff_prices(tariffs: Mapping[str, Latest[tuple[PriceSlot, ...]]], now: float) -> dict[str, TariffPrice]:
+    """Price every tariff at ``now``; one whose slots are too old or have run out is left out."""
+    readings = {name: latest.fresh(now) for name, latest in tariffs.items()}
+    prices = {name: price_in_force(reading.value, now) for name, reading in readings.items() if reading is not None}
+    return {name: price for name, price in prices.items() if price is not None}
