@@ -1,1 +1,6 @@
-def main(): pass
+"""``python -m exporter`` is ``hashmargin``."""
+
+from exporter.cli import main
+
+if __name__ == "__main__":
+    main()

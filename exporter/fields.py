@@ -1,12 +1,17 @@
-"""Field types that settings everywhere share: how an operator writes durations, ratios, sizes and secrets."""
+"""What settings everywhere share: how an operator writes durations, ratios and paths, and which values are secret."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
 _DURATION: Final = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
 _DURATION_SECONDS: Final = (604_800.0, 86_400.0, 3_600.0, 60.0, 1.0, 0.001)
+_DURATION_UNITS: Final = ("w", "d", "h", "m", "s", "ms")
 
 
 def parse_duration(value: object) -> object:
@@ -19,8 +24,65 @@ def parse_duration(value: object) -> object:
     return sum(int(part) * seconds for part, seconds in zip(match.groups(), _DURATION_SECONDS, strict=True) if part)
 
 
-Duration = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
+def format_duration(seconds: float) -> str:
+    """Write seconds as a Prometheus duration, to the millisecond: 5400.0 is ``1h30m``."""
+    rest = round(seconds * 1000)
+    text = ""
+    for unit, size in zip(_DURATION_UNITS, _DURATION_SECONDS, strict=True):
+        count, rest = divmod(rest, round(size * 1000))
+        text += f"{count}{unit}" if count else ""
+    return text or "0s"
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    Field(gt=0),
+    PlainSerializer(format_duration, return_type=str),
+]
 """Seconds, written like Prometheus does: ``15s``, ``5m``, ``1h30m``."""
 
 Ratio = Annotated[float, Field(ge=0, le=1)]
 """A share of one: 0.01 is one per cent."""
+
+_directory: ContextVar[Path] = ContextVar("directory", default=Path())
+
+
+@contextmanager
+def paths_relative_to(directory: Path) -> Iterator[None]:
+    """Let :data:`ConfigPath` fields that are validated inside be relative to ``directory``."""
+    token = _directory.set(directory)
+    try:
+        yield
+    finally:
+        _directory.reset(token)
+
+
+ConfigPath = Annotated[Path, AfterValidator(lambda path: _directory.get() / path)]
+"""A file that the operator names; a relative one is relative to the configuration file."""
+
+
+def _plain_number(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Text = Annotated[str, BeforeValidator(_plain_number)]
+"""A text such as a rack or a position, where an unquoted 12 means "12"."""
+
+MASK: Final = "***"
+_SECRET_NAME: Final = re.compile(
+    r"pass(word|wd|phrase)?$|secret|token$|api_?key|authorization|cookie$|credential", re.IGNORECASE
+)
+_SECRET_IN_URL: Final = re.compile(
+    r"(?<=://)[^/\s]+(?=@)|(?<=[?&])([^=&\s]*(?:token|key|password|secret)[^=&\s]*=)[^&\s'\"]+", re.IGNORECASE
+)
+
+
+def looks_secret(name: str) -> bool:
+    """Whether a value of this name is to be masked wherever it is shown."""
+    return _SECRET_NAME.search(name) is not None
+
+
+def mask_urls(text: str) -> str:
+    """Mask the user, password and keys that stand in URLs within a text."""
+    return _SECRET_IN_URL.sub(lambda match: f"{match[1] or ''}{MASK}", text)

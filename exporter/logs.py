@@ -1,0 +1,92 @@
+"""The log: one line per event on standard error, as logfmt or JSON, bounded and without secrets."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from traceback import extract_tb
+from typing import Final, Literal
+
+import structlog
+from pydantic import BaseModel, ConfigDict, Field
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from exporter.fields import MASK, looks_secret, mask_urls
+
+LONGEST_VALUE: Final = 200
+
+
+class LogTerms(BaseModel):
+    """What the log holds and how it is written (YAML ``log:``)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least severe events to write.")
+    format: Literal["logfmt", "json"] = Field("logfmt", description="How a line is written.")
+
+
+def configure(terms: LogTerms) -> None:
+    """Send the logs of this process, those of the standard library included, to standard error."""
+    level = logging.getLevelNamesMapping()[terms.level.upper()]
+    renderer: Processor = (
+        structlog.processors.JSONRenderer(ensure_ascii=False)
+        if terms.format == "json"
+        else structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False)
+    )
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _tell_exception,
+        _bound_and_mask,
+    ]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    logging.getLogger("aiohttp.access").setLevel(max(level, logging.WARNING))  # a line per scrape tells nothing
+
+
+def _tell_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Replace a traceback by the error and where it came from, innermost first: tracebacks can carry whole payloads."""
+    info = event.pop("exc_info", None)
+    if not info:
+        return event
+    error = info if isinstance(info, BaseException) else (info if isinstance(info, tuple) else sys.exc_info())[1]
+    if error is not None:
+        event["error"] = f"{type(error).__name__}: {error}"
+        frames = reversed(extract_tb(error.__traceback__))
+        event["at"] = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
+    return event
+
+
+def _bound_and_mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Mask what is secret and cut what is long; a line is printable whatever a rig answered."""
+    return {key: value if key.startswith("_") else _shown(key, value) for key, value in event.items()}
+
+
+def _shown(key: str, value: object) -> object:
+    if value is None or isinstance(value, bool | int | float):
+        return MASK if looks_secret(key) and value is not None else value
+    if looks_secret(key):
+        return MASK
+    text = mask_urls(str(value))
+    if len(text) > LONGEST_VALUE:
+        text = text[: LONGEST_VALUE - 1] + "…"
+    return text if text.isprintable() else "".join(_printable(text))
+
+
+def _printable(text: str) -> Iterator[str]:
+    for character in text:
+        yield character if character.isprintable() else character.encode("unicode_escape").decode()

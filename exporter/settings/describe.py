@@ -1,0 +1,100 @@
+"""Shows what would run: the settings in force as YAML with secrets masked, and what the fleet comes to."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from exporter.fields import MASK, looks_secret, mask_urls
+from exporter.settings.model import Settings
+
+
+def describe(settings: Settings) -> str:
+    """Every key with its value, defaults included, as YAML that could be loaded but for the masks."""
+    return yaml.safe_dump(_in_force(settings), sort_keys=False, allow_unicode=True, width=120)
+
+
+def as_json(settings: Settings) -> str:
+    """What would run, for scripts: the summary, and the settings in force."""
+    return json.dumps(_summary(settings) | {"settings": _in_force(settings)}, indent=2, ensure_ascii=False)
+
+
+def as_text(settings: Settings) -> str:
+    """What would run, for people: the summary, then the settings in force."""
+    summary = _summary(settings)
+    warned = [f"warning: {text}" for text in summary.pop("warnings")]
+    width = max(map(len, summary))
+    counts = [f"{name.replace('_', ' '):<{width}}  {_told(value)}" for name, value in summary.items()]
+    return "\n".join([*counts, *warned, "", "# in force, defaults included", describe(settings)])
+
+
+def _told(value: Any) -> str:
+    return (
+        ", ".join(f"{key} {entry}" for key, entry in value.items()) or "none" if isinstance(value, dict) else str(value)
+    )
+
+
+def _in_force(settings: Settings) -> Any:
+    return _masked(settings.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+def _summary(settings: Settings) -> dict[str, Any]:
+    rigs = settings.rigs
+    return {
+        "site": settings.site,
+        "rigs": sum(not rig.discovered for rig in rigs),
+        "addresses_to_search": sum(rig.discovered for rig in rigs),
+        "blocks": _counted(rig.block for rig in rigs),
+        "tariffs": _counted(rig.tariff or "none" for rig in rigs),
+        "sources": dict(_sources(settings)),
+        "warnings": list(warnings(settings)),
+    }
+
+
+def _counted(names: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(names).items()))
+
+
+def _sources(settings: Settings) -> Iterator[tuple[str, str]]:
+    yield "network", settings.network.kind if settings.network else "none"
+    yield "bitcoin", settings.bitcoin.kind if settings.bitcoin else "none"
+    for name, tariff in settings.tariffs.items():
+        yield f"tariff {name}", tariff.kind
+    for number, endpoint in enumerate(settings.gpus.endpoints if settings.gpus else (), start=1):
+        yield f"gpus {number}", endpoint.kind
+
+
+def warnings(settings: Settings) -> Iterator[str]:
+    """What is allowed, but leaves values absent that an operator would expect."""
+    if not settings.rigs:
+        yield "the fleet is empty: list rigs in fleet.rigs, fleet.csv or fleet.ranges"
+    if settings.network is None:
+        yield "no network source: without difficulty there is no hashprice, revenue or margin"
+    if settings.bitcoin is None:
+        yield "no bitcoin source: without a price there is no revenue or margin"
+    free = sum(not rig.tariff for rig in settings.rigs)
+    if free:
+        yield f"{free:,} rigs have no tariff: they have no power cost and no margin"
+    unrated = sum(rig.rated_power is None for rig in settings.rigs)
+    if unrated:
+        yield (
+            f"{unrated:,} rigs have no rated_watts: where the firmware reports no power either (stock Antminer), "
+            "they have no margin"
+        )
+    if settings.ai is None:
+        yield "no ai section: no AI value, no reassign score, and no verdict `reassign`"
+
+
+def _masked(value: Any, name: str = "") -> Any:
+    match value:
+        case Mapping():
+            return {key: _masked(entry, str(key)) for key, entry in value.items()}
+        case list():
+            return [_masked(entry, name) for entry in value]
+        case str() if looks_secret(name) or value == "**********":
+            return MASK
+        case str():
+            return mask_urls(value)
+    return value

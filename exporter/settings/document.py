@@ -1,0 +1,115 @@
+"""A YAML file read with the line of each key, duplicate keys refused, and no surprises from YAML 1.1.
+
+Only ``true`` and ``false`` are booleans; ``22:00``, ``2026-03-21`` and ``0123`` are texts.
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from exporter.mistakes import Problem
+from exporter.sources.miners.inventory import KeyPath
+
+try:
+    from yaml import CSafeLoader as _BaseLoader
+except ImportError:  # PyYAML built without libyaml
+    from yaml import SafeLoader as _BaseLoader  # type: ignore[assignment]
+
+
+class _Loader(_BaseLoader):
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
+
+
+for _tag, _pattern, _first in (
+    ("bool", r"(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
+    ("null", r"(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("int", r"[-+]?(?:0|[1-9][0-9]*)$", "-+0123456789"),
+    ("float", r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$", "-+.0123456789"),
+    ("merge", r"<<$", "<"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a YAML file says, the line (from 1) of each key path, and what is wrong with the file itself."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    lines: dict[KeyPath, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def read(path: Path) -> Document:
+    """Read a YAML file; nothing is raised, what is wrong stands in the document's problems."""
+    document = Document()
+    try:
+        loader = _Loader(path.read_bytes())
+        root = loader.get_single_node()
+        if isinstance(root, yaml.MappingNode):
+            document.values.update(_Builder(loader, path, document).mapping(root, ()))
+        elif root is not None:
+            document.problems.append(Problem(f"{path}:1", "must be a mapping: lines of `key: value`"))
+    except OSError as error:
+        document.problems.append(Problem(str(path), f"cannot be read: {error.strerror}"))
+    except yaml.MarkedYAMLError as error:
+        document.problems.append(_not_yaml(path, error))
+    except yaml.YAMLError as error:
+        document.problems.append(Problem(str(path), f"is not text in UTF-8: {str(error).splitlines()[0]}"))
+    return document
+
+
+def _not_yaml(path: Path, error: yaml.MarkedYAMLError) -> Problem:
+    mark = error.problem_mark or error.context_mark
+    hint = ": indent with spaces, not tabs" if "'\\t'" in str(error.problem) else ""
+    return Problem(f"{path}:{mark.line + 1}" if mark else str(path), f"is not valid YAML: {error.problem}{hint}")
+
+
+class _Builder:
+    def __init__(self, loader: Any, path: Path, document: Document) -> None:
+        self._loader = loader
+        self._path = path
+        self._document = document
+        self._open: set[yaml.Node] = set()
+
+    def mapping(self, node: yaml.MappingNode, at: KeyPath) -> dict[str, Any]:
+        self._refuse_duplicates(node, at)
+        self._loader.flatten_mapping(node)  # `<<: *defaults`
+        values: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = str(self._loader.construct_object(key_node, deep=True))
+            self._document.lines[*at, key] = key_node.start_mark.line + 1
+            values[key] = self._value(value_node, (*at, key))
+        return values
+
+    def _value(self, node: yaml.Node, at: KeyPath) -> Any:
+        if node in self._open:
+            raise yaml.constructor.ConstructorError(None, None, "an alias contains itself", node.start_mark)
+        self._open.add(node)
+        try:
+            match node:
+                case yaml.MappingNode():
+                    return self.mapping(node, at)
+                case yaml.SequenceNode():
+                    return [self._item(item, (*at, index)) for index, item in enumerate(node.value)]
+                case _:
+                    return self._loader.construct_object(node)
+        finally:
+            self._open.discard(node)
+
+    def _item(self, node: yaml.Node, at: KeyPath) -> Any:
+        self._document.lines[at] = node.start_mark.line + 1
+        return self._value(node, at)
+
+    def _refuse_duplicates(self, node: yaml.MappingNode, at: KeyPath) -> None:
+        seen: dict[str, int] = {}
+        for key_node, _ in node.value:
+            key, line = str(key_node.value), key_node.start_mark.line + 1
+            if key in seen:
+                place = ".".join(map(str, (*at, key)))
+                self._document.problems.append(
+                    Problem(f"{self._path}:{line}", f"{place} is already given in line {seen[key]}")
+                )
+            seen.setdefault(key, line)

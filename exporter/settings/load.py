@@ -1,0 +1,302 @@
+"""Loads the settings: flags over environment over secret files over YAML, and tells every mistake at once."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import EnvSettingsSource, InitSettingsSource, NestedSecretsSettingsSource, SettingsError
+from pydantic_settings.sources.utils import parse_env_vars
+
+from exporter.fields import paths_relative_to
+from exporter.mistakes import Problem, nearest, sentence, unknown
+from exporter.settings import document
+from exporter.settings.model import Settings, default_tariff
+from exporter.settings.schema import OUTSIDE, PREFIX, entry, full_annotation, keys_at, variables
+from exporter.sources.miners.inventory import InventoryError, InventoryTerms, KeyPath, Names, dotted, load_inventory
+
+# Kubernetes tells each pod of a service named hashmargin through variables such as HASHMARGIN_PORT_9852_TCP_ADDR.
+_SERVICE_LINK: Final = re.compile(r".*_(?:SERVICE_HOST|(?:SERVICE_)?PORT(?:_\w+)?)")
+_MOST_TOLD: Final = 50
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used. ``problems`` has every mistake in it, each with its place."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(dict.fromkeys(problems))
+        more = len(self.problems) - _MOST_TOLD
+        lines = [*map(str, self.problems[:_MOST_TOLD]), *([f"... and {more:,} more"] if more > 0 else [])]
+        super().__init__("\n".join(lines))
+
+
+def load(
+    config_file: Path | None,
+    *,
+    overrides: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+    secrets_dir: Path | None = None,
+) -> Settings:
+    """Read the settings and the fleet's inventory.
+
+    Args:
+        config_file: The YAML file; its directory is what relative paths start from.
+        overrides: Values of flags, by dotted key: ``{"web.listen_address": "127.0.0.1:9852"}``.
+        environ: Environment variables; those that begin with ``HASHMARGIN_`` count.
+        secrets_dir: Directory with a file per secret, named like the key: ``network__password``.
+
+    Raises:
+        ConfigError: With every mistake.
+    """
+    problems: list[Problem] = []
+    file = _file_layer(config_file, problems)
+    secrets = _secrets_layer(secrets_dir, file.values, problems)
+    environment = _environment_layer(environ or {}, file.values, problems)
+    stack = _Stack((_flag_layer(overrides or {}), environment, secrets, file), str(config_file or "configuration"))
+    with paths_relative_to(config_file.parent if config_file else Path()):
+        return _validated(stack, problems)
+
+
+# --- the layers, each with the place of its values ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """What one source of settings says, and where it says it, by the key path's spelling as a variable."""
+
+    values: dict[str, Any]
+    places: Mapping[str, str]
+    speaks: bool = True
+    """Whether a place names the key by itself, as a variable does and a line of a file does not."""
+
+    def place(self, path: KeyPath, whole: KeyPath) -> str | None:
+        """Tell where ``path``, the beginning of ``whole``, is given; None where this source does not give it."""
+        place = self.places.get(_spelled(path))
+        return place if place is None or (self.speaks and path == whole) else f"{place}: {dotted(whole)}"
+
+
+class _Stack:
+    """The layers, the strongest first, and their values merged."""
+
+    def __init__(self, layers: tuple[_Layer, ...], name: str) -> None:
+        self._layers = layers
+        self._name = name
+        self.values: dict[str, Any] = {}
+        for layer in reversed(layers):
+            self.values = _merged(self.values, layer.values)
+
+    def where(self, path: KeyPath) -> str:
+        """Tell where a key stands, or else the nearest key around it that stands somewhere."""
+        for length in range(len(path), 0, -1):
+            for layer in self._layers:
+                place = layer.place(path[:length], path)
+                if place is not None:
+                    return place
+        return f"{self._name}: {dotted(path)}" if path else self._name
+
+
+def _spelled(path: KeyPath) -> str:
+    """Write a key path as a variable: ``blocks.container-1`` is ``BLOCKS__CONTAINER_1``."""
+    return "__".join(re.sub(r"\W", "_", str(part)).upper() for part in path)
+
+
+def _merged(weaker: Mapping[str, Any], stronger: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(weaker)
+    for key, value in stronger.items():
+        below = merged.get(key)
+        merged[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _file_layer(path: Path | None, problems: list[Problem]) -> _Layer:
+    if path is None:
+        return _Layer({}, {})
+    content = document.read(path)
+    if content.problems and not content.values:
+        raise ConfigError(content.problems)
+    problems += content.problems
+    given = {key: value for key, value in content.values.items() if value is not None}  # a section without content
+    return _Layer(given, {_spelled(key): f"{path}:{line}" for key, line in content.lines.items()}, speaks=False)
+
+
+def _flag_layer(overrides: Mapping[str, object]) -> _Layer:
+    values: dict[str, Any] = {}
+    for key, value in overrides.items():
+        *sections, last = key.split(".")
+        section = values
+        for part in sections:
+            section = section.setdefault(part, {})
+        section[last] = value
+    return _Layer(values, {_spelled(tuple(key.split("."))): f"--{key.replace('_', '-')}" for key in overrides})
+
+
+class _Variables(EnvSettingsSource):
+    """Reads variables from a mapping instead of the process's environment; a list or mapping is written as JSON."""
+
+    def __init__(self, given: Mapping[str, str], prefix: str) -> None:
+        self._given = given
+        super().__init__(Settings, env_prefix=prefix)
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        return parse_env_vars(self._given, case_sensitive=False)
+
+    def decode_complex_value(self, field_name: str, field: Any, value: Any) -> Any:  # noqa: ARG002
+        return _from_json(value)
+
+
+def _from_json(value: Any) -> Any:
+    """Decode lists and mappings written as JSON; anything else stays as it is for the model to judge."""
+    if isinstance(value, dict):
+        return {key: _from_json(entry) for key, entry in value.items()}
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _like(values: Any, pattern: Any) -> Any:
+    """Spell keys as the file does: variables have neither small letters nor hyphens."""
+    if not isinstance(values, dict) or not isinstance(pattern, dict):
+        return values
+    spelling = {_spelled((key,)): key for key in pattern}
+    renamed = {spelling.get(_spelled((key,)), key): value for key, value in values.items()}
+    return {key: _like(value, pattern.get(key)) for key, value in renamed.items()}
+
+
+def _paths(values: Any, at: KeyPath = ()) -> Iterator[KeyPath]:
+    if isinstance(values, dict):
+        for key, value in values.items():
+            yield (*at, key)
+            yield from _paths(value, (*at, key))
+
+
+def _environment_layer(environ: Mapping[str, str], file: dict[str, Any], problems: list[Problem]) -> _Layer:
+    ours = {name: value for name, value in environ.items() if name.upper().startswith(PREFIX)}
+    values = _like(_from_json(_Variables(ours, PREFIX)()), file)
+    taken = {PREFIX + _spelled(path) for path in _paths(values)}
+    for name in ours:
+        if name.upper() in taken or name.upper() in OUTSIDE or _SERVICE_LINK.fullmatch(name.upper()):
+            continue
+        match = nearest(name, variables())
+        problems.append(Problem(name, "no such setting" + (f": did you mean {match}?" if match else "")))
+    return _Layer(values, {name.upper().removeprefix(PREFIX): f"environment variable {name}" for name in ours})
+
+
+def _secrets_layer(directory: Path | None, file: dict[str, Any], problems: list[Problem]) -> _Layer:
+    if directory is None:
+        return _Layer({}, {})
+    try:
+        if not directory.is_dir():
+            raise SettingsError("is not a directory")  # noqa: TRY301 -- told like the others
+        given = NestedSecretsSettingsSource.load_secrets(directory.resolve())
+    except (OSError, UnicodeDecodeError, SettingsError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        problems.append(Problem(str(directory), f"cannot be read as the secrets directory: {reason}"))
+        return _Layer({}, {})
+    values = _like(_from_json(_Variables(given, "")()), file)
+    taken = {_spelled(path) for path in _paths(values)}
+    problems += [
+        Problem(str(directory / name), unknown("setting", name.partition("__")[0], Settings.model_fields))
+        for name in given
+        if "__" in name and name.upper() not in taken  # other programs' secrets may lie beside ours
+    ]
+    return _Layer(values, {name.upper(): str(directory / name) for name in given})
+
+
+# --- validation -----------------------------------------------------------------------------------------------------
+
+
+def _validated(stack: _Stack, problems: list[Problem]) -> Settings:
+    settings = None
+    try:
+        settings = Settings(_build_sources=((InitSettingsSource(Settings, stack.values),), {}))
+        valid = {name: getattr(settings, name) for name in Settings.model_fields}
+    except ValidationError as error:
+        told = [(mistake, _key_path(mistake, stack.values)) for mistake in error.errors(include_url=False)]
+        problems += [_problem(mistake, path, stack) for mistake, path in told]
+        valid = _salvaged(stack.values, [path for _, path in told])
+    names = Names(
+        blocks=valid.get("blocks", {}),
+        tariffs=_names(stack.values.get("tariffs")),
+        schedules=_names(stack.values.get("schedules")),
+        tariff=default_tariff(valid.get("tariff"), stack.values.get("tariffs") or {}),
+    )
+    problems += _dangling(valid, names, stack)
+    try:
+        rigs = load_inventory(valid.get("fleet", InventoryTerms()), names, stack.where)
+    except InventoryError as error:
+        raise ConfigError([*problems, *error.problems]) from None
+    if problems or settings is None:
+        raise ConfigError(problems)
+    settings._rigs = rigs  # noqa: SLF001 -- the loader completes what it makes
+    return settings
+
+
+def _salvaged(values: dict[str, Any], mistaken: Iterable[KeyPath]) -> dict[str, Any]:
+    """Validate the sections once more without the mistaken keys: what refers to other sections is to be checked too."""
+    values = deepcopy(values)
+    for path in mistaken:
+        section = reduce(entry, path[:-1], values)
+        if path and isinstance(section, dict):
+            section.pop(str(path[-1]), None)
+    valid = {}
+    for name, field in Settings.model_fields.items():
+        with suppress(ValidationError):
+            valid[name] = (
+                TypeAdapter(full_annotation(field)).validate_python(values[name])
+                if name in values
+                else field.get_default(call_default_factory=True)
+            )
+    return valid
+
+
+def _names(section: Any) -> tuple[str, ...]:
+    return tuple(map(str, section)) if isinstance(section, dict) else ()
+
+
+def _key_path(mistake: ErrorDetails, values: Any) -> KeyPath:
+    """The key path of a mistake, without the names of alternatives that pydantic puts into it."""
+    path: list[str | int] = []
+    *inner, last = mistake["loc"] or ("",)
+    for part in inner:
+        try:
+            values = values[part]
+        except (LookupError, TypeError):
+            continue
+        path.append(part)
+    named = mistake["type"] in ("missing", "extra_forbidden")
+    if named or (isinstance(values, dict) and last in values) or (isinstance(values, list) and isinstance(last, int)):
+        path.append(last)
+    return tuple(part for part in path if part != "")
+
+
+def _problem(mistake: ErrorDetails, path: KeyPath, stack: _Stack) -> Problem:
+    if mistake["type"] == "extra_forbidden":
+        known = keys_at(path[:-1], stack.values)
+        return Problem(stack.where(path), unknown("key", str(path[-1]), known))
+    return Problem(stack.where(path), sentence(mistake))
+
+
+def _dangling(valid: Mapping[str, Any], names: Names, stack: _Stack) -> Iterator[Problem]:
+    """Names of tariffs that no tariff has. The rigs' own are the inventory's business."""
+    power, gpus = valid.get("power"), valid.get("gpus")
+    named: dict[KeyPath, str | None] = {
+        ("tariff",): valid.get("tariff"),
+        ("power", "resale_tariff"): power.resale_tariff if power else None,
+        ("gpus", "tariff"): gpus.tariff if gpus else None,
+        **{("blocks", name, "tariff"): block.tariff for name, block in names.blocks.items()},
+    }
+    for path, tariff in named.items():
+        if tariff and tariff not in names.tariffs:
+            yield Problem(stack.where(path), unknown("tariff", tariff, names.tariffs))
+    if len(names.tariffs) > 1 and "tariff" in valid and not names.tariff:
+        yield Problem(stack.where(("tariff",)), f"is required, as there are several: {', '.join(names.tariffs)}")

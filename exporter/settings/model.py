@@ -1,0 +1,88 @@
+"""All that the operator may say, as one frozen model: the rooms' own terms, composed."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, PrivateAttr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from exporter.economics.terms import AiTerms, EconomicsTerms, GpuTerms, PowerTerms, SiteTerms
+from exporter.exposition.terms import ExpositionTerms
+from exporter.fields import Duration
+from exporter.fleet import UNASSIGNED, Block, Rig
+from exporter.logs import LogTerms
+from exporter.polling.schedules import ScheduleTerms
+from exporter.polling.terms import PollingTerms
+from exporter.server.terms import WebTerms
+from exporter.sources.miners.inventory import BlockTerms, InventoryTerms, Name
+from exporter.sources.registry import BitcoinSource, GpuSource, NetworkSource, TariffSource
+from exporter.state import StateTerms
+
+
+def _or_empty(value: object) -> object:
+    return {} if value is None else value
+
+
+class GpuSettings(GpuTerms):
+    """The GPUs at the site: where they are read, and what they earn."""
+
+    endpoints: tuple[GpuSource, ...] = Field((), description="Where the GPUs are read, one entry per node or server.")
+
+
+class Settings(BaseSettings):
+    """One site, as :func:`exporter.settings.load.load` makes it."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="HASHMARGIN_", env_nested_delimiter="__", hide_input_in_errors=True
+    )
+
+    site: Name = Field(description="Name of the site, as the pages and the log show it.")
+    evaluation_interval: Duration = Field(15.0, description="How often everything is computed and published anew.")
+    log: LogTerms = Field(LogTerms(), description="What is logged, and how.")
+    web: WebTerms = Field(WebTerms(), description="What is served, and where.")
+    state: StateTerms = Field(StateTerms(), description="What survives a restart.")
+    polling: PollingTerms = Field(PollingTerms(), description="How often, how patiently and how many rigs are read.")
+    exposition: ExpositionTerms = Field(ExpositionTerms(), description="Which series are published.")
+    schedules: dict[Name, ScheduleTerms] = Field({}, description="When rigs are meant to mine, by name.")
+    fleet: InventoryTerms = Field(InventoryTerms(), description="The rigs.")
+    blocks: dict[Name, Annotated[BlockTerms, BeforeValidator(_or_empty)]] = Field(
+        {}, description="Containers, buildings or feeders, by name. Where any is listed, rigs may name only those."
+    )
+    tariff: Name | None = Field(None, description="The site's tariff; may be left out where `tariffs` has only one.")
+    tariffs: dict[Name, TariffSource] = Field({}, description="Power prices, by name.")
+    network: NetworkSource | None = Field(None, description="Where difficulty, height and fees come from.")
+    bitcoin: BitcoinSource | None = Field(None, description="Where the bitcoin price comes from.")
+    power: PowerTerms = Field(PowerTerms(), description="From the watts of a rig to the kilowatts that are billed.")
+    economics: EconomicsTerms = Field(EconomicsTerms(), description="Pool and fixed costs.")
+    ai: AiTerms | None = Field(None, description="What AI hosting would pay. Left out, there is no AI value.")
+    gpus: GpuSettings | None = Field(None, description="GPUs that already run at the site.")
+
+    _rigs: tuple[Rig, ...] = PrivateAttr(())
+
+    @property
+    def rigs(self) -> tuple[Rig, ...]:
+        """The fleet, as read when these settings were loaded."""
+        return self._rigs
+
+    @property
+    def fleet_blocks(self) -> tuple[Block, ...]:
+        """Every block: those listed, then those that only rigs name."""
+        listed = {name: terms.block(name) for name, terms in self.blocks.items()}
+        named = {rig.block: Block(name=rig.block) for rig in self._rigs if rig.block != UNASSIGNED}
+        return tuple((named | listed).values())
+
+    @property
+    def default_tariff(self) -> str:
+        """The site's tariff, empty where it has none."""
+        return default_tariff(self.tariff, self.tariffs)
+
+    @property
+    def terms(self) -> SiteTerms:
+        """What the economics must be told."""
+        return SiteTerms(
+            economics=self.economics, power=self.power, ai=self.ai, gpus=self.gpus, tariff=self.default_tariff
+        )
+
+
+def default_tariff(named: str | None, tariffs: dict[str, object] | dict[str, TariffSource]) -> str:
+    """The site's tariff: the one named, else the only one."""
+    return named or (next(iter(tariffs)) if len(tariffs) == 1 else "")

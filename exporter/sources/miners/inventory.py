@@ -1,0 +1,394 @@
+"""The fleet as the operator lists it: rigs, CSV files and address ranges, read into :class:`exporter.fleet.Rig`."""
+
+import csv
+import io
+import ipaddress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Annotated, Any, Final, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+
+from exporter.fields import ConfigPath, Text
+from exporter.fleet import UNASSIGNED, Block, Credentials, Rig
+from exporter.mistakes import Problem, sentence, unknown
+from exporter.units import HASHES_PER_TERAHASH, WATTS_PER_KILOWATT
+
+WIDEST_RANGE: Final = 16
+"""The shortest prefix that a range may have: beyond 65,536 addresses a slip is likelier than a site."""
+
+MOST_ADDRESSES: Final = 100_000
+"""The most addresses of one inventory, those in ranges where nothing answers included."""
+
+KeyPath = tuple[str | int, ...]
+
+
+class InventoryError(Exception):
+    """An inventory that cannot be used, with every mistake in it."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+# --- what the operator may say --------------------------------------------------------------------------------------
+
+
+def _host(text: str) -> str:
+    text = text.strip()
+    if not text or any(character.isspace() or character in "/@?#" for character in text):
+        raise ValueError(f"{text!r} is not an address: write an IP address or a host name, without scheme or path")
+    if ":" in text:
+        try:
+            ipaddress.IPv6Address(text)
+        except ValueError:
+            raise ValueError(f"{text!r} is not an address: leave the port out") from None
+    return text
+
+
+def _name(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise ValueError(f"{text!r} is not a name: it must have visible characters only")
+    return text.strip()
+
+
+def _range(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        network = IPv4Network(value.strip(), strict=False)
+    except ValueError:
+        raise ValueError(f"{value!r} is not an IPv4 range: write it like 10.1.0.0/24") from None
+    if str(network.network_address) != value.strip().partition("/")[0]:
+        raise ValueError(f"{value!r} does not begin at a network address: did you mean {str(network)!r}?")
+    if network.prefixlen < WIDEST_RANGE:
+        raise ValueError(
+            f"{value!r} has {network.num_addresses:,} addresses, and scanning them takes hours: "
+            f"list the parts that hold rigs, each a /{WIDEST_RANGE} or smaller"
+        )
+    return network
+
+
+def _yes_or_no(value: object) -> object:
+    words = {"true": True, "yes": True, "false": False, "no": False}
+    return words.get(value.strip().lower(), value) if isinstance(value, str) else value
+
+
+Name = Annotated[Text, Field(max_length=200), AfterValidator(_name)]
+
+
+class RigFacts(BaseModel):
+    """What may be said of a rig, of a whole range, and of all rigs that do not say it themselves."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    block: Name | None = Field(None, description="Block that it stands in: what is switched or converted as one.")
+    rack: Name | None = Field(None, description="Rack within the block.")
+    position: Name | None = Field(None, description="Place within the rack.")
+    customer: Name | None = Field(None, description="Who owns it, on a hosting site.")
+    tariff: Name | None = Field(
+        None, description="Tariff that its power is billed by: its own, else its block's, else the site's."
+    )
+    username: Text | None = Field(None, description="User of its web interface or API.")
+    password: SecretStr | None = Field(None, description="Password of that user.")
+    password_file: ConfigPath | None = Field(None, description="File that holds the password, instead of `password`.")
+    rated_terahash: float | None = Field(None, gt=0, le=100_000, description="Nameplate hashrate in TH/s.")
+    rated_watts: float | None = Field(None, gt=0, le=1_000_000, description="Nameplate power in W.")
+    expected_mining: Annotated[bool | str, BeforeValidator(_yes_or_no)] | None = Field(
+        None, description="Whether it is meant to mine: true, false, or the name of one of the `schedules`."
+    )
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        if self.password is not None and self.password_file is not None:
+            raise ValueError("give password or password_file, not both")
+        return self
+
+
+class RigRow(RigFacts):
+    """One rig, inline or as a line of a CSV file."""
+
+    name: Name | None = Field(
+        None, description="Its name for ever: the `rig` label. Else its MAC, serial or address is."
+    )
+    mac: Name | None = Field(None, description="Its MAC address, where that is to be its name.")
+    serial: Name | None = Field(None, description="Its serial number, where that is to be its name.")
+    address: Annotated[str, AfterValidator(_host)] = Field(description="IP address or host name.")
+
+
+class RangeTerms(RigFacts):
+    """A range of addresses in which rigs are to be found."""
+
+    cidr: Annotated[IPv4Network, BeforeValidator(_range)] = Field(description="The range, such as 10.1.0.0/24.")
+    exclude: tuple[Annotated[IPv4Network, BeforeValidator(_range)], ...] = Field(
+        (), description="Addresses and ranges within it where no rig is: gateways, switches, PDUs."
+    )
+
+
+class InventoryTerms(BaseModel):
+    """The fleet (YAML ``fleet:``). A rig's own row wins over the range that its address lies in."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    defaults: RigFacts = Field(RigFacts(), description="What holds for every rig that does not say it itself.")
+    csv: tuple[ConfigPath, ...] = Field((), description="CSV files with a header line, one rig a line.")
+    ranges: tuple[RangeTerms, ...] = Field((), description="Address ranges: rigs are found in them.")
+    rigs: tuple[RigRow, ...] = Field((), description="Rigs listed here.")
+
+
+class BlockTerms(BaseModel):
+    """A block: a container, a building, a feeder (YAML ``blocks:``)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    capacity_kilowatts: float | None = Field(None, gt=0, le=2_000_000, description="What its feeder carries, in kW.")
+    convertible: bool = Field(True, description="Whether it could be converted to AI hosting.")
+    tariff: Name | None = Field(None, description="Tariff of the rigs in it, unless they have their own.")
+
+    def block(self, name: str) -> Block:
+        """The block's facts under its name."""
+        watts = None if self.capacity_kilowatts is None else self.capacity_kilowatts * WATTS_PER_KILOWATT
+        return Block(name=name, capacity_watts=watts, convertible=self.convertible)
+
+
+# --- loading --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """The names that the rest of the configuration defines, for rigs to refer to."""
+
+    blocks: Mapping[str, BlockTerms]
+    tariffs: Collection[str]
+    schedules: Collection[str]
+    tariff: str = ""
+    """The site's tariff."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A rig as listed, and where, as the operator is told."""
+
+    row: RigFacts
+    address: str
+    name: str
+    where: str
+    discovered: bool = False
+
+
+def dotted(path: KeyPath) -> str:
+    """Write a key path as the operator reads it: ``fleet.rigs.3.block``."""
+    return ".".join(map(str, path))
+
+
+def inventory_files(terms: InventoryTerms) -> tuple[Path, ...]:
+    """The files beside the configuration that the fleet is read from."""
+    passwords = (facts.password_file for facts in (terms.defaults, *terms.ranges, *terms.rigs))
+    return tuple(dict.fromkeys((*terms.csv, *(path for path in passwords if path is not None))))
+
+
+def load_inventory(terms: InventoryTerms, names: Names, where: Callable[[KeyPath], str] = dotted) -> tuple[Rig, ...]:
+    """Read the whole fleet.
+
+    ``where`` tells how a key path is shown to the operator, in front of what is wrong there. Raises InventoryError with
+    every mistake found.
+    """
+    problems: list[Problem] = []
+    rows = [
+        *(
+            _Listed(row, row.address, _identity(row), where(("fleet", "rigs", index)))
+            for index, row in enumerate(terms.rigs)
+        ),
+        *(listed for path in terms.csv for listed in _csv_rows(path, problems)),
+    ]
+    problems += _duplicates(rows)
+    size = len(rows) + sum(entry.cidr.num_addresses for entry in terms.ranges)
+    if size > MOST_ADDRESSES:
+        problems.append(
+            Problem(where(("fleet",)), f"lists {size:,} addresses, more than the {MOST_ADDRESSES:,} allowed")
+        )
+        raise InventoryError(problems)
+    listed = [*rows, *_candidates(terms.ranges, {row.address for row in rows}, where, problems)]
+    reader = _Reader(terms.defaults, names, problems)
+    rigs = tuple(map(reader.rig, listed))
+    if problems:
+        raise InventoryError(dict.fromkeys(problems))
+    return rigs
+
+
+def _identity(row: RigRow) -> str:
+    return row.name or row.mac or row.serial or row.address
+
+
+def _duplicates(rows: Iterable[_Listed]) -> Iterator[Problem]:
+    names: dict[str, str] = {}
+    addresses: dict[str, str] = {}
+    for row in rows:
+        for what, value, seen in (("address", row.address, addresses), ("name", row.name, names)):
+            first = seen.setdefault(value, row.where)
+            if first != row.where:
+                yield Problem(row.where, f"the {what} {value!r} is already taken at {first}")
+                break
+
+
+def _candidates(
+    ranges: Iterable[RangeTerms], taken: Collection[str], where: Callable[[KeyPath], str], problems: list[Problem]
+) -> Iterator[_Listed]:
+    """Every address of every range that no row takes. A range that overlaps an earlier one is a problem."""
+    seen: dict[IPv4Address, IPv4Network] = {}
+    for index, terms in enumerate(ranges):
+        place = where(("fleet", "ranges", index))
+        clash = None
+        for address in terms.cidr.hosts():
+            if any(address in network for network in terms.exclude):
+                continue
+            clash = clash or seen.get(address)
+            if seen.setdefault(address, terms.cidr) is terms.cidr and str(address) not in taken:
+                yield _Listed(terms, str(address), str(address), place, discovered=True)
+        if clash is not None:
+            problems.append(Problem(place, f"{terms.cidr} overlaps {clash}: exclude the common part from one of them"))
+
+
+class _Reader:
+    """Makes rigs of what is listed: fills in the defaults, checks what is referred to, reads passwords once."""
+
+    def __init__(self, defaults: RigFacts, names: Names, problems: list[Problem]) -> None:
+        self._defaults = defaults
+        self._names = names
+        self._problems = problems
+        self._passwords: dict[Path, str] = {}
+
+    def rig(self, listed: _Listed) -> Rig:
+        """The rig of a row or of an address of a range."""
+        block = self._known(listed, "block", self._names.blocks)
+        block_terms = self._names.blocks.get(block)
+        own_tariff = self._known(listed, "tariff", self._names.tariffs)
+        expected = self._fact(listed, "expected_mining")
+        if isinstance(expected, str) and expected not in self._names.schedules:
+            self._problems.append(Problem(listed.where, unknown("schedule", expected, self._names.schedules)))
+        terahash = self._fact(listed, "rated_terahash")
+        return Rig(
+            name=listed.name,
+            address=listed.address,
+            block=block or UNASSIGNED,
+            rack=self._fact(listed, "rack") or "",
+            position=self._fact(listed, "position") or "",
+            customer=self._fact(listed, "customer") or "",
+            tariff=own_tariff or (block_terms and block_terms.tariff) or self._names.tariff,
+            credentials=self._credentials(listed),
+            rated_hashrate=None if terahash is None else terahash * HASHES_PER_TERAHASH,
+            rated_power=self._fact(listed, "rated_watts"),
+            expected_schedule=expected if isinstance(expected, str) else None,
+            expected_mining=expected is not False,
+            discovered=listed.discovered,
+        )
+
+    def _fact(self, listed: _Listed, name: str) -> Any:
+        own = getattr(listed.row, name)
+        return getattr(self._defaults, name) if own is None else own
+
+    def _known(self, listed: _Listed, what: str, names: Collection[str]) -> str:
+        name: str = self._fact(listed, what) or ""
+        free = what == "block" and not names  # without a `blocks` section any name goes
+        if name and name not in names and not free:
+            self._problems.append(Problem(listed.where, unknown(what, name, names)))
+        return name
+
+    def _credentials(self, listed: _Listed) -> Credentials | None:
+        facts = listed.row if listed.row.password or listed.row.password_file else self._defaults
+        username = self._fact(listed, "username")
+        password = self._password(facts, listed.where)
+        return None if username is None and password is None else Credentials(username or "", password or "")
+
+    def _password(self, facts: RigFacts, where: str) -> str | None:
+        if facts.password_file is None:
+            return None if facts.password is None else facts.password.get_secret_value()
+        if facts.password_file not in self._passwords:
+            self._passwords[facts.password_file] = ""
+            try:
+                self._passwords[facts.password_file] = facts.password_file.read_text("utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                self._problems.append(Problem(where, f"password_file {facts.password_file} {_why_unreadable(error)}"))
+        return self._passwords[facts.password_file]
+
+
+def _why_unreadable(error: OSError | UnicodeDecodeError) -> str:
+    match error:
+        case FileNotFoundError():
+            return "does not exist"
+        case IsADirectoryError():
+            return "is a directory"
+        case PermissionError():
+            return "cannot be read: give the exporter's user the right to read it"
+        case UnicodeDecodeError():
+            return "is not UTF-8 text: save it as UTF-8"
+    return f"cannot be read ({error.strerror})"
+
+
+# --- CSV ------------------------------------------------------------------------------------------------------------
+
+
+def _csv_rows(path: Path, problems: list[Problem]) -> Iterator[_Listed]:
+    """The rigs of one file; what is wrong with it goes to ``problems``, every bad line by its number."""
+    try:
+        text = path.read_text("utf-8-sig")  # spreadsheets write a byte order mark
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(Problem(str(path), _why_unreadable(error)))
+        return
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), skipinitialspace=True)
+    columns: list[str] = []
+    for cells in lines:
+        where = f"{path}:{lines.line_num}"
+        if not any(map(str.strip, cells)) or cells[0].startswith("#"):
+            continue
+        if not columns:
+            columns = [cell.strip().lower() for cell in cells]
+            mistakes = [Problem(where, message) for message in _bad_header(columns)]
+            problems += mistakes
+            if mistakes:
+                return
+        elif len(cells) > len(columns) and any(cells[len(columns) :]):
+            problems.append(Problem(where, f"has {len(cells)} values for {len(columns)} columns"))
+        else:
+            row = _csv_row(where, dict(zip(columns, cells, strict=False)), problems)
+            if row is not None:
+                yield _Listed(row, row.address, _identity(row), where)
+    if not columns:
+        problems.append(Problem(str(path), "has no header line: begin it with name,address,block"))
+
+
+def _delimiter(text: str) -> str:
+    header = text.partition("\n")[0]
+    return max(",;\t", key=header.count)
+
+
+def _bad_header(columns: list[str]) -> Iterator[str]:
+    for column in columns:
+        if column not in RigRow.model_fields:
+            yield unknown("column", column, RigRow.model_fields)
+    for column in sorted({column for column in columns if columns.count(column) > 1}):
+        yield f"the column {column!r} stands twice"
+    if "address" not in columns:
+        yield "the column 'address' is missing"
+
+
+def _csv_row(where: str, cells: Mapping[str, str], problems: list[Problem]) -> RigRow | None:
+    given = {column: cell.strip() for column, cell in cells.items() if cell.strip()}
+    try:
+        return RigRow.model_validate(given)
+    except ValidationError as error:
+        for mistake in error.errors(include_url=False):
+            column = dotted(mistake["loc"][:1])
+            problems.append(Problem(f"{where}: {column}" if column else where, sentence(mistake)))
+        return None
