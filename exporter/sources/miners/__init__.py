@@ -1,1 +1,1 @@
-
+"""Readers of rigs, and the inventory of them."""

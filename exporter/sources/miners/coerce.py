@@ -1,0 +1,159 @@
+"""What a rig says, made safe: finite numbers in a physical range, short printable text. An odd value is None, alone."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from exporter.failures import Failure, Reason
+from exporter.units import hashes_per_second
+
+MAX_RIG_HASHRATE: Final = 2e15  # H/s; the largest hydro rigs do 0.9e15
+MAX_OVER_EXPECTED: Final = 3.0
+MAX_POWER: Final = 50_000.0  # W
+MAX_RPM: Final = 100_000.0
+MIN_TEMPERATURE: Final = -50.0
+MAX_TEMPERATURE: Final = 200.0
+MAX_CHIPS: Final = 10_000
+MAX_COUNTER: Final = 1e24
+MAX_UPTIME: Final = 20 * 366 * 86_400.0
+MAX_TEXT: Final = 128
+_MAC_DIGITS: Final = 12
+_HEXADECIMAL: Final = frozenset("0123456789abcdef")
+MAX_ITEMS: Final = 32
+"""Boards, fans or pools beyond this are dropped: a rig must not flood the exposition."""
+
+
+def number(value: object, low: float, high: float) -> float | None:
+    """Read a number or numeric text within bounds; None for anything else, NaN and infinities included."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        result = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return result if math.isfinite(result) and low <= result <= high else None
+
+
+def count(value: object, high: int = MAX_CHIPS) -> int | None:
+    """Read a whole number from 0 to ``high``."""
+    result = number(value, 0, high)
+    return None if result is None else int(result)
+
+
+def counter(value: object) -> float | None:
+    """Read a total that never falls."""
+    return number(value, 0, MAX_COUNTER)
+
+
+def celsius(value: object) -> float | None:
+    """Read a temperature. Exactly 0 is how firmware says that no sensor is there."""
+    return number(value, MIN_TEMPERATURE, MAX_TEMPERATURE) or None
+
+
+def hottest(values: Sequence[object]) -> float | None:
+    """Give the highest of some temperatures that can be read."""
+    return max((known for value in values if (known := celsius(value)) is not None), default=None)
+
+
+def watts(value: object) -> float | None:
+    """Read a power."""
+    return number(value, 0, MAX_POWER)
+
+
+def rpm(value: object) -> float | None:
+    """Read a fan speed."""
+    return number(value, 0, MAX_RPM)
+
+
+def seconds(value: object) -> float | None:
+    """Read a duration."""
+    return number(value, 0, MAX_UPTIME)
+
+
+def hashrate(value: object, unit: str) -> float | None:
+    """Read one hashrate (of a board, or an expected one) in H/s, up to what a rig can do."""
+    known = number(value, 0, math.inf)
+    try:
+        rate = None if known is None else hashes_per_second(known, unit)
+    except ValueError:
+        return None
+    return rate if rate is not None and rate <= MAX_RIG_HASHRATE else None
+
+
+def flag(value: object) -> bool | None:
+    """Read a yes or no, as JSON or as the words that firmware uses."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return {"true": True, "y": True, "yes": True, "false": False, "n": False, "no": False}.get(value.lower())
+    return bool(value) if isinstance(value, int) and value in (0, 1) else None
+
+
+def text(value: object, limit: int = MAX_TEXT) -> str:
+    """Read a short text without control characters or broken Unicode; empty where there is none."""
+    if not isinstance(value, str):
+        return ""
+    result = value.strip()[:limit]
+    return result if result.isprintable() else "".join(filter(str.isprintable, result))
+
+
+def mac(value: object) -> str:
+    """Read a MAC address as ``aa:bb:cc:dd:ee:ff``; empty where it is none."""
+    digits = "".join(character for character in text(value) if character not in ":-.").lower()
+    if len(digits) != _MAC_DIGITS or not set(digits) <= _HEXADECIMAL or set(digits) <= {"0"}:
+        return ""
+    return ":".join(digits[at : at + 2] for at in range(0, _MAC_DIGITS, 2))
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """Give a JSON object, or an empty one where the rig sent something else."""
+    return value if isinstance(value, dict) else {}
+
+
+def items(value: object) -> list[Mapping[str, Any]]:
+    """Give the objects of a JSON array, as many as a rig can sensibly have."""
+    return [item for item in value[:MAX_ITEMS] if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def first(answer: Mapping[str, Any], section: str) -> Mapping[str, Any]:
+    """Give the first object of a cgminer section; empty where it is missing."""
+    found = items(answer.get(section))
+    return found[0] if found else {}
+
+
+def endpoint(url: object) -> tuple[str, str]:
+    """Split a pool's URL into (scheme, host with port), without any user name or password in it."""
+    address = text(url, 256)
+    try:
+        parts = urlsplit(address if "://" in address else f"//{address}")
+        port = parts.port
+    except ValueError:
+        return "", ""
+    host = parts.hostname or ""
+    return parts.scheme, f"{host}:{port}" if host and port else host
+
+
+def realised(value: object, unit: str, expected: float | None = None) -> float:
+    """Read the mandatory hashrate in H/s.
+
+    Args:
+        value: What the rig says.
+        unit: The unit it says it in.
+        expected: What this rig should do in H/s, where it says so itself.
+
+    Raises:
+        Failure: garbled where it is no number, implausible where no rig can do that.
+    """
+    try:
+        result = number(value, -math.inf, math.inf)
+        rate = None if result is None else hashes_per_second(result, unit)
+    except ValueError:
+        raise Failure(Reason.GARBLED, f"hashrate in the unknown unit {text(unit, 16)!r}") from None
+    if rate is None:
+        reason = Reason.IMPLAUSIBLE if isinstance(value, float) else Reason.GARBLED
+        raise Failure(reason, f"no usable hashrate: {text(str(value), 40)!r}")
+    ceiling = min(MAX_RIG_HASHRATE, expected * MAX_OVER_EXPECTED) if expected else MAX_RIG_HASHRATE
+    if not 0 <= rate <= ceiling:
+        raise Failure(Reason.IMPLAUSIBLE, f"hashrate of {rate:.4g} H/s where at most {ceiling:.4g} is possible")
+    return rate

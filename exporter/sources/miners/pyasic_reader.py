@@ -1,0 +1,123 @@
+"""The long tail of firmware, read by pyasic in worker processes. Here is decided what of its answers is believed."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any, Final
+
+from exporter.failures import Failure, Reason
+from exporter.readings import Board, Fan, Fault, Pool, RigIdentity, RigReading
+from exporter.sources.miners import coerce
+from exporter.sources.miners.contract import Target
+from exporter.sources.miners.workers import WorkerPool, worker_cores
+
+NAME: Final = "pyasic"
+_COMMAND: Final = (sys.executable, "-W", "ignore", "-m", "exporter.sources.miners.pyasic_worker")
+_SLOTS: Final = 8
+_SILENCE_SECONDS: Final = 2.0
+_NOTE_PARTS: Final = 3
+
+
+class PyasicReader:
+    """Reads any rig that pyasic knows. An identity's ``reader`` is ``pyasic:TYPE:MODEL:VERSION``."""
+
+    name = NAME
+
+    def __init__(self, *, read_deadline: float, identify_deadline: float) -> None:
+        """Make the reader; no process is started before the first job. Deadlines are in seconds, per attempt."""
+        self._read_deadline = read_deadline
+        self._identify_deadline = identify_deadline
+        self._pool = WorkerPool(_COMMAND, workers=worker_cores(), slots=_SLOTS, silence=_SILENCE_SECONDS)
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The worker processes that run now."""
+        return self._pool.pids
+
+    async def identify(self, target: Target) -> RigIdentity:
+        """See :class:`exporter.sources.miners.contract.Reader`."""
+        said = await self._pool.ask({**_request(target), "work": "identify"}, self._identify_deadline)
+        return RigIdentity(
+            reader=":".join([NAME, *(coerce.text(part, 64).replace(":", " ") for part in said["note"])]),
+            make=coerce.text(said["make"]),
+            model=coerce.text(said["model"]),
+            firmware=coerce.text(said["firmware"]),
+            firmware_version=coerce.text(said["firmware_version"]),
+            mac=coerce.mac(said["mac"]),
+            serial=coerce.text(said["serial"]),
+        )
+
+    async def read(self, target: Target, identity: RigIdentity) -> RigReading:
+        """See :class:`exporter.sources.miners.contract.Reader`."""
+        note = identity.reader.split(":")[1:]
+        if len(note) != _NOTE_PARTS:
+            raise Failure(Reason.UNSUPPORTED, f"identified by an unknown reader {identity.reader!r}")
+        said = await self._pool.ask({**_request(target), "work": "read", "note": note}, self._read_deadline)
+        mac = coerce.mac(said["mac"])
+        if mac and identity.mac and mac != identity.mac:
+            raise Failure(Reason.IMPLAUSIBLE, f"another rig answers there: {mac}")
+        return translate(said)
+
+    async def close(self) -> None:
+        """End the worker processes."""
+        await self._pool.close()
+
+
+def _request(target: Target) -> dict[str, Any]:
+    login = target.credentials
+    return {
+        "address": target.address,
+        "username": login and login.username,
+        "password": login and login.password,
+    }
+
+
+def translate(said: Mapping[str, Any]) -> RigReading:
+    """Make a reading of what a worker passed on. Raises Failure where the mandatory hashrate is not believable."""
+    expected = coerce.hashrate(said["expected_hashrate"], "H/s") or None
+    hashrate = coerce.realised(said["hashrate"], "H/s", expected)
+    ambient = coerce.celsius(said["ambient"])
+    return RigReading(
+        hashrate=hashrate,
+        expected_hashrate=expected,
+        power=coerce.watts(said["power"]) or None,
+        power_limit=coerce.watts(said["power_limit"]) or None,
+        mining=coerce.flag(said["mining"]),
+        uptime=coerce.seconds(said["uptime"]),
+        temperatures=() if ambient is None else (("ambient", ambient),),
+        fans=tuple(Fan(index, coerce.rpm(speed)) for index, speed in enumerate(said["fans"][: coerce.MAX_ITEMS])),
+        fans_expected=coerce.count(said["fans_expected"]),
+        boards=tuple(_board(board) for board in coerce.items(said["boards"])),
+        pools=tuple(_pool(index, pool) for index, pool in enumerate(coerce.items(said["pools"]))),
+        faults=tuple(
+            Fault("unknown", vendor_code=_vendor_code(*error)) for error in said["errors"][: coerce.MAX_ITEMS]
+        ),
+    )
+
+
+def _board(said: Mapping[str, Any]) -> Board:
+    return Board(
+        index=coerce.count(said["index"]) or 0,
+        hashrate=coerce.hashrate(said["hashrate"], "H/s"),
+        temperature=coerce.celsius(said["temperature"]),
+        chip_temperature=coerce.celsius(said["chip_temperature"]),
+        chips=coerce.count(said["chips"]),
+        chips_expected=coerce.count(said["chips_expected"]) or None,
+    )
+
+
+def _pool(index: int, said: Mapping[str, Any]) -> Pool:
+    scheme, host = coerce.endpoint(said["url"])
+    return Pool(
+        index=index,
+        host=host,
+        scheme=scheme,
+        worker=coerce.text(said["worker"]),
+        up=coerce.flag(said["up"]),
+        active=coerce.flag(said["active"]),
+        accepted=coerce.counter(said["accepted"]),
+        rejected=coerce.counter(said["rejected"]),
+    )
+
+
+def _vendor_code(code: str, message: str) -> str:
+    return coerce.text(code if code not in ("0", "None", "-1") else message, 64)

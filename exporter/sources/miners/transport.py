@@ -1,0 +1,150 @@
+"""How native readers talk: one request, one bounded answer, connection closed, every failure classified.
+
+Built on :class:`asyncio.Protocol`: streams cost twice as much per poll. The total deadline is the caller's
+(:class:`exporter.sources.miners.reader.Miners`); connecting has its own, to tell a rig that is away from a hung one.
+"""
+
+import asyncio
+import errno
+import json
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+from exporter.failures import Failure, Reason
+
+CONNECT_SECONDS: Final = 2.5
+MAX_ANSWER: Final = 1_000_000  # bytes
+RPC_PORT: Final = 4028
+_LENGTH_BYTES: Final = 4
+
+
+class Framing(Protocol):
+    """Knows when an answer is complete, and what of it is content."""
+
+    def complete(self, received: bytearray) -> bool:
+        """Tell whether nothing more need be waited for. Raises Failure where it can never be an answer."""
+        ...
+
+    def content(self, received: bytearray) -> bytes:
+        """Give the content once complete or at the end of the connection. Raises Failure where it is cut short."""
+        ...
+
+
+class UntilNul:
+    """cgminer's: JSON that ends with NUL, with the connection, or both."""
+
+    def complete(self, received: bytearray) -> bool:
+        """See :class:`Framing`."""
+        return received[-1] == 0
+
+    def content(self, received: bytearray) -> bytes:
+        """See :class:`Framing`."""
+        return bytes(received.rstrip(b"\0\n "))
+
+
+class LengthPrefixed:
+    """Whatsminer V3's: four bytes of little-endian length, then JSON."""
+
+    def complete(self, received: bytearray) -> bool:
+        """See :class:`Framing`."""
+        return len(received) >= _LENGTH_BYTES and len(received) >= _LENGTH_BYTES + self._length(received)
+
+    def content(self, received: bytearray) -> bytes:
+        """See :class:`Framing`."""
+        if not self.complete(received):
+            raise Failure(Reason.GARBLED, "the answer was cut short")
+        return bytes(received[_LENGTH_BYTES : _LENGTH_BYTES + self._length(received)])
+
+    @staticmethod
+    def _length(received: bytearray) -> int:
+        length = int.from_bytes(received[:_LENGTH_BYTES], "little")
+        if length > MAX_ANSWER:
+            raise Failure(Reason.TOO_LARGE, f"it announced {length} bytes")
+        return length
+
+
+class _Conversation(asyncio.Protocol):
+    """One request and its answer."""
+
+    __slots__ = ("answer", "framing", "received", "request")
+
+    def __init__(self, request: bytes, framing: Framing, answer: asyncio.Future[bytes]) -> None:
+        self.request = request
+        self.framing = framing
+        self.answer = answer
+        self.received = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.write(self.request)  # type: ignore[attr-defined]
+
+    def data_received(self, data: bytes) -> None:
+        if self.answer.done():
+            return
+        self.received += data
+        try:
+            if len(self.received) > MAX_ANSWER:
+                raise Failure(Reason.TOO_LARGE, f"more than {MAX_ANSWER} bytes")  # noqa: TRY301 - one place sets the answer
+            if self.framing.complete(self.received):
+                self.answer.set_result(self.framing.content(self.received))
+        except Failure as failure:
+            self.answer.set_exception(failure)
+
+    def eof_received(self) -> None:
+        self.connection_lost(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.answer.done():
+            return
+        try:
+            if not self.received:
+                raise Failure(Reason.REFUSED, "it closed the connection without an answer")  # noqa: TRY301
+            if exc is not None:
+                raise Failure(Reason.GARBLED, "it reset the connection in the middle of the answer")  # noqa: TRY301
+            self.answer.set_result(self.framing.content(self.received))
+        except Failure as failure:
+            self.answer.set_exception(failure)
+
+
+def connect_failure(error: OSError) -> Failure:
+    """Classify what went wrong while connecting."""
+    if isinstance(error, ConnectionRefusedError):
+        return Failure(Reason.REFUSED, "connection refused")
+    if isinstance(error, ConnectionError):
+        return Failure(Reason.REFUSED, "it reset the connection")
+    if error.errno in (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL):
+        return Failure(Reason.INTERNAL, f"this host ran out of sockets: {errno.errorcode[error.errno]}")
+    return Failure(Reason.UNREACHABLE, "no route to it" if error.errno else "no answer to the connection attempt")
+
+
+async def exchange(address: str, port: int, request: bytes, framing: Framing) -> bytes:
+    """Connect, send ``request``, give the content of the answer, close. Raises Failure."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[bytes] = loop.create_future()
+    transport: asyncio.BaseTransport | None = None
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            transport, _ = await loop.create_connection(lambda: _Conversation(request, framing, answer), address, port)
+        return await answer
+    except OSError as error:
+        raise connect_failure(error) from None
+    finally:
+        answer.cancel()
+        if transport is not None:
+            transport.abort()  # type: ignore[attr-defined]
+
+
+def parse_json(content: bytes) -> Mapping[str, Any]:
+    """Parse a JSON object; a text in a wrong encoding loses only its odd characters. Raises Failure."""
+    try:
+        parsed = json.loads(content.decode("utf-8", "replace"))
+    except (ValueError, RecursionError) as error:
+        raise Failure(Reason.GARBLED, f"not JSON: {type(error).__name__}") from None
+    if not isinstance(parsed, dict):
+        raise Failure(Reason.GARBLED, f"a JSON {type(parsed).__name__} where an object belongs")
+    return parsed
+
+
+async def rpc(address: str, command: str, port: int = RPC_PORT) -> Mapping[str, Any]:
+    """Send one cgminer command and give its answer. Raises Failure."""
+    request = f'{{"command":"{command}"}}'.encode()
+    return parse_json(await exchange(address, port, request, UntilNul()))

@@ -1,0 +1,86 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.failures import Failure, Reason
+from exporter.sources.miners import coerce
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+)
+
+
+@pytest.mark.parametrize(("said", "read"), [(5, 5.0), ("5.5", 5.5), (" 7 ", 7.0), (0, 0.0)])
+def test_numbers_and_numeric_text_are_read(said: object, read: float) -> None:
+    assert coerce.number(said, 0, 10) == read
+
+
+@pytest.mark.parametrize(
+    "said", [True, None, "", "n/a", "nan", math.nan, math.inf, -1, 11, [], {}, 10**400, "1" * 5000]
+)
+def test_what_is_no_number_in_range_is_nothing(said: object) -> None:
+    assert coerce.number(said, 0, 10) is None
+
+
+@given(ANYTHING)
+def test_every_reader_takes_anything(said: object) -> None:
+    for read in (coerce.watts, coerce.rpm, coerce.celsius, coerce.seconds, coerce.counter):
+        known = read(said)
+        assert known is None or math.isfinite(known)
+    rate = coerce.hashrate(said, "TH/s")
+    assert rate is None or 0 <= rate <= coerce.MAX_RIG_HASHRATE
+    assert coerce.text(said).isprintable()
+    assert len(coerce.text(said)) <= coerce.MAX_TEXT
+    coerce.text(said).encode()
+    assert all(isinstance(part, str) for part in coerce.endpoint(said))
+    assert coerce.flag(said) in {True, False, None}
+
+
+def test_text_is_cut_and_cleaned() -> None:
+    assert coerce.text("  rig\x00\x1b[31m\ud800\n7  ") == "rig[31m7"
+    assert len(coerce.text("x" * 5000)) == coerce.MAX_TEXT
+
+
+def test_a_pool_url_gives_no_login_away() -> None:
+    assert coerce.endpoint("stratum+tcp://me:secret@pool.example:3333/x") == ("stratum+tcp", "pool.example:3333")
+    assert coerce.endpoint("pool.example:3333") == ("", "pool.example:3333")
+    assert coerce.endpoint("stratum+tcp://pool.example:99999999") == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("said", "read"), [("D4:01:02:AB:04:05", "d4:01:02:ab:04:05"), ("d40102AB0405", "d4:01:02:ab:04:05")]
+)
+def test_mac_addresses_are_written_one_way(said: str, read: str) -> None:
+    assert coerce.mac(said) == read
+
+
+@pytest.mark.parametrize("said", ["", "00:00:00:00:00:00", "02:55:97:22:3M:72", None, "12"])
+def test_no_mac_is_empty(said: object) -> None:
+    assert coerce.mac(said) == ""
+
+
+def test_the_mandatory_hashrate_is_converted() -> None:
+    assert coerce.realised("110566.89", "GH/s") == pytest.approx(110.56689e12)
+    assert coerce.realised(0, "GH/s", 110e12) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("said", "unit", "expected", "reason"),
+    [
+        (None, "GH/s", None, Reason.GARBLED),
+        ("n/a", "GH/s", None, Reason.GARBLED),
+        (100.0, "foo", None, Reason.GARBLED),
+        (math.nan, "GH/s", None, Reason.IMPLAUSIBLE),
+        (math.inf, "GH/s", None, Reason.IMPLAUSIBLE),
+        (-1.0, "GH/s", None, Reason.IMPLAUSIBLE),
+        (110_000_000.0, "GH/s", None, Reason.IMPLAUSIBLE),
+        (1200.0, "GH/s", 1.2e9, Reason.IMPLAUSIBLE),
+    ],
+)
+def test_a_hashrate_no_rig_can_have_fails_the_read(said: object, unit: str, expected: float, reason: Reason) -> None:
+    with pytest.raises(Failure) as failure:
+        coerce.realised(said, unit, expected)
+    assert failure.value.reason is reason

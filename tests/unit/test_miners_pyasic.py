@@ -1,0 +1,151 @@
+"""pyasic behind the seam, in its real worker process, against real sockets."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from miner_servers import Handler, antminer, cgminer, closing, dripping, flooding, hanging, saying, serving
+
+from exporter.failures import Failure, Reason
+from exporter.readings import RigIdentity
+from exporter.sources.miners.contract import Target
+from exporter.sources.miners.pyasic_reader import PyasicReader, translate
+
+S19 = RigIdentity(reader="pyasic:ANTMINER:ANTMINER S19J PRO:", make="AntMiner", model="S19j Pro")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def reader() -> AsyncIterator[PyasicReader]:
+    reader = PyasicReader(read_deadline=1.5, identify_deadline=10.0)
+    yield reader
+    await reader.close()
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_it_identifies_and_reads_a_rig(reader: PyasicReader) -> None:
+    target = Target("127.40.2.1")
+    async with serving(target.address, 4028, cgminer(antminer())):
+        identity = await reader.identify(target)
+        reading = await reader.read(target, identity)
+    assert (identity.make, identity.model, identity.reader) == (S19.make, S19.model, S19.reader)
+    assert reading.hashrate == pytest.approx(99.3015e12)
+    assert reading.expected_hashrate == pytest.approx(100e12)
+    assert [fan.rpm for fan in reading.fans] == [5001, 5002, 5003, 5004]
+    assert reading.pools[0].host == "pool.example:3333"
+    assert reading.pools[0].worker == "acme.a-01"
+
+
+@pytest.mark.parametrize(
+    ("handler", "reason"),
+    [
+        (None, Reason.REFUSED),
+        (closing, Reason.REFUSED),
+        (hanging, Reason.TIMEOUT),
+        (dripping, Reason.TIMEOUT),
+        (flooding, Reason.TOO_LARGE),
+        (saying(b"\x89PNG"), Reason.GARBLED),
+        (cgminer({}), Reason.GARBLED),
+        (cgminer(antminer(**{"GHS 5s": 110e9})), Reason.IMPLAUSIBLE),
+        (cgminer(antminer(**{"GHS 5s": float("nan")})), Reason.IMPLAUSIBLE),
+    ],
+    ids=["unplugged", "closes", "hangs", "drips", "floods", "binary", "unknown", "lies", "nan"],
+)
+async def test_a_failed_read_is_a_classified_failure(
+    reader: PyasicReader, handler: Handler | None, reason: Reason, unused: str
+) -> None:
+    if handler is None:
+        with pytest.raises(Failure) as failure:
+            await reader.read(Target(unused), S19)
+    else:
+        async with serving(unused, 4028, handler):
+            with pytest.raises(Failure) as failure:
+                await reader.read(Target(unused), S19)
+    assert failure.value.reason is reason
+
+
+@pytest.fixture
+def unused(request: pytest.FixtureRequest) -> str:
+    """An address of its own for each case."""
+    return f"127.40.3.{sum(map(ord, request.node.name)) % 250 + 1}"
+
+
+async def test_a_hanging_rig_holds_up_nobody_and_leaves_no_socket(reader: PyasicReader) -> None:
+    good, bad = Target("127.40.2.2"), Target("127.40.2.3")
+    async with serving(good.address, 4028, cgminer(antminer())), serving(bad.address, 4028, hanging) as held:
+        stuck = asyncio.create_task(reader.read(bad, S19))
+        readings = [await reader.read(good, S19) for _ in range(5)]
+        assert not stuck.done()
+        with pytest.raises(Failure):
+            await stuck
+        assert len(readings) == 5
+        assert held
+        for writer in held:
+            await asyncio.wait_for(writer.wait_closed(), 5)
+
+
+async def test_one_odd_field_loses_that_field_only(reader: PyasicReader) -> None:
+    target = Target("127.40.2.4")
+    answers = antminer(total_rateideal="none", fan1="fast")
+    answers["pools"]["POOLS"][0]["URL"] = "carrier-pigeon://pool.example"
+    async with serving(target.address, 4028, cgminer(answers)):
+        reading = await reader.read(target, S19)
+    assert reading.hashrate == pytest.approx(99.3015e12)
+    assert reading.expected_hashrate is None
+    assert reading.pools == ()
+
+
+async def test_a_rig_that_says_no_model_is_not_identified(reader: PyasicReader) -> None:
+    answers = antminer()
+    del answers["version"]["VERSION"][0]["Type"]
+    answers["version"]["VERSION"][0]["Miner"] = "antminer"
+    async with serving("127.40.2.5", 4028, cgminer(answers)):
+        with pytest.raises(Failure) as failure:
+            await reader.identify(Target("127.40.2.5"))
+    assert failure.value.reason is Reason.NOT_READY
+
+
+async def test_nothing_known_is_unsupported(reader: PyasicReader) -> None:
+    async with serving("127.40.2.6", 4028, cgminer({})):
+        with pytest.raises(Failure) as failure:
+            await reader.identify(Target("127.40.2.6"))
+    assert failure.value.reason is Reason.UNSUPPORTED
+
+
+async def test_the_worker_is_confined(reader: PyasicReader) -> None:
+    async with serving("127.40.2.7", 4028, cgminer(antminer())):
+        await reader.read(Target("127.40.2.7"), S19)
+    limits = Path(f"/proc/{reader.pids[0]}/limits").read_text()  # noqa: ASYNC240
+    assert "Max address space         1500000000" in limits
+    assert "Max open files            1024" in limits
+    assert reader.pids[0] != os.getpid()
+
+
+def said(**changes: Any) -> Mapping[str, Any]:
+    """What a worker passes on of a good rig."""
+    whole: dict[str, Any] = dict.fromkeys(
+        ("mac", "expected_hashrate", "power", "power_limit", "mining", "uptime", "ambient", "fans_expected")
+    )
+    whole |= {"hashrate": 100e12, "fans": [], "boards": [], "pools": [], "errors": []}
+    return whole | changes
+
+
+async def test_power_of_zero_and_nonsense_is_unknown() -> None:
+    assert translate(said(power=0)).power is None
+    assert translate(said(power=4e9)).power is None
+    assert translate(said(power=3250)).power == 3250
+
+
+async def test_a_stopped_rig_reads_zero() -> None:
+    reading = translate(said(hashrate=0.0, mining=False))
+    assert (reading.hashrate, reading.mining) == (0.0, False)
+
+
+async def test_vendor_codes_are_kept() -> None:
+    faults = translate(said(errors=[["218", "Power input voltage is lower"], ["0", "fan lost"]])).faults
+    assert [fault.vendor_code for fault in faults] == ["218", "fan lost"]

@@ -1,0 +1,115 @@
+import asyncio
+import json
+import socket
+
+import pytest
+from miner_servers import Handler, cgminer, closing, dripping, flooding, hanging, resetting, saying, serving
+
+from exporter.failures import Failure, Reason
+from exporter.sources.miners import transport
+from exporter.sources.miners.transport import LengthPrefixed, exchange, rpc
+
+ADDRESS = "127.40.1.1"
+
+
+async def asked(handler: Handler, port: int = 4028) -> dict[str, object]:
+    async with serving(ADDRESS, port, handler):
+        return dict(await rpc(ADDRESS, "summary"))
+
+
+async def test_an_answer_that_ends_with_nul_is_complete_while_the_rig_stays_connected() -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(4096)
+        writer.write(b'{"a":')
+        await writer.drain()
+        writer.write(b"1}\0")
+        await hanging(reader, writer)
+
+    assert await asked(handle) == {"a": 1}
+
+
+async def test_an_answer_without_nul_ends_with_the_connection() -> None:
+    assert await asked(saying(b'{"a":1}\n')) == {"a": 1}
+
+
+async def test_one_text_in_a_wrong_encoding_does_not_lose_the_answer() -> None:
+    assert await asked(saying(b'{"a":1,"b":"\xc4\xe3"}')) == {"a": 1, "b": "\ufffd\ufffd"}
+
+
+@pytest.mark.parametrize(
+    ("handler", "reason"),
+    [
+        (closing, Reason.REFUSED),
+        (resetting, Reason.REFUSED),
+        (flooding, Reason.TOO_LARGE),
+        (saying(b"\x89PNG\r\n"), Reason.GARBLED),
+        (saying(b'{"STATUS":[{"STATUS":"S"'), Reason.GARBLED),
+        (saying(b"[1,2]"), Reason.GARBLED),
+        (saying(b"[" * 900_000), Reason.GARBLED),
+        (saying("{}".encode("utf-16")), Reason.GARBLED),
+        (saying(b'{"a":' + b"1" * 5000 + b"}"), Reason.GARBLED),
+    ],
+    ids=["closes", "resets", "floods", "binary", "truncated", "array", "nested", "utf-16", "huge-number"],
+)
+async def test_every_way_to_fail_has_its_class(handler: Handler, reason: Reason) -> None:
+    with pytest.raises(Failure) as failure:
+        await asked(handler)
+    assert failure.value.reason is reason
+
+
+async def test_a_closed_port_is_refused() -> None:
+    with pytest.raises(Failure) as failure:
+        await rpc("127.40.1.2", "summary")
+    assert failure.value.reason is Reason.REFUSED
+
+
+async def test_an_unanswered_connection_attempt_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "CONNECT_SECONDS", 0.2)
+    async with serving(ADDRESS, 4028, cgminer({})):
+        with pytest.raises(Failure) as failure:
+            await full_backlog()
+    assert failure.value.reason is Reason.UNREACHABLE
+
+
+async def full_backlog() -> None:
+    """Connect to a listener that accepts nobody: what a dropped SYN looks like on loopback."""
+    with socket.socket() as listener:
+        listener.bind(("127.40.1.3", 0))
+        listener.listen(0)
+        port = listener.getsockname()[1]
+        held = [socket.socket() for _ in range(3)]
+        try:
+            for one in held:
+                one.setblocking(False)
+                one.connect_ex(("127.40.1.3", port))
+            await exchange("127.40.1.3", port, b"", transport.UntilNul())
+        finally:
+            for one in held:
+                one.close()
+
+
+@pytest.mark.parametrize("handler", [hanging, dripping])
+async def test_a_cancelled_exchange_leaves_no_socket(handler: Handler) -> None:
+    async with serving(ADDRESS, 4028, handler) as connections:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await rpc(ADDRESS, "summary")
+        await asyncio.wait_for(connections[0].wait_closed(), 5) if handler is hanging else None
+        assert len(connections) == 1
+
+
+async def test_length_prefixed_answers() -> None:
+    body = json.dumps({"code": 0}).encode()
+    async with serving(ADDRESS, 4433, saying(len(body).to_bytes(4, "little") + body)):
+        assert await exchange(ADDRESS, 4433, b"x", LengthPrefixed()) == body
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [(b"\xff\xff\xff\x7f{", Reason.TOO_LARGE), (b"\x09\0\0\0{", Reason.GARBLED), (b"\x09", Reason.GARBLED)],
+)
+async def test_length_prefixed_lies(said: bytes, reason: Reason) -> None:
+    async with serving(ADDRESS, 4433, saying(said)):
+        with pytest.raises(Failure) as failure:
+            await exchange(ADDRESS, 4433, b"x", LengthPrefixed())
+    assert failure.value.reason is reason
