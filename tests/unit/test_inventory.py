@@ -1,0 +1,302 @@
+"""The fleet: what rows, files and ranges become, and how each mistake in them is told."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from exporter.fields import paths_relative_to
+from exporter.fleet import Credentials, Rig
+from exporter.mistakes import sentence
+from exporter.sources.miners.inventory import BlockTerms, InventoryError, InventoryTerms, Names, load_inventory
+
+NAMES = Names(
+    blocks={"c1": BlockTerms(tariff="day"), "c2": BlockTerms()},
+    tariffs=("day", "ppa"),
+    schedules=("nights",),
+    tariff="ppa",
+)
+FREE = Names(blocks={}, tariffs=(), schedules=())
+
+
+def fleet(names: Names = NAMES, directory: Path = Path(), **terms: Any) -> tuple[Rig, ...]:
+    with paths_relative_to(directory):
+        return load_inventory(InventoryTerms.model_validate(terms), names)
+
+
+def csv_fleet(directory: Path, text: str, names: Names = NAMES, **terms: Any) -> tuple[Rig, ...]:
+    (directory / "rigs.csv").write_text(text, encoding="utf-8")
+    return fleet(names, directory, csv=["rigs.csv"], **terms)
+
+
+def problems(*arguments: Any, **terms: Any) -> list[str]:
+    with pytest.raises(InventoryError) as caught:
+        fleet(*arguments, **terms)
+    return list(map(str, caught.value.problems))
+
+
+def csv_problems(directory: Path, text: str, names: Names = NAMES) -> list[str]:
+    (directory / "rigs.csv").write_text(text, encoding="utf-8")
+    return [told.removeprefix(f"{directory}/") for told in problems(names, directory, csv=["rigs.csv"])]
+
+
+def refusal(**terms: Any) -> str:
+    with pytest.raises(ValidationError) as caught:
+        InventoryTerms.model_validate(terms)
+    return "; ".join(map(sentence, caught.value.errors()))
+
+
+def test_a_row_with_everything_becomes_a_rig_in_our_units() -> None:
+    row = {
+        "name": "a-01",
+        "address": "127.60.0.5",
+        "block": "c1",
+        "rack": "r1",
+        "position": 3,
+        "customer": "acme",
+        "tariff": "ppa",
+        "username": "root",
+        "password": "hunter2",
+        "rated_terahash": 200,
+        "rated_watts": 3500,
+        "expected_mining": "nights",
+    }
+    assert fleet(rigs=[row]) == (
+        Rig(
+            name="a-01",
+            address="127.60.0.5",
+            block="c1",
+            rack="r1",
+            position="3",
+            customer="acme",
+            tariff="ppa",
+            credentials=Credentials("root", "hunter2"),
+            rated_hashrate=200e12,
+            rated_power=3500.0,
+            expected_schedule="nights",
+        ),
+    )
+
+
+def test_the_csv_file_means_what_the_inline_row_means(tmp_path: Path) -> None:
+    text = (
+        "name,address,block,rack,position,customer,tariff,username,password,rated_terahash,rated_watts,expected_mining\n"
+        "a-01,127.60.0.5,c1,r1,3,acme,ppa,root,hunter2,200,3500,nights\n"
+    )
+    inline = {
+        "name": "a-01",
+        "address": "127.60.0.5",
+        "block": "c1",
+        "rack": "r1",
+        "position": "3",
+        "customer": "acme",
+        "tariff": "ppa",
+        "username": "root",
+        "password": "hunter2",
+        "rated_terahash": 200,
+        "rated_watts": 3500,
+        "expected_mining": "nights",
+    }
+    assert csv_fleet(tmp_path, text) == fleet(rigs=[inline])
+
+
+@pytest.mark.parametrize(
+    ("row", "name"),
+    [
+        ({"name": "a", "mac": "02:00:00:00:00:01", "serial": "S1"}, "a"),
+        ({"mac": "02:00:00:00:00:01", "serial": "S1"}, "02:00:00:00:00:01"),
+        ({"serial": "S1"}, "S1"),
+        ({}, "127.60.0.5"),
+    ],
+)
+def test_identity_is_name_else_mac_else_serial_else_address(row: dict[str, str], name: str) -> None:
+    assert fleet(rigs=[{"address": "127.60.0.5", **row}])[0].name == name
+
+
+@pytest.mark.parametrize(
+    ("row", "tariff"),
+    [({"tariff": "ppa", "block": "c1"}, "ppa"), ({"block": "c1"}, "day"), ({"block": "c2"}, "ppa"), ({}, "ppa")],
+)
+def test_tariff_is_the_rigs_else_its_blocks_else_the_sites(row: dict[str, str], tariff: str) -> None:
+    assert fleet(rigs=[{"address": "127.60.0.5", **row}])[0].tariff == tariff
+
+
+def test_defaults_fill_what_a_row_leaves_out_and_yield_to_what_it_says() -> None:
+    first, second = fleet(
+        defaults={"block": "c1", "rack": "r9", "username": "root", "password": "a", "expected_mining": False},
+        rigs=[
+            {"address": "127.60.0.5"},
+            {"address": "127.60.0.6", "block": "c2", "password": "b", "expected_mining": True},
+        ],
+    )
+    assert (first.block, first.rack, first.credentials, first.expected_mining) == (
+        "c1",
+        "r9",
+        Credentials("root", "a"),
+        False,
+    )
+    assert (second.block, second.rack, second.credentials, second.expected_mining) == (
+        "c2",
+        "r9",
+        Credentials("root", "b"),
+        True,
+    )
+
+
+def test_a_password_comes_from_a_file_and_a_rows_own_wins_over_the_default_file(tmp_path: Path) -> None:
+    (tmp_path / "rig").write_text("from-file\n", encoding="utf-8")
+    first, second = fleet(
+        NAMES,
+        tmp_path,
+        defaults={"username": "root", "password_file": "rig"},
+        rigs=[{"address": "127.60.0.5"}, {"address": "127.60.0.6", "password": "own"}],
+    )
+    assert first.credentials == Credentials("root", "from-file")
+    assert second.credentials == Credentials("root", "own")
+
+
+def test_a_missing_password_file_is_told_once_for_all_rigs(tmp_path: Path) -> None:
+    told = problems(
+        NAMES,
+        tmp_path,
+        defaults={"password_file": "nowhere"},
+        rigs=[{"address": "127.60.0.5"}, {"address": "127.60.0.6"}],
+    )
+    assert told == [f"fleet.rigs.0: password_file {tmp_path / 'nowhere'} does not exist"]
+
+
+def test_a_range_gives_candidates_without_network_broadcast_and_excluded_addresses() -> None:
+    rigs = fleet(ranges=[{"cidr": "127.60.1.0/29", "block": "c1", "exclude": ["127.60.1.1", "127.60.1.4/31"]}])
+    assert [(rig.address, rig.name) for rig in rigs] == [
+        (address, address) for address in ("127.60.1.2", "127.60.1.3", "127.60.1.6")
+    ]
+    assert all(rig.discovered and rig.block == "c1" for rig in rigs)
+
+
+def test_a_rigs_own_row_wins_over_the_range_around_it() -> None:
+    rigs = fleet(
+        ranges=[{"cidr": "127.60.1.0/30", "block": "c1"}], rigs=[{"name": "a", "address": "127.60.1.2", "block": "c2"}]
+    )
+    assert [(rig.name, rig.block, rig.discovered) for rig in rigs] == [("a", "c2", False), ("127.60.1.1", "c1", True)]
+
+
+def test_overlapping_ranges_are_refused_and_an_exclude_mends_it() -> None:
+    ranges: list[dict[str, Any]] = [{"cidr": "127.60.1.0/29"}, {"cidr": "127.60.1.4/30"}]
+    assert problems(ranges=ranges) == [
+        "fleet.ranges.1: 127.60.1.4/30 overlaps 127.60.1.0/29: exclude the common part from one of them"
+    ]
+    ranges[0]["exclude"] = ["127.60.1.4/30"]
+    assert len(fleet(ranges=ranges)) == 5
+
+
+@pytest.mark.parametrize(
+    ("cidr", "told"),
+    [
+        ("10.0.0.0/8", "'10.0.0.0/8' has 16,777,216 addresses"),
+        ("10.1.0.5/24", "did you mean '10.1.0.0/24'?"),
+        ("ten", "'ten' is not an IPv4 range: write it like 10.1.0.0/24"),
+        ("fe80::/64", "is not an IPv4 range"),
+    ],
+)
+def test_a_range_that_cannot_be_meant_is_refused(cidr: str, told: str) -> None:
+    assert told in refusal(ranges=[{"cidr": cidr}])
+
+
+def test_more_addresses_than_any_site_has_are_refused() -> None:
+    told = problems(ranges=[{"cidr": f"10.{number}.0.0/16"} for number in range(2)])
+    assert told == ["fleet: lists 131,072 addresses, more than the 100,000 allowed"]
+
+
+@pytest.mark.parametrize("address", ["http://127.60.0.5", "127.60.0.5:4028", "a b", "user@host", " "])
+def test_an_address_is_a_host_and_nothing_else(address: str) -> None:
+    assert "is not an address" in refusal(rigs=[{"address": address}])
+
+
+@pytest.mark.parametrize("address", ["127.60.0.5", "rig-5.site.example", "fd00::5"])
+def test_addresses_and_host_names_are_taken(address: str) -> None:
+    assert fleet(rigs=[{"address": address}])[0].address == address
+
+
+def test_unknown_references_name_the_nearest_right_one() -> None:
+    rows = [{"address": "127.60.0.5", "block": "c3", "tariff": "daay", "expected_mining": "night"}]
+    assert problems(rigs=rows) == [
+        "fleet.rigs.0: there is no block 'c3': choose from c1, c2",
+        "fleet.rigs.0: there is no tariff 'daay': did you mean 'day'?",
+        "fleet.rigs.0: there is no schedule 'night': did you mean 'nights'?",
+    ]
+
+
+def test_without_a_blocks_section_any_block_may_be_named() -> None:
+    assert fleet(FREE, rigs=[{"address": "127.60.0.5", "block": "yard"}])[0].block == "yard"
+
+
+def test_names_and_addresses_stand_once(tmp_path: Path) -> None:
+    text = "name,address\na,127.60.0.5\na,127.60.0.6\nb,127.60.0.5\n"
+    assert csv_problems(tmp_path, text) == [
+        f"rigs.csv:3: the name 'a' is already taken at {tmp_path}/rigs.csv:2",
+        f"rigs.csv:4: the address '127.60.0.5' is already taken at {tmp_path}/rigs.csv:2",
+    ]
+
+
+def test_every_bad_line_of_a_csv_is_told_with_its_number_and_column(tmp_path: Path) -> None:
+    text = (
+        "name,address,rated_watts\n"
+        "a,127.60.0.5,3500\n"
+        "b,,3500\n"
+        "# spare parts below\n"
+        "\n"
+        "c,127.60.0.7,lots\n"
+        "d,127.60.0.8,-1\n"
+        "e,127.60.0.9,3500,extra\n"
+    )
+    assert csv_problems(tmp_path, text) == [
+        "rigs.csv:3: address: is required",
+        "rigs.csv:6: rated_watts: 'lots' must be a number",
+        "rigs.csv:7: rated_watts: '-1' must be above 0",
+        "rigs.csv:8: has 4 values for 3 columns",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        ("name,adress", ["there is no column 'adress': did you mean 'address'?", "the column 'address' is missing"]),
+        ("name,address,name", ["the column 'name' stands twice"]),
+        ("name,rack", ["the column 'address' is missing"]),
+    ],
+)
+def test_a_wrong_header_is_told_and_its_lines_are_not_read(tmp_path: Path, header: str, told: list[str]) -> None:
+    assert csv_problems(tmp_path, f"{header}\nx,y,z,w\n") == [f"rigs.csv:1: {text}" for text in told]
+
+
+def test_a_spreadsheets_csv_is_read(tmp_path: Path) -> None:
+    text = '\ufeffName;Address;Customer\r\n"a 1";127.60.0.5;"Smith; Sons"\r\n'
+    rig = csv_fleet(tmp_path, text, FREE)[0]
+    assert (rig.name, rig.address, rig.customer) == ("a 1", "127.60.0.5", "Smith; Sons")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "has no header line"),
+        (b"name,address\n\xff\xfe,127.60.0.5\n", "is not UTF-8 text: save it as UTF-8"),
+        (None, "does not exist"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, content: bytes | None, told: str) -> None:
+    if content is not None:
+        (tmp_path / "rigs.csv").write_bytes(content)
+    assert told in problems(NAMES, tmp_path, csv=["rigs.csv"])[0]
+
+
+def test_a_bad_password_value_is_never_told(tmp_path: Path) -> None:
+    text = "address,password,password_file\n127.60.0.5,hunter2,secret.txt\n"
+    told = csv_problems(tmp_path, text)
+    assert told == ["rigs.csv:2: give password or password_file, not both"]
+
+
+def test_secrets_do_not_show_in_a_repr() -> None:
+    terms = InventoryTerms.model_validate({"rigs": [{"address": "127.60.0.5", "password": "hunter2"}]})
+    assert "hunter2" not in repr(terms)
+    assert "hunter2" not in repr(load_inventory(terms, FREE))

@@ -1,0 +1,106 @@
+"""The log: bounded, masked, one line per event, with the standard library's in the same form."""
+
+import json
+import logging
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+import structlog
+
+from exporter.logs import LogTerms, configure
+
+
+@pytest.fixture(autouse=True)
+def _restore() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield
+    root.handlers = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    output, error = capsys.readouterr()
+    assert output == ""
+    return error.splitlines()
+
+
+def test_a_logfmt_line_says_when_how_bad_what_and_the_data(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(LogTerms())
+    structlog.get_logger("polling").warning("rig is down", rig="a-01", reason="timeout")
+    (line,) = lines(capsys)
+    stamp, rest = line.split(" ", 1)
+    assert rest == 'level=warning event="rig is down" rig=a-01 reason=timeout'
+    assert stamp.endswith("Z")
+    assert datetime.fromisoformat(stamp.removeprefix("timestamp=")).utcoffset() is not None
+
+
+def test_json_lines_parse_and_keep_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(LogTerms(format="json"))
+    structlog.get_logger().info("evaluated", rigs=120, seconds=0.25, ready=True)
+    (line,) = lines(capsys)
+    told = json.loads(line)
+    assert (told["event"], told["rigs"], told["seconds"], told["ready"]) == ("evaluated", 120, 0.25, True)
+
+
+def test_less_severe_events_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(LogTerms(level="warning"))
+    structlog.get_logger().info("chatter")
+    logging.getLogger("aiohttp").info("chatter")
+    assert lines(capsys) == []
+
+
+def test_the_standard_librarys_events_have_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(LogTerms(format="json"))
+    logging.getLogger("aiohttp.server").error("cannot %s", "serve")
+    told = json.loads(lines(capsys)[0])
+    assert (told["event"], told["logger"], told["level"]) == ("cannot serve", "aiohttp.server", "error")
+
+
+@pytest.mark.parametrize(
+    "key", ["password", "rig_password", "api_key", "bearer_token", "client_secret", "Authorization"]
+)
+def test_secret_keys_are_masked(capsys: pytest.CaptureFixture[str], key: str) -> None:
+    configure(LogTerms())
+    structlog.get_logger().info("logging in", **{key: "hunter2"})
+    assert f"{key}=***" in lines(capsys)[0]
+
+
+def test_logins_and_keys_in_urls_are_masked(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(LogTerms())
+    structlog.get_logger().info("asking", url="http://root:p@ss@127.60.0.1/x?securityToken=hunter2&area=FI")
+    (line,) = lines(capsys)
+    assert "p@ss" not in line
+    assert "hunter2" not in line
+    assert "127.60.0.1/x" in line
+    assert "area=FI" in line
+
+
+def test_a_huge_value_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(LogTerms(format="json"))
+    structlog.get_logger().info("x" * 1_000, answer=b"y" * 1_000_000)
+    told = json.loads(lines(capsys)[0])
+    assert len(told["event"]) == len(told["answer"]) == 200
+
+
+@pytest.mark.parametrize("form", ["logfmt", "json"])
+def test_what_a_rig_answers_cannot_break_the_line(capsys: pytest.CaptureFixture[str], form: str) -> None:
+    configure(LogTerms.model_validate({"format": form}))
+    structlog.get_logger().info("identified", model='S21"\r\n\x1b[31mlevel=error \u2028')
+    (line,) = lines(capsys)
+    assert "\x1b" not in line
+
+
+def test_an_exception_is_one_line_with_its_place_and_a_bounded_message(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(LogTerms(format="json"))
+    try:
+        raise ValueError("payload" * 1_000)
+    except ValueError:
+        structlog.get_logger().exception("unexpected")
+    (line,) = lines(capsys)
+    told = json.loads(line)
+    assert told["error"].startswith("ValueError: payload")
+    assert len(told["error"]) == 200
+    assert told["at"].startswith("test_logs.py:")
