@@ -1,11 +1,11 @@
-"""For all tests: where HASHMARGIN_NO_SKIP is set, as in CI, what would be skipped fails instead."""
+"""For all tests: where FAIL_ON_SKIP is set, as in CI, what would be skipped fails instead."""
 
 import os
 from collections.abc import Generator
 
 import pytest
 
-_NO_SKIP = bool(os.environ.get("HASHMARGIN_NO_SKIP"))
+_NO_SKIP = bool(os.environ.get("FAIL_ON_SKIP"))
 
 
 @pytest.hookimpl(wrapper=True)
