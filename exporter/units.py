@@ -49,7 +49,7 @@ def kilowatts(watts: float) -> float:
 
 def joules_per_terahash(watts: float, hashrate: float) -> float | None:
     """Efficiency of ``watts`` at ``hashrate`` (H/s); None where nothing hashes."""
-    return watts / (hashrate / HASHES_PER_TERAHASH) if hashrate > 0 else None
+    return watts * HASHES_PER_TERAHASH / hashrate if hashrate > 0 else None
 
 
 _ENERGY_UNITS: Final = {"Wh": 1e-3, "kWh": 1.0, "MWh": 1e3, "GWh": 1e6}

@@ -61,7 +61,7 @@ def price_market(
 
 
 def _hashprice(difficulty: float | None, subsidy: float, fees: float | None, price: float | None) -> float | None:
-    if not difficulty or fees is None or price is None or price < 0:
+    if difficulty is None or difficulty <= 0 or fees is None or price is None or price < 0:
         return None
     return finite(hashprice(difficulty, (subsidy + fees) * price))
 

@@ -1,0 +1,277 @@
+"""The margin of one rig: known answers, where its power comes from, what it would earn, and its breakevens."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sites import AIR_COOLED, HASHPRICE, NOW, flat_market, price, rig
+
+from exporter.economics.power import billed_per_watt, demand_charge_per_kilowatt_hour
+from exporter.economics.site import per_kilowatt_year
+from exporter.economics.terms import EconomicsTerms, MeteringPoint, PowerTerms
+from exporter.economics.values import MarketEconomics, PowerSource
+from exporter.snapshot import LastGood
+
+RATED = {"rated_hashrate": 200e12, "rated_power": 3_600.0}
+
+
+def test_a_modern_rig_earns() -> None:
+    priced = price(rig())
+    assert priced.revenue == pytest.approx(6.58021320, rel=1e-9)
+    assert priced.power_cost == pytest.approx(4.326, rel=1e-12)
+    assert priced.margin == pytest.approx(2.25421320, rel=1e-8)
+    assert priced.metered_power == pytest.approx(3_605)
+    assert priced.efficiency == 17.5
+    assert priced.breakeven_power_price == pytest.approx(0.0760542441, rel=1e-9)
+    assert priced.breakeven_hashprice == pytest.approx(21.8922693873, rel=1e-11)
+    assert per_kilowatt_year(priced.margin, priced.metered_power) == pytest.approx(228.235178, rel=1e-8)
+    assert priced.margin_per_kwh == pytest.approx(228.235178 / 8_760, rel=1e-8)
+
+
+def test_a_negative_power_price_pays_twice() -> None:
+    priced = price(rig(), power_price=-0.02)
+    assert priced.power_cost == pytest.approx(-1.73040)
+    assert priced.margin == pytest.approx(8.31061320)
+    assert priced.breakeven_power_price == pytest.approx(0.0760542441)
+    assert priced.margin_low is not None
+    assert priced.margin is not None
+    assert priced.margin_low < priced.margin  # less power than shown earns less
+
+
+def test_a_rig_that_hashes_nothing_loses_its_power_and_has_no_efficiency() -> None:
+    priced = price(rig(hashrate=0.0))
+    assert priced.margin == pytest.approx(-4.32600)
+    assert priced.efficiency is None
+    assert priced.breakeven_power_price is None
+    assert priced.breakeven_hashprice is None
+    assert priced.breakeven_bitcoin_price is None
+
+
+@pytest.mark.parametrize(("efficiency", "expected"), [(17.0, 276.97), (21.5, 127.33), (29.5, -25.98)])
+def test_dollars_per_kilowatt_year_at_the_wall(efficiency: float, expected: float) -> None:
+    bare = price(
+        rig(hashrate=100e12, power=efficiency * 100, reject_ratio=0.0), economics=EconomicsTerms(), power=PowerTerms()
+    )
+    assert per_kilowatt_year(bare.margin, bare.metered_power) == pytest.approx(expected, abs=0.005)
+
+
+def test_hashcost_of_17_5_joules_is_21_dollars() -> None:
+    bare = price(rig(reject_ratio=0.0), economics=EconomicsTerms(), power=PowerTerms())
+    assert bare.breakeven_hashprice == pytest.approx(21.00)
+
+
+def test_a_rigs_own_rejects_beat_the_assumed_ones() -> None:
+    terms = EconomicsTerms(reject_ratio=0.01)
+    assert price(rig(reject_ratio=None), economics=terms).revenue == pytest.approx(6.66 * 0.99)
+    assert price(rig(reject_ratio=0.002), economics=terms).revenue == pytest.approx(6.66 * 0.998)
+    assert price(rig(reject_ratio=7.0), economics=terms).revenue == pytest.approx(6.66 * 0.99)
+
+
+# --- power ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_meter_beats_the_rig_and_the_rig_beats_the_nameplate() -> None:
+    known = price(rig(metered_power=3_400.0, facts=RATED))
+    assert (known.power, known.power_source) == (3_400.0, PowerSource.METERED)
+    reported = price(rig(facts=RATED))
+    assert (reported.power, reported.power_source) == (3_500.0, PowerSource.REPORTED)
+    guessed = price(rig(power=None, hashrate=100e12, facts=RATED))
+    assert (guessed.power, guessed.power_source) == (1_800.0, PowerSource.NAMEPLATE)
+    unknown = price(rig(power=None))
+    assert (unknown.power, unknown.power_source, unknown.margin) == (None, None, None)
+    assert unknown.revenue is not None
+
+
+def test_zero_watts_while_hashing_are_no_figure() -> None:
+    assert price(rig(metered_power=0.0)).power_source is PowerSource.REPORTED
+    assert price(rig(power=0.0)).power_source is None
+    assert price(rig(hashrate=0.0, power=0.0)).power == 0.0
+
+
+def test_the_nameplate_says_nothing_of_a_rig_at_rest() -> None:
+    assert price(rig(hashrate=0.0, power=None, facts=RATED)).power is None
+
+
+def test_a_meter_knows_the_cost_of_a_rig_that_does_not_answer() -> None:
+    silent = price(rig(hashrate=None, metered_power=3_500.0))
+    assert silent.power_cost is not None
+    assert (silent.revenue, silent.margin) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("point", "factor"),
+    [
+        (MeteringPoint.RIG, 1.04 * 1.05 / 0.98),
+        (MeteringPoint.PDU, 1.05 / 0.98),
+        (MeteringPoint.FEEDER, 1 / 0.98),
+        (MeteringPoint.UTILITY, 1.0),
+    ],
+)
+def test_only_what_lies_downstream_of_the_meter_is_added(point: MeteringPoint, factor: float) -> None:
+    terms = PowerTerms(metered_at=point, calibration=1.04, overhead=1.05, transformer_loss=0.02)
+    assert billed_per_watt(PowerSource.METERED, terms) == pytest.approx(factor)
+    assert billed_per_watt(PowerSource.REPORTED, terms) == pytest.approx(1.04 * 1.05 / 0.98)
+    assert billed_per_watt(PowerSource.NAMEPLATE, terms) == pytest.approx(1.05 / 0.98)
+
+
+def test_the_band_is_as_wide_as_the_power_source_is_uncertain() -> None:
+    terms = PowerTerms(metered_error=0.01, reported_error=0.1, nameplate_error=0.2)
+    metered = price(rig(metered_power=3_500.0), power=terms)
+    reported = price(rig(), power=terms)
+    assert metered.margin is not None
+    assert metered.margin_low == pytest.approx(metered.margin - 0.042)
+    assert reported.margin is not None
+    assert reported.margin_low == pytest.approx(reported.margin - 0.42)
+    assert reported.margin_high == pytest.approx(reported.margin + 0.42)
+
+
+def test_a_demand_charge_spread_over_the_month() -> None:
+    assert demand_charge_per_kilowatt_hour(12, 0.95) == pytest.approx(0.01730353, rel=1e-6)
+
+
+# --- all-in ---------------------------------------------------------------------------------------------------------
+
+
+def test_no_fixed_costs_no_allin_margin() -> None:
+    assert price(rig()).allin_margin is None
+
+
+def test_the_allin_margin_takes_off_what_does_not_stop() -> None:
+    economics = EconomicsTerms(
+        pool_fee=0.01,
+        hosting_usd_per_kilowatt_month=7.3,
+        opex_usd_per_kilowatt_month=3.65,
+        credits_usd_per_kilowatt_month=1.46,
+        rig_price_usd_per_terahash=14.6,
+        rig_life_years=4,
+    )
+    power = PowerTerms(overhead=1.03, demand_charge_usd_per_kilowatt_month=12, load_factor=0.95)
+    priced = price(rig(), economics=economics, power=power)
+    assert priced.margin == pytest.approx(2.25421320)
+    kwh = 24 * 3.605
+    fixed = kwh * (0.01730353 + 0.01 + 0.005 - 0.002) + 200 * 14.6 / (4 * 365)
+    assert priced.allin_margin == pytest.approx(2.25421320 - fixed, rel=1e-6)
+
+
+def test_curtailing_saves_no_demand_charge() -> None:
+    power = PowerTerms(demand_charge_usd_per_kilowatt_month=7.3)
+    good = LastGood(hashrate=200e12, power=3_500.0, observed_at=NOW)
+    resting = price(rig(hashrate=0.0, power=20.0, last_good=good), power=power)
+    assert resting.allin_margin == pytest.approx(-0.02 * 24 * 0.05 - 3.5 * 24 * 0.01)
+    assert price(rig(hashrate=0.0, power=20.0), power=power).allin_margin is None  # its running power is not known
+
+
+# --- potential ------------------------------------------------------------------------------------------------------
+
+GOOD = LastGood(hashrate=210e12, power=3_600.0, observed_at=NOW - 86_400)
+
+
+def test_a_rig_that_runs_is_judged_by_what_it_does() -> None:
+    priced = price(rig(last_good=GOOD))
+    assert priced.potential_margin == priced.margin
+    assert priced.potential_power == priced.metered_power
+    assert priced.potential_breakeven_power_price == priced.breakeven_power_price
+
+
+@pytest.mark.parametrize("hashrate", [0.0, None])
+def test_a_rig_at_rest_is_judged_by_what_it_did(hashrate: float | None) -> None:
+    priced = price(rig(hashrate=hashrate, power=20.0, last_good=GOOD))
+    assert priced.potential_margin == price(rig(hashrate=210e12, power=3_600.0)).margin
+    assert priced.potential_power == pytest.approx(3_600 * 1.03)
+
+
+def test_a_rig_that_warms_up_is_judged_by_what_it_did() -> None:
+    good = price(rig(hashrate=210e12, power=3_600.0)).margin
+    assert price(rig(hashrate=20e12, uptime=60.0, last_good=GOOD)).potential_margin == good
+    assert price(rig(hashrate=20e12, uptime=3_600.0, last_good=GOOD)).potential_margin != good
+
+
+def test_a_rig_never_seen_is_judged_by_its_nameplate() -> None:
+    priced = price(rig(hashrate=None, facts=RATED))
+    assert priced.potential_power == pytest.approx(3_600 * 1.03)
+    assert priced.potential_power_source is PowerSource.NAMEPLATE
+    assert price(rig(hashrate=None)).potential_margin is None
+
+
+def test_the_last_good_power_is_ranked_like_any_other() -> None:
+    metered = LastGood(hashrate=210e12, power=3_600.0, observed_at=NOW, metered_power=3_700.0)
+    assert price(rig(hashrate=0.0, last_good=metered)).potential_power_source is PowerSource.METERED
+    silent = LastGood(hashrate=210e12, power=None, observed_at=NOW)
+    named = price(rig(hashrate=0.0, last_good=silent, facts=RATED))
+    assert named.potential_power == pytest.approx(3_780 * 1.03)
+    assert price(rig(hashrate=0.0, last_good=silent)).potential_margin is None
+
+
+def test_avoidable_loss_is_a_losing_rig_that_draws_power() -> None:
+    losing = LastGood(hashrate=100e12, power=3_250.0, observed_at=NOW)
+    running = price(rig(hashrate=100e12, power=3_250.0, last_good=losing))
+    assert running.margin is not None
+    assert running.avoidable_loss == pytest.approx(-running.margin)
+    asleep = price(rig(hashrate=0.0, power=25.0, last_good=losing))
+    assert asleep.potential_margin == running.margin
+    assert asleep.avoidable_loss == 0.0
+    heating = price(rig(hashrate=0.0, power=2_000.0, last_good=losing))
+    assert heating.avoidable_loss == running.avoidable_loss
+    assert price(rig()).avoidable_loss == 0.0
+    assert price(rig(power=None)).avoidable_loss is None
+
+
+def test_the_resale_price_counts_where_it_is_higher() -> None:
+    terms = PowerTerms(resale_tariff="grid")
+    assert price(rig(), power=terms, grid=0.09).opportunity_price == 0.09
+    assert price(rig(), power=terms, grid=0.01).opportunity_price == 0.05
+    assert price(rig(), power=terms).opportunity_price is None
+    assert price(rig()).opportunity_price == 0.05
+
+
+# --- properties -----------------------------------------------------------------------------------------------------
+
+hashrates = st.floats(1e12, 1e15)
+watts = st.floats(10, 20_000)
+prices = st.floats(-0.5, 1)
+hashprices = st.floats(1, 500)
+
+
+@given(hashrates, watts, prices, prices)
+def test_margin_falls_as_the_power_price_rises(hashrate: float, power: float, one: float, other: float) -> None:
+    cheap, dear = (price(rig(hashrate=hashrate, power=power), power_price=p).margin for p in sorted((one, other)))
+    assert cheap is not None
+    assert dear is not None
+    assert cheap >= dear
+
+
+@given(hashrates, watts, prices, hashprices)
+def test_margin_is_revenue_less_power_cost(hashrate: float, power: float, at: float, hashprice: float) -> None:
+    priced = price(rig(hashrate=hashrate, power=power), power_price=at, at=flat_market(hashprice))
+    assert priced.revenue is not None
+    assert priced.power_cost is not None
+    assert priced.margin == priced.revenue - priced.power_cost
+    assert priced.margin_low is not None
+    assert priced.margin_high is not None
+    assert priced.margin_low <= priced.margin <= priced.margin_high
+
+
+@given(hashrates, watts, st.floats(0.001, 1))
+def test_at_each_breakeven_the_margin_is_zero(hashrate: float, power: float, at: float) -> None:
+    snapshot = rig(hashrate=hashrate, power=power)
+    priced = price(snapshot, power_price=at)
+    scale = pytest.approx(0.0, abs=1e-9 * (priced.revenue or 0) + 1e-9 * (priced.power_cost or 0))
+    assert price(snapshot, power_price=priced.breakeven_power_price).margin == scale
+    assert priced.breakeven_hashprice is not None
+    assert price(snapshot, power_price=at, at=flat_market(priced.breakeven_hashprice)).margin == scale
+    assert priced.breakeven_bitcoin_price is not None
+    per_bitcoin = HASHPRICE / 70_370
+    assert price(snapshot, power_price=at, at=flat_market(per_bitcoin * priced.breakeven_bitcoin_price)).margin == scale
+
+
+@given(st.sampled_from(["hashrate", "power", "power_price", "hashprice"]))
+def test_a_missing_input_gives_no_margin(missing: str) -> None:
+    priced = price(
+        rig(hashrate=None if missing == "hashrate" else 200e12, power=None if missing == "power" else 3_500.0),
+        power_price=None if missing == "power_price" else 0.05,
+        at=MarketEconomics() if missing == "hashprice" else flat_market(),
+        power=AIR_COOLED,
+    )
+    assert priced.margin is None
+    assert priced.margin_low is None
+    assert priced.margin_per_kwh is None
+    assert priced.forward_margin is None

@@ -1,0 +1,169 @@
+"""The whole site: blocks are sums of rigs, and nothing but finite numbers ever leaves."""
+
+from dataclasses import fields
+from math import isfinite
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sites import LEASE, NOW, SITE, network, rig, site
+
+from exporter.decision.site import score_site
+from exporter.decision.terms import DecisionTerms
+from exporter.economics.site import price_site
+from exporter.economics.terms import GpuTerms, PowerTerms, SiteTerms
+from exporter.fleet import UNASSIGNED, Block
+from exporter.readings import GpuReading, Reading
+from exporter.snapshot import LastGood, SiteSnapshot, TariffPrice
+
+
+def test_a_block_is_the_sum_of_its_priced_rigs() -> None:
+    snapshot = site(rig(name="a"), rig(name="b", hashrate=100e12, power=3_250.0), rig(name="c", power=None))
+    priced = price_site(snapshot, SITE)
+    block, (a, b, c) = priced.blocks[0], priced.rigs
+    assert (block.rigs, block.priced) == (3, 2)
+    assert block.margin == pytest.approx((a.margin or 0) + (b.margin or 0))
+    assert block.revenue == pytest.approx((a.revenue or 0) + (b.revenue or 0))  # c's is left out: it has no cost
+    assert c.revenue is not None
+    assert block.hashrate == 500e12
+    assert block.avoidable_loss == pytest.approx(-(b.margin or 0))
+    assert block.margin_per_kwh == pytest.approx((block.margin or 0) / (24 * 1.03 * 6.75))
+
+
+def test_the_ai_value_of_a_block_is_that_of_its_feeder() -> None:
+    block = price_site(site(rig()), SITE).blocks[0]
+    assert block.ai_value == pytest.approx(153.758737 * 500 / 365)
+    bare = price_site(site(rig(), blocks=(Block(name="north"),)), SITE).blocks[0]
+    assert bare.ai_value is None
+
+
+def test_every_block_is_there_and_rigs_in_none_are_unassigned() -> None:
+    snapshot = site(
+        rig(block="north"),
+        rig(block="south"),
+        rig(block=UNASSIGNED),
+        blocks=(Block(name="empty"), Block(name="north")),
+    )
+    assert [(block.name, block.rigs) for block in price_site(snapshot, SITE).blocks] == [
+        ("empty", 0),
+        ("north", 1),
+        ("south", 1),
+        (UNASSIGNED, 1),
+    ]
+    assert [block.name for block in price_site(site(rig()), SITE).blocks] == ["north"]
+
+
+def test_a_block_without_priced_rigs_has_no_sums() -> None:
+    block = price_site(site(rig(), tariffs={}), SITE).blocks[0]
+    assert (block.priced, block.margin, block.revenue, block.avoidable_loss) == (0, None, None, None)
+
+
+def test_mining_over_the_rigs_life_stands_beside_the_lease() -> None:
+    terms = SiteTerms(
+        economics=SITE.economics, power=SITE.power, ai=LEASE.model_copy(update={"difficulty_growth": 0.3})
+    )
+    value = price_site(site(rig()), terms).blocks[0].mining_value
+    assert value is not None
+    assert 0 < value < 228
+    assert price_site(site(rig()), SITE).blocks[0].mining_value is None
+
+
+def test_without_an_ai_section_there_is_no_ai_anywhere() -> None:
+    terms = SiteTerms(economics=SITE.economics, power=SITE.power)
+    priced = price_site(site(rig()), terms)
+    assert priced.market.ai_value_per_kwh == ()
+    assert priced.blocks[0].ai_value is None
+    decision = score_site(priced, DecisionTerms())
+    assert decision.rigs[0].reassign_score is None
+    assert (decision.blocks[0].reassign_score, decision.blocks[0].payback_years) == (None, None)
+
+
+# --- properties -----------------------------------------------------------------------------------------------------
+
+numbers = st.one_of(
+    st.none(), st.floats(allow_nan=False, allow_infinity=False), st.sampled_from([0.0, 1e308, -1e308, 5e-324])
+)
+finite_numbers = st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.sampled_from([0.0, 1e308, 5e-324]))
+
+
+@st.composite
+def rigs(draw: st.DrawFn) -> Any:
+    good = draw(st.none() | st.builds(LastGood, hashrate=finite_numbers, power=numbers, observed_at=finite_numbers))
+    return rig(
+        hashrate=draw(numbers),
+        power=draw(numbers),
+        reject_ratio=draw(numbers),
+        uptime=draw(numbers),
+        block=draw(st.sampled_from(["north", "south"])),
+        metered_power=draw(numbers),
+        last_good=good,
+        facts={"rated_hashrate": draw(numbers), "rated_power": draw(numbers)},
+    )
+
+
+@st.composite
+def sites(draw: st.DrawFn) -> SiteSnapshot:
+    state = network(
+        height=draw(st.integers(-1, 2**40)),
+        difficulty=draw(finite_numbers),
+        block_fees=draw(numbers),
+        epoch_start_time=draw(numbers),
+        tip_time=draw(numbers),
+        next_difficulty=draw(numbers),
+        hashrate=draw(numbers),
+        block_interval=draw(numbers),
+    )
+    price = draw(numbers)
+    return site(
+        *draw(st.lists(rigs(), max_size=3)),
+        network=draw(st.sampled_from([None, Reading(state, NOW)])),
+        bitcoin_price=None if price is None else Reading(price, NOW),
+        tariffs={"ppa": TariffPrice(draw(finite_numbers)), "grid": TariffPrice(draw(finite_numbers))},
+        blocks=(Block(name="north", capacity_watts=draw(numbers)),),
+        gpus=(GpuReading(gpu="GPU-0", power=draw(numbers), allocated=draw(st.sampled_from([None, True, False]))),),
+        taken_at=draw(finite_numbers),
+    )
+
+
+def _numbers(value: Any) -> list[float]:
+    if isinstance(value, float):
+        return [value]
+    if isinstance(value, tuple):
+        return [number for part in value for number in _numbers(part)]
+    if hasattr(value, "__dataclass_fields__"):
+        return [number for field in fields(value) for number in _numbers(getattr(value, field.name))]
+    return []
+
+
+WIDE = SiteTerms(
+    economics=SITE.economics.model_copy(
+        update={"hosting_usd_per_kilowatt_month": 5.0, "rig_price_usd_per_terahash": 15.0}
+    ),
+    power=PowerTerms(resale_tariff="grid"),
+    ai=LEASE.model_copy(update={"difficulty_growth": 0.3}),
+    gpus=GpuTerms(revenue_usd_per_hour=2.1, host_watts=4_600),
+    tariff="ppa",
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(sites())
+def test_no_nan_and_no_infinity_ever_leaves(snapshot: SiteSnapshot) -> None:
+    priced = price_site(snapshot, WIDE)
+    decision = score_site(priced, DecisionTerms())
+    assert all(isfinite(number) for number in _numbers(priced) + _numbers(decision))
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 1e15), st.floats(0, 1e4), st.sampled_from("abc")), min_size=1, max_size=20))
+def test_sums_add_up(fleet: list[tuple[float, float, str]]) -> None:
+    snapshot = site(*(rig(hashrate=hashrate, power=power, block=block) for hashrate, power, block in fleet), blocks=())
+    priced = price_site(snapshot, SITE)
+    for quantity in ("revenue", "power_cost", "margin", "potential_margin", "avoidable_loss"):
+        blocks = sum(getattr(block, quantity) or 0.0 for block in priced.blocks)
+        known = [r for r in priced.rigs if quantity in ("potential_margin", "avoidable_loss") or r.margin is not None]
+        assert blocks == pytest.approx(sum(getattr(r, quantity) or 0.0 for r in known), abs=1e-9)
+    for block in priced.blocks:
+        if block.margin is not None:
+            assert block.margin == pytest.approx((block.revenue or 0.0) - (block.power_cost or 0.0), abs=1e-9)
