@@ -95,10 +95,13 @@ def number(value: object) -> float:
 
 
 def integer(value: object) -> int:
-    """Read an integer, also one written as text. Raises TypeError or ValueError for everything else."""
+    """Read an integer of 64 bits, also one written as text. Raises TypeError or ValueError for everything else."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise TypeError(f"not an integer: {value!r:.40}")
-    return int(value)
+    result = int(value)
+    if not -(2**63) <= result < 2**63:
+        raise ValueError("an integer too large")
+    return result
 
 
 def implausible_unless(low: float, value: float, high: float, what: str) -> None:

@@ -4,7 +4,6 @@ No failure's detail holds more of a URL than its host: paths, queries and user i
 """
 
 import asyncio
-import base64
 import json
 import math
 import ssl
@@ -206,7 +205,7 @@ class HttpSettings(SourceSettings):
     timeout: Duration = Field(default=DEADLINE, description="All of one request must be over by then.")
     headers: dict[str, SecretStr] = Field(default={}, description="Headers to send; shown masked.")
     query: dict[str, SecretStr] = Field(default={}, description="Query parameters to add to the URL; shown masked.")
-    username: str | None = Field(default=None, description="For basic authentication.")
+    username: str | None = Field(default=None, pattern="^[^:]*$", description="For basic authentication.")
     password: SecretStr | None = Field(default=None, description="For basic authentication.")
     password_file: Path | None = Field(default=None, description="File with the password, read at each request.")
     bearer_token: SecretStr | None = Field(default=None, description="For bearer authentication.")
@@ -282,7 +281,7 @@ class Endpoint:
 
 def basic(username: str, password: str) -> dict[str, str]:
     """Make the header of basic authentication."""
-    return {"Authorization": "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()}
+    return {"Authorization": aiohttp.encode_basic_auth(username, password)}
 
 
 def read_secret(path: Path) -> str:

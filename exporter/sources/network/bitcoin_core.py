@@ -78,7 +78,7 @@ class _BitcoinCore:
         tip_time = _optional_number(chain.get("time"))  # absent before Core 23
         if tip_time is not None and self._clock() - tip_time > self._settings.max_tip_age:
             hours = (self._clock() - tip_time) / 3600
-            raise Failure(Reason.NOT_READY, f"the node's last block is {hours:.0f} hours old")
+            raise Failure(Reason.STALE, f"the node's last block is {hours:.0f} hours old")
 
     async def _learn_blocks(self, tip: int) -> None:
         """Ask for the statistics of recent blocks not known yet, newest first, each once, within a bounded time."""
@@ -98,7 +98,8 @@ class _BitcoinCore:
         if len(blocks) < min(FEE_BLOCKS, tip + 1):
             return None, None
         times = [seconds for _, seconds in blocks]
-        interval = (max(times) - min(times)) / (len(times) - 1) if len(times) > 1 else None
+        span = max(times) - min(times)
+        interval = span / (len(times) - 1) if span > 0 else None
         return bitcoins(sum(fees for fees, _ in blocks)) / len(blocks), interval
 
     async def _epoch_time(self, height: int) -> float | None:

@@ -75,13 +75,14 @@ class TariffSettings(SourceSettings):
         return (charged * (1 + self.losses) + self.adder_usd_per_kilowatt_hour) * (1 + self.taxes)
 
     def check(self, value: Slots, last: Slots | None) -> None:  # noqa: ARG002 spot prices may leap
-        """Refuse slots that overlap or end before they start, and prices that no market allows."""
-        end = float("-inf")
+        """Refuse two prices for one slot, slots that end before they start, and prices that no market allows."""
+        known: dict[tuple[float, float], float] = {}
         for slot in value:
-            if slot.start < end or slot.end <= slot.start:
-                raise Failure(Reason.IMPLAUSIBLE, f"the price slots overlap or end early at {slot.start:.0f}")
+            if slot.end <= slot.start:
+                raise Failure(Reason.IMPLAUSIBLE, f"a price slot ends before it starts, at {slot.start:.0f}")
+            if known.setdefault((slot.start, slot.end), slot.price) != slot.price:
+                raise Failure(Reason.IMPLAUSIBLE, f"two prices for the slot at {slot.start:.0f}: is a filter missing?")
             implausible_unless(-_MAX_PRICE, slot.price, _MAX_PRICE, "power price in USD per kWh")
-            end = slot.end
 
 
 class _Priced:
@@ -97,7 +98,7 @@ class _Priced:
         rate = await self._rate.fetch() if self._rate is not None else 1.0
         energy = await self._energy.fetch()
         charge = self._settings.charge
-        slots = sorted(energy.value, key=lambda slot: slot.start)
+        slots = sorted(energy.value, key=lambda slot: (slot.start, slot.end))
         return Reading(tuple(replace(slot, price=charge(slot.price * rate)) for slot in slots), energy.observed_at)
 
 

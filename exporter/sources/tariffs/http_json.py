@@ -92,19 +92,19 @@ class HttpSlots:
         """Ask for each day; days ahead that are not published yet are left out."""
         settings, now = self._settings, self._clock()
         today = datetime.fromtimestamp(now, settings.timezone).date()
-        found: dict[float, PriceSlot] = {}
+        found: list[PriceSlot] = []
         for ahead in settings.days or (0,):
             date = (today + timedelta(days=ahead)).strftime(settings.date_format)
             try:
                 document = settings.parse(await self._ask({"date": date} if settings.days else {}))
                 with translating():
-                    found |= {slot.start: slot for slot in self._read(document)}
+                    found += self._read(document)
             except Failure:
                 if ahead <= 0:
                     raise
         if not found:
             raise Failure(Reason.NOT_READY, "the answer holds no prices")
-        return Reading(tuple(found[start] for start in sorted(found)), now)
+        return Reading(tuple(found), now)
 
     async def _ask(self, placeholders: Mapping[str, str]) -> Answer:
         body = self._settings.body
@@ -178,9 +178,9 @@ def _spans(
         return zip(starts, ends, strict=True)
     if duration is not None:
         return [(start, start + duration) for start in starts]
-    if len(starts) < 2:  # noqa: PLR2004
+    if len(starts) == 1:
         raise ValueError("one slot alone has no end: give end or duration")
-    return pairwise([*starts, 2 * starts[-1] - starts[-2]])
+    return pairwise([*starts, 2 * starts[-1] - starts[-2]]) if starts else ()
 
 
 def _flat(value: Any) -> list[Any]:

@@ -1,0 +1,304 @@
+"""Every source there is, found by itself: it reads its fixture, and turns nonsense of each kind into its failure."""
+
+import asyncio
+import dataclasses
+import ipaddress
+import json
+import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from source_site import Handler, answers, instant, load_case, placed, serve
+
+from exporter.failures import Failure, Reason
+from exporter.readings import Reading
+from exporter.sources.contract import SourceContext
+from exporter.sources.registry import ROOMS, kinds, settings_classes
+
+SOURCES = [(room, kind) for room in ROOMS for kind in kinds(room)]
+ASKING = [(room, kind) for room, kind in SOURCES if "{server}" in str(load_case(room, kind)["settings"])]
+
+each_source = pytest.mark.parametrize(("room", "kind"), SOURCES)
+each_asking_source = pytest.mark.parametrize(("room", "kind"), ASKING)
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as made:
+        yield made
+
+
+async def ask(session: aiohttp.ClientSession, room: str, kind: str, server: str, **changes: Any) -> Reading[Any]:
+    case = load_case(room, kind)
+    settings = settings_classes(room)[kind].model_validate(placed(case["settings"], server) | changes)
+    return await settings.build(SourceContext(session, clock=lambda: instant(case["now"]))).fetch()
+
+
+async def failure_of(session: aiohttp.ClientSession, room: str, kind: str, server: str, **changes: Any) -> Failure:
+    with pytest.raises(Failure) as caught:
+        await ask(session, room, kind, server, **changes)
+    return caught.value
+
+
+def plain(value: Any) -> Any:
+    """A reading's value as the fixtures write it: without what is absent, and times as numbers."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {name: plain(item) for name, item in dataclasses.asdict(value).items()}
+        return {name: item for name, item in fields.items() if item not in (None, "")}
+    if isinstance(value, Mapping):
+        return {name: plain(item) for name, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    if isinstance(value, datetime):
+        return instant(value)
+    return value
+
+
+def close(value: Any) -> Any:
+    """What equals a plain value but for the last digits of its numbers."""
+    if isinstance(value, dict):
+        return {name: close(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [close(item) for item in value]
+    return pytest.approx(value, rel=1e-12) if isinstance(value, float) else value
+
+
+def test_every_room_has_sources() -> None:
+    for room in ROOMS:
+        assert kinds(room), room
+
+
+@each_source
+def test_its_file_is_named_after_its_kind(room: str, kind: str) -> None:
+    settings = settings_classes(room)[kind]
+    assert settings.model_fields["kind"].default == kind
+    assert all(field.description for name, field in settings.model_fields.items() if name != "kind")
+
+
+@each_source
+async def test_it_reads_its_fixture(session: aiohttp.ClientSession, room: str, kind: str) -> None:
+    case = load_case(room, kind)
+    async with serve(answers(case)) as server:
+        reading = await ask(session, room, kind, server)
+    assert plain(reading.value) == close(plain(case["value"]))
+    assert reading.observed_at == instant(case.get("observed_at", case["now"]))
+
+
+async def _page(request: web.Request) -> web.Response:
+    return web.Response(text="<!DOCTYPE html><html><body>Please log in</body></html>", content_type="text/html")
+
+
+async def _huge(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    await response.prepare(request)
+    for _ in range(50):
+        await response.write(b" " * 2**20)
+    return response
+
+
+async def _loop(request: web.Request) -> web.Response:
+    return web.Response(status=302, headers={"Location": str(request.url)})
+
+
+async def _cut(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Length": "5000"})
+    await response.prepare(request)
+    await response.write(b'[{"result": 1')
+    assert request.transport is not None
+    request.transport.close()
+    return response
+
+
+async def _slow(request: web.Request) -> web.Response:
+    await asyncio.sleep(60)
+    return web.Response()
+
+
+def _status(status: int, headers: Mapping[str, str] | None = None) -> Handler:
+    async def handle(request: web.Request) -> web.Response:
+        return web.Response(status=status, text="no", headers=headers)
+
+    return handle
+
+
+def _body(text: str) -> Handler:
+    async def handle(request: web.Request) -> web.Response:
+        return web.Response(text=text, content_type="application/json")
+
+    return handle
+
+
+NONSENSE: dict[str, tuple[Handler, Reason]] = {
+    "a web page with status 200": (_page, Reason.GARBLED),
+    "50 megabytes": (_huge, Reason.TOO_LARGE),
+    "a redirect loop": (_loop, Reason.GARBLED),
+    "status 500": (_status(500), Reason.SERVER_ERROR),
+    "status 503": (_status(503), Reason.NOT_READY),
+    "status 404": (_status(404), Reason.GARBLED),
+    "status 401": (_status(401), Reason.AUTH),
+    "status 403": (_status(403), Reason.AUTH),
+    "status 429": (_status(429, {"Retry-After": "17"}), Reason.RATE_LIMITED),
+    "half an answer": (_cut, Reason.GARBLED),
+    "truncated JSON": (_body('{"data": {"amount": "70'), Reason.GARBLED),
+    "an empty answer": (_body(""), Reason.GARBLED),
+    "binary": (_body("\x00\x01\x02"), Reason.GARBLED),
+    "NaN": (_body('{"data": {"amount": NaN}, "result": NaN}'), Reason.GARBLED),
+    "nesting without end": (_body("[" * 200_000), Reason.GARBLED),
+}
+
+
+@each_asking_source
+@pytest.mark.parametrize("nonsense", NONSENSE)
+async def test_nonsense_is_a_classified_failure(
+    session: aiohttp.ClientSession, room: str, kind: str, nonsense: str
+) -> None:
+    handler, reason = NONSENSE[nonsense]
+    async with serve(handler) as server:
+        failure = await failure_of(session, room, kind, server)
+    assert failure.reason is reason, failure
+    assert failure.retry_after == (17 if reason is Reason.RATE_LIMITED else None)
+
+
+@each_asking_source
+async def test_no_answer_in_time_is_a_timeout(session: aiohttp.ClientSession, room: str, kind: str) -> None:
+    async with serve(_slow) as server:
+        failure = await failure_of(session, room, kind, server, timeout=0.05)
+    assert failure.reason is Reason.TIMEOUT
+
+
+@each_asking_source
+async def test_a_closed_port_refuses(session: aiohttp.ClientSession, room: str, kind: str) -> None:
+    async with serve(_page) as server:
+        pass
+    assert (await failure_of(session, room, kind, server)).reason is Reason.REFUSED
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed certificate with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a market")])
+    hosts = [
+        x509.IPAddress(ipaddress.ip_address(f"127.70.{block}.{host}"))
+        for block in range(1, 5)
+        for host in range(1, 250)
+    ]
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "market.pem"
+    path.write_bytes(
+        made.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return path
+
+
+@pytest.fixture
+def tls(certificate: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    return context
+
+
+@each_asking_source
+async def test_an_unknown_certificate_is_a_tls_failure(
+    session: aiohttp.ClientSession, tls: ssl.SSLContext, room: str, kind: str
+) -> None:
+    async with serve(answers(load_case(room, kind)), tls) as server:
+        failure = await failure_of(session, room, kind, server)
+    assert failure.reason is Reason.TLS
+
+
+@each_asking_source
+async def test_a_known_certificate_is_accepted(
+    session: aiohttp.ClientSession, tls: ssl.SSLContext, certificate: Path, room: str, kind: str
+) -> None:
+    async with serve(answers(load_case(room, kind)), tls) as server:
+        reading = await ask(session, room, kind, server, ca_file=certificate)
+    assert plain(reading.value) == close(plain(load_case(room, kind)["value"]))
+
+
+WRONG: list[Any] = [None, "x", "", {}, [], [[]], True, -1, 0, 1e300, "-1", "1e999", 10**400]
+
+
+def mutations(document: Any) -> Iterator[Any]:
+    """Every version of a JSON document in which one value, at whatever depth, is of a wrong kind."""
+    yield from WRONG
+    if isinstance(document, dict):
+        for name, item in document.items():
+            yield {key: value for key, value in document.items() if key != name}
+            for mutated in mutations(item):
+                yield document | {name: mutated}
+    if isinstance(document, list):
+        for index, item in enumerate(document[:2]):
+            for mutated in mutations(item):
+                yield [*document[:index], mutated, *document[index + 1 :]]
+
+
+def mutated_cases(case: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if "rpc" in case:
+        for rpc in mutations(case["rpc"]):
+            if isinstance(rpc, dict):
+                yield case | {"rpc": rpc}
+        return
+    for index, answer in enumerate(case["answers"]):
+        try:
+            document = json.loads(answer["body"])
+        except ValueError:
+            continue
+        for mutated in mutations(document):
+            changed = answer | {"body": json.dumps(mutated)}
+            yield case | {"answers": [*case["answers"][:index], changed, *case["answers"][index + 1 :]]}
+
+
+@each_asking_source
+async def test_no_wrong_value_anywhere_does_more_than_fail(
+    session: aiohttp.ClientSession, room: str, kind: str
+) -> None:
+    current = load_case(room, kind)
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await answers(current)(request)
+
+    async with serve(handle) as server:
+        for case in mutated_cases(load_case(room, kind)):
+            current = case
+            try:
+                reading = await ask(session, room, kind, server)
+            except Failure as failure:
+                assert failure.reason is not Reason.INTERNAL, case  # noqa: PT017
+            else:
+                assert_sane(reading.value)
+
+
+def assert_sane(value: Any) -> None:
+    """No number that is not finite, and none beyond what its source may believe, gets through."""
+    match plain(value):
+        case {"difficulty": difficulty, "height": height}:
+            assert difficulty >= 1
+            assert height >= 0
+        case [*items]:
+            for item in items:
+                assert_sane(item)
+        case {"start": start, "end": end, "price": price}:
+            assert start < end
+            assert -20 <= price <= 20
