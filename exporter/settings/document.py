@@ -63,7 +63,11 @@ def read(path: Path) -> Document:
 
 def _not_yaml(path: Path, error: yaml.MarkedYAMLError) -> Problem:
     mark = error.problem_mark or error.context_mark
-    hint = ": indent with spaces, not tabs" if "'\\t'" in str(error.problem) else ""
+    hint = (
+        " (indent with spaces, not tabs; quote what begins with @ or `)"
+        if "start any token" in str(error.problem)
+        else ""
+    )
     return Problem(f"{path}:{mark.line + 1}" if mark else str(path), f"is not valid YAML: {error.problem}{hint}")
 
 

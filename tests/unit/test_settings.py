@@ -1,0 +1,291 @@
+"""Loading settings: which source wins, and how every mistake is told."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+
+from exporter.settings.describe import as_json, as_text, describe
+from exporter.settings.load import ConfigError, load
+from exporter.settings.model import Settings
+
+MINIMAL = "site: prairie-1\n"
+FULL = """\
+site: prairie-1
+polling: {interval: 60s}
+tariff: ppa
+tariffs:
+  ppa: {kind: fixed, usd_per_kilowatt_hour: 0.05}
+  Night.Rate-2: {kind: fixed, usd_per_kilowatt_hour: 0.03}
+blocks:
+  container-1: {capacity_kilowatts: 500}
+network: {kind: bitcoin_core, url: "http://127.60.0.1:8332", username: rpc, password: hunter2}
+bitcoin: {kind: fixed, usd: 70370}
+fleet:
+  defaults: {username: root, password: hunter3}
+  rigs:
+    - {name: a-01, address: 127.60.0.5, block: container-1, rated_watts: 3500}
+"""
+
+
+def given(
+    directory: Path,
+    text: str,
+    environ: Mapping[str, str] | None = None,
+    secrets: Mapping[str, str] | None = None,
+    overrides: Mapping[str, object] | None = None,
+) -> Settings:
+    file = directory / "site.yml"
+    file.write_text(text, encoding="utf-8")
+    secrets_dir = None
+    if secrets is not None:
+        secrets_dir = directory / "secrets"
+        secrets_dir.mkdir()
+        for name, value in secrets.items():
+            (secrets_dir / name).write_text(value, encoding="utf-8")
+    return load(file, overrides=overrides, environ=environ, secrets_dir=secrets_dir)
+
+
+def problems(
+    directory: Path,
+    text: str,
+    environ: Mapping[str, str] | None = None,
+    secrets: Mapping[str, str] | None = None,
+    overrides: Mapping[str, object] | None = None,
+) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        given(directory, text, environ, secrets, overrides)
+    return [str(problem).removeprefix(f"{directory}/") for problem in caught.value.problems]
+
+
+def test_a_minimal_file_runs_on_defaults(tmp_path: Path) -> None:
+    settings = given(tmp_path, MINIMAL)
+    assert (settings.site, settings.evaluation_interval, settings.polling.interval) == ("prairie-1", 15.0, 30.0)
+    assert (settings.rigs, settings.network, settings.ai) == ((), None, None)
+
+
+def test_flags_win_over_environment_over_secrets_over_the_file(tmp_path: Path) -> None:
+    text = "site: file\npolling: {interval: 60s, deadline: 6s, max_in_flight: 6, max_backoff: 6m}\n"
+    secrets = {"polling__deadline": "7s\n", "polling__max_in_flight": "7", "polling__max_backoff": "7m"}
+    environ = {"HASHMARGIN_POLLING__MAX_IN_FLIGHT": "8", "HASHMARGIN_POLLING__MAX_BACKOFF": "8m", "HOME": "/root"}
+    polling = given(tmp_path, text, environ, secrets, {"polling.max_backoff": "9m"}).polling
+    assert (polling.interval, polling.deadline, polling.max_in_flight, polling.max_backoff) == (60.0, 7.0, 8, 540.0)
+
+
+def test_names_that_a_variable_cannot_spell_are_found_in_the_file(tmp_path: Path) -> None:
+    environ = {
+        "HASHMARGIN_BLOCKS__CONTAINER_1__CAPACITY_KILOWATTS": "750",
+        "HASHMARGIN_TARIFFS__NIGHT_RATE_2__USD_PER_KILOWATT_HOUR": "0.01",
+    }
+    settings = given(tmp_path, FULL, environ)
+    assert settings.blocks["container-1"].capacity_kilowatts == 750
+    assert list(settings.tariffs) == ["ppa", "Night.Rate-2"]
+
+
+def test_lists_and_mappings_are_json_in_a_variable_and_other_values_stay_text(tmp_path: Path) -> None:
+    environ = {
+        "HASHMARGIN_FLEET__RIGS": '[{"name": "b", "address": "127.60.0.9"}]',
+        "HASHMARGIN_FLEET__DEFAULTS__PASSWORD": "0123",
+    }
+    settings = given(tmp_path, FULL, environ)
+    assert [rig.name for rig in settings.rigs] == ["b"]
+    assert settings.rigs[0].credentials is not None
+    assert settings.rigs[0].credentials.password == "0123"
+
+
+def test_relative_paths_start_from_the_file(tmp_path: Path) -> None:
+    (tmp_path / "rigs.csv").write_text("name,address\na,127.60.0.5\n", encoding="utf-8")
+    assert [rig.name for rig in given(tmp_path, MINIMAL + "fleet: {csv: [rigs.csv]}").rigs] == ["a"]
+
+
+def test_blocks_are_those_listed_and_those_that_only_rigs_name(tmp_path: Path) -> None:
+    text = MINIMAL + "fleet: {rigs: [{address: 127.60.0.5, block: yard}, {address: 127.60.0.6}]}\n"
+    assert [block.name for block in given(tmp_path, text).fleet_blocks] == ["yard"]
+    assert [(block.name, block.capacity_watts) for block in given(tmp_path, FULL).fleet_blocks] == [
+        ("container-1", 500_000.0)
+    ]
+
+
+def test_the_only_tariff_is_the_sites(tmp_path: Path) -> None:
+    text = MINIMAL + "tariffs: {ppa: {kind: fixed, usd_per_kilowatt_hour: 0.05}}\n"
+    assert given(tmp_path, text).default_tariff == given(tmp_path, text).terms.tariff == "ppa"
+
+
+def test_a_section_that_is_there_but_empty_is_as_if_left_out(tmp_path: Path) -> None:
+    settings = given(tmp_path, MINIMAL + "polling:\nai:\nblocks: {container-1: }\n")
+    assert settings.polling.interval == 30.0
+    assert settings.blocks["container-1"].convertible
+
+
+def test_yaml_11s_surprises_do_not_happen(tmp_path: Path) -> None:
+    text = (
+        "site: no\n"
+        "schedules: {nights: {timezone: America/Chicago, mining: [{from: 22:00, to: 06:00}]}}\n"
+        "fleet: {rigs: [{name: 007, address: 127.60.0.5, position: 12, customer: 2026-03-21}]}\n"
+    )
+    settings = given(tmp_path, text)
+    assert settings.site == "no"
+    rig = settings.rigs[0]
+    assert (rig.name, rig.position, rig.customer) == ("007", "12", "2026-03-21")
+
+
+def test_anchors_and_merges_are_understood(tmp_path: Path) -> None:
+    text = MINIMAL + (
+        "tariffs:\n"
+        "  ppa: &base {kind: fixed, usd_per_kilowatt_hour: 0.05}\n"
+        "  night: {<<: *base, usd_per_kilowatt_hour: 0.03}\n"
+        "tariff: night\n"
+    )
+    assert given(tmp_path, text).tariffs["night"].kind == "fixed"
+
+
+def test_every_mistake_is_told_at_once_with_its_line(tmp_path: Path) -> None:
+    text = """\
+site: prairie-1
+log: {levle: info}
+polling: {interval: 30x, max_in_flight: 0}
+schedules: {n: {timezone: America/Chicag, mining: []}}
+blocks: {container-1: {capacity_kilowatts: lots}}
+tariff: ppp
+tariffs:
+  ppa: {kind: fixed, usd_per_kwh: 0.05}
+  day: {kind: time_of_us}
+bitcoin: {kind: fixed, usd: 70370}
+power: {metered_at: pduu}
+fleet:
+  rigs:
+    - {name: a, address: 127.60.0.5, tariff: paa, custmer: acme}
+site: x
+"""
+    assert problems(tmp_path, text) == [
+        "site.yml:15: site is already given in line 1",
+        "site.yml:2: log.levle: there is no key 'levle': did you mean 'level'?",
+        "site.yml:3: polling.interval: '30x' is not a duration: write it like 15s, 5m, 1h30m or 2d",
+        "site.yml:3: polling.max_in_flight: '0' must be 1 or more",
+        "site.yml:4: schedules.n.timezone: there is no time zone 'America/Chicag': did you mean 'America/Chicago'?",
+        "site.yml:14: fleet.rigs.0.custmer: there is no key 'custmer': did you mean 'customer'?",
+        "site.yml:5: blocks.container-1.capacity_kilowatts: 'lots' must be a number",
+        "site.yml:8: tariffs.ppa.usd_per_kilowatt_hour: is required",
+        "site.yml:8: tariffs.ppa.usd_per_kwh: there is no key 'usd_per_kwh': did you mean 'usd_per_kilowatt_hour'?",
+        "site.yml:9: tariffs.day: there is no kind 'time_of_us': did you mean 'time_of_use'?",
+        "site.yml:11: power.metered_at: 'pduu' must be one of rig, pdu, feeder, utility: did you mean 'pdu'?",
+        "site.yml:6: tariff: there is no tariff 'ppp': did you mean 'ppa'?",
+        "site.yml:14: fleet.rigs.0: there is no tariff 'paa': did you mean 'ppa'?",
+    ]
+
+
+def test_mistakes_outside_the_file_are_told_by_variable_secret_and_flag(tmp_path: Path) -> None:
+    environ = {
+        "HASHMARGIN_WEB_LISTEN_ADDRESS": "127.60.0.1:1",
+        "HASHMARGIN_POLLING__INTERVALL": "30s",
+        "HASHMARGIN_BITCOIN__USD": "much",
+        "HASHMARGIN_EXPOSITION": "[1",
+    }
+    assert problems(tmp_path, FULL, environ, {"polling__deadline": "soon"}, {"log.format": "jsn"}) == [
+        "HASHMARGIN_WEB_LISTEN_ADDRESS: no such setting: did you mean HASHMARGIN_WEB__LISTEN_ADDRESS?",
+        "--log.format: 'jsn' must be one of logfmt, json: did you mean 'json'?",
+        "secrets/polling__deadline: 'soon' is not a duration: write it like 15s, 5m, 1h30m or 2d",
+        "environment variable HASHMARGIN_POLLING__INTERVALL: there is no key 'intervall': did you mean 'interval'?",
+        "environment variable HASHMARGIN_EXPOSITION: '[1' must be a mapping (lines of `key: value`)",
+        "environment variable HASHMARGIN_BITCOIN__USD: 'much' must be a number",
+    ]
+
+
+def test_a_secret_file_for_no_setting_is_told_and_other_programs_secrets_are_not(tmp_path: Path) -> None:
+    told = problems(tmp_path, FULL, secrets={"netwrok__password": "x", "postgres": "y"})
+    assert told == ["secrets/netwrok__password: there is no setting 'netwrok': did you mean 'network'?"]
+
+
+def test_kubernetes_service_variables_are_no_mistake(tmp_path: Path) -> None:
+    environ = {
+        "HASHMARGIN_SERVICE_HOST": "10.0.0.1",
+        "HASHMARGIN_SERVICE_PORT_HTTP": "9852",
+        "HASHMARGIN_PORT": "tcp://10.0.0.1:9852",
+        "HASHMARGIN_PORT_9852_TCP_ADDR": "10.0.0.1",
+    }
+    assert given(tmp_path, MINIMAL, environ).site == "prairie-1"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("site: [a\n", "site.yml:2: is not valid YAML"),
+        ("site:\n\t- a\n", "indent with spaces, not tabs"),
+        ("- a\n", "site.yml:1: must be a mapping"),
+        ("a: &x [*x]\n", "contains itself"),
+        ("", "site.yml: site: is required"),
+    ],
+)
+def test_a_file_that_is_no_configuration_is_told(tmp_path: Path, text: str, told: str) -> None:
+    (message,) = problems(tmp_path, text)
+    assert told in message
+
+
+def test_a_missing_file_or_secrets_directory_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.yml: cannot be read: No such file"):
+        load(tmp_path / "nowhere.yml")
+    (tmp_path / "site.yml").write_text(MINIMAL, encoding="utf-8")
+    with pytest.raises(ConfigError, match="secrets directory: is not a directory"):
+        load(tmp_path / "site.yml", secrets_dir=tmp_path / "nowhere")
+
+
+def test_several_tariffs_need_a_default(tmp_path: Path) -> None:
+    told = problems(tmp_path, FULL.replace("tariff: ppa\n", ""))
+    assert told == ["site.yml: tariff: is required, as there are several: ppa, Night.Rate-2"]
+
+
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        ("blocks: {c: {tariff: pap}}", "blocks.c.tariff: there is no tariff 'pap': did you mean 'ppa'?"),
+        ("power: {resale_tariff: pap}", "power.resale_tariff: there is no tariff 'pap': did you mean 'ppa'?"),
+        ("gpus: {tariff: pap}", "gpus.tariff: there is no tariff 'pap': did you mean 'ppa'?"),
+    ],
+)
+def test_tariffs_named_anywhere_exist(tmp_path: Path, section: str, told: str) -> None:
+    text = MINIMAL + "tariffs: {ppa: {kind: fixed, usd_per_kilowatt_hour: 0.05}}\n" + section
+    assert problems(tmp_path, text) == [f"site.yml:3: {told}"]
+
+
+SECRETS = ("hunter2", "hunter3")
+
+
+def test_secrets_show_nowhere(tmp_path: Path) -> None:
+    settings = given(tmp_path, FULL)
+    for shown in (repr(settings), str(settings), describe(settings), as_text(settings), as_json(settings)):
+        assert not any(secret in shown for secret in SECRETS)
+    assert yaml.safe_load(describe(settings))["network"]["password"] == "***"
+
+
+def test_mistakes_do_not_show_secrets(tmp_path: Path) -> None:
+    text = FULL.replace("password: hunter2", "password: [hunter2]").replace("password: hunter3", "pasword: hunter3")
+    text += "ai: {rent_usd_per_kilowatt_month: 150, api_key: hunter2}\n"
+    told = "\n".join(problems(tmp_path, text))
+    assert "network.password: must be text" in told
+    assert not any(secret in told for secret in SECRETS)
+
+
+def test_what_is_described_loads_again_to_the_same(tmp_path: Path) -> None:
+    text = FULL.replace(", username: rpc, password: hunter2", ", cookie_file: /run/bitcoin/.cookie").replace(
+        "  defaults: {username: root, password: hunter3}\n", ""
+    )
+    settings = given(tmp_path, text)
+    assert given(tmp_path, describe(settings)) == settings
+
+
+def test_the_summary_counts_and_warns(tmp_path: Path) -> None:
+    text = FULL.replace("  rigs:\n", "  ranges: [{cidr: 127.60.1.0/29}]\n  rigs:\n")
+    summary = json.loads(as_json(given(tmp_path, text)))
+    assert (summary["rigs"], summary["addresses_to_search"]) == (1, 6)
+    assert summary["blocks"] == {"container-1": 1, "unassigned": 6}
+    assert summary["tariffs"] == {"ppa": 7}
+    assert summary["sources"] == {
+        "network": "bitcoin_core",
+        "bitcoin": "fixed",
+        "tariff ppa": "fixed",
+        "tariff Night.Rate-2": "fixed",
+    }
+    assert any(warning.startswith("6 rigs have no rated_watts") for warning in summary["warnings"])
+    assert "rigs                 1\n" in as_text(given(tmp_path, text))
