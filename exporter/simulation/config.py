@@ -1,0 +1,115 @@
+"""The exporter's configuration for a simulated site, as its YAML file would hold it."""
+
+from typing import TYPE_CHECKING, Any, Final
+
+from exporter.simulation.market import SLOT_SECONDS
+from exporter.simulation.node import PASSWORD, USERNAME
+from exporter.units import WATTS_PER_KILOWATT
+
+if TYPE_CHECKING:
+    from exporter.simulation.layout import Placement
+    from exporter.simulation.site import SimulatedSite
+
+_FEEDER_RESERVE: Final = 1.15
+"""What a block's feeder carries, against the nameplates of its rigs."""
+
+_BLOCK_TARIFFS: Final = (None, "ppa", None, "time-of-use")
+"""The tariffs of blocks in turn; None is the site's own."""
+
+_CUSTOMERS: Final = ("acme", "birch")
+
+
+def site_config(site: "SimulatedSite") -> dict[str, Any]:
+    """Give the whole configuration; times are short, so that what changes in the simulation soon shows."""
+    return {
+        "site": "prairie-1",
+        "fleet": {"rigs": [_rig(placement) for placement in site.placements]},
+        "blocks": {
+            block: _block([placement for placement in site.placements if placement.block == block], number)
+            for number, block in enumerate(site.blocks)
+        },
+        "tariff": "spot",
+        "tariffs": _tariffs(site),
+        "network": {
+            "kind": "bitcoin_core",
+            "url": site.sources["node"].url,
+            "username": USERNAME,
+            "password": PASSWORD,
+            "interval": "15s",
+        },
+        "bitcoin": {
+            "kind": "coinbase",
+            "url": f"{site.sources['bitcoin'].url}/v2/prices/BTC-USD/spot",
+            "interval": "15s",
+        },
+        "power": {"overhead": 1.03},
+        "economics": {"pool_fee": 0.01},
+        "ai": {
+            "rent_usd_per_kilowatt_month": {"low": 120, "base": 150, "high": 190},
+            "noi_share": {"low": 0.80, "base": 0.85, "high": 0.90},
+            "capex_usd_per_kilowatt": {"low": 8_000, "base": 10_000, "high": 15_000},
+            "discount_rate": 0.10,
+            "term_years": 15,
+            "utility_ratio": 1.4,
+        },
+        "gpus": {
+            "endpoints": [
+                {"kind": "dcgm_exporter", "url": f"{node.service.url}/metrics", "interval": "15s"}
+                for node in site.gpu_nodes
+            ],
+            "revenue_usd_per_hour": 2.1,
+            "host_watts": 4_600,
+            "pue": 1.3,
+            "tariff": "ppa",
+        },
+    }
+
+
+def _rig(placement: "Placement") -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "name": placement.name,
+        "address": placement.address,
+        "block": placement.block,
+        "rack": placement.rack,
+        "position": placement.position,
+        "customer": _CUSTOMERS[int(placement.rack.removeprefix("r")) % len(_CUSTOMERS)],
+        "rated_terahash": placement.model.terahash,
+        "rated_watts": placement.model.watts,
+    }
+    if placement.family.credentials is not None:
+        row["username"], row["password"] = placement.family.credentials
+    return row
+
+
+def _block(placements: list["Placement"], number: int) -> dict[str, Any]:
+    watts = sum(placement.model.watts for placement in placements) * _FEEDER_RESERVE
+    block: dict[str, Any] = {"capacity_kilowatts": round(watts / WATTS_PER_KILOWATT, 1), "convertible": True}
+    tariff = _BLOCK_TARIFFS[number % len(_BLOCK_TARIFFS)]
+    return block if tariff is None else block | {"tariff": tariff}
+
+
+def _tariffs(site: "SimulatedSite") -> dict[str, Any]:
+    return {
+        "spot": {
+            "kind": "http_json",
+            "url": f"{site.sources['power'].url}/prices",
+            "slots": "slots",
+            "start": "start",
+            "end": "end",
+            "price": "price",
+            "currency": "USD",
+            "unit": "MWh",
+            "timezone": "UTC",
+            "interval": "5s" if site.power.slot_seconds < SLOT_SECONDS else "15s",
+        },
+        "ppa": {"kind": "fixed", "usd_per_kilowatt_hour": 0.05},
+        "time-of-use": {
+            "kind": "time_of_use",
+            "timezone": "America/Chicago",
+            "periods": [
+                {"price": 0.088, "days": "weekday", "from": "16:00", "to": "21:00"},
+                {"price": 0.041, "from": "22:00", "to": "06:00"},
+                {"price": 0.056},
+            ],
+        },
+    }

@@ -1,0 +1,77 @@
+"""What can be wrong with a simulated rig, and how a faulty firmware writes its JSON."""
+
+import json
+from enum import StrEnum
+from typing import Any, Final
+
+
+class Fault(StrEnum):
+    """One fault of a rig at a time, from its physics up to its sockets."""
+
+    # The machine itself; it answers as such a machine does.
+    STOPPED = "stopped"
+    HOT = "hot"
+    BOARD_LOST = "board_lost"
+    FAN_LOST = "fan_lost"
+    OTHER_MAC = "other_mac"
+    # What it says.
+    LYING = "lying"
+    WRONG_TYPES = "wrong_types"
+    NAN = "nan"
+    AUTH_REFUSED = "auth_refused"
+    # How it talks, or does not.
+    UNPLUGGED = "unplugged"
+    HUNG = "hung"
+    CLOSE_AT_ONCE = "close_at_once"
+    RESET = "reset"
+    SLOW_DRIP = "slow_drip"
+    GARBAGE = "garbage"
+    TRUNCATED = "truncated"
+    HTML = "html"
+    HUGE = "huge"
+
+
+LIE: Final = 1000.0
+"""How many times too much a lying rig claims."""
+
+HUGE_BYTES: Final = 100 * 1024 * 1024
+"""Size of a huge answer."""
+
+GARBAGE: Final = bytes(range(128, 256)) * 4
+"""An answer in no protocol and no character set."""
+
+PAGE: Final = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>\r\n"
+
+_UNTOUCHED: Final = frozenset({"STATUS", "id", "When", "when", "Code", "code", "cmd", "desc"})
+_WRONG: Final[tuple[Any, ...]] = ("n/a", None, [], {}, True, "")
+_NOT_FINITE: Final = (float("nan"), float("inf"), float("-inf"))
+
+
+def encode(payload: Any, fault: Fault | None) -> bytes:
+    """Write an answer as compact JSON, as the fault distorts it. NaN and infinities are written as cgminer does."""
+    if fault is Fault.WRONG_TYPES:
+        payload = _replace_values(payload, _WRONG, [0], numbers_only=False)
+    elif fault is Fault.NAN:
+        payload = _replace_values(payload, _NOT_FINITE, [0], numbers_only=True)
+    return json.dumps(payload, separators=(",", ":")).encode()
+
+
+def _replace_values(value: Any, others: tuple[Any, ...], turn: list[int], *, numbers_only: bool) -> Any:
+    """Replace all leaves, or only numbers, by ``others`` in turn; the envelope stays, so that only fields are wrong."""
+    if isinstance(value, dict):
+        return {
+            key: item if key in _UNTOUCHED else _replace_values(item, others, turn, numbers_only=numbers_only)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_replace_values(item, others, turn, numbers_only=numbers_only) for item in value]
+    if numbers_only and not _is_number(value):
+        return value
+    turn[0] += 1
+    return others[turn[0] % len(others)]
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.replace(".", "", 1).isdigit()
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,36 @@
+"""The firmware that simulated rigs can run: every module of this package is one, found by itself.
+
+A module has one ``FAMILY``. Adding a firmware to the simulation is adding its file.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+
+from exporter.simulation.machine import Model
+from exporter.simulation.wire import Dialect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """One firmware: the models that run it, and what it speaks on which port."""
+
+    name: str
+    models: tuple[Model, ...]
+    ports: Mapping[int, Dialect]
+    mac_prefix: str
+    weight: float  # its share of a mixed site
+    credentials: tuple[str, str] | None = None
+
+    def limited_to(self, ports: Mapping[int, Dialect]) -> "Family":
+        """Make the same family without its other ports."""
+        return replace(self, ports=ports)
+
+
+@cache
+def families() -> tuple[Family, ...]:
+    """Load every family, in the order of their names."""
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return tuple(importlib.import_module(f"{__name__}.{name}").FAMILY for name in names)

@@ -1,0 +1,61 @@
+"""The pools that every simulated rig mines at: one in use and two in reserve."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from exporter.simulation.machine import Machine, Vitals
+
+_ACCOUNT: Final = "prairie"
+_HOSTS: Final = ("btc.pool-a.example", "btc-backup.pool-a.example", "btc.pool-b.example")
+PORT: Final = 3333
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolVitals:
+    """One configured pool as the miner sees it."""
+
+    index: int
+    host: str
+    worker: str
+    active: bool
+    difficulty: int
+    accepted: int
+    rejected: int
+    stale: int
+    last_share_age: int  # s
+
+    @property
+    def url(self) -> str:
+        """The URL as it is configured."""
+        return f"stratum+tcp://{self.host}:{PORT}"
+
+
+def pools(machine: Machine, vitals: Vitals) -> list[PoolVitals]:
+    """List the pools; all work went to the first."""
+    return [
+        PoolVitals(
+            index=index,
+            host=host,
+            worker=f"{_ACCOUNT}.{machine.name}",
+            active=index == 0 and vitals.mining,
+            difficulty=vitals.share_difficulty,
+            accepted=0 if index else vitals.accepted,
+            rejected=0 if index else vitals.rejected,
+            stale=0 if index else vitals.stale,
+            last_share_age=int(vitals.now) % 7,
+        )
+        for index, host in enumerate(_HOSTS)
+    ]
+
+
+def clock_text(seconds: int) -> str:
+    """Write a span as cgminer does: ``0:00:03``."""
+    return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+
+
+def metric_text(difficulty: int) -> str:
+    """Write a difficulty as cgminer does: ``524K``."""
+    for size, unit in ((10**9, "G"), (10**6, "M"), (10**3, "K")):
+        if difficulty >= size:
+            return f"{difficulty // size}{unit}"
+    return str(difficulty)
