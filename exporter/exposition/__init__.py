@@ -1,1 +1,1 @@
-
+"""The evaluation as metrics: catalogue, renderer, publication."""

@@ -1,0 +1,124 @@
+"""One evaluation as the catalogue's getters see it: each rig, block and GPU with its reading, money and verdict."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from itertools import starmap
+from typing import Final, NamedTuple
+
+from exporter.decision.values import BlockDecision, RigDecision, SiteDecision, Verdict
+from exporter.economics.values import BlockEconomics, GpuEconomics, RigEconomics, SiteEconomics
+from exporter.readings import GpuReading, RigReading
+from exporter.snapshot import RigSnapshot, SiteSnapshot
+
+
+class Status(StrEnum):
+    """What a rig does, as one word. Each rig of the inventory has exactly one."""
+
+    MINING = "mining"
+    STOPPED = "stopped"
+    EXPECTED_OFF = "expected_off"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+
+
+class RigView(NamedTuple):
+    """One rig of the inventory."""
+
+    snapshot: RigSnapshot
+    economics: RigEconomics
+    decision: RigDecision
+
+    @property
+    def status(self) -> Status:
+        """What the rig does; a fresh reading decides, then whether it should run, then whether it was ever polled."""
+        reading = self.snapshot.reading
+        if reading is not None and is_mining(reading.value):
+            return Status.MINING
+        if not self.snapshot.expected_mining:
+            return Status.EXPECTED_OFF
+        if reading is not None:
+            return Status.STOPPED
+        return Status.UNKNOWN if self.snapshot.up is None else Status.DOWN
+
+
+class FreshRig(NamedTuple):
+    """One rig with a fresh reading."""
+
+    reading: RigReading
+    snapshot: RigSnapshot
+
+
+class BlockView(NamedTuple):
+    """One block, with its rigs counted by verdict (empty while no rig has one)."""
+
+    economics: BlockEconomics
+    decision: BlockDecision
+    verdicts: Mapping[Verdict, int]
+
+
+class GpuView(NamedTuple):
+    """One GPU."""
+
+    reading: GpuReading
+    economics: GpuEconomics
+
+
+class Shard(NamedTuple):
+    """Which part of the site this exporter serves: ``number`` from 0, of ``total``."""
+
+    number: int
+    total: int
+
+
+WHOLE_SITE: Final = Shard(0, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteView:
+    """Everything of one evaluation; the tuples of economics and decision stand in the snapshot's order."""
+
+    snapshot: SiteSnapshot
+    economics: SiteEconomics
+    decision: SiteDecision
+    shard: Shard = WHOLE_SITE
+
+    @cached_property
+    def rigs(self) -> tuple[RigView, ...]:
+        """Every rig of the inventory."""
+        return tuple(starmap(RigView, zip(self.snapshot.rigs, self.economics.rigs, self.decision.rigs, strict=True)))
+
+    @cached_property
+    def fresh_rigs(self) -> tuple[FreshRig, ...]:
+        """The rigs with a fresh reading."""
+        return tuple(FreshRig(rig.reading.value, rig) for rig in self.snapshot.rigs if rig.reading is not None)
+
+    @cached_property
+    def blocks(self) -> tuple[BlockView, ...]:
+        """Every block of the economics."""
+        verdicts: dict[str, Counter[Verdict]] = defaultdict(Counter)
+        for rig in self.rigs:
+            if rig.decision.verdict is not None:
+                verdicts[rig.snapshot.rig.block][rig.decision.verdict] += 1
+        return tuple(
+            BlockView(economics, decision, verdicts.get(economics.name, {}))
+            for economics, decision in zip(self.economics.blocks, self.decision.blocks, strict=True)
+        )
+
+    @cached_property
+    def gpus(self) -> tuple[GpuView, ...]:
+        """Every GPU."""
+        return tuple(starmap(GpuView, zip(self.snapshot.gpus, self.economics.gpus, strict=True)))
+
+    @cached_property
+    def statuses(self) -> Mapping[Status, int]:
+        """How many rigs have each status; the values sum to the inventory."""
+        found = Counter(rig.status for rig in self.rigs)
+        return {status: found[status] for status in Status}
+
+
+def is_mining(reading: RigReading) -> bool:
+    """Whether the rig hashes: what it says itself, else whether it has a hashrate."""
+    return reading.hashrate > 0 if reading.mining is None else reading.mining

@@ -1,0 +1,127 @@
+"""A large site for the benches: stock Antminers with everything they can say, and every value different each time."""
+
+import random
+from dataclasses import replace
+
+from exporter.decision.values import BlockDecision, RigDecision, SiteDecision, Verdict
+from exporter.economics.values import BlockEconomics, MarketEconomics, PowerSource, RigEconomics, SiteEconomics
+from exporter.exposition.views import SiteView
+from exporter.fleet import Block, Rig
+from exporter.readings import Board, Fan, NetworkState, Pool, Reading, RigIdentity, RigReading
+from exporter.snapshot import RigSnapshot, SiteSnapshot, TariffPrice
+
+TAKEN_AT = 1_774_000_000.0
+RIGS_PER_BLOCK = 250
+
+
+def _reading(rng: random.Random) -> RigReading:
+    return RigReading(
+        hashrate=rng.uniform(1.8e14, 2.1e14),
+        expected_hashrate=rng.uniform(1.9e14, 2e14),
+        power=rng.uniform(3_300, 3_600),
+        power_limit=float(rng.randint(3_400, 3_600)),
+        mining=True,
+        uptime=float(rng.randint(1, 10_000_000)),
+        hardware_errors=float(rng.randint(0, 100_000)),
+        temperatures=(("inlet", float(rng.randint(20, 40))), ("outlet", float(rng.randint(40, 60)))),
+        fans=tuple(Fan(index, float(rng.randint(3_000, 6_000))) for index in range(4)),
+        fans_expected=4,
+        boards=tuple(
+            Board(
+                index=index,
+                hashrate=rng.uniform(6e13, 7e13),
+                temperature=float(rng.randint(50, 70)),
+                chip_temperature=float(rng.randint(60, 90)),
+                chips=108 - rng.randint(0, 2),
+                chips_expected=108,
+            )
+            for index in range(3)
+        ),
+        pools=tuple(
+            Pool(
+                index=index,
+                host=f"pool-{index}.example.com",
+                scheme="stratum+tcp",
+                worker="acme.worker",
+                up=True,
+                active=index == 0,
+                accepted=float(rng.randint(0, 1_000_000)),
+                rejected=float(rng.randint(0, 1_000)),
+                stale=float(rng.randint(0, 1_000)),
+            )
+            for index in range(3)
+        ),
+    )
+
+
+def _economics(rng: random.Random) -> RigEconomics:
+    return RigEconomics(
+        power=rng.uniform(3_300, 3_600),
+        power_source=PowerSource.REPORTED,
+        efficiency=rng.uniform(15, 20),
+        revenue=rng.uniform(5, 8),
+        power_cost=rng.uniform(3, 5),
+        margin=rng.uniform(-2, 3),
+        margin_low=rng.uniform(-2, 3),
+        margin_high=rng.uniform(-2, 3),
+        potential_margin=rng.uniform(-2, 3),
+        allin_margin=rng.uniform(-2, 3),
+        forward_margin=rng.uniform(-2, 3),
+        margin_per_kwh=rng.uniform(-0.02, 0.03),
+        breakeven_power_price=rng.uniform(0.03, 0.09),
+        breakeven_hashprice=rng.uniform(20, 40),
+        breakeven_bitcoin_price=rng.uniform(40_000, 90_000),
+        cost_per_bitcoin=rng.uniform(40_000, 90_000),
+    )
+
+
+def large_site(rigs: int, seed: int) -> SiteView:
+    """A site of so many rigs, in blocks of 250; another seed changes every value."""
+    rng = random.Random(seed)
+    names = [f"container-{number // RIGS_PER_BLOCK}" for number in range(rigs)]
+    blocks = sorted(set(names))
+    snapshots = tuple(
+        RigSnapshot(
+            rig=Rig(
+                name=f"rig-{number:05}",
+                address=f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}",
+                block=block,
+                rack=f"r{number % 10}",
+                position=str(number % 25),
+                tariff="ppa",
+            ),
+            identity=RigIdentity(
+                reader="antminer", make="Bitmain", model="Antminer S21", firmware="stock", firmware_version="49.0.1.3"
+            ),
+            up=True,
+            last_success=TAKEN_AT - rng.uniform(0, 30),
+            reading=Reading(_reading(rng), TAKEN_AT),
+            work_hashrate=rng.uniform(1.8e14, 2.1e14),
+            energy=rng.uniform(1e9, 1e12),
+        )
+        for number, block in enumerate(names)
+    )
+    return SiteView(
+        snapshot=SiteSnapshot(
+            taken_at=TAKEN_AT + seed,
+            rigs=snapshots,
+            blocks=tuple(Block(name=name) for name in blocks),
+            network=Reading(NetworkState(height=942_472, difficulty=133.79e12), TAKEN_AT),
+            bitcoin_price=Reading(70_370.0, TAKEN_AT),
+            tariffs={"ppa": TariffPrice(rng.uniform(0.03, 0.07))},
+        ),
+        economics=SiteEconomics(
+            market=MarketEconomics(hashprice_usd=rng.uniform(30, 36)),
+            rigs=tuple(_economics(rng) for _ in snapshots),
+            blocks=tuple(BlockEconomics(name=name, margin=rng.uniform(-100, 100)) for name in blocks),
+        ),
+        decision=SiteDecision(
+            rigs=tuple(
+                RigDecision(
+                    reassign_score=rng.uniform(-100, 300), verdict=Verdict.MINE, verdict_since=TAKEN_AT - rng.random()
+                )
+                for _ in snapshots
+            ),
+            blocks=tuple(BlockDecision(name=name, reassign_score=rng.uniform(-100, 300)) for name in blocks),
+        ),
+    )
