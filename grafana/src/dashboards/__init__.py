@@ -5,8 +5,14 @@ from typing import Final
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from dashboards import ops_room
+from dashboards import block, economics, exporter_health, gpu, ops_room, reassignment, rig
 
 DASHBOARDS: Final[Mapping[str, Callable[[], Dashboard]]] = {
     "ops-room": ops_room.build,
+    "economics": economics.build,
+    "ai-reassignment": reassignment.build,
+    "rig": rig.build,
+    "block": block.build,
+    "gpu": gpu.build,
+    "exporter-health": exporter_health.build,
 }

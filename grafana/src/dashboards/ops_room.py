@@ -4,158 +4,148 @@ from grafana_foundation_sdk.builders import dashboard as builders
 
 from dashboards import panels
 from dashboards.frame import begin
-from dashboards.panels import GAIN, NONE_WANTED, Column, Face, Query, series
+from dashboards.panels import (
+    GAIN,
+    HASHRATE,
+    NONE_WANTED,
+    PLAIN,
+    USD_PER_DAY,
+    USD_PER_KILOWATT_HOUR,
+    USD_PER_KILOWATT_YEAR,
+    WATTS,
+    Column,
+    Face,
+    Panel,
+    Query,
+    largest,
+    series,
+    site,
+    total,
+)
+
+_FIRING = 'ALERTS{alertname=~"Mining.+",alertstate="firing",severity=~"critical|warning",site=~"$site"}'
 
 
 def build() -> builders.Dashboard:
-    """Margin now, hashrate, power, what is wrong, rigs by margin, blocks by reassign score."""
+    """Margin now, hashrate, power, what is wrong, rigs by margin, blocks by verdict and reassign score."""
     page = begin(
         "hashmargin / Ops room",
         "hashmargin-ops-room",
-        "What the site earns now, what is wrong, and which block to look at. Everything unknown is absent, never zero.",
+        "What the site earns now, what is wrong, and which block to look at. What is unknown is absent, never zero.",
     )
-    for panel in (*_now(), *_course(), *_worst()):
+    for panel in (*_now(), *_wrong(), *_course(), *_worst()):
         page.with_panel(panel)
     return page
 
 
-def _now() -> list[panels.Panel]:
+def _now() -> list[Panel]:
     return [
         panels.figure(
-            Face(
-                title="Margin",
-                description="Revenue less avoidable power cost of all rigs whose inputs are known.",
-                unit=panels.USD_PER_DAY,
-                width=6,
-                height=6,
-            ),
-            Query(f"sum({series('site:mining_margin_usd_per_day:sum')})"),
+            Face("Margin", "Revenue less avoidable power cost, of all rigs whose inputs are known.", USD_PER_DAY, 7, 6),
+            Query(site("margin_usd_per_day")),
             GAIN,
         ),
         panels.figure(
             Face(
-                title="Avoidable loss",
-                description="What rigs lose that draw power at a negative potential margin: curtail them and it is gone.",
-                unit=panels.USD_PER_DAY,
-                width=4,
-                height=6,
+                "Avoidable loss",
+                "What losing rigs cost while they draw power: curtail them and it is gone.",
+                USD_PER_DAY,
+                5,
+                6,
             ),
-            Query(f"sum({series('site:mining_avoidable_loss_usd_per_day:sum')})"),
-            ((None, "green"), (1.0, "orange"), (50.0, "red")),
+            Query(site("avoidable_loss_usd_per_day")),
+            ((None, "green"), (1.0, "orange"), (100.0, "red")),
         ),
         panels.figure(
-            Face(
-                title="Hashrate",
-                description="Realised hashrate of all rigs that answer.",
-                unit=panels.HASHRATE,
-                width=4,
-                height=6,
-            ),
-            Query(f"sum({series('site:mining_hashrate_hashes_per_second:sum')})"),
+            Face("Hashrate", "Realised hashrate of all rigs that answer.", HASHRATE, 4, 6),
+            Query(site("hashrate_hashes_per_second")),
         ),
         panels.figure(
-            Face(
-                title="Power",
-                description="Power of all rigs whose power is known.",
-                unit=panels.WATTS,
-                width=4,
-                height=6,
-            ),
-            Query(f"sum({series('site:mining_power_watts:sum')})"),
+            Face("Power", "Power of all rigs whose power is known.", WATTS, 4, 6), Query(site("power_watts"))
         ),
         panels.figure(
-            Face(
-                title="Rigs that do not answer",
-                description="Rigs of the inventory whose last poll failed.",
-                unit=panels.PLAIN,
-                width=3,
-                height=6,
-            ),
-            Query(f"sum({series('site:mining_rig_down:count')})"),
-            NONE_WANTED,
-        ),
-        panels.figure(
-            Face(
-                title="Alerts firing",
-                description="Critical and warning alerts of this site that fire now.",
-                unit=panels.PLAIN,
-                width=3,
-                height=6,
-            ),
-            Query(
-                'count(ALERTS{alertname=~"Mining.*",alertstate="firing",severity=~"critical|warning",site=~"$site"})'
-                " or vector(0)"
-            ),
+            Face("Alerts firing", "Critical and warning alerts of the site that fire now.", PLAIN, 4, 6),
+            Query(f"count({_FIRING}) or vector(0)"),
             NONE_WANTED,
         ),
     ]
 
 
-def _course() -> list[panels.Panel]:
+def _wrong() -> list[Panel]:
+    return [
+        panels.rows(
+            Face("What is wrong", "Alerts that fire now, with how many blocks or rigs each names.", PLAIN, 12, 8),
+            Column("Firing", f"count by (site, severity, alertname) ({_FIRING})", PLAIN, NONE_WANTED),
+            key="alertname",
+        ),
+        panels.bars(
+            Face(
+                "Rigs by status",
+                "Each rig has one: mining, stopped (answers, does not hash), expected_off, down, unknown.",
+                PLAIN,
+                6,
+                8,
+            ),
+            Query(total("mining_rigs", by="status"), "{{status}}"),
+        ),
+        panels.bars(
+            Face("Rigs by verdict", "What should be done with the rigs.", PLAIN, 6, 8),
+            Query(total("mining_block_rigs", by="verdict"), "{{verdict}}"),
+        ),
+    ]
+
+
+def _course() -> list[Panel]:
     return [
         panels.lines(
-            Face(
-                title="Revenue, power cost and margin",
-                description="The margin is the first less the second, over the same rigs.",
-                unit=panels.USD_PER_DAY,
-            ),
-            Query(f"sum({series('site:mining_revenue_usd_per_day:sum')})", "revenue"),
-            Query(f"sum({series('site:mining_power_cost_usd_per_day:sum')})", "power cost"),
-            Query(f"sum({series('site:mining_margin_usd_per_day:sum')})", "margin"),
+            Face("Revenue, power cost and margin", "The margin is the first less the second.", USD_PER_DAY),
+            Query(site("revenue_usd_per_day"), "revenue"),
+            Query(site("power_cost_usd_per_day"), "power cost"),
+            Query(site("margin_usd_per_day"), "margin"),
         ),
         panels.spread(
             Face(
-                title="Rigs by margin per kilowatt-hour",
-                description="How many rigs stand at which margin per metered kilowatt-hour; below zero they lose money.",
-                unit=panels.USD_PER_KILOWATT_HOUR,
+                "Rigs by margin per kilowatt-hour",
+                "How many rigs stand at which margin per billed kilowatt-hour; below zero they lose money.",
+                USD_PER_KILOWATT_HOUR,
             ),
-            Query(f"sum by (le) ({series('site:mining_rig_margin_usd_per_kilowatt_hour:bucket')})"),
+            Query(total("site:mining_rig_margin_usd_per_kilowatt_hour:bucket", by="le")),
         ),
     ]
 
 
-def _worst() -> list[panels.Panel]:
-    score = series("mining_block_reassign_score_usd_per_kilowatt_year")
+def _worst() -> list[Panel]:
+    by_block = "site, block"
     return [
         panels.bars(
-            Face(
-                title="Rigs that lose most",
-                description="The 15 rigs with the lowest margin now.",
-                unit=panels.USD_PER_DAY,
-                width=8,
-                height=10,
-            ),
+            Face("Rigs that lose most", "The 15 rigs with the lowest margin now.", USD_PER_DAY, 8, 10),
             Query(f"bottomk(15, {series('mining_rig_margin_usd_per_day')})", "{{rig}}"),
-            GAIN,
+            steps=GAIN,
         ),
         panels.rows(
             Face(
-                title="Blocks by reassign score",
-                description="What a kilowatt-year would earn more as AI hosting than by mining, for each block.",
-                unit=panels.USD_PER_KILOWATT_YEAR,
-                width=16,
-                height=10,
+                "Blocks by reassign score",
+                "What a kilowatt-year of each block would earn more as AI hosting than by mining.",
+                USD_PER_KILOWATT_YEAR,
+                16,
+                10,
             ),
-            Column("Reassign score", f"max by (site, block) ({score})", panels.USD_PER_KILOWATT_YEAR),
             Column(
-                "Margin",
-                f"max by (site, block) ({series('mining_block_margin_usd_per_day')})",
-                panels.USD_PER_DAY,
-                GAIN,
+                "Reassign score",
+                largest("mining_block_reassign_score_usd_per_kilowatt_year", by=by_block),
+                USD_PER_KILOWATT_YEAR,
             ),
+            Column("Margin", largest("mining_block_margin_usd_per_day", by=by_block), USD_PER_DAY, GAIN),
             Column(
                 "Avoidable loss",
-                f"max by (site, block) ({series('mining_block_avoidable_loss_usd_per_day')})",
-                panels.USD_PER_DAY,
+                largest("mining_block_avoidable_loss_usd_per_day", by=by_block),
+                USD_PER_DAY,
                 NONE_WANTED,
             ),
-            Column("Power", f"max by (site, block) ({series('mining_block_power_watts')})", panels.WATTS),
-            Column(
-                "Hashrate",
-                f"max by (site, block) ({series('mining_block_hashrate_hashes_per_second')})",
-                panels.HASHRATE,
-            ),
-            Column("Rigs priced", f"max by (site, block) ({series('mining_block_rigs_priced')})", panels.PLAIN),
+            Column("Power", largest("mining_block_power_watts", by=by_block), WATTS),
+            Column("Hashrate", largest("mining_block_hashrate_hashes_per_second", by=by_block), HASHRATE),
+            Column("Rigs priced", largest("mining_block_rigs_priced", by=by_block), PLAIN),
             key="block",
+            link="/d/hashmargin-block?${__url_time_range}&var-block=${__value.raw}",
         ),
     ]

@@ -49,6 +49,21 @@ def series(metric: str, *matchers: str) -> str:
     return f"{metric}{{{selected}}}"
 
 
+def total(metric: str, *matchers: str, by: str = "") -> str:
+    """The sum of ``metric`` over what is selected, or ``by`` some labels of it."""
+    return f"sum{f' by ({by})' if by else ''} ({series(metric, *matchers)})"
+
+
+def largest(metric: str, *matchers: str, by: str) -> str:
+    """The value of ``metric`` for each of ``by``, without the labels that a panel does not show."""
+    return f"max by ({by}) ({series(metric, *matchers)})"
+
+
+def site(quantity: str) -> str:
+    """The recorded site sum of ``quantity``, over the selected sites."""
+    return total(f"site:mining_{quantity}:sum")
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """A PromQL expression and the legend of its series."""
@@ -67,7 +82,7 @@ class Column:
     steps: Steps = NEUTRAL
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Face:
     """What every panel shows of itself: ``width`` in the grid's 24 columns, ``height`` in its rows."""
 
@@ -162,11 +177,10 @@ def lines(face: Face, *queries: Query, stacked: bool = False) -> timeseries.Pane
     return panel
 
 
-def bars(face: Face, query: Query, steps: Steps = NEUTRAL) -> bargauge.Panel:
+def bars(face: Face, *queries: Query, steps: Steps = NEUTRAL) -> bargauge.Panel:
     """One bar per series, as of now."""
-    return (
+    panel = (
         _with_face(bargauge.Panel(), face)
-        .with_target(_target(query, 0).instant())
         .orientation(common.VizOrientation.HORIZONTAL)
         .display_mode(common.BarGaugeDisplayMode.BASIC)
         .thresholds(_thresholds(steps))
@@ -174,6 +188,9 @@ def bars(face: Face, query: Query, steps: Steps = NEUTRAL) -> bargauge.Panel:
         .reduce_options(common_builders.ReduceDataOptions().calcs(["lastNotNull"]))
         .no_value("none")
     )
+    for index, query in enumerate(queries):
+        panel.with_target(_target(query, index).instant())
+    return panel
 
 
 def rows(face: Face, *columns: Column, key: str, link: str = "") -> table.Panel:

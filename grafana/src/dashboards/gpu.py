@@ -1,0 +1,120 @@
+"""GPU: what the GPUs that are already there really earn."""
+
+from grafana_foundation_sdk.builders import dashboard as builders
+
+from dashboards import panels
+from dashboards.frame import HOSTNAME, begin
+from dashboards.panels import (
+    BYTES,
+    CELSIUS,
+    GAIN,
+    NONE_WANTED,
+    PLAIN,
+    RATIO,
+    USD_PER_DAY,
+    USD_PER_KILOWATT_HOUR,
+    WATTS,
+    Column,
+    Face,
+    Panel,
+    Query,
+    series,
+)
+
+_CHOSEN = series("mining_gpu_info", 'hostname=~"$hostname"')
+_HOST = f"on (job, site, instance, gpu) group_left (hostname) {_CHOSEN}"
+
+
+def build() -> builders.Dashboard:
+    """Their margin, use, heat and errors."""
+    page = begin(
+        "hashmargin / GPU",
+        "hashmargin-gpu",
+        "GPUs on the same axis as rigs: dollars per kilowatt-hour. Each is priced with its share of the host.",
+        HOSTNAME,
+    )
+    for panel in (*_now(), *_money(), *_each()):
+        page.with_panel(panel)
+    return page
+
+
+def _of_hosts(metric: str) -> str:
+    return f"{series(metric)} * {_HOST}"
+
+
+def _now() -> list[Panel]:
+    unused = f"{series('mining_gpu_utilization_ratio')} == 0"
+    idle = f"{series('mining_gpu_contracted')} == 1 and on (job, site, instance, gpu) {unused}"
+    return [
+        panels.figure(
+            Face("Margin", "Revenue less power cost of all GPUs.", USD_PER_DAY, 6, 5),
+            Query(f"sum({_of_hosts('mining_gpu_margin_usd_per_day')})"),
+            GAIN,
+        ),
+        panels.figure(
+            Face("Power", "Of the GPUs themselves, without their hosts.", WATTS, 6, 5),
+            Query(f"sum({_of_hosts('mining_gpu_power_watts')})"),
+        ),
+        panels.figure(
+            Face("Use", "Mean share of time that a GPU ran anything.", RATIO, 6, 5),
+            Query(f"avg({_of_hosts('mining_gpu_utilization_ratio')})"),
+        ),
+        panels.figure(
+            Face("Contracted and idle", "GPUs that somebody pays for and that run nothing now.", PLAIN, 6, 5),
+            Query(f"count({idle}) or vector(0)"),
+            NONE_WANTED,
+        ),
+    ]
+
+
+def _money() -> list[Panel]:
+    return [
+        panels.lines(
+            Face("Margin per kilowatt-hour by host", "Mean of each host's GPUs, beside mining.", USD_PER_KILOWATT_HOUR),
+            Query(f"avg by (hostname) ({_of_hosts('mining_gpu_margin_usd_per_kilowatt_hour')})", "{{hostname}}"),
+            Query(f"max({series('site:mining_margin_usd_per_kilowatt_hour:ratio')})", "mining"),
+        ),
+        panels.lines(
+            Face("Revenue and power cost", "Of the chosen hosts' GPUs.", USD_PER_DAY),
+            Query(f"sum({_of_hosts('mining_gpu_revenue_usd_per_day')})", "revenue"),
+            Query(f"sum({_of_hosts('mining_gpu_power_cost_usd_per_day')})", "power cost"),
+        ),
+    ]
+
+
+def _each() -> list[Panel]:
+    return [
+        panels.lines(
+            Face("Use by host", "Share of time that the GPUs ran anything.", RATIO, 8),
+            Query(f"avg by (hostname) ({_of_hosts('mining_gpu_utilization_ratio')})", "{{hostname}}"),
+        ),
+        panels.lines(
+            Face("Memory used by host", "Framebuffer in use.", BYTES, 8),
+            Query(f"sum by (hostname) ({_of_hosts('mining_gpu_memory_used_bytes')})", "{{hostname}}"),
+        ),
+        panels.bars(
+            Face("Hottest GPUs", "The 10 hottest.", CELSIUS, 8),
+            Query(f"topk(10, {_of_hosts('mining_gpu_temperature_celsius')})", "{{hostname}} {{gpu}}"),
+            steps=((None, "green"), (80.0, "orange"), (88.0, "red")),
+        ),
+        panels.rows(
+            Face("GPUs that earn least", "The 25 with the lowest margin.", USD_PER_DAY, 12, 9),
+            Column(
+                "Margin",
+                f"max by (hostname, gpu) (bottomk(25, {_of_hosts('mining_gpu_margin_usd_per_day')}))",
+                USD_PER_DAY,
+                GAIN,
+            ),
+            key="gpu",
+        ),
+        panels.rows(
+            Face("XID errors", "GPUs whose driver reports an error.", PLAIN, 12, 9),
+            Column(
+                "Reported",
+                f"max by (hostname, gpu, code) ({_of_hosts('mining_gpu_xid_error_info')})",
+                PLAIN,
+                ((None, "red"),),
+            ),
+            key="gpu",
+        ),
+    ]

@@ -1,0 +1,118 @@
+"""AI reassignment: which block's power would earn more as AI hosting."""
+
+from grafana_foundation_sdk.builders import dashboard as builders
+
+from dashboards import panels
+from dashboards.frame import BLOCK, VERDICT, begin
+from dashboards.panels import (
+    GAIN,
+    PLAIN,
+    USD,
+    USD_PER_DAY,
+    USD_PER_KILOWATT_HOUR,
+    USD_PER_KILOWATT_YEAR,
+    WATTS,
+    YEARS,
+    Column,
+    Face,
+    Panel,
+    Query,
+    largest,
+    series,
+    total,
+)
+
+_BLOCK = 'block=~"$block"'
+_VERDICT = 'verdict=~"$verdict"'
+
+
+def build() -> builders.Dashboard:
+    """Ranked blocks and rigs, mining against AI per kilowatt-hour, the scenarios' band."""
+    page = begin(
+        "hashmargin / AI reassignment",
+        "hashmargin-reassignment",
+        "Mining against AI hosting on the same kilowatt-hours. Recommended per block, never for one rig. "
+        "Empty where the configuration has no ai section.",
+        BLOCK,
+        VERDICT,
+    )
+    for panel in (*_axis(), *_blocks(), *_course()):
+        page.with_panel(panel)
+    return page
+
+
+def _axis() -> list[Panel]:
+    return [
+        panels.lines(
+            Face(
+                "Mining against AI hosting, per kilowatt-hour",
+                "The AI value in three scenarios, what mining earns, and what the site's own GPUs really earn.",
+                USD_PER_KILOWATT_HOUR,
+                16,
+                9,
+            ),
+            Query(largest("mining_ai_value_usd_per_kilowatt_hour", by="scenario"), "AI hosting, {{scenario}}"),
+            Query(
+                f"{total('mining_block_margin_usd_per_day', _BLOCK)}"
+                f" / (24 * {total('mining_block_billed_power_watts', _BLOCK)} / 1000)",
+                "mining, chosen blocks",
+            ),
+            Query(f"avg({series('mining_gpu_margin_usd_per_kilowatt_hour')})", "own GPUs, mean"),
+        ),
+        panels.figure(
+            Face("Breakeven rent", "Rent per IT kilowatt and month at which AI hosting earns nothing.", USD, 8, 9),
+            Query(f"max({series('mining_ai_breakeven_rent_usd_per_kilowatt_month')})"),
+        ),
+    ]
+
+
+def _blocks() -> list[Panel]:
+    by = "site, block"
+    return [
+        panels.rows(
+            Face("Blocks, best candidates first", "The score decides; payback and kilowatts inform.", PLAIN, 24, 9),
+            Column(
+                "Reassign score",
+                largest("mining_block_reassign_score_usd_per_kilowatt_year", _BLOCK, by=by),
+                USD_PER_KILOWATT_YEAR,
+                GAIN,
+            ),
+            Column("Capacity", largest("mining_block_capacity_watts", _BLOCK, by=by), WATTS),
+            Column("AI value", largest("mining_block_ai_value_usd_per_day", _BLOCK, by=by), USD_PER_DAY),
+            Column("Mining margin", largest("mining_block_margin_usd_per_day", _BLOCK, by=by), USD_PER_DAY, GAIN),
+            Column("Payback", largest("mining_block_reassign_payback_years", _BLOCK, by=by), YEARS),
+            key="block",
+            link="/d/hashmargin-block?${__url_time_range}&var-block=${__value.raw}",
+        ),
+    ]
+
+
+def _course() -> list[Panel]:
+    score = series("mining_rig_reassign_score_usd_per_kilowatt_year")
+    place = series("mining_rig_inventory_info", _BLOCK)
+    return [
+        panels.bars(
+            Face(
+                "Rigs with the highest score",
+                "The 20 rigs whose power would gain most. To inform: one rig cannot host AI.",
+                USD_PER_KILOWATT_YEAR,
+                8,
+                10,
+            ),
+            Query(
+                f"topk(20, {score} * on (job, site, instance, rig) group_left (block) {place})", "{{block}} / {{rig}}"
+            ),
+        ),
+        panels.lines(
+            Face("Score by block", "Above zero, AI hosting would earn more.", USD_PER_KILOWATT_YEAR, 8, 10),
+            Query(
+                largest("mining_block_reassign_score_usd_per_kilowatt_year", _BLOCK, by="site, block"),
+                "{{site}} {{block}}",
+            ),
+        ),
+        panels.lines(
+            Face("Rigs by verdict", "How the verdicts of the chosen blocks' rigs moved.", PLAIN, 8, 10),
+            Query(total("mining_block_rigs", _BLOCK, _VERDICT, by="verdict"), "{{verdict}}"),
+            stacked=True,
+        ),
+    ]
