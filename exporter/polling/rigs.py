@@ -1,8 +1,8 @@
 """Polls every rig at its own moment of the interval, and keeps what is known of each.
 
-One scheduler for all: a heap of due times. A rig is in exactly one place (the heap, a lane's queue or in flight), so that
-a slow poll never piles up on itself. Healthy rigs have a lane of their own; new and failing ones share another, where
-those that failed least go first.
+One scheduler for all: a heap of due times. A rig is in exactly one place (the heap, a lane's queue or in flight), so
+that a slow poll never piles up on itself. Healthy rigs have a lane of their own; new and failing ones share another,
+where those that failed least go first.
 """
 
 import asyncio
@@ -61,17 +61,17 @@ class _Polled:
         self.failures = 0  # in a row
         self.gone = False  # from the inventory
 
-    def is_settled(self, at: float) -> bool:
-        return self.failures == 0 and self.ledger.identity is not None and at < self.identify_at
-
 
 class _Lane:
     """Polls that may run at once, and those that wait for room."""
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
+        self._limit = limit
         self.in_flight = 0
         self.waiting: list[tuple[int, float, int, _Polled]] = []  # a heap: failures, due, order of arrival
+
+    def has_room(self) -> bool:
+        return self.in_flight < self._limit
 
 
 class RigPoller:
@@ -186,11 +186,16 @@ class RigPoller:
         while self._due and self._due[0][0] <= at:
             due, order, polled = heapq.heappop(self._due)
             if not polled.gone:
-                lane = self._settled if polled.is_settled(at) else self._doubtful
-                heapq.heappush(lane.waiting, (polled.failures, due, order, polled))
+                heapq.heappush(self._lane(polled, at).waiting, (polled.failures, due, order, polled))
+
+    def _lane(self, polled: _Polled, at: float) -> _Lane:
+        if polled.failures or polled.ledger.identity is None:
+            return self._doubtful
+        # A healthy rig is asked who it is only where that makes it wait for nobody.
+        return self._doubtful if at >= polled.identify_at and self._doubtful.has_room() else self._settled
 
     def _fill(self, lane: _Lane, polls: asyncio.TaskGroup, at: float) -> None:
-        while lane.waiting and lane.in_flight < lane.limit:
+        while lane.waiting and lane.has_room():
             _, due, _, polled = heapq.heappop(lane.waiting)
             if polled.gone:
                 continue
@@ -209,7 +214,7 @@ class RigPoller:
         started = self._loop.time()
         target = polled.target
         try:
-            reading = await self._ask(polled, target)
+            reading = await self._ask(polled, target, may_identify=lane is self._doubtful)
             if polled.target is target:  # else the inventory meanwhile put this rig elsewhere
                 self._succeeded(polled, reading)
         except Failure as failure:
@@ -224,11 +229,11 @@ class RigPoller:
             if not polled.gone:
                 self._schedule(polled, ended + self._rest(polled.failures))
 
-    async def _ask(self, polled: _Polled, target: Target) -> RigReading:
+    async def _ask(self, polled: _Polled, target: Target, *, may_identify: bool) -> RigReading:
         identity = polled.ledger.identity
         if identity is None:
             return await self._read(target, await self._identify(polled, target))
-        if self._loop.time() >= polled.identify_at:
+        if may_identify and self._loop.time() >= polled.identify_at:
             try:
                 identity = await self._identify(polled, target)
             except Failure:
@@ -236,7 +241,8 @@ class RigPoller:
         try:
             return await self._read(target, identity)
         except Failure as failure:
-            if failure.reason is Reason.UNREACHABLE or polled.failures + 1 < self._terms.identify_after_failures:
+            again = may_identify and polled.failures + 1 >= self._terms.identify_after_failures
+            if failure.reason is Reason.UNREACHABLE or not again:
                 raise
         return await self._read(target, await self._identify(polled, target))
 

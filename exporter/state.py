@@ -1,0 +1,270 @@
+"""What survives a restart: who the rigs are, their energy, market data with its age, the decision's clocks and history.
+
+One SQLite file, written rarely and in one transaction, so that it is whole after a kill at any instant. It is a
+comfort, not a need: where it can't be read or written the exporter runs on, says so once and counts it.
+"""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Final, TypeVar
+
+import structlog
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import to_json
+
+from exporter.fields import ConfigPath, Duration
+from exporter.polling.ledger import RigMemory
+from exporter.readings import Reading, RigIdentity
+from exporter.snapshot import LastGood
+from exporter.telemetry import Telemetry
+
+T = TypeVar("T")
+
+_log = structlog.get_logger(__name__)
+
+_VERSION: Final = 1
+_SCHEMA: Final = f"""
+BEGIN;
+CREATE TABLE identities (rig TEXT PRIMARY KEY, identity TEXT) WITHOUT ROWID;
+CREATE TABLE meters (
+    rig TEXT PRIMARY KEY, last_success REAL, energy REAL, power REAL, good_hashrate REAL, good_power REAL, good_at REAL
+) WITHOUT ROWID;
+CREATE TABLE documents (name TEXT PRIMARY KEY, document TEXT NOT NULL, observed_at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE margins (
+    block TEXT, hour INTEGER, usd REAL NOT NULL, kilowatt_hours REAL NOT NULL, PRIMARY KEY (block, hour)
+) WITHOUT ROWID;
+PRAGMA user_version = {_VERSION};
+COMMIT;
+"""
+_HOURS_KEPT: Final = 14 * 24
+_FORGET_HOURS: Final = """
+DELETE FROM margins WHERE hour <= (SELECT DISTINCT hour FROM margins ORDER BY hour DESC LIMIT 1 OFFSET ?)
+"""  # by count, not by age: a clock that jumps ahead for a moment must not wipe the history
+_LOCK_PATIENCE: Final = 5.0  # s: another process that is just ending
+_CORRUPT: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_PRIMARY_CODE: Final = 0xFF  # of SQLite's extended error codes
+
+_IDENTITY: Final = TypeAdapter(RigIdentity)
+
+
+class StateTerms(BaseModel):
+    """Where what should survive a restart is kept, and how often it is written."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
+
+    path: ConfigPath | None = Field(default=None, description="The state file; left out, a restart forgets everything.")
+    interval: Duration = Field(
+        default=60.0, description="How often what changed is written: as much is lost at most when the power fails."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HourMargin:
+    """What a block earned in the hour that began at ``hour`` (unix seconds), and the energy that took."""
+
+    block: str
+    hour: int
+    usd: float
+    kilowatt_hours: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """All that is kept. ``documents`` are JSON by name: last known market readings, and the decision's clocks."""
+
+    rigs: Mapping[str, RigMemory] = field(default_factory=dict)
+    documents: Mapping[str, Reading[str]] = field(default_factory=dict)
+    margins: tuple[HourMargin, ...] = ()
+
+    def reading(self, name: str, kind: type[T]) -> Reading[T] | None:
+        """Read a document as a ``kind``; None where there is none, or none that this version understands."""
+        document = self.documents.get(name)
+        if document is None:
+            return None
+        with suppress(ValidationError):
+            return Reading(TypeAdapter(kind).validate_json(document.value), document.observed_at)
+        _log.warning("document in the state file is not understood", document=name)
+        return None
+
+
+def document(reading: Reading[Any]) -> Reading[str]:
+    """Write a reading as a document. Its value is JSON's own, a dataclass, or a pydantic model."""
+    return Reading(to_json(reading.value).decode(), reading.observed_at)
+
+
+class StateStore:
+    """Keeps the state in a file, or nowhere if ``terms`` name none. Nothing it does raises for want of a good disk."""
+
+    def __init__(self, terms: StateTerms, telemetry: Telemetry, *, clock: Callable[[], float] = time.time) -> None:
+        self._terms = terms
+        self._telemetry = telemetry
+        self._clock = clock
+        self._failing = False
+        self._file = _StateFile(terms.path, clock) if terms.path is not None else None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="state")
+
+    async def load(self) -> State:
+        """Read what a former process kept."""
+        if self._file is None:
+            return State()
+        return await self._attempt(self._file.load) or State()
+
+    async def save(self, state: State) -> None:
+        """Write what changed since the last time, in one transaction. What ``state`` does not mention stays."""
+        file = self._file
+        if file is not None:
+            await self._attempt(lambda: file.save(state))
+
+    async def run(self, collect: Callable[[], State]) -> None:
+        """Save what ``collect`` gives, at intervals until cancelled."""
+        while True:
+            await asyncio.sleep(self._terms.interval)
+            await self.save(collect())
+
+    async def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._file.close)
+        self._thread.shutdown()
+
+    async def _attempt(self, work: Callable[[], T]) -> T | None:
+        try:
+            result = await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except (sqlite3.Error, OSError) as error:
+            self._telemetry.state_failures.inc()
+            if not self._failing:
+                self._failing = True
+                advice = "check the disk's space and permissions; until then a restart forgets what is new"
+                _log.error("state can not be kept", path=str(self._terms.path), error=str(error), advice=advice)
+            return None
+        if self._failing:
+            self._failing = False
+            _log.info("state is kept again", path=str(self._terms.path))
+        return result
+
+
+class _StateFile:
+    """The SQLite file, used in one thread only. Its methods raise sqlite3.Error or OSError."""
+
+    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+        self._path = path
+        self._clock = clock
+        self._connection: sqlite3.Connection | None = None
+        self._rigs: dict[str, RigMemory] = {}  # as written
+        self._documents: dict[str, Reading[str]] = {}
+        self._margins: set[HourMargin] = set()
+
+    def load(self) -> State:
+        return self._with_sound_file(self._load)
+
+    def save(self, state: State) -> None:
+        self._with_sound_file(lambda connection: self._save(connection, state))
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _with_sound_file(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return work(self._open())
+        except sqlite3.Error as error:
+            self.close()
+            if getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE not in _CORRUPT:
+                raise
+            self._set_aside(str(error))
+        return work(self._open())
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is not None:
+            return self._connection
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._connection = connection = sqlite3.connect(self._path, timeout=_LOCK_PATIENCE)
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # two exporters on one file would undo each other's work
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if version not in {0, _VERSION} or verdict != "ok":
+            self.close()
+            self._set_aside(
+                verdict if verdict != "ok" else f"it has version {version}, this exporter writes {_VERSION}"
+            )
+            return self._open()
+        if version == 0:
+            connection.executescript(_SCHEMA)
+        return connection
+
+    def _set_aside(self, why: str) -> None:
+        aside = self._path.with_name(f"{self._path.name}.corrupt-{self._clock():.0f}")
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                self._path.with_name(self._path.name + suffix).replace(aside.with_name(aside.name + suffix))
+        self._rigs.clear()
+        self._documents.clear()
+        self._margins.clear()
+        _log.error("state file is unusable: starting anew", path=str(self._path), kept_as=str(aside), error=why)
+
+    def _load(self, connection: sqlite3.Connection) -> State:
+        identities = dict(
+            _identities(connection.execute("SELECT rig, identity FROM identities WHERE identity IS NOT NULL"))
+        )
+        meters = {rig: meter for rig, *meter in connection.execute("SELECT * FROM meters")}
+        self._rigs = {rig: _memory(identities.get(rig), meters.get(rig)) for rig in identities.keys() | meters.keys()}
+        documents = connection.execute("SELECT name, document, observed_at FROM documents")
+        self._documents = {name: Reading(text, observed_at) for name, text, observed_at in documents}
+        hours = connection.execute("SELECT block, hour, usd, kilowatt_hours FROM margins ORDER BY block, hour")
+        margins = tuple(
+            HourMargin(block=block, hour=hour, usd=usd, kilowatt_hours=kwh) for block, hour, usd, kwh in hours
+        )
+        self._margins = set(margins)
+        return State(rigs=dict(self._rigs), documents=dict(self._documents), margins=margins)
+
+    def _save(self, connection: sqlite3.Connection, state: State) -> None:
+        blank = RigMemory()
+        rigs = {rig: memory for rig, memory in state.rigs.items() if memory != self._rigs.get(rig, blank)}
+        documents = {name: item for name, item in state.documents.items() if item != self._documents.get(name)}
+        margins = set(state.margins) - self._margins
+        if not (rigs or documents or margins):
+            return
+        identities = [
+            (rig, to_json(memory.identity).decode() if memory.identity is not None else None)
+            for rig, memory in rigs.items()
+            if memory.identity != self._rigs.get(rig, blank).identity
+        ]
+        with connection:
+            connection.executemany("REPLACE INTO identities VALUES (?, ?)", identities)
+            connection.executemany("REPLACE INTO meters VALUES (?, ?, ?, ?, ?, ?, ?)", map(_meter, rigs, rigs.values()))
+            rows = [(name, item.value, item.observed_at) for name, item in documents.items()]
+            connection.executemany("REPLACE INTO documents VALUES (?, ?, ?)", rows)
+            hours = [(item.block, item.hour, item.usd, item.kilowatt_hours) for item in margins]
+            connection.executemany("REPLACE INTO margins VALUES (?, ?, ?, ?)", hours)
+            if margins:
+                connection.execute(_FORGET_HOURS, (_HOURS_KEPT,))
+        self._rigs |= rigs
+        self._documents |= documents
+        self._margins = set(state.margins)
+
+
+def _identities(rows: Iterable[tuple[str, str]]) -> Iterable[tuple[str, RigIdentity]]:
+    for rig, text in rows:
+        with suppress(ValidationError):  # of another version: the rig is asked again
+            yield rig, _IDENTITY.validate_json(text)
+
+
+def _meter(rig: str, memory: RigMemory) -> tuple[object, ...]:
+    good = memory.last_good
+    last_good = (good.hashrate, good.power, good.observed_at) if good is not None else (None, None, None)
+    return rig, memory.last_success, memory.energy, memory.power, *last_good
+
+
+def _memory(identity: RigIdentity | None, meter: list[Any] | None) -> RigMemory:
+    last_success, energy, power, hashrate, good_power, good_at = meter or [None] * 6
+    good = LastGood(hashrate=hashrate, power=good_power, observed_at=good_at) if good_at is not None else None
+    return RigMemory(identity=identity, last_success=last_success, energy=energy, power=power, last_good=good)

@@ -1,0 +1,625 @@
+import asyncio
+import contextlib
+import math
+import random
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+from virtual_time import run, unix_clock
+
+from exporter.failures import Failure, Reason
+from exporter.fleet import Credentials, Rig
+from exporter.polling.ledger import RigMemory
+from exporter.polling.rigs import RigPoller, phase
+from exporter.polling.schedules import ScheduleTerms
+from exporter.polling.terms import PollingTerms
+from exporter.readings import RigIdentity, RigReading
+from exporter.snapshot import RigSnapshot
+from exporter.sources.miners.contract import Target
+from exporter.telemetry import Telemetry
+
+TERMS = PollingTerms()
+IDENTITY = RigIdentity(
+    reader="fake", make="Acme", model="A1", firmware="stock", firmware_version="1", mac="02:00:00:00:00:01"
+)
+READING = RigReading(hashrate=100e12, expected_hashrate=100e12, power=3000.0, mining=True)
+
+
+def fleet(count: int, **fields: object) -> list[Rig]:
+    return [Rig(name=f"rig-{i}", address=f"rig-{i}", **fields) for i in range(count)]
+
+
+class Site:
+    """Rigs that answer as told. ``behaviour`` maps an address to what a read does; the rest answer at once."""
+
+    def __init__(self) -> None:
+        self.behaviour: dict[str, Callable[[], RigReading] | float | Exception] = {}
+        self.identities: dict[str, RigIdentity | float | Exception] = {}
+        self.reads: dict[str, list[float]] = defaultdict(list)
+        self.identifications: dict[str, list[float]] = defaultdict(list)
+        self.in_flight: Counter[str] = Counter()
+        self.most_in_flight: Counter[str] = Counter()
+        self.cancelled = 0
+
+    async def identify(self, target: Target) -> RigIdentity:
+        self.identifications[target.address].append(asyncio.get_running_loop().time())
+        with self._counted("identify"):
+            answer = self.identities.get(target.address, IDENTITY)
+            if isinstance(answer, float):
+                await asyncio.sleep(answer)
+                answer = IDENTITY
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def read(self, target: Target, identity: RigIdentity) -> RigReading:  # noqa: ARG002
+        self.reads[target.address].append(asyncio.get_running_loop().time())
+        behaviour = self.behaviour.get(target.address, lambda: READING)
+        with self._counted("read", target.address):
+            if isinstance(behaviour, float):
+                await asyncio.sleep(behaviour)
+                return READING
+        if isinstance(behaviour, BaseException):
+            raise behaviour
+        return behaviour()
+
+    @contextlib.contextmanager
+    def _counted(self, *keys: str) -> Iterable[None]:
+        self.in_flight.update(keys)
+        for key in keys:
+            self.most_in_flight[key] = max(self.most_in_flight[key], self.in_flight[key])
+        try:
+            yield
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            self.in_flight.subtract(keys)
+
+
+@asynccontextmanager
+async def polling(poller: RigPoller) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(poller.run())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def make(rigs: Iterable[Rig], site: Site, terms: PollingTerms = TERMS, **options: object) -> RigPoller:
+    options.setdefault("telemetry", Telemetry())
+    return RigPoller(rigs, site, terms, clock=unix_clock, rng=random.Random(7), **options)
+
+
+def known(rigs: Iterable[Rig]) -> dict[str, RigMemory]:
+    return {rig.name: RigMemory(identity=IDENTITY) for rig in rigs}
+
+
+def only(poller: RigPoller) -> RigSnapshot:
+    (snapshot,) = poller.snapshots(unix_clock())
+    return snapshot
+
+
+def gaps(times: list[float]) -> list[int]:
+    return [round(later - earlier) for earlier, later in pairwise(times)]
+
+
+# --- when each rig is asked -------------------------------------------------------------------------------------------
+
+
+def test_each_rig_is_read_once_per_interval_at_its_own_moment() -> None:
+    async def main() -> None:
+        site, rigs = Site(), fleet(500)
+        async with polling(make(rigs, site, remembered=known(rigs))):
+            await asyncio.sleep(5 * 30)
+        assert {len(times) for times in site.reads.values()} == {5}
+        assert all(set(gaps(times)) == {30} for times in site.reads.values())
+        per_second = Counter(int(times[0]) for times in site.reads.values())
+        assert max(per_second.values()) < 50
+
+    run(main())
+
+
+@given(prefix=st.text(max_size=20))
+def test_names_spread_evenly_over_the_interval(prefix: str) -> None:
+    phases = [phase(f"{prefix}{i}") for i in range(1000)]
+    tenths = Counter(int(value * 10) for value in phases)
+    assert set(tenths) <= set(range(10))
+    assert all(50 < tenths[tenth] < 150 for tenth in range(10))
+
+
+def test_the_phase_of_a_name_is_the_same_in_every_process() -> None:
+    assert phase("a-01") == pytest.approx(0.892240, abs=1e-6)
+
+
+def test_no_more_than_the_limit_are_in_flight() -> None:
+    async def main() -> None:
+        site, rigs = Site(), fleet(100)
+        site.behaviour = {rig.address: 4.0 for rig in rigs}
+        terms = PollingTerms(max_in_flight=7)
+        async with polling(make(rigs, site, terms, remembered=known(rigs))):
+            await asyncio.sleep(120)
+        assert site.most_in_flight["read"] == 7
+        assert len(site.reads) == 100
+
+    run(main())
+
+
+def test_a_slow_rig_is_never_read_twice_at_once() -> None:
+    async def main() -> None:
+        site, rigs = Site(), fleet(20)
+        site.behaviour = {rig.address: 9.0 for rig in rigs}
+        terms = PollingTerms(interval=10, deadline=10, max_in_flight=4)
+        async with polling(make(rigs, site, terms, remembered=known(rigs))):
+            await asyncio.sleep(300)
+        assert {site.most_in_flight[rig.address] for rig in rigs} == {1}
+
+    run(main())
+
+
+def test_hung_rigs_delay_no_healthy_one() -> None:
+    async def main() -> None:
+        site, telemetry = Site(), Telemetry()
+        healthy, hung = fleet(200), [Rig(name=f"hung-{i}", address=f"hung-{i}") for i in range(1000)]
+        site.behaviour = {rig.address: math.inf for rig in hung}
+        poller = make(healthy + hung, site, remembered=known(healthy + hung), telemetry=telemetry)
+        async with polling(poller):
+            await asyncio.sleep(20 * 30)
+            snapshots = {snapshot.rig.name: snapshot for snapshot in poller.snapshots(unix_clock())}
+        assert all(set(gaps(site.reads[rig.address])) == {30} for rig in healthy)
+        assert all(snapshots[rig.name].reading is not None for rig in healthy)
+        assert all(snapshots[rig.name].up is False for rig in hung)
+        count = telemetry.registry.get_sample_value("mining_poll_lateness_seconds_count")
+        assert count == telemetry.registry.get_sample_value("mining_poll_lateness_seconds_bucket", {"le": "0.05"})
+
+    run(main())
+
+
+def test_a_failing_rig_is_asked_ever_less_often_until_it_recovers() -> None:
+    async def main() -> None:
+        site, rigs = Site(), fleet(1)
+        site.behaviour["rig-0"] = Failure(Reason.REFUSED, "closed")
+        async with polling(make(rigs, site, PollingTerms(identify_after_failures=100), remembered=known(rigs))):
+            await asyncio.sleep(3600)
+            pauses = gaps(site.reads["rig-0"])
+            assert pauses[0] == 30
+            assert pauses[1] in {30, 60}
+            assert all(150 <= pause <= 300 for pause in pauses[4:])
+            assert len(set(pauses[4:])) > 1  # jitter
+            del site.behaviour["rig-0"]
+            await asyncio.sleep(300)
+            before = len(site.reads["rig-0"])
+            await asyncio.sleep(300)
+            assert set(gaps(site.reads["rig-0"])[before:]) == {30}
+
+    run(main())
+
+
+def test_the_first_round_is_over_once_every_rig_was_tried() -> None:
+    async def main() -> None:
+        site, rigs = Site(), fleet(50)
+        site.behaviour["rig-7"] = Failure(Reason.UNREACHABLE, "no route")
+        poller = make(rigs, site)
+        assert not poller.first_round.is_set()
+        async with polling(poller):
+            await asyncio.wait_for(poller.first_round.wait(), 31)
+        assert all(snapshot.up is not None for snapshot in poller.snapshots(unix_clock()))
+
+    run(main())
+
+
+def test_without_rigs_the_first_round_is_over() -> None:
+    async def main() -> None:
+        assert make([], Site()).first_round.is_set()
+
+    run(main())
+
+
+def test_stopping_cancels_what_is_in_flight() -> None:
+    async def main() -> None:
+        site, rigs = Site(), fleet(50)
+        site.behaviour = {rig.address: math.inf for rig in rigs}
+        terms = PollingTerms(interval=30, deadline=30)
+        async with polling(make(rigs, site, terms, remembered=known(rigs))):
+            await asyncio.sleep(31 - 2)
+            flying = site.in_flight["read"]
+            assert flying > 25
+            began = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() == began
+        assert site.in_flight["read"] == 0
+        assert site.cancelled == flying
+        assert len(asyncio.all_tasks()) == 1
+
+    run(main())
+
+
+# --- what is known of each ------------------------------------------------------------------------------------------
+
+
+def test_a_reading_outlives_one_lost_poll_then_vanishes() -> None:
+    async def main() -> None:
+        site, rigs = Site(), fleet(1)
+        poller = make(rigs, site, remembered=known(rigs))
+        async with polling(poller):
+            assert only(poller).up is None
+            await asyncio.sleep(31)
+            read_at = site.reads["rig-0"][-1]
+            good = only(poller)
+            assert (good.up, good.reading.value, good.last_success) == (True, READING, good.reading.observed_at)
+            site.behaviour["rig-0"] = Failure(Reason.TIMEOUT, "hangs")
+            await asyncio.sleep(read_at + 74 - asyncio.get_running_loop().time())
+            assert (only(poller).up, only(poller).reading) == (False, good.reading)
+            await asyncio.sleep(2)
+            gone = only(poller)
+        assert gone == RigSnapshot(
+            rig=rigs[0], identity=IDENTITY, up=False, last_success=good.last_success, last_good=good.last_good
+        )
+
+    run(main())
+
+
+def test_what_did_not_change_is_the_same_object() -> None:
+    async def main() -> None:
+        site, rigs = Site(), fleet(20)
+        poller = make(rigs, site, remembered=known(rigs))
+        async with polling(poller):
+            await asyncio.sleep(31)
+            first = poller.snapshots(unix_clock())
+            assert all(a is b for a, b in zip(first, poller.snapshots(unix_clock() + 1), strict=True))
+            await asyncio.sleep(30)
+            assert not any(a is b for a, b in zip(first, poller.snapshots(unix_clock()), strict=True))
+
+    run(main())
+
+
+def test_energy_adds_up_and_survives_a_restart() -> None:
+    async def main() -> None:
+        site, rigs = Site(), fleet(1)
+        poller = make(rigs, site, remembered=known(rigs))
+        async with polling(poller):
+            await asyncio.sleep(31 + 10 * 30)
+        energy = only(poller).energy
+        assert energy == pytest.approx(10 * 30 * 3000.0, rel=0.01)
+        memories = poller.memories(unix_clock())
+        await asyncio.sleep(5)
+        heir = make(rigs, site, remembered=memories)
+        async with polling(heir):
+            await asyncio.sleep(31)
+            assert energy <= only(heir).energy <= energy + 3000.0 * 75
+        assert not site.identifications
+
+    run(main())
+
+
+def test_a_rig_that_draws_nothing_known_has_no_energy() -> None:
+    async def main() -> None:
+        site, rigs = Site(), fleet(1)
+        site.behaviour["rig-0"] = lambda: replace(READING, power=None)
+        poller = make(rigs, site, remembered=known(rigs))
+        async with polling(poller):
+            await asyncio.sleep(100)
+            assert only(poller).reading is not None
+            assert only(poller).energy is None
+
+    run(main())
+
+
+def test_last_good_is_kept_from_when_it_ran_well() -> None:
+    async def main() -> None:
+        site, rigs = Site(), fleet(1)
+        poller = make(rigs, site, remembered=known(rigs))
+        async with polling(poller):
+            await asyncio.sleep(31)
+            good = only(poller).last_good
+            assert (good.hashrate, good.power) == (100e12, 3000.0)
+            for limp in (0.0, 50e12, 100e15):
+                site.behaviour["rig-0"] = lambda limp=limp: replace(READING, hashrate=limp)
+                await asyncio.sleep(60)
+                assert only(poller).reading.value.hashrate == limp
+                assert only(poller).last_good == good
+
+    run(main())
+
+
+def test_schedules_say_when_mining_is_expected() -> None:
+    nights = ScheduleTerms.model_validate({"timezone": "UTC", "mining": [{"from": "22:00", "to": "06:00"}]})
+
+    async def main() -> None:
+        rigs = [*fleet(1, expected_schedule="nights"), Rig(name="off", address="off", expected_mining=False)]
+        poller = make(rigs, Site(), schedules={"nights": nights})
+        midnight = 1_774_051_200.0
+        assert [rig.expected_mining for rig in poller.snapshots(midnight)] == [True, False]
+        assert [rig.expected_mining for rig in poller.snapshots(midnight + 12 * 3600)] == [False, False]
+        with pytest.raises(ValueError, match="days"):
+            poller.replace(fleet(1, expected_schedule="days"))
+        assert len(poller.snapshots(midnight)) == 2
+
+    run(main())
+
+
+# --- who each is ----------------------------------------------------------------------------------------------------
+
+
+def test_discovery_is_bounded_and_happens_once() -> None:
+    async def main() -> None:
+        site, rigs = Site(), fleet(400)
+        site.identities = {rig.address: 6.0 for rig in rigs}
+        poller = make(rigs, site)
+        async with polling(poller):
+            await asyncio.wait_for(poller.first_round.wait(), 100)
+            await asyncio.sleep(300)
+        assert site.most_in_flight["identify"] == 50
+        assert {len(times) for times in site.identifications.values()} == {1}
+
+    run(main())
+
+
+def test_dead_addresses_do_not_hold_up_discovery() -> None:
+    async def main() -> None:
+        site, healthy = Site(), fleet(100)
+        dead = [Rig(name=f"dead-{i}", address=f"dead-{i}") for i in range(200)]
+        site.identities = {rig.address: math.inf for rig in dead}
+        site.identities |= {rig.address: 1.0 for rig in healthy}
+        poller = make(healthy + dead, site)
+        async with polling(poller):
+            await asyncio.sleep(31 + 200 * 20 / 50)
+            snapshots = {snapshot.rig.name: snapshot for snapshot in poller.snapshots(unix_clock())}
+        assert all(snapshots[rig.name].up for rig in healthy)
+
+    run(main())
+
+
+def test_another_device_behind_the_address_is_noticed_after_failures() -> None:
+    async def main() -> None:
+        site, rigs, telemetry = Site(), fleet(1), Telemetry()
+        poller = make(rigs, site, remembered=known(rigs), telemetry=telemetry)
+        other = replace(IDENTITY, mac="02:00:00:00:00:02", model="B2")
+
+        def answer() -> RigReading:
+            if only(poller).identity == other:
+                return replace(READING, hashrate=1e12)
+            raise Failure(Reason.GARBLED, "another protocol")
+
+        with capture_logs() as logs:
+            async with polling(poller):
+                await asyncio.sleep(31)
+                site.behaviour["rig-0"] = answer
+                site.identities["rig-0"] = other
+                await asyncio.sleep(240)
+                snapshot = only(poller)
+        assert (snapshot.identity, snapshot.up, snapshot.last_good) == (other, True, None)
+        assert len(site.identifications["rig-0"]) == 1
+        assert [log["change"] for log in logs if log["event"] == "rig is not what it was"] == ["device"]
+        assert telemetry.registry.get_sample_value("mining_rig_identity_changes_total", {"change": "device"}) == 1
+
+    run(main())
+
+
+def test_a_restarted_rig_is_asked_who_it_is() -> None:
+    async def main() -> None:
+        site, rigs, telemetry = Site(), fleet(1), Telemetry()
+        uptimes = iter([100.0, 130.0, 5.0, *(35.0 + 30 * i for i in range(100))])
+        site.behaviour["rig-0"] = lambda: replace(READING, uptime=next(uptimes))
+        site.identities["rig-0"] = replace(IDENTITY, firmware="VNish", firmware_version="1.2")
+        poller = make(rigs, site, remembered=known(rigs), telemetry=telemetry)
+        async with polling(poller):
+            await asyncio.sleep(50 * 30)
+            assert only(poller).identity.firmware == "VNish"
+            assert only(poller).last_good is not None
+        assert len(site.identifications["rig-0"]) == 1
+        assert telemetry.registry.get_sample_value("mining_rig_identity_changes_total", {"change": "firmware"}) == 1
+
+    run(main())
+
+
+def test_identities_are_checked_now_and_then_without_losing_a_poll() -> None:
+    async def main() -> None:
+        site, rigs = Site(), fleet(3)
+        site.identities["rig-1"] = Failure(Reason.AUTH, "web interface says no")
+        site.identities["rig-2"] = math.inf
+        terms = PollingTerms(identify_every=3600)
+        poller = make(rigs, site, terms, remembered=known(rigs))
+        async with polling(poller):
+            await asyncio.sleep(4 * 3600)
+            assert all(snapshot.reading is not None for snapshot in poller.snapshots(unix_clock()))
+        assert 4 <= len(site.identifications["rig-0"]) <= 8
+        assert max(gaps(site.reads["rig-0"] + site.reads["rig-1"])) <= 30
+        assert len(site.identifications["rig-2"]) > 1
+
+    run(main())
+
+
+# --- failures -------------------------------------------------------------------------------------------------------
+
+
+def test_down_and_back_are_logged_once_with_advice() -> None:
+    async def main() -> None:
+        site, rigs, telemetry = Site(), fleet(1), Telemetry()
+        rigs = [replace(rigs[0], credentials=Credentials("root", "hunter2"))]
+        poller = make(rigs, site, remembered=known(rigs), telemetry=telemetry)
+        with capture_logs() as logs:
+            async with polling(poller):
+                await asyncio.sleep(31)
+                site.behaviour["rig-0"] = Failure(Reason.REFUSED, "port 4028 is closed")
+                await asyncio.sleep(600)
+                del site.behaviour["rig-0"]
+                await asyncio.sleep(600)
+        assert [log["event"] for log in logs] == ["rig is down", "rig is back"]
+        assert logs[0]["reason"] == "refused"
+        assert "enable the API" in logs[0]["advice"]
+        assert "hunter2" not in repr(logs)
+        assert telemetry.registry.get_sample_value("mining_poll_failures_total", {"reason": "refused"}) > 1
+
+    run(main())
+
+
+def test_a_site_that_goes_dark_does_not_flood_the_log() -> None:
+    async def main() -> None:
+        site, rigs = Site(), fleet(1000)
+        poller = make(rigs, site, remembered=known(rigs))
+        with capture_logs() as logs:
+            async with polling(poller):
+                await asyncio.sleep(31)
+                site.behaviour = {rig.address: Failure(Reason.UNREACHABLE, "no route") for rig in rigs}
+                await asyncio.sleep(120)
+                site.behaviour.clear()
+                await asyncio.sleep(600)
+        assert len(logs) < 400
+        told = Counter(log["event"] for log in logs)
+        more = sum(log["rigs"] for log in logs if log["event"] == "more rigs are down")
+        assert told["rig is down"] + more == 1000
+        assert told["rig is back"] + sum(log["rigs"] for log in logs if log["event"] == "more rigs are back") == 1000
+        assert "unreachable" in next(log["reasons"] for log in logs if log["event"] == "more rigs are down")
+
+    run(main())
+
+
+@pytest.mark.parametrize("bug", [KeyError("secret"), asyncio.CancelledError()])
+def test_a_bug_in_a_reader_costs_one_rig_one_poll(bug: BaseException) -> None:
+    async def main() -> None:
+        site, rigs, telemetry = Site(), fleet(5), Telemetry()
+        poller = make(rigs, site, remembered=known(rigs), telemetry=telemetry)
+        with capture_logs() as logs:
+            async with polling(poller) as task:
+                site.behaviour["rig-0"] = site.behaviour["rig-1"] = bug
+                await asyncio.sleep(100)
+                assert not task.done()
+                site.behaviour.clear()
+                await asyncio.sleep(600)
+                assert all(snapshot.up for snapshot in poller.snapshots(unix_clock()))
+        assert [log["event"] for log in logs].count("unexpected error") == isinstance(bug, Exception)
+        internal = telemetry.registry.get_sample_value("mining_poll_failures_total", {"reason": "internal"})
+        assert bool(internal) == isinstance(bug, Exception)
+
+    run(main())
+
+
+def test_a_read_past_its_deadline_is_a_timeout() -> None:
+    async def main() -> None:
+        site, rigs, telemetry = Site(), fleet(1), Telemetry()
+        site.behaviour["rig-0"] = math.inf
+        poller = make(rigs, site, remembered=known(rigs), telemetry=telemetry)
+        async with polling(poller):
+            await asyncio.sleep(36)
+        assert only(poller).up is False
+        assert telemetry.registry.get_sample_value("mining_poll_failures_total", {"reason": "timeout"}) == 1
+
+    run(main())
+
+
+# --- a new inventory ------------------------------------------------------------------------------------------------
+
+
+def test_a_new_inventory_keeps_what_stays_and_remembers_what_leaves() -> None:
+    async def main() -> None:
+        site, rigs = Site(), fleet(3)
+        poller = make(rigs, site, remembered=known(rigs))
+        async with polling(poller):
+            await asyncio.sleep(100)
+            before = {snapshot.rig.name: snapshot for snapshot in poller.snapshots(unix_clock())}
+            new = Rig(name="new", address="new")
+            poller.replace([new, replace(rigs[0], block="b2"), rigs[1]])
+            now = poller.snapshots(unix_clock())
+            assert [snapshot.rig.name for snapshot in now] == ["new", "rig-0", "rig-1"]
+            assert now[1] == replace(before["rig-0"], rig=replace(rigs[0], block="b2"))
+            assert now[2] is before["rig-1"]
+            await asyncio.sleep(100)
+            reads = len(site.reads["rig-2"])
+            assert poller.snapshots(unix_clock())[0].reading is not None
+            poller.replace(rigs)
+            await asyncio.sleep(31)
+            assert len(site.reads["rig-2"]) == reads + 1
+            back = poller.snapshots(unix_clock())[2]
+            assert back.energy >= before["rig-2"].energy > 0
+        assert "rig-2" not in site.identifications
+
+    run(main())
+
+
+def test_what_an_old_address_answers_is_not_booked_for_the_new_one() -> None:
+    async def main() -> None:
+        site, rigs = Site(), fleet(1)
+        site.behaviour["rig-0"] = 4.0
+        site.behaviour["elsewhere"] = Failure(Reason.REFUSED, "closed")
+        poller = make(rigs, site, remembered=known(rigs))
+        async with polling(poller):
+            await asyncio.sleep((phase("rig-0") * 30 - asyncio.get_running_loop().time()) % 30 + 1)
+            assert site.in_flight["rig-0"]
+            poller.replace([replace(rigs[0], address="elsewhere")])
+            await asyncio.sleep(5)
+            assert only(poller).reading is None
+            await asyncio.sleep(31)
+            assert only(poller).up is False
+        assert len(site.reads["rig-0"]) == 1
+        assert len(site.identifications["elsewhere"]) == 1
+
+    run(main())
+
+
+# --- over real sockets ------------------------------------------------------------------------------------------------
+
+
+class _LineReader:
+    """Asks a rig its hashrate over TCP."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    async def identify(self, target: Target) -> RigIdentity:
+        return replace(IDENTITY, model=(await self._ask(target, b"model")).decode())
+
+    async def read(self, target: Target, identity: RigIdentity) -> RigReading:  # noqa: ARG002
+        return RigReading(hashrate=float(await self._ask(target, b"hashrate")))
+
+    async def _ask(self, target: Target, question: bytes) -> bytes:
+        try:
+            reader, writer = await asyncio.open_connection(target.address, self._port)
+        except ConnectionRefusedError as error:
+            raise Failure(Reason.REFUSED, "port closed") from error
+        try:
+            writer.write(question + b"\n")
+            return await reader.read()
+        finally:
+            writer.close()
+
+
+async def test_rigs_are_read_over_sockets_while_others_hang_or_refuse() -> None:
+    hung = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        question = await reader.readline()
+        if writer.get_extra_info("sockname")[0] == "127.50.0.9":
+            hung.set()
+            await reader.read()
+        else:
+            writer.write({b"model\n": b"A1", b"hashrate\n": b"1e14"}[question])
+        writer.close()
+
+    served = [f"127.50.0.{i}" for i in range(1, 10)]
+    server = await asyncio.start_server(answer, served[0], 0)
+    port = server.sockets[0].getsockname()[1]
+    others = [await asyncio.start_server(answer, address, port) for address in served[1:]]
+    rigs = [Rig(name=address, address=address) for address in [*served, "127.50.0.10"]]
+    terms = PollingTerms(interval=0.2, deadline=0.1, identify_deadline=0.1, max_backoff=0.2)
+    poller = RigPoller(rigs, _LineReader(port), terms, Telemetry())
+    try:
+        async with polling(poller):
+            await asyncio.wait_for(asyncio.gather(poller.first_round.wait(), hung.wait()), 10)
+            snapshots = poller.snapshots(unix_now := poller._clock())
+        ups = {snapshot.rig.address: snapshot.up for snapshot in snapshots}
+        assert unix_now > 0
+        assert ups == {address: address in served[:8] for address in [*served, "127.50.0.10"]}
+        assert {snapshot.reading.value.hashrate for snapshot in snapshots[:8]} == {1e14}
+    finally:
+        for each in [server, *others]:
+            each.close()
+            await each.wait_closed()

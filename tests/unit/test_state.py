@@ -1,0 +1,309 @@
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from exporter.polling.ledger import RigMemory
+from exporter.readings import NetworkState, PriceSlot, Reading, RigIdentity
+from exporter.snapshot import LastGood
+from exporter.state import HourMargin, State, StateStore, StateTerms, document
+from exporter.telemetry import Telemetry
+
+IDENTITY = RigIdentity(reader="fake", make="Acme", model="A1", mac="02:00:00:00:00:01")
+GOOD = LastGood(hashrate=1e14, power=None, observed_at=900.0)
+RIG = RigMemory(identity=IDENTITY, last_success=1000.0, energy=5e9, power=3000.0, last_good=GOOD)
+NETWORK = Reading(NetworkState(height=941_000, difficulty=133.79e12, block_fees=0.02), 1000.0)
+
+
+@asynccontextmanager
+async def store(path: Path | None, telemetry: Telemetry | None = None) -> AsyncIterator[StateStore]:
+    each = StateStore(StateTerms(path=path), telemetry or Telemetry(), clock=lambda: 1_774_000_000.0)
+    try:
+        yield each
+    finally:
+        await each.close()
+
+
+async def load(path: Path) -> State:
+    async with store(path) as opened:
+        return await opened.load()
+
+
+async def save(path: Path, *states: State) -> None:
+    async with store(path) as opened:
+        for state in states:
+            await opened.save(state)
+
+
+async def test_what_was_saved_is_there_after_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "state.sqlite"
+    margins = (HourMargin(block="b1", hour=7200, usd=-1.5, kilowatt_hours=400.0),)
+    clocks = Reading({"b1": {"since": 5.0}}, 1000.0)
+    rigs = {"a": RIG, "b": RigMemory(identity=IDENTITY), "c": RigMemory(energy=0.0, last_success=3.0)}
+    state = State(rigs=rigs, documents={"network": document(NETWORK), "clocks": document(clocks)}, margins=margins)
+    await save(path, state)
+    loaded = await load(path)
+    assert loaded == state
+    assert loaded.reading("network", NetworkState) == NETWORK
+    assert loaded.reading("clocks", dict) == clocks
+
+
+@pytest.mark.parametrize(
+    "value", [70_370.0, (PriceSlot(float("-inf"), float("inf"), 0.05), PriceSlot(0.0, 3600.0, -0.02))]
+)
+async def test_readings_of_every_kind_come_back_as_they_were(tmp_path: Path, value: object) -> None:
+    path = tmp_path / "state.sqlite"
+    kind = float if isinstance(value, float) else tuple[PriceSlot, ...]
+    await save(path, State(documents={"it": document(Reading(value, 12.5))}))
+    assert (await load(path)).reading("it", kind) == Reading(value, 12.5)
+
+
+async def test_a_document_that_is_not_understood_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    await save(path, State(documents={"network": Reading('{"height": "no"}', 1.0)}))
+    state = await load(path)
+    assert state.reading("network", NetworkState) is None
+    assert state.reading("never", NetworkState) is None
+
+
+async def test_only_what_changed_is_written_and_the_rest_stays(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    first = State(rigs={"a": RIG, "b": RIG}, documents={"price": document(Reading(1.0, 1.0))})
+    changed = RigMemory(identity=IDENTITY, last_success=1030.0, energy=5.1e9, power=3000.0, last_good=GOOD)
+    async with store(path) as opened:
+        await opened.save(first)
+        connection = opened._file._connection
+        writes = connection.total_changes
+        await opened.save(first)
+        assert connection.total_changes == writes
+        await opened.save(State(rigs={"a": changed}))
+        assert connection.total_changes == writes + 1
+    assert await load(path) == State(rigs={"a": changed, "b": RIG}, documents=first.documents)
+
+
+async def test_after_a_load_only_changes_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    margins = (HourMargin(block="b1", hour=7200, usd=-1.5, kilowatt_hours=400.0),)
+    await save(path, State(rigs={"a": RIG}, documents={"network": document(NETWORK)}, margins=margins))
+    async with store(path) as opened:
+        loaded = await opened.load()
+        await opened.save(loaded)
+        assert opened._file._connection.total_changes == 0
+
+
+async def test_hourly_margins_are_kept_for_fourteen_days(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    hours = [
+        HourMargin(block=block, hour=3600 * i, usd=float(i), kilowatt_hours=1.0) for i in range(400) for block in "ab"
+    ]
+    await save(path, State(margins=tuple(hours)))
+    assert (await load(path)).margins == tuple(sorted(hours[-2 * 336 :], key=lambda item: (item.block, item.hour)))
+
+
+async def test_a_clock_that_jumps_does_not_wipe_the_history(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    hours = tuple(HourMargin(block="a", hour=3600 * i, usd=1.0, kilowatt_hours=1.0) for i in range(500_000, 500_200))
+    odd = [HourMargin(block="a", hour=hour, usd=2.0, kilowatt_hours=1.0) for hour in (3_600_000_000, 0)]
+    await save(path, State(margins=hours), State(margins=(odd[0],)), State(margins=(odd[1],)))
+    assert set(hours) <= set((await load(path)).margins)
+
+
+async def test_without_a_path_nothing_is_kept() -> None:
+    async with store(None) as opened:
+        await opened.save(State(rigs={"a": RIG}))
+        assert await opened.load() == State()
+
+
+async def test_it_saves_at_intervals(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    energies = iter(range(1000))
+    saved = asyncio.Event()
+
+    def collect() -> State:
+        energy = float(next(energies))
+        if energy == 3:
+            saved.set()
+        return State(rigs={"a": RigMemory(energy=energy)})
+
+    opened = StateStore(StateTerms(path=path, interval=0.01), Telemetry())
+    task = asyncio.create_task(opened.run(collect))
+    await saved.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await opened.close()
+    assert (await load(path)).rigs["a"].energy >= 2
+
+
+# --- what goes wrong --------------------------------------------------------------------------------------------------
+
+_WRITER = """
+import asyncio, sys
+from pathlib import Path
+from exporter.polling.ledger import RigMemory
+from exporter.readings import Reading
+from exporter.state import State, StateStore, StateTerms
+from exporter.telemetry import Telemetry
+
+async def main():
+    store = StateStore(StateTerms(path=Path(sys.argv[1])), Telemetry())
+    number = 0
+    while True:
+        number += 1
+        rigs = {f"rig-{i}": RigMemory(energy=float(number)) for i in range(300)}
+        await store.save(State(rigs=rigs, documents={"number": Reading(str(number), float(number))}))
+        print(number, flush=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("saves", [1, 3, 20, 60])
+async def test_it_is_whole_after_a_kill_at_any_instant(tmp_path: Path, saves: int) -> None:
+    path = tmp_path / "state.sqlite"
+    command = [sys.executable, "-c", _WRITER, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:  # noqa: ASYNC220
+        for _ in range(saves):
+            acknowledged = int(writer.stdout.readline())
+        os.kill(writer.pid, signal.SIGKILL)
+        acknowledged = max([acknowledged, *(int(line) for line in writer.stdout if line.endswith("\n"))])
+    state = await load(path)
+    (number,) = {memory.energy for memory in state.rigs.values()}
+    assert len(state.rigs) == 300
+    assert number == state.reading("number", int).value
+    assert number >= acknowledged
+
+
+def _garble(path: Path) -> None:
+    path.write_bytes(os.urandom(20_000))
+
+
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-5000])
+
+
+def _scribble(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[4096 : 3 * 4096] = b"\xff" * (2 * 4096)
+    path.write_bytes(content)
+
+
+def _from_the_future(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+
+
+@pytest.mark.parametrize("damage", [_garble, _truncate, _scribble, _from_the_future])
+async def test_an_unusable_file_is_kept_aside_and_said_loudly(tmp_path: Path, damage: object) -> None:
+    path = tmp_path / "state.sqlite"
+    await save(path, State(rigs={f"rig-{i}": RIG for i in range(200)}))
+    damage(path)
+    damaged = path.read_bytes()
+    with capture_logs() as logs:
+        async with store(path) as opened:
+            assert await opened.load() == State()
+            await opened.save(State(rigs={"a": RIG}))
+    assert [(log["event"], log["log_level"]) for log in logs] == [("state file is unusable: starting anew", "error")]
+    aside = path.with_name("state.sqlite.corrupt-1774000000")
+    assert logs[0]["kept_as"] == str(aside)
+    assert aside.read_bytes()[200:] == damaged[200:]
+    assert await load(path) == State(rigs={"a": RIG})
+
+
+async def test_a_file_that_breaks_under_way_is_replaced_with_all_that_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    rigs = {f"rig-{i}": RIG for i in range(200)}
+    await save(path, State(rigs=rigs))
+    async with store(path) as opened:
+        await opened.load()
+        await asyncio.get_running_loop().run_in_executor(opened._thread, opened._file.close)  # as after any other error
+        _garble(path)
+        await opened.save(State(rigs=rigs | {"rig-0": RigMemory(energy=1.0)}))
+    assert len((await load(path)).rigs) == 200
+
+
+async def test_where_it_can_not_write_it_runs_on_says_so_once_and_recovers(tmp_path: Path) -> None:
+    (tmp_path / "blocked").write_text("a file where a directory should be")
+    path = tmp_path / "blocked" / "state.sqlite"
+    telemetry = Telemetry()
+    with capture_logs() as logs:
+        async with store(path, telemetry) as opened:
+            assert await opened.load() == State()
+            for energy in range(3):
+                await opened.save(State(rigs={"a": RigMemory(energy=float(energy))}))
+            assert telemetry.registry.get_sample_value("mining_state_failures_total") == 4
+            (tmp_path / "blocked").unlink()
+            await opened.save(State(rigs={"a": RIG}))
+    assert [log["event"] for log in logs] == ["state can not be kept", "state is kept again"]
+    assert (await load(path)).rigs == {"a": RIG}
+
+
+async def test_a_full_disk_costs_what_is_new_and_nothing_that_was(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    rigs = {f"rig-{i}": RIG for i in range(100)}
+    telemetry = Telemetry()
+    with capture_logs() as logs:
+        async with store(path, telemetry) as opened:
+            await opened.save(State(rigs=rigs))
+            connection = opened._file._connection
+            await asyncio.get_running_loop().run_in_executor(
+                opened._thread, connection.execute, "PRAGMA max_page_count = 1"
+            )
+            many = {f"more-{i}": RIG for i in range(5000)}
+            await opened.save(State(rigs=many))
+            assert telemetry.registry.get_sample_value("mining_state_failures_total") == 1
+            assert (await opened.load()).rigs == rigs
+            await opened.save(State(rigs=many))
+    assert [log["event"] for log in logs] == ["state can not be kept", "state is kept again"]
+    assert "full" in logs[0]["error"]
+    assert (await load(path)).rigs == rigs | many
+
+
+async def test_two_exporters_do_not_write_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exporter.state._LOCK_PATIENCE", 0.05)
+    path, telemetry = tmp_path / "state.sqlite", Telemetry()
+    async with store(path) as first, store(path, telemetry) as second:
+        await first.save(State(rigs={"a": RIG}))
+        assert await second.load() == State()
+        await second.save(State(rigs={"a": RigMemory(energy=0.0)}))
+        assert telemetry.registry.get_sample_value("mining_state_failures_total") == 2
+    assert (await load(path)).rigs == {"a": RIG}
+
+
+_numbers = st.floats(allow_nan=False, allow_infinity=False)
+_memories = st.builds(
+    RigMemory,
+    identity=st.none() | st.builds(RigIdentity, reader=st.text(), make=st.text(), model=st.text(), serial=st.text()),
+    last_success=st.none() | _numbers,
+    energy=st.none() | _numbers,
+    power=st.none() | _numbers,
+    last_good=st.none() | st.builds(LastGood, hashrate=_numbers, power=st.none() | _numbers, observed_at=_numbers),
+)
+_names = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(saves=st.lists(st.dictionaries(_names, _memories, max_size=5), max_size=4))
+async def test_any_sequence_of_saves_leaves_the_last_of_each(
+    tmp_path_factory: pytest.TempPathFactory, saves: list[dict[str, RigMemory]]
+) -> None:
+    path = tmp_path_factory.mktemp("state") / "state.sqlite"
+    await save(path, *(State(rigs=rigs) for rigs in saves))
+    expected: dict[str, RigMemory] = {}
+    for rigs in saves:
+        expected |= rigs
+    blank = RigMemory()
+    loaded = (await load(path)).rigs
+    assert {name: loaded.get(name, blank) for name in expected} == expected
+    assert loaded.keys() <= expected.keys()
