@@ -1,0 +1,191 @@
+import asyncio
+import contextlib
+import math
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+
+import pytest
+from structlog.testing import capture_logs
+from virtual_time import run, unix_clock
+
+from exporter.failures import Failure, Reason
+from exporter.polling.sources import SourcePoller
+from exporter.readings import Reading
+from exporter.sources.contract import SourceSettings
+from exporter.telemetry import Telemetry
+
+
+class Feed:
+    """Gives one answer after the other, the last one for ever: a value, a reading, an exception; infinity hangs."""
+
+    def __init__(self, *answers: object) -> None:
+        self._answers = list(answers)
+        self.asked: list[float] = []
+
+    async def fetch(self) -> Reading[float]:
+        self.asked.append(asyncio.get_running_loop().time())
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, Reading):
+            return answer
+        if answer == math.inf:
+            await asyncio.sleep(math.inf)
+        return Reading(answer, unix_clock())
+
+    @property
+    def pauses(self) -> list[float]:
+        return [later - earlier for earlier, later in pairwise(self.asked)]
+
+
+class Settings(SourceSettings):
+    kind: str = "fake"
+
+
+def make(feed: Feed, telemetry: Telemetry | None = None, **settings: float) -> SourcePoller[float]:
+    return SourcePoller(
+        "price", feed, Settings(**settings), telemetry or Telemetry(), clock=unix_clock, rng=random.Random(7)
+    )
+
+
+@asynccontextmanager
+async def polling(poller: SourcePoller[float]) -> AsyncIterator[None]:
+    task = asyncio.create_task(poller.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def sample(telemetry: Telemetry, name: str, **labels: str) -> float | None:
+    return telemetry.registry.get_sample_value(name, {"source": "price", **labels})
+
+
+def test_it_asks_at_once_and_then_on_its_cadence() -> None:
+    async def main() -> None:
+        feed, telemetry = Feed(70_370.0), Telemetry()
+        poller = make(feed, telemetry, interval=60)
+        began = asyncio.get_running_loop().time()
+        async with polling(poller):
+            await poller.attempted.wait()
+            assert asyncio.get_running_loop().time() == began
+            assert poller.latest.get(unix_clock()).value == 70_370.0
+            await asyncio.sleep(3600)
+        assert 57 <= min(feed.pauses) < max(feed.pauses) <= 63
+        assert sample(telemetry, "mining_source_up") == 1
+        assert sample(telemetry, "mining_source_requests_total") == len(feed.asked)
+        assert sample(telemetry, "mining_source_last_success_timestamp_seconds") > 1_774_000_000
+
+    run(main())
+
+
+def test_a_source_that_is_down_is_asked_sooner_then_ever_later_up_to_its_cadence() -> None:
+    async def main() -> None:
+        feed = Feed(Failure(Reason.TIMEOUT, "hangs"))
+        async with polling(make(feed, interval=600)):
+            await asyncio.sleep(2 * 3600)
+        assert 5 <= feed.pauses[0] <= 10
+        assert 10 <= feed.pauses[1] <= 20
+        assert all(300 <= pause <= 600 for pause in feed.pauses[6:])
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("failure", "low", "high"),
+    [
+        (Failure(Reason.RATE_LIMITED, "429", retry_after=1234.0), 1234, 1234),
+        (Failure(Reason.NOT_READY, "503", retry_after=200.0), 200, 200),
+        (Failure(Reason.NOT_READY, "503", retry_after=0.0), 5, 10),
+        (Failure(Reason.NOT_READY, "503", retry_after=1e9), 3600, 3600),
+        (Failure(Reason.RATE_LIMITED, "429"), 60, 120),
+    ],
+)
+def test_who_asks_for_a_pause_gets_it(failure: Failure, low: float, high: float) -> None:
+    async def main() -> None:
+        feed = Feed(failure, 1.0)
+        async with polling(make(feed, interval=60)):
+            await asyncio.sleep(3601)
+        assert low <= feed.pauses[0] <= high
+
+    run(main())
+
+
+def test_down_and_back_are_said_once_and_the_value_is_used_while_fresh() -> None:
+    async def main() -> None:
+        feed = Feed(1.0, *[Failure(Reason.REFUSED, "closed")] * 5, 2.0)
+        telemetry = Telemetry()
+        poller = make(feed, telemetry, interval=60, max_age=120)
+        with capture_logs() as logs:
+            async with polling(poller):
+                await asyncio.sleep(100)
+                assert sample(telemetry, "mining_source_up") == 0
+                assert poller.latest.get(unix_clock()).value == 1.0
+                await asyncio.sleep(40)
+                assert poller.latest.fresh(unix_clock()) is None
+                await asyncio.sleep(600)
+                assert poller.latest.get(unix_clock()).value == 2.0
+        assert [log["event"] for log in logs] == ["source is down", "source is back"]
+        assert (logs[0]["source"], logs[0]["reason"], logs[0]["detail"]) == ("price", "refused", "closed")
+        assert sample(telemetry, "mining_source_failures_total", reason="refused") == 5
+        assert sample(telemetry, "mining_source_up") == 1
+
+    run(main())
+
+
+@pytest.mark.parametrize("age", [1000.0, -1000.0])
+def test_an_answer_that_is_stale_already_is_a_failure_and_replaces_nothing(age: float) -> None:
+    async def main() -> None:
+        feed, telemetry = Feed(1.0, Reading(2.0, unix_clock() - age)), Telemetry()
+        poller = make(feed, telemetry, interval=60, max_age=600)
+        async with polling(poller):
+            await asyncio.sleep(70)
+            assert poller.latest.get(unix_clock()).value == 1.0
+        assert sample(telemetry, "mining_source_failures_total", reason="stale") >= 1
+        assert sample(telemetry, "mining_source_up") == 0
+
+    run(main())
+
+
+def test_a_source_that_hangs_is_given_up_and_the_first_attempt_ends() -> None:
+    async def main() -> None:
+        feed, telemetry = Feed(math.inf, 1.0), Telemetry()
+        poller = make(feed, telemetry)
+        async with polling(poller):
+            await asyncio.wait_for(poller.attempted.wait(), 61)
+            await asyncio.sleep(11)
+            assert poller.latest.fresh(unix_clock()) is not None
+        assert sample(telemetry, "mining_source_failures_total", reason="timeout") == 1
+
+    run(main())
+
+
+def test_a_bug_in_a_source_costs_one_fetch_and_is_logged_with_its_traceback() -> None:
+    async def main() -> None:
+        feed, telemetry = Feed(KeyError("x"), KeyError("x"), 1.0), Telemetry()
+        poller = make(feed, telemetry)
+        with capture_logs() as logs:
+            async with polling(poller):
+                await asyncio.sleep(60)
+        assert [log["event"] for log in logs] == ["unexpected error", "source is down", "source is back"]
+        assert isinstance(logs[0]["exc_info"], KeyError)
+        assert sample(telemetry, "mining_source_failures_total", reason="internal") == 2
+
+    run(main())
+
+
+def test_a_remembered_value_is_used_while_it_is_fresh() -> None:
+    async def main() -> None:
+        poller = make(Feed(Failure(Reason.UNREACHABLE, "no route")), max_age=600)
+        poller.restore(Reading(1.5, unix_clock() - 500))
+        async with polling(poller):
+            await asyncio.sleep(50)
+            assert poller.latest.get(unix_clock()).value == 1.5
+            await asyncio.sleep(100)
+            assert poller.latest.fresh(unix_clock()) is None
+
+    run(main())
