@@ -3,6 +3,7 @@
 The fleet's series do not pass through here: see :mod:`exporter.exposition`.
 """
 
+from contextlib import suppress
 from typing import Final
 
 from prometheus_client import (
@@ -82,8 +83,32 @@ class Telemetry:
             ["source", "reason"],
             registry=registry,
         )
+        self.source_disagreement = Gauge(
+            "mining_source_disagreement_ratio",
+            "By how much the sources of a quantity differ: largest less smallest, over the one taken.",
+            ["quantity"],
+            registry=registry,
+        )
+        self.source_outliers = Counter(
+            "mining_source_outliers_total",
+            "Values left out because they were too far from the median of all sources.",
+            ["source"],
+            registry=registry,
+        )
         self.evaluation_duration = Gauge(
             "mining_evaluation_duration_seconds",
             "Time the last evaluation took, from snapshot to published bytes.",
             registry=registry,
         )
+        self.evaluation_failures = Counter(
+            "mining_evaluation_failures_total",
+            "Evaluations that gave no publication: a bug, told in the log.",
+            registry=registry,
+        )
+
+    def forget_source(self, source: str) -> None:
+        """Drop the series of a source that is no longer asked, counters included."""
+        for metric in (self.source_up, self.source_last_success, self.source_requests):
+            with suppress(KeyError):
+                metric.remove(source)
+        self.source_failures.remove_by_labels({"source": source})

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, PrivateAttr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from exporter.decision.terms import DecisionTerms
 from exporter.economics.terms import AiTerms, EconomicsTerms, GpuTerms, PowerTerms, SiteTerms
 from exporter.exposition.terms import ExpositionTerms
 from exporter.fields import Duration
@@ -53,6 +54,7 @@ class Settings(BaseSettings):
     bitcoin: BitcoinSource | None = Field(None, description="Where the bitcoin price comes from.")
     power: PowerTerms = Field(PowerTerms(), description="From the watts of a rig to the kilowatts that are billed.")
     economics: EconomicsTerms = Field(EconomicsTerms(), description="Pool and fixed costs.")
+    decision: DecisionTerms = Field(DecisionTerms(), description="When a verdict is sure enough.")
     ai: AiTerms | None = Field(None, description="What AI hosting would pay. Left out, there is no AI value.")
     gpus: GpuSettings | None = Field(None, description="GPUs that already run at the site.")
 

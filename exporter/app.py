@@ -1,0 +1,198 @@
+"""The composition root: the only file that knows every room. It wires them, evaluates the site and stops it cleanly."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from typing import Any, Final
+
+import aiohttp
+import structlog
+import uvloop
+
+from exporter.decision.site import score_site
+from exporter.economics.site import price_site
+from exporter.exposition.publication import Newsstand
+from exporter.exposition.render import Renderer
+from exporter.exposition.views import SiteView
+from exporter.logs import configure
+from exporter.polling.market import Market
+from exporter.polling.rigs import RigPoller
+from exporter.polling.tariffs import tariff_prices
+from exporter.readings import GpuReading, NetworkState, PriceSlot, Reading
+from exporter.server.face import SiteFace
+from exporter.server.serve import serving
+from exporter.settings.model import Settings
+from exporter.snapshot import SiteSnapshot
+from exporter.sources.contract import SourceContext, SourceSettings
+from exporter.sources.http import HttpSettings
+from exporter.sources.miners.reader import Miners
+from exporter.state import State, StateStore, document
+from exporter.telemetry import Telemetry
+
+_log = structlog.get_logger(__name__)
+
+_NETWORK: Final = "network"
+_BITCOIN: Final = "bitcoin"
+_TARIFF: Final = "tariff:"
+_GPUS: Final = "gpus:"
+
+
+class StartError(Exception):
+    """The exporter could not start. One sentence for the operator, with the next step."""
+
+
+def run_blocking(settings: Settings) -> None:
+    """Run one site until SIGTERM or SIGINT. Raises :class:`StartError`."""
+    configure(settings.log)
+    try:
+        uvloop.run(run(settings))
+    except* StartError as errors:
+        raise errors.exceptions[0] from None
+
+
+async def run(settings: Settings) -> None:
+    """Run one site until SIGTERM or SIGINT. Raises :class:`StartError`."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    async with AsyncExitStack() as rooms:
+        telemetry = Telemetry()
+        store = StateStore(settings.state, telemetry)
+        rooms.push_async_callback(store.close)
+        state = await store.load()
+        session = await rooms.enter_async_context(aiohttp.ClientSession())
+        miners = await rooms.enter_async_context(Miners(deadline=settings.polling.deadline))
+        async with asyncio.TaskGroup() as tasks:
+            market = Market(tasks, SourceContext(session), telemetry, remembered(state, settings), time.time)
+            market.replace(sources(settings))
+            rigs = RigPoller(
+                settings.rigs,
+                miners,
+                settings.polling,
+                telemetry,
+                schedules=settings.schedules,
+                remembered=state.rigs,
+            )
+            site = Site(settings, telemetry, market, rigs)
+            await _serve(rooms, site, settings)
+            running = [
+                tasks.create_task(rigs.run(), name="rigs"),
+                tasks.create_task(site.evaluate_forever(), name="evaluation"),
+                tasks.create_task(store.run(site.state), name="state"),
+            ]
+            await stopping.wait()
+            _log.info("stopping")
+            market.replace({})
+            for task in running:
+                task.cancel()
+        await store.save(site.state())
+
+
+async def _serve(rooms: AsyncExitStack, site: "Site", settings: Settings) -> None:
+    try:
+        await rooms.enter_async_context(serving(site.face(), settings.web))
+    except OSError as error:
+        raise StartError(
+            f"cannot serve on {settings.web.listen_address}: {error.strerror or error}; "
+            "stop what listens there, or give another --web.listen-address"
+        ) from None
+
+
+class Site:
+    """What the pollers know, turned into publications: snapshot, economics, decision, bytes."""
+
+    def __init__(self, settings: Settings, telemetry: Telemetry, market: Market, rigs: RigPoller) -> None:
+        self.newsstand = Newsstand()
+        self._settings = settings
+        self._telemetry = telemetry
+        self._market = market
+        self._rigs = rigs
+        self._renderer = Renderer(settings.exposition, telemetry.registry)
+        self._failing = False
+
+    def face(self) -> SiteFace:
+        """Show the server what it may know."""
+        return SiteFace(
+            site=self._settings.site,
+            newsstand=self.newsstand,
+            evaluation_interval=self._settings.evaluation_interval,
+            ready=lambda: self._rigs.first_round.is_set() and self._market.attempted,
+        )
+
+    async def evaluate_forever(self) -> None:
+        """Evaluate at each interval until cancelled; one that fails is told once and counted, and the next is tried."""
+        while True:
+            started = time.monotonic()
+            try:
+                await self._evaluate()
+            except Exception:  # noqa: BLE001 -- the next evaluation may succeed, and rigs are still being read
+                self._telemetry.evaluation_failures.inc()
+                if not self._failing:
+                    _log.exception("evaluation failed: this is a bug, please report it with this line")
+                self._failing = True
+            else:
+                self._failing = False
+                self._telemetry.evaluation_duration.set(time.monotonic() - started)
+            await asyncio.sleep(max(0.0, self._settings.evaluation_interval - (time.monotonic() - started)))
+
+    async def _evaluate(self) -> None:
+        """Take one snapshot in the loop, where the pollers are; all that follows is pure and runs beside it."""
+        snapshot = self._snapshot(time.time())
+        await asyncio.to_thread(self._publish, snapshot)
+
+    def _snapshot(self, now: float) -> SiteSnapshot:
+        gpus = self._market.latest(_GPUS).values()
+        return SiteSnapshot(
+            taken_at=now,
+            rigs=self._rigs.snapshots(now),
+            blocks=self._settings.fleet_blocks,
+            network=self._market.fresh(_NETWORK, now),
+            bitcoin_price=self._market.fresh(_BITCOIN, now),
+            tariffs=tariff_prices(self._market.latest(_TARIFF), now),
+            gpus=_joined([reading.value for latest in gpus if (reading := latest.fresh(now)) is not None]),
+        )
+
+    def _publish(self, snapshot: SiteSnapshot) -> None:
+        economics = price_site(snapshot, self._settings.terms)
+        decision = score_site(economics, self._settings.decision)
+        view = SiteView(snapshot=snapshot, economics=economics, decision=decision)
+        self.newsstand.publish(self._renderer.render(view))
+
+    def state(self) -> State:
+        """Collect what should survive a restart."""
+        now = time.time()
+        market = {
+            name: document(reading)
+            for name, reading in self._market.fresh_all(now).items()
+            if not name.startswith(_GPUS)  # read anew within seconds
+        }
+        return State(rigs=self._rigs.memories(now), documents=market)
+
+
+def sources(settings: Settings) -> dict[str, SourceSettings]:
+    """Name every source that the settings want asked. The names are the values of the ``source`` label."""
+    named: dict[str, SourceSettings | None] = {_NETWORK: settings.network, _BITCOIN: settings.bitcoin}
+    named |= {f"{_TARIFF}{name}": tariff for name, tariff in settings.tariffs.items()}
+    endpoints = settings.gpus.endpoints if settings.gpus is not None else ()
+    named |= {f"{_GPUS}{_where(endpoint)}": endpoint for endpoint in endpoints}
+    return {name: source for name, source in named.items() if source is not None}
+
+
+def remembered(state: State, settings: Settings) -> dict[str, Reading[Any]]:
+    """Read back what a former process last knew of the market, by source name."""
+    kinds: Mapping[str, Any] = {_NETWORK: NetworkState, _BITCOIN: float} | {
+        f"{_TARIFF}{name}": tuple[PriceSlot, ...] for name in settings.tariffs
+    }
+    readings = {name: state.reading(name, kind) for name, kind in kinds.items()}
+    return {name: reading for name, reading in readings.items() if reading is not None}
+
+
+def _where(endpoint: SourceSettings) -> str:
+    return endpoint.where if isinstance(endpoint, HttpSettings) else endpoint.kind
+
+
+def _joined(parts: list[tuple[GpuReading, ...]]) -> tuple[GpuReading, ...]:
+    """Join what the endpoints tell; a GPU that two of them tell of stands once."""
+    return tuple({gpu.gpu: gpu for part in parts for gpu in part}.values())
