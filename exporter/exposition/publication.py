@@ -85,7 +85,12 @@ class Newsstand:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.latest: Publication | None = None
         self._clock = clock
+        self._published_at = clock()
         self._asked: dict[Encoding, float] = {}
+
+    def age(self) -> float:
+        """Seconds since the last publication, or since the start if there was none."""
+        return self._clock() - self._published_at
 
     def asked(self, encoding: Encoding) -> None:
         """Note that a scraper wants this encoding."""
@@ -98,6 +103,7 @@ class Newsstand:
             if asked_at >= oldest:
                 publication.body(encoding)
         self.latest = publication
+        self._published_at = self._clock()
 
 
 def _body(chunks: Iterable[bytes]) -> Body:

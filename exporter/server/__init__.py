@@ -1,1 +1,1 @@
-
+"""What the exporter serves over HTTP."""

@@ -1,0 +1,16 @@
+"""What the server is told of the site: given by the composition root, read by the pages."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from exporter.exposition.publication import Newsstand
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteFace:
+    """The running site as the server sees it."""
+
+    site: str
+    newsstand: Newsstand
+    evaluation_interval: float  # s
+    ready: Callable[[], bool]  # whether the first round of polls is over, whatever its result

@@ -1,0 +1,12 @@
+"""The pages for people: each one a module here and a template."""
+
+from aiohttp import web
+
+from exporter.server.face import SiteFace
+from exporter.server.pages import landing, static
+
+
+def add_pages(app: web.Application, face: SiteFace) -> None:
+    """Serve every page."""
+    for page in (landing, static):
+        page.add_to(app, face)

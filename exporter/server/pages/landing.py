@@ -1,0 +1,52 @@
+"""``/``: the state of the site at a glance, and where to go from here."""
+
+from collections.abc import Callable, Iterable
+
+from aiohttp import web
+
+from exporter.economics.values import BlockEconomics
+from exporter.exposition.views import SiteView
+from exporter.server.face import SiteFace
+from exporter.server.pages.template import page
+
+
+def add_to(app: web.Application, face: SiteFace) -> None:
+    """Serve ``/``."""
+
+    async def landing(_request: web.Request) -> web.Response:
+        publication = face.newsstand.latest
+        return page(
+            "landing.html",
+            site=face.site,
+            ready=face.ready(),
+            age=face.newsstand.age(),
+            view=None if publication is None else publication.view,
+            totals={} if publication is None else totals(publication.view),
+        )
+
+    app.router.add_get("/", landing)
+
+
+def totals(view: SiteView) -> dict[str, float | None]:
+    """The site's sums over its blocks; None where no block has the figure."""
+    blocks = view.economics.blocks
+
+    def total(figure: Callable[[BlockEconomics], float | None]) -> float | None:
+        return _sum(map(figure, blocks))
+
+    return {
+        "rigs": total(lambda block: block.rigs),
+        "priced": total(lambda block: block.priced),
+        "hashrate": total(lambda block: block.hashrate),
+        "power": total(lambda block: block.power),
+        "revenue": total(lambda block: block.revenue),
+        "power_cost": total(lambda block: block.power_cost),
+        "margin": total(lambda block: block.margin),
+        "potential_margin": total(lambda block: block.potential_margin),
+        "avoidable_loss": total(lambda block: block.avoidable_loss),
+    }
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None

@@ -1,0 +1,71 @@
+"""How pages are made: templates with escaping on, and the ways in which figures are written for people."""
+
+import time
+from typing import Any, Final
+
+from aiohttp import web
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from exporter import __version__
+from exporter.units import HASHES_PER_PETAHASH, HASHES_PER_TERAHASH, WATTS_PER_KILOWATT
+
+UNKNOWN: Final = "unknown"
+_MINUTE, _HOUR, _DAY = 60.0, 3_600.0, 86_400.0
+
+
+def usd(value: float | None, digits: int = 2) -> str:
+    """Dollars, the minus before the sign."""
+    if value is None:
+        return UNKNOWN
+    return f"{'−' if round(value, digits) < 0 else ''}${abs(value):,.{digits}f}"  # noqa: RUF001 -- a real minus sign
+
+
+def hashrate(value: float | None) -> str:
+    """PH/s, or TH/s for less than one of these."""
+    if value is None:
+        return UNKNOWN
+    if value >= HASHES_PER_PETAHASH:
+        return f"{value / HASHES_PER_PETAHASH:,.2f} PH/s"
+    return f"{value / HASHES_PER_TERAHASH:,.1f} TH/s"
+
+
+def power(value: float | None) -> str:
+    """Kilowatts."""
+    return UNKNOWN if value is None else f"{value / WATTS_PER_KILOWATT:,.2f} kW"
+
+
+def number(value: float | None, digits: int = 0) -> str:
+    """Write a number with separators."""
+    return UNKNOWN if value is None else f"{value:,.{digits}f}"
+
+
+def duration(seconds: float | None) -> str:
+    """A length of time, in its largest unit."""
+    if seconds is None:
+        return UNKNOWN
+    for size, unit in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}" if seconds < 10 * size else f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def moment(timestamp: float | None) -> str:
+    """A date and time of unix seconds, UTC."""
+    return UNKNOWN if timestamp is None else time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(timestamp))
+
+
+_environment: Final = Environment(
+    loader=PackageLoader("exporter.server"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_environment.filters.update(usd=usd, hashrate=hashrate, power=power, number=number, duration=duration, moment=moment)
+_environment.globals["version"] = __version__
+
+
+def page(template: str, *, status: int = 200, **values: Any) -> web.Response:
+    """Answer with a filled-in template."""
+    text = _environment.get_template(template).render(values)
+    return web.Response(status=status, text=text, content_type="text/html", charset="utf-8")

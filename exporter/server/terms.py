@@ -1,0 +1,34 @@
+"""What the operator may say of the web server."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from exporter.fields import ConfigPath
+
+
+def split_address(address: str) -> tuple[str | None, int]:
+    """Split ``host:port``; no host means every interface. Raises ValueError for what is no such address."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65_535:  # noqa: PLR2004 -- the last port
+        raise ValueError(f"{address!r} is not an address: write it like 0.0.0.0:9852, 127.0.0.1:9852 or [::]:9852")
+    return host.removeprefix("[").removesuffix("]") or None, int(port)
+
+
+def _checked(address: str) -> str:
+    split_address(address)
+    return address
+
+
+class WebTerms(BaseModel):
+    """YAML ``web:``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    listen_address: Annotated[str, AfterValidator(_checked)] = Field(
+        "0.0.0.0:9852", description="Where to serve, as host:port; port 0 takes a free one."
+    )
+    config_file: ConfigPath | None = Field(
+        None, description="TLS, basic auth and headers, in the format of Prometheus' exporter-toolkit."
+    )
+    max_connections: int = Field(512, ge=1, description="Connections served at once; more are closed at once.")
