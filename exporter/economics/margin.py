@@ -73,7 +73,8 @@ class RigPricer:
         actual = self._actual(rig, paid, price)
         potential = self._potential(rig, actual, paid, price)
         low, high = self._band(actual)
-        potential_low, potential_high = self._band(potential)
+        opportunity_price = self._opportunity_price(price)
+        opportunity_margin, nameplate_doubt = self._at_opportunity(potential, opportunity_price)
         mined = None if actual.hashrate is None else petahashes(actual.hashrate) * paid
         cost_per_bitcoin = _ratio(actual.cost, _product(mined, self._payout_btc))
         forward = _product(mined, self._forward_payout_usd)
@@ -88,14 +89,14 @@ class RigPricer:
             margin_low=low,
             margin_high=high,
             power_price=price,
-            opportunity_price=self._opportunity_price(price),
+            opportunity_price=opportunity_price,
             potential_revenue=finite(potential.revenue),
             potential_margin=finite(potential.margin),
-            potential_margin_low=potential_low,
-            potential_margin_high=potential_high,
             potential_power=_billed_watts(potential.kwh),
             potential_power_source=potential.source,
             potential_breakeven_power_price=_breakeven_power_price(potential),
+            opportunity_margin=opportunity_margin,
+            nameplate_doubt=nameplate_doubt,
             avoidable_loss=_avoidable_loss(actual, potential),
             allin_margin=self._allin_margin(rig, actual, potential),
             forward_margin=None if forward is None or actual.cost is None else finite(forward - actual.cost),
@@ -155,6 +156,14 @@ class RigPricer:
         if not self._can_resell:
             return price
         return None if price is None or self._resale is None else max(price, self._resale)
+
+    def _at_opportunity(self, potential: Operation, price: float | None) -> tuple[float | None, float | None]:
+        """Return the margin against what the power could earn otherwise, and how wrong a nameplate may make it."""
+        if potential.revenue is None or potential.kwh is None or price is None:
+            return _NO_POWER
+        cost = potential.kwh * price
+        doubt = abs(cost) * self._error[PowerSource.NAMEPLATE] if potential.source is PowerSource.NAMEPLATE else 0.0
+        return finite(potential.revenue - cost), finite(doubt)
 
     def _allin_margin(self, rig: RigSnapshot, actual: Operation, potential: Operation) -> float | None:
         """Take off what does not stop with the rig: that runs on at its running power, whether it hashes or not."""

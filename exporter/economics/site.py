@@ -72,9 +72,10 @@ def _sum_block(
         else None,
         potential_revenue=potential_revenue,
         potential_margin=potential_margin,
-        potential_margin_low=_sum(rig.potential_margin_low for rig in able),
-        potential_margin_high=_sum(rig.potential_margin_high for rig in able),
         potential_power=potential_power,
+        judged=sum(rig.opportunity_margin is not None for _, rig in members),
+        opportunity_margin=_sum(rig.opportunity_margin for _, rig in members),
+        nameplate_doubt=_sum(rig.nameplate_doubt for _, rig in members),
         mining_value=_mining_value(horizon, potential_revenue, potential_margin, potential_power),
         avoidable_loss=_sum(rig.avoidable_loss for _, rig in members),
         ai_value=finite(ai.per_kilowatt_year * kilowatts(block.capacity_watts) / DAYS_PER_YEAR)

@@ -54,11 +54,11 @@ class RigEconomics:
     opportunity_price: float | None = None  # USD per kWh: the higher of that and what the power could be sold for
     potential_revenue: float | None = None
     potential_margin: float | None = None
-    potential_margin_low: float | None = None
-    potential_margin_high: float | None = None
     potential_power: float | None = None  # W at the billing point if it ran
     potential_power_source: PowerSource | None = None
     potential_breakeven_power_price: float | None = None  # USD per kWh: the strike at which it is curtailed
+    opportunity_margin: float | None = None  # the potential margin at the opportunity price: below zero, stop
+    nameplate_doubt: float | None = None  # by how much that may be wrong where its power is the nameplate's, else 0
     avoidable_loss: float | None = None  # 0 or more: a negative potential margin while it draws power
     allin_margin: float | None = None
     forward_margin: float | None = None
@@ -86,9 +86,10 @@ class BlockEconomics:
     margin_per_kwh: float | None = None
     potential_revenue: float | None = None
     potential_margin: float | None = None
-    potential_margin_low: float | None = None  # of the power sources' bands
-    potential_margin_high: float | None = None
     potential_power: float | None = None  # W at the billing point, of the rigs with a potential margin
+    judged: int = 0  # rigs with an opportunity margin
+    opportunity_margin: float | None = None
+    nameplate_doubt: float | None = None
     mining_value: float | None = None  # USD per kW and year: mining over the rigs' life, levelised like the AI value
     avoidable_loss: float | None = None  # USD per day, 0 or more
     ai_value: float | None = None  # USD per day, of what the feeder can carry
