@@ -136,16 +136,21 @@ def said(**changes: Any) -> Mapping[str, Any]:
 
 
 async def test_power_of_zero_and_nonsense_is_unknown() -> None:
-    assert translate(said(power=0)).power is None
-    assert translate(said(power=4e9)).power is None
-    assert translate(said(power=3250)).power == 3250
+    assert translate(said(power=0), "AntMiner").power is None
+    assert translate(said(power=4e9), "AntMiner").power is None
+    assert translate(said(power=3250), "AntMiner").power == 3250
 
 
 async def test_a_stopped_rig_reads_zero() -> None:
-    reading = translate(said(hashrate=0.0, mining=False))
+    reading = translate(said(hashrate=0.0, mining=False), "AntMiner")
     assert (reading.hashrate, reading.mining) == (0.0, False)
 
 
 async def test_vendor_codes_are_kept() -> None:
-    faults = translate(said(errors=[["218", "Power input voltage is lower"], ["0", "fan lost"]])).faults
-    assert [fault.vendor_code for fault in faults] == ["218", "fan lost"]
+    faults = translate(said(errors=[["0", "fan lost"], ["7", ""]]), "AntMiner").faults
+    assert [(fault.code, fault.vendor_code) for fault in faults] == [("unknown", "fan lost"), ("unknown", "7")]
+
+
+async def test_whatsminer_codes_are_translated() -> None:
+    (fault,) = translate(said(errors=[["218", "Power input voltage is lower"]]), "WhatsMiner").faults
+    assert (fault.code, fault.component, fault.vendor_code) == ("psu_input_voltage", "psu", "218")

@@ -106,6 +106,13 @@ def mac(value: object) -> str:
     return ":".join(digits[at : at + 2] for at in range(0, _MAC_DIGITS, 2))
 
 
+def expect_mac(said: object, known: str) -> None:
+    """Refuse the answer of another rig: where both MAC addresses are known they are the same. Raises Failure."""
+    here = mac(said)
+    if here and known and here != known:
+        raise Failure(Reason.IMPLAUSIBLE, f"another rig answers there: {here}")
+
+
 def mapping(value: object) -> Mapping[str, Any]:
     """Give a JSON object, or an empty one where the rig sent something else."""
     return value if isinstance(value, dict) else {}

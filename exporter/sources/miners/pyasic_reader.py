@@ -8,13 +8,15 @@ from exporter.failures import Failure, Reason
 from exporter.readings import Board, Fan, Fault, Pool, RigIdentity, RigReading
 from exporter.sources.miners import coerce
 from exporter.sources.miners.contract import Target
+from exporter.sources.miners.faults import fault, whatsminer_fault
 from exporter.sources.miners.workers import WorkerPool, worker_cores
 
 NAME: Final = "pyasic"
 _COMMAND: Final = (sys.executable, "-W", "ignore", "-m", "exporter.sources.miners.pyasic_worker")
 _SLOTS: Final = 8
-_SILENCE_SECONDS: Final = 2.0
+_SILENCE_SECONDS: Final = 1.5
 _NOTE_PARTS: Final = 3
+_NO_CODE: Final = ("0", "None", "-1")
 
 
 class PyasicReader:
@@ -52,10 +54,8 @@ class PyasicReader:
         if len(note) != _NOTE_PARTS:
             raise Failure(Reason.UNSUPPORTED, f"identified by an unknown reader {identity.reader!r}")
         said = await self._pool.ask({**_request(target), "work": "read", "note": note}, self._read_deadline)
-        mac = coerce.mac(said["mac"])
-        if mac and identity.mac and mac != identity.mac:
-            raise Failure(Reason.IMPLAUSIBLE, f"another rig answers there: {mac}")
-        return translate(said)
+        coerce.expect_mac(said["mac"], identity.mac)
+        return translate(said, identity.make)
 
     async def close(self) -> None:
         """End the worker processes."""
@@ -71,7 +71,7 @@ def _request(target: Target) -> dict[str, Any]:
     }
 
 
-def translate(said: Mapping[str, Any]) -> RigReading:
+def translate(said: Mapping[str, Any], make: str) -> RigReading:
     """Make a reading of what a worker passed on. Raises Failure where the mandatory hashrate is not believable."""
     expected = coerce.hashrate(said["expected_hashrate"], "H/s") or None
     hashrate = coerce.realised(said["hashrate"], "H/s", expected)
@@ -88,9 +88,7 @@ def translate(said: Mapping[str, Any]) -> RigReading:
         fans_expected=coerce.count(said["fans_expected"]),
         boards=tuple(_board(board) for board in coerce.items(said["boards"])),
         pools=tuple(_pool(index, pool) for index, pool in enumerate(coerce.items(said["pools"]))),
-        faults=tuple(
-            Fault("unknown", vendor_code=_vendor_code(*error)) for error in said["errors"][: coerce.MAX_ITEMS]
-        ),
+        faults=tuple(_fault(make, *error) for error in said["errors"][: coerce.MAX_ITEMS]),
     )
 
 
@@ -119,5 +117,7 @@ def _pool(index: int, said: Mapping[str, Any]) -> Pool:
     )
 
 
-def _vendor_code(code: str, message: str) -> str:
-    return coerce.text(code if code not in ("0", "None", "-1") else message, 64)
+def _fault(make: str, code: str, message: str) -> Fault:
+    if make == "WhatsMiner":
+        return whatsminer_fault(code)
+    return fault("unknown", vendor_code=coerce.text(message if code in _NO_CODE else code, 64))

@@ -23,7 +23,7 @@ from typing import Any, Final, NoReturn
 import uvloop
 
 from exporter.failures import Failure, Reason
-from exporter.sources.miners.transport import MAX_ANSWER, connect_failure
+from exporter.sources.miners.transport import CONNECT_SECONDS, MAX_ANSWER, connect_failure
 from exporter.sources.miners.workers import BEAT_SECONDS
 
 with warnings.catch_warnings():
@@ -143,7 +143,10 @@ class _GuardedLoop(uvloop.Loop):
         guard = _guard.get()
         guard.admit(host, port)
         try:
-            made: Any = await super().create_connection(lambda: guard.watch(protocol_factory()), host, port, **options)
+            async with asyncio.timeout(CONNECT_SECONDS):
+                made: Any = await super().create_connection(
+                    lambda: guard.watch(protocol_factory()), host, port, **options
+                )
         except OSError as error:
             guard.failed(error)
             raise

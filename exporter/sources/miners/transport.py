@@ -63,6 +63,11 @@ class LengthPrefixed:
         return length
 
 
+_UNTIL_NUL: Final = UntilNul()
+_DECODER: Final = json.JSONDecoder(strict=False)  # texts may hold raw control characters
+_SLIPS: Final = ((",}", "}"), (",]", "]"), ("}{", "},{"), ("[,{", "[{"), ('""temp0', '","temp0'))
+
+
 class _Conversation(asyncio.Protocol):
     """One request and its answer."""
 
@@ -135,16 +140,28 @@ async def exchange(address: str, port: int, request: bytes, framing: Framing) ->
 
 def parse_json(content: bytes) -> Mapping[str, Any]:
     """Parse a JSON object; a text in a wrong encoding loses only its odd characters. Raises Failure."""
+    text = content.decode("utf-8", "replace")
     try:
-        parsed = json.loads(content.decode("utf-8", "replace"))
-    except (ValueError, RecursionError) as error:
-        raise Failure(Reason.GARBLED, f"not JSON: {type(error).__name__}") from None
+        parsed = _DECODER.decode(text)
+    except ValueError:
+        parsed = _repaired(text)
+    except RecursionError:
+        raise Failure(Reason.GARBLED, "nested too deeply") from None
     if not isinstance(parsed, dict):
         raise Failure(Reason.GARBLED, f"a JSON {type(parsed).__name__} where an object belongs")
     return parsed
 
 
-async def rpc(address: str, command: str, port: int = RPC_PORT) -> Mapping[str, Any]:
+def _repaired(text: str) -> object:
+    """Parse once more without the slips that cgminer and btminer builds are known for."""
+    for slip, mend in _SLIPS:
+        text = text.replace(slip, mend)
+    try:
+        return _DECODER.decode(text)
+    except (ValueError, RecursionError) as error:
+        raise Failure(Reason.GARBLED, f"not JSON: {type(error).__name__}") from None
+
+
+async def rpc(address: str, command: str) -> Mapping[str, Any]:
     """Send one cgminer command and give its answer. Raises Failure."""
-    request = f'{{"command":"{command}"}}'.encode()
-    return parse_json(await exchange(address, port, request, UntilNul()))
+    return parse_json(await exchange(address, RPC_PORT, f'{{"command":"{command}"}}'.encode(), _UNTIL_NUL))

@@ -16,7 +16,7 @@ import structlog
 
 from exporter.failures import Failure, Reason
 
-BEAT_SECONDS: Final = 0.5
+BEAT_SECONDS: Final = 0.25
 """How often a worker says that its loop runs."""
 START_SECONDS: Final = 30.0
 _STRIKES: Final = 2

@@ -1,0 +1,216 @@
+"""Stock Antminers: cgminer's API on 4028, one command per connection. They report no power.
+
+Hashrate is ``GHS 5s``. The web interface (digest login) says what is wrong and whose MAC this is; it is asked every
+:data:`WEB_SECONDS` only.
+"""
+
+import hashlib
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from exporter.failures import Failure, Reason
+from exporter.fleet import Credentials
+from exporter.readings import Board, Fan, Fault, RigIdentity, RigReading
+from exporter.sources.miners import cgminer, coerce
+from exporter.sources.miners.contract import Answer, Target
+from exporter.sources.miners.faults import fault
+from exporter.sources.miners.transport import rpc
+from exporter.sources.miners.web import DigestSession
+
+WEB_SECONDS: Final = 300.0
+_SUMMARY_PAGE: Final = "/cgi-bin/summary.cgi"
+_SYSTEM_PAGE: Final = "/cgi-bin/get_system_info.cgi"
+_FACTORY_LOGIN: Final = Credentials("root", "root")
+_MODEL: Final = re.compile(r"Antminer ([ST]\d.*)", re.IGNORECASE)  # the S and T series mine bitcoin, others do not
+_FOREIGN: Final = ("vnish", "hiveon", "luxminer", "bosminer", "boser", "kaonsu", "rwglr")
+_STOCK_KEYS: Final = frozenset({"BMMiner", "CGMiner"})
+_BOARDS: Final = 3  # of every air-cooled S and T
+_SLOTS: Final = 16
+_FANS: Final = 8
+
+# The web interface's own words, else the kind of the status line they stand in.
+_MESSAGES: Final = (
+    ("fan", "fan_failed"),
+    ("temp", "board_temperature"),
+    ("power", "psu_output"),
+    ("volt", "board_voltage"),
+    ("eeprom", "eeprom_failed"),
+    ("chain", "board_missing"),
+    ("asic", "board_chips"),
+    ("pic", "board_chain"),
+    ("network", "network"),
+    ("pool", "pool_dead"),
+    ("rate", "hashrate_low"),
+)
+
+
+@dataclass(slots=True)
+class _Web:
+    """What the web interface said, and when it is to be asked again (monotonic seconds)."""
+
+    due: float
+    faults: tuple[Fault, ...] = ()
+
+
+class Reader:
+    """See :class:`exporter.sources.miners.contract.NativeReader`."""
+
+    name = "antminer"
+    probe = staticmethod(cgminer.version)
+
+    def __init__(self) -> None:
+        self._web: dict[str, _Web] = {}
+
+    def recognises(self, answer: Answer) -> bool:
+        """See :class:`exporter.sources.miners.contract.NativeReader`."""
+        version = coerce.first(answer, "VERSION")
+        said = " ".join(map(str, (*version, *version.values()))).lower()
+        stock = not _STOCK_KEYS.isdisjoint(version) and not any(name in said for name in _FOREIGN)
+        return stock and _model(version) != ""
+
+    async def identify(self, target: Target) -> RigIdentity:
+        """See :class:`exporter.sources.miners.contract.Reader`."""
+        version = coerce.first(await rpc(target.address, "version"), "VERSION")
+        if not _model(version):
+            raise Failure(Reason.NOT_READY, "it does not say its model")
+        system = await _page(_session(target), _SYSTEM_PAGE)
+        return RigIdentity(
+            reader=self.name,
+            make="AntMiner",
+            model=_model(version),
+            firmware="Stock",
+            firmware_version=coerce.text(version.get("CompileTime")),
+            mac=coerce.mac(system.get("macaddr")),
+            serial=coerce.text(system.get("serinum")),
+            hostname=coerce.text(system.get("hostname")),
+        )
+
+    async def read(self, target: Target, identity: RigIdentity) -> RigReading:
+        """See :class:`exporter.sources.miners.contract.Reader`."""
+        summary = coerce.first(await rpc(target.address, "summary"), "SUMMARY")
+        answer = await cgminer.optional(target.address, "stats")
+        kind, stats = _kind_and_stats(answer)
+        if _model(kind) not in ("", identity.model):
+            raise Failure(Reason.IMPLAUSIBLE, f"another rig answers there: {_model(kind)}")
+        pools = await cgminer.optional(target.address, "pools")
+        unit = coerce.text(stats.get("rate_unit")) or "GH"
+        expected = coerce.hashrate(stats.get("total_rateideal"), unit) or None
+        hashrate = coerce.realised(summary.get("GHS 5s"), "GH/s", expected)
+        boards = tuple(_boards(stats, unit, identity.model))
+        fans, fans_expected = _fans(stats)
+        seen = [*_board_faults(boards, stats), *_fan_faults(fans)] if hashrate > 0 else []
+        return RigReading(
+            hashrate=hashrate,
+            expected_hashrate=expected,
+            mining=hashrate > 0,
+            uptime=coerce.seconds(summary.get("Elapsed")),
+            accepted_difficulty=coerce.counter(summary.get("Difficulty Accepted")),
+            hardware_errors=coerce.counter(summary.get("Hardware Errors")),
+            fans=fans,
+            fans_expected=fans_expected,
+            boards=boards,
+            pools=cgminer.pools(pools),
+            faults=_merged(seen, await self._web_faults(target, identity)),
+        )
+
+    async def _web_faults(self, target: Target, identity: RigIdentity) -> tuple[Fault, ...]:
+        """Give what the web interface said within :data:`WEB_SECONDS`. Raises Failure where another rig answers."""
+        now = time.monotonic()
+        web = self._web.get(target.address)
+        if web is None:  # spread: a site must not be asked for all its web pages in its first round
+            web = self._web[target.address] = _Web(now + WEB_SECONDS * _spread(target.address))
+        if now < web.due:
+            return web.faults
+        web.due = now + WEB_SECONDS
+        web.faults = ()
+        session = _session(target)
+        coerce.expect_mac((await _page(session, _SYSTEM_PAGE)).get("macaddr"), identity.mac)
+        web.faults = tuple(_status_faults(await _page(session, _SUMMARY_PAGE)))
+        return web.faults
+
+
+def _spread(address: str) -> float:
+    return int.from_bytes(hashlib.blake2b(address.encode(), digest_size=4).digest()) / 2**32
+
+
+def _session(target: Target) -> DigestSession:
+    return DigestSession(target.address, target.credentials or _FACTORY_LOGIN)
+
+
+async def _page(session: DigestSession, path: str) -> Mapping[str, Any]:
+    """Ask for a page that the read can do without: empty where it cannot be had."""
+    try:
+        return await session.get_json(path)
+    except Failure:
+        return {}
+
+
+def _model(version: Mapping[str, Any]) -> str:
+    match = _MODEL.match(coerce.text(version.get("Type")))
+    return match[1].partition(" (")[0].strip() if match else ""
+
+
+def _kind_and_stats(answer: Answer) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    rows = coerce.items(answer.get("STATS"))
+    kind = rows[0] if rows else {}
+    return kind, next((row for row in rows if "fan_num" in row or "chain_rate1" in row or "Elapsed" in row), {})
+
+
+def _boards(stats: Mapping[str, Any], unit: str, model: str) -> Iterator[Board]:
+    expected = 0 if "hyd" in model.lower() else _BOARDS
+    for slot in range(1, _SLOTS + 1):
+        chips = coerce.count(stats.get(f"chain_acn{slot}"))
+        if chips is None or (chips == 0 and slot > expected):
+            continue
+        places = _text(stats, f"chain_acs{slot}").replace(" ", "")
+        yield Board(
+            index=slot - 1,
+            hashrate=coerce.hashrate(stats.get(f"chain_rate{slot}"), unit),
+            temperature=coerce.hottest(_text(stats, f"temp_pcb{slot}").split("-")),
+            chip_temperature=coerce.hottest(_text(stats, f"temp_chip{slot}").split("-")),
+            chips=chips,
+            chips_expected=max(len(places), chips) or None,
+        )
+
+
+def _text(stats: Mapping[str, Any], key: str) -> str:
+    return coerce.text(stats.get(key), 1_024)
+
+
+def _fans(stats: Mapping[str, Any]) -> tuple[tuple[Fan, ...], int | None]:
+    """Give the fans, dead ones as 0 rpm; slots without a fan read 0 too, and are left out while enough turn."""
+    expected = coerce.count(stats.get("fan_num"), _FANS)
+    speeds = {slot: coerce.rpm(stats[f"fan{slot}"]) for slot in range(1, _FANS + 1) if f"fan{slot}" in stats}
+    turning = sum(1 for speed in speeds.values() if speed != 0)
+    dead = 0 if expected is None or turning >= expected else expected
+    return tuple(Fan(slot - 1, speed) for slot, speed in speeds.items() if speed != 0 or slot <= dead), expected
+
+
+def _board_faults(boards: tuple[Board, ...], stats: Mapping[str, Any]) -> Iterator[Fault]:
+    for board in boards:
+        if board.chips == 0:
+            yield fault("board_missing", f"board {board.index}")
+        elif "x" in _text(stats, f"chain_acs{board.index + 1}"):
+            yield fault("board_chips", f"board {board.index}")
+
+
+def _fan_faults(fans: tuple[Fan, ...]) -> Iterator[Fault]:
+    return (fault("fan_failed", f"fan {fan.index}") for fan in fans if fan.rpm == 0)
+
+
+def _status_faults(page: Mapping[str, Any]) -> Iterator[Fault]:
+    for status in coerce.items(coerce.first(page, "SUMMARY").get("status")):
+        if status.get("status") == "s" or "status" not in status:
+            continue
+        kind, message = coerce.text(status.get("type")), coerce.text(status.get("msg"), 64)
+        words = f"{message} {kind}".lower()
+        yield fault(next((code for word, code in _MESSAGES if word in words), "unknown"), vendor_code=message or kind)
+
+
+def _merged(seen: list[Fault], said: tuple[Fault, ...]) -> tuple[Fault, ...]:
+    """Join what the readings show and what the rig says: the former know the component."""
+    codes = {one.code for one in seen}
+    return (*seen, *(one for one in said if one.code not in codes))

@@ -1,0 +1,169 @@
+"""HTTP as rigs serve it: one GET per connection, no redirect followed, digest login where the firmware wants one."""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+from exporter.failures import Failure, Reason
+from exporter.fleet import Credentials
+from exporter.sources.miners.transport import MAX_ANSWER, exchange, parse_json
+
+HTTP_PORT: Final = 80
+_HEAD_END: Final = b"\r\n\r\n"
+_LONGEST_HEAD: Final = 16_384
+_CHALLENGE: Final = re.compile(r'(\w+)=(?:"([^"]*)"|([^\s,]+))')
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The status and the headers (names in lower case) of an answer."""
+
+    status: int
+    headers: Mapping[str, str]
+
+
+class _HttpFraming:
+    """An HTTP/1.x answer: a length, chunks, or everything until the connection ends."""
+
+    __slots__ = ("_body_at", "_length", "head")
+
+    def __init__(self) -> None:
+        self.head: Head | None = None
+        self._body_at = 0
+        self._length: int | None = None
+
+    def complete(self, received: bytearray) -> bool:
+        """See :class:`exporter.sources.miners.transport.Framing`."""
+        if self.head is None:
+            end = received.find(_HEAD_END, 0, _LONGEST_HEAD)
+            if end < 0:
+                if len(received) > _LONGEST_HEAD or not b"HTTP/1.".startswith(received[:7]):
+                    raise Failure(Reason.GARBLED, "not HTTP")
+                return False
+            self.head = _parse_head(bytes(received[:end]))
+            self._body_at = end + len(_HEAD_END)
+            self._length = _length(self.head)
+        if "chunked" in self.head.headers.get("transfer-encoding", ""):
+            return received.endswith(b"0\r\n\r\n")
+        return self._length is not None and len(received) >= self._body_at + self._length
+
+    def content(self, received: bytearray) -> bytes:
+        """See :class:`exporter.sources.miners.transport.Framing`."""
+        if self.head is None:
+            raise Failure(Reason.GARBLED, "not HTTP")
+        body = bytes(received[self._body_at :])
+        if "chunked" in self.head.headers.get("transfer-encoding", ""):
+            return _join_chunks(body)
+        if self._length is not None and len(body) < self._length:
+            raise Failure(Reason.GARBLED, "the answer was cut short")
+        return body if self._length is None else body[: self._length]
+
+
+def _parse_head(raw: bytes) -> Head:
+    first, *lines = raw.decode("latin-1").split("\r\n")
+    _, _, rest = first.partition(" ")
+    if not first.startswith("HTTP/1.") or not rest[:3].isdecimal():
+        raise Failure(Reason.GARBLED, "not HTTP")
+    pairs = (line.partition(":") for line in lines)
+    return Head(int(rest[:3]), {name.strip().lower(): value.strip() for name, _, value in pairs})
+
+
+def _length(head: Head) -> int | None:
+    said = head.headers.get("content-length")
+    if said is None:
+        return None
+    if not said.isdecimal():
+        raise Failure(Reason.GARBLED, "an odd content length")
+    if len(said) > len(str(MAX_ANSWER)) or int(said) > MAX_ANSWER:
+        raise Failure(Reason.TOO_LARGE, f"it announced {said[:20]} bytes")
+    return int(said)
+
+
+def _join_chunks(body: bytes) -> bytes:
+    joined, at = bytearray(), 0
+    while True:
+        end = body.find(b"\r\n", at)
+        try:
+            size = int(body[at:end].partition(b";")[0], 16)
+        except ValueError:
+            raise Failure(Reason.GARBLED, "odd chunks") from None
+        if end < 0 or size < 0 or len(body) < end + 2 + size:
+            raise Failure(Reason.GARBLED, "the answer was cut short")
+        if size == 0:
+            return bytes(joined)
+        joined += body[end + 2 : end + 2 + size]
+        at = end + 2 + size + 2
+
+
+async def get(address: str, path: str, *, port: int = HTTP_PORT, authorization: str = "") -> tuple[Head, bytes]:
+    """Ask for a page and give its head and body, whatever the status. Raises Failure."""
+    login = f"Authorization: {authorization}\r\n" if authorization else ""
+    request = f"GET {path} HTTP/1.1\r\nHost: {address}\r\n{login}Accept: */*\r\nConnection: close\r\n\r\n"
+    framing = _HttpFraming()
+    body = await exchange(address, port, request.encode(), framing)
+    if framing.head is None:
+        raise Failure(Reason.GARBLED, "not HTTP")
+    return framing.head, body
+
+
+def _check(head: Head) -> None:
+    if head.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        raise Failure(Reason.AUTH, f"it answered {head.status} to the login")
+    if head.status != HTTPStatus.OK:
+        raise Failure(Reason.GARBLED, f"it answered HTTP {head.status}")
+
+
+async def get_json(address: str, path: str, *, port: int = HTTP_PORT, authorization: str = "") -> Mapping[str, Any]:
+    """Ask for a JSON object. Raises Failure, for every status but 200 too."""
+    head, body = await get(address, path, port=port, authorization=authorization)
+    _check(head)
+    return parse_json(body)
+
+
+class DigestSession:
+    """Digest login (RFC 2617, MD5) to one rig: challenged once, then each page costs one connection."""
+
+    def __init__(self, address: str, credentials: Credentials) -> None:
+        """Make the session; nothing is sent yet."""
+        self._address = address
+        self._credentials = credentials
+        self._challenge: Mapping[str, str] | None = None
+        self._uses = 0
+
+    async def get_json(self, path: str) -> Mapping[str, Any]:
+        """Ask for a JSON object behind the login. Raises Failure."""
+        if self._challenge is None:
+            head, body = await get(self._address, path)
+            if head.status != HTTPStatus.UNAUTHORIZED:
+                _check(head)
+                return parse_json(body)
+            self._challenge = _parse_challenge(head.headers.get("www-authenticate", ""))
+        return await get_json(self._address, path, authorization=self._answer(self._challenge, path))
+
+    def _answer(self, challenge: Mapping[str, str], path: str) -> str:
+        self._uses += 1
+        count, own = f"{self._uses:08x}", secrets.token_hex(8)
+        login, realm, nonce = self._credentials, challenge["realm"], challenge["nonce"]
+        who, what = _md5(f"{login.username}:{realm}:{login.password}"), _md5(f"GET:{path}")
+        quality = "auth" in challenge.get("qop", "")
+        proof = _md5(f"{who}:{nonce}:{count}:{own}:auth:{what}" if quality else f"{who}:{nonce}:{what}")
+        parts = {"username": login.username, "realm": realm, "nonce": nonce, "uri": path, "response": proof}
+        parts |= {"opaque": challenge["opaque"]} if "opaque" in challenge else {}
+        text = ", ".join(f'{name}="{value}"' for name, value in parts.items())
+        return f'Digest {text}, qop=auth, nc={count}, cnonce="{own}"' if quality else f"Digest {text}"
+
+
+def _parse_challenge(header: str) -> Mapping[str, str]:
+    scheme, _, rest = header.partition(" ")
+    challenge = {name.lower(): quoted or bare for name, quoted, bare in _CHALLENGE.findall(rest)}
+    if scheme.lower() != "digest" or not {"realm", "nonce"} <= challenge.keys():
+        raise Failure(Reason.AUTH, "it asks for a login that is not digest")
+    return challenge
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
