@@ -61,7 +61,7 @@ class RigLedger:
         self._work = CounterWindow(terms.work_window)
         self._shares = CounterWindow(terms.work_window)
         self._uptime: float | None = None
-        self._snapshot: RigSnapshot | None = None
+        self._snapshot = self._picture(None, rig.expected_mining)
 
     def restarted(self, reading: RigReading) -> bool:
         """Tell whether its miner process began anew since the last successful read."""
@@ -69,11 +69,11 @@ class RigLedger:
 
     def succeeded(self, reading: RigReading, now: float, at: float) -> None:
         """Book a successful read."""
-        self._snapshot = None
         self.up = True
         self.last_success = now
         self._uptime = reading.uptime
-        self._latest.put(Reading(reading, now))
+        observed = Reading(reading, now)
+        self._latest.put(observed)
         self._energy.observe(reading.power, at, self._latest.max_age)
         if reading.accepted_difficulty is not None:
             self._work.observe(at, reading.accepted_difficulty)
@@ -81,32 +81,36 @@ class RigLedger:
             self._shares.observe(at, *shares)
         if self._runs_well(reading):
             self._last_good = LastGood(hashrate=reading.hashrate, power=reading.power, observed_at=now)
+        self._snapshot = self._picture(observed, self._snapshot.expected_mining)
 
     def failed(self) -> None:
         """Book a failed read: the last reading stays until it is too old."""
-        self._snapshot = None
         self.up = False
+        self._redraw()
 
     def identified(self, identity: RigIdentity) -> IdentityChange | None:
         """Book who answers; tell what changed. What another device did is forgotten."""
         before, self.identity = self.identity, identity
-        self._snapshot = None
-        if before is None or before == identity:
-            return None
-        if before.mac and identity.mac and before.mac != identity.mac:
+        change = _change(before, identity) if before is not None else None
+        if change is IdentityChange.DEVICE:
             self._last_good = None
             self._work.clear()
             self._shares.clear()
-            return IdentityChange.DEVICE
-        return IdentityChange.FIRMWARE if _software(before) != _software(identity) else None
+        self._redraw()
+        return change
 
     def snapshot(self, now: float, expected_mining: bool) -> RigSnapshot:
-        """Picture the rig at ``now``. As long as nothing changed it is the same object."""
+        """Picture the rig at ``now``. As long as nothing changed it is the same object.
+
+        It was drawn when something changed: the moments of change are spread, those of evaluation are not.
+        """
         reading = self._latest.fresh(now)
-        snapshot = self._snapshot
-        if snapshot is None or snapshot.reading is not reading or snapshot.expected_mining != expected_mining:
-            snapshot = self._snapshot = self._picture(reading, expected_mining)
-        return snapshot
+        if self._snapshot.reading is not reading or self._snapshot.expected_mining != expected_mining:
+            self._snapshot = self._picture(reading, expected_mining)
+        return self._snapshot
+
+    def _redraw(self) -> None:
+        self._snapshot = self._picture(self._snapshot.reading, self._snapshot.expected_mining)
 
     def _picture(self, reading: Reading[RigReading] | None, expected_mining: bool) -> RigSnapshot:
         if reading is None:
@@ -137,7 +141,7 @@ class RigLedger:
         """Take over what the inventory now says of this rig."""
         if rig != self.rig:
             self.rig = rig
-            self._snapshot = None
+            self._redraw()
 
     def memory(self, now: float) -> RigMemory:
         """Say what should outlive a restart."""
@@ -170,6 +174,12 @@ def _shares(pools: tuple[Pool, ...]) -> tuple[float, float] | None:
     told = [(pool.accepted, pool.rejected + (pool.stale or 0.0)) for pool in pools if pool.rejected is not None]
     known = [(accepted + refused, refused) for accepted, refused in told if accepted is not None]
     return (sum(sent for sent, _ in known), sum(refused for _, refused in known)) if known else None
+
+
+def _change(before: RigIdentity, after: RigIdentity) -> IdentityChange | None:
+    if before.mac and after.mac and before.mac != after.mac:
+        return IdentityChange.DEVICE
+    return IdentityChange.FIRMWARE if _software(before) != _software(after) else None
 
 
 def _software(identity: RigIdentity) -> tuple[str, ...]:
