@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -13,6 +14,7 @@ import click
 from exporter import __version__
 
 if TYPE_CHECKING:
+    from exporter.demo import Simulation
     from exporter.settings.model import Settings
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
@@ -64,23 +66,28 @@ def with_settings(command: CommandT) -> CommandT:
             "[env: HASHMARGIN_SECRETS_DIR]",
         ),
         _override("--web.listen-address", "ADDRESS:PORT", "Where to serve, instead of what the file says."),
+        _override("--web.config.file", "FILE", "TLS and logins, in exporter-toolkit's format.", key="web.config_file"),
         _override("--log.level", "debug|info|warning|error", "The least severe events to log."),
         _override("--log.format", "logfmt|json", "How a line of the log is written."),
     )
 
     @wraps(command)
     def wrapped(config_file: Path, secrets_dir: Path | None, **options: Any) -> Any:
-        overrides = {name.replace("__", "."): options.pop(name) for name in list(options) if "__" in name}
-        given = {key: value for key, value in overrides.items() if value is not None}
-        return command(partial(_load, config_file, secrets_dir, given), **options)
+        flags = {name: options.pop(name) for name in list(options) if "__" in name}
+        return command(partial(_load, config_file, secrets_dir, _given(flags)), **options)
 
     for flag in reversed(flags):
         wrapped = flag(wrapped)
     return wrapped  # type: ignore[return-value]
 
 
-def _override(flag: str, metavar: str, text: str) -> Callable[[CommandT], CommandT]:
-    return click.option(flag, flag[2:].replace(".", "__").replace("-", "_"), metavar=metavar, help=text)
+def _override(flag: str, metavar: str, text: str, *, key: str = "") -> Callable[[CommandT], CommandT]:
+    """Make a flag that replaces the setting ``key``: the one of the same name unless told."""
+    return click.option(flag, (key or flag[2:].replace("-", "_")).replace(".", "__"), metavar=metavar, help=text)
+
+
+def _given(flags: Mapping[str, str | None]) -> dict[str, str]:
+    return {name.replace("__", "."): value for name, value in flags.items() if value is not None}
 
 
 def _load(config_file: Path, secrets_dir: Path | None, overrides: dict[str, str]) -> Settings:
@@ -130,10 +137,12 @@ Examples:
 @with_settings
 def run(load: Callable[[], Settings]) -> None:
     """Read the site and serve its metrics until stopped."""
-    settings = load()
     from exporter import app
 
-    app.run_blocking(settings)
+    try:
+        app.run_blocking(load())
+    except app.StartError as error:
+        raise Refused(str(error)) from None
 
 
 @main.command(
@@ -153,3 +162,71 @@ def check_config(load: Callable[[], Settings], output: str) -> None:
 
     settings = load()
     click.echo(as_json(settings) if output == "json" else as_text(settings))
+
+
+@main.command(
+    epilog=f"""\b
+Examples:
+  hashmargin demo
+  hashmargin demo --rigs 1000 --seed 7
+  hashmargin demo --web.listen-address 0.0.0.0:9852 --log.level info
+
+{EXIT_CODES}"""
+)
+@click.option("--rigs", type=click.IntRange(1, 10_000), default=120, show_default=True, help="How many rigs.")
+@click.option("--seed", type=int, default=21, show_default=True, help="The same seed gives the same site.")
+@click.option("--network", default="127.30.0.0/16", show_default=True, help="Loopback network that it lives in.")
+@click.option(
+    "--slot-seconds",
+    type=float,
+    default=60.0,
+    show_default=True,
+    help="How long a power price lasts; 900 in real life.",
+)
+@_override("--web.listen-address", "ADDRESS:PORT", "Where to serve.  [default: 127.0.0.1:9852]")
+@_override("--log.level", "debug|info|warning|error", "The least severe events to log.  [default: warning]")
+def demo(rigs: int, seed: int, network: str, slot_seconds: float, **flags: str | None) -> None:
+    """See it run: a simulated site with real protocols, and the exporter against it, until Ctrl-C."""
+    from exporter import demo
+    from exporter.app import StartError
+    from exporter.settings.load import ConfigError
+
+    overrides = {"web.listen_address": "127.0.0.1:9852", "log.level": "warning"} | _given(flags)
+    arguments = [f"--rigs={rigs}", f"--seed={seed}", f"--network={network}", f"--slot-seconds={slot_seconds}"]
+    click.echo(f"Starting a simulated site of {rigs:,} rigs ...")
+    try:
+        demo.run(arguments, overrides, _tell_demo)
+    except (demo.DemoError, StartError) as error:
+        raise Refused(str(error)) from None
+    except ConfigError as error:
+        raise Misconfigured(f"the demo cannot run with these flags or variables\n{error}") from None
+    click.echo("Stopped; nothing is left running.")
+
+
+def _tell_demo(simulation: Simulation, settings: Settings) -> None:
+    address = settings.web.listen_address.replace("0.0.0.0", "127.0.0.1")  # noqa: S104 -- any address: ours is one
+    if simulation.notice:
+        click.echo(f"Note: {simulation.notice}")
+    click.echo(f"""
+{len(settings.rigs):,} rigs in {len(settings.fleet_blocks)} blocks run on loopback, and the exporter reads them.
+
+  the site at a glance   http://{address}/
+  for Prometheus         http://{address}/metrics
+  break something        {simulation.ready["control"]}/
+  its configuration      {simulation.config_file}
+
+The first values show within half a minute. Ctrl-C ends everything.
+""")
+
+
+@main.command(
+    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+    add_help_option=False,
+    short_help="Only the simulated site of the demo, for tests of your own.",
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def simulate(arguments: tuple[str, ...]) -> None:
+    """Run only the simulated site; it explains its flags itself."""
+    from exporter.simulation.__main__ import main as run_simulation
+
+    sys.exit(run_simulation(arguments))

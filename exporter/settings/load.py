@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
@@ -69,17 +69,24 @@ def load(
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """What one source of settings says, and where it says it, by the key path's spelling as a variable."""
+    """What one source of settings says, and ``find``, which tells where it says a key."""
 
     values: dict[str, Any]
-    places: Mapping[str, str]
+    find: Callable[[KeyPath], str | None]
     speaks: bool = True
     """Whether a place names the key by itself, as a variable does and a line of a file does not."""
 
     def place(self, path: KeyPath, whole: KeyPath) -> str | None:
         """Tell where ``path``, the beginning of ``whole``, is given; None where this source does not give it."""
-        place = self.places.get(_spelled(path))
+        place = self.find(path)
         return place if place is None or (self.speaks and path == whole) else f"{place}: {dotted(whole)}"
+
+
+_NOTHING: Final = _Layer({}, lambda _: None)
+
+
+def _spelled_in(places: Mapping[str, str]) -> Callable[[KeyPath], str | None]:
+    return lambda path: places.get(_spelled(path))
 
 
 class _Stack:
@@ -117,13 +124,18 @@ def _merged(weaker: Mapping[str, Any], stronger: Mapping[str, Any]) -> dict[str,
 
 def _file_layer(path: Path | None, problems: list[Problem]) -> _Layer:
     if path is None:
-        return _Layer({}, {})
+        return _NOTHING
     content = document.read(path)
     if content.problems and not content.values:
         raise ConfigError(content.problems)
     problems += content.problems
     given = {key: value for key, value in content.values.items() if value is not None}  # a section without content
-    return _Layer(given, {_spelled(key): f"{path}:{line}" for key, line in content.lines.items()}, speaks=False)
+
+    def find(key: KeyPath) -> str | None:
+        line = content.lines.get(key)
+        return None if line is None else f"{path}:{line}"
+
+    return _Layer(given, find, speaks=False)
 
 
 def _flag_layer(overrides: Mapping[str, object]) -> _Layer:
@@ -134,7 +146,8 @@ def _flag_layer(overrides: Mapping[str, object]) -> _Layer:
         for part in sections:
             section = section.setdefault(part, {})
         section[last] = value
-    return _Layer(values, {_spelled(tuple(key.split("."))): f"--{key.replace('_', '-')}" for key in overrides})
+    places = {_spelled(tuple(key.split("."))): f"--{key.replace('_', '-')}" for key in overrides}
+    return _Layer(values, _spelled_in(places))
 
 
 class _Variables(EnvSettingsSource):
@@ -188,12 +201,13 @@ def _environment_layer(environ: Mapping[str, str], file: dict[str, Any], problem
             continue
         match = nearest(name, variables())
         problems.append(Problem(name, "no such setting" + (f": did you mean {match}?" if match else "")))
-    return _Layer(values, {name.upper().removeprefix(PREFIX): f"environment variable {name}" for name in ours})
+    places = {name.upper().removeprefix(PREFIX): f"environment variable {name}" for name in ours}
+    return _Layer(values, _spelled_in(places))
 
 
 def _secrets_layer(directory: Path | None, file: dict[str, Any], problems: list[Problem]) -> _Layer:
     if directory is None:
-        return _Layer({}, {})
+        return _NOTHING
     try:
         if not directory.is_dir():
             raise SettingsError("is not a directory")  # noqa: TRY301 -- told like the others
@@ -201,7 +215,7 @@ def _secrets_layer(directory: Path | None, file: dict[str, Any], problems: list[
     except (OSError, UnicodeDecodeError, SettingsError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         problems.append(Problem(str(directory), f"cannot be read as the secrets directory: {reason}"))
-        return _Layer({}, {})
+        return _NOTHING
     values = _like(_from_json(_Variables(given, "")()), file)
     taken = {_spelled(path) for path in _paths(values)}
     problems += [
@@ -209,7 +223,7 @@ def _secrets_layer(directory: Path | None, file: dict[str, Any], problems: list[
         for name in given
         if "__" in name and name.upper() not in taken  # other programs' secrets may lie beside ours
     ]
-    return _Layer(values, {name.upper(): str(directory / name) for name in given})
+    return _Layer(values, _spelled_in({name.upper(): str(directory / name) for name in given}))
 
 
 # --- validation -----------------------------------------------------------------------------------------------------
