@@ -48,7 +48,10 @@ class RigReader(Protocol):
 
 
 class _Polled:
-    """One rig as the scheduler sees it. Times are the loop's."""
+    """One rig as the scheduler sees it. Times are the loop's.
+
+    Whatever comes from another target than its present one is not booked: the inventory meanwhile put it elsewhere.
+    """
 
     __slots__ = ("failures", "gone", "identified_at", "identify_at", "ledger", "phase", "target")
 
@@ -137,7 +140,7 @@ class RigPoller:
             polled = self._rigs[name]
             polled.gone = True
             self._remembered[name] = polled.ledger.memory(self._clock())
-            self._tried(polled)
+            self._untried.discard(polled)
         self._rigs = {name: self._keep(rig) if name in self._rigs else self._add(rig) for name, rig in wanted.items()}
         if not self._untried:
             self.first_round.set()
@@ -215,12 +218,11 @@ class RigPoller:
         target = polled.target
         try:
             reading = await self._ask(polled, target, may_identify=lane is self._doubtful)
-            if polled.target is target:  # else the inventory meanwhile put this rig elsewhere
-                self._succeeded(polled, reading)
+            self._succeeded(polled, target, reading)
         except Failure as failure:
-            self._failed(polled, failure)
+            self._failed(polled, target, failure)
         except Exception as error:  # noqa: BLE001 -- a bug in a reader must not stop the others
-            self._failed(polled, self._surprises.failure(error))
+            self._failed(polled, target, self._surprises.failure(error))
         finally:
             ended = self._loop.time()
             lane.in_flight -= 1
@@ -259,6 +261,8 @@ class RigPoller:
                 identity = await self._reader.identify(target)
         except TimeoutError:
             raise Failure(Reason.TIMEOUT, f"not identified within {self._terms.identify_deadline:g} s") from None
+        if polled.target is not target:
+            return identity
         polled.identified_at = self._loop.time()
         polled.identify_at = polled.identified_at + self._rng.uniform(0.5, 1.0) * self._terms.identify_every
         before = polled.ledger.identity
@@ -271,7 +275,9 @@ class RigPoller:
             )
         return identity
 
-    def _succeeded(self, polled: _Polled, reading: RigReading) -> None:
+    def _succeeded(self, polled: _Polled, target: Target, reading: RigReading) -> None:
+        if polled.target is not target:
+            return
         ledger = polled.ledger
         at = self._loop.time()
         if ledger.up is False:
@@ -281,7 +287,9 @@ class RigPoller:
         ledger.succeeded(reading, self._clock(), at)
         polled.failures = 0
 
-    def _failed(self, polled: _Polled, failure: Failure) -> None:
+    def _failed(self, polled: _Polled, target: Target, failure: Failure) -> None:
+        if polled.target is not target:
+            return
         self._telemetry.poll_failures.labels(failure.reason).inc()
         if polled.ledger.up is not False and not polled.gone:
             self._notices.down(polled.ledger.rig, failure)

@@ -545,10 +545,11 @@ def test_a_new_inventory_keeps_what_stays_and_remembers_what_leaves() -> None:
     run(main())
 
 
-def test_what_an_old_address_answers_is_not_booked_for_the_new_one() -> None:
+@pytest.mark.parametrize("pause", [4.0, math.inf])
+def test_what_an_old_address_answers_is_not_booked_for_the_new_one(pause: float) -> None:
     async def main() -> None:
         site, rigs = Site(), fleet(1)
-        site.behaviour["rig-0"] = 4.0
+        site.behaviour["rig-0"] = pause
         site.behaviour["elsewhere"] = Failure(Reason.REFUSED, "closed")
         poller = make(rigs, site, remembered=known(rigs))
         async with polling(poller):
@@ -556,11 +557,29 @@ def test_what_an_old_address_answers_is_not_booked_for_the_new_one() -> None:
             assert site.in_flight["rig-0"]
             poller.replace([replace(rigs[0], address="elsewhere")])
             await asyncio.sleep(5)
-            assert only(poller).reading is None
+            assert (only(poller).reading, only(poller).up) == (None, None)
             await asyncio.sleep(31)
             assert only(poller).up is False
         assert len(site.reads["rig-0"]) == 1
         assert len(site.identifications["elsewhere"]) == 1
+
+    run(main())
+
+
+def test_who_answered_at_an_old_address_is_not_booked_for_the_new_one() -> None:
+    async def main() -> None:
+        site, rigs = Site(), fleet(1)
+        site.identities["rig-0"] = 4.0
+        site.identities["elsewhere"] = replace(IDENTITY, model="B2")
+        poller = make(rigs, site)
+        async with polling(poller):
+            await asyncio.sleep((phase("rig-0") * 30 - asyncio.get_running_loop().time()) % 30 + 1)
+            assert site.in_flight["identify"]
+            poller.replace([replace(rigs[0], address="elsewhere")])
+            await asyncio.sleep(5)
+            assert only(poller).identity is None
+            await asyncio.sleep(31)
+            assert only(poller).identity.model == "B2"
 
     run(main())
 
