@@ -4,9 +4,10 @@ A getter answers None for what is unknown, and the series is absent. The exporte
 :mod:`exporter.telemetry`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from exporter.decision.values import Verdict
@@ -916,16 +917,18 @@ _EXPORTER: Final = (
     ),
 )
 
-CATALOGUE: Final[tuple[Metric[Any], ...]] = (
-    *_INVENTORY_AND_STATE,
-    *_HASHRATE_AND_POWER,
-    *_HARDWARE,
-    *_POOLS,
-    *_RIG_ECONOMICS,
-    *_BLOCKS,
-    *_NETWORK,
-    *_MARKET,
-    *_GPUS,
-    *_EXPORTER,
-)
+SECTIONS: Final[Mapping[str, tuple[Metric[Any], ...]]] = {
+    "Rig: inventory and state": _INVENTORY_AND_STATE,
+    "Rig: hashrate and power": _HASHRATE_AND_POWER,
+    "Rig: hardware": _HARDWARE,
+    "Rig: pools": _POOLS,
+    "Rig: economics": _RIG_ECONOMICS,
+    "Block": _BLOCKS,
+    "Bitcoin network": _NETWORK,
+    "Market": _MARKET,
+    "GPU": _GPUS,
+    "Site and evaluation": _EXPORTER,
+}
+
+CATALOGUE: Final = tuple(chain.from_iterable(SECTIONS.values()))
 """Every metric of the site, in the order in which it is published."""

@@ -1,7 +1,6 @@
 """A large site for the benches: stock Antminers with everything they can say, and every value different each time."""
 
 import random
-from dataclasses import replace
 
 from exporter.decision.values import BlockDecision, RigDecision, SiteDecision, Verdict
 from exporter.economics.values import BlockEconomics, MarketEconomics, PowerSource, RigEconomics, SiteEconomics

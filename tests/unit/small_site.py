@@ -1,0 +1,216 @@
+"""A small site with one of everything: three rigs (one well, one stopped, one down), two blocks, one GPU."""
+
+from exporter.decision.values import BlockDecision, RigDecision, SiteDecision, Verdict
+from exporter.economics.values import (
+    BlockEconomics,
+    GpuEconomics,
+    MarketEconomics,
+    PowerSource,
+    RigEconomics,
+    SiteEconomics,
+)
+from exporter.exposition.views import Shard, SiteView
+from exporter.fleet import Block, Rig
+from exporter.readings import (
+    Board,
+    Fan,
+    Fault,
+    GpuReading,
+    NetworkState,
+    Pool,
+    Reading,
+    RigIdentity,
+    RigReading,
+    Severity,
+)
+from exporter.snapshot import RigSnapshot, SiteSnapshot, TariffPrice
+
+TAKEN_AT = 1_774_000_000.0
+
+WELL = RigSnapshot(
+    rig=Rig(
+        name="a-01",
+        address="10.1.1.1",
+        block="north",
+        rack="r1",
+        position="3",
+        customer="acme",
+        tariff="ppa",
+    ),
+    identity=RigIdentity(
+        reader="antminer",
+        make="Bitmain",
+        model="Antminer S21",
+        firmware="stock",
+        firmware_version="49.0.1.3",
+        mac="02:00:00:00:00:01",
+        serial="SN1",
+    ),
+    up=True,
+    last_success=TAKEN_AT - 4.5,
+    reading=Reading(
+        RigReading(
+            hashrate=2.001e14,
+            expected_hashrate=2e14,
+            power=3500.0,
+            power_limit=3600.0,
+            mining=True,
+            uptime=86_400.0,
+            hardware_errors=12.0,
+            temperatures=(("inlet", 24.5), ("outlet", 51.0)),
+            fans=(Fan(0, 4200.0), Fan(1, None)),
+            fans_expected=4,
+            boards=(
+                Board(index=0, hashrate=1e14, temperature=60.0, chip_temperature=72.0, chips=108, chips_expected=108),
+                Board(index=1, hashrate=1.001e14, chips=107, chips_expected=108),
+            ),
+            pools=(
+                Pool(
+                    index=0,
+                    host="pool.example.com",
+                    scheme="stratum+tcp",
+                    worker="acme.a-01",
+                    up=True,
+                    active=True,
+                    accepted=1000.0,
+                    rejected=2.0,
+                    stale=1.0,
+                ),
+                Pool(
+                    index=1, host="spare.example.com", scheme="stratum+ssl", worker="acme.a-01", up=False, active=False
+                ),
+            ),
+            faults=(
+                Fault("board_chips", Severity.WARNING, "board 1", "0x17"),
+                Fault("board_chips", Severity.WARNING, "board 1", "0x18"),
+                Fault("fan_missing", Severity.CRITICAL),
+            ),
+        ),
+        TAKEN_AT - 4.5,
+    ),
+    work_hashrate=1.98e14,
+    energy=3.024e8,
+    worker_expected=True,
+)
+
+STOPPED = RigSnapshot(
+    rig=Rig(name="a-02", address="10.1.1.2", block="north"),
+    up=True,
+    last_success=TAKEN_AT - 9.0,
+    reading=Reading(RigReading(hashrate=0.0, power=30.0, mining=False), TAKEN_AT - 9.0),
+)
+
+DOWN = RigSnapshot(rig=Rig(name="b-01", address="10.1.2.1", block="south"), up=False, last_success=TAKEN_AT - 3600.0)
+
+NEVER_POLLED = RigSnapshot(rig=Rig(name="b-02", address="10.1.2.2", block="south"))
+
+SWITCHED_OFF = RigSnapshot(rig=Rig(name="b-03", address="10.1.2.3", block="south"), up=False, expected_mining=False)
+
+RIGS = (WELL, STOPPED, DOWN, NEVER_POLLED, SWITCHED_OFF)
+
+
+def small_site() -> SiteView:
+    """The site, with every figure that the catalogue knows."""
+    return SiteView(
+        snapshot=SiteSnapshot(
+            taken_at=TAKEN_AT,
+            rigs=RIGS,
+            blocks=(Block(name="north", capacity_watts=10_000.0), Block(name="south")),
+            network=Reading(
+                NetworkState(height=942_472, difficulty=133.79e12, block_fees=0.0222, block_interval=598.5), TAKEN_AT
+            ),
+            bitcoin_price=Reading(70_370.0, TAKEN_AT),
+            tariffs={"ppa": TariffPrice(0.05, 0.06), "spot": TariffPrice(-0.012)},
+            gpus=(
+                GpuReading(
+                    gpu="GPU-1",
+                    model="NVIDIA H100 80GB HBM3",
+                    hostname="node-1",
+                    power=650.0,
+                    energy=1.2e9,
+                    utilization=0.93,
+                    engine_active=0.88,
+                    memory_used=6.4e10,
+                    temperature=61.0,
+                    allocated=True,
+                    xid_error=63,
+                ),
+            ),
+        ),
+        economics=SiteEconomics(
+            market=MarketEconomics(
+                subsidy=3.125,
+                hashprice_usd=33.3,
+                hashprice_btc=0.00047321,
+                forward_hashprice_usd=34.1,
+                network_hashrate=9.57e20,
+                next_difficulty=130.6e12,
+                retarget_blocks_remaining=1016,
+                retarget_time=TAKEN_AT + 610_000.0,
+                retarget_confident=True,
+                halving_time=TAKEN_AT + 64_000_000.0,
+                ai_value_per_kwh=(("low", 0.004), ("base", 0.0175), ("high", 0.04)),
+                ai_breakeven_rent=128.9,
+            ),
+            rigs=(
+                RigEconomics(
+                    power=3500.0,
+                    power_source=PowerSource.REPORTED,
+                    metered_power=3605.0,
+                    efficiency=17.49,
+                    revenue=6.58,
+                    power_cost=4.326,
+                    margin=2.254,
+                    margin_low=1.8,
+                    margin_high=2.7,
+                    potential_margin=2.254,
+                    allin_margin=0.9,
+                    forward_margin=2.4,
+                    margin_per_kwh=0.026,
+                    breakeven_power_price=0.076,
+                    breakeven_hashprice=21.89,
+                    breakeven_bitcoin_price=46_262.0,
+                    cost_per_bitcoin=46_262.0,
+                ),
+                RigEconomics(
+                    power=30.0, power_source=PowerSource.REPORTED, revenue=0.0, power_cost=0.036, margin=-0.036
+                ),
+                RigEconomics(),
+                RigEconomics(),
+                RigEconomics(),
+            ),
+            blocks=(
+                BlockEconomics(
+                    name="north",
+                    rigs=2,
+                    priced=2,
+                    capacity=10_000.0,
+                    power=3530.0,
+                    hashrate=2.001e14,
+                    revenue=6.58,
+                    power_cost=4.362,
+                    margin=2.218,
+                    billed_power=3635.9,
+                    potential_margin=4.5,
+                    avoidable_loss=0.0,
+                    ai_value=4.2,
+                ),
+                BlockEconomics(name="south", rigs=3),
+            ),
+            gpus=(GpuEconomics(contracted=True, revenue=50.4, power_cost=1.6, margin=48.8, margin_per_kwh=1.53),),
+        ),
+        decision=SiteDecision(
+            rigs=(
+                RigDecision(reassign_score=-74.5, verdict=Verdict.MINE, verdict_since=TAKEN_AT - 7200.0),
+                RigDecision(verdict=Verdict.REPAIR, verdict_since=TAKEN_AT - 60.0),
+                RigDecision(),
+                RigDecision(),
+                RigDecision(),
+            ),
+            blocks=(
+                BlockDecision(name="north", reassign_score=-74.5, payback_years=6.54, verdict=Verdict.MINE),
+                BlockDecision(name="south"),
+            ),
+        ),
+        shard=Shard(0, 2),
+    )
