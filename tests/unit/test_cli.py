@@ -1,0 +1,261 @@
+"""The command line: help at once, errors in a sentence, exit codes, and a demo that leaves nothing behind."""
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+from urllib.request import urlopen
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from exporter import __version__
+from exporter.cli import main
+
+SITE = """\
+site: prairie-1
+tariffs: {ppa: {kind: fixed, usd_per_kilowatt_hour: 0.05}}
+network: {kind: fixed, difficulty: 1.3e14, height: 941000}
+bitcoin: {kind: fixed, usd: 70370}
+fleet: {rigs: [{name: a-01, address: 127.60.0.5, password: hunter2}]}
+"""
+
+
+def invoke(*arguments: str, **environ: str) -> Result:
+    return CliRunner().invoke(main, arguments, env=environ)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    file = tmp_path / "site.yml"
+    file.write_text(SITE, encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in sorted(main.commands) if name != "simulate")])
+def test_every_command_explains_itself_with_examples_and_exit_codes(command: tuple[str, ...]) -> None:
+    result = invoke(*command, "--help")
+    assert result.exit_code == 0
+    assert "Examples:" in result.output
+    assert "Exit codes:" in result.output
+
+
+def test_every_flag_is_explained() -> None:
+    options = [option for command in main.commands.values() for option in command.params]
+    assert options
+    assert [option.name for option in options if isinstance(option, click.Option) and not option.help] == []
+
+
+def test_the_version_is_told() -> None:
+    assert invoke("--version").output == f"hashmargin, version {__version__}\n"
+
+
+def test_help_loads_nothing_heavy() -> None:
+    script = (
+        "import sys\n"
+        "from exporter.cli import main\n"
+        "main(['--help'], standalone_mode=False)\n"
+        "print(sorted({'aiohttp', 'asyncio', 'pyasic', 'pydantic', 'structlog', 'yaml'} & sys.modules.keys()))\n"
+    )
+    output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert output.splitlines()[-1] == "[]"
+
+
+def test_check_config_says_what_would_run_with_secrets_masked(site: Path) -> None:
+    result = invoke("check-config", "--config.file", str(site))
+    assert result.exit_code == 0
+    assert "rigs                 1\n" in result.output
+    assert "network fixed, bitcoin fixed, tariff ppa fixed" in result.output
+    assert "warning: 1 rigs have no rated_watts" in result.output
+    assert "hunter2" not in result.output
+
+
+def test_check_config_for_scripts_is_json(site: Path) -> None:
+    told = json.loads(invoke("check-config", "--config.file", str(site), "--output", "json").stdout)
+    assert told["tariffs"] == {"ppa": 1}
+    assert told["settings"]["network"]["height"] == 941000
+
+
+def test_flags_win_over_variables_and_both_over_the_file(site: Path) -> None:
+    result = invoke(
+        "check-config",
+        *("--output", "json", "--log.level", "error", "--web.config.file", "web.yml"),
+        HASHMARGIN_CONFIG_FILE=str(site),
+        HASHMARGIN_LOG__LEVEL="debug",
+        HASHMARGIN_LOG__FORMAT="json",
+    )
+    settings = json.loads(result.stdout)["settings"]
+    assert settings["log"] == {"level": "error", "format": "json"}
+    assert settings["web"]["config_file"] == str(site.parent / "web.yml")
+
+
+def test_secrets_come_from_a_directory(site: Path, tmp_path: Path) -> None:
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / "site").write_text("from-a-secret\n", encoding="utf-8")
+    result = invoke(
+        "check-config", "--config.file", str(site), "--config.secrets-dir", str(secrets), "--output", "json"
+    )
+    assert json.loads(result.stdout)["site"] == "from-a-secret"
+
+
+def test_a_wrong_configuration_is_exit_code_2_with_every_mistake_and_no_traceback(site: Path) -> None:
+    site.write_text(SITE.replace("kind: fixed, usd: 70370", "kind: fixt, usd: 70370") + "polling: {intervall: 5s}\n")
+    result = invoke("run", "--config.file", str(site))
+    assert result.exit_code == 2
+    assert result.stderr.splitlines() == [
+        "hashmargin: the configuration cannot be used: mend these 2, then try again",
+        f"{site}:6: polling.intervall: there is no key 'intervall': did you mean 'interval'?",
+        f"{site}:4: bitcoin: there is no kind 'fixt': did you mean 'fixed'?",
+    ]
+
+
+def test_a_wrong_flag_is_exit_code_2(site: Path) -> None:
+    result = invoke("run", "--config.file", str(site), "--log.level", "verbose")
+    assert result.exit_code == 2
+    assert "--log.level: 'verbose' must be one of debug, info, warning, error" in result.stderr
+
+
+def test_a_missing_configuration_is_exit_code_2() -> None:
+    result = invoke("run", HASHMARGIN_CONFIG_FILE="")
+    assert result.exit_code == 2
+    assert "Missing option '--config.file'" in result.stderr
+
+
+@pytest.fixture
+def taken() -> Iterator[str]:
+    with socket.create_server(("127.60.9.1", 0)) as server:
+        yield f"127.60.9.1:{server.getsockname()[1]}"
+
+
+def test_a_taken_port_is_one_sentence_with_the_next_step(site: Path, taken: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "exporter", "run", "--config.file", str(site), "--web.listen-address", taken],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith(f"hashmargin: cannot serve on {taken}: ")
+    assert "--web.listen-address" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+class Demo:
+    """A demo in a process of its own, on a loopback network and a port of its own, with its own place for files."""
+
+    def __init__(self, folder: Path, address: str) -> None:
+        network = f"127.60.{random.randrange(2, 31) * 8}.0/21"
+        arguments = ["--rigs=4", f"--network={network}", f"--web.listen-address={address}", "--log.level=info"]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "exporter", "demo", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "TMPDIR": str(folder)},
+        )
+
+    def said(self, words: str) -> str:
+        return self._until(words, self.process.stdout)
+
+    def logged(self, words: str) -> str:
+        return self._until(words, self.process.stderr)
+
+    def _until(self, words: str, stream: IO[str] | None) -> str:
+        assert stream is not None
+        for line in stream:
+            if words in line:
+                return line
+        raise AssertionError(f"the demo ended without saying {words!r}: {self.process.communicate()}")
+
+    def simulation(self) -> int:
+        pid = self.process.pid
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split():
+            if "exporter.simulation" in Path(f"/proc/{child}/cmdline").read_text(encoding="ascii"):
+                return int(child)
+        raise AssertionError("the demo has no simulation")
+
+    def end(self) -> tuple[int, str, str]:
+        output, errors = self.process.communicate(timeout=60)
+        return self.process.returncode, output, errors
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Callable[[str], Demo]]:
+    started: list[Demo] = []
+
+    def start(address: str) -> Demo:
+        started.append(Demo(tmp_path, address))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.kill()  # its simulation ends with it
+        one.process.communicate()
+
+
+@pytest.fixture
+def free() -> str:
+    with socket.create_server(("127.60.9.2", 0)) as server:
+        return f"127.60.9.2:{server.getsockname()[1]}"
+
+
+def gone(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists()
+
+
+def test_the_demo_serves_and_a_signal_ends_it_without_a_trace(
+    demo: Callable[[str], Demo], tmp_path: Path, free: str
+) -> None:
+    running = demo(free)
+    assert f"http://{free}/metrics" in running.said("for Prometheus")
+    running.logged("event=serving")
+    with urlopen(f"http://{free}/-/healthy", timeout=30) as answer:
+        assert answer.status == 200
+    simulation = running.simulation()
+    running.process.send_signal(signal.SIGTERM)
+    code, output, errors = running.end()
+    assert code == 0
+    assert output.endswith("Stopped; nothing is left running.\n")
+    assert "Traceback" not in errors
+    assert gone(simulation)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_demo_ends_when_its_simulation_does(demo: Callable[[str], Demo], tmp_path: Path, free: str) -> None:
+    running = demo(free)
+    running.logged("event=serving")
+    os.kill(running.simulation(), signal.SIGKILL)
+    code, _, errors = running.end()
+    assert code == 1
+    assert "hashmargin: the simulated site ended by itself" in errors
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_demo_says_when_its_port_is_taken_and_leaves_nothing_running(
+    demo: Callable[[str], Demo], tmp_path: Path, taken: str
+) -> None:
+    code, _, errors = demo(taken).end()
+    assert code == 1
+    assert f"hashmargin: cannot serve on {taken}" in errors
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_demo_that_cannot_start_says_why(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "exporter", "demo", "--network=10.0.0.0/16"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    assert result.returncode == 1
+    assert result.stderr.startswith("hashmargin: the simulated site did not start: the network 10.0.0.0/16 is not on")
+    assert list(tmp_path.iterdir()) == []
