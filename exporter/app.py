@@ -15,7 +15,7 @@ from exporter.decision.site import score_site
 from exporter.economics.site import price_site
 from exporter.exposition.publication import Newsstand
 from exporter.exposition.render import Renderer
-from exporter.exposition.views import SiteView
+from exporter.exposition.views import Shard, SiteView
 from exporter.logs import configure
 from exporter.polling.market import Market
 from exporter.polling.rigs import RigPoller
@@ -68,7 +68,7 @@ async def run(settings: Settings) -> None:
             market = Market(tasks, SourceContext(session), telemetry, remembered(state, settings), time.time)
             market.replace(sources(settings))
             rigs = RigPoller(
-                settings.rigs,
+                [rig for rig in settings.rigs if settings.sharding.serves_rig(rig)],
                 miners,
                 settings.polling,
                 telemetry,
@@ -143,11 +143,12 @@ class Site:
         await asyncio.to_thread(self._publish, snapshot)
 
     def _snapshot(self, now: float) -> SiteSnapshot:
+        shard = self._settings.sharding
         gpus = self._market.latest(_GPUS).values()
         return SiteSnapshot(
             taken_at=now,
             rigs=self._rigs.snapshots(now),
-            blocks=self._settings.fleet_blocks,
+            blocks=tuple(block for block in self._settings.fleet_blocks if shard.serves(block.name)),
             network=self._market.fresh(_NETWORK, now),
             bitcoin_price=self._market.fresh(_BITCOIN, now),
             tariffs=tariff_prices(self._market.latest(_TARIFF), now),
@@ -157,7 +158,9 @@ class Site:
     def _publish(self, snapshot: SiteSnapshot) -> None:
         economics = price_site(snapshot, self._settings.terms)
         decision = score_site(economics, self._settings.decision)
-        view = SiteView(snapshot=snapshot, economics=economics, decision=decision)
+        sharding = self._settings.sharding
+        shard = Shard(sharding.shard, sharding.total_shards)
+        view = SiteView(snapshot=snapshot, economics=economics, decision=decision, shard=shard)
         self.newsstand.publish(self._renderer.render(view))
 
     def state(self) -> State:
@@ -176,7 +179,8 @@ def sources(settings: Settings) -> dict[str, SourceSettings]:
     named: dict[str, SourceSettings | None] = {_NETWORK: settings.network, _BITCOIN: settings.bitcoin}
     named |= {f"{_TARIFF}{name}": tariff for name, tariff in settings.tariffs.items()}
     endpoints = settings.gpus.endpoints if settings.gpus is not None else ()
-    named |= {f"{_GPUS}{_where(endpoint)}": endpoint for endpoint in endpoints}
+    nodes = {_where(endpoint): endpoint for endpoint in endpoints}
+    named |= {f"{_GPUS}{node}": endpoint for node, endpoint in nodes.items() if settings.sharding.serves(node)}
     return {name: source for name, source in named.items() if source is not None}
 
 

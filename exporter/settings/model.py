@@ -14,6 +14,7 @@ from exporter.logs import LogTerms
 from exporter.polling.schedules import ScheduleTerms
 from exporter.polling.terms import PollingTerms
 from exporter.server.terms import WebTerms
+from exporter.shards import ShardTerms
 from exporter.sources.miners.inventory import BlockTerms, InventoryTerms, Name
 from exporter.sources.registry import BitcoinSource, GpuSource, NetworkSource, TariffSource
 from exporter.state import StateTerms
@@ -41,6 +42,7 @@ class Settings(BaseSettings):
     log: LogTerms = Field(LogTerms(), description="What is logged, and how.")
     web: WebTerms = Field(WebTerms(), description="What is served, and where.")
     state: StateTerms = Field(StateTerms(), description="What survives a restart.")
+    sharding: ShardTerms = Field(ShardTerms(), description="Which part of the site is served, where several share it.")
     polling: PollingTerms = Field(PollingTerms(), description="How often, how patiently and how many rigs are read.")
     exposition: ExpositionTerms = Field(ExpositionTerms(), description="Which series are published.")
     schedules: dict[Name, ScheduleTerms] = Field({}, description="When rigs are meant to mine, by name.")

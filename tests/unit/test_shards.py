@@ -1,0 +1,51 @@
+"""Shards: each rig in exactly one, a block never split, and few moves on a resize."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from exporter.fleet import Rig
+from exporter.shards import ShardTerms, shard_of
+
+_KEYS = [f"container-{number}" for number in range(2_000)]
+
+
+@pytest.mark.parametrize(("key", "total", "shard"), [("", 1, 0), ("container-1", 4, 0), ("container-2", 4, 2)])
+def test_a_shard_is_stable_over_releases(key: str, total: int, shard: int) -> None:
+    assert shard_of(key, total) == shard
+
+
+@given(st.text(), st.integers(1, 500))
+def test_a_key_belongs_to_one_shard(key: str, total: int) -> None:
+    assert [ShardTerms(shard=shard, total_shards=total).serves(key) for shard in range(total)].count(True) == 1
+
+
+@given(st.text(), st.integers(1, 500))
+def test_a_new_shard_only_takes(key: str, total: int) -> None:
+    assert shard_of(key, total + 1) in {shard_of(key, total), total}
+
+
+def test_shards_are_balanced_and_a_resize_moves_the_fewest() -> None:
+    counts = [sum(shard_of(key, 4) == shard for key in _KEYS) for shard in range(4)]
+    assert min(counts) > 0.85 * len(_KEYS) / 4
+    moved = sum(shard_of(key, 4) != shard_of(key, 5) for key in _KEYS)
+    assert moved < 1.15 * len(_KEYS) / 5
+
+
+def test_a_block_never_splits_and_rigs_without_one_spread() -> None:
+    together = [Rig(name=f"a-{number}", address="127.0.0.1", block="container-1") for number in range(50)]
+    alone = [Rig(name=f"b-{number}", address="127.0.0.1") for number in range(50)]
+    shards = [ShardTerms(shard=shard, total_shards=3) for shard in range(3)]
+    assert sorted(sum(shard.serves_rig(rig) for rig in together) for shard in shards) == [0, 0, 50]
+    assert all(any(shard.serves_rig(rig) for rig in alone) for shard in shards)
+
+
+def test_the_ordinal_comes_from_the_host_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "hashmargin-2")
+    assert ShardTerms.model_validate({"shard": "ordinal", "total_shards": 4}).shard == 2
+    with pytest.raises(ValidationError, match="numbered from 0 to 1"):
+        ShardTerms.model_validate({"shard": "ordinal", "total_shards": 2})
+    monkeypatch.setattr("socket.gethostname", lambda: "miner-host")
+    with pytest.raises(ValidationError, match="no ordinal"):
+        ShardTerms.model_validate({"shard": "ordinal"})
