@@ -1,5 +1,6 @@
 """Writes ``docs/configuration.md`` from the settings models: ``python -m exporter.settings.docs [--check]``."""
 
+import importlib
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
@@ -77,17 +78,6 @@ it is absent. Those that are asked over HTTP all take:
 
 """
 
-_ROOMS: Final = MappingProxyType(
-    {
-        "network": "Difficulty, height and fees",
-        "bitcoin": "Bitcoin price",
-        "tariffs": "Power prices",
-        "fx": "Exchange rates",
-        "gpus": "GPUs",
-    }
-)
-
-
 _END: Final = "...\n"
 """What YAML writes after a bare value."""
 
@@ -112,7 +102,8 @@ def page() -> str:
             parts.append(_INVENTORY if name == "fleet" else "")
     parts += [_SOURCES, _table(_http_rows())]
     for room in ROOMS:
-        parts += [f"\n### {_ROOMS[room]}: `kind` of `{room}`\n", *_room(settings_classes(room))]
+        about = _first_line(importlib.import_module(f"exporter.sources.{room}")).partition(":")[0].rstrip(".")
+        parts += [f"\n### {about}: `kind` of `{room}`\n", *_room(settings_classes(room))]
     return "".join(parts)
 
 
@@ -137,8 +128,8 @@ def _room(classes: Mapping[str, type[BaseModel]]) -> Iterator[str]:
         yield f"\n#### `kind: {kind}`\n\n{_first_line(model)}{http}\n" + (f"\n{_table(own)}" if own else "")
 
 
-def _first_line(model: type[BaseModel]) -> str:
-    return (model.__doc__ or "").strip().partition("\n")[0]
+def _first_line(documented: object) -> str:
+    return (documented.__doc__ or "").strip().partition("\n")[0]
 
 
 def _table(rows: Iterable[Row]) -> str:
