@@ -1,33 +1,70 @@
 """The decision for a whole site."""
 
-from exporter.decision.score import payback_years, reassign_score
+from exporter.decision.history import MarginHistory, recent, watched
 from exporter.decision.terms import DecisionTerms
-from exporter.decision.values import BlockDecision, RigDecision, SiteDecision
-from exporter.economics.site import per_kilowatt_year
-from exporter.economics.values import BlockEconomics, MarketEconomics, SiteEconomics
+from exporter.decision.values import BlockDecision, Clock, DecisionState, RigDecision, SiteDecision, Verdict
+from exporter.decision.verdict import Turn, appraise, decide_block, decide_rig
+from exporter.economics.site import per_kilowatt_year, rigs_by_block
+from exporter.economics.values import SiteEconomics
+from exporter.snapshot import SiteSnapshot
+
+_NEW = Clock()
+
+
+def decide(
+    previous: DecisionState,
+    snapshot: SiteSnapshot,
+    economics: SiteEconomics,
+    history: MarginHistory,
+    terms: DecisionTerms,
+    now: float,
+) -> tuple[SiteDecision, DecisionState]:
+    """Say the verdict on every rig and block, and what the next evaluation must know of this one.
+
+    Args:
+        previous: what the last evaluation returned; a new one at the first start.
+        snapshot: the site.
+        economics: the same snapshot, priced.
+        history: hourly margins of the blocks, this moment's included.
+        terms: thresholds and dwell times.
+        now: unix seconds.
+    """
+    turn = Turn(
+        terms=terms,
+        market=economics.market,
+        now=now,
+        elapsed=watched(previous.evaluated_at, now, terms.longest_gap),
+    )
+    blocks: list[BlockDecision] = []
+    rigs: dict[int, RigDecision] = {}
+    block_clocks: dict[str, Clock] = {}
+    rig_clocks: dict[str, Clock] = {}
+    for (block, places), summed in zip(rigs_by_block(snapshot).items(), economics.blocks, strict=True):
+        hours = recent(history.blocks.get(block.name, ()), now, terms.history)
+        decision, clock = decide_block(previous.blocks.get(block.name, _NEW), block, summed, hours, turn)
+        blocks.append(decision)
+        block_clocks[block.name] = clock
+        reassigned = decision.verdict is Verdict.REASSIGN
+        for place in places:
+            rig = snapshot.rigs[place]
+            name = rig.rig.name
+            before = previous.rigs.get(name, _NEW)
+            rigs[place], rig_clocks[name] = decide_rig(
+                before, rig, economics.rigs[place], turn, block_reassigned=reassigned
+            )
+    return (
+        SiteDecision(rigs=tuple(rigs[place] for place in range(len(snapshot.rigs))), blocks=tuple(blocks)),
+        DecisionState(evaluated_at=now, rigs=rig_clocks, blocks=block_clocks),
+    )
 
 
 def score_site(economics: SiteEconomics, terms: DecisionTerms) -> SiteDecision:
     """Score every rig and block at this moment; verdicts, which take time, are None."""
-    ai_value = economics.market.ai_value_per_kilowatt_year
-    decay = terms.resale_decay_usd_per_kilowatt_year
+    turn = Turn(terms=terms, market=economics.market, now=0.0, elapsed=0.0)
     return SiteDecision(
         rigs=tuple(
-            RigDecision(
-                reassign_score=reassign_score(
-                    ai_value, per_kilowatt_year(rig.potential_margin, rig.potential_power), decay
-                )
-            )
+            RigDecision(reassign_score=turn.score(per_kilowatt_year(rig.potential_margin, rig.potential_power)))
             for rig in economics.rigs
         ),
-        blocks=tuple(_score_block(block, economics.market, decay) for block in economics.blocks),
-    )
-
-
-def _score_block(block: BlockEconomics, market: MarketEconomics, decay: float) -> BlockDecision:
-    mining = per_kilowatt_year(block.potential_margin, block.potential_power)
-    return BlockDecision(
-        name=block.name,
-        reassign_score=reassign_score(market.ai_value_per_kilowatt_year, mining, decay),
-        payback_years=payback_years(market.ai_capex_per_kilowatt, market.ai_noi_per_kilowatt_year, mining),
+        blocks=tuple(appraise(block, (), turn) for block in economics.blocks),
     )
