@@ -33,6 +33,8 @@ class Cgminer:
 
     def take(self, received: bytearray) -> str | None:
         """Take the command: JSON, or plain text as cgminer understands it too."""
+        if not received:
+            return None
         try:
             command = json.loads(bytes(received).rstrip(b"\0\r\n"))
             text = str(command.get("command") or command.get("cmd") or "") if isinstance(command, dict) else ""

@@ -21,6 +21,7 @@ class Fault(StrEnum):
     AUTH_REFUSED = "auth_refused"
     # How it talks, or does not.
     UNPLUGGED = "unplugged"
+    REFUSED = "refused"
     HUNG = "hung"
     CLOSE_AT_ONCE = "close_at_once"
     RESET = "reset"

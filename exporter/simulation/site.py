@@ -22,6 +22,7 @@ from exporter.simulation.wire import Listeners, SimulationError, Switchboard, ca
 _MOST_LISTENERS: Final = 2_000
 """Beyond so many rigs one listener per port serves all: a process has too few files for one each."""
 
+_FEWEST_TROUBLED: Final = 10
 _RIGS_PER_FAULT: Final = 250
 _RIGS_PER_FLAPPING: Final = 40
 _FIRST_FAULTS: Final = (Fault.UNPLUGGED, Fault.HUNG, Fault.STOPPED, Fault.LYING, Fault.HOT)
@@ -90,7 +91,7 @@ class SimulatedSite:
             *(node.service for node in self.gpu_nodes),
         ]
         self.sources: dict[str, Service] = {service.name: service for service in sources}
-        if troubles:
+        if troubles and len(placements) >= _FEWEST_TROUBLED:
             self._trouble()
 
     # --- life -------------------------------------------------------------------------------------------------------
@@ -99,8 +100,7 @@ class SimulatedSite:
         """Open every socket, or none. Raises SimulationError with one sentence where that cannot be."""
         try:
             for machine in self.machines.values():
-                if machine.fault is not Fault.UNPLUGGED:
-                    await self._listeners.open(machine.address)
+                await self._listeners.show(machine)
             for service in (*self.sources.values(), self.control.service):
                 await service.start()
         except BaseException:
@@ -140,14 +140,8 @@ class SimulatedSite:
     async def set_fault(self, rigs: str | Iterable[str], fault: Fault | None) -> None:
         """Put rigs into a fault, or clear theirs with None. Raises KeyError for a rig that does not exist."""
         for machine in [self.machines[name] for name in ([rigs] if isinstance(rigs, str) else rigs)]:
-            before, now = machine.fault, self.clock()
-            machine.set_fault(fault, now)
-            if fault is Fault.UNPLUGGED:
-                self._listeners.close(machine.address)
-            elif before is Fault.UNPLUGGED:
-                await self._listeners.open(machine.address)
-            else:
-                self.switchboard.hang_up([machine.address])
+            machine.set_fault(fault, self.clock())
+            await self._listeners.show(machine)
 
     async def set_source_fault(self, name: str, fault: SourceFault | None) -> None:
         """Break a service, or mend it with None. Raises KeyError for one that does not exist."""

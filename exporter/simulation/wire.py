@@ -1,7 +1,7 @@
 """The sockets of the simulated rigs: one conversation per connection, with every fault that a socket can have.
 
-A few thousand rigs have a listening socket each, so that an unplugged one refuses connections. A process has too few
-files for more: then one listener per port serves the whole of 127.0.0.0/8, and resets connections to unplugged rigs.
+A few thousand rigs have listening sockets each. A process has too few files for more: then one listener per port serves
+the whole of 127.0.0.0/8; there a rig that would refuse connections resets them.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from exporter.simulation.machine import Machine
 _LONGEST_REQUEST: Final = 65_536
 _CHUNK: Final = b"x" * 65_536
 _BACKLOG: Final = 4_096
+_ANY: Final = "0.0.0.0"  # noqa: S104 - calls to addresses where no rig is are reset, unanswered
 
 
 class SimulationError(Exception):
@@ -89,7 +90,7 @@ class Conversation(asyncio.Protocol):
         address, port = transport.get_extra_info("sockname")[:2]
         machine = self._board.machines.get(address)
         dialect = self._board.dialects.get(address, {}).get(port)
-        if machine is None or dialect is None or machine.fault is Fault.UNPLUGGED:
+        if machine is None or dialect is None or machine.fault in {Fault.UNPLUGGED, Fault.REFUSED}:
             self.reset()
             return
         self._address, self._machine, self._dialect = address, machine, dialect
@@ -180,25 +181,19 @@ class Listeners:
         self._board = board
         self._wildcard = wildcard
         self._servers: dict[str, list[asyncio.Server]] = {}
+        self._mutes: dict[str, list[socket.socket]] = {}
 
-    async def open(self, address: str) -> None:
-        """Listen on every port of the rig at ``address``. Raises SimulationError where a port is taken or forbidden."""
-        host = "0.0.0.0" if self._wildcard else address  # noqa: S104 - what is not on loopback is reset unanswered
-        servers = self._servers.setdefault(host, [])
-        if servers and not self._wildcard:
-            return
-        listening = {server.sockets[0].getsockname()[1] for server in servers}
-        loop = asyncio.get_running_loop()
-        for port in self._board.dialects[address]:
-            if port not in listening:
-                sock = listen(host, port)
-                servers.append(await loop.create_server(lambda: Conversation(self._board), sock=sock, backlog=_BACKLOG))
-
-    def close(self, address: str) -> None:
-        """Refuse connections to the rig from now on, and break those it has."""
-        for server in self._servers.pop(address, ()):
-            server.close()
-        self._board.hang_up([address])
+    async def show(self, machine: Machine) -> None:
+        """Let the rig be heard, silent or closed, as its fault has it. Raises SimulationError where a port is taken."""
+        self._board.hang_up([machine.address])
+        if machine.fault is Fault.UNPLUGGED:
+            self._close(machine.address)
+            self._silence(machine.address)
+        elif machine.fault is Fault.REFUSED:
+            self._close(machine.address)
+        else:
+            self._unmute(machine.address)
+            await self._open(machine.address)
 
     async def close_all(self) -> None:
         """Close everything and wait until it is closed."""
@@ -206,19 +201,58 @@ class Listeners:
         self._servers.clear()
         for server in servers:
             server.close()
+        for address in list(self._mutes):
+            self._unmute(address)
         self._board.hang_up(self._board.conversations)
         for server in servers:
             await server.wait_closed()
 
+    async def _open(self, address: str) -> None:
+        host = _ANY if self._wildcard else address
+        servers = self._servers.setdefault(host, [])
+        listening = {server.sockets[0].getsockname()[1] for server in servers}
+        loop = asyncio.get_running_loop()
+        for port in self._board.dialects[address]:
+            if port not in listening:
+                sock = listen(host, port, shared=self._wildcard)
+                servers.append(await loop.create_server(lambda: Conversation(self._board), sock=sock, backlog=_BACKLOG))
 
-def listen(host: str, port: int) -> socket.socket:
-    """Make a listening socket. Raises SimulationError with one sentence for the operator."""
+    def _close(self, address: str) -> None:
+        self._unmute(address)
+        for server in self._servers.pop(address, ()):
+            server.close()
+
+    def _silence(self, address: str) -> None:
+        """Leave attempts to connect unanswered, as those to a machine without power are.
+
+        A queue for one connection that is full, and never served, makes Linux drop all others. A socket of the rig's
+        own address goes before the wildcard's.
+        """
+        for port in self._board.dialects[address]:
+            queue = listen(address, port, backlog=0, shared=self._wildcard)
+            filler = socket.create_connection((address, port))
+            self._mutes.setdefault(address, []).extend((queue, filler))
+
+    def _unmute(self, address: str) -> None:
+        for sock in self._mutes.pop(address, ()):
+            sock.close()
+
+
+def listen(host: str, port: int, *, backlog: int = _BACKLOG, shared: bool = False) -> socket.socket:
+    """Make a listening socket; a ``shared`` one lets this process listen on more specific addresses beside it.
+
+    Raises SimulationError with one sentence for the operator.
+    """
+    if shared and host == _ANY:
+        listen(host, port).close()  # else we would share the port with a stranger too
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.setblocking(False)
         sock.bind((host, port))
-        sock.listen(_BACKLOG)
+        sock.listen(backlog)
     except OSError as error:
         sock.close()
         raise SimulationError(_explain(error, host, port)) from error

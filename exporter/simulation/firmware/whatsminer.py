@@ -289,5 +289,5 @@ FAMILY: Final = Family(
         )
     },
     mac_prefix="C4:11:04",
-    weight=0.35,
+    weight=0.25,
 )
