@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from exporter.economics.site import price_site
 from exporter.exposition.publication import Newsstand
 from exporter.exposition.render import Renderer
 from exporter.exposition.views import Shard, SiteView
+from exporter.fleet import Rig
 from exporter.logs import configure
 from exporter.polling.market import Market
 from exporter.polling.rigs import RigPoller
@@ -23,6 +24,7 @@ from exporter.polling.tariffs import tariff_prices
 from exporter.readings import GpuReading, NetworkState, PriceSlot, Reading
 from exporter.server.face import SiteFace
 from exporter.server.serve import serving
+from exporter.settings.load import ConfigError
 from exporter.settings.model import Settings
 from exporter.snapshot import SiteSnapshot
 from exporter.sources.contract import SourceContext, SourceSettings
@@ -38,25 +40,36 @@ _BITCOIN: Final = "bitcoin"
 _TARIFF: Final = "tariff:"
 _GPUS: Final = "gpus:"
 
+_PINNED: Final = ("site", "evaluation_interval", "web", "state", "sharding", "polling")
+"""Settings that take effect at a start only."""
+
 
 class StartError(Exception):
     """The exporter could not start. One sentence for the operator, with the next step."""
 
 
-def run_blocking(settings: Settings) -> None:
-    """Run one site until SIGTERM or SIGINT. Raises :class:`StartError`."""
+def run_blocking(settings: Settings, load: Callable[[], Settings] | None = None) -> None:
+    """Run one site until SIGTERM or SIGINT.
+
+    Args:
+        settings: what to run.
+        load: reads the settings anew for a reload, raising ConfigError; None where there is nothing to reload.
+
+    Raises:
+        StartError: it could not start.
+    """
     configure(settings.log)
     try:
-        uvloop.run(run(settings))
+        uvloop.run(_run(settings, load))
     except* StartError as errors:
         raise errors.exceptions[0] from None
 
 
-async def run(settings: Settings) -> None:
-    """Run one site until SIGTERM or SIGINT. Raises :class:`StartError`."""
+async def _run(settings: Settings, load: Callable[[], Settings] | None) -> None:
+    loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, stopping.set)
     async with AsyncExitStack() as rooms:
         telemetry = Telemetry()
         store = StateStore(settings.state, telemetry)
@@ -66,9 +79,8 @@ async def run(settings: Settings) -> None:
         miners = await rooms.enter_async_context(Miners(deadline=settings.polling.deadline))
         async with asyncio.TaskGroup() as tasks:
             market = Market(tasks, SourceContext(session), telemetry, remembered(state, settings), time.time)
-            market.replace(sources(settings))
             rigs = RigPoller(
-                [rig for rig in settings.rigs if settings.sharding.serves_rig(rig)],
+                shard_rigs(settings),
                 miners,
                 settings.polling,
                 telemetry,
@@ -76,7 +88,10 @@ async def run(settings: Settings) -> None:
                 remembered=state.rigs,
             )
             site = Site(settings, telemetry, market, rigs)
-            await _serve(rooms, site, settings)
+            reload = None if load is None else Reload(load, site, telemetry)
+            if reload is not None:
+                loop.add_signal_handler(signal.SIGHUP, lambda: tasks.create_task(reload()))
+            await _serve(rooms, site, reload, settings)
             running = [
                 tasks.create_task(rigs.run(), name="rigs"),
                 tasks.create_task(site.evaluate_forever(), name="evaluation"),
@@ -84,15 +99,17 @@ async def run(settings: Settings) -> None:
             ]
             await stopping.wait()
             _log.info("stopping")
+            last = site.state()
             market.replace({})
             for task in running:
                 task.cancel()
-        await store.save(site.state())
+        await store.save(last)
 
 
-async def _serve(rooms: AsyncExitStack, site: "Site", settings: Settings) -> None:
+async def _serve(rooms: AsyncExitStack, site: "Site", reload: "Reload | None", settings: Settings) -> None:
+    face = site.face(reload if settings.web.enable_lifecycle else None)
     try:
-        await rooms.enter_async_context(serving(site.face(), settings.web))
+        await rooms.enter_async_context(serving(face, settings.web))
     except OSError as error:
         raise StartError(
             f"cannot serve on {settings.web.listen_address}: {error.strerror or error}; "
@@ -105,20 +122,29 @@ class Site:
 
     def __init__(self, settings: Settings, telemetry: Telemetry, market: Market, rigs: RigPoller) -> None:
         self.newsstand = Newsstand()
-        self._settings = settings
+        self.settings = settings
         self._telemetry = telemetry
         self._market = market
         self._rigs = rigs
         self._renderer = Renderer(settings.exposition, telemetry.registry)
         self._failing = False
+        market.replace(sources(settings))
 
-    def face(self) -> SiteFace:
+    def apply(self, settings: Settings) -> None:
+        """Let new settings take effect; rigs and sources that stay keep all that is known of them."""
+        self._rigs.replace(shard_rigs(settings), settings.schedules)
+        self._market.replace(sources(settings))
+        self._renderer = Renderer(settings.exposition, self._telemetry.registry)
+        self.settings = settings
+
+    def face(self, reload: "Reload | None") -> SiteFace:
         """Show the server what it may know."""
         return SiteFace(
-            site=self._settings.site,
+            site=self.settings.site,
             newsstand=self.newsstand,
-            evaluation_interval=self._settings.evaluation_interval,
+            evaluation_interval=self.settings.evaluation_interval,
             ready=lambda: self._rigs.first_round.is_set() and self._market.attempted,
+            reload=reload,
         )
 
     async def evaluate_forever(self) -> None:
@@ -135,7 +161,7 @@ class Site:
             else:
                 self._failing = False
                 self._telemetry.evaluation_duration.set(time.monotonic() - started)
-            await asyncio.sleep(max(0.0, self._settings.evaluation_interval - (time.monotonic() - started)))
+            await asyncio.sleep(max(0.0, self.settings.evaluation_interval - (time.monotonic() - started)))
 
     async def _evaluate(self) -> None:
         """Take one snapshot in the loop, where the pollers are; all that follows is pure and runs beside it."""
@@ -143,12 +169,12 @@ class Site:
         await asyncio.to_thread(self._publish, snapshot)
 
     def _snapshot(self, now: float) -> SiteSnapshot:
-        shard = self._settings.sharding
+        shard = self.settings.sharding
         gpus = self._market.latest(_GPUS).values()
         return SiteSnapshot(
             taken_at=now,
             rigs=self._rigs.snapshots(now),
-            blocks=tuple(block for block in self._settings.fleet_blocks if shard.serves(block.name)),
+            blocks=tuple(block for block in self.settings.fleet_blocks if shard.serves(block.name)),
             network=self._market.fresh(_NETWORK, now),
             bitcoin_price=self._market.fresh(_BITCOIN, now),
             tariffs=tariff_prices(self._market.latest(_TARIFF), now),
@@ -156,9 +182,9 @@ class Site:
         )
 
     def _publish(self, snapshot: SiteSnapshot) -> None:
-        economics = price_site(snapshot, self._settings.terms)
-        decision = score_site(economics, self._settings.decision)
-        sharding = self._settings.sharding
+        economics = price_site(snapshot, self.settings.terms)
+        decision = score_site(economics, self.settings.decision)
+        sharding = self.settings.sharding
         shard = Shard(sharding.shard, sharding.total_shards)
         view = SiteView(snapshot=snapshot, economics=economics, decision=decision, shard=shard)
         self.newsstand.publish(self._renderer.render(view))
@@ -172,6 +198,45 @@ class Site:
             if not name.startswith(_GPUS)  # read anew within seconds
         }
         return State(rigs=self._rigs.memories(now), documents=market)
+
+
+class Reload:
+    """Reads the configuration anew and lets it take effect; one that can't be used changes nothing."""
+
+    def __init__(self, load: Callable[[], Settings], site: Site, telemetry: Telemetry) -> None:
+        self._load = load
+        self._site = site
+        self._telemetry = telemetry
+        self._running = asyncio.Lock()
+
+    async def __call__(self) -> str | None:
+        """Reload. Returns why the new configuration was refused, or None."""
+        async with self._running:
+            try:
+                settings = await asyncio.to_thread(self._load)
+            except ConfigError as error:
+                self._telemetry.config_reload_successful.set(0)
+                _log.error("new configuration refused, the old one stays", problems=str(error))
+                return str(error)
+            self._site.apply(pinned(settings, self._site.settings))
+            configure(settings.log)
+            self._telemetry.config_reload_successful.set(1)
+            self._telemetry.config_reload_time.set_to_current_time()
+            _log.info("configuration reloaded", rigs=len(settings.rigs))
+            return None
+
+
+def pinned(settings: Settings, running: Settings) -> Settings:
+    """Keep the running values of what takes effect only at a start, and tell which differ."""
+    pending = [key for key in _PINNED if getattr(settings, key) != getattr(running, key)]
+    if pending:
+        _log.warning("some settings take effect at the next start only", keys=", ".join(pending))
+    return settings.model_copy(update={key: getattr(running, key) for key in pending})
+
+
+def shard_rigs(settings: Settings) -> list[Rig]:
+    """Pick the rigs that this shard serves."""
+    return [rig for rig in settings.rigs if settings.sharding.serves_rig(rig)]
 
 
 def sources(settings: Settings) -> dict[str, SourceSettings]:

@@ -100,6 +100,18 @@ class Telemetry:
             "Time the last evaluation took, from snapshot to published bytes.",
             registry=registry,
         )
+        self.config_reload_successful = Gauge(
+            "mining_config_last_reload_successful",
+            "Whether the last attempt to load the configuration succeeded.",
+            registry=registry,
+        )
+        self.config_reload_successful.set(1)
+        self.config_reload_time = Gauge(
+            "mining_config_last_reload_success_timestamp_seconds",
+            "When the configuration in force was loaded.",
+            registry=registry,
+        )
+        self.config_reload_time.set_to_current_time()
         self.evaluation_failures = Counter(
             "mining_evaluation_failures_total",
             "Evaluations that gave no publication: a bug, told in the log.",

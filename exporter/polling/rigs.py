@@ -111,7 +111,7 @@ class RigPoller:
         self._reader = reader
         self._terms = terms
         self._telemetry = telemetry
-        self._schedules = dict(schedules or {})
+        self._schedules: Mapping[str, ScheduleTerms] = {}
         self._remembered = dict(remembered or {})
         self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311 -- spreads load, guards nothing
@@ -124,18 +124,19 @@ class RigPoller:
         self._untried: set[_Polled] = set()
         self._notices = RigNotices(terms.interval)
         self._surprises = Surprises()
-        self.replace(rigs)
+        self.replace(rigs, schedules or {})
 
-    def replace(self, rigs: Iterable[Rig]) -> None:
+    def replace(self, rigs: Iterable[Rig], schedules: Mapping[str, ScheduleTerms]) -> None:
         """Let a new inventory take effect. Rigs that stay keep what is known of them; those that leave are remembered.
 
         Raises:
             ValueError: a rig names a schedule that does not exist; the old inventory stays.
         """
         wanted = {rig.name: rig for rig in rigs}
-        missing = {rig.expected_schedule for rig in wanted.values()} - {None, *self._schedules}
+        missing = {rig.expected_schedule for rig in wanted.values()} - {None, *schedules}
         if missing:
             raise ValueError(f"no such schedule: {', '.join(sorted(map(str, missing)))}")
+        self._schedules = schedules
         for name in self._rigs.keys() - wanted.keys():
             polled = self._rigs[name]
             polled.gone = True

@@ -1,6 +1,6 @@
 """What the server is told of the site: given by the composition root, read by the pages."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from exporter.exposition.publication import Newsstand
@@ -13,4 +13,5 @@ class SiteFace:
     site: str
     newsstand: Newsstand
     evaluation_interval: float  # s
+    reload: Callable[[], Awaitable[str | None]] | None = None  # gives the reason of a refusal; None where not allowed
     ready: Callable[[], bool]  # whether the first round of polls is over, whatever its result

@@ -32,3 +32,6 @@ class WebTerms(BaseModel):
         None, description="TLS, basic auth and headers, in the format of Prometheus' exporter-toolkit."
     )
     max_connections: int = Field(512, ge=1, description="Connections served at once; more are closed at once.")
+    enable_lifecycle: bool = Field(
+        False, description="Whether POST or PUT to /-/reload reads the configuration anew, as SIGHUP always does."
+    )

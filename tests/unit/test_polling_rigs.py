@@ -340,7 +340,7 @@ def test_schedules_say_when_mining_is_expected() -> None:
         assert [rig.expected_mining for rig in poller.snapshots(midnight)] == [True, False]
         assert [rig.expected_mining for rig in poller.snapshots(midnight + 12 * 3600)] == [False, False]
         with pytest.raises(ValueError, match="days"):
-            poller.replace(fleet(1, expected_schedule="days"))
+            poller.replace(fleet(1, expected_schedule="days"), {})
         assert len(poller.snapshots(midnight)) == 2
 
     run(main())
@@ -527,7 +527,7 @@ def test_a_new_inventory_keeps_what_stays_and_remembers_what_leaves() -> None:
             await asyncio.sleep(100)
             before = {snapshot.rig.name: snapshot for snapshot in poller.snapshots(unix_clock())}
             new = Rig(name="new", address="new")
-            poller.replace([new, replace(rigs[0], block="b2"), rigs[1]])
+            poller.replace([new, replace(rigs[0], block="b2"), rigs[1]], {})
             now = poller.snapshots(unix_clock())
             assert [snapshot.rig.name for snapshot in now] == ["new", "rig-0", "rig-1"]
             assert now[1] == replace(before["rig-0"], rig=replace(rigs[0], block="b2"))
@@ -535,7 +535,7 @@ def test_a_new_inventory_keeps_what_stays_and_remembers_what_leaves() -> None:
             await asyncio.sleep(100)
             reads = len(site.reads["rig-2"])
             assert poller.snapshots(unix_clock())[0].reading is not None
-            poller.replace(rigs)
+            poller.replace(rigs, {})
             await asyncio.sleep(31)
             assert len(site.reads["rig-2"]) == reads + 1
             back = poller.snapshots(unix_clock())[2]
@@ -555,7 +555,7 @@ def test_what_an_old_address_answers_is_not_booked_for_the_new_one(pause: float)
         async with polling(poller):
             await asyncio.sleep((phase("rig-0") * 30 - asyncio.get_running_loop().time()) % 30 + 1)
             assert site.in_flight["rig-0"]
-            poller.replace([replace(rigs[0], address="elsewhere")])
+            poller.replace([replace(rigs[0], address="elsewhere")], {})
             await asyncio.sleep(5)
             assert (only(poller).reading, only(poller).up) == (None, None)
             await asyncio.sleep(31)
@@ -575,7 +575,7 @@ def test_who_answered_at_an_old_address_is_not_booked_for_the_new_one() -> None:
         async with polling(poller):
             await asyncio.sleep((phase("rig-0") * 30 - asyncio.get_running_loop().time()) % 30 + 1)
             assert site.in_flight["identify"]
-            poller.replace([replace(rigs[0], address="elsewhere")])
+            poller.replace([replace(rigs[0], address="elsewhere")], {})
             await asyncio.sleep(5)
             assert only(poller).identity is None
             await asyncio.sleep(31)
