@@ -1,6 +1,8 @@
 """``/metrics``: the last publication, and nothing else. A scrape never touches a rig."""
 
 import asyncio
+import socket
+import struct
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -63,7 +65,7 @@ def _headers(encoding: Encoding, body: Body) -> dict[str, str]:
 
 
 async def _write(request: web.Request, response: web.StreamResponse, body: Body) -> None:
-    """Write the body; whoever reads too slowly is cut off, and told so by the missing end."""
+    """Write the body; whoever reads too slowly is cut off."""
     try:
         async with asyncio.timeout(_deadline(request)):
             for chunk in body.chunks:
@@ -71,7 +73,13 @@ async def _write(request: web.Request, response: web.StreamResponse, body: Body)
             await response.write_eof()
     except TimeoutError:
         if request.transport is not None:
-            request.transport.abort()
+            _reset(request.transport)
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Drop the connection with what is still unsent, which a mere close would leave to the kernel."""
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
 
 
 def _deadline(request: web.Request) -> float:

@@ -1,6 +1,7 @@
 """Listens, and hands connections to the application; a bounded number of them, and none that dawdles for ever."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,12 +9,17 @@ from typing import Final
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from exporter.server.app import make_app
 from exporter.server.face import SiteFace
 from exporter.server.terms import WebTerms, split_address
 
 _log = structlog.get_logger(__name__)
+
+_faults: Final = logging.getLogger(__name__)
+_faults.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
+"""Our own faults: what a client garbles is its own affair, and no reason for a line in the log."""
 
 _IDLE_SECONDS: Final = 75.0  # until a request is complete: also the end of whoever sends one byte at a time
 _UNREAD_SECONDS: Final = 60.0
@@ -26,6 +32,7 @@ async def serving(face: SiteFace, terms: WebTerms) -> AsyncIterator[tuple[str, .
     runner = web.AppRunner(
         make_app(face),
         access_log=None,
+        logger=_faults,
         keepalive_timeout=_IDLE_SECONDS,
         lingering_time=_STOP_SECONDS,
         shutdown_timeout=_STOP_SECONDS,

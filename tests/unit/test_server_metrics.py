@@ -1,0 +1,192 @@
+"""What a scraper gets over a real socket."""
+
+import asyncio
+import contextlib
+import gzip
+import select
+import socket
+
+import aiohttp
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
+from site_server import published, served
+from small_site import small_site
+
+from exporter.exposition.publication import Body, Encoding, Format, Publication
+from exporter.server import serve
+from exporter.server.terms import WebTerms
+
+OPENMETRICS = "application/openmetrics-text;version=1.0.0"
+
+
+async def test_a_scrape_is_the_publication() -> None:
+    async with served() as site, site.get("metrics") as answer:
+        body = await answer.read()
+        assert answer.status == 200
+        assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        assert "Content-Encoding" not in answer.headers
+        assert int(answer.headers["Content-Length"]) == len(body)
+        assert site.newsstand.latest is not None
+        assert body == b"".join(site.newsstand.latest.body(Encoding(Format.TEXT, gzip=False)).chunks)
+
+
+async def test_openmetrics_and_gzip_when_asked() -> None:
+    async with served() as site, site.get("metrics", **{"Accept": OPENMETRICS, "Accept-Encoding": "gzip"}) as answer:
+        body = await answer.read()
+        assert answer.headers["Content-Type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+        assert answer.headers["Content-Encoding"] == "gzip"
+        assert int(answer.headers["Content-Length"]) == len(body)
+        families = {family.name for family in read_openmetrics(gzip.decompress(body).decode())}
+        assert "mining_rig_margin_usd_per_day" in families
+
+
+async def test_head_has_the_same_headers_and_no_body() -> None:
+    async with served() as site:
+        async with site.get("metrics") as got, site.client.head(f"{site.url}metrics") as head:
+            assert head.status == 200
+            assert head.headers["Content-Length"] == got.headers["Content-Length"]
+            assert await head.read() == b""
+        async with site.get("metrics") as again:  # the connection is still in step
+            assert again.status == 200
+
+
+async def test_the_next_publication_lies_ready_in_what_was_asked_for() -> None:
+    async with served() as site:
+        async with site.get("metrics", **{"Accept": OPENMETRICS, "Accept-Encoding": "gzip"}):
+            pass
+        latest = published(small_site())
+        site.newsstand.publish(latest)
+        assert latest.ready(Encoding(Format.OPENMETRICS, gzip=True))
+        assert not latest.ready(Encoding(Format.TEXT, gzip=False))
+
+
+async def test_it_says_503_before_the_first_evaluation() -> None:
+    async with served() as site:
+        site.newsstand.latest = None
+        async with site.get("metrics") as answer:
+            assert answer.status == 503
+            assert "no evaluation yet" in await answer.text()
+
+
+async def test_a_frozen_exporter_does_not_look_alive() -> None:
+    async with served() as site:
+        site.clock.now += 45
+        async with site.get("metrics") as answer:
+            assert answer.status == 200
+        site.clock.now += 1
+        async with site.get("metrics") as answer:
+            assert answer.status == 503
+            assert "46 s old" in await answer.text()
+        site.newsstand.publish(published(small_site()))
+        async with site.get("metrics") as answer:
+            assert answer.status == 200
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "TRACE"])
+async def test_other_methods_are_not_allowed(method: str) -> None:
+    async with served() as site, site.client.request(method, f"{site.url}metrics") as answer:
+        assert answer.status == 405
+        assert answer.headers["Allow"] == "GET,HEAD"
+
+
+async def test_healthy_and_ready() -> None:
+    async with served() as site:
+        for path, ready, status in (("-/healthy", False, 200), ("-/ready", False, 503), ("-/ready", True, 200)):
+            site.flags["ready"] = ready
+            async with site.get(path) as answer:
+                assert answer.status == status
+
+
+@pytest.mark.parametrize("path", ["", "metrics", "-/healthy", "nowhere", "static/style.css"])
+async def test_every_answer_has_the_security_headers(path: str) -> None:
+    async with served() as site, site.get(path) as answer:
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["X-Frame-Options"] == "DENY"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert answer.headers["Server"] == "hashmargin"
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+class EndlessPublication(Publication):
+    """Larger than any socket's buffer."""
+
+    def body(self, encoding: Encoding) -> Body:  # noqa: ARG002
+        return Body((b"#" * 1_048_575 + b"\n",) * 256, 256 * 1_048_576)
+
+
+def endless() -> Publication:
+    return EndlessPublication(small_site(), (), {})
+
+
+async def read_all(reader: asyncio.StreamReader) -> int:
+    """How many bytes come before the other side ends the connection, politely or not."""
+    received = 0
+    try:
+        while chunk := await reader.read(1_048_576):
+            received += len(chunk)
+    except ConnectionResetError:
+        pass
+    return received
+
+
+async def test_a_scraper_that_does_not_read_is_cut_off_after_its_own_timeout() -> None:
+    async with served(publication=endless) as site:
+        with socket.create_connection(("127.0.0.1", site.port)) as lazy:
+            lazy.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Prometheus-Scrape-Timeout-Seconds: 0.1\r\n\r\n")
+            hung_up = select.poll()
+            hung_up.register(lazy, 0)  # only that the other side is gone, not that there is something to read
+            events = await asyncio.to_thread(hung_up.poll, 30_000)
+    assert events
+    assert events[0][1] & select.POLLHUP
+
+
+async def test_a_request_that_never_ends_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "_IDLE_SECONDS", 0.1)
+    async with served() as site:
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        writer.write(b"GET /metrics HTTP/1.1\r\nX-Slow: ")
+        assert await read_all(reader) == 0
+        writer.close()
+
+
+async def test_a_header_without_end_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    async with served() as site:
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        writer.write(b"GET /metrics HTTP/1.1\r\nX-Long: " + b"x" * 100_000 + b"\r\n\r\n")
+        assert b" 400 " in await reader.readline()
+        assert await read_all(reader) < 1_000
+        writer.close()
+    assert not caplog.records
+
+
+async def test_connections_are_bounded_and_come_back() -> None:
+    async with served(terms=WebTerms(listen_address="127.0.0.1:0", max_connections=2)) as site:
+        idle = [await asyncio.open_connection("127.0.0.1", site.port) for _ in range(2)]
+        for reader, writer in idle:
+            writer.write(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        refused, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        assert await read_all(refused) == 0
+        writer.close()
+        for _, writer in idle:
+            writer.close()
+        for _ in range(100):  # until the server has seen them go
+            with contextlib.suppress(aiohttp.ClientConnectionError):
+                async with site.get("-/healthy") as answer:
+                    assert answer.status == 200
+                    return
+        pytest.fail("no connection came back")
+
+
+async def test_it_listens_on_ipv6_too() -> None:
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6 here")
+    async with served(terms=WebTerms(listen_address="[::1]:0")) as site, site.get("-/healthy") as answer:
+        assert site.url.startswith("http://[::1]:")
+        assert answer.status == 200
+
+
+@pytest.mark.parametrize("address", ["9852", "localhost", "localhost:http", "127.0.0.1:99999", ""])
+def test_an_address_without_a_port_is_refused(address: str) -> None:
+    with pytest.raises(ValueError, match="is not an address"):
+        WebTerms(listen_address=address)
