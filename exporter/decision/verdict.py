@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import inf
 
 from exporter.decision.history import HourlyMargin, mean_margin
 from exporter.decision.latch import OFF, Latch, step
@@ -127,9 +128,10 @@ def decide_block(
         curtail = _curtail(curtail, margin, doubt, _mean_price(economics), turn)
     if not block.convertible or block.name == UNASSIGNED or not (turn.market.ai_value_per_kilowatt_year or 0.0) > 0:
         reassign = OFF
-    elif known and (reassign.on or decision.watched >= terms.history_needed):
+    elif known:
         best = _best_case(decision.mining_margin, doubt, economics.potential_power)
-        reassign = _reassign(reassign, turn.score(best), turn, dwell=terms.reassign_after)
+        dwell = terms.reassign_after if decision.watched >= terms.history_needed else inf
+        reassign = _reassign(reassign, turn.score(best), turn, dwell=dwell)
     if known:
         verdict, stale_since = _economic(reassign, curtail), None
     else:

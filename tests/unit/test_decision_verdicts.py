@@ -1,0 +1,546 @@
+"""Verdicts over time: they come on evidence that lasts, are held while inputs are stale, and do not flap."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from pydantic import TypeAdapter
+from pydantic_core import to_json
+from sites import LEASE, NOW, SITE, network, rig, site
+
+from exporter.decision.history import HourlyMargin, MarginHistory, mean_margin, observe
+from exporter.decision.latch import OFF, Latch, step
+from exporter.decision.site import decide
+from exporter.decision.terms import DecisionTerms
+from exporter.decision.values import BlockDecision, DecisionState, RigDecision, SiteDecision, Verdict
+from exporter.economics.site import price_site
+from exporter.economics.terms import SiteTerms
+from exporter.fleet import UNASSIGNED, Block
+from exporter.readings import Reading
+from exporter.snapshot import LastGood, RigSnapshot, TariffPrice
+
+HOUR = 3_600.0
+MINUTE = 60.0
+TERMS = DecisionTerms(longest_gap=HOUR)
+GOOD = LastGood(hashrate=200e12, power=3_500.0, observed_at=NOW)
+
+
+def old(**changes: Any) -> RigSnapshot:
+    """A rig of 29.5 J/TH: it loses at $0.05 and earns at $0.03."""
+    return rig(**({"hashrate": 110e12, "power": 3_245.0} | changes))
+
+
+class Desk:
+    """A site that is evaluated again and again, as the exporter does it."""
+
+    def __init__(self, *rigs: RigSnapshot, terms: DecisionTerms = TERMS, site_terms: SiteTerms = SITE) -> None:
+        self.now = NOW - NOW % HOUR
+        self.rigs: Sequence[RigSnapshot] = rigs
+        self.terms = terms
+        self.site_terms = site_terms
+        self.price: float | None = 0.05
+        self.facts: dict[str, Any] = {}
+        self.history = MarginHistory()
+        self.state = DecisionState()
+        self.decision = SiteDecision()
+
+    def wait(self, seconds: float, *, every: float | None = None) -> None:
+        every = every or seconds
+        for _ in range(round(seconds / every)):
+            self.now += every
+            self.evaluate()
+
+    def evaluate(self) -> None:
+        facts = {"tariffs": {} if self.price is None else {"ppa": TariffPrice(self.price)}} | self.facts
+        snapshot = site(*self.rigs, taken_at=self.now, **facts)
+        economics = price_site(snapshot, self.site_terms)
+        self.history = observe(
+            self.history, economics, self.now, window=self.terms.history, longest_gap=self.terms.longest_gap
+        )
+        self.decision, self.state = decide(self.state, snapshot, economics, self.history, self.terms, self.now)
+
+    @property
+    def rig(self) -> RigDecision:
+        return self.decision.rigs[0]
+
+    @property
+    def block(self) -> BlockDecision:
+        return self.decision.blocks[0]
+
+
+# --- the latch ------------------------------------------------------------------------------------------------------
+
+
+def test_a_latch_needs_evidence_that_lasts() -> None:
+    latch = step(OFF, calls=True, dwell=100, elapsed=50)
+    assert latch == Latch(on=False, evidence=0.0)  # when it began to be called for is not known
+    latch = step(latch, calls=True, dwell=100, elapsed=99)
+    assert not latch.on
+    assert step(latch, calls=False, dwell=100, elapsed=1) == OFF
+    assert step(latch, calls=True, dwell=100, elapsed=1) == Latch(on=True)
+
+
+# --- curtail --------------------------------------------------------------------------------------------------------
+
+
+def test_a_losing_rig_is_curtailed_after_its_intervals_and_resumed_after_others() -> None:
+    desk = Desk(old())
+    desk.evaluate()
+    assert desk.rig.verdict is Verdict.MINE
+    desk.wait(9 * MINUTE, every=MINUTE)
+    assert desk.rig.verdict is Verdict.MINE
+    desk.wait(MINUTE)
+    assert (desk.rig.verdict, desk.rig.verdict_since) == (Verdict.CURTAIL, desk.now)
+    desk.price = 0.03
+    desk.wait(15 * MINUTE, every=MINUTE)
+    assert desk.rig.verdict is Verdict.CURTAIL
+    desk.wait(MINUTE)
+    assert desk.rig.verdict is Verdict.MINE
+
+
+def test_a_price_that_dips_starts_the_count_anew() -> None:
+    desk = Desk(old())
+    for _ in range(5):
+        desk.price = 0.05
+        desk.wait(9 * MINUTE, every=MINUTE)
+        desk.price = 0.03
+        desk.wait(MINUTE)
+    assert desk.rig.verdict is Verdict.MINE
+
+
+def test_from_the_immediate_price_a_losing_rig_stops_at_once() -> None:
+    desk = Desk(rig(), terms=TERMS.model_copy(update={"immediate_stop_usd_per_kilowatt_hour": 0.2}))
+    desk.evaluate()
+    desk.price = 0.19
+    desk.wait(15)
+    assert desk.rig.verdict is Verdict.MINE
+    desk.price = 0.2
+    desk.wait(15)
+    assert desk.rig.verdict is Verdict.CURTAIL
+    desk.price = 0.05
+    desk.wait(15 * MINUTE, every=MINUTE)
+    assert desk.rig.verdict is Verdict.CURTAIL  # it resumes no sooner
+
+
+def test_power_that_could_be_sold_dearer_stops_a_rig_that_earns() -> None:
+    resale = SITE.power.model_copy(update={"resale_tariff": "grid"})
+    desk = Desk(rig(), site_terms=replace(SITE, power=resale))
+    desk.facts = {"tariffs": {"ppa": TariffPrice(0.05), "grid": TariffPrice(0.09)}}
+    desk.wait(30 * MINUTE, every=MINUTE)
+    assert desk.rig.verdict is Verdict.CURTAIL
+    desk.facts = {"tariffs": {"ppa": TariffPrice(0.05), "grid": TariffPrice(0.06)}}
+    desk.wait(30 * MINUTE, every=MINUTE)
+    assert desk.rig.verdict is Verdict.MINE
+
+
+def test_a_curtailed_rig_that_stands_still_is_told_to_resume() -> None:
+    asleep = rig(hashrate=0.0, power=20.0, last_good=GOOD, expected_mining=False)
+    desk = Desk(asleep)
+    desk.price = 0.09
+    desk.wait(HOUR, every=MINUTE)
+    assert desk.rig.verdict is Verdict.CURTAIL
+    desk.price = 0.05
+    desk.wait(HOUR, every=MINUTE)
+    assert desk.rig.verdict is Verdict.MINE
+
+
+def test_a_nameplate_must_agree_at_both_ends_of_its_band() -> None:
+    facts = {"rated_hashrate": 100e12, "rated_power": 2_500.0}  # 25 J/TH: breaks even near $0.0532
+    desk = Desk(rig(hashrate=100e12, power=None, facts=facts))
+    desk.price = 0.06  # a loss, but a gain if the nameplate overstates by 20 per cent
+    desk.wait(HOUR, every=MINUTE)
+    assert desk.rig.verdict is Verdict.MINE
+    desk.price = 0.07
+    desk.wait(HOUR, every=MINUTE)
+    assert desk.rig.verdict is Verdict.CURTAIL
+    desk.price = 0.05  # a gain, but a loss if it understates
+    desk.wait(HOUR, every=MINUTE)
+    assert desk.rig.verdict is Verdict.CURTAIL
+    desk.price = 0.04
+    desk.wait(HOUR, every=MINUTE)
+    assert desk.rig.verdict is Verdict.MINE
+
+
+# --- repair ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_rig_that_should_hash_and_does_not_is_a_repair() -> None:
+    desk = Desk(rig(hashrate=0.0))
+    desk.evaluate()
+    assert desk.rig.verdict is not Verdict.REPAIR  # it may be starting
+    desk.wait(10 * MINUTE, every=MINUTE)
+    assert desk.rig.verdict is Verdict.REPAIR
+    desk.rigs = (rig(),)
+    desk.wait(5 * MINUTE, every=MINUTE)
+    assert desk.rig.verdict is Verdict.REPAIR
+    desk.wait(6 * MINUTE, every=MINUTE)
+    assert desk.rig.verdict is Verdict.MINE
+
+
+def test_a_repair_needs_no_price() -> None:
+    desk = Desk(rig(hashrate=0.0))
+    desk.price = None
+    desk.wait(20 * MINUTE, every=MINUTE)
+    assert desk.rig.verdict is Verdict.REPAIR
+
+
+def test_a_rig_that_is_off_on_purpose_is_no_repair() -> None:
+    desk = Desk(rig(hashrate=0.0, last_good=GOOD, expected_mining=False))
+    desk.wait(HOUR, every=MINUTE)
+    assert desk.rig.verdict is Verdict.MINE
+
+
+def test_a_rig_that_was_told_to_stop_and_stopped_is_no_repair() -> None:
+    desk = Desk(old())
+    desk.wait(HOUR, every=MINUTE)
+    desk.rigs = (old(hashrate=0.0, power=20.0, last_good=LastGood(hashrate=110e12, power=3_245.0, observed_at=NOW)),)
+    desk.wait(HOUR, every=MINUTE)
+    assert desk.rig.verdict is Verdict.CURTAIL
+
+
+def test_a_silent_rig_is_a_repair_only_where_a_meter_says_so() -> None:
+    silent = Desk(rig(hashrate=None, last_good=GOOD))
+    silent.wait(HOUR, every=MINUTE)
+    assert silent.rig.verdict is Verdict.UNKNOWN
+    metered = Desk(rig(hashrate=None, last_good=GOOD, metered_power=5.0))
+    metered.wait(HOUR, every=MINUTE)
+    assert metered.rig.verdict is Verdict.REPAIR
+    running = Desk(rig(hashrate=None, last_good=GOOD, metered_power=3_500.0))
+    running.wait(HOUR, every=MINUTE)
+    assert running.rig.verdict is Verdict.UNKNOWN
+
+
+# --- stale inputs ---------------------------------------------------------------------------------------------------
+
+
+def test_no_verdict_without_inputs() -> None:
+    desk = Desk(rig())
+    desk.price = None
+    desk.wait(HOUR, every=MINUTE)
+    assert (desk.rig.verdict, desk.block.verdict) == (Verdict.UNKNOWN, Verdict.UNKNOWN)
+    assert not desk.rig.held
+
+
+def test_a_verdict_is_held_for_a_while_and_says_so() -> None:
+    desk = Desk(old())
+    desk.wait(HOUR, every=MINUTE)
+    since = desk.rig.verdict_since
+    desk.price = None
+    desk.wait(HOUR, every=MINUTE)
+    assert (desk.rig.verdict, desk.rig.held, desk.rig.verdict_since) == (Verdict.CURTAIL, True, since)
+    assert (desk.block.verdict, desk.block.held) == (Verdict.CURTAIL, True)
+    desk.wait(2 * MINUTE, every=MINUTE)
+    assert (desk.rig.verdict, desk.rig.held) == (Verdict.UNKNOWN, False)
+    assert desk.block.verdict is Verdict.UNKNOWN
+    desk.price = 0.05
+    desk.wait(MINUTE)
+    assert (desk.rig.verdict, desk.rig.held) == (Verdict.CURTAIL, False)
+
+
+def test_a_block_is_judged_only_where_most_of_its_rigs_are_known() -> None:
+    desk = Desk(*(rig(name=f"known-{n}") for n in range(7)), *(rig(name=f"dark-{n}", power=None) for n in range(3)))
+    desk.wait(HOUR, every=MINUTE)
+    assert desk.block.verdict is Verdict.UNKNOWN
+    desk.rigs = (*(rig(name=f"known-{n}") for n in range(8)), *(rig(name=f"dark-{n}", power=None) for n in range(2)))
+    desk.wait(MINUTE)
+    assert desk.block.verdict is Verdict.MINE
+
+
+# --- reassign -------------------------------------------------------------------------------------------------------
+
+
+def test_a_block_is_reassigned_after_its_dwell() -> None:
+    desk = Desk(old())
+    desk.evaluate()
+    desk.wait(71 * HOUR, every=HOUR)
+    assert desk.block.verdict is Verdict.CURTAIL
+    assert desk.block.reassign_score == pytest.approx(153.758737)
+    desk.wait(2 * HOUR, every=HOUR)
+    assert desk.block.verdict is Verdict.REASSIGN
+    desk.wait(HOUR)
+    assert desk.rig.verdict is Verdict.REASSIGN
+    assert desk.block.power_freed == 500_000
+    assert desk.block.margin_lost == 0.0
+    assert desk.block.payback_years == pytest.approx(10_000 / (12 * 150 * 0.85))
+
+
+def test_no_reassign_before_two_days_of_history() -> None:
+    desk = Desk(old(), terms=TERMS.model_copy(update={"reassign_after": HOUR}))
+    desk.evaluate()
+    desk.wait(47 * HOUR, every=HOUR)
+    assert desk.block.verdict is Verdict.CURTAIL
+    desk.wait(HOUR)
+    assert desk.block.verdict is Verdict.REASSIGN
+
+
+def test_reassign_is_taken_back_below_zero_for_a_day() -> None:
+    desk = Desk(old())
+    desk.wait(121 * HOUR, every=HOUR)
+    assert desk.block.verdict is Verdict.REASSIGN
+    desk.rigs = (rig(),)
+    desk.wait(23 * HOUR, every=HOUR)
+    assert desk.block.verdict is Verdict.REASSIGN  # the week's mean is still low
+    desk.wait(200 * HOUR, every=HOUR)
+    assert desk.block.verdict is Verdict.MINE
+
+
+def test_a_good_rig_stays_out_of_its_blocks_reassignment() -> None:
+    many_old = tuple(old(name=f"old-{n}") for n in range(9))
+    desk = Desk(rig(name="new"), *many_old)
+    desk.wait(125 * HOUR, every=HOUR)
+    assert desk.block.verdict is Verdict.REASSIGN
+    assert desk.rig.verdict is Verdict.MINE
+    assert {decided.verdict for decided in desk.decision.rigs[1:]} == {Verdict.REASSIGN}
+
+
+@pytest.mark.parametrize(
+    "gone", [old(hashrate=0.0), old(power=None), old(hashrate=None)], ids=["zero hashrate", "no watts", "silent"]
+)
+def test_reassign_is_left_at_once_when_hashrate_or_watts_are_gone(gone: RigSnapshot) -> None:
+    desk = Desk(old())
+    desk.wait(122 * HOUR, every=HOUR)
+    assert desk.rig.verdict is Verdict.REASSIGN
+    desk.rigs = (gone,)
+    desk.wait(15)
+    assert desk.rig.verdict is not Verdict.REASSIGN
+
+
+@pytest.mark.parametrize(
+    ("blocks", "rig_block", "terms"),
+    [
+        ((Block(name="north", convertible=False),), "north", SITE),
+        ((), UNASSIGNED, SITE),
+        ((Block(name="north"),), "north", replace(SITE, ai=None)),
+        (
+            (Block(name="north"),),
+            "north",
+            replace(SITE, ai=LEASE.model_copy(update={"capex_usd_per_kilowatt": LEASE.rent_usd_per_kilowatt_month})),
+        ),
+    ],
+    ids=["not convertible", "unassigned", "no ai section", "control: cheap capex"],
+)
+def test_only_what_can_be_converted_is_reassigned(blocks: Any, rig_block: str, terms: SiteTerms) -> None:
+    desk = Desk(old(block=rig_block), site_terms=terms)
+    desk.facts = {"blocks": blocks}
+    desk.wait(130 * HOUR, every=HOUR)
+    control = terms is not SITE and terms.ai is not None
+    assert (desk.block.verdict is Verdict.REASSIGN) is control
+
+
+def test_stale_inputs_stop_the_clock_of_a_block_and_hold_it() -> None:
+    desk = Desk(old())
+    desk.wait(50 * HOUR, every=HOUR)
+    before = desk.state.blocks["north"].reassign
+    assert before.evidence is not None
+    desk.price = None
+    desk.wait(HOUR)
+    assert desk.state.blocks["north"].reassign == before
+    assert desk.block.held
+
+
+def test_time_that_was_not_watched_is_no_evidence() -> None:
+    desk = Desk(old())
+    desk.wait(50 * HOUR, every=HOUR)
+    before = desk.state.blocks["north"].reassign
+    desk.wait(1_000 * HOUR)  # the exporter was down
+    assert desk.state.blocks["north"].reassign == before
+    desk.now -= 2_000 * HOUR  # the clock went back
+    desk.evaluate()
+    assert desk.state.blocks["north"].reassign == before
+    assert desk.rig.verdict_since is not None
+    assert desk.rig.verdict_since <= desk.now
+
+
+def test_the_state_survives_as_json() -> None:
+    desk = Desk(old(), rig(name="b", hashrate=0.0))
+    desk.wait(123 * HOUR, every=HOUR)
+    assert TypeAdapter(DecisionState).validate_json(to_json(desk.state)) == desk.state
+    assert TypeAdapter(MarginHistory).validate_json(to_json(desk.history)) == desk.history
+
+
+# --- history --------------------------------------------------------------------------------------------------------
+
+
+def test_history_is_booked_by_the_hour() -> None:
+    desk = Desk(rig())
+    desk.evaluate()
+    desk.wait(2 * HOUR, every=15 * MINUTE)
+    *_, (whole, *rest) = [desk.history.blocks["north"]]
+    assert len(rest) == 2
+    assert whole.kwh == pytest.approx(3.605 * 0.75)  # the quarter that ends on the hour opens the next
+    assert sum(hour.seconds for hour in desk.history.blocks["north"]) == 2 * HOUR
+    assert sum(hour.revenue - hour.cost for hour in desk.history.blocks["north"]) == pytest.approx(
+        2.254181 / 12, rel=1e-5
+    )
+
+
+def test_history_keeps_only_its_window() -> None:
+    desk = Desk(rig(), terms=TERMS.model_copy(update={"history": 5 * HOUR}))
+    desk.wait(20 * HOUR, every=HOUR)
+    assert len(desk.history.blocks["north"]) == 6
+    assert desk.block.watched <= 6 * HOUR
+
+
+def test_a_clock_that_jumps_ahead_for_a_moment_wipes_no_history() -> None:
+    desk = Desk(rig())
+    desk.wait(50 * HOUR, every=HOUR)
+    before = desk.history.blocks["north"]
+    desk.now += 10_000 * HOUR
+    desk.evaluate()
+    assert desk.block.watched == 0  # what is too old says nothing
+    desk.now -= 10_000 * HOUR
+    desk.evaluate()
+    assert desk.history.blocks["north"] == before
+
+
+def test_missing_inputs_book_nothing() -> None:
+    desk = Desk(rig())
+    desk.price = None
+    desk.wait(5 * HOUR, every=HOUR)
+    assert desk.history.blocks["north"] == ()
+
+
+def test_an_hour_that_loses_counts_as_zero() -> None:
+    gain = HourlyMargin(hour=0, seconds=HOUR, revenue=10, cost=4, kwh=100)
+    spike = HourlyMargin(hour=3_600, seconds=HOUR, revenue=10, cost=90, kwh=100)
+    assert mean_margin([gain, spike]) == pytest.approx(8_760 * 6 / 200)
+    assert mean_margin([gain], revenue_per_kwh=0.05) == pytest.approx(8_760 * 0.01)
+    assert mean_margin([]) is None
+
+
+def test_the_next_epoch_counts_only_from_500_blocks() -> None:
+    slow = {"epoch_start_time": NOW - 1_000 * 1_200.0}  # difficulty is about to halve
+    desk = Desk(old())
+    desk.facts = {"network": Reading(network(**slow), NOW)}
+    desk.evaluate()
+    assert desk.block.mining_margin is not None
+    assert desk.block.mining_margin > 200
+    early = {"height": 941_472 + 499, "epoch_start_time": NOW - 499 * 1_200.0}
+    desk.facts = {"network": Reading(network(**early), NOW)}
+    desk.evaluate()
+    assert desk.block.mining_margin == 0.0
+
+
+@given(st.lists(st.tuples(*[st.floats(0, 1e4)] * 2, st.floats(0.1, 1e4)), min_size=1, max_size=20), st.data())
+def test_a_worse_past_never_looks_better(rows: list[tuple[float, float, float]], data: st.DataObject) -> None:
+    hours = [HourlyMargin(hour=n, revenue=r, cost=c, kwh=k) for n, (r, c, k) in enumerate(rows)]
+    worse = list(hours)
+    at = data.draw(st.integers(0, len(hours) - 1))
+    worse[at] = replace(hours[at], revenue=hours[at].revenue * 0.5, cost=hours[at].cost + 1)
+    mean, lower = mean_margin(hours), mean_margin(worse)
+    assert mean is not None
+    assert lower is not None
+    assert lower <= mean
+
+
+# --- the model ------------------------------------------------------------------------------------------------------
+
+RANK = {Verdict.MINE: 0, Verdict.CURTAIL: 1, Verdict.REASSIGN: 2}
+
+
+class Verdicts(RuleBasedStateMachine):
+    """Two rigs in one block, the second never better than the first, in a market that does what it likes."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.desk = Desk(rig(name="good"), rig(name="bad", hashrate=180e12), terms=TERMS)
+        self.left_mine: float | None = None
+        self.resumed: float | None = None
+        self.desk.evaluate()
+
+    @rule(price=st.sampled_from([-0.03, 0.02, 0.05, 0.07, 0.09, None]))
+    def power_price(self, price: float | None) -> None:
+        self.desk.price = price
+        self.time_passes(15.0, 1)
+
+    @rule(
+        good=st.sampled_from([250e12, 200e12, 150e12]),
+        worse=st.sampled_from([1.0, 0.9, 0.6]),
+        power=st.sampled_from([3_500.0, 5_000.0]),
+    )
+    def rigs_run(self, good: float, worse: float, power: float) -> None:
+        self.desk.rigs = (
+            rig(name="good", hashrate=good, power=power),
+            rig(name="bad", hashrate=good * worse, power=power),
+        )
+        self.time_passes(15.0, 1)
+
+    @rule(hashrate=st.sampled_from([0.0, None]), power=st.sampled_from([None, 30.0]), expected=st.booleans())
+    def rigs_stop(self, hashrate: float | None, power: float | None, expected: bool) -> None:
+        self.desk.rigs = tuple(
+            rig(name=name, hashrate=hashrate, power=power, last_good=GOOD, expected_mining=expected)
+            for name in ("good", "bad")
+        )
+        self.time_passes(15.0, 1)
+
+    @rule(seconds=st.sampled_from([15.0, 300.0, 3_600.0]), times=st.integers(1, 80))
+    def time_passes(self, seconds: float, times: int) -> None:
+        for _ in range(times):
+            before = self.desk.decision
+            self.desk.wait(seconds)
+            self._check_step(before)
+
+    @rule(hours=st.sampled_from([-5, 30]))
+    def clock_jumps(self, hours: float) -> None:
+        before = self.desk.decision
+        self.desk.now += hours * HOUR
+        self.desk.evaluate()
+        assert self.desk.decision.blocks[0].watched <= 168 * HOUR
+        changed = before.blocks[0].verdict, self.desk.block.verdict
+        assert changed[1] is not Verdict.REASSIGN or changed[0] in (Verdict.REASSIGN, Verdict.UNKNOWN)
+        self.left_mine = self.resumed = None
+
+    def _check_step(self, before: SiteDecision) -> None:
+        was, now = before.blocks[0], self.desk.block
+        if was.verdict is Verdict.MINE and now.verdict is Verdict.CURTAIL:
+            assert self.resumed is None or self.desk.now - self.resumed >= 2 * 300
+            self.left_mine = self.desk.now
+        if was.verdict is Verdict.CURTAIL and now.verdict is Verdict.MINE:
+            assert self.left_mine is None or self.desk.now - self.left_mine >= 3 * 300
+            self.resumed = self.desk.now
+        if (
+            was.verdict is not Verdict.REASSIGN
+            and now.verdict is Verdict.REASSIGN
+            and was.verdict is not Verdict.UNKNOWN
+        ):
+            assert now.watched >= 48 * HOUR
+            assert now.reassign_score is not None
+            assert now.reassign_score > 40
+        if was.verdict is Verdict.REASSIGN and now.verdict in (Verdict.MINE, Verdict.CURTAIL):
+            assert was.verdict_since is not None
+            assert self.desk.now - was.verdict_since >= 24 * HOUR
+            assert now.reassign_score is not None
+            assert now.reassign_score < 0
+
+    @invariant()
+    def verdicts_have_inputs(self) -> None:
+        for snapshot, decided in zip(self.desk.rigs, self.desk.decision.rigs, strict=True):
+            if decided.verdict in RANK and not decided.held:
+                assert self.desk.price is not None
+                assert snapshot.reading is not None or not snapshot.expected_mining
+            if decided.verdict is Verdict.REASSIGN:
+                assert snapshot.reading is not None
+                assert snapshot.reading.value.hashrate > 0
+                assert snapshot.reading.value.power is not None
+
+    @invariant()
+    def a_worse_rig_never_looks_better(self) -> None:
+        good, bad = self.desk.decision.rigs
+        if good.verdict in RANK and bad.verdict in RANK:
+            assert RANK[bad.verdict] >= RANK[good.verdict]
+        if good.reassign_score is not None and bad.reassign_score is not None:
+            assert bad.reassign_score >= good.reassign_score
+
+    @invariant()
+    def no_verdict_began_in_the_future(self) -> None:
+        for decided in (*self.desk.decision.rigs, self.desk.block):
+            assert decided.verdict_since is not None
+            assert decided.verdict_since <= self.desk.now
+
+
+TestVerdicts = Verdicts.TestCase
+TestVerdicts.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
