@@ -67,14 +67,30 @@ def with_settings(command: CommandT) -> CommandT:
         ),
         _override("--web.listen-address", "ADDRESS:PORT", "Where to serve, instead of what the file says."),
         _override("--web.config.file", "FILE", "TLS and logins, in exporter-toolkit's format.", key="web.config_file"),
+        click.option(
+            "--web.enable-lifecycle",
+            "web__enable_lifecycle",
+            flag_value="true",
+            help="Let POST /-/reload read the configuration anew, as SIGHUP does.",
+        ),
+        _override("--shard", "N|ordinal", "Which shard of the site this is, from 0.", key="sharding.shard"),
+        _override("--total-shards", "N", "How many shards share the site.", key="sharding.total_shards"),
         _override("--log.level", "debug|info|warning|error", "The least severe events to log."),
         _override("--log.format", "logfmt|json", "How a line of the log is written."),
     )
 
     @wraps(command)
     def wrapped(config_file: Path, secrets_dir: Path | None, **options: Any) -> Any:
+        from exporter.settings.load import ConfigError, load
+
         flags = {name: options.pop(name) for name in list(options) if "__" in name}
-        return command(partial(_load, config_file, secrets_dir, _given(flags)), **options)
+        load_them = partial(load, config_file, overrides=_given(flags), environ=os.environ, secrets_dir=secrets_dir)
+        try:
+            return command(load_them, **options)
+        except ConfigError as error:
+            count = len(error.problems)
+            hint = "mend it" if count == 1 else f"mend these {count:,}"
+            raise Misconfigured(f"the configuration cannot be used: {hint}, then try again\n{error}") from None
 
     for flag in reversed(flags):
         wrapped = flag(wrapped)
@@ -88,17 +104,6 @@ def _override(flag: str, metavar: str, text: str, *, key: str = "") -> Callable[
 
 def _given(flags: Mapping[str, str | None]) -> dict[str, str]:
     return {name.replace("__", "."): value for name, value in flags.items() if value is not None}
-
-
-def _load(config_file: Path, secrets_dir: Path | None, overrides: dict[str, str]) -> Settings:
-    from exporter.settings.load import ConfigError, load
-
-    try:
-        return load(config_file, overrides=overrides, environ=os.environ, secrets_dir=secrets_dir)
-    except ConfigError as error:
-        count = len(error.problems)
-        hint = "mend it" if count == 1 else f"mend these {count:,}"
-        raise Misconfigured(f"the configuration cannot be used: {hint}, then try again\n{error}") from None
 
 
 @click.group(
@@ -140,7 +145,7 @@ def run(load: Callable[[], Settings]) -> None:
     from exporter import app
 
     try:
-        app.run_blocking(load())
+        app.run_blocking(load(), load)
     except app.StartError as error:
         raise Refused(str(error)) from None
 
