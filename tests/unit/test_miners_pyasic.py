@@ -148,7 +148,7 @@ async def test_a_stopped_rig_reads_zero() -> None:
 
 async def test_vendor_codes_are_kept() -> None:
     faults = translate(said(errors=[["0", "fan lost"], ["7", ""]]), "AntMiner").faults
-    assert [(fault.code, fault.vendor_code) for fault in faults] == [("unknown", "fan lost"), ("unknown", "7")]
+    assert [(fault.code, fault.vendor_code) for fault in faults] == [("fan_failed", "fan lost"), ("unknown", "7")]
 
 
 async def test_whatsminer_codes_are_translated() -> None:

@@ -1,10 +1,18 @@
-"""What firmware that descends from cgminer has in common: sections of rows, and its pools."""
+"""What firmware that descends from cgminer has in common: its pools, and Bitmain's chains and fans."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from exporter.failures import Failure, Reason
-from exporter.readings import Pool
+from exporter.readings import Board, Fan, Fault, Pool
 from exporter.sources.miners import coerce
 from exporter.sources.miners.contract import Answer
+from exporter.sources.miners.faults import fault
 from exporter.sources.miners.transport import rpc
+
+_SLOTS: Final = 16
+_MOST_FANS: Final = 8
+_LOSABLE: Final = frozenset({Reason.GARBLED, Reason.REFUSED})
 
 
 async def version(address: str) -> Answer:
@@ -17,7 +25,7 @@ async def optional(address: str, command: str) -> Answer:
     try:
         return await rpc(address, command)
     except Failure as failure:
-        if failure.reason is not Reason.GARBLED:
+        if failure.reason not in _LOSABLE:
             raise
         return {}
 
@@ -42,3 +50,69 @@ def _pool(index: int, row: Answer) -> Pool:
         rejected=coerce.counter(row.get("Rejected")),
         stale=coerce.counter(row.get("Stale")),
     )
+
+
+def chains(stats: Answer, unit: str, expected: int) -> tuple[Board, ...]:
+    """Translate the ``chain_...N`` keys of Bitmain's ``stats``, which other firmware for its rigs kept.
+
+    Args:
+        stats: The row that has them.
+        unit: Of ``chain_rateN``.
+        expected: How many boards there are: a slot among them with no chip is a board that is missing.
+    """
+    return tuple(_chains(stats, unit, expected))
+
+
+def _chains(stats: Answer, unit: str, expected: int) -> Iterator[Board]:
+    for slot in range(1, _SLOTS + 1):
+        chips = coerce.count(stats.get(f"chain_acn{slot}"))
+        if chips is None or (chips == 0 and slot > expected):
+            continue
+        places = places_of(stats, slot).replace(" ", "")
+        yield Board(
+            index=slot - 1,
+            hashrate=coerce.hashrate(stats.get(f"chain_rate{slot}"), unit),
+            temperature=_hottest(stats.get(f"temp_pcb{slot}")),
+            chip_temperature=_hottest(stats.get(f"temp_chip{slot}")),
+            chips=chips,
+            chips_expected=max(len(places), chips) or None,
+        )
+
+
+def places_of(stats: Answer, slot: int) -> str:
+    """Give the map of a board's chips: ``o`` for one that works, ``x`` for one that does not."""
+    return coerce.text(stats.get(f"chain_acs{slot}"), 1_024)
+
+
+def _hottest(said: object) -> float | None:
+    return coerce.hottest(coerce.text(said).split("-"))
+
+
+def fans(stats: Answer) -> tuple[tuple[Fan, ...], int | None]:
+    """Translate ``fanN`` and ``fan_num``: dead fans read 0, and slots without one too, left out while enough turn."""
+    expected = coerce.count(stats.get("fan_num"), _MOST_FANS)
+    speeds = {slot: coerce.rpm(stats[f"fan{slot}"]) for slot in range(1, _MOST_FANS + 1) if f"fan{slot}" in stats}
+    turning = sum(1 for speed in speeds.values() if speed != 0)
+    dead = 0 if expected is None or turning >= expected else expected
+    return tuple(Fan(slot - 1, speed) for slot, speed in speeds.items() if speed != 0 or slot <= dead), expected
+
+
+def fan_faults(some: tuple[Fan, ...]) -> Iterator[Fault]:
+    """Name the fans that stand still."""
+    return (fault("fan_failed", f"fan {fan.index}") for fan in some if fan.rpm == 0)
+
+
+def board_faults(boards: tuple[Board, ...], stats: Answer) -> Iterator[Fault]:
+    """Name the boards that are missing, and those with dead chips."""
+    for board in boards:
+        if board.chips == 0:
+            yield fault("board_missing", f"board {board.index}")
+        elif "x" in places_of(stats, board.index + 1):
+            yield fault("board_chips", f"board {board.index}")
+
+
+def merged(seen: Iterable[Fault], said: Iterable[Fault]) -> tuple[Fault, ...]:
+    """Join what the readings show and what the rig says: the former know the component."""
+    kept = tuple(seen)
+    codes = {one.code for one in kept}
+    return (*kept, *(one for one in said if one.code not in codes))

@@ -1,6 +1,7 @@
 """What a rig says, made safe: finite numbers in a physical range, short printable text. An odd value is None, alone."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ MAX_CHIPS: Final = 10_000
 MAX_COUNTER: Final = 1e24
 MAX_UPTIME: Final = 20 * 366 * 86_400.0
 MAX_TEXT: Final = 128
+_BITMAIN: Final = re.compile(r"^(?:bitmain )?(?:antminer )?", re.IGNORECASE)
 _MAC_DIGITS: Final = 12
 _HEXADECIMAL: Final = frozenset("0123456789abcdef")
 MAX_ITEMS: Final = 32
@@ -106,11 +108,23 @@ def mac(value: object) -> str:
     return ":".join(digits[at : at + 2] for at in range(0, _MAC_DIGITS, 2))
 
 
+def bitmain_model(value: object) -> str:
+    """Read a model as Bitmain's rigs are called by any firmware: ``Antminer S19j Pro (Vnish 1.2)`` is an S19j Pro."""
+    name = text(value).partition(" (")[0].strip()
+    return _BITMAIN.sub("", name).strip()
+
+
 def expect_mac(said: object, known: str) -> None:
     """Refuse the answer of another rig: where both MAC addresses are known they are the same. Raises Failure."""
     here = mac(said)
     if here and known and here != known:
         raise Failure(Reason.IMPLAUSIBLE, f"another rig answers there: {here}")
+
+
+def expect_model(said: str, known: str) -> None:
+    """Refuse the answer of a rig that is not the model it was, where it says its model. Raises Failure."""
+    if said and said != known:
+        raise Failure(Reason.IMPLAUSIBLE, f"another rig answers there: {said}")
 
 
 def mapping(value: object) -> Mapping[str, Any]:

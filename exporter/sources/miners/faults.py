@@ -5,7 +5,7 @@ from functools import cache
 from typing import Final
 
 from exporter.readings import Fault, Severity
-from exporter.sources.miners.coerce import MAX_ITEMS
+from exporter.sources.miners.coerce import MAX_ITEMS, text
 
 CODES: Final = frozenset(
     {
@@ -40,6 +40,51 @@ def fault(code: str, component: str = "", vendor_code: str = "") -> Fault:
     """Make a fault with a canonical code; its severity follows from the code."""
     severity = Severity.CRITICAL if code in _CRITICAL else Severity.WARNING
     return Fault(code, severity, component, vendor_code)
+
+
+# The first of these words that a message has decides.
+_WORDS: Final = (
+    (r"fan.*(?:speed|rpm)|(?:speed|rpm).*fan", "fan_speed"),
+    (r"fan", "fan_failed"),
+    (r"coolant|water|flow|pump|liquid", "coolant"),
+    (r"inlet|ambient|environment", "inlet_temperature"),
+    (r"sensor", "sensor_failed"),
+    (r"chip.*(?:temp|heat|hot)", "chip_temperature"),
+    (r"psu.*(?:temp|heat|hot)", "psu_temperature"),
+    (r"temp|heat|hot", "board_temperature"),
+    (r"over.?current", "psu_overcurrent"),
+    (r"(?:psu|power supply).*(?:comm|read|i2c|detect|found)", "psu_comms"),
+    (r"psu|power supply|power lost", "psu_output"),
+    (r"power.*(?:limit|target)", "power_limit"),
+    (r"volt", "board_voltage"),
+    (r"eeprom", "eeprom_failed"),
+    (r"crc", "board_crc"),
+    (r"asic|chip", "board_chips"),
+    (r"board.*hashing", "board_hashrate"),
+    (
+        r"(?:no|missing|lost|find|detect).*(?:board|chain)|(?:board|chain).*(?:missing|lost|disconnect|found)",
+        "board_missing",
+    ),
+    (r"pic\b|nopic|chain|i2c", "board_chain"),
+    (r"hashing|hashrate|low rate|\brate", "hashrate_low"),
+    (r"freq", "board_frequency"),
+    (r"tun(?:e|ing)", "tuning_failed"),
+    (r"reject", "pool_rejects"),
+    (r"pool|stratum|resolve", "pool_dead"),
+    (r"network|ethernet|dns", "network"),
+    (r"firmware|update|license|signature", "firmware"),
+    (r"config|invalid setting", "config_invalid"),
+    (r"disk|storage|nand|flash", "storage"),
+    (r"board", "board_hashrate"),
+)
+_BY_WORD: Final = tuple((re.compile(pattern, re.IGNORECASE), code) for pattern, code in _WORDS)
+
+
+def worded_fault(message: str, component: str = "", vendor_code: str = "") -> Fault:
+    """Translate a fault that a firmware tells in words; ``vendor_code`` is what is kept, the message where empty."""
+    words = message.replace("_", " ")
+    code = next((code for pattern, code in _BY_WORD if pattern.search(words)), "unknown")
+    return fault(code, component, vendor_code or text(message, 64))
 
 
 # Code pattern, canonical code, component ({} is the digit in brackets). After MicroBT's list of error codes.

@@ -8,7 +8,7 @@ from exporter.failures import Failure, Reason
 from exporter.readings import Board, Fan, Fault, Pool, RigIdentity, RigReading
 from exporter.sources.miners import coerce
 from exporter.sources.miners.contract import Target
-from exporter.sources.miners.faults import fault, whatsminer_fault
+from exporter.sources.miners.faults import whatsminer_fault, worded_fault
 from exporter.sources.miners.workers import WorkerPool, worker_cores
 
 NAME: Final = "pyasic"
@@ -120,4 +120,4 @@ def _pool(index: int, said: Mapping[str, Any]) -> Pool:
 def _fault(make: str, code: str, message: str) -> Fault:
     if make == "WhatsMiner":
         return whatsminer_fault(code)
-    return fault("unknown", vendor_code=coerce.text(message if code in _NO_CODE else code, 64))
+    return worded_fault(message, vendor_code="" if code in _NO_CODE else coerce.text(code, 64))

@@ -77,7 +77,7 @@ class _Guard:
 
     def watch(self, protocol: Any) -> Any:
         """Count what the protocol receives, and cut the connection beyond the limit."""
-        deliver, end, received = protocol.data_received, protocol.eof_received, 0
+        deliver, end, lost, received = protocol.data_received, protocol.eof_received, protocol.connection_lost, 0
 
         def data_received(data: bytes) -> None:
             nonlocal received
@@ -93,7 +93,12 @@ class _Guard:
             self._hung_up = True
             return end()
 
+        def connection_lost(error: Exception | None) -> None:
+            self._hung_up = self._hung_up or error is not None
+            lost(error)
+
         protocol.data_received = data_received
+        protocol.connection_lost = connection_lost
         protocol.eof_received = eof_received
         return protocol
 

@@ -15,6 +15,7 @@ from exporter.sources.miners.firmware import native_readers
 from exporter.sources.miners.pyasic_reader import PyasicReader
 
 MOST_IDENTIFYING: Final = 50
+PROBE_SECONDS: Final = 3.0
 IDENTIFY_SECONDS: Final = 12.0
 _WORKER_SHARE: Final = 0.95
 """Of the deadline: a worker's own verdict says more than a deadline that passed."""
@@ -64,7 +65,7 @@ class Miners:
         answered = False
         for probe, readers in self._by_probe().items():
             try:
-                answer = await _bounded(probe(target.address), self._deadline)
+                answer = await _bounded(probe(target.address), PROBE_SECONDS)
             except Failure as failure:
                 answered = answered or failure.reason not in _NOBODY
                 silence = silence or failure

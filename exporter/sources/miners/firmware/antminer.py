@@ -13,10 +13,10 @@ from typing import Any, Final
 
 from exporter.failures import Failure, Reason
 from exporter.fleet import Credentials
-from exporter.readings import Board, Fan, Fault, RigIdentity, RigReading
+from exporter.readings import Fault, RigIdentity, RigReading
 from exporter.sources.miners import cgminer, coerce
 from exporter.sources.miners.contract import Answer, Target
-from exporter.sources.miners.faults import fault
+from exporter.sources.miners.faults import worded_fault
 from exporter.sources.miners.transport import rpc
 from exporter.sources.miners.web import DigestSession
 
@@ -28,23 +28,6 @@ _MODEL: Final = re.compile(r"Antminer ([ST]\d.*)", re.IGNORECASE)  # the S and T
 _FOREIGN: Final = ("vnish", "hiveon", "luxminer", "bosminer", "boser", "kaonsu", "rwglr")
 _STOCK_KEYS: Final = frozenset({"BMMiner", "CGMiner"})
 _BOARDS: Final = 3  # of every air-cooled S and T
-_SLOTS: Final = 16
-_FANS: Final = 8
-
-# The web interface's own words, else the kind of the status line they stand in.
-_MESSAGES: Final = (
-    ("fan", "fan_failed"),
-    ("temp", "board_temperature"),
-    ("power", "psu_output"),
-    ("volt", "board_voltage"),
-    ("eeprom", "eeprom_failed"),
-    ("chain", "board_missing"),
-    ("asic", "board_chips"),
-    ("pic", "board_chain"),
-    ("network", "network"),
-    ("pool", "pool_dead"),
-    ("rate", "hashrate_low"),
-)
 
 
 @dataclass(slots=True)
@@ -93,15 +76,14 @@ class Reader:
         summary = coerce.first(await rpc(target.address, "summary"), "SUMMARY")
         answer = await cgminer.optional(target.address, "stats")
         kind, stats = _kind_and_stats(answer)
-        if _model(kind) not in ("", identity.model):
-            raise Failure(Reason.IMPLAUSIBLE, f"another rig answers there: {_model(kind)}")
+        coerce.expect_model(_model(kind), identity.model)
         pools = await cgminer.optional(target.address, "pools")
         unit = coerce.text(stats.get("rate_unit")) or "GH"
         expected = coerce.hashrate(stats.get("total_rateideal"), unit) or None
         hashrate = coerce.realised(summary.get("GHS 5s"), "GH/s", expected)
-        boards = tuple(_boards(stats, unit, identity.model))
-        fans, fans_expected = _fans(stats)
-        seen = [*_board_faults(boards, stats), *_fan_faults(fans)] if hashrate > 0 else []
+        boards = cgminer.chains(stats, unit, 0 if "hyd" in identity.model.lower() else _BOARDS)
+        fans, fans_expected = cgminer.fans(stats)
+        seen = (*cgminer.board_faults(boards, stats), *cgminer.fan_faults(fans)) if hashrate > 0 else ()
         return RigReading(
             hashrate=hashrate,
             expected_hashrate=expected,
@@ -113,7 +95,7 @@ class Reader:
             fans_expected=fans_expected,
             boards=boards,
             pools=cgminer.pools(pools),
-            faults=_merged(seen, await self._web_faults(target, identity)),
+            faults=cgminer.merged(seen, await self._web_faults(target, identity)),
         )
 
     async def _web_faults(self, target: Target, identity: RigIdentity) -> tuple[Fault, ...]:
@@ -159,58 +141,9 @@ def _kind_and_stats(answer: Answer) -> tuple[Mapping[str, Any], Mapping[str, Any
     return kind, next((row for row in rows if "fan_num" in row or "chain_rate1" in row or "Elapsed" in row), {})
 
 
-def _boards(stats: Mapping[str, Any], unit: str, model: str) -> Iterator[Board]:
-    expected = 0 if "hyd" in model.lower() else _BOARDS
-    for slot in range(1, _SLOTS + 1):
-        chips = coerce.count(stats.get(f"chain_acn{slot}"))
-        if chips is None or (chips == 0 and slot > expected):
-            continue
-        places = _text(stats, f"chain_acs{slot}").replace(" ", "")
-        yield Board(
-            index=slot - 1,
-            hashrate=coerce.hashrate(stats.get(f"chain_rate{slot}"), unit),
-            temperature=coerce.hottest(_text(stats, f"temp_pcb{slot}").split("-")),
-            chip_temperature=coerce.hottest(_text(stats, f"temp_chip{slot}").split("-")),
-            chips=chips,
-            chips_expected=max(len(places), chips) or None,
-        )
-
-
-def _text(stats: Mapping[str, Any], key: str) -> str:
-    return coerce.text(stats.get(key), 1_024)
-
-
-def _fans(stats: Mapping[str, Any]) -> tuple[tuple[Fan, ...], int | None]:
-    """Give the fans, dead ones as 0 rpm; slots without a fan read 0 too, and are left out while enough turn."""
-    expected = coerce.count(stats.get("fan_num"), _FANS)
-    speeds = {slot: coerce.rpm(stats[f"fan{slot}"]) for slot in range(1, _FANS + 1) if f"fan{slot}" in stats}
-    turning = sum(1 for speed in speeds.values() if speed != 0)
-    dead = 0 if expected is None or turning >= expected else expected
-    return tuple(Fan(slot - 1, speed) for slot, speed in speeds.items() if speed != 0 or slot <= dead), expected
-
-
-def _board_faults(boards: tuple[Board, ...], stats: Mapping[str, Any]) -> Iterator[Fault]:
-    for board in boards:
-        if board.chips == 0:
-            yield fault("board_missing", f"board {board.index}")
-        elif "x" in _text(stats, f"chain_acs{board.index + 1}"):
-            yield fault("board_chips", f"board {board.index}")
-
-
-def _fan_faults(fans: tuple[Fan, ...]) -> Iterator[Fault]:
-    return (fault("fan_failed", f"fan {fan.index}") for fan in fans if fan.rpm == 0)
-
-
 def _status_faults(page: Mapping[str, Any]) -> Iterator[Fault]:
     for status in coerce.items(coerce.first(page, "SUMMARY").get("status")):
         if status.get("status") == "s" or "status" not in status:
             continue
         kind, message = coerce.text(status.get("type")), coerce.text(status.get("msg"), 64)
-        words = f"{message} {kind}".lower()
-        yield fault(next((code for word, code in _MESSAGES if word in words), "unknown"), vendor_code=message or kind)
-
-
-def _merged(seen: list[Fault], said: tuple[Fault, ...]) -> tuple[Fault, ...]:
-    """Join what the readings show and what the rig says: the former know the component."""
-    codes = {one.code for one in seen}
-    return (*seen, *(one for one in said if one.code not in codes))
+        yield worded_fault(f"{message} {kind}", vendor_code=message or kind)

@@ -1,0 +1,70 @@
+"""Plays a rig's recorded answers back over real sockets, on the ports that its firmware uses."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Replay:
+    """What is played, and what was asked for."""
+
+    fixture: Mapping[str, Any]
+    asked: list[str] = field(default_factory=list)
+
+    async def rpc(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = json.loads(await reader.read(4096))
+        command = request.get("command") or request.get("cmd")
+        self.asked.append(command)
+        answers = self.fixture["rpc"]
+        parts = command.split("+")
+        refusal = {"STATUS": [{"STATUS": "E", "Code": 14, "Msg": "Invalid command", "Description": "x"}], "id": 1}
+        if len(parts) == 1:
+            answer = answers.get(command, refusal)
+        elif self.fixture.get("joined"):
+            answer = {part: [answers.get(part, refusal)] for part in parts} | {"id": 1}
+        else:
+            answer = refusal
+        writer.write(json.dumps(answer).encode() + b"\0")
+
+    async def http(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        method, path, _ = head.decode().split(" ", 2)
+        self.asked.append(f"{method} {path}")
+        page = self.fixture["http"].get(path)
+        body = b"<html>404</html>" if page is None else json.dumps(page).encode()
+        status = "404 Not Found" if page is None else "200 OK"
+        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+
+    async def v3(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        length = int.from_bytes(await reader.readexactly(4), "little")
+        request = json.loads(await reader.readexactly(length))
+        command = f"{request['cmd']} {request.get('param') or ''}".strip()
+        self.asked.append(command)
+        body = json.dumps(self.fixture["v3"].get(command, {"code": -1, "msg": "invalid"})).encode()
+        writer.write(len(body).to_bytes(4, "little") + body)
+
+
+@asynccontextmanager
+async def replaying(address: str, fixture: Mapping[str, Any]) -> AsyncIterator[Replay]:
+    """Serve a fixture at an address until the block ends."""
+    replay = Replay(fixture)
+    ports = {"rpc": 4028, "http": fixture.get("http_port", 80), "v3": 4433}
+
+    def closing(name: str) -> Any:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with suppress(ConnectionError, ValueError, asyncio.IncompleteReadError):
+                await getattr(replay, name)(reader, writer)
+                await writer.drain()
+            writer.close()
+
+        return handle
+
+    async with AsyncExitStack() as stack:
+        for name in ports.keys() & fixture.keys():
+            server = await asyncio.start_server(closing(name), address, ports[name])
+            stack.callback(server.close)
+        yield replay
