@@ -439,6 +439,14 @@ def test_a_worse_past_never_looks_better(rows: list[tuple[float, float, float]],
 
 # --- the model ------------------------------------------------------------------------------------------------------
 
+MODEL = TERMS.model_copy(
+    update={
+        "history": 12 * HOUR,
+        "history_needed": 4 * HOUR,
+        "reassign_after": 6 * HOUR,
+        "reassign_clear_after": 3 * HOUR,
+    }
+)
 RANK = {Verdict.MINE: 0, Verdict.CURTAIL: 1, Verdict.REASSIGN: 2}
 
 
@@ -447,12 +455,12 @@ class Verdicts(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.desk = Desk(rig(name="good"), rig(name="bad", hashrate=180e12), terms=TERMS)
+        self.desk = Desk(rig(name="good"), rig(name="bad", hashrate=180e12), terms=MODEL)
         self.left_mine: float | None = None
         self.resumed: float | None = None
         self.desk.evaluate()
 
-    @rule(price=st.sampled_from([-0.03, 0.02, 0.05, 0.07, 0.09, None]))
+    @rule(price=st.sampled_from([-0.03, 0.05, 0.08, 0.12, None]))
     def power_price(self, price: float | None) -> None:
         self.desk.price = price
         self.time_passes(15.0, 1)
@@ -477,7 +485,7 @@ class Verdicts(RuleBasedStateMachine):
         )
         self.time_passes(15.0, 1)
 
-    @rule(seconds=st.sampled_from([15.0, 300.0, 3_600.0]), times=st.integers(1, 80))
+    @rule(seconds=st.sampled_from([15.0, 300.0, 3_600.0]), times=st.sampled_from([1, 4, 12, 40]))
     def time_passes(self, seconds: float, times: int) -> None:
         for _ in range(times):
             before = self.desk.decision
@@ -489,7 +497,7 @@ class Verdicts(RuleBasedStateMachine):
         before = self.desk.decision
         self.desk.now += hours * HOUR
         self.desk.evaluate()
-        assert self.desk.decision.blocks[0].watched <= 168 * HOUR
+        assert self.desk.block.watched <= 13 * HOUR
         changed = before.blocks[0].verdict, self.desk.block.verdict
         assert changed[1] is not Verdict.REASSIGN or changed[0] in (Verdict.REASSIGN, Verdict.UNKNOWN)
         self.left_mine = self.resumed = None
@@ -507,12 +515,12 @@ class Verdicts(RuleBasedStateMachine):
             and now.verdict is Verdict.REASSIGN
             and was.verdict is not Verdict.UNKNOWN
         ):
-            assert now.watched >= 48 * HOUR
+            assert now.watched >= 4 * HOUR
             assert now.reassign_score is not None
             assert now.reassign_score > 40
         if was.verdict is Verdict.REASSIGN and now.verdict in (Verdict.MINE, Verdict.CURTAIL):
             assert was.verdict_since is not None
-            assert self.desk.now - was.verdict_since >= 24 * HOUR
+            assert self.desk.now - was.verdict_since >= 3 * HOUR
             assert now.reassign_score is not None
             assert now.reassign_score < 0
 
@@ -543,4 +551,4 @@ class Verdicts(RuleBasedStateMachine):
 
 
 TestVerdicts = Verdicts.TestCase
-TestVerdicts.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestVerdicts.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
