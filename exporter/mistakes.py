@@ -22,10 +22,10 @@ class Problem:
         return f"{self.where}: {self.message}"
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Find the name that the operator probably meant."""
+def nearest(name: str, known: Iterable[str], *, closeness: float = 0.6) -> str | None:
+    """Find the name that the operator probably meant; a ``closeness`` of 1 finds only the same."""
     names = {candidate.casefold(): candidate for candidate in known}
-    matches = get_close_matches(name.casefold(), names, n=1, cutoff=0.6)
+    matches = get_close_matches(name.casefold(), names, n=1, cutoff=closeness)
     return names[matches[0]] if matches else None
 
 

@@ -13,12 +13,12 @@ from exporter.settings.model import Settings
 
 def describe(settings: Settings) -> str:
     """Every key with its value, defaults included, as YAML that could be loaded but for the masks."""
-    return yaml.safe_dump(_in_force(settings), sort_keys=False, allow_unicode=True, width=120)
+    return yaml.safe_dump(in_force(settings), sort_keys=False, allow_unicode=True, width=120)
 
 
 def as_json(settings: Settings) -> str:
     """What would run, for scripts: the summary, and the settings in force."""
-    return json.dumps(_summary(settings) | {"settings": _in_force(settings)}, indent=2, ensure_ascii=False)
+    return json.dumps(_summary(settings) | {"settings": in_force(settings)}, indent=2, ensure_ascii=False)
 
 
 def as_text(settings: Settings) -> str:
@@ -36,7 +36,8 @@ def _told(value: Any) -> str:
     )
 
 
-def _in_force(settings: Settings) -> Any:
+def in_force(settings: Settings) -> Any:
+    """Every key with its value, as JSON has it, secrets masked."""
     return _masked(settings.model_dump(mode="json", by_alias=True, exclude_none=True))
 
 

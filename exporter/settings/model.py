@@ -1,5 +1,6 @@
 """All that the operator may say, as one frozen model: the rooms' own terms, composed."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, PrivateAttr
@@ -15,7 +16,7 @@ from exporter.polling.schedules import ScheduleTerms
 from exporter.polling.terms import PollingTerms
 from exporter.server.terms import WebTerms
 from exporter.shards import ShardTerms
-from exporter.sources.miners.inventory import BlockTerms, InventoryTerms, Name
+from exporter.sources.miners.inventory import BlockTerms, InventoryTerms, Name, inventory_files
 from exporter.sources.registry import BitcoinSource, GpuSource, NetworkSource, TariffSource
 from exporter.state import StateTerms
 
@@ -66,6 +67,11 @@ class Settings(BaseSettings):
     def rigs(self) -> tuple[Rig, ...]:
         """The fleet, as read when these settings were loaded."""
         return self._rigs
+
+    @property
+    def inventory_files(self) -> tuple[Path, ...]:
+        """The files beside the configuration that the fleet was read from."""
+        return inventory_files(self.fleet)
 
     @property
     def fleet_blocks(self) -> tuple[Block, ...]:

@@ -300,3 +300,48 @@ def test_secrets_do_not_show_in_a_repr() -> None:
     terms = InventoryTerms.model_validate({"rigs": [{"address": "127.60.0.5", "password": "hunter2"}]})
     assert "hunter2" not in repr(terms)
     assert "hunter2" not in repr(load_inventory(terms, FREE))
+
+
+def file_sd(directory: Path, name: str, text: str) -> tuple[Rig, ...]:
+    (directory / name).write_text(text, encoding="utf-8")
+    return fleet(NAMES, directory, file_sd=[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "rigs.json",
+            '[{"targets": ["127.60.0.5:9100", "127.60.0.6"], "labels": {"block": "c1", "rated_watts": "3500"}}]',
+        ),
+        ("rigs.yml", "- targets: [127.60.0.5:9100, 127.60.0.6]\n  labels: {block: c1, rated_watts: '3500'}\n"),
+    ],
+)
+def test_prometheus_target_files_list_rigs(tmp_path: Path, name: str, text: str) -> None:
+    rigs = file_sd(tmp_path, name, text)
+    assert [(rig.name, rig.address, rig.block, rig.rated_power) for rig in rigs] == [
+        ("127.60.0.5", "127.60.0.5", "c1", 3500.0),
+        ("127.60.0.6", "127.60.0.6", "c1", 3500.0),
+    ]
+
+
+def test_labels_for_others_are_skipped_and_a_misspelt_one_is_told(tmp_path: Path) -> None:
+    assert file_sd(tmp_path, "a.json", '[{"targets": ["127.60.0.5"], "labels": {"job": "x", "__meta_block": "y"}}]')
+    with pytest.raises(InventoryError, match=r"a\.json: 0: there is no label 'blok': did you mean 'block'\?"):
+        file_sd(tmp_path, "a.json", '[{"targets": ["127.60.0.5"], "labels": {"blok": "c1"}}]')
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[", "is not valid JSON or YAML"),
+        ('{"targets": []}', "must be a list"),
+        ('[{"labels": {}}]', "0.targets: is required"),
+        ('[{"targets": ["http://127.60.0.5/"]}]', "address: "),
+        ('[{"targets": ["127.60.0.5", "127.60.0.5"]}]', "is already taken"),
+    ],
+)
+def test_a_bad_target_file_is_told(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(InventoryError) as caught:
+        file_sd(tmp_path, "rigs.json", text)
+    assert told in str(caught.value)

@@ -3,12 +3,15 @@
 import csv
 import io
 import ipaddress
+import json
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
+import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -16,13 +19,14 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    TypeAdapter,
     ValidationError,
     model_validator,
 )
 
 from exporter.fields import ConfigPath, Text
 from exporter.fleet import UNASSIGNED, Block, Credentials, Rig
-from exporter.mistakes import Problem, sentence, unknown
+from exporter.mistakes import Problem, nearest, sentence, unknown
 from exporter.units import HASHES_PER_TERAHASH, WATTS_PER_KILOWATT
 
 WIDEST_RANGE: Final = 16
@@ -143,6 +147,9 @@ class InventoryTerms(BaseModel):
 
     defaults: RigFacts = Field(RigFacts(), description="What holds for every rig that does not say it itself.")
     csv: tuple[ConfigPath, ...] = Field((), description="CSV files with a header line, one rig a line.")
+    file_sd: tuple[ConfigPath, ...] = Field(
+        (), description="Files of targets as Prometheus' file_sd reads them, JSON or YAML; labels tell of the rigs."
+    )
     ranges: tuple[RangeTerms, ...] = Field((), description="Address ranges: rigs are found in them.")
     rigs: tuple[RigRow, ...] = Field((), description="Rigs listed here.")
 
@@ -195,7 +202,7 @@ def dotted(path: KeyPath) -> str:
 def inventory_files(terms: InventoryTerms) -> tuple[Path, ...]:
     """The files beside the configuration that the fleet is read from."""
     passwords = (facts.password_file for facts in (terms.defaults, *terms.ranges, *terms.rigs))
-    return tuple(dict.fromkeys((*terms.csv, *(path for path in passwords if path is not None))))
+    return tuple(dict.fromkeys((*terms.csv, *terms.file_sd, *(path for path in passwords if path is not None))))
 
 
 def load_inventory(terms: InventoryTerms, names: Names, where: Callable[[KeyPath], str] = dotted) -> tuple[Rig, ...]:
@@ -211,6 +218,7 @@ def load_inventory(terms: InventoryTerms, names: Names, where: Callable[[KeyPath
             for index, row in enumerate(terms.rigs)
         ),
         *(listed for path in terms.csv for listed in _csv_rows(path, problems)),
+        *(listed for path in terms.file_sd for listed in _target_rows(path, problems)),
     ]
     problems += _duplicates(rows)
     size = len(rows) + sum(entry.cidr.num_addresses for entry in terms.ranges)
@@ -232,13 +240,13 @@ def _identity(row: RigRow) -> str:
 
 
 def _duplicates(rows: Iterable[_Listed]) -> Iterator[Problem]:
-    names: dict[str, str] = {}
-    addresses: dict[str, str] = {}
+    names: dict[str, _Listed] = {}
+    addresses: dict[str, _Listed] = {}
     for row in rows:
         for what, value, seen in (("address", row.address, addresses), ("name", row.name, names)):
-            first = seen.setdefault(value, row.where)
-            if first != row.where:
-                yield Problem(row.where, f"the {what} {value!r} is already taken at {first}")
+            first = seen.setdefault(value, row)
+            if first is not row:
+                yield Problem(row.where, f"the {what} {value!r} is already taken at {first.where}")
                 break
 
 
@@ -361,7 +369,7 @@ def _csv_rows(path: Path, problems: list[Problem]) -> Iterator[_Listed]:
         elif len(cells) > len(columns) and any(cells[len(columns) :]):
             problems.append(Problem(where, f"has {len(cells)} values for {len(columns)} columns"))
         else:
-            row = _csv_row(where, dict(zip(columns, cells, strict=False)), problems)
+            row = _row(where, dict(zip(columns, cells, strict=False)), problems)
             if row is not None:
                 yield _Listed(row, row.address, _identity(row), where)
     if not columns:
@@ -383,7 +391,7 @@ def _bad_header(columns: list[str]) -> Iterator[str]:
         yield "the column 'address' is missing"
 
 
-def _csv_row(where: str, cells: Mapping[str, str], problems: list[Problem]) -> RigRow | None:
+def _row(where: str, cells: Mapping[str, str], problems: list[Problem]) -> RigRow | None:
     given = {column: cell.strip() for column, cell in cells.items() if cell.strip()}
     try:
         return RigRow.model_validate(given)
@@ -392,3 +400,50 @@ def _csv_row(where: str, cells: Mapping[str, str], problems: list[Problem]) -> R
             column = dotted(mistake["loc"][:1])
             problems.append(Problem(f"{where}: {column}" if column else where, sentence(mistake)))
         return None
+
+
+# --- Prometheus file_sd ---------------------------------------------------------------------------------------------
+
+
+class _TargetGroup(BaseModel):
+    """Targets with what holds for all of them, as Prometheus defines it."""
+
+    targets: tuple[str, ...]
+    labels: dict[str, str] = {}
+
+
+def _target_rows(path: Path, problems: list[Problem]) -> Iterator[_Listed]:
+    """The rigs of one file. A target's port is Prometheus' business; labels that tell nothing of a rig are skipped."""
+    try:
+        text = path.read_text("utf-8")
+        groups = _GROUPS.validate_python(json.loads(text) if path.suffix == ".json" else yaml.safe_load(text))
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(Problem(str(path), _why_unreadable(error)))
+        return
+    except ValidationError as error:
+        problems += [Problem(f"{path}: {dotted(told['loc'])}", sentence(told)) for told in error.errors()]
+        return
+    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        problems.append(Problem(str(path), f"is not valid JSON or YAML: {str(error).splitlines()[0]}"))
+        return
+    for index, group in enumerate(groups):
+        problems += [Problem(f"{path}: {index}", message) for message in _misspelt(group.labels)]
+        for target in group.targets:
+            where = f"{path}: {index}: {target}"
+            known = {label: value for label, value in group.labels.items() if label in RigRow.model_fields}
+            row = _row(where, known | {"address": _PORT.sub(r"\1", target)}, problems)
+            if row is not None:
+                yield _Listed(row, row.address, _identity(row), where)
+
+
+_PORT: Final = re.compile(r"^([^:]*):\d+$")
+_GROUPS: Final = TypeAdapter(tuple[_TargetGroup, ...])
+
+
+def _misspelt(labels: Iterable[str]) -> Iterator[str]:
+    """Labels that look like one of ours; others, and Prometheus' own that begin with __, may well be for others."""
+    for label in labels:
+        if label not in RigRow.model_fields and not label.startswith("__"):
+            match = nearest(label, RigRow.model_fields, closeness=0.8)
+            if match is not None:
+                yield f"there is no label {label!r}: did you mean {match!r}?"

@@ -1,0 +1,71 @@
+"""Notices that the files of the inventory changed, and tells what a reload changes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from exporter.settings.describe import in_force
+from exporter.settings.model import Settings
+
+LOOK_SECONDS: Final = 5.0
+_MOST_NAMED: Final = 10
+
+
+async def watch(
+    files: Callable[[], Iterable[Path]], changed: Callable[[], Awaitable[object]], *, every: float = LOOK_SECONDS
+) -> None:
+    """Await ``changed`` whenever ``files`` differ from before, once they have been left alone for ``every`` seconds."""
+    known = last = await asyncio.to_thread(stamps, files())
+    while True:
+        await asyncio.sleep(every)
+        now = await asyncio.to_thread(stamps, files())
+        if now != known and now == last:
+            await changed()
+            known = now = await asyncio.to_thread(stamps, files())
+        last = now
+
+
+def stamps(files: Iterable[Path]) -> dict[Path, tuple[int, int, int] | None]:
+    """What tells one version of a file from another: inode, size and time; None where it is missing."""
+    return {path: _stamp(path) for path in files}
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def changes(before: Settings, after: Settings) -> dict[str, Any]:
+    """What differs, for the log: rigs added, removed and changed, and the keys that have another value."""
+    old, new = ({rig.name: rig for rig in settings.rigs} for settings in (before, after))
+    told = {
+        "rigs_added": new.keys() - old.keys(),
+        "rigs_removed": old.keys() - new.keys(),
+        "rigs_changed": {name for name in old.keys() & new.keys() if old[name] != new[name]},
+        "keys": set(_differing(_without_rigs(before), _without_rigs(after))),
+    }
+    return {what: _named(names) for what, names in told.items() if names}
+
+
+def _named(names: Iterable[str]) -> str:
+    ordered = sorted(names)
+    more = len(ordered) - _MOST_NAMED
+    return ", ".join(ordered[:_MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _without_rigs(settings: Settings) -> dict[str, Any]:
+    shown: dict[str, Any] = in_force(settings)
+    shown["fleet"] = {**shown["fleet"], "rigs": []}
+    return shown
+
+
+def _differing(old: Any, new: Any, at: str = "") -> Iterable[str]:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in old.keys() | new.keys():
+            yield from _differing(old.get(key), new.get(key), f"{at}.{key}" if at else key)
+    elif old != new:
+        yield at

@@ -1,0 +1,92 @@
+"""Changed inventory files are noticed, and what a reload changes is told."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from exporter.settings.load import load
+from exporter.settings.model import Settings
+from exporter.settings.watch import changes, stamps, watch
+
+SITE = """\
+site: prairie-1
+tariffs: {ppa: {kind: fixed, usd_per_kilowatt_hour: 0.05}}
+network: {kind: bitcoin_core, username: rpc, password: hunter2}
+fleet: {csv: [rigs.csv], defaults: {password_file: rig-password}}
+"""
+ROWS = "name,address\na,127.60.0.5\nb,127.60.0.6\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "site.yml").write_text(SITE, encoding="utf-8")
+    (tmp_path / "rigs.csv").write_text(ROWS, encoding="utf-8")
+    (tmp_path / "rig-password").write_text("root", encoding="utf-8")
+    return tmp_path
+
+
+def loaded(folder: Path) -> Settings:
+    return load(folder / "site.yml")
+
+
+def test_every_file_of_the_inventory_is_known(folder: Path) -> None:
+    assert loaded(folder).inventory_files == (folder / "rigs.csv", folder / "rig-password")
+
+
+def test_a_stamp_changes_with_content_replacement_and_removal(folder: Path) -> None:
+    file = folder / "rigs.csv"
+    seen = [stamps([file])]
+    file.write_text(ROWS + "c,127.60.0.7\n", encoding="utf-8")
+    seen.append(stamps([file]))
+    other = folder / "new.csv"
+    other.write_text(ROWS, encoding="utf-8")
+    os.utime(other, ns=(0, file.stat().st_mtime_ns))
+    other.rename(file)
+    seen.append(stamps([file]))
+    file.unlink()
+    seen.append(stamps([file]))
+    assert seen[-1] == {file: None}
+    assert all(one != other for index, one in enumerate(seen) for other in seen[:index])
+
+
+async def test_a_changed_file_is_told_once(folder: Path) -> None:
+    told = asyncio.Queue[str]()
+
+    async def changed() -> None:
+        told.put_nowait("changed")
+
+    file = folder / "rigs.csv"
+    watching = asyncio.create_task(watch(lambda: [file], changed, every=0.01))
+    try:
+        while told.empty():  # rewritten until noticed: the watcher may not have looked for the first time yet
+            file.write_text(file.read_text(encoding="utf-8") + "#\n", encoding="utf-8")
+            await asyncio.sleep(0.05)
+        await told.get()
+        file.write_text(ROWS, encoding="utf-8")
+        async with asyncio.timeout(30):
+            await told.get()
+    finally:
+        watching.cancel()
+    assert told.empty()
+
+
+def test_what_a_reload_changes_is_told(folder: Path) -> None:
+    before = loaded(folder)
+    (folder / "rigs.csv").write_text("name,address\na,127.60.0.9\nc,127.60.0.7\n", encoding="utf-8")
+    (folder / "site.yml").write_text(SITE.replace("0.05", "0.06") + "polling: {interval: 60s}\n", encoding="utf-8")
+    assert changes(before, loaded(folder)) == {
+        "rigs_added": "c",
+        "rigs_removed": "b",
+        "rigs_changed": "a",
+        "keys": "polling.interval, tariffs.ppa.usd_per_kilowatt_hour",
+    }
+    assert changes(before, before) == {}
+
+
+def test_many_changed_rigs_are_counted(folder: Path) -> None:
+    before = loaded(folder)
+    rows = "".join(f"n{number:02},127.60.1.{number}\n" for number in range(1, 14))
+    (folder / "rigs.csv").write_text(ROWS + rows, encoding="utf-8")
+    assert changes(before, loaded(folder))["rigs_added"].endswith("n10 and 3 more")
