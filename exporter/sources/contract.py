@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from exporter.failures import Failure, Reason
 from exporter.fields import Duration
 from exporter.readings import Reading
+from exporter.telemetry import Telemetry
 
 T = TypeVar("T")
 
@@ -27,10 +28,11 @@ class Source(Protocol[T]):
 
 @dataclass(frozen=True, slots=True)
 class SourceContext:
-    """What a source is given to work with: the process's one HTTP session, and the time (unix seconds)."""
+    """What a source is given to work with: the process's one HTTP session, the time (unix seconds), and its metrics."""
 
     session: aiohttp.ClientSession
     clock: Callable[[], float] = time.time
+    telemetry: Telemetry | None = None
 
 
 class SourceSettings(BaseModel):

@@ -20,12 +20,13 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from yarl import URL
 
 from exporter.failures import Failure, Reason
-from exporter.fields import Duration
+from exporter.fields import ConfigPath, Duration
 from exporter.sources.contract import SourceSettings
 
 DEADLINE: Final = 10.0
 MAX_BYTES: Final = 8 * 1024 * 1024
 MAX_REDIRECTS: Final = 3
+_MAX_TAGGED: Final = 8
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
 _REASONS: Final[dict[int, Reason]] = {
     HTTPStatus.UNAUTHORIZED: Reason.AUTH,
@@ -41,6 +42,7 @@ class Options(TypedDict, total=False):
 
     params: Mapping[str, str]
     headers: Mapping[str, str]
+    form: Mapping[str, str]
     ssl: ssl.SSLContext | bool
     deadline: float
     max_bytes: int
@@ -133,6 +135,7 @@ async def _follow(session: aiohttp.ClientSession, method: str, url: URL, payload
             url,
             params=params,
             json=payload,
+            data=options.get("form"),
             headers=options.get("headers"),
             ssl=options.get("ssl", True),
             allow_redirects=False,
@@ -201,17 +204,22 @@ def _finite(text: str) -> float:
 class HttpSettings(SourceSettings):
     """What any HTTP source may be told: where, how to log in, which certificates to trust."""
 
-    url: str = Field(description="Where it is asked. Secrets do not belong in it: see `query` and `headers`.")
+    url: str = Field(description="Where it is asked. Secrets do not belong in it: see `parameters` and `headers`.")
     timeout: Duration = Field(default=DEADLINE, description="All of one request must be over by then.")
     headers: dict[str, SecretStr] = Field(default={}, description="Headers to send; shown masked.")
-    query: dict[str, SecretStr] = Field(default={}, description="Query parameters to add to the URL; shown masked.")
+    parameters: dict[str, SecretStr] = Field(default={}, description="Query parameters of the URL; shown masked.")
     username: str | None = Field(default=None, pattern="^[^:]*$", description="For basic authentication.")
     password: SecretStr | None = Field(default=None, description="For basic authentication.")
-    password_file: Path | None = Field(default=None, description="File with the password, read at each request.")
+    password_file: ConfigPath | None = Field(default=None, description="File with the password, read at each request.")
     bearer_token: SecretStr | None = Field(default=None, description="For bearer authentication.")
-    bearer_token_file: Path | None = Field(default=None, description="File with the token, read at each request.")
-    ca_file: Path | None = Field(default=None, description="Certificates (PEM) to trust instead of the system's.")
+    bearer_token_file: ConfigPath | None = Field(default=None, description="File with the token, read at each request.")
+    ca_file: ConfigPath | None = Field(default=None, description="Certificates (PEM) to trust instead of the system's.")
     verify_tls: bool = Field(default=True, description="False trusts any certificate: only where nothing else helps.")
+
+    @property
+    def where(self) -> str:
+        """The server asked, as host or host:port."""
+        return _host(self.url)
 
     @field_validator("url")
     @classmethod
@@ -240,6 +248,7 @@ class Endpoint:
         self._settings = settings
         self._session = session
         self._ssl = _ssl_context(settings)
+        self._tagged: dict[str, tuple[str, Answer]] = {}  # by URL: entity tag and answer
 
     async def get_json(self, path: str = "", params: Mapping[str, str] | None = None) -> Any:
         """GET ``path`` below the configured URL and read its JSON. Raises Failure only."""
@@ -264,19 +273,41 @@ class Endpoint:
         ``{name}`` in the configured URL and query is replaced by ``placeholders``.
         """
         settings = self._settings
-        url = _fill(settings.url.rstrip("/") + path if path else settings.url, placeholders)
-        query = {name: _fill(value.get_secret_value(), placeholders) for name, value in settings.query.items()}
+        url = URL(_fill(settings.url.rstrip("/") + path if path else settings.url, placeholders))
+        parameters = {name: value.get_secret_value() for name, value in settings.parameters.items()} | dict(
+            params or {}
+        )
+        url = url.update_query({name: _fill(value, placeholders) for name, value in parameters.items()})
         sent = {name: value.get_secret_value() for name, value in settings.headers.items()}
-        return await exchange(
+        answer = await exchange(
             self._session,
             method,
-            url,
+            str(url),
             payload,
-            params=query | dict(params or {}),
-            headers=sent | _login(settings) | dict(headers or {}),
+            headers=sent | _login(settings) | self._condition(method, str(url)) | dict(headers or {}),
             ssl=self._ssl,
             deadline=settings.timeout,
         )
+        return self._remember(str(url), answer)
+
+    async def post_form(self, url: str, form: Mapping[str, str]) -> Answer:
+        """POST a form elsewhere, such as to where tokens are issued: without the login. Raises Failure only."""
+        return await exchange(self._session, "POST", url, form=form, ssl=self._ssl, deadline=self._settings.timeout)
+
+    def _condition(self, method: str, url: str) -> dict[str, str]:
+        tagged = self._tagged.get(url) if method == "GET" else None
+        return {"If-None-Match": tagged[0]} if tagged is not None else {}
+
+    def _remember(self, url: str, answer: Answer) -> Answer:
+        """Keep a tagged answer, and give it again where the server says that it has not changed."""
+        if answer.status == HTTPStatus.NOT_MODIFIED and url in self._tagged:
+            return self._tagged[url][1]
+        tag = answer.headers.get("ETag")
+        if tag is not None and answer.status == HTTPStatus.OK:
+            if len(self._tagged) >= _MAX_TAGGED:  # URLs with dates change every day
+                self._tagged.clear()
+            self._tagged[url] = (tag, answer)
+        return answer
 
 
 def basic(username: str, password: str) -> dict[str, str]:

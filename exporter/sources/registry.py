@@ -14,7 +14,7 @@ from pydantic_core import core_schema
 
 from exporter.sources.contract import SourceSettings
 
-ROOMS: Final = ("network", "bitcoin", "fx", "tariffs", "gpus")
+ROOMS: Final = ("network", "bitcoin", "fx", "tariffs", "gpus", "meters")
 
 
 @cache
@@ -54,4 +54,5 @@ NetworkSource = Annotated[SourceSettings, OneOf("network")]
 BitcoinSource = Annotated[SourceSettings, OneOf("bitcoin")]
 FxSource = Annotated[SourceSettings, OneOf("fx")]
 TariffSource = Annotated[SourceSettings, OneOf("tariffs")]
+MeterSource = Annotated[SourceSettings, OneOf("meters")]
 GpuSource = Annotated[SourceSettings, OneOf("gpus")]

@@ -16,12 +16,13 @@ from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from source_site import Handler, answers, instant, load_case, placed, serve
+from source_site import FIXTURES, Handler, answers, instant, load_case, placed, serve
 
 from exporter.failures import Failure, Reason
 from exporter.readings import Reading
 from exporter.sources.contract import SourceContext
 from exporter.sources.registry import ROOMS, kinds, settings_classes
+from exporter.sources.tariffs.template import templates
 
 SOURCES = [(room, kind) for room in ROOMS for kind in kinds(room)]
 ASKING = [(room, kind) for room, kind in SOURCES if "{server}" in str(load_case(room, kind)["settings"])]
@@ -38,7 +39,10 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 async def ask(session: aiohttp.ClientSession, room: str, kind: str, server: str, **changes: Any) -> Reading[Any]:
     case = load_case(room, kind)
-    settings = settings_classes(room)[kind].model_validate(placed(case["settings"], server) | changes)
+    said = placed(case["settings"], server)
+    for member in said.get("sources", [said]):
+        member.update(changes)
+    settings = settings_classes(room)[kind].model_validate(said)
     return await settings.build(SourceContext(session, clock=lambda: instant(case["now"]))).fetch()
 
 
@@ -302,3 +306,26 @@ def assert_sane(value: Any) -> None:
         case {"start": start, "end": end, "price": price}:
             assert start < end
             assert -20 <= price <= 20
+
+
+def test_each_template_has_a_fixture() -> None:
+    assert templates()
+    assert sorted(templates()) == sorted(file.stem for file in (FIXTURES / "templates").glob("*.yml"))
+
+
+@pytest.mark.parametrize("name", templates())
+async def test_a_template_reads_its_market(session: aiohttp.ClientSession, name: str) -> None:
+    case = load_case("templates", name)
+    async with serve(answers(case)) as server:
+        settings = settings_classes("tariffs")["template"].model_validate(placed(case["settings"], server))
+        reading = await settings.build(SourceContext(session, clock=lambda: instant(case["now"]))).fetch()
+    assert plain(reading.value) == close(plain(case["value"]))
+
+
+@pytest.mark.parametrize("name", templates())
+def test_a_template_knows_where_its_market_is(name: str) -> None:
+    said = load_case("templates", name)["settings"]
+    settings = settings_classes("tariffs")["template"].model_validate(
+        {key: value for key, value in said.items() if key != "url"}
+    )
+    assert "$" not in settings.model_dump()["url"]

@@ -139,7 +139,7 @@ async def test_an_endpoint_sends_login_headers_and_query(session: aiohttp.Client
             username="user",
             password_file=password,
             headers={"X-Key": "key"},
-            query={"token": "t", "day": "{date}"},
+            parameters={"token": "t", "day": "{date}"},
         )
         endpoint = Endpoint(settings, session)
         answer = (await endpoint.ask(placeholders={"date": "2026-03-21"})).json()
@@ -183,6 +183,6 @@ def test_settings_that_cannot_work_are_refused(settings: dict[str, Any]) -> None
 
 def test_secrets_are_masked_wherever_settings_are_shown() -> None:
     settings = Settings(
-        url="http://host/", username="u", password="hush", headers={"X-Key": "hush"}, query={"token": "hush"}
+        url="http://host/", username="u", password="hush", headers={"X-Key": "hush"}, parameters={"token": "hush"}
     )
     assert "hush" not in repr(settings) + settings.model_dump_json() + str(settings.model_dump())

@@ -35,7 +35,7 @@ _MEMORY: Final = "DCGM_FI_DEV_FB_USED"
 _MEBIBYTE: Final = 1024.0 * 1024.0
 _FAMILIES: Final = {
     "DCGM_FI_DEV_POWER_USAGE": _Family("power", 1.0, 5_000.0),
-    "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION": _Family("energy", 1e-3, 2.0**47 * 1e-3),
+    "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION": _Family("energy", 1e-3, 1e11),
     "DCGM_FI_DEV_GPU_UTIL": _Family("utilization", 0.01, 1.0),
     "DCGM_FI_DEV_GPU_TEMP": _Family("temperature", 1.0, 200.0),
     "DCGM_FI_DEV_XID_ERRORS": _Family("xid_error", 1.0, 100_000.0),
@@ -45,35 +45,45 @@ _FAMILIES: Final = {
 FAMILIES: Final = tuple(_FAMILIES)
 """The families that are wanted; all others are not even parsed."""
 
-_HELD_MEMORY: Final = 1024.0 * _MEBIBYTE  # above what driver and monitoring themselves take
-_TENANT_LABELS: Final = ("pod", "exported_pod", "hpc_job")
+_JOB: Final = "hpc_job"
 
 
 class GpuSettings(SourceSettings):
     """What all sources of GPUs share."""
 
     held_memory_mebibytes: float = Field(
-        default=1024.0, ge=0, description="With more memory in use than this a GPU counts as allocated."
+        default=1024.0,  # above what driver and monitoring themselves take
+        ge=0,
+        description="With more memory in use than this a GPU counts as allocated.",
     )
 
+    tenant_label: str = Field(default="pod", description="The label that names who holds a GPU; hpc_job does as well.")
 
-def read_gpus(samples: Iterable[Sample], held_memory: float = _HELD_MEMORY) -> Gpus:
-    """Make one reading per physical GPU. ``held_memory`` (bytes) is what an unallocated GPU has in use at most."""
+    @property
+    def held_memory(self) -> float:
+        """The same in bytes."""
+        return self.held_memory_mebibytes * _MEBIBYTE
+
+
+def read_gpus(samples: Iterable[Sample], settings: GpuSettings) -> Gpus:
+    """Make one reading per physical GPU."""
     by_gpu: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
         uuid = sample.labels.get("UUID")
         if uuid:
             by_gpu[uuid].append(sample)
-    return tuple(_gpu(uuid, found, held_memory) for uuid, found in by_gpu.items())
+    labels = (settings.tenant_label, _JOB)
+    tenants_told = any(label in sample.labels for found in by_gpu.values() for sample in found for label in labels)
+    return tuple(_gpu(uuid, found, settings, tenants_told=tenants_told) for uuid, found in by_gpu.items())
 
 
-def _gpu(uuid: str, samples: list[Sample], held_memory: float) -> GpuReading:
+def _gpu(uuid: str, samples: list[Sample], settings: GpuSettings, *, tenants_told: bool) -> GpuReading:
     values: dict[str, float] = {}
     memory: dict[str, float] = {}  # by MIG instance
     for family, labels, value in samples:
         field, scale, highest = _FAMILIES[family]
         converted = value * scale
-        if not 0 <= converted < highest * 1.0001:  # NaN and DCGM's "blank" sentinels fail this too
+        if not 0 <= converted <= highest:  # NaN and DCGM's "blank" sentinels fail this too
             continue
         if family == _MEMORY:
             memory[labels.get("GPU_I_ID", "")] = converted
@@ -83,21 +93,19 @@ def _gpu(uuid: str, samples: list[Sample], held_memory: float) -> GpuReading:
         values["memory_used"] = memory.get("", sum(memory.values()))
     labels = samples[0].labels
     xid = values.pop("xid_error", None)
+    held = any(sample.labels.get(label) for sample in samples for label in (settings.tenant_label, _JOB))
     return GpuReading(
         gpu=uuid,
         model=labels.get("modelName", ""),
         hostname=labels.get("Hostname") or labels.get("hostname", ""),
         xid_error=int(xid) if xid is not None else None,
-        allocated=_allocated(samples, values.get("memory_used"), held_memory),
+        allocated=held or _holds_memory(values.get("memory_used"), settings.held_memory, otherwise=tenants_told),
         **values,
     )
 
 
-def _allocated(samples: list[Sample], memory: float | None, held_memory: float) -> bool | None:
-    """Whether a tenant holds the GPU: by pod or job label, else by memory in use; None where nothing tells."""
-    tenants = [sample.labels[label] for sample in samples for label in _TENANT_LABELS if label in sample.labels]
-    if any(tenants):
-        return True
-    if memory is not None:
-        return memory > held_memory
-    return False if tenants else None
+def _holds_memory(used: float | None, held: float, *, otherwise: bool) -> bool | None:
+    """Whether memory in use shows a tenant. Where memory is not told, it is free only if tenants are ``otherwise``."""
+    if used is not None:
+        return used > held
+    return False if otherwise else None

@@ -12,7 +12,6 @@ from exporter.sources.contract import SourceContext, translating
 from exporter.sources.gpus import FAMILIES, Gpus, GpuSettings, Sample, read_gpus
 from exporter.sources.http import Endpoint, HttpSettings
 
-_MEBIBYTE: Final = 1024.0 * 1024.0
 _LINE: Final = re.compile(rf"^({'|'.join(FAMILIES)})\{{(.*)\}} +(\S+)", re.MULTILINE)
 _LABEL: Final = re.compile(r'([A-Za-z_]\w*)="((?:[^"\\]|\\.)*)"')
 _ESCAPE: Final = re.compile(r"\\(.)")
@@ -38,15 +37,15 @@ class _DcgmExporter:
         """Scrape the node; its text is parsed off the event loop."""
         text = await self._endpoint.get_text()
         with translating():
-            gpus = await asyncio.to_thread(parse, text, self._settings.held_memory_mebibytes * _MEBIBYTE)
+            gpus = await asyncio.to_thread(parse, text, self._settings)
         if not gpus:
             raise Failure(Reason.GARBLED, "the text holds no GPU with a UUID: is it dcgm-exporter's?")
         return Reading(gpus, self._clock())
 
 
-def parse(text: str, held_memory: float) -> Gpus:
+def parse(text: str, settings: GpuSettings) -> Gpus:
     """Read the GPUs from dcgm-exporter's text; lines of other families are skipped unparsed."""
-    return read_gpus(_samples(text), held_memory)
+    return read_gpus(_samples(text), settings)
 
 
 def _samples(text: str) -> Iterator[Sample]:

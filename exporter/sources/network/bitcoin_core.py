@@ -2,13 +2,12 @@
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from exporter.failures import Failure, Reason
-from exporter.fields import Duration
+from exporter.fields import ConfigPath, Duration
 from exporter.readings import NetworkState, Reading
 from exporter.sources.contract import SourceContext, integer, number, translating
 from exporter.sources.http import Endpoint, HttpSettings, basic, read_secret
@@ -26,7 +25,7 @@ class Settings(HttpSettings, NetworkSettings):
 
     kind: Literal["bitcoin_core"] = "bitcoin_core"
     url: str = Field(default="http://127.0.0.1:8332", description="The node's RPC address.")
-    cookie_file: Path | None = Field(default=None, description="The node's .cookie file, read at each request.")
+    cookie_file: ConfigPath | None = Field(default=None, description="The node's .cookie file, read at each request.")
     max_tip_age: Duration = Field(
         default=6 * 3600.0, description="A node whose last block is older has lost the network: no value."
     )

@@ -1,0 +1,33 @@
+"""Bitstamp's ticker: ``{"timestamp":"1774094400","last":"70370"}``, all in text."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from exporter.readings import Reading
+from exporter.sources.bitcoin import BitcoinSettings
+from exporter.sources.contract import SourceContext, number, translating
+from exporter.sources.http import Endpoint, HttpSettings
+
+
+class Settings(HttpSettings, BitcoinSettings):
+    """The last trade's price; no login."""
+
+    kind: Literal["bitstamp"] = "bitstamp"
+    url: str = Field(default="https://www.bitstamp.net/api/v2/ticker/btcusd/", description="Where it is asked.")
+
+    def connect(self, context: SourceContext) -> "_Bitstamp":
+        """Make the source."""
+        return _Bitstamp(self, context)
+
+
+class _Bitstamp:
+    def __init__(self, settings: Settings, context: SourceContext) -> None:
+        self._endpoint = Endpoint(settings, context.session)
+        self._clock = context.clock
+
+    async def fetch(self) -> Reading[float]:
+        """Ask for the last trade, observed when the market says so."""
+        answer = await self._endpoint.get_json()
+        with translating():
+            return Reading(number(answer["last"]), min(number(answer["timestamp"]), self._clock()))

@@ -1,0 +1,51 @@
+"""The median of several bitcoin prices; one far from it is left out and counted."""
+
+from statistics import median
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from exporter.failures import Failure, Reason
+from exporter.readings import Reading
+from exporter.sources.bitcoin import BitcoinSettings
+from exporter.sources.contract import SourceContext, SourceSettings
+from exporter.sources.panel import Panel
+from exporter.sources.registry import OneOf
+
+
+class Settings(BitcoinSettings):
+    """The markets to ask; those that do not answer are done without."""
+
+    kind: Literal["median"] = "median"
+    sources: tuple[Annotated[SourceSettings, OneOf("bitcoin", besides="median")], ...] = Field(
+        min_length=1, description="Price sources."
+    )
+    tolerance: float = Field(
+        default=0.05, gt=0, le=1, description="A price further than this from the median is left out: 0.05 is 5 %."
+    )
+
+    def connect(self, context: SourceContext) -> "_Median":
+        """Make the source."""
+        return _Median(self, context)
+
+
+class _Median:
+    def __init__(self, settings: Settings, context: SourceContext) -> None:
+        self._panel = Panel("bitcoin", settings.sources, context)
+        self._tolerance = settings.tolerance
+
+    async def fetch(self) -> Reading[float]:
+        """Take the median of those near it, as old as the oldest of them."""
+        readings = await self._panel.ask()
+        prices = [reading.value for _, reading in readings]
+        middle = median(prices)
+        self._panel.tell_disagreement("bitcoin_price", middle, prices)
+        near: list[Reading[float]] = []
+        for name, reading in readings:
+            if abs(reading.value - middle) <= self._tolerance * middle:
+                near.append(reading)
+            else:
+                self._panel.tell_outlier(name, reading.value, middle)
+        if not near:
+            raise Failure(Reason.IMPLAUSIBLE, f"the prices disagree: {min(prices):g} to {max(prices):g}")
+        return Reading(median(reading.value for reading in near), min(reading.observed_at for reading in near))

@@ -1,0 +1,31 @@
+"""A bitcoin price that a Prometheus already has."""
+
+from typing import Literal
+
+from exporter.readings import Reading
+from exporter.sources.bitcoin import BitcoinSettings
+from exporter.sources.contract import SourceContext
+from exporter.sources.http import Endpoint
+from exporter.sources.prometheus import PrometheusSettings, ask_one
+
+
+class Settings(PrometheusSettings, BitcoinSettings):
+    """A query that gives US dollars per bitcoin."""
+
+    kind: Literal["prometheus"] = "prometheus"
+
+    def connect(self, context: SourceContext) -> "_Prometheus":
+        """Make the source."""
+        return _Prometheus(self, context)
+
+
+class _Prometheus:
+    def __init__(self, settings: Settings, context: SourceContext) -> None:
+        self._settings = settings
+        self._endpoint = Endpoint(settings, context.session)
+        self._clock = context.clock
+
+    async def fetch(self) -> Reading[float]:
+        """Ask for the price."""
+        series = await ask_one(self._endpoint, self._settings.query)
+        return Reading(series.value, min(series.time, self._clock()))

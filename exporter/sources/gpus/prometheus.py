@@ -1,0 +1,52 @@
+"""The GPUs of every dcgm-exporter that a Prometheus scrapes."""
+
+import asyncio
+from typing import Final, Literal
+
+from pydantic import Field
+
+from exporter.failures import Failure, Reason
+from exporter.readings import Reading
+from exporter.sources.contract import SourceContext
+from exporter.sources.gpus import FAMILIES, Gpus, GpuSettings, Sample, read_gpus
+from exporter.sources.http import Endpoint
+from exporter.sources.prometheus import PrometheusSettings, Series, ask_prometheus
+
+_QUERY: Final = f'{{__name__=~"{"|".join(FAMILIES)}"}}'
+
+
+class Settings(PrometheusSettings, GpuSettings):
+    """A query that gives dcgm-exporter's series with their own names and labels."""
+
+    kind: Literal["prometheus"] = "prometheus"
+    query: str = Field(
+        default=_QUERY, description='The PromQL query; narrow it down like {__name__=~"DCGM_.*",job="x"}.'
+    )
+    tenant_label: str = Field(
+        default="exported_pod",
+        description="The label that names who holds a GPU; pod where Prometheus scrapes with honor_labels.",
+    )
+
+    def connect(self, context: SourceContext) -> "_Prometheus":
+        """Make the source."""
+        return _Prometheus(self, context)
+
+
+class _Prometheus:
+    def __init__(self, settings: Settings, context: SourceContext) -> None:
+        self._settings = settings
+        self._endpoint = Endpoint(settings, context.session)
+        self._clock = context.clock
+
+    async def fetch(self) -> Reading[Gpus]:
+        """Ask for all GPUs; series of other families are left aside."""
+        series = await ask_prometheus(self._endpoint, self._settings.query)
+        gpus = await asyncio.to_thread(_read, series, self._settings)
+        if not gpus:
+            raise Failure(Reason.GARBLED, "the query gives no series of dcgm-exporter with a UUID")
+        return Reading(gpus, min(series[0].time, self._clock()))
+
+
+def _read(series: list[Series], settings: Settings) -> Gpus:
+    samples = (Sample(labels.get("__name__", ""), labels, value) for labels, value, _ in series)
+    return read_gpus((sample for sample in samples if sample.family in FAMILIES), settings)

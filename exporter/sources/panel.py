@@ -1,0 +1,125 @@
+"""Several sources of one quantity, each asked on its own rhythm, so that one may stand in for or check another."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import structlog
+
+from exporter.failures import Failure, Reason
+from exporter.readings import Reading
+from exporter.sources.contract import SourceContext, SourceSettings
+from exporter.telemetry import Telemetry
+
+_log = structlog.get_logger(__name__)
+
+_LONGEST_REST: Final = 3600.0  # s
+
+
+class Panel:
+    """The sources of one quantity, in the operator's order.
+
+    Args:
+        quantity: first part of the members' ``source`` label, such as ``network``.
+        members: their settings.
+        context: what they are given to work with.
+    """
+
+    def __init__(self, quantity: str, members: Sequence[SourceSettings], context: SourceContext) -> None:
+        kinds = [settings.kind for settings in members]
+        self._members = tuple(
+            _Member(f"{quantity}:{_distinct(kinds, index)}", settings, context)
+            for index, settings in enumerate(members)
+        )
+        self._telemetry = context.telemetry
+
+    async def ask(self) -> list[tuple[str, Reading[Any]]]:
+        """Give the name and value of each member that has one. Raises the first member's Failure where none has."""
+        answers = await asyncio.gather(*(member.ask() for member in self._members))
+        readings = [
+            (member.name, answer)
+            for member, answer in zip(self._members, answers, strict=True)
+            if isinstance(answer, Reading)
+        ]
+        if not readings:
+            raise next(answer for answer in answers if isinstance(answer, Failure))
+        return readings
+
+    def tell_disagreement(self, quantity: str, taken: float, values: Sequence[float]) -> None:
+        """Export how far ``values`` differ, relative to the one ``taken``; with fewer than two nothing is known."""
+        if self._telemetry is None:
+            return
+        if len(values) > 1 and taken > 0:
+            self._telemetry.source_disagreement.labels(quantity).set((max(values) - min(values)) / taken)
+        else:
+            self._telemetry.source_disagreement.remove(quantity)
+
+    def tell_outlier(self, name: str, value: float, median: float) -> None:
+        """Count a value that is left out, and say so."""
+        _log.warning("source left out", source=name, value=value, median=median)
+        if self._telemetry is not None:
+            self._telemetry.source_outliers.labels(name).inc()
+
+
+def _distinct(kinds: Sequence[str], index: int) -> str:
+    """The kind, counted where there is more than one of it."""
+    kind = kinds[index]
+    return f"{kind}-{kinds[: index + 1].count(kind)}" if kinds.count(kind) > 1 else kind
+
+
+class _Member:
+    """One source: not asked again before its interval is over, and left alone for as long as it asked for."""
+
+    def __init__(self, name: str, settings: SourceSettings, context: SourceContext) -> None:
+        self.name = name
+        self._settings = settings
+        self._source = settings.build(context)
+        self._clock: Callable[[], float] = context.clock
+        self._telemetry: Telemetry | None = context.telemetry
+        self._not_before = float("-inf")
+        self._answer: Reading[Any] | Failure | None = None
+
+    async def ask(self) -> Reading[Any] | Failure:
+        """Give a fresh value, or why there is none."""
+        now = self._clock()
+        if self._answer is None or now >= self._not_before:
+            before = self._answer
+            self._answer = await self._fetch()
+            self._not_before = now + self._rest(self._answer)
+            self._tell(before, self._answer)
+        if isinstance(self._answer, Reading) and now - self._answer.observed_at > self._settings.max_age:
+            return Failure(Reason.STALE, f"observed {now - self._answer.observed_at:.0f} s ago")
+        return self._answer
+
+    async def _fetch(self) -> Reading[Any] | Failure:
+        try:
+            reading: Reading[Any] = await self._source.fetch()
+        except Failure as failure:
+            return failure
+        return reading
+
+    def _rest(self, answer: Reading[Any] | Failure) -> float:
+        """Seconds until it is asked again: a failed one at the next occasion, unless it was asked too often."""
+        if isinstance(answer, Reading):
+            return self._settings.interval
+        if answer.retry_after is not None:
+            return min(answer.retry_after, _LONGEST_REST)
+        return 2 * self._settings.interval if answer.reason is Reason.RATE_LIMITED else 0.0
+
+    def _tell(self, before: Reading[Any] | Failure | None, answer: Reading[Any] | Failure) -> None:
+        """Log once when it goes down and once when it is back; count every fetch."""
+        if isinstance(answer, Failure):
+            if not isinstance(before, Failure):
+                reason, detail, advice = answer.reason.value, answer.detail, answer.advice
+                _log.warning("source is down", source=self.name, reason=reason, detail=detail, advice=advice)
+        elif isinstance(before, Failure):
+            _log.info("source is back", source=self.name)
+        telemetry = self._telemetry
+        if telemetry is None:
+            return
+        telemetry.source_requests.labels(self.name).inc()
+        telemetry.source_up.labels(self.name).set(isinstance(answer, Reading))
+        if isinstance(answer, Reading):
+            telemetry.source_last_success.labels(self.name).set(answer.observed_at)
+        else:
+            telemetry.source_failures.labels(self.name, answer.reason).inc()

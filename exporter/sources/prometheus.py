@@ -1,0 +1,60 @@
+"""The current value of a PromQL query: what another exporter already scrapes, such as PDU watts, prices or GPUs."""
+
+from typing import Any, NamedTuple
+
+from pydantic import Field
+
+from exporter.failures import Failure, Reason
+from exporter.sources.contract import number, translating
+from exporter.sources.http import Endpoint, HttpSettings
+
+
+class PrometheusSettings(HttpSettings):
+    """A Prometheus, or what speaks its API (Mimir, Thanos, VictoriaMetrics), and what to ask it."""
+
+    url: str = Field(description="Where it is, without /api, such as http://prometheus:9090.")
+    query: str = Field(min_length=1, description="The PromQL query.")
+
+
+class Series(NamedTuple):
+    """One series of an answer: its labels, its value, and when it was evaluated (unix seconds)."""
+
+    labels: dict[str, str]
+    value: float
+    time: float
+
+
+async def ask_prometheus(endpoint: Endpoint, query: str) -> list[Series]:
+    """Evaluate an instant query. Series without a finite value are left out; raises a Failure where none is left."""
+    answer = await endpoint.get_json("/api/v1/query", {"query": query})
+    with translating():
+        if answer["status"] != "success":
+            raise Failure(Reason.GARBLED, f"the query failed: {answer.get('error')!s:.120}")
+        kind, result = answer["data"]["resultType"], answer["data"]["result"]
+        if kind not in ("vector", "scalar"):
+            raise Failure(Reason.UNSUPPORTED, f"the query gives a {kind!s:.20}, not an instant vector")
+        samples = [({}, result)] if kind == "scalar" else [(series["metric"], series["value"]) for series in result]
+        found = [
+            Series(_labels(metric), number(value), number(at)) for metric, (at, value) in samples if _is_finite(value)
+        ]
+    if not found:
+        raise Failure(Reason.NOT_READY, "the query gives no value")
+    return found
+
+
+async def ask_one(endpoint: Endpoint, query: str) -> Series:
+    """Evaluate a query that must give exactly one value."""
+    found = await ask_prometheus(endpoint, query)
+    if len(found) > 1:
+        raise Failure(Reason.IMPLAUSIBLE, f"the query gives {len(found)} series, not one: sum or narrow it down")
+    return found[0]
+
+
+def _labels(metric: dict[str, Any]) -> dict[str, str]:
+    if not all(isinstance(value, str) for value in metric.values()):
+        raise TypeError("a label that is no text")
+    return metric
+
+
+def _is_finite(value: Any) -> bool:
+    return value not in ("NaN", "+Inf", "-Inf")

@@ -1,0 +1,91 @@
+"""ENTSO-E's transparency platform: day-ahead prices (A44) of every European bidding zone, as XML.
+
+https://transparency.entsoe.eu: 400 requests a minute, then a ban of ten. A price equal to the one before is left out.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal
+from xml.etree.ElementTree import Element
+
+from pydantic import Field
+
+from exporter.failures import Failure, Reason
+from exporter.fields import Duration
+from exporter.readings import PriceSlot, Reading
+from exporter.sources.contract import SourceContext, integer, number, translating
+from exporter.sources.fx import Currency
+from exporter.sources.http import Endpoint, HttpSettings
+from exporter.sources.tariffs import Slots, TariffSettings
+from exporter.sources.xml import parse_xml, text_of
+from exporter.units import per_kilowatt_hour
+
+_RESOLUTIONS: Final = {"PT15M": 900.0, "PT30M": 1800.0, "PT60M": 3600.0}
+_AUCTION: Final = "classificationSequence_AttributeInstanceComponent.position"
+
+
+class Settings(HttpSettings, TariffSettings):
+    """One bidding zone. The token goes into ``parameters: {securityToken: ...}``."""
+
+    kind: Literal["entsoe"] = "entsoe"
+    url: str = Field(default="https://web-api.tp.entsoe.eu/api", description="Where it is asked.")
+    interval: Duration = Field(default=900.0, description="How often it is asked.")
+    currency: Currency = Field(default="EUR", description="Currency of the zone's prices; not USD needs `fx`.")
+    zone: str = Field(pattern=r"^[0-9A-Z-]{16}$", description="The zone's EIC code, such as 10Y1001A1001A82H (DE-LU).")
+    auction: int = Field(default=1, ge=1, description="Which auction's prices: 1 is the day-ahead coupling.")
+
+    def energy(self, context: SourceContext) -> "_Entsoe":
+        """Make the source."""
+        return _Entsoe(self, context)
+
+
+class _Entsoe:
+    def __init__(self, settings: Settings, context: SourceContext) -> None:
+        self._settings = settings
+        self._endpoint = Endpoint(settings, context.session)
+        self._clock = context.clock
+
+    async def fetch(self) -> Reading[Slots]:
+        """Ask for yesterday evening to the day after tomorrow: market days begin before UTC's."""
+        now = self._clock()
+        day = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0)
+        asked = {
+            "documentType": "A44",
+            "in_Domain": self._settings.zone,
+            "out_Domain": self._settings.zone,
+            "periodStart": f"{day - timedelta(hours=2):%Y%m%d%H%M}",
+            "periodEnd": f"{day + timedelta(days=2):%Y%m%d%H%M}",
+        }
+        root = parse_xml(await self._endpoint.get_text(params=asked))
+        with translating():
+            if root.tag == "Acknowledgement_MarketDocument":
+                raise Failure(Reason.NOT_READY, f"no prices: {text_of(root, 'Reason/text'):.120}")
+            slots = tuple(slot for series in root.iterfind("TimeSeries") for slot in self._slots(series))
+        if not slots:
+            raise Failure(Reason.GARBLED, f"the answer holds no prices of auction {self._settings.auction}")
+        return Reading(slots, now)
+
+    def _slots(self, series: Element) -> Iterator[PriceSlot]:
+        if integer(series.findtext(_AUCTION, str(self._settings.auction))) != self._settings.auction:
+            return
+        currency, unit = text_of(series, "currency_Unit.name"), text_of(series, "price_Measure_Unit.name")
+        if (currency, unit) != (self._settings.currency, "MWH"):
+            raise Failure(Reason.IMPLAUSIBLE, f"prices in {currency} per {unit}, not {self._settings.currency} per MWH")
+        for period in series.iterfind("Period"):
+            yield from _period(period)
+
+
+def _period(period: Element) -> Iterator[PriceSlot]:
+    """Read a period's slots; a position that is left out has the price of the one before it."""
+    start, end = (datetime.fromisoformat(text_of(period, f"timeInterval/{edge}")) for edge in ("start", "end"))
+    step = _RESOLUTIONS[text_of(period, "resolution")]
+    prices = {
+        integer(text_of(point, "position")): number(text_of(point, "price.amount"))
+        for point in period.iterfind("Point")
+    }
+    price = None
+    for index in range(round((end - start).total_seconds() / step)):
+        price = prices.get(index + 1, price)
+        if price is not None:
+            begin = start.timestamp() + index * step
+            yield PriceSlot(begin, begin + step, per_kilowatt_hour(price, "MWh"))
