@@ -53,7 +53,7 @@ async def _serve(options: argparse.Namespace) -> None:
         if options.config_out is not None:
             write_config(site, options.config_out)
         if site.left_out:
-            sys.stderr.write(f"{site.left_out_text}\n")
+            sys.stderr.write(f"left out: {'; '.join(site.left_out)}\n")
         ready = {
             "ready": True,
             "rigs": len(site.placements),

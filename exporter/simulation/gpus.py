@@ -224,14 +224,19 @@ class GpuNode:
 def gpu_nodes(seed: int, clock: Callable[[], float], host: str, ports: tuple[int, int]) -> tuple[GpuNode, GpuNode]:
     """Make the site's two nodes."""
     random = Random(f"{seed} gpus")
-    training = Load(mean=0.9, swing=0.06, period=47.0)
-    serving = Load(mean=0.45, swing=0.25, period=5_400.0)
-    full = [_gpu(random, clock, index, training, pod="train-70b-0", memory=0.93) for index in range(8)]
-    mixed = [_gpu(random, clock, index, serving, pod=f"serve-chat-{index}", memory=0.82) for index in range(4)]
+
+    def training() -> Load:  # all GPUs of a job wait for each other
+        return Load(mean=random.uniform(0.88, 0.92), swing=0.06, period=47.0)
+
+    def serving() -> Load:
+        return Load(mean=0.45, swing=0.25, period=5_400.0, phase=random.uniform(0.0, math.tau))
+
+    full = [_gpu(random, clock, index, training(), pod="train-70b-0", memory=0.93) for index in range(8)]
+    mixed = [_gpu(random, clock, index, serving(), pod=f"serve-chat-{index}", memory=0.82) for index in range(4)]
     mixed += [
         _gpu(random, clock, 4, Load(mean=0.0)),
         _gpu(random, clock, 5, Load(mean=0.0), pod="notebook-0", memory=0.31),
-        _gpu(random, clock, 6, serving, pod="batch-0", memory=0.4, slices=(("3g.40gb", 1), ("3g.40gb", 2))),
+        _gpu(random, clock, 6, serving(), pod="batch-0", memory=0.4, slices=(("3g.40gb", 1), ("3g.40gb", 2))),
         _gpu(random, clock, 7, Load(mean=0.0), failed=True),
     ]
     return (

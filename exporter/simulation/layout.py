@@ -36,6 +36,8 @@ class Placement:
 
 def plan(rigs: int, network: ipaddress.IPv4Network, families: Sequence[Family]) -> tuple[Placement, ...]:
     """Spread a mixed fleet over blocks. Raises SimulationError where the network is too small."""
+    if rigs < 1:
+        raise SimulationError("a site has at least one rig")
     blocks = max(min(rigs, _FEWEST_BLOCKS), math.ceil(rigs / MOST_PER_BLOCK))
     small = Counter[str]()
     return tuple(

@@ -290,11 +290,11 @@ class Node:
         self.chain.time(height)
         return self.chain.hash(height)
 
-    def _getblockheader(self, blockhash: str, verbose: bool = True) -> dict[str, Any] | str:
+    def _getblockheader(self, blockhash: str, verbose: bool = True) -> dict[str, Any]:
+        if not verbose:
+            raise RpcError(-1, "this node tells headers in words only")
         chain = self.chain
         height = chain.find(blockhash)
-        if not verbose:
-            return hashlib.sha256(blockhash.encode()).hexdigest() * 2 + hashlib.md5(blockhash.encode()).hexdigest()  # noqa: S324
         header = {
             "hash": blockhash,
             "confirmations": chain.height - height + 1,

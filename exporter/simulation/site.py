@@ -3,6 +3,7 @@
 import ipaddress
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from random import Random
 from types import TracebackType
 from typing import Any, Final, Self
@@ -17,7 +18,7 @@ from exporter.simulation.machine import Climate, Flapping, Machine
 from exporter.simulation.market import SLOT_SECONDS, BitcoinMarket, PowerMarket
 from exporter.simulation.node import Chain, Node
 from exporter.simulation.service import Service, SourceFault
-from exporter.simulation.wire import Listeners, SimulationError, Switchboard, can_listen
+from exporter.simulation.wire import Line, Listeners, SimulationError, Switchboard, can_listen
 
 _MOST_LISTENERS: Final = 2_000
 """Beyond so many rigs one listener per port serves all: a process has too few files for one each."""
@@ -28,6 +29,7 @@ _RIGS_PER_FLAPPING: Final = 40
 _FIRST_FAULTS: Final = (Fault.UNPLUGGED, Fault.HUNG, Fault.STOPPED, Fault.LYING, Fault.HOT)
 _LOOPBACK: Final = ipaddress.IPv4Network("127.0.0.0/8")
 _SERVICE_PORTS: Final = {"node": 8332, "power": 8090, "bitcoin": 8091, "gpu-1": 9400, "gpu-2": 9401}
+_ONLY_ADDRESS: Final = "127.0.0.1"
 CONTROL_PORT: Final = 9853
 
 
@@ -39,6 +41,7 @@ class SimulatedSite:
         models: These models instead, in one block: for tests of a few rigs.
         seed: The same seed and clock give the same answers.
         network: Where the rigs live, within 127.0.0.0/8: the first /24 is for services, each block has one of its own.
+            With one address only, as on systems that have no more, few rigs fit.
         clock: Unix seconds.
         troubles: Whether some rigs are faulty from the start, and boards and fans fail and come back.
         slot_seconds: How long a price of the power market lasts: 900 in the real world.
@@ -64,18 +67,20 @@ class SimulatedSite:
         self.clock = clock
         self.seed = seed
         self.left_out: list[str] = []
-        self.network = ipaddress.IPv4Network(network)
-        if not self.network.subnet_of(_LOOPBACK):
-            raise SimulationError(f"the network {network} is not on loopback: choose one within {_LOOPBACK}")
-        host = str(self.network.network_address + 1)
-        served = self._served(families(), host, lowest_port)
-        placements = plan_models(models, self.network, served) if models else plan(rigs, self.network, served)
-        self.placements = placements
+        self.network = _network(network)
+        if not can_listen(_first_host(self.network), 0):
+            self.left_out.append(f"all of {network}, because this system has no loopback address but {_ONLY_ADDRESS}")
+            self.network = ipaddress.IPv4Network(_ONLY_ADDRESS)
+        host = _first_host(self.network)
+        self.placements = placements = self._place(rigs, models, self._served(families(), host, lowest_port))
         self.machines = self._machines(placements)
         self.switchboard = Switchboard(
             clock=clock,
-            machines={machine.address: machine for machine in self.machines.values()},
-            dialects={placement.address: placement.family.ports for placement in placements},
+            lines={
+                (placement.address, port): Line(self.machines[placement.name], dialect)
+                for placement in placements
+                for port, dialect in placement.family.ports.items()
+            },
         )
         self._listeners = Listeners(self.switchboard, wildcard=len(placements) > _MOST_LISTENERS)
         ports = {name: port + port_offset for name, port in _SERVICE_PORTS.items()}
@@ -147,16 +152,6 @@ class SimulatedSite:
         """Break a service, or mend it with None. Raises KeyError for one that does not exist."""
         await self.sources[name].set_fault(fault)
 
-    @property
-    def left_out_text(self) -> str:
-        """What is not simulated here and why, in one line; empty where nothing is left out."""
-        if not self.left_out:
-            return ""
-        return (
-            f"left out, because this user may not bind their ports: {', '.join(self.left_out)}; "
-            f"to allow it: sudo sysctl net.ipv4.ip_unprivileged_port_start=80"
-        )
-
     def config(self) -> dict[str, Any]:
         """Give the exporter's configuration for this site, as its YAML file holds it."""
         return site_config(self)
@@ -164,22 +159,34 @@ class SimulatedSite:
     # --- making -----------------------------------------------------------------------------------------------------
 
     def _served(self, known: Sequence[Family], host: str, lowest_port: int | None) -> list[Family]:
-        """Keep of each family what can be listened on here, and say what is left out."""
-        served = []
-        for family in known:
-            allowed = {
-                port: dialect
-                for port, dialect in family.ports.items()
-                if (can_listen(host, port) if lowest_port is None else port >= lowest_port)
-            }
-            missing = ", ".join(str(port) for port in family.ports if port not in allowed)
-            if not allowed:
-                self.left_out.append(f"{family.name} (port {missing})")
-            elif missing:
-                self.left_out.append(f"{family.name}'s port {missing}")
-            if allowed:
-                served.append(family.limited_to(allowed))
-        return served
+        """Keep of each family what can be listened on here, and say what is left out and how to allow it."""
+        forbidden = {
+            port: sorted(family.name for family in known if port in family.ports)
+            for port in sorted({port for family in known for port in family.ports})
+            if not (can_listen(host, port) if lowest_port is None else port >= lowest_port)
+        }
+        self.left_out += [
+            f"port {port} of {', '.join(names)}, which this user may not bind "
+            f"(to allow it: sudo sysctl net.ipv4.ip_unprivileged_port_start={port})"
+            for port, names in forbidden.items()
+        ]
+        limited = [family.without(forbidden) for family in known]
+        return [family for family in limited if family.ports]
+
+    def _place(self, rigs: int, models: Sequence[str], served: Sequence[Family]) -> tuple[Placement, ...]:
+        """Plan the fleet. With one address only, a rig is kept for each port."""
+        if self.network.num_addresses > 1:
+            return plan_models(models, self.network, served) if models else plan(rigs, self.network, served)
+        planned = plan_models(models, _LOOPBACK, served) if models else plan(rigs, _LOOPBACK, served)
+        taken: set[int] = set()
+        kept = []
+        for placement in planned:
+            if taken.isdisjoint(placement.family.ports):
+                taken.update(placement.family.ports)
+                kept.append(replace(placement, address=str(self.network.network_address)))
+        if len(kept) < len(planned):
+            self.left_out.append(f"{len(planned) - len(kept)} rigs, because one address has each port only once")
+        return tuple(kept)
 
     def _machines(self, placements: Sequence[Placement]) -> dict[str, Machine]:
         climate = Climate(self.seed)
@@ -209,10 +216,25 @@ class SimulatedSite:
                 machine.set_fault(fault, now)
             machines = machines[count:]
         count = -(-len(self.machines) // _RIGS_PER_FLAPPING)
-        for machine in machines[:count]:
+        several_boards = [machine for machine in machines if machine.model.boards > 1]
+        for machine in several_boards[:count]:
             machine.board_flapping = _flapping(random, machine.model.boards - 1, now)
-        for machine in machines[count : 2 * count]:
+        for machine in several_boards[count : 2 * count]:
             machine.fan_flapping = _flapping(random, machine.model.fans - 1, now)
+
+
+def _network(text: str) -> ipaddress.IPv4Network:
+    try:
+        network = ipaddress.IPv4Network(text)
+    except ValueError:
+        raise SimulationError(f"{text!r} is no network: write it like 127.30.0.0/16") from None
+    if not network.subnet_of(_LOOPBACK):
+        raise SimulationError(f"the network {text} is not on loopback: choose one within {_LOOPBACK}")
+    return network
+
+
+def _first_host(network: ipaddress.IPv4Network) -> str:
+    return str(network.network_address + (1 if network.num_addresses > 1 else 0))
 
 
 def _flapping(random: Random, index: int, now: float) -> Flapping:

@@ -51,65 +51,68 @@ class Dialect(Protocol):
         ...
 
 
+class Line(NamedTuple):
+    """Who answers at an address and port, and in which protocol."""
+
+    machine: Machine
+    dialect: Dialect
+
+
 @dataclass(slots=True, kw_only=True)
 class Switchboard:
-    """All that the conversations share: who lives at which address, what time it is, and what was asked."""
+    """All that the conversations share: who answers where, what time it is, and what was asked."""
 
     clock: Callable[[], float]
-    dialects: Mapping[str, Mapping[int, Dialect]] = field(default_factory=dict)  # by address, then port
-    machines: Mapping[str, Machine] = field(default_factory=dict)  # by address
+    lines: Mapping[tuple[str, int], Line]
     requests: Counter[str] = field(default_factory=Counter)
     drip_interval: float = 1.0  # s between the bytes of a slow drip
     conversations: defaultdict[str, set["Conversation"]] = field(default_factory=lambda: defaultdict(set))
 
-    def hang_up(self, addresses: Iterable[str]) -> None:
-        """Break every conversation with these addresses."""
-        for address in list(addresses):
-            for conversation in list(self.conversations.pop(address, ())):
+    def hang_up(self, rigs: Iterable[str]) -> None:
+        """Break every conversation with these rigs."""
+        for rig in list(rigs):
+            for conversation in list(self.conversations.pop(rig, ())):
                 conversation.reset()
 
 
 class Conversation(asyncio.Protocol):
     """One connection to a rig."""
 
-    __slots__ = ("_address", "_board", "_dialect", "_machine", "_paused", "_received", "_rest", "_transport")
+    __slots__ = ("_board", "_line", "_paused", "_received", "_rest", "_transport")
 
     def __init__(self, board: Switchboard) -> None:
         self._board = board
         self._received = bytearray()
-        self._address = ""
         self._paused = False
         self._rest = 0  # bytes of a huge answer that are still to be sent
-        self._machine: Machine
-        self._dialect: Dialect
+        self._line: Line | None = None
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Find the rig by the address that was called."""
         self._transport = cast("asyncio.Transport", transport)
-        address, port = transport.get_extra_info("sockname")[:2]
-        machine = self._board.machines.get(address)
-        dialect = self._board.dialects.get(address, {}).get(port)
-        if machine is None or dialect is None or machine.fault in {Fault.UNPLUGGED, Fault.REFUSED}:
+        line = self._board.lines.get(transport.get_extra_info("sockname")[:2])
+        if line is None or line.machine.fault in {Fault.UNPLUGGED, Fault.REFUSED}:
             self.reset()
             return
-        self._address, self._machine, self._dialect = address, machine, dialect
-        self._board.conversations[address].add(self)
-        if machine.fault is Fault.CLOSE_AT_ONCE:
+        self._line = line
+        self._board.conversations[line.machine.name].add(self)
+        if line.machine.fault is Fault.CLOSE_AT_ONCE:
             transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio gives it
         """Forget the connection."""
-        if open_ones := self._board.conversations.get(self._address):
-            open_ones.discard(self)
+        if self._line is not None and (others := self._board.conversations.get(self._line.machine.name)):
+            others.discard(self)
 
     def data_received(self, data: bytes) -> None:
         """Collect a request and answer it, as the rig's fault has it."""
-        if self._machine.fault is Fault.HUNG:
+        line = self._line
+        if line is None or line.machine.fault is Fault.HUNG:
             return
         self._received += data
-        while not self._transport.is_closing() and (request := self._dialect.take(self._received)) is not None:
-            self._answer(request)
+        while not self._transport.is_closing() and (request := line.dialect.take(self._received)) is not None:
+            self._answer(line, request)
         if len(self._received) > _LONGEST_REQUEST:
             self._transport.abort()
 
@@ -129,10 +132,10 @@ class Conversation(asyncio.Protocol):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
 
-    def _answer(self, request: Any) -> None:
-        reply = self._dialect.answer(self._machine, request, self._board.clock())
+    def _answer(self, line: Line, request: Any) -> None:
+        reply = line.dialect.answer(line.machine, request, self._board.clock())
         self._board.requests[reply.asked] += 1
-        match self._machine.fault:
+        match line.machine.fault:
             case Fault.RESET:
                 self.reset()
             case Fault.GARBAGE:
@@ -140,11 +143,11 @@ class Conversation(asyncio.Protocol):
             case Fault.TRUNCATED:
                 self._send(reply.data[: len(reply.data) // 2])
             case Fault.HTML:
-                self._send(self._dialect.prefix(len(PAGE), "text/html") + PAGE)
+                self._send(line.dialect.prefix(len(PAGE), "text/html") + PAGE)
             case Fault.SLOW_DRIP:
                 self._drip(reply.data)
             case Fault.HUGE:
-                self._transport.write(self._dialect.prefix(HUGE_BYTES, "application/json"))
+                self._transport.write(line.dialect.prefix(HUGE_BYTES, "application/json"))
                 self._rest = HUGE_BYTES
                 self._stream()
             case _:
@@ -180,61 +183,59 @@ class Listeners:
     def __init__(self, board: Switchboard, *, wildcard: bool) -> None:
         self._board = board
         self._wildcard = wildcard
-        self._servers: dict[str, list[asyncio.Server]] = {}
-        self._mutes: dict[str, list[socket.socket]] = {}
+        self._servers: defaultdict[str, dict[int, asyncio.Server]] = defaultdict(dict)  # by rig or _ANY, then port
+        self._mutes: defaultdict[str, list[socket.socket]] = defaultdict(list)  # by rig
+        self._ports: defaultdict[str, list[int]] = defaultdict(list)  # by rig
+        for (_, port), line in board.lines.items():
+            self._ports[line.machine.name].append(port)
 
     async def show(self, machine: Machine) -> None:
         """Let the rig be heard, silent or closed, as its fault has it. Raises SimulationError where a port is taken."""
-        self._board.hang_up([machine.address])
+        self._board.hang_up([machine.name])
+        self._unmute(machine.name)
         if machine.fault is Fault.UNPLUGGED:
-            self._close(machine.address)
-            self._silence(machine.address)
+            self._close(machine.name)
+            self._silence(machine)
         elif machine.fault is Fault.REFUSED:
-            self._close(machine.address)
+            self._close(machine.name)
         else:
-            self._unmute(machine.address)
-            await self._open(machine.address)
+            await self._open(machine)
 
     async def close_all(self) -> None:
         """Close everything and wait until it is closed."""
-        servers = [server for servers in self._servers.values() for server in servers]
-        self._servers.clear()
-        for server in servers:
-            server.close()
-        for address in list(self._mutes):
-            self._unmute(address)
+        servers = [server for servers in self._servers.values() for server in servers.values()]
+        for rig in list(self._servers):
+            self._close(rig)
+        for rig in list(self._mutes):
+            self._unmute(rig)
         self._board.hang_up(self._board.conversations)
         for server in servers:
             await server.wait_closed()
 
-    async def _open(self, address: str) -> None:
-        host = _ANY if self._wildcard else address
-        servers = self._servers.setdefault(host, [])
-        listening = {server.sockets[0].getsockname()[1] for server in servers}
+    async def _open(self, machine: Machine) -> None:
+        servers = self._servers[_ANY if self._wildcard else machine.name]
         loop = asyncio.get_running_loop()
-        for port in self._board.dialects[address]:
-            if port not in listening:
-                sock = listen(host, port, shared=self._wildcard)
-                servers.append(await loop.create_server(lambda: Conversation(self._board), sock=sock, backlog=_BACKLOG))
+        for port in self._ports[machine.name]:
+            if port not in servers:
+                sock = listen(_ANY if self._wildcard else machine.address, port, shared=self._wildcard)
+                servers[port] = await loop.create_server(lambda: Conversation(self._board), sock=sock, backlog=_BACKLOG)
 
-    def _close(self, address: str) -> None:
-        self._unmute(address)
-        for server in self._servers.pop(address, ()):
+    def _close(self, rig: str) -> None:
+        for server in self._servers.pop(rig, {}).values():
             server.close()
 
-    def _silence(self, address: str) -> None:
+    def _silence(self, machine: Machine) -> None:
         """Leave attempts to connect unanswered, as those to a machine without power are.
 
         A queue for one connection that is full, and never served, makes Linux drop all others. A socket of the rig's
         own address goes before the wildcard's.
         """
-        for port in self._board.dialects[address]:
-            queue = listen(address, port, backlog=0, shared=self._wildcard)
-            filler = socket.create_connection((address, port))
-            self._mutes.setdefault(address, []).extend((queue, filler))
+        for port in self._ports[machine.name]:
+            self._mutes[machine.name].append(listen(machine.address, port, backlog=0, shared=self._wildcard))
+            self._mutes[machine.name].append(socket.create_connection((machine.address, port)))
 
-    def _unmute(self, address: str) -> None:
-        for sock in self._mutes.pop(address, ()):
+    def _unmute(self, rig: str) -> None:
+        for sock in self._mutes.pop(rig, ()):
             sock.close()
 
 

@@ -5,7 +5,7 @@ A module has one ``FAMILY``. Adding a firmware to the simulation is adding its f
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -24,9 +24,9 @@ class Family:
     weight: float  # its share of a mixed site
     credentials: tuple[str, str] | None = None
 
-    def limited_to(self, ports: Mapping[int, Dialect]) -> "Family":
-        """Make the same family without its other ports."""
-        return replace(self, ports=ports)
+    def without(self, ports: Container[int]) -> "Family":
+        """Make the same family less some ports."""
+        return replace(self, ports={port: dialect for port, dialect in self.ports.items() if port not in ports})
 
 
 @cache
