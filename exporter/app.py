@@ -11,7 +11,8 @@ import aiohttp
 import structlog
 import uvloop
 
-from exporter.decision.site import score_site
+from exporter.decision.history import observe
+from exporter.decision.site import decide
 from exporter.economics.site import price_site
 from exporter.exposition.publication import Newsstand
 from exporter.exposition.render import Renderer
@@ -87,7 +88,7 @@ async def _run(settings: Settings, load: Callable[[], Settings] | None) -> None:
                 schedules=settings.schedules,
                 remembered=state.rigs,
             )
-            site = Site(settings, telemetry, market, rigs)
+            site = Site(settings, telemetry, market, rigs, state)
             reload = None if load is None else Reload(load, site, telemetry)
             if reload is not None:
                 loop.add_signal_handler(signal.SIGHUP, lambda: tasks.create_task(reload()))
@@ -120,13 +121,15 @@ async def _serve(rooms: AsyncExitStack, site: "Site", reload: "Reload | None", s
 class Site:
     """What the pollers know, turned into publications: snapshot, economics, decision, bytes."""
 
-    def __init__(self, settings: Settings, telemetry: Telemetry, market: Market, rigs: RigPoller) -> None:
+    def __init__(self, settings: Settings, telemetry: Telemetry, market: Market, rigs: RigPoller, state: State) -> None:
         self.newsstand = Newsstand()
         self.settings = settings
         self._telemetry = telemetry
         self._market = market
         self._rigs = rigs
         self._renderer = Renderer(settings.exposition, telemetry.registry)
+        self._decision = state.decision
+        self._history = state.history
         self._failing = False
         market.replace(sources(settings))
 
@@ -182,9 +185,11 @@ class Site:
         )
 
     def _publish(self, snapshot: SiteSnapshot) -> None:
-        economics = price_site(snapshot, self.settings.terms)
-        decision = score_site(economics, self.settings.decision)
-        sharding = self.settings.sharding
+        settings, terms, now = self.settings, self.settings.decision, snapshot.taken_at
+        economics = price_site(snapshot, settings.terms)
+        self._history = observe(self._history, economics, now, window=terms.history, longest_gap=terms.longest_gap)
+        decision, self._decision = decide(self._decision, snapshot, economics, self._history, terms, now)
+        sharding = settings.sharding
         shard = Shard(sharding.shard, sharding.total_shards)
         view = SiteView(snapshot=snapshot, economics=economics, decision=decision, shard=shard)
         self.newsstand.publish(self._renderer.render(view))
@@ -197,7 +202,7 @@ class Site:
             for name, reading in self._market.fresh_all(now).items()
             if not name.startswith(_GPUS)  # read anew within seconds
         }
-        return State(rigs=self._rigs.memories(now), documents=market)
+        return State(rigs=self._rigs.memories(now), documents=market, decision=self._decision, history=self._history)
 
 
 class Reload:

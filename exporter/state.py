@@ -7,17 +7,20 @@ comfort, not a need: where it can't be read or written the exporter runs on, say
 import asyncio
 import sqlite3
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeAlias, TypeVar
 
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
+from exporter.decision.history import HourlyMargin, MarginHistory
+from exporter.decision.values import Clock, DecisionState
 from exporter.fields import ConfigPath, Duration
 from exporter.polling.ledger import RigMemory
 from exporter.readings import Reading, RigIdentity
@@ -36,8 +39,10 @@ CREATE TABLE meters (
     rig TEXT PRIMARY KEY, last_success REAL, energy REAL, power REAL, good_hashrate REAL, good_power REAL, good_at REAL
 ) WITHOUT ROWID;
 CREATE TABLE documents (name TEXT PRIMARY KEY, document TEXT NOT NULL, observed_at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE clocks (kind TEXT, name TEXT, clock TEXT NOT NULL, PRIMARY KEY (kind, name)) WITHOUT ROWID;
 CREATE TABLE margins (
-    block TEXT, hour INTEGER, usd REAL NOT NULL, kilowatt_hours REAL NOT NULL, PRIMARY KEY (block, hour)
+    block TEXT, hour REAL, seconds REAL NOT NULL, revenue REAL NOT NULL, cost REAL NOT NULL, kwh REAL NOT NULL,
+    PRIMARY KEY (block, hour)
 ) WITHOUT ROWID;
 PRAGMA user_version = {_VERSION};
 COMMIT;
@@ -50,7 +55,15 @@ _LOCK_PATIENCE: Final = 5.0  # s: another process that is just ending
 _CORRUPT: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PRIMARY_CODE: Final = 0xFF  # of SQLite's extended error codes
 
+_DECISION: Final = "decision"
+"""The document whose time tells when the decision last looked."""
+_RIG: Final = "rig"
+_BLOCK: Final = "block"
+
 _IDENTITY: Final = TypeAdapter(RigIdentity)
+_CLOCK: Final = TypeAdapter(Clock)
+
+_Subject: TypeAlias = tuple[str, str]  # rig or block, and its name
 
 
 class StateTerms(BaseModel):
@@ -65,22 +78,13 @@ class StateTerms(BaseModel):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HourMargin:
-    """What a block earned in the hour that began at ``hour`` (unix seconds), and the energy that took."""
-
-    block: str
-    hour: int
-    usd: float
-    kilowatt_hours: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """All that is kept. ``documents`` are JSON by name: last known market readings, and the decision's clocks."""
+    """All that is kept. ``documents`` are JSON by name, such as the last known market readings."""
 
     rigs: Mapping[str, RigMemory] = field(default_factory=dict)
     documents: Mapping[str, Reading[str]] = field(default_factory=dict)
-    margins: tuple[HourMargin, ...] = ()
+    decision: DecisionState = field(default_factory=DecisionState)
+    history: MarginHistory = field(default_factory=MarginHistory)
 
     def reading(self, name: str, kind: type[T]) -> Reading[T] | None:
         """Read a document as a ``kind``; None where there is none, or none that this version understands."""
@@ -158,7 +162,8 @@ class _StateFile:
         self._connection: sqlite3.Connection | None = None
         self._rigs: dict[str, RigMemory] = {}  # as written
         self._documents: dict[str, Reading[str]] = {}
-        self._margins: set[HourMargin] = set()
+        self._clocks: dict[_Subject, Clock] = {}
+        self._margins: dict[tuple[str, float], HourlyMargin] = {}
 
     def load(self) -> State:
         return self._with_sound_file(self._load)
@@ -208,6 +213,7 @@ class _StateFile:
                 self._path.with_name(self._path.name + suffix).replace(aside.with_name(aside.name + suffix))
         self._rigs.clear()
         self._documents.clear()
+        self._clocks.clear()
         self._margins.clear()
         _log.error("state file is unusable: starting anew", path=str(self._path), kept_as=str(aside), error=why)
 
@@ -219,19 +225,37 @@ class _StateFile:
         self._rigs = {rig: _memory(identities.get(rig), meters.get(rig)) for rig in identities.keys() | meters.keys()}
         documents = connection.execute("SELECT name, document, observed_at FROM documents")
         self._documents = {name: Reading(text, observed_at) for name, text, observed_at in documents}
-        hours = connection.execute("SELECT block, hour, usd, kilowatt_hours FROM margins ORDER BY block, hour")
-        margins = tuple(
-            HourMargin(block=block, hour=hour, usd=usd, kilowatt_hours=kwh) for block, hour, usd, kwh in hours
+        looked = self._documents.get(_DECISION)
+        looked_at = looked.observed_at if looked is not None else None
+        self._clocks = dict(_clocks(connection.execute("SELECT kind, name, clock FROM clocks")))
+        hours = connection.execute("SELECT block, hour, seconds, revenue, cost, kwh FROM margins ORDER BY block, hour")
+        self._margins = {
+            (block, hour): HourlyMargin(hour=hour, seconds=seconds, revenue=revenue, cost=cost, kwh=kwh)
+            for block, hour, seconds, revenue, cost, kwh in hours
+        }
+        blocks: dict[str, list[HourlyMargin]] = defaultdict(list)
+        for (block, _), margin in self._margins.items():
+            blocks[block].append(margin)
+        clocks: dict[str, dict[str, Clock]] = {_RIG: {}, _BLOCK: {}}
+        for (kind, name), clock in self._clocks.items():
+            clocks[kind][name] = clock
+        return State(
+            rigs=dict(self._rigs),
+            documents={name: item for name, item in self._documents.items() if name != _DECISION},
+            decision=DecisionState(evaluated_at=looked_at, rigs=clocks[_RIG], blocks=clocks[_BLOCK]),
+            history=MarginHistory(observed_at=looked_at, blocks={name: tuple(told) for name, told in blocks.items()}),
         )
-        self._margins = set(margins)
-        return State(rigs=dict(self._rigs), documents=dict(self._documents), margins=margins)
 
     def _save(self, connection: sqlite3.Connection, state: State) -> None:
         blank = RigMemory()
         rigs = {rig: memory for rig, memory in state.rigs.items() if memory != self._rigs.get(rig, blank)}
-        documents = {name: item for name, item in state.documents.items() if item != self._documents.get(name)}
-        margins = set(state.margins) - self._margins
-        if not (rigs or documents or margins):
+        told = dict(state.documents)
+        if state.decision.evaluated_at is not None:
+            told[_DECISION] = Reading("null", state.decision.evaluated_at)
+        documents = {name: item for name, item in told.items() if item != self._documents.get(name)}
+        clocks = dict(_judged(state.decision) - self._clocks.items())
+        margins = dict(_earned(state.history) - self._margins.items())
+        if not (rigs or documents or clocks or margins):
             return
         identities = [
             (rig, to_json(memory.identity).decode() if memory.identity is not None else None)
@@ -243,19 +267,37 @@ class _StateFile:
             connection.executemany("REPLACE INTO meters VALUES (?, ?, ?, ?, ?, ?, ?)", map(_meter, rigs, rigs.values()))
             rows = [(name, item.value, item.observed_at) for name, item in documents.items()]
             connection.executemany("REPLACE INTO documents VALUES (?, ?, ?)", rows)
-            hours = [(item.block, item.hour, item.usd, item.kilowatt_hours) for item in margins]
-            connection.executemany("REPLACE INTO margins VALUES (?, ?, ?, ?)", hours)
+            verdicts = [(kind, name, to_json(clock).decode()) for (kind, name), clock in clocks.items()]
+            connection.executemany("REPLACE INTO clocks VALUES (?, ?, ?)", verdicts)
+            hours = [(block, *astuple(hour)) for (block, _), hour in margins.items()]
+            connection.executemany("REPLACE INTO margins VALUES (?, ?, ?, ?, ?, ?)", hours)
             if margins:
                 connection.execute(_FORGET_HOURS, (_HOURS_KEPT,))
         self._rigs |= rigs
         self._documents |= documents
-        self._margins = set(state.margins)
+        self._clocks |= clocks
+        self._margins = dict(_earned(state.history))
 
 
 def _identities(rows: Iterable[tuple[str, str]]) -> Iterable[tuple[str, RigIdentity]]:
     for rig, text in rows:
         with suppress(ValidationError):  # of another version: the rig is asked again
             yield rig, _IDENTITY.validate_json(text)
+
+
+def _clocks(rows: Iterable[tuple[str, str, str]]) -> Iterable[tuple[_Subject, Clock]]:
+    for kind, name, text in rows:
+        with suppress(ValidationError):  # of another version: the verdict begins anew
+            yield (kind, name), _CLOCK.validate_json(text)
+
+
+def _judged(decision: DecisionState) -> set[tuple[_Subject, Clock]]:
+    rigs = {((_RIG, name), clock) for name, clock in decision.rigs.items()}
+    return rigs | {((_BLOCK, name), clock) for name, clock in decision.blocks.items()}
+
+
+def _earned(history: MarginHistory) -> set[tuple[tuple[str, float], HourlyMargin]]:
+    return {((block, hour.hour), hour) for block, hours in history.blocks.items() for hour in hours}
 
 
 def _meter(rig: str, memory: RigMemory) -> tuple[object, ...]:

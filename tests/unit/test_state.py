@@ -13,15 +13,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from exporter.decision.history import HourlyMargin, MarginHistory
+from exporter.decision.latch import Latch
+from exporter.decision.values import Clock, DecisionState, Verdict
 from exporter.polling.ledger import RigMemory
 from exporter.readings import NetworkState, PriceSlot, Reading, RigIdentity
 from exporter.snapshot import LastGood
-from exporter.state import HourMargin, State, StateStore, StateTerms, document
+from exporter.state import State, StateStore, StateTerms, document
 from exporter.telemetry import Telemetry
 
 IDENTITY = RigIdentity(reader="fake", make="Acme", model="A1", mac="02:00:00:00:00:01")
 GOOD = LastGood(hashrate=1e14, power=None, observed_at=900.0)
 RIG = RigMemory(identity=IDENTITY, last_success=1000.0, energy=5e9, power=3000.0, last_good=GOOD)
+HISTORY = MarginHistory(observed_at=1000.0, blocks={"b1": (HourlyMargin(hour=0.0, seconds=9.0, revenue=2.0),)})
+CURTAILED = Clock(verdict=Verdict.CURTAIL, since=5.0, curtail=Latch(on=True), reassign=Latch(evidence=60.0))
+DECISION = DecisionState(evaluated_at=1000.0, rigs={"a": CURTAILED}, blocks={"b1": Clock(), "a": CURTAILED})
 NETWORK = Reading(NetworkState(height=941_000, difficulty=133.79e12, block_fees=0.02), 1000.0)
 
 
@@ -47,15 +53,15 @@ async def save(path: Path, *states: State) -> None:
 
 async def test_what_was_saved_is_there_after_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "state.sqlite"
-    margins = (HourMargin(block="b1", hour=7200, usd=-1.5, kilowatt_hours=400.0),)
-    clocks = Reading({"b1": {"since": 5.0}}, 1000.0)
+    price = Reading(70_370.0, 1000.0)
     rigs = {"a": RIG, "b": RigMemory(identity=IDENTITY), "c": RigMemory(energy=0.0, last_success=3.0)}
-    state = State(rigs=rigs, documents={"network": document(NETWORK), "clocks": document(clocks)}, margins=margins)
+    documents = {"network": document(NETWORK), "bitcoin": document(price)}
+    state = State(rigs=rigs, documents=documents, decision=DECISION, history=HISTORY)
     await save(path, state)
     loaded = await load(path)
     assert loaded == state
     assert loaded.reading("network", NetworkState) == NETWORK
-    assert loaded.reading("clocks", dict) == clocks
+    assert loaded.reading("bitcoin", float) == price
 
 
 @pytest.mark.parametrize(
@@ -93,29 +99,30 @@ async def test_only_what_changed_is_written_and_the_rest_stays(tmp_path: Path) -
 
 async def test_after_a_load_only_changes_are_written(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite"
-    margins = (HourMargin(block="b1", hour=7200, usd=-1.5, kilowatt_hours=400.0),)
-    await save(path, State(rigs={"a": RIG}, documents={"network": document(NETWORK)}, margins=margins))
+    documents = {"network": document(NETWORK)}
+    await save(path, State(rigs={"a": RIG}, documents=documents, decision=DECISION, history=HISTORY))
     async with store(path) as opened:
         loaded = await opened.load()
         await opened.save(loaded)
         assert opened._file._connection.total_changes == 0
 
 
+def hours(block: str, *numbers: int) -> MarginHistory:
+    told = tuple(HourlyMargin(hour=3600.0 * number, kwh=1.0) for number in numbers)
+    return MarginHistory(observed_at=1000.0, blocks={block: told})
+
+
 async def test_hourly_margins_are_kept_for_fourteen_days(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite"
-    hours = [
-        HourMargin(block=block, hour=3600 * i, usd=float(i), kilowatt_hours=1.0) for i in range(400) for block in "ab"
-    ]
-    await save(path, State(margins=tuple(hours)))
-    assert (await load(path)).margins == tuple(sorted(hours[-2 * 336 :], key=lambda item: (item.block, item.hour)))
+    await save(path, State(history=hours("a", *range(400))))
+    assert (await load(path)).history.blocks == hours("a", *range(64, 400)).blocks
 
 
 async def test_a_clock_that_jumps_does_not_wipe_the_history(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite"
-    hours = tuple(HourMargin(block="a", hour=3600 * i, usd=1.0, kilowatt_hours=1.0) for i in range(500_000, 500_200))
-    odd = [HourMargin(block="a", hour=hour, usd=2.0, kilowatt_hours=1.0) for hour in (3_600_000_000, 0)]
-    await save(path, State(margins=hours), State(margins=(odd[0],)), State(margins=(odd[1],)))
-    assert set(hours) <= set((await load(path)).margins)
+    kept = range(500_000, 500_200)
+    await save(path, *(State(history=hours("a", *numbers)) for numbers in (kept, (1_000_000,), (0,))))
+    assert set(hours("a", *kept).blocks["a"]) <= set((await load(path)).history.blocks["a"])
 
 
 async def test_without_a_path_nothing_is_kept() -> None:
@@ -150,6 +157,9 @@ async def test_it_saves_at_intervals(tmp_path: Path) -> None:
 _WRITER = """
 import asyncio, sys
 from pathlib import Path
+from exporter.decision.history import HourlyMargin, MarginHistory
+from exporter.decision.latch import Latch
+from exporter.decision.values import Clock, DecisionState, Verdict
 from exporter.polling.ledger import RigMemory
 from exporter.readings import Reading
 from exporter.state import State, StateStore, StateTerms
