@@ -106,7 +106,13 @@ async def test_length_prefixed_answers() -> None:
 
 @pytest.mark.parametrize(
     ("said", "reason"),
-    [(b"\xff\xff\xff\x7f{", Reason.TOO_LARGE), (b"\x09\0\0\0{", Reason.GARBLED), (b"\x09", Reason.GARBLED)],
+    [
+        (b"\x00\x00\x00\x08{", Reason.TOO_LARGE),
+        (b"<html><body>", Reason.GARBLED),
+        (b"\xff\xff\xff\x7f{", Reason.GARBLED),
+        (b"\x09\0\0\0{", Reason.GARBLED),
+        (b"\x09", Reason.GARBLED),
+    ],
 )
 async def test_length_prefixed_lies(said: bytes, reason: Reason) -> None:
     async with serving(ADDRESS, 4433, saying(said)):

@@ -12,7 +12,7 @@ from exporter.sources.miners.transport import rpc
 
 _SLOTS: Final = 16
 _MOST_FANS: Final = 8
-_LOSABLE: Final = frozenset({Reason.GARBLED, Reason.REFUSED})
+_LOSABLE: Final = frozenset({Reason.AUTH, Reason.GARBLED, Reason.REFUSED})
 
 
 async def version(address: str) -> Answer:

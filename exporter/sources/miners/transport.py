@@ -7,7 +7,10 @@ Built on :class:`asyncio.Protocol`: streams cost twice as much per poll. The tot
 import asyncio
 import errno
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from exporter.failures import Failure, Reason
@@ -16,6 +19,8 @@ CONNECT_SECONDS: Final = 2.5
 MAX_ANSWER: Final = 1_000_000  # bytes
 RPC_PORT: Final = 4028
 _LENGTH_BYTES: Final = 4
+_LONGEST_BELIEVABLE: Final = 2**28  # any printable text read as a length is more
+_ACCESS_DENIED: Final = 45
 
 
 class Framing(Protocol):
@@ -58,6 +63,8 @@ class LengthPrefixed:
     @staticmethod
     def _length(received: bytearray) -> int:
         length = int.from_bytes(received[:_LENGTH_BYTES], "little")
+        if length > _LONGEST_BELIEVABLE:
+            raise Failure(Reason.GARBLED, "no length before the answer")
         if length > MAX_ANSWER:
             raise Failure(Reason.TOO_LARGE, f"it announced {length} bytes")
         return length
@@ -121,8 +128,38 @@ def connect_failure(error: OSError) -> Failure:
     return Failure(Reason.UNREACHABLE, "no route to it" if error.errno else "no answer to the connection attempt")
 
 
+@dataclass(frozen=True, slots=True)
+class Exchanged:
+    """One question and its answer, for whoever wants to see what passes."""
+
+    port: int
+    request: bytes
+    answer: bytes | Failure
+    seconds: float
+
+
+listener: Final[ContextVar[Callable[[Exchanged], None] | None]] = ContextVar("listener", default=None)
+"""Told of every exchange of the task that sets it, and of the tasks that this one starts."""
+
+
 async def exchange(address: str, port: int, request: bytes, framing: Framing) -> bytes:
     """Connect, send ``request``, give the content of the answer, close. Raises Failure."""
+    listening = listener.get()
+    if listening is None:
+        return await _exchange(address, port, request, framing)
+    started = time.monotonic()
+    answer: bytes | Failure = Failure(Reason.TIMEOUT, "given up")
+    try:
+        answer = await _exchange(address, port, request, framing)
+    except Failure as failure:
+        answer = failure
+        raise
+    finally:
+        listening(Exchanged(port, request, answer, time.monotonic() - started))
+    return answer
+
+
+async def _exchange(address: str, port: int, request: bytes, framing: Framing) -> bytes:
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[bytes] = loop.create_future()
     transport: asyncio.BaseTransport | None = None
@@ -164,4 +201,14 @@ def _repaired(text: str) -> object:
 
 async def rpc(address: str, command: str) -> Mapping[str, Any]:
     """Send one cgminer command and give its answer. Raises Failure."""
-    return parse_json(await exchange(address, RPC_PORT, f'{{"command":"{command}"}}'.encode(), _UNTIL_NUL))
+    answer = parse_json(await exchange(address, RPC_PORT, f'{{"command":"{command}"}}'.encode(), _UNTIL_NUL))
+    if _denied(answer):
+        raise Failure(Reason.AUTH, f"this host may not ask it for {command}")
+    return answer
+
+
+def _denied(answer: Mapping[str, Any]) -> bool:
+    """Tell whether cgminer's access list refused the command; btminer writes its status flat."""
+    status = answer.get("STATUS")
+    row = status[0] if isinstance(status, list) and status else answer
+    return isinstance(row, dict) and row.get("STATUS") == "E" and row.get("Code") == _ACCESS_DENIED

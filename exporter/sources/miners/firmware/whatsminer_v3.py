@@ -12,6 +12,7 @@ from exporter.sources.miners.faults import whatsminer_faults
 from exporter.sources.miners.transport import LengthPrefixed, exchange, parse_json
 
 _PORT: Final = 4433
+_PERMISSION_DENIED: Final = -4
 _STATUS: Final = "get.miner.status"
 _DEVICE: Final = "get.device.info"
 _RATES: Final = ("hash-1min", "hash-realtime", "hash-average")
@@ -24,7 +25,10 @@ async def _ask(address: str, command: str, parameter: str = "") -> Mapping[str, 
     """Send one command, give its ``msg``. Raises Failure."""
     question = json.dumps({"cmd": command, "param": parameter} if parameter else {"cmd": command}).encode()
     content = await exchange(address, _PORT, len(question).to_bytes(4, "little") + question, _FRAMING)
-    return coerce.mapping(parse_json(content).get("msg"))
+    answer = parse_json(content)
+    if answer.get("code") == _PERMISSION_DENIED:
+        raise Failure(Reason.AUTH, f"this host may not ask it for {command}")
+    return coerce.mapping(answer.get("msg"))
 
 
 async def _device_info(address: str) -> Answer:

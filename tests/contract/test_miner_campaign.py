@@ -1,0 +1,146 @@
+"""The failure campaign: rigs that fail in every way a rig can, with 200 healthy ones beside them that lose no poll."""
+
+import asyncio
+import gc
+import os
+import resource
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from exporter.failures import Failure, Reason
+from exporter.fleet import Credentials
+from exporter.readings import RigIdentity, RigReading
+from exporter.simulation.faults import Fault
+from exporter.simulation.site import SimulatedSite
+from exporter.sources.miners.contract import Target
+from exporter.sources.miners.reader import Miners
+
+HEALTHY = 200
+DEADLINE = 3.0
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+# What each family answers under a fault; None is a good reading.
+EVERY: Mapping[Fault, set[Reason | None]] = {
+    Fault.UNPLUGGED: {Reason.UNREACHABLE},
+    Fault.REFUSED: {Reason.REFUSED},
+    Fault.HUNG: {Reason.TIMEOUT},
+    Fault.CLOSE_AT_ONCE: {Reason.REFUSED},
+    Fault.RESET: {Reason.REFUSED},
+    Fault.SLOW_DRIP: {Reason.TIMEOUT},
+    Fault.GARBAGE: {Reason.GARBLED},
+    Fault.TRUNCATED: {Reason.GARBLED},
+    Fault.HTML: {Reason.GARBLED},
+    Fault.HUGE: {Reason.TOO_LARGE},
+    Fault.WRONG_TYPES: {Reason.GARBLED, Reason.IMPLAUSIBLE, None},
+    Fault.NAN: {Reason.IMPLAUSIBLE, Reason.GARBLED},
+    Fault.LYING: {Reason.IMPLAUSIBLE},
+    Fault.OTHER_MAC: {Reason.IMPLAUSIBLE, None},  # a stock Antminer's API has no MAC
+    Fault.AUTH_REFUSED: {Reason.AUTH},
+    Fault.STOPPED: {None},
+    Fault.HOT: {None},
+    Fault.BOARD_LOST: {None},
+    Fault.FAN_LOST: {None},
+}
+
+
+@dataclass
+class Fleet:
+    """A simulated site, who its rigs are, and which of them are there to fail: one of each family."""
+
+    site: SimulatedSite
+    miners: Miners
+    rigs: dict[str, tuple[Target, RigIdentity]]
+    victims: dict[str, str]  # by reader
+
+    async def poll(self, name: str) -> RigReading | Reason:
+        try:
+            return await self.miners.read(*self.rigs[name])
+        except Failure as failure:
+            return failure.reason
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def fleet() -> AsyncIterator[Fleet]:
+    site = SimulatedSite(HEALTHY + 8, network="127.40.128.0/20", troubles=False, control_port=0, port_offset=31_000)
+    async with site, Miners(deadline=DEADLINE) as miners:
+        targets = {
+            name: Target(machine.address, Credentials("root", "root")) for name, machine in site.machines.items()
+        }
+        identities = await asyncio.gather(*(miners.identify(target) for target in targets.values()))
+        rigs = {name: (targets[name], who) for name, who in zip(targets, identities, strict=True)}
+        victims = {identity.reader: name for name, (_, identity) in rigs.items()}
+        yield Fleet(site, miners, rigs, victims)
+
+
+def open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+async def test_every_rig_is_identified_natively_with_its_mac(fleet: Fleet) -> None:
+    macs = {name: machine.mac.lower() for name, machine in fleet.site.machines.items()}
+    assert {name: identity.mac for name, (_, identity) in fleet.rigs.items()} == macs
+    assert len(fleet.victims) == 4
+    assert all(identity.model for _, identity in fleet.rigs.values())
+
+
+@pytest.mark.parametrize("fault", list(Fault), ids=str)
+async def test_a_failing_rig_has_its_class_and_its_neighbours_lose_nothing(fleet: Fleet, fault: Fault) -> None:
+    victims = list(fleet.victims.values())
+    healthy = [name for name in fleet.rigs if name not in victims][:HEALTHY]
+    files, memory = open_files(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    await fleet.site.set_fault(victims, fault)
+    started = time.monotonic()
+    try:
+        outcomes = await asyncio.gather(*(fleet.poll(name) for name in victims + healthy))
+    finally:
+        took = time.monotonic() - started
+        await fleet.site.set_fault(victims, None)
+    failed, beside = outcomes[: len(victims)], outcomes[len(victims) :]
+    reasons = {outcome if isinstance(outcome, Reason) else None for outcome in failed}
+    assert reasons <= EVERY[fault], dict(zip(fleet.victims, failed, strict=True))
+    assert None in reasons or took < DEADLINE + 2
+    assert len(beside) == HEALTHY
+    assert all(isinstance(outcome, RigReading) and outcome.hashrate > 0 for outcome in beside)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 60_000
+    gc.collect()
+    await settled(files)
+
+
+async def settled(files: int) -> None:
+    """Wait until no socket is left over."""
+    for _ in range(500):
+        if open_files() <= files:
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail(f"{open_files() - files} sockets leaked in {os.getpid()}")
+
+
+async def test_a_stopped_rig_reads_zero_and_is_not_mining(fleet: Fleet) -> None:
+    victims = list(fleet.victims.values())
+    await fleet.site.set_fault(victims, Fault.STOPPED)
+    readings = [await fleet.poll(name) for name in victims]
+    await fleet.site.set_fault(victims, None)
+    assert [(reading.hashrate, reading.mining) for reading in readings if isinstance(reading, RigReading)] == [
+        (0.0, False)
+    ] * len(victims)
+
+
+async def test_a_rig_that_was_given_anothers_address_is_not_taken_for_it(fleet: Fleet) -> None:
+    first, second = [name for name, (_, who) in fleet.rigs.items() if who.reader == "whatsminer_v2"][:2]
+    target, _ = fleet.rigs[first]
+    with pytest.raises(Failure) as failure:
+        await fleet.miners.read(target, fleet.rigs[second][1])
+    assert failure.value.reason is Reason.IMPLAUSIBLE
+
+
+async def test_firmware_that_was_changed_is_not_read_as_what_it_was(fleet: Fleet) -> None:
+    _, antminer = fleet.rigs[fleet.victims["antminer"]]
+    target, _ = fleet.rigs[fleet.victims["whatsminer_v2"]]
+    with pytest.raises(Failure) as failure:
+        await fleet.miners.read(target, antminer)
+    assert failure.value.reason in {Reason.GARBLED, Reason.IMPLAUSIBLE}
