@@ -135,7 +135,7 @@ def _fill(sizes: Sequence[int], losses: Sequence[float], bins: int) -> list[int]
     for size, loss in zip(sizes, losses, strict=True):
         with_item = [best[0] + loss] * (size + 1) + list(map(add, best[1 : bins + 1 - size], repeat(loss)))
         improved.append(bytes(map(lt, with_item, best)))
-        best = [new if new < old else old for new, old in zip(with_item, best, strict=True)]
+        best = [new if new < old else old for new, old in zip(with_item, best, strict=True)]  # noqa: FURB136 min() costs double
     taken: list[int] = []
     left = bins
     for place in range(len(sizes) - 1, -1, -1):

@@ -59,3 +59,7 @@ class DecisionTerms(Terms):
     longest_gap: Duration = Field(
         default=300.0, description="Longest time between two evaluations that still counts as watched."
     )
+
+    def threshold(self, ai_value: float) -> float:
+        """Return the score from which a reassignment is worth its trouble; both in USD per kW and year."""
+        return max(self.reassign_score_usd_per_kilowatt_year, self.reassign_share * ai_value)

@@ -32,12 +32,6 @@ class Turn:
             self.market.ai_value_per_kilowatt_year, mining_margin, self.terms.resale_decay_usd_per_kilowatt_year
         )
 
-    @property
-    def threshold(self) -> float:
-        """The score (USD per kW and year) from which a reassignment is worth its trouble."""
-        share = self.terms.reassign_share * (self.market.ai_value_per_kilowatt_year or 0.0)
-        return max(self.terms.reassign_score_usd_per_kilowatt_year, share)
-
 
 # --- one rig --------------------------------------------------------------------------------------------------------
 
@@ -202,7 +196,8 @@ def _reassign(latch: Latch, score: float | None, turn: Turn, *, dwell: float) ->
         return latch
     if latch.on:
         return step(latch, calls=score < 0, dwell=turn.terms.reassign_clear_after, elapsed=turn.elapsed)
-    return step(latch, calls=score > turn.threshold, dwell=dwell, elapsed=turn.elapsed)
+    threshold = turn.terms.threshold(turn.market.ai_value_per_kilowatt_year or 0.0)
+    return step(latch, calls=score > threshold, dwell=dwell, elapsed=turn.elapsed)
 
 
 def _best_case(mining: float | None, doubt: float, power: float | None) -> float | None:

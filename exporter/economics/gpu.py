@@ -38,14 +38,16 @@ def _price_gpu(
     hourly, contracted, host_watts = rate
     billed = 1.0 if contracted else None if gpu.allocated is None else float(gpu.allocated)
     revenue = None if hourly is None or billed is None else hourly * billed * HOURS_PER_DAY
-    kwh = cost = margin = None
+    watts = kwh = cost = margin = None
     if gpu.power is not None and gpu.power >= 0 and host_watts is not None:
-        kwh = kilowatts(gpu.power + host_watts / on_node) * pue * HOURS_PER_DAY
+        watts = (gpu.power + host_watts / on_node) * pue
+        kwh = kilowatts(watts) * HOURS_PER_DAY
         cost = None if price is None else kwh * price
     if revenue is not None and cost is not None:
         margin = revenue - cost
     return GpuEconomics(
         contracted=None if hourly is None else contracted,
+        billed_power=finite(watts),
         revenue=finite(revenue),
         power_cost=finite(cost),
         margin=finite(margin),

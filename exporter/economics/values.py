@@ -100,6 +100,7 @@ class GpuEconomics:
     """One GPU with its share of the host."""
 
     contracted: bool | None = None
+    billed_power: float | None = None  # W at the billing point, its share of the node included
     revenue: float | None = None
     power_cost: float | None = None
     margin: float | None = None

@@ -1,0 +1,248 @@
+"""Why a rig has its verdict: every input with source and time, the sum line by line, and what would change it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from exporter.decision.terms import DecisionTerms
+from exporter.decision.values import RigDecision, SiteDecision
+from exporter.economics.ai import value_ai
+from exporter.economics.site import per_kilowatt_year
+from exporter.economics.terms import SiteTerms
+from exporter.economics.values import GpuEconomics, RigEconomics, SiteEconomics
+from exporter.snapshot import RigSnapshot, SiteSnapshot
+from exporter.units import HASHES_PER_TERAHASH, HOURS_PER_DAY, HOURS_PER_YEAR, finite, kilowatts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """One figure that went in. ``observed_at`` (unix seconds) is None for what is not observed but said."""
+
+    name: str
+    value: float | None
+    unit: str
+    source: str
+    observed_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the sum, or one point of the axis in USD per kWh."""
+
+    name: str
+    value: float | None
+    unit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flip:
+    """The value of one input, all others as they are, at which the verdict would change."""
+
+    change: str  # "mine or curtail" | "mine or reassign"
+    name: str
+    now: float | None
+    at: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Everything about one rig's verdict. ``axis`` puts power, mining, AI and GPUs side by side, in USD per kWh."""
+
+    rig: str
+    block: str
+    taken_at: float  # unix seconds
+    decision: RigDecision
+    inputs: tuple[Input, ...]
+    lines: tuple[Line, ...]
+    axis: tuple[Line, ...]
+    flips: tuple[Flip, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What is asked about: a site at one moment, with the terms it was judged on."""
+
+    snapshot: SiteSnapshot
+    economics: SiteEconomics
+    decision: SiteDecision
+    terms: SiteTerms
+    decision_terms: DecisionTerms
+
+
+def explain(case: Case, name: str) -> Explanation | None:
+    """Explain the rig called ``name``; None where the inventory has none of that name."""
+    for place, rig in enumerate(case.snapshot.rigs):
+        if rig.rig.name == name:
+            priced = case.economics.rigs[place]
+            return Explanation(
+                rig=name,
+                block=rig.rig.block,
+                taken_at=case.snapshot.taken_at,
+                decision=case.decision.rigs[place],
+                inputs=tuple(_inputs(case, rig, priced)),
+                lines=tuple(_lines(case, rig, priced)),
+                axis=tuple(_axis(case.economics, priced)),
+                flips=tuple(_flips(case, priced)),
+            )
+    return None
+
+
+def _inputs(case: Case, rig: RigSnapshot, priced: RigEconomics) -> Iterator[Input]:
+    snapshot, terms = case.snapshot, case.terms
+    reading, network = rig.reading, snapshot.network
+    answered_at = reading.observed_at if reading is not None else None
+    reader = rig.identity.reader if rig.identity is not None else ""
+    hashrate = reading.value.hashrate / HASHES_PER_TERAHASH if reading is not None else None
+    yield Input(name="hashrate", value=hashrate, unit="TH/s", source=reader, observed_at=answered_at)
+    yield Input(name="power", value=priced.power, unit="W", source=priced.power_source or "", observed_at=answered_at)
+    if rig.reject_ratio is not None:
+        yield Input(
+            name="reject ratio", value=rig.reject_ratio, unit="", source="its pools' shares", observed_at=answered_at
+        )
+    else:
+        yield Input(name="reject ratio", value=terms.economics.reject_ratio, unit="", source="settings")
+    if rig.last_good is not None:
+        good = rig.last_good
+        yield Input(
+            name="last good hashrate",
+            value=good.hashrate / HASHES_PER_TERAHASH,
+            unit="TH/s",
+            source=reader,
+            observed_at=good.observed_at,
+        )
+        yield Input(name="last good power", value=good.power, unit="W", source="reported", observed_at=good.observed_at)
+    seen = network.observed_at if network is not None else None
+    difficulty = network.value.difficulty if network is not None else None
+    fees = network.value.block_fees if network is not None else None
+    yield Input(name="difficulty", value=difficulty, unit="", source="network", observed_at=seen)
+    yield Input(
+        name="subsidy", value=case.economics.market.subsidy, unit="BTC per block", source="network", observed_at=seen
+    )
+    yield Input(name="fees", value=fees, unit="BTC per block", source="network", observed_at=seen)
+    bitcoin = snapshot.bitcoin_price
+    yield Input(
+        name="bitcoin price",
+        value=bitcoin.value if bitcoin is not None else None,
+        unit="USD",
+        source="bitcoin",
+        observed_at=bitcoin.observed_at if bitcoin is not None else None,
+    )
+    yield Input(name="power price", value=priced.power_price, unit="USD/kWh", source=f"tariff {rig.rig.tariff}")
+    if terms.power.resale_tariff is not None:
+        resale = snapshot.tariffs.get(terms.power.resale_tariff)
+        yield Input(
+            name="resale price",
+            value=resale.price if resale is not None else None,
+            unit="USD/kWh",
+            source=f"tariff {terms.power.resale_tariff}",
+        )
+    yield Input(name="pool fee", value=terms.economics.pool_fee, unit="", source="settings")
+    yield Input(name="overhead", value=terms.power.overhead, unit="W per W", source="settings")
+    yield Input(
+        name="AI value",
+        value=case.economics.market.ai_value_per_kilowatt_year,
+        unit="USD/kW/year",
+        source="settings, section ai",
+    )
+
+
+def _lines(case: Case, rig: RigSnapshot, priced: RigEconomics) -> Iterator[Line]:
+    market = case.economics.market
+    yield Line("hashprice paid", market.payout_usd, "USD/PH/day")
+    yield Line("revenue", priced.revenue, "USD/day")
+    yield Line("billed power", kilowatts(priced.metered_power) if priced.metered_power is not None else None, "kW")
+    yield Line("power cost", priced.power_cost, "USD/day")
+    yield Line("margin", priced.margin, "USD/day")
+    yield Line("margin, low end", priced.margin_low, "USD/day")
+    yield Line("margin, high end", priced.margin_high, "USD/day")
+    yield Line("margin after the next retarget", priced.forward_margin, "USD/day")
+    yield Line("all-in margin", priced.allin_margin, "USD/day")
+    yield Line("margin if it ran", priced.potential_margin, "USD/day")
+    yield Line("margin if it ran, against the opportunity", priced.opportunity_margin, "USD/day")
+    yield Line("margin if it ran, per kW", _mining(priced), "USD/kW/year")
+    decided = next((block for block in case.decision.blocks if block.name == rig.rig.block), None)
+    if decided is not None:
+        yield Line("block's margin that AI must beat", decided.mining_margin, "USD/kW/year")
+        yield Line("block's reassign score", decided.reassign_score, "USD/kW/year")
+
+
+def _axis(economics: SiteEconomics, priced: RigEconomics) -> Iterator[Line]:
+    unit = "USD/kWh"
+    kwh = _kwh(priced)
+    yield Line("power price", priced.power_price, unit)
+    yield Line("opportunity price", priced.opportunity_price, unit)
+    yield Line("mining revenue", _per(priced.potential_revenue, kwh), unit)
+    yield Line("mining margin", _per(priced.potential_margin, kwh), unit)
+    for scenario, value in economics.market.ai_value_per_kwh:
+        yield Line(f"AI value, {scenario}", value, unit)
+    yield Line("GPU margin, measured", _gpu_margin_per_kwh(economics.gpus), unit)
+
+
+def _gpu_margin_per_kwh(gpus: tuple[GpuEconomics, ...]) -> float | None:
+    """Return the sum of margins over the sum of energy, of the GPUs with both."""
+    priced = [(gpu.margin, gpu.billed_power) for gpu in gpus if gpu.margin is not None and gpu.billed_power is not None]
+    kwh = HOURS_PER_DAY * kilowatts(sum(watts for _, watts in priced))
+    return _per(sum(margin for margin, _ in priced), kwh)
+
+
+def _flips(case: Case, priced: RigEconomics) -> Iterator[Flip]:
+    """Solve for each input in turn. Revenue is proportional to hashprice and to bitcoin's price, cost to power's."""
+    kwh, revenue = _kwh(priced), priced.potential_revenue
+    price = priced.opportunity_price
+    if not kwh or not revenue or price is None:
+        return
+    earned = revenue / kwh
+    yield from _solve(case, "mine or curtail", earned, price, 0.0)
+    mining, needed = _mining(priced), _needed(case)
+    if priced.power_price is None or mining is None or needed is None:
+        return
+    if needed > 0:
+        yield from _solve(case, "mine or reassign", earned, priced.power_price, needed / HOURS_PER_YEAR)
+    lease = value_ai(case.terms.ai)
+    if lease is None or lease.lease is None:
+        return
+    beaten = max(mining - case.decision_terms.resale_decay_usd_per_kilowatt_year, 0.0)
+    value = _with_threshold(beaten, case.decision_terms)
+    if value is not None:
+        at = lease.lease.rent_for(value)
+        yield Flip(change="mine or reassign", name="rent", now=lease.lease.rent, at=at, unit="USD/kW/month")
+
+
+def _solve(case: Case, change: str, earned: float, price: float, margin: float) -> Iterator[Flip]:
+    """Say where revenue ``earned`` less power ``price`` (USD per kWh) comes down, or up, to ``margin``."""
+    bitcoin = case.snapshot.bitcoin_price
+    factor = (price + margin) / earned
+    yield Flip(change=change, name="power price", now=price, at=earned - margin, unit="USD/kWh")
+    for name, now, unit in (
+        ("hashprice", case.economics.market.payout_usd, "USD/PH/day"),
+        ("bitcoin price", bitcoin.value if bitcoin is not None else None, "USD"),
+    ):
+        if now is not None and factor > 0:
+            yield Flip(change=change, name=name, now=now, at=now * factor, unit=unit)
+
+
+def _needed(case: Case) -> float | None:
+    """Return the mining margin (USD per kW and year) below which AI would be worth its trouble."""
+    value = case.economics.market.ai_value_per_kilowatt_year
+    if value is None or value <= 0:
+        return None
+    return value - case.decision_terms.threshold(value) + case.decision_terms.resale_decay_usd_per_kilowatt_year
+
+
+def _with_threshold(mining: float, terms: DecisionTerms) -> float | None:
+    """Return the AI value whose score against ``mining`` is just the threshold; None where none is high enough."""
+    if terms.reassign_share >= 1:
+        return None
+    return max(mining + terms.reassign_score_usd_per_kilowatt_year, mining / (1 - terms.reassign_share))
+
+
+def _mining(priced: RigEconomics) -> float | None:
+    return per_kilowatt_year(priced.potential_margin, priced.potential_power)
+
+
+def _kwh(priced: RigEconomics) -> float | None:
+    return None if priced.potential_power is None else HOURS_PER_DAY * kilowatts(priced.potential_power)
+
+
+def _per(usd: float | None, kwh: float | None) -> float | None:
+    return finite(usd / kwh) if usd is not None and kwh else None

@@ -1,0 +1,129 @@
+"""The explanation of a verdict: inputs with their age, a sum that adds up, and flip points that flip."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sites import LEASE, NOW, SITE, network, rig, site
+
+from exporter.decision.explain import Case, Explanation, explain
+from exporter.decision.history import MarginHistory
+from exporter.decision.site import decide
+from exporter.decision.terms import DecisionTerms
+from exporter.decision.values import DecisionState
+from exporter.economics.site import per_kilowatt_year, price_site
+from exporter.economics.terms import GpuTerms, SiteTerms
+from exporter.readings import GpuReading, Reading
+from exporter.snapshot import LastGood, RigSnapshot, TariffPrice
+
+TERMS = DecisionTerms()
+
+
+def case(snapshot_rig: RigSnapshot, terms: SiteTerms = SITE, **facts: Any) -> Case:
+    snapshot = site(snapshot_rig, **facts)
+    economics = price_site(snapshot, terms)
+    decision, _ = decide(DecisionState(), snapshot, economics, MarginHistory(), TERMS, NOW)
+    return Case(snapshot=snapshot, economics=economics, decision=decision, terms=terms, decision_terms=TERMS)
+
+
+def explained(asked: Case) -> Explanation:
+    explanation = explain(asked, "a-01")
+    assert explanation is not None
+    return explanation
+
+
+def lines(explanation: Explanation) -> dict[str, float | None]:
+    return {line.name: line.value for line in explanation.lines + explanation.axis}
+
+
+def flips(explanation: Explanation, change: str) -> dict[str, float]:
+    return {flip.name: flip.at for flip in explanation.flips if flip.change == change}
+
+
+def test_an_unknown_rig_has_no_explanation() -> None:
+    assert explain(case(rig()), "z-99") is None
+
+
+def test_the_sum_adds_up_line_by_line() -> None:
+    told = lines(explained(case(rig())))
+    assert told["margin"] == pytest.approx((told["revenue"] or 0) - (told["power cost"] or 0))
+    assert told["billed power"] == pytest.approx(3.605)
+    assert told["mining margin"] == pytest.approx((told["mining revenue"] or 0) - (told["power price"] or 0))
+    assert told["AI value, base"] == pytest.approx(0.0175524, rel=1e-5)
+    assert told["block's reassign score"] == pytest.approx(153.758737 - (told["block's margin that AI must beat"] or 0))
+
+
+def test_every_input_has_a_source_and_what_is_observed_a_time() -> None:
+    good = LastGood(hashrate=200e12, power=3_500.0, observed_at=NOW - 60)
+    inputs = {told.name: told for told in explained(case(rig(last_good=good))).inputs}
+    assert inputs["hashrate"].value == 200
+    assert inputs["hashrate"].observed_at == NOW
+    assert inputs["last good power"].observed_at == NOW - 60
+    assert inputs["power"].source == "reported"
+    assert inputs["power price"].source == "tariff ppa"
+    assert inputs["pool fee"].observed_at is None
+    assert inputs["reject ratio"].source == "its pools' shares"
+    silent = {told.name: told for told in explained(case(rig(reject_ratio=None), network=None)).inputs}
+    assert silent["reject ratio"].source == "settings"
+    assert silent["difficulty"].value is None
+
+
+@pytest.mark.parametrize("power_price", [0.02, 0.05, 0.09])
+def test_at_each_curtailment_flip_the_margin_is_zero(power_price: float) -> None:
+    base = case(rig(), tariffs={"ppa": TariffPrice(power_price)})
+    at = flips(explained(base), "mine or curtail")
+    for changed in (
+        {"tariffs": {"ppa": TariffPrice(at["power price"])}},
+        {"bitcoin_price": Reading(at["bitcoin price"], NOW)},
+        {"network": Reading(network(difficulty=133.79e12 * 33.29983803 / at["hashprice"]), NOW)},
+    ):
+        facts = {"tariffs": {"ppa": TariffPrice(power_price)}} | changed
+        assert case(rig(), **facts).economics.rigs[0].opportunity_margin == pytest.approx(0.0, abs=1e-6)
+
+
+def test_at_each_reassignment_flip_the_score_is_the_threshold() -> None:
+    asked = case(rig())
+    at = flips(explained(asked), "mine or reassign")
+    assert set(at) == {"power price", "hashprice", "bitcoin price", "rent"}
+    for changed in (
+        {"tariffs": {"ppa": TariffPrice(at["power price"])}},
+        {"bitcoin_price": Reading(at["bitcoin price"], NOW)},
+    ):
+        score = case(rig(), **changed).decision.rigs[0].reassign_score
+        assert score == pytest.approx(TERMS.threshold(153.758737))
+    rent = {"rent_usd_per_kilowatt_month": at["rent"], "capex_usd_per_kilowatt": 10_000, "accept_implausible": True}
+    dearer = case(rig(), replace(SITE, ai=LEASE.model_validate(rent)))
+    score = dearer.decision.rigs[0].reassign_score
+    assert score == pytest.approx(TERMS.threshold(dearer.economics.market.ai_value_per_kilowatt_year or 0))
+
+
+def test_the_resale_price_is_what_curtails() -> None:
+    terms = replace(SITE, power=SITE.power.model_copy(update={"resale_tariff": "grid"}))
+    asked = case(rig(), terms, tariffs={"ppa": TariffPrice(0.05), "grid": TariffPrice(0.06)})
+    told = explained(asked)
+    assert lines(told)["opportunity price"] == 0.06
+    assert {flip.now for flip in told.flips if flip.change == "mine or curtail" and flip.name == "power price"} == {
+        0.06
+    }
+    assert any(entry.name == "resale price" and entry.value == 0.06 for entry in told.inputs)
+
+
+def test_gpus_stand_on_the_same_axis() -> None:
+    gpus = tuple(GpuReading(gpu=f"GPU-{slot}", hostname="node-1", power=600.0) for slot in range(8))
+    terms = replace(SITE, gpus=GpuTerms(revenue_usd_per_hour=2.1, host_watts=4_600, pue=1.25))
+    told = lines(explained(case(rig(), terms, gpus=gpus)))
+    assert told["GPU margin, measured"] == pytest.approx(2.1 / (1.175 * 1.25) - 0.05)
+    assert lines(explained(case(rig())))["GPU margin, measured"] is None
+
+
+def test_nothing_flips_what_cannot_be_priced_and_no_ai_flips_nothing_to_ai() -> None:
+    assert explained(case(rig(), tariffs={})).flips == ()
+    without = explained(case(rig(), replace(SITE, ai=None)))
+    assert {flip.change for flip in without.flips} == {"mine or curtail"}
+
+
+def test_the_margin_per_kilowatt_is_the_rigs_own() -> None:
+    asked = case(rig())
+    priced = asked.economics.rigs[0]
+    told = lines(explained(asked))
+    assert told["margin if it ran, per kW"] == per_kilowatt_year(priced.potential_margin, priced.potential_power)
