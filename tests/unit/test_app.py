@@ -1,0 +1,181 @@
+"""The whole exporter as a process of its own against a few simulated rigs: reload, restart, stop."""
+
+import asyncio
+import os
+import random
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.simulation.site import SimulatedSite
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[SimulatedSite]:
+    """Three rigs on a network of their own, none of them below port 1024."""
+    offset = random.randrange(20_000, 30_000)
+    network = f"127.61.{random.randrange(2, 31) * 8}.0/21"
+    async with SimulatedSite(
+        models=["Antminer S21", "Antminer S19j Pro", "Whatsminer M50"],
+        network=network,
+        port_offset=offset,
+        control_port=offset,
+        lowest_port=1024,
+    ) as started:
+        yield started
+
+
+class Exporter:
+    """``hashmargin run`` on a free port, with its configuration and state in a folder."""
+
+    def __init__(self, folder: Path, config: dict[str, Any]) -> None:
+        with socket.create_server(("127.61.0.9", 0)) as server:
+            self.address = f"127.61.0.9:{server.getsockname()[1]}"
+        self.file = folder / "site.yml"
+        self.config = config | {
+            "evaluation_interval": "1s",
+            "polling": {"interval": "1s", "deadline": "1s"},
+            "web": {"listen_address": self.address, "enable_lifecycle": True},
+            "state": {"path": str(folder / "state.sqlite")},
+        }
+
+    def configure(self, **changes: Any) -> None:
+        self.config |= changes
+        self.file.write_text(yaml.safe_dump(self.config), encoding="utf-8")
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[asyncio.subprocess.Process]:
+        self.configure()
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "exporter", "run", "--config.file", str(self.file)),
+            stderr=asyncio.subprocess.PIPE,
+            env={name: value for name, value in os.environ.items() if not name.startswith("HASHMARGIN_")},
+        )
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.communicate()
+
+    async def ask(self, method: str, path: str) -> tuple[int, str]:
+        async with aiohttp.request(method, f"http://{self.address}{path}") as answer:
+            return answer.status, await answer.text()
+
+    async def until(self, holds: Callable[[Samples], bool]) -> Samples:
+        """Scrape until it holds; the test's own time limit ends what never does."""
+        async with asyncio.timeout(40):
+            while True:
+                try:
+                    status, text = await self.ask("GET", "/metrics")
+                except aiohttp.ClientConnectionError:
+                    status, text = 0, ""
+                samples = parse(text) if status == 200 else {}
+                if samples and holds(samples):
+                    return samples
+                await asyncio.sleep(0.1)
+
+
+def parse(text: str) -> Samples:
+    families = text_string_to_metric_families(text)
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def values(samples: Samples, name: str) -> dict[str, float]:
+    """Give a metric's values by rig."""
+    return {dict(labels)["rig"]: value for (found, labels), value in samples.items() if found == name}
+
+
+def one(samples: Samples, name: str, **labels: str) -> float | None:
+    return samples.get((name, frozenset(labels.items())))
+
+
+def all_margins(samples: Samples) -> bool:
+    return len(values(samples, "mining_rig_margin_usd_per_day")) == 3
+
+
+async def ended(process: asyncio.subprocess.Process) -> str:
+    process.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(5):
+        _, errors = await process.communicate()
+    assert process.returncode == 0
+    return errors.decode()
+
+
+async def test_it_prices_every_rig_and_stops_within_five_seconds(site: SimulatedSite, tmp_path: Path) -> None:
+    exporter = Exporter(tmp_path, site.config())
+    async with exporter.running() as process:
+        samples = await exporter.until(all_margins)
+        revenue = values(samples, "mining_rig_revenue_usd_per_day")
+        cost = values(samples, "mining_rig_power_cost_usd_per_day")
+        margin = values(samples, "mining_rig_margin_usd_per_day")
+        assert margin == pytest.approx({rig: revenue[rig] - cost[rig] for rig in margin})
+        assert "Traceback" not in await ended(process)
+
+
+async def test_a_reload_takes_effect_and_loses_nothing(site: SimulatedSite, tmp_path: Path) -> None:
+    exporter = Exporter(tmp_path, site.config())
+    rigs = exporter.config["fleet"]["rigs"]
+    exporter.config["tariff"] = "ppa"
+    exporter.config["blocks"] = {block: {"capacity_kilowatts": 20} for block in exporter.config["blocks"]}
+    async with exporter.running() as process:
+        before = await exporter.until(all_margins)
+        assert one(before, "mining_power_price_usd_per_kilowatt_hour", tariff="ppa") == 0.05
+        exporter.configure(tariffs={"ppa": {"kind": "fixed", "usd_per_kilowatt_hour": 0.07}}, fleet={"rigs": rigs[:2]})
+        assert await exporter.ask("POST", "/-/reload") == (200, "Reloaded.\n")
+        after = await exporter.until(
+            lambda samples: one(samples, "mining_power_price_usd_per_kilowatt_hour", tariff="ppa") == 0.07
+        )
+        assert set(values(after, "mining_rig_margin_usd_per_day")) == {rig["name"] for rig in rigs[:2]}
+        polls = "mining_poll_duration_seconds_count"
+        assert (one(after, polls) or 0) >= (one(before, polls) or 0) > 0
+
+        exporter.configure(tariffs={"ppa": {"kind": "fixt"}})
+        status, refusal = await exporter.ask("POST", "/-/reload")
+        assert status == 500
+        assert "did you mean 'fixed'?" in refusal
+        process.send_signal(signal.SIGHUP)
+        refused = await exporter.until(lambda samples: one(samples, "mining_config_last_reload_successful") == 0)
+        assert one(refused, "mining_power_price_usd_per_kilowatt_hour", tariff="ppa") == 0.07
+        assert len(values(refused, "mining_rig_margin_usd_per_day")) == 2
+        await ended(process)
+
+
+async def test_a_restart_forgets_neither_rigs_nor_the_market(site: SimulatedSite, tmp_path: Path) -> None:
+    exporter = Exporter(tmp_path, site.config())
+    async with exporter.running() as process:
+        await exporter.until(all_margins)
+        await ended(process)
+    await site.stop()
+    async with exporter.running() as process:
+        samples = await exporter.until(lambda samples: 0 in values(samples, "mining_rig_up").values())
+        assert one(samples, "mining_bitcoin_price_usd") is not None
+        assert len(values(samples, "mining_rig_potential_margin_usd_per_day")) == 3
+        assert values(samples, "mining_rig_hashrate_hashes_per_second") == {}
+        await ended(process)
+
+
+async def test_reloading_over_http_is_off_unless_allowed(site: SimulatedSite, tmp_path: Path) -> None:
+    exporter = Exporter(tmp_path, site.config())
+    exporter.config["web"] = {"listen_address": exporter.address}
+    async with exporter.running() as process:
+        await exporter.until(bool)
+        status, text = await exporter.ask("POST", "/-/reload")
+        assert status == 403
+        assert "SIGHUP" in text
+        await ended(process)
