@@ -34,7 +34,7 @@ ADVICE: dict[Reason, str] = {
     Reason.RATE_LIMITED: "asked too often: raise its interval",
     Reason.SERVER_ERROR: "the server failed inside: look at its own log",
     Reason.TLS: "check the certificate, the CA file and the host name",
-    Reason.NOT_READY: "it is still starting: wait",
+    Reason.NOT_READY: "it answers, but has nothing to give yet: wait",
     Reason.WRONG_CHAIN: "the node is not on the main chain: point at a mainnet node",
     Reason.STALE: "it answers, but with old data: look at what feeds it, and at both clocks",
     Reason.IMPLAUSIBLE: "the value was rejected: check the source, its unit and its currency",

@@ -69,7 +69,7 @@ def answers(case: dict[str, Any]) -> Handler:
             if answer["path"] == request.path and answer.get("if", "") in request.query_string + body:
                 return web.Response(
                     status=answer.get("status", 200),
-                    body=answer["body"].encode(),
+                    body=answer["body"].replace("{host}", request.host).encode(),
                     headers={"Content-Type": answer.get("type", "application/json")} | answer.get("headers", {}),
                 )
         return web.Response(status=404)

@@ -254,9 +254,11 @@ class Endpoint:
         """GET ``path`` below the configured URL and read its JSON. Raises Failure only."""
         return (await self.ask("GET", path, params=params)).check().json()
 
-    async def get_text(self, path: str = "", params: Mapping[str, str] | None = None) -> str:
+    async def get_text(
+        self, path: str = "", params: Mapping[str, str] | None = None, *, max_bytes: int = MAX_BYTES
+    ) -> str:
         """GET ``path`` below the configured URL and read its text. Raises Failure only."""
-        return (await self.ask("GET", path, params=params)).check().text()
+        return (await self.ask("GET", path, params=params, max_bytes=max_bytes)).check().text()
 
     async def ask(
         self,
@@ -267,6 +269,7 @@ class Endpoint:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         placeholders: Mapping[str, str] | None = None,
+        max_bytes: int = MAX_BYTES,
     ) -> Answer:
         """Send one request with the configured login, whatever the status. Raises Failure only.
 
@@ -287,6 +290,7 @@ class Endpoint:
             headers=sent | _login(settings) | self._condition(method, str(url)) | dict(headers or {}),
             ssl=self._ssl,
             deadline=settings.timeout,
+            max_bytes=max_bytes,
         )
         return self._remember(str(url), answer)
 

@@ -1,7 +1,7 @@
 """Several sources of one quantity, each asked on its own rhythm, so that one may stand in for or check another."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -14,32 +14,42 @@ from exporter.telemetry import Telemetry
 _log = structlog.get_logger(__name__)
 
 _LONGEST_REST: Final = 3600.0  # s
+_EARLY: Final = 0.9  # who asks the panel on the same interval comes now and then a little early
+
+
+def named(quantity: str, members: Sequence[SourceSettings]) -> dict[str, SourceSettings]:
+    """Name the members for their ``source`` label: by quantity and kind, counted where a kind comes more than once."""
+    kinds = [settings.kind for settings in members]
+    return {
+        f"{quantity}:{kind}" + (f"-{kinds[: index + 1].count(kind)}" if kinds.count(kind) > 1 else ""): settings
+        for index, (kind, settings) in enumerate(zip(kinds, members, strict=True))
+    }
 
 
 class Panel:
-    """The sources of one quantity, in the operator's order.
+    """The sources of one quantity, by name, in the operator's order."""
 
-    Args:
-        quantity: first part of the members' ``source`` label, such as ``network``.
-        members: their settings.
-        context: what they are given to work with.
-    """
-
-    def __init__(self, quantity: str, members: Sequence[SourceSettings], context: SourceContext) -> None:
-        kinds = [settings.kind for settings in members]
-        self._members = tuple(
-            _Member(f"{quantity}:{_distinct(kinds, index)}", settings, context)
-            for index, settings in enumerate(members)
-        )
+    def __init__(self, members: Mapping[str, SourceSettings], context: SourceContext) -> None:
+        self._context = context
         self._telemetry = context.telemetry
+        self._members: dict[str, _Member] = {}
+        self.replace(members)
+
+    def replace(self, members: Mapping[str, SourceSettings]) -> None:
+        """Ask these from now on; one that stays keeps what it knows."""
+        if self._telemetry is not None:
+            for gone in self._members.keys() - members.keys():
+                self._telemetry.forget_source(gone)
+        kept = {name: member for name, member in self._members.items() if members.get(name) == member.settings}
+        self._members = {
+            name: kept.get(name) or _Member(name, settings, self._context) for name, settings in members.items()
+        }
 
     async def ask(self) -> list[tuple[str, Reading[Any]]]:
         """Give the name and value of each member that has one. Raises the first member's Failure where none has."""
-        answers = await asyncio.gather(*(member.ask() for member in self._members))
+        answers = await asyncio.gather(*(member.ask() for member in self._members.values()))
         readings = [
-            (member.name, answer)
-            for member, answer in zip(self._members, answers, strict=True)
-            if isinstance(answer, Reading)
+            (name, answer) for name, answer in zip(self._members, answers, strict=True) if isinstance(answer, Reading)
         ]
         if not readings:
             raise next(answer for answer in answers if isinstance(answer, Failure))
@@ -61,18 +71,12 @@ class Panel:
             self._telemetry.source_outliers.labels(name).inc()
 
 
-def _distinct(kinds: Sequence[str], index: int) -> str:
-    """The kind, counted where there is more than one of it."""
-    kind = kinds[index]
-    return f"{kind}-{kinds[: index + 1].count(kind)}" if kinds.count(kind) > 1 else kind
-
-
 class _Member:
     """One source: not asked again before its interval is over, and left alone for as long as it asked for."""
 
     def __init__(self, name: str, settings: SourceSettings, context: SourceContext) -> None:
         self.name = name
-        self._settings = settings
+        self.settings = settings
         self._source = settings.build(context)
         self._clock: Callable[[], float] = context.clock
         self._telemetry: Telemetry | None = context.telemetry
@@ -87,7 +91,7 @@ class _Member:
             self._answer = await self._fetch()
             self._not_before = now + self._rest(self._answer)
             self._tell(before, self._answer)
-        if isinstance(self._answer, Reading) and now - self._answer.observed_at > self._settings.max_age:
+        if isinstance(self._answer, Reading) and now - self._answer.observed_at > self.settings.max_age:
             return Failure(Reason.STALE, f"observed {now - self._answer.observed_at:.0f} s ago")
         return self._answer
 
@@ -101,10 +105,10 @@ class _Member:
     def _rest(self, answer: Reading[Any] | Failure) -> float:
         """Seconds until it is asked again: a failed one at the next occasion, unless it was asked too often."""
         if isinstance(answer, Reading):
-            return self._settings.interval
+            return self.settings.interval * _EARLY
         if answer.retry_after is not None:
             return min(answer.retry_after, _LONGEST_REST)
-        return 2 * self._settings.interval if answer.reason is Reason.RATE_LIMITED else 0.0
+        return 2 * self.settings.interval if answer.reason is Reason.RATE_LIMITED else 0.0
 
     def _tell(self, before: Reading[Any] | Failure | None, answer: Reading[Any] | Failure) -> None:
         """Log once when it goes down and once when it is back; count every fetch."""

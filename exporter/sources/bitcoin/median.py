@@ -9,7 +9,7 @@ from exporter.failures import Failure, Reason
 from exporter.readings import Reading
 from exporter.sources.bitcoin import BitcoinSettings
 from exporter.sources.contract import SourceContext, SourceSettings
-from exporter.sources.panel import Panel
+from exporter.sources.panel import Panel, named
 from exporter.sources.registry import OneOf
 
 
@@ -31,7 +31,7 @@ class Settings(BitcoinSettings):
 
 class _Median:
     def __init__(self, settings: Settings, context: SourceContext) -> None:
-        self._panel = Panel("bitcoin", settings.sources, context)
+        self._panel = Panel(named("bitcoin", settings.sources), context)
         self._tolerance = settings.tolerance
 
     async def fetch(self) -> Reading[float]:

@@ -12,7 +12,8 @@ from exporter.sources.contract import SourceContext, translating
 from exporter.sources.gpus import FAMILIES, Gpus, GpuSettings, Sample, read_gpus
 from exporter.sources.http import Endpoint, HttpSettings
 
-_LINE: Final = re.compile(rf"^({'|'.join(FAMILIES)})\{{(.*)\}} +(\S+)", re.MULTILINE)
+_WANTED: Final = tuple(f"{family}{{" for family in FAMILIES)
+_MAX_BYTES: Final = 32 * 1024 * 1024
 _LABEL: Final = re.compile(r'([A-Za-z_]\w*)="((?:[^"\\]|\\.)*)"')
 _ESCAPE: Final = re.compile(r"\\(.)")
 
@@ -35,7 +36,7 @@ class _DcgmExporter:
 
     async def fetch(self) -> Reading[Gpus]:
         """Scrape the node; its text is parsed off the event loop."""
-        text = await self._endpoint.get_text()
+        text = await self._endpoint.get_text(max_bytes=_MAX_BYTES)
         with translating():
             gpus = await asyncio.to_thread(parse, text, self._settings)
         if not gpus:
@@ -50,8 +51,11 @@ def parse(text: str, settings: GpuSettings) -> Gpus:
 
 def _samples(text: str) -> Iterator[Sample]:
     parsed = cache(_labels)  # a GPU's families carry the same labels
-    for family, labels, value in _LINE.findall(text):
-        yield Sample(family, parsed(labels), float(value))
+    for line in text.split("\n"):
+        if line.startswith(_WANTED):
+            family, _, rest = line.partition("{")
+            labels, _, value = rest.rpartition("}")
+            yield Sample(family, parsed(labels), float(value.split()[0]))
 
 
 def _labels(text: str) -> dict[str, str]:

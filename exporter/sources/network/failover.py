@@ -7,7 +7,7 @@ from pydantic import Field
 from exporter.readings import NetworkState, Reading
 from exporter.sources.contract import SourceContext, SourceSettings
 from exporter.sources.network import NetworkSettings
-from exporter.sources.panel import Panel
+from exporter.sources.panel import Panel, named
 from exporter.sources.registry import OneOf
 
 
@@ -21,7 +21,7 @@ class Settings(NetworkSettings):
 
     def connect(self, context: SourceContext) -> "_Failover":
         """Make the source."""
-        return _Failover(Panel("network", self.sources, context))
+        return _Failover(Panel(named("network", self.sources), context))
 
 
 class _Failover:

@@ -1,0 +1,70 @@
+"""Many dcgm-exporters, found through Prometheus' HTTP service discovery.
+
+https://prometheus.io/docs/prometheus/latest/http_sd: ``[{"targets": ["node-1:9400"], "labels": {...}}]``.
+"""
+
+from typing import Any, Literal
+
+import structlog
+from yarl import URL
+
+from exporter.failures import Failure, Reason
+from exporter.readings import Reading
+from exporter.sources.contract import SourceContext, SourceSettings, translating
+from exporter.sources.gpus import Gpus, GpuSettings, dcgm_exporter
+from exporter.sources.http import Endpoint, HttpSettings
+from exporter.sources.panel import Panel
+
+_log = structlog.get_logger(__name__)
+
+
+class Settings(HttpSettings, GpuSettings):
+    """``url`` is where the targets are listed; login and certificates are used there and at the targets."""
+
+    kind: Literal["http_sd"] = "http_sd"
+
+    def connect(self, context: SourceContext) -> "_HttpSd":
+        """Make the source."""
+        return _HttpSd(self, context)
+
+
+class _HttpSd:
+    def __init__(self, settings: Settings, context: SourceContext) -> None:
+        self._settings = settings
+        self._endpoint = Endpoint(settings, context.session)
+        self._panel = Panel({}, context)
+        self._found = False
+        self._lost = False
+
+    async def fetch(self) -> Reading[Gpus]:
+        """Ask for the targets, then all of them at once; the GPUs of those that do not answer are left out."""
+        try:
+            self._panel.replace(await self._discover())
+            self._found, self._lost = True, False
+        except Failure as failure:
+            if not self._found:
+                raise
+            if not self._lost:
+                _log.warning("targets are not told anew: the last ones stay", detail=failure.detail)
+            self._lost = True
+        readings: list[Reading[Gpus]] = [reading for _, reading in await self._panel.ask()]
+        gpus = {gpu.gpu: gpu for reading in readings for gpu in reading.value}
+        return Reading(tuple(gpus.values()), min(reading.observed_at for reading in readings))
+
+    async def _discover(self) -> dict[str, SourceSettings]:
+        groups = await self._endpoint.get_json()
+        with translating():
+            found = {
+                f"gpus:{target}": self._node(target, group.get("labels") or {})
+                for group in groups
+                for target in group["targets"]
+            }
+        if not found:
+            raise Failure(Reason.NOT_READY, "there are no targets")
+        return found
+
+    def _node(self, target: str, labels: dict[str, Any]) -> SourceSettings:
+        own = URL(self._settings.url)
+        address = URL(f"{labels.get('__scheme__', own.scheme)}://{target}{labels.get('__metrics_path__', '/metrics')}")
+        said = {name: getattr(self._settings, name) for name in dcgm_exporter.Settings.model_fields}
+        return dcgm_exporter.Settings.model_validate(said | {"kind": "dcgm_exporter", "url": str(address)})

@@ -1,0 +1,93 @@
+"""The sources against the simulated site: what it serves is what they read."""
+
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from exporter.simulation.gpus import gpu_nodes
+from exporter.simulation.market import BITCOIN_USD, BitcoinMarket, PowerMarket
+from exporter.simulation.node import DIFFICULTY, PASSWORD, START_HEIGHT, USERNAME, Chain, Node
+from exporter.sources.contract import SourceContext
+from exporter.sources.registry import settings_classes
+
+HOST = "127.70.200.1"
+SEED = 7
+
+
+@pytest.fixture
+async def context() -> AsyncIterator[SourceContext]:
+    async with aiohttp.ClientSession() as session:
+        yield SourceContext(session)
+
+
+async def value_of(context: SourceContext, room: str, **settings: Any) -> Any:
+    made = settings_classes(room)[settings["kind"]].model_validate(settings)
+    return (await made.build(context).fetch()).value
+
+
+async def test_the_node(context: SourceContext, unused_tcp_port: int) -> None:
+    node = Node(Chain(SEED, time.time()), time.time, HOST, unused_tcp_port)
+    await node.service.start()
+    try:
+        state = await value_of(
+            context, "network", kind="bitcoin_core", url=node.service.url, username=USERNAME, password=PASSWORD
+        )
+    finally:
+        await node.service.stop()
+    assert state.difficulty == pytest.approx(DIFFICULTY, rel=1e-4)
+    assert state.height == START_HEIGHT
+    assert state.block_fees == pytest.approx(0.0222, rel=0.3)
+    assert 300 < state.block_interval < 1200
+    assert state.epoch_start_time < state.tip_time
+
+
+async def test_the_power_market(context: SourceContext, unused_tcp_port: int) -> None:
+    market = PowerMarket(SEED, time.time, HOST, unused_tcp_port, slot_seconds=900.0)
+    await market.service.start()
+    try:
+        slots = await value_of(
+            context,
+            "tariffs",
+            kind="http_json",
+            url=f"{market.service.url}/prices",
+            slots="slots",
+            end="end",
+            unit="MWh",
+        )
+    finally:
+        await market.service.stop()
+    now = time.time()
+    (current,) = [slot for slot in slots if slot.start <= now < slot.end]
+    assert current.price == pytest.approx(market.price(now) / 1000)
+
+
+async def test_the_bitcoin_market(context: SourceContext, unused_tcp_port: int) -> None:
+    market = BitcoinMarket(SEED, time.time, HOST, unused_tcp_port)
+    await market.service.start()
+    try:
+        price = await value_of(context, "bitcoin", kind="coinbase", url=f"{market.service.url}/v2/prices/BTC-USD/spot")
+    finally:
+        await market.service.stop()
+    assert price == pytest.approx(BITCOIN_USD, rel=0.01)
+
+
+async def test_the_gpu_nodes(context: SourceContext, unused_tcp_port_factory: Any) -> None:
+    nodes = gpu_nodes(SEED, time.time, HOST, (unused_tcp_port_factory(), unused_tcp_port_factory()))
+    found = []
+    for node in nodes:
+        await node.service.start()
+        try:
+            url = f"{node.service.url}/metrics"
+            found.append(await value_of(context, "gpus", kind="dcgm_exporter", url=url))
+        finally:
+            await node.service.stop()
+    full, mixed = found
+    assert len(full) == len(mixed) == 8
+    assert all(gpu.allocated and gpu.power > 60 and gpu.hostname for gpu in full)
+    assert all(gpu.hostname for gpu in mixed)
+    assert any(gpu.power is None for gpu in mixed)
+    assert any(gpu.allocated is False for gpu in mixed)
+    assert all(0 <= gpu.energy < 1e11 for gpu in (*full, *mixed) if gpu.energy is not None)
