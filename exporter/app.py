@@ -79,7 +79,8 @@ async def _run(settings: Settings, load: Callable[[], Settings] | None) -> None:
         session = await rooms.enter_async_context(aiohttp.ClientSession())
         miners = await rooms.enter_async_context(Miners(deadline=settings.polling.deadline))
         async with asyncio.TaskGroup() as tasks:
-            market = Market(tasks, SourceContext(session), telemetry, remembered(state, settings), time.time)
+            context = SourceContext(session, telemetry=telemetry)
+            market = Market(tasks, context, telemetry, remembered(state, settings), time.time)
             rigs = RigPoller(
                 shard_rigs(settings),
                 miners,
