@@ -27,6 +27,7 @@ from exporter.server.face import SiteFace
 from exporter.server.serve import serving
 from exporter.settings.load import ConfigError
 from exporter.settings.model import Settings
+from exporter.settings.watch import changes, watch
 from exporter.snapshot import SiteSnapshot
 from exporter.sources.contract import SourceContext, SourceSettings
 from exporter.sources.http import HttpSettings
@@ -91,14 +92,15 @@ async def _run(settings: Settings, load: Callable[[], Settings] | None) -> None:
             )
             site = Site(settings, telemetry, market, rigs, state)
             reload = None if load is None else Reload(load, site, telemetry)
-            if reload is not None:
-                loop.add_signal_handler(signal.SIGHUP, lambda: tasks.create_task(reload()))
             await _serve(rooms, site, reload, settings)
             running = [
                 tasks.create_task(rigs.run(), name="rigs"),
                 tasks.create_task(site.evaluate_forever(), name="evaluation"),
                 tasks.create_task(store.run(site.state), name="state"),
             ]
+            if reload is not None:
+                loop.add_signal_handler(signal.SIGHUP, lambda: tasks.create_task(reload()))
+                running.append(tasks.create_task(watch(lambda: site.settings.inventory_files, reload), name="watch"))
             await stopping.wait()
             _log.info("stopping")
             last = site.state()
@@ -224,11 +226,12 @@ class Reload:
                 self._telemetry.config_reload_successful.set(0)
                 _log.error("new configuration refused, the old one stays", problems=str(error))
                 return str(error)
-            self._site.apply(pinned(settings, self._site.settings))
+            before = self._site.settings
+            self._site.apply(pinned(settings, before))
             configure(settings.log)
             self._telemetry.config_reload_successful.set(1)
             self._telemetry.config_reload_time.set_to_current_time()
-            _log.info("configuration reloaded", rigs=len(settings.rigs))
+            _log.info("configuration reloaded", **changes(before, self._site.settings))
             return None
 
 
