@@ -21,15 +21,7 @@ def price_market(
     ai: AiValue | None,
 ) -> MarketEconomics:
     """Work out the market; what depends on a missing input is None. Bitcoin's price is held flat ahead."""
-    market = MarketEconomics()
-    if ai is not None:
-        market = MarketEconomics(
-            ai_value_per_kwh=tuple((scenario, value / HOURS_PER_YEAR) for scenario, value in ai.scenarios),
-            ai_value_per_kilowatt_year=ai.per_kilowatt_year,
-            ai_noi_per_kilowatt_year=ai.noi_per_kilowatt_year,
-            ai_capex_per_kilowatt=ai.capex_per_kilowatt,
-            ai_breakeven_rent=ai.breakeven_rent,
-        )
+    market = ai_market(ai)
     if network is None or network.value.difficulty <= 0 or not 0 <= network.value.height < _MAX_HEIGHT:
         return market
     state = network.value
@@ -57,6 +49,19 @@ def price_market(
         retarget_time=finite(retarget.time),
         retarget_confident=retarget.confident,
         halving_time=_halving_time(state, retarget),
+    )
+
+
+def ai_market(ai: AiValue | None) -> MarketEconomics:
+    """Return a market that is known only by what AI is worth."""
+    if ai is None:
+        return MarketEconomics()
+    return MarketEconomics(
+        ai_value_per_kwh=tuple((scenario, value / HOURS_PER_YEAR) for scenario, value in ai.scenarios),
+        ai_value_per_kilowatt_year=ai.per_kilowatt_year,
+        ai_noi_per_kilowatt_year=ai.noi_per_kilowatt_year,
+        ai_capex_per_kilowatt=ai.capex_per_kilowatt,
+        ai_breakeven_rent=ai.breakeven_rent,
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from exporter.economics.ai import AiValue, MiningHorizon, value_ai
+from exporter.economics.ai import MiningHorizon, value_ai
 from exporter.economics.gpu import price_gpus
 from exporter.economics.margin import RigPricer
 from exporter.economics.market import price_market
@@ -15,8 +15,12 @@ from exporter.units import DAYS_PER_YEAR, HOURS_PER_DAY, SECONDS_PER_YEAR, finit
 
 def price_site(snapshot: SiteSnapshot, terms: SiteTerms) -> SiteEconomics:
     """Price everything in the snapshot. Pure: the same snapshot and terms give the same money."""
-    ai = value_ai(terms.ai)
-    market = price_market(snapshot.network, snapshot.bitcoin_price, terms.economics.scheme, ai)
+    market = price_market(snapshot.network, snapshot.bitcoin_price, terms.economics.scheme, value_ai(terms.ai))
+    return price_on(market, snapshot, terms)
+
+
+def price_on(market: MarketEconomics, snapshot: SiteSnapshot, terms: SiteTerms) -> SiteEconomics:
+    """Price everything in the snapshot on a given market."""
     pricer = RigPricer(market, snapshot.tariffs, terms.economics, terms.power)
     rigs = tuple(map(pricer.price, snapshot.rigs))
     horizon = None if terms.ai is None else _horizon(snapshot.taken_at, market, terms.ai)
@@ -25,7 +29,7 @@ def price_site(snapshot: SiteSnapshot, terms: SiteTerms) -> SiteEconomics:
         market=market,
         rigs=rigs,
         blocks=tuple(
-            _sum_block(block, [(snapshot.rigs[at], rigs[at]) for at in places], ai, horizon)
+            _sum_block(block, [(snapshot.rigs[at], rigs[at]) for at in places], market, horizon)
             for block, places in members.items()
         ),
         gpus=() if terms.gpus is None else price_gpus(snapshot.gpus, terms.gpus, snapshot.tariffs, terms.tariff),
@@ -46,7 +50,10 @@ def rigs_by_block(snapshot: SiteSnapshot) -> dict[Block, list[int]]:
 
 
 def _sum_block(
-    block: Block, members: list[tuple[RigSnapshot, RigEconomics]], ai: AiValue | None, horizon: MiningHorizon | None
+    block: Block,
+    members: list[tuple[RigSnapshot, RigEconomics]],
+    market: MarketEconomics,
+    horizon: MiningHorizon | None,
 ) -> BlockEconomics:
     priced = [rig for _, rig in members if rig.margin is not None]
     able = [rig for _, rig in members if rig.potential_margin is not None]
@@ -78,9 +85,7 @@ def _sum_block(
         nameplate_doubt=_sum(rig.nameplate_doubt for _, rig in members),
         mining_value=_mining_value(horizon, potential_revenue, potential_margin, potential_power),
         avoidable_loss=_sum(rig.avoidable_loss for _, rig in members),
-        ai_value=finite(ai.per_kilowatt_year * kilowatts(block.capacity_watts) / DAYS_PER_YEAR)
-        if ai is not None and block.capacity_watts is not None
-        else None,
+        ai_value=_ai_value(market.ai_value_per_kilowatt_year, block.capacity_watts),
     )
 
 
@@ -88,6 +93,13 @@ def _sum(values: Iterable[float | None]) -> float | None:
     """Add up what is known; None where nothing is."""
     known = [value for value in values if value is not None]
     return finite(sum(known)) if known else None
+
+
+def _ai_value(per_kilowatt_year: float | None, watts: float | None) -> float | None:
+    """Return what AI is worth per day on a feeder of so many watts."""
+    if per_kilowatt_year is None or watts is None:
+        return None
+    return finite(per_kilowatt_year * kilowatts(watts) / DAYS_PER_YEAR)
 
 
 def per_kilowatt_year(usd_per_day: float | None, watts: float | None) -> float | None:
