@@ -177,13 +177,15 @@ class Site:
     def _snapshot(self, now: float) -> SiteSnapshot:
         shard = self.settings.sharding
         gpus = self._market.latest(_GPUS).values()
+        tariffs = tariff_prices(self._market.latest(_TARIFF), now)
+        self._market.tell_usable(now, {f"{_TARIFF}{name}" for name in self.settings.tariffs if name not in tariffs})
         return SiteSnapshot(
             taken_at=now,
             rigs=self._rigs.snapshots(now),
             blocks=tuple(block for block in self.settings.fleet_blocks if shard.serves(block.name)),
             network=self._market.fresh(_NETWORK, now),
             bitcoin_price=self._market.fresh(_BITCOIN, now),
-            tariffs=tariff_prices(self._market.latest(_TARIFF), now),
+            tariffs=tariffs,
             gpus=_joined([reading.value for latest in gpus if (reading := latest.fresh(now)) is not None]),
         )
 

@@ -71,6 +71,12 @@ class Telemetry:
             ["source"],
             registry=registry,
         )
+        self.source_usable = Gauge(
+            "mining_source_usable",
+            "Whether the source has a value fresh enough to be used; where not, all that needs it is absent.",
+            ["source"],
+            registry=registry,
+        )
         self.source_requests = Counter(
             "mining_source_requests_total",
             "Fetches of the source, failed ones included.",
@@ -120,7 +126,7 @@ class Telemetry:
 
     def forget_source(self, source: str) -> None:
         """Drop the series of a source that is no longer asked, counters included."""
-        for metric in (self.source_up, self.source_last_success, self.source_requests):
+        for metric in (self.source_up, self.source_usable, self.source_last_success, self.source_requests):
             with suppress(KeyError):
                 metric.remove(source)
         self.source_failures.remove_by_labels({"source": source})

@@ -1,7 +1,7 @@
 """All sources of a site, each asked by a poller of its own, under the name that its metrics and state carry."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 from exporter.polling.latest import Latest
@@ -76,6 +76,12 @@ class Market:
         """Give every value that can be relied on at ``now`` (unix seconds), by source name."""
         readings = {name: running.poller.latest.fresh(now) for name, running in self._running.items()}
         return {name: reading for name, reading in readings.items() if reading is not None}
+
+    def tell_usable(self, now: float, besides: Collection[str]) -> None:
+        """Export which sources have a value that can be relied on at ``now``; those ``besides`` have none after all."""
+        for name, running in self._running.items():
+            usable = name not in besides and running.poller.latest.fresh(now) is not None
+            self._telemetry.source_usable.labels(name).set(usable)
 
     @property
     def attempted(self) -> bool:
