@@ -24,6 +24,7 @@ from exporter.sources.contract import SourceContext
 from exporter.sources.registry import ROOMS, kinds, settings_classes
 from exporter.sources.tariffs.template import templates
 
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "sources.md"
 SOURCES = [(room, kind) for room in ROOMS for kind in kinds(room)]
 ASKING = [(room, kind) for room, kind in SOURCES if "{server}" in str(load_case(room, kind)["settings"])]
 
@@ -329,3 +330,13 @@ def test_a_template_knows_where_its_market_is(name: str) -> None:
         {key: value for key, value in said.items() if key != "url"}
     )
     assert "$" not in settings.model_dump()["url"]
+
+
+@each_source
+def test_it_is_documented(room: str, kind: str) -> None:
+    assert f"| `{kind}` |" in DOCUMENTATION.read_text()
+
+
+def test_each_template_is_documented() -> None:
+    text = DOCUMENTATION.read_text()
+    assert all(f"`{name}`" in text for name in templates())
