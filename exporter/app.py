@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any, Final
 
 import aiohttp
@@ -28,7 +29,7 @@ from exporter.server.serve import serving
 from exporter.settings.load import ConfigError
 from exporter.settings.model import Settings
 from exporter.settings.watch import changes, watch
-from exporter.snapshot import SiteSnapshot
+from exporter.snapshot import RigSnapshot, SiteSnapshot
 from exporter.sources.contract import SourceContext, SourceSettings
 from exporter.sources.http import HttpSettings
 from exporter.sources.miners.reader import Miners
@@ -41,6 +42,7 @@ _NETWORK: Final = "network"
 _BITCOIN: Final = "bitcoin"
 _TARIFF: Final = "tariff:"
 _GPUS: Final = "gpus:"
+_METERS: Final = "meters:"
 
 _PINNED: Final = ("site", "evaluation_interval", "web", "state", "sharding", "polling")
 """Settings that take effect at a start only."""
@@ -181,13 +183,22 @@ class Site:
         self._market.tell_usable(now, {f"{_TARIFF}{name}" for name in self.settings.tariffs if name not in tariffs})
         return SiteSnapshot(
             taken_at=now,
-            rigs=self._rigs.snapshots(now),
+            rigs=self._rig_snapshots(now),
             blocks=tuple(block for block in self.settings.fleet_blocks if shard.serves(block.name)),
             network=self._market.fresh(_NETWORK, now),
             bitcoin_price=self._market.fresh(_BITCOIN, now),
             tariffs=tariffs,
             gpus=_joined([reading.value for latest in gpus if (reading := latest.fresh(now)) is not None]),
         )
+
+    def _rig_snapshots(self, now: float) -> tuple[RigSnapshot, ...]:
+        """The rigs as the poller knows them, with what meters say of their power."""
+        rigs = self._rigs.snapshots(now)
+        meters = [latest.fresh(now) for latest in self._market.latest(_METERS).values()]
+        watts: dict[str, float] = {
+            rig: power for meter in meters if meter is not None for rig, power in meter.value.items()
+        }
+        return tuple(replace(rig, metered_power=watts.get(rig.rig.name)) for rig in rigs) if watts else rigs
 
     def _publish(self, snapshot: SiteSnapshot) -> None:
         settings, terms, now = self.settings, self.settings.decision, snapshot.taken_at
@@ -205,7 +216,7 @@ class Site:
         market = {
             name: document(reading)
             for name, reading in self._market.fresh_all(now).items()
-            if not name.startswith(_GPUS)  # read anew within seconds
+            if not name.startswith((_GPUS, _METERS))  # read anew within seconds
         }
         return State(rigs=self._rigs.memories(now), documents=market, decision=self._decision, history=self._history)
 
@@ -254,6 +265,7 @@ def sources(settings: Settings) -> dict[str, SourceSettings]:
     """Name every source that the settings want asked. The names are the values of the ``source`` label."""
     named: dict[str, SourceSettings | None] = {_NETWORK: settings.network, _BITCOIN: settings.bitcoin}
     named |= {f"{_TARIFF}{name}": tariff for name, tariff in settings.tariffs.items()}
+    named |= {f"{_METERS}{name}": meter for name, meter in settings.meters.items()}
     endpoints = settings.gpus.endpoints if settings.gpus is not None else ()
     nodes = {_where(endpoint): endpoint for endpoint in endpoints}
     named |= {f"{_GPUS}{node}": endpoint for node, endpoint in nodes.items() if settings.sharding.serves(node)}

@@ -17,7 +17,7 @@ from exporter.polling.terms import PollingTerms
 from exporter.server.terms import WebTerms
 from exporter.shards import ShardTerms
 from exporter.sources.miners.inventory import BlockTerms, InventoryTerms, Name, inventory_files
-from exporter.sources.registry import BitcoinSource, GpuSource, NetworkSource, TariffSource
+from exporter.sources.registry import BitcoinSource, GpuSource, MeterSource, NetworkSource, TariffSource
 from exporter.state import StateTerms
 
 
@@ -55,6 +55,7 @@ class Settings(BaseSettings):
     tariffs: dict[Name, TariffSource] = Field({}, description="Power prices, by name.")
     network: NetworkSource | None = Field(None, description="Where difficulty, height and fees come from.")
     bitcoin: BitcoinSource | None = Field(None, description="Where the bitcoin price comes from.")
+    meters: dict[Name, MeterSource] = Field({}, description="Where rigs' power is metered, by a name of your choice.")
     power: PowerTerms = Field(PowerTerms(), description="From the watts of a rig to the kilowatts that are billed.")
     economics: EconomicsTerms = Field(EconomicsTerms(), description="Pool and fixed costs.")
     decision: DecisionTerms = Field(DecisionTerms(), description="When a verdict is sure enough.")

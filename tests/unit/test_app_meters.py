@@ -1,0 +1,37 @@
+"""Metered watts, asked from a Prometheus, come before what a rig reports; a rig without a meter keeps its own."""
+
+import random
+import time
+from pathlib import Path
+
+from aiohttp import web
+from source_site import serve
+from test_app import Exporter, all_margins, values
+
+from exporter.simulation.site import SimulatedSite
+
+
+async def test_a_metered_rig_is_priced_at_its_meter(tmp_path: Path) -> None:
+    async def prometheus(request: web.Request) -> web.Response:
+        result = [{"metric": {"rig": metered}, "value": [time.time(), "5000"]}]
+        return web.json_response({"status": "success", "data": {"resultType": "vector", "result": result}})
+
+    port = random.randrange(20_000, 30_000)
+    network = f"127.70.{random.randrange(13, 24) * 8}.0/21"
+    models = ["Antminer S21", "Antminer S19j Pro", "Whatsminer M50"]
+    async with (
+        SimulatedSite(models=models, network=network, port_offset=port, control_port=port, lowest_port=1024) as site,
+        serve(prometheus) as server,
+    ):
+        exporter = Exporter(tmp_path, site.config())
+        metered, *others = [rig["name"] for rig in exporter.config["fleet"]["rigs"]]
+        exporter.configure(meters={"pdus": {"kind": "prometheus", "url": server, "query": "outlet_watts"}})
+        async with exporter.running():
+            samples = await exporter.until(
+                lambda samples: all_margins(samples) and values(samples, "mining_rig_power_watts")[metered] == 5000
+            )
+    sources = {
+        dict(labels)["rig"]: dict(labels)["source"] for name, labels in samples if name == "mining_rig_power_source"
+    }
+    assert sources[metered] == "metered"
+    assert all(sources[rig] != "metered" for rig in others)
