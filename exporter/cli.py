@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -15,7 +15,9 @@ from exporter import __version__
 
 if TYPE_CHECKING:
     from exporter.demo import Simulation
+    from exporter.fleet import Credentials
     from exporter.settings.model import Settings
+    from exporter.sources.miners.contract import Target
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -102,6 +104,76 @@ def _override(flag: str, metavar: str, text: str, *, key: str = "") -> Callable[
     return click.option(flag, (key or flag[2:].replace("-", "_")).replace(".", "__"), metavar=metavar, help=text)
 
 
+def _output(command: CommandT) -> CommandT:
+    return click.option(
+        "--output", type=click.Choice(["text", "json"]), default="text", help="For people or a script."
+    )(command)
+
+
+def _login(command: CommandT) -> CommandT:
+    username = click.option("--username", metavar="NAME", help="User of the rigs' web interface.")
+    password = click.option("--password-file", type=_file(), metavar="FILE", help="File with that user's password.")
+    return username(password(command))
+
+
+def _credentials(username: str | None, password_file: Path | None) -> Credentials | None:
+    from exporter.fleet import Credentials
+
+    if username is None and password_file is None:
+        return None
+    return Credentials(username or "", password_file.read_text("utf-8").strip() if password_file else "")
+
+
+def _target(rig: str, config_file: Path | None, username: str | None, password_file: Path | None) -> Target:
+    """Where a rig is and how to log in: as the inventory says where a configuration is given, else as the flags do."""
+    from exporter.mistakes import unknown
+    from exporter.settings.load import ConfigError, load
+    from exporter.sources.miners.contract import Target
+
+    own = _credentials(username, password_file)
+    if config_file is None:
+        return Target(rig, own)
+    try:
+        rigs = load(config_file, environ=os.environ).rigs
+    except ConfigError as error:
+        raise Misconfigured(f"the configuration cannot be used\n{error}") from None
+    for listed in rigs:
+        if rig in (listed.name, listed.address):
+            return Target(listed.address, own or listed.credentials)
+    raise Misconfigured(unknown("rig", rig, [listed.name for listed in rigs]))
+
+
+def _addresses(ranges: Sequence[str], exclude: Sequence[str]) -> list[str]:
+    from pydantic import ValidationError
+
+    from exporter.mistakes import sentence
+    from exporter.sources.miners.inventory import InventoryError, InventoryTerms, Names, load_inventory
+
+    listed = [{"cidr": text, "exclude": exclude} for text in ranges]
+    try:
+        rigs = load_inventory(
+            InventoryTerms.model_validate({"ranges": listed}), Names(blocks={}, tariffs=(), schedules=())
+        )
+    except ValidationError as error:
+        raise Misconfigured("; ".join(map(sentence, error.errors()))) from None
+    except InventoryError as error:
+        raise Misconfigured(str(error)) from None
+    return [rig.address for rig in rigs]
+
+
+def _log_errors_only() -> None:
+    """What a command finds out is its output; the log is for what is wrong with itself."""
+    from exporter.logs import LogTerms, configure
+
+    configure(LogTerms(level="error"))
+
+
+def _json(value: object) -> str:
+    from json import dumps
+
+    return dumps(value, indent=2, ensure_ascii=False)
+
+
 def _given(flags: Mapping[str, str | None]) -> dict[str, str]:
     return {name.replace("__", "."): value for name, value in flags.items() if value is not None}
 
@@ -111,8 +183,10 @@ def _given(flags: Mapping[str, str | None]) -> dict[str, str]:
     epilog=f"""\b
 Examples:
   hashmargin demo                                     see it run against a simulated site
+  hashmargin scan 10.0.0.0/20 > rigs.csv              which rigs are there?
   hashmargin check-config --config.file site.yml      would this configuration run, and what?
   hashmargin run --config.file site.yml               serve http://0.0.0.0:9852/metrics
+  hashmargin probe 10.1.0.17                          why does this rig not show up?
 
 {EXIT_CODES}
 
@@ -155,18 +229,40 @@ def run(load: Callable[[], Settings]) -> None:
     epilog=f"""\b
 Examples:
   hashmargin check-config --config.file site.yml
+  hashmargin check-config --config.file site.yml --online
   hashmargin check-config --config.file site.yml --output json | jq .rigs
 
 {EXIT_CODES}""",
 )
 @with_settings
-@click.option("--output", type=click.Choice(["text", "json"]), default="text", help="For people, or for a script.")
-def check_config(load: Callable[[], Settings], output: str) -> None:
-    """Say what a configuration would run, secrets masked, without running it."""
+@click.option("--online", is_flag=True, help="Ask every source once instead: its value, its age, the time it took.")
+@_output
+def check_config(load: Callable[[], Settings], online: bool, output: str) -> None:
+    """Say what a configuration would run.
+
+    Nothing is started; secrets are masked.
+    """
     from exporter.settings.describe import as_json, as_text
 
     settings = load()
-    click.echo(as_json(settings) if output == "json" else as_text(settings))
+    if online:
+        _check_online(settings, output)
+    else:
+        click.echo(as_json(settings) if output == "json" else as_text(settings))
+
+
+def _check_online(settings: Settings, output: str) -> None:
+    import asyncio
+
+    from exporter.app import sources
+    from exporter.tools import online
+
+    _log_errors_only()
+    asked = asyncio.run(online.ask_all(sources(settings)))
+    click.echo(_json(online.as_records(asked)) if output == "json" else online.as_text(asked))
+    failed = [one.source for one in asked if one.failure is not None]
+    if failed:
+        raise Refused(f"{len(failed)} of {len(asked)} sources gave no value: {', '.join(failed)}")
 
 
 @main.command(
@@ -191,7 +287,10 @@ Examples:
 @_override("--web.listen-address", "ADDRESS:PORT", "Where to serve.  [default: 127.0.0.1:9852]")
 @_override("--log.level", "debug|info|warning|error", "The least severe events to log.  [default: warning]")
 def demo(rigs: int, seed: int, network: str, slot_seconds: float, **flags: str | None) -> None:
-    """See it run: a simulated site with real protocols, and the exporter against it, until Ctrl-C."""
+    """See it run against a simulated site.
+
+    The rigs speak the real protocols on loopback addresses. Ctrl-C ends everything.
+    """
     from exporter import demo
     from exporter.app import StartError
     from exporter.settings.load import ConfigError
@@ -225,9 +324,133 @@ The first values show within half a minute. Ctrl-C ends everything.
 
 
 @main.command(
+    epilog=f"""\b
+Examples:
+  hashmargin scan 10.0.0.0/20 > rigs.csv            then: fleet: {{csv: [rigs.csv]}}
+  hashmargin scan 10.1.0.0/24 10.2.0.0/24 --exclude 10.1.0.1 --output json
+
+\b
+The CSV lists what is a rig; JSON lists all that answered, with the reason where it is none we know.
+
+{EXIT_CODES}"""
+)
+@click.argument("ranges", nargs=-1, required=True, metavar="RANGE...")
+@click.option("--exclude", multiple=True, metavar="RANGE", help="An address or range to leave alone; may be repeated.")
+@_login
+@click.option("--output", type=click.Choice(["csv", "json"]), default="csv", help="An inventory file, or for a script.")
+def scan(
+    ranges: tuple[str, ...], exclude: tuple[str, ...], username: str | None, password_file: Path | None, output: str
+) -> None:
+    """Find the rigs in address ranges.
+
+    What is found is written to standard output, as an inventory file.
+    """
+    import asyncio
+
+    from exporter.failures import Failure
+    from exporter.tools import scan
+
+    addresses = _addresses(ranges, exclude)
+    _log_errors_only()
+    with click.progressbar(
+        length=len(addresses), label="Scanning", file=sys.stderr, hidden=not sys.stderr.isatty()
+    ) as bar:
+        found = asyncio.run(scan.scan(addresses, _credentials(username, password_file), bar.update))
+    click.echo(_json(scan.as_records(found)) if output == "json" else scan.as_csv(found).rstrip())
+    rigs = sum(not isinstance(one.who, Failure) for one in found)
+    others = len(found) - rigs
+    click.echo(f"{rigs:,} rigs in {len(addresses):,} addresses; no rig, but answering: {others:,}", err=True)
+
+
+@main.command(
+    epilog=f"""\b
+Examples:
+  hashmargin probe 10.1.0.17
+  hashmargin probe a-01 --config.file site.yml      by its name, with the login from the inventory
+  hashmargin probe 10.1.0.17 --raw                  with what it answered, logins and workers removed
+
+{EXIT_CODES}"""
+)
+@click.argument("rig")
+@click.option(
+    "--config.file",
+    "config_file",
+    type=_file(),
+    metavar="FILE",
+    help="The site's YAML file: gives the rig's address and login.",
+)
+@_login
+@click.option("--deadline", type=float, default=5.0, show_default=True, help="Seconds that one read may take.")
+@click.option("--raw", is_flag=True, help="Show the rig's own answers too, secrets removed.")
+@_output
+def probe(
+    rig: str,
+    config_file: Path | None,
+    username: str | None,
+    password_file: Path | None,
+    deadline: float,
+    raw: bool,
+    output: str,
+) -> None:
+    """Read one rig once and show it all.
+
+    RIG is an address, or with --config.file a name. Shown are who it is, what it says, what that means, and how long
+    each question took.
+    """
+    import asyncio
+
+    from exporter.tools import probe
+
+    target = _target(rig, config_file, username, password_file)
+    _log_errors_only()
+    probed = asyncio.run(probe.probe(target, deadline))
+    click.echo(_json(probe.as_record(probed, raw=raw)) if output == "json" else probe.as_text(probed, raw=raw))
+    if probed.failure is not None:
+        raise Refused(f"{rig} could not be read ({probed.failure.reason}): {probed.failure.advice}")
+
+
+@main.command(
+    epilog=f"""\b
+Examples:
+  hashmargin capture 10.1.0.17
+  hashmargin capture 10.1.0.17 --folder /tmp --username root --password-file rig-password
+
+{EXIT_CODES}"""
+)
+@click.argument("address")
+@click.option("--folder", type=_file(folder=True), default=Path(), help="Where the file is written.  [default: here]")
+@_login
+def capture(address: str, folder: Path, username: str | None, password_file: Path | None) -> None:
+    """Record what a rig answers, to send to us.
+
+    Where we cannot read a rig yet, this is what we need. Only questions that change nothing are asked. Logins, workers,
+    wallets, addresses and serial numbers are removed; look through the file before you send it.
+    """
+    import asyncio
+
+    from exporter.failures import Failure
+    from exporter.tools import capture
+
+    target = _target(address, None, username, password_file)
+    _log_errors_only()
+    try:
+        with click.progressbar(
+            length=capture.questions(), label="Asking", file=sys.stderr, hidden=not sys.stderr.isatty()
+        ) as bar:
+            name, record = asyncio.run(capture.capture(target, partial(bar.update, 1)))
+        path = folder / name
+        path.write_text(_json(record) + "\n", encoding="utf-8")
+    except Failure as failure:
+        raise Refused(f"{address} could not be captured ({failure.reason}): {failure.advice}") from None
+    except OSError as error:
+        raise Refused(f"{folder} cannot be written to ({error.strerror}): give another --folder") from None
+    click.echo(f"Written to {path}: look through it, then attach it to an issue.")
+
+
+@main.command(
     context_settings={"ignore_unknown_options": True, "help_option_names": []},
     add_help_option=False,
-    short_help="Only the simulated site of the demo, for tests of your own.",
+    short_help="Run only the simulated site of the demo.",
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def simulate(arguments: tuple[str, ...]) -> None:

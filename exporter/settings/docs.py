@@ -64,10 +64,12 @@ _INVENTORY: Final = """
 A rig and a range may be told all that `fleet.defaults` may.
 
 A CSV file's first line names its columns, in any order: the keys of `fleet.rigs[]` and `fleet.defaults`. Only
-`address` is required. Empty cells are as if left out, lines that begin with `#` are skipped, and comma, semicolon or
-tab separates. A rig's own line wins over a range that its address lies in. The addresses of a range are searched:
-where nothing ever answered there is no rig, up or down; where something answers it is named by its MAC address, else
-its serial number, else its address.
+`address` is required. Empty cells are as if left out, lines and columns that begin with `#` are skipped, and comma,
+semicolon or tab separates. `hashmargin scan` writes such a file.
+
+A rig's own line wins over a range that its address lies in. The addresses of a range are searched: where nothing ever
+answered there is no rig, up or down; where something answers it is named by its MAC address, else its serial number,
+else its address.
 """
 
 _SOURCES: Final = """

@@ -2,23 +2,12 @@
 
 import json
 import logging
-from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
 import structlog
 
 from exporter.logs import LogTerms, configure
-
-
-@pytest.fixture(autouse=True)
-def _restore() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    yield
-    root.handlers = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:

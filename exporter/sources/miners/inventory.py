@@ -369,7 +369,8 @@ def _csv_rows(path: Path, problems: list[Problem]) -> Iterator[_Listed]:
         elif len(cells) > len(columns) and any(cells[len(columns) :]):
             problems.append(Problem(where, f"has {len(cells)} values for {len(columns)} columns"))
         else:
-            row = _row(where, dict(zip(columns, cells, strict=False)), problems)
+            cells_by_column = dict(zip(columns, cells, strict=False))
+            row = _row(where, {name: cell for name, cell in cells_by_column.items() if name[:1] != "#"}, problems)
             if row is not None:
                 yield _Listed(row, row.address, _identity(row), where)
     if not columns:
@@ -383,7 +384,7 @@ def _delimiter(text: str) -> str:
 
 def _bad_header(columns: list[str]) -> Iterator[str]:
     for column in columns:
-        if column not in RigRow.model_fields:
+        if column not in RigRow.model_fields and column[:1] != "#":  # a note for people
             yield unknown("column", column, RigRow.model_fields)
     for column in sorted({column for column in columns if columns.count(column) > 1}):
         yield f"the column {column!r} stands twice"

@@ -1,0 +1,129 @@
+"""Records what a rig answers to every harmless question we know, as a fixture that can be sent to us."""
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from exporter import __version__
+from exporter.failures import Failure, Reason
+from exporter.fleet import Credentials
+from exporter.readings import RigIdentity
+from exporter.sources.miners.contract import Target
+from exporter.sources.miners.reader import Miners
+from exporter.sources.miners.transport import RPC_PORT, LengthPrefixed, exchange, parse_json, rpc
+from exporter.sources.miners.web import DigestSession, get_json
+from exporter.tools.redact import redacted
+
+QUESTION_SECONDS: Final = 5.0
+_V3_PORT: Final = 4433
+
+RPC_COMMANDS: Final = (
+    *("version", "summary", "stats", "estats", "pools", "devs", "edevs", "devdetails", "coin", "config", "notify"),
+    *("summary+devs+pools", "get_version", "get_error_code", "get_miner_info", "get_psu", "status"),
+    *("power", "temps", "fans", "tempctrl", "tunerstatus", "profiles", "limits", "events"),
+)
+"""Commands of cgminer and its descendants that only read."""
+
+WEB_PAGES: Final = (
+    *("/api/system/info", "/api/system/asic", "/api/v1/info", "/api/v1/model", "/api/v1/summary", "/api/v1/status"),
+    *("/api/v1/perf-summary", "/api/v1/chains", "/api/v1/metrics"),
+    *("/cgi-bin/get_system_info.cgi", "/cgi-bin/summary.cgi", "/cgi-bin/stats.cgi", "/cgi-bin/pools.cgi"),
+)
+"""Pages on port 80 that only read."""
+
+EPIC_PAGES: Final = ("/summary", "/capabilities", "/hashrate", "/temps", "/clocks", "/hwconfig")
+"""Pages that ePIC's firmware serves where others have cgminer's commands."""
+
+V3_COMMANDS: Final = (
+    ("get.device.info", ""),
+    ("get.miner.status", "summary"),
+    ("get.miner.status", "edevs"),
+    ("get.miner.status", "pools"),
+)
+"""Commands of Whatsminer's API V3 that only read."""
+
+_Ask = Callable[[], Awaitable[Mapping[str, Any]]]
+_ABSENT: Final = frozenset({Reason.UNREACHABLE, Reason.REFUSED})
+
+
+async def capture(target: Target, progress: Callable[[], None]) -> tuple[str, dict[str, Any]]:
+    """Ask everything, one question at a time, telling ``progress`` of each.
+
+    Returns the file's name, after make, model, firmware, version and day, and its content. Raises Failure where nothing
+    answers.
+    """
+    address = target.address
+    answers = {
+        "rpc": await _all({command: _rpc(address, command) for command in RPC_COMMANDS}, progress),
+        "http": await _all({page: _page(target, page) for page in WEB_PAGES}, progress),
+        "epic": await _all({page: _epic(address, page) for page in EPIC_PAGES}, progress),
+        "v3": await _all({f"{name} {what}".strip(): _v3(address, name, what) for name, what in V3_COMMANDS}, progress),
+    }
+    answered = {kind: redacted(given, address) for kind, given in answers.items() if given}
+    if not answered:
+        raise Failure(Reason.UNREACHABLE, "nothing answered on ports 4028, 80 and 4433")
+    who = await _identity(target)
+    day = datetime.now(UTC).date().isoformat()
+    name = " ".join(filter(None, (who.make, who.model, who.firmware, who.firmware_version, day)))
+    provenance = f"captured from {name} with hashmargin {__version__}; what is private is removed"
+    return f"{_slug(name)}.json", {"reader": who.reader, "provenance": provenance, **answered}
+
+
+def questions() -> int:
+    """How many questions a capture asks at most."""
+    return len(RPC_COMMANDS) + len(WEB_PAGES) + len(EPIC_PAGES) + len(V3_COMMANDS)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:120]
+
+
+async def _all(asked: Mapping[str, _Ask], progress: Callable[[], None]) -> dict[str, Any]:
+    """Ask one after the other; where nobody listens the rest is not asked."""
+    answers: dict[str, Any] = {}
+    listens = True
+    for name, ask in asked.items():
+        progress()
+        if not listens:
+            continue
+        try:
+            async with asyncio.timeout(QUESTION_SECONDS):
+                answers[name] = dict(await ask())
+        except TimeoutError:
+            continue
+        except Failure as failure:
+            listens = bool(answers) or failure.reason not in _ABSENT
+    return answers
+
+
+def _rpc(address: str, command: str) -> _Ask:
+    return lambda: rpc(address, command)
+
+
+def _page(target: Target, page: str) -> _Ask:
+    return lambda: DigestSession(target.address, target.credentials or Credentials("root", "root")).get_json(page)
+
+
+def _epic(address: str, page: str) -> _Ask:
+    return lambda: get_json(address, page, port=RPC_PORT)
+
+
+def _v3(address: str, command: str, parameter: str) -> _Ask:
+    question = json.dumps({"cmd": command, "param": parameter} if parameter else {"cmd": command}).encode()
+
+    async def ask() -> Mapping[str, Any]:
+        length = len(question).to_bytes(4, "little")
+        return parse_json(await exchange(address, _V3_PORT, length + question, LengthPrefixed()))
+
+    return ask
+
+
+async def _identity(target: Target) -> RigIdentity:
+    async with Miners() as miners:
+        try:
+            return await miners.identify(target)
+        except Failure:
+            return RigIdentity(reader="", make="unknown", model="unknown")

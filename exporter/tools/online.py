@@ -1,0 +1,91 @@
+"""Asks every configured source once: what it says, how old that is, and how long it took."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from exporter.failures import Failure
+from exporter.polling.tariffs import price_in_force
+from exporter.readings import GpuReading, NetworkState, PriceSlot, Reading
+from exporter.sources.contract import SourceContext, SourceSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One source's answer. ``age`` and ``seconds`` (the time it took) in seconds."""
+
+    source: str
+    kind: str
+    seconds: float
+    value: str = ""
+    age: float | None = None
+    failure: Failure | None = None
+
+
+async def ask_all(sources: Mapping[str, SourceSettings]) -> list[Asked]:
+    """Ask them all at once; a failure is an answer too."""
+    async with aiohttp.ClientSession() as session:
+        context = SourceContext(session)
+        return list(await asyncio.gather(*(_ask(name, source, context) for name, source in sources.items())))
+
+
+async def _ask(name: str, settings: SourceSettings, context: SourceContext) -> Asked:
+    started = time.monotonic()
+    try:
+        reading: Reading[Any] = await settings.build(context).fetch()
+    except Failure as failure:
+        return Asked(name, settings.kind, time.monotonic() - started, failure=failure)
+    now = context.clock()
+    return Asked(
+        name, settings.kind, time.monotonic() - started, spoken(reading.value, now), max(0.0, now - reading.observed_at)
+    )
+
+
+def spoken(value: object, now: float) -> str:
+    """Say a source's value in a few words."""
+    match value:
+        case NetworkState():
+            return f"height {value.height:,}, difficulty {value.difficulty:.4g}"
+        case float() | int():
+            return f"${value:,.2f}"
+        case tuple() if all(isinstance(entry, PriceSlot) for entry in value):
+            return _prices(value, now)
+        case tuple() if all(isinstance(entry, GpuReading) for entry in value):
+            return f"{len(value)} GPUs, {sum(gpu.power or 0.0 for gpu in value):,.0f} W"
+    return f"{len(value)} values" if isinstance(value, Sequence | Mapping) else str(value)
+
+
+def _prices(slots: tuple[PriceSlot, ...], now: float) -> str:
+    price = price_in_force(slots, now)
+    following = "" if price is None or price.next_price is None else f", then ${price.next_price:.4f}"
+    return f"{len(slots)} slots, " + ("none in force now" if price is None else f"${price.price:.4f}/kWh{following}")
+
+
+def as_text(asked: Sequence[Asked]) -> str:
+    """A table for people."""
+    rows = [("source", "kind", "took", "age", "value"), *map(_row, asked)]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return "\n".join("  ".join([*map(str.ljust, row[:4], widths), row[4]]) for row in rows)
+
+
+def _row(one: Asked) -> tuple[str, str, str, str, str]:
+    failure = one.failure
+    said = one.value if failure is None else f"FAILED {failure.reason}: {failure.detail} ({failure.advice})"
+    return one.source, one.kind, f"{one.seconds:.2f} s", "" if one.age is None else f"{one.age:.0f} s", said
+
+
+def as_records(asked: Sequence[Asked]) -> list[dict[str, Any]]:
+    """The same for scripts."""
+    return [
+        {"source": one.source, "kind": one.kind, "seconds": round(one.seconds, 4)}
+        | (
+            {"value": one.value, "age": one.age}
+            if one.failure is None
+            else {"failure": one.failure.reason, "detail": one.failure.detail}
+        )
+        for one in asked
+    ]

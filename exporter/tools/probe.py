@@ -1,0 +1,144 @@
+"""Reads one rig once and shows it all: who it is, what it said, what that means, and how long each question took."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from exporter.failures import Failure
+from exporter.readings import RigIdentity, RigReading
+from exporter.sources.miners.contract import Target
+from exporter.sources.miners.reader import Miners
+from exporter.sources.miners.transport import Exchanged, listener
+from exporter.tools.redact import redacted_answer
+from exporter.units import HASHES_PER_TERAHASH, joules_per_terahash
+
+
+@dataclass(slots=True)
+class Probed:
+    """One read of one rig, as far as it came."""
+
+    target: Target
+    identity: RigIdentity | None = None
+    reading: RigReading | None = None
+    failure: Failure | None = None
+    identify_seconds: float | None = None
+    read_seconds: float | None = None
+    exchanges: list[Exchanged] = field(default_factory=list)
+
+
+async def probe(target: Target, deadline: float) -> Probed:
+    """Ask who is there, then read it; a failure ends it and is part of the result."""
+    probed = Probed(target)
+    token = listener.set(probed.exchanges.append)
+    try:
+        async with Miners(deadline=deadline) as miners:
+            started = time.monotonic()
+            probed.identity = await miners.identify(target)
+            probed.identify_seconds = time.monotonic() - started
+            started = time.monotonic()
+            probed.reading = await miners.read(target, probed.identity)
+            probed.read_seconds = time.monotonic() - started
+    except Failure as failure:
+        probed.failure = failure
+    finally:
+        listener.reset(token)
+    return probed
+
+
+def as_record(probed: Probed, *, raw: bool) -> dict[str, Any]:
+    """The result for scripts; what is not known is left out."""
+    failure = probed.failure
+    return {
+        "address": probed.target.address,
+        "identity": probed.identity and asdict(probed.identity),
+        "reading": probed.reading and asdict(probed.reading),
+        "failure": failure and {"reason": failure.reason, "detail": failure.detail, "advice": failure.advice},
+        "identify_seconds": probed.identify_seconds,
+        "read_seconds": probed.read_seconds,
+        "questions": [_question(one, probed.target.address, raw=raw) for one in probed.exchanges],
+    }
+
+
+def as_text(probed: Probed, *, raw: bool) -> str:
+    """The result for people."""
+    return "\n".join(_lines(probed, raw=raw))
+
+
+def _lines(probed: Probed, *, raw: bool) -> Iterator[str]:
+    who = probed.identity
+    if who is not None and probed.identify_seconds is not None:
+        yield f"{probed.target.address}  {who.make} {who.model}, identified in {probed.identify_seconds:.2f} s"
+        yield from _facts({key: value for key, value in asdict(who).items() if key not in ("make", "model")})
+    if probed.reading is not None and probed.read_seconds is not None:
+        yield f"\nread in {probed.read_seconds:.2f} s"
+        yield from _reading(probed.reading)
+    if probed.failure is not None:
+        yield f"\nfailed: {probed.failure.reason}: {probed.failure.detail}"
+        yield f"what to do: {probed.failure.advice}"
+    yield "\nquestions, in order" if probed.exchanges else "\nno question was asked by a reader of ours"
+    for one in probed.exchanges:
+        told = _question(one, probed.target.address, raw=raw)
+        yield f"  {told['seconds']:6.3f} s  port {told['port']:<5} {told['request']}  ->  {told['result']}"
+        if raw and "answer" in told:
+            yield json.dumps(told["answer"], indent=2, ensure_ascii=False)
+
+
+def _reading(reading: RigReading) -> Iterator[str]:
+    power = reading.power
+    efficiency = None if power is None else joules_per_terahash(power, reading.hashrate)
+    yield from _facts(
+        {
+            "hashrate": f"{reading.hashrate / HASHES_PER_TERAHASH:.3f} TH/s",
+            "expected": reading.expected_hashrate and f"{reading.expected_hashrate / HASHES_PER_TERAHASH:.3f} TH/s",
+            "mining": None if reading.mining is None else _known(reading.mining),
+            "power": power and f"{power:.0f} W",
+            "efficiency": efficiency and f"{efficiency:.1f} J/TH",
+            "uptime": _counted(reading.uptime, " s"),
+            "accepted difficulty": _counted(reading.accepted_difficulty),
+            "hardware errors": _counted(reading.hardware_errors),
+        }
+    )
+    yield from _facts({f"{sensor} temperature": f"{celsius:.0f} C" for sensor, celsius in reading.temperatures})
+    yield from (f"  fan {fan.index}  {_known(fan.rpm, 'rpm')}" for fan in reading.fans)
+    for board in reading.boards:
+        rate = None if board.hashrate is None else board.hashrate / HASHES_PER_TERAHASH
+        chips = f"{_known(board.chips)} of {_known(board.chips_expected)} chips"
+        heat = f"board {_known(board.temperature, 'C')}, chips {_known(board.chip_temperature, 'C')}"
+        yield f"  board {board.index}  {_known(rate, 'TH/s')}, {chips}, {heat}"
+    for pool in reading.pools:
+        yield f"  pool {pool.index}  {pool.host}, up {_known(pool.up)}, active {_known(pool.active)}"
+    for fault in reading.faults:
+        yield f"  fault  {fault.code} ({fault.severity}) {fault.component} {fault.vendor_code}".rstrip()
+
+
+def _facts(facts: dict[str, Any]) -> Iterator[str]:
+    return (f"  {name:<20} {value}" for name, value in facts.items() if value not in (None, ""))
+
+
+def _counted(value: float | None, unit: str = "") -> str:
+    return "" if value is None else f"{value:,.0f}{unit}"
+
+
+def _known(value: float | bool | None, unit: str = "") -> str:
+    if value is None:
+        return "?"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g} {unit}".rstrip()
+
+
+def _question(one: Exchanged, address: str, *, raw: bool) -> dict[str, Any]:
+    answer = one.answer
+    told: dict[str, Any] = {"port": one.port, "request": spoken_request(one.request), "seconds": round(one.seconds, 4)}
+    if isinstance(answer, Failure):
+        return told | {"result": f"{answer.reason}: {answer.detail}"}
+    told["result"] = f"{len(answer):,} bytes"
+    return told | {"answer": redacted_answer(answer, address)} if raw else told
+
+
+def spoken_request(request: bytes) -> str:
+    """The request's JSON, or its first line: a login that it carries is not part of that."""
+    json_at = request.find(b"{")  # behind a length, where the protocol has one
+    return (request[json_at:] if json_at >= 0 else request).partition(b"\r\n")[0].decode("latin-1")

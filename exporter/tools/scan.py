@@ -1,0 +1,102 @@
+"""Finds rigs in address ranges: knocks at the ports that rigs listen on, and asks only those that open who they are."""
+
+import asyncio
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from exporter.failures import Failure
+from exporter.fleet import Credentials
+from exporter.readings import RigIdentity
+from exporter.sources.miners.contract import Target
+from exporter.sources.miners.reader import Miners
+
+PORTS: Final = (4028, 80, 4433)
+"""cgminer's API and ePIC's, web interfaces, Whatsminer V3: every reader begins at one of them."""
+
+KNOCK_SECONDS: Final = 1.5
+AT_ONCE: Final = 250
+"""Addresses knocked at together: with a socket for each port, fewer than the 1,024 files that most systems allow."""
+
+COLUMNS: Final = ("address", "mac", "serial", "#make", "#model", "#firmware", "#version", "#hostname")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Something that opened a port: who it says it is, or why no reader understood it."""
+
+    address: str
+    who: RigIdentity | Failure
+
+
+async def scan(
+    addresses: Sequence[str], credentials: Credentials | None, progress: Callable[[int], None]
+) -> list[Found]:
+    """Find what answers; ``progress`` is told of each address that is done. In the order of ``addresses``."""
+    room = asyncio.Semaphore(AT_ONCE)
+    async with Miners() as miners:
+
+        async def look(address: str) -> Found | None:
+            async with room:
+                opened = await _knock(address)
+            found = await _ask(miners, Target(address, credentials)) if opened else None
+            progress(1)
+            return found
+
+        results = await asyncio.gather(*map(look, addresses))
+    return [found for found in results if found is not None]
+
+
+async def _knock(address: str) -> bool:
+    """Whether any of :data:`PORTS` opens."""
+    return any(await asyncio.gather(*(_opens(address, port) for port in PORTS)))
+
+
+async def _opens(address: str, port: int) -> bool:
+    try:
+        async with asyncio.timeout(KNOCK_SECONDS):
+            _, writer = await asyncio.open_connection(address, port)
+    except OSError:
+        return False
+    writer.transport.abort()
+    return True
+
+
+async def _ask(miners: Miners, target: Target) -> Found:
+    try:
+        return Found(target.address, await miners.identify(target))
+    except Failure as failure:
+        return Found(target.address, failure)
+
+
+def as_csv(found: Sequence[Found]) -> str:
+    """The rigs as an inventory file; columns that begin with # are for people."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for one in found:
+        who = one.who
+        if isinstance(who, RigIdentity):
+            told = (who.mac, who.serial, who.make, who.model, who.firmware, who.firmware_version, who.hostname)
+            writer.writerow((one.address, *map(_no_formula, told)))
+    return text.getvalue()
+
+
+def _no_formula(text: str) -> str:
+    """What a rig says must not run in the spreadsheet that opens the file."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@") and text else text
+
+
+def as_records(found: Sequence[Found]) -> list[dict[str, str]]:
+    """Everything that answered, for scripts: rigs with their identity, others with the reason."""
+    return [
+        {"address": one.address}
+        | (
+            {"reason": str(one.who.reason), "detail": one.who.detail}
+            if isinstance(one.who, Failure)
+            else asdict(one.who)
+        )
+        for one in found
+    ]

@@ -1,0 +1,265 @@
+"""Scanning, probing, capturing and asking the sources, against a simulated site over real sockets."""
+
+import asyncio
+import csv
+import io
+import json
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from exporter.cli import main
+from exporter.failures import Failure, Reason
+from exporter.fields import paths_relative_to
+from exporter.fleet import Credentials
+from exporter.readings import GpuReading, NetworkState, PriceSlot, RigIdentity
+from exporter.simulation.faults import Fault
+from exporter.simulation.site import SimulatedSite
+from exporter.sources.miners.contract import Target
+from exporter.sources.miners.inventory import InventoryTerms, Names, load_inventory
+from exporter.sources.network.fixed import Settings as FixedNetwork
+from exporter.sources.tariffs.http_json import Settings as HttpTariff
+from exporter.tools import online
+from exporter.tools.capture import capture, questions
+from exporter.tools.probe import as_record, as_text, probe
+from exporter.tools.redact import redacted
+from exporter.tools.scan import Found, as_csv, as_records, scan
+
+MODELS = ("Antminer S19j Pro", "Antminer S21")
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[SimulatedSite]:
+    network = f"127.60.{random.randrange(2, 31) * 8}.0/21"
+    async with SimulatedSite(models=MODELS, network=network, troubles=False, control_port=0) as site:
+        yield site
+
+
+@pytest.fixture
+def rigs(site: SimulatedSite) -> list[str]:
+    return [placement.address for placement in site.placements]
+
+
+def ignore(*_: object) -> None:
+    """Take no notice of progress."""
+
+
+# --- scan ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_scan_finds_the_rigs_among_silent_addresses(rigs: list[str]) -> None:
+    first = rigs[0].rpartition(".")[0]
+    addresses = [f"{first}.{last}" for last in range(1, 30)]
+    done: list[int] = []
+    found = await scan(addresses, None, done.append)
+    assert [one.address for one in found] == rigs
+    assert [one.who.model for one in found if isinstance(one.who, RigIdentity)] == ["S19j Pro", "S21"]
+    assert sum(done) == len(addresses)
+
+
+async def test_what_answers_but_is_no_rig_is_told_apart(rigs: list[str]) -> None:
+    address = rigs[0].rpartition(".")[0] + ".99"
+
+    def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, address, 4028):
+        (found,) = await scan([address], None, ignore)
+    assert isinstance(found.who, Failure)
+    assert as_csv([found]).splitlines()[1:] == []
+    assert as_records([found]) == [{"address": address, "reason": found.who.reason, "detail": found.who.detail}]
+
+
+async def test_the_csv_of_a_scan_is_an_inventory(rigs: list[str], tmp_path: Path) -> None:
+    found = await scan(rigs, None, ignore)
+    (tmp_path / "rigs.csv").write_text(as_csv(found), encoding="utf-8")
+    with paths_relative_to(tmp_path):
+        fleet = load_inventory(InventoryTerms(csv=(Path("rigs.csv"),)), Names(blocks={}, tariffs=(), schedules=()))
+    identities = [one.who for one in found if isinstance(one.who, RigIdentity)]
+    assert [rig.address for rig in fleet] == rigs
+    assert [rig.name for rig in fleet] == [who.mac for who in identities]
+
+
+def test_what_a_rig_says_cannot_run_in_a_spreadsheet() -> None:
+    who = RigIdentity(reader="x", make="=HYPERLINK()", model='a"b,c', hostname="@SUM(1)")
+    rows = list(csv.DictReader(io.StringIO(as_csv([Found("127.60.0.5", who)]))))
+    assert (rows[0]["#make"], rows[0]["#model"], rows[0]["#hostname"]) == ("'=HYPERLINK()", 'a"b,c', "'@SUM(1)")
+
+
+# --- probe --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_probe_shows_who_it_is_what_it_says_and_each_question(rigs: list[str]) -> None:
+    probed = await probe(Target(rigs[1]), deadline=5.0)
+    text = as_text(probed, raw=False)
+    assert f"{rigs[1]}  AntMiner S21, identified in" in text
+    assert "TH/s" in text
+    assert 'port 4028  {"command":"summary"}  ->' in text
+    record = json.loads(json.dumps(as_record(probed, raw=False)))
+    assert record["reading"]["hashrate"] == pytest.approx(200e12, rel=0.1)
+    assert record["failure"] is None
+    assert all(question["seconds"] >= 0 and "answer" not in question for question in record["questions"])
+
+
+async def test_a_raw_probe_shows_the_answers_without_workers(rigs: list[str]) -> None:
+    record = as_record(await probe(Target(rigs[0]), deadline=5.0), raw=True)
+    answers = {question["request"]: question["answer"] for question in record["questions"]}
+    users = {pool["User"] for pool in answers['{"command":"pools"}']["POOLS"]}
+    assert users <= {"removed", ""}
+    assert "SUMMARY" in as_text(await probe(Target(rigs[0]), deadline=5.0), raw=True)
+
+
+async def test_a_probe_of_nothing_says_what_to_do(site: SimulatedSite, rigs: list[str]) -> None:
+    await site.set_fault(site.placements[0].name, Fault.REFUSED)
+    probed = await probe(Target(rigs[0]), deadline=5.0)
+    assert probed.failure is not None
+    assert probed.failure.reason is Reason.REFUSED
+    assert "what to do: it is up but its API port is closed" in as_text(probed, raw=False)
+    assert as_record(probed, raw=False)["failure"]["advice"] == probed.failure.advice
+
+
+# --- capture ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_capture_is_a_fixture_with_its_provenance_and_nothing_private(rigs: list[str]) -> None:
+    asked: list[None] = []
+    name, record = await capture(Target(rigs[1], Credentials("root", "root")), lambda: asked.append(None))
+    assert name.startswith("antminer_s21_stock_")
+    assert record["reader"] == "antminer"
+    assert record["provenance"].startswith("captured from AntMiner S21")
+    assert {"version", "summary", "stats", "pools"} <= record["rpc"].keys()
+    assert len(asked) == questions()
+    text = json.dumps(record)
+    assert rigs[1] not in text
+    who = (await probe(Target(rigs[1]), deadline=5.0)).identity
+    assert who is not None
+    assert who.mac.upper() not in text.upper()
+    assert who.serial not in text
+
+
+async def test_a_capture_of_nothing_fails_classified(rigs: list[str]) -> None:
+    with pytest.raises(Failure) as caught:
+        await capture(Target(rigs[0].rpartition(".")[0] + ".98"), ignore)
+    assert caught.value.reason is Reason.UNREACHABLE
+
+
+PRIVATE: dict[str, Any] = {
+    "User": "acme.rig7",
+    "stratumUser": "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq.bitaxe",
+    "URL": "stratum+tcp://acme:pw@pool.example:3333",
+    "pool": {"pass": "x", "password": "hunter2"},
+    "wallet": "1BoatSLRHtKNngkdXEeobR76b53LETtpyT",
+    "note": "pays bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq",
+    "macaddr": "28:E2:97:CD:F8:1E",
+    "ssid": "acme-yard",
+    "serinum": "SMTT1234567",
+    "pcbsn0": "75136D273E536",
+    "ip": "127.60.0.5",
+    "hostname": "acme-r7",
+}
+
+
+def test_redacting_removes_what_is_private_and_keeps_shapes() -> None:
+    cleaned = redacted(PRIVATE, "127.60.0.5")
+    text = json.dumps(cleaned)
+    for secret in ("acme", "hunter2", "bc1q", "1Boat", "CD:F8:1E", "1234567", "75136", "127.60.0.5"):
+        assert secret not in text
+    assert cleaned.keys() == PRIVATE.keys()
+    assert cleaned["macaddr"] == "28:E2:97:00:00:01"
+    assert cleaned["URL"] == "stratum+tcp://***@pool.example:3333"
+
+
+def test_redacting_keeps_figures_and_model_names() -> None:
+    answer = {"GHS 5s": "100196.36", "Type": "Antminer S19j Pro", "temps": [55, 44.5, None, True], "Stale": 33}
+    assert redacted(answer, "127.60.0.5") == answer
+
+
+# --- the sources, asked once --------------------------------------------------------------------------------------
+
+
+async def test_every_source_is_asked_and_a_failure_is_a_row() -> None:
+    sources = {
+        "network": FixedNetwork(difficulty=1.3e14, height=941_000),
+        "tariff:spot": HttpTariff(url="http://127.60.0.1:9/prices", price="price"),
+    }
+    good, bad = await online.ask_all(sources)
+    assert (good.source, good.value, good.failure) == ("network", "height 941,000, difficulty 1.3e+14", None)
+    assert bad.failure is not None
+    text = online.as_text([good, bad])
+    assert text.splitlines()[0].split() == ["source", "kind", "took", "age", "value"]
+    assert f"FAILED {bad.failure.reason}" in text
+    assert online.as_records([bad])[0]["failure"] == bad.failure.reason
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (70_370.0, "$70,370.00"),
+        (NetworkState(height=941_000, difficulty=1.3e14), "height 941,000, difficulty 1.3e+14"),
+        ((PriceSlot(0, 100, 0.05), PriceSlot(100, 200, -0.01)), "2 slots, $0.0500/kWh, then $-0.0100"),
+        ((PriceSlot(0, 10, 0.05),), "1 slots, none in force now"),
+        ((GpuReading(gpu="a", power=500.0), GpuReading(gpu="b")), "2 GPUs, 500 W"),
+    ],
+)
+def test_a_value_is_said_in_a_few_words(value: object, words: str) -> None:
+    assert online.spoken(value, now=50.0) == words
+
+
+# --- through the command line -------------------------------------------------------------------------------------
+
+
+async def invoke(*arguments: str) -> tuple[int, str, str]:
+    """Run a command in a thread: it has an event loop of its own."""
+    result = await asyncio.to_thread(CliRunner().invoke, main, arguments)
+    return result.exit_code, result.stdout, result.stderr
+
+
+async def test_scan_writes_csv_and_tells_the_count_beside_it(rigs: list[str]) -> None:
+    code, output, errors = await invoke("scan", f"{rigs[0].rpartition('.')[0]}.0/28", "--exclude", rigs[1])
+    assert code == 0
+    assert [line.partition(",")[0] for line in output.splitlines()] == ["address", rigs[0]]
+    assert errors == "1 rigs in 13 addresses; no rig, but answering: 0\n"
+
+
+@pytest.mark.parametrize("text", ["10.0.0.0/8", "nonsense"])
+async def test_a_range_that_cannot_be_meant_is_exit_code_2(text: str) -> None:
+    code, _, errors = await invoke("scan", text)
+    assert code == 2
+    assert errors.startswith(f"hashmargin: '{text}' ")
+
+
+async def test_probe_finds_address_and_login_in_the_inventory(rigs: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "site.yml"
+    file.write_text(f"site: x\nfleet: {{rigs: [{{name: a-01, address: {rigs[0]}}}]}}\n", encoding="utf-8")
+    code, output, _ = await invoke("probe", "a-01", "--config.file", str(file), "--output", "json")
+    assert code == 0
+    assert json.loads(output)["address"] == rigs[0]
+    code, _, errors = await invoke("probe", "a-02", "--config.file", str(file))
+    assert (code, errors) == (2, "hashmargin: there is no rig 'a-02': did you mean 'a-01'?\n")
+
+
+async def test_capture_writes_its_file_or_says_why_not(rigs: list[str], tmp_path: Path) -> None:
+    code, output, _ = await invoke("capture", rigs[0], "--folder", str(tmp_path))
+    assert code == 0
+    file = Path(output.removeprefix("Written to ").partition(": ")[0])
+    assert file.parent == tmp_path
+    assert json.loads(file.read_text(encoding="utf-8"))["reader"] == "antminer"
+    code, _, errors = await invoke("capture", rigs[0].rpartition(".")[0] + ".98", "--folder", str(tmp_path))
+    assert code == 1
+    assert "could not be captured (unreachable)" in errors
+
+
+async def test_check_config_online_fails_where_a_source_does(tmp_path: Path) -> None:
+    file = tmp_path / "site.yml"
+    text = "site: x\nnetwork: {kind: fixed, difficulty: 1.3e+14, height: 941000}\n"
+    file.write_text(text, encoding="utf-8")
+    code, output, _ = await invoke("check-config", "--config.file", str(file), "--online")
+    assert code == 0
+    assert "height 941,000" in output
+    file.write_text(text + "bitcoin: {kind: coinbase, url: 'http://127.60.0.1:9/'}\n", encoding="utf-8")
+    code, _, errors = await invoke("check-config", "--config.file", str(file), "--online", "--output", "json")
+    assert (code, errors) == (1, "hashmargin: 1 of 2 sources gave no value: bitcoin\n")
