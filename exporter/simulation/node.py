@@ -49,9 +49,8 @@ class RpcError(Exception):
         self.message = message
 
 
-def to_bits(difficulty: float) -> int:
-    """Give the compact form of the target of a difficulty."""
-    target = round(_DIFFICULTY_ONE / difficulty)
+def to_bits(target: int) -> int:
+    """Give the compact form of a target: three digits to the base 256, the rest cut off."""
     size = (target.bit_length() + 7) // 8
     mantissa = target >> 8 * (size - 3)
     if mantissa & 0x800000:
@@ -68,6 +67,12 @@ def to_target(bits: int) -> int:
 def to_difficulty(bits: int) -> float:
     """Give the difficulty of a compact form."""
     return _DIFFICULTY_ONE / to_target(bits)
+
+
+def retargeted(bits: int, seconds: float) -> int:
+    """Give the compact target of the next epoch after one that took ``seconds`` from its first block to its last."""
+    bounded = min(max(int(seconds), RETARGET_SECONDS // 4), RETARGET_SECONDS * 4)
+    return to_bits(min(to_target(bits) * bounded // RETARGET_SECONDS, _DIFFICULTY_ONE))
 
 
 def subsidy(height: int) -> int:
@@ -93,7 +98,8 @@ class Chain:
         found = tip - sum(intervals)
         for number, interval in enumerate(intervals):
             found += interval
-            self._append(found, DIFFICULTY_BEFORE if number < RETARGET_BLOCKS else DIFFICULTY)
+            difficulty = DIFFICULTY_BEFORE if number < RETARGET_BLOCKS else DIFFICULTY
+            self._append(found, to_bits(round(_DIFFICULTY_ONE / difficulty)))
         self._next_found = now + self._random.expovariate(1.0 / _MEAN_INTERVAL)
 
     @property
@@ -104,15 +110,14 @@ class Chain:
     def advance(self, now: float) -> None:
         """Find the blocks that are due."""
         while self._next_found <= now:
-            self._append(self._next_found, self.next_difficulty)
-            self._next_found += self._random.expovariate(
-                self._hashrate / (self.next_difficulty * HASHES_PER_DIFFICULTY)
-            )
+            self._append(self._next_found, self.next_bits)
+            hashes = to_difficulty(self.next_bits) * HASHES_PER_DIFFICULTY
+            self._next_found += self._random.expovariate(self._hashrate / hashes)
 
     def mine(self, blocks: int, now: float) -> None:
         """Find that many blocks at once."""
         for _ in range(blocks):
-            self._append(now, self.next_difficulty)
+            self._append(now, self.next_bits)
 
     def time(self, height: int) -> int:
         """Give the timestamp of a block."""
@@ -129,13 +134,11 @@ class Chain:
         return self._bits[self._index(height)]
 
     @property
-    def next_difficulty(self) -> float:
-        """The difficulty of the block after the tip, by the rule of the retarget."""
-        difficulty = to_difficulty(self._bits[-1])
+    def next_bits(self) -> int:
+        """The compact target of the block after the tip."""
         if (self.height + 1) % RETARGET_BLOCKS:
-            return difficulty
-        seconds = self._times[-1] - self._times[-RETARGET_BLOCKS]
-        return difficulty * RETARGET_SECONDS / min(max(seconds, RETARGET_SECONDS / 4), RETARGET_SECONDS * 4)
+            return self._bits[-1]
+        return retargeted(self._bits[-1], self._times[-1] - self._times[-RETARGET_BLOCKS])
 
     def fees(self, height: int) -> int:
         """Give the fees of a block in satoshis."""
@@ -179,9 +182,9 @@ class Chain:
         factor = total / sum(drawn)
         return [interval * factor for interval in drawn]
 
-    def _append(self, found: float, difficulty: float) -> None:
+    def _append(self, found: float, bits: int) -> None:
         self._times.append(max(int(found), self._times[-1] + 1) if self._times else int(found))
-        self._bits.append(to_bits(difficulty))
+        self._bits.append(bits)
         self._heights[self.hash(self.height)] = self.height
 
     def _index(self, height: int) -> int:
@@ -345,7 +348,7 @@ class Node:
 
     def _getmininginfo(self) -> dict[str, Any]:
         chain, height = self.chain, self.chain.height
-        bits = to_bits(chain.next_difficulty)
+        bits = chain.next_bits
         return {
             "blocks": height,
             "currentblockweight": 3_993_000,

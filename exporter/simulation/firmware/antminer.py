@@ -212,6 +212,15 @@ def _devs(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG001 -
         "Hardware Errors": 0,
         "Difficulty Accepted": vitals.accepted * vitals.share_difficulty,
         "Difficulty Rejected": vitals.rejected * vitals.share_difficulty,
+        "Device Hardware%": 0.0,
+        "Device Rejected%": 0.0,
+        "Diff1 Work": 0,
+        "Total MH": 0.0,
+        "Utility": 0.0,
+        "Last Share Difficulty": vitals.share_difficulty,
+        "Last Share Pool": 0,
+        "Last Share Time": int(vitals.now),
+        "Last Valid Work": int(vitals.now),
         "Device Elapsed": vitals.elapsed,
     }
     return section(_DESCRIPTION, 9, "1 ASC(s)", vitals.now, "DEVS", [row])
