@@ -98,7 +98,7 @@ async def test_a_probe_shows_who_it_is_what_it_says_and_each_question(rigs: list
     text = as_text(probed, raw=False)
     assert f"{rigs[1]}  AntMiner S21, identified in" in text
     assert "TH/s" in text
-    assert 'port 4028  {"command":"summary"}  ->' in text
+    assert 'port 4028  {"command":"version"}  ->' in text
     record = json.loads(json.dumps(as_record(probed, raw=False)))
     assert record["reading"]["hashrate"] == pytest.approx(200e12, rel=0.1)
     assert record["failure"] is None
@@ -110,7 +110,7 @@ async def test_a_raw_probe_shows_the_answers_without_workers(rigs: list[str]) ->
     answers = {question["request"]: question["answer"] for question in record["questions"]}
     users = {pool["User"] for pool in answers['{"command":"pools"}']["POOLS"]}
     assert users <= {"removed", ""}
-    assert "SUMMARY" in as_text(await probe(Target(rigs[0]), deadline=5.0), raw=True)
+    assert "VERSION" in as_text(await probe(Target(rigs[0]), deadline=5.0), raw=True)
 
 
 async def test_a_probe_of_nothing_says_what_to_do(site: SimulatedSite, rigs: list[str]) -> None:
@@ -247,7 +247,8 @@ async def test_capture_writes_its_file_or_says_why_not(rigs: list[str], tmp_path
     assert code == 0
     file = Path(output.removeprefix("Written to ").partition(": ")[0])
     assert file.parent == tmp_path
-    assert json.loads(file.read_text(encoding="utf-8"))["reader"] == "antminer"
+    record = await asyncio.to_thread(file.read_text, encoding="utf-8")
+    assert json.loads(record)["reader"] == "antminer"
     code, _, errors = await invoke("capture", rigs[0].rpartition(".")[0] + ".98", "--folder", str(tmp_path))
     assert code == 1
     assert "could not be captured (unreachable)" in errors
