@@ -4,22 +4,21 @@ A getter answers None for what is unknown, and the series is absent. The exporte
 :mod:`exporter.telemetry`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from exporter.decision.values import Verdict
-from exporter.economics.values import MarketEconomics
-from exporter.exposition.views import BlockView, FreshRig, GpuView, RigView, SiteView, Status, is_mining
-from exporter.readings import Board, Fan, Fault, NetworkState, Pool
-from exporter.snapshot import TariffPrice
+from exporter.exposition.views import SiteView, is_mining
+from exporter.readings import RigReading
 
 S = TypeVar("S")
+P = TypeVar("P")
 
-Labelled: TypeAlias = tuple[tuple[str, ...], float | None]
-"""The values of a metric's own labels, and the sample's value."""
+Columns: TypeAlias = tuple[list[str], ...]
+"""For each label of a scope its values, in the order of the subjects."""
 
 
 class Kind(StrEnum):
@@ -49,150 +48,149 @@ class Group(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scope(Generic[S]):
-    """What a metric is about: its subjects in a view, each with the values of the labels that name it."""
+    """What a metric is about: its subjects in a view, with the values of the labels that tell them apart."""
 
-    title: str
     labels: tuple[str, ...]
-    subjects: Callable[[SiteView], Iterable[tuple[tuple[str, ...], S]]]
-
-
-def _nothing(_subject: object) -> Iterable[Labelled]:
-    return ()
+    subjects: Callable[[SiteView], tuple[Columns, Sequence[S]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric(Generic[S]):
-    """One row. ``get`` gives the one value of a subject; ``each`` instead gives several, told apart by ``labels``."""
+    """One row: ``get`` gives the value of one subject of ``scope``, or None where it is unknown."""
 
     scope: Scope[S]
     name: str
     help: str
+    get: Callable[[S], float | None]
     unit: str = ""
     kind: Kind = Kind.GAUGE
-    labels: tuple[str, ...] = ()
     stability: Stability = Stability.STABLE
     group: Group | None = None
-    get: Callable[[S], float | None] | None = None
-    each: Callable[[S], Iterable[Labelled]] = _nothing
-
-    @property
-    def all_labels(self) -> tuple[str, ...]:
-        """The scope's labels, then the metric's own."""
-        return (*self.scope.labels, *self.labels)
 
 
-RIG: Final[Scope[RigView]] = Scope("Rig", ("rig",), lambda view: (((rig.snapshot.rig.name,), rig) for rig in view.rigs))
-FRESH_RIG: Final[Scope[FreshRig]] = Scope(
-    "Rig with a fresh reading",
-    ("rig",),
-    lambda view: (((rig.snapshot.rig.name,), rig) for rig in view.fresh_rigs),
-)
-SENSOR: Final[Scope[float]] = Scope(
-    "Temperature sensor",
-    ("rig", "sensor"),
-    lambda view: (
-        ((rig.snapshot.rig.name, sensor), celsius)
-        for rig in view.fresh_rigs
-        for sensor, celsius in rig.reading.temperatures
-    ),
-)
-FAN: Final[Scope[Fan]] = Scope(
-    "Fan",
-    ("rig", "fan"),
-    lambda view: (
-        ((rig.snapshot.rig.name, str(fan.index)), fan) for rig in view.fresh_rigs for fan in rig.reading.fans
-    ),
-)
-BOARD: Final[Scope[Board]] = Scope(
-    "Hash board",
-    ("rig", "board"),
-    lambda view: (
-        ((rig.snapshot.rig.name, str(board.index)), board) for rig in view.fresh_rigs for board in rig.reading.boards
-    ),
-)
-POOL: Final[Scope[Pool]] = Scope(
-    "Pool",
-    ("rig", "pool"),
-    lambda view: (
-        ((rig.snapshot.rig.name, str(pool.index)), pool) for rig in view.fresh_rigs for pool in rig.reading.pools
-    ),
-)
-FAULT: Final[Scope[Fault]] = Scope(
-    "Fault",
-    ("rig", "code", "severity", "component"),
-    lambda view: (
-        ((rig.snapshot.rig.name, fault.code, fault.severity, fault.component), fault)
-        for rig in view.fresh_rigs
-        for fault in rig.reading.faults
-    ),
-)
-BLOCK: Final[Scope[BlockView]] = Scope(
-    "Block", ("block",), lambda view: (((block.economics.name,), block) for block in view.blocks)
-)
-SITE: Final[Scope[SiteView]] = Scope("Site", (), lambda view: (((), view),))
-NETWORK: Final[Scope[NetworkState]] = Scope(
-    "Network", (), lambda view: () if view.snapshot.network is None else (((), view.snapshot.network.value),)
-)
-MARKET: Final[Scope[MarketEconomics]] = Scope("Market", (), lambda view: (((), view.economics.market),))
-BITCOIN: Final[Scope[float]] = Scope(
-    "Bitcoin",
-    (),
-    lambda view: () if view.snapshot.bitcoin_price is None else (((), view.snapshot.bitcoin_price.value),),
-)
-TARIFF: Final[Scope[TariffPrice]] = Scope(
-    "Tariff", ("tariff",), lambda view: (((name,), price) for name, price in view.snapshot.tariffs.items())
-)
-GPU: Final[Scope[GpuView]] = Scope("GPU", ("gpu",), lambda view: (((gpu.reading.gpu,), gpu) for gpu in view.gpus))
+def _scope(subjects: Callable[[SiteView], Sequence[S]], **labels: Callable[[S], str]) -> Scope[S]:
+    """A scope whose labels are read from its subjects."""
+
+    def named(view: SiteView) -> tuple[Columns, Sequence[S]]:
+        found = subjects(view)
+        return tuple([value(subject) for subject in found] for value in labels.values()), found
+
+    return Scope(tuple(labels), named)
 
 
-def _in_force(choice: StrEnum | None) -> Iterable[Labelled]:
-    return () if choice is None else (((choice.value,), 1),)
+def _parts(parts: Callable[[RigReading], Sequence[P]], **labels: Callable[[P], str]) -> Scope[P]:
+    """A scope of the parts that rigs have, labelled with their rig and as given."""
 
+    def named(view: SiteView) -> tuple[Columns, Sequence[P]]:
+        found = [part for rig in view.fresh_rigs for part in parts(rig.reading)]
+        rigs = [rig.snapshot.rig.name for rig in view.fresh_rigs for _ in parts(rig.reading)]
+        return (rigs, *([value(part) for part in found] for value in labels.values())), found
+
+    return Scope(("rig", *labels), named)
+
+
+def _one(_subject: object) -> float:
+    """The value of what is there, or in force."""
+    return 1
+
+
+RIG: Final = _scope(lambda view: view.rigs, rig=lambda rig: rig.snapshot.rig.name)
+FRESH_RIG: Final = _scope(lambda view: view.fresh_rigs, rig=lambda rig: rig.snapshot.rig.name)
+INVENTORY: Final = _scope(
+    lambda view: view.snapshot.rigs,
+    rig=lambda rig: rig.rig.name,
+    block=lambda rig: rig.rig.block,
+    rack=lambda rig: rig.rig.rack,
+    position=lambda rig: rig.rig.position,
+    customer=lambda rig: rig.rig.customer,
+    tariff=lambda rig: rig.rig.tariff,
+)
+IDENTITY: Final = _scope(
+    lambda view: [(rig.rig, rig.identity) for rig in view.snapshot.rigs if rig.identity is not None],
+    rig=lambda known: known[0].name,
+    make=lambda known: known[1].make,
+    model=lambda known: known[1].model,
+    firmware=lambda known: known[1].firmware,
+    firmware_version=lambda known: known[1].firmware_version,
+    ip=lambda known: known[0].address,
+    mac=lambda known: known[1].mac,
+    serial=lambda known: known[1].serial,
+)
+RIG_POWER_SOURCE: Final = _scope(
+    lambda view: [rig for rig in view.rigs if rig.economics.power_source is not None],
+    rig=lambda rig: rig.snapshot.rig.name,
+    source=lambda rig: str(rig.economics.power_source),
+)
+RIG_VERDICT: Final = _scope(
+    lambda view: [rig for rig in view.rigs if rig.decision.verdict is not None],
+    rig=lambda rig: rig.snapshot.rig.name,
+    verdict=lambda rig: str(rig.decision.verdict),
+)
+SENSOR: Final = _parts(lambda reading: reading.temperatures, sensor=lambda sensor: sensor[0])
+FAN: Final = _parts(lambda reading: reading.fans, fan=lambda fan: str(fan.index))
+BOARD: Final = _parts(lambda reading: reading.boards, board=lambda board: str(board.index))
+POOL: Final = _parts(lambda reading: reading.pools, pool=lambda pool: str(pool.index))
+POOL_DETAILS: Final = _parts(
+    lambda reading: reading.pools,
+    pool=lambda pool: str(pool.index),
+    host=lambda pool: pool.host,
+    scheme=lambda pool: pool.scheme,
+    worker=lambda pool: pool.worker,
+)
+FAULT: Final = _parts(
+    lambda reading: reading.faults,
+    code=lambda fault: fault.code,
+    severity=lambda fault: fault.severity,
+    component=lambda fault: fault.component,
+)
+BLOCK: Final = _scope(lambda view: view.blocks, block=lambda block: block.economics.name)
+BLOCK_RIGS: Final = _scope(
+    lambda view: [(block, verdict) for block in view.blocks if block.verdicts for verdict in Verdict],
+    block=lambda counted: counted[0].economics.name,
+    verdict=lambda counted: counted[1],
+)
+BLOCK_VERDICT: Final = _scope(
+    lambda view: [block for block in view.blocks if block.decision.verdict is not None],
+    block=lambda block: block.economics.name,
+    verdict=lambda block: str(block.decision.verdict),
+)
+NETWORK: Final = _scope(lambda view: [view.snapshot.network.value] if view.snapshot.network else [])
+MARKET: Final = _scope(lambda view: [view.economics.market])
+BITCOIN: Final = _scope(lambda view: [view.snapshot.bitcoin_price.value] if view.snapshot.bitcoin_price else [])
+TARIFF: Final = _scope(lambda view: list(view.snapshot.tariffs.items()), tariff=lambda named: named[0])
+SCENARIO: Final = _scope(lambda view: view.economics.market.ai_value_per_kwh, scenario=lambda named: named[0])
+GPU: Final = _scope(lambda view: view.gpus, gpu=lambda gpu: gpu.reading.gpu)
+GPU_DETAILS: Final = _scope(
+    lambda view: view.snapshot.gpus,
+    gpu=lambda gpu: gpu.gpu,
+    model=lambda gpu: gpu.model,
+    hostname=lambda gpu: gpu.hostname,
+)
+GPU_ERROR: Final = _scope(
+    lambda view: [gpu for gpu in view.snapshot.gpus if gpu.xid_error],
+    gpu=lambda gpu: gpu.gpu,
+    code=lambda gpu: str(gpu.xid_error),
+)
+SITE: Final = _scope(lambda view: [view])
+SHARD: Final = _scope(
+    lambda view: [view.shard], shard=lambda shard: str(shard.number), total=lambda shard: str(shard.total)
+)
+STATUS: Final = _scope(lambda view: list(view.statuses.items()), status=lambda counted: counted[0])
 
 _INVENTORY_AND_STATE: Final = (
     Metric(
-        scope=RIG,
+        scope=INVENTORY,
         name="mining_rig_inventory_info",
         help="What the inventory says of the rig; there whether the rig answers or not.",
         kind=Kind.INFO,
-        labels=("block", "rack", "position", "customer", "tariff"),
-        each=lambda r: (
-            (
-                (
-                    r.snapshot.rig.block,
-                    r.snapshot.rig.rack,
-                    r.snapshot.rig.position,
-                    r.snapshot.rig.customer,
-                    r.snapshot.rig.tariff,
-                ),
-                1,
-            ),
-        ),
+        get=_one,
     ),
     Metric(
-        scope=RIG,
+        scope=IDENTITY,
         name="mining_rig_info",
         help="Who answers at the rig's address, while it is identified.",
         kind=Kind.INFO,
-        labels=("make", "model", "firmware", "firmware_version", "ip", "mac", "serial"),
-        each=lambda r: (
-            ()
-            if (identity := r.snapshot.identity) is None
-            else (
-                (
-                    (
-                        identity.make,
-                        identity.model,
-                        identity.firmware,
-                        identity.firmware_version,
-                        r.snapshot.rig.address,
-                        identity.mac,
-                        identity.serial,
-                    ),
-                    1,
-                ),
-            )
-        ),
+        get=_one,
     ),
     Metric(
         scope=RIG,
@@ -251,11 +249,10 @@ _HASHRATE_AND_POWER: Final = (
         get=lambda r: r.economics.power,
     ),
     Metric(
-        scope=RIG,
+        scope=RIG_POWER_SOURCE,
         name="mining_rig_power_source",
         help="Where the rig's watts come from: 1 for the source in force.",
-        labels=("source",),
-        each=lambda r: _in_force(r.economics.power_source),
+        get=_one,
     ),
     Metric(
         scope=FRESH_RIG,
@@ -295,7 +292,7 @@ _HARDWARE: Final = (
         help="Temperature at each sensor that belongs to no board.",
         unit="celsius",
         group=Group.TEMPERATURE,
-        get=lambda celsius: celsius,
+        get=lambda sensor: sensor[1],
     ),
     Metric(
         scope=FAN,
@@ -362,7 +359,7 @@ _HARDWARE: Final = (
         name="mining_rig_fault",
         help="1 for each fault that the rig reports, by code of the closed list.",
         group=Group.FAULT,
-        get=lambda _: 1,
+        get=_one,
     ),
 )
 
@@ -389,13 +386,12 @@ _POOLS: Final = (
         get=lambda r: r.snapshot.worker_expected,
     ),
     Metric(
-        scope=POOL,
+        scope=POOL_DETAILS,
         name="mining_rig_pool_info",
         help="Each configured pool of the rig.",
         kind=Kind.INFO,
-        labels=("host", "scheme", "worker"),
         group=Group.POOL,
-        each=lambda p: (((p.host, p.scheme, p.worker), 1),),
+        get=_one,
     ),
     Metric(
         scope=POOL,
@@ -523,11 +519,10 @@ _RIG_ECONOMICS: Final = (
         get=lambda r: r.decision.reassign_score,
     ),
     Metric(
-        scope=RIG,
+        scope=RIG_VERDICT,
         name="mining_rig_verdict",
         help="1 for the verdict in force.",
-        labels=("verdict",),
-        each=lambda r: _in_force(r.decision.verdict),
+        get=_one,
     ),
     Metric(
         scope=RIG,
@@ -540,11 +535,10 @@ _RIG_ECONOMICS: Final = (
 
 _BLOCKS: Final = (
     Metric(
-        scope=BLOCK,
+        scope=BLOCK_RIGS,
         name="mining_block_rigs",
         help="Rigs of the block, by verdict; absent while none has a verdict.",
-        labels=("verdict",),
-        each=lambda b: [((verdict.value,), b.verdicts.get(verdict, 0)) for verdict in Verdict] if b.verdicts else (),
+        get=lambda counted: counted[0].verdicts.get(counted[1], 0),
     ),
     Metric(
         scope=BLOCK,
@@ -630,11 +624,10 @@ _BLOCKS: Final = (
         get=lambda b: b.decision.reassign_score,
     ),
     Metric(
-        scope=BLOCK,
+        scope=BLOCK_VERDICT,
         name="mining_block_verdict",
         help="1 for the verdict in force.",
-        labels=("verdict",),
-        each=lambda b: _in_force(b.decision.verdict),
+        get=_one,
     ),
     Metric(
         scope=BLOCK,
@@ -755,22 +748,21 @@ _MARKET: Final = (
         name="mining_power_price_usd_per_kilowatt_hour",
         help="Power price in force; it may be negative.",
         unit="usd_per_kilowatt_hour",
-        get=lambda t: t.price,
+        get=lambda named: named[1].price,
     ),
     Metric(
         scope=TARIFF,
         name="mining_power_price_next_usd_per_kilowatt_hour",
         help="Power price of the next slot, once it is known.",
         unit="usd_per_kilowatt_hour",
-        get=lambda t: t.next_price,
+        get=lambda named: named[1].next_price,
     ),
     Metric(
-        scope=MARKET,
+        scope=SCENARIO,
         name="mining_ai_value_usd_per_kilowatt_hour",
         help="What AI hosting would earn per kilowatt-hour, by scenario; absent without an ai section.",
         unit="usd_per_kilowatt_hour",
-        labels=("scenario",),
-        each=lambda m: [((scenario,), value) for scenario, value in m.ai_value_per_kwh],
+        get=lambda named: named[1],
     ),
     Metric(
         scope=MARKET,
@@ -783,12 +775,11 @@ _MARKET: Final = (
 
 _GPUS: Final = (
     Metric(
-        scope=GPU,
+        scope=GPU_DETAILS,
         name="mining_gpu_info",
         help="Which GPU it is.",
         kind=Kind.INFO,
-        labels=("model", "hostname"),
-        each=lambda g: (((g.reading.model, g.reading.hostname), 1),),
+        get=_one,
     ),
     Metric(
         scope=GPU,
@@ -846,12 +837,11 @@ _GPUS: Final = (
         get=lambda g: g.economics.contracted,
     ),
     Metric(
-        scope=GPU,
+        scope=GPU_ERROR,
         name="mining_gpu_xid_error_info",
         help="Code of the last XID error that the driver reported.",
         kind=Kind.INFO,
-        labels=("code",),
-        each=lambda g: (((str(g.reading.xid_error),), 1),) if g.reading.xid_error else (),
+        get=_one,
     ),
     Metric(
         scope=GPU,
@@ -885,14 +875,13 @@ _GPUS: Final = (
 
 _EXPORTER: Final = (
     Metric(
-        scope=SITE,
+        scope=STATUS,
         name="mining_rigs",
         help=(
             "Rigs by status, summing to the inventory: mining (hashes), expected_off (does not hash and should not), "
             "stopped (answers, should hash, does not), down (should hash, no fresh reading), unknown (not polled yet)."
         ),
-        labels=("status",),
-        each=lambda v: [((status.value,), v.statuses[status]) for status in Status],
+        get=lambda counted: counted[1],
     ),
     Metric(
         scope=SITE,
@@ -902,12 +891,11 @@ _EXPORTER: Final = (
         get=lambda v: v.snapshot.taken_at,
     ),
     Metric(
-        scope=SITE,
+        scope=SHARD,
         name="mining_exporter_shard_info",
         help="Which part of the site this exporter serves, counted from 0.",
         kind=Kind.INFO,
-        labels=("shard", "total"),
-        each=lambda v: (((str(v.shard.number), str(v.shard.total)), 1),),
+        get=_one,
     ),
     Metric(
         scope=SITE,

@@ -43,7 +43,7 @@ def _site() -> Iterator[str]:
     for title, metrics in SECTIONS.items():
         yield from (f"## {title}", "", *_SITE_TABLE)
         for metric in metrics:
-            labels = ", ".join(f"`{label}`" for label in metric.all_labels)
+            labels = ", ".join(f"`{label}`" for label in metric.scope.labels)
             yield f"| `{metric.name}` | {metric.kind} | {labels} | {_meaning(metric)} |"
         yield ""
 

@@ -115,9 +115,9 @@ def test_a_name_ends_with_its_unit_and_only_counters_with_total(metric: Metric) 
 
 @each_metric
 def test_labels_are_lower_case_and_told_apart(metric: Metric) -> None:
-    assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*", label) for label in metric.all_labels)
-    assert len(set(metric.all_labels)) == len(metric.all_labels)
-    assert {"site", "job", "instance", "le", "quantile"}.isdisjoint(metric.all_labels)
+    assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*", label) for label in metric.scope.labels)
+    assert len(set(metric.scope.labels)) == len(metric.scope.labels)
+    assert {"site", "job", "instance", "le", "quantile"}.isdisjoint(metric.scope.labels)
 
 
 @each_metric
@@ -125,11 +125,6 @@ def test_help_is_one_sentence_that_needs_no_escaping(metric: Metric) -> None:
     assert metric.help[0].isupper() or metric.help[0].isdigit()
     assert metric.help.endswith(".")
     assert not set(metric.help) & set('\\"\n')
-
-
-@each_metric
-def test_a_row_has_one_getter(metric: Metric) -> None:
-    assert (metric.get is None) == bool(metric.labels)
 
 
 @each_metric

@@ -46,12 +46,11 @@ def expected_samples(view: SiteView) -> Samples:
     """Straight from the catalogue's getters."""
     samples: Samples = {}
     for metric in CATALOGUE:
-        for values, subject in metric.scope.subjects(view):
-            own = [((), metric.get(subject))] if metric.get else metric.each(subject)
-            for own_values, value in own:
-                if value is not None and math.isfinite(value):
-                    labels = zip(metric.all_labels, (*values, *own_values), strict=True)
-                    samples.setdefault((metric.name, frozenset(labels)), float(value))
+        columns, subjects = metric.scope.subjects(view)
+        for position, value in enumerate(map(metric.get, subjects)):
+            if value is not None and math.isfinite(value):
+                labels = zip(metric.scope.labels, (column[position] for column in columns), strict=True)
+                samples.setdefault((metric.name, frozenset(labels)), float(value))
     return samples
 
 

@@ -1,0 +1,130 @@
+"""Rendering and serving 10,000 rigs, against prometheus-client on the same samples in the same run."""
+
+import asyncio
+import gzip
+import http.client
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+from urllib.parse import urlsplit
+
+import uvloop
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.exposition.publication import Encoding, Format, Newsstand, Publication
+from exporter.exposition.render import Renderer
+from exporter.exposition.terms import ExpositionTerms
+from exporter.exposition.views import SiteView
+from exporter.server.face import SiteFace
+from exporter.server.serve import serving
+from exporter.server.terms import WebTerms
+from tests.bench.large_site import large_site
+from tests.bench.result import Result
+
+RIGS = 10_000
+LEAST_SERIES = 400_000
+ROUNDS = 3
+RIVAL = f"prometheus-client {version('prometheus-client')}"
+PLAIN = Encoding(Format.TEXT, gzip=False)
+ZIPPED = Encoding(Format.OPENMETRICS, gzip=True)
+
+
+class Rival:
+    """The same samples, ready to be written by prometheus-client."""
+
+    def __init__(self, publication: Publication) -> None:
+        text = b"".join(publication.body(PLAIN).chunks).decode()
+        self.families = list(text_string_to_metric_families(text))
+        series = sum(len(family.samples) for family in self.families)
+        if series < LEAST_SERIES:
+            raise RuntimeError(f"only {series} series")
+
+    def collect(self) -> Iterable[Metric]:
+        return self.families
+
+
+@cache
+def views() -> list[SiteView]:
+    """Evaluations that differ in every value, and one more that is rendered before the clock runs."""
+    return [large_site(RIGS, seed) for seed in range(ROUNDS + 1)]
+
+
+def seconds(work: Callable[..., Any], *arguments: Any) -> float:
+    started = time.perf_counter()
+    work(*arguments)
+    return time.perf_counter() - started
+
+
+def renderer() -> Renderer:
+    return Renderer(ExpositionTerms(), CollectorRegistry())
+
+
+def render_ratio() -> Result:
+    first, *rest = views()
+    ours = renderer()
+    rival = Rival(ours.render(first))
+    rounds = [(seconds(ours.render, view), seconds(generate_latest, rival)) for view in rest]
+    rendering, generating = map(min, zip(*rounds, strict=True))
+    return Result(generating / rendering, "ratio", f"{RIVAL} generate_latest")
+
+
+def scrape_ratio() -> Result:
+    """From a scraper's request to the last byte of its gzipped answer."""
+    publication = renderer().render(views()[0])
+    rival = Rival(publication)
+    scraping = uvloop.run(scrape(publication))
+    generating = statistics.median(seconds(lambda: gzip.compress(generate_latest(rival))) for _ in range(ROUNDS))
+    return Result(generating / scraping, "ratio", f"{RIVAL} generate_latest and gzip")
+
+
+async def scrape(publication: Publication) -> float:
+    """Median seconds of some scrapes over a real socket."""
+    newsstand = Newsstand()
+    newsstand.asked(ZIPPED)
+    newsstand.publish(publication)
+    face = SiteFace(site="bench", newsstand=newsstand, evaluation_interval=3_600.0, ready=lambda: True)
+    async with serving(face, WebTerms(listen_address="127.0.0.1:0")) as urls:
+        address = urlsplit(urls[0]).netloc
+        return statistics.median([await asyncio.to_thread(seconds, fetch, address) for _ in range(20)])
+
+
+def fetch(address: str) -> None:
+    connection = http.client.HTTPConnection(address)
+    connection.request("GET", "/metrics", headers={"Accept": "application/openmetrics-text", "Accept-Encoding": "gzip"})
+    answer = connection.getresponse()
+    if answer.status != http.HTTPStatus.OK or len(answer.read()) != int(answer.headers["Content-Length"]):
+        raise RuntimeError(f"scrape failed: {answer.status}")
+    connection.close()
+
+
+def render_loop_delay_p99() -> Result:
+    """How late the event loop is while another thread renders and compresses."""
+    delays = uvloop.run(loop_delays())
+    return Result(statistics.quantiles(delays, n=100)[98] * 1_000, "ms")
+
+
+async def loop_delays() -> list[float]:
+    ours = renderer()
+    newsstand = Newsstand()
+    newsstand.asked(ZIPPED)
+    delays: list[float] = []
+    for view in views():
+        publishing = asyncio.create_task(asyncio.to_thread(lambda view: newsstand.publish(ours.render(view)), view))
+        while not publishing.done():
+            due = time.perf_counter() + 0.001
+            await asyncio.sleep(0.001)
+            delays.append(max(time.perf_counter() - due, 0.0))
+        await publishing
+    return delays
+
+
+BENCHES = {
+    "render_ratio": render_ratio,
+    "scrape_ratio": scrape_ratio,
+    "render_loop_delay_p99": render_loop_delay_p99,
+}
