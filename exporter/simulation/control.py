@@ -14,7 +14,8 @@ from exporter.simulation.wire import SimulationError
 if TYPE_CHECKING:
     from exporter.simulation.site import SimulatedSite
 
-_MOST_BLOCKS: Final = 10_000
+_MOST_BLOCKS: Final = 2_016
+_MOST_USD: Final = 1e9
 
 _Kind = TypeVar("_Kind", Fault, SourceFault)
 
@@ -133,7 +134,7 @@ def _refuse(message: str) -> web.Response:
 
 def _number(body: dict[str, Any], key: str) -> float:
     value = body.get(key)
-    if not isinstance(value, int | float) or isinstance(value, bool) or abs(value) > 1e12:  # noqa: PLR2004 - and no NaN
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= _MOST_USD:
         raise BadRequestError(f"{key} is to be a number")
     return float(value)
 
