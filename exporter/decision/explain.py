@@ -217,8 +217,9 @@ def _solve(case: Case, change: str, earned: float, price: float, margin: float) 
         ("hashprice", case.economics.market.payout_usd, "USD/PH/day"),
         ("bitcoin price", bitcoin.value if bitcoin is not None else None, "USD"),
     ):
-        if now is not None and factor > 0:
-            yield Flip(change=change, name=name, now=now, at=now * factor, unit=unit)
+        at = None if now is None else finite(now * factor)
+        if at is not None and at > 0:
+            yield Flip(change=change, name=name, now=now, at=at, unit=unit)
 
 
 def _needed(case: Case) -> float | None:

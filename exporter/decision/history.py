@@ -8,11 +8,16 @@ from exporter.economics.values import BlockEconomics, SiteEconomics
 from exporter.units import HOURS_PER_YEAR, SECONDS_PER_DAY, finite, kilowatts
 
 SECONDS_PER_HOUR: Final = 3_600.0
+_FEWEST_ROWS: Final = 24
+"""A window shorter than a day is kept in rows shorter than an hour."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HourlyMargin:
-    """One hour of a block at its potential: what its rigs earned, or would have earned had they run."""
+    """One hour of a block at its potential: what its rigs earned, or would have earned had they run.
+
+    Where the history's window is shorter than a day, it is a 24th part of that window.
+    """
 
     hour: float  # unix seconds at which it began
     seconds: float = 0.0  # watched
@@ -37,9 +42,11 @@ def observe(
     A gap longer than ``longest_gap`` (s), or a clock that went back, books nothing.
     """
     elapsed = watched(history.observed_at, now, longest_gap)
-    most = int(window // SECONDS_PER_HOUR) + 1  # by count, so that a clock that jumps ahead for a moment wipes nothing
+    length = _row_length(window)
+    most = int(window // length) + 1  # by count, so that a clock that jumps ahead for a moment wipes nothing
     blocks = {
-        block.name: _book(block, history.blocks.get(block.name, ()), now, elapsed)[-most:] for block in economics.blocks
+        block.name: _book(block, history.blocks.get(block.name, ()), now, elapsed, length)[-most:]
+        for block in economics.blocks
     }
     return MarginHistory(observed_at=now, blocks=blocks)
 
@@ -52,7 +59,12 @@ def watched(before: float | None, now: float, longest_gap: float) -> float:
 
 def recent(hours: Sequence[HourlyMargin], now: float, window: float) -> list[HourlyMargin]:
     """Return those hours that lie within the last ``window`` seconds."""
-    return [hour for hour in hours if now - window < hour.hour + SECONDS_PER_HOUR and hour.hour <= now]
+    oldest = now - window - _row_length(window)
+    return [hour for hour in hours if oldest < hour.hour <= now]
+
+
+def _row_length(window: float) -> float:
+    return min(SECONDS_PER_HOUR, window / _FEWEST_ROWS)
 
 
 def mean_margin(hours: Sequence[HourlyMargin], revenue_per_kwh: float | None = None) -> float | None:
@@ -76,12 +88,12 @@ def mean_margin(hours: Sequence[HourlyMargin], revenue_per_kwh: float | None = N
 
 
 def _book(
-    block: BlockEconomics, hours: tuple[HourlyMargin, ...], now: float, elapsed: float
+    block: BlockEconomics, hours: tuple[HourlyMargin, ...], now: float, elapsed: float, length: float
 ) -> tuple[HourlyMargin, ...]:
     revenue, margin, power = block.potential_revenue, block.potential_margin, block.potential_power
     if not elapsed or revenue is None or margin is None or power is None:
         return hours
-    begin = now - now % SECONDS_PER_HOUR
+    begin = now - now % length
     by_hour = {hour.hour: hour for hour in hours}
     hour = by_hour.get(begin) or HourlyMargin(hour=begin)
     days = elapsed / SECONDS_PER_DAY

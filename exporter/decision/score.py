@@ -1,5 +1,7 @@
 """The reassign score: by how much AI would pay more for the same kilowatt."""
 
+from exporter.units import finite
+
 
 def reassign_score(ai_value: float | None, mining_margin: float | None, resale_decay: float) -> float | None:
     """Return the score, all figures in USD per kW and year; None without an AI value above zero or a mining margin.
@@ -23,4 +25,4 @@ def payback_years(capex: float | None, noi: float | None, mining_margin: float |
     if capex is None or noi is None or mining_margin is None:
         return None
     gain = noi - max(mining_margin, 0.0)
-    return capex / gain if gain > 0 else None
+    return finite(capex / gain) if gain > 0 else None

@@ -3,8 +3,8 @@
 from exporter.decision.history import MarginHistory, recent, watched
 from exporter.decision.terms import DecisionTerms
 from exporter.decision.values import BlockDecision, Clock, DecisionState, RigDecision, SiteDecision, Verdict
-from exporter.decision.verdict import Turn, appraise, decide_block, decide_rig
-from exporter.economics.site import per_kilowatt_year, rigs_by_block
+from exporter.decision.verdict import Turn, decide_block, decide_rig
+from exporter.economics.site import rigs_by_block
 from exporter.economics.values import SiteEconomics
 from exporter.snapshot import SiteSnapshot
 
@@ -55,16 +55,4 @@ def decide(
     return (
         SiteDecision(rigs=tuple(rigs[place] for place in range(len(snapshot.rigs))), blocks=tuple(blocks)),
         DecisionState(evaluated_at=now, rigs=rig_clocks, blocks=block_clocks),
-    )
-
-
-def score_site(economics: SiteEconomics, terms: DecisionTerms) -> SiteDecision:
-    """Score every rig and block at this moment; verdicts, which take time, are None."""
-    turn = Turn(terms=terms, market=economics.market, now=0.0, elapsed=0.0)
-    return SiteDecision(
-        rigs=tuple(
-            RigDecision(reassign_score=turn.score(per_kilowatt_year(rig.potential_margin, rig.potential_power)))
-            for rig in economics.rigs
-        ),
-        blocks=tuple(appraise(block, (), turn) for block in economics.blocks),
     )

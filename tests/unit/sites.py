@@ -2,10 +2,14 @@
 
 from typing import Any
 
+from exporter.decision.history import MarginHistory
+from exporter.decision.site import decide
+from exporter.decision.terms import DecisionTerms
+from exporter.decision.values import DecisionState, SiteDecision
 from exporter.economics.margin import RigPricer
 from exporter.economics.market import price_market
 from exporter.economics.terms import AiTerms, EconomicsTerms, PayoutScheme, PowerTerms, SiteTerms
-from exporter.economics.values import MarketEconomics, RigEconomics
+from exporter.economics.values import MarketEconomics, RigEconomics, SiteEconomics
 from exporter.fleet import Block, Rig
 from exporter.readings import NetworkState, Reading, RigReading
 from exporter.snapshot import RigSnapshot, SiteSnapshot, TariffPrice
@@ -90,3 +94,8 @@ def site(*rigs: RigSnapshot, **changes: Any) -> SiteSnapshot:
         "tariffs": {"ppa": TariffPrice(0.05)},
     }
     return SiteSnapshot(**(facts | changes))
+
+
+def decided(snapshot: SiteSnapshot, economics: SiteEconomics) -> SiteDecision:
+    """What the first evaluation decides, with no past behind it."""
+    return decide(DecisionState(), snapshot, economics, MarginHistory(), DecisionTerms(), snapshot.taken_at)[0]

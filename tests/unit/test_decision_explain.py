@@ -4,13 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sites import LEASE, NOW, SITE, network, rig, site
+from sites import LEASE, NOW, SITE, decided, network, rig, site
 
 from exporter.decision.explain import Case, Explanation, explain
-from exporter.decision.history import MarginHistory
-from exporter.decision.site import decide
 from exporter.decision.terms import DecisionTerms
-from exporter.decision.values import DecisionState
 from exporter.economics.site import per_kilowatt_year, price_site
 from exporter.economics.terms import GpuTerms, SiteTerms
 from exporter.readings import GpuReading, Reading
@@ -22,7 +19,7 @@ TERMS = DecisionTerms()
 def case(snapshot_rig: RigSnapshot, terms: SiteTerms = SITE, **facts: Any) -> Case:
     snapshot = site(snapshot_rig, **facts)
     economics = price_site(snapshot, terms)
-    decision, _ = decide(DecisionState(), snapshot, economics, MarginHistory(), TERMS, NOW)
+    decision = decided(snapshot, economics)
     return Case(snapshot=snapshot, economics=economics, decision=decision, terms=terms, decision_terms=TERMS)
 
 

@@ -3,11 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sites import SITE, rig, site
+from sites import SITE, decided, rig, site
 
 from exporter.decision.score import payback_years, reassign_score
-from exporter.decision.site import score_site
-from exporter.decision.terms import DecisionTerms
 from exporter.economics.site import price_site
 
 money = st.floats(-1e4, 1e4)
@@ -50,7 +48,7 @@ def test_payback_is_when_the_gains_have_summed_to_the_capex(capex: float, noi: f
 
 def test_a_site_is_scored_per_rig_and_block() -> None:
     snapshot = site(rig(name="new"), rig(name="old", hashrate=100e12, power=3_250.0))
-    decision = score_site(price_site(snapshot, SITE), DecisionTerms())
+    decision = decided(snapshot, price_site(snapshot, SITE))
     new, old = (scored.reassign_score for scored in decision.rigs)
     assert new is not None
     assert old is not None

@@ -379,10 +379,26 @@ def test_history_is_booked_by_the_hour() -> None:
 
 
 def test_history_keeps_only_its_window() -> None:
-    desk = Desk(rig(), terms=TERMS.model_copy(update={"history": 5 * HOUR}))
-    desk.wait(20 * HOUR, every=HOUR)
-    assert len(desk.history.blocks["north"]) == 6
-    assert desk.block.watched <= 6 * HOUR
+    desk = Desk(rig(), terms=TERMS.model_copy(update={"history": 30 * HOUR}))
+    desk.wait(50 * HOUR, every=HOUR)
+    assert len(desk.history.blocks["north"]) == 31
+    assert desk.block.watched <= 31 * HOUR
+
+
+def test_with_everything_shortened_a_block_turns_and_turns_back_in_minutes() -> None:
+    quick = {
+        "history": 2 * MINUTE,
+        "history_needed": MINUTE,
+        "reassign_after": MINUTE,
+        "reassign_clear_after": MINUTE,
+        "longest_gap": MINUTE,
+    }
+    desk = Desk(old(), terms=TERMS.model_copy(update=quick))
+    desk.wait(2 * MINUTE, every=5)
+    assert desk.block.verdict is Verdict.REASSIGN
+    desk.price = 0.01  # 29.5 J/TH earn more than AI pays
+    desk.wait(3 * MINUTE, every=5)
+    assert desk.block.verdict is Verdict.MINE
 
 
 def test_a_clock_that_jumps_ahead_for_a_moment_wipes_no_history() -> None:

@@ -3,11 +3,12 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from sites import AIR_COOLED, HASHPRICE, NOW, flat_market, price, rig
 
 from exporter.economics.power import billed_per_watt, demand_charge_per_kilowatt_hour
 from exporter.economics.site import per_kilowatt_year
-from exporter.economics.terms import EconomicsTerms, MeteringPoint, PowerTerms
+from exporter.economics.terms import EconomicsTerms, MeteringPoint, PowerTerms, Terms
 from exporter.economics.values import MarketEconomics, PowerSource
 from exporter.snapshot import LastGood
 
@@ -275,3 +276,18 @@ def test_a_missing_input_gives_no_margin(missing: str) -> None:
     assert priced.margin_low is None
     assert priced.margin_per_kwh is None
     assert priced.forward_margin is None
+
+
+@pytest.mark.parametrize(
+    ("terms", "said", "message"),
+    [
+        (EconomicsTerms, {"pool_fee": 1}, "0 to 0.08"),  # one per cent is 0.01
+        (EconomicsTerms, {"pool_fee": 2, "accept_implausible": True}, "cannot be"),
+        (PowerTerms, {"overhead": 0.95}, "1 to 2"),
+        (PowerTerms, {"transformer_loss": 2}, "cannot be"),
+        (PowerTerms, {"demand_charge_usd_per_kilowatt_month": 1_200}, "0 to 50 USD per kW and month"),
+    ],
+)
+def test_implausible_terms_are_refused(terms: type[Terms], said: dict[str, float], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        terms(**said)

@@ -7,10 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sites import LEASE, NOW, SITE, network, rig, site
+from sites import LEASE, NOW, SITE, decided, network, rig, site
 
-from exporter.decision.site import score_site
-from exporter.decision.terms import DecisionTerms
 from exporter.economics.site import price_site
 from exporter.economics.terms import GpuTerms, PowerTerms, SiteTerms
 from exporter.fleet import UNASSIGNED, Block
@@ -74,7 +72,7 @@ def test_without_an_ai_section_there_is_no_ai_anywhere() -> None:
     priced = price_site(site(rig()), terms)
     assert priced.market.ai_value_per_kwh == ()
     assert priced.blocks[0].ai_value is None
-    decision = score_site(priced, DecisionTerms())
+    decision = decided(site(rig()), priced)
     assert decision.rigs[0].reassign_score is None
     assert (decision.blocks[0].reassign_score, decision.blocks[0].payback_years) == (None, None)
 
@@ -151,7 +149,7 @@ WIDE = SiteTerms(
 @given(sites())
 def test_no_nan_and_no_infinity_ever_leaves(snapshot: SiteSnapshot) -> None:
     priced = price_site(snapshot, WIDE)
-    decision = score_site(priced, DecisionTerms())
+    decision = decided(snapshot, priced)
     assert all(isfinite(number) for number in _numbers(priced) + _numbers(decision))
 
 
