@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from exporter import __version__
+from exporter.settings.flags import FLAGS, LISTEN_ADDRESS, LOG_LEVEL, Flag
 
 if TYPE_CHECKING:
     from exporter.demo import Simulation
@@ -67,18 +68,7 @@ def with_settings(command: CommandT) -> CommandT:
             help="Directory with a file per secret, named like the key: network__password.  "
             "[env: HASHMARGIN_SECRETS_DIR]",
         ),
-        _override("--web.listen-address", "ADDRESS:PORT", "Where to serve, instead of what the file says."),
-        _override("--web.config.file", "FILE", "TLS and logins, in exporter-toolkit's format.", key="web.config_file"),
-        click.option(
-            "--web.enable-lifecycle",
-            "web__enable_lifecycle",
-            flag_value="true",
-            help="Let POST /-/reload read the configuration anew, as SIGHUP does.",
-        ),
-        _override("--shard", "N|ordinal", "Which shard of the site this is, from 0.", key="sharding.shard"),
-        _override("--total-shards", "N", "How many shards share the site.", key="sharding.total_shards"),
-        _override("--log.level", "debug|info|warning|error", "The least severe events to log."),
-        _override("--log.format", "logfmt|json", "How a line of the log is written."),
+        *map(_override, FLAGS),
     )
 
     @wraps(command)
@@ -99,9 +89,10 @@ def with_settings(command: CommandT) -> CommandT:
     return wrapped  # type: ignore[return-value]
 
 
-def _override(flag: str, metavar: str, text: str, *, key: str = "") -> Callable[[CommandT], CommandT]:
-    """Make a flag that replaces the setting ``key``: the one of the same name unless told."""
-    return click.option(flag, (key or flag[2:].replace("-", "_")).replace(".", "__"), metavar=metavar, help=text)
+def _override(flag: Flag) -> Callable[[CommandT], CommandT]:
+    """Make a flag that replaces the setting of its key."""
+    kind = click.Path(resolve_path=True) if flag.metavar == "FILE" else None  # from here, not from the YAML file
+    return click.option(flag.name, flag.key.replace(".", "__"), type=kind, metavar=flag.metavar, help=flag.text)
 
 
 def _output(command: CommandT) -> CommandT:
@@ -284,8 +275,8 @@ Examples:
     show_default=True,
     help="How long a power price lasts; 900 in real life.",
 )
-@_override("--web.listen-address", "ADDRESS:PORT", "Where to serve.  [default: 127.0.0.1:9852]")
-@_override("--log.level", "debug|info|warning|error", "The least severe events to log.  [default: warning]")
+@_override(LISTEN_ADDRESS._replace(text="Where to serve.  [default: 127.0.0.1:9852]"))
+@_override(LOG_LEVEL._replace(text="The least severe events to log.  [default: warning]"))
 def demo(rigs: int, seed: int, network: str, slot_seconds: float, **flags: str | None) -> None:
     """See it run against a simulated site.
 

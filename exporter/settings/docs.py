@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 
 from exporter.economics.terms import Band, Plausible
 from exporter.fields import parse_duration
+from exporter.settings.flags import FLAGS
 from exporter.settings.model import Settings
 from exporter.settings.schema import alternatives, full_annotation, is_model, kind_of, name_of
 from exporter.sources.contract import SourceSettings
@@ -41,7 +42,7 @@ explained line by line.
 
 The strongest first:
 
-1. **Flags**: `--web.listen-address`, `--log.level`, `--log.format`.
+1. **Flags**: @FLAGS@.
 2. **Environment**: `HASHMARGIN_` and the key in capitals, `__` between the levels: `HASHMARGIN_POLLING__INTERVAL=60s`,
    `HASHMARGIN_TARIFFS__PPA__USD_PER_KILOWATT_HOUR=0.05`. In names of yours, what is no letter or digit is written `_`
    (`HASHMARGIN_BLOCKS__CONTAINER_1__TARIFF`). Lists and mappings are JSON. A `HASHMARGIN_` variable that is no setting
@@ -51,8 +52,8 @@ The strongest first:
 4. **The YAML file** that `--config.file` or `HASHMARGIN_CONFIG_FILE` names.
 
 A key that is left out has its default; a key that does not exist is refused. Relative file names start from the YAML
-file. Durations are written like Prometheus does: `15s`, `5m`, `1h30m`, `2d`. Passwords and tokens are never logged,
-exported or shown, and each can come from a file instead.
+file, in flags from the working directory. Durations are written like Prometheus does: `15s`, `5m`, `1h30m`, `2d`.
+Passwords and tokens are never logged, exported or shown, and each can come from a file instead.
 
 ## Keys
 
@@ -97,7 +98,8 @@ def page() -> str:
     """The whole page."""
     sections = {name: list(_rows(Settings, only=name)) for name in Settings.model_fields}
     plain = [row for rows in sections.values() if len(rows) == 1 for row in rows]
-    parts = [_INTRODUCTION, _table(plain)]
+    flags = ", ".join(f"`{flag.name}`" for flag in FLAGS)
+    parts = [_INTRODUCTION.replace("@FLAGS@", flags), _table(plain)]
     for name, (head, *rows) in sections.items():
         if rows:
             parts.append(f"\n### `{name}`\n\n{head.text}\n\n{_table(rows)}")

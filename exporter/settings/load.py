@@ -18,6 +18,7 @@ from pydantic_settings.sources.utils import parse_env_vars
 from exporter.fields import paths_relative_to
 from exporter.mistakes import Problem, nearest, sentence, unknown
 from exporter.settings import document
+from exporter.settings.flags import flag_of
 from exporter.settings.model import Settings, default_tariff
 from exporter.settings.schema import OUTSIDE, PREFIX, entry, full_annotation, keys_at, variables
 from exporter.sources.miners.inventory import InventoryError, InventoryTerms, KeyPath, Names, dotted, load_inventory
@@ -146,7 +147,7 @@ def _flag_layer(overrides: Mapping[str, object]) -> _Layer:
         for part in sections:
             section = section.setdefault(part, {})
         section[last] = value
-    places = {_spelled(tuple(key.split("."))): f"--{key.replace('_', '-')}" for key in overrides}
+    places = {_spelled(tuple(key.split("."))): flag_of(key) for key in overrides}
     return _Layer(values, _spelled_in(places))
 
 

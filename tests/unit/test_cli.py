@@ -83,7 +83,11 @@ def test_check_config_for_scripts_is_json(site: Path) -> None:
     assert told["settings"]["network"]["height"] == 941000
 
 
-def test_flags_win_over_variables_and_both_over_the_file(site: Path) -> None:
+def test_flags_win_over_variables_and_both_over_the_file(
+    site: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path_factory.mktemp("here")
+    monkeypatch.chdir(here)
     result = invoke(
         "check-config",
         *("--output", "json", "--log.level", "error", "--web.config.file", "web.yml"),
@@ -93,7 +97,7 @@ def test_flags_win_over_variables_and_both_over_the_file(site: Path) -> None:
     )
     settings = json.loads(result.stdout)["settings"]
     assert settings["log"] == {"level": "error", "format": "json"}
-    assert settings["web"]["config_file"] == str(site.parent / "web.yml")
+    assert settings["web"]["config_file"] == str(here / "web.yml")
 
 
 def test_secrets_come_from_a_directory(site: Path, tmp_path: Path) -> None:
