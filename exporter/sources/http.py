@@ -19,6 +19,7 @@ import aiohttp
 from pydantic import Field, SecretStr, field_validator, model_validator
 from yarl import URL
 
+from exporter import __version__
 from exporter.failures import Failure, Reason
 from exporter.fields import ConfigPath, Duration
 from exporter.sources.contract import SourceSettings
@@ -27,6 +28,7 @@ DEADLINE: Final = 10.0
 MAX_BYTES: Final = 8 * 1024 * 1024
 MAX_REDIRECTS: Final = 3
 _MAX_TAGGED: Final = 8
+_AGENT: Final = {"User-Agent": f"hashmargin/{__version__}"}
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
 _REASONS: Final[dict[int, Reason]] = {
     HTTPStatus.UNAUTHORIZED: Reason.AUTH,
@@ -136,7 +138,7 @@ async def _follow(session: aiohttp.ClientSession, method: str, url: URL, payload
             params=params,
             json=payload,
             data=options.get("form"),
-            headers=options.get("headers"),
+            headers=_AGENT | dict(options.get("headers", {})),
             ssl=options.get("ssl", True),
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(sock_connect=options.get("deadline", DEADLINE) / 2),
@@ -247,12 +249,14 @@ class Endpoint:
     def __init__(self, settings: HttpSettings, session: aiohttp.ClientSession) -> None:
         self._settings = settings
         self._session = session
-        self._ssl = _ssl_context(settings)
+        self._ssl: ssl.SSLContext | bool = settings.verify_tls
         self._tagged: dict[str, tuple[str, Answer]] = {}  # by URL: entity tag and answer
 
-    async def get_json(self, path: str = "", params: Mapping[str, str] | None = None) -> Any:
+    async def get_json(
+        self, path: str = "", params: Mapping[str, str] | None = None, *, max_bytes: int = MAX_BYTES
+    ) -> Any:
         """GET ``path`` below the configured URL and read its JSON. Raises Failure only."""
-        return (await self.ask("GET", path, params=params)).check().json()
+        return (await self.ask("GET", path, params=params, max_bytes=max_bytes)).check().json()
 
     async def get_text(
         self, path: str = "", params: Mapping[str, str] | None = None, *, max_bytes: int = MAX_BYTES
@@ -288,7 +292,7 @@ class Endpoint:
             str(url),
             payload,
             headers=sent | _login(settings) | self._condition(method, str(url)) | dict(headers or {}),
-            ssl=self._ssl,
+            ssl=self._trust(),
             deadline=settings.timeout,
             max_bytes=max_bytes,
         )
@@ -296,7 +300,17 @@ class Endpoint:
 
     async def post_form(self, url: str, form: Mapping[str, str]) -> Answer:
         """POST a form elsewhere, such as to where tokens are issued: without the login. Raises Failure only."""
-        return await exchange(self._session, "POST", url, form=form, ssl=self._ssl, deadline=self._settings.timeout)
+        return await exchange(self._session, "POST", url, form=form, ssl=self._trust(), deadline=self._settings.timeout)
+
+    def _trust(self) -> ssl.SSLContext | bool:
+        """Which certificates to trust; an own CA file is read at the first request."""
+        ca_file = self._settings.ca_file
+        if ca_file is not None and self._ssl is True:
+            try:
+                self._ssl = ssl.create_default_context(cafile=str(ca_file))
+            except OSError as error:
+                raise Failure(Reason.TLS, f"cannot read {ca_file}: {error.strerror or 'no certificates'}") from None
+        return self._ssl
 
     def _condition(self, method: str, url: str) -> dict[str, str]:
         tagged = self._tagged.get(url) if method == "GET" else None
@@ -343,9 +357,3 @@ def _fill(text: str, placeholders: Mapping[str, str] | None) -> str:
 
 def _reveal(secret: SecretStr | None) -> str | None:
     return secret.get_secret_value() if secret is not None else None
-
-
-def _ssl_context(settings: HttpSettings) -> ssl.SSLContext | bool:
-    if not settings.verify_tls:
-        return False
-    return ssl.create_default_context(cafile=str(settings.ca_file)) if settings.ca_file else True

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from exporter.failures import Failure, Reason
 from exporter.sources.contract import number, translating
-from exporter.sources.http import Endpoint, HttpSettings
+from exporter.sources.http import MAX_BYTES, Endpoint, HttpSettings
 
 
 class PrometheusSettings(HttpSettings):
@@ -24,9 +24,9 @@ class Series(NamedTuple):
     time: float
 
 
-async def ask_prometheus(endpoint: Endpoint, query: str) -> list[Series]:
+async def ask_prometheus(endpoint: Endpoint, query: str, *, max_bytes: int = MAX_BYTES) -> list[Series]:
     """Evaluate an instant query. Series without a finite value are left out; raises a Failure where none is left."""
-    answer = await endpoint.get_json("/api/v1/query", {"query": query})
+    answer = await endpoint.get_json("/api/v1/query", {"query": query}, max_bytes=max_bytes)
     with translating():
         if answer["status"] != "success":
             raise Failure(Reason.GARBLED, f"the query failed: {answer.get('error')!s:.120}")

@@ -117,6 +117,19 @@ async def test_a_pruned_node_has_no_fees_but_all_the_rest(source: Source[Network
     assert state.difficulty == 1.5e14
 
 
+async def test_a_passing_error_about_a_block_is_asked_again(
+    source: Source[NetworkState], node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = node._answer
+    broken = {"result": None, "error": {"code": -32603, "message": "Can't read undo data from disk"}}
+    monkeypatch.setattr(
+        node, "_answer", lambda call: honest(call) | (broken if call["method"] == "getblockstats" else {})
+    )
+    assert (await failure_of(source)).reason is Reason.GARBLED
+    monkeypatch.setattr(node, "_answer", honest)
+    assert (await source.fetch()).value.block_fees is not None
+
+
 async def test_the_next_difficulty_is_told_at_the_last_block_only(source: Source[NetworkState], node: Node) -> None:
     node.next = {"height": 942_472, "difficulty": 1.5e14}
     assert (await source.fetch()).value.next_difficulty is None

@@ -186,3 +186,12 @@ def test_secrets_are_masked_wherever_settings_are_shown() -> None:
         url="http://host/", username="u", password="hush", headers={"X-Key": "hush"}, parameters={"token": "hush"}
     )
     assert "hush" not in repr(settings) + settings.model_dump_json() + str(settings.model_dump())
+
+
+async def test_a_ca_file_that_is_not_there_is_a_tls_failure(session: aiohttp.ClientSession, tmp_path: Path) -> None:
+    empty = tmp_path / "ca.pem"
+    empty.write_text("")
+    for ca_file in (tmp_path / "missing.pem", empty):
+        with pytest.raises(Failure) as caught:
+            await Endpoint(Settings(url="https://127.70.0.9/", ca_file=ca_file), session).get_json()
+        assert caught.value.reason is Reason.TLS

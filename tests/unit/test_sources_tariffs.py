@@ -233,6 +233,8 @@ async def test_pence_are_a_hundredth(ask: Ask, context: SourceContext) -> None:
     [
         ('{"currency": "EUR", "slots": []}', {"slots": "slots"}, Reason.IMPLAUSIBLE),
         ('{"unit": "EUR / MWh", "slots": []}', {"slots": "slots", "unit": "MWh"}, Reason.IMPLAUSIBLE),
+        ('{"unit": "EUR/MWH", "slots": []}', {"slots": "slots", "unit": "MWh"}, Reason.IMPLAUSIBLE),
+        ('{"unit": "USD/MWH", "slots": []}', {"slots": "slots", "unit": "MWh"}, Reason.NOT_READY),
         ('{"unit": "kWh", "slots": []}', {"slots": "slots", "unit": "MWh"}, Reason.IMPLAUSIBLE),
         ('{"slots": []}', {"slots": "slots"}, Reason.NOT_READY),
         ('{"slots": [{"start": "2026-03-21T12:00Z", "price": 88.1}]}', {"slots": "slots", "duration": "1h"},

@@ -47,6 +47,9 @@ FAMILIES: Final = tuple(_FAMILIES)
 
 _JOB: Final = "hpc_job"
 
+MAX_BYTES: Final = 32 * 1024 * 1024
+"""What an answer may hold: 60 series each of more than a thousand GPUs."""
+
 
 class GpuSettings(SourceSettings):
     """What all sources of GPUs share."""

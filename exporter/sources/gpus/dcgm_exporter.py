@@ -9,11 +9,10 @@ from typing import Final, Literal
 from exporter.failures import Failure, Reason
 from exporter.readings import Reading
 from exporter.sources.contract import SourceContext, translating
-from exporter.sources.gpus import FAMILIES, Gpus, GpuSettings, Sample, read_gpus
+from exporter.sources.gpus import FAMILIES, MAX_BYTES, Gpus, GpuSettings, Sample, read_gpus
 from exporter.sources.http import Endpoint, HttpSettings
 
 _WANTED: Final = tuple(f"{family}{{" for family in FAMILIES)
-_MAX_BYTES: Final = 32 * 1024 * 1024
 _LABEL: Final = re.compile(r'([A-Za-z_]\w*)="((?:[^"\\]|\\.)*)"')
 _ESCAPE: Final = re.compile(r"\\(.)")
 
@@ -36,7 +35,7 @@ class _DcgmExporter:
 
     async def fetch(self) -> Reading[Gpus]:
         """Scrape the node; its text is parsed off the event loop."""
-        text = await self._endpoint.get_text(max_bytes=_MAX_BYTES)
+        text = await self._endpoint.get_text(max_bytes=MAX_BYTES)
         with translating():
             gpus = await asyncio.to_thread(parse, text, self._settings)
         if not gpus:

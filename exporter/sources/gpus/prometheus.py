@@ -8,7 +8,7 @@ from pydantic import Field
 from exporter.failures import Failure, Reason
 from exporter.readings import Reading
 from exporter.sources.contract import SourceContext
-from exporter.sources.gpus import FAMILIES, Gpus, GpuSettings, Sample, read_gpus
+from exporter.sources.gpus import FAMILIES, MAX_BYTES, Gpus, GpuSettings, Sample, read_gpus
 from exporter.sources.http import Endpoint
 from exporter.sources.prometheus import PrometheusSettings, Series, ask_prometheus
 
@@ -40,7 +40,7 @@ class _Prometheus:
 
     async def fetch(self) -> Reading[Gpus]:
         """Ask for all GPUs; series of other families are left aside."""
-        series = await ask_prometheus(self._endpoint, self._settings.query)
+        series = await ask_prometheus(self._endpoint, self._settings.query, max_bytes=MAX_BYTES)
         gpus = await asyncio.to_thread(_read, series, self._settings)
         if not gpus:
             raise Failure(Reason.GARBLED, "the query gives no series of dcgm-exporter with a UUID")

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from exporter.failures import Failure, Reason
 from exporter.fields import Duration
 from exporter.readings import NetworkState, Reading
 from exporter.sources.contract import SourceContext, integer, number, translating
@@ -31,19 +32,31 @@ class _Mempool:
         self._clock = context.clock
 
     async def fetch(self) -> Reading[NetworkState]:
-        """Ask for difficulty, epoch and rewards, one after the other: the public instance counts requests."""
+        """Ask for difficulty, epoch, rewards and the tip, one after the other: the public instance counts requests."""
         now = self._clock()
         mining = await self._endpoint.get_json("/api/v1/mining/hashrate/3d")
         epoch = await self._endpoint.get_json("/api/v1/difficulty-adjustment")
         rewards = await self._endpoint.get_json(f"/api/v1/mining/reward-stats/{FEE_BLOCKS}")
         with translating():
             blocks = integer(rewards["endBlock"]) - integer(rewards["startBlock"]) + 1
+            height = integer(epoch["nextRetargetHeight"]) - integer(epoch["remainingBlocks"])
             hashrate, since = mining.get("currentHashrate"), epoch.get("previousTime")
             state = NetworkState(
-                height=integer(epoch["nextRetargetHeight"]) - integer(epoch["remainingBlocks"]),
+                height=height,
                 difficulty=number(mining["currentDifficulty"]),
                 block_fees=bitcoins(integer(rewards["totalFee"])) / blocks,
                 epoch_start_time=number(since) if since is not None else None,
+                tip_time=await self._tip_time(height),
                 hashrate=number(hashrate) if hashrate is not None else None,
             )
         return Reading(state, now)
+
+    async def _tip_time(self, height: int) -> float | None:
+        """When the last block was found; only the estimate of the retarget needs it."""
+        try:
+            blocks = await self._endpoint.get_json("/api/v1/blocks")
+        except Failure as failure:
+            if failure.reason is Reason.RATE_LIMITED:
+                raise
+            return None
+        return next((number(block["timestamp"]) for block in blocks if block["height"] == height), None)

@@ -32,7 +32,7 @@ Expression = Annotated[str, AfterValidator(_expression)]
 """A JMESPath expression, checked when the configuration is read."""
 
 _EPOCH_UNITS: Final = {"epoch_seconds": 1.0, "epoch_milliseconds": 1e-3}
-_ENERGY_UNITS: Final = frozenset({"Wh", "kWh", "MWh", "GWh"})
+_ENERGY_UNITS: Final = frozenset({"WH", "KWH", "MWH", "GWH"})
 
 
 class Settings(HttpSettings, TariffSettings):
@@ -137,9 +137,11 @@ class HttpSlots:
         """Refuse an answer that states another currency or unit than the configured one."""
         settings = self._settings
         for word in re.findall(r"[A-Za-z]+", " ".join(text for text in _flat(stated) if isinstance(text, str))):
-            wrong_unit = word in _ENERGY_UNITS and word != settings.unit
-            wrong_currency = re.fullmatch(r"[A-Z]{3}", word) is not None and word != settings.currency
-            if wrong_unit or wrong_currency:
+            if word.upper() in _ENERGY_UNITS:
+                right = word.upper() == settings.unit.upper()
+            else:
+                right = word == settings.currency or re.fullmatch(r"[A-Z]{3}", word) is None
+            if not right:
                 raise Failure(Reason.IMPLAUSIBLE, f"prices in {word}, not {settings.currency} per {settings.unit}")
 
     def _time(self, value: Any) -> datetime | float:
