@@ -20,13 +20,15 @@ _SLOTS_PER_DAY: Final = round(SECONDS_PER_DAY / SLOT_SECONDS)
 _DAYS_BEFORE: Final = 1
 _DAYS: Final = 4
 _UTC_OFFSET_HOURS: Final = -6
+_SUNNY_DAYS: Final = 0.4
+_SCARCE_DAYS: Final = 0.12
 
 
 class PowerMarket:
     """Prices in USD per MWh for slots of 15 market minutes; a slot lasts ``slot_seconds`` of the clock.
 
-    Nights cost 45-60, so that a rig of 30 J/TH loses at a hashprice of $33.30 while one of 17.5 earns; sunny middays
-    are cheap or negative, evenings dear.
+    Most hours cost 47-65, so that a rig of 30 J/TH loses at a hashprice of $33.30 while one of 17.5 earns; sunny
+    middays are cheap or negative, a few evenings dear.
     """
 
     def __init__(self, seed: int, clock: Callable[[], float], host: str, port: int, *, slot_seconds: float) -> None:
@@ -69,7 +71,8 @@ class PowerMarket:
         market_time = slot * SLOT_SECONDS + _UTC_OFFSET_HOURS * 3_600.0
         day, hour = int(market_time // SECONDS_PER_DAY), market_time % SECONDS_PER_DAY / 3_600.0
         of_day = Random(f"{self._seed} day {day}")
-        sun, evening = of_day.uniform(15.0, 85.0), of_day.uniform(15.0, 60.0)
+        sun = of_day.uniform(25.0, 90.0) if of_day.random() < _SUNNY_DAYS else of_day.uniform(0.0, 8.0)
+        evening = of_day.uniform(30.0, 60.0) if of_day.random() < _SCARCE_DAYS else of_day.uniform(4.0, 16.0)
         price = 52.0 + 4.0 * self._drift(market_time) + Random(f"{self._seed} slot {slot}").gauss(0.0, 1.5)
         price += 8.0 * _bump(hour, 7.5, 1.3) - sun * _bump(hour, 13.0, 2.2) + evening * _bump(hour, 19.5, 1.6)
         return round(price, 2)

@@ -187,8 +187,8 @@ def power(clock: Clock, slot_seconds: float = 900.0) -> PowerMarket:
 def test_old_rigs_lose_most_of_the_time_and_new_ones_earn(clock: Clock) -> None:
     prices = [power(clock).price(at) for at in WEEKS]
     old, new = (33.30 * 0.99 / (24 * 1.03 * efficiency) * 1_000 for efficiency in (30.5, 17.5))  # USD per MWh
-    assert sum(price > old for price in prices) / len(prices) > 0.6
-    assert sum(price < new for price in prices) / len(prices) > 0.8
+    assert sum(price > old for price in prices) / len(prices) > 0.8
+    assert sum(price < new for price in prices) / len(prices) > 0.95
     assert 0.01 < sum(price < 0 for price in prices) / len(prices) < 0.2
     assert min(prices) > -60
     assert max(prices) < 150
