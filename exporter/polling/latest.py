@@ -27,6 +27,11 @@ class Latest(Generic[T]):
         """Keep it instead of the one before, even an older one: the clock may have been put right meanwhile."""
         self._reading = reading
 
+    @property
+    def observed_at(self) -> float | None:
+        """When the last value was observed (unix seconds), however long ago; None where there is none."""
+        return None if self._reading is None else self._reading.observed_at
+
     def accepts(self, reading: Reading[T], now: float) -> bool:
         """Tell whether a reading can be relied on at ``now`` (unix seconds)."""
         return -FUTURE_SKEW <= now - reading.observed_at <= self.max_age

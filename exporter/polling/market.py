@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
+from exporter.polling.attempts import SourceStatus
 from exporter.polling.latest import Latest
 from exporter.polling.sources import SourcePoller
 from exporter.readings import Reading
@@ -87,3 +88,18 @@ class Market:
     def attempted(self) -> bool:
         """Whether every source was asked once, whatever the result."""
         return all(running.poller.attempted.is_set() for running in self._running.values())
+
+    def statuses(self, now: float) -> list[SourceStatus]:
+        """Tell of every source how it does at ``now`` (unix seconds)."""
+        return [
+            SourceStatus(
+                name=name,
+                kind=settings.kind,
+                interval=settings.interval,
+                max_age=settings.max_age,
+                observed_at=poller.latest.observed_at,
+                usable=poller.latest.fresh(now) is not None,
+                last_failure=poller.last_failure,
+            )
+            for name, (settings, poller, _) in self._running.items()
+        ]

@@ -9,6 +9,7 @@ from typing import Final, Generic, TypeVar
 import structlog
 
 from exporter.failures import Failure, Reason
+from exporter.polling.attempts import FailedAttempt
 from exporter.polling.latest import Latest
 from exporter.polling.notices import Surprises
 from exporter.readings import Reading
@@ -51,6 +52,7 @@ class SourcePoller(Generic[T]):
         self.latest: Latest[T] = Latest(settings.max_age)
         self.attempted = asyncio.Event()
         """Set once the first fetch is over, whatever the result."""
+        self.last_failure: FailedAttempt | None = None
         self._source = source
         self._interval = settings.interval
         self._telemetry = telemetry
@@ -99,6 +101,7 @@ class SourcePoller(Generic[T]):
     def _failed(self, failure: Failure) -> float:
         self._telemetry.source_up.labels(self.name).set(0)
         self._telemetry.source_failures.labels(self.name, failure.reason).inc()
+        self.last_failure = FailedAttempt(self.name, "", self._clock(), failure.reason, failure.detail)
         if not self._failures:
             detail, advice = failure.detail, failure.advice
             _log.warning("source is down", source=self.name, reason=failure.reason.value, detail=detail, advice=advice)

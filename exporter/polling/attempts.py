@@ -1,0 +1,62 @@
+"""What went wrong of late, for people to look at: the last failed attempt at each rig and source."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from exporter.failures import ADVICE, Reason
+
+_MOST: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class FailedAttempt:
+    """One failed read of a rig (at ``address``) or source."""
+
+    name: str
+    address: str
+    at: float  # unix seconds
+    reason: Reason
+    detail: str
+
+    @property
+    def advice(self) -> str:
+        """What the operator can do about it."""
+        return ADVICE[self.reason]
+
+
+class FailureLog:
+    """Remembers the last failed attempt under each name, of the latest 20,000 names."""
+
+    def __init__(self) -> None:
+        self._attempts: dict[str, FailedAttempt] = {}  # oldest first
+
+    def note(self, attempt: FailedAttempt) -> None:
+        """Remember it in place of the one before."""
+        self._attempts.pop(attempt.name, None)
+        self._attempts[attempt.name] = attempt
+        if len(self._attempts) > _MOST:
+            del self._attempts[next(iter(self._attempts))]
+
+    def get(self, name: str) -> FailedAttempt | None:
+        """The last one under this name."""
+        return self._attempts.get(name)
+
+    def latest(self, count: int) -> list[FailedAttempt]:
+        """The latest ones, newest first."""
+        newest: Iterator[FailedAttempt] = reversed(self._attempts.values())
+        return list(islice(newest, count))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceStatus:
+    """One source: how fresh its value is, and what last went wrong."""
+
+    name: str
+    kind: str
+    interval: float  # s
+    max_age: float  # s
+    observed_at: float | None  # unix seconds, of the last value; None before the first
+    usable: bool  # fresh enough
+    last_failure: FailedAttempt | None
