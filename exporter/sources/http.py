@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final, NoReturn, Self, TypedDict, Unpack
+from typing import Any, Final, Generic, NoReturn, Self, TypedDict, TypeVar, Unpack
 
 import aiohttp
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -22,7 +22,7 @@ from yarl import URL
 from exporter import __version__
 from exporter.failures import Failure, Reason
 from exporter.fields import ConfigPath, Duration
-from exporter.sources.contract import SourceSettings
+from exporter.sources.contract import SourceContext, SourceSettings
 
 DEADLINE: Final = 10.0
 MAX_BYTES: Final = 8 * 1024 * 1024
@@ -94,21 +94,6 @@ class Answer:
             return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
         except (ValueError, RecursionError):
             raise Failure(Reason.GARBLED, f"{self.host} answered {len(text)} characters that are not JSON") from None
-
-
-async def get_json(session: aiohttp.ClientSession, url: str, **options: Unpack[Options]) -> Any:
-    """GET ``url`` and read its JSON. Raises Failure only."""
-    return (await exchange(session, "GET", url, **options)).check().json()
-
-
-async def get_text(session: aiohttp.ClientSession, url: str, **options: Unpack[Options]) -> str:
-    """GET ``url`` and read its text (not HTML). Raises Failure only."""
-    return (await exchange(session, "GET", url, **options)).check().text()
-
-
-async def post_json(session: aiohttp.ClientSession, url: str, payload: Any, **options: Unpack[Options]) -> Any:
-    """POST ``payload`` as JSON to ``url`` and read the JSON it answers. Raises Failure only."""
-    return (await exchange(session, "POST", url, payload, **options)).check().json()
 
 
 async def exchange(
@@ -243,6 +228,9 @@ class HttpSettings(SourceSettings):
         return self
 
 
+S = TypeVar("S", bound=HttpSettings)
+
+
 class Endpoint:
     """One HTTP source's way to its server: session, address, login and certificates together."""
 
@@ -326,6 +314,15 @@ class Endpoint:
                 self._tagged.clear()
             self._tagged[url] = (tag, answer)
         return answer
+
+
+class HttpSource(Generic[S]):
+    """Base of the sources that ask over HTTP."""
+
+    def __init__(self, settings: S, context: SourceContext) -> None:
+        self._settings = settings
+        self._endpoint = Endpoint(settings, context.session)
+        self._clock = context.clock
 
 
 def basic(username: str, password: str) -> dict[str, str]:

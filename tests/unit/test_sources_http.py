@@ -14,11 +14,15 @@ from pydantic import ValidationError
 from source_site import Handler, serve
 
 from exporter.failures import Failure, Reason
-from exporter.sources.http import Endpoint, HttpSettings, get_json, get_text, post_json
+from exporter.sources.http import Endpoint, HttpSettings, exchange
 
 
 class Settings(HttpSettings):
     kind: Literal["any"] = "any"
+
+
+async def get_json(session: aiohttp.ClientSession, url: str, **options: Any) -> Any:
+    return (await exchange(session, "GET", url, **options)).check().json()
 
 
 @pytest.fixture
@@ -54,13 +58,13 @@ async def test_what_is_not_a_finite_json_number_is_garbled(session: aiohttp.Clie
 
 async def test_a_post_carries_its_payload(session: aiohttp.ClientSession) -> None:
     async with serve(echo) as server:
-        answer = await post_json(session, server, {"query": "{ prices }"})
+        answer = (await exchange(session, "POST", server, {"query": "{ prices }"})).check().json()
     assert json.loads(answer["body"]) == {"query": "{ prices }"}
 
 
 async def test_a_byte_order_mark_is_not_part_of_the_text(session: aiohttp.ClientSession) -> None:
     async with serve(body("\ufeffa,b")) as server:
-        assert await get_text(session, server) == "a,b"
+        assert (await exchange(session, "GET", server)).check().text() == "a,b"
 
 
 async def test_the_byte_cap_counts_what_comes_out_of_compression(session: aiohttp.ClientSession) -> None:
@@ -71,7 +75,7 @@ async def test_the_byte_cap_counts_what_comes_out_of_compression(session: aiohtt
 
     async with serve(bomb) as server:
         with pytest.raises(Failure) as caught:
-            await get_text(session, server, max_bytes=1_000_000)
+            await exchange(session, "GET", server, max_bytes=1_000_000)
     assert caught.value.reason is Reason.TOO_LARGE
 
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from exporter.readings import Reading
 from exporter.sources.bitcoin import BitcoinSettings
 from exporter.sources.contract import SourceContext, number, translating
-from exporter.sources.http import Endpoint, HttpSettings
+from exporter.sources.http import HttpSettings, HttpSource
 
 
 class Settings(HttpSettings, BitcoinSettings):
@@ -21,11 +21,7 @@ class Settings(HttpSettings, BitcoinSettings):
         return _Bitstamp(self, context)
 
 
-class _Bitstamp:
-    def __init__(self, settings: Settings, context: SourceContext) -> None:
-        self._endpoint = Endpoint(settings, context.session)
-        self._clock = context.clock
-
+class _Bitstamp(HttpSource[Settings]):
     async def fetch(self) -> Reading[float]:
         """Ask for the last trade, observed when the market says so."""
         answer = await self._endpoint.get_json()

@@ -8,7 +8,7 @@ from exporter.failures import Failure, Reason
 from exporter.readings import Reading
 from exporter.sources.bitcoin import BitcoinSettings
 from exporter.sources.contract import SourceContext, number, translating
-from exporter.sources.http import Endpoint, HttpSettings
+from exporter.sources.http import HttpSettings, HttpSource
 
 
 class Settings(HttpSettings, BitcoinSettings):
@@ -22,11 +22,7 @@ class Settings(HttpSettings, BitcoinSettings):
         return _Coinbase(self, context)
 
 
-class _Coinbase:
-    def __init__(self, settings: Settings, context: SourceContext) -> None:
-        self._endpoint = Endpoint(settings, context.session)
-        self._clock = context.clock
-
+class _Coinbase(HttpSource[Settings]):
     async def fetch(self) -> Reading[float]:
         """Ask for the spot price."""
         answer = await self._endpoint.get_json()

@@ -8,7 +8,7 @@ from exporter.failures import Failure, Reason
 from exporter.readings import Reading
 from exporter.sources.bitcoin import BitcoinSettings
 from exporter.sources.contract import SourceContext, number, translating
-from exporter.sources.http import Endpoint, HttpSettings
+from exporter.sources.http import HttpSettings, HttpSource
 
 _ERRORS: Final = {
     "EAPI:Rate limit exceeded": Reason.RATE_LIMITED,
@@ -29,11 +29,7 @@ class Settings(HttpSettings, BitcoinSettings):
         return _Kraken(self, context)
 
 
-class _Kraken:
-    def __init__(self, settings: Settings, context: SourceContext) -> None:
-        self._endpoint = Endpoint(settings, context.session)
-        self._clock = context.clock
-
+class _Kraken(HttpSource[Settings]):
     async def fetch(self) -> Reading[float]:
         """Ask for the last trade. Errors come with status 200."""
         answer = await self._endpoint.get_json()

@@ -8,7 +8,7 @@ from exporter.fields import Duration
 from exporter.readings import Reading
 from exporter.sources.bitcoin import BitcoinSettings
 from exporter.sources.contract import SourceContext, number, translating
-from exporter.sources.http import Endpoint, HttpSettings
+from exporter.sources.http import HttpSettings, HttpSource
 
 
 class Settings(HttpSettings, BitcoinSettings):
@@ -24,11 +24,7 @@ class Settings(HttpSettings, BitcoinSettings):
         return _Mempool(self, context)
 
 
-class _Mempool:
-    def __init__(self, settings: Settings, context: SourceContext) -> None:
-        self._endpoint = Endpoint(settings, context.session)
-        self._clock = context.clock
-
+class _Mempool(HttpSource[Settings]):
     async def fetch(self) -> Reading[float]:
         """Ask for the price, observed when the instance says so."""
         answer = await self._endpoint.get_json("/api/v1/prices")

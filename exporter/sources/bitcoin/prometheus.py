@@ -5,7 +5,7 @@ from typing import Literal
 from exporter.readings import Reading
 from exporter.sources.bitcoin import BitcoinSettings
 from exporter.sources.contract import SourceContext
-from exporter.sources.http import Endpoint
+from exporter.sources.http import HttpSource
 from exporter.sources.prometheus import PrometheusSettings, ask_one
 
 
@@ -19,12 +19,7 @@ class Settings(PrometheusSettings, BitcoinSettings):
         return _Prometheus(self, context)
 
 
-class _Prometheus:
-    def __init__(self, settings: Settings, context: SourceContext) -> None:
-        self._settings = settings
-        self._endpoint = Endpoint(settings, context.session)
-        self._clock = context.clock
-
+class _Prometheus(HttpSource[Settings]):
     async def fetch(self) -> Reading[float]:
         """Ask for the price."""
         series = await ask_one(self._endpoint, self._settings.query)

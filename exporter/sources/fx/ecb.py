@@ -10,7 +10,7 @@ from pydantic import Field
 from exporter.readings import Reading
 from exporter.sources.contract import SourceContext, number, translating
 from exporter.sources.fx import FxSettings
-from exporter.sources.http import Endpoint, HttpSettings
+from exporter.sources.http import HttpSettings, HttpSource
 from exporter.sources.xml import parse_xml
 
 _PUBLISHED: Final = time(16, tzinfo=ZoneInfo("Europe/Berlin"))
@@ -29,11 +29,7 @@ class Settings(HttpSettings, FxSettings):
         return _Ecb(self, context)
 
 
-class _Ecb:
-    def __init__(self, settings: Settings, context: SourceContext) -> None:
-        self._endpoint = Endpoint(settings, context.session)
-        self._clock = context.clock
-
+class _Ecb(HttpSource[Settings]):
     async def fetch(self) -> Reading[Mapping[str, float]]:
         """Ask for the rates, observed on the day that they are for."""
         root = parse_xml(await self._endpoint.get_text())

@@ -10,7 +10,7 @@ from exporter.failures import Failure, Reason
 from exporter.readings import Reading
 from exporter.sources.contract import SourceContext, translating
 from exporter.sources.gpus import FAMILIES, MAX_BYTES, Gpus, GpuSettings, Sample, read_gpus
-from exporter.sources.http import Endpoint, HttpSettings
+from exporter.sources.http import HttpSettings, HttpSource
 
 _WANTED: Final = tuple(f"{family}{{" for family in FAMILIES)
 _LABEL: Final = re.compile(r'([A-Za-z_]\w*)="((?:[^"\\]|\\.)*)"')
@@ -27,12 +27,7 @@ class Settings(HttpSettings, GpuSettings):
         return _DcgmExporter(self, context)
 
 
-class _DcgmExporter:
-    def __init__(self, settings: Settings, context: SourceContext) -> None:
-        self._settings = settings
-        self._endpoint = Endpoint(settings, context.session)
-        self._clock = context.clock
-
+class _DcgmExporter(HttpSource[Settings]):
     async def fetch(self) -> Reading[Gpus]:
         """Scrape the node; its text is parsed off the event loop."""
         text = await self._endpoint.get_text(max_bytes=MAX_BYTES)

@@ -12,7 +12,7 @@ from exporter.failures import Failure, Reason
 from exporter.readings import Reading
 from exporter.sources.contract import SourceContext, SourceSettings, translating
 from exporter.sources.gpus import Gpus, GpuSettings, dcgm_exporter
-from exporter.sources.http import Endpoint, HttpSettings
+from exporter.sources.http import HttpSettings, HttpSource
 from exporter.sources.panel import Panel
 
 _log = structlog.get_logger(__name__)
@@ -28,10 +28,9 @@ class Settings(HttpSettings, GpuSettings):
         return _HttpSd(self, context)
 
 
-class _HttpSd:
+class _HttpSd(HttpSource[Settings]):
     def __init__(self, settings: Settings, context: SourceContext) -> None:
-        self._settings = settings
-        self._endpoint = Endpoint(settings, context.session)
+        super().__init__(settings, context)
         self._panel = Panel({}, context)
         self._found = False
         self._lost = False

@@ -9,7 +9,7 @@ from exporter.failures import Failure, Reason
 from exporter.readings import Reading
 from exporter.sources.contract import SourceContext
 from exporter.sources.gpus import FAMILIES, MAX_BYTES, Gpus, GpuSettings, Sample, read_gpus
-from exporter.sources.http import Endpoint
+from exporter.sources.http import HttpSource
 from exporter.sources.prometheus import PrometheusSettings, Series, ask_prometheus
 
 _QUERY: Final = f'{{__name__=~"{"|".join(FAMILIES)}"}}'
@@ -32,12 +32,7 @@ class Settings(PrometheusSettings, GpuSettings):
         return _Prometheus(self, context)
 
 
-class _Prometheus:
-    def __init__(self, settings: Settings, context: SourceContext) -> None:
-        self._settings = settings
-        self._endpoint = Endpoint(settings, context.session)
-        self._clock = context.clock
-
+class _Prometheus(HttpSource[Settings]):
     async def fetch(self) -> Reading[Gpus]:
         """Ask for all GPUs; series of other families are left aside."""
         series = await ask_prometheus(self._endpoint, self._settings.query, max_bytes=MAX_BYTES)

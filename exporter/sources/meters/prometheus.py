@@ -8,7 +8,7 @@ from pydantic import Field
 from exporter.failures import Failure, Reason
 from exporter.readings import Reading
 from exporter.sources.contract import SourceContext
-from exporter.sources.http import Endpoint
+from exporter.sources.http import HttpSource
 from exporter.sources.meters import MeterSettings
 from exporter.sources.prometheus import PrometheusSettings, ask_prometheus
 
@@ -24,12 +24,7 @@ class Settings(PrometheusSettings, MeterSettings):
         return _Prometheus(self, context)
 
 
-class _Prometheus:
-    def __init__(self, settings: Settings, context: SourceContext) -> None:
-        self._settings = settings
-        self._endpoint = Endpoint(settings, context.session)
-        self._clock = context.clock
-
+class _Prometheus(HttpSource[Settings]):
     async def fetch(self) -> Reading[Mapping[str, float]]:
         """Ask for the watts of all rigs; series without the label are left aside."""
         series = await ask_prometheus(self._endpoint, self._settings.query)

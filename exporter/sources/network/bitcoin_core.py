@@ -10,7 +10,7 @@ from exporter.failures import Failure, Reason
 from exporter.fields import ConfigPath, Duration
 from exporter.readings import NetworkState, Reading
 from exporter.sources.contract import SourceContext, integer, number, translating
-from exporter.sources.http import Endpoint, HttpSettings, basic, read_secret
+from exporter.sources.http import HttpSettings, HttpSource, basic, read_secret
 from exporter.sources.network import EPOCH_BLOCKS, FEE_BLOCKS, NetworkSettings, epoch_start
 from exporter.units import bitcoins
 
@@ -41,11 +41,9 @@ class Settings(HttpSettings, NetworkSettings):
         return _BitcoinCore(self, context)
 
 
-class _BitcoinCore:
+class _BitcoinCore(HttpSource[Settings]):
     def __init__(self, settings: Settings, context: SourceContext) -> None:
-        self._settings = settings
-        self._clock = context.clock
-        self._endpoint = Endpoint(settings, context.session)
+        super().__init__(settings, context)
         self._blocks: dict[int, tuple[int, float] | None] = {}  # height: (fees in satoshi, time), None where pruned
         self._epoch: tuple[int, float] | None = None  # (height, time) of the epoch's first block
 

@@ -8,7 +8,7 @@ from exporter.failures import Failure, Reason
 from exporter.fields import Duration
 from exporter.readings import NetworkState, Reading
 from exporter.sources.contract import SourceContext, integer, number, translating
-from exporter.sources.http import Endpoint, HttpSettings
+from exporter.sources.http import HttpSettings, HttpSource
 from exporter.sources.network import FEE_BLOCKS, NetworkSettings
 from exporter.units import bitcoins
 
@@ -26,11 +26,7 @@ class Settings(HttpSettings, NetworkSettings):
         return _Mempool(self, context)
 
 
-class _Mempool:
-    def __init__(self, settings: Settings, context: SourceContext) -> None:
-        self._endpoint = Endpoint(settings, context.session)
-        self._clock = context.clock
-
+class _Mempool(HttpSource[Settings]):
     async def fetch(self) -> Reading[NetworkState]:
         """Ask for difficulty, epoch, rewards and the tip, one after the other: the public instance counts requests."""
         now = self._clock()

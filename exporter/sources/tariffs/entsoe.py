@@ -15,7 +15,7 @@ from exporter.fields import Duration
 from exporter.readings import PriceSlot, Reading
 from exporter.sources.contract import SourceContext, integer, number, translating
 from exporter.sources.fx import Currency
-from exporter.sources.http import Endpoint, HttpSettings
+from exporter.sources.http import HttpSettings, HttpSource
 from exporter.sources.tariffs import Slots, TariffSettings
 from exporter.sources.xml import parse_xml, text_of
 from exporter.units import per_kilowatt_hour
@@ -39,12 +39,7 @@ class Settings(HttpSettings, TariffSettings):
         return _Entsoe(self, context)
 
 
-class _Entsoe:
-    def __init__(self, settings: Settings, context: SourceContext) -> None:
-        self._settings = settings
-        self._endpoint = Endpoint(settings, context.session)
-        self._clock = context.clock
-
+class _Entsoe(HttpSource[Settings]):
     async def fetch(self) -> Reading[Slots]:
         """Ask for yesterday evening to the day after tomorrow: market days begin before UTC's."""
         now = self._clock()

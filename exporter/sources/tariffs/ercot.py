@@ -13,7 +13,7 @@ from exporter.failures import Failure, Reason
 from exporter.fields import ConfigPath, Duration
 from exporter.readings import PriceSlot, Reading
 from exporter.sources.contract import SourceContext, integer, number, translating
-from exporter.sources.http import Endpoint, HttpSettings, read_secret
+from exporter.sources.http import HttpSettings, HttpSource, read_secret
 from exporter.sources.tariffs import Slots, TariffSettings
 from exporter.units import per_kilowatt_hour
 
@@ -65,11 +65,9 @@ class Settings(HttpSettings, TariffSettings):
         return _Ercot(self, context)
 
 
-class _Ercot:
+class _Ercot(HttpSource[Settings]):
     def __init__(self, settings: Settings, context: SourceContext) -> None:
-        self._settings = settings
-        self._endpoint = Endpoint(settings, context.session)
-        self._clock = context.clock
+        super().__init__(settings, context)
         self._token: tuple[str, float] | None = None  # and when it was got
 
     async def fetch(self) -> Reading[Slots]:

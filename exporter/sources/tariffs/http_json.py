@@ -15,7 +15,7 @@ from exporter.failures import Failure, Reason
 from exporter.fields import Duration
 from exporter.readings import PriceSlot, Reading
 from exporter.sources.contract import SourceContext, number, translating
-from exporter.sources.http import Answer, Endpoint, HttpSettings
+from exporter.sources.http import Answer, HttpSettings, HttpSource
 from exporter.sources.tariffs import Slots, TariffSettings
 from exporter.units import per_kilowatt_hour
 
@@ -80,13 +80,8 @@ class Settings(HttpSettings, TariffSettings):
         return answer.json()
 
 
-class HttpSlots:
+class HttpSlots(HttpSource[Settings]):
     """The energy prices of an HTTP answer, in the tariff's currency per kilowatt-hour."""
-
-    def __init__(self, settings: Settings, context: SourceContext) -> None:
-        self._settings = settings
-        self._endpoint = Endpoint(settings, context.session)
-        self._clock = context.clock
 
     async def fetch(self) -> Reading[Slots]:
         """Ask for each day; days ahead that are not published yet are left out."""

@@ -9,7 +9,7 @@ from exporter.fields import Duration
 from exporter.readings import PriceSlot, Reading
 from exporter.sources.contract import SourceContext, number, translating
 from exporter.sources.fx import Currency
-from exporter.sources.http import Endpoint, HttpSettings
+from exporter.sources.http import HttpSettings, HttpSource
 from exporter.sources.tariffs import HORIZON, Slots, TariffSettings
 
 _PAGES: Final = 5  # of 100 half hours each
@@ -32,10 +32,9 @@ class Settings(HttpSettings, TariffSettings):
         return _OctopusAgile(self, context)
 
 
-class _OctopusAgile:
+class _OctopusAgile(HttpSource[Settings]):
     def __init__(self, settings: Settings, context: SourceContext) -> None:
-        self._endpoint = Endpoint(settings, context.session)
-        self._clock = context.clock
+        super().__init__(settings, context)
         code = f"E-1R-{settings.product}-{settings.region}"
         self._path = f"/v1/products/{settings.product}/electricity-tariffs/{code}/standard-unit-rates/"
 

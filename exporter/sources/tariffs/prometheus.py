@@ -7,7 +7,7 @@ from pydantic import Field
 from exporter.fields import Duration
 from exporter.readings import PriceSlot, Reading
 from exporter.sources.contract import SourceContext
-from exporter.sources.http import Endpoint
+from exporter.sources.http import HttpSource
 from exporter.sources.prometheus import PrometheusSettings, ask_one
 from exporter.sources.tariffs import Slots, TariffSettings
 from exporter.units import per_kilowatt_hour
@@ -26,12 +26,7 @@ class Settings(PrometheusSettings, TariffSettings):
         return _Prometheus(self, context)
 
 
-class _Prometheus:
-    def __init__(self, settings: Settings, context: SourceContext) -> None:
-        self._settings = settings
-        self._endpoint = Endpoint(settings, context.session)
-        self._clock = context.clock
-
+class _Prometheus(HttpSource[Settings]):
     async def fetch(self) -> Reading[Slots]:
         """Ask for the price in force."""
         series = await ask_one(self._endpoint, self._settings.query)
