@@ -3,6 +3,7 @@
 Ours: hashes per second, watts, joules, seconds, celsius, ratios 0-1, US dollars, US dollars per kilowatt-hour.
 """
 
+from functools import lru_cache
 from math import isfinite
 from typing import Final
 
@@ -35,11 +36,16 @@ _HASHRATE_UNITS: Final = {
 
 def hashes_per_second(value: float, unit: str) -> float:
     """Convert a hashrate; ``unit`` is written ``TH/s``, ``TH``, ``GHS``, ``gh/s``... Raises ValueError for others."""
+    return value * _hashrate_factor(unit)
+
+
+@lru_cache(maxsize=64)  # each poll of each rig converts a dozen, all in the same few units
+def _hashrate_factor(unit: str) -> float:
     prefix = unit.strip().upper().removesuffix("/S").removesuffix("S").removesuffix("H")
     factor = _HASHRATE_UNITS.get(f"{prefix}H/s")
     if factor is None:
         raise ValueError(f"unknown hashrate unit {unit!r}")
-    return value * factor
+    return factor
 
 
 def kilowatts(watts: float) -> float:

@@ -36,6 +36,11 @@ def pools(answer: Answer) -> tuple[Pool, ...]:
     return tuple(_pool(index, row) for index, row in rows if coerce.text(row.get("URL")))
 
 
+def accepted_difficulty(answer: Answer) -> float | None:
+    """Sum the pools' ``Difficulty Accepted``; unknown where one pool does not say."""
+    return coerce.total([coerce.counter(row.get("Difficulty Accepted")) for row in coerce.items(answer.get("POOLS"))])
+
+
 def _pool(index: int, row: Answer) -> Pool:
     scheme, host = coerce.endpoint(row.get("URL"))
     status = row.get("Status")
@@ -72,8 +77,8 @@ def _chains(stats: Answer, unit: str, expected: int) -> Iterator[Board]:
         yield Board(
             index=slot - 1,
             hashrate=coerce.hashrate(stats.get(f"chain_rate{slot}"), unit),
-            temperature=_hottest(stats.get(f"temp_pcb{slot}")),
-            chip_temperature=_hottest(stats.get(f"temp_chip{slot}")),
+            temperature=coerce.hottest(stats.get(f"temp_pcb{slot}")),
+            chip_temperature=coerce.hottest(stats.get(f"temp_chip{slot}")),
             chips=chips,
             chips_expected=max(len(places), chips) or None,
         )
@@ -82,10 +87,6 @@ def _chains(stats: Answer, unit: str, expected: int) -> Iterator[Board]:
 def places_of(stats: Answer, slot: int) -> str:
     """Give the map of a board's chips: ``o`` for one that works, ``x`` for one that does not."""
     return coerce.text(stats.get(f"chain_acs{slot}"), 1_024)
-
-
-def _hottest(said: object) -> float | None:
-    return coerce.hottest(coerce.text(said).split("-"))
 
 
 def fans(stats: Answer) -> tuple[tuple[Fan, ...], int | None]:

@@ -1,8 +1,8 @@
 """What a rig says, made safe: finite numbers in a physical range, short printable text. An odd value is None, alone."""
 
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -28,13 +28,15 @@ MAX_ITEMS: Final = 32
 
 def number(value: object, low: float, high: float) -> float | None:
     """Read a number or numeric text within bounds; None for anything else, NaN and infinities included."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    kind = type(value)
+    if kind is str:
+        try:
+            value = float(value)  # type: ignore[arg-type]
+        except ValueError:
+            return None
+    elif kind is not float and kind is not int:  # bool is neither: it is no number
         return None
-    try:
-        result = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return result if math.isfinite(result) and low <= result <= high else None
+    return float(value) if low <= value <= high else None  # type: ignore[arg-type,operator]
 
 
 def count(value: object, high: int = MAX_CHIPS) -> int | None:
@@ -53,9 +55,13 @@ def celsius(value: object) -> float | None:
     return number(value, MIN_TEMPERATURE, MAX_TEMPERATURE) or None
 
 
-def hottest(values: Sequence[object]) -> float | None:
-    """Give the highest of some temperatures that can be read."""
-    return max((known for value in values if (known := celsius(value)) is not None), default=None)
+def hottest(said: object) -> float | None:
+    """Give the highest of temperatures that are written ``61-48-47-60``, of those that can be read."""
+    parts = text(said).split("-")
+    try:
+        return celsius(max(map(int, parts)))
+    except ValueError:
+        return max((known for part in parts if (known := celsius(part)) is not None), default=None)
 
 
 def watts(value: object) -> float | None:
@@ -75,7 +81,7 @@ def seconds(value: object) -> float | None:
 
 def hashrate(value: object, unit: str) -> float | None:
     """Read one hashrate (of a board, or an expected one) in H/s, up to what a rig can do."""
-    known = number(value, 0, math.inf)
+    known = number(value, 0, MAX_COUNTER)
     try:
         rate = None if known is None else hashes_per_second(known, unit)
     except ValueError:
@@ -100,6 +106,12 @@ def text(value: object, limit: int = MAX_TEXT) -> str:
     return result if result.isprintable() else "".join(filter(str.isprintable, result))
 
 
+def total(parts: list[float | None]) -> float | None:
+    """Sum what is known in every part; None where a part is unknown, or there is none."""
+    known = [part for part in parts if part is not None]
+    return sum(known) if known and len(known) == len(parts) else None
+
+
 def mac(value: object) -> str:
     """Read a MAC address as ``aa:bb:cc:dd:ee:ff``; empty where it is none."""
     digits = "".join(character for character in text(value) if character not in ":-.").lower()
@@ -116,6 +128,8 @@ def bitmain_model(value: object) -> str:
 
 def expect_mac(said: object, known: str) -> None:
     """Refuse the answer of another rig: where both MAC addresses are known they are the same. Raises Failure."""
+    if isinstance(said, str) and said.lower() == known:
+        return
     here = mac(said)
     if here and known and here != known:
         raise Failure(Reason.IMPLAUSIBLE, f"another rig answers there: {here}")
@@ -145,7 +159,11 @@ def first(answer: Mapping[str, Any], section: str) -> Mapping[str, Any]:
 
 def endpoint(url: object) -> tuple[str, str]:
     """Split a pool's URL into (scheme, host with port), without any user name or password in it."""
-    address = text(url, 256)
+    return _endpoint(text(url, 256))
+
+
+@lru_cache(maxsize=4_096)  # a site has few pools, and each rig names them at each poll
+def _endpoint(address: str) -> tuple[str, str]:
     try:
         parts = urlsplit(address if "://" in address else f"//{address}")
         port = parts.port
@@ -167,7 +185,7 @@ def realised(value: object, unit: str, expected: float | None = None) -> float:
         Failure: garbled where it is no number, implausible where no rig can do that.
     """
     try:
-        result = number(value, -math.inf, math.inf)
+        result = number(value, -MAX_COUNTER, MAX_COUNTER)
         rate = None if result is None else hashes_per_second(result, unit)
     except ValueError:
         raise Failure(Reason.GARBLED, f"hashrate in the unknown unit {text(unit, 16)!r}") from None

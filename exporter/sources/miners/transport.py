@@ -13,6 +13,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+import orjson
+
 from exporter.failures import Failure, Reason
 
 CONNECT_SECONDS: Final = 2.5
@@ -71,7 +73,7 @@ class LengthPrefixed:
 
 
 _UNTIL_NUL: Final = UntilNul()
-_DECODER: Final = json.JSONDecoder(strict=False)  # texts may hold raw control characters
+_DECODER: Final = json.JSONDecoder(strict=False)
 _SLIPS: Final = ((",}", "}"), (",]", "]"), ("}{", "},{"), ("[,{", "[{"), ('""temp0', '","temp0'))
 
 
@@ -177,20 +179,17 @@ async def _exchange(address: str, port: int, request: bytes, framing: Framing) -
 
 def parse_json(content: bytes) -> Mapping[str, Any]:
     """Parse a JSON object; a text in a wrong encoding loses only its odd characters. Raises Failure."""
-    text = content.decode("utf-8", "replace")
     try:
-        parsed = _DECODER.decode(text)
+        parsed = orjson.loads(content)
     except ValueError:
-        parsed = _repaired(text)
-    except RecursionError:
-        raise Failure(Reason.GARBLED, "nested too deeply") from None
+        parsed = _lenient(content.decode("utf-8", "replace"))
     if not isinstance(parsed, dict):
         raise Failure(Reason.GARBLED, f"a JSON {type(parsed).__name__} where an object belongs")
     return parsed
 
 
-def _repaired(text: str) -> object:
-    """Parse once more without the slips that cgminer and btminer builds are known for."""
+def _lenient(text: str) -> object:
+    """Parse what is not quite JSON: raw control characters, NaN, and the slips of cgminer and btminer builds."""
     for slip, mend in _SLIPS:
         text = text.replace(slip, mend)
     try:

@@ -4,7 +4,6 @@ import hashlib
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -13,27 +12,44 @@ from exporter.fleet import Credentials
 from exporter.sources.miners.transport import MAX_ANSWER, exchange, parse_json
 
 HTTP_PORT: Final = 80
+_HTTP: Final = b"HTTP/1."
 _HEAD_END: Final = b"\r\n\r\n"
 _LONGEST_HEAD: Final = 16_384
 _CHALLENGE: Final = re.compile(r'(\w+)=(?:"([^"]*)"|([^\s,]+))')
 
 
-@dataclass(frozen=True, slots=True)
 class Head:
-    """The status and the headers (names in lower case) of an answer."""
+    """The status and the headers of an answer."""
 
-    status: int
-    headers: Mapping[str, str]
+    __slots__ = ("_raw", "status")
+
+    def __init__(self, raw: bytes) -> None:
+        """Parse what precedes the body. Raises Failure."""
+        status = raw[len(_HTTP) + 2 : len(_HTTP) + 5]
+        if not raw.startswith(_HTTP) or not status.isdigit():
+            raise Failure(Reason.GARBLED, "not HTTP")
+        self.status = int(status)
+        self._raw = raw
+
+    def header(self, name: str) -> str:
+        """Give a header's value (``name`` in lower case); empty where it is missing."""
+        at = self._raw.lower().find(f"\r\n{name}:".encode())
+        if at < 0:
+            return ""
+        start = at + len(name) + 3
+        end = self._raw.find(b"\r\n", start)
+        return self._raw[start : end if end >= 0 else None].decode("latin-1").strip()
 
 
 class _HttpFraming:
     """An HTTP/1.x answer: a length, chunks, or everything until the connection ends."""
 
-    __slots__ = ("_body_at", "_length", "head")
+    __slots__ = ("_body_at", "_chunked", "_length", "head")
 
     def __init__(self) -> None:
         self.head: Head | None = None
         self._body_at = 0
+        self._chunked = False
         self._length: int | None = None
 
     def complete(self, received: bytearray) -> bool:
@@ -41,13 +57,14 @@ class _HttpFraming:
         if self.head is None:
             end = received.find(_HEAD_END, 0, _LONGEST_HEAD)
             if end < 0:
-                if len(received) > _LONGEST_HEAD or not b"HTTP/1.".startswith(received[:7]):
+                if len(received) > _LONGEST_HEAD or not _HTTP.startswith(received[: len(_HTTP)]):
                     raise Failure(Reason.GARBLED, "not HTTP")
                 return False
-            self.head = _parse_head(bytes(received[:end]))
+            self.head = Head(bytes(received[:end]))
             self._body_at = end + len(_HEAD_END)
             self._length = _length(self.head)
-        if "chunked" in self.head.headers.get("transfer-encoding", ""):
+            self._chunked = "chunked" in self.head.header("transfer-encoding")
+        if self._chunked:
             return received.endswith(b"0\r\n\r\n")
         return self._length is not None and len(received) >= self._body_at + self._length
 
@@ -56,25 +73,16 @@ class _HttpFraming:
         if self.head is None:
             raise Failure(Reason.GARBLED, "not HTTP")
         body = bytes(received[self._body_at :])
-        if "chunked" in self.head.headers.get("transfer-encoding", ""):
+        if self._chunked:
             return _join_chunks(body)
         if self._length is not None and len(body) < self._length:
             raise Failure(Reason.GARBLED, "the answer was cut short")
         return body if self._length is None else body[: self._length]
 
 
-def _parse_head(raw: bytes) -> Head:
-    first, *lines = raw.decode("latin-1").split("\r\n")
-    _, _, rest = first.partition(" ")
-    if not first.startswith("HTTP/1.") or not rest[:3].isdecimal():
-        raise Failure(Reason.GARBLED, "not HTTP")
-    pairs = (line.partition(":") for line in lines)
-    return Head(int(rest[:3]), {name.strip().lower(): value.strip() for name, _, value in pairs})
-
-
 def _length(head: Head) -> int | None:
-    said = head.headers.get("content-length")
-    if said is None:
+    said = head.header("content-length")
+    if not said:
         return None
     if not said.isdecimal():
         raise Failure(Reason.GARBLED, "an odd content length")
@@ -141,7 +149,7 @@ class DigestSession:
             if head.status != HTTPStatus.UNAUTHORIZED:
                 _check(head)
                 return parse_json(body)
-            self._challenge = _parse_challenge(head.headers.get("www-authenticate", ""))
+            self._challenge = _parse_challenge(head.header("www-authenticate"))
         return await get_json(self._address, path, authorization=self._answer(self._challenge, path))
 
     def _answer(self, challenge: Mapping[str, str], path: str) -> str:

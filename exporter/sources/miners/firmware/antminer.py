@@ -4,10 +4,12 @@ Hashrate is ``GHS 5s``. The web interface (digest login) says what is wrong and 
 :data:`WEB_SECONDS` only.
 """
 
+import asyncio
 import hashlib
 import re
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +23,8 @@ from exporter.sources.miners.transport import rpc
 from exporter.sources.miners.web import DigestSession
 
 WEB_SECONDS: Final = 300.0
+_WEB_PATIENCE: Final = 1.5
+_RATE: Final = "GHS 5s"
 _SUMMARY_PAGE: Final = "/cgi-bin/summary.cgi"
 _SYSTEM_PAGE: Final = "/cgi-bin/get_system_info.cgi"
 _FACTORY_LOGIN: Final = Credentials("root", "root")
@@ -73,14 +77,15 @@ class Reader:
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
         """See :class:`exporter.sources.miners.contract.Reader`."""
-        summary = coerce.first(await rpc(target.address, "summary"), "SUMMARY")
-        answer = await cgminer.optional(target.address, "stats")
-        kind, stats = _kind_and_stats(answer)
+        kind, stats = _kind_and_stats(await cgminer.optional(target.address, "stats"))
         coerce.expect_model(_model(kind), identity.model)
+        # All that a summary says stands in the other two as well, on every build but some old ones.
+        whole = _RATE in stats
+        summary = stats if whole else coerce.first(await rpc(target.address, "summary"), "SUMMARY")
         pools = await cgminer.optional(target.address, "pools")
         unit = coerce.text(stats.get("rate_unit")) or "GH"
         expected = coerce.hashrate(stats.get("total_rateideal"), unit) or None
-        hashrate = coerce.realised(summary.get("GHS 5s"), "GH/s", expected)
+        hashrate = coerce.realised(summary.get(_RATE), "GH/s", expected)
         boards = cgminer.chains(stats, unit, 0 if "hyd" in identity.model.lower() else _BOARDS)
         fans, fans_expected = cgminer.fans(stats)
         seen = (*cgminer.board_faults(boards, stats), *cgminer.fan_faults(fans)) if hashrate > 0 else ()
@@ -89,8 +94,8 @@ class Reader:
             expected_hashrate=expected,
             mining=hashrate > 0,
             uptime=coerce.seconds(summary.get("Elapsed")),
-            accepted_difficulty=coerce.counter(summary.get("Difficulty Accepted")),
-            hardware_errors=coerce.counter(summary.get("Hardware Errors")),
+            accepted_difficulty=cgminer.accepted_difficulty(pools),
+            hardware_errors=coerce.counter(summary.get("no_matching_work" if whole else "Hardware Errors")),
             fans=fans,
             fans_expected=fans_expected,
             boards=boards,
@@ -109,8 +114,10 @@ class Reader:
         web.due = now + WEB_SECONDS
         web.faults = ()
         session = _session(target)
-        coerce.expect_mac((await _page(session, _SYSTEM_PAGE)).get("macaddr"), identity.mac)
-        web.faults = tuple(_status_faults(await _page(session, _SUMMARY_PAGE)))
+        with suppress(TimeoutError):  # a slow web interface must not cost the reading
+            async with asyncio.timeout(_WEB_PATIENCE):
+                coerce.expect_mac((await _page(session, _SYSTEM_PAGE)).get("macaddr"), identity.mac)
+                web.faults = tuple(_status_faults(await _page(session, _SUMMARY_PAGE)))
         return web.faults
 
 

@@ -75,9 +75,7 @@ class Reader:
 
 
 def _nominal(devices: list[Mapping[str, Any]]) -> float | None:
-    rates = [coerce.hashrate(row.get("Nominal MHS"), "MH/s") for row in devices]
-    known = [rate for rate in rates if rate]
-    return sum(known) if known and len(known) == len(rates) else None
+    return coerce.total([coerce.hashrate(row.get("Nominal MHS"), "MH/s") for row in devices]) or None
 
 
 def _boards(devices: list[Mapping[str, Any]], sections: Mapping[str, Answer]) -> Iterator[Board]:

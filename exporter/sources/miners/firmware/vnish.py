@@ -66,7 +66,7 @@ class Reader:
             power=coerce.watts(miner.get("power_consumption", miner.get("power_usage"))) or None,
             mining=hashrate > 0,
             uptime=coerce.seconds(summary.get("Elapsed")),
-            accepted_difficulty=_total([coerce.counter(row.get("diffa")) for row in own]),
+            accepted_difficulty=coerce.total([coerce.counter(row.get("diffa")) for row in own]),
             hardware_errors=coerce.counter(miner.get("hw_errors")),
             fans=tuple(_fan(index, row) for index, row in enumerate(coerce.items(cooling.get("fans")))),
             fans_expected=coerce.count(cooling.get("fan_num"), coerce.MAX_ITEMS),
@@ -74,11 +74,6 @@ class Reader:
             pools=tuple(_pool(index, row) for index, row in enumerate(own)),
             faults=tuple(_faults(miner, chains, coerce.items(cooling.get("fans")))),
         )
-
-
-def _total(parts: list[float | None]) -> float | None:
-    known = [part for part in parts if part is not None]
-    return sum(known) if known and len(known) == len(parts) else None
 
 
 def _fan(index: int, row: Mapping[str, Any]) -> Fan:

@@ -89,8 +89,7 @@ def _accepted_difficulty(summary: Mapping[str, Any], pools: Answer) -> float | N
     """Give the total the summary has, else the sum over pools; unknown where one pool does not say."""
     if "Difficulty Accepted" in summary:
         return coerce.counter(summary["Difficulty Accepted"])
-    parts = [coerce.counter(row.get("Difficulty Accepted")) for row in coerce.items(pools.get("POOLS"))]
-    return sum(part for part in parts if part is not None) if parts and None not in parts else None
+    return cgminer.accepted_difficulty(pools)
 
 
 def _temperatures(summary: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:

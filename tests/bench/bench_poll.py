@@ -1,0 +1,193 @@
+"""CPU per poll of one rig: ours against pyasic's full poll and asic-rs, of the same simulated rigs in the same run.
+
+The simulated site and each contender are processes of their own; compared is each contender's own CPU time, user
+and system, over rounds that take turns. Ours includes a stock Antminer's web pages at their share of one read in ten.
+pyasic runs as its users run it, on asyncio's own loop, with sniffio; the table shows it without, and on uvloop too.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Awaitable, Callable, Iterator
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+import uvloop
+
+from exporter.fleet import Credentials
+from exporter.simulation.site import SimulatedSite
+from exporter.sources.miners.contract import Target
+from exporter.sources.miners.reader import Miners
+from tests.bench.result import Result
+
+FAMILIES = {"antminer": "Antminer S19j Pro", "whatsminer": "Whatsminer M50S++", "bitaxe": "BitAxe Gamma"}
+RIGS = 4
+WARM_UP = 20
+ROUNDS = 7
+POLLS = {"ours": 200, "pyasic": 30, "pyasic without sniffio": 30, "pyasic on uvloop": 30, "asicrs": 200}
+POLLS_PER_WEB_VISIT = 10
+NETWORK = "127.40.192.0/20"
+RIVALS = {"pyasic": f"pyasic {version('pyasic')}", "asicrs": f"asic-rs {version('pyasic-rs')}"}
+
+Poll = Callable[[str], Awaitable[None]]
+
+
+# --- processes ------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def child(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    command = (sys.executable, "-W", "ignore", "-m", "tests.bench.bench_poll", *arguments)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@cache
+def measured() -> dict[str, dict[str, float]]:
+    """CPU milliseconds per poll, by family and contender; the least of the rounds, for other work only adds to it."""
+    with child("site") as site:
+        addresses: dict[str, list[str]] = json.loads(line(site))
+        costs = {family: family_costs(where) for family, where in addresses.items()}
+    for family, figures in costs.items():
+        print(f"{family}, CPU ms per poll: {', '.join(f'{k} {v:.3f}' for k, v in figures.items())}", file=sys.stderr)
+    return costs
+
+
+def family_costs(addresses: list[str]) -> dict[str, float]:
+    with contextlib.ExitStack() as stack:
+        contenders = {name: stack.enter_context(child("contender", name, *addresses)) for name in POLLS}
+        rounds = [{name: round_cost(process) for name, process in contenders.items()} for _ in range(ROUNDS)]
+    return {name: min(figures[name] for figures in rounds) for name in POLLS}
+
+
+def round_cost(process: subprocess.Popen[str]) -> float:
+    assert process.stdin is not None
+    process.stdin.write("go\n")
+    process.stdin.flush()
+    return float(line(process))
+
+
+def line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    said = process.stdout.readline()
+    if not said:
+        raise RuntimeError("a process of the bench ended early")
+    return said
+
+
+# --- what runs in them ----------------------------------------------------------------------------------------------
+
+
+async def site() -> None:
+    models = [model for model in FAMILIES.values() for _ in range(RIGS)]
+    async with SimulatedSite(
+        models=models, network=NETWORK, troubles=False, control_port=0, port_offset=37_000
+    ) as shown:
+        rigs = [machine.address for machine in shown.machines.values()]
+        print(json.dumps({family: rigs[n * RIGS :][:RIGS] for n, family in enumerate(FAMILIES)}), flush=True)
+        await asyncio.Event().wait()
+
+
+async def ours(addresses: list[str]) -> Poll:
+    miners = Miners()
+    targets = {address: Target(address, Credentials("root", "root")) for address in addresses}
+    identities = {address: await miners.identify(target) for address, target in targets.items()}
+    polls = 0
+
+    async def poll(address: str) -> None:
+        nonlocal polls
+        polls += 1
+        visits = getattr(miners._native["antminer"], "_web", {})
+        if polls % POLLS_PER_WEB_VISIT == 0 and address in visits:
+            visits[address].due = 0.0
+        reading = await miners.read(targets[address], identities[address])
+        assert reading.hashrate > 0
+
+    return poll
+
+
+async def pyasic(addresses: list[str]) -> Poll:
+    import pyasic as library  # noqa: PLC0415 - only this contender's process loads it
+    from pyasic.miners.data import DataOptions  # noqa: PLC0415
+
+    logging.disable(logging.CRITICAL)
+    miners: dict[str, Any] = {address: await library.get_miner(address) for address in addresses}
+
+    async def poll(address: str) -> None:
+        data = await miners[address].get_data(exclude=[DataOptions.CONFIG])
+        assert float(data.hashrate) > 0
+
+    return poll
+
+
+async def pyasic_bare(addresses: list[str]) -> Poll:
+    sys.modules["sniffio"] = None  # type: ignore[assignment]
+    return await pyasic(addresses)
+
+
+async def asicrs(addresses: list[str]) -> Poll:
+    from pyasic_rs import MinerFactory  # noqa: PLC0415
+
+    miners: dict[str, Any] = {address: await MinerFactory().get_miner(address) for address in addresses}
+
+    async def poll(address: str) -> None:
+        data = await miners[address].get_data()
+        assert data.hashrate is not None
+
+    return poll
+
+
+CONTENDERS: dict[str, Callable[[list[str]], Awaitable[Poll]]] = {
+    "ours": ours,
+    "pyasic": pyasic,
+    "pyasic without sniffio": pyasic_bare,
+    "pyasic on uvloop": pyasic,
+    "asicrs": asicrs,
+}
+
+
+async def contend(contender: str, addresses: list[str]) -> None:
+    poll = await CONTENDERS[contender](addresses)
+    for number in range(WARM_UP):
+        await poll(addresses[number % len(addresses)])
+    while sys.stdin.readline():
+        started = time.process_time()
+        for number in range(POLLS[contender]):
+            await poll(addresses[number % len(addresses)])
+        print((time.process_time() - started) / POLLS[contender] * 1000, flush=True)
+
+
+# --- the figures ----------------------------------------------------------------------------------------------------
+
+
+def ratio(family: str, rival: str) -> Callable[[], Result]:
+    def bench() -> Result:
+        costs = measured()[family]
+        return Result(costs[rival] / costs["ours"], "ratio", RIVALS[rival])
+
+    return bench
+
+
+BENCHES: dict[str, Callable[[], Result]] = {
+    f"poll_cpu_ratio_{family}{suffix}": ratio(family, rival)
+    for family in FAMILIES
+    for rival, suffix in (("pyasic", ""), ("asicrs", "_asicrs"))
+}
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    if sys.argv[1] == "site":
+        uvloop.run(site())
+    elif sys.argv[2] in {"pyasic", "pyasic without sniffio"}:
+        asyncio.run(contend(sys.argv[2], sys.argv[3:]))
+    else:
+        uvloop.run(contend(sys.argv[2], sys.argv[3:]))
