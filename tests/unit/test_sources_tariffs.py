@@ -212,9 +212,11 @@ async def test_a_slot_may_be_told_by_its_end(ask: Ask) -> None:
     assert found == [slot("2026-03-21T12:00Z", "2026-03-21T12:05Z", 0.05)]
 
 
-async def test_a_local_hour_that_comes_twice_is_told_apart_by_its_order(ask: Ask) -> None:
+@pytest.mark.parametrize("step", [1, -1], ids=["oldest first", "newest first"])
+async def test_a_local_hour_that_comes_twice_is_told_apart_by_its_order(ask: Ask, step: int) -> None:
     times = ["2026-11-01T00:00", "2026-11-01T01:00", "2026-11-01T01:00", "2026-11-01T02:00"]
-    body = "[" + ",".join(f'{{"start": "{time}", "price": {price}}}' for price, time in enumerate(times)) + "]"
+    rows = [f'{{"start": "{time}", "price": {price}}}' for price, time in enumerate(times)]
+    body = f"[{','.join(rows[::step])}]"
     found = await ask(body, slots="@", timezone="America/New_York")
     assert [(each.end - each.start, each.price) for each in found] == [(3600, 0), (3600, 1), (3600, 2), (3600, 3)]
     assert found[0].start == datetime(2026, 11, 1, tzinfo=ZoneInfo("America/New_York")).timestamp()

@@ -109,7 +109,7 @@ class HttpSlots(HttpSource[Settings]):
     def _read(self, document: Any) -> Iterator[PriceSlot]:
         settings = self._settings
         self._check_stated(jmespath.search(settings.stated, document))
-        rows = list(self._rows(document))
+        rows = self._oldest_first(list(self._rows(document)))
         scale = 0.01 if settings.minor_units else 1.0
         starts = list(_ascending(self._time(row[0]) for row in rows)) if settings.start else None
         ends = list(_ascending(self._time(row[1]) for row in rows)) if settings.end else None
@@ -127,6 +127,11 @@ class HttpSlots(HttpSource[Settings]):
         lists = [_look(column, document) for column in columns]
         length = max(len(values) for values in lists if values is not None)
         return zip(*([None] * length if values is None else values for values in lists), strict=True)
+
+    def _oldest_first(self, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        column = 0 if self._settings.start else 1
+        newest_first = len(rows) > 1 and _instant(self._time(rows[0][column])) > _instant(self._time(rows[-1][column]))
+        return rows[::-1] if newest_first else rows
 
     def _check_stated(self, stated: Any) -> None:
         """Refuse an answer that states another currency or unit than the configured one."""
@@ -156,11 +161,15 @@ def _ascending(times: Iterable[datetime | float]) -> Iterator[float]:
     """Unix seconds of times in rising order: of a local hour that comes twice in autumn, the second is the later."""
     last = float("-inf")
     for time in times:
-        instant = time.timestamp() if isinstance(time, datetime) else time
+        instant = _instant(time)
         if isinstance(time, datetime) and instant <= last:
             instant = time.replace(fold=1).timestamp()
         last = instant
         yield instant
+
+
+def _instant(time: datetime | float) -> float:
+    return time.timestamp() if isinstance(time, datetime) else time
 
 
 def _spans(
