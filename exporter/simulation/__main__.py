@@ -18,6 +18,7 @@ from typing import Final
 
 import yaml
 
+from exporter.simulation.control import SWITCHES
 from exporter.simulation.market import SLOT_SECONDS
 from exporter.simulation.site import CONTROL_PORT, SimulatedSite
 from exporter.simulation.wire import SimulationError
@@ -73,7 +74,11 @@ def write_config(site: SimulatedSite, path: Path) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m exporter.simulation", description="A simulated mining site.")
+    parser = argparse.ArgumentParser(
+        prog="python -m exporter.simulation",
+        description="A simulated mining site on loopback addresses, with the real protocols and ports.",
+        epilog=f"Its control API: GET / says how the site is; {'; '.join(f'POST {each}' for each in SWITCHES)}.",
+    )
     parser.add_argument("--rigs", type=int, default=120, help="how many rigs (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=21, help="same seed, same site (default: %(default)s)")
     parser.add_argument(
@@ -117,8 +122,9 @@ def _stop_signal() -> asyncio.Event:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    if stat.S_ISFIFO(os.fstat(0).st_mode):
-        loop.add_reader(0, _watch_stdin, stopping)
+    with contextlib.suppress(OSError):  # there may be no standard input at all
+        if stat.S_ISFIFO(os.fstat(0).st_mode):
+            loop.add_reader(0, _watch_stdin, stopping)
     parent = os.getppid()
 
     def check_parent() -> None:

@@ -20,6 +20,16 @@ _MOST_USD: Final = 1e9
 _Kind = TypeVar("_Kind", Fault, SourceFault)
 
 
+SWITCHES: Final = (
+    '/faults {"rig" or "block": NAME, "fault": FAULT or null}',
+    '/power {"usd_per_megawatt_hour": PRICE or null}',
+    '/bitcoin {"usd": PRICE}',
+    '/sources {"name": NAME, "fault": FAULT or null}',
+    '/blocks {"mine": NUMBER}',
+)
+"""What can be posted, for those who ask."""
+
+
 class BadRequestError(Exception):
     """A request that cannot be done; the message says why."""
 
@@ -69,6 +79,8 @@ class Control:
             "height": site.node.chain.height,
             "requests": dict(site.switchboard.requests),
             "left_out": site.left_out,
+            "switches": SWITCHES,
+            "faults": {"rig": list(Fault), "source": list(SourceFault)},
         }
 
     async def _faults(self, body: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """What can be wrong with a simulated rig, and how a faulty firmware writes its JSON."""
 
 import json
+from collections.abc import Iterator
 from enum import StrEnum
+from itertools import cycle
 from typing import Any, Final
 
 
@@ -51,25 +53,22 @@ _NOT_FINITE: Final = (float("nan"), float("inf"), float("-inf"))
 def encode(payload: Any, fault: Fault | None) -> bytes:
     """Write an answer as compact JSON, as the fault distorts it. NaN and infinities are written as cgminer does."""
     if fault is Fault.WRONG_TYPES:
-        payload = _replace_values(payload, _WRONG, [0], numbers_only=False)
+        payload = _replace_values(payload, cycle(_WRONG), numbers_only=False)
     elif fault is Fault.NAN:
-        payload = _replace_values(payload, _NOT_FINITE, [0], numbers_only=True)
+        payload = _replace_values(payload, cycle(_NOT_FINITE), numbers_only=True)
     return json.dumps(payload, separators=(",", ":")).encode()
 
 
-def _replace_values(value: Any, others: tuple[Any, ...], turn: list[int], *, numbers_only: bool) -> Any:
-    """Replace all leaves, or only numbers, by ``others`` in turn; the envelope stays, so that only fields are wrong."""
+def _replace_values(value: Any, others: Iterator[Any], *, numbers_only: bool) -> Any:
+    """Replace all leaves, or only numbers, by ``others``; the envelope stays, so that only fields are wrong."""
     if isinstance(value, dict):
         return {
-            key: item if key in _UNTOUCHED else _replace_values(item, others, turn, numbers_only=numbers_only)
+            key: item if key in _UNTOUCHED else _replace_values(item, others, numbers_only=numbers_only)
             for key, item in value.items()
         }
     if isinstance(value, list):
-        return [_replace_values(item, others, turn, numbers_only=numbers_only) for item in value]
-    if numbers_only and not _is_number(value):
-        return value
-    turn[0] += 1
-    return others[turn[0] % len(others)]
+        return [_replace_values(item, others, numbers_only=numbers_only) for item in value]
+    return value if numbers_only and not _is_number(value) else next(others)
 
 
 def _is_number(value: Any) -> bool:

@@ -71,7 +71,7 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One field of DCGM: how it is declared, and how it is read. A slice's share of the GPU stands in ``per_slice``."""
+    """One field of DCGM: how it is declared, and how it is read. Not every field exists ``per_slice`` of a GPU."""
 
     name: str
     kind: str

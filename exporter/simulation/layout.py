@@ -63,7 +63,7 @@ def _mixed_models(rigs: int, blocks: int, families: Sequence[Family]) -> list[li
     weights = sum(family.weight for family in families)
     small = [family for family in families if all(model.generation == _SMALL for model in family.models)]
     mixed_blocks = sum(_KINDS[block % len(_KINDS)] == _MIXED for block in range(blocks))
-    given: Counter[str] = Counter()
+    given: Counter[tuple[str, str]] = Counter()  # by family and generation
     chosen: list[list[tuple[Family, Model]]] = []
     for block in range(blocks):
         kind = _KINDS[block % len(_KINDS)]
@@ -80,16 +80,17 @@ def _mixed_models(rigs: int, blocks: int, families: Sequence[Family]) -> list[li
     return chosen
 
 
-def _next_model(generation: str, families: Sequence[Family], given: Counter[str]) -> tuple[Family, Model]:
+def _next_model(generation: str, families: Sequence[Family], given: Counter[tuple[str, str]]) -> tuple[Family, Model]:
     """Choose the family that has had least of its share so far, and its models of the generation in turn."""
     able = [family for family in families if any(model.generation == generation for model in family.models)]
     if not able:
         raise SimulationError("no firmware that can be simulated here has a model for every block")
-    family = min(able, key=lambda candidate: (given[candidate.name] + 0.5) / candidate.weight)
-    given[family.name] += 1
+    had = {family.name: sum(given[family.name, each] for each in _GENERATIONS) for family in able}
+    family = min(able, key=lambda candidate: (had[candidate.name] + 0.5) / candidate.weight)
     models = [model for model in family.models if model.generation == generation]
-    given[family.name + generation] += 1
-    return family, models[given[family.name + generation] % len(models)]
+    model = models[given[family.name, generation] % len(models)]
+    given[family.name, generation] += 1
+    return family, model
 
 
 def _fill_block(

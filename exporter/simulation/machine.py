@@ -9,10 +9,15 @@ from random import Random
 from typing import Final
 
 from exporter.simulation.faults import LIE, Fault
-from exporter.units import HASHES_PER_DIFFICULTY, HASHES_PER_TERAHASH, SECONDS_PER_DAY
+from exporter.units import HASHES_PER_DIFFICULTY, HASHES_PER_TERAHASH, HOURS_PER_DAY, SECONDS_PER_DAY
 
 _SECONDS_PER_SHARE: Final = 6.0
 """What the pool's share difficulty aims at."""
+
+_HARDWARE_ERRORS_PER_SHARE: Final = 0.04
+
+UTC_OFFSET_HOURS: Final = -6.0
+"""Where the site is: its afternoons are warm, and its evenings dear."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,16 +50,13 @@ class Wave:
 class Climate:
     """The air at the site, in celsius: a daily cycle with its peak in mid-afternoon, and weather over days."""
 
-    def __init__(self, seed: int, *, mean: float = 21.0, swing: float = 8.0, utc_offset_hours: float = -6.0) -> None:
+    def __init__(self, seed: int) -> None:
         self._weather = Wave(Random(f"{seed} weather"), 2.3 * SECONDS_PER_DAY, 5.1 * SECONDS_PER_DAY)
-        self._mean = mean
-        self._swing = swing
-        self._dawn = (9.0 - utc_offset_hours) / 24.0  # the sine rises through its mean at 09:00 local time
 
     def ambient(self, now: float) -> float:
         """Temperature of the outside air."""
-        day = now / SECONDS_PER_DAY - self._dawn
-        return self._mean + self._swing * math.sin(math.tau * day) + 4.0 * self._weather(now)
+        since_nine = now / SECONDS_PER_DAY - (9.0 - UTC_OFFSET_HOURS) / HOURS_PER_DAY  # local time, in days
+        return 21.0 + 8.0 * math.sin(math.tau * since_nine) + 4.0 * self._weather(now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,16 +176,16 @@ class Machine:
     def vitals(self, now: float) -> Vitals:
         """Measure it."""
         lost = self._boards_lost(now)
+        fans_lost = self._fans_lost(now)
+        shares = self._work(now) / HASHES_PER_DIFFICULTY / self.share_difficulty
+        hardware_errors = int(shares * _HARDWARE_ERRORS_PER_SHARE)
         claim = (LIE if self.fault is Fault.LYING else 1.0) * self._throttle() * self._rate / self.model.boards
         inlet = self._climate.ambient(now) + self._warmth
-        hardware_errors = int(self._work(now) / HASHES_PER_DIFFICULTY / self.share_difficulty / 25)
         boards = tuple(
             self._board(index, now, claim=claim, inlet=inlet, hardware_errors=hardware_errors)
             for index in range(self.model.boards)
             if index not in lost
         )
-        fans_lost = self._fans_lost(now)
-        shares = self._work(now) / HASHES_PER_DIFFICULTY / self.share_difficulty
         elapsed = max(int(now - self._started), 0)
         return Vitals(
             now=now,

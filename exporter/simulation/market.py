@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from exporter.simulation.machine import Wave
+from exporter.simulation.machine import UTC_OFFSET_HOURS, Wave
 from exporter.simulation.service import Service
 from exporter.units import SECONDS_PER_DAY
 
@@ -19,7 +19,6 @@ BITCOIN_USD: Final = 70_370.0
 _SLOTS_PER_DAY: Final = round(SECONDS_PER_DAY / SLOT_SECONDS)
 _DAYS_BEFORE: Final = 1
 _DAYS: Final = 4
-_UTC_OFFSET_HOURS: Final = -6
 _SUNNY_DAYS: Final = 0.4
 _SCARCE_DAYS: Final = 0.12
 
@@ -68,7 +67,7 @@ class PowerMarket:
     def _price(self, slot: int) -> float:
         if self._override is not None and self._start(slot) >= self._override[1]:
             return self._override[0]
-        market_time = slot * SLOT_SECONDS + _UTC_OFFSET_HOURS * 3_600.0
+        market_time = slot * SLOT_SECONDS + UTC_OFFSET_HOURS * 3_600.0
         day, hour = int(market_time // SECONDS_PER_DAY), market_time % SECONDS_PER_DAY / 3_600.0
         of_day = Random(f"{self._seed} day {day}")
         sun = of_day.uniform(25.0, 90.0) if of_day.random() < _SUNNY_DAYS else of_day.uniform(0.0, 8.0)

@@ -23,7 +23,7 @@ class SourceFault(StrEnum):
 
 
 class Service:
-    """An aiohttp application on a port of its own. Reading ``url`` needs no running service."""
+    """An aiohttp application on a port of its own."""
 
     def __init__(self, name: str, host: str, port: int, routes: list[web.RouteDef]) -> None:
         self.name = name
@@ -36,12 +36,13 @@ class Service:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """Where it is; with port 0 only once it has been started."""
         return f"http://{self._host}:{self._port}"
 
     async def start(self) -> None:
         """Listen and serve. Raises SimulationError where the port is taken."""
         sock = listen(self._host, self._port)
+        self._port = sock.getsockname()[1]  # where any free one was asked for
         application = web.Application(middlewares=[self._suffer])
         application.add_routes(self._routes)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)

@@ -68,6 +68,8 @@ class SimulatedSite:
         self.seed = seed
         self.left_out: list[str] = []
         self.network = _network(network)
+        if slot_seconds < 1.0:
+            raise SimulationError("a power price lasts at least a second")
         if not can_listen(_first_host(self.network), 0):
             self.left_out.append(f"all of {network}, because this system has no loopback address but {_ONLY_ADDRESS}")
             self.network = ipaddress.IPv4Network(_ONLY_ADDRESS)

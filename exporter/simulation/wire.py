@@ -254,6 +254,9 @@ def listen(host: str, port: int, *, backlog: int = _BACKLOG, shared: bool = Fals
         sock.setblocking(False)
         sock.bind((host, port))
         sock.listen(backlog)
+    except OverflowError as error:
+        sock.close()
+        raise SimulationError(f"{port} is no port: they go up to 65535") from error
     except OSError as error:
         sock.close()
         raise SimulationError(_explain(error, host, port)) from error
@@ -261,6 +264,8 @@ def listen(host: str, port: int, *, backlog: int = _BACKLOG, shared: bool = Fals
 
 
 def _explain(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE and host == _ANY:
+        return f"port {port} is taken by another process, and a site of so many rigs needs it on all addresses"
     if error.errno == errno.EADDRINUSE:
         return f"port {port} of {host} is taken by another process: stop that one, or choose another network or port"
     if error.errno == errno.EACCES:

@@ -91,6 +91,7 @@ async def test_one_address_holds_one_rig_per_port() -> None:
         ({"network": "everywhere"}, "no network"),
         ({"network": "127.30.0.0/24"}, "too small"),
         ({"rigs": 0}, "at least one rig"),
+        ({"slot_seconds": 0}, "at least a second"),
         ({"models": ["Antminer S99"]}, "no simulated model 'Antminer S99'"),
     ],
 )
@@ -147,6 +148,13 @@ async def test_its_configuration_is_one_the_exporter_takes(tmp_path: Path) -> No
     assert settings.ai is not None
     assert settings.gpus is not None
     assert len(settings.gpus.endpoints) == 2
+
+
+async def test_any_free_port_will_do_for_control() -> None:
+    async with simulated("Whatsminer M60", control_port=0) as site:
+        assert (await state(site))["blocks"] == site.blocks
+    with pytest.raises(SimulationError, match=r"^99999 is no port"):
+        await SimulatedSite(models=["Whatsminer M60"], network=free_network(), control_port=99_999).start()
 
 
 # --- control ---------------------------------------------------------------------------------------------------------
