@@ -20,6 +20,8 @@ class Rig:
 
     name: str
     address: str
+    mac: str = ""  # lower case with colons; with it, or a serial, it is the same rig at whatever address it answers
+    serial: str = ""
     block: str = UNASSIGNED
     rack: str = ""
     position: str = ""

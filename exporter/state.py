@@ -31,13 +31,17 @@ T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _SCHEMA: Final = f"""
 BEGIN;
-CREATE TABLE identities (rig TEXT PRIMARY KEY, identity TEXT) WITHOUT ROWID;
-CREATE TABLE meters (
-    rig TEXT PRIMARY KEY, last_success REAL, energy REAL, power REAL, good_hashrate REAL, good_power REAL, good_at REAL
+CREATE TABLE identities (
+    rig TEXT PRIMARY KEY, identity TEXT, address TEXT NOT NULL, discovered INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE meters (
+    rig TEXT PRIMARY KEY, last_success REAL, energy REAL, power REAL,
+    good_hashrate REAL, good_power REAL, good_at REAL, good_metered REAL
+) WITHOUT ROWID;
+CREATE TABLE gone (rig TEXT PRIMARY KEY, since REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE documents (name TEXT PRIMARY KEY, document TEXT NOT NULL, observed_at REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE clocks (kind TEXT, name TEXT, clock TEXT NOT NULL, PRIMARY KEY (kind, name)) WITHOUT ROWID;
 CREATE TABLE margins (
@@ -47,10 +51,22 @@ CREATE TABLE margins (
 PRAGMA user_version = {_VERSION};
 COMMIT;
 """
+_RIGS: Final = """
+SELECT rig, identity, address, discovered, last_success, energy, power, good_hashrate, good_power, good_at, good_metered
+FROM meters LEFT JOIN identities USING (rig)
+"""
 _HOURS_KEPT: Final = 14 * 24
 _FORGET_HOURS: Final = """
 DELETE FROM margins WHERE hour <= (SELECT DISTINCT hour FROM margins ORDER BY hour DESC LIMIT 1 OFFSET ?)
 """  # by count, not by age: a clock that jumps ahead for a moment must not wipe the history
+_GONE_KEPT: Final = 30 * 86_400.0
+"""Seconds that a rig is remembered for after it left the inventory."""
+_FORGET_RIG: Final = (
+    "DELETE FROM identities WHERE rig = ?",
+    "DELETE FROM meters WHERE rig = ?",
+    "DELETE FROM clocks WHERE kind = 'rig' AND name = ?",
+    "DELETE FROM gone WHERE rig = ?",
+)
 _LOCK_PATIENCE: Final = 5.0  # s: another process that is just ending
 _CORRUPT: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PRIMARY_CODE: Final = 0xFF  # of SQLite's extended error codes
@@ -161,6 +177,7 @@ class _StateFile:
         self._clock = clock
         self._connection: sqlite3.Connection | None = None
         self._rigs: dict[str, RigMemory] = {}  # as written
+        self._gone: dict[str, float] = {}  # since when
         self._documents: dict[str, Reading[str]] = {}
         self._clocks: dict[_Subject, Clock] = {}
         self._margins: dict[tuple[str, float], HourlyMargin] = {}
@@ -212,17 +229,16 @@ class _StateFile:
             with suppress(FileNotFoundError):
                 self._path.with_name(self._path.name + suffix).replace(aside.with_name(aside.name + suffix))
         self._rigs.clear()
+        self._gone.clear()
         self._documents.clear()
         self._clocks.clear()
         self._margins.clear()
         _log.error("state file is unusable: starting anew", path=str(self._path), kept_as=str(aside), error=why)
 
     def _load(self, connection: sqlite3.Connection) -> State:
-        identities = dict(
-            _identities(connection.execute("SELECT rig, identity FROM identities WHERE identity IS NOT NULL"))
-        )
-        meters = {rig: meter for rig, *meter in connection.execute("SELECT * FROM meters")}
-        self._rigs = {rig: _memory(identities.get(rig), meters.get(rig)) for rig in identities.keys() | meters.keys()}
+        rigs = connection.execute(_RIGS)
+        self._rigs = {rig: _memory(*columns) for rig, *columns in rigs}
+        self._gone = dict(connection.execute("SELECT rig, since FROM gone"))
         documents = connection.execute("SELECT name, document, observed_at FROM documents")
         self._documents = {name: Reading(text, observed_at) for name, text, observed_at in documents}
         looked = self._documents.get(_DECISION)
@@ -255,16 +271,24 @@ class _StateFile:
         documents = {name: item for name, item in told.items() if item != self._documents.get(name)}
         clocks = dict(_judged(state.decision) - self._clocks.items())
         margins = dict(_earned(state.history) - self._margins.items())
-        if not (rigs or documents or clocks or margins):
+        leaving = dict.fromkeys(self._rigs.keys() - state.rigs.keys() - self._gone.keys(), self._clock())
+        back = self._gone.keys() & state.rigs.keys()
+        forgotten = {rig for rig, since in self._gone.items() if self._clock() - since > _GONE_KEPT} - back
+        if not (rigs or documents or clocks or margins or leaving or back or forgotten):
             return
         identities = [
-            (rig, to_json(memory.identity).decode() if memory.identity is not None else None)
+            _identity(rig, memory)
             for rig, memory in rigs.items()
-            if memory.identity != self._rigs.get(rig, blank).identity
+            if _identity(rig, memory) != _identity(rig, self._rigs.get(rig, blank))
         ]
         with connection:
-            connection.executemany("REPLACE INTO identities VALUES (?, ?)", identities)
-            connection.executemany("REPLACE INTO meters VALUES (?, ?, ?, ?, ?, ?, ?)", map(_meter, rigs, rigs.values()))
+            connection.executemany("REPLACE INTO identities VALUES (?, ?, ?, ?)", identities)
+            meters = map(_meter, rigs, rigs.values())
+            connection.executemany("REPLACE INTO meters VALUES (?, ?, ?, ?, ?, ?, ?, ?)", meters)
+            connection.executemany("INSERT INTO gone VALUES (?, ?)", leaving.items())
+            connection.executemany("DELETE FROM gone WHERE rig = ?", [(rig,) for rig in back])
+            for statement in _FORGET_RIG:
+                connection.executemany(statement, [(rig,) for rig in forgotten])
             rows = [(name, item.value, item.observed_at) for name, item in documents.items()]
             connection.executemany("REPLACE INTO documents VALUES (?, ?, ?)", rows)
             verdicts = [(kind, name, to_json(clock).decode()) for (kind, name), clock in clocks.items()]
@@ -273,16 +297,17 @@ class _StateFile:
             connection.executemany("REPLACE INTO margins VALUES (?, ?, ?, ?, ?, ?)", hours)
             if margins:
                 connection.execute(_FORGET_HOURS, (_HOURS_KEPT,))
-        self._rigs |= rigs
+        self._rigs = {rig: memory for rig, memory in (self._rigs | rigs).items() if rig not in forgotten}
+        self._gone = {rig: since for rig, since in (self._gone | leaving).items() if rig not in back | forgotten}
         self._documents |= documents
-        self._clocks |= clocks
+        dropped = {(_RIG, rig) for rig in forgotten}
+        self._clocks = {subject: clock for subject, clock in (self._clocks | clocks).items() if subject not in dropped}
         self._margins = dict(_earned(state.history))
 
 
-def _identities(rows: Iterable[tuple[str, str]]) -> Iterable[tuple[str, RigIdentity]]:
-    for rig, text in rows:
-        with suppress(ValidationError):  # of another version: the rig is asked again
-            yield rig, _IDENTITY.validate_json(text)
+def _identity(rig: str, memory: RigMemory) -> tuple[object, ...]:
+    identity = to_json(memory.identity).decode() if memory.identity is not None else None
+    return rig, identity, memory.address, memory.discovered
 
 
 def _clocks(rows: Iterable[tuple[str, str, str]]) -> Iterable[tuple[_Subject, Clock]]:
@@ -302,11 +327,33 @@ def _earned(history: MarginHistory) -> set[tuple[tuple[str, float], HourlyMargin
 
 def _meter(rig: str, memory: RigMemory) -> tuple[object, ...]:
     good = memory.last_good
-    last_good = (good.hashrate, good.power, good.observed_at) if good is not None else (None, None, None)
+    last_good = (good.hashrate, good.power, good.observed_at, good.metered_power) if good is not None else (None,) * 4
     return rig, memory.last_success, memory.energy, memory.power, *last_good
 
 
-def _memory(identity: RigIdentity | None, meter: list[Any] | None) -> RigMemory:
-    last_success, energy, power, hashrate, good_power, good_at = meter or [None] * 6
-    good = LastGood(hashrate=hashrate, power=good_power, observed_at=good_at) if good_at is not None else None
-    return RigMemory(identity=identity, last_success=last_success, energy=energy, power=power, last_good=good)
+def _memory(
+    identity: str | None,
+    address: str | None,
+    discovered: int | None,
+    last_success: float | None,
+    energy: float | None,
+    power: float | None,
+    *last_good: float | None,
+) -> RigMemory:
+    who = None
+    if identity is not None:
+        with suppress(ValidationError):  # of another version: the rig is asked again
+            who = _IDENTITY.validate_json(identity)
+    hashrate, good_power, good_at, metered_power = last_good
+    good = None
+    if hashrate is not None and good_at is not None:
+        good = LastGood(hashrate=hashrate, power=good_power, observed_at=good_at, metered_power=metered_power)
+    return RigMemory(
+        identity=who,
+        last_success=last_success,
+        energy=energy,
+        power=power,
+        last_good=good,
+        address=address or "",
+        discovered=bool(discovered),
+    )

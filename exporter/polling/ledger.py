@@ -24,6 +24,8 @@ class RigMemory:
     energy: float | None = None  # J
     power: float | None = None  # W
     last_good: LastGood | None = None
+    address: str = ""  # where it was last expected, if it is known by its MAC or serial or was found in a range
+    discovered: bool = False  # in a range: no inventory lists it
 
 
 class IdentityChange(StrEnum):
@@ -88,6 +90,12 @@ class RigLedger:
         self.up = False
         self._redraw()
 
+    def lost(self) -> None:
+        """Book that another device answers at its address: what was read there of late may be the other's."""
+        self.up = False
+        self._latest = Latest(self._latest.max_age)
+        self._snapshot = self._picture(None, self._snapshot.expected_mining)
+
     def identified(self, identity: RigIdentity) -> IdentityChange | None:
         """Book who answers; tell what changed. What another device did is forgotten."""
         before, self.identity = self.identity, identity
@@ -145,13 +153,15 @@ class RigLedger:
 
     def memory(self, now: float) -> RigMemory:
         """Say what should outlive a restart."""
-        reading = self._latest.fresh(now)
+        reading, rig = self._latest.fresh(now), self.rig
         return RigMemory(
             identity=self.identity,
             last_success=self.last_success,
             energy=self._energy.joules,
             power=reading.value.power if reading is not None else None,
             last_good=self._last_good,
+            address=rig.address if rig.mac or rig.serial or rig.discovered else "",
+            discovered=rig.discovered,
         )
 
     def _runs_well(self, reading: RigReading) -> bool:

@@ -8,6 +8,7 @@ import structlog
 
 from exporter.failures import Failure, Reason
 from exporter.fleet import Rig
+from exporter.readings import RigIdentity
 
 _log = structlog.get_logger(__name__)
 
@@ -15,7 +16,7 @@ _LINES_PER_WINDOW: Final = 20
 
 
 class RigNotices:
-    """Says that a rig went down and that it is back; past some lines per window only how many more there were."""
+    """Says which rigs are found, move, go down and come back; past some lines per window only how many more did."""
 
     def __init__(self, window: float) -> None:
         self._window = window
@@ -23,6 +24,27 @@ class RigNotices:
         self._lines = 0
         self._more_down: Counter[Reason] = Counter()
         self._more_back = 0
+        self._more_found = 0
+
+    def found(self, rig: Rig, identity: RigIdentity) -> None:
+        """Say that a rig was found in a range."""
+        if self._has_room():
+            _log.info("rig found", rig=rig.name, address=rig.address, make=identity.make, model=identity.model)
+        else:
+            self._more_found += 1
+
+    def moved(self, rig: Rig, address: str) -> None:
+        """Say that a rig now answers at another address."""
+        if self._has_room():
+            _log.info("rig has moved", rig=rig.name, before=rig.address, address=address)
+
+    def twins(self, rig: Rig, address: str) -> None:
+        """Say that a rig seems to be at two addresses at once."""
+        if self._has_room():
+            advice = "two rigs have one MAC address or serial number: the first is read, give the other its own"
+            _log.warning(
+                "another rig says it is this one", rig=rig.name, here=rig.address, there=address, advice=advice
+            )
 
     def down(self, rig: Rig, failure: Failure) -> None:
         """Say that a rig went down, why, and what to do."""
@@ -58,8 +80,10 @@ class RigNotices:
             _log.warning("more rigs are down", rigs=self._more_down.total(), reasons=reasons)
         if self._more_back:
             _log.info("more rigs are back", rigs=self._more_back)
+        if self._more_found:
+            _log.info("more rigs found", rigs=self._more_found)
         self._ends = at + self._window
-        self._lines = self._more_back = 0
+        self._lines = self._more_back = self._more_found = 0
         self._more_down.clear()
 
 

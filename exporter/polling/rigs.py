@@ -1,8 +1,8 @@
 """Polls every rig at its own moment of the interval, and keeps what is known of each.
 
-One scheduler for all: a heap of due times. A rig is in exactly one place (the heap, a lane's queue or in flight), so
-that a slow poll never piles up on itself. Healthy rigs have a lane of their own; new and failing ones share another,
-where those that failed least go first.
+One scheduler for all: a heap of due times. An address is in exactly one of heap, a lane's queue and in flight, so that
+a slow poll never piles up on itself. Healthy rigs have a lane of their own; new and failing ones share another, where
+those that failed least go first; a third searches the addresses where no rig is known.
 """
 
 import asyncio
@@ -11,7 +11,6 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping
-from hashlib import blake2b
 from itertools import count
 from typing import Final, Protocol
 
@@ -19,8 +18,10 @@ import structlog
 
 from exporter.failures import Failure, Reason
 from exporter.fleet import Rig
-from exporter.polling.ledger import RigLedger, RigMemory
+from exporter.polling.attempts import FailedAttempt, FailureLog
+from exporter.polling.ledger import RigMemory
 from exporter.polling.notices import RigNotices, Surprises
+from exporter.polling.roster import Place, Roster
 from exporter.polling.schedules import ScheduleTerms
 from exporter.polling.terms import PollingTerms
 from exporter.readings import RigIdentity, RigReading
@@ -31,6 +32,7 @@ from exporter.telemetry import Telemetry
 _log = structlog.get_logger(__name__)
 
 _TICK: Final = 0.02  # s: polls due within one tick start together
+_SEARCH_TICK: Final = 0.2  # s: the search is in no hurry
 _ROUNDING: Final = 1e-6  # of an interval: a slot that is just over must not come again
 _LONGEST_SLEEP: Final = 1.0  # s: a new inventory waits no longer than this
 
@@ -47,22 +49,25 @@ class RigReader(Protocol):
         ...
 
 
-class _Polled:
-    """One rig as the scheduler sees it. Times are the loop's.
+class _Vacated(Failure):
+    """What answers at a place is no rig, or none that belongs there."""
 
-    Whatever comes from another target than its present one is not booked: the inventory meanwhile put it elsewhere.
-    """
+    def __init__(self) -> None:
+        super().__init__(Reason.IMPLAUSIBLE, "another rig answers at its address")
 
-    __slots__ = ("failures", "gone", "identified_at", "identify_at", "ledger", "phase", "target")
 
-    def __init__(self, ledger: RigLedger, phase: float, identify_at: float) -> None:
-        self.ledger = ledger
-        self.target = _target(ledger.rig)
-        self.phase = phase
-        self.identify_at = identify_at
-        self.identified_at = -math.inf
-        self.failures = 0  # in a row
-        self.gone = False  # from the inventory
+class _Visit:
+    """One poll of a place. What it brings is booked while it is current."""
+
+    __slots__ = ("place", "target")
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.target = place.target
+
+    @property
+    def is_current(self) -> bool:
+        return self.place.target is self.target
 
 
 class _Lane:
@@ -71,7 +76,7 @@ class _Lane:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self.in_flight = 0
-        self.waiting: list[tuple[int, float, int, _Polled]] = []  # a heap: failures, due, order of arrival
+        self.waiting: list[tuple[int, float, int, Place]] = []  # a heap: failures, due, order of arrival
 
     def has_room(self) -> bool:
         return self.in_flight < self._limit
@@ -107,23 +112,24 @@ class RigPoller:
         rng: random.Random | None = None,
     ) -> None:
         self.first_round = asyncio.Event()
-        """Set once every rig was tried, whatever the result."""
+        """Set once every rig was tried, whatever the result; the search for others goes on."""
+        self.failures = FailureLog()
         self._reader = reader
         self._terms = terms
         self._telemetry = telemetry
         self._schedules: Mapping[str, ScheduleTerms] = {}
-        self._remembered = dict(remembered or {})
         self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311 -- spreads load, guards nothing
         self._loop = asyncio.get_running_loop()
         self._settled = _Lane(terms.max_in_flight)
         self._doubtful = _Lane(terms.max_identifying)
-        self._due: list[tuple[float, int, _Polled]] = []  # a heap
+        self._searching = _Lane(max(1, terms.max_identifying // 2))
+        self._due: list[tuple[float, int, Place]] = []  # a heap
         self._order = count()
-        self._rigs: dict[str, _Polled] = {}
-        self._untried: set[_Polled] = set()
         self._notices = RigNotices(terms.interval)
         self._surprises = Surprises()
+        self._roster = Roster(terms, self._notices, remembered or {}, clock)
+        self._untried: set[Place] = set()
         self.replace(rigs, schedules or {})
 
     def replace(self, rigs: Iterable[Rig], schedules: Mapping[str, ScheduleTerms]) -> None:
@@ -132,48 +138,28 @@ class RigPoller:
         Raises:
             ValueError: a rig names a schedule that does not exist; the old inventory stays.
         """
-        wanted = {rig.name: rig for rig in rigs}
-        missing = {rig.expected_schedule for rig in wanted.values()} - {None, *schedules}
+        wanted = list(rigs)
+        missing = {rig.expected_schedule for rig in wanted} - {None, *schedules}
         if missing:
             raise ValueError(f"no such schedule: {', '.join(sorted(map(str, missing)))}")
         self._schedules = schedules
-        for name in self._rigs.keys() - wanted.keys():
-            polled = self._rigs[name]
-            polled.gone = True
-            self._remembered[name] = polled.ledger.memory(self._clock())
-            self._untried.discard(polled)
-        self._rigs = {name: self._keep(rig) if name in self._rigs else self._add(rig) for name, rig in wanted.items()}
+        now = self._loop.time()
+        for place in self._roster.replace(wanted, now, lambda: now + self._rng.random() * self._terms.identify_every):
+            if place.ledger is not None:
+                self._untried.add(place)
+            self._schedule(place, now)
+        self._untried = {place for place in self._untried if not place.gone}
         if not self._untried:
             self.first_round.set()
-
-    def _add(self, rig: Rig) -> _Polled:
-        terms = self._terms
-        now = self._loop.time()
-        memory = self._remembered.pop(rig.name, None) or RigMemory()
-        ledger = RigLedger(rig, terms, memory, self._clock())
-        polled = _Polled(ledger, phase(rig.name) * terms.interval, now + self._rng.random() * terms.identify_every)
-        self._untried.add(polled)
-        self._schedule(polled, now)
-        return polled
-
-    def _keep(self, rig: Rig) -> _Polled:
-        polled = self._rigs[rig.name]
-        if polled.target != _target(rig):
-            polled.target = _target(rig)
-            polled.identify_at = self._loop.time()
-        polled.ledger.replace(rig)
-        return polled
 
     def snapshots(self, now: float) -> tuple[RigSnapshot, ...]:
         """Picture every rig at ``now`` (unix seconds), in the inventory's order. Called in the loop's thread."""
         mining = {name: schedule.mining_at(now) for name, schedule in self._schedules.items()}
-        return tuple(
-            polled.ledger.snapshot(now, _expected(polled.ledger.rig, mining)) for polled in self._rigs.values()
-        )
+        return tuple(ledger.snapshot(now, _expected(ledger.rig, mining)) for ledger in self._roster.rigs.values())
 
     def memories(self, now: float) -> dict[str, RigMemory]:
         """Say what should outlive a restart, by rig name."""
-        return {name: polled.ledger.memory(now) for name, polled in self._rigs.items()}
+        return {name: ledger.memory(now) for name, ledger in self._roster.rigs.items()}
 
     async def run(self) -> None:
         """Poll until cancelled; polls in flight are then cancelled and awaited."""
@@ -181,73 +167,83 @@ class RigPoller:
             while True:
                 at = self._loop.time()
                 self._queue_due(at)
-                for lane in (self._settled, self._doubtful):
+                for lane in (self._settled, self._doubtful, self._searching):
                     self._fill(lane, polls, at)
                 self._notices.tick(at)
                 await asyncio.sleep(self._pause())
 
     def _queue_due(self, at: float) -> None:
         while self._due and self._due[0][0] <= at:
-            due, order, polled = heapq.heappop(self._due)
-            if not polled.gone:
-                heapq.heappush(self._lane(polled, at).waiting, (polled.failures, due, order, polled))
+            due, order, place = heapq.heappop(self._due)
+            if not place.gone:
+                heapq.heappush(self._lane(place, at).waiting, (place.failures, due, order, place))
 
-    def _lane(self, polled: _Polled, at: float) -> _Lane:
-        if polled.failures or polled.ledger.identity is None:
+    def _lane(self, place: Place, at: float) -> _Lane:
+        if place.ledger is None:
+            return self._searching
+        if place.failures or place.ledger.identity is None:
             return self._doubtful
         # A healthy rig is asked who it is only where that makes it wait for nobody.
-        return self._doubtful if at >= polled.identify_at and self._doubtful.has_room() else self._settled
+        return self._doubtful if at >= place.identify_at and self._doubtful.has_room() else self._settled
 
     def _fill(self, lane: _Lane, polls: asyncio.TaskGroup, at: float) -> None:
         while lane.waiting and lane.has_room():
-            _, due, _, polled = heapq.heappop(lane.waiting)
-            if polled.gone:
+            _, due, _, place = heapq.heappop(lane.waiting)
+            if place.gone:
                 continue
             if lane is self._settled:
                 self._telemetry.poll_lateness.observe(at - due)
             lane.in_flight += 1
-            polls.create_task(self._poll(polled, lane))
+            polls.create_task(self._poll(place, lane))
 
     def _pause(self) -> float:
         if self._settled.waiting or self._doubtful.waiting:
             return _TICK
         next_due = self._due[0][0] if self._due else math.inf
-        return min(max(next_due - self._loop.time(), _TICK), _LONGEST_SLEEP)
+        longest = _SEARCH_TICK if self._searching.waiting else _LONGEST_SLEEP
+        return min(max(next_due - self._loop.time(), _TICK), longest)
 
-    async def _poll(self, polled: _Polled, lane: _Lane) -> None:
+    async def _poll(self, place: Place, lane: _Lane) -> None:
         started = self._loop.time()
-        target = polled.target
+        visit = _Visit(place)
         try:
-            reading = await self._ask(polled, target, may_identify=lane is self._doubtful)
-            self._succeeded(polled, target, reading)
+            self._succeeded(visit, await self._ask(visit, may_identify=lane is not self._settled))
         except Failure as failure:
-            self._failed(polled, target, failure)
+            self._failed(visit, failure)
         except Exception as error:  # noqa: BLE001 -- a bug in a reader must not stop the others
-            self._failed(polled, target, self._surprises.failure(error))
+            self._failed(visit, self._surprises.failure(error))
         finally:
             ended = self._loop.time()
             lane.in_flight -= 1
-            self._telemetry.poll_duration.observe(ended - started)
-            self._tried(polled)
-            if not polled.gone:
-                self._schedule(polled, ended + self._rest(polled.failures))
+            if place.ledger is not None:
+                self._telemetry.poll_duration.observe(ended - started)
+            self._tried(place)
+            if not place.gone:
+                self._schedule(place, ended + self._rest(place))
 
-    async def _ask(self, polled: _Polled, target: Target, *, may_identify: bool) -> RigReading:
-        identity = polled.ledger.identity
+    async def _ask(self, visit: _Visit, *, may_identify: bool) -> RigReading:
+        place = visit.place
+        identity = place.ledger.identity if place.ledger is not None else None
         if identity is None:
-            return await self._read(target, await self._identify(polled, target))
-        if may_identify and self._loop.time() >= polled.identify_at:
+            return await self._identify_and_read(visit)
+        if may_identify and self._loop.time() >= place.identify_at:
             try:
-                identity = await self._identify(polled, target)
+                identity = await self._identify(visit)
+            except _Vacated:
+                raise
             except Failure:
-                polled.identify_at = self._loop.time() + self._terms.max_backoff  # it can still be read as who it was
+                place.identify_at = self._loop.time() + self._terms.max_backoff  # it can still be read as who it was
         try:
-            return await self._read(target, identity)
+            return await self._read(visit.target, identity)
         except Failure as failure:
-            again = may_identify and polled.failures + 1 >= self._terms.identify_after_failures
+            again = may_identify and place.failures + 1 >= self._terms.identify_after_failures
             if failure.reason is Reason.UNREACHABLE or not again:
                 raise
-        return await self._read(target, await self._identify(polled, target))
+        return await self._identify_and_read(visit)
+
+    async def _identify_and_read(self, visit: _Visit) -> RigReading:
+        identity = await self._identify(visit)
+        return await self._read(visit.target, identity)
 
     async def _read(self, target: Target, identity: RigIdentity) -> RigReading:
         try:
@@ -256,73 +252,74 @@ class RigPoller:
         except TimeoutError:
             raise Failure(Reason.TIMEOUT, f"no answer within {self._terms.deadline:g} s") from None
 
-    async def _identify(self, polled: _Polled, target: Target) -> RigIdentity:
+    async def _identify(self, visit: _Visit) -> RigIdentity:
+        """Find out who is there, and seat it. Raises Failure where nobody answers, :class:`_Vacated` for no rig's."""
+        place = visit.place
         try:
             async with asyncio.timeout(self._terms.identify_deadline):
-                identity = await self._reader.identify(target)
+                identity = await self._reader.identify(visit.target)
         except TimeoutError:
             raise Failure(Reason.TIMEOUT, f"not identified within {self._terms.identify_deadline:g} s") from None
-        if polled.target is not target:
+        if not visit.is_current:
             return identity
-        polled.identified_at = self._loop.time()
-        polled.identify_at = polled.identified_at + self._rng.uniform(0.5, 1.0) * self._terms.identify_every
-        before = polled.ledger.identity
-        change = polled.ledger.identified(identity)
+        place.identified_at = self._loop.time()
+        place.identify_at = place.identified_at + self._rng.uniform(0.5, 1.0) * self._terms.identify_every
+        self._roster.answered(place, identity, place.identified_at)
+        visit.target = place.target
+        if place.ledger is None:
+            raise _Vacated
+        before = place.ledger.identity
+        change = place.ledger.identified(identity)
         if change is not None:
             self._telemetry.rig_identity_changes.labels(change).inc()
-            rig = polled.ledger.rig
+            rig = place.ledger.rig
             _log.warning(
                 "rig is not what it was", rig=rig.name, address=rig.address, change=change, before=before, now=identity
             )
         return identity
 
-    def _succeeded(self, polled: _Polled, target: Target, reading: RigReading) -> None:
-        if polled.target is not target:
+    def _succeeded(self, visit: _Visit, reading: RigReading) -> None:
+        place, ledger = visit.place, visit.place.ledger
+        if ledger is None or not visit.is_current:
             return
-        ledger = polled.ledger
-        at = self._loop.time()
         if ledger.up is False:
             self._notices.back(ledger.rig)
         if ledger.restarted(reading):  # with another firmware, perhaps
-            polled.identify_at = min(polled.identify_at, polled.identified_at + self._terms.max_backoff)
-        ledger.succeeded(reading, self._clock(), at)
-        polled.failures = 0
+            place.identify_at = min(place.identify_at, place.identified_at + self._terms.max_backoff)
+        ledger.succeeded(reading, self._clock(), self._loop.time())
+        place.failures = 0
 
-    def _failed(self, polled: _Polled, target: Target, failure: Failure) -> None:
-        if polled.target is not target:
+    def _failed(self, visit: _Visit, failure: Failure) -> None:
+        place, ledger = visit.place, visit.place.ledger
+        if not visit.is_current:
+            return
+        place.failures += 1
+        if ledger is None:
             return
         self._telemetry.poll_failures.labels(failure.reason).inc()
-        if polled.ledger.up is not False and not polled.gone:
-            self._notices.down(polled.ledger.rig, failure)
-        polled.ledger.failed()
-        polled.failures += 1
+        attempt = FailedAttempt(ledger.rig.name, ledger.rig.address, self._clock(), failure.reason, failure.detail)
+        self.failures.note(attempt)
+        if ledger.up is not False and not place.gone:
+            self._notices.down(ledger.rig, failure)
+        ledger.failed()
 
-    def _tried(self, polled: _Polled) -> None:
-        self._untried.discard(polled)
+    def _tried(self, place: Place) -> None:
+        self._untried.discard(place)
         if not self._untried:
             self.first_round.set()
 
-    def _schedule(self, polled: _Polled, after: float) -> None:
-        """Make the rig due at its first slot after ``after``."""
+    def _schedule(self, place: Place, after: float) -> None:
+        """Make the place due at its first slot after ``after``."""
         interval = self._terms.interval
-        slot = math.floor((after - polled.phase) / interval + _ROUNDING) + 1
-        heapq.heappush(self._due, (slot * interval + polled.phase, next(self._order), polled))
+        slot = math.floor(after / interval - place.phase + _ROUNDING) + 1
+        heapq.heappush(self._due, ((slot + place.phase) * interval, next(self._order), place))
 
-    def _rest(self, failures: int) -> float:
-        """Seconds to sit out after so many failures in a row: whole intervals, doubling to the ceiling, with jitter."""
+    def _rest(self, place: Place) -> float:
+        """Seconds to sit out after failures in a row: whole intervals, doubling to the ceiling, with jitter."""
         interval = self._terms.interval
-        ceiling = max(1, math.floor(self._terms.max_backoff / interval))
-        longest = min(2 ** min(max(failures - 1, 0), 16), ceiling)
+        most = self._terms.max_backoff if place.ledger is not None else self._terms.search_interval
+        longest = min(2 ** min(max(place.failures - 1, 0), 16), max(1, math.floor(most / interval)))
         return (self._rng.randint((longest + 1) // 2, longest) - 1) * interval
-
-
-def phase(name: str) -> float:
-    """Place a rig in the interval (0 to 1) by a stable hash of its name, so that polls are spread evenly."""
-    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest()) / 2**64
-
-
-def _target(rig: Rig) -> Target:
-    return Target(rig.address, rig.credentials)
 
 
 def _expected(rig: Rig, mining: Mapping[str, bool]) -> bool:

@@ -28,6 +28,9 @@ class PollingTerms(BaseModel):
     identify_after_failures: int = Field(
         default=3, ge=1, description="Failed reads in a row after which a rig is asked again what it is."
     )
+    search_interval: Duration = Field(
+        default=900.0, description="The longest pause between two looks at an address of a range where nothing answers."
+    )
     work_window: Duration = Field(
         default=600.0, description="The shortest time over which accepted work is turned into a hashrate."
     )

@@ -114,6 +114,20 @@ def test_identity_is_name_else_mac_else_serial_else_address(row: dict[str, str],
     assert fleet(rigs=[{"address": "127.60.0.5", **row}])[0].name == name
 
 
+def test_a_mac_is_read_however_it_is_written() -> None:
+    (rig,) = fleet(rigs=[{"address": "127.60.0.5", "name": "a", "mac": "02-1A-B3-00-00-01", "serial": "S1"}])
+    assert (rig.name, rig.mac, rig.serial) == ("a", "02:1a:b3:00:00:01", "S1")
+
+
+def test_a_mac_that_is_none_or_taken_is_told(tmp_path: Path) -> None:
+    lines = ["address,name,mac", "127.60.0.5,a,02:1a:b3:00:00:01", "127.60.0.6,b,021ab3000001", "127.60.0.7,c,12345"]
+    with pytest.raises(InventoryError) as caught:
+        csv_fleet(tmp_path, "\n".join(lines))
+    told = "\n".join(map(str, caught.value.problems))
+    assert "rigs.csv:3: the MAC address '02:1a:b3:00:00:01' is already taken" in told
+    assert "rigs.csv:4: mac: '12345' is not a MAC address" in told
+
+
 @pytest.mark.parametrize(
     ("row", "tariff"),
     [({"tariff": "ppa", "block": "c1"}, "ppa"), ({"block": "c1"}, "day"), ({"block": "c2"}, "ppa"), ({}, "ppa")],

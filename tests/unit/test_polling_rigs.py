@@ -17,7 +17,8 @@ from virtual_time import run, unix_clock
 from exporter.failures import Failure, Reason
 from exporter.fleet import Credentials, Rig
 from exporter.polling.ledger import RigMemory
-from exporter.polling.rigs import RigPoller, phase
+from exporter.polling.rigs import RigPoller
+from exporter.polling.roster import phase
 from exporter.polling.schedules import ScheduleTerms
 from exporter.polling.terms import PollingTerms
 from exporter.readings import RigIdentity, RigReading

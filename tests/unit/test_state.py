@@ -92,8 +92,9 @@ async def test_only_what_changed_is_written_and_the_rest_stays(tmp_path: Path) -
         writes = connection.total_changes
         await opened.save(first)
         assert connection.total_changes == writes
-        await opened.save(State(rigs={"a": changed}))
+        await opened.save(State(rigs={"a": changed, "b": RIG}))
         assert connection.total_changes == writes + 1
+        await opened.save(State())
     assert await load(path) == State(rigs={"a": changed, "b": RIG}, documents=first.documents)
 
 
@@ -110,6 +111,36 @@ async def test_after_a_load_only_changes_are_written(tmp_path: Path) -> None:
 def hours(block: str, *numbers: int) -> MarginHistory:
     told = tuple(HourlyMargin(hour=3600.0 * number, kwh=1.0) for number in numbers)
     return MarginHistory(observed_at=1000.0, blocks={block: told})
+
+
+@pytest.mark.parametrize(("days", "kept"), [(29, True), (31, False)])
+async def test_a_rig_that_left_the_inventory_is_forgotten_after_thirty_days(
+    tmp_path: Path, days: int, kept: bool
+) -> None:
+    path, now = tmp_path / "state.sqlite", 1_774_000_000.0
+    judged = DecisionState(evaluated_at=now, rigs={name: Clock(since=now) for name in "ab"})
+    opened = StateStore(StateTerms(path=path), Telemetry(), clock=lambda: now)
+    await opened.save(State(rigs={"a": RIG, "b": RIG}, decision=judged))
+    await opened.save(State(rigs={"a": RIG}))
+    now += days * 86_400
+    await opened.save(State(rigs={"a": RIG}))
+    await opened.close()
+    state = await load(path)
+    assert ("b" in state.rigs, "b" in state.decision.rigs) == (kept, kept)
+    assert "a" in state.rigs
+    assert "a" in state.decision.rigs
+
+
+async def test_a_rig_that_comes_back_is_not_counted_as_gone(tmp_path: Path) -> None:
+    path, now = tmp_path / "state.sqlite", 1_774_000_000.0
+    opened = StateStore(StateTerms(path=path), Telemetry(), clock=lambda: now)
+    await opened.save(State(rigs={"a": RIG, "b": RIG}))
+    await opened.save(State(rigs={"a": RIG}))
+    await opened.save(State(rigs={"a": RIG, "b": RIG}))
+    now += 40 * 86_400
+    await opened.save(State(rigs={"a": RIG}))
+    await opened.close()
+    assert "b" in (await load(path)).rigs
 
 
 async def test_hourly_margins_are_kept_for_fourteen_days(tmp_path: Path) -> None:
@@ -298,7 +329,16 @@ _memories = st.builds(
     last_success=st.none() | _numbers,
     energy=st.none() | _numbers,
     power=st.none() | _numbers,
-    last_good=st.none() | st.builds(LastGood, hashrate=_numbers, power=st.none() | _numbers, observed_at=_numbers),
+    last_good=st.none()
+    | st.builds(
+        LastGood,
+        hashrate=_numbers,
+        power=st.none() | _numbers,
+        observed_at=_numbers,
+        metered_power=st.none() | _numbers,
+    ),
+    address=st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+    discovered=st.booleans(),
 )
 _names = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 

@@ -19,14 +19,16 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
-    TypeAdapter,
     ValidationError,
     model_validator,
 )
 
+from exporter.failures import Failure
 from exporter.fields import ConfigPath, Text
 from exporter.fleet import UNASSIGNED, Block, Credentials, Rig
 from exporter.mistakes import Problem, nearest, sentence, unknown
+from exporter.sources.miners import coerce
+from exporter.sources.miners.targets import HttpSd, TargetGroups, file_targets, http_targets
 from exporter.units import HASHES_PER_TERAHASH, WATTS_PER_KILOWATT
 
 WIDEST_RANGE: Final = 16
@@ -89,6 +91,13 @@ def _yes_or_no(value: object) -> object:
     return words.get(value.strip().lower(), value) if isinstance(value, str) else value
 
 
+def _mac(text: str) -> str:
+    mac = coerce.mac(text)
+    if not mac:
+        raise ValueError(f"{text!r} is not a MAC address: write it in quotes, like '02:1a:b3:00:00:01'")
+    return mac
+
+
 Name = Annotated[Text, Field(max_length=200), AfterValidator(_name)]
 
 
@@ -126,8 +135,10 @@ class RigRow(RigFacts):
     name: Name | None = Field(
         None, description="Its name for ever: the `rig` label. Else its MAC, serial or address is."
     )
-    mac: Name | None = Field(None, description="Its MAC address, where that is to be its name.")
-    serial: Name | None = Field(None, description="Its serial number, where that is to be its name.")
+    mac: Annotated[Text, AfterValidator(_mac)] | None = Field(
+        None, description="Its MAC address: with it the rig is recognised wherever in the inventory it answers."
+    )
+    serial: Name | None = Field(None, description="Its serial number, by which it is recognised likewise.")
     address: Annotated[str, AfterValidator(_host)] = Field(description="IP address or host name.")
 
 
@@ -149,6 +160,9 @@ class InventoryTerms(BaseModel):
     csv: tuple[ConfigPath, ...] = Field((), description="CSV files with a header line, one rig a line.")
     file_sd: tuple[ConfigPath, ...] = Field(
         (), description="Files of targets as Prometheus' file_sd reads them, JSON or YAML; labels tell of the rigs."
+    )
+    http_sd: tuple[HttpSd, ...] = Field(
+        (), description="URLs of such lists, as Prometheus' http_sd asks them; each a [source](#sources) over HTTP."
     )
     ranges: tuple[RangeTerms, ...] = Field((), description="Address ranges: rigs are found in them.")
     rigs: tuple[RigRow, ...] = Field((), description="Rigs listed here.")
@@ -218,7 +232,8 @@ def load_inventory(terms: InventoryTerms, names: Names, where: Callable[[KeyPath
             for index, row in enumerate(terms.rigs)
         ),
         *(listed for path in terms.csv for listed in _csv_rows(path, problems)),
-        *(listed for path in terms.file_sd for listed in _target_rows(path, problems)),
+        *(listed for path in terms.file_sd for listed in _file_rows(path, problems)),
+        *(listed for url in terms.http_sd for listed in _http_rows(url, problems)),
     ]
     problems += _duplicates(rows)
     size = len(rows) + sum(entry.cidr.num_addresses for entry in terms.ranges)
@@ -240,11 +255,11 @@ def _identity(row: RigRow) -> str:
 
 
 def _duplicates(rows: Iterable[_Listed]) -> Iterator[Problem]:
-    names: dict[str, _Listed] = {}
-    addresses: dict[str, _Listed] = {}
+    seen: dict[tuple[str, str], _Listed] = {}
     for row in rows:
-        for what, value, seen in (("address", row.address, addresses), ("name", row.name, names)):
-            first = seen.setdefault(value, row)
+        mac = (row.row.mac if isinstance(row.row, RigRow) else None) or ""
+        for what, value in (("address", row.address), ("name", row.name), ("MAC address", mac)):
+            first = seen.setdefault((what, value), row) if value else row
             if first is not row:
                 yield Problem(row.where, f"the {what} {value!r} is already taken at {first.where}")
                 break
@@ -286,9 +301,12 @@ class _Reader:
         if isinstance(expected, str) and expected not in self._names.schedules:
             self._problems.append(Problem(listed.where, unknown("schedule", expected, self._names.schedules)))
         terahash = self._fact(listed, "rated_terahash")
+        row = listed.row if isinstance(listed.row, RigRow) else None
         return Rig(
             name=listed.name,
             address=listed.address,
+            mac=(row and row.mac) or "",
+            serial=(row and row.serial) or "",
             block=block or UNASSIGNED,
             rack=self._fact(listed, "rack") or "",
             position=self._fact(listed, "position") or "",
@@ -403,42 +421,50 @@ def _row(where: str, cells: Mapping[str, str], problems: list[Problem]) -> RigRo
         return None
 
 
-# --- Prometheus file_sd ---------------------------------------------------------------------------------------------
+# --- Prometheus service discovery ----------------------------------------------------------------------------------
 
 
-class _TargetGroup(BaseModel):
-    """Targets with what holds for all of them, as Prometheus defines it."""
-
-    targets: tuple[str, ...]
-    labels: dict[str, str] = {}
-
-
-def _target_rows(path: Path, problems: list[Problem]) -> Iterator[_Listed]:
-    """The rigs of one file. A target's port is Prometheus' business; labels that tell nothing of a rig are skipped."""
+def _file_rows(path: Path, problems: list[Problem]) -> Iterator[_Listed]:
     try:
-        text = path.read_text("utf-8")
-        groups = _GROUPS.validate_python(json.loads(text) if path.suffix == ".json" else yaml.safe_load(text))
+        groups = file_targets(path)
     except (OSError, UnicodeDecodeError) as error:
         problems.append(Problem(str(path), _why_unreadable(error)))
-        return
     except ValidationError as error:
-        problems += [Problem(f"{path}: {dotted(told['loc'])}", sentence(told)) for told in error.errors()]
-        return
+        problems += _no_groups(str(path), error)
     except (json.JSONDecodeError, yaml.YAMLError) as error:
         problems.append(Problem(str(path), f"is not valid JSON or YAML: {str(error).splitlines()[0]}"))
-        return
+    else:
+        yield from _target_rows(str(path), groups, problems)
+
+
+def _http_rows(settings: HttpSd, problems: list[Problem]) -> Iterator[_Listed]:
+    try:
+        groups = http_targets(settings)
+    except Failure as failure:
+        problems.append(Problem(settings.url, f"gave no list of rigs: {failure.detail} ({failure.advice})"))
+    except ValidationError as error:
+        problems += _no_groups(settings.url, error)
+    else:
+        yield from _target_rows(settings.url, groups, problems)
+
+
+def _no_groups(where: str, error: ValidationError) -> Iterator[Problem]:
+    return (Problem(f"{where}: {dotted(told['loc'])}", sentence(told)) for told in error.errors(include_url=False))
+
+
+def _target_rows(source: str, groups: TargetGroups, problems: list[Problem]) -> Iterator[_Listed]:
+    """The rigs of one list. A target's port is Prometheus' business; labels that tell nothing of a rig are skipped."""
     for index, group in enumerate(groups):
-        problems += [Problem(f"{path}: {index}", message) for message in _misspelt(group.labels)]
+        problems += [Problem(f"{source}: {index}", message) for message in _misspelt(group.labels)]
+        known = {label: value for label, value in group.labels.items() if label in RigRow.model_fields}
         for target in group.targets:
-            where = f"{path}: {index}: {target}"
-            known = {label: value for label, value in group.labels.items() if label in RigRow.model_fields}
+            where = f"{source}: {index}: {target}"
             row = _row(where, known | {"address": _PORT.sub(r"\1", target)}, problems)
             if row is not None:
                 yield _Listed(row, row.address, _identity(row), where)
 
 
 _PORT: Final = re.compile(r"^([^:]*):\d+$")
-_GROUPS: Final = TypeAdapter(tuple[_TargetGroup, ...])
 
 
 def _misspelt(labels: Iterable[str]) -> Iterator[str]:

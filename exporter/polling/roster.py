@@ -1,0 +1,296 @@
+"""Who is where: the rigs, and the places (the inventory's addresses) at which they answer.
+
+A rig whose MAC address or serial number is known, from the inventory or from when it was found in a range, is the same
+rig wherever it answers: DHCP may move it. Any other rig is whatever answers at its address.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+from exporter.failures import Failure, Reason
+from exporter.fleet import Rig
+from exporter.polling.ledger import RigLedger, RigMemory
+from exporter.polling.notices import RigNotices
+from exporter.polling.terms import PollingTerms
+from exporter.readings import RigIdentity
+from exporter.sources.miners.contract import Target
+
+_FORGOTTEN_AFTER: Final = 30 * 86_400.0
+"""Seconds of silence after which a rig found in a range is forgotten at a reload, if another one has its address."""
+
+
+class _Claim(NamedTuple):
+    """A rig answered here (at a time of the loop) that is expected at another place."""
+
+    rig: str
+    since: float
+    told: bool = False
+
+
+class Place:
+    """One address, and the rig that is expected there: None where nothing has answered yet. Times are the loop's.
+
+    Whatever comes from another target than the present one is not booked: meanwhile another rig is expected here, or
+    the same with another login.
+    """
+
+    __slots__ = (
+        "claim",
+        "failures",
+        "gone",
+        "home",
+        "identified_at",
+        "identify_at",
+        "keyless",
+        "ledger",
+        "phase",
+        "target",
+    )
+
+    def __init__(self, home: Rig, identify_at: float) -> None:
+        self.home = home  # what the inventory says of the address
+        self.ledger: RigLedger | None = None
+        self.target = _target(home)
+        self.phase = phase(home.address)  # of an interval
+        self.identify_at = identify_at
+        self.identified_at = -math.inf
+        self.failures = 0  # in a row
+        self.gone = False  # from the inventory
+        self.claim: _Claim | None = None
+        self.keyless = False  # what answered told neither MAC nor serial: if it does so again its address names it
+
+    def seat(self, ledger: RigLedger | None) -> None:
+        """Expect this rig here from now on, or none."""
+        self.ledger = ledger
+        self.target = _target(self.home if ledger is None else ledger.rig)
+        self.claim = None
+        self.keyless = False
+
+
+class Roster:
+    """Keeps the ledgers of all rigs, and the places where they are expected.
+
+    Args:
+        terms: how long readings hold.
+        notices: where rigs that are found, move and go are told.
+        remembered: by rig name, what a former process knew.
+        clock: unix seconds.
+    """
+
+    def __init__(
+        self, terms: PollingTerms, notices: RigNotices, remembered: Mapping[str, RigMemory], clock: Callable[[], float]
+    ) -> None:
+        self.places: dict[str, Place] = {}
+        """By address."""
+        self.rigs: dict[str, RigLedger] = {}
+        """By name: those that the inventory lists, in its order, then those found."""
+        self._terms = terms
+        self._notices = notices
+        self._remembered = dict(remembered)
+        self._clock = clock
+        self._rows: dict[str, Rig] = {}
+        self._known: dict[str, RigLedger] = {}  # by MAC address, and by serial number
+
+    # --- a new inventory ----------------------------------------------------------------------------------------------
+
+    def replace(self, rigs: Iterable[Rig], at: float, first_check: Callable[[], float]) -> list[Place]:
+        """Take over an inventory; gives the places that are new. Rigs that leave it are remembered.
+
+        ``at`` is the loop's time; ``first_check`` gives the time at which a new place is asked again who is there.
+        """
+        homes = {rig.address: rig for rig in rigs}
+        rows = {rig.name: rig for rig in homes.values() if not rig.discovered}
+        before = self.rigs
+        self.rigs = {name: self._listed(row, before.get(name)) for name, row in rows.items()}
+        self._rows = rows
+        keys = {key for row in rows.values() for key in _keys(row)}
+        for ledger in self._found_before(homes, keys, before):
+            self.rigs.setdefault(ledger.rig.name, ledger)
+        seats = self._seats(homes)
+        for name in [name for name, ledger in self.rigs.items() if self._is_forgotten(ledger, seats)]:
+            del self.rigs[name]
+        for name in before.keys() - self.rigs.keys():
+            self._remembered[name] = before[name].memory(self._clock())
+        self._known = {}
+        for ledger in self.rigs.values():
+            self._know(ledger)
+        return self._furnish(homes, seats, at, first_check)
+
+    def _listed(self, row: Rig, ledger: RigLedger | None) -> RigLedger:
+        """Give the ledger of a rig that the inventory lists, with the address where it was last seen."""
+        if ledger is None:
+            memory = self._remembered.pop(row.name, None) or RigMemory()
+            address = memory.address if _keys(row) and memory.address else row.address
+            return RigLedger(replace(row, address=address), self._terms, memory, self._clock())
+        before = self._rows.get(row.name)
+        stays = _keys(row) and before is not None and before.address == row.address
+        ledger.replace(replace(row, address=ledger.rig.address) if stays else row)
+        return ledger
+
+    def _found_before(
+        self, homes: Mapping[str, Rig], listed: set[str], before: Mapping[str, RigLedger]
+    ) -> Iterator[RigLedger]:
+        """Give the rigs found in ranges that are still searched, unless the inventory now lists them."""
+        for ledger in before.values():
+            home = homes.get(ledger.rig.address)
+            if ledger.rig.discovered and home is not None and home.discovered and listed.isdisjoint(_keys(ledger.rig)):
+                ledger.replace(_found(home, ledger.rig.name, ledger.rig.mac, ledger.rig.serial))
+                yield ledger
+        for name, memory in list(self._remembered.items()):
+            home, who = homes.get(memory.address), memory.identity
+            mac, serial = (who.mac, who.serial) if who is not None else ("", "")
+            if memory.discovered and home is not None and home.discovered and listed.isdisjoint({mac, serial}):
+                del self._remembered[name]
+                yield RigLedger(_found(home, name, mac, serial), self._terms, memory, self._clock())
+
+    def _seats(self, homes: Mapping[str, Rig]) -> dict[str, RigLedger]:
+        """Say where each rig is expected: bound to its address, else where it was seen last, else where it is listed.
+
+        Where two were seen at one address it belongs to the later one; the other has no place until it answers.
+        """
+        seats: dict[str, RigLedger] = {}
+        for ledger in sorted(self.rigs.values(), key=lambda each: (bool(_keys(each.rig)), -(each.last_success or 0.0))):
+            row = self._rows.get(ledger.rig.name)
+            for address in (ledger.rig.address, ledger.rig.address if row is None else row.address):
+                if address in homes and address not in seats:
+                    seats[address] = ledger
+                    ledger.replace(replace(ledger.rig, address=address))
+                    break
+        return seats
+
+    def _is_forgotten(self, ledger: RigLedger, seats: Mapping[str, RigLedger]) -> bool:
+        silent = self._clock() - (ledger.last_success or 0.0) > _FORGOTTEN_AFTER
+        return ledger.rig.discovered and silent and seats[ledger.rig.address] is not ledger
+
+    def _furnish(
+        self, homes: Mapping[str, Rig], seats: Mapping[str, RigLedger], at: float, first_check: Callable[[], float]
+    ) -> list[Place]:
+        running = {place.ledger for place in self.places.values()} - {None}
+        for address in self.places.keys() - homes.keys():
+            gone = self.places.pop(address)
+            gone.gone = True
+            gone.seat(None)
+        new = [Place(home, first_check()) for address, home in homes.items() if address not in self.places]
+        self.places |= {place.home.address: place for place in new}
+        for address, home in homes.items():
+            place, ledger = self.places[address], seats.get(address)
+            place.home = home
+            if place.ledger is not ledger or place.target != _target(home if ledger is None else ledger.rig):
+                if ledger in running:
+                    place.identify_at = at
+                place.seat(ledger)
+        return new
+
+    # --- what answers -------------------------------------------------------------------------------------------------
+
+    def answered(self, place: Place, identity: RigIdentity, at: float) -> None:
+        """Seat at ``place`` the rig that answered there at ``at``. None is seated where that is nobody's.
+
+        A rig that is expected at another place and may well be there keeps it: it is asked there first who it is.
+        """
+        occupant, known = place.ledger, self._recognise(identity)
+        if occupant is not None and (known is occupant or not _keys(occupant.rig)):
+            pass
+        elif known is not None:
+            self._move(known, place, identity, at)
+        elif occupant is None or (occupant.rig.discovered and _is_another(occupant.rig, identity)):
+            self._vacate(place, identity)
+            self._find(place, identity)
+        if place.ledger is not None:
+            self._learn(place.ledger, identity)
+
+    def _recognise(self, identity: RigIdentity) -> RigLedger | None:
+        known = [self._known[key] for key in (identity.mac, identity.serial) if key in self._known]
+        return next((ledger for ledger in known if not _is_another(ledger.rig, identity)), None)
+
+    def _move(self, ledger: RigLedger, place: Place, identity: RigIdentity, at: float) -> None:
+        """Let a rig answer here from now on, unless it may well still be where it is expected."""
+        rig, claim = ledger.rig, place.claim
+        old = self.places[rig.address] if self._is_seated(ledger) else None
+        self._vacate(place, identity)
+        if old is not None and ledger.up and (ledger.identity is None or not _is_another(rig, ledger.identity)):
+            if claim is None or claim.rig != rig.name:
+                claim = _Claim(rig.name, at)
+                place.failures = 0  # it is looked at again soon
+            elif old.identified_at > claim.since and not claim.told:
+                claim = claim._replace(told=True)
+                self._notices.twins(rig, place.home.address)
+            place.claim = claim
+            old.identify_at = min(old.identify_at, at)
+            return
+        if old is not None:
+            old.seat(None)
+        self._notices.moved(rig, place.home.address)
+        row = self._rows.get(rig.name)
+        facts = _found(place.home, rig.name, rig.mac, rig.serial) if row is None else row
+        ledger.replace(replace(facts, address=place.home.address))
+        place.seat(ledger)
+
+    def _is_seated(self, ledger: RigLedger) -> bool:
+        place = self.places.get(ledger.rig.address)
+        return place is not None and place.ledger is ledger
+
+    def _vacate(self, place: Place, identity: RigIdentity) -> None:
+        """Book that the rig expected here is not here: somebody else is."""
+        if place.ledger is None:
+            return
+        who = identity.mac or identity.serial or "another rig"
+        self._notices.down(place.ledger.rig, Failure(Reason.IMPLAUSIBLE, f"{who} answers at its address"))
+        place.ledger.lost()
+        place.seat(None)
+
+    def _find(self, place: Place, identity: RigIdentity) -> None:
+        """Make a rig of what answers at an address of a range, named by its MAC, else its serial, else the address."""
+        if not place.home.discovered:
+            return
+        if not (identity.mac or identity.serial or place.keyless):
+            place.keyless = True  # perhaps it only could not say now: a name is for ever
+            place.failures = 0
+            return
+        names = (identity.mac, identity.serial, place.home.address)
+        name = next((name for name in names if name and name not in self.rigs), None)
+        if name is None:
+            return
+        rig = _found(place.home, name, identity.mac, identity.serial)
+        memory = self._remembered.pop(name, None) or RigMemory()
+        self.rigs[name] = ledger = RigLedger(rig, self._terms, memory, self._clock())
+        place.seat(ledger)
+        self._notices.found(rig, identity)
+
+    def _learn(self, ledger: RigLedger, identity: RigIdentity) -> None:
+        rig = ledger.rig
+        if rig.discovered:
+            ledger.replace(replace(rig, mac=rig.mac or identity.mac, serial=rig.serial or identity.serial))
+        self._know(ledger)
+
+    def _know(self, ledger: RigLedger) -> None:
+        for key in _keys(ledger.rig):
+            self._known.setdefault(key, ledger)
+
+
+def phase(name: str) -> float:
+    """Place an address in the interval (0 to 1) by a stable hash, so that polls are spread evenly."""
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest()) / 2**64
+
+
+def _target(rig: Rig) -> Target:
+    return Target(rig.address, rig.credentials)
+
+
+def _keys(rig: Rig) -> tuple[str, ...]:
+    """Give what tells this rig from all others wherever it answers; empty for one that is bound to its address."""
+    return tuple(key for key in (rig.mac, rig.serial) if key)
+
+
+def _is_another(rig: Rig, identity: RigIdentity) -> bool:
+    if rig.mac and identity.mac:
+        return rig.mac != identity.mac
+    return bool(rig.serial and identity.serial) and rig.serial != identity.serial
+
+
+def _found(home: Rig, name: str, mac: str, serial: str) -> Rig:
+    """Make a rig of an address of a range."""
+    return replace(home, name=name, mac=mac, serial=serial)
