@@ -270,3 +270,17 @@ async def test_an_answer_that_is_not_what_was_configured_is_refused(
 def test_a_wrong_expression_is_refused_when_it_is_read(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         http_json.Settings.model_validate({"url": "http://host/"} | settings)
+
+
+async def test_a_broken_tomorrow_adds_nothing_to_today(context: SourceContext) -> None:
+    good = '{"start": "2026-03-2%sT12:00Z", "price": 0.1}'
+    served = [
+        {"path": "/", "if": "day=2026-03-21", "body": f"[{good % 1}]"},
+        {"path": "/", "if": "day=2026-03-22", "body": f'[{good % 2}, {{"start": "2026-03-22T13:00Z", "price": "?"}}]'},
+    ]
+    async with serve(answers({"answers": served})) as server:
+        made = http_json.Settings.model_validate(
+            {"url": server + "/?day={date}", "days": [0, 1], "slots": "@", "duration": "1h"}
+        )
+        found = (await made.build(context).fetch()).value
+    assert found == (slot("2026-03-21T12:00Z", "2026-03-21T13:00Z", 0.1),)

@@ -93,7 +93,7 @@ class HttpSlots(HttpSource[Settings]):
             try:
                 document = settings.parse(await self._ask({"date": date} if settings.days else {}))
                 with translating():
-                    found += self._read(document)
+                    found += list(self._read(document))  # all of it or nothing
             except Failure:
                 if ahead <= 0:
                     raise
