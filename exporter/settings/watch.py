@@ -1,29 +1,49 @@
-"""Notices that the files of the inventory changed, and tells what a reload changes."""
+"""Notices that the inventory changed, in its files or behind its URLs, and tells what a reload changes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import ValidationError
+
+from exporter.failures import Failure
 from exporter.settings.describe import in_force
 from exporter.settings.model import Settings
+from exporter.sources.miners.targets import HttpSd, http_targets
 
 LOOK_SECONDS: Final = 5.0
 _MOST_NAMED: Final = 10
 
 
 async def watch(
-    files: Callable[[], Iterable[Path]], changed: Callable[[], Awaitable[object]], *, every: float = LOOK_SECONDS
+    running: Callable[[], Settings], changed: Callable[[], Awaitable[object]], *, every: float = LOOK_SECONDS
 ) -> None:
-    """Await ``changed`` whenever ``files`` differ from before, once they have been left alone for ``every`` seconds."""
-    known = last = await asyncio.to_thread(stamps, files())
+    """Await ``changed`` whenever the inventory of the ``running`` settings differs from what it was when it was read.
+
+    Files must have been left alone for ``every`` seconds, so that no half-written one is read.
+    """
+    known = last = await asyncio.to_thread(inventory_now, running())
     while True:
         await asyncio.sleep(every)
-        now = await asyncio.to_thread(stamps, files())
+        now = await asyncio.to_thread(inventory_now, running())
         if now != known and now == last:
             await changed()
-            known = now = await asyncio.to_thread(stamps, files())
+            known = now = await asyncio.to_thread(inventory_now, running())
         last = now
+
+
+def inventory_now(settings: Settings) -> dict[Path | str, object]:
+    """What the inventory's files and lists are like at this moment, in a form that can be compared."""
+    lists: dict[Path | str, object] = {entry.url: _targets(entry) for entry in settings.fleet.http_sd}
+    return lists | dict(stamps(settings.inventory_files))
+
+
+def _targets(settings: HttpSd) -> object:
+    try:
+        return http_targets(settings)
+    except (Failure, ValidationError):
+        return None
 
 
 def stamps(files: Iterable[Path]) -> dict[Path, tuple[int, int, int] | None]:

@@ -57,8 +57,8 @@ async def test_a_changed_file_is_told_once(folder: Path) -> None:
     async def changed() -> None:
         told.put_nowait("changed")
 
-    file = folder / "rigs.csv"
-    watching = asyncio.create_task(watch(lambda: [file], changed, every=0.01))
+    file, settings = folder / "rigs.csv", loaded(folder)
+    watching = asyncio.create_task(watch(lambda: settings, changed, every=0.01))
     try:
         while told.empty():  # rewritten until noticed: the watcher may not have looked for the first time yet
             file.write_text(file.read_text(encoding="utf-8") + "#\n", encoding="utf-8")

@@ -1,0 +1,107 @@
+"""The fleet from Prometheus' http_sd, asked over a real socket."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from exporter.fleet import Rig
+from exporter.settings.load import load
+from exporter.settings.watch import inventory_now
+from exporter.sources.miners.inventory import InventoryError, InventoryTerms, Names, load_inventory
+
+
+class Directory:
+    """A server that lists targets; ``body`` None makes it answer with an error."""
+
+    def __init__(self) -> None:
+        self.body: Any = []
+        self.asked = 0
+        directory = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                directory.asked += 1
+                self.send_response(200 if directory.body is not None else 503)
+                self.send_header("Content-Type", "application/json")
+                self.end_headers()
+                self.wfile.write(json.dumps(directory.body).encode())
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.60.9.3", 0), Handler)
+        self.url = f"http://127.60.9.3:{self.server.server_port}/targets"
+
+    def rigs(self, **terms: Any) -> tuple[Rig, ...]:
+        inventory = InventoryTerms.model_validate({"http_sd": [{"url": self.url, "interval": "1ms"} | terms]})
+        return load_inventory(inventory, Names(blocks={}, tariffs=(), schedules=()))
+
+
+@pytest.fixture
+def directory() -> Iterator[Directory]:
+    directory = Directory()
+    thread = threading.Thread(target=directory.server.serve_forever)
+    thread.start()
+    yield directory
+    directory.server.shutdown()
+    thread.join()
+    directory.server.server_close()
+
+
+def listing(*addresses: str, **labels: str) -> list[dict[str, Any]]:
+    return [{"targets": [f"{address}:9100" for address in addresses], "labels": labels}]
+
+
+def test_the_list_is_read_with_its_labels(directory: Directory) -> None:
+    directory.body = listing("127.60.0.5", "127.60.0.6", block="c1", __meta_datacenter="x")
+    assert [(rig.address, rig.block) for rig in directory.rigs()] == [("127.60.0.5", "c1"), ("127.60.0.6", "c1")]
+
+
+def test_it_is_not_asked_again_within_the_interval(directory: Directory) -> None:
+    directory.body = listing("127.60.0.5")
+    first, second = directory.rigs(interval="1h"), directory.rigs(interval="1h")
+    assert first == second
+    assert directory.asked == 1
+
+
+def test_while_it_does_not_answer_the_last_list_holds_until_it_is_too_old(directory: Directory) -> None:
+    directory.body = listing("127.60.0.5")
+    known = directory.rigs()
+    directory.body = None
+    assert directory.rigs() == known
+    with pytest.raises(InventoryError, match=r"gave no list of rigs: .*503"):
+        directory.rigs(max_age="1ms")
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({"targets": []}, "must be a list"),
+        ([{"labels": {}}], "0.targets: is required"),
+        (listing("127.60.0.5", blok="c1"), "there is no label 'blok': did you mean 'block'?"),
+        (listing("a b"), "'a b' is not an address"),
+        (None, "gave no list of rigs"),
+    ],
+)
+def test_a_list_that_cannot_be_used_is_told_with_its_url(directory: Directory, body: Any, told: str) -> None:
+    directory.body = body
+    with pytest.raises(InventoryError) as caught:
+        directory.rigs()
+    assert str(caught.value).startswith(directory.url)
+    assert told in str(caught.value)
+
+
+def test_a_changed_list_is_noticed(directory: Directory, tmp_path_factory: pytest.TempPathFactory) -> None:
+    file = tmp_path_factory.mktemp("site") / "site.yml"
+    file.write_text(f"site: x\nfleet: {{http_sd: [{{url: '{directory.url}', interval: 1ms}}]}}\n", encoding="utf-8")
+    directory.body = listing("127.60.0.5")
+    settings = load(file)
+    before = inventory_now(settings)
+    assert inventory_now(settings) == before
+    directory.body = listing("127.60.0.5", "127.60.0.6")
+    assert inventory_now(settings) != before
+    assert len(load(file).rigs) == 2
