@@ -4,6 +4,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
+from exporter.server.api import add_api
 from exporter.server.face import SiteFace
 from exporter.server.health import add_health
 from exporter.server.metrics import add_metrics
@@ -30,6 +31,7 @@ def make_app(face: SiteFace) -> web.Application:
     app.on_response_prepare.append(_add_headers)
     add_metrics(app, face)
     add_health(app, face)
+    add_api(app, face)
     add_pages(app, face)
     return app
 

@@ -1,9 +1,12 @@
 """What the server is told of the site: given by the composition root, read by the pages."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from exporter.decision.explain import Explanation
 from exporter.exposition.publication import Newsstand
+from exporter.exposition.views import SiteView
+from exporter.polling.attempts import FailureLog, SourceStatus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,3 +18,7 @@ class SiteFace:
     evaluation_interval: float  # s
     reload: Callable[[], Awaitable[str | None]] | None = None  # gives the reason of a refusal; None where not allowed
     ready: Callable[[], bool]  # whether the first round of polls is over, whatever its result
+    explain: Callable[[SiteView, str], Explanation | None]  # why the rig of this name has its verdict
+    failures: FailureLog  # of polls
+    sources: Callable[[], Sequence[SourceStatus]]
+    config: Callable[[], str]  # what runs, secrets masked

@@ -2,16 +2,21 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import aiohttp
 from prometheus_client import CollectorRegistry
-from small_site import small_site
+from small_site import TAKEN_AT, small_site
 
+from exporter.decision.explain import Case, Explanation, explain
+from exporter.decision.terms import DecisionTerms
+from exporter.economics.terms import SiteTerms
 from exporter.exposition.publication import Newsstand, Publication
 from exporter.exposition.render import Renderer
 from exporter.exposition.terms import ExpositionTerms
 from exporter.exposition.views import SiteView
+from exporter.failures import Reason
+from exporter.polling.attempts import FailedAttempt, FailureLog, SourceStatus
 from exporter.server.face import SiteFace
 from exporter.server.serve import serving
 from exporter.server.terms import WebTerms
@@ -35,7 +40,7 @@ class Served:
     client: aiohttp.ClientSession
     newsstand: Newsstand
     clock: Clock
-    flags: dict[str, bool] = field(default_factory=lambda: {"ready": True})
+    flags: dict[str, bool]
 
     @property
     def port(self) -> int:
@@ -49,6 +54,39 @@ def published(view: SiteView) -> Publication:
     return Renderer(ExpositionTerms(), CollectorRegistry()).render(view)
 
 
+def explained(view: SiteView, rig: str) -> Explanation | None:
+    case = Case(
+        snapshot=view.snapshot,
+        economics=view.economics,
+        decision=view.decision,
+        terms=SiteTerms(),
+        decision_terms=DecisionTerms(),
+    )
+    return explain(case, rig)
+
+
+SOURCES = (
+    SourceStatus(
+        name="network",
+        kind="bitcoin_core",
+        interval=60.0,
+        max_age=600.0,
+        observed_at=TAKEN_AT,
+        usable=True,
+        last_failure=FailedAttempt("network", "", TAKEN_AT, Reason.AUTH, "401 <Unauthorized>"),
+    ),
+    SourceStatus(
+        name="tariff:spot",
+        kind="http_json",
+        interval=60.0,
+        max_age=600.0,
+        observed_at=None,
+        usable=False,
+        last_failure=None,
+    ),
+)
+
+
 @asynccontextmanager
 async def served(
     *, terms: WebTerms | None = None, publication: Callable[[], Publication] | None = None, site: str = "prairie-1"
@@ -56,11 +94,21 @@ async def served(
     clock = Clock()
     newsstand = Newsstand(clock)
     newsstand.publish(publication() if publication else published(small_site()))
-    running: Served
-    face = SiteFace(site=site, newsstand=newsstand, evaluation_interval=15.0, ready=lambda: running.flags["ready"])
+    failures = FailureLog()
+    failures.note(FailedAttempt("b-01", "10.1.2.1", TAKEN_AT - 30, Reason.TIMEOUT, "no answer within 5 s"))
+    flags = {"ready": True}
+    face = SiteFace(
+        site=site,
+        newsstand=newsstand,
+        evaluation_interval=15.0,
+        ready=lambda: flags["ready"],
+        explain=explained,
+        failures=failures,
+        sources=lambda: SOURCES,
+        config=lambda: "site: prairie-1\npassword: '***'\n",
+    )
     async with (
         serving(face, terms or WebTerms(listen_address="127.0.0.1:0")) as urls,
         aiohttp.ClientSession(auto_decompress=False, headers={"Accept-Encoding": "identity"}) as client,
     ):
-        running = Served(urls[0], client, newsstand, clock)
-        yield running
+        yield Served(urls[0], client, newsstand, clock, flags)

@@ -1,11 +1,18 @@
 """The pages that people read."""
 
+import html
 import re
 from dataclasses import replace
 
 import pytest
 from site_server import published, served
-from small_site import small_site
+from small_site import DOWN, small_site
+from yarl import URL
+
+from exporter.decision.values import RigDecision
+from exporter.economics.values import RigEconomics
+
+PAGES = ["", "rigs", "rigs/a-01", "rigs/b-01", "blocks", "sources", "config"]
 
 
 async def test_the_landing_page_shows_the_site_at_a_glance() -> None:
@@ -37,6 +44,141 @@ async def test_what_is_unknown_is_shown_as_unknown() -> None:
         page = await answer.text()
         assert "<dt>Cash margin</dt><dd>unknown</dd>" in page
         assert "<dt>Bitcoin</dt><dd>unknown</dd>" in page
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_every_page_is_whole_and_names_its_place(path: str) -> None:
+    async with served() as site, site.get(path) as answer:
+        page = await answer.text()
+        assert answer.status == 200
+        assert page.startswith("<!doctype html>")
+        assert page.rstrip().endswith("</html>")
+        assert page.count("<h1>") == 1
+        assert f'<a href="/{path}" aria-current="page">' in page or path.startswith("rigs/")
+        opened = re.findall(r"<(table|section|form|nav|main|dl|ul|select)\b", page)
+        assert all(page.count(f"</{tag}>") == opened.count(tag) for tag in set(opened))
+        assert not re.search(r"\sstyle=|<script|\son\w+=", page), "the content security policy forbids it"
+
+
+async def test_the_fleet_is_listed_with_verdict_margin_age_and_reason() -> None:
+    async with served() as site, site.get("rigs") as answer:
+        rows = table_rows(await answer.text())
+    assert [row[0] for row in rows] == ["a-01", "a-02", "b-01", "b-02", "b-03"]
+    assert rows[0][3:6] == ["mining", "mine", "$2.25"]
+    assert rows[0][-2:] == ["4 s", "board_chips, fan_missing"]
+    assert rows[2][3:6] == ["down", "unknown", "unknown"]
+    assert rows[2][-2:] == ["1.0 h", "timeout: no answer within 5 s"]
+
+
+@pytest.mark.parametrize(
+    ("query", "rigs"),
+    [
+        ("sort=margin", ["a-02", "a-01", "b-01", "b-02", "b-03"]),
+        ("sort=margin&order=desc", ["a-01", "a-02", "b-01", "b-02", "b-03"]),
+        ("sort=age&order=desc", ["b-01", "a-02", "a-01", "b-02", "b-03"]),
+        ("block=north&sort=rig&order=desc", ["a-02", "a-01"]),
+        ("status=down", ["b-01"]),
+        ("verdict=repair", ["a-02"]),
+        ("q=ANTMINER", ["a-01"]),
+        ("q=10.1.2.", ["b-01", "b-02", "b-03"]),
+        ("q=acme", ["a-01"]),
+        ("page=99", ["a-01", "a-02", "b-01", "b-02", "b-03"]),
+    ],
+)
+async def test_the_fleet_sorts_and_filters(query: str, rigs: list[str]) -> None:
+    async with served() as site, site.get(f"rigs?{query}") as answer:
+        assert [row[0] for row in table_rows(await answer.text())] == rigs
+
+
+@pytest.mark.parametrize(
+    "query", ["sort=password", "status=%3Cscript%3E", "verdict=x", "order=up", "page=-1", "page=x"]
+)
+async def test_a_word_that_there_is_not_is_refused(query: str) -> None:
+    async with served() as site, site.get(f"rigs?{query}") as answer:
+        assert answer.status == 400
+        assert answer.content_type == "text/plain"
+
+
+async def test_a_large_fleet_comes_in_pages() -> None:
+    view = small_site()
+    rigs = tuple(replace(DOWN, rig=replace(DOWN.rig, name=f"r-{number:03}")) for number in range(250))
+    view = replace(
+        view,
+        snapshot=replace(view.snapshot, rigs=rigs),
+        economics=replace(view.economics, rigs=(RigEconomics(),) * 250),
+        decision=replace(view.decision, rigs=(RigDecision(),) * 250),
+    )
+    async with served(publication=lambda: published(view)) as site, site.get("rigs?page=2&status=down") as answer:
+        page = await answer.text()
+        assert len(table_rows(page)) == 100
+        assert table_rows(page)[0][0] == "r-100"
+        assert 'rel="prev" href="/rigs?status=down&amp;page=1"' in page
+        assert 'rel="next" href="/rigs?status=down&amp;page=3"' in page
+
+
+async def test_a_rig_is_explained() -> None:
+    async with served() as site, site.get("rigs/a-01") as answer:
+        page = await answer.text()
+        assert "Antminer S21" in page
+        assert "USD/kWh" in page
+        assert "mine or curtail" in page
+
+
+async def test_a_rig_that_is_down_says_why_and_what_to_do() -> None:
+    async with served() as site, site.get("rigs/b-01") as answer:
+        assert "timeout: no answer within 5 s: it accepted the connection" in await answer.text()
+
+
+async def test_an_unknown_rig_is_told_kindly() -> None:
+    async with served() as site, site.get("rigs/%3Cb%3Enobody") as answer:
+        assert answer.status == 404
+        assert "&lt;b&gt;nobody" in await answer.text()
+
+
+@pytest.mark.parametrize("name", ["a/b", "a b", "50%", "ü", "?x=1#y", "<b>", '"'])
+async def test_the_link_of_any_rig_leads_to_it(name: str) -> None:
+    view = small_site()
+    named = replace(DOWN, rig=replace(DOWN.rig, name=name))
+    view = replace(view, snapshot=replace(view.snapshot, rigs=(named, *view.snapshot.rigs[1:])))
+    async with served(publication=lambda: published(view)) as site:
+        async with site.get("rigs") as answer:
+            links = re.findall(r'<th scope="row"><a href="/(rigs/[^"]*)">', await answer.text())
+        found = []
+        for link in links:
+            async with site.client.get(URL(f"{site.url}{html.unescape(link)}", encoded=True)) as answer:
+                page = await answer.text()
+                found.append(html.unescape(re.findall("<h1>(.*)</h1>", page)[0]))
+    assert name in found
+
+
+async def test_sources_and_failed_polls_are_told() -> None:
+    async with served() as site, site.get("sources") as answer:
+        page = await answer.text()
+        assert "401 &lt;Unauthorized&gt;" in page
+        assert "never answered" in page
+        assert "no answer within 5 s" in page
+        assert "check the user name and password" in page.lower()
+
+
+async def test_the_configuration_is_shown_as_given() -> None:
+    async with served() as site, site.get("config") as answer:
+        assert "site: prairie-1\npassword: &#39;***&#39;\n" in await answer.text()
+
+
+@pytest.mark.parametrize("path", ["rigs", "rigs/a-01", "blocks"])
+async def test_before_the_first_evaluation_pages_wait(path: str) -> None:
+    async with served() as site:
+        site.newsstand.latest = None
+        async with site.get(path) as answer:
+            assert answer.status == 503
+
+
+def table_rows(page: str) -> list[list[str]]:
+    """The cells' text of the first table's body."""
+    body = page.partition("<tbody>")[2].partition("</tbody>")[0]
+    rows = re.findall(r"<tr>(.*?)</tr>", body, re.DOTALL)
+    cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in rows]
+    return [[html.unescape(re.sub("<[^>]*>", "", cell)) for cell in row] for row in cells]
 
 
 async def test_names_are_text_not_markup() -> None:

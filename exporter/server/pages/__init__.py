@@ -3,10 +3,10 @@
 from aiohttp import web
 
 from exporter.server.face import SiteFace
-from exporter.server.pages import landing, static
+from exporter.server.pages import blocks, config, landing, rig, rigs, sources, static
 
 
 def add_pages(app: web.Application, face: SiteFace) -> None:
     """Serve every page."""
-    for page in (landing, static):
+    for page in (landing, rigs, rig, blocks, sources, config, static):
         page.add_to(app, face)

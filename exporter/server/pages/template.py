@@ -54,6 +54,20 @@ def moment(timestamp: float | None) -> str:
     return UNKNOWN if timestamp is None else time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(timestamp))
 
 
+def figure(value: float | None) -> str:
+    """Any number, with the digits that matter."""
+    if value is None:
+        return UNKNOWN
+    if value and not 1e-4 <= abs(value) < 1e9:  # noqa: PLR2004 -- where zeros begin to hide the number
+        return f"{value:.5g}"
+    return f"{value:,.4f}".rstrip("0").rstrip(".")
+
+
+def words(name: str | None) -> str:
+    """A code such as ``expected_off``, as words."""
+    return UNKNOWN if name is None else name.replace("_", " ")
+
+
 _environment: Final = Environment(
     loader=PackageLoader("exporter.server"),
     autoescape=True,
@@ -61,11 +75,16 @@ _environment: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.filters.update(usd=usd, hashrate=hashrate, power=power, number=number, duration=duration, moment=moment)
+_environment.filters.update(
+    usd=usd, hashrate=hashrate, power=power, number=number, duration=duration, figure=figure, moment=moment, words=words
+)
 _environment.globals["version"] = __version__
 
 
 def page(template: str, *, status: int = 200, **values: Any) -> web.Response:
     """Answer with a filled-in template."""
     text = _environment.get_template(template).render(values)
-    return web.Response(status=status, text=text, content_type="text/html", charset="utf-8")
+    body = text.encode("utf-8", "replace")  # whatever rigs say
+    response = web.Response(status=status, body=body, content_type="text/html", charset="utf-8")
+    response.enable_compression()
+    return response

@@ -1,0 +1,74 @@
+"""``/api/v1``: the last evaluation as JSON. See ``docs/api.md``."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from aiohttp import hdrs, web
+from pydantic_core import to_json
+
+from exporter.exposition.views import SiteView
+from exporter.server.face import SiteFace
+from exporter.server.fleet import RigQuery, read_count, read_query
+from exporter.server.records import block_record, market_record, rig_record
+
+_EVERYTHING: Final = 1_000_000
+_COMPRESSED_FROM: Final = 4_096  # bytes
+
+
+def add_api(app: web.Application, face: SiteFace) -> None:
+    """Serve the JSON API."""
+
+    async def rigs(request: web.Request) -> web.Response:
+        query, view = read_query(request), evaluated(face)
+        limit, offset = read_count(request, "limit", _EVERYTHING), read_count(request, "offset", 0)
+        return await _answer(lambda: _rigs(face, view, query, limit, offset))
+
+    async def rig(request: web.Request) -> web.Response:
+        view, name = evaluated(face), request.match_info["rig"]
+        explanation = await asyncio.to_thread(face.explain, view, name)
+        if explanation is None:
+            raise web.HTTPNotFound(text="There is no rig of this name.\n")
+        known = next(rig for rig in view.rigs if rig.snapshot.rig.name == name)
+        return await _answer(
+            lambda: _envelope(face, view, rig=rig_record(known, face.failures), explanation=explanation)
+        )
+
+    async def blocks(_request: web.Request) -> web.Response:
+        view = evaluated(face)
+        return await _answer(lambda: _envelope(face, view, blocks=[block_record(block) for block in view.blocks]))
+
+    async def market(_request: web.Request) -> web.Response:
+        view = evaluated(face)
+        return await _answer(lambda: _envelope(face, view, market=market_record(view)))
+
+    app.router.add_get("/api/v1/rigs", rigs)
+    app.router.add_get("/api/v1/rigs/{rig}", rig)
+    app.router.add_get("/api/v1/blocks", blocks)
+    app.router.add_get("/api/v1/market", market)
+
+
+def evaluated(face: SiteFace) -> SiteView:
+    """The last evaluation. Raises 503 before the first."""
+    if face.newsstand.latest is None:
+        raise web.HTTPServiceUnavailable(text="There is no evaluation yet: ask again in a moment.\n")
+    return face.newsstand.latest.view
+
+
+def _rigs(face: SiteFace, view: SiteView, query: RigQuery, limit: int, offset: int) -> dict[str, Any]:
+    found = query.select(view)
+    chosen = [rig_record(rig, face.failures) for rig in found[offset : offset + limit]]
+    return _envelope(face, view, total=len(found), rigs=chosen)
+
+
+def _envelope(face: SiteFace, view: SiteView, **content: Any) -> dict[str, Any]:
+    return {"site": face.site, "evaluated_at_timestamp_seconds": view.snapshot.taken_at, **content}
+
+
+async def _answer(content: Callable[[], Any]) -> web.Response:
+    """Answer with what ``content`` makes, which may take a while."""
+    body = await asyncio.to_thread(lambda: to_json(content(), inf_nan_mode="null"))
+    response = web.Response(body=body, content_type="application/json", headers={hdrs.VARY: "Accept-Encoding"})
+    if len(body) >= _COMPRESSED_FROM:
+        response.enable_compression()
+    return response

@@ -1,0 +1,25 @@
+"""``/blocks``: what each block earns, and what its power would be worth as AI hosting."""
+
+from aiohttp import web
+
+from exporter.server.api import evaluated
+from exporter.server.face import SiteFace
+from exporter.server.pages.template import page
+from exporter.server.records import BlockRecord, block_record
+
+
+def add_to(app: web.Application, face: SiteFace) -> None:
+    """Serve ``/blocks``."""
+
+    async def blocks(_request: web.Request) -> web.Response:
+        view = evaluated(face)
+        records = sorted(map(block_record, view.blocks), key=_rank)
+        return page("blocks.html", site=face.site, taken_at=view.snapshot.taken_at, blocks=records)
+
+    app.router.add_get("/blocks", blocks)
+
+
+def _rank(block: BlockRecord) -> tuple[bool, float]:
+    """Highest reassign score first, unknown ones last."""
+    score = block.reassign_score_usd_per_kilowatt_year
+    return score is None, -(score or 0.0)

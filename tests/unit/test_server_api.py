@@ -1,0 +1,95 @@
+"""The JSON API, as scripts read it."""
+
+import gzip
+import json
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from site_server import Served, served
+from small_site import TAKEN_AT
+
+from exporter.server.docs import PAGE, page
+from exporter.server.records import BlockRecord, MarketRecord, RigRecord
+
+
+async def read(site: Served, path: str) -> Any:
+    async with site.get(f"api/v1/{path}") as answer:
+        assert answer.status == 200
+        assert answer.content_type == "application/json"
+        return json.loads(await answer.read())
+
+
+async def test_rigs() -> None:
+    async with served() as site:
+        answer = await read(site, "rigs")
+    assert answer["site"] == "prairie-1"
+    assert answer["evaluated_at_timestamp_seconds"] == TAKEN_AT
+    assert answer["total"] == 5
+    well, stopped, down, *_ = answer["rigs"]
+    assert well["margin_usd_per_day"] == 2.254
+    assert well["faults"] == ["board_chips", "board_chips", "fan_missing"]
+    assert stopped["hashrate_hashes_per_second"] == 0
+    assert (down["up"], down["failure_reason"], down["margin_usd_per_day"]) == (False, "timeout", None)
+
+
+async def test_rigs_are_chosen_by_the_same_words_as_on_the_page() -> None:
+    async with served() as site:
+        answer = await read(site, "rigs?block=south&sort=rig&order=desc&limit=1&offset=1")
+    assert answer["total"] == 3
+    assert [rig["rig"] for rig in answer["rigs"]] == ["b-02"]
+
+
+async def test_one_rig_with_its_explanation() -> None:
+    async with served() as site:
+        answer = await read(site, "rigs/a-01")
+    assert answer["rig"]["rig"] == "a-01"
+    assert {flip["name"] for flip in answer["explanation"]["flips"]} == {"power price", "hashprice", "bitcoin price"}
+    assert answer["explanation"]["inputs"][0]["name"] == "hashrate"
+
+
+async def test_blocks() -> None:
+    async with served() as site:
+        north, south = (await read(site, "blocks"))["blocks"]
+    assert north["margin_usd_per_day"] == 2.218
+    assert south["margin_usd_per_day"] is None
+
+
+async def test_market() -> None:
+    async with served() as site:
+        market = (await read(site, "market"))["market"]
+    assert market["hashprice_usd_per_petahash_day"] == 33.3
+    assert market["tariffs"]["spot"] == {
+        "power_price_usd_per_kilowatt_hour": -0.012,
+        "power_price_next_usd_per_kilowatt_hour": None,
+    }
+    assert market["ai_value_usd_per_kilowatt_hour"]["base"] == 0.0175
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("rigs/nobody", 404), ("rigs?limit=x", 400), ("rigs?sort=x", 400), ("x", 404)]
+)
+async def test_mistakes_are_told(path: str, status: int) -> None:
+    async with served() as site, site.get(f"api/v1/{path}") as answer:
+        assert answer.status == status
+
+
+@pytest.mark.parametrize("path", ["rigs", "rigs/a-01", "blocks", "market"])
+async def test_before_the_first_evaluation_it_waits(path: str) -> None:
+    async with served() as site:
+        site.newsstand.latest = None
+        async with site.get(f"api/v1/{path}") as answer:
+            assert answer.status == 503
+
+
+async def test_long_answers_are_compressed_when_asked() -> None:
+    async with served() as site, site.get("api/v1/rigs", **{"Accept-Encoding": "gzip"}) as answer:
+        assert answer.headers["Content-Encoding"] == "gzip"
+        assert json.loads(gzip.decompress(await answer.read()))["total"] == 5
+
+
+def test_the_documentation_is_up_to_date_and_names_every_field() -> None:
+    text = page()
+    assert PAGE.read_text(encoding="utf-8") == text, "run make docs"
+    for record in (RigRecord, BlockRecord, MarketRecord):
+        assert all(f"`{field.name}`" in text for field in fields(record))
