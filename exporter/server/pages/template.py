@@ -10,6 +10,9 @@ from exporter import __version__
 from exporter.units import HASHES_PER_PETAHASH, HASHES_PER_TERAHASH, WATTS_PER_KILOWATT
 
 UNKNOWN: Final = "unknown"
+_MINUS: Final = "−"  # noqa: RUF001 -- a real one
+_LARGE: Final = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"))
+_SMALL: Final = 1e-3
 _MINUTE, _HOUR, _DAY = 60.0, 3_600.0, 86_400.0
 
 
@@ -17,7 +20,7 @@ def usd(value: float | None, digits: int = 2) -> str:
     """Dollars, the minus before the sign."""
     if value is None:
         return UNKNOWN
-    return f"{'−' if round(value, digits) < 0 else ''}${abs(value):,.{digits}f}"  # noqa: RUF001 -- a real minus sign
+    return f"{_MINUS if round(value, digits) < 0 else ''}${abs(value):,.{digits}f}"
 
 
 def hashrate(value: float | None) -> str:
@@ -30,8 +33,11 @@ def hashrate(value: float | None) -> str:
 
 
 def power(value: float | None) -> str:
-    """Kilowatts."""
-    return UNKNOWN if value is None else f"{value / WATTS_PER_KILOWATT:,.2f} kW"
+    """Megawatts, or kilowatts for less than one of these."""
+    if value is None:
+        return UNKNOWN
+    kilowatts = value / WATTS_PER_KILOWATT
+    return f"{kilowatts / 1_000:,.2f} MW" if kilowatts >= 1_000 else f"{kilowatts:,.2f} kW"  # noqa: PLR2004 -- kW per MW
 
 
 def number(value: float | None, digits: int = 0) -> str:
@@ -58,9 +64,10 @@ def figure(value: float | None) -> str:
     """Any number, with the digits that matter."""
     if value is None:
         return UNKNOWN
-    if value and not 1e-4 <= abs(value) < 1e9:  # noqa: PLR2004 -- where zeros begin to hide the number
-        return f"{value:.5g}"
-    return f"{value:,.4f}".rstrip("0").rstrip(".")
+    size, unit = next(((size, unit) for size, unit in _LARGE if abs(value) >= size), (1.0, ""))
+    scaled = abs(value) / size
+    text = f"{scaled:.3g}" if 0 < scaled < _SMALL else f"{scaled:,.4f}".rstrip("0").rstrip(".")
+    return f"{_MINUS if value < 0 else ''}{text}{unit}"
 
 
 def words(name: str | None) -> str:
