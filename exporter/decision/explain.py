@@ -144,6 +144,12 @@ def _inputs(case: Case, rig: RigSnapshot, priced: RigEconomics) -> Iterator[Inpu
         unit="USD/kW/year",
         source="settings, section ai",
     )
+    yield Input(
+        name="resale decay",
+        value=case.decision_terms.resale_decay_usd_per_kilowatt_year,
+        unit="USD/kW/year",
+        source="settings",
+    )
 
 
 def _lines(case: Case, rig: RigSnapshot, priced: RigEconomics) -> Iterator[Line]:

@@ -105,7 +105,7 @@ def appraise(economics: BlockEconomics, hours: Sequence[HourlyMargin], turn: Tur
         mining_margin=mining,
         margin_lost=_per_day(mining, economics.potential_power),
         power_freed=economics.capacity if economics.capacity is not None else economics.potential_power,
-        watched=sum(hour.seconds for hour in hours),
+        watched=min(sum(hour.seconds for hour in hours), turn.terms.history),  # a clock set back lives hours twice
     )
 
 

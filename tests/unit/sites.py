@@ -96,6 +96,7 @@ def site(*rigs: RigSnapshot, **changes: Any) -> SiteSnapshot:
     return SiteSnapshot(**(facts | changes))
 
 
-def decided(snapshot: SiteSnapshot, economics: SiteEconomics) -> SiteDecision:
+def decided(snapshot: SiteSnapshot, economics: SiteEconomics, terms: DecisionTerms | None = None) -> SiteDecision:
     """What the first evaluation decides, with no past behind it."""
-    return decide(DecisionState(), snapshot, economics, MarginHistory(), DecisionTerms(), snapshot.taken_at)[0]
+    terms = terms or DecisionTerms()
+    return decide(DecisionState(), snapshot, economics, MarginHistory(), terms, snapshot.taken_at)[0]

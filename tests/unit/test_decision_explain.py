@@ -13,13 +13,13 @@ from exporter.economics.terms import GpuTerms, SiteTerms
 from exporter.readings import GpuReading, Reading
 from exporter.snapshot import LastGood, RigSnapshot, TariffPrice
 
-TERMS = DecisionTerms()
+TERMS = DecisionTerms(resale_decay_usd_per_kilowatt_year=30)
 
 
 def case(snapshot_rig: RigSnapshot, terms: SiteTerms = SITE, **facts: Any) -> Case:
     snapshot = site(snapshot_rig, **facts)
     economics = price_site(snapshot, terms)
-    decision = decided(snapshot, economics)
+    decision = decided(snapshot, economics, TERMS)
     return Case(snapshot=snapshot, economics=economics, decision=decision, terms=terms, decision_terms=TERMS)
 
 
@@ -47,7 +47,8 @@ def test_the_sum_adds_up_line_by_line() -> None:
     assert told["billed power"] == pytest.approx(3.605)
     assert told["mining margin"] == pytest.approx((told["mining revenue"] or 0) - (told["power price"] or 0))
     assert told["AI value, base"] == pytest.approx(0.0175524, rel=1e-5)
-    assert told["block's reassign score"] == pytest.approx(153.758737 - (told["block's margin that AI must beat"] or 0))
+    beaten = (told["block's margin that AI must beat"] or 0) - 30
+    assert told["block's reassign score"] == pytest.approx(153.758737 - beaten)
 
 
 def test_every_input_has_a_source_and_what_is_observed_a_time() -> None:

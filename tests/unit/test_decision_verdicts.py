@@ -298,7 +298,14 @@ def test_a_good_rig_stays_out_of_its_blocks_reassignment() -> None:
 
 
 @pytest.mark.parametrize(
-    "gone", [old(hashrate=0.0), old(power=None), old(hashrate=None)], ids=["zero hashrate", "no watts", "silent"]
+    "gone",
+    [
+        old(hashrate=0.0),
+        old(power=None),
+        old(power=None, uptime=60.0, last_good=LastGood(hashrate=110e12, power=3_245.0, observed_at=NOW)),
+        old(hashrate=None),
+    ],
+    ids=["zero hashrate", "no watts", "no watts since its start", "silent"],
 )
 def test_reassign_is_left_at_once_when_hashrate_or_watts_are_gone(gone: RigSnapshot) -> None:
     desk = Desk(old())
@@ -513,7 +520,7 @@ class Verdicts(RuleBasedStateMachine):
         before = self.desk.decision
         self.desk.now += hours * HOUR
         self.desk.evaluate()
-        assert self.desk.block.watched <= 13 * HOUR
+        assert self.desk.block.watched <= 12 * HOUR
         changed = before.blocks[0].verdict, self.desk.block.verdict
         assert changed[1] is not Verdict.REASSIGN or changed[0] in (Verdict.REASSIGN, Verdict.UNKNOWN)
         self.left_mine = self.resumed = None
