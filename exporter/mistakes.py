@@ -44,7 +44,7 @@ _MOST_LISTED: Final = 40
 _Context = dict[str, Any]
 _SENTENCES: Final[dict[str, Callable[[_Context], str]]] = {
     "missing": lambda _: "is required",
-    "union_tag_not_found": lambda context: f"needs a `kind`: {context['discriminator'].strip(chr(39))} is missing",
+    "union_tag_not_found": lambda _: "needs a `kind`",
     "greater_than": lambda context: f"must be above {context['gt']:g}",
     "greater_than_equal": lambda context: f"must be {context['ge']:g} or more",
     "less_than": lambda context: f"must be below {context['lt']:g}",
@@ -65,6 +65,7 @@ _KINDS: Final = (
     (("list_", "tuple_", "set_", "frozen_set_", "iterable_"), "must be a list"),
     (("path_",), "must be a file name"),
     (("date_", "time_", "datetime_"), "must be a date or time"),
+    (("named_tuple_", "string_pattern"), "is not written as it should be"),
     (("url_",), "must be a URL such as http://127.0.0.1:8332"),
 )
 _SHOWN: Final = (str, int, float, bool)

@@ -15,12 +15,12 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import EnvSettingsSource, InitSettingsSource, NestedSecretsSettingsSource, SettingsError
 from pydantic_settings.sources.utils import parse_env_vars
 
-from exporter.fields import paths_relative_to
+from exporter.fields import looks_secret, paths_relative_to
 from exporter.mistakes import Problem, nearest, sentence, unknown
 from exporter.settings import document
 from exporter.settings.flags import flag_of
 from exporter.settings.model import Settings, default_tariff
-from exporter.settings.schema import OUTSIDE, PREFIX, entry, full_annotation, keys_at, variables
+from exporter.settings.schema import OUTSIDE, PREFIX, entry, full_annotation, keys_at, kinds_at, variables
 from exporter.sources.miners.inventory import InventoryError, InventoryTerms, KeyPath, Names, dotted, load_inventory
 
 # Kubernetes tells each pod of a service named hashmargin through variables such as HASHMARGIN_PORT_9852_TCP_ADDR.
@@ -162,14 +162,14 @@ class _Variables(EnvSettingsSource):
         return parse_env_vars(self._given, case_sensitive=False)
 
     def decode_complex_value(self, field_name: str, field: Any, value: Any) -> Any:  # noqa: ARG002
-        return _from_json(value)
+        return _from_json(value, field_name)
 
 
-def _from_json(value: Any) -> Any:
-    """Decode lists and mappings written as JSON; anything else stays as it is for the model to judge."""
+def _from_json(value: Any, name: str = "") -> Any:
+    """Decode lists and mappings written as JSON; all else, and every secret, stays text for the model to judge."""
     if isinstance(value, dict):
-        return {key: _from_json(entry) for key, entry in value.items()}
-    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+        return {key: _from_json(inner, key) for key, inner in value.items()}
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{") and not looks_secret(name):
         try:
             return json.loads(value)
         except ValueError:
@@ -198,7 +198,8 @@ def _environment_layer(environ: Mapping[str, str], file: dict[str, Any], problem
     values = _like(_from_json(_Variables(ours, PREFIX)()), file)
     taken = {PREFIX + _spelled(path) for path in _paths(values)}
     for name in ours:
-        if name.upper() in taken or name.upper() in OUTSIDE or _SERVICE_LINK.fullmatch(name.upper()):
+        of_kubernetes = "KUBERNETES_SERVICE_HOST" in environ and _SERVICE_LINK.fullmatch(name.upper())
+        if name.upper() in taken or name.upper() in OUTSIDE or of_kubernetes:
             continue
         match = nearest(name, variables())
         problems.append(Problem(name, "no such setting" + (f": did you mean {match}?" if match else "")))
@@ -243,7 +244,7 @@ def _validated(stack: _Stack, problems: list[Problem]) -> Settings:
         blocks=valid.get("blocks", {}),
         tariffs=_names(stack.values.get("tariffs")),
         schedules=_names(stack.values.get("schedules")),
-        tariff=default_tariff(valid.get("tariff"), stack.values.get("tariffs") or {}),
+        tariff=default_tariff(valid.get("tariff"), _names(stack.values.get("tariffs"))),
     )
     problems += _dangling(valid, names, stack)
     try:
@@ -296,9 +297,15 @@ def _key_path(mistake: ErrorDetails, values: Any) -> KeyPath:
 
 def _problem(mistake: ErrorDetails, path: KeyPath, stack: _Stack) -> Problem:
     if mistake["type"] == "extra_forbidden":
-        known = keys_at(path[:-1], stack.values)
-        return Problem(stack.where(path), unknown("key", str(path[-1]), known))
-    return Problem(stack.where(path), sentence(mistake))
+        return Problem(stack.where(path), unknown("key", str(path[-1]), keys_at(path[:-1], stack.values)))
+    section: Any = reduce(entry, path, stack.values)
+    if mistake["type"].startswith("union_tag") and entry(section, "kind") is None:
+        return Problem(stack.where(path), f"needs a `kind`: {', '.join(sorted(kinds_at(path, stack.values)))}")
+    message = sentence(mistake)
+    key, colon, rest = message.partition(": ")
+    if colon and isinstance(section, dict) and key in section:  # a mapping that tells which of its keys is wrong
+        return Problem(stack.where((*path, key)), rest)
+    return Problem(stack.where(path), message)
 
 
 def _dangling(valid: Mapping[str, Any], names: Names, stack: _Stack) -> Iterator[Problem]:

@@ -1,5 +1,6 @@
 """All that the operator may say, as one frozen model: the rooms' own terms, composed."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -94,6 +95,6 @@ class Settings(BaseSettings):
         )
 
 
-def default_tariff(named: str | None, tariffs: dict[str, object] | dict[str, TariffSource]) -> str:
-    """The site's tariff: the one named, else the only one."""
+def default_tariff(named: str | None, tariffs: Collection[str]) -> str:
+    """The site's tariff: the one named, else the only one, else none."""
     return named or (next(iter(tariffs)) if len(tariffs) == 1 else "")

@@ -1,6 +1,7 @@
 """What keys there are: walks the settings models, for documentation and for the nearest right name."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from functools import reduce
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
@@ -63,15 +64,25 @@ def kind_of(model: type[BaseModel]) -> str | None:
 
 def keys_at(path: KeyPath, values: Any) -> set[str]:
     """The keys that may stand in the mapping at ``path`` of the configuration ``values``."""
+    models = _models_at(path, values)
+    kind = entry(reduce(entry, path, values), "kind")
+    chosen = [model for model in models if kind_of(model) in (None, kind)] or models
+    return {name_of(name, field) for model in chosen for name, field in model.model_fields.items()}
+
+
+def kinds_at(path: KeyPath, values: Any) -> set[str]:
+    """The kinds of source that may stand at ``path``."""
+    return {kind for model in _models_at(path, values) if (kind := kind_of(model)) is not None}
+
+
+def _models_at(path: KeyPath, values: Any) -> list[type[BaseModel]]:
     places: list[Any] = [Settings]
-    for part in (None, *path):
-        if part is not None:
-            places = [inner for place in places for inner in _inside(place, part)]
-            values = entry(values, part)
-        kind = values.get("kind") if isinstance(values, Mapping) else None
-        chosen = [place for place in places if is_model(place) and kind_of(place) in (None, kind)]
-        places = chosen or places
-    return {name_of(name, field) for place in places if is_model(place) for name, field in place.model_fields.items()}
+    for part in path:
+        kind = entry(values, "kind")
+        chosen = [place for place in places if not is_model(place) or kind_of(place) in (None, kind)] or places
+        places = [inner for place in chosen for inner in _inside(place, part)]
+        values = entry(values, part)
+    return [place for place in places if is_model(place)]
 
 
 def _inside(place: Any, part: str | int) -> Iterator[Any]:

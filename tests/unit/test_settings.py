@@ -1,11 +1,18 @@
 """Loading settings: which source wins, and how every mistake is told."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from hypothesis import HealthCheck
+from hypothesis import given as given_by_hypothesis
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 
 from exporter.settings.describe import as_json, as_text, describe
 from exporter.settings.load import ConfigError, load
@@ -86,6 +93,7 @@ def test_names_that_a_variable_cannot_spell_are_found_in_the_file(tmp_path: Path
 
 def test_lists_and_mappings_are_json_in_a_variable_and_other_values_stay_text(tmp_path: Path) -> None:
     environ = {
+        "HASHMARGIN_NETWORK__PASSWORD": "[1]",
         "HASHMARGIN_FLEET__RIGS": '[{"name": "b", "address": "127.60.0.9"}]',
         "HASHMARGIN_FLEET__DEFAULTS__PASSWORD": "0123",
     }
@@ -93,6 +101,8 @@ def test_lists_and_mappings_are_json_in_a_variable_and_other_values_stay_text(tm
     assert [rig.name for rig in settings.rigs] == ["b"]
     assert settings.rigs[0].credentials is not None
     assert settings.rigs[0].credentials.password == "0123"
+    assert settings.network is not None
+    assert settings.network.model_dump()["password"].get_secret_value() == "[1]"
 
 
 def test_relative_paths_start_from_the_file(tmp_path: Path) -> None:
@@ -205,7 +215,8 @@ def test_kubernetes_service_variables_are_no_mistake(tmp_path: Path) -> None:
         "HASHMARGIN_PORT": "tcp://10.0.0.1:9852",
         "HASHMARGIN_PORT_9852_TCP_ADDR": "10.0.0.1",
     }
-    assert given(tmp_path, MINIMAL, environ).site == "prairie-1"
+    assert given(tmp_path, MINIMAL, environ | {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}).site == "prairie-1"
+    assert len(problems(tmp_path, MINIMAL, environ)) == 4
 
 
 @pytest.mark.parametrize(
@@ -249,6 +260,37 @@ def test_tariffs_named_anywhere_exist(tmp_path: Path, section: str, told: str) -
     assert problems(tmp_path, text) == [f"site.yml:3: {told}"]
 
 
+def places(values: Any, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    entries = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else ()
+    for key, value in entries:
+        yield (*at, key)
+        yield from places(value, (*at, key))
+
+
+EXAMPLE = yaml.safe_load((Path(__file__).parents[2] / "deploy" / "examples" / "site.yml").read_text(encoding="utf-8"))
+EXAMPLE["fleet"] |= {"csv": [], "ranges": [{"cidr": "10.1.0.0/30", "exclude": ["10.1.0.1"], "block": "container-1"}]}
+JUNK = st.sampled_from([None, 5, -1e300, 1e400, True, "", "x", "22:00", [], [1], [[]], {}, {"x": 1}, {"kind": "x"}])
+SPEECH = ("pydantic", "Input", "Value error", "type=", "Traceback", "object at 0x", "instance of")
+
+
+@settings_of_hypothesis(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given_by_hypothesis(place=st.sampled_from(list(places(EXAMPLE))), junk=JUNK)
+def test_junk_anywhere_is_told_in_plain_words_or_accepted(
+    tmp_path: Path, place: tuple[str | int, ...], junk: Any
+) -> None:
+    values = deepcopy(EXAMPLE)
+    reduce(lambda inner, part: inner[part], place[:-1], values)[place[-1]] = junk
+    file = tmp_path / "site.yml"
+    file.write_text(yaml.safe_dump(values), encoding="utf-8")
+    try:
+        load(file)
+    except ConfigError as error:
+        told = list(map(str, error.problems))
+        assert told
+        assert all(one.startswith(str(file)) for one in told)
+        assert not any(word in one for one in told for word in SPEECH)
+
+
 SECRETS = ("hunter2", "hunter3")
 
 
@@ -289,3 +331,19 @@ def test_the_summary_counts_and_warns(tmp_path: Path) -> None:
     }
     assert any(warning.startswith("6 rigs have no rated_watts") for warning in summary["warnings"])
     assert "rigs                 1\n" in as_text(given(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        ("power:\n  overhead: 5", "site.yml:3: power.overhead: 5 is implausible, expected 1 to 2"),
+        ("network:\n  url: x", "site.yml:2: network: needs a `kind`: bitcoin_core, "),
+        (
+            "network:\n  kind: bitcoin_cor",
+            "site.yml:2: network: there is no kind 'bitcoin_cor': did you mean 'bitcoin_core'?",
+        ),
+        ("fleet:\n  ranges:\n    - cidr: 5", "site.yml:4: fleet.ranges.0.cidr: 5 is not an IPv4 range"),
+    ],
+)
+def test_the_line_told_is_the_line_to_mend(tmp_path: Path, section: str, told: str) -> None:
+    assert problems(tmp_path, MINIMAL + section)[0].startswith(told)

@@ -70,13 +70,14 @@ def _name(text: str) -> str:
 
 
 def _range(value: object) -> object:
-    if not isinstance(value, str):
+    if isinstance(value, IPv4Network):
         return value
+    text = value.strip() if isinstance(value, str) else ""
     try:
-        network = IPv4Network(value.strip(), strict=False)
+        network = IPv4Network(text, strict=False)
     except ValueError:
         raise ValueError(f"{value!r} is not an IPv4 range: write it like 10.1.0.0/24") from None
-    if str(network.network_address) != value.strip().partition("/")[0]:
+    if str(network.network_address) != text.partition("/")[0]:
         raise ValueError(f"{value!r} does not begin at a network address: did you mean {str(network)!r}?")
     if network.prefixlen < WIDEST_RANGE:
         raise ValueError(
