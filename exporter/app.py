@@ -5,7 +5,6 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from typing import Any, Final
 
 import aiohttp
@@ -14,6 +13,7 @@ import uvloop
 
 from exporter.decision.history import observe
 from exporter.decision.site import decide
+from exporter.economics.metering import metered_power, with_metered_power
 from exporter.economics.site import price_site
 from exporter.exposition.publication import Newsstand
 from exporter.exposition.render import Renderer
@@ -29,7 +29,7 @@ from exporter.server.serve import serving
 from exporter.settings.load import ConfigError
 from exporter.settings.model import Settings
 from exporter.settings.watch import changes, watch
-from exporter.snapshot import RigSnapshot, SiteSnapshot
+from exporter.snapshot import SiteSnapshot
 from exporter.sources.contract import SourceContext, SourceSettings
 from exporter.sources.http import HttpSettings
 from exporter.sources.miners.reader import Miners
@@ -179,29 +179,24 @@ class Site:
     def _snapshot(self, now: float) -> SiteSnapshot:
         shard = self.settings.sharding
         gpus = self._market.latest(_GPUS).values()
+        meters = self._market.latest(_METERS).values()
         tariffs = tariff_prices(self._market.latest(_TARIFF), now)
         self._market.tell_usable(now, {f"{_TARIFF}{name}" for name in self.settings.tariffs if name not in tariffs})
         return SiteSnapshot(
             taken_at=now,
-            rigs=self._rig_snapshots(now),
+            rigs=self._rigs.snapshots(now),
             blocks=tuple(block for block in self.settings.fleet_blocks if shard.serves(block.name)),
             network=self._market.fresh(_NETWORK, now),
             bitcoin_price=self._market.fresh(_BITCOIN, now),
             tariffs=tariffs,
             gpus=_joined([reading.value for latest in gpus if (reading := latest.fresh(now)) is not None]),
+            meters=tuple(reading.value for latest in meters if (reading := latest.fresh(now)) is not None),
         )
-
-    def _rig_snapshots(self, now: float) -> tuple[RigSnapshot, ...]:
-        """The rigs as the poller knows them, with what meters say of their power."""
-        rigs = self._rigs.snapshots(now)
-        meters = [latest.fresh(now) for latest in self._market.latest(_METERS).values()]
-        watts: dict[str, float] = {
-            rig: power for meter in meters if meter is not None for rig, power in meter.value.items()
-        }
-        return tuple(replace(rig, metered_power=watts.get(rig.rig.name)) for rig in rigs) if watts else rigs
 
     def _publish(self, snapshot: SiteSnapshot) -> None:
         settings, terms, now = self.settings, self.settings.decision, snapshot.taken_at
+        self._rigs.metered = metered_power(snapshot)
+        snapshot = with_metered_power(snapshot, self._rigs.metered)
         economics = price_site(snapshot, settings.terms)
         self._history = observe(self._history, economics, now, window=terms.history, longest_gap=terms.longest_gap)
         decision, self._decision = decide(self._decision, snapshot, economics, self._history, terms, now)

@@ -1,6 +1,7 @@
 """What a source can say, in our units. Plain frozen data; None means that the source did not say."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, TypeVar
 
@@ -103,6 +104,14 @@ class RigReading:
     boards: tuple[Board, ...] = ()
     pools: tuple[Pool, ...] = ()
     faults: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterReading:
+    """What meters show, in watts: of single rigs by their name, of whole blocks by theirs."""
+
+    rigs: Mapping[str, float] = field(default_factory=dict)
+    blocks: Mapping[str, float] = field(default_factory=dict)
 
 
 # --- market ---------------------------------------------------------------------------------------------------------

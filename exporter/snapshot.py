@@ -1,4 +1,4 @@
-"""One frozen picture of the site: all that was known, and when. One is taken per evaluation; the pure rooms read only this.
+"""One frozen picture of the site: all that was known, and when. One per evaluation; the pure rooms read only this.
 
 A value that is missing or too old is None here: the polling room has already refused it.
 """
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from exporter.fleet import Block, Rig
-from exporter.readings import GpuReading, NetworkState, Reading, RigIdentity, RigReading
+from exporter.readings import GpuReading, MeterReading, NetworkState, Reading, RigIdentity, RigReading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,3 +57,4 @@ class SiteSnapshot:
     bitcoin_price: Reading[float] | None = None  # USD
     tariffs: Mapping[str, TariffPrice] = field(default_factory=dict)
     gpus: tuple[GpuReading, ...] = ()
+    meters: tuple[MeterReading, ...] = ()

@@ -137,11 +137,11 @@ class RigPricer:
             elif good.power:
                 drawn = (good.power, PowerSource.REPORTED)
             else:
-                drawn = power_of_nameplate(rig, good.hashrate)
+                drawn = power_of_nameplate(rig.rig, good.hashrate)
             return self._operate(good.hashrate, drawn, paid, price)
         rated = rig.rig.rated_hashrate
         if rated is not None and rated > 0:
-            return self._operate(rated, power_of_nameplate(rig, rated), paid, price)
+            return self._operate(rated, power_of_nameplate(rig.rig, rated), paid, price)
         return actual if actual.hashrate else self._operate(None, None, paid, price)
 
     def _band(self, operation: Operation) -> tuple[float | None, float | None]:

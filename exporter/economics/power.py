@@ -2,6 +2,7 @@
 
 from exporter.economics.terms import MeteringPoint, PowerTerms
 from exporter.economics.values import PowerSource
+from exporter.fleet import Rig
 from exporter.snapshot import RigSnapshot
 from exporter.units import HOURS_PER_MONTH
 
@@ -20,13 +21,20 @@ def billed_per_watt(source: PowerSource, terms: PowerTerms) -> float:
 
 
 def power_now(rig: RigSnapshot, hashrate: float | None) -> tuple[float, PowerSource] | None:
-    """Return the best figure for what the rig draws now (W), and its source.
+    """Return the best figure for what the rig draws now (W), and its source."""
+    reported = rig.reading.value.power if rig.reading is not None else None
+    return best_power(rig.rig, hashrate, metered=rig.metered_power, reported=reported)
+
+
+def best_power(
+    rig: Rig, hashrate: float | None, *, metered: float | None, reported: float | None
+) -> tuple[float, PowerSource] | None:
+    """Return the best of what is known of a rig's power (W), and its source.
 
     A meter or rig that shows 0 W while the rig hashes has no figure. The nameplate says nothing of a rig at rest.
     """
     hashing = hashrate is not None and hashrate > 0
-    reported = rig.reading.value.power if rig.reading is not None else None
-    for watts, source in ((rig.metered_power, PowerSource.METERED), (reported, PowerSource.REPORTED)):
+    for watts, source in ((metered, PowerSource.METERED), (reported, PowerSource.REPORTED)):
         if watts is not None and (watts > 0 or (watts == 0 and not hashing)):
             return watts, source
     if hashing and hashrate is not None:
@@ -34,12 +42,11 @@ def power_now(rig: RigSnapshot, hashrate: float | None) -> tuple[float, PowerSou
     return None
 
 
-def power_of_nameplate(rig: RigSnapshot, hashrate: float) -> tuple[float, PowerSource] | None:
-    """Return the watts of ``hashrate`` (H/s) at the efficiency on the nameplate, where the inventory has it."""
-    rated_hashrate, rated_power = rig.rig.rated_hashrate, rig.rig.rated_power
-    if rated_hashrate is None or rated_power is None or rated_hashrate <= 0 or rated_power <= 0:
+def power_of_nameplate(rig: Rig, hashrate: float) -> tuple[float, PowerSource] | None:
+    """Return the watts of ``hashrate`` (H/s) at the efficiency on the nameplate, where that is known."""
+    if rig.rated_hashrate is None or rig.rated_power is None or rig.rated_hashrate <= 0 or rig.rated_power <= 0:
         return None
-    return rated_power / rated_hashrate * hashrate, PowerSource.NAMEPLATE
+    return rig.rated_power / rig.rated_hashrate * hashrate, PowerSource.NAMEPLATE
 
 
 def demand_charge_per_kilowatt_hour(usd_per_kilowatt_month: float, load_factor: float) -> float:

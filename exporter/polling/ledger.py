@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from exporter.economics.power import best_power
 from exporter.fleet import Rig
 from exporter.polling.counters import CounterWindow, Energy
 from exporter.polling.latest import Latest
@@ -39,6 +40,7 @@ class RigLedger:
     """Keeps the books of one rig. Times called ``now`` are unix seconds, those called ``at`` monotonic ones."""
 
     __slots__ = (
+        "_drawn",
         "_energy",
         "_last_good",
         "_latest",
@@ -59,6 +61,7 @@ class RigLedger:
         self.last_success = memory.last_success
         self._last_good = memory.last_good
         self._latest: Latest[RigReading] = Latest(terms.stale_after)
+        self._drawn: float | None = None  # W, at the last success
         self._energy = Energy(_energy_across_restart(memory, now, terms.stale_after))
         self._work = CounterWindow(terms.work_window)
         self._shares = CounterWindow(terms.work_window)
@@ -69,20 +72,24 @@ class RigLedger:
         """Tell whether its miner process began anew since the last successful read."""
         return self._uptime is not None and reading.uptime is not None and reading.uptime < self._uptime
 
-    def succeeded(self, reading: RigReading, now: float, at: float) -> None:
-        """Book a successful read."""
+    def succeeded(self, reading: RigReading, now: float, at: float, metered: float | None = None) -> None:
+        """Book a successful read; ``metered`` is what a meter showed of late (W)."""
         self.up = True
         self.last_success = now
         self._uptime = reading.uptime
         observed = Reading(reading, now)
         self._latest.put(observed)
-        self._energy.observe(reading.power, at, self._latest.max_age)
+        best = best_power(self.rig, reading.hashrate, metered=metered, reported=reading.power)
+        self._drawn = best[0] if best is not None else None
+        self._energy.observe(self._drawn, at, self._latest.max_age)
         if reading.accepted_difficulty is not None:
             self._work.observe(at, reading.accepted_difficulty)
         if (shares := _shares(reading.pools)) is not None:
             self._shares.observe(at, *shares)
         if self._runs_well(reading):
-            self._last_good = LastGood(hashrate=reading.hashrate, power=reading.power, observed_at=now)
+            self._last_good = LastGood(
+                hashrate=reading.hashrate, power=reading.power, observed_at=now, metered_power=metered
+            )
         self._snapshot = self._picture(observed, self._snapshot.expected_mining)
 
     def failed(self) -> None:
@@ -153,12 +160,12 @@ class RigLedger:
 
     def memory(self, now: float) -> RigMemory:
         """Say what should outlive a restart."""
-        reading, rig = self._latest.fresh(now), self.rig
+        rig, reading = self.rig, self._latest.fresh(now)
         return RigMemory(
             identity=self.identity,
             last_success=self.last_success,
             energy=self._energy.joules,
-            power=reading.value.power if reading is not None else None,
+            power=self._drawn if reading is not None else None,
             last_good=self._last_good,
             address=rig.address if rig.mac or rig.serial or rig.discovered else "",
             discovered=rig.discovered,

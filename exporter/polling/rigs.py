@@ -114,6 +114,8 @@ class RigPoller:
         self.first_round = asyncio.Event()
         """Set once every rig was tried, whatever the result; the search for others goes on."""
         self.failures = FailureLog()
+        self.metered: Mapping[str, float] = {}
+        """Watts that meters showed of late, by rig name, to be booked with the readings."""
         self._reader = reader
         self._terms = terms
         self._telemetry = telemetry
@@ -286,7 +288,7 @@ class RigPoller:
             self._notices.back(ledger.rig)
         if ledger.restarted(reading):  # with another firmware, perhaps
             place.identify_at = min(place.identify_at, place.identified_at + self._terms.max_backoff)
-        ledger.succeeded(reading, self._clock(), self._loop.time())
+        ledger.succeeded(reading, self._clock(), self._loop.time(), self.metered.get(ledger.rig.name))
         place.failures = 0
 
     def _failed(self, visit: _Visit, failure: Failure) -> None:

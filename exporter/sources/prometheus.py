@@ -16,6 +16,20 @@ class PrometheusSettings(HttpSettings):
     query: str = Field(min_length=1, description="The PromQL query.")
 
 
+class LabelledSettings(PrometheusSettings):
+    """A query that gives one series for each rig or block, and the label that tells which."""
+
+    rig_label: str = Field(default="rig", description="The label that holds the rig's name in the inventory.")
+    block_label: str | None = Field(
+        default=None, description="The label that holds the block's name, where the series are of whole blocks."
+    )
+
+    @property
+    def label(self) -> str:
+        """The label that tells the series apart."""
+        return self.block_label or self.rig_label
+
+
 class Series(NamedTuple):
     """One series of an answer: its labels, its value, and when it was evaluated (unix seconds)."""
 
@@ -54,6 +68,20 @@ def _labels(metric: dict[str, Any]) -> dict[str, str]:
     if not all(isinstance(value, str) for value in metric.values()):
         raise TypeError("a label that is no text")
     return metric
+
+
+async def ask_by_label(endpoint: Endpoint, query: str, label: str) -> tuple[dict[str, float], float]:
+    """Evaluate a query that gives one series per value of ``label``; gives the values, and when they were evaluated.
+
+    Series without the label are left aside; raises a Failure where no other is left, or where two share a value.
+    """
+    found = [series for series in await ask_prometheus(endpoint, query) if label in series.labels]
+    values = {series.labels[label]: series.value for series in found}
+    if len(values) < len(found):
+        raise Failure(Reason.IMPLAUSIBLE, f"the query gives two series for one {label}: sum them by ({label})")
+    if not values:
+        raise Failure(Reason.GARBLED, f"no series has the label {label}")
+    return values, found[0].time
 
 
 def _is_finite(value: Any) -> bool:

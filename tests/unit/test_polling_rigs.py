@@ -314,6 +314,41 @@ def test_a_rig_that_draws_nothing_known_has_no_energy() -> None:
     run(main())
 
 
+def test_energy_is_counted_from_the_nameplate_where_the_rig_reports_none_and_survives_a_restart() -> None:
+    async def main() -> None:
+        site, rigs = Site(), fleet(1, rated_hashrate=200e12, rated_power=3500.0)
+        site.behaviour["rig-0"] = lambda: replace(READING, power=None)
+        poller = make(rigs, site, remembered=known(rigs))
+        async with polling(poller):
+            await asyncio.sleep(31 + 10 * 30)
+        energy = only(poller).energy
+        assert energy == pytest.approx(10 * 30 * 1750.0, rel=0.01)
+        heir = make(rigs, site, remembered=poller.memories(unix_clock()))
+        async with polling(heir):
+            await asyncio.sleep(31)
+            assert energy < only(heir).energy <= energy + 1750.0 * 75
+
+    run(main())
+
+
+def test_energy_is_counted_at_the_meter_where_there_is_one() -> None:
+    async def main() -> None:
+        site, rigs = Site(), fleet(1)
+        poller = make(rigs, site, remembered=known(rigs))
+        poller.metered = {"rig-0": 3300.0}
+        async with polling(poller):
+            await asyncio.sleep(31 + 10 * 30)
+            assert only(poller).energy == pytest.approx(10 * 30 * 3300.0, rel=0.01)
+            assert only(poller).last_good.metered_power == 3300.0
+            before = only(poller).energy
+            poller.metered = {}
+            await asyncio.sleep(300)
+            assert only(poller).energy - before == pytest.approx(10 * 30 * 3000.0, rel=0.01)
+            assert only(poller).last_good.metered_power is None
+
+    run(main())
+
+
 def test_last_good_is_kept_from_when_it_ran_well() -> None:
     async def main() -> None:
         site, rigs = Site(), fleet(1)

@@ -1,17 +1,20 @@
-"""Metered power of rigs, from PDUs and meters."""
+"""Metered power of rigs or of whole blocks, from PDUs and meters."""
 
-from collections.abc import Mapping
 from typing import Final
 
+from exporter.readings import MeterReading
 from exporter.sources.contract import SourceSettings, implausible_unless
 
-_MAX_WATTS: Final = 50_000.0  # a hydro rig draws 12 kW
+_MAX_RIG_WATTS: Final = 50_000.0  # a hydro rig draws 12 kW
+_MAX_BLOCK_WATTS: Final = 1e9
 
 
 class MeterSettings(SourceSettings):
-    """What all meters share: plausible watts, by the rig's name."""
+    """What all meters share: plausible watts."""
 
-    def check(self, value: Mapping[str, float], last: Mapping[str, float] | None) -> None:  # noqa: ARG002 it may leap
-        """Refuse watts that no rig draws: a wrong unit, or the whole PDU."""
-        for rig, watts in value.items():
-            implausible_unless(0, watts, _MAX_WATTS, f"watts of {rig}")
+    def check(self, value: MeterReading, last: MeterReading | None) -> None:  # noqa: ARG002 -- it may leap
+        """Refuse watts that no rig or block draws: a wrong unit, or a whole PDU in place of a rig."""
+        for rig, watts in value.rigs.items():
+            implausible_unless(0, watts, _MAX_RIG_WATTS, f"watts of {rig}")
+        for block, watts in value.blocks.items():
+            implausible_unless(0, watts, _MAX_BLOCK_WATTS, f"watts of block {block}")

@@ -1,37 +1,35 @@
-"""Watts of rigs that a Prometheus already has, such as from the PDUs' SNMP exporter."""
+"""Watts of rigs or blocks that a Prometheus already has, such as from the PDUs' SNMP exporter."""
 
-from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field
-
-from exporter.failures import Failure, Reason
-from exporter.readings import Reading
+from exporter.readings import MeterReading, Reading
 from exporter.sources.contract import SourceContext
-from exporter.sources.http import HttpSource
+from exporter.sources.http import Endpoint
 from exporter.sources.meters import MeterSettings
-from exporter.sources.prometheus import PrometheusSettings, ask_prometheus
+from exporter.sources.prometheus import LabelledSettings, ask_by_label
 
 
-class Settings(PrometheusSettings, MeterSettings):
-    """A query that gives watts, one series for each rig."""
+class Settings(LabelledSettings, MeterSettings):
+    """A query that gives watts, one series for each rig, or for each block with ``block_label``.
+
+    A block's watts are shared out among its running rigs.
+    """
 
     kind: Literal["prometheus"] = "prometheus"
-    rig_label: str = Field(default="rig", description="The label that holds the rig's name in the inventory.")
 
     def connect(self, context: SourceContext) -> "_Prometheus":
         """Make the source."""
         return _Prometheus(self, context)
 
 
-class _Prometheus(HttpSource[Settings]):
-    async def fetch(self) -> Reading[Mapping[str, float]]:
-        """Ask for the watts of all rigs; series without the label are left aside."""
-        series = await ask_prometheus(self._endpoint, self._settings.query)
-        label = self._settings.rig_label
-        watts = {each.labels[label]: each.value for each in series if label in each.labels}
-        if len(watts) < sum(label in each.labels for each in series):
-            raise Failure(Reason.IMPLAUSIBLE, f"the query gives two series for one {label}: sum them by ({label})")
-        if not watts:
-            raise Failure(Reason.GARBLED, f"no series has the label {label}")
-        return Reading(watts, min(series[0].time, self._clock()))
+class _Prometheus:
+    def __init__(self, settings: Settings, context: SourceContext) -> None:
+        self._settings = settings
+        self._endpoint = Endpoint(settings, context.session)
+        self._clock = context.clock
+
+    async def fetch(self) -> Reading[MeterReading]:
+        """Ask for the watts of all rigs or blocks."""
+        watts, time = await ask_by_label(self._endpoint, self._settings.query, self._settings.label)
+        reading = MeterReading(rigs=watts) if self._settings.block_label is None else MeterReading(blocks=watts)
+        return Reading(reading, min(time, self._clock()))

@@ -1,0 +1,57 @@
+"""From what meters show to the watts of each rig: its own meter, else its share of its block's."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from exporter.economics.power import power_now
+from exporter.snapshot import RigSnapshot, SiteSnapshot
+
+_BELIEVED: Final = (0.5, 2.0)  # a block's meter against what its running rigs say: else it measures something else
+
+
+def metered_power(snapshot: SiteSnapshot) -> dict[str, float]:
+    """Return the watts of each rig that a meter tells of, by name. Of two that tell of it the first is taken."""
+    rigs: dict[str, float] = {}
+    blocks: dict[str, float] = {}
+    for meter in reversed(snapshot.meters):
+        rigs |= meter.rigs
+        blocks |= meter.blocks
+    if blocks:
+        members: dict[str, list[RigSnapshot]] = defaultdict(list)
+        for rig in snapshot.rigs:
+            members[rig.rig.block].append(rig)
+        for name, watts in blocks.items():
+            rigs |= _shared(watts, members[name], rigs)
+    return rigs
+
+
+def with_metered_power(snapshot: SiteSnapshot, watts: Mapping[str, float]) -> SiteSnapshot:
+    """Fill in the metered power of the rigs, by name."""
+    if not watts:
+        return snapshot
+    return replace(snapshot, rigs=tuple(replace(rig, metered_power=watts.get(rig.rig.name)) for rig in snapshot.rigs))
+
+
+def _shared(watts: float, members: Sequence[RigSnapshot], own: Mapping[str, float]) -> dict[str, float]:
+    """Share a block's watts out among its running rigs, less what those with a meter of their own draw.
+
+    The shares go by what each reports or should draw; where that is not known of every one, by hashrate.
+    """
+    rest = watts - sum(own.get(rig.rig.name, 0.0) for rig in members)
+    running = {rig.rig.name: rig for rig in members if rig.rig.name not in own and _hashrate(rig) > 0}
+    if rest <= 0 or not running:
+        return {}
+    known = {name: drawn[0] for name, rig in running.items() if (drawn := power_now(rig, _hashrate(rig))) is not None}
+    low, high = _BELIEVED
+    if len(known) < len(running):
+        known = {name: _hashrate(rig) for name, rig in running.items()}
+    elif not low <= rest / sum(known.values()) <= high:
+        return {}
+    total = sum(known.values())
+    return {name: rest * share / total for name, share in known.items()}
+
+
+def _hashrate(rig: RigSnapshot) -> float:
+    return rig.reading.value.hashrate if rig.reading is not None else 0.0

@@ -1,0 +1,50 @@
+"""Watts by a label of a Prometheus' series: of rigs, or of whole blocks."""
+
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from source_site import serve
+
+from exporter.failures import Failure, Reason
+from exporter.readings import MeterReading
+from exporter.sources.contract import SourceContext
+from exporter.sources.meters.prometheus import Settings
+
+
+async def read(*series: tuple[dict[str, str], str], **settings: Any) -> MeterReading:
+    async def prometheus(request: web.Request) -> web.Response:
+        result = [{"metric": labels, "value": [1774094400, value]} for labels, value in series]
+        return web.json_response({"status": "success", "data": {"resultType": "vector", "result": result}})
+
+    async with serve(prometheus) as server, aiohttp.ClientSession() as session:
+        source = Settings(url=server, query="watts", **settings).build(SourceContext(session))
+        value: MeterReading = (await source.fetch()).value
+        return value
+
+
+async def test_a_label_of_choice_names_the_rig() -> None:
+    assert await read(({"outlet": "a-01"}, "3400"), rig_label="outlet") == MeterReading(rigs={"a-01": 3400.0})
+
+
+async def test_a_blocks_meter_may_show_megawatts() -> None:
+    reading = await read(({"container": "c1"}, "1.5e6"), ({"container": "c2"}, "NaN"), block_label="container")
+    assert reading == MeterReading(blocks={"c1": 1.5e6})
+
+
+@pytest.mark.parametrize(
+    ("series", "reason"),
+    [
+        ([({"rig": "a"}, "1"), ({"rig": "a", "phase": "2"}, "1")], Reason.IMPLAUSIBLE),
+        ([({"outlet": "a"}, "1")], Reason.GARBLED),
+        ([({"rig": "a"}, "4e9")], Reason.IMPLAUSIBLE),
+        ([({"rig": "a"}, "-1")], Reason.IMPLAUSIBLE),
+        ([({"rig": "a"}, "NaN")], Reason.NOT_READY),
+        ([], Reason.NOT_READY),
+    ],
+)
+async def test_what_is_no_watts_by_rig_is_a_failure(series: list[tuple[dict[str, str], str]], reason: Reason) -> None:
+    with pytest.raises(Failure) as caught:
+        await read(*series)
+    assert caught.value.reason is reason
