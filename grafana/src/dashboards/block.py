@@ -105,7 +105,7 @@ def _course() -> list[Panel]:
 def _rigs() -> list[Panel]:
     margin = series("mining_rig_margin_usd_per_day")
     chips = series("mining_rig_board_chip_temperature_celsius")
-    down = f"{series('mining_rig_up')} == 0"
+    down = f"({series('mining_rig_up')} == 0)"
     since = series("mining_rig_last_success_timestamp_seconds")
     return [
         panels.rows(
@@ -120,12 +120,12 @@ def _rigs() -> list[Panel]:
             link=_RIG_LINK,
         ),
         panels.rows(
-            Face("Rigs that do not answer", "Up to 25, with when they last did.", SINCE, 12, 10),
+            Face("Rigs that do not answer", "Up to 25, with when they last did.", PLAIN, 12, 10),
+            Column("Down", f"max by (block, rig) (topk(25, ({down} + 1) * {_PLACE}))", PLAIN, NONE_WANTED),
             Column(
                 "Last answer",
                 f"1000 * max by (block, rig) (topk(25, ({since} and on (job, site, instance, rig) {down}) * {_PLACE}))",
                 SINCE,
-                NONE_WANTED,
             ),
             key="rig",
             link=_RIG_LINK,

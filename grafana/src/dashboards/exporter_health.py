@@ -114,7 +114,7 @@ def _sources() -> list[Panel]:
         ),
         panels.lines(
             Face("Failed fetches", "Share of fetches that failed, by source.", RATIO),
-            Query(f"{failures} / {requests}", "{{source}}"),
+            Query(f"({failures} or 0 * {requests}) / ({requests} > 0)", "{{source}}"),
         ),
     ]
 

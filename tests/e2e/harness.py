@@ -1,0 +1,354 @@
+"""The real programs around a simulated site: started on loopback on free ports, asked over HTTP, ended at teardown."""
+
+import contextlib
+import http.server
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+HOST = "127.0.0.1"
+NETWORK = "127.80.0.0/16"
+SITE = "prairie-1"
+BIN = Path(sys.executable).parent
+
+T = TypeVar("T")
+Labels = dict[str, str]
+
+
+def free_port(host: str = HOST) -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def ask(url: str, body: object = None, timeout: float = 10.0) -> Any:
+    """GET or, with a body, POST JSON; returns what it answers. Raises HTTPError with the answer's text."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data=data, headers={"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=timeout) as answer:
+        text = answer.read().decode()
+    return json.loads(text) if answer.headers.get_content_type() == "application/json" else text
+
+
+def wait_for(what: str, probe: Callable[[], T | None], deadline: float = 60.0) -> T:
+    """Ask until something true comes back; fails with the last error after ``deadline`` seconds."""
+    last: object = None
+    until = time.monotonic() + deadline
+    while time.monotonic() < until:
+        try:
+            if result := probe():
+                return result
+            last = result
+        except (OSError, ValueError, AssertionError) as error:
+            last = error
+        time.sleep(0.2)
+    raise AssertionError(f"waited {deadline:g} s for {what}; last: {last!r}")
+
+
+class ProgramEndedError(Exception):
+    """A program that should run has ended; the message is the end of what it said."""
+
+
+@dataclass
+class Program:
+    """A running program, with its output in a file."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def get(self, url: str) -> Any:
+        """Ask it over HTTP; while it is starting it may refuse, but it may not end."""
+        if self.process.poll() is not None:
+            raise ProgramEndedError(f"{self.name} ended by itself:\n{self.said()[-4000:]}")
+        return ask(url)
+
+
+@contextlib.contextmanager
+def program(name: str, *command: str | Path, folder: Path, env: Mapping[str, str] | None = None) -> Iterator[Program]:
+    """Run a program until the end of the block; fails where it ends by itself, or does not end when told to."""
+    log = folder / f"{name}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env={**os.environ, **(env or {})},
+        )
+    running = Program(name, process, log)
+    try:
+        yield running
+        if process.poll() is not None:
+            raise ProgramEndedError(f"{name} ended by itself:\n{running.said()[-4000:]}")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise AssertionError(f"{name} did not end within 15 s of SIGTERM") from None
+
+
+@dataclass
+class Prometheus:
+    url: str
+
+    def query(self, expr: str, at: float | None = None) -> list[tuple[Labels, float]]:
+        """Run an instant query; the metric's name stands in the labels as ``__name__``."""
+        asked = {"query": expr} if at is None else {"query": expr, "time": f"{at:.3f}"}
+        data = self._get("query", asked)
+        if data["resultType"] == "scalar":
+            return [({}, float(data["result"][1]))]
+        return [(sample["metric"], float(sample["value"][1])) for sample in data["result"]]
+
+    def value(self, expr: str, at: float | None = None) -> float | None:
+        """The one value of a query; None where there is none."""
+        result = self.query(expr, at)
+        assert len(result) <= 1, f"{expr}: {result}"
+        return result[0][1] if result else None
+
+    def by(self, label: str, expr: str, at: float | None = None) -> dict[str, float]:
+        return {labels[label]: value for labels, value in self.query(expr, at)}
+
+    def firing(self, name: str) -> list[Labels]:
+        return [labels for labels, _ in self.query(f'ALERTS{{alertname="{name}",alertstate="firing"}}')]
+
+    def _get(self, path: str, asked: Mapping[str, str]) -> Any:
+        url = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(asked)}"
+        try:
+            return ask(url)["data"]
+        except urllib.error.HTTPError as error:
+            raise ValueError(f"{asked}: {error.read().decode()}") from None
+
+
+@dataclass
+class Pages:
+    """What Alertmanager delivered: each notification with the receiver that got it."""
+
+    notifications: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def alerts(self, name: str, status: str) -> list[tuple[str, dict[str, Any]]]:
+        """Every delivered alert of a name and status, with its receiver."""
+        return [
+            (receiver, alert)
+            for receiver, notification in list(self.notifications)
+            for alert in notification["alerts"]
+            if alert["labels"]["alertname"] == name and alert["status"] == status
+        ]
+
+    def firing(self, name: str) -> set[tuple[str, str]]:
+        """(block, since when) of each delivered page: a page that is repeated counts once."""
+        return {(alert["labels"].get("block", ""), alert["startsAt"]) for _, alert in self.alerts(name, "firing")}
+
+
+@contextlib.contextmanager
+def webhook() -> Iterator[tuple[str, Pages]]:
+    pages = Pages()
+
+    class Receiver(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            pages.notifications.append((self.path.lstrip("/"), body))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *said: object) -> None:
+            """Keep quiet."""
+
+    server = http.server.ThreadingHTTPServer((HOST, 0), Receiver)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://{HOST}:{server.server_address[1]}", pages
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def hurried_rules(target: Path) -> None:
+    """Copy our rules; where they wait a minute, they wait two seconds here. Nothing else is changed."""
+    for kind in ("rules", "alerts"):
+        for source in (ROOT / "deploy/prometheus" / kind).glob("*.yml"):
+            document = yaml.safe_load(source.read_text(encoding="utf-8"))
+            for group in document["groups"]:
+                for rule in group["rules"]:
+                    for wait in ("for", "keep_firing_for"):
+                        if wait in rule:
+                            rule[wait] = f"{min(_minutes(rule[wait]) * 2, 30)}s"
+            (target / kind).mkdir(exist_ok=True)
+            (target / kind / source.name).write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+
+
+def _minutes(duration: str) -> int:
+    return int(duration[:-1]) * {"m": 1, "h": 60}[duration[-1]]
+
+
+def hurried_alertmanager(target: Path, receiver: str) -> Path:
+    """Our Alertmanager example, with its waits shortened and its receivers pointed at ours."""
+    document = yaml.safe_load((ROOT / "deploy/alertmanager/alertmanager.yml").read_text(encoding="utf-8"))
+
+    def hurry(route: dict[str, Any]) -> None:
+        for wait in ("group_wait", "group_interval"):
+            if wait in route:
+                route[wait] = "2s"
+        for child in route.get("routes", []):
+            hurry(child)
+
+    hurry(document["route"])
+    for each in document["receivers"]:
+        each["webhook_configs"] = [{"url": f"{receiver}/{each['name']}", "send_resolved": True}]
+    path = target / "alertmanager.yml"
+    path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    return path
+
+
+@contextlib.contextmanager
+def simulated_site(folder: Path, network: str = NETWORK, *arguments: str) -> Iterator[tuple[str, Path]]:
+    """A simulated site; yields its control API and the exporter's configuration for it."""
+    config = folder / "site.yml"
+    port = free_port()
+    command = (sys.executable, "-m", "exporter.simulation", "--network", network, "--control-port", str(port))
+    with program(
+        "site", *command, "--config-out", config, *arguments, folder=folder, env={"PYTHONPATH": str(ROOT)}
+    ) as site:
+        ready = wait_for("the simulated site", lambda: _first_json(site.log))
+        yield ready["control"], config
+
+
+def _first_json(log: Path) -> Any:
+    for line in log.read_text().splitlines():
+        if line.startswith("{"):
+            return json.loads(line)
+    return None
+
+
+def hurry_exporter(config: Path) -> None:
+    """Let the exporter poll, evaluate and forget within seconds, at prices that do not depend on the hour."""
+    document = yaml.safe_load(config.read_text(encoding="utf-8"))
+    document |= {
+        "evaluation_interval": "1s",
+        "polling": {"interval": "4s", "deadline": "3s", "work_window": "10s"},
+        "state": {"path": str(config.parent / "state.sqlite")},
+    }
+    for source in (document["network"], document["bitcoin"], document["tariffs"]["spot"]):
+        source |= {"interval": "1s", "max_age": "6s"}
+    document["tariffs"]["time-of-use"]["periods"] = [{"price": 0.05}]
+    document["economics"] |= {"hosting_usd_per_kilowatt_month": 8}
+    config.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+
+
+@contextlib.contextmanager
+def exporter(folder: Path, config: Path, name: str = "exporter") -> Iterator[str]:
+    url = f"http://{HOST}:{(port := free_port())}"
+    command = (BIN / "hashmargin", "run", "--config.file", config, "--web.listen-address", f"{HOST}:{port}")
+    with program(name, *command, folder=folder) as running:
+        wait_for("the exporter to be ready", lambda: running.get(f"{url}/-/ready"))
+        yield url
+
+
+@contextlib.contextmanager
+def alertmanager(folder: Path, receiver: str) -> Iterator[str]:
+    url = f"http://{HOST}:{(port := free_port())}"
+    config = hurried_alertmanager(folder, receiver)
+    command = (
+        "prometheus-alertmanager",
+        f"--config.file={config}",
+        f"--web.listen-address={HOST}:{port}",
+        f"--storage.path={folder / 'alertmanager'}",
+        "--cluster.listen-address=",
+    )
+    with program("alertmanager", *command, folder=folder) as running:
+        wait_for("Alertmanager", lambda: running.get(f"{url}/-/ready"))
+        yield url
+
+
+@contextlib.contextmanager
+def prometheus(folder: Path, targets: list[str], managers: list[str] | None = None) -> Iterator[Prometheus]:
+    """A Prometheus with our rules that scrapes ``targets`` every second."""
+    url = f"http://{HOST}:{(port := free_port())}"
+    hurried_rules(folder)
+    document = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": ["rules/*.yml", "alerts/*.yml"],
+        "scrape_configs": [
+            {
+                "job_name": "hashmargin",
+                "static_configs": [{"targets": [_netloc(url) for url in targets], "labels": {"site": SITE}}],
+            }
+        ],
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [_netloc(url) for url in managers or []]}]}]},
+    }
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(document), encoding="utf-8")
+    command = (
+        "prometheus",
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={folder / 'tsdb'}",
+        f"--web.listen-address={HOST}:{port}",
+    )
+    with program("prometheus", *command, folder=folder) as running:
+        wait_for("Prometheus", lambda: running.get(f"{url}/-/ready"))
+        yield Prometheus(url)
+
+
+def _netloc(url: str) -> str:
+    return urllib.parse.urlsplit(url).netloc
+
+
+@dataclass
+class Stack:
+    """A simulated site with everything that watches it."""
+
+    control: str
+    exporter: str
+    prometheus: Prometheus
+    pages: Pages
+
+    def tell(self, path: str, **what: object) -> Any:
+        """Switch something in the simulation."""
+        return ask(f"{self.control}/{path}", what)
+
+    def site(self) -> dict[str, Any]:
+        """How the simulated site really is."""
+        state: dict[str, Any] = ask(f"{self.control}/")
+        return state
+
+    def rigs_with(self, *faults: str) -> set[str]:
+        return {name for name, rig in self.site()["rigs"].items() if rig["fault"] in faults}
+
+
+@contextlib.contextmanager
+def stack(folder: Path) -> Iterator[Stack]:
+    for name in ("prometheus", "prometheus-alertmanager"):
+        assert shutil.which(name), f"{name} is not installed: .ci/run says which packages these tests need"
+    with contextlib.ExitStack() as parts:
+        control, config = parts.enter_context(simulated_site(folder))
+        hurry_exporter(config)
+        url = parts.enter_context(exporter(folder, config))
+        receiver, pages = parts.enter_context(webhook())
+        manager = parts.enter_context(alertmanager(folder, receiver))
+        watcher = parts.enter_context(prometheus(folder, [url], [manager]))
+        yield Stack(control, url, watcher, pages)

@@ -1,0 +1,93 @@
+"""Who is paged, and how often: a real Alertmanager delivers to a webhook what a real Prometheus finds at the site."""
+
+from collections.abc import Iterator
+
+import pytest
+from harness import Stack, wait_for
+
+pytestmark = pytest.mark.e2e
+
+LOSS = "MiningBlockAvoidableLoss"
+CHEAP, DEAR = 20, 400  # USD per MWh
+
+
+@pytest.fixture(autouse=True)
+def quiet(running: Stack) -> Iterator[None]:
+    """Begin and end with cheap power, all sources up, no page on, and nothing delivered."""
+    _calm(running)
+    running.pages.notifications.clear()
+    yield
+    _calm(running)
+
+
+def _calm(running: Stack) -> None:
+    running.tell("power", usd_per_megawatt_hour=CHEAP)
+    wait_for("no page to be on", lambda: not running.prometheus.query('ALERTS{severity="critical"}'), 90)
+    wait_for("prices", lambda: running.prometheus.query("mining_block_avoidable_loss_usd_per_day"))
+
+
+def blocks_on_spot(running: Stack) -> set[str]:
+    """Blocks whose rigs pay the market's price; the others have a fixed one."""
+    return set(running.prometheus.by("block", 'count by (block) (mining_rig_inventory_info{tariff="spot"})'))
+
+
+def wait_for_evaluations(running: Stack, seconds: float) -> None:
+    """Let Prometheus evaluate its rules for so long."""
+    until = (running.prometheus.value("time()") or 0.0) + seconds
+    wait_for("evaluations", lambda: (running.prometheus.value("timestamp(site:mining_rigs:count)") or 0.0) > until)
+
+
+def test_raising_the_power_price_pages_once_per_block(running: Stack) -> None:
+    spot = blocks_on_spot(running)
+    assert len(spot) >= 2
+    running.tell("power", usd_per_megawatt_hour=DEAR)
+    wait_for("the pages", lambda: {block for block, _ in running.pages.firing(LOSS)} == spot)
+    wait_for_evaluations(running, 10)
+    assert len(running.pages.firing(LOSS)) == len(spot), "one page for each block"
+    assert {receiver for receiver, _ in running.pages.alerts(LOSS, "firing")} == {"energy-desk"}
+    assert not running.pages.alerts("MiningSiteAvoidableLoss", "firing"), "the blocks' pages say it"
+    running.tell("power", usd_per_megawatt_hour=CHEAP)
+    wait_for("them to resolve", lambda: len(running.pages.alerts(LOSS, "resolved")) >= len(spot))
+
+
+def test_a_stale_price_pages_and_neither_starts_nor_ends_a_margin_page(running: Stack) -> None:
+    spot = blocks_on_spot(running)
+    running.tell("power", usd_per_megawatt_hour=DEAR)
+    wait_for("the pages", lambda: {block for block, _ in running.pages.firing(LOSS)} == spot)
+    running.tell("sources", name="power", fault="down")
+    try:
+        wait_for("the stale price's page", lambda: running.pages.alerts("MiningPowerPriceStale", "firing"))
+        assert not running.prometheus.query('mining_power_price_usd_per_kilowatt_hour{tariff="spot"}')
+        for block in spot:
+            assert not running.prometheus.query(f'mining_block_margin_usd_per_day{{block="{block}"}}')
+        wait_for_evaluations(running, 30)  # longer than the margin alert is kept firing by itself
+        assert len(running.pages.firing(LOSS)) == len(spot), "no new page"
+        assert not running.pages.alerts(LOSS, "resolved"), "no false all-clear"
+    finally:
+        running.tell("sources", name="power", fault=None)
+    wait_for("the price to be back", lambda: running.pages.alerts("MiningPowerPriceStale", "resolved"))
+    assert not running.pages.alerts(LOSS, "resolved"), "it is still dear"
+    running.tell("power", usd_per_megawatt_hour=CHEAP)
+    wait_for("them to resolve", lambda: len(running.pages.alerts(LOSS, "resolved")) >= len(spot))
+
+
+def test_a_block_that_is_out_pages_once_and_silences_its_rigs(running: Stack) -> None:
+    block = "container-2"
+    rigs = {name for name, rig in running.site()["rigs"].items() if rig["block"] == block}
+    running.tell("faults", block=block, fault="unplugged")
+    try:
+        wait_for("the page", lambda: running.pages.alerts("MiningBlockUnreachable", "firing"))
+        wait_for(
+            "its rigs' own alerts to be on",
+            lambda: rigs <= {labels["rig"] for labels in running.prometheus.firing("MiningRigDown")},
+        )
+        wait_for_evaluations(running, 10)
+        assert {block for block, _ in running.pages.firing("MiningBlockUnreachable")} == {block}
+        assert len(running.pages.firing("MiningBlockUnreachable")) == 1
+        assert not running.pages.alerts("MiningSiteUnreachable", "firing")
+        assert not running.pages.alerts("MiningRigsDown", "firing")
+        told = {alert["labels"]["rig"] for _, alert in running.pages.alerts("MiningRigDown", "firing")}
+        assert not told & rigs, "its rigs are not told one by one"
+    finally:
+        running.tell("faults", block=block, fault=None)
+    wait_for("it to resolve", lambda: running.pages.alerts("MiningBlockUnreachable", "resolved"), 90)

@@ -1,0 +1,52 @@
+"""`hashmargin demo`: what a newcomer starts, sees and ends."""
+
+import os
+import re
+import signal
+import subprocess
+import urllib.error
+from pathlib import Path
+
+import pytest
+from harness import BIN, HOST, ask, free_port, wait_for
+
+pytestmark = pytest.mark.e2e
+
+
+def children(pid: int) -> set[int]:
+    """Every process below ``pid``."""
+    found: set[int] = set()
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, task.read_text().split()):
+            found |= {child} | children(child)
+    return found
+
+
+def test_the_demo_starts_shows_a_site_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    address = f"{HOST}:{free_port()}"
+    said = tmp_path / "said"
+    with said.open("wb") as output:
+        demo = subprocess.Popen(
+            [BIN / "hashmargin", "demo", "--web.listen-address", address],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+    try:
+        wait_for("it to say where to look", lambda: f"http://{address}/metrics" in said.read_text(), 30)
+        wait_for(
+            "priced rigs",
+            lambda: re.search(r"^mining_rig_margin_usd_per_day\{", ask(f"http://{address}/metrics"), re.MULTILINE),
+        )
+        assert "prairie-1" in ask(f"http://{address}/")
+        family = children(demo.pid)
+        assert family, "the simulated site is a process of its own"
+    finally:
+        demo.send_signal(signal.SIGINT)
+        code = demo.wait(20)
+    assert code == 0, said.read_text()
+    assert not [pid for pid in family if Path(f"/proc/{pid}").exists()], "a process is left"
+    with pytest.raises(urllib.error.URLError):
+        ask(f"http://{address}/metrics")

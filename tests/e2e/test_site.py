@@ -1,0 +1,90 @@
+"""A real Prometheus scrapes a simulated site: what it stores is what the site does, and the money adds up."""
+
+import pytest
+from harness import Prometheus, Stack, wait_for
+
+pytestmark = pytest.mark.e2e
+
+SILENT = ("unplugged", "hung")
+CENT = 0.01
+
+
+def moment(prometheus: Prometheus) -> float:
+    """A time at which a scrape and the rules after it are complete: what is compared is compared there."""
+    at = prometheus.value("timestamp(site:mining_margin_usd_per_day:sum)")
+    assert at is not None
+    return at
+
+
+def test_rigs_are_up_and_down_as_simulated(running: Stack) -> None:
+    silent = running.rigs_with(*SILENT)
+    assert silent, "the simulation starts with some rigs that do not answer"
+    wait_for("the down rigs to be those", lambda: set(running.prometheus.by("rig", "mining_rig_up == 0")) >= silent)
+    up = set(running.prometheus.by("rig", "mining_rig_up == 1"))
+    assert not up & silent
+    healthy = {name for name, rig in running.site()["rigs"].items() if rig["fault"] is None}
+    assert healthy <= up
+
+
+def test_margin_is_revenue_less_power_cost_for_each_rig(running: Stack) -> None:
+    at = moment(running.prometheus)
+    revenue = running.prometheus.by("rig", "mining_rig_revenue_usd_per_day", at)
+    cost = running.prometheus.by("rig", "mining_rig_power_cost_usd_per_day", at)
+    margin = running.prometheus.by("rig", "mining_rig_margin_usd_per_day", at)
+    assert len(margin) > 100
+    for rig, value in margin.items():
+        assert value == pytest.approx(revenue[rig] - cost[rig], abs=1e-6), rig
+    assert min(margin.values()) < 0 < max(margin.values()), "old rigs lose, new ones earn"
+
+
+def test_site_is_the_sum_of_its_blocks_is_the_sum_of_its_rigs(running: Stack) -> None:
+    prometheus, at = running.prometheus, moment(running.prometheus)
+    for quantity in ("revenue", "power_cost", "margin"):
+        # A sum covers the rigs whose margin is known.
+        rigs = prometheus.value(
+            f"sum(mining_rig_{quantity}_usd_per_day and on (rig) mining_rig_margin_usd_per_day)", at
+        )
+        blocks = prometheus.value(f"sum(mining_block_{quantity}_usd_per_day)", at)
+        site = prometheus.value(f"site:mining_{quantity}_usd_per_day:sum", at)
+        assert rigs == pytest.approx(blocks, abs=CENT), quantity
+        assert blocks == pytest.approx(site, abs=CENT), quantity
+    by_rig = prometheus.by(
+        "block",
+        "sum by (block) (mining_rig_margin_usd_per_day * on (rig) group_left (block) mining_rig_inventory_info)",
+        at,
+    )
+    assert by_rig == pytest.approx(prometheus.by("block", "mining_block_margin_usd_per_day", at), abs=CENT)
+    assert prometheus.value("sum(mining_rigs)", at) == prometheus.value("count(mining_rig_inventory_info)", at)
+
+
+def test_hashprice_is_that_of_the_market(running: Stack) -> None:
+    value = running.prometheus.value("mining_hashprice_usd_per_petahash_day")
+    assert value == pytest.approx(33.30, rel=0.02)
+
+
+def test_an_unplugged_rig_vanishes_and_comes_back(running: Stack) -> None:
+    prometheus = running.prometheus
+    rig = next(name for name, rig in running.site()["rigs"].items() if rig["fault"] is None)
+    hashrate = f'mining_rig_hashrate_hashes_per_second{{rig="{rig}"}}'
+    wait_for("its hashrate", lambda: prometheus.query(hashrate))
+    running.tell("faults", rig=rig, fault="unplugged")
+    try:
+        wait_for("it to be down", lambda: prometheus.value(f'mining_rig_up{{rig="{rig}"}}') == 0)
+        wait_for("its hashrate to be gone", lambda: not prometheus.query(hashrate))
+        for gone in ("mining_rig_power_watts", "mining_rig_margin_usd_per_day", "mining_rig_revenue_usd_per_day"):
+            assert not prometheus.query(f'{gone}{{rig="{rig}"}}'), gone
+        assert prometheus.value(f'mining_rig_inventory_info{{rig="{rig}"}}') == 1, "the inventory still has it"
+        assert prometheus.value(f'mining_rig_last_success_timestamp_seconds{{rig="{rig}"}}')
+    finally:
+        running.tell("faults", rig=rig, fault=None)
+    wait_for("it to be back", lambda: prometheus.query(hashrate))
+
+
+def test_a_lying_rig_is_not_believed(running: Stack) -> None:
+    (liar,) = running.rigs_with("lying")
+    assert not running.prometheus.query(f'mining_rig_hashrate_hashes_per_second{{rig="{liar}"}} > 1e15')
+
+
+def test_scrapes_are_complete(running: Stack) -> None:
+    assert running.prometheus.value("up") == 1
+    assert (running.prometheus.value("scrape_samples_scraped") or 0) > 3000
