@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from exporter.economics.nameplate import rated
 from exporter.economics.power import best_power
 from exporter.fleet import Rig
 from exporter.polling.counters import CounterWindow, Energy
@@ -42,8 +43,10 @@ class RigLedger:
     __slots__ = (
         "_drawn",
         "_energy",
+        "_expected_hashrate",
         "_last_good",
         "_latest",
+        "_rated",
         "_shares",
         "_snapshot",
         "_uptime",
@@ -66,6 +69,8 @@ class RigLedger:
         self._work = CounterWindow(terms.work_window)
         self._shares = CounterWindow(terms.work_window)
         self._uptime: float | None = None
+        self._expected_hashrate: float | None = None  # H/s, as it last said
+        self._rate()
         self._snapshot = self._picture(None, rig.expected_mining)
 
     def restarted(self, reading: RigReading) -> bool:
@@ -79,7 +84,10 @@ class RigLedger:
         self._uptime = reading.uptime
         observed = Reading(reading, now)
         self._latest.put(observed)
-        best = best_power(self.rig, reading.hashrate, metered=metered, reported=reading.power)
+        if reading.expected_hashrate != self._expected_hashrate:
+            self._expected_hashrate = reading.expected_hashrate
+            self._rate()
+        best = best_power(self._rated, reading.hashrate, metered=metered, reported=reading.power)
         self._drawn = best[0] if best is not None else None
         self._energy.observe(self._drawn, at, self._latest.max_age)
         if reading.accepted_difficulty is not None:
@@ -111,6 +119,7 @@ class RigLedger:
             self._last_good = None
             self._work.clear()
             self._shares.clear()
+        self._rate()
         self._redraw()
         return change
 
@@ -124,13 +133,18 @@ class RigLedger:
             self._snapshot = self._picture(reading, expected_mining)
         return self._snapshot
 
+    def _rate(self) -> None:
+        """Fill in what the inventory does not say of the rig's rating."""
+        model = self.identity.model if self.identity is not None else ""
+        self._rated = rated(self.rig, model, self._expected_hashrate)
+
     def _redraw(self) -> None:
         self._snapshot = self._picture(self._snapshot.reading, self._snapshot.expected_mining)
 
     def _picture(self, reading: Reading[RigReading] | None, expected_mining: bool) -> RigSnapshot:
         if reading is None:
             return RigSnapshot(
-                rig=self.rig,
+                rig=self._rated,
                 identity=self.identity,
                 up=False if self.up is False else None,  # a success too long ago says nothing of now
                 last_success=self.last_success,
@@ -140,7 +154,7 @@ class RigLedger:
         work = self._work.growth()
         shares = self._shares.growth()
         return RigSnapshot(
-            rig=self.rig,
+            rig=self._rated,
             identity=self.identity,
             up=self.up,
             last_success=self.last_success,
@@ -156,6 +170,7 @@ class RigLedger:
         """Take over what the inventory now says of this rig."""
         if rig != self.rig:
             self.rig = rig
+            self._rate()
             self._redraw()
 
     def memory(self, now: float) -> RigMemory:
@@ -174,7 +189,7 @@ class RigLedger:
     def _runs_well(self, reading: RigReading) -> bool:
         if reading.mining is False or reading.hashrate <= 0:
             return False
-        expected = reading.expected_hashrate or self.rig.rated_hashrate
+        expected = reading.expected_hashrate or self._rated.rated_hashrate
         low, high = _RUNNING_WELL
         return expected is None or low * expected <= reading.hashrate <= high * expected
 

@@ -81,8 +81,8 @@ def warnings(settings: Settings) -> Iterator[str]:
     unrated = sum(rig.rated_power is None for rig in settings.rigs)
     if unrated:
         yield (
-            f"{unrated:,} rigs have no rated_watts: where the firmware reports no power either (stock Antminer), "
-            "they have no margin"
+            f"{unrated:,} rigs have no rated_watts: where the firmware reports no power either (stock Antminer) and "
+            "the table of nameplates does not have their model, they have no margin"
         )
     if settings.ai is None:
         yield "no ai section: no AI value, no reassign score, and no verdict `reassign`"

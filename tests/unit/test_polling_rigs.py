@@ -331,6 +331,24 @@ def test_energy_is_counted_from_the_nameplate_where_the_rig_reports_none_and_sur
     run(main())
 
 
+def test_a_rig_that_nobody_rated_goes_by_its_models_nameplate() -> None:
+    async def main() -> None:
+        site, rigs = Site(), fleet(1)
+        site.identities["rig-0"] = replace(IDENTITY, model="S19j Pro")
+        site.behaviour["rig-0"] = lambda: replace(READING, power=None)
+        poller = make(rigs, site)
+        async with polling(poller):
+            assert only(poller).rig.rated_power is None
+            await asyncio.sleep(31 + 10 * 30)
+            assert (only(poller).rig.rated_hashrate, only(poller).rig.rated_power) == (100e12, 3050.0)
+            assert only(poller).energy == pytest.approx(10 * 30 * 3050.0, rel=0.01)
+            site.behaviour["rig-0"] = Failure(Reason.REFUSED, "closed")
+            await asyncio.sleep(300)
+            assert only(poller).rig.rated_power == 3050.0
+
+    run(main())
+
+
 def test_energy_is_counted_at_the_meter_where_there_is_one() -> None:
     async def main() -> None:
         site, rigs = Site(), fleet(1)
