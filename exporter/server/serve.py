@@ -4,8 +4,8 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Final
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
@@ -14,6 +14,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from exporter.server.app import make_app
 from exporter.server.face import SiteFace
 from exporter.server.terms import WebTerms, split_address
+from exporter.server.web_config import WebConfigFile
 
 _log = structlog.get_logger(__name__)
 
@@ -22,52 +23,108 @@ _faults.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_
 """Our own faults: what a client garbles is its own affair, and no reason for a line in the log."""
 
 _IDLE_SECONDS: Final = 75.0  # until a request is complete: also the end of whoever sends one byte at a time
+_HANDSHAKE_SECONDS: Final = 10.0
 _UNREAD_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 2.0
+_BREATH_SECONDS: Final = 1.0
+_BACKLOG: Final = 128
 
 
 @asynccontextmanager
 async def serving(face: SiteFace, terms: WebTerms) -> AsyncIterator[tuple[str, ...]]:
-    """Serve the site while the context lasts; gives the URLs. Raises OSError where the address can't be had."""
+    """Serve the site while the context lasts; gives the URLs.
+
+    Raises:
+        OSError: the address can't be had.
+        WebConfigError: the web configuration can't be used.
+    """
+    web_config = WebConfigFile(terms.config_file)
     runner = web.AppRunner(
-        make_app(face),
+        make_app(face, terms, web_config),
         access_log=None,
         logger=_faults,
         keepalive_timeout=_IDLE_SECONDS,
         lingering_time=_STOP_SECONDS,
         shutdown_timeout=_STOP_SECONDS,
     )
-    await runner.setup()
-    handlers = runner.server
-    if handlers is None:
-        raise RuntimeError("the runner was not set up")
-
-    def accept() -> asyncio.BaseProtocol:
-        return handlers() if len(handlers.connections) < terms.max_connections else _Refusal()
-
-    try:
+    async with AsyncExitStack() as stack:
         host, port = split_address(terms.listen_address)
-        server = await asyncio.get_running_loop().create_server(accept, host, port)
-        try:
-            urls = tuple(_prepared(listener) for listener in server.sockets)
-            _log.info("serving", urls=" ".join(urls))
-            yield urls
-        finally:
-            server.close()
-    finally:
-        await runner.cleanup()
+        found = await asyncio.get_running_loop().getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        listeners = [
+            stack.enter_context(_listener(family, address)) for family, _, _, _, address in dict.fromkeys(found)
+        ]
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        if runner.server is None:
+            raise RuntimeError("the runner was not set up")
+        door = _Door(runner.server, web_config, terms.max_connections)
+        stack.push_async_callback(door.close)
+        for listener in listeners:
+            door.open(listener)
+        scheme = "https" if web_config.current().tls else "http"
+        urls = tuple(f"{scheme}://{_shown(listener)}/" for listener in listeners)
+        _log.info("serving", urls=" ".join(urls))
+        yield urls
 
 
-class _Refusal(asyncio.Protocol):
-    """Closes at once."""
+class _Door:
+    """Accepts connections and hands them to the application, with or without TLS as the web configuration now says."""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()
+    def __init__(self, handlers: web.Server, web_config: WebConfigFile, most: int) -> None:
+        self._handlers = handlers
+        self._web_config = web_config
+        self._most = most
+        self._accepting: list[asyncio.Task[None]] = []
+        self._greeting: set[asyncio.Task[None]] = set()
+
+    def open(self, listener: socket.socket) -> None:
+        """Accept from this listener until closed."""
+        self._accepting.append(asyncio.create_task(self._accept(listener)))
+
+    async def close(self) -> None:
+        """Accept no more, and give up handshakes."""
+        tasks = [*self._accepting, *self._greeting]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(listener)
+            except ConnectionError:
+                continue
+            except OSError as error:
+                _log.error("cannot accept connections for a moment", error=str(error))
+                await asyncio.sleep(_BREATH_SECONDS)
+                continue
+            if len(self._handlers.connections) + len(self._greeting) >= self._most:
+                connection.close()
+                continue
+            task = asyncio.create_task(self._greet(connection))
+            self._greeting.add(task)
+            task.add_done_callback(self._greeting.discard)
+
+    async def _greet(self, connection: socket.socket) -> None:
+        tls = self._web_config.current().tls
+        deadline = None if tls is None else _HANDSHAKE_SECONDS
+        with suppress(OSError):  # a handshake that fails is the client's affair
+            await asyncio.get_running_loop().connect_accepted_socket(
+                self._handlers, connection, ssl=tls, ssl_handshake_timeout=deadline
+            )
 
 
-def _prepared(listener: socket.socket) -> str:
-    """Bound how long a client may leave what it was sent unread (accepted sockets inherit it); tell the URL."""
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux only
+def _listener(family: socket.AddressFamily, address: tuple[Any, ...]) -> socket.socket:
+    listener = socket.create_server(address, family=family, backlog=_BACKLOG)
+    listener.setblocking(False)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux only; accepted sockets inherit it
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(_UNREAD_SECONDS * 1000))
+    return listener
+
+
+def _shown(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

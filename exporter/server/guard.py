@@ -1,0 +1,87 @@
+"""What stands before every request: rate limit, client certificate, login; and the headers of every answer."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from aiohttp import hdrs, web
+
+from exporter.server.logins import Logins
+from exporter.server.terms import WebTerms
+from exporter.server.web_config import RateLimit, WebConfigFile
+
+_HEALTH: Final = {"/-/healthy", "/-/ready"}
+_HEADERS: Final = {
+    hdrs.SERVER: "hashmargin",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def add_guard(app: web.Application, terms: WebTerms, file: WebConfigFile) -> None:
+    """Put the guard before every route of the application, those that do not exist included."""
+    logins, bucket = Logins(), _Bucket()
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        config = file.current().config
+        if not bucket.allows(config.rate_limit):
+            raise web.HTTPTooManyRequests(text="Too many requests.\n")
+        tls = config.tls_server_config
+        if tls is not None and tls.client_allowed_sans and not _names(request) & set(tls.client_allowed_sans):
+            raise web.HTTPForbidden(text="This client certificate is not among those allowed.\n")
+        is_open = terms.open_health_checks and request.path in _HEALTH
+        if config.basic_auth_users and not is_open:
+            given = request.headers.get(hdrs.AUTHORIZATION, "")
+            if not await logins.allows(given, config.basic_auth_users):
+                challenge = {hdrs.WWW_AUTHENTICATE: 'Basic realm="hashmargin", charset="UTF-8"'}
+                raise web.HTTPUnauthorized(text="Unauthorized.\n", headers=challenge)
+        return await handler(request)
+
+    async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+        response.headers.update(_HEADERS)
+        response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
+        wanted = file.current().config.http_server_config.headers
+        for name, value in wanted.model_dump(by_alias=True, exclude_none=True).items():
+            response.headers.popall(name, None)
+            if value:
+                response.headers[name] = value
+
+    app.middlewares.append(guard)
+    app.on_response_prepare.append(add_headers)
+
+
+def _names(request: web.Request) -> set[str]:
+    """The alternative names of the client's certificate."""
+    certificate: dict[str, Any] = request.get_extra_info("peercert") or {}
+    return {name for _, name in certificate.get("subjectAltName", ())}
+
+
+class _Bucket:
+    """A token bucket."""
+
+    def __init__(self) -> None:
+        self._tokens = 0.0
+        self._limit: RateLimit | None = None
+        self._at = 0.0
+
+    def allows(self, limit: RateLimit) -> bool:
+        """Take a token, if there is one. A new limit begins with a full bucket."""
+        if not limit.interval:
+            return True
+        now = time.monotonic()
+        grown = limit.burst if limit != self._limit else self._tokens + (now - self._at) / limit.interval
+        self._limit, self._at, self._tokens = limit, now, min(grown, limit.burst)
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True

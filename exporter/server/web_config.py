@@ -1,0 +1,274 @@
+"""TLS, logins and headers, in the file format of Prometheus' exporter-toolkit; read anew when a file changes.
+
+The format: https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md
+"""
+
+import re
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Annotated, Final, Literal, NamedTuple, Self
+
+import structlog
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from exporter.fields import ConfigPath, parse_duration, paths_relative_to
+from exporter.mistakes import nearest, sentence
+
+_log = structlog.get_logger(__name__)
+
+_LARGEST_FILE_BYTES: Final = 1_048_576
+_BCRYPT: Final = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
+_VERSIONS: Final = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
+_CURVES: Final = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1", "X25519": "X25519"}
+_CIPHERS: Final = {
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
+}
+
+
+class WebConfigError(ValueError):
+    """The file can't be used; the message says where and why."""
+
+
+def _of(names: Mapping[str, object]) -> AfterValidator:
+    def check(name: str) -> str:
+        if name not in names:
+            raise ValueError(f"must be one of {', '.join(names)}")
+        return name
+
+    return AfterValidator(check)
+
+
+def _check_hash(value: SecretStr) -> SecretStr:
+    if _BCRYPT.fullmatch(value.get_secret_value()) is None:
+        raise ValueError("must be a bcrypt hash: make one with `htpasswd -nBC 10 USER`")
+    return value
+
+
+def _check_header(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("must be one line")
+    return value
+
+
+Header = Annotated[str, AfterValidator(_check_header)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TlsServerConfig(_Section):
+    """``tls_server_config``: certificate and key as files or inline, and who may connect.
+
+    Unlike Go, Python takes one curve at most, and can't ask for a certificate without verifying it.
+    """
+
+    cert: str | None = None
+    key: SecretStr | None = None
+    client_ca: str | None = None
+    cert_file: ConfigPath | None = None
+    key_file: ConfigPath | None = None
+    client_ca_file: ConfigPath | None = None
+    client_auth_type: Literal["NoClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert"] = "NoClientCert"
+    client_allowed_sans: tuple[str, ...] = ()
+    min_version: Annotated[str, _of(_VERSIONS)] = "TLS12"
+    max_version: Annotated[str, _of(_VERSIONS)] = "TLS13"
+    cipher_suites: tuple[Annotated[str, _of(_CIPHERS)], ...] = ()
+    prefer_server_cipher_suites: bool = True
+    curve_preferences: Annotated[tuple[Annotated[str, _of(_CURVES)], ...], Field(max_length=1)] = ()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        for name in ("cert", "key", "client_ca"):
+            given = [part for part in (name, f"{name}_file") if getattr(self, part) is not None]
+            if len(given) > 1:
+                raise ValueError(f"give either {name} or {name}_file")
+            if not given and name != "client_ca":
+                raise ValueError(f"{name}_file is required")
+        has_authority = self.client_ca is not None or self.client_ca_file is not None
+        if has_authority != (self.client_auth_type != "NoClientCert"):
+            raise ValueError("client_ca_file and client_auth_type: RequireAndVerifyClientCert belong together")
+        if self.client_allowed_sans and self.client_auth_type != "RequireAndVerifyClientCert":
+            raise ValueError("client_allowed_sans needs client_auth_type: RequireAndVerifyClientCert")
+        return self
+
+    def context(self) -> ssl.SSLContext:
+        """Make the TLS context. Raises OSError (ssl.SSLError is one) for certificates that can't be used."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = _VERSIONS[self.min_version]
+        context.maximum_version = _VERSIONS[self.max_version]
+        context.set_alpn_protocols(["http/1.1"])
+        if self.prefer_server_cipher_suites:
+            context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
+        if self.cipher_suites:
+            context.set_ciphers(":".join(_CIPHERS[name] for name in self.cipher_suites))
+        for curve in self.curve_preferences:
+            context.set_ecdh_curve(_CURVES[curve])
+        with ExitStack() as written:
+            cert = self.cert_file or written.enter_context(_as_file(self.cert or ""))
+            key = self.key_file or written.enter_context(_as_file(self.key.get_secret_value() if self.key else ""))
+            context.load_cert_chain(cert, key, password="")  # OpenSSL must not ask for a passphrase
+        if self.client_auth_type != "NoClientCert":
+            context.load_verify_locations(self.client_ca_file, cadata=self.client_ca)
+            is_required = self.client_auth_type == "RequireAndVerifyClientCert"
+            context.verify_mode = ssl.CERT_REQUIRED if is_required else ssl.CERT_OPTIONAL
+        return context
+
+
+class Headers(_Section):
+    """Headers of every answer, in place of our own; blank for none."""
+
+    content_security_policy: Header | None = Field(None, alias="Content-Security-Policy")
+    x_frame_options: Literal["deny", "sameorigin", ""] | None = Field(None, alias="X-Frame-Options")
+    x_content_type_options: Literal["nosniff", ""] | None = Field(None, alias="X-Content-Type-Options")
+    x_xss_protection: Header | None = Field(None, alias="X-XSS-Protection")
+    strict_transport_security: Header | None = Field(None, alias="Strict-Transport-Security")
+
+
+class HttpServerConfig(_Section):
+    """``http_server_config``. ``http2`` may be said, but only HTTP/1.1 is spoken."""
+
+    http2: bool = True
+    headers: Headers = Headers()
+
+
+class RateLimit(_Section):
+    """``rate_limit``: one request per interval (seconds; 0 for no limit), in bursts of so many at most."""
+
+    interval: Annotated[float, BeforeValidator(parse_duration), Field(ge=0)] = 0.0
+    burst: Annotated[int, Field(ge=1)] = 1
+
+
+class WebConfig(_Section):
+    """The whole file."""
+
+    tls_server_config: TlsServerConfig | None = None
+    http_server_config: HttpServerConfig = HttpServerConfig()
+    basic_auth_users: Mapping[str, Annotated[SecretStr, AfterValidator(_check_hash)]] = {}
+    rate_limit: RateLimit = RateLimit()
+
+    def files(self) -> tuple[Path, ...]:
+        """Every other file that it names."""
+        tls = self.tls_server_config
+        named = (tls.cert_file, tls.key_file, tls.client_ca_file) if tls is not None else ()
+        return tuple(path for path in named if path is not None)
+
+
+_KEYS: Final = [
+    field.alias or name
+    for section in (WebConfig, TlsServerConfig, HttpServerConfig, Headers, RateLimit)
+    for name, field in section.model_fields.items()
+]
+
+
+class InForce(NamedTuple):
+    """What holds for new connections and requests. Without a TLS context they are in the clear."""
+
+    config: WebConfig
+    tls: ssl.SSLContext | None
+
+
+class WebConfigFile:
+    """Gives what the file says now. Without a file: no TLS, no logins."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Read the file. Raises :class:`WebConfigError`."""
+        self._path = path
+        self._named: tuple[Path, ...] = ()
+        self._stamps = self._stamp()
+        self._in_force = self._read()
+
+    def current(self) -> InForce:
+        """What the file says, as of now; one that can't be used changes nothing, which is logged once."""
+        stamps = self._stamp()
+        if stamps != self._stamps:
+            self._stamps = stamps
+            try:
+                self._in_force = self._read()
+            except WebConfigError as error:
+                _log.error("new web configuration refused, the old one stays", problem=str(error))
+            else:
+                _log.info("web configuration reread", file=str(self._path))
+            self._stamps = self._stamp()
+        return self._in_force
+
+    def _read(self) -> InForce:
+        if self._path is None:
+            return InForce(WebConfig(), None)
+        config = _parsed(self._path)
+        self._named = config.files()
+        tls = config.tls_server_config
+        try:
+            return InForce(config, None if tls is None else tls.context())
+        except OSError as error:
+            where = f" ({error.filename})" if error.filename else ""
+            raise WebConfigError(f"{self._path}: tls_server_config: {error.strerror or error}{where}") from None
+
+    def _stamp(self) -> tuple[tuple[int, int, int] | None, ...]:
+        files = () if self._path is None else (self._path, *self._named)
+        return tuple(map(_stamp, files))
+
+
+def _parsed(path: Path) -> WebConfig:
+    try:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(_LARGEST_FILE_BYTES)
+        content = yaml.safe_load(text)
+    except OSError as error:
+        raise WebConfigError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise WebConfigError(f"{path}: is not UTF-8 text") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise WebConfigError(f"{path}:{mark.line + 1 if mark else 1}: is not YAML") from None
+    with paths_relative_to(path.parent):
+        try:
+            return WebConfig.model_validate({} if content is None else content)
+        except ValidationError as error:
+            problems = "; ".join(map(_told, error.errors()))
+            raise WebConfigError(f"{path}: {problems}") from None
+
+
+def _told(error: ErrorDetails) -> str:
+    """Say what is wrong and where, without what may be secret."""
+    where = ".".join(map(str, error["loc"])) or "the file"
+    if error["type"] == "extra_forbidden":
+        match = nearest(str(error["loc"][-1]), _KEYS)
+        return f"{where}: no such key" + (f": did you mean {match}?" if match else "")
+    return f"{where}: {sentence({**error, 'input': None})}"
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+@contextmanager
+def _as_file(text: str) -> Iterator[Path]:
+    """A file that only we can read, for OpenSSL, which takes no certificate from memory."""
+    with NamedTemporaryFile("w", encoding="ascii", suffix=".pem") as file:
+        file.write(text)
+        file.flush()
+        yield Path(file.name)

@@ -1,0 +1,379 @@
+"""TLS, logins and headers over real sockets, and the file's mistakes."""
+
+import asyncio
+import base64
+import ssl
+from contextlib import suppress
+from pathlib import Path
+
+import aiohttp
+import bcrypt
+import pytest
+import trustme
+import yaml
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from pydantic import SecretStr
+from site_server import Served, served
+
+from exporter.server import logins as logins_module
+from exporter.server.logins import Logins
+from exporter.server.terms import WebTerms
+from exporter.server.web_config import WebConfigError, WebConfigFile
+
+PASSWORD = "correct horse: battery"  # a colon may stand in it
+HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+
+
+class Site:
+    """A web configuration file, with an authority and the certificates that it issued."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / "web.yml"
+        self.authority = trustme.CA()
+        self.issue("server", "127.0.0.1")
+        self.authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+
+    def issue(self, name: str, *names: str) -> None:
+        """Issue a certificate, written at once as a secret's update is."""
+        issued = self.authority.issue_cert(*names)
+        for suffix, blob in (("crt", issued.cert_chain_pems[0]), ("key", issued.private_key_pem)):
+            part = self.folder / f"{name}.{suffix}.new"
+            part.write_bytes(blob.bytes())
+            part.replace(self.folder / f"{name}.{suffix}")
+
+    def write(self, **content: object) -> Path:
+        new = self.folder / "web.yml.new"
+        new.write_text(yaml.safe_dump(content))
+        new.replace(self.path)
+        return self.path
+
+    def client(self, name: str | None = None) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self.folder / "ca.pem")
+        if name is not None:
+            context.load_cert_chain(self.folder / f"{name}.crt", self.folder / f"{name}.key")
+        return context
+
+
+TLS = {"cert_file": "server.crt", "key_file": "server.key"}
+MUTUAL = TLS | {"client_ca_file": "ca.pem", "client_auth_type": "RequireAndVerifyClientCert"}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def terms(path: Path, **more: object) -> WebTerms:
+    return WebTerms.model_validate({"listen_address": "127.0.0.1:0", "config_file": path, **more})
+
+
+async def status(running: Served, path: str = "metrics", *, login: str | None = None, **options: object) -> int:
+    headers = {} if login is None else {"Authorization": basic(login)}
+    async with running.client.get(f"{running.url}{path}", headers=headers, **options) as answer:
+        return answer.status
+
+
+def basic(login: str) -> str:
+    return f"Basic {base64.b64encode(login.encode()).decode()}"
+
+
+# --- TLS --------------------------------------------------------------------------------------------------------------
+
+
+async def test_it_serves_over_tls_and_not_in_the_clear(site: Site) -> None:
+    async with served(terms=terms(site.write(tls_server_config=TLS))) as running:
+        assert running.url.startswith("https://")
+        assert await status(running, ssl=site.client()) == 200
+        with pytest.raises(aiohttp.ClientError):
+            await running.client.get(running.url.replace("https", "http"))
+
+
+async def test_certificate_and_key_can_stand_in_the_file(site: Site) -> None:
+    tls = {
+        "cert": (site.folder / "server.crt").read_text(),
+        "key": (site.folder / "server.key").read_text(),
+        "client_ca": (site.folder / "ca.pem").read_text(),
+        "client_auth_type": "VerifyClientCertIfGiven",
+    }
+    async with served(terms=terms(site.write(tls_server_config=tls))) as running:
+        assert await status(running, ssl=site.client()) == 200
+
+
+@pytest.mark.parametrize(
+    ("settings", "least", "most", "works"),
+    [
+        ({}, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2, True),
+        ({}, ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_3, True),
+        ({"min_version": "TLS13"}, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2, False),
+        ({"max_version": "TLS12"}, ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_3, False),
+    ],
+)
+async def test_tls_versions(
+    site: Site, settings: dict[str, object], least: ssl.TLSVersion, most: ssl.TLSVersion, works: bool
+) -> None:
+    client = site.client()
+    client.minimum_version, client.maximum_version = least, most
+    async with served(terms=terms(site.write(tls_server_config=TLS | settings))) as running:
+        if works:
+            assert await status(running, ssl=client) == 200
+        else:
+            with pytest.raises(aiohttp.ClientConnectionError):
+                await status(running, ssl=client)
+
+
+async def test_the_cipher_and_the_curve_are_those_of_the_file(site: Site) -> None:
+    tls = TLS | {
+        "max_version": "TLS12",
+        "cipher_suites": ["TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"],
+        "curve_preferences": ["CurveP384"],
+    }
+    async with served(terms=terms(site.write(tls_server_config=tls))) as running:
+        _, writer = await asyncio.open_connection("127.0.0.1", running.port, ssl=site.client())
+        assert writer.get_extra_info("cipher")[0].endswith("AES256-GCM-SHA384")
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+
+async def test_a_client_certificate_is_required_and_verified(site: Site, tmp_path: Path) -> None:
+    site.issue("client", "prometheus.example.com")
+    (tmp_path / "other").mkdir()
+    stranger = Site(tmp_path / "other")
+    stranger.issue("client", "prometheus.example.com")
+    async with served(terms=terms(site.write(tls_server_config=MUTUAL))) as running:
+        assert await status(running, ssl=site.client("client")) == 200
+        strange = site.client()
+        strange.load_cert_chain(stranger.folder / "client.crt", stranger.folder / "client.key")
+        for refused in (site.client(), strange):
+            with pytest.raises(aiohttp.ClientError):
+                await status(running, ssl=refused)
+
+
+@pytest.mark.parametrize(("allowed", "wanted"), [("prometheus.example.com", 200), ("10.0.0.9", 200), ("other", 403)])
+async def test_a_client_certificate_must_have_an_allowed_name(site: Site, allowed: str, wanted: int) -> None:
+    site.issue("client", "prometheus.example.com", "10.0.0.9")
+    path = site.write(tls_server_config=MUTUAL | {"client_allowed_sans": [allowed]})
+    async with served(terms=terms(path)) as running:
+        assert await status(running, ssl=site.client("client")) == wanted
+
+
+async def test_a_handshake_that_never_ends_keeps_nobody_out(site: Site) -> None:
+    async with served(terms=terms(site.write(tls_server_config=TLS))) as running:
+        _, mute = await asyncio.open_connection("127.0.0.1", running.port)
+        assert await status(running, ssl=site.client()) == 200
+        mute.close()
+
+
+# --- logins -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("login", "wanted"),
+    [
+        (None, 401),
+        (f"noc:{PASSWORD}", 200),
+        ("noc:wrong", 401),
+        ("noc:", 401),
+        (f"nobody:{PASSWORD}", 401),
+        (f":{PASSWORD}", 401),
+        (f"noc:{HASH}", 401),
+    ],
+)
+async def test_logins(site: Site, login: str | None, wanted: int) -> None:
+    async with served(terms=terms(site.write(basic_auth_users={"noc": HASH}))) as running:
+        for _ in range(2):  # the verdict, and the verdict remembered
+            assert await status(running, login=login) == wanted
+
+
+@pytest.mark.parametrize("header", ["Basic", "Basic !!!", "Basic bm9jb2xvbg==", "Bearer x", "Basic /////w=="])
+async def test_a_garbled_login_is_refused(site: Site, header: str) -> None:
+    async with (
+        served(terms=terms(site.write(basic_auth_users={"noc": HASH}))) as running,
+        running.get("metrics", Authorization=header) as answer,
+    ):
+        assert answer.status == 401
+        assert answer.headers["WWW-Authenticate"].startswith("Basic ")
+
+
+@pytest.mark.parametrize(
+    "path", ["", "metrics", "rigs", "api/v1/rigs", "config", "static/style.css", "nowhere", "-/ready"]
+)
+async def test_nothing_is_open_where_logins_are_asked_for(site: Site, path: str) -> None:
+    async with served(terms=terms(site.write(basic_auth_users={"noc": HASH}))) as running:
+        assert await status(running, path) == 401
+
+
+async def test_health_checks_can_be_left_open(site: Site) -> None:
+    path = site.write(basic_auth_users={"noc": HASH})
+    async with served(terms=terms(path, open_health_checks=True)) as running:
+        assert await status(running, "-/healthy") == 200
+        assert await status(running, "-/ready") == 200
+        assert await status(running, "metrics") == 401
+
+
+async def test_each_login_is_hashed_once_and_strangers_as_often(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[str] = []
+    really = bcrypt.checkpw
+
+    def checkpw(password: bytes, against: bytes) -> bool:
+        hashed.append(against.decode())
+        return really(password, against)
+
+    monkeypatch.setattr(logins_module.bcrypt, "checkpw", checkpw)
+    async with served(terms=terms(site.write(basic_auth_users={"noc": HASH}))) as running:
+        for login in (f"noc:{PASSWORD}", "noc:wrong", "nobody:wrong"):
+            for _ in range(3):
+                await status(running, login=login)
+    assert len(hashed) == 3
+    assert len({against[:7] for against in hashed}) == 1, "a stranger's login costs as much as a user's"
+
+
+async def test_wrong_logins_do_not_push_out_right_ones(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logins_module, "_MOST_WRONG", 2)
+    async with served(terms=terms(site.write(basic_auth_users={"noc": HASH}))) as running:
+        assert await status(running, login=f"noc:{PASSWORD}") == 200
+        for number in range(5):
+            assert await status(running, login=f"noc:{number}") == 401
+        monkeypatch.setattr(logins_module.bcrypt, "checkpw", lambda *_: pytest.fail("it is remembered"))
+        assert await status(running, login=f"noc:{PASSWORD}") == 200
+
+
+@pytest.mark.parametrize("password", ["pässwörd ☃", "x" * 100, "", "nul\0nul"])
+async def test_any_password_can_be_used(password: str) -> None:
+    hashed = bcrypt.hashpw(password.encode()[:72], bcrypt.gensalt(4)).decode().replace("$2b$", "$2y$")
+    users = {"noc": SecretStr(hashed)}
+    assert await Logins().allows(basic(f"noc:{password}"), users)
+    assert not await Logins().allows(basic(f"noc:?{password}"), users)
+
+
+async def test_no_password_stays_in_memory() -> None:
+    logins = Logins()
+    assert await logins.allows(basic(f"noc:{PASSWORD}"), {"noc": SecretStr(HASH)})
+    assert PASSWORD not in repr(vars(logins))
+
+
+# --- headers and limits -----------------------------------------------------------------------------------------------
+
+
+async def test_headers_of_the_file_stand_in_place_of_ours(site: Site) -> None:
+    headers = {"X-Frame-Options": "", "Strict-Transport-Security": "max-age=31536000", "X-XSS-Protection": "0"}
+    path = site.write(http_server_config={"http2": True, "headers": headers})
+    async with served(terms=terms(path)) as running, running.get("nowhere") as answer:
+        assert "X-Frame-Options" not in answer.headers
+        assert answer.headers.getall("Strict-Transport-Security") == ["max-age=31536000"]
+        assert answer.headers["X-XSS-Protection"] == "0"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_requests_can_be_limited(site: Site) -> None:
+    async with served(terms=terms(site.write(rate_limit={"interval": "1h", "burst": 3}))) as running:
+        assert [await status(running) for _ in range(5)] == [200, 200, 200, 429, 429]
+
+
+# --- reread -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_changed_file_takes_effect_at_once(site: Site) -> None:
+    async with served(terms=terms(site.write())) as running:
+        assert await status(running) == 200
+        site.write(basic_auth_users={"noc": HASH})
+        assert await status(running) == 401
+        site.write(tls_server_config=TLS)
+        running.url = running.url.replace("http:", "https:")
+        assert await status(running, ssl=site.client()) == 200
+
+
+async def test_a_renewed_certificate_is_served_to_new_connections(site: Site) -> None:
+    async with served(terms=terms(site.write(tls_server_config=TLS))) as running:
+        before = await certificate(running, site)
+        site.issue("server", "127.0.0.1")
+        assert await certificate(running, site) != before
+
+
+async def test_a_file_that_cannot_be_used_changes_nothing(site: Site) -> None:
+    async with served(terms=terms(site.write(basic_auth_users={"noc": HASH}))) as running:
+        for content in (
+            {"basic_auth_users": {"noc": "plain"}},
+            {"nonsense": 1},
+            {"tls_server_config": TLS | {"key_file": "no"}},
+        ):
+            site.write(**content)
+            assert await status(running) == 401
+            assert await status(running, login=f"noc:{PASSWORD}") == 200
+        site.path.unlink()
+        assert await status(running) == 401
+        site.write()
+        assert await status(running) == 200
+
+
+async def certificate(running: Served, site: Site) -> bytes:
+    _, writer = await asyncio.open_connection("127.0.0.1", running.port, ssl=site.client())
+    found: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+    return found
+
+
+# --- mistakes ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ({"basic_auth_user": {}}, "basic_auth_user: no such key: did you mean basic_auth_users?"),
+        ({"tls_server_config": TLS | {"cert_fil": "x"}}, "cert_fil: no such key: did you mean cert_file?"),
+        ({"tls_server_config": {"cert_file": "server.crt"}}, "key_file is required"),
+        ({"tls_server_config": TLS | {"cert": "x"}}, "give either cert or cert_file"),
+        ({"tls_server_config": TLS | {"min_version": "TLS10"}}, "must be one of TLS12, TLS13"),
+        ({"tls_server_config": TLS | {"client_auth_type": "RequestClientCert"}}, "must be one of NoClientCert"),
+        ({"tls_server_config": TLS | {"client_ca_file": "ca.pem"}}, "belong together"),
+        ({"tls_server_config": TLS | {"client_allowed_sans": ["x"]}}, "client_allowed_sans needs"),
+        ({"tls_server_config": TLS | {"cipher_suites": ["TLS_RSA_WITH_RC4_128_SHA"]}}, "must be one of TLS_ECDHE"),
+        ({"tls_server_config": TLS | {"cert_file": "missing.crt"}}, "No such file or directory"),
+        ({"tls_server_config": TLS | {"key_file": "server.crt"}}, "tls_server_config: "),
+        ({"http_server_config": {"headers": {"X-Powered-By": "x"}}}, "X-Powered-By: no such key"),
+        ({"http_server_config": {"headers": {"X-Frame-Options": "ALLOW"}}}, "must be one of deny, sameorigin"),
+        ({"http_server_config": {"headers": {"X-XSS-Protection": "0\r\nSet-Cookie: a=b"}}}, "must be one line"),
+        ({"rate_limit": {"interval": "soon"}}, "is not a duration"),
+        ({"rate_limit": {"interval": "1s", "burst": 0}}, "rate_limit.burst: must be 1 or more"),
+    ],
+)
+def test_mistakes_are_told(site: Site, content: dict[str, object], told: str) -> None:
+    with pytest.raises(WebConfigError) as error:
+        WebConfigFile(site.write(**content))
+    assert str(site.path) in str(error.value)
+    assert told in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["[", "- a", "just words", "\x00"])
+def test_what_is_no_mapping_is_told(site: Site, text: str) -> None:
+    site.path.write_text(text)
+    with pytest.raises(WebConfigError, match=r"web\.yml"):
+        WebConfigFile(site.path)
+
+
+def test_a_secret_that_is_wrong_is_not_shown(site: Site) -> None:
+    with pytest.raises(WebConfigError) as error:
+        WebConfigFile(site.write(basic_auth_users={"noc": "hunter2hunter2"}))
+    assert "hunter2" not in str(error.value)
+    assert "must be a bcrypt hash" in str(error.value)
+
+
+def test_the_settings_refuse_a_file_that_cannot_be_used(site: Site) -> None:
+    with pytest.raises(ValueError, match="no such key"):
+        terms(site.write(nonsense=1))
+
+
+def test_an_encrypted_key_is_refused_and_nobody_is_asked(site: Site) -> None:
+    key = load_pem_private_key((site.folder / "server.key").read_bytes(), None)
+    locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
+    (site.folder / "server.key").write_bytes(locked)
+    with pytest.raises(WebConfigError, match="tls_server_config"):
+        WebConfigFile(site.write(tls_server_config=TLS))
