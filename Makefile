@@ -34,6 +34,7 @@ check: $(DEV)  ## Linters, types, import layers, and that generated files are up
 	$(BIN)/mypy grafana/src
 	$(BIN)/lint-imports
 	$(BIN)/python -m exporter.exposition.docs --check
+	$(BIN)/python -m exporter.server.docs --check
 	$(BIN)/python -m exporter.settings.docs --check
 	$(BIN)/python grafana/src/build.py --check
 
@@ -42,6 +43,7 @@ bench: $(DEV)  ## Speed and size against their rivals (BENCH=name for one)
 
 docs: $(DEV)  ## Write the generated documentation anew
 	$(BIN)/python -m exporter.exposition.docs
+	$(BIN)/python -m exporter.server.docs
 	$(BIN)/python -m exporter.settings.docs
 
 dashboards: $(DEV)  ## Write the Grafana dashboards anew
