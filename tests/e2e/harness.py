@@ -23,7 +23,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 HOST = "127.0.0.1"
-NETWORK = "127.80.0.0/16"
+NETWORK = "127.80.0.0/18"
 SITE = "prairie-1"
 BIN = Path(sys.executable).parent
 

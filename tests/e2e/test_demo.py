@@ -27,7 +27,7 @@ def test_the_demo_starts_shows_a_site_and_leaves_nothing_behind(tmp_path: Path) 
     said = tmp_path / "said"
     with said.open("wb") as output:
         demo = subprocess.Popen(
-            [BIN / "hashmargin", "demo", "--web.listen-address", address],
+            [BIN / "hashmargin", "demo", "--network", "127.80.64.0/18", "--web.listen-address", address],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

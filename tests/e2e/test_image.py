@@ -114,6 +114,7 @@ def test_it_serves_from_a_read_only_root(image: Image, tmp_path: Path) -> None:
     (config / "site.yml").write_text(
         f"""
 site: prairie-1
+state: {{path: /var/lib/hashmargin/state.sqlite}}
 web: {{listen_address: "{HOST}:{port}"}}
 fleet: {{rigs: [{{name: a-1, address: 127.80.250.1, rated_terahash: 200, rated_watts: 3500}}]}}
 tariffs: {{ppa: {{kind: fixed, usd_per_kilowatt_hour: 0.05}}}}
