@@ -43,6 +43,7 @@ _BITCOIN: Final = "bitcoin"
 _TARIFF: Final = "tariff:"
 _GPUS: Final = "gpus:"
 _METERS: Final = "meters:"
+_EXPECTED_OFF: Final = "expected_off:"
 
 _PINNED: Final = ("site", "evaluation_interval", "web", "state", "sharding", "polling")
 """Settings that take effect at a start only."""
@@ -178,20 +179,23 @@ class Site:
 
     def _snapshot(self, now: float) -> SiteSnapshot:
         shard = self.settings.sharding
-        gpus = self._market.latest(_GPUS).values()
-        meters = self._market.latest(_METERS).values()
         tariffs = tariff_prices(self._market.latest(_TARIFF), now)
         self._market.tell_usable(now, {f"{_TARIFF}{name}" for name in self.settings.tariffs if name not in tariffs})
         return SiteSnapshot(
             taken_at=now,
-            rigs=self._rigs.snapshots(now),
+            rigs=self._rigs.snapshots(now, self._fresh(_EXPECTED_OFF, now)),
             blocks=tuple(block for block in self.settings.fleet_blocks if shard.serves(block.name)),
             network=self._market.fresh(_NETWORK, now),
             bitcoin_price=self._market.fresh(_BITCOIN, now),
             tariffs=tariffs,
-            gpus=_joined([reading.value for latest in gpus if (reading := latest.fresh(now)) is not None]),
-            meters=tuple(reading.value for latest in meters if (reading := latest.fresh(now)) is not None),
+            gpus=_joined(self._fresh(_GPUS, now)),
+            meters=tuple(self._fresh(_METERS, now)),
         )
+
+    def _fresh(self, prefix: str, now: float) -> list[Any]:
+        """What the sources of one kind say, those with a value that can be relied on."""
+        readings = [latest.fresh(now) for latest in self._market.latest(prefix).values()]
+        return [reading.value for reading in readings if reading is not None]
 
     def _publish(self, snapshot: SiteSnapshot) -> None:
         settings, terms, now = self.settings, self.settings.decision, snapshot.taken_at
@@ -211,7 +215,7 @@ class Site:
         market = {
             name: document(reading)
             for name, reading in self._market.fresh_all(now).items()
-            if not name.startswith((_GPUS, _METERS))  # read anew within seconds
+            if not name.startswith((_GPUS, _METERS, _EXPECTED_OFF))  # read anew within seconds
         }
         return State(rigs=self._rigs.memories(now), documents=market, decision=self._decision, history=self._history)
 
@@ -261,6 +265,7 @@ def sources(settings: Settings) -> dict[str, SourceSettings]:
     named: dict[str, SourceSettings | None] = {_NETWORK: settings.network, _BITCOIN: settings.bitcoin}
     named |= {f"{_TARIFF}{name}": tariff for name, tariff in settings.tariffs.items()}
     named |= {f"{_METERS}{name}": meter for name, meter in settings.meters.items()}
+    named |= {f"{_EXPECTED_OFF}{name}": source for name, source in settings.expected_off.items()}
     endpoints = settings.gpus.endpoints if settings.gpus is not None else ()
     nodes = {_where(endpoint): endpoint for endpoint in endpoints}
     named |= {f"{_GPUS}{node}": endpoint for node, endpoint in nodes.items() if settings.sharding.serves(node)}

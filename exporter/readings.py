@@ -114,6 +114,15 @@ class MeterReading:
     blocks: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedOff:
+    """What is meant to be off: the whole site, whole blocks, single rigs, by their names."""
+
+    site: bool = False
+    blocks: tuple[str, ...] = ()
+    rigs: tuple[str, ...] = ()
+
+
 # --- market ---------------------------------------------------------------------------------------------------------
 
 

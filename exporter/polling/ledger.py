@@ -123,6 +123,11 @@ class RigLedger:
         self._redraw()
         return change
 
+    @property
+    def expected_mining(self) -> bool:
+        """Whether it was meant to mine when last pictured."""
+        return self._snapshot.expected_mining
+
     def snapshot(self, now: float, expected_mining: bool) -> RigSnapshot:
         """Picture the rig at ``now``. As long as nothing changed it is the same object.
 

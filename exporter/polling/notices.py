@@ -2,6 +2,7 @@
 
 import traceback
 from collections import Counter
+from collections.abc import Iterable
 from typing import Final
 
 import structlog
@@ -22,6 +23,7 @@ class RigNotices:
         self._window = window
         self._ends = 0.0
         self._lines = 0
+        self._down: set[str] = set()
         self._more_down: Counter[Reason] = Counter()
         self._more_back = 0
         self._more_found = 0
@@ -47,7 +49,10 @@ class RigNotices:
             )
 
     def down(self, rig: Rig, failure: Failure) -> None:
-        """Say that a rig went down, why, and what to do."""
+        """Say that a rig went down, why, and what to do; not again before it is back."""
+        if rig.name in self._down:
+            return
+        self._down.add(rig.name)
         if self._has_room():
             _log.warning(
                 "rig is down",
@@ -61,11 +66,18 @@ class RigNotices:
             self._more_down[failure.reason] += 1
 
     def back(self, rig: Rig) -> None:
-        """Say that a rig is back."""
+        """Say that a rig is back, if it was said to be down."""
+        if rig.name not in self._down:
+            return
+        self._down.remove(rig.name)
         if self._has_room():
             _log.info("rig is back", rig=rig.name, address=rig.address)
         else:
             self._more_back += 1
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Forget rigs that left the inventory."""
+        self._down.difference_update(names)
 
     def _has_room(self) -> bool:
         self._lines += 1

@@ -10,7 +10,7 @@ import heapq
 import math
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 from typing import Final, Protocol
 
@@ -24,7 +24,7 @@ from exporter.polling.notices import RigNotices, Surprises
 from exporter.polling.roster import Place, Roster
 from exporter.polling.schedules import ScheduleTerms
 from exporter.polling.terms import PollingTerms
-from exporter.readings import RigIdentity, RigReading
+from exporter.readings import ExpectedOff, RigIdentity, RigReading
 from exporter.snapshot import RigSnapshot
 from exporter.sources.miners.contract import Target
 from exporter.telemetry import Telemetry
@@ -154,10 +154,13 @@ class RigPoller:
         if not self._untried:
             self.first_round.set()
 
-    def snapshots(self, now: float) -> tuple[RigSnapshot, ...]:
-        """Picture every rig at ``now`` (unix seconds), in the inventory's order. Called in the loop's thread."""
-        mining = {name: schedule.mining_at(now) for name, schedule in self._schedules.items()}
-        return tuple(ledger.snapshot(now, _expected(ledger.rig, mining)) for ledger in self._roster.rigs.values())
+    def snapshots(self, now: float, off: Iterable[ExpectedOff] = ()) -> tuple[RigSnapshot, ...]:
+        """Picture every rig at ``now`` (unix seconds), in the inventory's order. Called in the loop's thread.
+
+        What ``off`` names is not expected to mine, whatever schedules say.
+        """
+        expected = _Expected({name: schedule.mining_at(now) for name, schedule in self._schedules.items()}, tuple(off))
+        return tuple(ledger.snapshot(now, expected.mining(ledger.rig)) for ledger in self._roster.rigs.values())
 
     def memories(self, now: float) -> dict[str, RigMemory]:
         """Say what should outlive a restart, by rig name."""
@@ -301,7 +304,7 @@ class RigPoller:
         self._telemetry.poll_failures.labels(failure.reason).inc()
         attempt = FailedAttempt(ledger.rig.name, ledger.rig.address, self._clock(), failure.reason, failure.detail)
         self.failures.note(attempt)
-        if ledger.up is not False and not place.gone:
+        if ledger.expected_mining and not place.gone:
             self._notices.down(ledger.rig, failure)
         ledger.failed()
 
@@ -324,5 +327,16 @@ class RigPoller:
         return (self._rng.randint((longest + 1) // 2, longest) - 1) * interval
 
 
-def _expected(rig: Rig, mining: Mapping[str, bool]) -> bool:
-    return rig.expected_mining if rig.expected_schedule is None else mining[rig.expected_schedule]
+class _Expected:
+    """Which rigs are meant to mine at one moment: what the inventory says, less what is meant to be off."""
+
+    def __init__(self, schedules: Mapping[str, bool], off: Sequence[ExpectedOff]) -> None:
+        self._schedules = schedules
+        self._site_off = any(each.site for each in off)
+        self._blocks_off = {block for each in off for block in each.blocks}
+        self._rigs_off = {rig for each in off for rig in each.rigs}
+
+    def mining(self, rig: Rig) -> bool:
+        if self._site_off or rig.block in self._blocks_off or rig.name in self._rigs_off:
+            return False
+        return rig.expected_mining if rig.expected_schedule is None else self._schedules[rig.expected_schedule]

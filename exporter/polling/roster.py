@@ -112,6 +112,7 @@ class Roster:
         seats = self._seats(homes)
         for name in [name for name, ledger in self.rigs.items() if self._is_forgotten(ledger, seats)]:
             del self.rigs[name]
+        self._notices.forget(before.keys() - self.rigs.keys())
         for name in before.keys() - self.rigs.keys():
             self._remembered[name] = before[name].memory(self._clock())
         self._known = {}
@@ -238,7 +239,8 @@ class Roster:
         if place.ledger is None:
             return
         who = identity.mac or identity.serial or "another rig"
-        self._notices.down(place.ledger.rig, Failure(Reason.IMPLAUSIBLE, f"{who} answers at its address"))
+        if place.ledger.expected_mining:
+            self._notices.down(place.ledger.rig, Failure(Reason.IMPLAUSIBLE, f"{who} answers at its address"))
         place.ledger.lost()
         place.seat(None)
 

@@ -18,7 +18,14 @@ from exporter.polling.terms import PollingTerms
 from exporter.server.terms import WebTerms
 from exporter.shards import ShardTerms
 from exporter.sources.miners.inventory import BlockTerms, InventoryTerms, Name, inventory_files
-from exporter.sources.registry import BitcoinSource, GpuSource, MeterSource, NetworkSource, TariffSource
+from exporter.sources.registry import (
+    BitcoinSource,
+    ExpectedOffSource,
+    GpuSource,
+    MeterSource,
+    NetworkSource,
+    TariffSource,
+)
 from exporter.state import StateTerms
 
 
@@ -57,6 +64,9 @@ class Settings(BaseSettings):
     network: NetworkSource | None = Field(None, description="Where difficulty, height and fees come from.")
     bitcoin: BitcoinSource | None = Field(None, description="Where the bitcoin price comes from.")
     meters: dict[Name, MeterSource] = Field({}, description="Where rigs' power is metered, by a name of your choice.")
+    expected_off: dict[Name, ExpectedOffSource] = Field(
+        {}, description="What tells which rigs are meant to be off, by a name of your choice."
+    )
     power: PowerTerms = Field(PowerTerms(), description="From the watts of a rig to the kilowatts that are billed.")
     economics: EconomicsTerms = Field(EconomicsTerms(), description="Pool and fixed costs.")
     decision: DecisionTerms = Field(DecisionTerms(), description="When a verdict is sure enough.")

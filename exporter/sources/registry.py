@@ -14,7 +14,7 @@ from pydantic_core import core_schema
 
 from exporter.sources.contract import SourceSettings
 
-ROOMS: Final = ("network", "bitcoin", "fx", "tariffs", "gpus", "meters")
+ROOMS: Final = ("network", "bitcoin", "fx", "tariffs", "gpus", "meters", "expected_off")
 
 
 @cache
@@ -55,4 +55,5 @@ BitcoinSource = Annotated[SourceSettings, OneOf("bitcoin")]
 FxSource = Annotated[SourceSettings, OneOf("fx")]
 TariffSource = Annotated[SourceSettings, OneOf("tariffs")]
 MeterSource = Annotated[SourceSettings, OneOf("meters")]
+ExpectedOffSource = Annotated[SourceSettings, OneOf("expected_off")]
 GpuSource = Annotated[SourceSettings, OneOf("gpus")]

@@ -21,7 +21,7 @@ from exporter.polling.rigs import RigPoller
 from exporter.polling.roster import phase
 from exporter.polling.schedules import ScheduleTerms
 from exporter.polling.terms import PollingTerms
-from exporter.readings import RigIdentity, RigReading
+from exporter.readings import ExpectedOff, RigIdentity, RigReading
 from exporter.snapshot import RigSnapshot
 from exporter.sources.miners.contract import Target
 from exporter.telemetry import Telemetry
@@ -396,6 +396,50 @@ def test_schedules_say_when_mining_is_expected() -> None:
         with pytest.raises(ValueError, match="days"):
             poller.replace(fleet(1, expected_schedule="days"), {})
         assert len(poller.snapshots(midnight)) == 2
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("off", "expected"),
+    [
+        ([], [True, True, False]),
+        ([ExpectedOff(rigs=("rig-1", "nobody"))], [True, False, False]),
+        ([ExpectedOff(blocks=("b1",))], [False, False, False]),
+        ([ExpectedOff(blocks=("b2",)), ExpectedOff(rigs=("rig-0",))], [False, True, False]),
+        ([ExpectedOff(site=True)], [False, False, False]),
+    ],
+)
+def test_what_is_meant_to_be_off_is_not_expected_to_mine(off: list[ExpectedOff], expected: list[bool]) -> None:
+    async def main() -> None:
+        rigs = [*fleet(2, block="b1"), Rig(name="listed", address="z", block="b2", expected_mining=False)]
+        poller = make(rigs, Site())
+        assert [rig.expected_mining for rig in poller.snapshots(unix_clock(), off)] == expected
+
+    run(main())
+
+
+def test_a_rig_that_is_meant_to_be_off_goes_down_unsaid() -> None:
+    async def main() -> None:
+        site, rigs = Site(), fleet(1)
+        poller = make(rigs, site, remembered=known(rigs))
+        with capture_logs() as logs:
+            async with polling(poller):
+                await asyncio.sleep(31)
+                poller.snapshots(unix_clock(), [ExpectedOff(site=True)])
+                site.behaviour["rig-0"] = Failure(Reason.UNREACHABLE, "no route")
+                await asyncio.sleep(600)
+                assert only(poller).up is False
+                del site.behaviour["rig-0"]
+                await asyncio.sleep(600)
+                assert only(poller).up is True
+                assert logs == []
+                poller.snapshots(unix_clock(), [ExpectedOff(site=True)])
+                site.behaviour["rig-0"] = Failure(Reason.UNREACHABLE, "no route")
+                await asyncio.sleep(600)
+                poller.snapshots(unix_clock())  # and does not come back when it should
+                await asyncio.sleep(600)
+        assert [log["event"] for log in logs] == ["rig is down"]
 
     run(main())
 

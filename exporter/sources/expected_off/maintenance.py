@@ -1,0 +1,139 @@
+"""A file in which people write what is under maintenance, from when until when. What they change counts at once."""
+
+import asyncio
+import csv
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+from zoneinfo import ZoneInfo
+
+import structlog
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from exporter.failures import Failure, Reason
+from exporter.fields import ConfigPath, Text
+from exporter.mistakes import sentence
+from exporter.readings import ExpectedOff, Reading
+from exporter.sources.contract import SourceContext
+from exporter.sources.expected_off import ExpectedOffSettings
+
+_log = structlog.get_logger(__name__)
+
+_MOST_TOLD: Final = 20
+_MOST_BYTES: Final = 8 * 1024 * 1024
+
+_Signature = tuple[int, int]  # of a file: when it was written (ns), and its size
+
+
+class Settings(ExpectedOffSettings):
+    """A CSV file with the columns rig, block, from, until and reason, or a YAML list of the same keys.
+
+    Each line names a rig or a block. Without ``from`` it has begun, without ``until`` it lasts until the line is taken
+    out.
+    """
+
+    kind: Literal["maintenance"] = "maintenance"
+    path: ConfigPath = Field(description="The file; YAML where its name ends in .yml or .yaml, else CSV.")
+    timezone: ZoneInfo = Field(default=ZoneInfo("UTC"), description="The time zone of times that do not say theirs.")
+
+    def connect(self, context: SourceContext) -> "_Maintenance":
+        """Make the source."""
+        return _Maintenance(self, context)
+
+
+Time = Annotated[datetime | None, BeforeValidator(lambda value: value or None)]
+
+
+class Outage(BaseModel):
+    """One line: a rig or a block, and from when (included) until when (excluded) it is meant to be off."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rig: Text = ""
+    block: Text = ""
+    begin: Time = Field(default=None, alias="from")
+    until: Time = None
+    reason: str = ""  # for people
+
+    @model_validator(mode="after")
+    def _one_thing(self) -> Self:
+        if bool(self.rig) == bool(self.block):
+            raise ValueError("name a rig or a block, and not both")
+        return self
+
+    def holds(self, now: float, timezone: ZoneInfo) -> bool:
+        """Tell whether it lasts at ``now`` (unix seconds)."""
+        begun = self.begin is None or _seconds(self.begin, timezone) <= now
+        return begun and (self.until is None or now < _seconds(self.until, timezone))
+
+
+class _Maintenance:
+    def __init__(self, settings: Settings, context: SourceContext) -> None:
+        self._settings = settings
+        self._clock = context.clock
+        self._signature: _Signature | None = None
+        self._outages: tuple[Outage, ...] = ()
+
+    async def fetch(self) -> Reading[ExpectedOff]:
+        """Read the file if it has changed, and say what is under maintenance now."""
+        await asyncio.to_thread(self._refresh)
+        now = self._clock()
+        lasting = [outage for outage in self._outages if outage.holds(now, self._settings.timezone)]
+        blocks = {outage.block for outage in lasting if outage.block}
+        rigs = {outage.rig for outage in lasting if outage.rig}
+        return Reading(ExpectedOff(blocks=tuple(sorted(blocks)), rigs=tuple(sorted(rigs))), now)
+
+    def _refresh(self) -> None:
+        path = self._settings.path
+        try:
+            status = path.stat()
+            signature = (status.st_mtime_ns, status.st_size)
+            if signature == self._signature:
+                return
+            if status.st_size > _MOST_BYTES:
+                raise Failure(Reason.TOO_LARGE, f"{path} has more than {_MOST_BYTES} bytes")
+            text = path.read_text("utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise Failure(Reason.NOT_READY, f"{path}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}") from None
+        mistakes: list[str] = []
+        self._outages = tuple(_outages(path, text, mistakes))
+        self._signature = signature
+        if mistakes:
+            told = mistakes[:_MOST_TOLD]
+            _log.warning("lines of the maintenance file are left out", path=str(path), lines=len(mistakes), told=told)
+
+
+def _outages(path: Path, text: str, mistakes: list[str]) -> Iterator[Outage]:
+    """Read the lines; what is wrong with one goes to ``mistakes`` with its place, and the others count."""
+    for place, row in _yaml_rows(text) if path.suffix in (".yml", ".yaml") else _csv_rows(text):
+        try:
+            yield Outage.model_validate(row)
+        except ValidationError as error:
+            mistake = error.errors(include_url=False)[0]
+            key = str(mistake["loc"][0]) if mistake["loc"] else ""
+            mistakes.append(f"{place}: {key}: {sentence(mistake)}" if key else f"{place}: {sentence(mistake)}")
+
+
+def _csv_rows(text: str) -> Iterator[tuple[str, Any]]:
+    lines = csv.DictReader(text.splitlines(), skipinitialspace=True, restkey="more values than columns")
+    for row in lines:
+        if any(row.values()) and not str(next(iter(row.values()))).startswith("#"):
+            given = {key: value for key, value in row.items() if value and any(value)}  # what is in excess is a list
+            yield f"line {lines.line_num}", {key.strip().lower(): value for key, value in given.items()}
+
+
+def _yaml_rows(text: str) -> Iterator[tuple[str, Any]]:
+    try:
+        rows = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise Failure(Reason.GARBLED, f"not YAML: {str(error).replace(chr(10), ' ')}") from None
+    if rows is not None and not isinstance(rows, list):
+        raise Failure(Reason.GARBLED, "not a YAML list: begin each entry with a dash")
+    for number, row in enumerate(rows or (), start=1):
+        yield f"entry {number}", dict(row) if isinstance(row, Mapping) else row
+
+
+def _seconds(time: datetime, timezone: ZoneInfo) -> float:
+    return (time if time.tzinfo is not None else time.replace(tzinfo=timezone)).astimezone(UTC).timestamp()

@@ -1,0 +1,161 @@
+"""What is meant to be off: a file that people edit, and values that a Prometheus has."""
+
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from pydantic import ValidationError
+from source_site import instant, serve
+from structlog.testing import capture_logs
+
+from exporter.failures import Failure, Reason
+from exporter.readings import ExpectedOff
+from exporter.sources.contract import Source, SourceContext
+from exporter.sources.expected_off import maintenance, prometheus
+
+NOON = "2026-03-21T12:00:00Z"
+
+
+class File:
+    """A maintenance file, and the source that reads it, at a time of the test's choice."""
+
+    def __init__(self, path: Path, session: aiohttp.ClientSession, **settings: Any) -> None:
+        self.path = path
+        self.now = NOON
+        context = SourceContext(session, clock=lambda: instant(self.now))
+        self.source: Source[ExpectedOff] = maintenance.Settings(path=path, **settings).build(context)
+
+    async def off(self, text: str | None = None) -> ExpectedOff:
+        if text is not None:
+            self.path.write_text(text, encoding="utf-8")
+        return (await self.source.fetch()).value
+
+
+@pytest.fixture
+async def session() -> Any:
+    async with aiohttp.ClientSession() as opened:
+        yield opened
+
+
+CSV = """\
+rig, block, from, until, reason
+# what the electricians asked for
+a-01,,2026-03-21 12:00,2026-03-21 13:00,"fans, new ones"
+a-02
+,c1,2026-03-21T08:00:00-05:00,,
+
+"""
+YAML = """\
+- {rig: a-01, from: 2026-03-21 12:00:00, until: 2026-03-21 13:00, reason: "fans, new ones"}
+- rig: a-02
+- {block: c1, from: 2026-03-21T08:00:00-05:00}
+"""
+
+
+@pytest.mark.parametrize(("name", "text"), [("m.csv", CSV), ("m.yml", YAML), ("m.yaml", YAML), ("m", CSV)])
+@pytest.mark.parametrize(
+    ("now", "rigs", "blocks"),
+    [
+        ("2026-03-21T11:59:59Z", ("a-02",), ()),
+        ("2026-03-21T12:00:00Z", ("a-01", "a-02"), ()),
+        ("2026-03-21T12:59:59Z", ("a-01", "a-02"), ()),
+        ("2026-03-21T13:00:00Z", ("a-02",), ("c1",)),
+    ],
+)
+async def test_it_lasts_from_its_beginning_until_its_end(
+    tmp_path: Path, session: aiohttp.ClientSession, name: str, text: str, now: str, rigs: Any, blocks: Any
+) -> None:
+    file = File(tmp_path / name, session)
+    file.now = now
+    assert await file.off(text) == ExpectedOff(rigs=rigs, blocks=blocks)
+
+
+async def test_times_without_a_zone_are_local(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+    file = File(tmp_path / "m.csv", session, timezone="America/Chicago")
+    text = "rig,from\na,2026-03-21 07:00\nb,2026-03-21 07:01\n"
+    assert await file.off(text) == ExpectedOff(rigs=("a",))
+
+
+async def test_a_change_counts_at_the_next_look(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+    file = File(tmp_path / "m.csv", session)
+    assert await file.off("rig\na\n") == ExpectedOff(rigs=("a",))
+    assert await file.off("rig\na\nb\n") == ExpectedOff(rigs=("a", "b"))
+    assert await file.off("") == ExpectedOff()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        (
+            "m.csv",
+            "rig,block,from,until,reason\na,,,,\na,c1,,,\n,,,,broken\nb,,yesterday,,\nc,,,,,,\nd,,,,x,y\n",
+            [
+                "line 3: name a rig or a block, and not both",
+                "line 4: name a rig or a block, and not both",
+                "line 5: from: ",
+                "line 7: more values than columns: ",
+            ],
+        ),
+        ("m.yml", "- rig: a\n- a-02\n- {rig: b, til: x}\n- {rig: c}\n", ["entry 2: ", "entry 3: til: "]),
+    ],
+)
+async def test_bad_lines_are_named_once_and_the_others_count(
+    tmp_path: Path, session: aiohttp.ClientSession, name: str, text: str, told: list[str]
+) -> None:
+    file = File(tmp_path / name, session)
+    with capture_logs() as logs:
+        assert await file.off(text) == ExpectedOff(rigs=("a", "c"))
+        assert await file.off() == ExpectedOff(rigs=("a", "c"))
+    (log,) = logs
+    assert log["lines"] == len(told)
+    assert all(line.startswith(beginning) for line, beginning in zip(log["told"], told, strict=True)), log["told"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, Reason.NOT_READY),
+        (b"\xff\xfe\x00", Reason.NOT_READY),
+        (b"rig: a", Reason.GARBLED),
+        (b"- {rig: a", Reason.GARBLED),
+        (b"- rig: a\n" * 1_000_000, Reason.TOO_LARGE),
+    ],
+)
+async def test_a_file_that_can_not_be_read_is_a_failure(
+    tmp_path: Path, session: aiohttp.ClientSession, content: bytes | None, reason: Reason
+) -> None:
+    file = File(tmp_path / "m.yml", session)
+    if content is not None:
+        file.path.write_bytes(content)
+    with pytest.raises(Failure) as caught:
+        await file.off()
+    assert caught.value.reason is reason
+    assert await file.off("- rig: a") == ExpectedOff(rigs=("a",))
+
+
+@pytest.mark.parametrize(
+    ("labels", "series", "off"),
+    [
+        ({}, [({}, "1")], ExpectedOff(site=True)),
+        ({}, [({"grid": "ercot"}, "0")], ExpectedOff()),
+        ({"rig_label": "unit"}, [({"unit": "a"}, "1"), ({"unit": "b"}, "0")], ExpectedOff(rigs=("a",))),
+        ({"block_label": "c"}, [({"c": "c1"}, "1"), ({"c": "c2"}, "2")], ExpectedOff(blocks=("c1", "c2"))),
+    ],
+)
+async def test_a_value_tells_of_rigs_blocks_or_the_site(
+    session: aiohttp.ClientSession, labels: dict[str, str], series: Any, off: ExpectedOff
+) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        result = [{"metric": metric, "value": [1774094400, value]} for metric, value in series]
+        return web.json_response({"status": "success", "data": {"resultType": "vector", "result": result}})
+
+    async with serve(answer) as server:
+        source = prometheus.Settings(url=server, query="event", **labels).build(SourceContext(session))
+        assert (await source.fetch()).value == off
+
+
+def test_a_value_is_of_rigs_or_of_blocks() -> None:
+    with pytest.raises(ValidationError, match="rig_label or block_label"):
+        prometheus.Settings(url="http://127.50.0.1/", query="event", rig_label="rig", block_label="block")
