@@ -63,7 +63,10 @@ class Publication:
         return encoding in self._bodies
 
     def body(self, encoding: Encoding) -> Body:
-        """The whole publication in this encoding."""
+        """The whole publication in this encoding; one that is ready never waits for another that is being made."""
+        body = self._bodies.get(encoding)
+        if body is not None:
+            return body
         with self._lock:
             body = self._bodies.get(encoding)
             if body is None:

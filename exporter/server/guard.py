@@ -8,9 +8,11 @@ from aiohttp import hdrs, web
 
 from exporter.server.logins import Logins
 from exporter.server.terms import WebTerms
-from exporter.server.web_config import RateLimit, WebConfigFile
+from exporter.server.web_config import RateLimit, TlsServerConfig, WebConfigFile
 
 _HEALTH: Final = {"/-/healthy", "/-/ready"}
+_SAFE_METHODS: Final = {hdrs.METH_GET, hdrs.METH_HEAD}
+_OTHER_SITES: Final = {"cross-site", "same-site"}
 _HEADERS: Final = {
     hdrs.SERVER: "hashmargin",
     "Content-Security-Policy": (
@@ -36,9 +38,10 @@ def add_guard(app: web.Application, terms: WebTerms, file: WebConfigFile) -> Non
         config = file.current().config
         if not bucket.allows(config.rate_limit):
             raise web.HTTPTooManyRequests(text="Too many requests.\n")
-        tls = config.tls_server_config
-        if tls is not None and tls.client_allowed_sans and not _names(request) & set(tls.client_allowed_sans):
-            raise web.HTTPForbidden(text="This client certificate is not among those allowed.\n")
+        if config.tls_server_config is not None and not _is_admitted(request, config.tls_server_config):
+            raise web.HTTPForbidden(text="This connection has no client certificate that is allowed.\n")
+        if request.method not in _SAFE_METHODS and request.headers.get("Sec-Fetch-Site") in _OTHER_SITES:
+            raise web.HTTPForbidden(text="Another site's page may not do this.\n")
         is_open = terms.open_health_checks and request.path in _HEALTH
         if config.basic_auth_users and not is_open:
             given = request.headers.get(hdrs.AUTHORIZATION, "")
@@ -60,10 +63,13 @@ def add_guard(app: web.Application, terms: WebTerms, file: WebConfigFile) -> Non
     app.on_response_prepare.append(add_headers)
 
 
-def _names(request: web.Request) -> set[str]:
-    """The alternative names of the client's certificate."""
+def _is_admitted(request: web.Request, tls: TlsServerConfig) -> bool:
+    """Whether the connection, which may be older than this configuration, would still be accepted."""
     certificate: dict[str, Any] = request.get_extra_info("peercert") or {}
-    return {name for _, name in certificate.get("subjectAltName", ())}
+    if not request.secure or (tls.client_auth_type == "RequireAndVerifyClientCert" and not certificate):
+        return False
+    names = {name for _, name in certificate.get("subjectAltName", ())}
+    return not tls.client_allowed_sans or not names.isdisjoint(tls.client_allowed_sans)
 
 
 class _Bucket:

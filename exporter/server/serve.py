@@ -92,15 +92,19 @@ class _Door:
 
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
+        is_stuck = False
         while True:
             try:
                 connection, _ = await loop.sock_accept(listener)
             except ConnectionError:
                 continue
-            except OSError as error:
-                _log.error("cannot accept connections for a moment", error=str(error))
+            except OSError as error:  # out of files, mostly
+                if not is_stuck:
+                    _log.error("cannot accept connections", error=str(error))
+                is_stuck = True
                 await asyncio.sleep(_BREATH_SECONDS)
                 continue
+            is_stuck = False
             if len(self._handlers.connections) + len(self._greeting) >= self._most:
                 connection.close()
                 continue

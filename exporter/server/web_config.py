@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Annotated, Final, Literal, NamedTuple, Self
+from typing import Annotated, Final, Literal, NamedTuple, Self, TypeAlias
 
 import structlog
 import yaml
@@ -68,6 +68,9 @@ def _check_header(value: str) -> str:
         raise ValueError("must be one line")
     return value
 
+
+_Stamp: TypeAlias = tuple[int, int, int]
+"""Of a file: when it was changed, its size and its inode."""
 
 Header = Annotated[str, AfterValidator(_check_header)]
 
@@ -193,39 +196,33 @@ class WebConfigFile:
     def __init__(self, path: Path | None) -> None:
         """Read the file. Raises :class:`WebConfigError`."""
         self._path = path
-        self._named: tuple[Path, ...] = ()
-        self._stamps = self._stamp()
-        self._in_force = self._read()
+        self._read_from: dict[Path, _Stamp | None] = {}
+        self._in_force = InForce(WebConfig(), None) if path is None else self._read(path)
 
     def current(self) -> InForce:
         """What the file says, as of now; one that can't be used changes nothing, which is logged once."""
-        stamps = self._stamp()
-        if stamps != self._stamps:
-            self._stamps = stamps
+        if self._path is not None and any(_stamp(path) != stamp for path, stamp in self._read_from.items()):
             try:
-                self._in_force = self._read()
+                self._in_force = self._read(self._path)
             except WebConfigError as error:
                 _log.error("new web configuration refused, the old one stays", problem=str(error))
             else:
                 _log.info("web configuration reread", file=str(self._path))
-            self._stamps = self._stamp()
         return self._in_force
 
-    def _read(self) -> InForce:
-        if self._path is None:
-            return InForce(WebConfig(), None)
-        config = _parsed(self._path)
-        self._named = config.files()
+    def _read(self, path: Path) -> InForce:
+        """Read it with all that it names. Each file is stamped first, so that no later change is missed."""
+        self._read_from = {path: _stamp(path)}
+        config = _parsed(path)
+        self._read_from |= {named: _stamp(named) for named in config.files()}
         tls = config.tls_server_config
         try:
             return InForce(config, None if tls is None else tls.context())
         except OSError as error:
             where = f" ({error.filename})" if error.filename else ""
-            raise WebConfigError(f"{self._path}: tls_server_config: {error.strerror or error}{where}") from None
-
-    def _stamp(self) -> tuple[tuple[int, int, int] | None, ...]:
-        files = () if self._path is None else (self._path, *self._named)
-        return tuple(map(_stamp, files))
+            raise WebConfigError(f"{path}: tls_server_config: {error.strerror or error}{where}") from None
+        except ValueError:
+            raise WebConfigError(f"{path}: tls_server_config: what stands inline is not PEM") from None
 
 
 def _parsed(path: Path) -> WebConfig:
@@ -257,7 +254,7 @@ def _told(error: ErrorDetails) -> str:
     return f"{where}: {sentence({**error, 'input': None})}"
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
+def _stamp(path: Path) -> _Stamp | None:
     try:
         found = path.stat()
     except OSError:

@@ -289,6 +289,20 @@ async def test_a_changed_file_takes_effect_at_once(site: Site) -> None:
         assert await status(running, ssl=site.client()) == 200
 
 
+async def test_a_connection_of_before_is_not_let_in_any_more(site: Site) -> None:
+    site.issue("client", "prometheus.example.com")
+    async with served(terms=terms(site.write())) as running:
+        assert await status(running) == 200
+        site.write(tls_server_config=TLS)
+        assert await status(running) == 403
+        running.url = running.url.replace("http:", "https:")
+        assert await status(running, ssl=site.client()) == 200
+        site.write(tls_server_config=MUTUAL)
+        with pytest.raises(aiohttp.ClientError):
+            await status(running, ssl=site.client())
+        assert await status(running, ssl=site.client("client")) == 200
+
+
 async def test_a_renewed_certificate_is_served_to_new_connections(site: Site) -> None:
     async with served(terms=terms(site.write(tls_server_config=TLS))) as running:
         before = await certificate(running, site)
@@ -338,6 +352,7 @@ async def certificate(running: Served, site: Site) -> bytes:
         ({"tls_server_config": TLS | {"cipher_suites": ["TLS_RSA_WITH_RC4_128_SHA"]}}, "must be one of TLS_ECDHE"),
         ({"tls_server_config": TLS | {"cert_file": "missing.crt"}}, "No such file or directory"),
         ({"tls_server_config": TLS | {"key_file": "server.crt"}}, "tls_server_config: "),
+        ({"tls_server_config": {"cert": "ü", "key": "x"}}, "not PEM"),
         ({"http_server_config": {"headers": {"X-Powered-By": "x"}}}, "X-Powered-By: no such key"),
         ({"http_server_config": {"headers": {"X-Frame-Options": "ALLOW"}}}, "must be one of deny, sameorigin"),
         ({"http_server_config": {"headers": {"X-XSS-Protection": "0\r\nSet-Cookie: a=b"}}}, "must be one line"),
