@@ -99,10 +99,10 @@ async def test_healthy_and_ready() -> None:
 
 @pytest.mark.parametrize(("origin", "told"), [("cross-site", "Another site"), ("same-origin", "Reloading")])
 async def test_no_other_sites_page_can_reload(origin: str, told: str) -> None:
-    async with served() as site:
-        async with site.client.post(f"{site.url}-/reload", headers={"Sec-Fetch-Site": origin}) as answer:
-            assert answer.status == 403
-            assert told in await answer.text()
+    headers = {"Sec-Fetch-Site": origin}
+    async with served() as site, site.client.post(f"{site.url}-/reload", headers=headers) as answer:
+        assert answer.status == 403
+        assert told in await answer.text()
 
 
 @pytest.mark.parametrize("path", ["", "metrics", "-/healthy", "nowhere", "static/style.css"])
