@@ -54,6 +54,12 @@ class Telemetry:
             ["change"],
             registry=registry,
         )
+        self.dropped_values = Counter(
+            "mining_rig_dropped_values_total",
+            "Readings of a rig from which a value of this kind was dropped, because physics forbids it.",
+            ["rig", "field"],
+            registry=registry,
+        )
         self.state_failures = Counter(
             "mining_state_failures_total",
             "Failed attempts to read or write the state file.",

@@ -27,6 +27,7 @@ from exporter.polling.terms import PollingTerms
 from exporter.readings import ExpectedOff, RigIdentity, RigReading
 from exporter.snapshot import RigSnapshot
 from exporter.sources.miners.contract import Target
+from exporter.sources.miners.forbidden import noting
 from exporter.telemetry import Telemetry
 
 _log = structlog.get_logger(__name__)
@@ -146,10 +147,13 @@ class RigPoller:
             raise ValueError(f"no such schedule: {', '.join(sorted(map(str, missing)))}")
         self._schedules = schedules
         now = self._loop.time()
+        before = self._roster.rigs.keys()
         for place in self._roster.replace(wanted, now, lambda: now + self._rng.random() * self._terms.identify_every):
             if place.ledger is not None:
                 self._untried.add(place)
             self._schedule(place, now)
+        for name in before - self._roster.rigs.keys():
+            self._telemetry.dropped_values.remove_by_labels({"rig": name})
         self._untried = {place for place in self._untried if not place.gone}
         if not self._untried:
             self.first_round.set()
@@ -239,7 +243,7 @@ class RigPoller:
             except Failure:
                 place.identify_at = self._loop.time() + self._terms.max_backoff  # it can still be read as who it was
         try:
-            return await self._read(visit.target, identity)
+            return await self._read(visit, identity)
         except Failure as failure:
             again = may_identify and place.failures + 1 >= self._terms.identify_after_failures
             if failure.reason is Reason.UNREACHABLE or not again:
@@ -248,14 +252,23 @@ class RigPoller:
 
     async def _identify_and_read(self, visit: _Visit) -> RigReading:
         identity = await self._identify(visit)
-        return await self._read(visit.target, identity)
+        return await self._read(visit, identity)
 
-    async def _read(self, target: Target, identity: RigIdentity) -> RigReading:
-        try:
-            async with asyncio.timeout(self._terms.deadline):
-                return await self._reader.read(target, identity)
-        except TimeoutError:
-            raise Failure(Reason.TIMEOUT, f"no answer within {self._terms.deadline:g} s") from None
+    async def _read(self, visit: _Visit, identity: RigIdentity) -> RigReading:
+        with noting() as dropped:
+            try:
+                async with asyncio.timeout(self._terms.deadline):
+                    return await self._reader.read(visit.target, identity)
+            except TimeoutError:
+                raise Failure(Reason.TIMEOUT, f"no answer within {self._terms.deadline:g} s") from None
+            finally:
+                self._count_dropped(visit, dropped)
+
+    def _count_dropped(self, visit: _Visit, fields: Iterable[str]) -> None:
+        ledger = visit.place.ledger
+        if ledger is not None and visit.is_current:
+            for field in fields:
+                self._telemetry.dropped_values.labels(ledger.rig.name, field).inc()
 
     async def _identify(self, visit: _Visit) -> RigIdentity:
         """Find out who is there, and seat it. Raises Failure where nobody answers, :class:`_Vacated` for no rig's."""

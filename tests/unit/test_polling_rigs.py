@@ -23,6 +23,7 @@ from exporter.polling.schedules import ScheduleTerms
 from exporter.polling.terms import PollingTerms
 from exporter.readings import ExpectedOff, RigIdentity, RigReading
 from exporter.snapshot import RigSnapshot
+from exporter.sources.miners import coerce
 from exporter.sources.miners.contract import Target
 from exporter.telemetry import Telemetry
 
@@ -556,6 +557,34 @@ def test_down_and_back_are_logged_once_with_advice() -> None:
         assert "enable the API" in logs[0]["advice"]
         assert "hunter2" not in repr(logs)
         assert telemetry.registry.get_sample_value("mining_poll_failures_total", {"reason": "refused"}) > 1
+
+    run(main())
+
+
+def test_values_that_physics_forbids_are_counted_by_rig_and_kind() -> None:
+    async def main() -> None:
+        site, rigs, telemetry = Site(), fleet(2), Telemetry()
+
+        def odd() -> RigReading:
+            return replace(READING, power=coerce.watts(4e9), uptime=coerce.seconds(-1), fans_expected=coerce.count(4))
+
+        def impossible() -> RigReading:
+            return replace(READING, hashrate=coerce.realised(400.0, "TH/s", 100e12))
+
+        def dropped(rig: str, field: str) -> float | None:
+            labels = {"rig": rig, "field": field}
+            return telemetry.registry.get_sample_value("mining_rig_dropped_values_total", labels)
+
+        site.behaviour = {"rig-0": odd, "rig-1": impossible}
+        poller = make(rigs, site, remembered=known(rigs), telemetry=telemetry)
+        async with polling(poller):
+            await asyncio.sleep(3 * 30)
+            assert (dropped("rig-0", "power"), dropped("rig-0", "uptime"), dropped("rig-0", "count")) == (3, 3, None)
+            assert dropped("rig-1", "hashrate") >= 1
+            assert [rig.up for rig in poller.snapshots(unix_clock())] == [True, False]
+            poller.replace(rigs[1:], {})
+            assert dropped("rig-0", "power") is None
+            assert dropped("rig-1", "hashrate") >= 1
 
     run(main())
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from exporter.failures import Failure, Reason
+from exporter.sources.miners.forbidden import note
 from exporter.units import hashes_per_second
 
 MAX_RIG_HASHRATE: Final = 2e15  # H/s; the largest hydro rigs do 0.9e15
@@ -26,8 +27,11 @@ MAX_ITEMS: Final = 32
 """Boards, fans or pools beyond this are dropped: a rig must not flood the exposition."""
 
 
-def number(value: object, low: float, high: float) -> float | None:
-    """Read a number or numeric text within bounds; None for anything else, NaN and infinities included."""
+def number(value: object, low: float, high: float, kind_of_value: str = "number") -> float | None:
+    """Read a number or numeric text within bounds; None for anything else, NaN and infinities included.
+
+    A number out of bounds is noted as a forbidden ``kind_of_value``.
+    """
     kind = type(value)
     if kind is str:
         try:
@@ -36,23 +40,26 @@ def number(value: object, low: float, high: float) -> float | None:
             return None
     elif kind is not float and kind is not int:  # bool is neither: it is no number
         return None
-    return float(value) if low <= value <= high else None  # type: ignore[arg-type,operator]
+    if low <= value <= high:  # type: ignore[operator]
+        return float(value)  # type: ignore[arg-type]
+    note(kind_of_value)
+    return None
 
 
 def count(value: object, high: int = MAX_CHIPS) -> int | None:
     """Read a whole number from 0 to ``high``."""
-    result = number(value, 0, high)
+    result = number(value, 0, high, "count")
     return None if result is None else int(result)
 
 
 def counter(value: object) -> float | None:
     """Read a total that never falls."""
-    return number(value, 0, MAX_COUNTER)
+    return number(value, 0, MAX_COUNTER, "counter")
 
 
 def celsius(value: object) -> float | None:
     """Read a temperature. Exactly 0 is how firmware says that no sensor is there."""
-    return number(value, MIN_TEMPERATURE, MAX_TEMPERATURE) or None
+    return number(value, MIN_TEMPERATURE, MAX_TEMPERATURE, "temperature") or None
 
 
 def hottest(said: object) -> float | None:
@@ -66,27 +73,30 @@ def hottest(said: object) -> float | None:
 
 def watts(value: object) -> float | None:
     """Read a power."""
-    return number(value, 0, MAX_POWER)
+    return number(value, 0, MAX_POWER, "power")
 
 
 def rpm(value: object) -> float | None:
     """Read a fan speed."""
-    return number(value, 0, MAX_RPM)
+    return number(value, 0, MAX_RPM, "fan_speed")
 
 
 def seconds(value: object) -> float | None:
     """Read a duration."""
-    return number(value, 0, MAX_UPTIME)
+    return number(value, 0, MAX_UPTIME, "uptime")
 
 
 def hashrate(value: object, unit: str) -> float | None:
     """Read one hashrate (of a board, or an expected one) in H/s, up to what a rig can do."""
-    known = number(value, 0, MAX_COUNTER)
+    known = number(value, 0, MAX_COUNTER, "hashrate")
     try:
         rate = None if known is None else hashes_per_second(known, unit)
     except ValueError:
         return None
-    return rate if rate is not None and rate <= MAX_RIG_HASHRATE else None
+    if rate is not None and rate > MAX_RIG_HASHRATE:
+        note("hashrate")
+        return None
+    return rate
 
 
 def flag(value: object) -> bool | None:
@@ -185,7 +195,7 @@ def realised(value: object, unit: str, expected: float | None = None) -> float:
         Failure: garbled where it is no number, implausible where no rig can do that.
     """
     try:
-        result = number(value, -MAX_COUNTER, MAX_COUNTER)
+        result = number(value, -MAX_COUNTER, MAX_COUNTER, "hashrate")
         rate = None if result is None else hashes_per_second(result, unit)
     except ValueError:
         raise Failure(Reason.GARBLED, f"hashrate in the unknown unit {text(unit, 16)!r}") from None
@@ -194,5 +204,6 @@ def realised(value: object, unit: str, expected: float | None = None) -> float:
         raise Failure(reason, f"no usable hashrate: {text(str(value), 40)!r}")
     ceiling = min(MAX_RIG_HASHRATE, expected * MAX_OVER_EXPECTED) if expected else MAX_RIG_HASHRATE
     if not 0 <= rate <= ceiling:
+        note("hashrate")
         raise Failure(Reason.IMPLAUSIBLE, f"hashrate of {rate:.4g} H/s where at most {ceiling:.4g} is possible")
     return rate
