@@ -1,5 +1,7 @@
 """A small site with one of everything: three rigs (one well, one stopped, one down), two blocks, one GPU."""
 
+from dataclasses import replace
+
 from exporter.decision.values import BlockDecision, RigDecision, SiteDecision, Verdict
 from exporter.economics.values import (
     BlockEconomics,
@@ -218,4 +220,16 @@ def small_site() -> SiteView:
             ),
         ),
         shard=Shard(0, 2),
+    )
+
+
+def fleet_of(count: int) -> SiteView:
+    """As many rigs as wanted, all down, named r-000 and on."""
+    view = small_site()
+    rigs = tuple(replace(DOWN, rig=replace(DOWN.rig, name=f"r-{number:03}")) for number in range(count))
+    return replace(
+        view,
+        snapshot=replace(view.snapshot, rigs=rigs),
+        economics=replace(view.economics, rigs=(RigEconomics(),) * count),
+        decision=replace(view.decision, rigs=(RigDecision(),) * count),
     )

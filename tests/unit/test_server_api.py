@@ -6,8 +6,8 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
-from site_server import Served, served
-from small_site import TAKEN_AT
+from site_server import Served, published, served
+from small_site import TAKEN_AT, fleet_of
 
 from exporter.server.docs import PAGE, page
 from exporter.server.records import BlockRecord, MarketRecord, RigRecord
@@ -38,6 +38,12 @@ async def test_rigs_are_chosen_by_the_same_words_as_on_the_page() -> None:
         answer = await read(site, "rigs?block=south&sort=rig&order=desc&limit=1&offset=1")
     assert answer["total"] == 3
     assert [rig["rig"] for rig in answer["rigs"]] == ["b-02"]
+
+
+async def test_a_large_fleet_is_whole() -> None:
+    async with served(publication=lambda: published(fleet_of(450))) as site:
+        rigs = (await read(site, "rigs"))["rigs"]
+    assert [rig["rig"] for rig in rigs] == [f"r-{number:03}" for number in range(450)]
 
 
 async def test_one_rig_with_its_explanation() -> None:

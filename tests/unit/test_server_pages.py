@@ -3,14 +3,14 @@
 import html
 import re
 from dataclasses import replace
+from html.parser import HTMLParser
+from importlib.resources import files
+from itertools import pairwise
 
 import pytest
 from site_server import published, served
-from small_site import DOWN, small_site
+from small_site import DOWN, fleet_of, small_site
 from yarl import URL
-
-from exporter.decision.values import RigDecision
-from exporter.economics.values import RigEconomics
 
 PAGES = ["", "rigs", "rigs/a-01", "rigs/b-01", "blocks", "sources", "config"]
 
@@ -55,9 +55,86 @@ async def test_every_page_is_whole_and_names_its_place(path: str) -> None:
         assert page.rstrip().endswith("</html>")
         assert page.count("<h1>") == 1
         assert f'<a href="/{path}" aria-current="page">' in page or path.startswith("rigs/")
-        opened = re.findall(r"<(table|section|form|nav|main|dl|ul|select)\b", page)
-        assert all(page.count(f"</{tag}>") == opened.count(tag) for tag in set(opened))
+        Checker().check(page)
         assert not re.search(r"\sstyle=|<script|\son\w+=", page), "the content security policy forbids it"
+
+
+class Checker(HTMLParser):
+    """That elements nest, ids are unique, and that whoever can't see the page is told as much."""
+
+    VOID = frozenset({"meta", "link", "input"})
+
+    def check(self, page: str) -> None:
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.named_by: list[str] = []
+        self.headings: list[int] = []
+        self.feed(page)
+        self.close()
+        assert not self.open
+        assert len(self.ids) == len(set(self.ids))
+        assert set(self.named_by) <= set(self.ids)
+        assert self.headings[0] == 1
+        assert all(after - before <= 1 for before, after in pairwise(self.headings))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        assert len(given) == len(attrs), "an attribute twice"
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if tag in {"input", "select"} and given.get("type") != "hidden":
+            assert "label" in self.open
+        if tag == "th":
+            assert given.get("scope") in {"col", "row"}
+        if "tabindex" in given and tag != "main":
+            assert "aria-label" in given or "aria-labelledby" in given
+        self.ids += [given["id"] or ""] if "id" in given else []
+        self.named_by += [given["aria-labelledby"] or ""] if "aria-labelledby" in given else []
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag in {"rect", "path"}
+        assert len(dict(attrs)) == len(attrs), "an attribute twice"
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize(
+    ("text", "behind"),
+    [
+        ("text", "page"),
+        ("text", "card"),
+        ("text", "notice"),
+        ("quiet", "page"),
+        ("quiet", "card"),
+        ("link", "page"),
+        ("link", "card"),
+        ("good", "card"),
+        ("bad", "card"),
+        ("page", "link"),
+    ],
+)
+def test_text_is_legible_in_light_and_dark(text: str, behind: str) -> None:
+    sheet = (files("exporter.server") / "static" / "style.css").read_text(encoding="utf-8")
+    themes = re.findall(r":root \{(.*?)\}", sheet, re.DOTALL)
+    assert len(themes) == 2
+    for theme in themes:
+        colours = dict(re.findall(r"--(\w+): #(\w{6});", theme))
+        assert contrast(colours[text], colours[behind]) >= 4.5  # WCAG 2.2, AA
+
+
+def contrast(first: str, second: str) -> float:
+    """WCAG's contrast ratio of two colours."""
+    low, high = sorted(map(luminance, (first, second)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def luminance(colour: str) -> float:
+    channels = [int(colour[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    red, green, blue = (value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 async def test_the_fleet_is_listed_with_verdict_margin_age_and_reason() -> None:
@@ -100,15 +177,8 @@ async def test_a_word_that_there_is_not_is_refused(query: str) -> None:
 
 
 async def test_a_large_fleet_comes_in_pages() -> None:
-    view = small_site()
-    rigs = tuple(replace(DOWN, rig=replace(DOWN.rig, name=f"r-{number:03}")) for number in range(250))
-    view = replace(
-        view,
-        snapshot=replace(view.snapshot, rigs=rigs),
-        economics=replace(view.economics, rigs=(RigEconomics(),) * 250),
-        decision=replace(view.decision, rigs=(RigDecision(),) * 250),
-    )
-    async with served(publication=lambda: published(view)) as site, site.get("rigs?page=2&status=down") as answer:
+    fleet = published(fleet_of(250))
+    async with served(publication=lambda: fleet) as site, site.get("rigs?page=2&status=down") as answer:
         page = await answer.text()
         assert len(table_rows(page)) == 100
         assert table_rows(page)[0][0] == "r-100"
