@@ -11,7 +11,7 @@ from exporter.sources.http import Endpoint
 from exporter.sources.prometheus import PrometheusSettings, ask_by_label, ask_one
 
 
-class Settings(PrometheusSettings, ExpectedOffSettings):
+class Settings(ExpectedOffSettings, PrometheusSettings):
     """A query that gives 1 for what is meant to be off and 0 for what is not; one that gives nothing has failed.
 
     Without a label it gives one value, for the whole site.
