@@ -11,6 +11,7 @@ import aiohttp
 import structlog
 import uvloop
 
+from exporter.decision.explain import Case, Explanation, explain
 from exporter.decision.history import observe
 from exporter.decision.site import decide
 from exporter.economics.metering import metered_power, with_metered_power
@@ -26,6 +27,7 @@ from exporter.polling.tariffs import tariff_prices
 from exporter.readings import GpuReading, NetworkState, PriceSlot, Reading
 from exporter.server.face import SiteFace
 from exporter.server.serve import serving
+from exporter.settings.describe import describe
 from exporter.settings.load import ConfigError
 from exporter.settings.model import Settings
 from exporter.settings.watch import changes, watch
@@ -166,7 +168,21 @@ class Site:
                 self._telemetry.evaluation_failures.inc()
                 if not self._failing:
                     _log.exception("evaluation failed: this is a bug, please report it with this line")
+            explain=self._explain,
+            failures=self._rigs.failures,
+            sources=lambda: self._market.statuses(time.time()),
+            config=lambda: describe(self.settings),
+        )
+
+    def _explain(self, view: SiteView, rig: str) -> Explanation | None:
+        case = Case(
+            snapshot=view.snapshot,
+            economics=view.economics,
+            decision=view.decision,
+            terms=self.settings.terms,
+            decision_terms=self.settings.decision,
                 self._failing = True
+        return explain(case, rig)
             else:
                 self._failing = False
                 self._telemetry.evaluation_duration.set(time.monotonic() - started)
