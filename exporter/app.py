@@ -156,18 +156,6 @@ class Site:
             evaluation_interval=self.settings.evaluation_interval,
             ready=lambda: self._rigs.first_round.is_set() and self._market.attempted,
             reload=reload,
-        )
-
-    async def evaluate_forever(self) -> None:
-        """Evaluate at each interval until cancelled; one that fails is told once and counted, and the next is tried."""
-        while True:
-            started = time.monotonic()
-            try:
-                await self._evaluate()
-            except Exception:  # noqa: BLE001 -- the next evaluation may succeed, and rigs are still being read
-                self._telemetry.evaluation_failures.inc()
-                if not self._failing:
-                    _log.exception("evaluation failed: this is a bug, please report it with this line")
             explain=self._explain,
             failures=self._rigs.failures,
             sources=lambda: self._market.statuses(time.time()),
@@ -181,8 +169,20 @@ class Site:
             decision=view.decision,
             terms=self.settings.terms,
             decision_terms=self.settings.decision,
-                self._failing = True
+        )
         return explain(case, rig)
+
+    async def evaluate_forever(self) -> None:
+        """Evaluate at each interval until cancelled; one that fails is told once and counted, and the next is tried."""
+        while True:
+            started = time.monotonic()
+            try:
+                await self._evaluate()
+            except Exception:  # noqa: BLE001 -- the next evaluation may succeed, and rigs are still being read
+                self._telemetry.evaluation_failures.inc()
+                if not self._failing:
+                    _log.exception("evaluation failed: this is a bug, please report it with this line")
+                self._failing = True
             else:
                 self._failing = False
                 self._telemetry.evaluation_duration.set(time.monotonic() - started)
