@@ -118,6 +118,7 @@ def _rigs() -> list[Panel]:
             ),
             key="rig",
             link=_RIG_LINK,
+            descending=False,
         ),
         panels.rows(
             Face("Rigs that do not answer", "Up to 25, with when they last did.", PLAIN, 12, 10),

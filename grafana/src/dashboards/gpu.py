@@ -106,6 +106,7 @@ def _each() -> list[Panel]:
                 GAIN,
             ),
             key="gpu",
+            descending=False,
         ),
         panels.rows(
             Face("XID errors", "GPUs whose driver reports an error.", PLAIN, 12, 9),

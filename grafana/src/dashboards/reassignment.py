@@ -46,7 +46,7 @@ def _axis() -> list[Panel]:
         panels.lines(
             Face(
                 "Mining against AI hosting, per kilowatt-hour",
-                "The AI value in three scenarios, what mining earns, and what the site's own GPUs really earn.",
+                "The AI value in three scenarios, and what mining earns.",
                 USD_PER_KILOWATT_HOUR,
                 16,
                 9,
@@ -57,11 +57,21 @@ def _axis() -> list[Panel]:
                 f" / (24 * {total('mining_block_billed_power_watts', _BLOCK)} / 1000)",
                 "mining, chosen blocks",
             ),
-            Query(f"avg({series('mining_gpu_margin_usd_per_kilowatt_hour')})", "own GPUs, mean"),
         ),
         panels.figure(
-            Face("Breakeven rent", "Rent per IT kilowatt and month at which AI hosting earns nothing.", USD, 8, 9),
+            Face("Breakeven rent", "Rent per IT kilowatt and month at which AI hosting earns nothing.", USD, 4, 9),
             Query(f"max({series('mining_ai_breakeven_rent_usd_per_kilowatt_month')})"),
+        ),
+        panels.figure(
+            Face(
+                "Own GPUs, mean",
+                "What the GPUs that are already there earn; their capital cost is not in it.",
+                USD_PER_KILOWATT_HOUR,
+                4,
+                9,
+            ),
+            Query(f"avg({series('mining_gpu_margin_usd_per_kilowatt_hour')})"),
+            GAIN,
         ),
     ]
 

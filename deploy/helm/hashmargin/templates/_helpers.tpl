@@ -1,0 +1,24 @@
+{{- define "hashmargin.name" -}}
+{{- $name := contains .Chart.Name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name .Chart.Name) }}
+{{- $name | trunc 40 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "hashmargin.selector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "hashmargin.labels" -}}
+{{ include "hashmargin.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/component: exporter
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end }}
+
+{{- define "hashmargin.metadata" -}}
+name: {{ include "hashmargin.name" . }}
+namespace: {{ .Release.Namespace }}
+labels:
+  {{- include "hashmargin.labels" . | nindent 2 }}
+{{- end }}

@@ -1,0 +1,112 @@
+"""The chart is rendered by the real helm: it carries our rules and dashboards, and a configuration that runs."""
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from harness import BIN, ROOT
+
+pytestmark = pytest.mark.e2e
+
+CHART = ROOT / "deploy/helm/hashmargin"
+EVERYTHING: dict[str, Any] = {
+    "shards": 4,
+    "secrets": ["rig-passwords"],
+    "envFrom": [{"secretRef": {"name": "more"}}],
+    "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+    "prometheusRule": {"enabled": True},
+    "dashboards": {"enabled": True},
+    "podDisruptionBudget": {"enabled": True},
+    "networkPolicy": {"enabled": True, "to": [{"ipBlock": {"cidr": "10.1.0.0/16"}}]},
+    "resources": {"requests": {"cpu": "1"}},
+    "persistence": {"enabled": False},
+    "config": {
+        "site": "prairie-1",
+        "fleet": {"rigs": [{"name": "a-1", "address": "127.80.251.1"}]},
+        "tariffs": {"ppa": {"kind": "fixed", "usd_per_kilowatt_hour": 0.05}},
+    },
+}
+
+
+def helm(*arguments: str | Path, fails: bool = False) -> str:
+    assert shutil.which("helm"), "helm is not installed: .ci/run says how"
+    done = subprocess.run(
+        ["helm", *arguments, "--kube-version", "1.31"], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert (done.returncode != 0) is fails, done.stdout + done.stderr
+    return done.stdout + done.stderr if fails else done.stdout
+
+
+@pytest.fixture
+def everything(tmp_path: Path) -> dict[str, list[dict[str, Any]]]:
+    """All that the chart makes with every option on, by kind."""
+    values = tmp_path / "values.yaml"
+    values.write_text(yaml.safe_dump(EVERYTHING), encoding="utf-8")
+    rendered: dict[str, list[dict[str, Any]]] = {}
+    for document in yaml.safe_load_all(helm("template", "site", CHART, "--namespace", "mining", "--values", values)):
+        if document:
+            rendered.setdefault(document["kind"], []).append(document)
+    return rendered
+
+
+def test_the_chart_is_sound(tmp_path: Path) -> None:
+    values = tmp_path / "values.yaml"
+    values.write_text(yaml.safe_dump(EVERYTHING), encoding="utf-8")
+    helm("lint", "--strict", CHART)
+    helm("lint", "--strict", CHART, "--values", values)
+
+
+@pytest.mark.parametrize("wrong", ["shards=0", "config.site=null", "podMonitor.interval=soon", "replicas=2"])
+def test_values_that_cannot_be_meant_are_refused(wrong: str) -> None:
+    assert wrong.partition("=")[0].split(".")[-1] in helm("template", "site", CHART, "--set", wrong, fails=True)
+
+
+def test_shards_run_unprivileged_with_the_configuration(
+    everything: dict[str, list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    (shards,) = everything["StatefulSet"]
+    pod = shards["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert shards["spec"]["replicas"] == 4
+    assert {"--shard=ordinal", "--total-shards=4"} <= set(container["args"])
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert pod["securityContext"]["runAsUser"] == 65532
+    site = next(each for each in everything["ConfigMap"] if "site.yml" in each["data"])["data"]["site.yml"]
+    (tmp_path / "site.yml").write_text(site, encoding="utf-8")
+    checked = subprocess.run(
+        [BIN / "hashmargin", "check-config", "--config.file", tmp_path / "site.yml"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stderr
+    flags = subprocess.run([BIN / "hashmargin", "run", "--help"], capture_output=True, text=True, check=True).stdout
+    assert all(argument.partition("=")[0] in flags for argument in container["args"][1:])
+
+
+def test_rules_and_dashboards_are_ours(everything: dict[str, list[dict[str, Any]]], tmp_path: Path) -> None:
+    (rules,) = everything["PrometheusRule"]
+    files = [*(ROOT / "deploy/prometheus").glob("rules/*.yml"), *(ROOT / "deploy/prometheus").glob("alerts/*.yml")]
+    ours = {
+        group["name"]: group for file in files for group in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]
+    }
+    assert {group["name"]: group for group in rules["spec"]["groups"]} == ours
+    carried = {name: text for each in everything["ConfigMap"] for name, text in each["data"].items()}
+    for file in (ROOT / "grafana/dashboards").glob("*.json"):
+        assert carried[file.name].strip() == file.read_text(encoding="utf-8").strip()
+
+
+def test_pods_are_found_under_their_site(everything: dict[str, list[dict[str, Any]]]) -> None:
+    (monitor,) = everything["PodMonitor"]
+    (shards,) = everything["StatefulSet"]
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    assert endpoint["relabelings"] == [{"targetLabel": "site", "replacement": "prairie-1"}]
+    wanted = monitor["spec"]["selector"]["matchLabels"].items()
+    assert wanted <= shards["spec"]["template"]["metadata"]["labels"].items()
