@@ -19,7 +19,9 @@ class PollingTerms(BaseModel):
     max_in_flight: int = Field(default=200, ge=1, description="Healthy rigs that are read at once.")
     max_backoff: Duration = Field(default=300.0, description="The longest pause between two attempts at a failing rig.")
     max_identifying: int = Field(
-        default=50, ge=1, description="New and failing rigs that are asked at once: they never hold up healthy ones."
+        default=50,
+        ge=1,
+        description="New and failing rigs that are asked at once, beside half as many addresses that are searched.",
     )
     identify_deadline: Duration = Field(default=20.0, description="How long it may take to find out what a rig is.")
     identify_every: Duration = Field(

@@ -63,6 +63,10 @@ def _sources(settings: Settings) -> Iterator[tuple[str, str]]:
     yield "bitcoin", settings.bitcoin.kind if settings.bitcoin else "none"
     for name, tariff in settings.tariffs.items():
         yield f"tariff {name}", tariff.kind
+    for name, meter in settings.meters.items():
+        yield f"meter {name}", meter.kind
+    for name, source in settings.expected_off.items():
+        yield f"expected off {name}", source.kind
     for number, endpoint in enumerate(settings.gpus.endpoints if settings.gpus else (), start=1):
         yield f"gpus {number}", endpoint.kind
 
