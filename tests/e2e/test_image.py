@@ -37,12 +37,12 @@ class Image:
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
-    """Build on the base that HASHMARGIN_TEST_BASE names, else on a Debian of our own: no registry is needed."""
+    """Build on the base that BASE_IMAGE names, else on a Debian of our own: no registry is needed."""
     for name in ("buildah", "debootstrap"):
         assert shutil.which(name), f"{name} is not installed: .ci/run says which packages these tests need"
     folder = tmp_path_factory.mktemp("image")
     buildah = ("buildah", "--storage-driver", "vfs", "--root", folder / "store", "--runroot", folder / "run")
-    base = os.environ.get("HASHMARGIN_TEST_BASE") or debian(folder, buildah)
+    base = os.environ.get("BASE_IMAGE") or debian(folder, buildah)
     run(
         *buildah,
         *("build", "--isolation", "chroot", "--format", "docker", "--build-arg", f"BASE={base}"),
