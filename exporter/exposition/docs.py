@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from exporter.exposition.catalogue import SECTIONS, Metric, Stability
+from exporter.generated import write_or_check
 from exporter.telemetry import Telemetry
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -61,17 +62,5 @@ def _own() -> Iterator[str]:
             yield f"| `{name}` | {family.type} | {family.documentation} |"
 
 
-def main() -> int:
-    """Write the page, or with ``--check`` only say whether it is up to date."""
-    wanted = page()
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(wanted, encoding="utf-8")
-        return 0
-    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == wanted:
-        return 0
-    sys.stderr.write(f"{PAGE} is out of date: run make docs\n")
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(PAGE, page(), sys.argv[1:]))

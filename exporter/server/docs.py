@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
+from exporter.generated import write_or_check
 from exporter.server.fleet import SORTS
 from exporter.server.records import BlockRecord, MarketRecord, RigRecord, TariffRecord
 
@@ -83,17 +84,5 @@ def _is_container(kind: Any) -> bool:
     return getattr(get_origin(kind), "__name__", "") in _JSON_TYPES
 
 
-def main() -> int:
-    """Write the page, or with ``--check`` only say whether it is up to date."""
-    wanted = page()
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(wanted, encoding="utf-8")
-        return 0
-    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == wanted:
-        return 0
-    sys.stderr.write(f"{PAGE} is out of date: run make docs\n")
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(PAGE, page(), sys.argv[1:]))
