@@ -2,10 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @dataclass
@@ -30,13 +33,13 @@ class Replay:
             answer = refusal
         writer.write(json.dumps(answer).encode() + b"\0")
 
-    async def http(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def http(self, port: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         method, path, _ = head.decode().split(" ", 2)
         self.asked.append(f"{method} {path}")
-        page = self.fixture["http"].get(path)
-        body = b"<html>404</html>" if page is None else json.dumps(page).encode()
-        status = "404 Not Found" if page is None else "200 OK"
+        page = self.fixture["http"][port].get(path, "")
+        body = page.encode() if isinstance(page, str) else json.dumps(page).encode()
+        status = "200 OK" if page else "404 Not Found"
         writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
 
     async def v3(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -52,19 +55,21 @@ class Replay:
 async def replaying(address: str, fixture: Mapping[str, Any]) -> AsyncIterator[Replay]:
     """Serve a fixture at an address until the block ends."""
     replay = Replay(fixture)
-    ports = {"rpc": 4028, "http": fixture.get("http_port", 80), "v3": 4433}
+    handlers: dict[int, Handler] = {int(port): partial(replay.http, port) for port in fixture.get("http", {})}
+    handlers |= {4028: replay.rpc} if "rpc" in fixture else {}
+    handlers |= {4433: replay.v3} if "v3" in fixture else {}
 
-    def closing(name: str) -> Any:
+    def closing(answer: Handler) -> Handler:
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             with suppress(ConnectionError, ValueError, asyncio.IncompleteReadError):
-                await getattr(replay, name)(reader, writer)
+                await answer(reader, writer)
                 await writer.drain()
             writer.close()
 
         return handle
 
     async with AsyncExitStack() as stack:
-        for name in ports.keys() & fixture.keys():
-            server = await asyncio.start_server(closing(name), address, ports[name])
+        for port, answer in handlers.items():
+            server = await asyncio.start_server(closing(answer), address, port)
             stack.callback(server.close)
         yield replay

@@ -21,6 +21,8 @@ MAX_COUNTER: Final = 1e24
 MAX_UPTIME: Final = 20 * 366 * 86_400.0
 MAX_TEXT: Final = 128
 _BITMAIN: Final = re.compile(r"^(?:bitmain )?(?:antminer )?", re.IGNORECASE)
+_SERIES: Final = re.compile(r"([A-Za-z]\d+)([A-Za-z+]*)")
+_CAPITALS: Final = frozenset({"XP", "AML"})
 _MAC_DIGITS: Final = 12
 _HEXADECIMAL: Final = frozenset("0123456789abcdef")
 MAX_ITEMS: Final = 32
@@ -132,8 +134,10 @@ def mac(value: object) -> str:
 
 def bitmain_model(value: object) -> str:
     """Read a model as Bitmain's rigs are called by any firmware: ``Antminer S19j Pro (Vnish 1.2)`` is an S19j Pro."""
-    name = text(value).partition(" (")[0].strip()
-    return _BITMAIN.sub("", name).strip()
+    first, *rest = _BITMAIN.sub("", text(value).partition(" (")[0].strip()).split() or [""]
+    series = _SERIES.fullmatch(first)
+    name = series[1].upper() + series[2].lower() if series else first
+    return " ".join((name, *(word if word in _CAPITALS else word.capitalize() for word in rest)))
 
 
 def expect_mac(said: object, known: str) -> None:

@@ -16,6 +16,7 @@ import socket
 import sys
 import warnings
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -189,7 +190,13 @@ async def _gather(miner: Any, fields: tuple[DataOptions, ...]) -> dict[str, Any]
     for field in fields:
         name = getattr(miner.data_locations, str(field)).cmd
         setattr(miner, name, _shielded(getattr(miner, name)))
-    data: dict[str, Any] = await miner._get_data(allow_warning=False, include=list(fields))  # noqa: SLF001
+    data: dict[str, Any] = {}
+    try:
+        data |= await miner._get_data(allow_warning=False, include=list(fields))  # noqa: SLF001
+    except Exception:  # noqa: BLE001 - one page that is not served fails all that pyasic asks for with it
+        for field in fields:
+            with suppress(Exception):
+                data |= await miner._get_data(allow_warning=False, include=[field])  # noqa: SLF001
     return data
 
 

@@ -28,7 +28,7 @@ _RATE: Final = "GHS 5s"
 _SUMMARY_PAGE: Final = "/cgi-bin/summary.cgi"
 _SYSTEM_PAGE: Final = "/cgi-bin/get_system_info.cgi"
 _FACTORY_LOGIN: Final = Credentials("root", "root")
-_MODEL: Final = re.compile(r"Antminer ([ST]\d.*)", re.IGNORECASE)  # the S and T series mine bitcoin, others do not
+_MODEL: Final = re.compile(r"Antminer [ST]\d", re.IGNORECASE)  # the S and T series mine bitcoin, others do not
 _FOREIGN: Final = ("vnish", "hiveon", "luxminer", "bosminer", "boser", "kaonsu", "rwglr")
 _STOCK_KEYS: Final = frozenset({"BMMiner", "CGMiner"})
 _BOARDS: Final = 3  # of every air-cooled S and T
@@ -138,8 +138,8 @@ async def _page(session: DigestSession, path: str) -> Mapping[str, Any]:
 
 
 def _model(version: Mapping[str, Any]) -> str:
-    match = _MODEL.match(coerce.text(version.get("Type")))
-    return match[1].partition(" (")[0].strip() if match else ""
+    kind = coerce.text(version.get("Type"))
+    return coerce.bitmain_model(kind) if _MODEL.match(kind) else ""
 
 
 def _kind_and_stats(answer: Answer) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

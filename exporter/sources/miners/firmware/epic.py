@@ -58,11 +58,13 @@ class Reader:
         session = coerce.mapping(summary.get("Session"))
         rows = coerce.items(summary.get("HBs"))
         state = coerce.mapping(summary.get("Status"))
-        hashrate = coerce.realised(_rate(rows, session), "MH/s")
+        expected = coerce.total([_board_expected(row) for row in rows])
+        hashrate = coerce.realised(_rate(rows, session), "MH/s", expected)
         supply = coerce.mapping(summary.get("Power Supply Stats"))
         fans = tuple(_fans(coerce.mapping(summary.get("Fans Rpm"))))
         return RigReading(
             hashrate=hashrate,
+            expected_hashrate=expected,
             power=coerce.watts(supply.get("Input Power")) or None,
             power_limit=coerce.watts(coerce.mapping(summary.get("PresetInfo")).get("Target Power")) or None,
             mining=hashrate > 0,
@@ -84,6 +86,13 @@ def _rate(rows: list[Mapping[str, Any]], session: Mapping[str, Any]) -> object:
 def _board_rate(row: Mapping[str, Any]) -> float | None:
     said = row.get("Hashrate")
     return coerce.number(said[0], 0, math.inf) if isinstance(said, list) and said else None
+
+
+def _board_expected(row: Mapping[str, Any]) -> float | None:
+    """Give what a board should do at its clock in H/s, from what it does and the percentage that this is."""
+    rate, said = _board_rate(row), row.get("Hashrate")
+    share = coerce.number(said[1], 1, 1_000) if isinstance(said, list) and len(said) > 1 else None
+    return None if rate is None or share is None else coerce.hashrate(rate / share * 100, "MH/s")
 
 
 def _board(row: Mapping[str, Any]) -> Board:

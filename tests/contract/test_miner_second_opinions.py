@@ -1,0 +1,185 @@
+"""Native readers against pyasic and asic-rs over the same answers: they agree, or here stands who is right and why."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from miner_replay import replaying
+
+from exporter.failures import Failure
+from exporter.fleet import Credentials
+from exporter.readings import RigReading
+from exporter.simulation.site import SimulatedSite
+from exporter.sources.miners.contract import Target
+from exporter.sources.miners.pyasic_reader import PyasicReader
+from exporter.sources.miners.reader import Miners
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+HERE = Path(__file__).parent
+FIXTURES = HERE.parent / "fixtures" / "miners"
+MARKET_DAY = 1_774_051_200.0
+TOLERANCE = 0.01
+SIMULATED = {
+    "antminer": "Antminer S19j Pro",
+    "whatsminer_v2": "Whatsminer M50S++",
+    "whatsminer_v3": "Whatsminer M60S",
+    "bitaxe": "BitAxe Gamma",
+}
+REPLAYED = ("luxos", "vnish", "epic", "braiins")
+NOTHING = "it cannot read this rig at all"
+
+# Where a rival differs from us: the fields, and who is right. Everything else agrees within the tolerance.
+ACTIVE_SHARES = "we: the rig counts shares for all its pools together, so they stand with the pool in use"
+PYASIC: Mapping[str, Mapping[str, str]] = {
+    "whatsminer_v3": {NOTHING: "we: it tells V2 from V3 by an answer on port 4028, which a V3 rig does not serve"},
+    "bitaxe": {
+        "power": "we: it rounds to whole watts, 1 % of a BitAxe",
+        "pools": "we: it has none for AxeOS",
+        "workers": "we: the same",
+        "active": "we: the same",
+        "accepted": "we: the same",
+    },
+    "vnish": {
+        "power": "we: it reads it behind a login that the page does not need",
+        "pools": "we: it loses all pools over an address without a scheme, which is how VNish writes them",
+        "workers": "we: the same",
+        "active": "we: the same",
+        "accepted": "we: the same",
+    },
+    "epic": {
+        "board_hashrates": "we: it loses all boards over one field that is not served",
+        "chips": "we: the same",
+        "fans": "we: it takes a slot without a fan for one that does not say its speed",
+        "workers": "we: it reads the login only from the pool in use, where it is not",
+    },
+    "braiins": {
+        "expected_hashrate": "we: it asks gRPC only, which is not on",
+        "power": "we: the same",
+        "fans": "we: the same",
+        "board_hashrates": "we: the same",
+        "chips": "we: the same",
+        "pools": "we: the same",
+        "workers": "we: the same",
+        "active": "we: the same",
+        "accepted": "we: the same",
+    },
+}
+ASIC_RS: Mapping[str, Mapping[str, str]] = {
+    "whatsminer_v2": {"board_hashrates": "we: it gives the average since start beside a realised total"},
+    "whatsminer_v3": {NOTHING: "we: it finds no rig that answers on port 4433 only"},
+    "bitaxe": {"accepted": ACTIVE_SHARES},
+    "luxos": {"expected_hashrate": "we: the rig says it in its stats"},
+    "vnish": {
+        "expected_hashrate": "we: it gives the stock firmware's figure, not that of the preset in force",
+        "uptime": "we: it gives that of the system, in minutes",
+        "chips": "we: the rig says how many chips are in which state",
+        "pools": "we: it lists the developer's fee as a pool",
+        "workers": "we: the same",
+        "active": "we: 'working' is a pool that would work, as the rig's own cgminer API says",
+        "accepted": "we: the fee's shares again",
+    },
+    "epic": {
+        "expected_hashrate": "we: it gives the default of the model, not what the clocks in force make",
+        "board_hashrates": "both: it lists the board that is switched off, which we tell as a fault",
+        "chips": "it: it knows how many chips the model has; the rig does not say",
+        "workers": "we: the rig says the login",
+    },
+    "braiins": {NOTHING: "we: it asks GraphQL and REST only"},
+}
+
+
+def comparable(reading: RigReading) -> dict[str, Any]:
+    return {
+        "hashrate": reading.hashrate,
+        "expected_hashrate": reading.expected_hashrate,
+        "power": reading.power,
+        "uptime": reading.uptime,
+        "fans": [fan.rpm for fan in reading.fans],
+        "board_hashrates": [board.hashrate for board in reading.boards],
+        "chips": [board.chips for board in reading.boards],
+        "pools": [pool.host for pool in reading.pools],
+        "workers": [pool.worker for pool in reading.pools],
+        "active": [pool.active for pool in reading.pools],
+        "accepted": [pool.accepted for pool in reading.pools],
+    }
+
+
+def same(ours: Any, theirs: Any) -> bool:
+    if isinstance(ours, list) and isinstance(theirs, list):
+        return len(ours) == len(theirs) and all(map(same, ours, theirs))
+    if isinstance(ours, float) and isinstance(theirs, float | int):
+        return ours == pytest.approx(theirs, rel=TOLERANCE)
+    return bool(ours == theirs)
+
+
+def differing(ours: Mapping[str, Any], theirs: Mapping[str, Any] | None) -> set[str]:
+    if theirs is None:
+        return {NOTHING}
+    return {field for field, value in ours.items() if not same(value, theirs[field])}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def rigs() -> AsyncIterator[dict[str, Target]]:
+    """One rig of each firmware, whose answers do not change while they are compared."""
+    site = SimulatedSite(
+        models=list(SIMULATED.values()),
+        network="127.40.224.0/20",
+        troubles=False,
+        control_port=0,
+        port_offset=33_000,
+        clock=lambda: MARKET_DAY,
+    )
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(site)
+        found = dict(zip(SIMULATED, (machine.address for machine in site.machines.values()), strict=True))
+        for number, name in enumerate(REPLAYED):
+            found[name] = f"127.40.5.{number + 1}"
+            fixture = json.loads((FIXTURES / f"{name}.json").read_text())
+            await stack.enter_async_context(replaying(found[name], fixture))
+        yield {name: Target(address, Credentials("root", "root")) for name, address in found.items()}
+
+
+async def natively(target: Target) -> dict[str, Any]:
+    async with Miners() as miners:
+        return comparable(await miners.read(target, await miners.identify(target)))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pyasic() -> AsyncIterator[PyasicReader]:
+    reader = PyasicReader(read_deadline=4.0, identify_deadline=10.0)
+    yield reader
+    await reader.close()
+
+
+async def by_pyasic(reader: PyasicReader, target: Target) -> dict[str, Any] | None:
+    try:
+        return comparable(await reader.read(target, await reader.identify(target)))
+    except Failure:
+        return None
+
+
+async def by_asicrs(target: Target) -> dict[str, Any] | None:
+    command = (sys.executable, str(HERE / "miner_asicrs.py"), target.address)
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    output, _ = await process.communicate()
+    said: dict[str, Any] | None = json.loads(output)
+    return said
+
+
+@pytest.mark.parametrize("firmware", [*SIMULATED, *REPLAYED])
+async def test_pyasic_agrees(rigs: dict[str, Target], pyasic: PyasicReader, firmware: str) -> None:
+    ours, theirs = await natively(rigs[firmware]), await by_pyasic(pyasic, rigs[firmware])
+    assert differing(ours, theirs) == set(PYASIC.get(firmware, {})), (ours, theirs)
+
+
+@pytest.mark.parametrize("firmware", [*SIMULATED, *REPLAYED])
+async def test_asic_rs_agrees(rigs: dict[str, Target], firmware: str) -> None:
+    ours, theirs = await natively(rigs[firmware]), await by_asicrs(rigs[firmware])
+    assert differing(ours, theirs) == set(ASIC_RS.get(firmware, {})), (ours, theirs)
