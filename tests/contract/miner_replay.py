@@ -2,12 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import os
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from exporter.simulation.site import SimulatedSite
+from exporter.simulation.wire import SimulationError
+
+# A /24 of this process's own, for test runs side by side on one machine.
+NETWORK = f"127.40.{64 + os.getpid() % 64}"
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -73,3 +80,21 @@ async def replaying(address: str, fixture: Mapping[str, Any]) -> AsyncIterator[R
             server = await asyncio.start_server(closing(answer), address, port)
             stack.callback(server.close)
         yield replay
+
+
+@asynccontextmanager
+async def simulated_site(rigs: int = 0, models: Sequence[str] = (), **options: Any) -> AsyncIterator[SimulatedSite]:
+    """Serve a simulated site without troubles in a network that nobody else on this machine tests in now."""
+    for block in random.sample(range(128, 256, 8), 16):
+        site = SimulatedSite(
+            rigs, models=models, network=f"127.40.{block}.0/21", troubles=False, control_port=0, **options
+        )
+        with suppress(SimulationError):
+            await site.start()
+            break
+    else:
+        raise SimulationError("no network of 127.40.128.0/17 is free")
+    try:
+        yield site
+    finally:
+        await site.stop()

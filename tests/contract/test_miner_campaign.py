@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from miner_replay import simulated_site
 
 from exporter.failures import Failure, Reason
 from exporter.fleet import Credentials
@@ -66,8 +67,7 @@ class Fleet:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def fleet() -> AsyncIterator[Fleet]:
-    site = SimulatedSite(HEALTHY + 8, network="127.40.128.0/20", troubles=False, control_port=0, port_offset=31_000)
-    async with site, Miners(deadline=DEADLINE) as miners:
+    async with simulated_site(HEALTHY + 8) as site, Miners(deadline=DEADLINE) as miners:
         targets = {
             name: Target(machine.address, Credentials("root", "root")) for name, machine in site.machines.items()
         }

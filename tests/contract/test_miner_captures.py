@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from miner_replay import replaying
+from miner_replay import NETWORK, replaying
 
 from exporter.readings import RigIdentity
 from exporter.sources.miners.contract import Target
@@ -47,7 +47,7 @@ if CAPTURES.is_dir():  # elsewhere there is no such test: CI takes a skip for a 
     @pytest.mark.parametrize("name", [name for name, known in RECORDED.items() if (CAPTURES / known[2]).is_dir()])
     async def test_recorded_answers_are_read(name: str) -> None:
         reader, kind, folder, model, terahash, watts, boards = RECORDED[name]
-        address = f"127.40.8.{list(RECORDED).index(name) + 1}"
+        address = f"{NETWORK}.{list(RECORDED).index(name) + 1}"
         async with replaying(address, recorded(kind, reader, CAPTURES / folder)):
             identity = RigIdentity(reader=reader, make="", model=model)
             reading = await native_readers()[reader].read(Target(address), identity)

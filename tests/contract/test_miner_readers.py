@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from miner_replay import replaying
+from miner_replay import NETWORK, replaying
 
 from exporter.failures import Failure, Reason
 from exporter.readings import RigIdentity, RigReading
@@ -56,7 +56,7 @@ def test_there_are_readers_and_each_has_a_fixture_of_its_own() -> None:
 def address(request: pytest.FixtureRequest) -> str:
     """An address of its own for each test."""
     digest = sum((index + 1) * ord(letter) for index, letter in enumerate(request.node.name))
-    return f"127.40.{16 + digest // 200 % 16}.{digest % 200 + 1}"
+    return f"{NETWORK}.{digest % 200 + 40}"
 
 
 @pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)

@@ -3,19 +3,18 @@
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from miner_replay import replaying
+from miner_replay import NETWORK, replaying, simulated_site
 
 from exporter.failures import Failure
 from exporter.fleet import Credentials
 from exporter.readings import RigReading
-from exporter.simulation.site import SimulatedSite
 from exporter.sources.miners.contract import Target
 from exporter.sources.miners.pyasic_reader import PyasicReader
 from exporter.sources.miners.reader import Miners
@@ -128,19 +127,13 @@ def differing(ours: Mapping[str, Any], theirs: Mapping[str, Any] | None) -> set[
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def rigs() -> AsyncIterator[dict[str, Target]]:
     """One rig of each firmware, whose answers do not change while they are compared."""
-    site = SimulatedSite(
-        models=list(SIMULATED.values()),
-        network="127.40.224.0/20",
-        troubles=False,
-        control_port=0,
-        port_offset=33_000,
-        clock=lambda: MARKET_DAY,
-    )
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(site)
+        site = await stack.enter_async_context(
+            simulated_site(models=list(SIMULATED.values()), clock=lambda: MARKET_DAY)
+        )
         found = dict(zip(SIMULATED, (machine.address for machine in site.machines.values()), strict=True))
         for number, name in enumerate(REPLAYED):
-            found[name] = f"127.40.5.{number + 1}"
+            found[name] = f"{NETWORK}.{number + 20}"
             fixture = json.loads((FIXTURES / f"{name}.json").read_text())
             await stack.enter_async_context(replaying(found[name], fixture))
         yield {name: Target(address, Credentials("root", "root")) for name, address in found.items()}
@@ -173,13 +166,28 @@ async def by_asicrs(target: Target) -> dict[str, Any] | None:
     return said
 
 
+async def opinion(
+    ask: Callable[[], Awaitable[dict[str, Any] | None]], known: Mapping[str, str]
+) -> dict[str, Any] | None:
+    """Ask a rival, a second and third time where it gave up on a rig that it can read: its own time-outs are short."""
+    for _ in range(1 if NOTHING in known else 3):
+        said = await ask()
+        if said is not None:
+            return said
+    return None
+
+
 @pytest.mark.parametrize("firmware", [*SIMULATED, *REPLAYED])
 async def test_pyasic_agrees(rigs: dict[str, Target], pyasic: PyasicReader, firmware: str) -> None:
-    ours, theirs = await natively(rigs[firmware]), await by_pyasic(pyasic, rigs[firmware])
-    assert differing(ours, theirs) == set(PYASIC.get(firmware, {})), (ours, theirs)
+    known = PYASIC.get(firmware, {})
+    ours = await natively(rigs[firmware])
+    theirs = await opinion(lambda: by_pyasic(pyasic, rigs[firmware]), known)
+    assert differing(ours, theirs) == set(known), (ours, theirs)
 
 
 @pytest.mark.parametrize("firmware", [*SIMULATED, *REPLAYED])
 async def test_asic_rs_agrees(rigs: dict[str, Target], firmware: str) -> None:
-    ours, theirs = await natively(rigs[firmware]), await by_asicrs(rigs[firmware])
-    assert differing(ours, theirs) == set(ASIC_RS.get(firmware, {})), (ours, theirs)
+    known = ASIC_RS.get(firmware, {})
+    ours = await natively(rigs[firmware])
+    theirs = await opinion(lambda: by_asicrs(rigs[firmware]), known)
+    assert differing(ours, theirs) == set(known), (ours, theirs)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from miner_servers import Handler, antminer, cgminer, closing, dripping, flooding, hanging, saying, serving
+from miner_servers import NETWORK, Handler, antminer, cgminer, closing, dripping, flooding, hanging, saying, serving
 
 from exporter.failures import Failure, Reason
 from exporter.readings import RigIdentity
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def test_it_identifies_and_reads_a_rig(reader: PyasicReader) -> None:
-    target = Target("127.40.2.1")
+    target = Target(f"{NETWORK}.1")
     async with serving(target.address, 4028, cgminer(antminer())):
         identity = await reader.identify(target)
         reading = await reader.read(target, identity)
@@ -72,11 +72,11 @@ async def test_a_failed_read_is_a_classified_failure(
 @pytest.fixture
 def unused(request: pytest.FixtureRequest) -> str:
     """An address of its own for each case."""
-    return f"127.40.3.{sum(map(ord, request.node.name)) % 250 + 1}"
+    return f"{NETWORK}.{sum(map(ord, request.node.name)) % 200 + 50}"
 
 
 async def test_a_hanging_rig_holds_up_nobody_and_leaves_no_socket(reader: PyasicReader) -> None:
-    good, bad = Target("127.40.2.2"), Target("127.40.2.3")
+    good, bad = Target(f"{NETWORK}.2"), Target(f"{NETWORK}.3")
     async with serving(good.address, 4028, cgminer(antminer())), serving(bad.address, 4028, hanging) as held:
         stuck = asyncio.create_task(reader.read(bad, S19))
         readings = [await reader.read(good, S19) for _ in range(5)]
@@ -90,7 +90,7 @@ async def test_a_hanging_rig_holds_up_nobody_and_leaves_no_socket(reader: Pyasic
 
 
 async def test_one_odd_field_loses_that_field_only(reader: PyasicReader) -> None:
-    target = Target("127.40.2.4")
+    target = Target(f"{NETWORK}.4")
     answers = antminer(total_rateideal="none", fan1="fast")
     answers["pools"]["POOLS"][0]["URL"] = "carrier-pigeon://pool.example"
     async with serving(target.address, 4028, cgminer(answers)):
@@ -104,22 +104,22 @@ async def test_a_rig_that_says_no_model_is_not_identified(reader: PyasicReader) 
     answers = antminer()
     del answers["version"]["VERSION"][0]["Type"]
     answers["version"]["VERSION"][0]["Miner"] = "antminer"
-    async with serving("127.40.2.5", 4028, cgminer(answers)):
+    async with serving(f"{NETWORK}.5", 4028, cgminer(answers)):
         with pytest.raises(Failure) as failure:
-            await reader.identify(Target("127.40.2.5"))
+            await reader.identify(Target(f"{NETWORK}.5"))
     assert failure.value.reason is Reason.NOT_READY
 
 
 async def test_nothing_known_is_unsupported(reader: PyasicReader) -> None:
-    async with serving("127.40.2.6", 4028, cgminer({})):
+    async with serving(f"{NETWORK}.6", 4028, cgminer({})):
         with pytest.raises(Failure) as failure:
-            await reader.identify(Target("127.40.2.6"))
+            await reader.identify(Target(f"{NETWORK}.6"))
     assert failure.value.reason is Reason.UNSUPPORTED
 
 
 async def test_the_worker_is_confined(reader: PyasicReader) -> None:
-    async with serving("127.40.2.7", 4028, cgminer(antminer())):
-        await reader.read(Target("127.40.2.7"), S19)
+    async with serving(f"{NETWORK}.7", 4028, cgminer(antminer())):
+        await reader.read(Target(f"{NETWORK}.7"), S19)
     limits = Path(f"/proc/{reader.pids[0]}/limits").read_text()  # noqa: ASYNC240
     assert "Max address space         1500000000" in limits
     assert "Max open files            1024" in limits

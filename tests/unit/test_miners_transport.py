@@ -3,13 +3,13 @@ import json
 import socket
 
 import pytest
-from miner_servers import Handler, cgminer, closing, dripping, flooding, hanging, resetting, saying, serving
+from miner_servers import NETWORK, Handler, cgminer, closing, dripping, flooding, hanging, resetting, saying, serving
 
 from exporter.failures import Failure, Reason
 from exporter.sources.miners import transport
 from exporter.sources.miners.transport import LengthPrefixed, exchange, rpc
 
-ADDRESS = "127.40.1.1"
+ADDRESS = f"{NETWORK}.11"
 
 
 async def asked(handler: Handler, port: int = 4028) -> dict[str, object]:
@@ -59,7 +59,7 @@ async def test_every_way_to_fail_has_its_class(handler: Handler, reason: Reason)
 
 async def test_a_closed_port_is_refused() -> None:
     with pytest.raises(Failure) as failure:
-        await rpc("127.40.1.2", "summary")
+        await rpc(f"{NETWORK}.12", "summary")
     assert failure.value.reason is Reason.REFUSED
 
 
@@ -74,15 +74,15 @@ async def test_an_unanswered_connection_attempt_is_unreachable(monkeypatch: pyte
 async def full_backlog() -> None:
     """Connect to a listener that accepts nobody: what a dropped SYN looks like on loopback."""
     with socket.socket() as listener:
-        listener.bind(("127.40.1.3", 0))
+        listener.bind((f"{NETWORK}.13", 0))
         listener.listen(0)
         port = listener.getsockname()[1]
         held = [socket.socket() for _ in range(3)]
         try:
             for one in held:
                 one.setblocking(False)
-                one.connect_ex(("127.40.1.3", port))
-            await exchange("127.40.1.3", port, b"", transport.UntilNul())
+                one.connect_ex((f"{NETWORK}.13", port))
+            await exchange(f"{NETWORK}.13", port, b"", transport.UntilNul())
         finally:
             for one in held:
                 one.close()

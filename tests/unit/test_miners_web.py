@@ -4,13 +4,13 @@ import json
 import re
 
 import pytest
-from miner_servers import Handler, saying, serving
+from miner_servers import NETWORK, Handler, saying, serving
 
 from exporter.failures import Failure, Reason
 from exporter.fleet import Credentials
 from exporter.sources.miners.web import DigestSession, get, get_json
 
-ADDRESS = "127.40.4.1"
+ADDRESS = f"{NETWORK}.21"
 REALM, NONCE = "antMiner Configuration", "5f1c"
 
 
@@ -73,7 +73,7 @@ async def test_every_way_to_fail_has_its_class(handler: Handler, reason: Reason)
 
 
 async def test_a_redirect_is_not_followed() -> None:
-    async with serving(ADDRESS, 80, answer("HTTP/1.1 301 Moved\nLocation: http://127.40.4.1/b")) as connections:
+    async with serving(ADDRESS, 80, answer(f"HTTP/1.1 301 Moved\nLocation: http://{ADDRESS}/b")) as connections:
         head, _ = await get(ADDRESS, "/a")
     assert (head.status, len(connections)) == (301, 1)
 
