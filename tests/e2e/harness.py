@@ -195,6 +195,7 @@ def hurried_rules(target: Path) -> None:
         for source in (ROOT / "deploy/prometheus" / kind).glob("*.yml"):
             document = yaml.safe_load(source.read_text(encoding="utf-8"))
             for group in document["groups"]:
+                group.pop("interval", None)
                 for rule in group["rules"]:
                     for wait in ("for", "keep_firing_for"):
                         if wait in rule:
@@ -287,12 +288,14 @@ def alertmanager(folder: Path, receiver: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def prometheus(folder: Path, targets: list[str], managers: list[str] | None = None) -> Iterator[Prometheus]:
-    """A Prometheus with our rules that scrapes ``targets`` every second."""
+def prometheus(
+    folder: Path, targets: list[str], managers: list[str] | None = None, interval: int = 1
+) -> Iterator[Prometheus]:
+    """A Prometheus with our rules that scrapes ``targets`` every ``interval`` seconds."""
     url = f"http://{HOST}:{(port := free_port())}"
     hurried_rules(folder)
     document = {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "global": {"scrape_interval": f"{interval}s", "evaluation_interval": f"{interval}s"},
         "rule_files": ["rules/*.yml", "alerts/*.yml"],
         "scrape_configs": [
             {

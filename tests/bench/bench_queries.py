@@ -1,0 +1,132 @@
+"""What our rules and dashboards cost a real Prometheus that scrapes 10,000 rigs."""
+
+import http.server
+import json
+import re
+import sys
+import tempfile
+import threading
+import time
+import urllib.parse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import yaml
+from prometheus_client import CollectorRegistry
+
+from exporter.exposition.publication import Encoding, Format
+from exporter.exposition.render import Renderer
+from exporter.exposition.terms import ExpositionTerms
+from tests.bench.large_site import large_site
+from tests.bench.result import Result
+from tests.e2e.harness import HOST, ROOT, Prometheus, ask, prometheus, wait_for
+
+RIGS = 10_000
+SCRAPES = 12
+INTERVAL = 5  # s
+WINDOW = SCRAPES * INTERVAL
+HEALTHY = {b"mining_rig_board_chips": b"108", b"mining_rig_hardware_errors_total": b"0"}
+"""Where the large site's random numbers would have every rig alarmed about."""
+
+CHOSEN = dict.fromkeys(("job", "site", "block", "model", "verdict", "hostname"), ".*") | {
+    "__rate_interval": f"{4 * INTERVAL}s",
+    "rig": "rig-00042",
+}
+
+
+@contextmanager
+def target() -> Iterator[str]:
+    """Serve a large site, rendered anew for each scrape."""
+    renderer = Renderer(ExpositionTerms(), CollectorRegistry())
+    pages = []
+    for seed in range(2):
+        page = b"".join(renderer.render(large_site(RIGS, seed)).body(Encoding(Format.TEXT, gzip=False)).chunks)
+        for metric, value in HEALTHY.items():
+            page = re.sub(rb"^(%s\{[^}]*\}) .*$" % metric, rb"\1 " + value, page, flags=re.MULTILINE)
+        pages.append(page)
+
+    class Exporter(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            pages.append(pages.pop(0))
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain; version=0.0.4")
+            self.send_header("Content-Length", str(len(pages[0])))
+            self.end_headers()
+            self.wfile.write(pages[0])
+
+        def log_message(self, *said: object) -> None:
+            """Keep quiet."""
+
+    server = http.server.ThreadingHTTPServer((HOST, 0), Exporter)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://{HOST}:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@cache
+def measured() -> tuple[float, float]:
+    """Seconds of the slowest query of any panel, and cores that all rules keep busy."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        target() as url,
+        prometheus(Path(folder), [url], interval=INTERVAL) as server,
+    ):
+        scrapes = "count_over_time(up[1h])"
+        wait_for("the scrapes", lambda: (server.value(scrapes) or 0) >= SCRAPES, SCRAPES * INTERVAL * 4)
+        return slowest(server), rules(server)
+
+
+def slowest(server: Prometheus) -> float:
+    worst, name = 0.0, ""
+    for file in (ROOT / "grafana/dashboards").glob("*.json"):
+        for panel in json.loads(file.read_text(encoding="utf-8"))["panels"]:
+            for query in panel.get("targets", []):
+                took = min(seconds(server, query) for _ in range(2))
+                if took > worst:
+                    worst, name = took, f"{file.stem}: {panel['title']} {query['refId']}"
+    print(f"slowest: {name}", file=sys.stderr)
+    return worst
+
+
+def seconds(server: Prometheus, query: dict[str, object]) -> float:
+    """Run one panel's query as Grafana does: at an instant, or over the window."""
+    expr = str(query["expr"])
+    for name, value in CHOSEN.items():
+        expr = re.sub(rf"\${name}\b", value, expr)
+    end = time.time()
+    over = {"start": end - WINDOW, "end": end, "step": INTERVAL}
+    path, asked = ("query", {}) if query.get("instant") else ("query_range", over)
+    started = time.perf_counter()
+    ask(f"{server.url}/api/v1/{path}?{urllib.parse.urlencode({'query': expr, **asked})}", timeout=60)
+    return time.perf_counter() - started
+
+
+def rules(server: Prometheus) -> float:
+    """How much of a core our rules keep busy, at the intervals that they have."""
+    every = {group["name"]: group.get("interval", "15s") for group in rule_groups()}
+    groups = ask(f"{server.url}/api/v1/rules")["data"]["groups"]
+    return sum(group["evaluationTime"] / {"15s": 15, "1m": 60}[every[group["name"]]] for group in groups)
+
+
+def rule_groups() -> Iterator[dict[str, str]]:
+    for kind in ("rules", "alerts"):
+        for file in (ROOT / "deploy/prometheus" / kind).glob("*.yml"):
+            yield from yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]
+
+
+def dashboard_query_slowest() -> Result:
+    return Result(measured()[0], "s")
+
+
+def rules_load() -> Result:
+    return Result(measured()[1], "cores")
+
+
+BENCHES = {"dashboard_query_slowest": dashboard_query_slowest, "rules_load": rules_load}
