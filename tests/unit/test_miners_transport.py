@@ -119,3 +119,10 @@ async def test_length_prefixed_lies(said: bytes, reason: Reason) -> None:
         with pytest.raises(Failure) as failure:
             await exchange(ADDRESS, 4433, b"x", LengthPrefixed())
     assert failure.value.reason is reason
+
+
+async def test_a_host_name_is_an_address_too() -> None:
+    server = await asyncio.start_server(saying(b"{}\0"), "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        assert await exchange("localhost", port, b"x", transport.UntilNul()) == b"{}"

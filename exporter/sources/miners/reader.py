@@ -10,7 +10,7 @@ import structlog
 from exporter.failures import Failure, Reason
 from exporter.readings import RigIdentity, RigReading
 from exporter.sources.miners import cgminer
-from exporter.sources.miners.contract import NativeReader, Probe, Target
+from exporter.sources.miners.contract import Answer, NativeReader, Probe, Target
 from exporter.sources.miners.firmware import native_readers
 from exporter.sources.miners.pyasic_reader import PyasicReader
 
@@ -19,7 +19,8 @@ PROBE_SECONDS: Final = 3.0
 IDENTIFY_SECONDS: Final = 12.0
 _WORKER_SHARE: Final = 0.95
 """Of the deadline: a worker's own verdict says more than a deadline that passed."""
-_NOBODY: Final = frozenset({Reason.UNREACHABLE, Reason.REFUSED})
+_FIRST: Final[tuple[Probe, ...]] = (cgminer.version,)
+_UNHEARD: Final = frozenset({Reason.UNREACHABLE, Reason.REFUSED, Reason.TIMEOUT})
 
 _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
@@ -36,6 +37,9 @@ class Miners:
         """
         self._deadline = deadline
         self._native = native_readers()
+        self._readers_of: dict[Probe, list[NativeReader]] = {}
+        for reader in self._native.values():
+            self._readers_of.setdefault(reader.probe, []).append(reader)
         self._pyasic = PyasicReader(read_deadline=deadline * _WORKER_SHARE, identify_deadline=IDENTIFY_SECONDS)
         self._identifying = asyncio.Semaphore(MOST_IDENTIFYING)
 
@@ -60,31 +64,41 @@ class Miners:
         return await _classified(self._pyasic.read(target, identity), target)
 
     async def _identify(self, target: Target) -> RigIdentity:
-        """Ask the cheap questions that tell native firmware, each once, then pyasic, unless nobody is there."""
-        silence: Failure | None = None
-        answered = False
-        for probe, readers in self._by_probe().items():
-            try:
-                answer = await _bounded(probe(target.address), PROBE_SECONDS)
-            except Failure as failure:
-                answered = answered or failure.reason not in _NOBODY
-                silence = silence or failure
-                if failure.reason is Reason.UNREACHABLE:
-                    break
-                continue
-            answered = True
-            for reader in readers:
-                if reader.recognises(answer):
-                    return await _bounded(reader.identify(target), self._deadline)
-        if silence is not None and not answered:
-            raise silence
-        return await self._pyasic.identify(target)
+        """Ask the question that most firmware answers, then all others at once, then pyasic, unless nobody is there."""
+        failures: list[Failure] = []
+        heard = False
+        for probes in (_FIRST, [probe for probe in self._readers_of if probe not in _FIRST]):
+            outcomes = await asyncio.gather(*(_outcome(probe(target.address)) for probe in probes))
+            for probe, outcome in zip(probes, outcomes, strict=True):
+                if isinstance(outcome, Failure):
+                    failures.append(outcome)
+                    continue
+                heard = True
+                identity = await self._recognised(target, probe, outcome)
+                if identity is not None:
+                    return identity
+            if failures and failures[0].reason is Reason.UNREACHABLE:
+                break
+        if heard or any(failure.reason not in _UNHEARD for failure in failures):
+            return await self._pyasic.identify(target)
+        raise next((failure for failure in failures if failure.reason is Reason.TIMEOUT), failures[0])
 
-    def _by_probe(self) -> dict[Probe, list[NativeReader]]:
-        probes: dict[Probe, list[NativeReader]] = {cgminer.version: []}  # the one that most rigs answer comes first
-        for reader in self._native.values():
-            probes.setdefault(reader.probe, []).append(reader)
-        return probes
+    async def _recognised(self, target: Target, probe: Probe, answer: Answer) -> RigIdentity | None:
+        for reader in self._readers_of[probe]:
+            if reader.recognises(answer):
+                try:
+                    return await _bounded(reader.identify(target), self._deadline)
+                except Failure as failure:
+                    if failure.reason is not Reason.UNSUPPORTED:
+                        raise
+        return None
+
+
+async def _outcome(question: Awaitable[Answer]) -> Answer | Failure:
+    try:
+        return await _bounded(question, PROBE_SECONDS)
+    except Failure as failure:
+        return failure
 
 
 async def _bounded(question: Awaitable[_T], seconds: float) -> _T:

@@ -92,8 +92,8 @@ class _Worker:
                 limit=_LINE_LIMIT,
             )
             await self._listen(self._process)
-        except OSError as error:
-            _log.error("worker did not start", error=type(error).__name__)
+        except (OSError, ValueError) as error:  # ValueError: a line that is too long, or no JSON
+            _log.error("reader process failed", error=type(error).__name__)
         finally:
             self.lost = True
             if not self._ready.done():
@@ -114,19 +114,16 @@ class _Worker:
             except TimeoutError:
                 strikes += 1  # one strike may be our own loop that was held up
                 continue
-            except ValueError:
-                return  # a line beyond the limit
             if not line:
                 return
             patience, strikes = self._silence / _STRIKES, 0
             if not self._ready.done():
                 self._ready.set_result(None)
-            self._deliver(line)
+            self._deliver(json.loads(line))
 
-    def _deliver(self, line: bytes) -> None:
-        message = json.loads(line)
+    def _deliver(self, message: Mapping[str, Any]) -> None:
         self.retiring = self.retiring or bool(message.get("retire"))
-        answer = self.jobs.get(message.get("job"))
+        answer = self.jobs.get(message.get("job", 0))
         if answer is not None and not answer.done():
             answer.set_result(message)
 
