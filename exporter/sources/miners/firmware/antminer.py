@@ -111,13 +111,14 @@ class Reader:
             web = self._web[target.address] = _Web(now + WEB_SECONDS * _spread(target.address))
         if now < web.due:
             return web.faults
-        web.due = now + WEB_SECONDS
         web.faults = ()
         session = _session(target)
         with suppress(TimeoutError):  # a slow web interface must not cost the reading
             async with asyncio.timeout(_WEB_PATIENCE):
+                # Another rig stays due: it is refused at every read until it is identified.
                 coerce.expect_mac((await _page(session, _SYSTEM_PAGE)).get("macaddr"), identity.mac)
                 web.faults = tuple(_status_faults(await _page(session, _SUMMARY_PAGE)))
+        web.due = now + WEB_SECONDS
         return web.faults
 
 
