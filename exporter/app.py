@@ -47,6 +47,8 @@ _GPUS: Final = "gpus:"
 _METERS: Final = "meters:"
 _EXPECTED_OFF: Final = "expected_off:"
 
+_PULSE_SECONDS: Final = 0.1
+
 _PINNED: Final = ("site", "evaluation_interval", "web", "state", "sharding", "polling")
 """Settings that take effect at a start only."""
 
@@ -102,10 +104,11 @@ async def _run(settings: Settings, load: Callable[[], Settings] | None) -> None:
                 tasks.create_task(rigs.run(), name="rigs"),
                 tasks.create_task(site.evaluate_forever(), name="evaluation"),
                 tasks.create_task(store.run(site.state), name="state"),
+                tasks.create_task(_feel_pulse(telemetry), name="pulse"),
             ]
             if reload is not None:
                 loop.add_signal_handler(signal.SIGHUP, lambda: tasks.create_task(reload()))
-                running.append(tasks.create_task(watch(lambda: site.settings.inventory_files, reload), name="watch"))
+                running.append(tasks.create_task(watch(lambda: site.settings, reload), name="watch"))
             await stopping.wait()
             _log.info("stopping")
             last = site.state()
@@ -113,6 +116,15 @@ async def _run(settings: Settings, load: Callable[[], Settings] | None) -> None:
             for task in running:
                 task.cancel()
         await store.save(last)
+
+
+async def _feel_pulse(telemetry: Telemetry) -> None:
+    """Measure how promptly the event loop wakes its tasks."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + _PULSE_SECONDS
+        await asyncio.sleep(_PULSE_SECONDS)
+        telemetry.loop_delay.observe(max(0.0, loop.time() - due))
 
 
 async def _serve(rooms: AsyncExitStack, site: "Site", reload: "Reload | None", settings: Settings) -> None:

@@ -21,6 +21,7 @@ from prometheus_client.gc_collector import GCCollector
 from exporter import __version__
 
 _POLL_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 10.0)
+_DELAY_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 _LATENESS_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
@@ -105,6 +106,12 @@ class Telemetry:
             "mining_source_outliers_total",
             "Values left out because they were too far from the median of all sources.",
             ["source"],
+            registry=registry,
+        )
+        self.loop_delay = Histogram(
+            "mining_event_loop_delay_seconds",
+            "How much later than due the event loop woke a task that only waits.",
+            buckets=_DELAY_BUCKETS,
             registry=registry,
         )
         self.evaluation_duration = Gauge(
