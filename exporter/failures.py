@@ -42,7 +42,7 @@ ADVICE: dict[Reason, str] = {
 }
 
 
-class Failure(Exception):
+class Failure(Exception):  # noqa: N818 -- reads as what it says
     """A read that gave no value. ``reason`` is for metrics, ``detail`` for the log (short, without secrets).
 
     ``retry_after`` is the wait in seconds that the other side asked for, where it did.

@@ -16,7 +16,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rig:
-    """One rig of the inventory. ``name`` is the value of the ``rig`` label and never changes while the inventory stays."""
+    """One rig of the inventory. ``name`` is the ``rig`` label and never changes while the inventory stays."""
 
     name: str
     address: str
