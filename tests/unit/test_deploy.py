@@ -13,6 +13,7 @@ from exporter.telemetry import Telemetry
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 RUNBOOKS = "https://github.com/hashmargin/hashmargin/blob/main/deploy/runbooks/"
+RUNBOOK_LINK = "../deploy/runbooks/{}.md"
 
 
 def load(path: Path) -> Any:
@@ -84,12 +85,12 @@ def minutes(duration: str) -> float:
     )
 
 
+SUFFIXES = {"counter": ("_total",), "info": ("_info",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
+
+
 def test_rules_and_alerts_use_only_metrics_that_exist() -> None:
-    own = {sample.name for metric in Telemetry().registry.collect() for sample in metric.samples}
-    known = (
-        {row.name for row in CATALOGUE} | own | {f"{metric.name}_total" for metric in Telemetry().registry.collect()}
-    )
-    known |= {"mining_poll_duration_seconds_bucket"} | {metric.name for metric in Telemetry().registry.collect()}
+    own = Telemetry().registry.collect()
+    known = {row.name for row in CATALOGUE} | {each.name + suffix for each in own for suffix in SUFFIXES[each.type]}
     recorded = {rule["record"] for rule in RECORDS}
     for rule in [*RECORDS, *ALERTS]:
         for name in re.findall(r"(?<![\w:\"])((?:\w+:)?mining_\w+(?::\w+)?)", rule["expr"]):
@@ -130,3 +131,14 @@ def test_compose_mounts_and_builds_what_is_there() -> None:
         for target in static["targets"]
     ]
     assert targets == ["hashmargin:9852"]
+
+
+def test_the_documentation_lists_every_alert_and_its_links_lead_somewhere() -> None:
+    text = (ROOT / "docs/monitoring.md").read_text(encoding="utf-8")
+    for alert in ALERTS:
+        name, labels = alert["alert"], alert["labels"]
+        row = f"({RUNBOOK_LINK.format(name)}) | {labels['severity']} | {labels['team']} | {alert['annotations']['summary']} |"
+        assert row in text, name
+    for page in ("monitoring.md", "install.md"):
+        for link in re.findall(r"\]\(([^):]+)\)", (ROOT / "docs" / page).read_text(encoding="utf-8")):
+            assert (ROOT / "docs" / link.partition("#")[0]).exists(), f"{page}: {link}"
