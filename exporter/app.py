@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
@@ -33,7 +33,6 @@ from exporter.settings.model import Settings
 from exporter.settings.watch import changes, watch
 from exporter.snapshot import SiteSnapshot
 from exporter.sources.contract import SourceContext, SourceSettings
-from exporter.sources.http import HttpSettings
 from exporter.sources.miners.reader import Miners
 from exporter.state import State, StateStore, document
 from exporter.telemetry import Telemetry
@@ -295,8 +294,8 @@ def sources(settings: Settings) -> dict[str, SourceSettings]:
     named |= {f"{_METERS}{name}": meter for name, meter in settings.meters.items()}
     named |= {f"{_EXPECTED_OFF}{name}": source for name, source in settings.expected_off.items()}
     endpoints = settings.gpus.endpoints if settings.gpus is not None else ()
-    nodes = {_where(endpoint): endpoint for endpoint in endpoints}
-    named |= {f"{_GPUS}{node}": endpoint for node, endpoint in nodes.items() if settings.sharding.serves(node)}
+    nodes = zip(_where(endpoints), endpoints, strict=True)
+    named |= {f"{_GPUS}{node}": endpoint for node, endpoint in nodes if settings.sharding.serves(node)}
     return {name: source for name, source in named.items() if source is not None}
 
 
@@ -309,8 +308,11 @@ def remembered(state: State, settings: Settings) -> dict[str, Reading[Any]]:
     return {name: reading for name, reading in readings.items() if reading is not None}
 
 
-def _where(endpoint: SourceSettings) -> str:
-    return endpoint.where if isinstance(endpoint, HttpSettings) else endpoint.kind
+def _where(endpoints: Sequence[SourceSettings]) -> Iterator[str]:
+    """Name endpoints after their servers; those that share one, such as two queries to one Prometheus, are counted."""
+    servers: list[str] = [getattr(endpoint, "where", endpoint.kind) for endpoint in endpoints]
+    for index, server in enumerate(servers):
+        yield f"{server}#{servers[: index + 1].count(server)}" if servers.count(server) > 1 else server
 
 
 def _joined(parts: list[tuple[GpuReading, ...]]) -> tuple[GpuReading, ...]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import importlib
 import ipaddress
 import json
 import ssl
@@ -20,7 +21,7 @@ from source_site import FIXTURES, Handler, answers, instant, load_case, placed, 
 
 from exporter.failures import Failure, Reason
 from exporter.readings import Reading
-from exporter.sources.contract import SourceContext
+from exporter.sources.contract import SourceContext, SourceSettings
 from exporter.sources.registry import ROOMS, kinds, settings_classes
 from exporter.sources.tariffs.template import templates
 
@@ -86,6 +87,26 @@ def test_its_file_is_named_after_its_kind(room: str, kind: str) -> None:
     settings = settings_classes(room)[kind]
     assert settings.model_fields["kind"].default == kind
     assert all(field.description for name, field in settings.model_fields.items() if name != "kind")
+
+
+@each_source
+def test_its_rhythm_and_age_are_its_own_or_its_rooms(room: str, kind: str) -> None:
+    settings = settings_classes(room)[kind]
+    package = importlib.import_module(f"exporter.sources.{room}")
+    shared = [base for base in settings.__mro__ if base.__module__ == package.__name__] or [SourceSettings]
+    for key in ("interval", "max_age"):
+        own = any(
+            key in base.__annotations__
+            for base in settings.__mro__
+            if base.__module__.startswith(f"{package.__name__}.")
+        )
+        if not own:
+            assert settings.model_fields[key].default == shared[0].model_fields[key].default, key
+
+
+def test_prices_told_a_day_ahead_outlast_the_day() -> None:
+    assert all(settings.model_fields["max_age"].default > 86_400 for settings in settings_classes("tariffs").values())
+    assert all(settings.model_fields["max_age"].default > 4 * 86_400 for settings in settings_classes("fx").values())
 
 
 @each_source

@@ -16,6 +16,8 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporter.app import sources
+from exporter.settings.load import load
 from exporter.simulation.site import SimulatedSite
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -168,6 +170,17 @@ async def test_a_restart_forgets_neither_rigs_nor_the_market(site: SimulatedSite
         assert len(values(samples, "mining_rig_potential_margin_usd_per_day")) == 3
         assert values(samples, "mining_rig_hashrate_hashes_per_second") == {}
         await ended(process)
+
+
+def test_two_queries_to_one_prometheus_are_two_sources(tmp_path: Path) -> None:
+    queries = [
+        {"kind": "prometheus", "url": "http://127.61.0.9:9090", "query": query} for query in ("dcgm_a", "dcgm_b")
+    ]
+    node = {"kind": "dcgm_exporter", "url": "http://127.61.0.9:9400/metrics"}
+    file = tmp_path / "site.yml"
+    file.write_text(yaml.safe_dump({"site": "x", "gpus": {"endpoints": [*queries, node]}}), encoding="utf-8")
+    named = sources(load(file, environ={}))
+    assert sorted(named) == ["gpus:127.61.0.9:9090#1", "gpus:127.61.0.9:9090#2", "gpus:127.61.0.9:9400"]
 
 
 async def test_reloading_over_http_is_off_unless_allowed(site: SimulatedSite, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 from exporter.failures import Failure
 from exporter.fields import Duration
 from exporter.readings import Reading
+from exporter.sources.contract import SourceSettings
 from exporter.sources.http import Endpoint, HttpSettings
 
 _MAX_BYTES: Final = 20_000_000  # of a list: 100,000 rigs with their labels
@@ -29,7 +30,7 @@ TargetGroups = tuple[TargetGroup, ...]
 _GROUPS: Final[TypeAdapter[TargetGroups]] = TypeAdapter(TargetGroups)
 
 
-class HttpSd(HttpSettings):
+class HttpSd(HttpSettings, SourceSettings):
     """A URL that lists targets as Prometheus' http_sd does."""
 
     kind: Literal["http_sd"] = "http_sd"
