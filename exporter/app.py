@@ -259,19 +259,25 @@ class Reload:
     async def __call__(self) -> str | None:
         """Reload. Returns why the new configuration was refused, or None."""
         async with self._running:
+            before = self._site.settings
             try:
                 settings = await asyncio.to_thread(self._load)
+                self._site.apply(pinned(settings, before))
             except ConfigError as error:
-                self._telemetry.config_reload_successful.set(0)
-                _log.error("new configuration refused, the old one stays", problems=str(error))
-                return str(error)
-            before = self._site.settings
-            self._site.apply(pinned(settings, before))
+                return self._refused(str(error))
+            except Exception as error:  # noqa: BLE001 -- a bug in a reload must not stop what runs
+                _log.exception("reload failed: this is a bug, please report it with this line")
+                return self._refused(f"a bug in hashmargin: {type(error).__name__}")
             configure(settings.log)
             self._telemetry.config_reload_successful.set(1)
             self._telemetry.config_reload_time.set_to_current_time()
             _log.info("configuration reloaded", **changes(before, self._site.settings))
             return None
+
+    def _refused(self, why: str) -> str:
+        self._telemetry.config_reload_successful.set(0)
+        _log.error("new configuration refused, the old one stays", problems=why)
+        return why
 
 
 def pinned(settings: Settings, running: Settings) -> Settings:
