@@ -88,6 +88,7 @@ def test_flags_win_over_variables_and_both_over_the_file(
 ) -> None:
     here = tmp_path_factory.mktemp("here")
     monkeypatch.chdir(here)
+    (here / "web.yml").write_text("http_server_config: {http2: false}\n", encoding="utf-8")
     result = invoke(
         "check-config",
         *("--output", "json", "--log.level", "error", "--web.config.file", "web.yml"),

@@ -1,5 +1,6 @@
 """Several sources of one quantity: who is taken, who is left out, who is asked when, and what is told about it."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from structlog.testing import capture_logs
 from exporter.failures import Failure, Reason
 from exporter.sources.bitcoin import median
 from exporter.sources.contract import SourceContext
-from exporter.sources.network import failover
+from exporter.sources.network import failover, mempool
 from exporter.telemetry import Telemetry
 
 
@@ -122,6 +123,24 @@ async def test_each_keeps_its_own_rhythm_and_its_own_age(markets: Markets, conte
         assert len(markets.asked) == 4
 
 
+async def test_a_price_of_the_hour_does_not_age_the_median(markets: Markets, context: SourceContext) -> None:
+    async def handle(request: web.Request) -> web.Response:
+        if request.path == "/api/v1/prices":
+            return web.json_response({"time": markets.now - 3000, "USD": 69_000})
+        return await markets.handle(request)
+
+    async with serve(handle) as server:
+        sources = [{"kind": "coinbase", "url": f"{server}/a"}, {"kind": "mempool", "url": server}]
+        source = median.Settings.model_validate({"kind": "median", "sources": sources}).build(context)
+        markets.answers = {"/a": 70_000.0}
+        reading = await source.fetch()
+        assert (reading.value, reading.observed_at) == (70_000, markets.now)
+        markets.answers = {"/a": 500}
+        markets.now += 100
+        reading = await source.fetch()
+        assert (reading.value, reading.observed_at) == (69_000, markets.now - 3100)
+
+
 async def test_who_says_too_often_is_left_alone_for_as_long_as_it_asked(
     markets: Markets, context: SourceContext
 ) -> None:
@@ -136,6 +155,27 @@ async def test_who_says_too_often_is_left_alone_for_as_long_as_it_asked(
         markets.now += 1
         await source.fetch()
         assert markets.asked.count("/a") == 2
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [{"currentHashrate": 10**25}, {"currentHashrate": 0}, {"previousTime": 1_774_098_000_000}, {"previousTime": 0}],
+)
+async def test_a_network_that_contradicts_itself_is_refused(
+    markets: Markets, context: SourceContext, nonsense: dict[str, int]
+) -> None:
+    async def handle(request: web.Request) -> web.Response:
+        if request.path.startswith("/api/v1/blocks"):
+            return web.json_response([{"height": 942_488, "timestamp": 1_774_698_900}])
+        answer = await markets.handle_mempool(request.clone(rel_url=f"/own{request.path}"))
+        return web.json_response(json.loads(answer.text or "") | nonsense)
+
+    markets.answers = {"own": 1.3e14}
+    async with serve(handle) as server:
+        settings = mempool.Settings.model_validate({"kind": "mempool", "url": server})
+        with pytest.raises(Failure) as caught:
+            await settings.build(context).fetch()
+    assert caught.value.reason is Reason.IMPLAUSIBLE
 
 
 def failover_of(server: str, *names: str) -> failover.Settings:

@@ -33,10 +33,17 @@ class _Median:
     def __init__(self, settings: Settings, context: SourceContext) -> None:
         self._panel = Panel(named("bitcoin", settings.sources), context)
         self._tolerance = settings.tolerance
+        self._max_age = settings.max_age
+        self._clock = context.clock
 
     async def fetch(self) -> Reading[float]:
-        """Take the median of those near it, as old as the oldest of them."""
-        readings = await self._panel.ask()
+        """Take the median of those near it, as old as the oldest of them.
+
+        A price older than the median may become is done without while there is a younger one.
+        """
+        answers = await self._panel.ask()
+        now = self._clock()
+        readings = [one for one in answers if now - one[1].observed_at <= self._max_age] or answers
         prices = [reading.value for _, reading in readings]
         middle = median(prices)
         self._panel.tell_disagreement("bitcoin_price", middle, prices)
