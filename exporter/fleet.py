@@ -42,3 +42,4 @@ class Block:
     name: str
     capacity_watts: float | None = None  # what the feeder carries
     convertible: bool = True
+    moving_cost_per_rig: float | None = None  # USD, to take a rig out of it and set it up elsewhere at the site

@@ -30,6 +30,7 @@ class MiningRig:
     block: str
     kilowatts: float
     margin: float  # USD per day
+    moving_cost: float | None = None  # USD, to another block
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,7 @@ class Swap:
     retired: tuple[str, ...]
     moved: tuple[str, ...]  # from the chosen blocks into the places of rigs retired elsewhere
     margin_lost: float  # USD per day
-    moving_cost: float  # USD, once
+    moving_cost: float | None  # USD, once; None where that of a rig that moves is not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,16 +55,13 @@ class Allocation:
     swap: Swap | None = None
 
 
-def allocate(
-    offers: Sequence[Offer], kilowatts: float, rigs: Sequence[MiningRig] = (), moving_cost_per_rig: float = 0.0
-) -> Allocation:
+def allocate(offers: Sequence[Offer], kilowatts: float, rigs: Sequence[MiningRig] = ()) -> Allocation:
     """Choose whole blocks that free at least ``kilowatts`` and lose the least mining margin.
 
     Args:
         offers: the convertible blocks.
         kilowatts: how much power is wanted.
         rigs: the fleet, for the swap figure; none, no such figure.
-        moving_cost_per_rig: USD.
     """
     usable = [offer for offer in offers if offer.kilowatts > 0]
     feasible = sum(offer.kilowatts for offer in usable) >= kilowatts
@@ -79,7 +77,7 @@ def allocate(
         margin_lost=_lost(chosen),
         feasible=feasible,
         greedy_margin_lost=_lost(greedy) if feasible else None,
-        swap=_swap(rigs, names, moving_cost_per_rig) if rigs else None,
+        swap=_swap(rigs, names) if rigs else None,
     )
 
 
@@ -145,7 +143,7 @@ def _fill(sizes: Sequence[int], losses: Sequence[float], bins: int) -> list[int]
     return taken
 
 
-def _swap(rigs: Sequence[MiningRig], chosen: set[str], moving_cost_per_rig: float) -> Swap:
+def _swap(rigs: Sequence[MiningRig], chosen: set[str]) -> Swap:
     """Retire the worst rigs until power and places suffice for those that leave the chosen blocks and stay."""
     leaving = [rig for rig in rigs if rig.block in chosen]
     power = sum(rig.kilowatts for rig in leaving)
@@ -157,10 +155,11 @@ def _swap(rigs: Sequence[MiningRig], chosen: set[str], moving_cost_per_rig: floa
         retired.append(rig)
         freed += rig.kilowatts
     gone = {rig.rig for rig in retired}
-    moved = tuple(rig.rig for rig in leaving if rig.rig not in gone)
+    moved = [rig for rig in leaving if rig.rig not in gone]
+    costs = [rig.moving_cost for rig in moved if rig.moving_cost is not None]
     return Swap(
         retired=tuple(rig.rig for rig in retired),
-        moved=moved,
+        moved=tuple(rig.rig for rig in moved),
         margin_lost=sum(rig.margin for rig in retired),
-        moving_cost=len(moved) * moving_cost_per_rig,
+        moving_cost=sum(costs) if len(costs) == len(moved) else None,
     )

@@ -450,6 +450,13 @@ _RIG_ECONOMICS: Final = (
     ),
     Metric(
         scope=RIG,
+        name="mining_rig_potential_power_watts",
+        help="Power that the rig would draw if it ran as it last ran well, where the tariff is billed.",
+        unit="watts",
+        get=lambda r: r.economics.potential_power,
+    ),
+    Metric(
+        scope=RIG,
         name="mining_rig_margin_low_usd_per_day",
         help="Cash margin at the expensive end of the power source's error band.",
         unit="usd_per_day",
@@ -552,6 +559,26 @@ _BLOCKS: Final = (
         help="Power that the block's feeder can carry, as configured.",
         unit="watts",
         get=lambda b: b.economics.capacity,
+    ),
+    Metric(
+        scope=BLOCK,
+        name="mining_block_convertible",
+        help="Whether the block could be converted to AI hosting, as configured.",
+        get=lambda b: b.convertible,
+    ),
+    Metric(
+        scope=BLOCK,
+        name="mining_block_power_freed_watts",
+        help="Power that converting the block would free: what its feeder carries, else what its rigs would draw.",
+        unit="watts",
+        get=lambda b: b.decision.power_freed,
+    ),
+    Metric(
+        scope=BLOCK,
+        name="mining_block_margin_lost_usd_per_day",
+        help="Mining margin that converting the block would cost, by the margin that its reassign score is made of.",
+        unit="usd_per_day",
+        get=lambda b: b.decision.margin_lost,
     ),
     Metric(
         scope=BLOCK,

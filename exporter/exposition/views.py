@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from exporter.decision.values import BlockDecision, RigDecision, SiteDecision, Verdict
 from exporter.economics.values import BlockEconomics, GpuEconomics, RigEconomics, SiteEconomics
+from exporter.fleet import UNASSIGNED, Block
 from exporter.readings import GpuReading, RigReading
 from exporter.snapshot import RigSnapshot, SiteSnapshot
 
@@ -54,9 +55,15 @@ class FreshRig(NamedTuple):
 class BlockView(NamedTuple):
     """One block, with its rigs counted by verdict (empty while no rig has one)."""
 
+    block: Block
     economics: BlockEconomics
     decision: BlockDecision
     verdicts: Mapping[Verdict, int]
+
+    @property
+    def convertible(self) -> bool:
+        """Whether it can be converted: what is no block at all can't."""
+        return self.block.convertible and self.block.name != UNASSIGNED
 
 
 class GpuView(NamedTuple):
@@ -102,8 +109,14 @@ class SiteView:
         for rig in self.rigs:
             if rig.decision.verdict is not None:
                 verdicts[rig.snapshot.rig.block][rig.decision.verdict] += 1
+        known = {block.name: block for block in self.snapshot.blocks}
         return tuple(
-            BlockView(economics, decision, verdicts.get(economics.name, {}))
+            BlockView(
+                known.get(economics.name, Block(name=economics.name)),
+                economics,
+                decision,
+                verdicts.get(economics.name, {}),
+            )
             for economics, decision in zip(self.economics.blocks, self.decision.blocks, strict=True)
         )
 

@@ -38,6 +38,7 @@ class RigRecord:
     hashrate_hashes_per_second: Number
     expected_hashrate_hashes_per_second: Number
     power_watts: Annotated[Number, "At the rig."]
+    potential_power_watts: Annotated[Number, "If it ran as it last ran well, where the tariff is billed."]
     power_source: Annotated[str | None, "`metered`, `reported` or `nameplate`."]
     efficiency_joules_per_terahash: Number
     revenue_usd_per_day: Number
@@ -60,6 +61,8 @@ class BlockRecord:
     block: str
     rigs: int
     rigs_priced: Annotated[int, "Rigs that the sums of money cover."]
+    convertible: Annotated[bool, "Whether it could be converted to AI hosting."]
+    moving_cost_usd_per_rig: Annotated[Number, "To move one of its rigs to another block."]
     capacity_watts: Annotated[Number, "What its feeder can carry."]
     power_watts: Number
     hashrate_hashes_per_second: Number
@@ -141,6 +144,7 @@ def rig_record(view: RigView, failures: FailureLog) -> RigRecord:
         hashrate_hashes_per_second=None if reading is None else reading.hashrate,
         expected_hashrate_hashes_per_second=None if reading is None else reading.expected_hashrate,
         power_watts=economics.power,
+        potential_power_watts=economics.potential_power,
         power_source=economics.power_source,
         efficiency_joules_per_terahash=economics.efficiency,
         revenue_usd_per_day=economics.revenue,
@@ -164,6 +168,8 @@ def block_record(view: BlockView) -> BlockRecord:
         block=economics.name,
         rigs=economics.rigs,
         rigs_priced=economics.priced,
+        convertible=view.convertible,
+        moving_cost_usd_per_rig=view.block.moving_cost_per_rig,
         capacity_watts=economics.capacity,
         power_watts=economics.power,
         hashrate_hashes_per_second=economics.hashrate,

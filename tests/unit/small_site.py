@@ -215,7 +215,14 @@ def small_site() -> SiteView:
                 RigDecision(),
             ),
             blocks=(
-                BlockDecision(name="north", reassign_score=-74.5, payback_years=6.54, verdict=Verdict.MINE),
+                BlockDecision(
+                    name="north",
+                    reassign_score=-74.5,
+                    payback_years=6.54,
+                    verdict=Verdict.MINE,
+                    margin_lost=6.25,
+                    power_freed=10_000.0,
+                ),
                 BlockDecision(name="south"),
             ),
         ),

@@ -93,13 +93,13 @@ def test_uneven_blocks_free_enough_and_lose_almost_the_least(blocks: list[tuple[
 
 
 def fleet() -> list[MiningRig]:
-    good = [MiningRig(rig=f"good-{n}", block="A", kilowatts=3.5, margin=2.0) for n in range(10)]
+    good = [MiningRig(rig=f"good-{n}", block="A", kilowatts=3.5, margin=2.0, moving_cost=60) for n in range(10)]
     bad = [MiningRig(rig=f"bad-{n}", block="B", kilowatts=3.5, margin=-1.0) for n in range(20)]
     return [*good, *bad]
 
 
 def test_a_swap_retires_the_worst_and_moves_the_good() -> None:
-    plan = allocate([Offer(block="A", kilowatts=35, margin_lost=20.0)], 35, fleet(), moving_cost_per_rig=60)
+    plan = allocate([Offer(block="A", kilowatts=35, margin_lost=20.0)], 35, fleet())
     assert plan.margin_lost == 20
     assert plan.swap is not None
     assert len(plan.swap.retired) == len(plan.swap.moved) == 10
@@ -108,7 +108,7 @@ def test_a_swap_retires_the_worst_and_moves_the_good() -> None:
 
 
 def test_a_block_of_the_worst_rigs_needs_no_moves() -> None:
-    plan = allocate([Offer(block="B", kilowatts=70, margin_lost=-20.0)], 70, fleet(), moving_cost_per_rig=60)
+    plan = allocate([Offer(block="B", kilowatts=70, margin_lost=-20.0)], 70, fleet())
     assert plan.swap is not None
     assert plan.swap.moved == ()
     assert plan.swap.margin_lost == pytest.approx(plan.margin_lost)

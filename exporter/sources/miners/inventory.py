@@ -176,12 +176,23 @@ class BlockTerms(BaseModel):
 
     capacity_kilowatts: float | None = Field(None, gt=0, le=2_000_000, description="What its feeder carries, in kW.")
     convertible: bool = Field(True, description="Whether it could be converted to AI hosting.")
+    moving_cost_usd_per_rig: float | None = Field(
+        None,
+        ge=0,
+        le=100_000,
+        description="What it costs to move a rig from it to another block, for `hashmargin plan`.",
+    )
     tariff: Name | None = Field(None, description="Tariff of the rigs in it, unless they have their own.")
 
     def block(self, name: str) -> Block:
         """The block's facts under its name."""
         watts = None if self.capacity_kilowatts is None else self.capacity_kilowatts * WATTS_PER_KILOWATT
-        return Block(name=name, capacity_watts=watts, convertible=self.convertible)
+        return Block(
+            name=name,
+            capacity_watts=watts,
+            convertible=self.convertible,
+            moving_cost_per_rig=self.moving_cost_usd_per_rig,
+        )
 
 
 # --- loading --------------------------------------------------------------------------------------------------------
