@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 
 from exporter.economics.terms import Band, Plausible
 from exporter.fields import parse_duration
+from exporter.generated import write_or_check
 from exporter.settings.flags import FLAGS
 from exporter.settings.model import Settings
 from exporter.settings.schema import alternatives, full_annotation, is_model, kind_of, name_of
@@ -236,14 +237,7 @@ def _bounds_of(mark: Any) -> list[tuple[str, str]]:
 
 def main(arguments: list[str]) -> int:
     """Write the page, or say whether it is up to date."""
-    text = page()
-    if "--check" not in arguments:
-        PAGE.write_text(text, encoding="utf-8")
-        return 0
-    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
-        return 0
-    sys.stderr.write("docs/configuration.md is out of date: run `make docs`\n")
-    return 1
+    return write_or_check(PAGE, page(), arguments)
 
 
 if __name__ == "__main__":
