@@ -271,23 +271,34 @@ Examples:
 @click.option(
     "--slot-seconds",
     type=float,
-    default=60.0,
+    default=15.0,
     show_default=True,
     help="How long a power price lasts; 900 in real life.",
 )
+@click.option(
+    "--price-wave",
+    type=float,
+    default=300.0,
+    show_default=True,
+    help="Seconds in which the scripted power price goes from dear to nearly free and back.",
+)
 @_override(LISTEN_ADDRESS._replace(text="Where to serve.  [default: 127.0.0.1:9852]"))
 @_override(LOG_LEVEL._replace(text="The least severe events to log.  [default: warning]"))
-def demo(rigs: int, seed: int, network: str, slot_seconds: float, **flags: str | None) -> None:
+def demo(rigs: int, seed: int, network: str, slot_seconds: float, price_wave: float, **flags: str | None) -> None:
     """See it run against a simulated site.
 
     The rigs speak the real protocols on loopback addresses. Ctrl-C ends everything.
+
+    The power price is scripted, and what takes days at a real site (the history and the dwell of a verdict) takes a
+    minute: within five minutes a block of old rigs goes from mine to curtail and reassign, and back.
     """
     from exporter import demo
     from exporter.app import StartError
     from exporter.settings.load import ConfigError
 
     overrides = {"web.listen_address": "127.0.0.1:9852", "log.level": "warning"} | _given(flags)
-    arguments = [f"--rigs={rigs}", f"--seed={seed}", f"--network={network}", f"--slot-seconds={slot_seconds}"]
+    arguments = [f"--rigs={rigs}", f"--seed={seed}", f"--network={network}"]
+    arguments += [f"--slot-seconds={slot_seconds}", f"--price-wave={price_wave}"]
     click.echo(f"Starting a simulated site of {rigs:,} rigs ...")
     try:
         demo.run(arguments, overrides, _tell_demo)
@@ -310,7 +321,8 @@ def _tell_demo(simulation: Simulation, settings: Settings) -> None:
   break something        {simulation.ready["control"]}/
   its configuration      {simulation.config_file}
 
-The first values show within half a minute. Ctrl-C ends everything.
+The first values show within 15 seconds; then watch container-1, whose old rigs are not worth their power while it is
+dear: http://{address}/blocks. Ctrl-C ends everything.
 """)
 
 

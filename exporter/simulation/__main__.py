@@ -46,6 +46,7 @@ async def _serve(options: argparse.Namespace) -> None:
         seed=options.seed,
         network=options.network,
         slot_seconds=options.slot_seconds,
+        wave_seconds=options.price_wave,
         control_port=options.control_port,
         port_offset=options.port_offset,
     )
@@ -96,6 +97,13 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         default=SLOT_SECONDS,
         help="how long a power price lasts; 60 lets a viewer see it move (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--price-wave",
+        type=float,
+        metavar="SECONDS",
+        help="script the power prices: from dear to nearly free and back in so many seconds, and let the exporter's "
+        "configuration decide within a minute or two, so that a viewer sees verdicts change",
     )
     return parser
 

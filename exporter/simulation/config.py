@@ -13,6 +13,20 @@ if TYPE_CHECKING:
 _FEEDER_RESERVE: Final = 1.15
 """What a block's feeder carries, against the nameplates of its rigs."""
 
+_MOST_READ_OFTEN: Final = 1_000
+"""Rigs that one machine, which also simulates them, reads every few seconds."""
+
+_QUICK_DECISION: Final = {
+    "history": "1m",
+    "history_needed": "30s",
+    "reassign_after": "30s",
+    "reassign_clear_after": "20s",
+    "curtail_interval": "5s",
+    "repair_after": "30s",
+    "recover_after": "15s",
+}
+"""Days become seconds: verdicts keep up with a scripted wave of power prices."""
+
 _BLOCK_TARIFFS: Final = (None, "ppa", None, "time-of-use")
 """The tariffs of blocks in turn; None is the site's own."""
 
@@ -21,6 +35,15 @@ _CUSTOMERS: Final = ("acme", "birch")
 
 def site_config(site: "SimulatedSite") -> dict[str, Any]:
     """Give the whole configuration; times are short, so that what changes in the simulation soon shows."""
+    return _site(site) | (_quick(site) if site.power.wave_seconds is not None else {})
+
+
+def _quick(site: "SimulatedSite") -> dict[str, Any]:
+    polling = {"polling": {"interval": "5s"}} if len(site.placements) <= _MOST_READ_OFTEN else {}
+    return polling | {"evaluation_interval": "5s", "decision": _QUICK_DECISION}
+
+
+def _site(site: "SimulatedSite") -> dict[str, Any]:
     return {
         "site": "prairie-1",
         "fleet": {"rigs": [_rig(placement) for placement in site.placements]},
@@ -83,7 +106,11 @@ def _rig(placement: "Placement") -> dict[str, Any]:
 
 def _block(placements: list["Placement"], number: int) -> dict[str, Any]:
     watts = sum(placement.model.watts for placement in placements) * _FEEDER_RESERVE
-    block: dict[str, Any] = {"capacity_kilowatts": round(watts / WATTS_PER_KILOWATT, 1), "convertible": True}
+    block: dict[str, Any] = {
+        "capacity_kilowatts": round(watts / WATTS_PER_KILOWATT, 1),
+        "convertible": True,
+        "moving_cost_usd_per_rig": 120,
+    }
     tariff = _BLOCK_TARIFFS[number % len(_BLOCK_TARIFFS)]
     return block if tariff is None else block | {"tariff": tariff}
 

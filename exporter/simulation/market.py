@@ -21,19 +21,32 @@ _DAYS_BEFORE: Final = 1
 _DAYS: Final = 4
 _SUNNY_DAYS: Final = 0.4
 _SCARCE_DAYS: Final = 0.12
+_SCRIPTED_MEAN: Final = 31.0
+_SCRIPTED_SWING: Final = 25.0
 
 
 class PowerMarket:
     """Prices in USD per MWh for slots of 15 market minutes; a slot lasts ``slot_seconds`` of the clock.
 
     Most hours cost 47-65, so that a rig of 30 J/TH loses at a hashprice of $33.30 while one of 17.5 earns; sunny
-    middays are cheap or negative, a few evenings dear.
+    middays are cheap or negative, a few evenings dear. With ``wave_seconds`` the prices are scripted instead: from the
+    start they go from dear to nearly free and back in so many seconds, for a viewer to see verdicts follow.
     """
 
-    def __init__(self, seed: int, clock: Callable[[], float], host: str, port: int, *, slot_seconds: float) -> None:
+    def __init__(
+        self,
+        seed: int,
+        clock: Callable[[], float],
+        host: str,
+        port: int,
+        *,
+        slot_seconds: float,
+        wave_seconds: float | None = None,
+    ) -> None:
         self._seed = seed
         self._clock = clock
         self.slot_seconds = slot_seconds
+        self.wave_seconds = wave_seconds
         now = clock()
         self._anchor = now - now % slot_seconds
         self._anchor_slot = int(now // SLOT_SECONDS)
@@ -67,6 +80,8 @@ class PowerMarket:
     def _price(self, slot: int) -> float:
         if self._override is not None and self._start(slot) >= self._override[1]:
             return self._override[0]
+        if self.wave_seconds is not None:
+            return _scripted((self._start(slot) - self._anchor) / self.wave_seconds)
         market_time = slot * SLOT_SECONDS + UTC_OFFSET_HOURS * 3_600.0
         day, hour = int(market_time // SECONDS_PER_DAY), market_time % SECONDS_PER_DAY / 3_600.0
         of_day = Random(f"{self._seed} day {day}")
@@ -105,6 +120,12 @@ class BitcoinMarket:
             answer: dict[str, Any] = {"errors": [{"id": "not_found", "message": "Invalid base currency"}]}
             return web.json_response(answer, status=404)
         return web.json_response({"data": {"amount": f"{self.price():.2f}", "base": base, "currency": currency}})
+
+
+def _scripted(turns: float) -> float:
+    """Give the scripted price: a third of each turn dear, a third nearly free, and the way between them."""
+    swing = min(max(1.5 * math.cos(math.tau * turns), -1.0), 1.0)
+    return round(_SCRIPTED_MEAN + _SCRIPTED_SWING * swing, 2)
 
 
 def _bump(hour: float, centre: float, width: float) -> float:

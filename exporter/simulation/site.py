@@ -45,6 +45,7 @@ class SimulatedSite:
         clock: Unix seconds.
         troubles: Whether some rigs are faulty from the start, and boards and fans fail and come back.
         slot_seconds: How long a price of the power market lasts: 900 in the real world.
+        wave_seconds: Script the power prices instead, from dear to nearly free and back in so many seconds.
         control_port: Port of the control API.
         port_offset: Added to the ports of the other services.
         lowest_port: Ports below this are left alone; None means those that this user may not bind.
@@ -60,6 +61,7 @@ class SimulatedSite:
         clock: Callable[[], float] = time.time,
         troubles: bool = True,
         slot_seconds: float = SLOT_SECONDS,
+        wave_seconds: float | None = None,
         control_port: int = CONTROL_PORT,
         port_offset: int = 0,
         lowest_port: int | None = None,
@@ -70,6 +72,8 @@ class SimulatedSite:
         self.network = _network(network)
         if slot_seconds < 1.0:
             raise SimulationError("a power price lasts at least a second")
+        if wave_seconds is not None and wave_seconds < slot_seconds:
+            raise SimulationError("a wave of power prices lasts at least as long as one price")
         if not can_listen(_first_host(self.network), 0):
             self.left_out.append(f"all of {network}, because this system has no loopback address but {_ONLY_ADDRESS}")
             self.network = ipaddress.IPv4Network(_ONLY_ADDRESS)
@@ -87,7 +91,9 @@ class SimulatedSite:
         self._listeners = Listeners(self.switchboard, wildcard=len(placements) > _MOST_LISTENERS)
         ports = {name: port + port_offset for name, port in _SERVICE_PORTS.items()}
         self.node = Node(Chain(seed, clock()), clock, host, ports["node"])
-        self.power = PowerMarket(seed, clock, host, ports["power"], slot_seconds=slot_seconds)
+        self.power = PowerMarket(
+            seed, clock, host, ports["power"], slot_seconds=slot_seconds, wave_seconds=wave_seconds
+        )
         self.bitcoin = BitcoinMarket(seed, clock, host, ports["bitcoin"])
         self.gpu_nodes = gpu_nodes(seed, clock, host, (ports["gpu-1"], ports["gpu-2"]))
         self.control = Control(self, host, control_port)

@@ -92,6 +92,7 @@ async def test_one_address_holds_one_rig_per_port() -> None:
         ({"network": "127.30.0.0/24"}, "too small"),
         ({"rigs": 0}, "at least one rig"),
         ({"slot_seconds": 0}, "at least a second"),
+        ({"slot_seconds": 60.0, "wave_seconds": 30.0}, "a wave of power prices"),
         ({"models": ["Antminer S99"]}, "no simulated model 'Antminer S99'"),
     ],
 )

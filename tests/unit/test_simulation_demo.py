@@ -1,0 +1,81 @@
+"""The demo's scripted power price: every viewer sees a block of old rigs reassigned and taken back, within minutes."""
+
+from itertools import groupby
+from pathlib import Path
+
+from exporter.decision.history import MarginHistory, observe
+from exporter.decision.site import decide
+from exporter.decision.values import DecisionState
+from exporter.economics.site import price_site
+from exporter.readings import NetworkState, Reading, RigReading
+from exporter.settings.load import load
+from exporter.settings.model import Settings
+from exporter.simulation.__main__ import write_config
+from exporter.simulation.market import BITCOIN_USD
+from exporter.simulation.site import SimulatedSite
+from exporter.snapshot import RigSnapshot, SiteSnapshot, TariffPrice
+
+START = 1_774_000_000.0
+NETWORK = NetworkState(height=941_472, difficulty=133.79e12, block_fees=0.0222)
+
+
+def demo(folder: Path, **options: float) -> tuple[SimulatedSite, Settings]:
+    site = SimulatedSite(
+        16,
+        network="127.81.16.0/20",
+        clock=lambda: START,
+        troubles=False,
+        slot_seconds=15.0,
+        lowest_port=1024,
+        **options,
+    )
+    write_config(site, folder / "site.yml")
+    return site, load(folder / "site.yml", environ={})
+
+
+def snapshot(site: SimulatedSite, settings: Settings, now: float) -> SiteSnapshot:
+    vitals = {name: machine.vitals(now) for name, machine in site.machines.items()}
+    prices = {"spot": site.power.price(now) / 1_000, "ppa": 0.05, "time-of-use": 0.056}
+    return SiteSnapshot(
+        taken_at=now,
+        rigs=tuple(
+            RigSnapshot(rig=rig, up=True, reading=Reading(RigReading(hashrate=seen.hashrate, power=seen.power), now))
+            for rig in settings.rigs
+            for seen in [vitals[rig.name]]
+        ),
+        blocks=settings.fleet_blocks,
+        network=Reading(NETWORK, now),
+        bitcoin_price=Reading(BITCOIN_USD, now),
+        tariffs={name: TariffPrice(price) for name, price in prices.items()},
+    )
+
+
+def test_a_block_of_old_rigs_is_reassigned_and_taken_back_within_a_wave(tmp_path: Path) -> None:
+    site, settings = demo(tmp_path, wave_seconds=300.0)
+    state, history, terms = DecisionState(), MarginHistory(), settings.decision
+    seen: dict[str, list[str]] = {block: [] for block in site.blocks}
+    for step in range(int(500 / settings.evaluation_interval)):
+        now = START + step * settings.evaluation_interval
+        taken = snapshot(site, settings, now)
+        economics = price_site(taken, settings.terms)
+        history = observe(history, economics, now, window=terms.history, longest_gap=terms.longest_gap)
+        decision, state = decide(state, taken, economics, history, terms, now)
+        for block in decision.blocks:
+            seen[block.name].append(str(block.verdict))
+    turns = {block: [verdict for verdict, _ in groupby(verdicts)] for block, verdicts in seen.items()}
+    assert turns["container-1"] == ["mine", "curtail", "reassign", "mine", "curtail", "reassign", "mine"]
+    assert turns["container-3"] == ["mine"], "new rigs are worth their power at any of its prices"
+
+
+def test_the_wave_goes_from_dear_to_nearly_free_and_back(tmp_path: Path) -> None:
+    site, _ = demo(tmp_path, wave_seconds=300.0)
+    prices = [site.power.price(START + step * 15.0) for step in range(21)]
+    assert prices[0] == prices[20] == max(prices) == 56
+    assert prices[10] == min(prices) == 6
+    assert prices[:11] == sorted(prices[:11], reverse=True)
+
+
+def test_without_a_wave_the_configuration_decides_at_its_usual_pace(tmp_path: Path) -> None:
+    _, settings = demo(tmp_path)
+    assert settings.decision.reassign_after == 72 * 3_600
+    assert settings.polling.interval == 30
