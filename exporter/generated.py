@@ -12,5 +12,5 @@ def write_or_check(page: Path, text: str, arguments: Sequence[str]) -> int:
         return 0
     if page.exists() and page.read_text(encoding="utf-8") == text:
         return 0
-    sys.stderr.write(f"docs/{page.name} is out of date: run `make docs`\n")
+    sys.stderr.write(f"{page.name} is out of date: run `make docs`\n")
     return 1

@@ -1,15 +1,22 @@
-"""Writes ``docs/metrics.md`` from catalogue and telemetry: ``python -m exporter.exposition.docs [--check]``."""
+"""Writes ``docs/metrics.md`` and the README's table of metrics from catalogue and telemetry.
+
+``python -m exporter.exposition.docs [--check]``
+"""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
+
+from prometheus_client import Metric as Family
 
 from exporter.exposition.catalogue import SECTIONS, Metric, Stability
 from exporter.generated import write_or_check
 from exporter.telemetry import Telemetry
 
-PAGE: Final = Path(__file__).parents[2] / "docs" / "metrics.md"
+_ROOT: Final = Path(__file__).parents[2]
+PAGE: Final = _ROOT / "docs" / "metrics.md"
+README: Final = _ROOT / "README.md"
 
 _INTRODUCTION: Final = """\
 # Metrics
@@ -31,8 +38,11 @@ Metrics of a group can be switched off: `exposition: {groups: {board: false}}`. 
 experimental, whose name or meaning may still change.
 """
 _SITE_TABLE: Final = ("| metric | type | labels | meaning |", "|---|---|---|---|")
+_OWN_TITLE: Final = "The exporter itself"
 _OWN_TABLE: Final = ("| metric | type | meaning |", "|---|---|---|")
 _SUFFIXES: Final = {"counter": "_total", "info": "_info"}
+_START: Final = "<!-- metrics: written by `make docs` -->\n"
+_END: Final = "<!-- metrics: end -->\n"
 
 
 def page() -> str:
@@ -55,12 +65,42 @@ def _meaning(metric: Metric[Any]) -> str:
 
 
 def _own() -> Iterator[str]:
-    yield from ("## The exporter itself", "", "Beside these, the usual `process_*` and `python_*`.", "", *_OWN_TABLE)
-    for family in sorted(Telemetry().registry.collect(), key=lambda family: family.name):
-        if family.name.startswith("mining_"):
-            name = f"{family.name}{_SUFFIXES.get(family.type, '')}"
-            yield f"| `{name}` | {family.type} | {family.documentation} |"
+    yield from (f"## {_OWN_TITLE}", "", "Beside these, the usual `process_*` and `python_*`.", "", *_OWN_TABLE)
+    for family in _own_families():
+        yield f"| `{_own_name(family)}` | {family.type} | {family.documentation} |"
+
+
+def _own_families() -> list[Family]:
+    families = (family for family in Telemetry().registry.collect() if family.name.startswith("mining_"))
+    return sorted(families, key=lambda family: family.name)
+
+
+def _own_name(family: Family) -> str:
+    return f"{family.name}{_SUFFIXES.get(family.type, '')}"
+
+
+def readme(text: str) -> str:
+    """Return the README's ``text`` with the table between its marks written anew. ValueError: a mark is missing."""
+    start, end = text.index(_START) + len(_START), text.index(_END)
+    return text[:start] + "\n".join([*_short(), ""]) + text[end:]
+
+
+def _short() -> Iterator[str]:
+    yield from ("| about | metrics |", "|---|---|")
+    for title, metrics in SECTIONS.items():
+        yield _names(title, (metric.name for metric in metrics))
+    yield _names(_OWN_TITLE, map(_own_name, _own_families()))
+
+
+def _names(title: str, names: Iterable[str]) -> str:
+    return f"| {title} | {' · '.join(f'`{name}`' for name in names)} |"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write both; with ``--check`` say which is out of date. Gives the exit status."""
+    pages = {PAGE: page(), README: readme(README.read_text(encoding="utf-8"))}
+    return max([write_or_check(path, text, arguments) for path, text in pages.items()])
 
 
 if __name__ == "__main__":
-    sys.exit(write_or_check(PAGE, page(), sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))
