@@ -170,6 +170,11 @@ def _lines(case: Case, rig: RigSnapshot, priced: RigEconomics) -> Iterator[Line]
     if decided is not None:
         yield Line("block's margin that AI must beat", decided.mining_margin, "USD/kW/year")
         yield Line("block's reassign score", decided.reassign_score, "USD/kW/year")
+        yield Line("block's margin over its rigs' life, levelised", _levelised(case, decided.name), "USD/kW/year")
+
+
+def _levelised(case: Case, name: str) -> float | None:
+    return next((block.mining_value for block in case.economics.blocks if block.name == name), None)
 
 
 def _axis(economics: SiteEconomics, priced: RigEconomics) -> Iterator[Line]:

@@ -493,7 +493,7 @@ _RIG_ECONOMICS: Final = (
     Metric(
         scope=RIG,
         name="mining_rig_breakeven_power_price_usd_per_kilowatt_hour",
-        help="Power price at which the rig's cash margin is zero.",
+        help="Power price at which the rig's cash margin is zero: what mining earns per kilowatt-hour billed.",
         unit="usd_per_kilowatt_hour",
         get=lambda r: r.economics.breakeven_power_price,
     ),
@@ -649,6 +649,14 @@ _BLOCKS: Final = (
         help="AI value of the block's power less its mining margin; absent without an AI value.",
         unit="usd_per_kilowatt_year",
         get=lambda b: b.decision.reassign_score,
+    ),
+    Metric(
+        scope=BLOCK,
+        name="mining_block_levelised_margin_usd_per_kilowatt_year",
+        help="Mining margin over the rigs' life, levelised over the AI term: beside the reassign score, not in it.",
+        unit="usd_per_kilowatt_year",
+        stability=Stability.EXPERIMENTAL,
+        get=lambda b: b.economics.mining_value,
     ),
     Metric(
         scope=BLOCK_VERDICT,
@@ -883,6 +891,13 @@ _GPUS: Final = (
         help="Power cost of the GPU with its share of the host.",
         unit="usd_per_day",
         get=lambda g: g.economics.power_cost,
+    ),
+    Metric(
+        scope=GPU,
+        name="mining_gpu_billed_power_watts",
+        help="Power of the GPU with its share of the host where it is billed: its margin per kWh is over this.",
+        unit="watts",
+        get=lambda g: g.economics.billed_power,
     ),
     Metric(
         scope=GPU,

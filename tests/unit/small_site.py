@@ -201,10 +201,20 @@ def small_site() -> SiteView:
                     potential_margin=4.5,
                     avoidable_loss=0.0,
                     ai_value=4.2,
+                    mining_value=31.5,
                 ),
                 BlockEconomics(name="south", rigs=3),
             ),
-            gpus=(GpuEconomics(contracted=True, revenue=50.4, power_cost=1.6, margin=48.8, margin_per_kwh=1.53),),
+            gpus=(
+                GpuEconomics(
+                    contracted=True,
+                    billed_power=1_333.3,
+                    revenue=50.4,
+                    power_cost=1.6,
+                    margin=48.8,
+                    margin_per_kwh=1.53,
+                ),
+            ),
         ),
         decision=SiteDecision(
             rigs=(

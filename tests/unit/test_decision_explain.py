@@ -125,3 +125,13 @@ def test_the_margin_per_kilowatt_is_the_rigs_own() -> None:
     priced = asked.economics.rigs[0]
     told = lines(explained(asked))
     assert told["margin if it ran, per kW"] == per_kilowatt_year(priced.potential_margin, priced.potential_power)
+
+
+def test_mining_over_the_rigs_life_stands_beside_the_score() -> None:
+    growing = replace(SITE, ai=LEASE.model_copy(update={"difficulty_growth": 0.3}))
+    asked = case(rig(), growing)
+    name = "block's margin over its rigs' life, levelised"
+    levelised = lines(explained(asked))[name]
+    assert levelised == asked.economics.blocks[0].mining_value
+    assert 0 < (levelised or 0) < (lines(explained(asked))["margin if it ran, per kW"] or 0)
+    assert lines(explained(case(rig())))[name] is None

@@ -68,10 +68,13 @@ def _now() -> list[Panel]:
 
 
 def _money() -> list[Panel]:
+    margin = _of_hosts("mining_gpu_margin_usd_per_day")
+    priced = f"and on (job, site, instance, gpu) {series('mining_gpu_margin_usd_per_day')}"
+    kilowatt_hours = f"24 / 1000 * {_of_hosts('mining_gpu_billed_power_watts')} {priced}"
     return [
         panels.lines(
-            Face("Margin per kilowatt-hour by host", "Mean of each host's GPUs, beside mining.", USD_PER_KILOWATT_HOUR),
-            Query(f"avg by (hostname) ({_of_hosts('mining_gpu_margin_usd_per_kilowatt_hour')})", "{{hostname}}"),
+            Face("Margin per kilowatt-hour by host", "Margin over energy, beside mining.", USD_PER_KILOWATT_HOUR),
+            Query(f"sum by (hostname) ({margin}) / sum by (hostname) ({kilowatt_hours})", "{{hostname}}"),
             Query(f"max({series('site:mining_margin_usd_per_kilowatt_hour:ratio')})", "mining"),
         ),
         panels.lines(

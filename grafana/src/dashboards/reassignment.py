@@ -64,13 +64,13 @@ def _axis() -> list[Panel]:
         ),
         panels.figure(
             Face(
-                "Own GPUs, mean",
-                "What the GPUs that are already there earn; their capital cost is not in it.",
+                "Own GPUs",
+                "Margin over energy of the GPUs that are already there; their capital cost is not in it.",
                 USD_PER_KILOWATT_HOUR,
                 4,
                 9,
             ),
-            Query(f"avg({series('mining_gpu_margin_usd_per_kilowatt_hour')})"),
+            Query(f"max({series('site:mining_gpu_margin_usd_per_kilowatt_hour:ratio')})"),
             GAIN,
         ),
     ]
