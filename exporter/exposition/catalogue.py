@@ -235,6 +235,13 @@ _HASHRATE_AND_POWER: Final = (
         get=lambda r: r.reading.expected_hashrate,
     ),
     Metric(
+        scope=RIG,
+        name="mining_rig_rated_hashrate_hashes_per_second",
+        help="Hashrate on the rig's nameplate, from the inventory, else the table of models.",
+        unit="hashes_per_second",
+        get=lambda r: r.snapshot.rig.rated_hashrate,
+    ),
+    Metric(
         scope=FRESH_RIG,
         name="mining_rig_work_hashrate_hashes_per_second",
         help="Hashrate that the accepted shares prove, from their difficulty.",
@@ -247,6 +254,13 @@ _HASHRATE_AND_POWER: Final = (
         help="Power drawn at the rig, from the best source there is (see mining_rig_power_source).",
         unit="watts",
         get=lambda r: r.economics.power,
+    ),
+    Metric(
+        scope=RIG,
+        name="mining_rig_rated_power_watts",
+        help="Power on the rig's nameplate, from the inventory, else the table of models.",
+        unit="watts",
+        get=lambda r: r.snapshot.rig.rated_power,
     ),
     Metric(
         scope=RIG_POWER_SOURCE,

@@ -38,6 +38,8 @@ WELL = RigSnapshot(
         position="3",
         customer="acme",
         tariff="ppa",
+        rated_hashrate=200e12,
+        rated_power=3500.0,
     ),
     identity=RigIdentity(
         reader="antminer",
