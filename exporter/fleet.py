@@ -32,6 +32,7 @@ class Rig:
     rated_power: float | None = None  # W
     expected_schedule: str | None = None  # name of a schedule; None means that `expected_mining` holds always
     expected_mining: bool = True
+    searched_range: str = ""  # the range in which it is found
     discovered: bool = False  # an address of a range: no rig, up or down, until something answers there, which names it
 
 

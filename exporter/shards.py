@@ -45,8 +45,12 @@ class ShardTerms(BaseModel):
         return shard_of(key, self.total_shards) == self.shard
 
     def serves_rig(self, rig: Rig) -> bool:
-        """Tell whether the rig belongs to this shard: with its whole block, or alone if it stands in none."""
-        return self.serves(rig.name if rig.block == UNASSIGNED else rig.block)
+        """Tell whether the rig belongs to this shard.
+
+        It does with its whole block. One that stands in none does with the range in which it is found, where DHCP may
+        move it; else alone.
+        """
+        return self.serves(rig.block if rig.block != UNASSIGNED else rig.searched_range or rig.name)
 
 
 def shard_of(key: str, total: int) -> int:

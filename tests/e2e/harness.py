@@ -1,6 +1,7 @@
 """The real programs around a simulated site: started on loopback on free ports, asked over HTTP, ended at teardown."""
 
 import contextlib
+import ctypes
 import http.server
 import json
 import os
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +31,23 @@ BIN = Path(sys.executable).parent
 
 T = TypeVar("T")
 Labels = dict[str, str]
+
+
+_NEW_NETWORK = 0x40000000  # CLONE_NEWNET
+
+
+@contextlib.contextmanager
+def own_network() -> Iterator[None]:
+    """Give this thread, and every program it starts, a network with nothing but loopback, where all ports are free."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with Path("/proc/thread-self/ns/net").open("rb") as usual:
+        if libc.unshare(_NEW_NETWORK):
+            pytest.skip(f"a network of its own needs root: {os.strerror(ctypes.get_errno())}")
+        try:
+            subprocess.run(("ip", "link", "set", "lo", "up"), check=True)
+            yield
+        finally:
+            assert libc.setns(usual.fileno(), _NEW_NETWORK) == 0, os.strerror(ctypes.get_errno())
 
 
 def free_port(host: str = HOST) -> int:

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from exporter.fleet import Rig
 from exporter.shards import ShardTerms, shard_of
+from exporter.sources.miners.inventory import InventoryTerms, Names, load_inventory
 
 _KEYS = [f"container-{number}" for number in range(2_000)]
 
@@ -39,6 +40,15 @@ def test_a_block_never_splits_and_rigs_without_one_spread() -> None:
     shards = [ShardTerms(shard=shard, total_shards=3) for shard in range(3)]
     assert sorted(sum(shard.serves_rig(rig) for rig in together) for shard in shards) == [0, 0, 50]
     assert all(any(shard.serves_rig(rig) for rig in alone) for shard in shards)
+
+
+def test_a_range_never_splits_so_that_a_rig_may_move_in_it() -> None:
+    ranges = InventoryTerms.model_validate({"ranges": [{"cidr": f"10.{number}.0.0/27"} for number in range(40)]})
+    rigs = load_inventory(ranges, Names(blocks={}, tariffs=(), schedules=()))
+    shards = [ShardTerms(shard=shard, total_shards=3) for shard in range(3)]
+    served = [{rig.address.rsplit(".", 1)[0] for rig in rigs if shard.serves_rig(rig)} for shard in shards]
+    assert all(served)
+    assert sum(map(len, served)) == 40
 
 
 def test_the_ordinal_comes_from_the_host_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -329,6 +329,7 @@ class _Reader:
             rated_power=self._fact(listed, "rated_watts"),
             expected_schedule=expected if isinstance(expected, str) else None,
             expected_mining=expected is not False,
+            searched_range=str(listed.row.cidr) if isinstance(listed.row, RangeTerms) else "",
             discovered=listed.discovered,
         )
 

@@ -1,0 +1,124 @@
+"""An agent at the edge scrapes the site and writes to a VictoriaMetrics: what is lost when the link is down."""
+
+import contextlib
+import json
+import re
+import shutil
+import subprocess
+import time
+import urllib.parse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+from harness import HOST, ROOT, SITE, Prometheus, Stack, ask, free_port, program, wait_for
+
+pytestmark = pytest.mark.e2e
+
+OUTAGE_SCRAPES = 6
+
+
+@dataclass
+class Agent:
+    """A Prometheus in agent mode: it stores nothing but what is still to be sent, and answers no query."""
+
+    url: str
+
+    def scrapes(self) -> int:
+        """How often it has scraped, the first time not counted."""
+        return int(self._sum("prometheus_target_interval_length_seconds_count"))
+
+    def lost(self) -> float:
+        """How many samples it gave up."""
+        return self._sum("prometheus_remote_storage_samples_dropped_total") + self._sum(
+            "prometheus_remote_storage_samples_failed_total"
+        )
+
+    def _sum(self, name: str) -> float:
+        values = re.findall(rf"^{name}(?:{{.*}})? (\S+)$", ask(f"{self.url}/metrics"), re.MULTILINE)
+        assert values, name
+        return sum(map(float, values))
+
+
+@contextlib.contextmanager
+def agent(folder: Path, target: str, store: str) -> Iterator[Agent]:
+    url = f"http://{HOST}:{(port := free_port())}"
+    document = {
+        "global": {"scrape_interval": "1s", "external_labels": {"region": "north"}},
+        "scrape_configs": [
+            {
+                "job_name": "hashmargin",
+                "static_configs": [{"targets": [urllib.parse.urlsplit(target).netloc], "labels": {"site": SITE}}],
+            }
+        ],
+        "remote_write": [{"url": f"{store}/api/v1/write", "queue_config": {"max_backoff": "1s"}}],
+    }
+    config = folder / "agent.yml"
+    config.write_text(yaml.safe_dump(document), encoding="utf-8")
+    command = (
+        "prometheus",
+        "--enable-feature=agent",
+        f"--config.file={config}",
+        f"--storage.agent.path={folder / 'agent'}",
+        f"--web.listen-address={HOST}:{port}",
+    )
+    with program("agent", *command, folder=folder) as running:
+        wait_for("the agent", lambda: running.get(f"{url}/-/ready"))
+        yield Agent(url)
+
+
+@contextlib.contextmanager
+def victoria_metrics(folder: Path, port: int) -> Iterator[Prometheus]:
+    """Start it on the data that is in the folder; it answers what a Prometheus is asked."""
+    assert shutil.which("victoria-metrics"), "victoria-metrics is not installed: .ci/run says which packages are needed"
+    url = f"http://{HOST}:{port}"
+    command = (
+        "victoria-metrics",
+        f"-httpListenAddr={HOST}:{port}",
+        f"-storageDataPath={folder / 'victoria-metrics'}",
+        "-retentionPeriod=1y",
+        "-search.latencyOffset=0s",
+        "-search.disableCache",
+    )
+    with program("victoria-metrics", *command, folder=folder) as running:
+        wait_for("VictoriaMetrics", lambda: running.get(f"{url}/health"))
+        yield Prometheus(url)
+
+
+def stored(store: Prometheus, match: str, begin: float, end: float) -> list[float]:
+    """The times of the samples of one series, in unix seconds."""
+    asked = urllib.parse.urlencode({"match[]": match, "start": f"{begin:.3f}", "end": f"{end:.3f}"})
+    lines = str(ask(f"{store.url}/api/v1/export?{asked}") or "").splitlines()
+    return [stamp / 1000 for line in lines for stamp in json.loads(line)["timestamps"]]
+
+
+def test_what_is_scraped_while_the_link_is_down_arrives_later(running: Stack, tmp_path: Path) -> None:
+    port = free_port()
+    with contextlib.ExitStack() as parts:
+        with victoria_metrics(tmp_path, port) as store:
+            edge = parts.enter_context(agent(tmp_path, running.exporter, store.url))
+            margin = f'sum(mining_block_margin_usd_per_day{{site="{SITE}", region="north"}})'
+            wait_for("the site's margin in the store", lambda: store.value(margin) is not None)
+
+        before, down = edge.scrapes(), time.time()
+        wait_for("scrapes that can't be sent", lambda: edge.scrapes() >= before + OUTAGE_SCRAPES)
+        missed, back = edge.scrapes() - before, time.time()
+
+        with victoria_metrics(tmp_path, port) as store:
+            up = f'up{{site="{SITE}"}}'
+            wait_for("what was scraped meanwhile", lambda: len(stored(store, up, down, back)) >= missed - 1)
+            assert edge.lost() == 0
+            middle = (down + back) / 2
+            ours = running.prometheus.value(f"sum(mining_block_margin_usd_per_day{{site='{SITE}'}})", middle)
+            assert store.value(margin, middle) == pytest.approx(ours, abs=20)
+            parts.close()
+
+
+def test_recording_rules_can_be_run_beside_the_store() -> None:
+    rules = ROOT / "deploy/prometheus/rules/*.yml"
+    done = subprocess.run(
+        ("vmalert", "-dryRun", f"-rule={rules}"), capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr

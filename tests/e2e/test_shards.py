@@ -1,0 +1,162 @@
+"""Four exporters share a site of 20,000 rigs: nothing is lost or doubled, and a dead one is missed."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+from harness import (
+    BIN,
+    HOST,
+    Program,
+    Prometheus,
+    ask,
+    free_port,
+    own_network,
+    program,
+    prometheus,
+    simulated_site,
+    wait_for,
+)
+
+pytestmark = pytest.mark.e2e
+
+RIGS = 20_000
+SHARDS = 4
+PATIENCE = 240.0  # seconds: two cores have much to do until every rig was read
+
+MONEY = ("revenue", "power_cost", "margin")
+
+
+@dataclass
+class Sharded:
+    """The site in its shards, the same site in one exporter, and the Prometheus that scrapes the shards."""
+
+    truth: dict[str, str]
+    """The block of each rig, as the simulation has it."""
+    shards: list[contextlib.ExitStack]
+    whole: str
+    prometheus: Prometheus
+
+    def rigs(self) -> dict[str, set[str]]:
+        """The rigs that each shard reports."""
+        found: dict[str, set[str]] = {}
+        for labels, _ in self.prometheus.query(
+            "mining_rig_inventory_info * on (instance) group_left (shard) mining_exporter_shard_info"
+        ):
+            found.setdefault(labels["shard"], set()).add(labels["rig"])
+        return found
+
+    def totals(self) -> dict[str, float]:
+        """The site's money by the rules."""
+        sums = {name: self.prometheus.value(f"site:mining_{name}_usd_per_day:sum") for name in MONEY}
+        return {name: value for name, value in sums.items() if value is not None}
+
+
+@pytest.fixture(scope="module")
+def sharded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sharded]:
+    """Start everything in a network of its own: so large a simulation takes its ports on every address."""
+    folder = tmp_path_factory.mktemp("shards")
+    with contextlib.ExitStack() as parts:
+        parts.enter_context(own_network())
+        control, config = parts.enter_context(simulated_site(folder, "127.83.0.0/16", "--rigs", str(RIGS)))
+        ask(f"{control}/power", {"usd_per_megawatt_hour": 55})
+        calm(config)
+        truth = {name: rig["block"] for name, rig in ask(f"{control}/")["rigs"].items()}
+        whole = parts.enter_context(started(folder, config, "whole"))
+        shards = [parts.enter_context(contextlib.ExitStack()) for _ in range(SHARDS)]
+        running = [
+            shard.enter_context(
+                started(folder, config, f"shard-{number}", "--shard", str(number), "--total-shards", str(SHARDS))
+            )
+            for number, shard in enumerate(shards)
+        ]
+        for each, url in (*running, whole):
+            wait_for(f"the first round of {each.name}", lambda each=each, url=url: each.get(f"{url}/-/ready"), PATIENCE)
+        watcher = parts.enter_context(prometheus(folder, [url for _, url in running], interval=10))
+        site = Sharded(truth, shards, whole[1], watcher)
+        wait_for("every shard's rigs", lambda: watcher.value("count(mining_rig_up)") == RIGS)
+        wait_for("site totals", lambda: len(site.totals()) == len(MONEY))
+        yield site
+
+
+def calm(config: Path) -> None:
+    """Poll once a minute, price by what does not depend on the hour, and leave out what this test does not ask for."""
+    document = yaml.load(config.read_text(encoding="utf-8"), yaml.CSafeLoader)
+    document |= {
+        "polling": {"interval": "60s", "max_identifying": 200},
+        "exposition": {"groups": dict.fromkeys(("board", "fan", "pool", "fault", "temperature"), False)},
+    }
+    document["tariffs"]["time-of-use"]["periods"] = [{"price": 0.05}]
+    config.write_text(yaml.dump(document, Dumper=yaml.CSafeDumper, sort_keys=False), encoding="utf-8")
+
+
+@contextlib.contextmanager
+def started(folder: Path, config: Path, name: str, *flags: str) -> Iterator[tuple[Program, str]]:
+    address = f"{HOST}:{free_port()}"
+    command = (BIN / "hashmargin", "run", "--config.file", config, "--web.listen-address", address, *flags)
+    with program(name, *command, folder=folder) as running:
+        yield running, f"http://{address}"
+
+
+def test_each_rig_is_in_one_shard_and_no_block_is_split(sharded: Sharded) -> None:
+    found = sharded.rigs()
+    assert set(found) == {str(number) for number in range(SHARDS)}
+    assert sum(map(len, found.values())) == RIGS
+    assert set.union(*found.values()) == set(sharded.truth)
+    blocks = [{sharded.truth[rig] for rig in rigs} for rigs in found.values()]
+    assert sum(map(len, blocks)) == len(set(sharded.truth.values()))
+
+
+def test_balance_can_be_queried(sharded: Sharded) -> None:
+    balance = sharded.prometheus.by(
+        "shard",
+        "sum by (shard) (sum by (instance) (mining_rigs) * on (instance) group_right mining_exporter_shard_info)",
+    )
+    assert balance == {shard: len(rigs) for shard, rigs in sharded.rigs().items()}
+    assert min(balance.values()) > 0.7 * RIGS / SHARDS
+
+
+def test_totals_are_those_of_one_exporter_for_the_whole_site(sharded: Sharded) -> None:
+    def compare() -> bool:
+        published = ask(f"{sharded.whole}/metrics", timeout=60)
+        whole = {
+            name: sum(
+                map(float, re.findall(rf"^mining_block_{name}_usd_per_day\{{.*}} (\S+)$", published, re.MULTILINE))
+            )
+            for name in MONEY
+        }
+        priced = sum(map(float, re.findall(r"^mining_block_rigs_priced\{.*} (\S+)$", published, re.MULTILINE)))
+        assert priced > 0.9 * RIGS
+        assert sharded.prometheus.value("site:mining_rigs_priced:sum") == pytest.approx(priced, rel=0.002)
+        # They read the rigs at other moments, and rigs flutter.
+        assert sharded.totals() == pytest.approx(whole, abs=0.003 * whole["revenue"])
+        return True
+
+    wait_for("the same totals", compare)
+
+
+def test_a_dead_shards_rigs_are_missing_and_not_zero(sharded: Sharded) -> None:
+    watcher = sharded.prometheus
+    lost = sharded.rigs()["2"]
+    down = watcher.value("site:mining_rig_down:count")
+    assert down is not None
+    assert not watcher.firing("MiningShardMissing")
+    by_rig = watcher.by("rig", "mining_rig_revenue_usd_per_day and on (rig) mining_rig_margin_usd_per_day")
+    kept = sum(value for rig, value in by_rig.items() if rig not in lost)
+    assert 0.1 * sum(by_rig.values()) < kept < 0.9 * sum(by_rig.values())
+
+    sharded.shards[2].close()
+
+    wait_for("the alert", lambda: watcher.firing("MiningShardMissing"))
+    wait_for("the totals without it", lambda: watcher.value("site:mining_rigs:count") == RIGS - len(lost))
+    assert watcher.value("count(mining_rig_up)") == RIGS - len(lost)
+    assert not lost & set(watcher.by("rig", "{__name__=~'mining_rig_(up|hashrate_hashes_per_second)'}"))
+    assert watcher.value("site:mining_rig_down:count") <= down
+    assert sharded.totals()["revenue"] == pytest.approx(kept, rel=0.003)
+    wait_for("the alert of its exporter", lambda: len(watcher.firing("MiningExporterDown")) == 1)
+    assert not watcher.firing("MiningBlockUnreachable")
+    assert not watcher.firing("MiningRigsDown")
