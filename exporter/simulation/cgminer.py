@@ -9,6 +9,8 @@ from exporter.simulation.machine import Machine, Vitals
 from exporter.simulation.wire import Reply
 
 Command = Callable[[Machine, Vitals], dict[str, Any]]
+Refuse = Callable[[int, int, str], dict[str, Any]]
+"""Makes a refusal from the time, cgminer's code and the message."""
 
 _INCOMPLETE: Final = b"{"
 
@@ -21,7 +23,7 @@ class Cgminer:
         name: str,
         commands: Mapping[str, Command],
         *,
-        refuse: Callable[[int, int, str], dict[str, Any]],
+        refuse: Refuse,
         joinable: frozenset[str] = frozenset(),
         terminator: bytes = b"",
     ) -> None:
@@ -76,3 +78,13 @@ def section(
     """Make an answer of cgminer's shape: a status, and a list of rows under ``name``."""
     status = {"STATUS": "S", "When": int(now), "Code": code, "Msg": message, "Description": description}
     return {"STATUS": [status], name: rows, "id": 1}
+
+
+def refusal(description: str) -> Refuse:
+    """Refuse as cgminer does."""
+
+    def refuse(now: int, code: int, message: str) -> dict[str, Any]:
+        status = {"STATUS": "E", "When": now, "Code": code, "Msg": message, "Description": description}
+        return {"STATUS": [status], "id": 1}
+
+    return refuse

@@ -5,10 +5,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
-from exporter.simulation.faults import Fault
-from exporter.simulation.machine import Machine
+from exporter.simulation.faults import Fault, encode
+from exporter.simulation.machine import Machine, Vitals
 from exporter.simulation.wire import Reply
 
 _NONCE_SECONDS: Final = 600
@@ -45,7 +45,10 @@ class Http:
         self._page = page
 
     def take(self, received: bytearray) -> Request | None:
-        """Take one request with its body."""
+        """Take one request with its body; one without a method where it is not HTTP at all."""
+        if received and not received[:1].isalpha():
+            received.clear()
+            return Request("", "", {})
         head, end, rest = bytes(received).partition(b"\r\n\r\n")
         if not end:
             return None
@@ -60,14 +63,33 @@ class Http:
 
     def answer(self, machine: Machine, request: Request, now: float) -> Reply:
         """Answer one request; only a client that asks for it has its connection closed."""
-        response = self._page(machine, request, now)
+        response = self._page(machine, request, now) if request.method else error_page(HTTPStatus.BAD_REQUEST)
         data = frame(response.status, len(response.body), response.content_type, response.headers) + response.body
-        close = request.headers.get("connection", "").lower() == "close"
+        close = request.headers.get("connection", "").lower() == "close" or not request.method
         return Reply(data, f"{self._name} {request.method} {request.path}", close)
 
     def prefix(self, length: int, content_type: str) -> bytes:
         """Give the head of a good answer."""
         return frame(HTTPStatus.OK, length, content_type, {})
+
+
+class Pages:
+    """An API in JSON beside an index in HTML, open to all; a rig whose fault it is refuses everybody."""
+
+    def __init__(self, index: str, pages: Mapping[str, Callable[[Machine, Vitals], Any]]) -> None:
+        self._index = f"<!doctype html><html lang=en><head>{index}</head><body></body></html>".encode()
+        self._pages = pages
+
+    def __call__(self, machine: Machine, request: Request, now: float) -> Response:
+        """Answer a request."""
+        if machine.fault is Fault.AUTH_REFUSED:
+            return error_page(HTTPStatus.UNAUTHORIZED)
+        page = self._pages.get(request.path)
+        if request.method == "GET" and page is not None:
+            return Response(encode(page(machine, machine.vitals(now)), machine.fault))
+        if request.method == "GET" and request.path in {"/", "/index.html"}:
+            return Response(self._index, content_type="text/html")
+        return error_page(HTTPStatus.NOT_FOUND)
 
 
 def frame(status: HTTPStatus, length: int, content_type: str, headers: Mapping[str, str]) -> bytes:

@@ -41,7 +41,10 @@ class Replay:
         writer.write(json.dumps(answer).encode() + b"\0")
 
     async def http(self, port: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
+        head = await reader.readexactly(1)
+        if not head.isalpha():
+            return  # not HTTP: closed, as web servers do
+        head += await reader.readuntil(b"\r\n\r\n")
         method, path, _ = head.decode().split(" ", 2)
         self.asked.append(f"{method} {path}")
         page = self.fixture["http"][port].get(path, "")

@@ -1,6 +1,7 @@
 """The simulated rigs, asked over their real protocols."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,10 +13,11 @@ from simulation_clients import NOW, Clock, address, exchange, rig, rpc, rpc_v3, 
 from exporter.fleet import Credentials
 from exporter.simulation.faults import Fault
 from exporter.simulation.firmware import families
-from exporter.simulation.machine import Climate, Flapping, Machine
+from exporter.simulation.machine import Climate, Flapping, Machine, Model
 from exporter.simulation.site import SimulatedSite
 from exporter.sources.miners.contract import Target
 from exporter.sources.miners.pyasic_reader import PyasicReader
+from exporter.sources.miners.reader import Miners
 
 MODELS = [model for family in families() for model in family.models]
 KNOWN_TO_PYASIC = [
@@ -61,6 +63,47 @@ async def test_an_independent_library_reads_every_rig(pyasic: PyasicReader) -> N
             if make != "BitAxe":  # of which pyasic reads no pools
                 assert [pool.active for pool in reading.pools] == [True, False, False]
                 assert reading.pools[0].accepted
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_an_independent_library_knows_other_firmware_on_antminers(pyasic: PyasicReader) -> None:
+    known = {"LuxOS S21": "LuxOS", "VNish S19j Pro": "VNish", "Braiins S19j Pro": "BOS+", "ePIC S19 XP": "ePIC"}
+    async with simulated(*known) as site:
+        for (name, firmware), placement in zip(known.items(), site.placements, strict=True):
+            identity = await pyasic.identify(Target(placement.address))
+            told = (identity.make, identity.model, identity.firmware)
+            assert told == ("AntMiner", name.partition(" ")[2], firmware)
+
+
+@pytest.mark.parametrize(
+    "model", [model for family in families() for model in family.models], ids=lambda model: model.name
+)
+async def test_the_exporter_reads_every_rig(model: Model) -> None:
+    async with simulated(model.name, clock=time.time) as site, Miners() as miners:
+        target = Target(address(site), site.placements[0].family.credentials and Credentials("root", "root"))
+        identity = await miners.identify(target)
+        assert not identity.reader.startswith("pyasic")
+        assert identity.mac in {site.machines[rig(site)].mac.lower(), ""}
+        reading = await miners.read(target, identity)
+        assert reading.hashrate == pytest.approx(model.terahash * 1e12, rel=0.05)
+        assert reading.expected_hashrate == pytest.approx(model.terahash * 1e12, rel=0.05)
+        assert reading.mining is True
+        assert reading.power is None or reading.power == pytest.approx(model.watts, rel=0.06)
+        assert reading.uptime
+        assert [fan.rpm is not None and fan.rpm > 2_000 for fan in reading.fans] == [True] * model.fans
+        assert [board.index for board in reading.boards] == list(range(model.boards))
+        assert sum(board.hashrate or 0 for board in reading.boards) == pytest.approx(reading.hashrate, rel=0.03)
+        assert [pool.active for pool in reading.pools][:2] == [True, False]
+        assert reading.pools[0].worker == f"prairie.{rig(site)}"
+        assert reading.pools[0].accepted or identity.reader == "whatsminer_v3"  # which counts no shares
+        assert reading.faults == ()
+        if model.boards > 1:
+            await site.set_fault(rig(site), Fault.BOARD_LOST)
+            broken = await miners.read(target, identity)
+            assert broken.hashrate == pytest.approx(reading.hashrate * (1 - 1 / model.boards), rel=0.05)
+        await site.set_fault(rig(site), Fault.STOPPED)
+        stopped = await miners.read(target, identity)
+        assert (stopped.hashrate, stopped.mining) == (0.0, False)
 
 
 async def test_an_antminer_answers_one_command_ends_it_with_nul_and_closes() -> None:

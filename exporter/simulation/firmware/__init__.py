@@ -8,9 +8,13 @@ import pkgutil
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Final
 
 from exporter.simulation.machine import Model
 from exporter.simulation.wire import Dialect
+
+RARE: Final = 0.002
+"""The weight of firmware that a mixed site has few rigs of: one or two in 1,000, and none in 200."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

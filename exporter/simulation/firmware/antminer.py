@@ -7,7 +7,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
 
-from exporter.simulation.cgminer import Cgminer, section
+from exporter.simulation.cgminer import Cgminer, refusal, section
 from exporter.simulation.faults import encode
 from exporter.simulation.firmware import Family
 from exporter.simulation.http import Digest, Http, Request, Response, error_page
@@ -21,7 +21,8 @@ _CHAINS: Final = 4  # slots that the firmware reports, whether a board is in the
 _SLEEP_MODE: Final = "1"
 
 
-def _ghs(hashrate: float) -> float:
+def ghs(hashrate: float) -> float:
+    """Write a hashrate as Antminers do."""
     return round(hashrate / 1e9, 2)
 
 
@@ -43,13 +44,6 @@ def _board_sensors(vitals: Vitals, board: BoardVitals) -> dict[str, list[int]]:
 # --- TCP 4028 -------------------------------------------------------------------------------------------------------
 
 
-def _refuse(now: int, code: int, message: str) -> dict[str, Any]:
-    return {
-        "STATUS": [{"STATUS": "E", "When": now, "Code": code, "Msg": message, "Description": _DESCRIPTION}],
-        "id": 1,
-    }
-
-
 def _version_row(machine: Machine) -> dict[str, Any]:
     return {"BMMiner": "1.0.0", "Miner": _VERSION, "CompileTime": _COMPILED, "Type": machine.model.code}
 
@@ -59,16 +53,17 @@ def _version(machine: Machine, vitals: Vitals) -> dict[str, Any]:
     return section(_DESCRIPTION, 22, "CGMiner versions", vitals.now, "VERSION", [row])
 
 
-def _summary(machine: Machine, vitals: Vitals) -> dict[str, Any]:
-    now: float | str = _ghs(vitals.hashrate)
-    average: float | str = _ghs(vitals.average)
+def summary_row(machine: Machine, vitals: Vitals) -> dict[str, Any]:
+    """Sum the rig up, as cgminer does."""
+    now: float | str = ghs(vitals.hashrate)
+    average: float | str = ghs(vitals.average)
     if machine.model.generation == "old":  # older builds write rates as text
         now, average = f"{now:.2f}", f"{average:.2f}"
-    row = {
+    return {
         "Elapsed": vitals.elapsed,
         "GHS 5s": now,
         "GHS av": average,
-        "GHS 30m": _ghs(vitals.average),
+        "GHS 30m": ghs(vitals.average),
         "Found Blocks": 0,
         "Getwork": vitals.accepted,
         "Accepted": vitals.accepted,
@@ -93,10 +88,14 @@ def _summary(machine: Machine, vitals: Vitals) -> dict[str, Any]:
         "Pool Stale%": 0.0,
         "Last getwork": int(vitals.now),
     }
-    return section(_DESCRIPTION, 11, "Summary", vitals.now, "SUMMARY", [row])
 
 
-def _stats(machine: Machine, vitals: Vitals) -> dict[str, Any]:
+def _summary(machine: Machine, vitals: Vitals) -> dict[str, Any]:
+    return section(_DESCRIPTION, 11, "Summary", vitals.now, "SUMMARY", [summary_row(machine, vitals)])
+
+
+def stats_row(machine: Machine, vitals: Vitals) -> dict[str, Any]:
+    """Say what chains and fans do; there are more chains than boards."""
     model = machine.model
     row: dict[str, Any] = {
         "STATS": 0,
@@ -106,9 +105,9 @@ def _stats(machine: Machine, vitals: Vitals) -> dict[str, Any]:
         "Wait": 0,
         "Max": 0,
         "Min": 99_999_999,
-        "GHS 5s": _ghs(vitals.hashrate),
-        "GHS av": _ghs(vitals.average),
-        "rate_30m": _ghs(vitals.average),
+        "GHS 5s": ghs(vitals.hashrate),
+        "GHS av": ghs(vitals.average),
+        "rate_30m": ghs(vitals.average),
         "Mode": 2,
         "miner_count": len(vitals.boards),
         "frequency": round(model.frequency),
@@ -119,18 +118,22 @@ def _stats(machine: Machine, vitals: Vitals) -> dict[str, Any]:
     boards = {board.index: board for board in vitals.boards}
     for slot in range(_CHAINS):
         row |= _chain(model, vitals, boards.get(slot), slot + 1)
-    row |= {
-        "total_rateideal": _ghs(vitals.rated),
+    return row | {
+        "total_rateideal": ghs(vitals.rated),
         "rate_unit": "GH",
         "total_freqavg": round(model.frequency),
         "total_acn": model.chips * len(vitals.boards),
-        "total rate": _ghs(vitals.average),
+        "total rate": ghs(vitals.average),
         "temp_max": 0,
         "no_matching_work": vitals.hardware_errors,
         "miner_version": _VERSION,
         "miner_id": machine.serial.lower(),
     }
-    return section(_DESCRIPTION, 70, "CGMiner stats", vitals.now, "STATS", [_version_row(machine), row])
+
+
+def _stats(machine: Machine, vitals: Vitals) -> dict[str, Any]:
+    rows = [_version_row(machine), stats_row(machine, vitals)]
+    return section(_DESCRIPTION, 70, "CGMiner stats", vitals.now, "STATS", rows)
 
 
 def _chain(model: Model, vitals: Vitals, board: BoardVitals | None, number: int) -> dict[str, Any]:
@@ -154,12 +157,13 @@ def _chain(model: Model, vitals: Vitals, board: BoardVitals | None, number: int)
         f"chain_acn{number}": model.chips,
         f"chain_acs{number}": " ooo" * (model.chips // 3),
         f"chain_hw{number}": board.hardware_errors,
-        f"chain_rate{number}": f"{_ghs(board.hashrate):.2f}",
+        f"chain_rate{number}": f"{ghs(board.hashrate):.2f}",
     }
 
 
-def _pools(machine: Machine, vitals: Vitals) -> dict[str, Any]:
-    rows = [
+def pool_rows(machine: Machine, vitals: Vitals) -> list[dict[str, Any]]:
+    """List the pools, as cgminer does."""
+    return [
         {
             "POOL": pool.index,
             "URL": pool.url,
@@ -194,6 +198,10 @@ def _pools(machine: Machine, vitals: Vitals) -> dict[str, Any]:
         }
         for pool in pools(machine, vitals)
     ]
+
+
+def _pools(machine: Machine, vitals: Vitals) -> dict[str, Any]:
+    rows = pool_rows(machine, vitals)
     return section(_DESCRIPTION, 7, f"{len(rows)} Pool(s)", vitals.now, "POOLS", rows)
 
 
@@ -240,10 +248,10 @@ def _web(machine: Machine, vitals: Vitals, message: str, name: str, rows: list[d
 def _web_rates(vitals: Vitals) -> dict[str, Any]:
     return {
         "elapsed": vitals.elapsed,
-        "rate_5s": _ghs(vitals.hashrate),
-        "rate_30m": _ghs(vitals.average),
-        "rate_avg": _ghs(vitals.average),
-        "rate_ideal": _ghs(vitals.rated),
+        "rate_5s": ghs(vitals.hashrate),
+        "rate_30m": ghs(vitals.average),
+        "rate_avg": ghs(vitals.average),
+        "rate_ideal": ghs(vitals.rated),
         "rate_unit": "GH/s",
     }
 
@@ -271,8 +279,8 @@ def _web_stats(machine: Machine, vitals: Vitals) -> dict[str, Any]:
         {
             "index": board.index,
             "freq_avg": round(machine.model.frequency),
-            "rate_ideal": round(_ghs(vitals.rated) / machine.model.boards, 2),
-            "rate_real": _ghs(board.hashrate),
+            "rate_ideal": round(ghs(vitals.rated) / machine.model.boards, 2),
+            "rate_real": ghs(board.hashrate),
             "asic_num": machine.model.chips,
             "asic": " ooo" * (machine.model.chips // 3),
             **_board_sensors(vitals, board),
@@ -405,10 +413,20 @@ def _page(machine: Machine, request: Request, now: float) -> Response:
     return Response(encode(page(machine, machine.vitals(now)), machine.fault), content_type="text/plain")
 
 
-def _model(name: str, generation: str, terahash: float, watts: float, chips: int, frequency: float) -> Model:
+def model(
+    name: str,
+    generation: str,
+    terahash: float,
+    watts: float,
+    chips: int,
+    frequency: float,
+    *,
+    firmware: str = "Antminer",
+) -> Model:
+    """Make the nameplate of an air-cooled Antminer; its ``name`` tells the firmware that it runs."""
     return Model(
-        name=name,
-        code=name,
+        name=f"{firmware} {name}",
+        code=f"Antminer {name}",
         generation=generation,
         terahash=terahash,
         watts=watts,
@@ -423,15 +441,15 @@ def _model(name: str, generation: str, terahash: float, watts: float, chips: int
 FAMILY: Final = Family(
     name="antminer",
     models=(
-        _model("Antminer S19j Pro", "old", 100.0, 3_050.0, 126, 545.0),
-        _model("Antminer S19 XP", "mid", 140.0, 3_010.0, 110, 675.0),
-        _model("Antminer S21", "new", 200.0, 3_500.0, 108, 490.0),
+        model("S19j Pro", "old", 100.0, 3_050.0, 126, 545.0),
+        model("S19 XP", "mid", 140.0, 3_010.0, 110, 675.0),
+        model("S21", "new", 200.0, 3_500.0, 108, 490.0),
     ),
     ports={
         4028: Cgminer(
             "antminer",
             {"version": _version, "summary": _summary, "stats": _stats, "pools": _pools, "devs": _devs},
-            refuse=_refuse,
+            refuse=refusal(_DESCRIPTION),
             terminator=b"\0",
         ),
         80: Http("antminer", _page),

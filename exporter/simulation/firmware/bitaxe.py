@@ -1,18 +1,13 @@
 """BitAxe Gammas with AxeOS v2: HTTP on port 80, everything in ``/api/system/info``."""
 
-from http import HTTPStatus
 from typing import Any, Final
 
-from exporter.simulation.faults import Fault, encode
 from exporter.simulation.firmware import Family
-from exporter.simulation.http import Http, Request, Response, error_page
+from exporter.simulation.http import Http, Pages
 from exporter.simulation.machine import Machine, Model, Vitals
 from exporter.simulation.pools import PORT, metric_text, pools
 
 _VERSION: Final = "v2.6.5"
-_INDEX: Final = (
-    b"<!doctype html><html lang=en><head><title>AxeOS</title></head><body><app-root></app-root></body></html>"
-)
 _CORES: Final = 2_040  # small cores of a BM1370: one hash per cycle each
 
 
@@ -74,16 +69,6 @@ def _system_info(machine: Machine, vitals: Vitals) -> dict[str, Any]:
     }
 
 
-def _page(machine: Machine, request: Request, now: float) -> Response:
-    if machine.fault is Fault.AUTH_REFUSED:
-        return error_page(HTTPStatus.UNAUTHORIZED)
-    if request.method == "GET" and request.path == "/api/system/info":
-        return Response(encode(_system_info(machine, machine.vitals(now)), machine.fault))
-    if request.method == "GET" and request.path in {"/", "/index.html"}:
-        return Response(_INDEX, content_type="text/html")
-    return error_page(HTTPStatus.NOT_FOUND)
-
-
 FAMILY: Final = Family(
     name="bitaxe",
     models=(
@@ -100,7 +85,7 @@ FAMILY: Final = Family(
             frequency=600.0,
         ),
     ),
-    ports={80: Http("bitaxe", _page)},
+    ports={80: Http("bitaxe", Pages("<title>AxeOS</title>", {"/api/system/info": _system_info}))},
     mac_prefix="30:ED:A0",
     weight=0.05,
 )

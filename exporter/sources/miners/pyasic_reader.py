@@ -17,6 +17,14 @@ _SLOTS: Final = 8
 _SILENCE_SECONDS: Final = 1.5
 _NOTE_PARTS: Final = 3
 _NO_CODE: Final = ("0", "None", "-1")
+_BITCOIN_ALGORITHMS: Final = ("SHA256", "Generic (Unknown)")
+
+
+class NotBitcoin(Failure):
+    """A rig that is known, and whose hashes must not be priced as bitcoin's."""
+
+    def __init__(self, make: str, model: str, algorithm: str) -> None:
+        super().__init__(Reason.UNSUPPORTED, f"{make} {model} mines {algorithm}, not bitcoin".strip())
 
 
 class PyasicReader:
@@ -38,10 +46,13 @@ class PyasicReader:
     async def identify(self, target: Target) -> RigIdentity:
         """See :class:`exporter.sources.miners.contract.Reader`."""
         said = await self._pool.ask({**_request(target), "work": "identify"}, self._identify_deadline)
+        make, model, algorithm = (coerce.text(said[part], 64) for part in ("make", "model", "algorithm"))
+        if algorithm not in _BITCOIN_ALGORITHMS:
+            raise NotBitcoin(make, model, algorithm)
         return RigIdentity(
             reader=":".join([NAME, *(coerce.text(part, 64).replace(":", " ") for part in said["note"])]),
-            make=coerce.text(said["make"]),
-            model=coerce.text(said["model"]),
+            make=make,
+            model=model,
             firmware=coerce.text(said["firmware"]),
             firmware_version=coerce.text(said["firmware_version"]),
             mac=coerce.mac(said["mac"]),

@@ -56,7 +56,6 @@ READ_FIELDS: Final = (
     DataOptions.UPTIME,
     DataOptions.POOLS,
 )
-_BITCOIN_ALGORITHMS: Final = ("SHA256", "Generic (Unknown)")
 
 
 class _Guard:
@@ -214,9 +213,6 @@ async def _identify(address: str, job: Mapping[str, Any]) -> dict[str, Any]:
     miner = await finder.get_miner(address)
     if miner is None or finder.note is None:
         raise Failure(Reason.UNSUPPORTED, "no known firmware answers there")
-    algorithm = str(miner.algo)
-    if algorithm not in _BITCOIN_ALGORITHMS:
-        raise Failure(Reason.UNSUPPORTED, f"it mines {algorithm}, not bitcoin")
     model = finder.note[1] or str(miner.raw_model or "")
     if not model:
         raise Failure(Reason.NOT_READY, f"it is a {finder.note[0].lower()} that does not say its model")
@@ -226,6 +222,7 @@ async def _identify(address: str, job: Mapping[str, Any]) -> dict[str, Any]:
         "note": finder.note,
         "make": str(miner.make or ""),
         "model": str(miner.raw_model or model),
+        "algorithm": str(miner.algo),
         "firmware": str(miner.firmware or ""),
         "firmware_version": data.get("fw_ver"),
         "mac": data.get("mac"),

@@ -12,7 +12,7 @@ from exporter.readings import RigIdentity, RigReading
 from exporter.sources.miners import cgminer
 from exporter.sources.miners.contract import Answer, NativeReader, Probe, Target
 from exporter.sources.miners.firmware import native_readers
-from exporter.sources.miners.pyasic_reader import PyasicReader
+from exporter.sources.miners.pyasic_reader import NotBitcoin, PyasicReader
 
 MOST_IDENTIFYING: Final = 50
 PROBE_SECONDS: Final = 3.0
@@ -21,6 +21,8 @@ _WORKER_SHARE: Final = 0.95
 """Of the deadline: a worker's own verdict says more than a deadline that passed."""
 _FIRST: Final[tuple[Probe, ...]] = (cgminer.version,)
 _UNHEARD: Final = frozenset({Reason.UNREACHABLE, Reason.REFUSED, Reason.TIMEOUT})
+_TELLING: Final = (Reason.AUTH, Reason.TOO_LARGE, Reason.TIMEOUT)
+"""What says more of a rig that answered no question than that pyasic does not know it."""
 
 _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
@@ -80,17 +82,27 @@ class Miners:
             if failures and failures[0].reason is Reason.UNREACHABLE:
                 break
         if heard or any(failure.reason not in _UNHEARD for failure in failures):
-            return await self._pyasic.identify(target)
+            try:
+                return await self._pyasic.identify(target)
+            except NotBitcoin:
+                raise
+            except Failure as failure:
+                telling = {each.reason: each for each in reversed(failures)} if not heard else {}
+                raise next((telling[reason] for reason in _TELLING if reason in telling), failure) from None
         raise next((failure for failure in failures if failure.reason is Reason.TIMEOUT), failures[0])
 
     async def _recognised(self, target: Target, probe: Probe, answer: Answer) -> RigIdentity | None:
         for reader in self._readers_of[probe]:
             if reader.recognises(answer):
                 try:
-                    return await _bounded(reader.identify(target), self._deadline)
+                    identity = await _bounded(reader.identify(target), self._deadline)
                 except Failure as failure:
                     if failure.reason is not Reason.UNSUPPORTED:
                         raise
+                else:
+                    if identity.model:
+                        return identity
+                    raise Failure(Reason.NOT_READY, "it does not say its model")
         return None
 
 

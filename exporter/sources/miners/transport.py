@@ -207,7 +207,15 @@ async def rpc(address: str, command: str) -> Mapping[str, Any]:
 
 
 def _denied(answer: Mapping[str, Any]) -> bool:
-    """Tell whether cgminer's access list refused the command; btminer writes its status flat."""
+    """Tell whether cgminer's access list refused the command, or each of joined ones."""
+    if "STATUS" in answer:
+        return _refused(answer)
+    parts = [value[0] for value in answer.values() if isinstance(value, list) and value]
+    return bool(parts) and all(isinstance(part, dict) and _refused(part) for part in parts)
+
+
+def _refused(answer: Mapping[str, Any]) -> bool:
+    """Read the status of one command; btminer writes it flat."""
     status = answer.get("STATUS")
     row = status[0] if isinstance(status, list) and status else answer
     return isinstance(row, dict) and row.get("STATUS") == "E" and row.get("Code") == _ACCESS_DENIED

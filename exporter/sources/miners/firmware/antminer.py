@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from exporter.failures import Failure, Reason
+from exporter.failures import Failure
 from exporter.fleet import Credentials
 from exporter.readings import Fault, RigIdentity, RigReading
 from exporter.sources.miners import cgminer, coerce
@@ -61,8 +61,6 @@ class Reader:
     async def identify(self, target: Target) -> RigIdentity:
         """See :class:`exporter.sources.miners.contract.Reader`."""
         version = coerce.first(await rpc(target.address, "version"), "VERSION")
-        if not _model(version):
-            raise Failure(Reason.NOT_READY, "it does not say its model")
         system = await _page(_session(target), _SYSTEM_PAGE)
         return RigIdentity(
             reader=self.name,

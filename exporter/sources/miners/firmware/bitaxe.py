@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from exporter.failures import Failure, Reason
 from exporter.readings import Board, Fan, Fault, Pool, RigIdentity, RigReading
 from exporter.sources.miners import coerce
 from exporter.sources.miners.contract import Answer, Target
@@ -33,8 +32,6 @@ class Reader:
         """See :class:`exporter.sources.miners.contract.Reader`."""
         info = await _system_info(target.address)
         chip = coerce.text(info.get("ASICModel"))
-        if not chip:
-            raise Failure(Reason.NOT_READY, "it does not say its model")
         return RigIdentity(
             reader=self.name,
             make="BitAxe",

@@ -36,8 +36,6 @@ class Reader:
         model = coerce.text(coerce.first(await rpc(target.address, "devdetails"), "DEVDETAILS").get("Model"))
         version = coerce.mapping((await rpc(target.address, "get_version")).get("Msg"))
         model = model or coerce.text(version.get("miner_type"))
-        if not model:
-            raise Failure(Reason.NOT_READY, "it does not say its model")
         info = coerce.mapping((await cgminer.optional(target.address, "get_miner_info")).get("Msg"))
         return RigIdentity(
             reader=self.name,

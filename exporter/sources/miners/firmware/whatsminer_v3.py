@@ -50,8 +50,6 @@ class Reader:
         info = await _device_info(target.address)
         miner, network, system = (coerce.mapping(info.get(part)) for part in ("miner", "network", "system"))
         model = coerce.text(miner.get("type"))
-        if not model:
-            raise Failure(Reason.NOT_READY, "it does not say its model")
         return RigIdentity(
             reader=self.name,
             make="WhatsMiner",

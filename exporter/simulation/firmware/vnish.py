@@ -1,0 +1,141 @@
+"""VNish on Antminers: JSON on port 80, readable without login; on 4028 what is left of cgminer's API."""
+
+from typing import Any, Final
+
+from exporter.simulation.cgminer import Cgminer, Command, refusal, section
+from exporter.simulation.firmware import RARE, Family
+from exporter.simulation.firmware.antminer import ghs, model, stats_row, summary_row
+from exporter.simulation.http import Http, Pages
+from exporter.simulation.machine import BoardVitals, Machine, Vitals
+from exporter.simulation.pools import metric_text, pools
+
+_VERSION: Final = "1.2.7"
+_DESCRIPTION: Final = "cgminer 4.11.1"
+_FEE: Final = {"id": 3, "url": "DevFee", "pool_type": "DevFee", "user": "DevFee", "status": "active", "diff": "262K"}
+
+
+def _type(machine: Machine) -> str:
+    return f"{machine.model.code} (Vnish {_VERSION})"
+
+
+# --- HTTP 80 --------------------------------------------------------------------------------------------------------
+
+
+def _info(machine: Machine, vitals: Vitals) -> dict[str, Any]:
+    short = machine.model.code.removeprefix("Antminer ").replace(" ", "").lower()
+    network = {"mac": machine.mac, "dhcp": True, "ip": machine.address, "hostname": machine.name}
+    return {
+        "miner": machine.model.code,
+        "model": short,
+        "fw_name": "Vnish",
+        "fw_version": _VERSION,
+        "algorithm": "sha256d",
+        "hr_measure": "GH/s",
+        "system": {"os": "GNU/Linux", "miner_name": short, "network_status": network, "uptime": str(vitals.uptime)},
+        "serial": machine.serial,
+    }
+
+
+def _summary(machine: Machine, vitals: Vitals) -> dict[str, Any]:
+    state = "mining" if vitals.mining else "stopped"
+    return {
+        "miner": {
+            "miner_status": {"miner_state": state, "miner_state_time": vitals.elapsed},
+            "miner_type": _type(machine),
+            "hr_stock": ghs(vitals.rated),
+            "hr_realtime": ghs(vitals.hashrate),
+            "hr_nominal": ghs(vitals.rated),
+            "hr_average": ghs(vitals.average),
+            "power_consumption": round(vitals.power),
+            "hw_errors": vitals.hardware_errors,
+            "pools": _pools(machine, vitals),
+            "cooling": {
+                "fan_num": len(vitals.fans),
+                "fans": [
+                    {"id": index, "rpm": rpm, "status": "ok" if rpm else "lost"}
+                    for index, rpm in enumerate(vitals.fans)
+                ],
+            },
+            "chains": [_chain(machine, board, vitals) for board in vitals.boards]
+            + [_lost_chain(index) for index in vitals.boards_lost],
+            "found_blocks": 0,
+        }
+    }
+
+
+def _pools(machine: Machine, vitals: Vitals) -> list[dict[str, Any]]:
+    rows = [
+        {
+            "id": pool.index,
+            "url": pool.url.removeprefix("stratum+tcp://"),
+            "pool_type": "UserPool",
+            "user": pool.worker,
+            "status": "active" if pool.active else "working",
+            "diff": metric_text(pool.difficulty),
+            "accepted": pool.accepted,
+            "rejected": pool.rejected,
+            "stale": pool.stale,
+            "diffa": float(pool.accepted * pool.difficulty),
+        }
+        for pool in pools(machine, vitals)
+    ]
+    return [*rows, _FEE | {"accepted": vitals.accepted // 50, "rejected": 0, "stale": 0, "diffa": 0.0}]
+
+
+def _chain(machine: Machine, board: BoardVitals, vitals: Vitals) -> dict[str, Any]:
+    return {
+        "id": board.index + 1,
+        "frequency": machine.model.frequency,
+        "hashrate_ideal": round(ghs(vitals.rated) / machine.model.boards, 2),
+        "hashrate_rt": ghs(board.hashrate),
+        "hw_errors": board.hardware_errors,
+        "pcb_temp": {"min": round(board.inlet), "max": round(board.pcb)},
+        "chip_temp": {"min": round(board.inlet + 8), "max": round(board.chip)},
+        "chip_statuses": {"red": 0, "orange": 2, "grey": machine.model.chips - 2},
+        "status": {"state": "mining" if vitals.mining else "stopped"},
+    }
+
+
+def _lost_chain(index: int) -> dict[str, Any]:
+    return {"id": index + 1, "hashrate_rt": 0.0, "status": {"state": "disconnected", "description": "no chips found"}}
+
+
+# --- TCP 4028 -------------------------------------------------------------------------------------------------------
+
+
+def _version_row(machine: Machine) -> dict[str, Any]:
+    return {"BMMiner": "2.0.0", "Miner": "0.0.0", "CompileTime": "Mon Mar 10 2025", "Type": _type(machine)}
+
+
+def _version(machine: Machine, vitals: Vitals) -> dict[str, Any]:
+    row = {"API": "3.1"} | _version_row(machine)
+    return section(_DESCRIPTION, 22, "CGMiner versions", vitals.now, "VERSION", [row])
+
+
+def _rpc_summary(machine: Machine, vitals: Vitals) -> dict[str, Any]:
+    return section(_DESCRIPTION, 11, "Summary", vitals.now, "SUMMARY", [summary_row(machine, vitals)])
+
+
+def _rpc_stats(machine: Machine, vitals: Vitals) -> dict[str, Any]:
+    rows = [_version_row(machine), stats_row(machine, vitals)]
+    return section(_DESCRIPTION, 70, "CGMiner stats", vitals.now, "STATS", rows)
+
+
+_COMMANDS: Final[dict[str, Command]] = {"version": _version, "summary": _rpc_summary, "stats": _rpc_stats}
+
+FAMILY: Final = Family(
+    name="vnish",
+    models=(
+        model("S19j Pro", "old", 104.0, 3_068.0, 126, 545.0, firmware="VNish"),
+        model("S21 Pro", "new", 234.0, 3_510.0, 65, 495.0, firmware="VNish"),
+    ),
+    ports={
+        4028: Cgminer("vnish", _COMMANDS, refuse=refusal(_DESCRIPTION), terminator=b"\0"),
+        80: Http(
+            "vnish",
+            Pages('<meta name="firmware" content="AnthillOS">', {"/api/v1/info": _info, "/api/v1/summary": _summary}),
+        ),
+    },
+    mac_prefix="02:95:23",
+    weight=RARE,
+)
