@@ -66,7 +66,7 @@ def _site(site: "SimulatedSite") -> dict[str, Any]:
             "interval": "15s",
         },
         "power": {"overhead": 1.03},
-        "economics": {"pool_fee": 0.01},
+        "economics": {"pool_fee": 0.01, "opex_usd_per_kilowatt_month": 4, "rig_price_usd_per_terahash": 8},
         "ai": {
             "rent_usd_per_kilowatt_month": {"low": 120, "base": 150, "high": 190},
             "noi_share": {"low": 0.80, "base": 0.85, "high": 0.90},
@@ -74,10 +74,11 @@ def _site(site: "SimulatedSite") -> dict[str, Any]:
             "discount_rate": 0.10,
             "term_years": 15,
             "utility_ratio": 1.4,
+            "difficulty_growth": 0.3,
         },
         "gpus": {
             "endpoints": [
-                {"kind": "dcgm_exporter", "url": f"{node.service.url}/metrics", "interval": "15s"}
+                {"kind": "dcgm_exporter", "url": f"{node.service.url}/metrics", "interval": "15s", "max_age": "40s"}
                 for node in site.gpu_nodes
             ],
             "revenue_usd_per_hour": 2.1,

@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import aiohttp
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from exporter.failures import Failure, Reason
 from exporter.fields import Duration
@@ -45,6 +45,15 @@ class SourceSettings(BaseModel):
     max_age: Duration = Field(
         default=600.0, description="Past this age a value is refused, and all that depends on it is absent."
     )
+
+    @model_validator(mode="after")
+    def _lasts_until_asked_again(self) -> Self:
+        if self.max_age < self.interval:
+            raise ValueError(
+                f"max_age ({self.max_age:g} s) is shorter than interval ({self.interval:g} s): "
+                "the value would be absent most of the time"
+            )
+        return self
 
     def build(self, context: SourceContext) -> Source[Any]:
         """Make the source that these settings describe, guarded against implausible values."""

@@ -109,6 +109,18 @@ def test_prices_told_a_day_ahead_outlast_the_day() -> None:
     assert all(settings.model_fields["max_age"].default > 4 * 86_400 for settings in settings_classes("fx").values())
 
 
+def test_what_machines_tell_does_not_outlive_them_by_much() -> None:
+    for room in ("gpus", "meters"):
+        for settings in settings_classes(room).values():
+            told = settings.model_fields
+            assert told["max_age"].default <= 2.5 * told["interval"].default
+
+
+def test_a_value_that_would_be_absent_most_of_the_time_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"max_age .* is shorter than interval"):
+        settings_classes("bitcoin")["coinbase"](interval="1h", max_age="10m")
+
+
 @each_source
 async def test_it_reads_its_fixture(session: aiohttp.ClientSession, room: str, kind: str) -> None:
     case = load_case(room, kind)

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from pydantic import Field
 
+from exporter.fields import Duration
 from exporter.readings import GpuReading
 from exporter.sources.contract import SourceSettings
 
@@ -52,8 +53,9 @@ MAX_BYTES: Final = 32 * 1024 * 1024
 
 
 class GpuSettings(SourceSettings):
-    """What all sources of GPUs share."""
+    """What all sources of GPUs share. As with rigs, one lost answer must not dent a sum, two must show."""
 
+    max_age: Duration = Field(default=150.0, description="Past this age what the GPUs told is refused, all of it.")
     held_memory_mebibytes: float = Field(
         default=1024.0,  # above what driver and monitoring themselves take
         ge=0,

@@ -2,6 +2,9 @@
 
 from typing import Final
 
+from pydantic import Field
+
+from exporter.fields import Duration
 from exporter.readings import MeterReading
 from exporter.sources.contract import SourceSettings, implausible_unless
 
@@ -10,7 +13,9 @@ _MAX_BLOCK_WATTS: Final = 1e9
 
 
 class MeterSettings(SourceSettings):
-    """What all meters share: plausible watts."""
+    """What all meters share: plausible watts, and not those of long ago. Past that, a rig's own report counts."""
+
+    max_age: Duration = Field(default=150.0, description="Past this age the watts are refused.")
 
     def check(self, value: MeterReading, last: MeterReading | None) -> None:  # noqa: ARG002 -- it may leap
         """Refuse watts that no rig or block draws: a wrong unit, or a whole PDU in place of a rig."""
