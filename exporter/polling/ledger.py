@@ -168,6 +168,7 @@ class RigLedger:
             work_hashrate=work[1] * HASHES_PER_DIFFICULTY / work[0] if work is not None else None,
             reject_ratio=shares[2] / shares[1] if shares is not None and shares[1] > 0 else None,
             energy=self._energy.joules,
+            worker_expected=_worker_expected(self.rig, reading.value.pools),
             last_good=self._last_good,
         )
 
@@ -204,6 +205,15 @@ def _energy_across_restart(memory: RigMemory, now: float, max_gap: float) -> flo
     if memory.energy is None or memory.power is None or memory.last_success is None:
         return memory.energy
     return memory.energy + memory.power * min(max(now - memory.last_success, 0.0), max_gap)
+
+
+def _worker_expected(rig: Rig, pools: tuple[Pool, ...]) -> bool | None:
+    """Tell whether it mines under the worker that it should; None where none is expected, or it mines nowhere."""
+    worker = next((pool.worker for pool in pools if pool.active and pool.worker), "")
+    if not rig.worker or not worker:
+        return None
+    expected = rig.worker.replace("{rig}", rig.name)
+    return worker.startswith(expected[:-1]) if expected.endswith("*") else worker == expected
 
 
 def _shares(pools: tuple[Pool, ...]) -> tuple[float, float] | None:

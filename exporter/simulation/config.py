@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exporter.simulation.market import SLOT_SECONDS
 from exporter.simulation.node import PASSWORD, USERNAME
+from exporter.simulation.pools import ACCOUNT
 from exporter.units import WATTS_PER_KILOWATT
 
 if TYPE_CHECKING:
@@ -46,7 +47,10 @@ def _quick(site: "SimulatedSite") -> dict[str, Any]:
 def _site(site: "SimulatedSite") -> dict[str, Any]:
     return {
         "site": "prairie-1",
-        "fleet": {"rigs": [_rig(placement) for placement in site.placements]},
+        "fleet": {
+            "defaults": {"worker": f"{ACCOUNT}.{{rig}}"},
+            "rigs": [_rig(placement) for placement in site.placements],
+        },
         "blocks": {
             block: _block([placement for placement in site.placements if placement.block == block], number)
             for number, block in enumerate(site.blocks)

@@ -5,7 +5,7 @@ from typing import Final
 
 from exporter.simulation.machine import Machine, Vitals
 
-_ACCOUNT: Final = "prairie"
+ACCOUNT: Final = "prairie"
 _HOSTS: Final = ("btc.pool-a.example", "btc-backup.pool-a.example", "btc.pool-b.example")
 PORT: Final = 3333
 
@@ -36,7 +36,7 @@ def pools(machine: Machine, vitals: Vitals) -> list[PoolVitals]:
         PoolVitals(
             index=index,
             host=host,
-            worker=f"{_ACCOUNT}.{machine.name}",
+            worker=f"{ACCOUNT}.{machine.name}",
             active=index == 0 and vitals.mining,
             difficulty=vitals.share_difficulty,
             accepted=0 if index else vitals.accepted,

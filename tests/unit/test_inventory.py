@@ -60,6 +60,7 @@ def test_a_row_with_everything_becomes_a_rig_in_our_units() -> None:
         "password": "hunter2",
         "rated_terahash": 200,
         "rated_watts": 3500,
+        "worker": "acme.{rig}",
         "expected_mining": "nights",
     }
     assert fleet(rigs=[row]) == (
@@ -74,6 +75,7 @@ def test_a_row_with_everything_becomes_a_rig_in_our_units() -> None:
             credentials=Credentials("root", "hunter2"),
             rated_hashrate=200e12,
             rated_power=3500.0,
+            worker="acme.{rig}",
             expected_schedule="nights",
         ),
     )
@@ -99,6 +101,12 @@ def test_the_csv_file_means_what_the_inline_row_means(tmp_path: Path) -> None:
         "expected_mining": "nights",
     }
     assert csv_fleet(tmp_path, text) == fleet(rigs=[inline])
+
+
+@pytest.mark.parametrize("worker", ["acme.{name}", "*.a", "acme.{rig", "**"])
+def test_a_worker_that_could_match_nothing_is_refused(worker: str) -> None:
+    with pytest.raises(ValidationError, match="is no worker name"):
+        fleet(rigs=[{"address": "127.60.0.5", "worker": worker}])
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,27 @@ def test_work_hashrate_and_reject_ratio_come_from_shares_alone() -> None:
     assert snapshot.reject_ratio == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize(
+    ("expected", "worker", "verdict"),
+    [
+        ("acme.{rig}", "acme.a", True),
+        ("acme.{rig}", "thief.a", False),
+        ("acme.{rig}", "acme.b", False),
+        ("acme.*", "acme.10x1x2x3", True),
+        ("acme.*", "acmething", False),
+        ("", "acme.a", None),
+        ("acme.*", "", None),
+    ],
+)
+def test_the_worker_of_the_pool_in_use_is_held_against_the_expected_one(
+    expected: str, worker: str, verdict: bool | None
+) -> None:
+    ledger = RigLedger(Rig(name="a", address="a", worker=expected), PollingTerms(), RigMemory(), 0.0)
+    pools = (Pool(index=0, worker="acme.spare", active=False), Pool(index=1, worker=worker, active=True))
+    ledger.succeeded(RigReading(hashrate=1e14, pools=pools), 0.0, 0.0)
+    assert ledger.snapshot(0.0, True).worker_expected is verdict
+
+
 def test_without_shares_there_is_no_reject_ratio_and_the_work_is_zero() -> None:
     ledger = _ledger()
     for poll in range(31):
@@ -296,7 +317,7 @@ def test_tariffs_without_a_price_are_left_out() -> None:
     stale: Latest[tuple[PriceSlot, ...]] = Latest(60)
     stale.put(Reading(HOURS, 0.0))
     tariffs = {"fresh": fresh, "ended": ended, "stale": stale, "never": Latest(60)}
-    assert tariff_prices(tariffs, 100.0) == {"fresh": TariffPrice(0.0, 0.01)}
+    assert tariff_prices(tariffs, 100.0) == {"fresh": TariffPrice(0.0, 0.01, observed_at=0.0)}
 
 
 @given(

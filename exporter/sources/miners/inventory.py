@@ -99,6 +99,13 @@ def _mac(text: str) -> str:
     return mac
 
 
+def _worker(text: str) -> str:
+    fixed = text.replace("{rig}", "").removesuffix("*")
+    if any(character in fixed for character in "{}*"):
+        raise ValueError(f"{text!r} is no worker name: write it like 'acme.{{rig}}' or 'acme.*'")
+    return text
+
+
 Name = Annotated[Text, Field(max_length=200), AfterValidator(_name)]
 
 
@@ -119,6 +126,10 @@ class RigFacts(BaseModel):
     password_file: ConfigPath | None = Field(None, description="File that holds the password, instead of `password`.")
     rated_terahash: float | None = Field(None, gt=0, le=100_000, description="Nameplate hashrate in TH/s.")
     rated_watts: float | None = Field(None, gt=0, le=1_000_000, description="Nameplate power in W.")
+    worker: Annotated[Name, AfterValidator(_worker)] | None = Field(
+        None,
+        description="Worker name that it should mine under, such as `acme.{rig}` (`{rig}` is its name) or `acme.*`.",
+    )
     expected_mining: Annotated[bool | str, BeforeValidator(_yes_or_no)] | None = Field(
         None, description="Whether it is meant to mine: true, false, or the name of one of the `schedules`."
     )
@@ -327,6 +338,7 @@ class _Reader:
             credentials=self._credentials(listed),
             rated_hashrate=None if terahash is None else terahash * HASHES_PER_TERAHASH,
             rated_power=self._fact(listed, "rated_watts"),
+            worker=self._fact(listed, "worker") or "",
             expected_schedule=expected if isinstance(expected, str) else None,
             expected_mining=expected is not False,
             searched_range=str(listed.row.cidr) if isinstance(listed.row, RangeTerms) else "",
