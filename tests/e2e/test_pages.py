@@ -1,0 +1,102 @@
+"""The pages in a real Chromium: what axe has to say of them, light and dark, on a desk and on a phone."""
+
+import importlib.resources
+import shutil
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import html5lib
+import pytest
+from harness import HOST, Stack, ask, free_port, program, wait_for
+
+pytestmark = pytest.mark.e2e
+
+PAGES = ("/", "/rigs", "/rigs?status=down", "/blocks", "/sources", "/config", "/rigs/{rig}", "/rigs/nobody")
+SIZES = {"desk": (1280, 900), "phone": (360, 740)}
+AXE = (importlib.resources.files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
+RUN_AXE = "const done = arguments[arguments.length - 1]; axe.run().then(done, error => done({error: `${error}`}))"
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+
+
+class Browser:
+    """A Chromium, told what to do through chromedriver."""
+
+    def __init__(self, session: str) -> None:
+        self._session = session
+
+    def tell(self, what: str, **how: object) -> Any:
+        return ask(f"{self._session}/{what}", how, timeout=60)["value"]
+
+    def run(self, script: str) -> Any:
+        return self.tell("execute/sync", script=script, args=[])
+
+    def look(self, color_scheme: str, size: tuple[int, int]) -> None:
+        """Pretend to be such a screen."""
+        media = {"features": [{"name": "prefers-color-scheme", "value": color_scheme}]}
+        self.tell("goog/cdp/execute", cmd="Emulation.setEmulatedMedia", params=media)
+        width, height = size
+        screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+        self.tell("goog/cdp/execute", cmd="Emulation.setDeviceMetricsOverride", params=screen)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    if shutil.which("chromedriver") is None:
+        pytest.skip("needs chromedriver")
+    folder = tmp_path_factory.mktemp("browser")
+    port = free_port()
+    with program("chromedriver", "chromedriver", f"--port={port}", folder=folder) as driver:
+        url = f"http://{HOST}:{port}"
+        wait_for("chromedriver", lambda: driver.get(f"{url}/status")["value"]["ready"])
+        options = {"args": [*FLAGS, f"--user-data-dir={folder / 'profile'}"]}
+        wanted = {"alwaysMatch": {"goog:chromeOptions": options, "timeouts": {"script": 60_000}}}
+        made = ask(f"{url}/session", {"capabilities": wanted}, timeout=60)["value"]["sessionId"]
+        yield Browser(f"{url}/session/{made}")
+        urllib.request.urlopen(urllib.request.Request(f"{url}/session/{made}", method="DELETE"), timeout=60).close()
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+def test_axe_finds_nothing_and_no_page_is_wider_than_its_screen(
+    running: Stack, browser: Browser, color_scheme: str, size: str
+) -> None:
+    browser.look(color_scheme, SIZES[size])
+    grounds = set()
+    for page in (path.replace("{rig}", a_rig(running)) for path in PAGES):
+        browser.tell("url", url=running.exporter + page)
+        browser.run(AXE)
+        found = browser.tell("execute/async", script=RUN_AXE, args=[])
+        assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found["violations"]] == [], page
+        assert {"color-contrast", "html-has-lang"} <= {rule["id"] for rule in found["passes"]}, page
+        assert browser.run("return document.documentElement.scrollWidth - innerWidth") <= 0, page
+        grounds.add(browser.run("return getComputedStyle(document.body).backgroundColor"))
+    (ground,) = grounds
+    brightness = sum(map(int, ground.removeprefix("rgb(").removesuffix(")").split(",")))
+    assert (brightness > 3 * 128) == (color_scheme == "light")
+
+
+def test_every_page_is_html_without_a_parse_error(running: Stack) -> None:
+    for page in (path.replace("{rig}", a_rig(running)) for path in PAGES if "nobody" not in path):
+        html5lib.HTMLParser(strict=True).parse(ask(running.exporter + page))
+
+
+def test_the_keyboard_reaches_the_content_first(running: Stack, browser: Browser) -> None:
+    browser.look("light", SIZES["desk"])
+    browser.tell("url", url=f"{running.exporter}/rigs")
+    press(browser, "\ue004")  # tab
+    assert browser.run("return document.activeElement.textContent") == "Skip to content"
+    press(browser, "\ue007")  # enter
+    assert browser.run("return document.activeElement.id") == "main"
+
+
+def press(browser: Browser, key: str) -> None:
+    strokes = [{"type": kind, "value": key} for kind in ("keyDown", "keyUp")]
+    browser.tell("actions", actions=[{"type": "key", "id": "keyboard", "actions": strokes}])
+
+
+def a_rig(running: Stack) -> str:
+    return next(name for name, rig in running.site()["rigs"].items() if rig["fault"] is None)
