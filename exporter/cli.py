@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import click
 
@@ -16,11 +16,19 @@ from exporter.settings.flags import FLAGS, LISTEN_ADDRESS, LOG_LEVEL, Flag
 
 if TYPE_CHECKING:
     from exporter.demo import Simulation
+    from exporter.failures import Failure
     from exporter.fleet import Credentials
     from exporter.settings.model import Settings
+    from exporter.sources.http import Endpoint
     from exporter.sources.miners.contract import Target
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+AnswerT = TypeVar("AnswerT")
+
+_PATIENCE_SECONDS: Final = 60.0
+"""How long a running exporter or a Prometheus may take to tell of a large fleet."""
+
+_VERDICT_COLOURS: Final = {"mine": "green", "curtail": "yellow", "reassign": "magenta", "repair": "red"}
 
 EXIT_CODES: Final = """\b
 Exit codes:
@@ -99,6 +107,72 @@ def _output(command: CommandT) -> CommandT:
     return click.option(
         "--output", type=click.Choice(["text", "json"]), default="text", help="For people or a script."
     )(command)
+
+
+class _Server(NamedTuple):
+    """A running exporter, or a Prometheus, and how to log in there."""
+
+    url: str
+    username: str | None
+    password_file: Path | None
+    ca_file: Path | None
+
+    def ask(self, question: Callable[[Endpoint], Coroutine[Any, Any, AnswerT]]) -> AnswerT:
+        """Ask it; what goes wrong ends the command with a sentence."""
+        import asyncio
+
+        import aiohttp
+        from pydantic import ValidationError
+
+        from exporter.failures import Failure
+        from exporter.mistakes import sentence
+        from exporter.sources.http import Endpoint, HttpSettings
+
+        async def asked(settings: HttpSettings) -> AnswerT:
+            async with aiohttp.ClientSession() as session:
+                return await question(Endpoint(settings, session))
+
+        _log_errors_only()
+        try:
+            return asyncio.run(asked(HttpSettings(timeout=_PATIENCE_SECONDS, **self._asdict())))
+        except ValidationError as error:
+            raise Misconfigured("; ".join(map(sentence, error.errors()))) from None
+        except Failure as failure:
+            reason = f"{failure.reason}: {failure.detail}"
+            raise Refused(f"{self.url} gave no answer ({reason}): {_advice(failure)}") from None
+
+
+def _asks_exporter(command: CommandT) -> CommandT:
+    """Give a command the flags that say which running exporter it asks; it is called with ``server``."""
+    flags = (
+        click.option(
+            "--url",
+            default="http://127.0.0.1:9852",
+            envvar="HASHMARGIN_URL",
+            show_default=True,
+            metavar="URL",
+            help="Where the exporter runs.  [env: HASHMARGIN_URL]",
+        ),
+        click.option("--username", metavar="NAME", help="User, where the server wants a login."),
+        click.option("--password-file", type=_file(), metavar="FILE", help="File with that user's password."),
+        click.option("--ca-file", type=_file(), metavar="FILE", help="Certificates (PEM) to trust, for https."),
+    )
+
+    @wraps(command)
+    def wrapped(url: str, username: str | None, password_file: Path | None, ca_file: Path | None, **own: Any) -> Any:
+        return command(server=_Server(url, username, password_file, ca_file), **own)
+
+    for flag in reversed(flags):
+        wrapped = flag(wrapped)
+    return wrapped  # type: ignore[return-value]
+
+
+def _advice(failure: Failure) -> str:
+    from exporter.failures import Reason
+
+    if failure.reason in (Reason.REFUSED, Reason.UNREACHABLE):
+        return "start `hashmargin run` there, or give another --url"
+    return failure.advice
 
 
 def _login(command: CommandT) -> CommandT:
@@ -448,6 +522,95 @@ def capture(address: str, folder: Path, username: str | None, password_file: Pat
     except OSError as error:
         raise Refused(f"{folder} cannot be written to ({error.strerror}): give another --folder") from None
     click.echo(f"Written to {path}: look through it, then attach it to an issue.")
+
+
+@main.command(
+    epilog=f"""\b
+Examples:
+  hashmargin plan --megawatts 5
+  hashmargin plan --megawatts 0.5 --url https://miner-gw:9852 --ca-file ca.pem --username desk --password-file pw
+  hashmargin plan --megawatts 5 --prometheus http://prometheus:9090 --site prairie-1 --moving-cost 120
+  hashmargin plan --megawatts 5 --output csv > blocks.csv
+
+{EXIT_CODES}"""
+)
+@click.option(
+    "--megawatts", type=click.FloatRange(min=0, min_open=True), required=True, help="How much power is wanted."
+)
+@_asks_exporter
+@click.option("--prometheus", metavar="URL", help="Ask this Prometheus instead, which scrapes every shard.")
+@click.option("--site", metavar="NAME", help="With --prometheus: the blocks of this site only (target label `site`).")
+@click.option(
+    "--moving-cost",
+    type=click.FloatRange(min=0),
+    metavar="USD",
+    help="What moving a rig costs, where its block has no moving_cost_usd_per_rig.",
+)
+@click.option(
+    "--output",
+    type=click.Choice(["text", "csv", "json", "markdown"]),
+    default="text",
+    help="For people, a spreadsheet, a script or a document.",
+)
+def plan(
+    server: _Server, megawatts: float, prometheus: str | None, site: str | None, moving_cost: float | None, output: str
+) -> None:
+    """Say which blocks to convert to free power.
+
+    Chosen are whole blocks that free at least so much and lose the least mining margin: the exact answer, beside that
+    of the simple rule. Where not all of them free enough, the answer is the most that is possible. Two figures: the
+    blocks converted in place, and a swap, in which good rigs leave them for the places of the fleet's worst.
+    """
+    from exporter.tools import plan
+
+    if site is not None and prometheus is None:
+        raise click.UsageError("--site belongs to --prometheus: an exporter serves one site")
+
+    async def question(endpoint: Endpoint) -> plan.Fleet:
+        return await (plan.ask_exporter(endpoint) if prometheus is None else plan.ask_shards(endpoint, site))
+
+    fleet = (server if prometheus is None else server._replace(url=prometheus)).ask(question)
+    found = plan.plan(fleet, megawatts * 1_000.0, moving_cost=moving_cost)
+    match output:
+        case "json":
+            click.echo(_json(plan.as_record(found)))
+        case "csv":
+            click.echo(plan.as_csv(found), nl=False)
+        case "markdown":
+            click.echo(plan.as_markdown(found))
+        case _:
+            colour = "green" if found.allocation.feasible else "yellow"
+            click.echo(f"{click.style(plan.headline(found), fg=colour, bold=True)}\n\n{plan.as_text(found)}")
+
+
+@main.command(
+    epilog=f"""\b
+Examples:
+  hashmargin explain c1-001
+  hashmargin explain c1-001 --url http://miner-gw:9852 --output json
+
+{EXIT_CODES}"""
+)
+@click.argument("rig")
+@_asks_exporter
+@_output
+def explain(server: _Server, rig: str, output: str) -> None:
+    """Say why a rig has its verdict.
+
+    A running exporter is asked. Shown are every input with its value, source and age, the sum line by line, power,
+    mining and AI on one axis, and at which prices the verdict would change.
+    """
+    from exporter.tools import explain
+
+    try:
+        told = server.ask(partial(explain.ask, rig=rig))
+    except explain.NoSuchRigError as error:
+        raise Misconfigured(str(error)) from None
+    if output == "json":
+        click.echo(_json(told))
+    else:
+        colour = _VERDICT_COLOURS.get(told["rig"]["verdict"])
+        click.echo(f"{rig}: {click.style(explain.verdict(told), fg=colour, bold=True)}\n{explain.as_text(told)}")
 
 
 @main.command(

@@ -44,6 +44,7 @@ class TariffPrice:
 
     price: float
     next_price: float | None = None
+    observed_at: float | None = None  # unix seconds at which the tariff told its prices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -127,15 +127,9 @@ def _inputs(case: Case, rig: RigSnapshot, priced: RigEconomics) -> Iterator[Inpu
         source="bitcoin",
         observed_at=bitcoin.observed_at if bitcoin is not None else None,
     )
-    yield Input(name="power price", value=priced.power_price, unit="USD/kWh", source=f"tariff {rig.rig.tariff}")
+    yield _price(snapshot, "power price", rig.rig.tariff)
     if terms.power.resale_tariff is not None:
-        resale = snapshot.tariffs.get(terms.power.resale_tariff)
-        yield Input(
-            name="resale price",
-            value=resale.price if resale is not None else None,
-            unit="USD/kWh",
-            source=f"tariff {terms.power.resale_tariff}",
-        )
+        yield _price(snapshot, "resale price", terms.power.resale_tariff)
     yield Input(name="pool fee", value=terms.economics.pool_fee, unit="", source="settings")
     yield Input(name="overhead", value=terms.power.overhead, unit="W per W", source="settings")
     yield Input(
@@ -149,6 +143,17 @@ def _inputs(case: Case, rig: RigSnapshot, priced: RigEconomics) -> Iterator[Inpu
         value=case.decision_terms.resale_decay_usd_per_kilowatt_year,
         unit="USD/kW/year",
         source="settings",
+    )
+
+
+def _price(snapshot: SiteSnapshot, name: str, tariff: str) -> Input:
+    told = snapshot.tariffs.get(tariff)
+    return Input(
+        name=name,
+        value=told.price if told is not None else None,
+        unit="USD/kWh",
+        source=f"tariff {tariff}" if tariff else "",
+        observed_at=told.observed_at if told is not None else None,
     )
 
 

@@ -1,6 +1,7 @@
 """The power price in force, from the slots that a tariff gave earlier: it changes on its boundary without a fetch."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from exporter.polling.latest import Latest
 from exporter.readings import PriceSlot
@@ -28,6 +29,10 @@ def price_in_force(slots: Sequence[PriceSlot], now: float) -> TariffPrice | None
 
 def tariff_prices(tariffs: Mapping[str, Latest[tuple[PriceSlot, ...]]], now: float) -> dict[str, TariffPrice]:
     """Price every tariff at ``now``; one whose slots are too old or have run out is left out."""
-    readings = {name: latest.fresh(now) for name, latest in tariffs.items()}
-    prices = {name: price_in_force(reading.value, now) for name, reading in readings.items() if reading is not None}
-    return {name: price for name, price in prices.items() if price is not None}
+    prices: dict[str, TariffPrice] = {}
+    for name, latest in tariffs.items():
+        reading = latest.fresh(now)
+        price = None if reading is None else price_in_force(reading.value, now)
+        if reading is not None and price is not None:
+            prices[name] = replace(price, observed_at=reading.observed_at)
+    return prices

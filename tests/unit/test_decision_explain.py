@@ -59,6 +59,8 @@ def test_every_input_has_a_source_and_what_is_observed_a_time() -> None:
     assert inputs["last good power"].observed_at == NOW - 60
     assert inputs["power"].source == "reported"
     assert inputs["power price"].source == "tariff ppa"
+    told = explained(case(rig(), tariffs={"ppa": TariffPrice(0.05, observed_at=NOW - 30)})).inputs
+    assert next(each.observed_at for each in told if each.name == "power price") == NOW - 30
     assert inputs["pool fee"].observed_at is None
     assert inputs["reject ratio"].source == "its pools' shares"
     silent = {told.name: told for told in explained(case(rig(reject_ratio=None), network=None)).inputs}

@@ -1,0 +1,289 @@
+"""`hashmargin plan` and `hashmargin explain` against a served exporter, and a plan through Prometheus."""
+
+import asyncio
+import csv
+import io
+import json
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import bcrypt
+import pytest
+from aiohttp import web
+from click.testing import CliRunner
+from site_server import published, served
+from sites import NOW, SITE, decided, rig, site
+
+from exporter.cli import main
+from exporter.decision.allocation import MiningRig
+from exporter.economics.site import price_site
+from exporter.exposition.publication import Publication
+from exporter.exposition.views import SiteView
+from exporter.fleet import Block
+from exporter.server.terms import WebTerms
+from exporter.tools.plan import Candidate, Fleet, plan
+
+HOST = "127.81.0.9"
+OLD, NEW = 29.5 / 17.5 * 3_500.0, 3_500.0  # W, at 200 TH/s
+
+
+async def invoke(*arguments: str) -> tuple[int, str, str]:
+    """Run a command in a thread: it has an event loop of its own."""
+    result = await asyncio.to_thread(CliRunner().invoke, main, arguments)
+    return result.exit_code, result.stdout, result.stderr
+
+
+def blocks_of_old_and_new() -> Publication:
+    """Ten old rigs, ten new ones, a block that can't be converted, and one of which nothing is known."""
+    rigs = [
+        *(rig(name=f"old-{number}", block="old", power=OLD) for number in range(10)),
+        *(rig(name=f"new-{number}", block="new", power=NEW) for number in range(10)),
+        rig(name="fixed-0", block="fixed"),
+        rig(name="silent-0", block="silent", hashrate=None),
+    ]
+    blocks = (
+        Block(name="old", capacity_watts=60_000.0, moving_cost_per_rig=100.0),
+        Block(name="new", capacity_watts=40_000.0, moving_cost_per_rig=120.0),
+        Block(name="fixed", capacity_watts=40_000.0, convertible=False),
+        Block(name="silent", capacity_watts=40_000.0),
+    )
+    snapshot = site(*rigs, blocks=blocks)
+    economics = price_site(snapshot, SITE)
+    return published(SiteView(snapshot=snapshot, economics=economics, decision=decided(snapshot, economics)))
+
+
+# --- plan, from a running exporter --------------------------------------------------------------------------------
+
+
+async def test_the_block_that_loses_least_is_chosen() -> None:
+    async with served(publication=blocks_of_old_and_new) as exporter:
+        code, output, _ = await invoke("plan", "--megawatts", "0.04", "--url", exporter.url)
+    assert code == 0
+    assert output.startswith("To free 0.040 MW convert 1 block: 0.060 MW, for 0.00 USD of mining margin a day.\n")
+    assert re.search(r"^old +0\.060 +0\.00 +0\.00 +25\.\d\d +6\.5 +mine$", output, re.MULTILINE)
+    assert "left out, power or margin unknown: silent\n" in output
+    assert "left out, not convertible: fixed\n" in output
+    assert "swap: none to make, for the blocks hold the fleet's worst rigs\n" in output
+
+
+async def test_more_than_there_is_gets_the_most_that_is_possible() -> None:
+    async with served(publication=blocks_of_old_and_new) as exporter:
+        code, output, _ = await invoke("plan", "--megawatts", "5", "--url", exporter.url, "--output", "json")
+    told = json.loads(output)
+    assert code == 0
+    assert (told["feasible"], told["asked_kilowatts"], told["kilowatts"]) == (False, 5_000, 100)
+    assert [block["block"] for block in told["blocks"]] == ["old", "new"]
+    assert told["greedy"]["margin_lost_usd_per_day"] is None
+    assert told["left_out"] == {
+        "blocks_without_figures": ["silent"],
+        "blocks_not_convertible": ["fixed"],
+        "rigs_without_figures": 1,
+    }
+
+
+async def test_good_rigs_move_into_the_places_of_bad_ones() -> None:
+    def old_fixed() -> Publication:
+        view = blocks_of_old_and_new().view
+        fixed = tuple(
+            Block(name=block.name, capacity_watts=block.capacity_watts, convertible=block.name == "new")
+            for block in view.snapshot.blocks
+        )
+        snapshot = site(*view.snapshot.rigs, blocks=fixed)
+        economics = price_site(snapshot, SITE)
+        return published(SiteView(snapshot=snapshot, economics=economics, decision=decided(snapshot, economics)))
+
+    async with served(publication=old_fixed) as exporter:
+        arguments = ("plan", "--megawatts", "0.03", "--url", exporter.url)
+        told = json.loads((await invoke(*arguments, "--moving-cost", "50", "--output", "json"))[1])
+        _, text, _ = await invoke(*arguments)
+    assert told["in_place"]["margin_lost_usd_per_day"] == pytest.approx(22.6, rel=0.02)
+    assert told["swap"]["margin_lost_usd_per_day"] == 0
+    assert sorted(told["swap"]["moved"]) == [f"new-{number}" for number in range(10)]
+    assert sorted(told["swap"]["retired"]) == [f"old-{number}" for number in range(10)]
+    assert told["swap"]["moving_cost_usd"] == 500
+    assert "moving 10 good out of the blocks at a cost not known (moving_cost_usd_per_rig, or --moving-cost)" in text
+
+
+async def test_a_spreadsheet_and_a_document() -> None:
+    async with served(publication=blocks_of_old_and_new) as exporter:
+        _, table, _ = await invoke("plan", "--megawatts", "0.09", "--url", exporter.url, "--output", "csv")
+        _, document, _ = await invoke("plan", "--megawatts", "0.09", "--url", exporter.url, "--output", "markdown")
+    rows = list(csv.DictReader(io.StringIO(table)))
+    assert [(row["block"], float(row["kilowatts"])) for row in rows] == [("old", 60), ("new", 40)]
+    assert "| block | MW freed |" in document
+    assert "| together | 0.100 |" in document
+
+
+async def test_a_login_is_sent_and_a_refusal_is_a_sentence(tmp_path: Path) -> None:
+    users = bcrypt.hashpw(b"hunter2", bcrypt.gensalt(4)).decode()
+    config = tmp_path / "web.yml"
+    config.write_text(f"basic_auth_users: {{desk: '{users}'}}\n", encoding="utf-8")
+    password = tmp_path / "password"
+    password.write_text("hunter2\n", encoding="utf-8")
+    terms = WebTerms.model_validate({"listen_address": f"{HOST}:0", "config_file": config})
+    async with served(terms=terms, publication=blocks_of_old_and_new) as exporter:
+        login = ("--username", "desk", "--password-file", str(password))
+        code, _, _ = await invoke("plan", "--megawatts", "0.04", "--url", exporter.url, *login)
+        refused = await invoke("plan", "--megawatts", "0.04", "--url", exporter.url)
+    assert code == 0
+    assert refused[0] == 1
+    assert "auth" in refused[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--megawatts", "5", "--url", f"http://{HOST}:1"), 1, "start `hashmargin run` there, or give another --url"),
+        (("--megawatts", "5", "--url", "exporter"), 2, "is not an http:// or https:// address"),
+        (("--megawatts", "0"), 2, "not in the range"),
+        (("--megawatts", "5", "--site", "prairie-1"), 2, "--site belongs to --prometheus"),
+        (("--megawatts", "5", "--username", "desk"), 2, "belong together"),
+    ],
+)
+async def test_what_cannot_be_planned_is_a_sentence(arguments: tuple[str, ...], code: int, words: str) -> None:
+    exit_code, _, errors = await invoke("plan", *arguments)
+    assert exit_code == code
+    assert words in errors
+    assert "Traceback" not in errors
+
+
+def test_five_hundred_uneven_blocks_are_planned_exactly() -> None:
+    sizes = [400.0 + (37 * number) % 211 + number / 1_000 for number in range(500)]
+    candidates = tuple(
+        Candidate(block=f"b-{number}", power_freed=size * 1_000, margin_lost=(53 * number) % 97 + 1.0)
+        for number, size in enumerate(sizes)
+    )
+    rigs = tuple(
+        MiningRig(rig=f"r-{number}", block=f"b-{number // 200}", kilowatts=3.5, margin=number % 7 - 2.0)
+        for number in range(100_000)
+    )
+    found = plan(Fleet(candidates=candidates, fixed=(), rigs=rigs, unpriced=0), 100_000.0)
+    assert found.allocation.feasible
+    assert found.allocation.kilowatts >= 100_000
+    assert found.allocation.greedy_margin_lost is not None
+    assert found.allocation.margin_lost <= found.allocation.greedy_margin_lost
+
+
+# --- plan, through Prometheus -------------------------------------------------------------------------------------
+
+Vector = list[tuple[dict[str, str], float]]
+
+SHARDS: Mapping[str, Vector] = {
+    "mining_block_convertible": [
+        ({"site": "prairie", "block": "c1"}, 1),
+        ({"site": "prairie", "block": "c2"}, 1),
+        ({"site": "mesa", "block": "c1"}, 0),
+    ],
+    "mining_block_power_freed_watts": [
+        ({"site": "prairie", "block": "c1"}, 2e6),
+        ({"site": "prairie", "block": "c2"}, 3e6),
+        ({"site": "mesa", "block": "c1"}, 2e6),
+    ],
+    "mining_block_margin_lost_usd_per_day": [
+        ({"site": "prairie", "block": "c1"}, 120.0),
+        ({"site": "prairie", "block": "c2"}, 40.0),
+    ],
+    "mining_block_verdict": [({"site": "prairie", "block": "c2", "verdict": "reassign"}, 1)],
+    "mining_rig_inventory_info": [
+        ({"site": "prairie", "rig": "a", "block": "c1"}, 1),
+        ({"site": "prairie", "rig": "b", "block": "c2"}, 1),
+        ({"site": "prairie", "rig": "down", "block": "c2"}, 1),
+    ],
+    "mining_rig_potential_margin_usd_per_day": [({"site": "prairie", "rig": name}, 1.0) for name in "ab"],
+    "mining_rig_potential_power_watts": [({"site": "prairie", "rig": name}, 3_500.0) for name in "ab"],
+}
+
+
+@asynccontextmanager
+async def prometheus() -> AsyncIterator[str]:
+    """A Prometheus' query API over these series: it picks the metric and the site out of the query."""
+
+    async def query(request: web.Request) -> web.Response:
+        match = re.search(r'\((mining_\w+)(?:\{site="([^"]*)"\})?\)', request.query["query"])
+        assert match is not None, request.query["query"]
+        found = [pair for pair in SHARDS.get(match[1], []) if match[2] in (None, pair[0]["site"])]
+        result = [{"metric": labels, "value": [NOW, str(value)]} for labels, value in found]
+        return web.json_response({"status": "success", "data": {"resultType": "vector", "result": result}})
+
+    app = web.Application()
+    app.router.add_get("/api/v1/query", query)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, HOST, 0).start()
+    try:
+        yield f"http://{HOST}:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def planned(*arguments: str) -> Any:
+    async with prometheus() as url:
+        code, output, errors = await invoke(
+            "plan", "--megawatts", "2.5", "--prometheus", url, "--output", "json", *arguments
+        )
+    assert code == 0, errors
+    return json.loads(output)
+
+
+async def test_shards_are_planned_as_one_site() -> None:
+    told = await planned("--site", "prairie")
+    assert [(block["block"], block["verdict"]) for block in told["blocks"]] == [("c2", "reassign")]
+    assert told["in_place"]["margin_lost_usd_per_day"] == 40
+    assert told["left_out"] == {"blocks_without_figures": [], "blocks_not_convertible": [], "rigs_without_figures": 1}
+
+
+async def test_blocks_of_several_sites_are_told_apart() -> None:
+    told = await planned()
+    assert [block["block"] for block in told["blocks"]] == ["prairie/c2"]
+    assert told["left_out"]["blocks_not_convertible"] == ["mesa/c1"]
+
+
+async def test_a_site_that_no_exporter_tells_of_is_a_sentence() -> None:
+    async with prometheus() as url:
+        code, _, errors = await invoke("plan", "--megawatts", "2.5", "--prometheus", url, "--site", "moon")
+    assert code == 1
+    assert "no site 'moon' here tells mining_block_convertible" in errors
+
+
+# --- explain --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_rig_is_explained() -> None:
+    async with served(publication=blocks_of_old_and_new) as exporter:
+        code, output, _ = await invoke("explain", "old-3", "--url", exporter.url)
+    assert code == 0
+    assert output.startswith("old-3: mine since ")
+    assert re.search(r"^  power price +0\.05 +USD/kWh +tariff ppa", output, re.MULTILINE)
+    assert re.search(r"^  hashrate +200 +TH/s +0s$", output, re.MULTILINE)
+    assert re.search(r"^  margin +-0\.7\d+ +USD/day$", output, re.MULTILINE)
+    axis = next(line for line in output.splitlines() if "mining revenue" in line)
+    assert "power price 0.0500 | opportunity price 0.0500 | mining revenue 0.045" in axis
+    assert "AI value, base 0.0176 | " in axis
+    assert axis.endswith(" | GPU margin, measured ?")
+    assert re.search(r"^  mine or curtail +power price +0\.05 +0\.045\d+ +USD/kWh$", output, re.MULTILINE)
+
+
+async def test_a_script_gets_the_explanation_as_it_is() -> None:
+    async with served(publication=blocks_of_old_and_new) as exporter:
+        _, output, _ = await invoke("explain", "old-3", "--url", exporter.url, "--output", "json")
+    told = json.loads(output)
+    assert told["rig"]["block"] == "old"
+    assert {flip["change"] for flip in told["explanation"]["flips"]} >= {"mine or curtail"}
+
+
+async def test_a_rig_that_is_not_there_is_exit_code_2_with_the_nearest_name() -> None:
+    async with served(publication=blocks_of_old_and_new) as exporter:
+        code, _, errors = await invoke("explain", "old-33", "--url", exporter.url)
+    assert code == 2
+    assert errors.startswith("hashmargin: there is no rig 'old-33': did you mean 'old-")
+
+
+async def test_a_silent_rig_is_explained_as_far_as_it_is_known() -> None:
+    async with served(publication=blocks_of_old_and_new) as exporter:
+        code, output, _ = await invoke("explain", "silent-0", "--url", exporter.url)
+    assert code == 0
+    assert "unknown: without a margin there is nothing to weigh" in output
+    assert re.search(r"^  hashrate +\? +TH/s$", output, re.MULTILINE)
