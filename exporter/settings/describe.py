@@ -3,17 +3,21 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from exporter.fields import MASK, looks_secret, mask_urls
 from exporter.settings.model import Settings
 
+_Dumper: Final = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+"""In C where PyYAML was built so: ten times faster, which a large fleet needs."""
+
 
 def describe(settings: Settings) -> str:
     """Every key with its value, defaults included, as YAML that could be loaded but for the masks."""
-    return yaml.safe_dump(in_force(settings), sort_keys=False, allow_unicode=True, width=120)
+    text: str = yaml.dump(in_force(settings), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return text
 
 
 def as_json(settings: Settings) -> str:

@@ -1,10 +1,12 @@
 """A served small site, for the tests of the server."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import aiohttp
+import pytest
 from prometheus_client import CollectorRegistry
 from small_site import TAKEN_AT, small_site
 
@@ -65,6 +67,13 @@ def explained(view: SiteView, rig: str) -> Explanation | None:
     return explain(case, rig)
 
 
+def configuration() -> str:
+    """What runs: that of a large fleet takes long, and so may not be asked for in the event loop."""
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        asyncio.get_running_loop()
+    return "site: prairie-1\npassword: '***'\n"
+
+
 SOURCES = (
     SourceStatus(
         name="network",
@@ -105,7 +114,7 @@ async def served(
         explain=explained,
         failures=failures,
         sources=lambda: SOURCES,
-        config=lambda: "site: prairie-1\npassword: '***'\n",
+        config=configuration,
     )
     async with (
         serving(face, terms or WebTerms(listen_address="127.0.0.1:0")) as urls,

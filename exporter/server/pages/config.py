@@ -1,5 +1,7 @@
 """``/config``: what runs, secrets masked."""
 
+import asyncio
+
 from aiohttp import web
 
 from exporter.server.face import SiteFace
@@ -10,6 +12,7 @@ def add_to(app: web.Application, face: SiteFace) -> None:
     """Serve ``/config``."""
 
     async def config(_request: web.Request) -> web.Response:
-        return page("config.html", site=face.site, config=face.config())
+        text = await asyncio.to_thread(face.config)  # a large fleet's takes a second
+        return page("config.html", site=face.site, config=text)
 
     app.router.add_get("/config", config)
