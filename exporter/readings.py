@@ -97,6 +97,7 @@ class RigReading:
     mining: bool | None = None
     uptime: float | None = None  # s, of the miner process where known
     accepted_difficulty: float | None = None  # sum over accepted shares since the miner process started
+    last_share_at: float | None = None  # unix seconds, when a pool last took a share
     hardware_errors: float | None = None
     temperatures: tuple[tuple[str, float], ...] = ()  # (sensor, celsius), such as ambient, inlet, outlet
     fans: tuple[Fan, ...] = ()

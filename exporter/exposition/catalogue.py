@@ -363,6 +363,14 @@ _HARDWARE: Final = (
     ),
     Metric(
         scope=FRESH_RIG,
+        name="mining_rig_last_share_timestamp_seconds",
+        help="When a pool last took a share of the rig, as the firmware tells.",
+        unit="seconds",
+        group=Group.POOL,
+        get=lambda r: r.reading.last_share_at,
+    ),
+    Metric(
+        scope=FRESH_RIG,
         name="mining_rig_hardware_errors_total",
         help="Hardware errors since the miner process started.",
         kind=Kind.COUNTER,

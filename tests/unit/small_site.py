@@ -60,6 +60,7 @@ WELL = RigSnapshot(
             power_limit=3600.0,
             mining=True,
             uptime=86_400.0,
+            last_share_at=1_774_130_396.0,
             hardware_errors=12.0,
             temperatures=(("inlet", 24.5), ("outlet", 51.0)),
             fans=(Fan(0, 4200.0), Fan(1, None)),

@@ -36,7 +36,16 @@ def test_every_reader_takes_anything(said: object) -> None:
     assert len(coerce.text(said)) <= coerce.MAX_TEXT
     coerce.text(said).encode()
     assert all(isinstance(part, str) for part in coerce.endpoint(said))
+    shared = coerce.share_time(said, 1_774_130_400.0)
+    assert shared is None or 0 < shared <= 1_774_130_400.0 + coerce.CLOCK_SKEW
     assert coerce.flag(said) in {True, False, None}
+
+
+@pytest.mark.parametrize(
+    ("said", "age"), [(1_774_130_390, 10), ("1774130390", 10), ("0:00:10", 10), ("1:01:05", 3_665)]
+)
+def test_the_time_of_a_share_is_read_as_such_or_as_its_age(said: object, age: float) -> None:
+    assert coerce.share_time(said, 1_774_130_400.0) == 1_774_130_400.0 - age
 
 
 def test_text_is_cut_and_cleaned() -> None:

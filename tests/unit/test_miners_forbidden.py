@@ -9,6 +9,8 @@ from exporter.failures import Failure
 from exporter.sources.miners import coerce
 from exporter.sources.miners.forbidden import noting
 
+NOW = 1_774_130_400.0
+
 
 @pytest.mark.parametrize(
     ("read", "kinds"),
@@ -23,6 +25,11 @@ from exporter.sources.miners.forbidden import noting
         (lambda: coerce.seconds(1e18), {"uptime"}),
         (lambda: coerce.counter(-5), {"counter"}),
         (lambda: coerce.count(1e9), {"count"}),
+        (lambda: coerce.share_time(31_279, NOW), {"share_time"}),  # in 1970
+        (lambda: coerce.share_time(NOW + 86_400, NOW), {"share_time"}),
+        (lambda: coerce.share_time("-1:00:00", NOW), {"share_time"}),
+        (lambda: coerce.share_time(0, NOW), set()),
+        (lambda: coerce.share_time("a:b", NOW), set()),
         (lambda: coerce.watts(3500), set()),
         (lambda: coerce.watts("n/a"), set()),
         (lambda: coerce.watts(None), set()),

@@ -97,6 +97,8 @@ async def test_the_exporter_reads_every_rig(model: Model) -> None:
         assert reading.pools[0].worker == f"prairie.{rig(site)}"
         assert reading.pools[0].accepted or identity.reader == "whatsminer_v3"  # which counts no shares
         assert reading.faults == ()
+        if identity.reader in {"antminer", "whatsminer_v2", "luxos", "braiins"}:
+            assert reading.last_share_at == pytest.approx(time.time(), abs=20)
         if model.boards > 1:
             await site.set_fault(rig(site), Fault.BOARD_LOST)
             broken = await miners.read(target, identity)

@@ -53,7 +53,9 @@ def _power(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG001 
 
 
 def _pools(machine: Machine, vitals: Vitals) -> dict[str, Any]:
-    rows = pool_rows(machine, vitals)
+    rows = [
+        row | {"Last Share Time": int(vitals.now) if row["Stratum Active"] else 0} for row in pool_rows(machine, vitals)
+    ]
     return section(_DESCRIPTION, 7, f"{len(rows)} Pool(s)", vitals.now, "POOLS", rows)
 
 

@@ -1,5 +1,6 @@
 """What firmware that descends from cgminer has in common: its pools, and Bitmain's chains and fans."""
 
+import time
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -39,6 +40,13 @@ def pools(answer: Answer) -> tuple[Pool, ...]:
 def accepted_difficulty(answer: Answer) -> float | None:
     """Sum the pools' ``Difficulty Accepted``; unknown where one pool does not say."""
     return coerce.total([coerce.counter(row.get("Difficulty Accepted")) for row in coerce.items(answer.get("POOLS"))])
+
+
+def last_share(answer: Answer) -> float | None:
+    """Give the time of the latest share that any pool took."""
+    now = time.time()
+    times = (coerce.share_time(row.get("Last Share Time"), now) for row in coerce.items(answer.get("POOLS")))
+    return max((at for at in times if at is not None), default=None)
 
 
 def _pool(index: int, row: Answer) -> Pool:

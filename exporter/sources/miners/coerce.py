@@ -20,6 +20,8 @@ MAX_CHIPS: Final = 10_000
 MAX_COUNTER: Final = 1e24
 MAX_UPTIME: Final = 20 * 366 * 86_400.0
 MAX_TEXT: Final = 128
+BITCOIN_BEGAN: Final = 1_231_006_505.0  # unix seconds, of the genesis block
+CLOCK_SKEW: Final = 300.0  # s, that a rig's clock may be ahead
 _BITMAIN: Final = re.compile(r"^(?:bitmain )?(?:antminer )?", re.IGNORECASE)
 _SERIES: Final = re.compile(r"([A-Za-z]\d+)([A-Za-z+]*)")
 _CAPITALS: Final = frozenset({"XP", "AML"})
@@ -99,6 +101,22 @@ def hashrate(value: object, unit: str) -> float | None:
         note("hashrate")
         return None
     return rate
+
+
+def share_time(value: object, now: float) -> float | None:
+    """Read when a share was sent, in unix seconds: as such, or as an age like ``0:00:03``. 0 is never.
+
+    Before bitcoin, as where the rig's clock begins in 1970, and after ``now`` there are none.
+    """
+    if isinstance(value, str) and ":" in value:
+        parts = [number(part, 0, MAX_UPTIME, "share_time") for part in value.split(":")]
+        known = [part for part in parts if part is not None]
+        return now - sum(part * 60**power for power, part in enumerate(reversed(known))) if known == parts else None
+    said = number(value, 0, MAX_COUNTER, "share_time") or None
+    if said is None or BITCOIN_BEGAN <= said <= now + CLOCK_SKEW:
+        return said
+    note("share_time")
+    return None
 
 
 def flag(value: object) -> bool | None:

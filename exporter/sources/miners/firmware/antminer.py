@@ -93,6 +93,7 @@ class Reader:
             mining=hashrate > 0,
             uptime=coerce.seconds(summary.get("Elapsed")),
             accepted_difficulty=cgminer.accepted_difficulty(pools),
+            last_share_at=cgminer.last_share(pools),
             hardware_errors=coerce.counter(summary.get("no_matching_work" if whole else "Hardware Errors")),
             fans=fans,
             fans_expected=fans_expected,

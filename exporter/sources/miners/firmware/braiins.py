@@ -62,6 +62,7 @@ class Reader:
             mining=hashrate > 0,
             uptime=coerce.seconds(summary.get("Elapsed")),
             accepted_difficulty=coerce.counter(summary.get("Difficulty Accepted")),
+            last_share_at=cgminer.last_share(sections["pools"]),
             hardware_errors=coerce.counter(summary.get("Hardware Errors")),
             fans=tuple(
                 Fan(index, coerce.rpm(row.get("RPM")))

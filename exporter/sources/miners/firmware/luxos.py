@@ -52,6 +52,7 @@ class Reader:
         rate = next((summary[key] for key in _RATES if key in summary), None)
         hashrate = coerce.realised(rate, "GH/s", expected)
         power = coerce.first(await cgminer.optional(address, "power"), "POWER")
+        pools = await cgminer.optional(address, "pools")
         boards = cgminer.chains(stats, coerce.text(stats.get("rate_unit")) or "GH", _BOARDS)
         fans, fans_expected = cgminer.fans(stats)
         seen = (*cgminer.board_faults(boards, stats), *cgminer.fan_faults(fans)) if hashrate > 0 else ()
@@ -62,11 +63,12 @@ class Reader:
             mining=hashrate > 0,
             uptime=coerce.seconds(summary.get("Elapsed")),
             accepted_difficulty=coerce.counter(summary.get("Difficulty Accepted")),
+            last_share_at=cgminer.last_share(pools),
             hardware_errors=coerce.counter(summary.get("Hardware Errors")),
             fans=fans,
             fans_expected=fans_expected,
             boards=boards,
-            pools=cgminer.pools(await cgminer.optional(address, "pools")),
+            pools=cgminer.pools(pools),
             faults=cgminer.merged(seen, _events(await cgminer.optional(address, "events"))),
         )
 

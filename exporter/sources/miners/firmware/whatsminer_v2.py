@@ -66,6 +66,7 @@ class Reader:
             mining=hashrate > 0,
             uptime=coerce.seconds(summary.get("Elapsed")),
             accepted_difficulty=_accepted_difficulty(summary, pools),
+            last_share_at=cgminer.last_share(pools),
             hardware_errors=coerce.counter(summary.get("Hardware Errors")),
             temperatures=_temperatures(summary),
             fans=tuple(Fan(index, coerce.rpm(summary[key])) for index, key in enumerate(_FANS) if key in summary),
