@@ -31,6 +31,7 @@ h1 { font-size: 17px; font-weight: 500; margin: 12px 12px 6px; } h1 small { colo
 table { border-collapse: collapse; width: 100%; font-size: 12px; } td, th { padding: 2px 6px; text-align: left; }
 th { color: #8ab8ff; font-weight: 500; border-bottom: 1px solid #2c3235; }
 .bar { display: flex; align-items: center; height: 19px; font-size: 12px; } .bar span { white-space: nowrap; }
+.bar span:first-child { overflow: hidden; text-overflow: ellipsis; flex-shrink: 0; }
 .bar i { display: block; height: 12px; margin: 0 6px; } .legend { font-size: 11px; } .legend b { padding-right: 10px; }
 """
 
@@ -106,11 +107,26 @@ def _lines(panel: dict[str, Any], source: Source, width: int, height: int) -> st
             names.append(_legend(target["legendFormat"], labels))
     colors = [COLORS[index % len(COLORS)] for index in range(len(courses))]
     unit = panel["fieldConfig"]["defaults"]["unit"]
+    drawn = _stacked(courses) if _is_stacked(panel) else courses
     legend = " ".join(
         f"<b style='color:{color}'>{html.escape(name)} {_value(points[-1][1], unit)}</b>"
         for name, color, (_, points) in list(zip(names, colors, courses, strict=True))[:8]
     )
-    return f"{_svg(courses, width, height - 34, colors, 0.0, unit)}<div class=legend>{legend}</div>"
+    return f"{_svg(drawn, width, height - 34, colors, 0.0, unit)}<div class=legend>{legend}</div>"
+
+
+def _is_stacked(panel: dict[str, Any]) -> bool:
+    return bool(panel["fieldConfig"]["defaults"].get("custom", {}).get("stacking", {}).get("mode") == "normal")
+
+
+def _stacked(courses: Sequence[Course]) -> list[Course]:
+    """Each course on top of those before it."""
+    below: dict[float, float] = {}
+    stacked = []
+    for labels, points in courses:
+        below |= {at: below.get(at, 0.0) + value for at, value in points}
+        stacked.append((labels, [(at, below[at]) for at, _ in points]))
+    return stacked
 
 
 def _bars(panel: dict[str, Any], source: Source, width: int, height: int) -> str:
@@ -141,8 +157,12 @@ def _rows(panel: dict[str, Any], source: Source, width: int, height: int) -> str
     for heading, target in zip(headings, panel["targets"], strict=True):
         for labels, value in source.now(target["expr"]):
             merged.setdefault(tuple(sorted(labels.items())), {})[heading] = value
+    order = panel["options"]["sortBy"][0]
+    by = order["displayName"]
     ordered = sorted(
-        merged.items(), key=lambda row: row[1].get(headings[0], 0.0), reverse=panel["options"]["sortBy"][0]["desc"]
+        merged.items(),
+        key=lambda row: row[1].get(by, 0.0) if by in headings else dict(row[0]).get(by, ""),
+        reverse=order["desc"],
     )[: height // 21]
     keys = list(dict.fromkeys(name for labels, _ in ordered for name, _ in labels))
     head = "".join(f"<th>{html.escape(name)}</th>" for name in [*keys, *headings])
@@ -200,7 +220,7 @@ def _svg(courses: Sequence[Course], width: int, height: int, colors: Iterable[st
     points = [point for _, course in courses for point in course]
     if not points:
         return ""
-    left = 66 if unit else 0
+    left = 88 if unit else 0
     first, last = min(at for at, _ in points), max(at for at, _ in points)
     low, high = min(value for _, value in points), max(value for _, value in points)
     pad = (high - low or abs(high) or 1) * 0.08
@@ -243,7 +263,9 @@ def _value(value: float, unit: str) -> str:
         return f"in {hours / 24:.1f} days" if hours > 0 else f"{-hours * 60:.0f} min ago"
     if unit == "percentunit":
         return f"{value * 100:.1f} %"
-    suffix = {"Hs": "H/s", "watt": "W", "celsius": " °C", "rotrpm": " rpm", "s": " s", "bytes": "B", "cps": "/s"}.get(
+    if unit == "s" and value >= 120:
+        return f"{value / 86400:.1f} days" if value >= 86400 else f"{value / 60:.0f} min"
+    suffix = {"Hs": " H/s", "watt": " W", "celsius": " °C", "rotrpm": " rpm", "s": " s", "bytes": "B", "cps": "/s"}.get(
         unit, unit.removeprefix("suffix:") if unit.startswith("suffix:") else ""
     )
     sign = "$" if unit == "currencyUSD" else ""

@@ -52,6 +52,49 @@ def test_every_panel_says_what_it_shows_and_in_which_unit(dashboard: dict[str, A
         assert panel["datasource"]["uid"] == "${datasource}"
 
 
+UNITS = {
+    "suffix: $/day": r"_usd_per_day",
+    "suffix: $/kWh": r"_usd_per_kilowatt_hour|_usd_per_day.*/ .*(_billed_power_watts|kilowatt_hours)",
+    "suffix: $/PH·day": r"_usd_per_petahash_day",
+    "suffix: $/kW·year": r"_usd_per_kilowatt_year",
+    "suffix: J/TH": r"_joules_per_terahash",
+    "suffix: years": r"_years",
+    "Hs": r"_hashes_per_second",
+    "watt": r"_watts",
+    "celsius": r"_celsius",
+    "rotrpm": r"_rpm",
+    "bytes": r"_bytes",
+    "s": r"_seconds",
+    "dateTimeFromNow": r"^1000 \* .*_timestamp_seconds",
+    "currencyUSD": r"_usd",
+    "cps": r"rate\(.*_total",
+    "percentunit": r"_ratio|/|process_cpu_seconds_total",
+}
+"""What the query of a panel in a unit has in it."""
+
+
+def units(panel: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The unit that each query of a panel is shown in."""
+    defaults = panel["fieldConfig"]["defaults"]["unit"]
+    if panel["type"] != "table":
+        yield from ((target["expr"], defaults) for target in panel["targets"])
+        return
+    columns = [
+        item["value"]
+        for override in panel["fieldConfig"]["overrides"]
+        for item in override["properties"]
+        if item["id"] == "unit"
+    ]
+    yield from zip((target["expr"] for target in panel["targets"]), columns, strict=True)
+
+
+def test_a_panel_has_the_unit_of_what_it_asks_for(dashboard: dict[str, Any]) -> None:
+    for panel in panels(dashboard):
+        for expr, unit in units(panel):
+            if unit not in {"none", "short"}:
+                assert re.search(UNITS[unit], expr), f"{panel['title']}: {expr} in {unit}"
+
+
 def test_every_query_keeps_to_the_chosen_job_and_site(dashboard: dict[str, Any]) -> None:
     known = {variable["name"] for variable in dashboard["templating"]["list"]}
     for panel in panels(dashboard):

@@ -74,22 +74,34 @@ def _now() -> list[Panel]:
 def _wrong() -> list[Panel]:
     return [
         panels.rows(
-            Face("What is wrong", "Alerts that fire now, with how many blocks or rigs each names.", PLAIN, 12, 8),
+            Face(
+                "What is wrong",
+                "Alerts that fire now, critical ones first, with how many blocks or rigs each names.",
+                PLAIN,
+                9,
+                8,
+            ),
             Column("Firing", f"count by (site, severity, alertname) ({_FIRING})", PLAIN, NONE_WANTED),
             key="alertname",
+            order="severity",
+            descending=False,
         ),
         panels.bars(
             Face(
                 "Rigs by status",
                 "Each rig has one: mining, stopped (answers, does not hash), expected_off, down, unknown.",
                 PLAIN,
-                6,
+                5,
                 8,
             ),
             Query(total("mining_rigs", by="status"), "{{status}}"),
         ),
         panels.bars(
-            Face("Rigs by verdict", "What should be done with the rigs.", PLAIN, 6, 8),
+            Face("Blocks by verdict", "What should be done with the blocks as a whole.", PLAIN, 5, 8),
+            Query(total("mining_block_verdict", by="verdict"), "{{verdict}}"),
+        ),
+        panels.bars(
+            Face("Rigs by verdict", "What should be done with the rigs.", PLAIN, 5, 8),
             Query(total("mining_block_rigs", by="verdict"), "{{verdict}}"),
         ),
     ]

@@ -193,8 +193,10 @@ def bars(face: Face, *queries: Query, steps: Steps = NEUTRAL) -> bargauge.Panel:
     return panel
 
 
-def rows(face: Face, *columns: Column, key: str, link: str = "", descending: bool = True) -> table.Panel:
-    """A row per combination of the columns' labels, ordered by the first column; ``link`` opens from ``key``."""
+def rows(
+    face: Face, *columns: Column, key: str, link: str = "", order: str = "", descending: bool = True
+) -> table.Panel:
+    """A row per combination of the columns' labels, by ``order`` or the first column; ``link`` opens from ``key``."""
     panel = _with_face(table.Panel(), face)
     names = {"Time": "", "Value": ""}
     for index, column in enumerate(columns):
@@ -225,7 +227,7 @@ def rows(face: Face, *columns: Column, key: str, link: str = "", descending: boo
                 id_val="organize", options={"excludeByName": {"Time": True}, "renameByName": renamed}
             )
         )
-        .sort_by([common_builders.TableSortByFieldState().display_name(columns[0].heading).desc(descending)])
+        .sort_by([common_builders.TableSortByFieldState().display_name(order or columns[0].heading).desc(descending)])
     )
 
 

@@ -7,6 +7,7 @@ from dashboards.frame import BLOCK, VERDICT, begin
 from dashboards.panels import (
     GAIN,
     PLAIN,
+    RATIO,
     USD,
     USD_PER_DAY,
     USD_PER_KILOWATT_HOUR,
@@ -19,6 +20,7 @@ from dashboards.panels import (
     Query,
     largest,
     series,
+    site,
     total,
 )
 
@@ -42,13 +44,14 @@ def build() -> builders.Dashboard:
 
 
 def _axis() -> list[Panel]:
+    gpus = site("gpu_revenue_usd_per_day")
     return [
         panels.lines(
             Face(
                 "Mining against AI hosting, per kilowatt-hour",
                 "The AI value in three scenarios, and what mining earns.",
                 USD_PER_KILOWATT_HOUR,
-                16,
+                12,
                 9,
             ),
             Query(largest("mining_ai_value_usd_per_kilowatt_hour", by="scenario"), "AI hosting, {{scenario}}"),
@@ -73,6 +76,10 @@ def _axis() -> list[Panel]:
             Query(f"max({series('site:mining_gpu_margin_usd_per_kilowatt_hour:ratio')})"),
             GAIN,
         ),
+        panels.figure(
+            Face("AI in revenue", "What the site's own GPUs earn, of all that it earns.", RATIO, 4, 9),
+            Query(f"{gpus} / ({gpus} + {site('revenue_usd_per_day')})"),
+        ),
     ]
 
 
@@ -87,9 +94,10 @@ def _blocks() -> list[Panel]:
                 USD_PER_KILOWATT_YEAR,
                 GAIN,
             ),
-            Column("Capacity", largest("mining_block_capacity_watts", _BLOCK, by=by), WATTS),
+            Column("Frees", largest("mining_block_power_freed_watts", _BLOCK, by=by), WATTS),
             Column("AI value", largest("mining_block_ai_value_usd_per_day", _BLOCK, by=by), USD_PER_DAY),
             Column("Mining margin", largest("mining_block_margin_usd_per_day", _BLOCK, by=by), USD_PER_DAY, GAIN),
+            Column("Margin lost", largest("mining_block_margin_lost_usd_per_day", _BLOCK, by=by), USD_PER_DAY),
             Column("Payback", largest("mining_block_reassign_payback_years", _BLOCK, by=by), YEARS),
             key="block",
             link="/d/hashmargin-block?${__url_time_range}&var-block=${__value.raw}",

@@ -1,5 +1,7 @@
 """Rig: one rig in depth."""
 
+from typing import Final
+
 from grafana_foundation_sdk.builders import dashboard as builders
 
 from dashboards import panels
@@ -22,11 +24,13 @@ from dashboards.panels import (
     Face,
     Panel,
     Query,
+    Steps,
     largest,
 )
 from dashboards.panels import series as _series
 
 _RIG = 'rig="$rig"'
+_UP: Final[Steps] = ((None, "red"), (1.0, "green"))
 
 
 def series(metric: str) -> str:
@@ -70,7 +74,7 @@ def _now() -> list[Panel]:
         panels.figure(
             Face("Answers", "Whether the last poll succeeded.", PLAIN, 3, 4),
             Query(series("mining_rig_up")),
-            ((None, "red"), (1.0, "green")),
+            _UP,
         ),
         panels.figure(
             Face("Last answer", "When it last answered.", SINCE, 4, 4),
@@ -140,8 +144,9 @@ def _work() -> list[Panel]:
             Query(series("mining_rig_work_hashrate_hashes_per_second"), "from accepted work"),
         ),
         panels.lines(
-            Face("Power", "From its best source, and its limit.", WATTS, 8),
+            Face("Power", "From its best source, its limit, and its nameplate.", WATTS, 8),
             Query(series("mining_rig_power_watts"), "power"),
+            Query(series("mining_rig_rated_power_watts"), "nameplate"),
             Query(series("mining_rig_power_limit_watts"), "limit"),
         ),
         panels.lines(
@@ -189,11 +194,16 @@ def _health() -> list[Panel]:
 def _pools() -> list[Panel]:
     accepted = f"rate({series('mining_rig_pool_accepted_shares_total')}[$__rate_interval])"
     rejected = f"rate({series('mining_rig_pool_rejected_shares_total')}[$__rate_interval])"
+    named = "pool, host, scheme, worker"
+    details = f"on (job, site, instance, rig, pool) group_left (host, scheme, worker) {series('mining_rig_pool_info')}"
     return [
         panels.rows(
             Face("Pools", "What is configured, which is alive, which is used.", PLAIN, 12, 6),
-            Column("Configured", largest("mining_rig_pool_info", _RIG, by="pool, host, scheme, worker"), PLAIN),
+            Column("Alive", f"max by ({named}) ({series('mining_rig_pool_up')} * {details})", PLAIN, _UP),
+            Column("Used", f"max by ({named}) ({series('mining_rig_pool_active')} * {details})", PLAIN),
             key="host",
+            order="pool",
+            descending=False,
         ),
         panels.lines(
             Face("Shares rejected", "Rejected of all that were sent, by pool.", RATIO, 12, 6),
