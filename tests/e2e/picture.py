@@ -86,6 +86,13 @@ def _panel(panel: dict[str, Any], source: Source) -> str:
 
 
 def _figure(panel: dict[str, Any], source: Source, width: int, height: int) -> str:
+    if panel["options"].get("textMode") == "name":
+        found = [
+            _legend(target["legendFormat"], labels)
+            for target in panel["targets"]
+            for labels, _ in source.now(target["expr"])
+        ]
+        return f"<div class=figure style='font-size:20px'>{html.escape(', '.join(found) or 'unknown')}</div>"
     samples = source.now(panel["targets"][0]["expr"])
     if not samples:
         return "<div class=figure>unknown</div>"

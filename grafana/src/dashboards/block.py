@@ -29,7 +29,7 @@ _BLOCK = 'block=~"$block"'
 _PLACE = f"on (job, site, instance, rig) group_left (block) {series('mining_rig_inventory_info', _BLOCK)}"
 _MODEL = 'model=~"$model"'
 _IDENTITY = f"on (job, site, instance, rig) group_left (model) {series('mining_rig_info', _MODEL)}"
-_RIG_LINK = "/d/hashmargin-rig?${__url_time_range}&var-rig=${__value.raw}"
+_RIG_LINK = panels.open_with("hashmargin-rig", "rig")
 
 
 def build() -> builders.Dashboard:

@@ -158,6 +158,6 @@ def _worst() -> list[Panel]:
             Column("Hashrate", largest("mining_block_hashrate_hashes_per_second", by=by_block), HASHRATE),
             Column("Rigs priced", largest("mining_block_rigs_priced", by=by_block), PLAIN),
             key="block",
-            link="/d/hashmargin-block?${__url_time_range}&var-block=${__value.raw}",
+            link=panels.open_with("hashmargin-block", "block"),
         ),
     ]

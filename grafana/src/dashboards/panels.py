@@ -64,6 +64,12 @@ def site(quantity: str) -> str:
     return total(f"site:mining_{quantity}:sum")
 
 
+def open_with(dashboard_uid: str, label: str) -> str:
+    """The link from a cell to another dashboard, with what is chosen here and the cell as its ``label``."""
+    chosen = "&".join(f"${{{name}:queryparam}}" for name in ("datasource", "job", "site"))
+    return f"/d/{dashboard_uid}?${{__url_time_range}}&{chosen}&var-{label}=${{__value.raw}}"
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """A PromQL expression and the legend of its series."""
@@ -150,6 +156,21 @@ def figure(face: Face, query: Query, steps: Steps = NEUTRAL) -> stat.Panel:
         .reduce_options(common_builders.ReduceDataOptions().calcs(["lastNotNull"]))
         .no_value("unknown")
     )
+
+
+def names(face: Face, *queries: Query) -> stat.Panel:
+    """What each query's series is called: for states that stand in a label."""
+    panel = (
+        _with_face(stat.Panel(), face)
+        .text_mode(common.BigValueTextMode.NAME)
+        .color_mode(common.BigValueColorMode.NONE)
+        .graph_mode(common.BigValueGraphMode.NONE)
+        .reduce_options(common_builders.ReduceDataOptions().calcs(["lastNotNull"]))
+        .no_value("unknown")
+    )
+    for index, query in enumerate(queries):
+        panel.with_target(_target(query, index).instant())
+    return panel
 
 
 def lines(face: Face, *queries: Query, stacked: bool = False) -> timeseries.Panel:

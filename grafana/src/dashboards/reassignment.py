@@ -100,7 +100,7 @@ def _blocks() -> list[Panel]:
             Column("Margin lost", largest("mining_block_margin_lost_usd_per_day", _BLOCK, by=by), USD_PER_DAY),
             Column("Payback", largest("mining_block_reassign_payback_years", _BLOCK, by=by), YEARS),
             key="block",
-            link="/d/hashmargin-block?${__url_time_range}&var-block=${__value.raw}",
+            link=panels.open_with("hashmargin-block", "block"),
         ),
     ]
 

@@ -93,17 +93,12 @@ def _now() -> list[Panel]:
             Face("Uptime", "Of the miner process where it is known.", SECONDS, 4, 4),
             Query(series("mining_rig_uptime_seconds")),
         ),
-        panels.rows(
+        panels.names(
             Face(
                 "Verdict and power source", "The verdict in force, and where the power figure comes from.", PLAIN, 5, 4
             ),
-            Column(
-                "In force",
-                f"max by (verdict) ({series('mining_rig_verdict')})",
-                PLAIN,
-            ),
-            Column("Power from", f"max by (source) ({series('mining_rig_power_source')})", PLAIN),
-            key="verdict",
+            Query(f"max by (verdict) ({series('mining_rig_verdict')})", "{{verdict}}"),
+            Query(f"max by (source) ({series('mining_rig_power_source')})", "{{source}}"),
         ),
     ]
 
