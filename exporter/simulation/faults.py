@@ -20,7 +20,10 @@ class Fault(StrEnum):
     LYING = "lying"
     WRONG_TYPES = "wrong_types"
     NAN = "nan"
+    NEGATIVE = "negative"
+    WRONG_ENCODING = "wrong_encoding"
     AUTH_REFUSED = "auth_refused"
+    REDIRECT = "redirect"
     # How it talks, or does not.
     UNPLUGGED = "unplugged"
     REFUSED = "refused"
@@ -28,6 +31,7 @@ class Fault(StrEnum):
     CLOSE_AT_ONCE = "close_at_once"
     RESET = "reset"
     SLOW_DRIP = "slow_drip"
+    NEVER_CLOSES = "never_closes"
     GARBAGE = "garbage"
     TRUNCATED = "truncated"
     HTML = "html"
@@ -48,6 +52,7 @@ PAGE: Final = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 B
 _UNTOUCHED: Final = frozenset({"STATUS", "id", "When", "when", "Code", "code", "cmd", "desc"})
 _WRONG: Final[tuple[Any, ...]] = ("n/a", None, [], {}, True, "")
 _NOT_FINITE: Final = (float("nan"), float("inf"), float("-inf"))
+_NEGATIVE: Final = (-1.0, -4e9)
 
 
 def encode(payload: Any, fault: Fault | None) -> bytes:
@@ -56,7 +61,10 @@ def encode(payload: Any, fault: Fault | None) -> bytes:
         payload = _replace_values(payload, cycle(_WRONG), numbers_only=False)
     elif fault is Fault.NAN:
         payload = _replace_values(payload, cycle(_NOT_FINITE), numbers_only=True)
-    return json.dumps(payload, separators=(",", ":")).encode()
+    elif fault is Fault.NEGATIVE:
+        payload = _replace_values(payload, cycle(_NEGATIVE), numbers_only=True)
+    text = json.dumps(payload, separators=(",", ":"))
+    return text.encode("utf-16" if fault is Fault.WRONG_ENCODING else "utf-8")
 
 
 def _replace_values(value: Any, others: Iterator[Any], *, numbers_only: bool) -> Any:

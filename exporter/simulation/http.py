@@ -63,10 +63,17 @@ class Http:
 
     def answer(self, machine: Machine, request: Request, now: float) -> Reply:
         """Answer one request; only a client that asks for it has its connection closed."""
-        response = self._page(machine, request, now) if request.method else error_page(HTTPStatus.BAD_REQUEST)
+        response = self._response(machine, request, now)
         data = frame(response.status, len(response.body), response.content_type, response.headers) + response.body
         close = request.headers.get("connection", "").lower() == "close" or not request.method
         return Reply(data, f"{self._name} {request.method} {request.path}", close)
+
+    def _response(self, machine: Machine, request: Request, now: float) -> Response:
+        if not request.method:
+            return error_page(HTTPStatus.BAD_REQUEST)
+        if machine.fault is Fault.REDIRECT:
+            return error_page(HTTPStatus.FOUND, {"Location": f"https://{machine.address}{request.path}"})
+        return self._page(machine, request, now)
 
     def prefix(self, length: int, content_type: str) -> bytes:
         """Give the head of a good answer."""

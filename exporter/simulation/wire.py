@@ -144,6 +144,8 @@ class Conversation(asyncio.Protocol):
                 self._send(reply.data[: len(reply.data) // 2])
             case Fault.HTML:
                 self._send(line.dialect.prefix(len(PAGE), "text/html") + PAGE)
+            case Fault.NEVER_CLOSES:
+                self._send(reply.data, close=False)
             case Fault.SLOW_DRIP:
                 self._drip(reply.data)
             case Fault.HUGE:

@@ -44,7 +44,11 @@ EVERY: Mapping[Fault, set[Reason | None]] = {
     Fault.HUGE: {Reason.TOO_LARGE},
     Fault.WRONG_TYPES: {Reason.GARBLED, Reason.IMPLAUSIBLE, None},
     Fault.NAN: {Reason.IMPLAUSIBLE, Reason.GARBLED},
+    Fault.NEGATIVE: {Reason.IMPLAUSIBLE, Reason.GARBLED},
     Fault.LYING: {Reason.IMPLAUSIBLE},
+    Fault.WRONG_ENCODING: {Reason.GARBLED},
+    Fault.REDIRECT: {Reason.GARBLED, None},  # only web interfaces have any
+    Fault.NEVER_CLOSES: {Reason.TIMEOUT, None},  # a whole answer is enough where its end can be told
     Fault.OTHER_MAC: {Reason.IMPLAUSIBLE, None},  # at some firmware's reads nobody says a MAC
     Fault.AUTH_REFUSED: {Reason.AUTH},
     Fault.STOPPED: {None},
@@ -94,6 +98,7 @@ UNKNOWN: Mapping[Fault, set[Reason | None]] = {
     Fault.RESET: {Reason.REFUSED},
     Fault.HUGE: {Reason.TOO_LARGE},
     Fault.HTML: {Reason.UNSUPPORTED},
+    Fault.REDIRECT: {Reason.UNSUPPORTED, None},
     Fault.GARBAGE: {Reason.GARBLED, Reason.UNSUPPORTED},
     Fault.TRUNCATED: {Reason.UNSUPPORTED, Reason.NOT_READY},
     Fault.WRONG_TYPES: {Reason.NOT_READY, Reason.GARBLED, None},

@@ -155,6 +155,43 @@ async def test_nan_leaves_no_finite_number() -> None:
         assert b"NaN" in answer
 
 
+async def test_negative_leaves_no_other_number() -> None:
+    async with simulated("Antminer S19j Pro") as site:
+        await site.set_fault(rig(site), Fault.NEGATIVE)
+        answer = await exchange(address(site), 4028, SUMMARY)
+        numbers = [value for value in leaves(json.loads(answer[:-1])["SUMMARY"]) if isinstance(value, float | int)]
+        assert numbers
+        assert all(value < 0 for value in numbers)
+
+
+async def test_an_answer_may_come_in_another_encoding() -> None:
+    async with simulated("Antminer S21") as site:
+        await site.set_fault(rig(site), Fault.WRONG_ENCODING)
+        answer = (await exchange(address(site), 4028, SUMMARY)).removesuffix(b"\0")
+        assert "SUMMARY" in json.loads(answer.decode("utf-16"))
+
+
+async def test_a_connection_may_stay_open_after_the_answer() -> None:
+    async with simulated("Whatsminer M60") as site:
+        whole = await exchange(address(site), 4028, SUMMARY)
+        await site.set_fault(rig(site), Fault.NEVER_CLOSES)
+        reader, writer = await asyncio.open_connection(address(site), 4028)
+        writer.write(SUMMARY)
+        assert await reader.readexactly(len(whole)) == whole
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await reader.read()
+        writer.close()
+
+
+async def test_a_web_interface_may_redirect() -> None:
+    async with simulated("BitAxe Gamma") as site:
+        await site.set_fault(rig(site), Fault.REDIRECT)
+        answer = await exchange(address(site), 80, b"GET /api/system/info HTTP/1.1\r\nConnection: close\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 302 ")
+        assert f"Location: https://{address(site)}/api/system/info".encode() in answer
+
+
 async def test_access_may_be_denied() -> None:
     async with simulated("Antminer S21", "Whatsminer M60", "Whatsminer M60S", "BitAxe Gamma") as site:
         await site.set_fault(list(site.machines), Fault.AUTH_REFUSED)
