@@ -244,6 +244,7 @@ def _validated(stack: _Stack, problems: list[Problem]) -> Settings:
         blocks=valid.get("blocks", {}),
         tariffs=_names(stack.values.get("tariffs")),
         schedules=_names(stack.values.get("schedules")),
+        customers=valid.get("customers", {}),
         tariff=default_tariff(valid.get("tariff"), _names(stack.values.get("tariffs"))),
     )
     problems += _dangling(valid, names, stack)
@@ -316,6 +317,7 @@ def _dangling(valid: Mapping[str, Any], names: Names, stack: _Stack) -> Iterator
         ("power", "resale_tariff"): power.resale_tariff if power else None,
         ("gpus", "tariff"): gpus.tariff if gpus else None,
         **{("blocks", name, "tariff"): block.tariff for name, block in names.blocks.items()},
+        **{("customers", name, "tariff"): customer.tariff for name, customer in names.customers.items()},
     }
     for path, tariff in named.items():
         if tariff and tariff not in names.tariffs:

@@ -17,7 +17,7 @@ from exporter.polling.schedules import ScheduleTerms
 from exporter.polling.terms import PollingTerms
 from exporter.server.terms import WebTerms
 from exporter.shards import ShardTerms
-from exporter.sources.miners.inventory import BlockTerms, InventoryTerms, Name, inventory_files
+from exporter.sources.miners.inventory import BlockTerms, CustomerTerms, InventoryTerms, Name, inventory_files
 from exporter.sources.registry import (
     BitcoinSource,
     ExpectedOffSource,
@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     fleet: InventoryTerms = Field(InventoryTerms(), description="The rigs.")
     blocks: dict[Name, Annotated[BlockTerms, BeforeValidator(_or_empty)]] = Field(
         {}, description="Containers, buildings or feeders, by name. Where any is listed, rigs may name only those."
+    )
+    customers: dict[Name, Annotated[CustomerTerms, BeforeValidator(_or_empty)]] = Field(
+        {}, description="Who owns rigs, by name. Where any is listed, rigs may name only those."
     )
     tariff: Name | None = Field(None, description="The site's tariff; may be left out where `tariffs` has only one.")
     tariffs: dict[Name, TariffSource] = Field({}, description="Power prices, by name.")

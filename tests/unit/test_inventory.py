@@ -9,7 +9,14 @@ from pydantic import ValidationError
 from exporter.fields import paths_relative_to
 from exporter.fleet import Credentials, Rig
 from exporter.mistakes import sentence
-from exporter.sources.miners.inventory import BlockTerms, InventoryError, InventoryTerms, Names, load_inventory
+from exporter.sources.miners.inventory import (
+    BlockTerms,
+    CustomerTerms,
+    InventoryError,
+    InventoryTerms,
+    Names,
+    load_inventory,
+)
 
 NAMES = Names(
     blocks={"c1": BlockTerms(tariff="day"), "c2": BlockTerms()},
@@ -142,6 +149,26 @@ def test_a_mac_that_is_none_or_taken_is_told(tmp_path: Path) -> None:
 )
 def test_tariff_is_the_rigs_else_its_blocks_else_the_sites(row: dict[str, str], tariff: str) -> None:
     assert fleet(rigs=[{"address": "127.60.0.5", **row}])[0].tariff == tariff
+
+
+@pytest.mark.parametrize(
+    ("row", "tariff"),
+    [({"tariff": "ppa"}, "ppa"), ({}, "day"), ({"customer": "birch"}, "ppa"), ({"customer": None}, "ppa")],
+)
+def test_a_customers_tariff_comes_after_the_rigs_and_before_its_blocks(row: dict[str, Any], tariff: str) -> None:
+    customers = {"acme": CustomerTerms(tariff="day"), "birch": CustomerTerms()}
+    names = Names(
+        blocks={"c1": BlockTerms(tariff="ppa")}, tariffs=("day", "ppa"), schedules=(), customers=customers, tariff="day"
+    )
+    rig = {"address": "127.60.0.5", "block": "c1", "customer": "acme", **row}
+    assert load_inventory(InventoryTerms.model_validate({"rigs": [rig]}), names)[0].tariff == tariff
+
+
+def test_where_customers_are_listed_a_slip_in_one_is_refused() -> None:
+    terms = InventoryTerms.model_validate({"rigs": [{"address": "127.60.0.5", "customer": "acne"}]})
+    names = Names(blocks={}, tariffs=(), schedules=(), customers={"acme": CustomerTerms()})
+    with pytest.raises(InventoryError, match="there is no customer 'acne': did you mean 'acme'"):
+        load_inventory(terms, names)
 
 
 def test_defaults_fill_what_a_row_leaves_out_and_yield_to_what_it_says() -> None:

@@ -250,6 +250,7 @@ def test_several_tariffs_need_a_default(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("section", "told"),
     [
+        ("customers: {acme: {tariff: pap}}", "customers.acme.tariff: there is no tariff 'pap': did you mean 'ppa'?"),
         ("blocks: {c: {tariff: pap}}", "blocks.c.tariff: there is no tariff 'pap': did you mean 'ppa'?"),
         ("power: {resale_tariff: pap}", "power.resale_tariff: there is no tariff 'pap': did you mean 'ppa'?"),
         ("gpus: {tariff: pap}", "gpus.tariff: there is no tariff 'pap': did you mean 'ppa'?"),

@@ -6,7 +6,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
@@ -119,7 +119,8 @@ class RigFacts(BaseModel):
     position: Name | None = Field(None, description="Place within the rack.")
     customer: Name | None = Field(None, description="Who owns it, on a hosting site.")
     tariff: Name | None = Field(
-        None, description="Tariff that its power is billed by: its own, else its block's, else the site's."
+        None,
+        description="Tariff that its power is billed by; else its customer's, else its block's, else the site's.",
     )
     username: Text | None = Field(None, description="User of its web interface or API.")
     password: SecretStr | None = Field(None, description="Password of that user.")
@@ -193,7 +194,9 @@ class BlockTerms(BaseModel):
         le=100_000,
         description="What it costs to move a rig from it to another block, for `hashmargin plan`.",
     )
-    tariff: Name | None = Field(None, description="Tariff of the rigs in it, unless they have their own.")
+    tariff: Name | None = Field(
+        None, description="Tariff of the rigs in it, unless they or their customers have their own."
+    )
 
     def block(self, name: str) -> Block:
         """The block's facts under its name."""
@@ -206,6 +209,14 @@ class BlockTerms(BaseModel):
         )
 
 
+class CustomerTerms(BaseModel):
+    """What the operator says of one customer, under its name in YAML ``customers:``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tariff: Name | None = Field(None, description="Tariff of the rigs it owns, unless they have their own.")
+
+
 # --- loading --------------------------------------------------------------------------------------------------------
 
 
@@ -216,6 +227,7 @@ class Names:
     blocks: Mapping[str, BlockTerms]
     tariffs: Collection[str]
     schedules: Collection[str]
+    customers: Mapping[str, CustomerTerms] = field(default_factory=dict)
     tariff: str = ""
     """The site's tariff."""
 
@@ -319,7 +331,10 @@ class _Reader:
         """The rig of a row or of an address of a range."""
         block = self._known(listed, "block", self._names.blocks)
         block_terms = self._names.blocks.get(block)
+        customer = self._known(listed, "customer", self._names.customers)
+        customer_terms = self._names.customers.get(customer)
         own_tariff = self._known(listed, "tariff", self._names.tariffs)
+        shared_tariff = (customer_terms and customer_terms.tariff) or (block_terms and block_terms.tariff)
         expected = self._fact(listed, "expected_mining")
         if isinstance(expected, str) and expected not in self._names.schedules:
             self._problems.append(Problem(listed.where, unknown("schedule", expected, self._names.schedules)))
@@ -333,8 +348,8 @@ class _Reader:
             block=block or UNASSIGNED,
             rack=self._fact(listed, "rack") or "",
             position=self._fact(listed, "position") or "",
-            customer=self._fact(listed, "customer") or "",
-            tariff=own_tariff or (block_terms and block_terms.tariff) or self._names.tariff,
+            customer=customer,
+            tariff=own_tariff or shared_tariff or self._names.tariff,
             credentials=self._credentials(listed),
             rated_hashrate=None if terahash is None else terahash * HASHES_PER_TERAHASH,
             rated_power=self._fact(listed, "rated_watts"),
@@ -351,7 +366,7 @@ class _Reader:
 
     def _known(self, listed: _Listed, what: str, names: Collection[str]) -> str:
         name: str = self._fact(listed, what) or ""
-        free = what == "block" and not names  # without a `blocks` section any name goes
+        free = what in ("block", "customer") and not names  # without such a section any name goes
         if name and name not in names and not free:
             self._problems.append(Problem(listed.where, unknown(what, name, names)))
         return name
