@@ -5,7 +5,7 @@ import gc
 import os
 import resource
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from exporter.fleet import Credentials
 from exporter.readings import RigIdentity, RigReading
 from exporter.simulation.faults import Fault
 from exporter.simulation.site import SimulatedSite
+from exporter.sources.miners import transport
 from exporter.sources.miners.contract import Target
 from exporter.sources.miners.firmware import native_readers
 from exporter.sources.miners.reader import Miners
@@ -27,7 +28,8 @@ VICTIMS = (
     *("Antminer S21", "Whatsminer M60", "Whatsminer M60S", "BitAxe Gamma"),
     *("LuxOS S21", "VNish S21 Pro", "Braiins S19 XP", "ePIC S21"),
 )
-DEADLINE = 3.0
+DEADLINE = 2.0
+CONNECT_SECONDS = 1.0
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 # What each family answers under a fault; None is a good reading.
@@ -75,8 +77,15 @@ class Fleet:
             return failure.reason
 
 
+@pytest.fixture(scope="module")
+def _impatient() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transport, "CONNECT_SECONDS", CONNECT_SECONDS)
+        yield
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def fleet() -> AsyncIterator[Fleet]:
+async def fleet(_impatient: None) -> AsyncIterator[Fleet]:
     async with (
         simulated_site(HEALTHY) as healthy,
         simulated_site(models=VICTIMS, seed=22) as failing,
