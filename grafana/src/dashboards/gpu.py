@@ -21,7 +21,8 @@ from dashboards.panels import (
     series,
 )
 
-_CHOSEN = series("mining_gpu_info", 'hostname=~"$hostname"')
+_HOSTS = 'hostname=~"$hostname"'
+_CHOSEN = series("mining_gpu_info", _HOSTS)
 _HOST = f"on (job, site, instance, gpu) group_left (hostname) {_CHOSEN}"
 
 
@@ -88,15 +89,19 @@ def _money() -> list[Panel]:
 def _each() -> list[Panel]:
     return [
         panels.lines(
-            Face("Use by host", "Share of time that the GPUs ran anything.", RATIO, 8),
+            Face("Use by host", "Share of time that the GPUs ran anything.", RATIO, 6),
             Query(f"avg by (hostname) ({_of_hosts('mining_gpu_utilization_ratio')})", "{{hostname}}"),
         ),
         panels.lines(
-            Face("Memory used by host", "Framebuffer in use.", BYTES, 8),
+            Face("Held and free", "Held and run, held and idle for a quarter of an hour, or held by nobody.", PLAIN, 6),
+            Query(f"sum by (state) ({series('host:mining_gpus:count', _HOSTS)})", "{{state}}"),
+        ),
+        panels.lines(
+            Face("Memory used by host", "Framebuffer in use.", BYTES, 6),
             Query(f"sum by (hostname) ({_of_hosts('mining_gpu_memory_used_bytes')})", "{{hostname}}"),
         ),
         panels.bars(
-            Face("Hottest GPUs", "The 10 hottest.", CELSIUS, 8),
+            Face("Hottest GPUs", "The 10 hottest.", CELSIUS, 6),
             Query(f"topk(10, {_of_hosts('mining_gpu_temperature_celsius')})", "{{hostname}} {{gpu}}"),
             steps=((None, "green"), (80.0, "orange"), (88.0, "red")),
         ),
