@@ -110,3 +110,21 @@ def test_pods_are_found_under_their_site(everything: dict[str, list[dict[str, An
     assert endpoint["relabelings"] == [{"targetLabel": "site", "replacement": "prairie-1"}]
     wanted = monitor["spec"]["selector"]["matchLabels"].items()
     assert wanted <= shards["spec"]["template"]["metadata"]["labels"].items()
+
+
+def test_kubernetes_knows_all_that_it_makes(everything: dict[str, list[dict[str, Any]]], tmp_path: Path) -> None:
+    made = [document for documents in everything.values() for document in documents]
+    own = [document for document in made if not document["apiVersion"].startswith("monitoring.coreos.com/")]
+    assert {"StatefulSet", "NetworkPolicy", "PodDisruptionBudget"} <= {document["kind"] for document in own}
+    (tmp_path / "made.yaml").write_text(yaml.safe_dump_all(own), encoding="utf-8")
+    validate = (BIN / "uv", "tool", "run", "--from", "kubernetes-validate==1.37.0", "kubernetes-validate")
+    done = subprocess.run(
+        (*validate, "--kubernetes-version", "1.31", "--strict", tmp_path / "made.yaml"),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert said.count(" passed for resource ") == len(own)
