@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from exporter.settings.model import Settings
     from exporter.sources.http import Endpoint
     from exporter.sources.miners.contract import Target
+    from exporter.tools import backtest as backtest_tool
+    from exporter.tools.history import Row
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 AnswerT = TypeVar("AnswerT")
@@ -611,6 +613,105 @@ def explain(server: _Server, rig: str, output: str) -> None:
     else:
         colour = _VERDICT_COLOURS.get(told["rig"]["verdict"])
         click.echo(f"{rig}: {click.style(explain.verdict(told), fg=colour, bold=True)}\n{explain.as_text(told)}")
+
+
+@main.command(
+    epilog=f"""\b
+Examples:
+  hashmargin backtest --sample
+  hashmargin backtest --sample --config.file site.yml --folder report
+  hashmargin backtest --history prices.csv --config.file site.yml
+  hashmargin backtest --prometheus http://prometheus:9090 --days 90 --tariff spot --config.file site.yml
+
+\b
+A history file has a line per change of the market, with the columns time, power_price (USD/kWh) and hashprice
+(USD/PH/day), or in its place bitcoin (USD), difficulty and reward (BTC per block).
+
+{EXIT_CODES}"""
+)
+@click.option("--sample", is_flag=True, help="The history that ships with us: published points, the rest generated.")
+@click.option("--history", type=_file(), metavar="FILE", help="A CSV file with the market's past.")
+@click.option("--prometheus", metavar="URL", help="Read the past from the Prometheus that scrapes the exporter.")
+@click.option("--days", type=click.FloatRange(1, 3_650), default=90.0, show_default=True, help="So much of it.")
+@click.option("--tariff", metavar="NAME", help="With --prometheus: the power price of this tariff.")
+@click.option("--site", metavar="NAME", help="With --prometheus: of this site only (target label `site`).")
+@click.option(
+    "--config.file", "config_file", type=_file(), metavar="FILE", help="The site's YAML file: its fleet and its terms."
+)
+@click.option(
+    "--folder",
+    type=_file(must_exist=False, folder=True),
+    default=Path("backtest"),
+    show_default=True,
+    help="Where report.md, its plots and history.csv are written.",
+)
+@click.option("--no-plots", is_flag=True, help="Write the report without plots, which need matplotlib.")
+@_output
+def backtest(
+    sample: bool, history: Path | None, prometheus: str | None, config_file: Path | None, **options: Any
+) -> None:
+    """Say what following the verdicts would have earned.
+
+    The fleet of a configuration (or a made-up one, with --sample alone) goes through the market's past with the same
+    decision code that runs, and the report sets what the verdicts earn against always mining, always curtailing
+    right, and perfect foresight.
+    """
+    from exporter.tools import backtest, plots
+
+    if sum((sample, history is not None, prometheus is not None)) != 1:
+        raise click.UsageError("give one of --sample, --history and --prometheus")
+    if config_file is None and not sample:
+        raise click.UsageError("--config.file is needed: it says which rigs mined, and on which terms")
+    drawn, folder = not options["no_plots"], options["folder"]
+    if drawn and not plots.installed():
+        raise Refused("the plots need matplotlib: pip install 'hashmargin[backtest]', or give --no-plots")
+    fleet = backtest.sample_fleet() if config_file is None else _configured_fleet(config_file)
+    rows = _history(history, prometheus, options)
+    result = backtest.replay(rows, fleet)
+    try:
+        report = backtest.write(rows, fleet, result, folder, drawn=drawn)
+    except OSError as error:
+        raise Refused(f"{folder} cannot be written to ({error.strerror}): give another --folder") from None
+    if options["output"] == "json":
+        click.echo(_json(backtest.as_record(rows, result)))
+    else:
+        if any(row.generated for row in rows):
+            click.secho("Part of this history is generated, not observed: the report says which.", fg="yellow")
+        click.echo(f"{backtest.money(result)}\n\nWritten to {report}")
+
+
+def _history(file: Path | None, prometheus: str | None, options: Mapping[str, Any]) -> list[Row]:
+    """The market's past: of the file, else of Prometheus, else the sample."""
+    import time
+
+    from exporter.tools import history
+
+    if prometheus is not None:
+        which = {name: options[name] for name in ("tariff", "site", "days")}
+        end = float(int(time.time()))
+        rows = _Server(prometheus, None, None, None).ask(partial(history.ask_history, end=end, **which))
+    else:
+        try:
+            rows = history.sample() if file is None else history.read_csv(file)
+        except history.HistoryError as error:
+            raise Misconfigured(str(error)) from None
+    if len(rows) < 2:  # noqa: PLR2004 -- see the message
+        raise Misconfigured("a history needs two points at least: the last one only says when it ends")
+    return rows
+
+
+def _configured_fleet(config_file: Path) -> backtest_tool.Fleet:
+    from exporter.settings.load import ConfigError, load
+    from exporter.tools.backtest import fleet_of
+
+    try:
+        settings = load(config_file, environ=os.environ)
+    except ConfigError as error:
+        raise Misconfigured(f"the configuration cannot be used\n{error}") from None
+    fleet = fleet_of(settings.site, settings.rigs, settings.fleet_blocks, settings.terms, settings.decision)
+    if not fleet.groups:
+        raise Misconfigured(f"{config_file}: no rig has rated_terahash and rated_watts, so there is nothing to replay")
+    return fleet
 
 
 @main.command(

@@ -86,3 +86,27 @@ async def ask_by_label(endpoint: Endpoint, query: str, label: str) -> tuple[dict
 
 def _is_finite(value: Any) -> bool:
     return value not in ("NaN", "+Inf", "-Inf")
+
+
+async def ask_range(
+    endpoint: Endpoint, query: str, start: float, end: float, step: float
+) -> list[tuple[dict[str, str], dict[float, float]]]:
+    """Evaluate a query from ``start`` to ``end`` (unix seconds), every ``step`` seconds.
+
+    Gives each series' labels, and its finite values by time. Raises a Failure where there is none.
+    """
+    window = {"query": query, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
+    answer = await endpoint.get_json("/api/v1/query_range", window, max_bytes=4 * MAX_BYTES)
+    with translating():
+        if answer["status"] != "success":
+            raise Failure(Reason.GARBLED, f"the query failed: {answer.get('error')!s:.120}")
+        found = [
+            (
+                _labels(series["metric"]),
+                {number(at): number(value) for at, value in series["values"] if _is_finite(value)},
+            )
+            for series in answer["data"]["result"]
+        ]
+    if not any(values for _, values in found):
+        raise Failure(Reason.NOT_READY, "the query gives no value in that time")
+    return [(labels, values) for labels, values in found if values]

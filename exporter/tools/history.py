@@ -1,0 +1,339 @@
+"""The market's past, for a backtest: from a CSV file, from Prometheus, or the sample that ships with us."""
+
+import csv
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from exporter.decision.backtest import MarketPoint
+from exporter.economics.hashprice import hashprice
+from exporter.failures import Failure, Reason
+from exporter.sources.http import Endpoint
+from exporter.sources.prometheus import ask_range
+from exporter.tools.tables import as_csv
+from exporter.units import SECONDS_PER_DAY
+
+COLUMNS: Final = ("time", "hashprice", "bitcoin", "difficulty", "reward", "power_price", "generated", "source")
+"""Of a history file. Hashprice in USD per PH/s and day, bitcoin in USD, reward in BTC per block, power in USD/kWh."""
+
+_HOUR: Final = 3_600.0
+
+
+class HistoryError(Exception):
+    """A history that can't be replayed. One sentence, with the line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """The market from ``time`` (unix seconds) until the next row; units as in :data:`COLUMNS`."""
+
+    time: float
+    hashprice: float
+    power_price: float
+    bitcoin: float | None = None
+    difficulty: float | None = None
+    reward: float | None = None
+    generated: tuple[str, ...] = ()  # columns that were made up
+    source: str = ""  # of those that were not
+
+    @property
+    def point(self) -> MarketPoint:
+        """As the replay takes it."""
+        return MarketPoint(
+            time=self.time,
+            hashprice=self.hashprice,
+            power_price=self.power_price,
+            difficulty=self.difficulty,
+            generated=bool(self.generated),
+        )
+
+
+# --- a file ---------------------------------------------------------------------------------------------------------
+
+
+def read_csv(path: Path) -> list[Row]:
+    """Read a history file. Raises HistoryError."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise HistoryError(f"{path} cannot be read: {getattr(error, 'strerror', 'it is not text')}") from None
+    lines = csv.DictReader(text.splitlines())
+    named = set(lines.fieldnames or ())
+    if unknown := sorted(named - set(COLUMNS)):
+        raise HistoryError(f"{path}: no column is called {', '.join(unknown)}: choose from {', '.join(COLUMNS)}")
+    if not {"time", "power_price"} <= named or not (
+        "hashprice" in named or {"bitcoin", "difficulty", "reward"} <= named
+    ):
+        raise HistoryError(
+            f"{path} needs the columns time, power_price, and hashprice (or bitcoin, difficulty and reward for it)"
+        )
+    rows: list[Row] = []
+    for line in lines:
+        try:
+            row = _row(line)
+        except ValueError as error:
+            raise HistoryError(f"{path}, line {lines.line_num}: {error}") from None
+        if rows and row.time <= rows[-1].time:
+            raise HistoryError(f"{path}, line {lines.line_num}: its time is not after that of the line before")
+        rows.append(row)
+    return rows
+
+
+def write_csv(rows: Sequence[Row]) -> str:
+    """Write a history file."""
+    return as_csv(
+        COLUMNS,
+        (
+            (
+                _iso(row.time),
+                _short(row.hashprice),
+                _short(row.bitcoin),
+                _short(row.difficulty),
+                _short(row.reward),
+                _short(row.power_price),
+                " ".join(row.generated),
+                row.source,
+            )
+            for row in rows
+        ),
+    )
+
+
+def _row(line: Mapping[str, str | None]) -> Row:
+    bitcoin, difficulty, reward = (_number(line, name) for name in ("bitcoin", "difficulty", "reward"))
+    told, power_price = _number(line, "hashprice"), _number(line, "power_price")
+    if told is None and bitcoin is not None and difficulty is not None and reward is not None:
+        told = hashprice(difficulty, reward * bitcoin)
+    if told is None or power_price is None:
+        raise ValueError("it needs power_price, and hashprice or all of bitcoin, difficulty and reward")
+    generated = tuple((line.get("generated") or "").split())
+    if unknown := sorted(set(generated) - set(COLUMNS)):
+        raise ValueError(f"generated names columns, of which {' '.join(unknown)} is none")
+    return Row(
+        time=_time(line.get("time") or ""),
+        hashprice=told,
+        power_price=power_price,
+        bitcoin=bitcoin,
+        difficulty=difficulty,
+        reward=reward,
+        generated=generated,
+        source=line.get("source") or "",
+    )
+
+
+def _number(line: Mapping[str, str | None], name: str) -> float | None:
+    text = (line.get(name) or "").strip()
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(f"{name} {text!r:.40} is no number") from None
+    if not math.isfinite(value) or (name != "power_price" and value < 0) or (name == "difficulty" and value == 0):
+        raise ValueError(f"{name} {text!r:.40} cannot be")
+    return value
+
+
+def _time(text: str) -> float:
+    """Read unix seconds, or ISO 8601 (UTC unless it says otherwise)."""
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ValueError(f"time {text!r:.40} is neither like 2026-03-21T14:00:00Z nor unix seconds") from None
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _iso(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:.8g}"
+
+
+# --- Prometheus -----------------------------------------------------------------------------------------------------
+
+
+async def ask_history(
+    endpoint: Endpoint, *, tariff: str | None, site: str | None, end: float, days: float
+) -> list[Row]:
+    """Read the last ``days`` until ``end`` (unix seconds), hour by hour.
+
+    Where an hour is missing the last one is repeated, and labelled generated. Raises Failure.
+    """
+    start = end - days * SECONDS_PER_DAY
+    where = [] if site is None else [f'site="{_quoted(site)}"']
+    which = where if tariff is None else [*where, f'tariff="{_quoted(tariff)}"']
+    hashprices = await ask_range(
+        endpoint, _averaged("mining_hashprice_usd_per_petahash_day", where, "site"), start, end, _HOUR
+    )
+    prices = await ask_range(
+        endpoint, _averaged("mining_power_price_usd_per_kilowatt_hour", which, "site, tariff"), start, end, _HOUR
+    )
+    for series, flag in ((hashprices, "--site"), (prices, "--tariff or --site")):
+        if len(series) > 1:
+            told = "; ".join(", ".join(f"{name} {value}" for name, value in labels.items()) for labels, _ in series)
+            raise Failure(Reason.UNSUPPORTED, f"several histories, say which with {flag}: {told}")
+    (_, hashprice_at), (_, price_at) = hashprices[0], prices[0]
+    rows: list[Row] = []
+    for step in range(int((end - start) // _HOUR) + 1):
+        at = start + step * _HOUR
+        if at in hashprice_at and at in price_at:
+            rows.append(Row(time=at, hashprice=hashprice_at[at], power_price=price_at[at], source="Prometheus"))
+        elif rows:
+            rows.append(
+                Row(
+                    time=at,
+                    hashprice=rows[-1].hashprice,
+                    power_price=rows[-1].power_price,
+                    generated=("hashprice", "power_price"),
+                )
+            )
+    return rows
+
+
+def _averaged(metric: str, matchers: Sequence[str], labels: str) -> str:
+    return f"avg by ({labels}) (avg_over_time({metric}{{{', '.join(matchers)}}}[1h]))"
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+# --- the sample -----------------------------------------------------------------------------------------------------
+
+_SEED: Final = 21
+_STEP: Final = 4 * _HOUR
+_EPOCH_DAYS: Final = 14
+_SAMPLE_ENDS: Final = datetime(2026, 6, 1, tzinfo=UTC).timestamp()
+_FIRST_BITCOIN: Final = 95_000.0
+"""No bitcoin price of its first day is among the published points: made up."""
+_BITCOIN_NOISE: Final = 0.06
+_DIFFICULTY_NOISE: Final = 0.03
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """One published point of the market; None is what it does not tell."""
+
+    time: float  # unix seconds
+    difficulty: float
+    hashprice_bitcoins: float | None  # per PH/s and day
+    hashprice: float | None  # USD per PH/s and day
+    bitcoin: float | None  # USD
+    source: str
+
+
+def published() -> list[Published]:
+    """The points of the market that the sample is made of."""
+    text = files("exporter.tools").joinpath("sample_history.csv").read_text(encoding="utf-8")
+    return [
+        Published(
+            time=_time(line["time"]),
+            difficulty=float(line["difficulty"]),
+            hashprice_bitcoins=_number(line, "hashprice_bitcoins"),
+            hashprice=_number(line, "hashprice"),
+            bitcoin=_number(line, "bitcoin"),
+            source=line["source"],
+        )
+        for line in csv.DictReader(text.splitlines())
+    ]
+
+
+def sample() -> list[Row]:
+    """The published points as steps. All that is put between them is generated, and says so row by row.
+
+    Difficulty moves every two weeks and bitcoin every four hours, on seeded noise between the published values; the
+    reward is that of the last point that tells it. Power prices are made up throughout.
+    """
+    points = published()
+    times = _times(points)
+    difficulties = _Bridge([(each.time, each.difficulty) for each in points], _DIFFICULTY_NOISE, _EPOCH_DAYS)
+    anchors = [(each.time, each.bitcoin) for each in points if each.bitcoin is not None]
+    bitcoins = _Bridge([(points[0].time, _FIRST_BITCOIN), *anchors], _BITCOIN_NOISE, 1)
+    power = Random(f"{_SEED} power")  # noqa: S311 -- seeded: the same sample everywhere
+    rows: list[Row] = []
+    reward = 0.0
+    told = {each.time: each for each in points}
+    for at in times:
+        point = told.get(at)
+        difficulty, bitcoin = difficulties(at), bitcoins(at)
+        made = {"bitcoin", "reward", "hashprice", "difficulty", "power_price"}
+        if point is not None:
+            made -= {"difficulty"} | ({"bitcoin"} if point.bitcoin is not None else set())
+            paid = _bitcoins_per_petahash(point)
+            if paid is not None:
+                reward = paid / hashprice(point.difficulty, 1.0)
+                made -= {"reward"} | ({"hashprice"} if point.bitcoin is not None else set())
+        rows.append(
+            Row(
+                time=at,
+                hashprice=hashprice(difficulty, reward * bitcoin),
+                bitcoin=bitcoin,
+                difficulty=difficulty,
+                reward=reward,
+                power_price=_power_price(at, power),
+                generated=tuple(name for name in COLUMNS if name in made),
+                source="" if point is None else point.source,
+            )
+        )
+    return rows
+
+
+def _times(points: Sequence[Published]) -> list[float]:
+    steps = int((_SAMPLE_ENDS - points[0].time) // _STEP)
+    return sorted({points[0].time + step * _STEP for step in range(steps + 1)} | {each.time for each in points})
+
+
+def _bitcoins_per_petahash(point: Published) -> float | None:
+    if point.hashprice is not None and point.bitcoin is not None:
+        return point.hashprice / point.bitcoin
+    return point.hashprice_bitcoins
+
+
+class _Bridge:
+    """Between known values: their geometric mean by time, and seeded noise that vanishes at each of them."""
+
+    def __init__(self, known: Sequence[tuple[float, float]], noise: float, every_days: int) -> None:
+        self._known = known
+        self._noise = noise
+        self._every = every_days * SECONDS_PER_DAY
+
+    def __call__(self, at: float) -> float:
+        before = max((pair for pair in self._known if pair[0] <= at), default=self._known[0])
+        after = min((pair for pair in self._known if pair[0] > at), default=None)
+        since = (at - before[0]) // self._every * self._every
+        if after is None or since <= 0:
+            return before[1]
+        share = since / (after[0] - before[0])
+        week = since // (7 * SECONDS_PER_DAY)
+        swing = Random(f"{_SEED} {before[1]} {week}").gauss(0.0, self._noise)  # noqa: S311 -- as above
+        return before[1] * float((after[1] / before[1]) ** share) * math.exp(swing * math.sin(math.pi * share))
+
+
+def _power_price(at: float, random: Random) -> float:
+    """Make up a price in USD per kWh: dear evenings, cheap middays, a dear summer and winter, and a few scarce days."""
+    moment = datetime.fromtimestamp(at, UTC)
+    season = 0.006 * math.cos(4 * math.pi * moment.timetuple().tm_yday / 365)
+    day = 0.010 * math.cos(math.tau * (moment.hour - 1) / 24)
+    scarce = random.uniform(0.05, 0.4) if random.random() < 0.004 else 0.0  # noqa: PLR2004 -- a few days a year
+    return round(0.046 + season + day + random.gauss(0.0, 0.005) + scarce, 5)
+
+
+def stretches(rows: Sequence[Row], column: str) -> Iterator[tuple[float, float, bool]]:
+    """Cut the time into stretches (from, to, generated) in which ``column`` was told, or made up, throughout."""
+    begin = 0
+    for place in range(1, len(rows)):
+        made = column in rows[begin].generated
+        if place == len(rows) - 1 or (column in rows[place].generated) != made:
+            yield rows[begin].time, rows[place].time, made
+            begin = place

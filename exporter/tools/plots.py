@@ -1,0 +1,114 @@
+"""A backtest's plots as SVG, with matplotlib: an extra, loaded only here."""
+
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from exporter.decision.backtest import Backtest, Step
+from exporter.decision.values import Verdict
+from exporter.tools.history import Row, stretches
+from exporter.units import SECONDS_PER_DAY
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_SIZE: Final = (10.0, 5.0)  # inches
+_COLOURS: Final = {
+    Verdict.MINE: "#1b7f4b",
+    Verdict.CURTAIL: "#d08700",
+    Verdict.REASSIGN: "#8e44ad",
+    Verdict.REPAIR: "#c0392b",
+    Verdict.UNKNOWN: "#9aa0a6",
+}
+_MARKET: Final = {"hashprice": "hashprice, USD/PH/day", "difficulty": "difficulty", "power_price": "power, USD/kWh"}
+_MADE_UP: Final = "#9aa0a6"
+_TOLD: Final = "#1f4e9c"
+_POLICIES: Final = (
+    ("following the verdicts", "followed", "#8e44ad"),
+    ("always curtailing right", "curtail_right", "#1b7f4b"),
+    ("always mining", "always_mine", "#d08700"),
+)
+
+
+def installed() -> bool:
+    """Whether matplotlib is there."""
+    return find_spec("matplotlib") is not None
+
+
+def draw(rows: Sequence[Row], result: Backtest, folder: Path) -> list[str]:
+    """Write the plots into ``folder``; returns their file names."""
+    import matplotlib as mpl  # noqa: PLC0415 -- an extra
+    from matplotlib.figure import Figure  # noqa: PLC0415 -- as above
+
+    columns = [column for column in _MARKET if any(getattr(row, column) is not None for row in rows)]
+    paintings: list[tuple[str, int, Callable[[Sequence[Axes]], None]]] = [
+        ("market.svg", len(columns), lambda axes: _market(rows, columns, axes)),
+        ("verdicts.svg", 1, lambda axes: _verdicts(result, axes[0])),
+        ("money.svg", 1, lambda axes: _money(result.steps, axes[0])),
+    ]
+    with mpl.rc_context({"svg.hashsalt": "hashmargin", "svg.fonttype": "none", "font.size": 9.0}):
+        for name, panels, paint in paintings:
+            figure = Figure(figsize=_SIZE, layout="constrained")
+            axes = list(figure.subplots(panels, sharex=True, squeeze=False)[:, 0])
+            paint(axes)
+            axes[0].xaxis_date()
+            if any(row.generated for row in rows):
+                figure.suptitle("Part of this history is generated, not observed", fontsize="small", color=_MADE_UP)
+            figure.savefig(folder / name, format="svg", metadata={"Date": None})
+    return [name for name, _, _ in paintings]
+
+
+def _market(rows: Sequence[Row], columns: Sequence[str], axes: "Sequence[Axes]") -> None:
+    for panel, column in zip(axes, columns, strict=True):
+        known = [row for row in rows if getattr(row, column) is not None]
+        labelled: set[bool] = set()
+        for start, end, made in stretches(known, column):
+            part = [row for row in known if start <= row.time <= end]
+            panel.step(
+                [_moment(row.time) for row in part],
+                [getattr(row, column) for row in part],
+                where="post",
+                linewidth=0.8 if made else 1.8,
+                color=_MADE_UP if made else _TOLD,
+                label=None if made in labelled else "generated" if made else "as given",
+            )
+            labelled.add(made)
+        told = [row for row in known if row.source and column not in row.generated]
+        if told and True in labelled:
+            panel.plot([_moment(row.time) for row in told], [getattr(row, column) for row in told], "o", color=_TOLD)
+        panel.set_ylabel(_MARKET[column])
+        panel.grid(alpha=0.3)
+        panel.legend(loc="upper right")
+
+
+def _verdicts(result: Backtest, axes: "Axes") -> None:
+    from matplotlib.patches import Patch  # noqa: PLC0415 -- as above
+
+    end = _moment(result.steps[-1].point.time)
+    for place, _ in enumerate(result.blocks):
+        begin = 0
+        for step in range(1, len(result.steps) + 1):
+            verdict = result.steps[begin].verdicts[place]
+            if step == len(result.steps) or result.steps[step].verdicts[place] is not verdict:
+                start = _moment(result.steps[begin].point.time)
+                stop = end if step == len(result.steps) else _moment(result.steps[step].point.time)
+                axes.barh(place, stop - start, left=start, height=0.6, color=_COLOURS[verdict])
+                begin = step
+    axes.set_yticks(range(len(result.blocks)), result.blocks)
+    axes.invert_yaxis()
+    seen = [verdict for verdict in Verdict if any(verdict in step.verdicts for step in result.steps)]
+    axes.legend(handles=[Patch(color=_COLOURS[verdict], label=verdict.value) for verdict in seen], loc="upper right")
+
+
+def _money(steps: Sequence[Step], axes: "Axes") -> None:
+    moments = [_moment(step.point.time) for step in steps]
+    for label, policy, colour in _POLICIES:
+        axes.plot(moments, [getattr(step.earned, policy) for step in steps], label=label, color=colour)
+    axes.set_ylabel("earned since the start, USD")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="upper left")
+
+
+def _moment(at: float) -> float:
+    return at / SECONDS_PER_DAY  # since 1970: matplotlib's dates

@@ -1,0 +1,256 @@
+"""`hashmargin backtest`: histories from a file, from Prometheus and from the package, and the report."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+from aiohttp import web
+from click.testing import CliRunner
+
+from exporter.cli import main
+from exporter.tools.history import Row, published, read_csv, sample, stretches, write_csv
+
+HOST = "127.81.0.9"
+SITE = """\
+site: prairie-1
+tariffs: {ppa: {kind: fixed, usd_per_kilowatt_hour: 0.05}}
+ai: {rent_usd_per_kilowatt_month: 150, capex_usd_per_kilowatt: 10000}
+blocks: {old: {capacity_kilowatts: 60}}
+fleet:
+  rigs:
+    - {name: a, address: 127.81.0.1, block: old, rated_terahash: 100, rated_watts: 2950}
+    - {name: b, address: 127.81.0.2, block: old, rated_terahash: 100, rated_watts: 2950}
+    - {name: unrated, address: 127.81.0.3, block: old}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    file = tmp_path / "site.yml"
+    file.write_text(SITE, encoding="utf-8")
+    return file
+
+
+async def invoke(*arguments: str) -> tuple[int, str, str]:
+    """Run a command in a thread: it has an event loop of its own."""
+    result = await asyncio.to_thread(CliRunner().invoke, main, ("backtest", *arguments))
+    return result.exit_code, result.stdout, result.stderr
+
+
+def history(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "prices.csv"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+# --- a file ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_fleet_goes_through_a_file_of_prices(config: Path, tmp_path: Path) -> None:
+    prices = history(tmp_path, "time,hashprice,power_price\n2026-01-01,33.3,0.06\n2026-01-31T00:00:00Z,33.3,0.06\n")
+    folder = tmp_path / "report"
+    arguments = ("--history", str(prices), "--config.file", str(config), "--folder", str(folder))
+    code, output, _ = await invoke(*arguments, "--output", "json")
+    told = json.loads(output)
+    assert code == 0
+    assert told["converted"] == [{"block": "old", "at": "2026-01-04 00:00"}]
+    assert told["earned_usd"]["always_mine"] < told["earned_usd"]["curtail_right"] == 0
+    assert 0 < told["earned_usd"]["followed"] < told["earned_usd"]["foresight"]
+    assert told["rows_generated"] == 0
+    report = (folder / "report.md").read_text(encoding="utf-8")
+    assert "| 2026-01-04 00:00 | old |" in report
+    assert "| 2026-01-04 00:00 | old | curtail | reassign |" in report
+    assert "Left out: 1 rigs without rated_terahash and rated_watts" in report
+    assert "generated" not in report
+    for name in ("market.svg", "verdicts.svg", "money.svg"):
+        assert f"({name})" in report
+        assert ET.parse(folder / name).getroot().tag.endswith("svg")
+
+
+def test_a_hashprice_is_worked_out_from_what_it_is_made_of(tmp_path: Path) -> None:
+    text = "time,bitcoin,difficulty,reward,power_price\n1774051200,70370,133.79e12,3.1472,-0.01\n"
+    (row,) = read_csv(history(tmp_path, text))
+    assert row.hashprice == pytest.approx(33.2998380291)
+    assert row.power_price == -0.01
+    assert row.time == 1_774_051_200
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    rows = sample()[:50]
+    again = read_csv(history(tmp_path, write_csv(rows)))
+    assert [row.generated for row in again] == [row.generated for row in rows]
+    assert [row.hashprice for row in again] == pytest.approx([row.hashprice for row in rows], rel=1e-6)
+
+
+HEADER = "time,hashprice,power_price\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("time,hashprise,power_price\n", "no column is called hashprise: choose from time, hashprice"),
+        ("time,power_price\n", "needs the columns time, power_price, and hashprice"),
+        (f"{HEADER}soon,33,0.05\n", "line 2: time 'soon' is neither like 2026-03-21T14:00:00Z nor unix seconds"),
+        (f"{HEADER}2026-01-01,-3,0.05\n", "line 2: hashprice '-3' cannot be"),
+        (f"{HEADER}2026-01-01,nan,0.05\n", "line 2: hashprice 'nan' cannot be"),
+        (f"{HEADER}2026-01-01,33,\n", "line 2: it needs power_price"),
+        (f"{HEADER}2026-01-02,33,0.05\n2026-01-01,33,0.05\n", "line 3: its time is not after that of the line before"),
+        (f"{HEADER}2026-01-02,33,0.05\n", "a history needs two points at least"),
+        ("", "needs the columns"),
+    ],
+)
+async def test_a_history_that_cannot_be_replayed_is_a_sentence(
+    text: str, words: str, config: Path, tmp_path: Path
+) -> None:
+    arguments = ("--history", str(history(tmp_path, text)), "--config.file", str(config), "--folder", str(tmp_path))
+    code, _, errors = await invoke(*arguments)
+    assert code == 2
+    assert words in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "give one of --sample, --history and --prometheus"),
+        (("--sample", "--prometheus", "http://127.0.0.1:1"), "give one of"),
+        (("--prometheus", "http://127.0.0.1:1"), "--config.file is needed"),
+    ],
+)
+async def test_what_is_asked_must_be_clear(arguments: tuple[str, ...], words: str) -> None:
+    code, _, errors = await invoke(*arguments)
+    assert code == 2
+    assert words in errors
+
+
+async def test_without_matplotlib_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("exporter.tools.plots.find_spec", lambda _: None)
+    code, _, errors = await invoke("--sample", "--folder", str(tmp_path))
+    assert code == 1
+    assert errors == ("hashmargin: the plots need matplotlib: pip install 'hashmargin[backtest]', or give --no-plots\n")
+
+
+async def test_a_report_without_plots(config: Path, tmp_path: Path) -> None:
+    prices = history(tmp_path, f"{HEADER}2026-01-01,33.3,0.06\n2026-01-02,33.3,0.06\n")
+    folder = tmp_path / "report"
+    arguments = ("--history", str(prices), "--config.file", str(config), "--folder", str(folder), "--no-plots")
+    code, output, _ = await invoke(*arguments)
+    assert code == 0
+    assert output.endswith(f"Written to {folder / 'report.md'}\n")
+    assert sorted(file.name for file in folder.iterdir()) == ["history.csv", "report.md"]
+
+
+# --- the sample -----------------------------------------------------------------------------------------------------
+
+
+def test_the_sample_holds_each_published_point_as_it_was_told() -> None:
+    by_time = {row.time: row for row in sample()}
+    points = published()
+    assert len(points) == 5
+    for point in points:
+        row = by_time[point.time]
+        assert row.source == point.source != ""
+        assert row.difficulty == point.difficulty
+        assert "difficulty" not in row.generated
+        if point.bitcoin is not None:
+            assert (row.bitcoin, "bitcoin" in row.generated) == (point.bitcoin, False)
+        if point.hashprice is not None:
+            assert row.hashprice == pytest.approx(point.hashprice)
+            assert row.generated == ("power_price",)
+        if point.hashprice_bitcoins is not None:
+            assert row.bitcoin is not None
+            assert row.hashprice / row.bitcoin == pytest.approx(point.hashprice_bitcoins)
+
+
+def test_all_that_the_sample_puts_between_is_labelled() -> None:
+    rows = sample()
+    published_times = {point.time for point in published()}
+    for row in rows:
+        assert "power_price" in row.generated
+        if row.time not in published_times:
+            assert {"hashprice", "bitcoin", "difficulty", "reward"} <= set(row.generated)
+            assert row.source == ""
+            assert row.point.generated
+
+
+def test_the_sample_is_the_same_each_time() -> None:
+    assert sample() == sample()
+
+
+async def test_the_sample_is_replayed_and_its_report_says_what_is_made_up(tmp_path: Path) -> None:
+    code, output, _ = await invoke("--sample", "--folder", str(tmp_path))
+    assert code == 0
+    assert "Part of this history is generated, not observed" in output
+    assert re.search(r"^perfect foresight +[\d,]+ +\+[\d,]+$", output, re.MULTILINE)
+    report = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "> **Part of this history is generated**" in report
+    assert "| 2026-03-21 00:00 | 33.30 | 133.79T | 70,370 | press, March 2026 | power price |" in report
+    for name in ("market.svg", "verdicts.svg", "money.svg"):
+        assert "Part of this history is generated, not observed" in (tmp_path / name).read_text(encoding="utf-8")
+    assert len(read_csv(tmp_path / "history.csv")) == len(sample())
+
+
+def test_stretches_part_what_was_told_from_what_was_made_up() -> None:
+    made = ("hashprice",)
+    rows = [
+        Row(time=at, hashprice=1.0, power_price=0.0, generated=generated)
+        for at, generated in ((0.0, ()), (1.0, ()), (2.0, made), (3.0, made), (4.0, ()))
+    ]
+    assert list(stretches(rows, "hashprice")) == [(0.0, 2.0, False), (2.0, 4.0, True)]
+
+
+# --- Prometheus -----------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def prometheus(series: Mapping[str, list[dict[str, str]]]) -> AsyncIterator[str]:
+    """A Prometheus whose range queries give these series of each metric; the third hour of each is missing."""
+
+    async def query(request: web.Request) -> web.Response:
+        start, end, step = (float(request.query[name]) for name in ("start", "end", "step"))
+        metric = next(name for name in series if name in request.query["query"])
+        times = [start + step * number for number in range(int((end - start) / step) + 1)]
+        values = [[at, "33.3" if "hashprice" in metric else "0.06"] for at in times[:2] + times[3:]]
+        result = [{"metric": labels, "values": values} for labels in series[metric]]
+        return web.json_response({"status": "success", "data": {"resultType": "matrix", "result": result}})
+
+    app = web.Application()
+    app.router.add_get("/api/v1/query_range", query)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, HOST, 0).start()
+    try:
+        yield f"http://{HOST}:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+HASHPRICE, POWER = "mining_hashprice_usd_per_petahash_day", "mining_power_price_usd_per_kilowatt_hour"
+
+
+async def replayed(config: Path, tmp_path: Path, *tariffs: str) -> tuple[int, Any, str]:
+    async with prometheus({HASHPRICE: [{"site": "x"}], POWER: [{"tariff": tariff} for tariff in tariffs]}) as url:
+        return await invoke(
+            *("--prometheus", url, "--days", "10", "--config.file", str(config), "--folder", str(tmp_path / "report")),
+            *("--no-plots", "--output", "json"),
+        )
+
+
+async def test_the_past_is_read_from_prometheus_and_its_gaps_are_labelled(config: Path, tmp_path: Path) -> None:
+    code, output, errors = await replayed(config, tmp_path, "ppa")
+    assert code == 0, errors
+    told = json.loads(output)
+    assert (told["rows"], told["rows_generated"]) == (241, 1)
+    assert [one["block"] for one in told["converted"]] == ["old"]
+
+
+async def test_of_several_tariffs_one_must_be_said(config: Path, tmp_path: Path) -> None:
+    code, _, errors = await replayed(config, tmp_path, "ppa", "spot")
+    assert code == 1
+    assert "several histories, say which with --tariff or --site: tariff ppa; tariff spot" in errors
