@@ -8,10 +8,12 @@ from typing import Any
 
 import aiohttp
 
-from exporter.failures import Failure
+from exporter.failures import Failure, Reason
+from exporter.polling.latest import Latest
 from exporter.polling.tariffs import price_in_force
 from exporter.readings import GpuReading, NetworkState, PriceSlot, Reading
 from exporter.sources.contract import SourceContext, SourceSettings
+from exporter.sources.tariffs import TariffSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,23 @@ async def _ask(name: str, settings: SourceSettings, context: SourceContext) -> A
     started = time.monotonic()
     try:
         reading: Reading[Any] = await settings.build(context).fetch()
+        now = context.clock()
+        _check_usable(reading, settings, now)
     except Failure as failure:
         return Asked(name, settings.kind, time.monotonic() - started, failure=failure)
-    now = context.clock()
     return Asked(
         name, settings.kind, time.monotonic() - started, spoken(reading.value, now), max(0.0, now - reading.observed_at)
     )
+
+
+def _check_usable(reading: Reading[Any], settings: SourceSettings, now: float) -> None:
+    """Raise the Failure for which a running exporter would not use the value."""
+    if not Latest[Any](settings.max_age).accepts(reading, now):
+        raise Failure(
+            Reason.STALE, f"observed {now - reading.observed_at:.0f} s ago, max_age is {settings.max_age:.0f} s"
+        )
+    if isinstance(settings, TariffSettings) and price_in_force(reading.value, now) is None:
+        raise Failure(Reason.STALE, f"none of {len(reading.value)} prices is in force now")
 
 
 def spoken(value: object, now: float) -> str:
@@ -61,8 +74,14 @@ def spoken(value: object, now: float) -> str:
 
 def _prices(slots: tuple[PriceSlot, ...], now: float) -> str:
     price = price_in_force(slots, now)
-    following = "" if price is None or price.next_price is None else f", then ${price.next_price:.4f}"
-    return f"{len(slots)} slots, " + ("none in force now" if price is None else f"${price.price:.4f}/kWh{following}")
+    following = "" if price is None or price.next_price is None else f", then {_dollars(price.next_price)}"
+    return f"{len(slots)} slots, " + (
+        "none in force now" if price is None else f"{_dollars(price.price)}/kWh{following}"
+    )
+
+
+def _dollars(price: float) -> str:
+    return f"{'-' if price < 0 else ''}${abs(price):.4f}"
 
 
 def as_text(asked: Sequence[Asked]) -> str:

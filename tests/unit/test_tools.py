@@ -6,6 +6,7 @@ import io
 import json
 import random
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,14 @@ from exporter.cli import main
 from exporter.failures import Failure, Reason
 from exporter.fields import paths_relative_to
 from exporter.fleet import Credentials
-from exporter.readings import GpuReading, NetworkState, PriceSlot, RigIdentity
+from exporter.readings import GpuReading, NetworkState, PriceSlot, Reading, RigIdentity
 from exporter.simulation.faults import Fault
 from exporter.simulation.site import SimulatedSite
+from exporter.sources.contract import SourceContext, SourceSettings
 from exporter.sources.miners.contract import Target
 from exporter.sources.miners.inventory import InventoryTerms, Names, load_inventory
 from exporter.sources.network.fixed import Settings as FixedNetwork
+from exporter.sources.tariffs import TariffSettings
 from exporter.sources.tariffs.http_json import Settings as HttpTariff
 from exporter.tools import online
 from exporter.tools.capture import capture, questions
@@ -195,12 +198,43 @@ async def test_every_source_is_asked_and_a_failure_is_a_row() -> None:
     assert online.as_records([bad])[0]["failure"] == bad.failure.reason
 
 
+@dataclass(frozen=True, slots=True)
+class Saying:
+    reading: Reading[Any]
+
+    async def fetch(self) -> Reading[Any]:
+        return self.reading
+
+
+class OldPrice(SourceSettings):
+    kind: str = "old"
+
+    def connect(self, context: SourceContext) -> Saying:
+        return Saying(Reading(70_000.0, context.clock() - 700))
+
+
+class PastSlots(TariffSettings):
+    kind: str = "past"
+
+    def energy(self, context: SourceContext) -> Saying:
+        now = context.clock()
+        return Saying(Reading((PriceSlot(now - 7200, now - 5400, 0.05),), now))
+
+
+async def test_what_a_running_exporter_would_not_use_is_no_value() -> None:
+    old, past = await online.ask_all({"bitcoin": OldPrice(), "tariff:spot": PastSlots()})
+    assert old.failure is not None
+    assert old.failure.detail == "observed 700 s ago, max_age is 600 s"
+    assert past.failure is not None
+    assert past.failure.detail == "none of 1 prices is in force now"
+
+
 @pytest.mark.parametrize(
     ("value", "words"),
     [
         (70_370.0, "$70,370.00"),
         (NetworkState(height=941_000, difficulty=1.3e14), "height 941,000, difficulty 1.3e+14"),
-        ((PriceSlot(0, 100, 0.05), PriceSlot(100, 200, -0.01)), "2 slots, $0.0500/kWh, then $-0.0100"),
+        ((PriceSlot(0, 100, 0.05), PriceSlot(100, 200, -0.01)), "2 slots, $0.0500/kWh, then -$0.0100"),
         ((PriceSlot(0, 10, 0.05),), "1 slots, none in force now"),
         ((GpuReading(gpu="a", power=500.0), GpuReading(gpu="b")), "2 GPUs, 500 W"),
     ],
