@@ -7,6 +7,7 @@ from exporter.failures import Failure, Reason
 from exporter.readings import RigIdentity, RigReading
 from exporter.sources.miners import reader
 from exporter.sources.miners.contract import Target
+from exporter.sources.miners.firmware import antminer as antminer_firmware
 from exporter.sources.miners.firmware.antminer import Reader
 from exporter.sources.miners.reader import Miners
 
@@ -31,7 +32,8 @@ async def test_where_nothing_listens_pyasic_is_not_asked() -> None:
     assert failure.value.reason is Reason.REFUSED
 
 
-async def test_a_stock_rig_whose_web_interface_hangs_is_read_all_the_same() -> None:
+async def test_a_stock_rig_whose_web_interface_hangs_is_read_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(antminer_firmware, "_WEB_PATIENCE", 0.2)
     firmware = Reader()
     async with serving(ADDRESS, 4028, cgminer(antminer())), serving(ADDRESS, 80, hanging):
         await firmware.read(Target(ADDRESS), S19)
