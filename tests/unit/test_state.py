@@ -201,8 +201,13 @@ async def main():
     number = 0
     while True:
         number += 1
-        rigs = {f"rig-{i}": RigMemory(energy=float(number)) for i in range(300)}
-        await store.save(State(rigs=rigs, documents={"number": Reading(str(number), float(number))}))
+        at = float(number)
+        rigs = {f"rig-{i}": RigMemory(energy=at) for i in range(300)}
+        clock = Clock(verdict=Verdict.MINE, since=at, reassign=Latch(evidence=at))
+        decision = DecisionState(evaluated_at=at, rigs={rig: clock for rig in rigs}, blocks={"b": clock})
+        history = MarginHistory(observed_at=at, blocks={"b": (HourlyMargin(hour=0.0, seconds=at),)})
+        documents = {"number": Reading(str(number), at)}
+        await store.save(State(rigs=rigs, documents=documents, decision=decision, history=history))
         print(number, flush=True)
 
 asyncio.run(main())
@@ -223,6 +228,11 @@ async def test_it_is_whole_after_a_kill_at_any_instant(tmp_path: Path, saves: in
     assert len(state.rigs) == 300
     assert number == state.reading("number", int).value
     assert number >= acknowledged
+    clocks = {*state.decision.rigs.values(), *state.decision.blocks.values()}
+    assert clocks == {Clock(verdict=Verdict.MINE, since=number, reassign=Latch(evidence=number))}
+    assert len(state.decision.rigs) == 300
+    assert state.decision.evaluated_at == state.history.observed_at == number
+    assert state.history.blocks == {"b": (HourlyMargin(hour=0.0, seconds=number),)}
 
 
 def _garble(path: Path) -> None:
@@ -270,8 +280,9 @@ async def test_a_file_that_breaks_under_way_is_replaced_with_all_that_is_known(t
         await opened.load()
         await asyncio.get_running_loop().run_in_executor(opened._thread, opened._file.close)  # as after any other error
         _garble(path)
-        await opened.save(State(rigs=rigs | {"rig-0": RigMemory(energy=1.0)}))
-    assert len((await load(path)).rigs) == 200
+        whole = State(rigs=rigs | {"rig-0": RigMemory(energy=1.0)}, decision=DECISION, history=HISTORY)
+        await opened.save(whole)
+    assert await load(path) == whole
 
 
 async def test_where_it_can_not_write_it_runs_on_says_so_once_and_recovers(tmp_path: Path) -> None:
@@ -296,19 +307,53 @@ async def test_a_full_disk_costs_what_is_new_and_nothing_that_was(tmp_path: Path
     telemetry = Telemetry()
     with capture_logs() as logs:
         async with store(path, telemetry) as opened:
-            await opened.save(State(rigs=rigs))
+            await opened.save(State(rigs=rigs, decision=DECISION, history=HISTORY))
             connection = opened._file._connection
             await asyncio.get_running_loop().run_in_executor(
                 opened._thread, connection.execute, "PRAGMA max_page_count = 1"
             )
             many = {f"more-{i}": RIG for i in range(5000)}
-            await opened.save(State(rigs=many))
+            later = DecisionState(evaluated_at=2000.0, rigs=dict.fromkeys(many, CURTAILED), blocks={"b1": CURTAILED})
+            new = State(rigs=many, decision=later, history=hours("b1", 1, 2))
+            await opened.save(new)
             assert telemetry.registry.get_sample_value("mining_state_failures_total") == 1
-            assert (await opened.load()).rigs == rigs
-            await opened.save(State(rigs=many))
+            kept = await opened.load()
+            assert (kept.rigs, kept.decision, kept.history) == (rigs, DECISION, HISTORY)
+            await opened.save(new)
     assert [log["event"] for log in logs] == ["state can not be kept", "state is kept again"]
     assert "full" in logs[0]["error"]
-    assert (await load(path)).rigs == rigs | many
+    known = await load(path)
+    assert known.rigs == rigs | many
+    assert known.decision.blocks["b1"] == CURTAILED
+    assert known.history.blocks["b1"] == HISTORY.blocks["b1"] + hours("b1", 1, 2).blocks["b1"]
+
+
+async def test_a_disk_that_turns_read_only_costs_what_is_new_and_nothing_that_was(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    before, telemetry = State(rigs={"a": RIG}, decision=DECISION, history=HISTORY), Telemetry()
+    curtailed = DecisionState(evaluated_at=2000.0, rigs={"a": CURTAILED}, blocks={"b1": CURTAILED})
+    after = State(rigs={"a": RIG}, decision=curtailed, history=hours("b1", 0, 1))
+    with capture_logs() as logs:
+        async with store(path, telemetry) as opened:
+            await opened.save(before)
+            connection = opened._file._connection
+            await asyncio.get_running_loop().run_in_executor(opened._thread, connection.execute, "PRAGMA query_only=ON")
+            await opened.save(after)
+            await opened.save(after)
+            assert telemetry.registry.get_sample_value("mining_state_failures_total") == 1
+    assert "readonly" in logs[0]["error"]
+    known = await load(path)
+    assert known.decision.blocks["b1"] == CURTAILED
+    assert known.history.blocks == after.history.blocks
+
+
+async def test_a_clock_that_jumps_back_keeps_what_verdicts_know(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    earlier = DecisionState(evaluated_at=10.0, rigs=DECISION.rigs, blocks=DECISION.blocks)
+    await save(path, State(decision=DECISION, history=HISTORY), State(decision=earlier, history=HISTORY))
+    known = await load(path)
+    assert known.decision == earlier
+    assert known.history.blocks == HISTORY.blocks
 
 
 async def test_two_exporters_do_not_write_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
