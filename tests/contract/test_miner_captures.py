@@ -11,6 +11,7 @@ from exporter.readings import RigIdentity
 from exporter.sources.miners.contract import Target
 from exporter.sources.miners.faults import CODES
 from exporter.sources.miners.firmware import native_readers
+from exporter.sources.miners.reader import Miners
 
 CAPTURES = Path(__file__).parents[3] / "shared" / "captures"
 
@@ -57,3 +58,17 @@ if CAPTURES.is_dir():  # elsewhere there is no such test: CI takes a skip for a 
         assert reading.pools
         assert reading.fans
         assert {fault.code for fault in reading.faults} <= CODES - {"unknown"}
+
+    async def test_a_recorded_avalon_is_read_by_pyasic() -> None:
+        fixture = recorded("rpc", "pyasic", CAPTURES / "avalonminer")
+        fixture["rpc"]["estats"] = fixture["rpc"]["stats"]
+        target = Target(f"{NETWORK}.30")
+        async with replaying(target.address, fixture), Miners() as miners:
+            identity = await miners.identify(target)
+            reading = await miners.read(target, identity)
+        assert (identity.make, identity.model) == ("AvalonMiner", "Avalon Q Home")
+        assert (reading.hashrate, reading.mining) == (0.0, False)  # it idled when this was recorded
+        assert reading.expected_hashrate == pytest.approx(55.03e12, rel=1e-3)
+        assert reading.power_limit == 800
+        assert [(board.hashrate, board.chips) for board in reading.boards] == [(None, 160)]
+        assert reading.pools[0].accepted == 890

@@ -129,7 +129,7 @@ async def test_the_worker_is_confined(reader: PyasicReader) -> None:
 def said(**changes: Any) -> Mapping[str, Any]:
     """What a worker passes on of a good rig."""
     whole: dict[str, Any] = dict.fromkeys(
-        ("mac", "expected_hashrate", "power", "power_limit", "mining", "uptime", "ambient", "fans_expected")
+        ("mac", "expected_hashrate", "power", "power_limit", "uptime", "ambient", "fans_expected")
     )
     whole |= {"hashrate": 100e12, "fans": [], "boards": [], "pools": [], "errors": []}
     return whole | changes
@@ -142,7 +142,7 @@ async def test_power_of_zero_and_nonsense_is_unknown() -> None:
 
 
 async def test_a_stopped_rig_reads_zero() -> None:
-    reading = translate(said(hashrate=0.0, mining=False), "AntMiner")
+    reading = translate(said(hashrate=0.0), "AntMiner")
     assert (reading.hashrate, reading.mining) == (0.0, False)
 
 

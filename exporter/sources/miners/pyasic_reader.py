@@ -92,7 +92,7 @@ def translate(said: Mapping[str, Any], make: str) -> RigReading:
         expected_hashrate=expected,
         power=coerce.watts(said["power"]) or None,
         power_limit=coerce.watts(said["power_limit"]) or None,
-        mining=coerce.flag(said["mining"]),
+        mining=hashrate > 0,
         uptime=coerce.seconds(said["uptime"]),
         temperatures=() if ambient is None else (("ambient", ambient),),
         fans=tuple(Fan(index, coerce.rpm(speed)) for index, speed in enumerate(said["fans"][: coerce.MAX_ITEMS])),

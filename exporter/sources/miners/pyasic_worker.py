@@ -52,10 +52,12 @@ READ_FIELDS: Final = (
     DataOptions.WATTAGE_LIMIT,
     DataOptions.FANS,
     DataOptions.ERRORS,
-    DataOptions.IS_MINING,
     DataOptions.UPTIME,
     DataOptions.POOLS,
 )
+
+_AVERAGED_BOARDS: Final = frozenset({"AvalonMiner"})
+"""Makes of whose boards pyasic takes the average since start, which an idle rig keeps for hours."""
 
 
 class _Guard:
@@ -238,7 +240,8 @@ async def _read(address: str, job: Mapping[str, Any]) -> dict[str, Any]:
     )
     _log_in(miner, job)
     data = await _gather(miner, READ_FIELDS)
-    boards = [_board(board) for board in data.get("hashboards") or ()]
+    averaged = str(miner.make) in _AVERAGED_BOARDS
+    boards = [_board(board, averaged=averaged) for board in data.get("hashboards") or ()]
     rates = [board["hashrate"] for board in boards if board["hashrate"] is not None]
     hashrate = _hashes(data.get("hashrate"))
     if hashrate is None and rates:
@@ -249,7 +252,6 @@ async def _read(address: str, job: Mapping[str, Any]) -> dict[str, Any]:
         "expected_hashrate": _hashes(data.get("expected_hashrate")),
         "power": data.get("wattage"),
         "power_limit": data.get("wattage_limit"),
-        "mining": data.get("is_mining"),
         "uptime": data.get("uptime"),
         "ambient": data.get("env_temp"),
         "fans": [fan.speed for fan in data.get("fans") or ()],
@@ -265,10 +267,10 @@ def _hashes(rate: Any) -> float | None:
     return None if rate is None else float(rate.rate) * int(rate.unit.value)
 
 
-def _board(board: Any) -> dict[str, Any]:
+def _board(board: Any, *, averaged: bool) -> dict[str, Any]:
     return {
         "index": board.slot,
-        "hashrate": None if board.missing else _hashes(board.hashrate),
+        "hashrate": None if board.missing or averaged else _hashes(board.hashrate),
         "temperature": board.temp,
         "chip_temperature": board.chip_temp,
         "chips": board.chips,
