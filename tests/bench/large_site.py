@@ -88,6 +88,8 @@ def large_site(rigs: int, seed: int) -> SiteView:
                 rack=f"r{number % 10}",
                 position=str(number % 25),
                 tariff="ppa",
+                rated_hashrate=2e14,
+                rated_power=3_480.0,
             ),
             identity=RigIdentity(
                 reader="antminer", make="Bitmain", model="Antminer S21", firmware="stock", firmware_version="49.0.1.3"

@@ -91,3 +91,4 @@ def test_a_block_that_is_out_pages_once_and_silences_its_rigs(running: Stack) ->
     finally:
         running.tell("faults", block=block, fault=None)
     wait_for("it to resolve", lambda: running.pages.alerts("MiningBlockUnreachable", "resolved"), 90)
+    wait_for("its rigs to be back", lambda: rigs <= set(running.prometheus.by("rig", "mining_rig_up == 1")), 90)
