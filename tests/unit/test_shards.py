@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from sites import SITE, rig, site
 
-from exporter.fleet import Rig
+from exporter.economics.site import price_site
+from exporter.fleet import Block, Rig
 from exporter.shards import ShardTerms, shard_of
 from exporter.sources.miners.inventory import InventoryTerms, Names, load_inventory
 
@@ -49,6 +51,18 @@ def test_a_range_never_splits_so_that_a_rig_may_move_in_it() -> None:
     served = [{rig.address.rsplit(".", 1)[0] for rig in rigs if shard.serves_rig(rig)} for shard in shards]
     assert all(served)
     assert sum(map(len, served)) == 40
+
+
+def test_blocks_are_worth_the_same_in_shards_as_in_one() -> None:
+    names = [f"container-{number}" for number in range(40)]
+    rigs = [rig(name=f"{block}-{at}", block=block, hashrate=(100 + at) * 1e12) for block in names for at in range(5)]
+    blocks = [Block(name=name, capacity_watts=50_000.0) for name in names]
+    whole = price_site(site(*rigs, blocks=tuple(blocks)), SITE)
+    parts = []
+    for shard in (ShardTerms(shard=number, total_shards=4) for number in range(4)):
+        mine = [each for each in rigs if shard.serves_rig(each.rig)]
+        parts += price_site(site(*mine, blocks=tuple(each for each in blocks if shard.serves(each.name))), SITE).blocks
+    assert sorted(parts, key=lambda block: block.name) == sorted(whole.blocks, key=lambda block: block.name)
 
 
 def test_the_ordinal_comes_from_the_host_name(monkeypatch: pytest.MonkeyPatch) -> None:
