@@ -23,7 +23,7 @@ from exporter.fleet import Rig
 from exporter.logs import configure
 from exporter.polling.market import Market
 from exporter.polling.rigs import RigPoller
-from exporter.polling.tariffs import tariff_prices
+from exporter.polling.tariffs import next_boundary, tariff_prices
 from exporter.readings import GpuReading, NetworkState, PriceSlot, Reading
 from exporter.server.face import SiteFace
 from exporter.server.serve import serving
@@ -47,6 +47,12 @@ _METERS: Final = "meters:"
 _EXPECTED_OFF: Final = "expected_off:"
 
 _PULSE_SECONDS: Final = 0.1
+
+_LEAST_REST: Final = 0.5
+"""Seconds between evaluations at least, however often a price changes."""
+
+_GRACE: Final = 0.02
+"""Seconds after a price's change: a sleep may end a little early."""
 
 _PINNED: Final = ("site", "evaluation_interval", "web", "state", "sharding", "polling")
 """Settings that take effect at a start only."""
@@ -150,6 +156,7 @@ class Site:
         self._decision = state.decision
         self._history = state.history
         self._failing = False
+        self._looked_at = 0.0
         market.replace(sources(settings))
 
     def apply(self, settings: Settings) -> None:
@@ -197,11 +204,18 @@ class Site:
             else:
                 self._failing = False
                 self._telemetry.evaluation_duration.set(time.monotonic() - started)
-            await asyncio.sleep(max(0.0, self.settings.evaluation_interval - (time.monotonic() - started)))
+            await asyncio.sleep(self._rest(time.monotonic() - started))
+
+    def _rest(self, spent: float) -> float:
+        """Seconds until the next evaluation: at the interval's end, or when a price changes before that."""
+        due = max(0.0, self.settings.evaluation_interval - spent)
+        boundary = next_boundary(self._market.latest(_TARIFF), self._looked_at)
+        return due if boundary is None else min(due, max(_LEAST_REST, boundary + _GRACE - time.time()))
 
     async def _evaluate(self) -> None:
         """Take one snapshot in the loop, where the pollers are; all that follows is pure and runs beside it."""
-        snapshot = self._snapshot(time.time())
+        self._looked_at = time.time()
+        snapshot = self._snapshot(self._looked_at)
         await asyncio.to_thread(self._publish, snapshot)
 
     def _snapshot(self, now: float) -> SiteSnapshot:

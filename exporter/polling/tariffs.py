@@ -27,6 +27,13 @@ def price_in_force(slots: Sequence[PriceSlot], now: float) -> TariffPrice | None
     return TariffPrice(current.price, following.price)
 
 
+def next_boundary(tariffs: Mapping[str, Latest[tuple[PriceSlot, ...]]], now: float) -> float | None:
+    """When the next slot of any tariff begins (unix seconds), as far as is known at ``now``."""
+    readings = [latest.fresh(now) for latest in tariffs.values()]
+    starts = (slot.start for reading in readings if reading is not None for slot in reading.value if slot.start > now)
+    return min(starts, default=None)
+
+
 def tariff_prices(tariffs: Mapping[str, Latest[tuple[PriceSlot, ...]]], now: float) -> dict[str, TariffPrice]:
     """Price every tariff at ``now``; one whose slots are too old or have run out is left out."""
     prices: dict[str, TariffPrice] = {}

@@ -13,7 +13,7 @@ from exporter.polling.counters import CounterWindow, Energy
 from exporter.polling.latest import FUTURE_SKEW, Latest, Stale
 from exporter.polling.ledger import RigLedger, RigMemory
 from exporter.polling.schedules import ScheduleTerms
-from exporter.polling.tariffs import price_in_force, tariff_prices
+from exporter.polling.tariffs import next_boundary, price_in_force, tariff_prices
 from exporter.polling.terms import PollingTerms
 from exporter.readings import Pool, PriceSlot, Reading, RigReading
 from exporter.snapshot import TariffPrice
@@ -336,3 +336,15 @@ def test_within_the_slots_the_price_is_always_that_of_the_slot(lengths: list[int
         assert price == TariffPrice(inside.price, following)
     else:
         assert (price is not None) == (at < start + lengths[-1])
+
+
+def test_the_next_boundary_is_the_next_beginning_of_any_usable_tariff() -> None:
+    def latest(observed_at: float, *starts: float) -> Latest[tuple[PriceSlot, ...]]:
+        kept: Latest[tuple[PriceSlot, ...]] = Latest(1_000)
+        kept.put(Reading(tuple(PriceSlot(start, start + 100, 0.05) for start in starts), observed_at))
+        return kept
+
+    tariffs = {"hourly": latest(0, 3_600, 7_200), "quarterly": latest(0, 900, 0, 1_800), "stale": latest(-1_000, 800)}
+    assert [next_boundary(tariffs, now) for now in (1, 899.9, 900)] == [900, 900, 1_800]
+    assert next_boundary(tariffs, 1_001) is None
+    assert next_boundary({}, 0) is None
