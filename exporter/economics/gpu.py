@@ -16,8 +16,13 @@ def price_gpus(
     """Price each GPU; what depends on a missing input is None. How busy a GPU is never changes what it is paid."""
     tariff = tariffs.get(terms.tariff or site_tariff)
     price = tariff.price if tariff is not None else None
-    on_node = Counter(gpu.hostname for gpu in gpus)
+    # The node draws its power whichever of its GPUs still tell theirs: these share all of it.
+    on_node = Counter(gpu.hostname for gpu in gpus if _tells_power(gpu))
     return tuple(_price_gpu(gpu, _rate(gpu, terms), terms.pue, price, on_node[gpu.hostname]) for gpu in gpus)
+
+
+def _tells_power(gpu: GpuReading) -> bool:
+    return gpu.power is not None and gpu.power >= 0
 
 
 def _rate(gpu: GpuReading, terms: GpuTerms) -> tuple[float | None, bool, float | None]:
