@@ -89,7 +89,8 @@ class Miners:
             except Failure as failure:
                 telling = {each.reason: each for each in reversed(failures)} if not heard else {}
                 raise next((telling[reason] for reason in _TELLING if reason in telling), failure) from None
-        raise next((failure for failure in failures if failure.reason is Reason.TIMEOUT), failures[0])
+        told = next((failure for failure in failures if failure.reason is Reason.TIMEOUT), failures[0])
+        raise Failure(told.reason, told.detail)  # a new one: it will hold this frame, which holds the others
 
     async def _recognised(self, target: Target, probe: Probe, answer: Answer) -> RigIdentity | None:
         for reader in self._readers_of[probe]:
@@ -110,7 +111,7 @@ async def _outcome(question: Awaitable[Answer]) -> Answer | Failure:
     try:
         return await _bounded(question, PROBE_SECONDS)
     except Failure as failure:
-        return failure
+        return failure.with_traceback(None)
 
 
 async def _bounded(question: Awaitable[_T], seconds: float) -> _T:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Protocol
 
 import orjson
@@ -101,7 +102,7 @@ class _Conversation(asyncio.Protocol):
             if self.framing.complete(self.received):
                 self.answer.set_result(self.framing.content(self.received))
         except Failure as failure:
-            self.answer.set_exception(failure)
+            self.answer.set_exception(failure.with_traceback(None))  # whose frame holds us
 
     def eof_received(self) -> None:
         self.connection_lost(None)
@@ -116,7 +117,7 @@ class _Conversation(asyncio.Protocol):
                 raise Failure(Reason.GARBLED, "it reset the connection in the middle of the answer")  # noqa: TRY301
             self.answer.set_result(self.framing.content(self.received))
         except Failure as failure:
-            self.answer.set_exception(failure)
+            self.answer.set_exception(failure.with_traceback(None))  # whose frame holds us
 
 
 def connect_failure(error: OSError) -> Failure:
@@ -164,17 +165,19 @@ async def exchange(address: str, port: int, request: bytes, framing: Framing) ->
 async def _exchange(address: str, port: int, request: bytes, framing: Framing) -> bytes:
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[bytes] = loop.create_future()
-    transport: asyncio.BaseTransport | None = None
+    connected: tuple[asyncio.Transport, _Conversation] | None = None
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            transport, _ = await loop.create_connection(lambda: _Conversation(request, framing, answer), address, port)
+            connected = await loop.create_connection(partial(_Conversation, request, framing, answer), address, port)
         return await answer
     except OSError as error:
         raise connect_failure(error) from None
     finally:
         answer.cancel()
-        if transport is not None:
-            transport.abort()  # type: ignore[attr-defined]
+        if connected is not None:
+            connected[0].abort()
+        # A failure that the answer holds also holds this frame: both would lie about until garbage is collected.
+        del answer, connected
 
 
 def parse_json(content: bytes) -> Mapping[str, Any]:
