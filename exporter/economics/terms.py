@@ -1,5 +1,6 @@
 """What the operator must tell the economics: pool, power, AI lease and GPU terms. Implausible figures are refused."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Literal, NamedTuple, Self
@@ -58,22 +59,24 @@ class Terms(BaseModel):
 
     @model_validator(mode="after")
     def _plausible(self) -> Self:
+        if mistakes := list(dict.fromkeys(self._mistakes())):
+            raise ValueError("; ".join(mistakes))
+        return self
+
+    def _mistakes(self) -> Iterator[str]:
+        """Tell every figure that can't be believed, by its name."""
         for name, told in type(self).model_fields.items():
             said = getattr(self, name)
             figures = (said.low, said.high) if isinstance(said, Band) else () if said is None else (said,)
             for mark in (mark for mark in told.metadata if isinstance(mark, Plausible)):
                 for figure in figures:
-                    self._check(name, figure, mark)
-        return self
-
-    def _check(self, name: str, figure: float, mark: Plausible) -> None:
-        if not mark.least <= figure <= mark.most:
-            raise ValueError(f"{name}: {figure:g} cannot be, it must be {mark.least:g} to {mark.most:g} {mark.unit}")
-        if not (self.accept_implausible or mark.low <= figure <= mark.high):
-            raise ValueError(
-                f"{name}: {figure:g} is implausible, expected {mark.low:g} to {mark.high:g} {mark.unit}; "
-                "write accept_implausible: true beside it if it is meant"
-            )
+                    if not mark.least <= figure <= mark.most:
+                        yield f"{name}: {figure:g} cannot be, expected {mark.low:g} to {mark.high:g} {mark.unit}"
+                    elif not (self.accept_implausible or mark.low <= figure <= mark.high):
+                        yield (
+                            f"{name}: {figure:g} is implausible, expected {mark.low:g} to {mark.high:g} {mark.unit}, "
+                            "else write accept_implausible: true beside it"
+                        )
 
 
 class PayoutScheme(StrEnum):

@@ -142,7 +142,7 @@ def test_gpu_rental_is_the_formula() -> None:
         ({"capex_usd_per_kilowatt": 10}, None),
         ({"capex_usd_per_kilowatt": 100_000}, "0 to 40000 USD per IT kW"),
         ({"discount_rate": 10}, "cannot be"),
-        ({"noi_share": 85}, "cannot be"),
+        ({"noi_share": 85}, r"85 cannot be, expected 0\.4 to 1 \(0\.85 is 85 per cent\)"),
         ({"term_years": 180}, "cannot be"),
         ({"utility_ratio": 0.7}, "cannot be"),
         ({"rent_usd_per_kilowatt_month": {"low": 190, "base": 150, "high": 120}}, "low <= base <= high"),
@@ -161,6 +161,13 @@ def test_implausible_terms_are_refused_with_the_plausible_range(
         return
     with pytest.raises(ValidationError, match=message):
         lease(**changes)
+
+
+def test_all_that_is_implausible_is_told_at_once() -> None:
+    with pytest.raises(
+        ValidationError, match=r"noi_share: 85 cannot be.*utility_ratio: 14 cannot be.*uptime: 0.5 is impl"
+    ):
+        lease(noi_share=85, utility_ratio=14, uptime=0.5)
 
 
 def test_an_implausible_figure_can_be_meant() -> None:
