@@ -1,7 +1,9 @@
 """The composition root: the only file that knows every room. It wires them, evaluates the site and stops it cleanly."""
 
 import asyncio
+import gc
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -54,6 +56,10 @@ _LEAST_REST: Final = 0.5
 _GRACE: Final = 0.02
 """Seconds after a price's change: a sleep may end a little early."""
 
+_SWITCH_SECONDS: Final = 0.0002
+_COLLECT_SECONDS: Final = 300.0
+_NEVER: Final = 1_000_000_000
+
 _PINNED: Final = ("site", "evaluation_interval", "web", "state", "sharding", "polling")
 """Settings that take effect at a start only."""
 
@@ -73,10 +79,30 @@ def run_blocking(settings: Settings, load: Callable[[], Settings] | None = None)
         StartError: it could not start.
     """
     configure(settings.log)
+    _favour_the_loop()
     try:
         uvloop.run(_run(settings, load))
     except* StartError as errors:
         raise errors.exceptions[0] from None
+
+
+def _favour_the_loop() -> None:
+    """Let the event loop wait neither for evaluations nor for the collector of garbage.
+
+    The loop asks for the interpreter's lock at each event, and by default an evaluation lets it wait 5 ms every time.
+    A full collection stops everything for 0.3 s with 10,000 rigs in memory, and by default comes at each evaluation.
+    """
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    gc.collect()
+    gc.freeze()  # modules and settings
+    gc.set_threshold(*gc.get_threshold()[:2], _NEVER)
+
+
+async def _collect_garbage() -> None:
+    """Collect in full now and then: polls leave no cycles behind, but libraries may."""
+    while True:
+        await asyncio.sleep(_COLLECT_SECONDS)
+        gc.collect()
 
 
 async def _run(settings: Settings, load: Callable[[], Settings] | None) -> None:
@@ -110,6 +136,7 @@ async def _run(settings: Settings, load: Callable[[], Settings] | None) -> None:
                 tasks.create_task(site.evaluate_forever(), name="evaluation"),
                 tasks.create_task(store.run(site.state), name="state"),
                 tasks.create_task(_feel_pulse(telemetry), name="pulse"),
+                tasks.create_task(_collect_garbage(), name="garbage"),
             ]
             if reload is not None:
                 loop.add_signal_handler(signal.SIGHUP, lambda: tasks.create_task(reload()))
