@@ -3,10 +3,13 @@
 import contextlib
 import json
 import re
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from harness import ROOT, Stack, wait_for
 
 pytestmark = pytest.mark.e2e
@@ -62,6 +65,55 @@ def broken_rig(running: Stack, fault: str) -> Iterator[str]:
         yield name
     finally:
         running.tell("faults", rig=name, fault=None)
+
+
+CHANGES = {
+    "mining_network_difficulty": "1x5 2x5",
+    "mining_network_subsidy_bitcoins": "3.125x5 1.5625x5",
+    'mining_block_verdict{block="a",verdict="mine"}': "1x5 stale",
+    'mining_block_verdict{block="a",verdict="curtail"}': "_x6 1x5",
+    'mining_block_verdict{block="b",verdict="mine"}': "1x11",
+}
+MARKS = {
+    "Retargets": ("{}", 2),
+    "Halvings": ("{}", 1.5625),
+    "Verdict changes": ('{block="a",verdict="curtail"}', 1),
+}
+
+
+@pytest.mark.parametrize("name", MARKS)
+def test_annotations_mark_a_change_once(name: str, tmp_path: Path) -> None:
+    labels, value = MARKS[name]
+    document = {
+        "tests": [
+            {
+                "interval": "1m",
+                "input_series": [{"series": series, "values": values} for series, values in CHANGES.items()],
+                "promql_expr_test": [
+                    {"expr": expr, "eval_time": f"{minute}m", "exp_samples": samples}
+                    for expr in annotations(name)
+                    for minute, samples in ((4, []), (6, [{"labels": labels, "value": value}]), (8, []))
+                ],
+            }
+        ]
+    }
+    path = tmp_path / "annotations_test.yml"
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    done = subprocess.run(("promtool", "test", "rules", path), capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def annotations(name: str) -> set[str]:
+    """The queries of the annotation of that name, of all dashboards that have it."""
+    files = list((ROOT / "grafana/dashboards").glob("*.json"))
+    found = [
+        filled(annotation["expr"], "")
+        for file in files
+        for annotation in json.loads(file.read_text(encoding="utf-8"))["annotations"]["list"]
+        if annotation["name"] == name
+    ]
+    assert len(found) == len(files), "every dashboard has it"
+    return set(found)
 
 
 def filled(expr: str, rig: str) -> str:
