@@ -34,7 +34,7 @@ WEB_PAGES: Final = (
 )
 """Pages on port 80 that only read."""
 
-EPIC_PAGES: Final = ("/summary", "/capabilities", "/hashrate", "/temps", "/clocks", "/hwconfig")
+EPIC_PAGES: Final = ("/summary", "/capabilities", "/network", "/hashrate", "/temps", "/clocks", "/hwconfig")
 """Pages that ePIC's firmware serves where others have cgminer's commands."""
 
 V3_COMMANDS: Final = (

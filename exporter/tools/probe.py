@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from exporter.failures import Failure
@@ -97,6 +98,7 @@ def _reading(reading: RigReading) -> Iterator[str]:
             "efficiency": efficiency and f"{efficiency:.1f} J/TH",
             "uptime": _counted(reading.uptime, " s"),
             "accepted difficulty": _counted(reading.accepted_difficulty),
+            "last share": _clock(reading.last_share_at),
             "hardware errors": _counted(reading.hardware_errors),
         }
     )
@@ -119,6 +121,10 @@ def _facts(facts: dict[str, Any]) -> Iterator[str]:
 
 def _counted(value: float | None, unit: str = "") -> str:
     return "" if value is None else f"{value:,.0f}{unit}"
+
+
+def _clock(unix: float | None) -> str:
+    return "" if unix is None else datetime.fromtimestamp(unix, UTC).isoformat(" ", "seconds")
 
 
 def _known(value: float | bool | None, unit: str = "") -> str:

@@ -19,6 +19,7 @@ from exporter.fields import paths_relative_to
 from exporter.fleet import Credentials
 from exporter.readings import GpuReading, NetworkState, PriceSlot, Reading, RigIdentity
 from exporter.simulation.faults import Fault
+from exporter.simulation.firmware import families
 from exporter.simulation.site import SimulatedSite
 from exporter.sources.contract import SourceContext, SourceSettings
 from exporter.sources.miners.contract import Target
@@ -144,6 +145,19 @@ async def test_a_capture_is_a_fixture_with_its_provenance_and_nothing_private(ri
     assert who.serial not in text
 
 
+async def test_a_capture_of_any_firmware_gives_no_worker_and_no_rig_away() -> None:
+    models = [family.models[-1].name for family in families()]
+    network = f"127.60.{random.randrange(2, 31) * 8}.0/21"
+    async with SimulatedSite(models=models, network=network, troubles=False, control_port=0) as site:
+        for placement in site.placements:
+            _, record = await capture(Target(placement.address, Credentials("root", "root")), ignore)
+            text = json.dumps(record).lower()
+            machine = site.machines[placement.name]
+            assert record["reader"]
+            for private in ("prairie", placement.address, machine.mac.lower(), machine.serial.lower()):
+                assert private not in text, placement.model.name
+
+
 async def test_a_capture_of_nothing_fails_classified(rigs: list[str]) -> None:
     with pytest.raises(Failure) as caught:
         await capture(Target(rigs[0].rpartition(".")[0] + ".98"), ignore)
@@ -152,6 +166,8 @@ async def test_a_capture_of_nothing_fails_classified(rigs: list[str]) -> None:
 
 PRIVATE: dict[str, Any] = {
     "User": "acme.rig7",
+    "StratumConfigs": [{"login": "acme.rig7", "password": "x"}],
+    "miner_id": "8048891c74e1f",
     "stratumUser": "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq.bitaxe",
     "URL": "stratum+tcp://acme:pw@pool.example:3333",
     "pool": {"pass": "x", "password": "hunter2"},
@@ -169,7 +185,7 @@ PRIVATE: dict[str, Any] = {
 def test_redacting_removes_what_is_private_and_keeps_shapes() -> None:
     cleaned = redacted(PRIVATE, "127.60.0.5")
     text = json.dumps(cleaned)
-    for secret in ("acme", "hunter2", "bc1q", "1Boat", "CD:F8:1E", "1234567", "75136", "127.60.0.5"):
+    for secret in ("acme", "hunter2", "bc1q", "1Boat", "CD:F8:1E", "1234567", "75136", "8048891", "127.60.0.5"):
         assert secret not in text
     assert cleaned.keys() == PRIVATE.keys()
     assert cleaned["macaddr"] == "28:E2:97:00:00:01"
