@@ -254,6 +254,9 @@ Examples:
   hashmargin check-config --config.file site.yml      would this configuration run, and what?
   hashmargin run --config.file site.yml               serve http://0.0.0.0:9852/metrics
   hashmargin probe 10.1.0.17                          why does this rig not show up?
+  hashmargin explain c1-001                           why does this rig have its verdict?
+  hashmargin plan --megawatts 5                       which blocks would free so much power for AI?
+  hashmargin backtest --sample                        what would following the verdicts have earned?
 
 {EXIT_CODES}
 
