@@ -224,7 +224,8 @@ def _shares(pools: tuple[Pool, ...]) -> tuple[float, float] | None:
 
 
 def _change(before: RigIdentity, after: RigIdentity) -> IdentityChange | None:
-    if before.mac and after.mac and before.mac != after.mac:
+    told = (before.mac, after.mac) if before.mac and after.mac else (before.serial, after.serial)
+    if all(told) and told[0] != told[1]:
         return IdentityChange.DEVICE
     return IdentityChange.FIRMWARE if _software(before) != _software(after) else None
 

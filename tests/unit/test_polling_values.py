@@ -15,7 +15,7 @@ from exporter.polling.ledger import RigLedger, RigMemory
 from exporter.polling.schedules import ScheduleTerms
 from exporter.polling.tariffs import next_boundary, price_in_force, tariff_prices
 from exporter.polling.terms import PollingTerms
-from exporter.readings import Pool, PriceSlot, Reading, RigReading
+from exporter.readings import Pool, PriceSlot, Reading, RigIdentity, RigReading
 from exporter.snapshot import TariffPrice
 
 # --- Latest -----------------------------------------------------------------------------------------------------------
@@ -150,6 +150,24 @@ def test_work_hashrate_and_reject_ratio_come_from_shares_alone() -> None:
         assert (snapshot.work_hashrate is None) == (snapshot.reject_ratio is None) == (poll < 20)
     assert snapshot.work_hashrate == pytest.approx(100e12)
     assert snapshot.reject_ratio == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "change"),
+    [
+        ({"mac": "02:00:00:00:00:01", "serial": "S1"}, {"mac": "02:00:00:00:00:02", "serial": "S1"}, "device"),
+        ({"mac": "02:00:00:00:00:01", "serial": "S1"}, {"mac": "02:00:00:00:00:01", "serial": "S2"}, None),
+        ({"serial": "S1"}, {"serial": "S2"}, "device"),
+        ({"serial": "S1"}, {}, None),
+        ({"firmware_version": "1"}, {"firmware_version": "2"}, "firmware"),
+    ],
+)
+def test_another_control_board_or_firmware_is_noticed(
+    before: dict[str, str], after: dict[str, str], change: str | None
+) -> None:
+    ledger = _ledger()
+    ledger.identified(RigIdentity(reader="fake", make="Acme", model="A1", **before))
+    assert ledger.identified(RigIdentity(reader="fake", make="Acme", model="A1", **after)) == change
 
 
 @pytest.mark.parametrize(
