@@ -41,6 +41,11 @@ def test_the_demo_starts_shows_a_site_and_leaves_nothing_behind(tmp_path: Path) 
             lambda: re.search(r"^mining_rig_margin_usd_per_day\{", ask(f"http://{address}/metrics"), re.MULTILINE),
         )
         assert "prairie-1" in ask(f"http://{address}/")
+        reassigned = 'mining_block_verdict{block="container-1",verdict="reassign"} 1\n'
+        wait_for("the old rigs' block to be reassigned", lambda: reassigned in ask(f"http://{address}/metrics"), 120)
+        for question in (["plan", "--megawatts", "0.1"], ["explain", "c1-001"]):
+            command = [BIN / "hashmargin", *question, "--url", f"http://{address}"]
+            assert b"container-1" in subprocess.run(command, check=True, capture_output=True).stdout
         family = children(demo.pid)
         assert family, "the simulated site is a process of its own"
     finally:
