@@ -20,6 +20,7 @@ from exporter.exposition.publication import Encoding, Format, Newsstand, Publica
 from exporter.exposition.render import Renderer
 from exporter.exposition.terms import ExpositionTerms
 from exporter.exposition.views import SiteView
+from exporter.polling.attempts import FailureLog
 from exporter.server.face import SiteFace
 from exporter.server.serve import serving
 from exporter.server.terms import WebTerms
@@ -87,7 +88,16 @@ async def scrape(publication: Publication) -> float:
     newsstand = Newsstand()
     newsstand.asked(ZIPPED)
     newsstand.publish(publication)
-    face = SiteFace(site="bench", newsstand=newsstand, evaluation_interval=3_600.0, ready=lambda: True)
+    face = SiteFace(
+        site="bench",
+        newsstand=newsstand,
+        evaluation_interval=3_600.0,
+        ready=lambda: True,
+        explain=lambda _view, _rig: None,
+        failures=FailureLog(),
+        sources=list,
+        config=str,
+    )
     async with serving(face, WebTerms(listen_address="127.0.0.1:0")) as urls:
         address = urlsplit(urls[0]).netloc
         return statistics.median([await asyncio.to_thread(seconds, fetch, address) for _ in range(20)])
