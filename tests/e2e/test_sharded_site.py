@@ -26,7 +26,7 @@ pytestmark = pytest.mark.e2e
 
 RIGS = 20_000
 SHARDS = 4
-PATIENCE = 240.0  # seconds: two cores have much to do until every rig was read
+PATIENCE = 400.0  # seconds: two cores have much to do until every rig was read
 
 MONEY = ("revenue", "power_cost", "margin")
 
