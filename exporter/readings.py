@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -19,9 +19,15 @@ class Reading(Generic[T]):
 # --- rigs -----------------------------------------------------------------------------------------------------------
 
 
+BITCOIN_ALGORITHM: Final = "SHA256"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RigIdentity:
-    """Who answers at an address. ``reader`` names the reader that understands it."""
+    """Who answers at an address. ``reader`` names the reader that understands it.
+
+    ``algorithm`` is what it hashes; other hashes than bitcoin's are shown, but never priced as bitcoin's.
+    """
 
     reader: str
     make: str
@@ -31,6 +37,12 @@ class RigIdentity:
     mac: str = ""
     serial: str = ""
     hostname: str = ""
+    algorithm: str = BITCOIN_ALGORITHM
+
+    @property
+    def mines_bitcoin(self) -> bool:
+        """Whether its hashes are bitcoin's."""
+        return self.algorithm == BITCOIN_ALGORITHM
 
 
 class Severity(StrEnum):

@@ -37,6 +37,11 @@ class RigSnapshot:
     worker_expected: bool | None = None  # does the active pool's worker match; None where none is expected
     last_good: LastGood | None = None
 
+    @property
+    def mines_bitcoin(self) -> bool:
+        """Whether its hashes are bitcoin's; one that was never identified is taken to be what the site is for."""
+        return self.identity is None or self.identity.mines_bitcoin
+
 
 @dataclass(frozen=True, slots=True)
 class TariffPrice:

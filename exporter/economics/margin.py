@@ -119,13 +119,15 @@ class RigPricer:
         return Operation(hashrate, power, source, kwh, revenue, cost, margin)
 
     def _actual(self, rig: RigSnapshot, paid: float, price: float | None) -> Operation:
-        hashrate = rig.reading.value.hashrate if rig.reading is not None else None
+        hashrate = rig.reading.value.hashrate if rig.reading is not None and rig.mines_bitcoin else None
         if hashrate is not None and hashrate < 0:
             hashrate = None
         return self._operate(hashrate, power_now(rig, hashrate), paid, price)
 
     def _potential(self, rig: RigSnapshot, actual: Operation, paid: float, price: float | None) -> Operation:
         """Judge a rig that runs by what it does, another by what it did when it ran well, else by its nameplate."""
+        if not rig.mines_bitcoin:
+            return self._operate(None, None, paid, price)
         if actual.hashrate and rig.reading is not None:
             uptime = rig.reading.value.uptime
             if uptime is None or uptime >= WARM_UP:

@@ -57,6 +57,7 @@ def _sum_block(
 ) -> BlockEconomics:
     priced = [rig for _, rig in members if rig.margin is not None]
     able = [rig for _, rig in members if rig.potential_margin is not None]
+    miners = [rig for rig, _ in members if rig.mines_bitcoin]
     margin, billed_power = _sum(rig.margin for rig in priced), _sum(rig.metered_power for rig in priced)
     potential_margin, potential_power = (
         _sum(rig.potential_margin for rig in able),
@@ -69,7 +70,7 @@ def _sum_block(
         priced=len(priced),
         capacity=block.capacity_watts,
         power=_sum(rig.power for _, rig in members),
-        hashrate=_sum(rig.reading.value.hashrate for rig, _ in members if rig.reading is not None),
+        hashrate=_sum(rig.reading.value.hashrate for rig in miners if rig.reading is not None),
         revenue=_sum(rig.revenue for rig in priced),
         power_cost=_sum(rig.power_cost for rig in priced),
         margin=margin,

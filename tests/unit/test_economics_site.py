@@ -12,7 +12,7 @@ from sites import LEASE, NOW, SITE, decided, network, rig, site
 from exporter.economics.site import price_site
 from exporter.economics.terms import GpuTerms, PowerTerms, SiteTerms
 from exporter.fleet import UNASSIGNED, Block
-from exporter.readings import GpuReading, Reading
+from exporter.readings import GpuReading, Reading, RigIdentity
 from exporter.snapshot import LastGood, SiteSnapshot, TariffPrice
 
 
@@ -27,6 +27,19 @@ def test_a_block_is_the_sum_of_its_priced_rigs() -> None:
     assert block.hashrate == 500e12
     assert block.avoidable_loss == pytest.approx(-(b.margin or 0))
     assert block.margin_per_kwh == pytest.approx((block.margin or 0) / (24 * 1.03 * 6.75))
+
+
+def test_hashes_of_another_algorithm_are_never_priced_as_bitcoins() -> None:
+    scrypt = RigIdentity(reader="pyasic", make="AntMiner", model="L7", algorithm="Scrypt")
+    priced = price_site(site(rig(name="a"), rig(name="b", identity=scrypt, facts={"rated_hashrate": 9.5e9})), SITE)
+    alone = price_site(site(rig(name="a")), SITE)
+    other = priced.rigs[1]
+    assert (other.revenue, other.margin, other.potential_margin, other.efficiency) == (None, None, None, None)
+    assert (other.breakeven_power_price, other.cost_per_bitcoin, other.forward_margin) == (None, None, None)
+    assert other.power == 3_500.0
+    assert other.power_cost is not None
+    assert (priced.blocks[0].hashrate, priced.blocks[0].margin) == (alone.blocks[0].hashrate, alone.blocks[0].margin)
+    assert (priced.blocks[0].rigs, priced.blocks[0].priced) == (2, 1)
 
 
 def test_the_ai_value_of_a_block_is_that_of_its_feeder() -> None:

@@ -110,13 +110,15 @@ async def test_a_rig_that_says_no_model_is_not_identified(reader: PyasicReader) 
     assert failure.value.reason is Reason.NOT_READY
 
 
-async def test_what_mines_no_bitcoin_is_known_and_refused(reader: PyasicReader) -> None:
+async def test_what_mines_no_bitcoin_is_known_and_read(reader: PyasicReader) -> None:
     answers = antminer()
     answers["version"]["VERSION"][0]["Type"] = "Antminer L7"
-    async with serving(f"{NETWORK}.8", 4028, cgminer(answers)):
-        with pytest.raises(Failure, match="AntMiner L7 mines Scrypt, not bitcoin") as failure:
-            await reader.identify(Target(f"{NETWORK}.8"))
-    assert failure.value.reason is Reason.UNSUPPORTED
+    target = Target(f"{NETWORK}.8")
+    async with serving(target.address, 4028, cgminer(answers)):
+        identity = await reader.identify(target)
+        reading = await reader.read(target, identity)
+    assert (identity.model, identity.algorithm, identity.mines_bitcoin) == ("L7", "Scrypt", False)
+    assert reading.hashrate > 0
 
 
 async def test_nothing_known_is_unsupported(reader: PyasicReader) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from exporter.failures import Failure, Reason
-from exporter.readings import Board, Fan, Fault, Pool, RigIdentity, RigReading
+from exporter.readings import BITCOIN_ALGORITHM, Board, Fan, Fault, Pool, RigIdentity, RigReading
 from exporter.sources.miners import coerce
 from exporter.sources.miners.contract import Target
 from exporter.sources.miners.faults import whatsminer_fault, worded_fault
@@ -17,14 +17,7 @@ _SLOTS: Final = 8
 _SILENCE_SECONDS: Final = 1.5
 _NOTE_PARTS: Final = 3
 _NO_CODE: Final = ("0", "None", "-1")
-_BITCOIN_ALGORITHMS: Final = ("SHA256", "Generic (Unknown)")
-
-
-class NotBitcoin(Failure):
-    """A rig that is known, and whose hashes must not be priced as bitcoin's."""
-
-    def __init__(self, make: str, model: str, algorithm: str) -> None:
-        super().__init__(Reason.UNSUPPORTED, f"{make} {model} mines {algorithm}, not bitcoin".strip())
+_UNTOLD_ALGORITHM: Final = "Generic (Unknown)"
 
 
 class PyasicReader:
@@ -46,17 +39,16 @@ class PyasicReader:
     async def identify(self, target: Target) -> RigIdentity:
         """See :class:`exporter.sources.miners.contract.Reader`."""
         said = await self._pool.ask({**_request(target), "work": "identify"}, self._identify_deadline)
-        make, model, algorithm = (coerce.text(said[part], 64) for part in ("make", "model", "algorithm"))
-        if algorithm not in _BITCOIN_ALGORITHMS:
-            raise NotBitcoin(make, model, algorithm)
+        algorithm = coerce.text(said["algorithm"], 64)
         return RigIdentity(
             reader=":".join([NAME, *(coerce.text(part, 64).replace(":", " ") for part in said["note"])]),
-            make=make,
-            model=model,
+            make=coerce.text(said["make"], 64),
+            model=coerce.text(said["model"], 64),
             firmware=coerce.text(said["firmware"]),
             firmware_version=coerce.text(said["firmware_version"]),
             mac=coerce.mac(said["mac"]),
             serial=coerce.text(said["serial"]),
+            algorithm=BITCOIN_ALGORITHM if algorithm == _UNTOLD_ALGORITHM else algorithm,
         )
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:

@@ -12,7 +12,7 @@ from exporter.readings import RigIdentity, RigReading
 from exporter.sources.miners import cgminer
 from exporter.sources.miners.contract import Answer, NativeReader, Probe, Target
 from exporter.sources.miners.firmware import native_readers
-from exporter.sources.miners.pyasic_reader import NotBitcoin, PyasicReader
+from exporter.sources.miners.pyasic_reader import PyasicReader
 
 MOST_IDENTIFYING: Final = 50
 PROBE_SECONDS: Final = 3.0
@@ -84,8 +84,6 @@ class Miners:
         if heard or any(failure.reason not in _UNHEARD for failure in failures):
             try:
                 return await self._pyasic.identify(target)
-            except NotBitcoin:
-                raise
             except Failure as failure:
                 telling = {each.reason: each for each in reversed(failures)} if not heard else {}
                 raise next((telling[reason] for reason in _TELLING if reason in telling), failure) from None
