@@ -21,7 +21,7 @@ from exporter.economics.site import price_site
 from exporter.exposition.publication import Newsstand
 from exporter.exposition.render import Renderer
 from exporter.exposition.views import Shard, SiteView
-from exporter.fleet import Rig
+from exporter.fleet import Block, Rig
 from exporter.logs import configure
 from exporter.polling.market import Market
 from exporter.polling.rigs import RigPoller
@@ -179,6 +179,7 @@ class Site:
         self._telemetry = telemetry
         self._market = market
         self._rigs = rigs
+        self._blocks = shard_blocks(settings)
         self._renderer = Renderer(settings.exposition, telemetry.registry)
         self._decision = state.decision
         self._history = state.history
@@ -190,6 +191,7 @@ class Site:
         """Let new settings take effect; rigs and sources that stay keep all that is known of them."""
         self._rigs.replace(shard_rigs(settings), settings.schedules)
         self._market.replace(sources(settings))
+        self._blocks = shard_blocks(settings)
         self._renderer = Renderer(settings.exposition, self._telemetry.registry)
         self.settings = settings
 
@@ -246,13 +248,12 @@ class Site:
         await asyncio.to_thread(self._publish, snapshot)
 
     def _snapshot(self, now: float) -> SiteSnapshot:
-        shard = self.settings.sharding
         tariffs = tariff_prices(self._market.latest(_TARIFF), now)
         self._market.tell_usable(now, {f"{_TARIFF}{name}" for name in self.settings.tariffs if name not in tariffs})
         return SiteSnapshot(
             taken_at=now,
             rigs=self._rigs.snapshots(now, self._fresh(_EXPECTED_OFF, now)),
-            blocks=tuple(block for block in self.settings.fleet_blocks if shard.serves(block.name)),
+            blocks=self._blocks,
             network=self._market.fresh(_NETWORK, now),
             bitcoin_price=self._market.fresh(_BITCOIN, now),
             tariffs=tariffs,
@@ -332,6 +333,11 @@ def pinned(settings: Settings, running: Settings) -> Settings:
 def shard_rigs(settings: Settings) -> list[Rig]:
     """Pick the rigs that this shard serves."""
     return [rig for rig in settings.rigs if settings.sharding.serves_rig(rig)]
+
+
+def shard_blocks(settings: Settings) -> tuple[Block, ...]:
+    """Pick the blocks that this shard serves."""
+    return tuple(block for block in settings.fleet_blocks if settings.sharding.serves(block.name))
 
 
 def sources(settings: Settings) -> dict[str, SourceSettings]:
