@@ -27,6 +27,7 @@ class RigIdentity:
     """Who answers at an address. ``reader`` names the reader that understands it.
 
     ``algorithm`` is what it hashes; other hashes than bitcoin's are shown, but never priced as bitcoin's.
+    ``board_serials`` are pairs of a board's index and its serial number.
     """
 
     reader: str
@@ -38,6 +39,11 @@ class RigIdentity:
     serial: str = ""
     hostname: str = ""
     algorithm: str = BITCOIN_ALGORITHM
+    api_version: str = ""
+    control_board: str = ""
+    power_supply_model: str = ""
+    power_supply_serial: str = ""
+    board_serials: tuple[tuple[int, str], ...] = ()
 
     @property
     def mines_bitcoin(self) -> bool:
@@ -73,14 +79,47 @@ class Fan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
-    """One hash board. ``hashrate`` in H/s, temperatures in celsius (the hottest sensor of its kind)."""
+    """One hash board. Temperatures in celsius: ``temperature`` and ``chip_temperature`` are the hottest sensor's."""
 
     index: int
-    hashrate: float | None = None
+    hashrate: float | None = None  # H/s
+    expected_hashrate: float | None = None  # H/s
     temperature: float | None = None
+    temperature_min: float | None = None
+    temperature_average: float | None = None
     chip_temperature: float | None = None
+    chip_temperature_min: float | None = None
+    chip_temperature_average: float | None = None
     chips: int | None = None
     chips_expected: int | None = None
+    failed_chips: tuple[int, ...] = ()  # places of the chips that do not work, from 0
+    frequency: float | None = None  # Hz
+    voltage: float | None = None  # V
+    power: float | None = None  # W
+    hardware_errors: float | None = None  # since the miner process started
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerSupply:
+    """What the power supply measures: volts, amperes, watts."""
+
+    input_voltage: float | None = None
+    input_current: float | None = None
+    input_power: float | None = None
+    output_voltage: float | None = None
+    output_current: float | None = None
+    output_power: float | None = None
+    fan_rpm: float | None = None
+    temperature: float | None = None  # celsius, of the hottest sensor
+
+
+class TunerState(StrEnum):
+    """What the firmware's tuner does."""
+
+    OFF = "off"
+    TUNING = "tuning"
+    TUNED = "tuned"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +132,7 @@ class Pool:
     worker: str = ""
     up: bool | None = None
     active: bool | None = None
+    difficulty: float | None = None  # of the shares that it asks for
     accepted: float | None = None
     rejected: float | None = None
     stale: float | None = None
@@ -103,17 +143,33 @@ class RigReading:
     """One successful read of a rig. ``hashrate`` is mandatory: without it a read has failed, whatever answered."""
 
     hashrate: float  # H/s, the realised average over the firmware's declared window
+    hashrate_window: float | None = None  # s, of that average
+    average_hashrate: float | None = None  # H/s, since the miner process started
     expected_hashrate: float | None = None  # H/s
     power: float | None = None  # W, as the rig reports it
     power_limit: float | None = None  # W
+    power_target: float | None = None  # W, that the tuner aims at
+    power_supply: PowerSupply | None = None
     mining: bool | None = None
+    suspended: bool | None = None  # told to stop, and so asleep or paused
+    power_mode: str = ""  # the firmware's own word for its mode, profile or preset
+    tuner: TunerState | None = None
+    fault_light: bool | None = None
+    login_refused: bool | None = None  # by a web interface that the read can do without
     uptime: float | None = None  # s, of the miner process where known
+    system_uptime: float | None = None  # s, since the rig booted
     accepted_difficulty: float | None = None  # sum over accepted shares since the miner process started
+    rejected_difficulty: float | None = None  # the same of rejected ones
+    discarded_work: float | None = None  # pieces of work that came to nothing, since the miner process started
+    best_share: float | None = None  # difficulty of the best share since the miner process started
     last_share_at: float | None = None  # unix seconds, when a pool last took a share
     hardware_errors: float | None = None
+    hardware_error_ratio: float | None = None  # 0-1, of the hashes that were done
     temperatures: tuple[tuple[str, float], ...] = ()  # (sensor, celsius), such as ambient, inlet, outlet
+    thermal_margin: float | None = None  # celsius, to where it throttles or stops
     fans: tuple[Fan, ...] = ()
     fans_expected: int | None = None
+    fan_duty: float | None = None  # 0-1, of full speed, as the controller demands it
     boards: tuple[Board, ...] = ()
     pools: tuple[Pool, ...] = ()
     faults: tuple[Fault, ...] = ()

@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 _SCHEMA: Final = f"""
 BEGIN;
 CREATE TABLE identities (
@@ -39,7 +39,7 @@ CREATE TABLE identities (
 ) WITHOUT ROWID;
 CREATE TABLE meters (
     rig TEXT PRIMARY KEY, last_success REAL, energy REAL, power REAL,
-    good_hashrate REAL, good_power REAL, good_at REAL, good_metered REAL
+    good_hashrate REAL, good_power REAL, good_at REAL, good_metered REAL, faults TEXT
 ) WITHOUT ROWID;
 CREATE TABLE gone (rig TEXT PRIMARY KEY, since REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE documents (name TEXT PRIMARY KEY, document TEXT NOT NULL, observed_at REAL NOT NULL) WITHOUT ROWID;
@@ -51,8 +51,14 @@ CREATE TABLE margins (
 PRAGMA user_version = {_VERSION};
 COMMIT;
 """
+_UPGRADES: Final = {
+    0: _SCHEMA,
+    2: f"BEGIN; ALTER TABLE meters ADD COLUMN faults TEXT; PRAGMA user_version = {_VERSION}; COMMIT;",
+}
+"""What makes a file of an older version, or an empty one, one of this version."""
 _RIGS: Final = """
-SELECT rig, identity, address, discovered, last_success, energy, power, good_hashrate, good_power, good_at, good_metered
+SELECT rig, identity, address, discovered, faults, last_success, energy, power,
+    good_hashrate, good_power, good_at, good_metered
 FROM meters LEFT JOIN identities USING (rig)
 """
 _HOURS_KEPT: Final = 14 * 24
@@ -78,6 +84,7 @@ _BLOCK: Final = "block"
 
 _IDENTITY: Final = TypeAdapter(RigIdentity)
 _CLOCK: Final = TypeAdapter(Clock)
+_FAULTS: Final = TypeAdapter(tuple[tuple[str, str, float], ...])
 
 _Subject: TypeAlias = tuple[str, str]  # rig or block, and its name
 
@@ -213,14 +220,14 @@ class _StateFile:
         connection.execute("PRAGMA synchronous = NORMAL")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if version not in {0, _VERSION} or verdict != "ok":
+        if version not in {_VERSION, *_UPGRADES} or verdict != "ok":
             self.close()
             self._set_aside(
                 verdict if verdict != "ok" else f"it has version {version}, this exporter writes {_VERSION}"
             )
             return self._open()
-        if version == 0:
-            connection.executescript(_SCHEMA)
+        if version != _VERSION:
+            connection.executescript(_UPGRADES[version])
         return connection
 
     def _set_aside(self, why: str) -> None:
@@ -284,7 +291,7 @@ class _StateFile:
         with connection:
             connection.executemany("REPLACE INTO identities VALUES (?, ?, ?, ?)", identities)
             meters = map(_meter, rigs, rigs.values())
-            connection.executemany("REPLACE INTO meters VALUES (?, ?, ?, ?, ?, ?, ?, ?)", meters)
+            connection.executemany("REPLACE INTO meters VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", meters)
             connection.executemany("INSERT INTO gone VALUES (?, ?)", leaving.items())
             connection.executemany("DELETE FROM gone WHERE rig = ?", [(rig,) for rig in back])
             for statement in _FORGET_RIG:
@@ -328,13 +335,15 @@ def _earned(history: MarginHistory) -> set[tuple[tuple[str, float], HourlyMargin
 def _meter(rig: str, memory: RigMemory) -> tuple[object, ...]:
     good = memory.last_good
     last_good = (good.hashrate, good.power, good.observed_at, good.metered_power) if good is not None else (None,) * 4
-    return rig, memory.last_success, memory.energy, memory.power, *last_good
+    faults = to_json(memory.faults).decode() if memory.faults else None
+    return rig, memory.last_success, memory.energy, memory.power, *last_good, faults
 
 
 def _memory(
     identity: str | None,
     address: str | None,
     discovered: int | None,
+    faults: str | None,
     last_success: float | None,
     energy: float | None,
     power: float | None,
@@ -356,4 +365,5 @@ def _memory(
         last_good=good,
         address=address or "",
         discovered=bool(discovered),
+        faults=_FAULTS.validate_json(faults) if faults is not None else (),
     )

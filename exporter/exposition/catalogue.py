@@ -44,6 +44,8 @@ class Group(StrEnum):
     POOL = "pool"
     FAULT = "fault"
     TEMPERATURE = "temperature"
+    POWER_SUPPLY = "power_supply"
+    CHIP = "chip"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,37 @@ IDENTITY: Final = _scope(
     mac=lambda known: known[1].mac,
     serial=lambda known: known[1].serial,
 )
+HARDWARE: Final = _scope(
+    lambda view: [(rig.rig, rig.identity) for rig in view.snapshot.rigs if rig.identity is not None],
+    rig=lambda known: known[0].name,
+    hostname=lambda known: known[1].hostname,
+    algorithm=lambda known: known[1].algorithm,
+    api_version=lambda known: known[1].api_version,
+    control_board=lambda known: known[1].control_board,
+    power_supply_model=lambda known: known[1].power_supply_model,
+    power_supply_serial=lambda known: known[1].power_supply_serial,
+)
+BOARD_SERIAL: Final = _scope(
+    lambda view: [
+        (rig.rig.name, *board)
+        for rig in view.snapshot.rigs
+        if rig.identity is not None
+        for board in rig.identity.board_serials
+    ],
+    rig=lambda known: known[0],
+    board=lambda known: str(known[1]),
+    serial=lambda known: known[2],
+)
+RIG_POWER_MODE: Final = _scope(
+    lambda view: [rig for rig in view.fresh_rigs if rig.reading.power_mode],
+    rig=lambda rig: rig.snapshot.rig.name,
+    mode=lambda rig: rig.reading.power_mode,
+)
+RIG_TUNER: Final = _scope(
+    lambda view: [rig for rig in view.fresh_rigs if rig.reading.tuner is not None],
+    rig=lambda rig: rig.snapshot.rig.name,
+    state=lambda rig: str(rig.reading.tuner),
+)
 RIG_POWER_SOURCE: Final = _scope(
     lambda view: [rig for rig in view.rigs if rig.economics.power_source is not None],
     rig=lambda rig: rig.snapshot.rig.name,
@@ -129,6 +162,19 @@ RIG_VERDICT: Final = _scope(
 SENSOR: Final = _parts(lambda reading: reading.temperatures, sensor=lambda sensor: sensor[0])
 FAN: Final = _parts(lambda reading: reading.fans, fan=lambda fan: str(fan.index))
 BOARD: Final = _parts(lambda reading: reading.boards, board=lambda board: str(board.index))
+CHIP: Final = _parts(
+    lambda reading: [(board.index, place) for board in reading.boards for place in board.failed_chips],
+    board=lambda chip: str(chip[0]),
+    chip=lambda chip: str(chip[1]),
+)
+POWER_SUPPLY: Final = _scope(
+    lambda view: [
+        (rig.snapshot.rig.name, rig.reading.power_supply)
+        for rig in view.fresh_rigs
+        if rig.reading.power_supply is not None
+    ],
+    rig=lambda known: known[0],
+)
 POOL: Final = _parts(lambda reading: reading.pools, pool=lambda pool: str(pool.index))
 POOL_DETAILS: Final = _parts(
     lambda reading: reading.pools,
@@ -142,6 +188,23 @@ FAULT: Final = _parts(
     code=lambda fault: fault.code,
     severity=lambda fault: fault.severity,
     component=lambda fault: fault.component,
+)
+FAULT_SINCE: Final = _scope(
+    lambda view: [
+        (rig.snapshot.rig.name, *known)
+        for rig in view.fresh_rigs
+        for known in zip(rig.reading.faults, rig.snapshot.faults_since, strict=False)
+    ],
+    rig=lambda known: known[0],
+    code=lambda known: known[1].code,
+    severity=lambda known: known[1].severity,
+    component=lambda known: known[1].component,
+)
+FAULT_DETAILS: Final = _parts(
+    lambda reading: [fault for fault in reading.faults if fault.vendor_code],
+    code=lambda fault: fault.code,
+    component=lambda fault: fault.component,
+    vendor_code=lambda fault: fault.vendor_code,
 )
 BLOCK: Final = _scope(lambda view: view.blocks, block=lambda block: block.economics.name)
 BLOCK_RIGS: Final = _scope(
@@ -193,6 +256,13 @@ _INVENTORY_AND_STATE: Final = (
         get=_one,
     ),
     Metric(
+        scope=HARDWARE,
+        name="mining_rig_hardware_info",
+        help="What the rig is made of, as it told when it was identified; what it did not tell is empty.",
+        kind=Kind.INFO,
+        get=_one,
+    ),
+    Metric(
         scope=RIG,
         name="mining_rig_up",
         help="Whether the last poll of the rig succeeded; absent before the first.",
@@ -212,6 +282,36 @@ _INVENTORY_AND_STATE: Final = (
         get=lambda r: is_mining(r.reading),
     ),
     Metric(
+        scope=FRESH_RIG,
+        name="mining_rig_suspended",
+        help="Whether the rig was told to stop: it sleeps or is paused.",
+        get=lambda r: r.reading.suspended,
+    ),
+    Metric(
+        scope=RIG_POWER_MODE,
+        name="mining_rig_power_mode",
+        help="1 for the power mode, profile or preset in force, in the firmware's own word.",
+        get=_one,
+    ),
+    Metric(
+        scope=RIG_TUNER,
+        name="mining_rig_tuner_state",
+        help="1 for what the firmware's tuner does: off, tuning, tuned or failed.",
+        get=_one,
+    ),
+    Metric(
+        scope=FRESH_RIG,
+        name="mining_rig_fault_light",
+        help="Whether the light that helps to find the rig is on.",
+        get=lambda r: r.reading.fault_light,
+    ),
+    Metric(
+        scope=FRESH_RIG,
+        name="mining_rig_login_refused",
+        help="Whether the rig's web interface refuses the login: what only that tells is unknown.",
+        get=lambda r: r.reading.login_refused,
+    ),
+    Metric(
         scope=RIG,
         name="mining_rig_expected_mining",
         help="Whether the rig should hash now, by inventory, schedule or maintenance.",
@@ -226,6 +326,20 @@ _HASHRATE_AND_POWER: Final = (
         help="Realised hashrate over the firmware's declared averaging window.",
         unit="hashes_per_second",
         get=lambda r: r.reading.hashrate,
+    ),
+    Metric(
+        scope=FRESH_RIG,
+        name="mining_rig_hashrate_window_seconds",
+        help="Over how long the firmware averages the realised hashrate.",
+        unit="seconds",
+        get=lambda r: r.reading.hashrate_window,
+    ),
+    Metric(
+        scope=FRESH_RIG,
+        name="mining_rig_average_hashrate_hashes_per_second",
+        help="Average hashrate since the miner process started.",
+        unit="hashes_per_second",
+        get=lambda r: r.reading.average_hashrate,
     ),
     Metric(
         scope=FRESH_RIG,
@@ -247,6 +361,33 @@ _HASHRATE_AND_POWER: Final = (
         help="Hashrate that the accepted shares prove, from their difficulty.",
         unit="hashes_per_second",
         get=lambda r: r.snapshot.work_hashrate,
+    ),
+    Metric(
+        scope=FRESH_RIG,
+        name="mining_rig_accepted_difficulty_total",
+        help="Difficulty of the accepted shares since the miner process started, added up.",
+        kind=Kind.COUNTER,
+        get=lambda r: r.reading.accepted_difficulty,
+    ),
+    Metric(
+        scope=FRESH_RIG,
+        name="mining_rig_rejected_difficulty_total",
+        help="Difficulty of the rejected shares since the miner process started, added up.",
+        kind=Kind.COUNTER,
+        get=lambda r: r.reading.rejected_difficulty,
+    ),
+    Metric(
+        scope=FRESH_RIG,
+        name="mining_rig_discarded_work_total",
+        help="Pieces of work that came to nothing, because a new block was found, since the miner process started.",
+        kind=Kind.COUNTER,
+        get=lambda r: r.reading.discarded_work,
+    ),
+    Metric(
+        scope=FRESH_RIG,
+        name="mining_rig_best_share_difficulty",
+        help="Difficulty of the best share since the miner process started.",
+        get=lambda r: r.reading.best_share,
     ),
     Metric(
         scope=RIG,
@@ -276,6 +417,13 @@ _HASHRATE_AND_POWER: Final = (
         get=lambda r: r.reading.power_limit,
     ),
     Metric(
+        scope=FRESH_RIG,
+        name="mining_rig_power_target_watts",
+        help="Power that the rig's tuner aims at.",
+        unit="watts",
+        get=lambda r: r.reading.power_target,
+    ),
+    Metric(
         scope=RIG,
         name="mining_rig_energy_joules_total",
         help="Energy used since the rig was first seen, integrated from its power; shown while the power is known.",
@@ -297,6 +445,13 @@ _HASHRATE_AND_POWER: Final = (
         unit="seconds",
         get=lambda r: r.reading.uptime,
     ),
+    Metric(
+        scope=FRESH_RIG,
+        name="mining_rig_system_uptime_seconds",
+        help="How long ago the rig booted.",
+        unit="seconds",
+        get=lambda r: r.reading.system_uptime,
+    ),
 )
 
 _HARDWARE: Final = (
@@ -307,6 +462,13 @@ _HARDWARE: Final = (
         unit="celsius",
         group=Group.TEMPERATURE,
         get=lambda sensor: sensor[1],
+    ),
+    Metric(
+        scope=FRESH_RIG,
+        name="mining_rig_thermal_margin_celsius",
+        help="How much hotter the rig may get before it throttles or stops.",
+        unit="celsius",
+        get=lambda r: r.reading.thermal_margin,
     ),
     Metric(
         scope=FAN,
@@ -324,12 +486,28 @@ _HARDWARE: Final = (
         get=lambda r: r.reading.fans_expected,
     ),
     Metric(
+        scope=FRESH_RIG,
+        name="mining_rig_fan_duty_ratio",
+        help="Fan speed that the rig's controller demands, of full speed.",
+        unit="ratio",
+        group=Group.FAN,
+        get=lambda r: r.reading.fan_duty,
+    ),
+    Metric(
         scope=BOARD,
         name="mining_rig_board_hashrate_hashes_per_second",
         help="Hashrate of each hash board.",
         unit="hashes_per_second",
         group=Group.BOARD,
         get=lambda b: b.hashrate,
+    ),
+    Metric(
+        scope=BOARD,
+        name="mining_rig_board_expected_hashrate_hashes_per_second",
+        help="Hashrate that each hash board should reach in its present mode, as its firmware says.",
+        unit="hashes_per_second",
+        group=Group.BOARD,
+        get=lambda b: b.expected_hashrate,
     ),
     Metric(
         scope=BOARD,
@@ -341,11 +519,43 @@ _HARDWARE: Final = (
     ),
     Metric(
         scope=BOARD,
+        name="mining_rig_board_min_temperature_celsius",
+        help="Coolest circuit board sensor of each hash board.",
+        unit="celsius",
+        group=Group.BOARD,
+        get=lambda b: b.temperature_min,
+    ),
+    Metric(
+        scope=BOARD,
+        name="mining_rig_board_average_temperature_celsius",
+        help="Mean of the circuit board sensors of each hash board.",
+        unit="celsius",
+        group=Group.BOARD,
+        get=lambda b: b.temperature_average,
+    ),
+    Metric(
+        scope=BOARD,
         name="mining_rig_board_chip_temperature_celsius",
         help="Hottest chip of each hash board.",
         unit="celsius",
         group=Group.BOARD,
         get=lambda b: b.chip_temperature,
+    ),
+    Metric(
+        scope=BOARD,
+        name="mining_rig_board_min_chip_temperature_celsius",
+        help="Coolest chip of each hash board.",
+        unit="celsius",
+        group=Group.BOARD,
+        get=lambda b: b.chip_temperature_min,
+    ),
+    Metric(
+        scope=BOARD,
+        name="mining_rig_board_average_chip_temperature_celsius",
+        help="Mean over the chips of each hash board, or over those with a sensor.",
+        unit="celsius",
+        group=Group.BOARD,
+        get=lambda b: b.chip_temperature_average,
     ),
     Metric(
         scope=BOARD,
@@ -360,6 +570,117 @@ _HARDWARE: Final = (
         help="Chips that each hash board should have.",
         group=Group.BOARD,
         get=lambda b: b.chips_expected,
+    ),
+    Metric(
+        scope=CHIP,
+        name="mining_rig_chip_failed",
+        help="1 for each chip that does not work, by its place on its board.",
+        group=Group.CHIP,
+        get=_one,
+    ),
+    Metric(
+        scope=BOARD,
+        name="mining_rig_board_frequency_hertz",
+        help="Clock of the chips of each hash board, their mean.",
+        unit="hertz",
+        group=Group.BOARD,
+        get=lambda b: b.frequency,
+    ),
+    Metric(
+        scope=BOARD,
+        name="mining_rig_board_voltage_volts",
+        help="Voltage at each hash board.",
+        unit="volts",
+        group=Group.BOARD,
+        get=lambda b: b.voltage,
+    ),
+    Metric(
+        scope=BOARD,
+        name="mining_rig_board_power_watts",
+        help="Power of each hash board.",
+        unit="watts",
+        group=Group.BOARD,
+        get=lambda b: b.power,
+    ),
+    Metric(
+        scope=BOARD,
+        name="mining_rig_board_hardware_errors_total",
+        help="Hardware errors of each hash board since the miner process started.",
+        kind=Kind.COUNTER,
+        group=Group.BOARD,
+        get=lambda b: b.hardware_errors,
+    ),
+    Metric(
+        scope=BOARD_SERIAL,
+        name="mining_rig_board_info",
+        help="Serial number of each hash board, as the rig told when it was identified.",
+        kind=Kind.INFO,
+        group=Group.BOARD,
+        get=_one,
+    ),
+    Metric(
+        scope=POWER_SUPPLY,
+        name="mining_rig_power_supply_input_voltage_volts",
+        help="Input voltage of the rig's power supply.",
+        unit="volts",
+        group=Group.POWER_SUPPLY,
+        get=lambda p: p[1].input_voltage,
+    ),
+    Metric(
+        scope=POWER_SUPPLY,
+        name="mining_rig_power_supply_input_current_amperes",
+        help="Input current of the rig's power supply.",
+        unit="amperes",
+        group=Group.POWER_SUPPLY,
+        get=lambda p: p[1].input_current,
+    ),
+    Metric(
+        scope=POWER_SUPPLY,
+        name="mining_rig_power_supply_input_power_watts",
+        help="Input power of the rig's power supply.",
+        unit="watts",
+        group=Group.POWER_SUPPLY,
+        get=lambda p: p[1].input_power,
+    ),
+    Metric(
+        scope=POWER_SUPPLY,
+        name="mining_rig_power_supply_output_voltage_volts",
+        help="Output voltage of the rig's power supply.",
+        unit="volts",
+        group=Group.POWER_SUPPLY,
+        get=lambda p: p[1].output_voltage,
+    ),
+    Metric(
+        scope=POWER_SUPPLY,
+        name="mining_rig_power_supply_output_current_amperes",
+        help="Output current of the rig's power supply.",
+        unit="amperes",
+        group=Group.POWER_SUPPLY,
+        get=lambda p: p[1].output_current,
+    ),
+    Metric(
+        scope=POWER_SUPPLY,
+        name="mining_rig_power_supply_output_power_watts",
+        help="Output power of the rig's power supply.",
+        unit="watts",
+        group=Group.POWER_SUPPLY,
+        get=lambda p: p[1].output_power,
+    ),
+    Metric(
+        scope=POWER_SUPPLY,
+        name="mining_rig_power_supply_fan_speed_rpm",
+        help="Speed of the power supply's own fan.",
+        unit="rpm",
+        group=Group.POWER_SUPPLY,
+        get=lambda p: p[1].fan_rpm,
+    ),
+    Metric(
+        scope=POWER_SUPPLY,
+        name="mining_rig_power_supply_temperature_celsius",
+        help="Hottest sensor of the rig's power supply.",
+        unit="celsius",
+        group=Group.POWER_SUPPLY,
+        get=lambda p: p[1].temperature,
     ),
     Metric(
         scope=FRESH_RIG,
@@ -377,9 +698,32 @@ _HARDWARE: Final = (
         get=lambda r: r.reading.hardware_errors,
     ),
     Metric(
+        scope=FRESH_RIG,
+        name="mining_rig_hardware_error_ratio",
+        help="Hashes lost to hardware errors, of those that were done.",
+        unit="ratio",
+        get=lambda r: r.reading.hardware_error_ratio,
+    ),
+    Metric(
         scope=FAULT,
         name="mining_rig_fault",
         help="1 for each fault that the rig reports, by code of the closed list.",
+        group=Group.FAULT,
+        get=_one,
+    ),
+    Metric(
+        scope=FAULT_SINCE,
+        name="mining_rig_fault_since_timestamp_seconds",
+        help="When each fault was first seen.",
+        unit="seconds",
+        group=Group.FAULT,
+        get=lambda known: known[2],
+    ),
+    Metric(
+        scope=FAULT_DETAILS,
+        name="mining_rig_fault_vendor_info",
+        help="The vendor's own code of each fault.",
+        kind=Kind.INFO,
         group=Group.FAULT,
         get=_one,
     ),
@@ -399,6 +743,13 @@ _POOLS: Final = (
         help="Whether the rig mines for each configured pool now.",
         group=Group.POOL,
         get=lambda p: p.active,
+    ),
+    Metric(
+        scope=POOL,
+        name="mining_rig_pool_difficulty",
+        help="Difficulty of the shares that each pool asks for now.",
+        group=Group.POOL,
+        get=lambda p: p.difficulty,
     ),
     Metric(
         scope=RIG,

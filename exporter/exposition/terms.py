@@ -4,15 +4,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class GroupTerms(BaseModel):
-    """Which groups of series are published. A stock Antminer has about 70 series with all of them on."""
+    """Which groups of series are published. A stock Antminer has about 100 series with all of them on."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     board: bool = Field(default=True, description="Series of each hash board.")
     fan: bool = Field(default=True, description="Series of each fan.")
     pool: bool = Field(default=True, description="Series of each pool.")
-    fault: bool = Field(default=True, description="One series per fault that a rig reports.")
+    fault: bool = Field(default=True, description="Series per fault that a rig reports.")
     temperature: bool = Field(default=True, description="Series of each temperature sensor.")
+    power_supply: bool = Field(default=True, description="Series of what each power supply measures.")
+    chip: bool = Field(default=False, description="One series per chip that does not work, where firmware tells.")
 
 
 class ExpositionTerms(BaseModel):
@@ -20,4 +22,6 @@ class ExpositionTerms(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    groups: GroupTerms = Field(default_factory=GroupTerms, description="Groups of series, on unless switched off.")
+    groups: GroupTerms = Field(
+        default_factory=GroupTerms, description="Groups of series; all but `chip` are on unless switched off."
+    )

@@ -10,7 +10,7 @@ from exporter.fleet import Rig
 from exporter.polling.counters import CounterWindow, Energy
 from exporter.polling.latest import Latest
 from exporter.polling.terms import PollingTerms
-from exporter.readings import Pool, Reading, RigIdentity, RigReading
+from exporter.readings import Fault, Pool, Reading, RigIdentity, RigReading
 from exporter.snapshot import LastGood, RigSnapshot
 from exporter.units import HASHES_PER_DIFFICULTY
 
@@ -28,6 +28,7 @@ class RigMemory:
     last_good: LastGood | None = None
     address: str = ""  # where it was last expected, if it is known by its MAC or serial or was found in a range
     discovered: bool = False  # in a range: no inventory lists it
+    faults: tuple[tuple[str, str, float], ...] = ()  # code, component, unix seconds since when
 
 
 class IdentityChange(StrEnum):
@@ -44,6 +45,7 @@ class RigLedger:
         "_drawn",
         "_energy",
         "_expected_hashrate",
+        "_faults",
         "_last_good",
         "_latest",
         "_rated",
@@ -70,6 +72,7 @@ class RigLedger:
         self._shares = CounterWindow(terms.work_window)
         self._uptime: float | None = None
         self._expected_hashrate: float | None = None  # H/s, as it last said
+        self._faults = {(code, component): since for code, component, since in memory.faults}
         self._rate()
         self._snapshot = self._picture(None, rig.expected_mining)
 
@@ -82,6 +85,7 @@ class RigLedger:
         self.up = True
         self.last_success = now
         self._uptime = reading.uptime
+        self._faults = {_key(fault): self._faults.get(_key(fault), now) for fault in reading.faults}
         observed = Reading(reading, now)
         self._latest.put(observed)
         if reading.expected_hashrate != self._expected_hashrate:
@@ -117,6 +121,7 @@ class RigLedger:
         change = _change(before, identity) if before is not None else None
         if change is IdentityChange.DEVICE:
             self._last_good = None
+            self._faults = {}
             self._work.clear()
             self._shares.clear()
         self._rate()
@@ -170,6 +175,7 @@ class RigLedger:
             energy=self._energy.joules,
             worker_expected=_worker_expected(self.rig, reading.value.pools),
             last_good=self._last_good,
+            faults_since=tuple(self._faults.get(_key(fault), reading.observed_at) for fault in reading.value.faults),
         )
 
     def replace(self, rig: Rig) -> None:
@@ -190,6 +196,7 @@ class RigLedger:
             last_good=self._last_good,
             address=rig.address if rig.mac or rig.serial or rig.discovered else "",
             discovered=rig.discovered,
+            faults=tuple((*key, since) for key, since in self._faults.items()),
         )
 
     def _runs_well(self, reading: RigReading) -> bool:
@@ -214,6 +221,10 @@ def _worker_expected(rig: Rig, pools: tuple[Pool, ...]) -> bool | None:
         return None
     expected = rig.worker.replace("{rig}", rig.name)
     return worker.startswith(expected[:-1]) if expected.endswith("*") else worker == expected
+
+
+def _key(fault: Fault) -> tuple[str, str]:
+    return fault.code, fault.component
 
 
 def _shares(pools: tuple[Pool, ...]) -> tuple[float, float] | None:

@@ -11,6 +11,7 @@ from exporter.economics.values import (
     RigEconomics,
     SiteEconomics,
 )
+from exporter.exposition.terms import ExpositionTerms, GroupTerms
 from exporter.exposition.views import Shard, SiteView
 from exporter.fleet import Block, Rig
 from exporter.readings import (
@@ -20,14 +21,18 @@ from exporter.readings import (
     GpuReading,
     NetworkState,
     Pool,
+    PowerSupply,
     Reading,
     RigIdentity,
     RigReading,
     Severity,
+    TunerState,
 )
 from exporter.snapshot import RigSnapshot, SiteSnapshot, TariffPrice
 
 TAKEN_AT = 1_774_000_000.0
+
+ALL_GROUPS = ExpositionTerms(groups=GroupTerms(**dict.fromkeys(GroupTerms.model_fields, True)))
 
 WELL = RigSnapshot(
     rig=Rig(
@@ -49,25 +54,73 @@ WELL = RigSnapshot(
         firmware_version="49.0.1.3",
         mac="02:00:00:00:00:01",
         serial="SN1",
+        hostname="a-01",
+        api_version="3.1",
+        control_board="CB6V10",
+        power_supply_model="APW17",
+        power_supply_serial="PSN1",
+        board_serials=((0, "BSN0"), (1, "BSN1")),
     ),
     up=True,
     last_success=TAKEN_AT - 4.5,
     reading=Reading(
         RigReading(
             hashrate=2.001e14,
+            hashrate_window=5.0,
+            average_hashrate=1.99e14,
             expected_hashrate=2e14,
             power=3500.0,
             power_limit=3600.0,
+            power_target=3550.0,
+            power_supply=PowerSupply(
+                input_voltage=231.0,
+                input_current=15.2,
+                input_power=3510.0,
+                output_voltage=13.8,
+                output_current=242.0,
+                output_power=3340.0,
+                fan_rpm=6000.0,
+                temperature=47.0,
+            ),
             mining=True,
+            suspended=False,
+            power_mode="normal",
+            tuner=TunerState.TUNED,
+            fault_light=False,
+            login_refused=False,
             uptime=86_400.0,
+            system_uptime=86_460.0,
+            accepted_difficulty=1.05e9,
+            rejected_difficulty=2.1e6,
+            discarded_work=4528.0,
+            best_share=1.29e10,
             last_share_at=1_774_130_396.0,
             hardware_errors=12.0,
+            hardware_error_ratio=0.0004,
             temperatures=(("inlet", 24.5), ("outlet", 51.0)),
+            thermal_margin=13.0,
             fans=(Fan(0, 4200.0), Fan(1, None)),
             fans_expected=4,
+            fan_duty=0.65,
             boards=(
-                Board(index=0, hashrate=1e14, temperature=60.0, chip_temperature=72.0, chips=108, chips_expected=108),
-                Board(index=1, hashrate=1.001e14, chips=107, chips_expected=108),
+                Board(
+                    index=0,
+                    hashrate=1e14,
+                    expected_hashrate=1e14,
+                    temperature=60.0,
+                    temperature_min=46.0,
+                    temperature_average=53.25,
+                    chip_temperature=72.0,
+                    chip_temperature_min=55.0,
+                    chip_temperature_average=64.5,
+                    chips=108,
+                    chips_expected=108,
+                    frequency=4.9e8,
+                    voltage=13.8,
+                    power=1160.0,
+                    hardware_errors=5.0,
+                ),
+                Board(index=1, hashrate=1.001e14, chips=107, chips_expected=108, failed_chips=(17,)),
             ),
             pools=(
                 Pool(
@@ -77,6 +130,7 @@ WELL = RigSnapshot(
                     worker="acme.a-01",
                     up=True,
                     active=True,
+                    difficulty=524_288.0,
                     accepted=1000.0,
                     rejected=2.0,
                     stale=1.0,
@@ -96,6 +150,7 @@ WELL = RigSnapshot(
     work_hashrate=1.98e14,
     energy=3.024e8,
     worker_expected=True,
+    faults_since=(TAKEN_AT - 7200.0, TAKEN_AT - 7200.0, TAKEN_AT - 600.0),
 )
 
 STOPPED = RigSnapshot(

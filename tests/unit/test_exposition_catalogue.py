@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 import pytest
-from small_site import small_site
+from small_site import ALL_GROUPS, small_site
 
 from exporter.exposition.catalogue import CATALOGUE, Kind, Metric
 from exporter.exposition.publication import Encoding, Format
@@ -58,11 +58,13 @@ process_cpu_seconds process_resident_memory_bytes python_info python_gc_objects_
 
 UNITS = {
     "",
+    "amperes",
     "bitcoins",
     "bitcoins_per_petahash_day",
     "bytes",
     "celsius",
     "hashes_per_second",
+    "hertz",
     "joules",
     "joules_per_terahash",
     "ratio",
@@ -75,6 +77,7 @@ UNITS = {
     "usd_per_kilowatt_month",
     "usd_per_kilowatt_year",
     "usd_per_petahash_day",
+    "volts",
     "watts",
     "years",
 }
@@ -142,7 +145,7 @@ def test_info_metrics_are_one() -> None:
 def test_groups_can_be_switched_off() -> None:
     everything = {metric.name for metric in CATALOGUE}
     for group in GroupTerms.model_fields:
-        text = _text(ExpositionTerms(groups=GroupTerms(**{group: False})))
+        text = _text(ExpositionTerms(groups=ALL_GROUPS.groups.model_copy(update={group: False})))
         left = set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
         assert everything - left == {metric.name for metric in CATALOGUE if metric.group == group}
 
@@ -157,6 +160,6 @@ def test_promtool_finds_nothing_to_say() -> None:
     assert (checked.stdout + checked.stderr, checked.returncode) == ("", 0)
 
 
-def _text(terms: ExpositionTerms | None = None) -> str:
-    publication = Renderer(terms or ExpositionTerms(), Telemetry().registry).render(small_site())
+def _text(terms: ExpositionTerms = ALL_GROUPS) -> str:
+    publication = Renderer(terms, Telemetry().registry).render(small_site())
     return b"".join(publication.body(Encoding(Format.TEXT, gzip=False)).chunks).decode()

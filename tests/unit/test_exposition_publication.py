@@ -1,11 +1,10 @@
 """Which encodings lie ready when a scraper comes."""
 
 from prometheus_client import CollectorRegistry
-from small_site import small_site
+from small_site import ALL_GROUPS, small_site
 
 from exporter.exposition.publication import Encoding, Format, Newsstand, Publication
 from exporter.exposition.render import Renderer
-from exporter.exposition.terms import ExpositionTerms
 
 ZIPPED = Encoding(Format.OPENMETRICS, gzip=True)
 PLAIN = Encoding(Format.TEXT, gzip=False)
@@ -22,7 +21,7 @@ class Clock:
 
 
 def publication() -> Publication:
-    return Renderer(ExpositionTerms(), CollectorRegistry()).render(small_site())
+    return Renderer(ALL_GROUPS, CollectorRegistry()).render(small_site())
 
 
 def test_a_body_is_made_once() -> None:

@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
-from small_site import RIGS, small_site
+from small_site import ALL_GROUPS, RIGS, small_site
 
 from exporter.decision.values import RigDecision, SiteDecision
 from exporter.economics.values import MarketEconomics, RigEconomics, SiteEconomics
 from exporter.exposition.catalogue import CATALOGUE, Kind
 from exporter.exposition.publication import Encoding, Format, Publication
 from exporter.exposition.render import Renderer
-from exporter.exposition.terms import ExpositionTerms
 from exporter.exposition.views import SiteView
 from exporter.fleet import Rig
 from exporter.readings import Board, Pool, Reading, RigReading
@@ -55,7 +54,7 @@ def expected_samples(view: SiteView) -> Samples:
 
 
 def render(view: SiteView, registry: CollectorRegistry | None = None) -> Publication:
-    return Renderer(ExpositionTerms(), registry or CollectorRegistry()).render(view)
+    return Renderer(ALL_GROUPS, registry or CollectorRegistry()).render(view)
 
 
 def text_of(publication: Publication, wanted: Format = Format.TEXT) -> str:
@@ -150,7 +149,7 @@ def test_a_rig_that_stops_answering_vanishes_but_for_what_is_known() -> None:
 
 def test_one_renderer_follows_a_changing_fleet() -> None:
     """The labels' text is kept from one evaluation to the next: it must not outlive what it was made of."""
-    renderer = Renderer(ExpositionTerms(), CollectorRegistry())
+    renderer = Renderer(ALL_GROUPS, CollectorRegistry())
     renamed = replace(RIGS[0], rig=replace(RIGS[0].rig, name="z-99"))
     for rigs in (RIGS, RIGS[1:], (*RIGS[1:], renamed), RIGS, RIGS):
         view = site_of(rigs)
