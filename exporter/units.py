@@ -17,6 +17,7 @@ HOURS_PER_MONTH: Final = 730.0
 JOULES_PER_KILOWATT_HOUR: Final = 3_600_000.0
 WATTS_PER_KILOWATT: Final = 1_000.0
 SATOSHIS_PER_BITCOIN: Final = 100_000_000
+HERTZ_PER_MEGAHERTZ: Final = 1e6
 HASHES_PER_TERAHASH: Final = 1e12
 HASHES_PER_PETAHASH: Final = 1e15
 
@@ -77,6 +78,11 @@ def bitcoins(satoshis: int) -> float:
 def petahashes(hashrate: float) -> float:
     """Convert hashes per second to petahashes per second."""
     return hashrate / HASHES_PER_PETAHASH
+
+
+def hertz(megahertz: float) -> float:
+    """Convert megahertz to hertz."""
+    return megahertz * HERTZ_PER_MEGAHERTZ
 
 
 def finite(value: float | None) -> float | None:

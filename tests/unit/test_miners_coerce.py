@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -25,9 +26,13 @@ def test_what_is_no_number_in_range_is_nothing(said: object) -> None:
     assert coerce.number(said, 0, 10) is None
 
 
+MEASURED = (coerce.watts, coerce.volts, coerce.amperes, coerce.megahertz)
+
+
 @given(ANYTHING)
 def test_every_reader_takes_anything(said: object) -> None:
-    for read in (coerce.watts, coerce.rpm, coerce.celsius, coerce.seconds, coerce.counter):
+    numbers = (coerce.rpm, coerce.celsius, coerce.seconds, coerce.counter, coerce.scaled, coerce.ratio)
+    for read in (*numbers, *MEASURED, coerce.percentage):
         known = read(said)
         assert known is None or math.isfinite(known)
     rate = coerce.hashrate(said, "TH/s")
@@ -39,6 +44,51 @@ def test_every_reader_takes_anything(said: object) -> None:
     shared = coerce.share_time(said, 1_774_130_400.0)
     assert shared is None or 0 < shared <= 1_774_130_400.0 + coerce.CLOCK_SKEW
     assert coerce.flag(said) in {True, False, None}
+    assert all(math.isfinite(temperature) for temperature in coerce.sensors(said))
+
+
+@pytest.mark.parametrize("read", MEASURED)
+@pytest.mark.parametrize("said", [0, 0.0, "0", -1, 1e9])
+def test_a_measurement_of_nothing_or_of_what_cannot_be_is_none(read: Callable[[object], object], said: object) -> None:
+    assert read(said) is None
+
+
+def test_units_become_ours() -> None:
+    assert coerce.volts(coerce.milli("13720")) == 13.72
+    assert coerce.amperes(coerce.milli(10_400)) == 10.4
+    assert coerce.megahertz(545) == 545e6
+    assert coerce.percentage("40") == 0.4
+    assert coerce.ratio(0.01) == 0.01
+    assert (coerce.percentage(101), coerce.ratio(1.01)) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ("262K", 262e3),
+        ("1.5M", 1.5e6),
+        ("483 k", 483e3),
+        ("2.5G", 2.5e9),
+        ("1T", 1e12),
+        (8192, 8192.0),
+        ("65536", 65536.0),
+    ],
+)
+def test_totals_that_are_written_short_are_read(said: object, read: float) -> None:
+    assert coerce.scaled(said) == read
+
+
+@pytest.mark.parametrize("said", ["", "K", "none", "-1K", None, True])
+def test_what_is_no_total_is_none(said: object) -> None:
+    assert coerce.scaled(said) is None
+
+
+def test_sensors_of_one_part_are_read_together() -> None:
+    known = coerce.sensors("61-48-0-255-47")
+    assert known == [61.0, 48.0, 47.0]
+    assert (coerce.hottest(known), coerce.lowest(known), coerce.mean(known)) == (61.0, 47.0, 52.0)
+    assert coerce.sensors([61, "48", None]) == [61.0, 48.0]
+    assert (coerce.hottest([None]), coerce.lowest([]), coerce.mean([None])) == (None, None, None)
 
 
 @pytest.mark.parametrize(

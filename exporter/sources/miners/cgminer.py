@@ -85,8 +85,8 @@ def _chains(stats: Answer, unit: str, expected: int) -> Iterator[Board]:
         yield Board(
             index=slot - 1,
             hashrate=coerce.hashrate(stats.get(f"chain_rate{slot}"), unit),
-            temperature=coerce.hottest(stats.get(f"temp_pcb{slot}")),
-            chip_temperature=coerce.hottest(stats.get(f"temp_chip{slot}")),
+            temperature=coerce.hottest(coerce.sensors(stats.get(f"temp_pcb{slot}"))),
+            chip_temperature=coerce.hottest(coerce.sensors(stats.get(f"temp_chip{slot}"))),
             chips=chips,
             chips_expected=max(len(places), chips) or None,
         )

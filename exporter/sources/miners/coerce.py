@@ -1,18 +1,21 @@
 """What a rig says, made safe: finite numbers in a physical range, short printable text. An odd value is None, alone."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from exporter.failures import Failure, Reason
 from exporter.sources.miners.forbidden import note
-from exporter.units import hashes_per_second
+from exporter.units import hashes_per_second, hertz
 
 MAX_RIG_HASHRATE: Final = 2e15  # H/s; the largest hydro rigs do 0.9e15
 MAX_OVER_EXPECTED: Final = 3.0
 MAX_POWER: Final = 50_000.0  # W
+MAX_VOLTS: Final = 1_000.0
+MAX_AMPERES: Final = 1_000.0
+MAX_MEGAHERTZ: Final = 10_000.0
 MAX_RPM: Final = 100_000.0
 MIN_TEMPERATURE: Final = -50.0
 MAX_TEMPERATURE: Final = 200.0
@@ -25,6 +28,7 @@ CLOCK_SKEW: Final = 300.0  # s, that a rig's clock may be ahead
 _BITMAIN: Final = re.compile(r"^(?:bitmain )?(?:antminer )?", re.IGNORECASE)
 _SERIES: Final = re.compile(r"([A-Za-z]\d+)([A-Za-z+]*)")
 _CAPITALS: Final = frozenset({"XP", "AML"})
+_SCALES: Final = {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
 _MAC_DIGITS: Final = 12
 _HEXADECIMAL: Final = frozenset("0123456789abcdef")
 MAX_ITEMS: Final = 32
@@ -66,18 +70,77 @@ def celsius(value: object) -> float | None:
     return number(value, MIN_TEMPERATURE, MAX_TEMPERATURE, "temperature") or None
 
 
-def hottest(said: object) -> float | None:
-    """Give the highest of temperatures that are written ``61-48-47-60``, of those that can be read."""
-    parts = text(said).split("-")
-    try:
-        return celsius(max(map(int, parts)))
-    except ValueError:
-        return max((known for part in parts if (known := celsius(part)) is not None), default=None)
+def sensors(said: object) -> list[float]:
+    """Read the temperatures in a JSON array or a text like ``61-48-47-60``, those that can be."""
+    parts: object = said.split("-") if isinstance(said, str) else said
+    known = map(celsius, parts[:MAX_CHIPS]) if isinstance(parts, list) else ()
+    return [temperature for temperature in known if temperature is not None]
+
+
+def hottest(temperatures: Iterable[float | None]) -> float | None:
+    """Give the highest of those that are known."""
+    return max(_known(temperatures), default=None)
+
+
+def lowest(temperatures: Iterable[float | None]) -> float | None:
+    """Give the lowest of those that are known."""
+    return min(_known(temperatures), default=None)
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """Give the mean of those that are known."""
+    known = _known(values)
+    return sum(known) / len(known) if known else None
+
+
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
 
 
 def watts(value: object) -> float | None:
-    """Read a power."""
-    return number(value, 0, MAX_POWER, "power")
+    """Read a power. Exactly 0 is how firmware says that it does not measure it."""
+    return number(value, 0, MAX_POWER, "power") or None
+
+
+def volts(value: object) -> float | None:
+    """Read a voltage. Exactly 0 is how firmware says that it does not measure it."""
+    return number(value, 0, MAX_VOLTS, "voltage") or None
+
+
+def amperes(value: object) -> float | None:
+    """Read a current. Exactly 0 is how firmware says that it does not measure it."""
+    return number(value, 0, MAX_AMPERES, "current") or None
+
+
+def milli(value: object) -> float | None:
+    """Read a number of thousandths, such as mV or mA, as a number of the whole; for :func:`volts` and its like."""
+    known = number(value, -MAX_COUNTER, MAX_COUNTER)
+    return None if known is None else known / 1_000
+
+
+def megahertz(value: object) -> float | None:
+    """Read a clock in MHz, in Hz. Exactly 0 is that of a board that stands still or is not there."""
+    known = number(value, 0, MAX_MEGAHERTZ, "frequency")
+    return hertz(known) if known else None
+
+
+def ratio(value: object) -> float | None:
+    """Read a share of a whole, from 0 to 1."""
+    return number(value, 0, 1, "ratio")
+
+
+def percentage(value: object) -> float | None:
+    """Read a share of a whole that is written from 0 to 100, as one from 0 to 1."""
+    known = number(value, 0, 100, "ratio")
+    return None if known is None else known / 100
+
+
+def scaled(value: object) -> float | None:
+    """Read a total that may be written short: ``262K``, ``1.5M``, ``483 k``."""
+    if isinstance(value, str) and (factor := _SCALES.get(value[-1:])):
+        known = counter(value[:-1])
+        return None if known is None else known * factor
+    return counter(value)
 
 
 def rpm(value: object) -> float | None:
