@@ -170,11 +170,11 @@ def _asks_exporter(command: CommandT) -> CommandT:
 
 
 def _advice(failure: Failure) -> str:
-    from exporter.failures import Reason
+    from exporter.failures import SOURCE_ADVICE, Reason
 
     if failure.reason in (Reason.REFUSED, Reason.UNREACHABLE):
         return "start `hashmargin run` there, or give another --url"
-    return failure.advice
+    return SOURCE_ADVICE[failure.reason]
 
 
 def _login(command: CommandT) -> CommandT:
@@ -481,6 +481,7 @@ def probe(
     """
     import asyncio
 
+    from exporter.failures import RIG_ADVICE
     from exporter.tools import probe
 
     target = _target(rig, config_file, username, password_file)
@@ -488,7 +489,7 @@ def probe(
     probed = asyncio.run(probe.probe(target, deadline))
     click.echo(_json(probe.as_record(probed, raw=raw)) if output == "json" else probe.as_text(probed, raw=raw))
     if probed.failure is not None:
-        raise Refused(f"{rig} could not be read ({probed.failure.reason}): {probed.failure.advice}")
+        raise Refused(f"{rig} could not be read ({probed.failure.reason}): {RIG_ADVICE[probed.failure.reason]}")
 
 
 @main.command(
@@ -510,7 +511,7 @@ def capture(address: str, folder: Path, username: str | None, password_file: Pat
     """
     import asyncio
 
-    from exporter.failures import Failure
+    from exporter.failures import RIG_ADVICE, Failure
     from exporter.tools import capture
 
     target = _target(address, None, username, password_file)
@@ -523,7 +524,7 @@ def capture(address: str, folder: Path, username: str | None, password_file: Pat
         path = folder / name
         path.write_text(_json(record) + "\n", encoding="utf-8")
     except Failure as failure:
-        raise Refused(f"{address} could not be captured ({failure.reason}): {failure.advice}") from None
+        raise Refused(f"{address} could not be captured ({failure.reason}): {RIG_ADVICE[failure.reason]}") from None
     except OSError as error:
         raise Refused(f"{folder} cannot be written to ({error.strerror}): give another --folder") from None
     click.echo(f"Written to {path}: look through it, then attach it to an issue.")

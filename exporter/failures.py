@@ -1,6 +1,8 @@
 """The classified failures: each says what went wrong, and what the operator can do about it."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Final
 
 
 class Reason(StrEnum):
@@ -23,23 +25,45 @@ class Reason(StrEnum):
     INTERNAL = "internal"
 
 
-ADVICE: dict[Reason, str] = {
-    Reason.UNREACHABLE: "check power, cable, address and firewall",
+_BUG: Final = "this is a bug in hashmargin: please report it with the log line"
+
+RIG_ADVICE: Final[Mapping[Reason, str]] = {
+    Reason.UNREACHABLE: "check its power, cable and address, and the firewall",
     Reason.TIMEOUT: "it accepted the connection but did not answer in time: restart it if this lasts",
     Reason.REFUSED: "it is up but its API port is closed: enable the API",
-    Reason.AUTH: "check the user name and password in the configuration",
+    Reason.AUTH: "check its user name and password in the inventory, and that its API admits this host",
     Reason.GARBLED: "it answered something that is not its protocol: check address, port and firmware",
-    Reason.TOO_LARGE: "it answered more than the limit: check that the address is the right device",
+    Reason.TOO_LARGE: "it answered more than a rig does: check that the address is the right device",
     Reason.UNSUPPORTED: "no reader knows this device: send us `hashmargin capture ADDRESS`",
-    Reason.RATE_LIMITED: "asked too often: raise its interval",
-    Reason.SERVER_ERROR: "the server failed inside: look at its own log",
-    Reason.TLS: "check the certificate, the CA file and the host name",
-    Reason.NOT_READY: "it answers, but has nothing to give yet: wait",
+    Reason.RATE_LIMITED: "it is asked too often: raise polling.interval, and see who else asks it",
+    Reason.SERVER_ERROR: "its firmware failed inside: look at its own log, and restart it if this lasts",
+    Reason.TLS: "its firmware offers no TLS that we can use: update the firmware",
+    Reason.NOT_READY: "it answers but has nothing to give yet: wait while it starts, restart it if this lasts",
+    Reason.WRONG_CHAIN: "it does not mine bitcoin: check which rig stands at this address",
+    Reason.STALE: "it repeats old figures: its miner program hangs, so restart it",
+    Reason.IMPLAUSIBLE: "what it says cannot be of this rig: compare its own page, and check its address and firmware",
+    Reason.INTERNAL: _BUG,
+}
+"""What the operator can do about a rig that gives no reading."""
+
+SOURCE_ADVICE: Final[Mapping[Reason, str]] = {
+    Reason.UNREACHABLE: "check the host in its url, name resolution, and the firewall on the way",
+    Reason.TIMEOUT: "it did not answer in time: look at its load and the network, or raise its timeout",
+    Reason.REFUSED: "nothing listens there: start the service, or correct the port in its url",
+    Reason.AUTH: "check its login, token or key in the configuration, its file, and what that may read",
+    Reason.GARBLED: "its answer is not what its kind expects: check kind, url, query and fields, and any proxy between",
+    Reason.TOO_LARGE: "it answered more than the limit: ask for less, or correct its url",
+    Reason.UNSUPPORTED: "it cannot give what is asked: correct its query or kind, or update the server",
+    Reason.RATE_LIMITED: "it is asked too often: raise its interval, or use a key or server of your own",
+    Reason.SERVER_ERROR: "the server failed inside: look at its own log, or name a second source",
+    Reason.TLS: "check the server's certificate, ca_file, and the host name in its url",
+    Reason.NOT_READY: "it answers, but has nothing to give yet: wait, and check the query if this lasts",
     Reason.WRONG_CHAIN: "the node is not on the main chain: point at a mainnet node",
     Reason.STALE: "it answers, but with old data: look at what feeds it, and at both clocks",
-    Reason.IMPLAUSIBLE: "the value was rejected: check the source, its unit and its currency",
-    Reason.INTERNAL: "this is a bug in hashmargin: please report it with the log line",
+    Reason.IMPLAUSIBLE: "the value was rejected: check its unit, currency and query, and compare with a second source",
+    Reason.INTERNAL: _BUG,
 }
+"""What the operator can do about a source (market, tariff, meter, GPUs, lists) that gives no value."""
 
 
 class Failure(Exception):  # noqa: N818 -- reads as what it says
@@ -53,8 +77,3 @@ class Failure(Exception):  # noqa: N818 -- reads as what it says
         self.reason = reason
         self.detail = detail[:200]
         self.retry_after = retry_after
-
-    @property
-    def advice(self) -> str:
-        """What the operator can do about it."""
-        return ADVICE[self.reason]

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from exporter.failures import ADVICE, Reason
+from exporter.failures import RIG_ADVICE, SOURCE_ADVICE, Reason
 
 _MOST: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class FailedAttempt:
-    """One failed read of a rig (at ``address``) or source."""
+    """One failed read of a rig (at ``address``) or of a source (which has no address)."""
 
     name: str
     address: str
@@ -23,7 +23,7 @@ class FailedAttempt:
     @property
     def advice(self) -> str:
         """What the operator can do about it."""
-        return ADVICE[self.reason]
+        return (RIG_ADVICE if self.address else SOURCE_ADVICE)[self.reason]
 
 
 class FailureLog:

@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from exporter.failures import Failure, Reason
+from exporter.failures import RIG_ADVICE, Failure, Reason
 from exporter.fleet import Rig
 from exporter.readings import RigIdentity
 
@@ -60,7 +60,7 @@ class RigNotices:
                 address=rig.address,
                 reason=failure.reason.value,
                 detail=failure.detail,
-                advice=failure.advice,
+                advice=RIG_ADVICE[failure.reason],
             )
         else:
             self._more_down[failure.reason] += 1

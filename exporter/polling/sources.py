@@ -8,7 +8,7 @@ from typing import Final, Generic, TypeVar
 
 import structlog
 
-from exporter.failures import Failure, Reason
+from exporter.failures import SOURCE_ADVICE, Failure, Reason
 from exporter.polling.attempts import FailedAttempt
 from exporter.polling.latest import Latest
 from exporter.polling.notices import Surprises
@@ -20,7 +20,9 @@ T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
-_DEADLINE: Final = 60.0  # s, for one fetch with all its requests
+FETCH_DEADLINE: Final = 60.0
+"""Seconds for one fetch with all its requests."""
+
 _FIRST_RETRY: Final = 10.0  # s
 _LONGEST_REST: Final = 3600.0  # s: who asks for more is asked again all the same
 _JITTER: Final = 0.05
@@ -76,13 +78,13 @@ class SourcePoller(Generic[T]):
         """Ask once; tell how many seconds to rest."""
         self._telemetry.source_requests.labels(self.name).inc()
         try:
-            async with asyncio.timeout(_DEADLINE):
+            async with asyncio.timeout(FETCH_DEADLINE):
                 reading = await self._source.fetch()
             self._accept(reading)
         except Failure as failure:
             return self._failed(failure)
         except TimeoutError:
-            return self._failed(Failure(Reason.TIMEOUT, f"no answer within {_DEADLINE:g} s"))
+            return self._failed(Failure(Reason.TIMEOUT, f"no answer within {FETCH_DEADLINE:g} s"))
         except Exception as error:  # noqa: BLE001 -- a bug in a source must not stop its poller
             return self._failed(self._surprises.failure(error))
         return self._interval * self._rng.uniform(1 - _JITTER, 1 + _JITTER)
@@ -103,7 +105,7 @@ class SourcePoller(Generic[T]):
         self._telemetry.source_failures.labels(self.name, failure.reason).inc()
         self.last_failure = FailedAttempt(self.name, "", self._clock(), failure.reason, failure.detail)
         if not self._failures:
-            detail, advice = failure.detail, failure.advice
+            detail, advice = failure.detail, SOURCE_ADVICE[failure.reason]
             _log.warning("source is down", source=self.name, reason=failure.reason.value, detail=detail, advice=advice)
         self._failures += 1
         return self._rest(failure)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import structlog
 
-from exporter.failures import Failure, Reason
+from exporter.failures import SOURCE_ADVICE, Failure, Reason
 from exporter.readings import Reading
 from exporter.sources.contract import SourceContext, SourceSettings
 from exporter.telemetry import Telemetry
@@ -114,7 +114,7 @@ class _Member:
         """Log once when it goes down and once when it is back; count every fetch."""
         if isinstance(answer, Failure):
             if not isinstance(before, Failure):
-                reason, detail, advice = answer.reason.value, answer.detail, answer.advice
+                reason, detail, advice = answer.reason.value, answer.detail, SOURCE_ADVICE[answer.reason]
                 _log.warning("source is down", source=self.name, reason=reason, detail=detail, advice=advice)
         elif isinstance(before, Failure):
             _log.info("source is back", source=self.name)

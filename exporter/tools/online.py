@@ -8,8 +8,10 @@ from typing import Any
 
 import aiohttp
 
-from exporter.failures import Failure, Reason
+from exporter.failures import SOURCE_ADVICE, Failure, Reason
 from exporter.polling.latest import Latest
+from exporter.polling.notices import Surprises
+from exporter.polling.sources import FETCH_DEADLINE
 from exporter.polling.tariffs import price_in_force
 from exporter.readings import GpuReading, NetworkState, PriceSlot, Reading
 from exporter.sources.contract import SourceContext, SourceSettings
@@ -29,7 +31,7 @@ class Asked:
 
 
 async def ask_all(sources: Mapping[str, SourceSettings]) -> list[Asked]:
-    """Ask them all at once; a failure is an answer too."""
+    """Ask them all at once, each for as long as a running exporter would; a failure is an answer too."""
     async with aiohttp.ClientSession() as session:
         context = SourceContext(session)
         return list(await asyncio.gather(*(_ask(name, source, context) for name, source in sources.items())))
@@ -38,7 +40,7 @@ async def ask_all(sources: Mapping[str, SourceSettings]) -> list[Asked]:
 async def _ask(name: str, settings: SourceSettings, context: SourceContext) -> Asked:
     started = time.monotonic()
     try:
-        reading: Reading[Any] = await settings.build(context).fetch()
+        reading = await _fetched(settings, context)
         now = context.clock()
         _check_usable(reading, settings, now)
     except Failure as failure:
@@ -46,6 +48,20 @@ async def _ask(name: str, settings: SourceSettings, context: SourceContext) -> A
     return Asked(
         name, settings.kind, time.monotonic() - started, spoken(reading.value, now), max(0.0, now - reading.observed_at)
     )
+
+
+async def _fetched(settings: SourceSettings, context: SourceContext) -> Reading[Any]:
+    """Ask once. Raises Failure, also for a source that hangs or has a bug: the others' answers must still be shown."""
+    try:
+        async with asyncio.timeout(FETCH_DEADLINE):
+            reading: Reading[Any] = await settings.build(context).fetch()
+    except Failure:
+        raise
+    except TimeoutError:
+        raise Failure(Reason.TIMEOUT, f"no answer within {FETCH_DEADLINE:g} s") from None
+    except Exception as error:
+        raise Surprises().failure(error) from error
+    return reading
 
 
 def _check_usable(reading: Reading[Any], settings: SourceSettings, now: float) -> None:
@@ -93,7 +109,9 @@ def as_text(asked: Sequence[Asked]) -> str:
 
 def _row(one: Asked) -> tuple[str, str, str, str, str]:
     failure = one.failure
-    said = one.value if failure is None else f"FAILED {failure.reason}: {failure.detail} ({failure.advice})"
+    said = (
+        one.value if failure is None else f"FAILED {failure.reason}: {failure.detail} ({SOURCE_ADVICE[failure.reason]})"
+    )
     return one.source, one.kind, f"{one.seconds:.2f} s", "" if one.age is None else f"{one.age:.0f} s", said
 
 
@@ -104,7 +122,11 @@ def as_records(asked: Sequence[Asked]) -> list[dict[str, Any]]:
         | (
             {"value": one.value, "age": one.age}
             if one.failure is None
-            else {"failure": one.failure.reason, "detail": one.failure.detail}
+            else {
+                "failure": one.failure.reason,
+                "detail": one.failure.detail,
+                "advice": SOURCE_ADVICE[one.failure.reason],
+            }
         )
         for one in asked
     ]

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from exporter.failures import Failure
+from exporter.failures import RIG_ADVICE, Failure
 from exporter.readings import RigIdentity, RigReading
 from exporter.sources.miners.contract import Target
 from exporter.sources.miners.reader import Miners
@@ -55,11 +55,15 @@ def as_record(probed: Probed, *, raw: bool) -> dict[str, Any]:
         "address": probed.target.address,
         "identity": probed.identity and asdict(probed.identity),
         "reading": probed.reading and asdict(probed.reading),
-        "failure": failure and {"reason": failure.reason, "detail": failure.detail, "advice": failure.advice},
+        "failure": failure and _failure(failure),
         "identify_seconds": probed.identify_seconds,
         "read_seconds": probed.read_seconds,
         "questions": [_question(one, probed.target.address, raw=raw) for one in probed.exchanges],
     }
+
+
+def _failure(failure: Failure) -> dict[str, str]:
+    return {"reason": failure.reason, "detail": failure.detail, "advice": RIG_ADVICE[failure.reason]}
 
 
 def as_text(probed: Probed, *, raw: bool) -> str:
@@ -77,7 +81,7 @@ def _lines(probed: Probed, *, raw: bool) -> Iterator[str]:
         yield from _reading(probed.reading)
     if probed.failure is not None:
         yield f"\nfailed: {probed.failure.reason}: {probed.failure.detail}"
-        yield f"what to do: {probed.failure.advice}"
+        yield f"what to do: {RIG_ADVICE[probed.failure.reason]}"
     yield "\nquestions, in order" if probed.exchanges else "\nno question was asked by a reader of ours"
     for one in probed.exchanges:
         told = _question(one, probed.target.address, raw=raw)

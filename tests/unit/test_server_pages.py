@@ -227,7 +227,7 @@ async def test_sources_and_failed_polls_are_told() -> None:
         assert "401 &lt;Unauthorized&gt;" in page
         assert "never answered" in page
         assert "no answer within 5 s" in page
-        assert "check the user name and password" in page.lower()
+        assert "check its login, token or key" in page.lower()
 
 
 async def test_the_configuration_is_shown_as_given() -> None:

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from exporter.cli import main
-from exporter.failures import Failure, Reason
+from exporter.failures import RIG_ADVICE, SOURCE_ADVICE, Failure, Reason
 from exporter.fields import paths_relative_to
 from exporter.fleet import Credentials
 from exporter.readings import GpuReading, NetworkState, PriceSlot, Reading, RigIdentity
@@ -123,7 +123,7 @@ async def test_a_probe_of_nothing_says_what_to_do(site: SimulatedSite, rigs: lis
     assert probed.failure is not None
     assert probed.failure.reason is Reason.REFUSED
     assert "what to do: it is up but its API port is closed" in as_text(probed, raw=False)
-    assert as_record(probed, raw=False)["failure"]["advice"] == probed.failure.advice
+    assert as_record(probed, raw=False)["failure"]["advice"] == RIG_ADVICE[Reason.REFUSED]
 
 
 # --- capture ------------------------------------------------------------------------------------------------------
@@ -211,7 +211,35 @@ async def test_every_source_is_asked_and_a_failure_is_a_row() -> None:
     text = online.as_text([good, bad])
     assert text.splitlines()[0].split() == ["source", "kind", "took", "age", "value"]
     assert f"FAILED {bad.failure.reason}" in text
-    assert online.as_records([bad])[0]["failure"] == bad.failure.reason
+    record = online.as_records([bad])[0]
+    assert record["failure"] == bad.failure.reason
+    assert record["advice"] == SOURCE_ADVICE[bad.failure.reason]
+
+
+class Stubborn(SourceSettings):
+    """It never answers, or has a bug."""
+
+    kind: str = "stubborn"
+    error: bool = False
+
+    def connect(self, context: SourceContext) -> "Stubborn":  # noqa: ARG002
+        return self
+
+    async def fetch(self) -> Reading[Any]:
+        if self.error:
+            raise RuntimeError("oops")
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_a_source_that_hangs_or_has_a_bug_is_a_row_and_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(online, "FETCH_DEADLINE", 0.05)
+    network = FixedNetwork(difficulty=1.3e14, height=941_000)
+    asked = await online.ask_all({"meters:a": Stubborn(), "meters:b": Stubborn(error=True), "network": network})
+    assert [one.failure and one.failure.reason for one in asked] == [Reason.TIMEOUT, Reason.INTERNAL, None]
+    hung, broken, _ = online.as_text(asked).splitlines()[1:]
+    assert f"FAILED timeout: no answer within 0.05 s ({SOURCE_ADVICE[Reason.TIMEOUT]})" in hung
+    assert "FAILED internal: RuntimeError" in broken
 
 
 @dataclass(frozen=True, slots=True)

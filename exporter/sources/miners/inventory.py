@@ -23,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from exporter.failures import Failure
+from exporter.failures import SOURCE_ADVICE, Failure
 from exporter.fields import ConfigPath, Text
 from exporter.fleet import UNASSIGNED, Block, Credentials, Rig
 from exporter.mistakes import Problem, nearest, sentence, unknown
@@ -481,7 +481,8 @@ def _http_rows(settings: HttpSd, problems: list[Problem]) -> Iterator[_Listed]:
     try:
         groups = http_targets(settings)
     except Failure as failure:
-        problems.append(Problem(settings.url, f"gave no list of rigs: {failure.detail} ({failure.advice})"))
+        advice = SOURCE_ADVICE[failure.reason]
+        problems.append(Problem(settings.url, f"gave no list of rigs: {failure.detail} ({advice})"))
     except ValidationError as error:
         problems += _no_groups(settings.url, error)
     else:
