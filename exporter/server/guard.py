@@ -51,16 +51,21 @@ def add_guard(app: web.Application, terms: WebTerms, file: WebConfigFile) -> Non
         return await handler(request)
 
     async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
-        response.headers.update(_HEADERS)
-        response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
-        wanted = file.current().config.http_server_config.headers
-        for name, value in wanted.model_dump(by_alias=True, exclude_none=True).items():
-            response.headers.popall(name, None)
-            if value:
-                response.headers[name] = value
+        put_headers(response, file)
 
     app.middlewares.append(guard)
     app.on_response_prepare.append(add_headers)
+
+
+def put_headers(response: web.StreamResponse, file: WebConfigFile) -> None:
+    """Give an answer the headers that every answer has, and those that the web configuration asks for."""
+    response.headers.update(_HEADERS)
+    response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
+    wanted = file.current().config.http_server_config.headers
+    for name, value in wanted.model_dump(by_alias=True, exclude_none=True).items():
+        response.headers.popall(name, None)
+        if value:
+            response.headers[name] = value
 
 
 def _is_admitted(request: web.Request, tls: TlsServerConfig) -> bool:

@@ -5,6 +5,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -13,6 +14,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from exporter.server.app import make_app
 from exporter.server.face import SiteFace
+from exporter.server.guard import put_headers
 from exporter.server.terms import WebTerms, split_address
 from exporter.server.web_config import WebConfigFile
 
@@ -39,14 +41,7 @@ async def serving(face: SiteFace, terms: WebTerms) -> AsyncIterator[tuple[str, .
         WebConfigError: the web configuration can't be used.
     """
     web_config = WebConfigFile(terms.config_file)
-    runner = web.AppRunner(
-        make_app(face, terms, web_config),
-        access_log=None,
-        logger=_faults,
-        keepalive_timeout=_IDLE_SECONDS,
-        lingering_time=_STOP_SECONDS,
-        shutdown_timeout=_STOP_SECONDS,
-    )
+    runner = web.AppRunner(make_app(face, terms, web_config), shutdown_timeout=_STOP_SECONDS)
     async with AsyncExitStack() as stack:
         host, port = split_address(terms.listen_address)
         found = await asyncio.get_running_loop().getaddrinfo(
@@ -67,6 +62,29 @@ async def serving(face: SiteFace, terms: WebTerms) -> AsyncIterator[tuple[str, .
         urls = tuple(f"{scheme}://{_shown(listener)}/" for listener in listeners)
         _log.info("serving", urls=" ".join(urls))
         yield urls
+
+
+class _Connection(web.RequestHandler):
+    """One connection. What is no request never reaches the application, and its refusal has the same headers."""
+
+    __slots__ = ("_web_config",)
+
+    def __init__(self, handlers: web.Server, web_config: WebConfigFile) -> None:
+        super().__init__(
+            handlers,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]
+            logger=_faults,
+            keepalive_timeout=_IDLE_SECONDS,
+            lingering_time=_STOP_SECONDS,
+        )
+        self._web_config = web_config
+
+    def handle_error(self, *args: Any, **options: Any) -> web.StreamResponse:
+        """Answer what could not be read or handled."""
+        response = super().handle_error(*args, **options)
+        put_headers(response, self._web_config)
+        return response
 
 
 class _Door:
@@ -117,7 +135,10 @@ class _Door:
         deadline = None if tls is None else _HANDSHAKE_SECONDS
         with suppress(OSError):  # a handshake that fails is the client's affair
             await asyncio.get_running_loop().connect_accepted_socket(
-                self._handlers, connection, ssl=tls, ssl_handshake_timeout=deadline
+                partial(_Connection, self._handlers, self._web_config),
+                connection,
+                ssl=tls,
+                ssl_handshake_timeout=deadline,
             )
 
 

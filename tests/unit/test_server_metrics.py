@@ -167,6 +167,32 @@ async def test_a_header_without_end_is_refused(caplog: pytest.LogCaptureFixture)
     assert not caplog.records
 
 
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"nonsense\r\n\r\n",
+        b"GET /metrics HTTP/9.9\r\n\r\n",
+        b"GET /metrics HTTP/1.1\r\nno colon\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+        b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Long: " + b"x" * 100_000 + b"\r\n\r\n",
+        b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+    ],
+    ids=["no request", "version", "header", "tls", "too large", "length"],
+)
+async def test_what_is_no_request_is_refused_with_our_headers(request_bytes: bytes) -> None:
+    async with served() as site:
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        writer.write(request_bytes)
+        status, *headers = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        writer.close()
+    assert status.startswith(("HTTP/1.1 400 ", "HTTP/1.0 400 "))
+    told = dict(header.split(": ", 1) for header in headers if header)
+    assert told["Server"] == "hashmargin"
+    assert told["X-Content-Type-Options"] == "nosniff"
+    assert told["Content-Security-Policy"].startswith("default-src 'none'")
+    assert told["Cache-Control"] == "no-store"
+
+
 async def test_connections_are_bounded_and_come_back() -> None:
     async with served(terms=WebTerms(listen_address="127.0.0.1:0", max_connections=2)) as site:
         idle = [await asyncio.open_connection("127.0.0.1", site.port) for _ in range(2)]
