@@ -1,19 +1,32 @@
 """Reads one rig once and shows it all: who it is, what it said, what that means, and how long each question took."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from exporter.failures import RIG_ADVICE, Failure
-from exporter.readings import RigIdentity, RigReading
+from exporter.readings import Board, Pool, PowerSupply, RigIdentity, RigReading
 from exporter.sources.miners.contract import Target
 from exporter.sources.miners.reader import Miners
 from exporter.sources.miners.transport import Exchanged, listener
 from exporter.tools.redact import redacted_answer
 from exporter.units import HASHES_PER_TERAHASH, joules_per_terahash
+
+_SPOKEN: Final = (
+    (r"hashrate$", HASHES_PER_TERAHASH, "TH/s"),
+    (r"temperature|thermal", 1.0, "C"),
+    (r"frequency$", 1e6, "MHz"),
+    (r"power", 1.0, "W"),
+    (r"voltage$", 1.0, "V"),
+    (r"current$", 1.0, "A"),
+    (r"rpm$", 1.0, "rpm"),
+    (r"uptime$|window$", 1.0, "s"),
+)
+"""What the name of a field says of its unit: how many of ours make one of those that people speak."""
 
 
 @dataclass(slots=True)
@@ -75,7 +88,7 @@ def _lines(probed: Probed, *, raw: bool) -> Iterator[str]:
     who = probed.identity
     if who is not None and probed.identify_seconds is not None:
         yield f"{probed.target.address}  {who.make} {who.model}, identified in {probed.identify_seconds:.2f} s"
-        yield from _facts({key: value for key, value in asdict(who).items() if key not in ("make", "model")})
+        yield from _facts({name: value for name, value in _shown(who).items() if name not in ("make", "model")})
     if probed.reading is not None and probed.read_seconds is not None:
         yield f"\nread in {probed.read_seconds:.2f} s"
         yield from _reading(probed.reading)
@@ -93,50 +106,55 @@ def _lines(probed: Probed, *, raw: bool) -> Iterator[str]:
 def _reading(reading: RigReading) -> Iterator[str]:
     power = reading.power
     efficiency = None if power is None else joules_per_terahash(power, reading.hashrate)
-    yield from _facts(
-        {
-            "hashrate": f"{reading.hashrate / HASHES_PER_TERAHASH:.3f} TH/s",
-            "expected": reading.expected_hashrate and f"{reading.expected_hashrate / HASHES_PER_TERAHASH:.3f} TH/s",
-            "mining": None if reading.mining is None else _known(reading.mining),
-            "power": power and f"{power:.0f} W",
-            "efficiency": efficiency and f"{efficiency:.1f} J/TH",
-            "uptime": _counted(reading.uptime, " s"),
-            "accepted difficulty": _counted(reading.accepted_difficulty),
-            "last share": _clock(reading.last_share_at),
-            "hardware errors": _counted(reading.hardware_errors),
-        }
-    )
-    yield from _facts({f"{sensor} temperature": f"{celsius:.0f} C" for sensor, celsius in reading.temperatures})
+    yield from _facts(_shown(reading) | {"efficiency": "" if efficiency is None else f"{efficiency:.1f} J/TH"})
+    if reading.power_supply is not None:
+        yield from _facts({f"supply {name}": value for name, value in _shown(reading.power_supply).items()})
     yield from (f"  fan {fan.index}  {_known(fan.rpm, 'rpm')}" for fan in reading.fans)
-    for board in reading.boards:
-        rate = None if board.hashrate is None else board.hashrate / HASHES_PER_TERAHASH
-        chips = f"{_known(board.chips)} of {_known(board.chips_expected)} chips"
-        heat = f"board {_known(board.temperature, 'C')}, chips {_known(board.chip_temperature, 'C')}"
-        yield f"  board {board.index}  {_known(rate, 'TH/s')}, {chips}, {heat}"
-    for pool in reading.pools:
-        yield f"  pool {pool.index}  {pool.host}, up {_known(pool.up)}, active {_known(pool.active)}"
+    yield from (f"  board {board.index}  {_listed(board)}" for board in reading.boards)
+    yield from (f"  pool {pool.index}  {_listed(pool)}" for pool in reading.pools)
     for fault in reading.faults:
         yield f"  fault  {fault.code} ({fault.severity}) {fault.component} {fault.vendor_code}".rstrip()
 
 
-def _facts(facts: dict[str, Any]) -> Iterator[str]:
-    return (f"  {name:<20} {value}" for name, value in facts.items() if value not in (None, ""))
+def _listed(part: Board | Pool) -> str:
+    return ", ".join(f"{name} {value}" for name, value in _shown(part).items() if value and name != "index")
 
 
-def _counted(value: float | None, unit: str = "") -> str:
-    return "" if value is None else f"{value:,.0f}{unit}"
+def _shown(part: RigIdentity | RigReading | PowerSupply | Board | Pool) -> dict[str, str]:
+    """What is known, by its field's name, in the units that people speak; parts have lines of their own."""
+    said = {one.name: getattr(part, one.name) for one in fields(part)}
+    return {name.replace("_", " "): _spoken(name, value) for name, value in said.items() if not _is_parts(value)}
 
 
-def _clock(unix: float | None) -> str:
-    return "" if unix is None else datetime.fromtimestamp(unix, UTC).isoformat(" ", "seconds")
+def _is_parts(value: object) -> bool:
+    return is_dataclass(value) or (isinstance(value, tuple) and bool(value) and is_dataclass(value[0]))
 
 
-def _known(value: float | bool | None, unit: str = "") -> str:
+def _spoken(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, tuple):
+        return ", ".join(" ".join(map(str, one)) if isinstance(one, tuple) else str(one) for one in value)
+    if isinstance(value, str | bool):
+        return _known(value)
+    if name.endswith("_at"):
+        return datetime.fromtimestamp(value, UTC).isoformat(" ", "seconds")
+    scale, unit = next(((scale, unit) for pattern, scale, unit in _SPOKEN if re.search(pattern, name)), (1.0, ""))
+    number = value / scale
+    text = f"{number:.4g}" if abs(number) < 1 else f"{number:,.3f}".rstrip("0").rstrip(".")
+    return f"{text} {unit}".rstrip()
+
+
+def _facts(facts: dict[str, str]) -> Iterator[str]:
+    return (f"  {name:<20} {value}" for name, value in facts.items() if value)
+
+
+def _known(value: float | str | bool | None, unit: str = "") -> str:
     if value is None:
         return "?"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:.4g} {unit}".rstrip()
+    return value if isinstance(value, str) else f"{value:.4g} {unit}".rstrip()
 
 
 def _question(one: Exchanged, address: str, *, raw: bool) -> dict[str, Any]:

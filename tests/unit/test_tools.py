@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import random
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from small_site import WELL
 
 from exporter.cli import main
 from exporter.failures import RIG_ADVICE, SOURCE_ADVICE, Failure, Reason
@@ -29,7 +31,7 @@ from exporter.sources.tariffs import TariffSettings
 from exporter.sources.tariffs.http_json import Settings as HttpTariff
 from exporter.tools import online
 from exporter.tools.capture import capture, questions
-from exporter.tools.probe import as_record, as_text, probe
+from exporter.tools.probe import Probed, as_record, as_text, probe
 from exporter.tools.redact import redacted
 from exporter.tools.scan import Found, as_csv, as_records, scan
 
@@ -107,6 +109,28 @@ async def test_a_probe_shows_who_it_is_what_it_says_and_each_question(rigs: list
     assert record["reading"]["hashrate"] == pytest.approx(200e12, rel=0.1)
     assert record["failure"] is None
     assert all(question["seconds"] >= 0 and "answer" not in question for question in record["questions"])
+
+
+def test_a_probe_shows_everything_that_a_rig_can_say() -> None:
+    assert WELL.reading is not None
+    reading = WELL.reading.value
+    text = as_text(
+        Probed(Target("a"), identity=WELL.identity, identify_seconds=0.1, reading=reading, read_seconds=0.1), raw=False
+    )
+    for line in (
+        "board serials        0 BSN0, 1 BSN1",
+        "power target         3,550 W",
+        "supply input voltage 231 V",
+        "tuner                tuned",
+        "hardware error ratio 0.0004",
+        "thermal margin       13 C",
+        "last share at        2026-03-21 ",
+    ):
+        assert f"  {line}" in text
+    assert re.search(r"board 0  hashrate 100 TH/s, .*frequency 490 MHz, voltage 13.8 V, power 1,160 W", text)
+    assert re.search(r"board 1  .*, failed chips 17", text)
+    assert re.search(r"pool 0  host pool.example.com, .*difficulty 524,288", text)
+    assert "None" not in text
 
 
 async def test_a_raw_probe_shows_the_answers_without_workers(rigs: list[str]) -> None:
