@@ -4,16 +4,17 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from exporter.failures import Failure, Reason
 from exporter.readings import Board, Fan, Fault, Pool
 from exporter.sources.miners import coerce
 from exporter.sources.miners.contract import Answer
 from exporter.sources.miners.faults import fault
+from exporter.sources.miners.transport import optional as losable
 from exporter.sources.miners.transport import rpc
 
 _SLOTS: Final = 16
 _MOST_FANS: Final = 8
-_LOSABLE: Final = frozenset({Reason.AUTH, Reason.GARBLED, Reason.REFUSED})
+_DEAD_CHIP: Final = "x"
+_DIFFICULTIES: Final = ("Stratum Difficulty", "Work Difficulty", "Diff")
 
 
 async def version(address: str) -> Answer:
@@ -23,12 +24,7 @@ async def version(address: str) -> Answer:
 
 async def optional(address: str, command: str) -> Answer:
     """Ask for what a read can do without: empty where the answer is no good. Raises Failure where none comes."""
-    try:
-        return await rpc(address, command)
-    except Failure as failure:
-        if failure.reason not in _LOSABLE:
-            raise
-        return {}
+    return await losable(rpc(address, command))
 
 
 def pools(answer: Answer) -> tuple[Pool, ...]:
@@ -39,7 +35,27 @@ def pools(answer: Answer) -> tuple[Pool, ...]:
 
 def accepted_difficulty(answer: Answer) -> float | None:
     """Sum the pools' ``Difficulty Accepted``; unknown where one pool does not say."""
-    return coerce.total([coerce.counter(row.get("Difficulty Accepted")) for row in coerce.items(answer.get("POOLS"))])
+    return _total(answer, "Difficulty Accepted")
+
+
+def rejected_difficulty(answer: Answer) -> float | None:
+    """Sum the pools' ``Difficulty Rejected``; unknown where one pool does not say."""
+    return _total(answer, "Difficulty Rejected")
+
+
+def discarded_work(answer: Answer) -> float | None:
+    """Sum the pools' ``Discarded``; unknown where one pool does not say."""
+    return _total(answer, "Discarded")
+
+
+def best_share(answer: Answer) -> float | None:
+    """Give the difficulty of the best share that any pool was sent; unknown while there is none."""
+    rows = coerce.items(answer.get("POOLS"))
+    return max(filter(None, (coerce.scaled(row.get("Best Share")) for row in rows)), default=None)
+
+
+def _total(answer: Answer, key: str) -> float | None:
+    return coerce.total([coerce.counter(row.get(key)) for row in coerce.items(answer.get("POOLS"))])
 
 
 def last_share(answer: Answer) -> float | None:
@@ -59,6 +75,7 @@ def _pool(index: int, row: Answer) -> Pool:
         worker=coerce.text(row.get("User")),
         up=status == "Alive" if isinstance(status, str) else None,
         active=coerce.flag(row.get("Stratum Active")),
+        difficulty=next(filter(None, (coerce.scaled(row.get(key)) for key in _DIFFICULTIES)), None),
         accepted=coerce.counter(row.get("Accepted")),
         rejected=coerce.counter(row.get("Rejected")),
         stale=coerce.counter(row.get("Stale")),
@@ -81,20 +98,34 @@ def _chains(stats: Answer, unit: str, expected: int) -> Iterator[Board]:
         chips = coerce.count(stats.get(f"chain_acn{slot}"))
         if chips is None or (chips == 0 and slot > expected):
             continue
-        places = places_of(stats, slot).replace(" ", "")
+        places = _places(stats, slot)
+        pcb, chip = coerce.sensors(stats.get(f"temp_pcb{slot}")), coerce.sensors(stats.get(f"temp_chip{slot}"))
         yield Board(
             index=slot - 1,
             hashrate=coerce.hashrate(stats.get(f"chain_rate{slot}"), unit),
-            temperature=coerce.hottest(coerce.sensors(stats.get(f"temp_pcb{slot}"))),
-            chip_temperature=coerce.hottest(coerce.sensors(stats.get(f"temp_chip{slot}"))),
+            temperature=coerce.hottest(pcb),
+            temperature_min=coerce.lowest(pcb),
+            temperature_average=coerce.mean(pcb),
+            chip_temperature=coerce.hottest(chip),
+            chip_temperature_min=coerce.lowest(chip),
+            chip_temperature_average=coerce.mean(chip),
             chips=chips,
             chips_expected=max(len(places), chips) or None,
+            failed_chips=_failed(places),
+            frequency=coerce.megahertz(stats.get(f"freq{slot}")),
+            hardware_errors=coerce.counter(stats.get(f"chain_hw{slot}")),
         )
 
 
-def places_of(stats: Answer, slot: int) -> str:
+def _places(stats: Answer, slot: int) -> str:
     """Give the map of a board's chips: ``o`` for one that works, ``x`` for one that does not."""
-    return coerce.text(stats.get(f"chain_acs{slot}"), 1_024)
+    return coerce.text(stats.get(f"chain_acs{slot}"), 1_024).replace(" ", "")
+
+
+def _failed(places: str) -> tuple[int, ...]:
+    if _DEAD_CHIP not in places:  # as on almost every board
+        return ()
+    return tuple(place for place, chip in enumerate(places) if chip == _DEAD_CHIP)
 
 
 def fans(stats: Answer) -> tuple[tuple[Fan, ...], int | None]:
@@ -111,12 +142,12 @@ def fan_faults(some: tuple[Fan, ...]) -> Iterator[Fault]:
     return (fault("fan_failed", f"fan {fan.index}") for fan in some if fan.rpm == 0)
 
 
-def board_faults(boards: tuple[Board, ...], stats: Answer) -> Iterator[Fault]:
+def board_faults(boards: tuple[Board, ...]) -> Iterator[Fault]:
     """Name the boards that are missing, and those with dead chips."""
     for board in boards:
         if board.chips == 0:
             yield fault("board_missing", f"board {board.index}")
-        elif "x" in places_of(stats, board.index + 1):
+        elif board.failed_chips:
             yield fault("board_chips", f"board {board.index}")
 
 

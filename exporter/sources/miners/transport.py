@@ -8,7 +8,7 @@ import asyncio
 import errno
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +24,7 @@ RPC_PORT: Final = 4028
 _LENGTH_BYTES: Final = 4
 _LONGEST_BELIEVABLE: Final = 2**28  # any printable text read as a length is more
 _ACCESS_DENIED: Final = 45
+_LOSABLE: Final = frozenset({Reason.AUTH, Reason.GARBLED, Reason.REFUSED})
 
 
 class Framing(Protocol):
@@ -199,6 +200,16 @@ def _lenient(text: str) -> object:
         return _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         raise Failure(Reason.GARBLED, f"not JSON: {type(error).__name__}") from None
+
+
+async def optional(question: Awaitable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Ask what a read can do without: empty where the answer is no good. Raises Failure where none comes."""
+    try:
+        return await question
+    except Failure as failure:
+        if failure.reason not in _LOSABLE:
+            raise
+        return {}
 
 
 async def rpc(address: str, command: str) -> Mapping[str, Any]:

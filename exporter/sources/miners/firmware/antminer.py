@@ -86,7 +86,7 @@ class Reader:
         hashrate = coerce.realised(summary.get(_RATE), "GH/s", expected)
         boards = cgminer.chains(stats, unit, 0 if "hyd" in identity.model.lower() else _BOARDS)
         fans, fans_expected = cgminer.fans(stats)
-        seen = (*cgminer.board_faults(boards, stats), *cgminer.fan_faults(fans)) if hashrate > 0 else ()
+        seen = (*cgminer.board_faults(boards), *cgminer.fan_faults(fans)) if hashrate > 0 else ()
         return RigReading(
             hashrate=hashrate,
             expected_hashrate=expected,

@@ -55,7 +55,7 @@ class Reader:
         pools = await cgminer.optional(address, "pools")
         boards = cgminer.chains(stats, coerce.text(stats.get("rate_unit")) or "GH", _BOARDS)
         fans, fans_expected = cgminer.fans(stats)
-        seen = (*cgminer.board_faults(boards, stats), *cgminer.fan_faults(fans)) if hashrate > 0 else ()
+        seen = (*cgminer.board_faults(boards), *cgminer.fan_faults(fans)) if hashrate > 0 else ()
         return RigReading(
             hashrate=hashrate,
             expected_hashrate=expected,
