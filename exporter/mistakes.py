@@ -32,7 +32,8 @@ def nearest(name: str, known: Iterable[str], *, closeness: float = 0.6) -> str |
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """Say that there is no ``what`` of this name, with the nearest right one, else all there are."""
     known = sorted(known)
-    match = nearest(name, known)
+    longer = [candidate for candidate in known if candidate.startswith(f"{name}_")]
+    match = longer[0] if len(longer) == 1 else nearest(name, known)  # a key without its unit, or a slip
     if match is not None:
         return f"there is no {what} {name!r}: did you mean {match!r}?"
     if len(known) > _MOST_LISTED:
