@@ -18,8 +18,6 @@ from exporter.readings import Reading, RigReading
 from exporter.snapshot import RigSnapshot, SiteSnapshot, TariffPrice
 from exporter.units import DAYS_PER_YEAR, SECONDS_PER_DAY, kilowatts
 
-_TARIFF = "replayed"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketPoint:
@@ -37,6 +35,7 @@ class RigGroup:
     """Rigs of one kind in one block, described together."""
 
     block: str
+    tariff: str = ""  # whose terms hold for them; the price is the replayed market's
     hashrate: float  # H/s, of all of them
     power: float  # W, of all of them
 
@@ -115,7 +114,7 @@ class _Replay:
         self._blocks = tuple(blocks)
         self._rigs = tuple(
             RigSnapshot(
-                rig=Rig(name=str(place), address="", block=group.block, tariff=_TARIFF),
+                rig=Rig(name=str(place), address="", block=group.block, tariff=group.tariff),
                 reading=Reading(RigReading(hashrate=group.hashrate, power=group.power), 0.0),
             )
             for place, group in enumerate(fleet)
@@ -156,7 +155,7 @@ class _Replay:
             taken_at=point.time,
             rigs=self._rigs,
             blocks=self._blocks,
-            tariffs={_TARIFF: TariffPrice(point.power_price)},
+            tariffs={rig.rig.tariff: TariffPrice(point.power_price) for rig in self._rigs},
         )
         return price_on(market, snapshot, self._terms), snapshot
 

@@ -128,10 +128,11 @@ def _inputs(case: Case, rig: RigSnapshot, priced: RigEconomics) -> Iterator[Inpu
         observed_at=bitcoin.observed_at if bitcoin is not None else None,
     )
     yield _price(snapshot, "power price", rig.rig.tariff)
-    if terms.power.resale_tariff is not None:
-        yield _price(snapshot, "resale price", terms.power.resale_tariff)
+    _, power = terms.at(rig.rig.tariff)
+    if power.resale_tariff is not None:
+        yield _price(snapshot, "resale price", power.resale_tariff)
     yield Input(name="pool fee", value=terms.economics.pool_fee, unit="", source="settings")
-    yield Input(name="overhead", value=terms.power.overhead, unit="W per W", source="settings")
+    yield Input(name="overhead", value=power.overhead, unit="W per W", source="settings")
     yield Input(
         name="AI value",
         value=case.economics.market.ai_value_per_kilowatt_year,

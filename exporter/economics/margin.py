@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from exporter.economics.power import billed_per_watt, demand_charge_per_kilowatt_hour, power_now, power_of_nameplate
-from exporter.economics.terms import EconomicsTerms, PowerTerms
+from exporter.economics.terms import EconomicsTerms, PowerTerms, SiteTerms
 from exporter.economics.values import MarketEconomics, PowerSource, RigEconomics
 from exporter.snapshot import RigSnapshot, TariffPrice
 from exporter.units import (
@@ -40,41 +40,40 @@ class Operation(NamedTuple):
     margin: float | None
 
 
-class RigPricer:
-    """Prices rigs on one market. What all rigs share is worked out here, once."""
+class Supply(NamedTuple):
+    """What power is to the rigs on one tariff. Prices in USD per kWh; None where an input is missing."""
 
-    def __init__(
-        self,
-        market: MarketEconomics,
-        tariffs: Mapping[str, TariffPrice],
-        economics: EconomicsTerms,
-        power: PowerTerms,
-    ) -> None:
+    price: float | None
+    opportunity_price: float | None  # the higher of what power costs and what it could be sold for
+    kwh_per_watt: Mapping[PowerSource, float]  # billed per day
+    fixed_per_kwh: float | None  # USD that do not stop with the rig
+
+
+class RigPricer:
+    """Prices rigs on one market. What all rigs share is worked out here, once, and what those on one tariff share."""
+
+    def __init__(self, market: MarketEconomics, tariffs: Mapping[str, TariffPrice], terms: SiteTerms) -> None:
+        economics, power = terms.economics, terms.power
         self._payout_usd = market.payout_usd
         self._payout_btc = market.payout_btc
         self._forward_payout_usd = market.forward_payout_usd
         self._after_fee = 1 - economics.pool_fee
         self._reject_ratio = economics.reject_ratio
         self._prices = {name: tariff.price for name, tariff in tariffs.items()}
-        self._resale = None if power.resale_tariff is None else self._prices.get(power.resale_tariff)
-        self._can_resell = power.resale_tariff is not None
-        self._kwh_per_watt = {
-            source: HOURS_PER_DAY * kilowatts(billed_per_watt(source, power)) for source in PowerSource
-        }
+        self._terms = terms
+        self._supplies: dict[str, Supply] = {}
         self._error = {source: power.error(source) for source in PowerSource}
-        self._fixed_per_kwh = _fixed_cost_per_kwh(economics, power)
         self._write_off_per_hash = _write_off_per_hash(economics)
 
     def price(self, rig: RigSnapshot) -> RigEconomics:
         """Work out everything about one rig; what depends on a missing input is None."""
-        price = self._prices.get(rig.rig.tariff)
+        supply = self._supplies.get(rig.rig.tariff) or self._supply(rig.rig.tariff)
         ratio = rig.reject_ratio
         paid = (1 - (ratio if ratio is not None and 0 <= ratio <= 1 else self._reject_ratio)) * self._after_fee
-        actual = self._actual(rig, paid, price)
-        potential = self._potential(rig, actual, paid, price)
+        actual = self._actual(rig, paid, supply)
+        potential = self._potential(rig, actual, paid, supply)
         low, high = self._band(actual)
-        opportunity_price = self._opportunity_price(price)
-        opportunity_margin, nameplate_doubt = self._at_opportunity(potential, opportunity_price)
+        opportunity_margin, nameplate_doubt = self._at_opportunity(potential, supply.opportunity_price)
         mined = None if actual.hashrate is None else petahashes(actual.hashrate) * paid
         cost_per_bitcoin = _ratio(actual.cost, _product(mined, self._payout_btc))
         forward = _product(mined, self._forward_payout_usd)
@@ -88,8 +87,8 @@ class RigPricer:
             margin=finite(actual.margin),
             margin_low=low,
             margin_high=high,
-            power_price=price,
-            opportunity_price=opportunity_price,
+            power_price=supply.price,
+            opportunity_price=supply.opportunity_price,
             potential_revenue=finite(potential.revenue),
             potential_margin=finite(potential.margin),
             potential_power=_billed_watts(potential.kwh),
@@ -98,7 +97,7 @@ class RigPricer:
             opportunity_margin=opportunity_margin,
             nameplate_doubt=nameplate_doubt,
             avoidable_loss=_avoidable_loss(actual, potential),
-            allin_margin=self._allin_margin(rig, actual, potential),
+            allin_margin=self._allin_margin(rig, actual, potential, supply.fixed_per_kwh),
             forward_margin=None if forward is None or actual.cost is None else finite(forward - actual.cost),
             margin_per_kwh=_ratio(actual.margin, actual.kwh),
             breakeven_power_price=_breakeven_power_price(actual),
@@ -107,27 +106,40 @@ class RigPricer:
             cost_per_bitcoin=cost_per_bitcoin,
         )
 
+    def _supply(self, tariff: str) -> Supply:
+        """Work out what the rigs on one tariff share, and keep it."""
+        economics, power = self._terms.at(tariff)
+        price, resale = self._prices.get(tariff), power.resale_tariff
+        sold_at = price if resale is None else self._prices.get(resale)
+        self._supplies[tariff] = supply = Supply(
+            price=price,
+            opportunity_price=None if price is None or sold_at is None else max(price, sold_at),
+            kwh_per_watt={source: HOURS_PER_DAY * kilowatts(billed_per_watt(source, power)) for source in PowerSource},
+            fixed_per_kwh=_fixed_cost_per_kwh(economics, power),
+        )
+        return supply
+
     def _operate(
-        self, hashrate: float | None, drawn: tuple[float, PowerSource] | None, paid: float, price: float | None
+        self, hashrate: float | None, drawn: tuple[float, PowerSource] | None, paid: float, supply: Supply
     ) -> Operation:
         power, source = drawn or _NO_POWER
-        kwh = None if power is None or source is None else power * self._kwh_per_watt[source]
+        kwh = None if power is None or source is None else power * supply.kwh_per_watt[source]
         payout = self._payout_usd
         revenue = None if hashrate is None or payout is None else petahashes(hashrate) * paid * payout
-        cost = None if kwh is None or price is None else kwh * price
+        cost = None if kwh is None or supply.price is None else kwh * supply.price
         margin = None if revenue is None or cost is None else revenue - cost
         return Operation(hashrate, power, source, kwh, revenue, cost, margin)
 
-    def _actual(self, rig: RigSnapshot, paid: float, price: float | None) -> Operation:
+    def _actual(self, rig: RigSnapshot, paid: float, supply: Supply) -> Operation:
         hashrate = rig.reading.value.hashrate if rig.reading is not None and rig.mines_bitcoin else None
         if hashrate is not None and hashrate < 0:
             hashrate = None
-        return self._operate(hashrate, power_now(rig, hashrate), paid, price)
+        return self._operate(hashrate, power_now(rig, hashrate), paid, supply)
 
-    def _potential(self, rig: RigSnapshot, actual: Operation, paid: float, price: float | None) -> Operation:
+    def _potential(self, rig: RigSnapshot, actual: Operation, paid: float, supply: Supply) -> Operation:
         """Judge a rig that runs by what it does, another by what it did when it ran well, else by its nameplate."""
         if not rig.mines_bitcoin:
-            return self._operate(None, None, paid, price)
+            return self._operate(None, None, paid, supply)
         if actual.hashrate and rig.reading is not None:
             uptime = rig.reading.value.uptime
             if uptime is None or uptime >= WARM_UP:
@@ -140,11 +152,11 @@ class RigPricer:
                 drawn = (good.power, PowerSource.REPORTED)
             else:
                 drawn = power_of_nameplate(rig.rig, good.hashrate)
-            return self._operate(good.hashrate, drawn, paid, price)
+            return self._operate(good.hashrate, drawn, paid, supply)
         rated = rig.rig.rated_hashrate
         if rated is not None and rated > 0:
-            return self._operate(rated, power_of_nameplate(rig.rig, rated), paid, price)
-        return actual if actual.hashrate else self._operate(None, None, paid, price)
+            return self._operate(rated, power_of_nameplate(rig.rig, rated), paid, supply)
+        return actual if actual.hashrate else self._operate(None, None, paid, supply)
 
     def _band(self, operation: Operation) -> tuple[float | None, float | None]:
         """Return the margins at both ends of what the power may truly be, the lower first."""
@@ -152,12 +164,6 @@ class RigPricer:
             return _NO_POWER
         spread = abs(operation.cost) * self._error[operation.source]
         return finite(operation.margin - spread), finite(operation.margin + spread)
-
-    def _opportunity_price(self, price: float | None) -> float | None:
-        """Return the higher of what power costs and what it could be sold for; None while either is not known."""
-        if not self._can_resell:
-            return price
-        return None if price is None or self._resale is None else max(price, self._resale)
 
     def _at_opportunity(self, potential: Operation, price: float | None) -> tuple[float | None, float | None]:
         """Return the margin against what the power could earn otherwise, and how wrong a nameplate may make it."""
@@ -167,16 +173,18 @@ class RigPricer:
         doubt = abs(cost) * self._error[PowerSource.NAMEPLATE] if potential.source is PowerSource.NAMEPLATE else 0.0
         return finite(potential.revenue - cost), finite(doubt)
 
-    def _allin_margin(self, rig: RigSnapshot, actual: Operation, potential: Operation) -> float | None:
+    def _allin_margin(
+        self, rig: RigSnapshot, actual: Operation, potential: Operation, fixed_per_kwh: float | None
+    ) -> float | None:
         """Take off what does not stop with the rig: that runs on at its running power, whether it hashes or not."""
-        if actual.margin is None or (self._fixed_per_kwh is None and self._write_off_per_hash is None):
+        if actual.margin is None or (fixed_per_kwh is None and self._write_off_per_hash is None):
             return None
         margin = actual.margin
-        if self._fixed_per_kwh is not None:
+        if fixed_per_kwh is not None:
             kwh = actual.kwh if actual.hashrate else potential.kwh
             if kwh is None:
                 return None
-            margin -= self._fixed_per_kwh * kwh
+            margin -= fixed_per_kwh * kwh
         if self._write_off_per_hash is not None:
             bought = rig.rig.rated_hashrate or potential.hashrate
             if bought is None:

@@ -21,7 +21,7 @@ def price_site(snapshot: SiteSnapshot, terms: SiteTerms) -> SiteEconomics:
 
 def price_on(market: MarketEconomics, snapshot: SiteSnapshot, terms: SiteTerms) -> SiteEconomics:
     """Price everything in the snapshot on a given market."""
-    pricer = RigPricer(market, snapshot.tariffs, terms.economics, terms.power)
+    pricer = RigPricer(market, snapshot.tariffs, terms)
     rigs = tuple(map(pricer.price, snapshot.rigs))
     horizon = None if terms.ai is None else _horizon(snapshot.taken_at, market, terms.ai)
     members = rigs_by_block(snapshot)

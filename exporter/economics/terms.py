@@ -1,9 +1,9 @@
 """What the operator must tell the economics: pool, power, AI lease and GPU terms. Implausible figures are refused."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Final, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -79,6 +79,16 @@ class Terms(BaseModel):
                         )
 
 
+TermsT = TypeVar("TermsT", bound=Terms)
+
+_MONTHLY: Final = Plausible(0, 50, "USD per kW and month")
+_HOSTING: Final = Plausible(0, 200, "USD per kW and month")
+_OPEX: Final = Plausible(0, 100, "USD per kW and month")
+_LOAD_FACTOR: Final = Plausible(0.3, 1, "(mean over peak load)", least=0.01, most=1)
+_OVERHEAD: Final = Plausible(1, 2, "(PUE)", least=0.01)
+_TRANSFORMER_LOSS: Final = Plausible(0, 0.1, "(0.02 is two per cent)", most=0.9)
+
+
 class PayoutScheme(StrEnum):
     """What a pool pays for: subsidy and fees (FPPS), or the subsidy alone (PPS)."""
 
@@ -98,13 +108,13 @@ class EconomicsTerms(Terms):
     reject_ratio: Annotated[float, Plausible(0, 0.1, "(0.01 is one per cent)", most=1)] = Field(
         default=0.0, description="Rejected and stale share of the work, for rigs that do not tell their own."
     )
-    hosting_usd_per_kilowatt_month: Annotated[float | None, Plausible(0, 200, "USD per kW and month")] = Field(
+    hosting_usd_per_kilowatt_month: Annotated[float | None, _HOSTING] = Field(
         default=None, description="Hosting fee beside the energy, per kW of running rigs."
     )
-    opex_usd_per_kilowatt_month: Annotated[float | None, Plausible(0, 100, "USD per kW and month")] = Field(
+    opex_usd_per_kilowatt_month: Annotated[float | None, _OPEX] = Field(
         default=None, description="Staff, repairs, rent and insurance, per kW of running rigs."
     )
-    credits_usd_per_kilowatt_month: Annotated[float | None, Plausible(0, 50, "USD per kW and month")] = Field(
+    credits_usd_per_kilowatt_month: Annotated[float | None, _MONTHLY] = Field(
         default=None, description="Demand-response and similar credits, per kW of running rigs."
     )
     rig_price_usd_per_terahash: Annotated[float | None, Plausible(0, 200, "USD per TH/s")] = Field(
@@ -135,10 +145,10 @@ class PowerTerms(Terms):
     calibration: Annotated[float, Plausible(0.8, 1.25, "true watts per watt shown", least=0.01)] = Field(
         default=1.0, description="True watts per watt that rigs (or meters at the rig) show."
     )
-    overhead: Annotated[float, Plausible(1, 2, "(PUE)", least=0.01)] = Field(
+    overhead: Annotated[float, _OVERHEAD] = Field(
         default=1.0, description="Site power per rig power (PUE), cooling included: 1.02-1.10 with air."
     )
-    transformer_loss: Annotated[float, Plausible(0, 0.1, "(0.02 is two per cent)", most=0.9)] = Field(
+    transformer_loss: Annotated[float, _TRANSFORMER_LOSS] = Field(
         default=0.0, description="Share lost between the utility's meter and the feeder."
     )
     metered_error: Annotated[float, Plausible(0, 0.2, "(0.02 is two per cent)", most=1)] = Field(
@@ -150,10 +160,10 @@ class PowerTerms(Terms):
     nameplate_error: Annotated[float, Plausible(0, 0.5, "(0.1 is ten per cent)", most=1)] = Field(
         default=0.2, description="By how much power taken from the nameplate may be wrong, either way."
     )
-    demand_charge_usd_per_kilowatt_month: Annotated[float | None, Plausible(0, 50, "USD per kW and month")] = Field(
+    demand_charge_usd_per_kilowatt_month: Annotated[float | None, _MONTHLY] = Field(
         default=None, description="Demand charge; it is not saved by curtailing, so only the all-in margin has it."
     )
-    load_factor: Annotated[float, Plausible(0.3, 1, "(mean over peak load)", least=0.01, most=1)] = Field(
+    load_factor: Annotated[float, _LOAD_FACTOR] = Field(
         default=1.0, description="Mean over peak load, by which the demand charge is spread."
     )
     resale_tariff: str | None = Field(
@@ -167,6 +177,41 @@ class PowerTerms(Terms):
             PowerSource.REPORTED: self.reported_error,
             PowerSource.NAMEPLATE: self.nameplate_error,
         }[source]
+
+
+class TariffTerms(Terms):
+    """What one tariff's contract or feeder has otherwise than the site. What it leaves out is as the site says."""
+
+    demand_charge_usd_per_kilowatt_month: Annotated[float | None, _MONTHLY] = Field(
+        default=None, description="Its demand charge; 0 where it has none but the site says one."
+    )
+    load_factor: Annotated[float | None, _LOAD_FACTOR] = Field(
+        default=None, description="Mean over peak load of its feeder."
+    )
+    hosting_usd_per_kilowatt_month: Annotated[float | None, _HOSTING] = Field(
+        default=None, description="Its hosting fee beside the energy."
+    )
+    opex_usd_per_kilowatt_month: Annotated[float | None, _OPEX] = Field(
+        default=None, description="Staff, repairs, rent and insurance there."
+    )
+    credits_usd_per_kilowatt_month: Annotated[float | None, _MONTHLY] = Field(
+        default=None, description="Demand-response and similar credits that it pays."
+    )
+    metered_at: MeteringPoint | None = Field(default=None, description="Where metered rig power is measured there.")
+    overhead: Annotated[float | None, _OVERHEAD] = Field(
+        default=None, description="Billed power per rig power (PUE) on its feeder."
+    )
+    transformer_loss: Annotated[float | None, _TRANSFORMER_LOSS] = Field(
+        default=None, description="Share lost between its billing meter and the feeder."
+    )
+    resale_tariff: str | None = Field(
+        default=None, description="The tariff at which its power can be sold; its own name where it cannot be."
+    )
+
+    def over(self, terms: TermsT) -> TermsT:
+        """Return the site's terms with what this tariff says in their place."""
+        said = self.model_dump(exclude_none=True, exclude={"accept_implausible"})
+        return terms.model_copy(update={key: value for key, value in said.items() if key in type(terms).model_fields})
 
 
 class GpuRentalTerms(Terms):
@@ -299,10 +344,19 @@ class GpuTerms(Terms):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteTerms:
-    """All terms of a site, as the settings hold them. ``tariff`` is the site's own, for what names none."""
+    """All terms of a site, as the settings hold them. ``tariff`` is the site's own, for what names none.
+
+    ``tariffs`` are the terms of those tariffs that say their own.
+    """
 
     economics: EconomicsTerms = field(default_factory=EconomicsTerms)
     power: PowerTerms = field(default_factory=PowerTerms)
     ai: AiTerms | None = None
     gpus: GpuTerms | None = None
     tariff: str = ""
+    tariffs: Mapping[str, TariffTerms] = field(default_factory=dict)
+
+    def at(self, tariff: str) -> tuple[EconomicsTerms, PowerTerms]:
+        """Return the terms that hold for a rig on this tariff."""
+        own = self.tariffs.get(tariff)
+        return (self.economics, self.power) if own is None else (own.over(self.economics), own.over(self.power))

@@ -314,6 +314,11 @@ def _dangling(valid: Mapping[str, Any], names: Names, stack: _Stack) -> Iterator
     power, gpus = valid.get("power"), valid.get("gpus")
     named: dict[KeyPath, str | None] = {
         ("tariff",): valid.get("tariff"),
+        **{
+            ("tariffs", name, "terms", "resale_tariff"): tariff.terms.resale_tariff
+            for name, tariff in valid.get("tariffs", {}).items()
+            if tariff.terms is not None
+        },
         ("power", "resale_tariff"): power.resale_tariff if power else None,
         ("gpus", "tariff"): gpus.tariff if gpus else None,
         **{("blocks", name, "tariff"): block.tariff for name, block in names.blocks.items()},

@@ -26,6 +26,7 @@ from exporter.sources.registry import (
     NetworkSource,
     TariffSource,
 )
+from exporter.sources.tariffs import TariffSettings
 from exporter.state import StateTerms
 
 
@@ -104,7 +105,16 @@ class Settings(BaseSettings):
     def terms(self) -> SiteTerms:
         """What the economics must be told."""
         return SiteTerms(
-            economics=self.economics, power=self.power, ai=self.ai, gpus=self.gpus, tariff=self.default_tariff
+            economics=self.economics,
+            power=self.power,
+            ai=self.ai,
+            gpus=self.gpus,
+            tariff=self.default_tariff,
+            tariffs={
+                name: tariff.terms
+                for name, tariff in self.tariffs.items()
+                if isinstance(tariff, TariffSettings) and tariff.terms is not None
+            },
         )
 
 

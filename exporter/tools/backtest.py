@@ -38,15 +38,15 @@ def fleet_of(
     site: str, rigs: Sequence[Rig], blocks: Sequence[Block], terms: SiteTerms, decision_terms: DecisionTerms
 ) -> Fleet:
     """Take the fleet of a configuration, at what its rigs are rated."""
-    rated: Counter[tuple[str, float, float]] = Counter()
+    rated: Counter[tuple[str, str, float, float]] = Counter()
     for rig in rigs:
         if rig.rated_hashrate is not None and rig.rated_power is not None:
-            rated[rig.block, rig.rated_hashrate, rig.rated_power] += 1
+            rated[rig.block, rig.tariff, rig.rated_hashrate, rig.rated_power] += 1
     return Fleet(
         site=site,
         groups=tuple(
-            RigGroup(block=block, hashrate=hashrate * count, power=watts * count)
-            for (block, hashrate, watts), count in rated.items()
+            RigGroup(block=block, tariff=tariff, hashrate=hashrate * count, power=watts * count)
+            for (block, tariff, hashrate, watts), count in rated.items()
         ),
         blocks=tuple(blocks),
         terms=terms,

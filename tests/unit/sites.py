@@ -8,7 +8,7 @@ from exporter.decision.terms import DecisionTerms
 from exporter.decision.values import DecisionState, SiteDecision
 from exporter.economics.margin import RigPricer
 from exporter.economics.market import price_market
-from exporter.economics.terms import AiTerms, EconomicsTerms, PayoutScheme, PowerTerms, SiteTerms
+from exporter.economics.terms import AiTerms, EconomicsTerms, PayoutScheme, PowerTerms, SiteTerms, TariffTerms
 from exporter.economics.values import MarketEconomics, RigEconomics, SiteEconomics
 from exporter.fleet import Block, Rig
 from exporter.readings import NetworkState, Reading, RigReading
@@ -74,13 +74,15 @@ def price(
     power_price: float | None = 0.05,
     economics: EconomicsTerms = POOL,
     power: PowerTerms = AIR_COOLED,
+    own: TariffTerms | None = None,
     **prices: float,
 ) -> RigEconomics:
-    """Price one rig; ``prices`` are further tariffs."""
+    """Price one rig, on the tariff ``ppa``; ``prices`` are further tariffs, ``own`` what it has otherwise."""
     tariffs = {name: TariffPrice(value) for name, value in prices.items()}
     if power_price is not None:
         tariffs["ppa"] = TariffPrice(power_price)
-    return RigPricer(flat_market() if at is None else at, tariffs, economics, power).price(snapshot)
+    terms = SiteTerms(economics=economics, power=power, tariffs={} if own is None else {"ppa": own})
+    return RigPricer(flat_market() if at is None else at, tariffs, terms).price(snapshot)
 
 
 def site(*rigs: RigSnapshot, **changes: Any) -> SiteSnapshot:

@@ -1,5 +1,7 @@
 """A replayed market: money by policy, verdicts as the exporter would have given them, and no look ahead."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from sites import SITE
 from exporter.decision.backtest import Backtest, MarketPoint, RigGroup, backtest
 from exporter.decision.terms import DecisionTerms
 from exporter.decision.values import Verdict
+from exporter.economics.terms import TariffTerms
 from exporter.fleet import Block
 
 DAY = 86_400.0
@@ -50,6 +53,14 @@ def test_money_by_policy() -> None:
     assert result.earned.curtail_right == pytest.approx(30 * new)
     assert result.earned.foresight == pytest.approx(30 * (new + ai))
     assert result.earned.followed == pytest.approx(30 * new + old / 24 + 27 * ai)  # an hour until it curtails
+
+
+def test_each_groups_tariff_has_its_terms() -> None:
+    hosted = replace(SITE, tariffs={"hosted": TariffTerms(overhead=1.3)})
+    groups = (replace(OLD, tariff="ppa"), replace(NEW, tariff="hosted"))
+    result = backtest(FLAT, groups, BLOCKS, hosted, TERMS)
+    dearer = 30 * 350 * (1.3 - 1.03) * 24 * 0.05
+    assert result.earned.always_mine == pytest.approx(replay(FLAT).earned.always_mine - dearer)
 
 
 def test_what_is_not_convertible_is_never_converted() -> None:

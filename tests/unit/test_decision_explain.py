@@ -9,7 +9,7 @@ from sites import LEASE, NOW, SITE, decided, network, rig, site
 from exporter.decision.explain import Case, Explanation, explain
 from exporter.decision.terms import DecisionTerms
 from exporter.economics.site import per_kilowatt_year, price_site
-from exporter.economics.terms import GpuTerms, SiteTerms
+from exporter.economics.terms import GpuTerms, SiteTerms, TariffTerms
 from exporter.readings import GpuReading, Reading
 from exporter.snapshot import LastGood, RigSnapshot, TariffPrice
 
@@ -95,6 +95,15 @@ def test_at_each_reassignment_flip_the_score_is_the_threshold() -> None:
     dearer = case(rig(), replace(SITE, ai=LEASE.model_validate(rent)))
     score = dearer.decision.rigs[0].reassign_score
     assert score == pytest.approx(TERMS.threshold(dearer.economics.market.ai_value_per_kilowatt_year or 0))
+
+
+def test_what_the_rigs_tariff_has_otherwise_is_told() -> None:
+    own = TariffTerms(resale_tariff="grid", overhead=1.2)
+    asked = case(
+        rig(), replace(SITE, tariffs={"ppa": own}), tariffs={"ppa": TariffPrice(0.05), "grid": TariffPrice(0.06)}
+    )
+    told = {entry.name: entry.value for entry in explained(asked).inputs}
+    assert (told["overhead"], told["resale price"]) == (1.2, 0.06)
 
 
 def test_the_resale_price_is_what_curtails() -> None:

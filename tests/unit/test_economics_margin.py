@@ -8,7 +8,7 @@ from sites import AIR_COOLED, HASHPRICE, NOW, flat_market, price, rig
 
 from exporter.economics.power import billed_per_watt, demand_charge_per_kilowatt_hour
 from exporter.economics.site import per_kilowatt_year
-from exporter.economics.terms import EconomicsTerms, MeteringPoint, PowerTerms, Terms
+from exporter.economics.terms import EconomicsTerms, MeteringPoint, PowerTerms, SiteTerms, TariffTerms, Terms
 from exporter.economics.values import MarketEconomics, PowerSource
 from exporter.snapshot import LastGood
 
@@ -278,9 +278,53 @@ def test_a_missing_input_gives_no_margin(missing: str) -> None:
     assert priced.forward_margin is None
 
 
+# --- terms of one tariff -------------------------------------------------------------------------------------------
+
+
+SITE_POWER = PowerTerms(overhead=1.03, demand_charge_usd_per_kilowatt_month=12, load_factor=0.95)
+SITE_COSTS = EconomicsTerms(pool_fee=0.01, hosting_usd_per_kilowatt_month=20, credits_usd_per_kilowatt_month=3)
+
+
+def test_a_tariff_has_its_own_charges_and_the_rest_from_the_site() -> None:
+    own = TariffTerms(demand_charge_usd_per_kilowatt_month=4, hosting_usd_per_kilowatt_month=0)
+    priced = price(rig(), economics=SITE_COSTS, power=SITE_POWER, own=own)
+    assert priced.margin is not None
+    kwh = 24 * 3.5 * 1.03
+    fixed = kwh * (4 / (730 * 0.95) + (0 - 3) / 730)
+    assert priced.allin_margin == pytest.approx(priced.margin - fixed)
+    assert priced.margin == price(rig(), economics=SITE_COSTS, power=SITE_POWER).margin
+
+
+def test_rigs_on_two_feeders_are_billed_as_each_is_metered() -> None:
+    own = TariffTerms(metered_at=MeteringPoint.FEEDER, transformer_loss=0.02, overhead=1.1)
+    metered = rig(metered_power=3_600.0)
+    assert price(metered, power=SITE_POWER).metered_power == pytest.approx(3_600 * 1.03)
+    assert price(metered, power=SITE_POWER, own=own).metered_power == pytest.approx(3_600 / 0.98)
+    assert price(rig(), power=SITE_POWER, own=own).metered_power == pytest.approx(3_500 * 1.1 / 0.98)
+
+
+def test_power_of_one_tariff_can_be_sold_and_that_of_another_not() -> None:
+    can = TariffTerms(resale_tariff="grid")
+    assert price(rig(), own=can, grid=0.09).opportunity_price == 0.09
+    assert price(rig(), own=can).opportunity_price is None  # not known, so no verdict comes of it
+    sold = PowerTerms(resale_tariff="grid")
+    assert price(rig(), power=sold, own=TariffTerms(resale_tariff="ppa"), grid=0.09).opportunity_price == 0.05
+
+
+@given(st.sampled_from(sorted(TariffTerms.model_fields)))
+def test_what_a_tariff_leaves_out_is_the_sites(said: str) -> None:
+    site = SiteTerms(economics=SITE_COSTS, power=SITE_POWER, tariffs={"own": TariffTerms(), "other": TariffTerms()})
+    assert site.at("own") == site.at("none such") == (SITE_COSTS, SITE_POWER)
+    homes = [terms for terms in (EconomicsTerms, PowerTerms) if said in terms.model_fields]
+    assert homes
+    for terms in homes:
+        assert TariffTerms.model_fields[said].metadata == terms.model_fields[said].metadata
+
+
 @pytest.mark.parametrize(
     ("terms", "said", "message"),
     [
+        (TariffTerms, {"overhead": 0.95}, "1 to 2"),
         (EconomicsTerms, {"pool_fee": 1}, "0 to 0.08"),  # one per cent is 0.01
         (EconomicsTerms, {"pool_fee": 2, "accept_implausible": True}, "cannot be"),
         (PowerTerms, {"overhead": 0.95}, "1 to 2"),

@@ -123,6 +123,46 @@ def test_the_only_tariff_is_the_sites(tmp_path: Path) -> None:
     assert given(tmp_path, text).default_tariff == given(tmp_path, text).terms.tariff == "ppa"
 
 
+TWO_CONTRACTS = """\
+tariff: ppa
+tariffs:
+  ppa: {kind: fixed, usd_per_kilowatt_hour: 0.05}
+  hosted:
+    kind: fixed
+    usd_per_kilowatt_hour: 0.07
+    terms:
+      metered_at: utility
+"""
+
+
+def test_a_tariffs_own_terms_reach_the_economics(tmp_path: Path) -> None:
+    environ = {"HASHMARGIN_TARIFFS__HOSTED__TERMS__OVERHEAD": "1.2"}
+    terms = given(tmp_path, MINIMAL + TWO_CONTRACTS, environ=environ).terms
+    assert list(terms.tariffs) == ["hosted"]
+    _, power = terms.at("hosted")
+    assert (power.metered_at, power.overhead) == ("utility", 1.2)
+    assert terms.at("ppa") == (terms.economics, terms.power)
+
+
+def test_mistakes_in_a_tariffs_own_terms_are_told(tmp_path: Path) -> None:
+    text = MINIMAL + TWO_CONTRACTS
+    assert problems(tmp_path, text + "      resale_tariff: gird\n") == [
+        "site.yml:10: tariffs.hosted.terms.resale_tariff: there is no tariff 'gird': choose from hosted, ppa"
+    ]
+    assert problems(tmp_path, text + "      overhead: 103\n      demand_charge: 4\n") == [
+        (
+            "site.yml:11: tariffs.hosted.terms.demand_charge: there is no key 'demand_charge': "
+            "did you mean 'demand_charge_usd_per_kilowatt_month'?"
+        ),
+    ]
+    assert problems(tmp_path, text + "      overhead: 103\n") == [
+        (
+            "site.yml:10: tariffs.hosted.terms.overhead: 103 is implausible, expected 1 to 2 (PUE), "
+            "else write accept_implausible: true beside it"
+        ),
+    ]
+
+
 def test_a_section_that_is_there_but_empty_is_as_if_left_out(tmp_path: Path) -> None:
     settings = given(tmp_path, MINIMAL + "polling:\nai:\nblocks: {container-1: }\n")
     assert settings.polling.interval == 30.0

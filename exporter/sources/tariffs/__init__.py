@@ -6,6 +6,7 @@ from typing import Final, Self
 
 from pydantic import Field, model_validator
 
+from exporter.economics.terms import TariffTerms
 from exporter.failures import Failure, Reason
 from exporter.fields import Duration
 from exporter.readings import PriceSlot, Reading
@@ -43,6 +44,9 @@ class TariffSettings(SourceSettings):
         default=0.0, ge=-1, le=1, description="Grid fees and margins per kWh; negative is a rebate."
     )
     taxes: float = Field(default=0.0, ge=0, le=1, description="Taxes on all of it: 0.08 is eight per cent.")
+    terms: TariffTerms | None = Field(
+        default=None, description="What its contract or feeder has otherwise than `power` and `economics` say."
+    )
 
     @model_validator(mode="after")
     def _convertible(self) -> Self:
