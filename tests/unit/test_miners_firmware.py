@@ -30,13 +30,16 @@ def message(content: Any) -> dict[str, Any]:
     return {"STATUS": "S", "Code": 131, "Msg": content}
 
 
-def pages(content: Mapping[str, Any]) -> Handler:
-    """A web interface without login."""
+def pages(content: Mapping[str, Any], asked: list[str] | None = None) -> Handler:
+    """A web interface without login; what it has no page for is not found."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         path = (await reader.readuntil(b"\r\n\r\n")).decode().split(" ")[1]
-        body = json.dumps(content[path]).encode()
-        writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        if asked is not None:
+            asked.append(path)
+        body = json.dumps(content.get(path, "")).encode()
+        status = "200 OK" if path in content else "404 Not Found"
+        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
         await writer.drain()
 
     return handle
@@ -88,6 +91,7 @@ async def test_a_dead_chip_a_missing_board_and_a_standing_fan_are_faults() -> No
     answers = antminer(chain_acs1="oooo oxoo", chain_acn2=0, chain_rate2="", fan3=0)
     async with serving(TARGET.address, 4028, cgminer(answers)):
         reading = await stock.Reader().read(TARGET, S19)
+    assert [board.failed_chips for board in reading.boards] == [(5,), (), ()]
     assert {(fault.code, fault.component) for fault in reading.faults} == {
         ("board_chips", "board 0"),
         ("board_missing", "board 1"),
@@ -129,6 +133,83 @@ async def test_an_antminer_with_anothers_mac_is_not_taken_for_it() -> None:
     with pytest.raises(Failure) as failure:
         await visited([], "28:E2:97:00:00:02")
     assert failure.value.reason is Reason.IMPLAUSIBLE
+
+
+def stock_pages(mode: int, *, blink: bool = False) -> dict[str, Any]:
+    """The pages of a stock rig in a mode."""
+    return {
+        "/cgi-bin/get_system_info.cgi": {"macaddr": S19.mac},
+        "/cgi-bin/stats.cgi": {"STATS": [{"miner-mode": mode, "hwp_total": 0.5, "rate_5s": 0.0 if mode else 99e3}]},
+        "/cgi-bin/get_blink_status.cgi": {"blink": blink},
+    }
+
+
+async def test_an_antminer_that_stops_or_starts_hashing_is_asked_for_its_mode_at_once() -> None:
+    firmware, answers, content = stock.Reader(), antminer(), stock_pages(0)
+    modes = []
+    async with serving(TARGET.address, 4028, cgminer(answers)), serving(TARGET.address, 80, pages(content)):
+        await firmware.identify(TARGET)
+        for rate, mode in (("99301.50", 0), ("0.00", 1), ("0.00", 1), ("99301.50", 3)):
+            answers["summary"]["SUMMARY"][0]["GHS 5s"] = rate
+            content |= stock_pages(mode)
+            reading = await firmware.read(TARGET, S19)
+            modes.append((reading.mining, reading.suspended, reading.power_mode))
+    assert modes == [(True, False, "normal"), (False, True, "sleep"), (False, True, "sleep"), (True, False, "3")]
+
+
+async def test_what_the_web_interface_said_is_dropped_where_it_is_silent() -> None:
+    firmware = stock.Reader()
+    async with serving(TARGET.address, 4028, cgminer(antminer())):
+        async with serving(TARGET.address, 80, pages(stock_pages(0, blink=True))):
+            await firmware.identify(TARGET)
+            told = await firmware.read(TARGET, S19)
+        firmware._web[TARGET.address].due = 0.0
+        silent = await firmware.read(TARGET, S19)
+    assert (told.fault_light, told.login_refused, told.hardware_error_ratio) == (True, False, 0.005)
+    assert (silent.fault_light, silent.login_refused, silent.power_mode) == (None, None, "")
+
+
+async def test_an_antminer_that_refuses_the_login_says_so_and_is_asked_no_further() -> None:
+    asked = []
+
+    async def refusing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).decode().split(" ")[1])
+        challenge = 'WWW-Authenticate: Digest realm="antMiner Configuration", nonce="1", qop="auth"'
+        writer.write(f"HTTP/1.1 401 Unauthorized\r\n{challenge}\r\nContent-Length: 0\r\n\r\n".encode())
+        await writer.drain()
+
+    firmware = stock.Reader()
+    async with serving(TARGET.address, 4028, cgminer(antminer())), serving(TARGET.address, 80, refusing):
+        identity = await firmware.identify(TARGET)
+        reading = await firmware.read(TARGET, S19)
+    assert (identity.mac, reading.login_refused, reading.suspended) == ("", True, None)
+    assert asked == ["/cgi-bin/get_system_info.cgi"] * 2  # the challenge, and the one login
+
+
+async def test_a_hydro_antminer_tells_its_water_from_its_boards() -> None:
+    sensors = {"temp_pcb1": "35-58-47-60", "temp_pic1": "71-55-57-56", "temp_chip1": "0-0-0-0"}
+    answers = antminer(**sensors, temp_pcb2="34-57-46-0", temp_pic2="70-0-0-0", temp_pcb3="", chain_acn3=0)
+    hydro = RigIdentity(reader="antminer", make="AntMiner", model="S21+ Hyd.")
+    answers["stats"]["STATS"][0]["Type"] = "Antminer S21+ Hyd."
+    async with serving(TARGET.address, 4028, cgminer(answers)):
+        reading = await stock.Reader().read(TARGET, hydro)
+    assert reading.temperatures == (("inlet", 35.0), ("outlet", 47.0))
+    first, second = reading.boards
+    assert (first.temperature, first.temperature_min, first.temperature_average) == (60.0, 55.0, 57.2)
+    assert (first.chip_temperature, first.chip_temperature_min) == (71.0, None)
+    assert (second.temperature, second.chip_temperature) == (57.0, 70.0)
+
+
+async def test_of_other_hydro_antminers_only_the_hottest_sensors_are_told() -> None:
+    hydro = RigIdentity(reader="antminer", make="AntMiner", model="S19 Pro+ Hyd.")
+    answers = antminer()
+    answers["stats"]["STATS"][0]["Type"] = "Antminer S19 Pro+ Hyd."
+    async with serving(TARGET.address, 4028, cgminer(answers)):
+        reading = await stock.Reader().read(TARGET, hydro)
+    assert reading.temperatures == ()
+    assert {(board.temperature, board.temperature_min, board.temperature_average) for board in reading.boards} == {
+        (61.0, None, None)
+    }
 
 
 async def test_an_antminer_that_is_another_model_now_is_not_taken_for_it() -> None:

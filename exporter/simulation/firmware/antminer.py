@@ -383,6 +383,10 @@ def _miner_conf(machine: Machine, vitals: Vitals) -> dict[str, Any]:
     }
 
 
+def _miner_type(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG001
+    return {"miner_type": machine.model.code, "subtype": "CVCtrl_BHB42XXX", "fw_version": _VERSION}
+
+
 def _blink(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG001
     return {"blink": False}
 
@@ -395,6 +399,7 @@ _PAGES: Final[dict[str, Callable[[Machine, Vitals], dict[str, Any]]]] = {
     "get_network_info": _network_info,
     "get_miner_conf": _miner_conf,
     "get_blink_status": _blink,
+    "miner_type": _miner_type,
 }
 
 _LOGIN: Final = Digest("antMiner Configuration", "root", "root")

@@ -1,21 +1,21 @@
 """Stock Antminers: cgminer's API on 4028, one command per connection. They report no power.
 
-Hashrate is ``GHS 5s``. The web interface (digest login) says what is wrong and whose MAC this is; it is asked every
-:data:`WEB_SECONDS` only.
+Hashrate is ``GHS 5s``. The web interface (digest login) knows whose MAC this is, what is wrong, the mode and the
+locate light. It is asked when a rig is identified, every :data:`WEB_SECONDS`, and when the rig stops or starts hashing.
 """
 
 import asyncio
 import hashlib
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from exporter.failures import Failure
+from exporter.failures import Failure, Reason
 from exporter.fleet import Credentials
-from exporter.readings import Fault, RigIdentity, RigReading
+from exporter.readings import Board, Fault, RigIdentity, RigReading
 from exporter.sources.miners import cgminer, coerce
 from exporter.sources.miners.contract import Answer, Target
 from exporter.sources.miners.faults import worded_fault
@@ -23,23 +23,58 @@ from exporter.sources.miners.transport import rpc
 from exporter.sources.miners.web import DigestSession
 
 WEB_SECONDS: Final = 300.0
-_WEB_PATIENCE: Final = 1.5
+_WEB_PATIENCE: Final = 2.5
 _RATE: Final = "GHS 5s"
-_SUMMARY_PAGE: Final = "/cgi-bin/summary.cgi"
+_WINDOW: Final = 5.0  # s, of that
 _SYSTEM_PAGE: Final = "/cgi-bin/get_system_info.cgi"
+_SUMMARY_PAGE: Final = "/cgi-bin/summary.cgi"
+_STATS_PAGE: Final = "/cgi-bin/stats.cgi"
+_TYPE_PAGE: Final = "/cgi-bin/miner_type.cgi"
+_LIGHT_PAGE: Final = "/cgi-bin/get_blink_status.cgi"
+_PAGES: Final = (_SYSTEM_PAGE, _STATS_PAGE, _SUMMARY_PAGE, _LIGHT_PAGE)
 _FACTORY_LOGIN: Final = Credentials("root", "root")
 _MODEL: Final = re.compile(r"Antminer [ST]\d", re.IGNORECASE)  # the S and T series mine bitcoin, others do not
 _FOREIGN: Final = ("vnish", "hiveon", "luxminer", "bosminer", "boser", "kaonsu", "rwglr")
 _STOCK_KEYS: Final = frozenset({"BMMiner", "CGMiner"})
 _BOARDS: Final = 3  # of every air-cooled S and T
+_MODES: Final = {0: "normal", 1: "sleep"}  # firmware disagrees on others: their number stands for itself
+_SLEEP: Final = 1
+_SENSORS: Final = 4  # of each kind on a board
+_WATER_SENSORS: Final = "s21+ hyd"
+"""The one hydro model of which it is known (from pyasic) which sensors sit in the water, and which on chips."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What the web interface said at one visit."""
+
+    login_refused: bool | None = None
+    mode: int | None = None
+    fault_light: bool | None = None
+    hardware_error_ratio: float | None = None
+    faults: tuple[Fault, ...] = ()
+
+    @property
+    def suspended(self) -> bool | None:
+        """Whether the mode is to sleep."""
+        return None if self.mode is None else self.mode == _SLEEP
+
+    @property
+    def power_mode(self) -> str:
+        """The word for the mode; empty where it is unknown."""
+        return "" if self.mode is None else _MODES.get(self.mode, str(self.mode))
+
+
+_NOTHING: Final = _Said()
 
 
 @dataclass(slots=True)
 class _Web:
-    """What the web interface said, and when it is to be asked again (monotonic seconds)."""
+    """What the web interface of one rig said last, and when it is to be asked again (monotonic seconds)."""
 
     due: float
-    faults: tuple[Fault, ...] = ()
+    said: _Said = _NOTHING
+    mining: bool | None = None  # what the rig did then
 
 
 class Reader:
@@ -61,7 +96,9 @@ class Reader:
     async def identify(self, target: Target) -> RigIdentity:
         """See :class:`exporter.sources.miners.contract.Reader`."""
         version = coerce.first(await rpc(target.address, "version"), "VERSION")
-        system = await _page(_session(target), _SYSTEM_PAGE)
+        pages, refused = await _visit(target, *_PAGES, _TYPE_PAGE)
+        system, stats = pages.get(_SYSTEM_PAGE, {}), coerce.first(pages.get(_STATS_PAGE, {}), "STATS")
+        self._web[target.address] = _Web(_first_visit(target.address), _said(pages, refused), _hashes(stats))
         return RigIdentity(
             reader=self.name,
             make="AntMiner",
@@ -69,8 +106,11 @@ class Reader:
             firmware="Stock",
             firmware_version=coerce.text(version.get("CompileTime")),
             mac=coerce.mac(system.get("macaddr")),
-            serial=coerce.text(system.get("serinum")),
+            serial=coerce.text(system.get("serinum")) or coerce.text(system.get("serial_no")),
             hostname=coerce.text(system.get("hostname")),
+            api_version=coerce.text(version.get("API")),
+            control_board=coerce.text(pages.get(_TYPE_PAGE, {}).get("subtype")).partition("_")[0],
+            board_serials=tuple(_serials(coerce.items(stats.get("chain")))),
         )
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
@@ -84,57 +124,141 @@ class Reader:
         unit = coerce.text(stats.get("rate_unit")) or "GH"
         expected = coerce.hashrate(stats.get("total_rateideal"), unit) or None
         hashrate = coerce.realised(summary.get(_RATE), "GH/s", expected)
-        boards = cgminer.chains(stats, unit, 0 if "hyd" in identity.model.lower() else _BOARDS)
+        hydro = "hyd" in identity.model.lower()
+        boards = cgminer.chains(stats, unit, 0 if hydro else _BOARDS)
+        boards, temperatures = _cooled(boards, stats, identity.model) if hydro else (boards, ())
         fans, fans_expected = cgminer.fans(stats)
-        seen = (*cgminer.board_faults(boards), *cgminer.fan_faults(fans)) if hashrate > 0 else ()
+        mining = hashrate > 0
+        seen = (*cgminer.board_faults(boards), *cgminer.fan_faults(fans)) if mining else ()
+        web = await self._web_says(target, identity, mining=mining)
         return RigReading(
             hashrate=hashrate,
+            hashrate_window=_WINDOW,
+            average_hashrate=coerce.hashrate(summary.get("GHS av"), "GH/s"),
             expected_hashrate=expected,
-            mining=hashrate > 0,
+            mining=mining,
+            suspended=web.suspended,
+            power_mode=web.power_mode,
+            fault_light=web.fault_light,
+            login_refused=web.login_refused,
             uptime=coerce.seconds(summary.get("Elapsed")),
             accepted_difficulty=cgminer.accepted_difficulty(pools),
+            rejected_difficulty=cgminer.rejected_difficulty(pools),
+            discarded_work=cgminer.discarded_work(pools),
+            best_share=cgminer.best_share(pools),
             last_share_at=cgminer.last_share(pools),
             hardware_errors=coerce.counter(summary.get("no_matching_work" if whole else "Hardware Errors")),
+            hardware_error_ratio=web.hardware_error_ratio,
+            temperatures=temperatures,
             fans=fans,
             fans_expected=fans_expected,
+            fan_duty=coerce.percentage(stats.get("fan_pwm")),
             boards=boards,
             pools=cgminer.pools(pools),
-            faults=cgminer.merged(seen, await self._web_faults(target, identity)),
+            faults=cgminer.merged(seen, web.faults),
         )
 
-    async def _web_faults(self, target: Target, identity: RigIdentity) -> tuple[Fault, ...]:
+    async def _web_says(self, target: Target, identity: RigIdentity, *, mining: bool) -> _Said:
         """Give what the web interface said within :data:`WEB_SECONDS`. Raises Failure where another rig answers."""
-        now = time.monotonic()
         web = self._web.get(target.address)
-        if web is None:  # spread: a site must not be asked for all its web pages in its first round
-            web = self._web[target.address] = _Web(now + WEB_SECONDS * _spread(target.address))
-        if now < web.due:
-            return web.faults
-        web.faults = ()
-        session = _session(target)
-        with suppress(TimeoutError):  # a slow web interface must not cost the reading
-            async with asyncio.timeout(_WEB_PATIENCE):
-                # Another rig stays due: it is refused at every read until it is identified.
-                coerce.expect_mac((await _page(session, _SYSTEM_PAGE)).get("macaddr"), identity.mac)
-                web.faults = tuple(_status_faults(await _page(session, _SUMMARY_PAGE)))
-        web.due = now + WEB_SECONDS
-        return web.faults
+        if web is None:
+            web = self._web[target.address] = _Web(_first_visit(target.address))
+        now = time.monotonic()
+        if now < web.due and (web.mining is None or web.mining is mining):
+            return web.said
+        # Not asked again at once where this read is cut short.
+        web.due, web.mining, web.said = now + WEB_SECONDS, mining, _NOTHING
+        pages, refused = await _visit(target, *_PAGES)
+        try:
+            coerce.expect_mac(pages.get(_SYSTEM_PAGE, {}).get("macaddr"), identity.mac)
+        except Failure:
+            web.due = now  # it is refused at every read until it is identified
+            raise
+        web.said = _said(pages, refused)
+        return web.said
 
 
-def _spread(address: str) -> float:
-    return int.from_bytes(hashlib.blake2b(address.encode(), digest_size=4).digest()) / 2**32
+def _first_visit(address: str) -> float:
+    """Spread: a site must not be asked for all its web pages in its first round."""
+    share = int.from_bytes(hashlib.blake2b(address.encode(), digest_size=4).digest()) / 2**32
+    return time.monotonic() + WEB_SECONDS * share
 
 
-def _session(target: Target) -> DigestSession:
-    return DigestSession(target.address, target.credentials or _FACTORY_LOGIN)
+async def _visit(target: Target, *paths: str) -> tuple[dict[str, Answer], bool | None]:
+    """Ask for pages that a read can do without: a slow or absent web interface must not cost it.
+
+    Returns:
+        The pages that came, and whether the login was refused; None where nothing answered it.
+    """
+    session = DigestSession(target.address, target.credentials or _FACTORY_LOGIN)
+    pages: dict[str, Answer] = {}
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_WEB_PATIENCE):
+            for path in paths:
+                try:
+                    pages[path] = await session.get_json(path)
+                except Failure as failure:
+                    if failure.reason is Reason.AUTH:
+                        return {}, True
+                    if failure.reason is not Reason.GARBLED:  # a page that is not there is one; nobody there is not
+                        break
+    return pages, False if pages else None
 
 
-async def _page(session: DigestSession, path: str) -> Mapping[str, Any]:
-    """Ask for a page that the read can do without: empty where it cannot be had."""
-    try:
-        return await session.get_json(path)
-    except Failure:
-        return {}
+def _said(pages: Mapping[str, Answer], refused: bool | None) -> _Said:
+    stats = coerce.first(pages.get(_STATS_PAGE, {}), "STATS")
+    return _Said(
+        login_refused=refused,
+        mode=coerce.count(stats.get("miner-mode")),
+        fault_light=coerce.flag(pages.get(_LIGHT_PAGE, {}).get("blink")),
+        hardware_error_ratio=coerce.percentage(stats.get("hwp_total")),
+        faults=tuple(_status_faults(pages.get(_SUMMARY_PAGE, {}))),
+    )
+
+
+def _hashes(stats: Mapping[str, Any]) -> bool | None:
+    rate = coerce.counter(stats.get("rate_5s"))
+    return None if rate is None else rate > 0
+
+
+def _serials(chains: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
+    for chain in chains:
+        index, serial = coerce.count(chain.get("index"), coerce.MAX_ITEMS), coerce.text(chain.get("sn"), 64)
+        if index is not None and serial:
+            yield index, serial
+
+
+def _cooled(
+    boards: tuple[Board, ...], stats: Mapping[str, Any], model: str
+) -> tuple[tuple[Board, ...], tuple[tuple[str, float], ...]]:
+    """Tell the sensors in the water of a hydro model from those on its boards, where that is known."""
+    if not model.lower().startswith(_WATER_SENSORS):
+        return tuple(replace(board, temperature_min=None, temperature_average=None) for board in boards), ()
+    told = [(board, _four(stats, f"temp_pcb{board.index + 1}")) for board in boards]
+    water = {
+        "inlet": coerce.hottest(pcb[0] for _, pcb in told),
+        "outlet": coerce.hottest(pcb[2] for _, pcb in told),
+    }
+    dry = tuple(_dry(board, pcb, _four(stats, f"temp_pic{board.index + 1}")) for board, pcb in told)
+    return dry, tuple((sensor, known) for sensor, known in water.items() if known is not None)
+
+
+def _dry(board: Board, pcb: list[float | None], pic: list[float | None]) -> Board:
+    own = (pcb[1], pcb[3], *pic[1:])
+    return replace(
+        board,
+        temperature=coerce.hottest(own),
+        temperature_min=coerce.lowest(own),
+        temperature_average=coerce.mean(own),
+        chip_temperature=pic[0],
+        chip_temperature_min=None,
+        chip_temperature_average=None,
+    )
+
+
+def _four(stats: Mapping[str, Any], key: str) -> list[float | None]:
+    parts = coerce.text(stats.get(key)).split("-")
+    return [coerce.celsius(part) for part in parts] if len(parts) == _SENSORS else [None] * _SENSORS
 
 
 def _model(version: Mapping[str, Any]) -> str:
