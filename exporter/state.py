@@ -353,6 +353,10 @@ def _memory(
     if identity is not None:
         with suppress(ValidationError):  # of another version: the rig is asked again
             who = _IDENTITY.validate_json(identity)
+    known_faults: tuple[tuple[str, str, float], ...] = ()
+    if faults is not None:
+        with suppress(ValidationError):
+            known_faults = _FAULTS.validate_json(faults)
     hashrate, good_power, good_at, metered_power = last_good
     good = None
     if hashrate is not None and good_at is not None:
@@ -365,5 +369,5 @@ def _memory(
         last_good=good,
         address=address or "",
         discovered=bool(discovered),
-        faults=_FAULTS.validate_json(faults) if faults is not None else (),
+        faults=known_faults,
     )

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -15,7 +16,7 @@ from exporter.polling.ledger import RigLedger, RigMemory
 from exporter.polling.schedules import ScheduleTerms
 from exporter.polling.tariffs import next_boundary, price_in_force, tariff_prices
 from exporter.polling.terms import PollingTerms
-from exporter.readings import Pool, PriceSlot, Reading, RigIdentity, RigReading
+from exporter.readings import Fault, Pool, PriceSlot, Reading, RigIdentity, RigReading
 from exporter.snapshot import TariffPrice
 
 # --- Latest -----------------------------------------------------------------------------------------------------------
@@ -198,6 +199,50 @@ def test_without_shares_there_is_no_reject_ratio_and_the_work_is_zero() -> None:
         ledger.succeeded(RigReading(hashrate=0.0, accepted_difficulty=5.0, pools=pools), 30.0 * poll, 30.0 * poll)
     snapshot = ledger.snapshot(30.0 * 30, True)
     assert (snapshot.work_hashrate, snapshot.reject_ratio) == (0.0, None)
+
+
+def _faulty(ledger: RigLedger, now: float, *faults: Fault) -> tuple[float, ...]:
+    """Read a rig that reports ``faults``, and say since when the ledger knows each."""
+    ledger.succeeded(RigReading(hashrate=1e14, faults=faults), now, now)
+    return ledger.snapshot(now, True).faults_since
+
+
+FAN = Fault("fan_lost", component="fan 1")
+OTHER_FAN = Fault("fan_lost", component="fan 2")
+
+
+def test_a_fault_is_as_old_as_its_component_has_it_without_a_break() -> None:
+    ledger = _ledger()
+    assert _faulty(ledger, 1000.0, FAN) == (1000.0,)
+    assert _faulty(ledger, 1030.0, OTHER_FAN, FAN) == (1030.0, 1000.0)
+    ledger.failed()
+    assert _faulty(ledger, 5000.0, FAN) == (1000.0,)
+    assert _faulty(ledger, 5030.0) == ()
+    assert _faulty(ledger, 5060.0, FAN) == (5060.0,)
+
+
+def test_a_fault_that_a_rig_tells_with_two_codes_has_one_age() -> None:
+    ledger = _ledger()
+    _faulty(ledger, 1000.0, FAN)
+    assert _faulty(ledger, 1030.0, FAN, replace(FAN, vendor_code="0x18")) == (1000.0, 1000.0)
+
+
+def test_a_restart_keeps_the_age_of_a_fault_that_is_still_there() -> None:
+    before = _ledger()
+    _faulty(before, 1000.0, FAN, OTHER_FAN)
+    after = _ledger(before.memory(1030.0), now=2000.0)
+    assert after.memory(2000.0).faults == before.memory(1030.0).faults, "kept until the rig answers"
+    assert _faulty(after, 2000.0, OTHER_FAN) == (1000.0,)
+    assert after.memory(2000.0).faults == (("fan_lost", "fan 2", 1000.0),)
+
+
+@pytest.mark.parametrize(("mac", "since"), [("02:00:00:00:00:01", 1000.0), ("02:00:00:00:00:02", 1030.0)])
+def test_another_device_has_faults_of_its_own(mac: str, since: float) -> None:
+    ledger = _ledger()
+    ledger.identified(RigIdentity(reader="fake", make="Acme", model="A1", mac="02:00:00:00:00:01"))
+    _faulty(ledger, 1000.0, FAN)
+    ledger.identified(RigIdentity(reader="fake", make="Acme", model="A1", mac=mac))
+    assert _faulty(ledger, 1030.0, FAN) == (since,)
 
 
 @given(gap=st.floats(-1e6, 1e6), power=st.none() | st.floats(0, 1e4))

@@ -5,7 +5,8 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from exporter.telemetry import Telemetry
 IDENTITY = RigIdentity(reader="fake", make="Acme", model="A1", mac="02:00:00:00:00:01")
 GOOD = LastGood(hashrate=1e14, power=None, observed_at=900.0)
 RIG = RigMemory(identity=IDENTITY, last_success=1000.0, energy=5e9, power=3000.0, last_good=GOOD)
+FAULTY = replace(RIG, faults=(("fan_lost", "fan 1", 900.0), ("board_chips", "board 2", 950.5)))
 HISTORY = MarginHistory(observed_at=1000.0, blocks={"b1": (HourlyMargin(hour=0.0, seconds=9.0, revenue=2.0),)})
 CURTAILED = Clock(verdict=Verdict.CURTAIL, since=5.0, curtail=Latch(on=True), reassign=Latch(evidence=60.0))
 DECISION = DecisionState(evaluated_at=1000.0, rigs={"a": CURTAILED}, blocks={"b1": Clock(), "a": CURTAILED})
@@ -54,7 +56,7 @@ async def save(path: Path, *states: State) -> None:
 async def test_what_was_saved_is_there_after_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "state.sqlite"
     price = Reading(70_370.0, 1000.0)
-    rigs = {"a": RIG, "b": RigMemory(identity=IDENTITY), "c": RigMemory(energy=0.0, last_success=3.0)}
+    rigs = {"a": RIG, "b": RigMemory(identity=IDENTITY), "c": RigMemory(energy=0.0, last_success=3.0), "d": FAULTY}
     documents = {"network": document(NETWORK), "bitcoin": document(price)}
     state = State(rigs=rigs, documents=documents, decision=DECISION, history=HISTORY)
     await save(path, state)
@@ -106,6 +108,56 @@ async def test_after_a_load_only_changes_are_written(tmp_path: Path) -> None:
         loaded = await opened.load()
         await opened.save(loaded)
         assert opened._file._connection.total_changes == 0
+
+
+async def test_since_when_a_rig_is_at_fault_is_written_and_taken_back(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    await save(path, State(rigs={"a": FAULTY}))
+    assert (await load(path)).rigs == {"a": FAULTY}
+    await save(path, State(rigs={"a": RIG}))
+    assert (await load(path)).rigs == {"a": RIG}
+
+
+@pytest.mark.parametrize("faults", ["", "{", '[["fan_lost", "fan 1"]]', '[["fan_lost", "fan 1", "monday"]]'])
+async def test_faults_that_are_not_understood_cost_nothing_else(tmp_path: Path, faults: str) -> None:
+    path = tmp_path / "state.sqlite"
+    await save(path, State(rigs={"a": FAULTY}))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE meters SET faults = ?", (faults,))
+    assert (await load(path)).rigs == {"a": RIG}
+
+
+VERSION_2 = """
+CREATE TABLE identities (
+    rig TEXT PRIMARY KEY, identity TEXT, address TEXT NOT NULL, discovered INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE meters (
+    rig TEXT PRIMARY KEY, last_success REAL, energy REAL, power REAL,
+    good_hashrate REAL, good_power REAL, good_at REAL, good_metered REAL
+) WITHOUT ROWID;
+CREATE TABLE gone (rig TEXT PRIMARY KEY, since REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE documents (name TEXT PRIMARY KEY, document TEXT NOT NULL, observed_at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE clocks (kind TEXT, name TEXT, clock TEXT NOT NULL, PRIMARY KEY (kind, name)) WITHOUT ROWID;
+CREATE TABLE margins (
+    block TEXT, hour REAL, seconds REAL NOT NULL, revenue REAL NOT NULL, cost REAL NOT NULL, kwh REAL NOT NULL,
+    PRIMARY KEY (block, hour)
+) WITHOUT ROWID;
+PRAGMA user_version = 2;
+INSERT INTO identities VALUES ('a', '{"reader":"fake","make":"Acme","model":"A1","mac":"02:00:00:00:00:01"}', '', 0);
+INSERT INTO meters VALUES ('a', 1000.0, 5e9, 3000.0, 1e14, NULL, 900.0, NULL);
+INSERT INTO documents VALUES ('bitcoin', '70370.0', 1000.0);
+"""
+
+
+async def test_a_file_of_the_version_before_is_taken_over_with_all_it_knew(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(VERSION_2)
+    known = State(rigs={"a": RIG}, documents={"bitcoin": Reading("70370.0", 1000.0)})
+    assert await load(path) == known
+    await save(path, State(rigs={"a": FAULTY}))
+    assert await load(path) == replace(known, rigs={"a": FAULTY})
+    assert list(tmp_path.iterdir()) == [path], "nothing was set aside"
 
 
 def hours(block: str, *numbers: int) -> MarginHistory:
@@ -384,6 +436,7 @@ _memories = st.builds(
     ),
     address=st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
     discovered=st.booleans(),
+    faults=st.lists(st.tuples(st.text(max_size=20), st.text(max_size=20), _numbers), max_size=3).map(tuple),
 )
 _names = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
