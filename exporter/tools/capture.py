@@ -42,6 +42,7 @@ V3_COMMANDS: Final = (
     ("get.miner.status", "summary"),
     ("get.miner.status", "edevs"),
     ("get.miner.status", "pools"),
+    ("get.miner.setting", ""),
 )
 """Commands of Whatsminer's API V3 that only read."""
 

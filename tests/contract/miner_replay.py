@@ -57,7 +57,14 @@ class Replay:
         request = json.loads(await reader.readexactly(length))
         command = f"{request['cmd']} {request.get('param') or ''}".strip()
         self.asked.append(command)
-        body = json.dumps(self.fixture["v3"].get(command, {"code": -1, "msg": "invalid"})).encode()
+        refusal = {"code": -1, "msg": "invalid"}
+        first, *joined = command.split("+")  # in the rig's own order, whatever was asked first
+        name = command.partition(" ")[0]
+        parts = [self.fixture["v3"].get(part, refusal) for part in (first, *(f"{name} {part}" for part in joined))]
+        answer = (
+            parts[0] if not joined else {"code": 0, "msg": {k: v for part in parts for k, v in part["msg"].items()}}
+        )
+        body = json.dumps(answer).encode()
         writer.write(len(body).to_bytes(4, "little") + body)
 
 

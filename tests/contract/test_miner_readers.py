@@ -25,8 +25,8 @@ from exporter.sources.miners.reader import Miners
 FIXTURES = sorted((Path(__file__).parent.parent / "fixtures" / "miners").glob("*.json"))
 READ_ONLY = {
     *("version", "summary", "stats", "pools", "devs", "devdetails", "temps", "fans", "power", "events", "config"),
-    *("tunerstatus", "status", "get_version", "get_miner_info", "get_error_code", "get.device.info"),
-    *("get.miner.status summary", "get.miner.status edevs", "get.miner.status pools"),
+    *("tunerstatus", "status", "get_version", "get_miner_info", "get_error_code", "get_psu", "get.device.info"),
+    *("get.miner.status summary", "edevs", "get.miner.setting"),
 }
 ODD: tuple[Any, ...] = (None, "n/a", [], {}, True, -1, float("nan"), 1e30, "\x00\x1b[31m" * 50, [[[]]] * 40, 10**25)
 

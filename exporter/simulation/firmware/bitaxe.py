@@ -1,39 +1,52 @@
-"""BitAxe Gammas with AxeOS v2: HTTP on port 80, everything in ``/api/system/info``."""
+"""BitAxe Gammas with AxeOS v2: HTTP on port 80, everything in ``/api/system/info``.
+
+Their regulator (TPS546) measures what it gives to the chip: that is their ``current``, and their ``power`` is that plus
+what the rest of the board is reckoned to draw.
+"""
 
 from typing import Any, Final
 
 from exporter.simulation.firmware import Family
 from exporter.simulation.http import Http, Pages
 from exporter.simulation.machine import Machine, Model, Vitals
-from exporter.simulation.pools import PORT, metric_text, pools
+from exporter.simulation.pools import PORT, pools
 
-_VERSION: Final = "v2.6.5"
+_VERSION: Final = "v2.12.2"
+_BOARD_WATTS: Final = 5.0
+_CORE_MILLIVOLTS: Final = 1_138.0
 _CORES: Final = 2_040  # small cores of a BM1370: one hash per cycle each
 
 
 def _system_info(machine: Machine, vitals: Vitals) -> dict[str, Any]:
     board = vitals.boards[0] if vitals.boards else None
     first, backup, *_ = pools(machine, vitals)
-    volts = 5.1
+    best = vitals.share_difficulty * 24_613
     return {
         "power": vitals.power,
-        "voltage": 1_000.0 * volts,
-        "current": 1_000.0 * vitals.power / volts,
+        "voltage": 5_100.0,
+        "current": round(1_000_000.0 * max(vitals.power - _BOARD_WATTS, 0.0) / _CORE_MILLIVOLTS, 3),
         "temp": round(board.chip, 3) if board else vitals.inlet,
+        "temp2": -1,
         "vrTemp": round(board.pcb) if board else round(vitals.inlet),
         "maxPower": 40,
         "nominalVoltage": 5,
         "hashRate": vitals.hashrate / 1e9,
+        "hashRate_1m": vitals.hashrate / 1e9,
+        "hashRate_10m": vitals.average / 1e9,
+        "hashRate_1h": vitals.average / 1e9,
         "expectedHashrate": _CORES * machine.model.frequency / 1_000.0,
-        "bestDiff": metric_text(vitals.share_difficulty * 24_613),
-        "bestSessionDiff": metric_text(vitals.share_difficulty * 24_613),
-        "stratumDiff": vitals.share_difficulty,
+        "errorPercentage": 0.31 if vitals.mining else 0.0,
+        "bestDiff": best * 7,
+        "bestSessionDiff": best,
+        "poolDifficulty": vitals.share_difficulty,
         "isUsingFallbackStratum": 0,
         "isPSRAMAvailable": 1,
         "freeHeap": 8_443_612,
         "coreVoltage": 1_150,
-        "coreVoltageActual": 1_138,
+        "coreVoltageActual": _CORE_MILLIVOLTS,
         "frequency": machine.model.frequency,
+        "actualFrequency": machine.model.frequency if vitals.mining else 0,
+        "miningPaused": not vitals.mining,
         "ssid": "site",
         "macAddr": machine.mac,
         "hostname": machine.name,

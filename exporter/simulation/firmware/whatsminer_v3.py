@@ -66,7 +66,7 @@ def _edevs(machine: Machine, vitals: Vitals) -> list[dict[str, Any]]:
             "hash-average": _ths(board.average),
             "hash-realtime": _ths(board.hashrate),
             "factory-hash": _ths(vitals.rated / machine.model.boards),
-            "freq": machine.model.frequency,
+            "freq": machine.model.frequency if vitals.mining else 0.0,
             "effective-chips": machine.model.chips,
             "chip-temp-min": round(board.chip - 9.0, 1),
             "chip-temp-avg": round(board.chip - 4.0, 1),
@@ -142,6 +142,7 @@ def _power(machine: Machine, vitals: Vitals) -> dict[str, Any]:
         "vendor": "1",
         "iin": round(vitals.power / 235.0, 2),
         "vin": 235.0,
+        "vout": 1_304,
         "pin": round(vitals.power),
         "fanspeed": 6_344,
         "temp0": round(vitals.inlet + 12.0, 1),
@@ -153,6 +154,18 @@ def _errors(machine: Machine, vitals: Vitals) -> list[dict[str, str]]:  # noqa: 
     return [
         {str(code): since, "reason": _REASONS.get(code, f"Slot {code % 10} not found.")} for code in error_codes(vitals)
     ]
+
+
+def _setting(machine: Machine) -> dict[str, Any]:
+    return {
+        "power-limit": round(machine.model.watts * 1.05),
+        "upfreq-speed": 0,
+        "power-mode": "normal",
+        "fast-boot": "disable",
+        "target-freq": 0,
+        "fast-mining": "disable",
+        "power-percent": 0,
+    }
 
 
 _STATUS: Final[dict[str, Part]] = {"summary": _summary, "edevs": _edevs, "pools": _pools}
@@ -189,6 +202,8 @@ class _LengthPrefixed:
     def _message(self, machine: Machine, vitals: Vitals, command: str, parameter: str) -> tuple[int, Any]:
         if machine.fault is Fault.AUTH_REFUSED:
             return -4, "permission denied"
+        if command == "get.miner.setting":
+            return 0, _setting(machine)
         known = {"get.miner.status": _STATUS, "get.device.info": _DEVICE}.get(command)
         names = parameter.split("+") if parameter else list(known or ())
         if known is None or not known.keys() >= set(names):

@@ -118,6 +118,12 @@ def milli(value: object) -> float | None:
     return None if known is None else known / 1_000
 
 
+def centi(value: object) -> float | None:
+    """Read a number of hundredths, as :func:`milli` reads one of thousandths."""
+    known = number(value, -MAX_COUNTER, MAX_COUNTER)
+    return None if known is None else known / 100
+
+
 def megahertz(value: object) -> float | None:
     """Read a clock in MHz, in Hz. Exactly 0 is that of a board that stands still or is not there."""
     known = number(value, 0, MAX_MEGAHERTZ, "frequency")

@@ -3,14 +3,18 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from exporter.readings import Board, Fan, Fault, Pool, RigIdentity, RigReading
+from exporter.readings import Board, Fan, Fault, Pool, PowerSupply, RigIdentity, RigReading
 from exporter.sources.miners import coerce
 from exporter.sources.miners.contract import Answer, Target
-from exporter.sources.miners.faults import fault
+from exporter.sources.miners.faults import fault, worded_fault
 from exporter.sources.miners.web import get_json
 
 _PAGE: Final = "/api/system/info"
+_WINDOWS: Final = {"hashRate_1m": 60.0, "hashRate": None}  # s
 _FANS: Final = ("fanrpm", "fan2rpm")
+_TEMPERATURES: Final = ("temp", "temp2")
+_MEASURED: Final = 0.1
+"""How far volts times amperes may be from the watts of the same meter."""
 _MODELS: Final = {"BM1397": "Max", "BM1366": "Ultra", "BM1368": "Supra", "BM1370": "Gamma"}
 
 
@@ -40,6 +44,7 @@ class Reader:
             firmware_version=coerce.text(info.get("version")),
             mac=coerce.mac(info.get("macAddr")),
             hostname=coerce.text(info.get("hostname")),
+            control_board=coerce.text(info.get("boardVersion")),
         )
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
@@ -47,26 +52,74 @@ class Reader:
         info = await _system_info(target.address)
         coerce.expect_mac(info.get("macAddr"), identity.mac)
         expected = _expected(info)
-        hashrate = coerce.realised(info.get("hashRate_1m", info.get("hashRate")), "GH/s", expected)
-        regulator = coerce.celsius(info.get("vrTemp"))
-        board = Board(
-            index=0,
-            hashrate=hashrate,
-            chip_temperature=coerce.celsius(info.get("temp")),
-            chips=coerce.count(info.get("asicCount")),
-        )
+        rate = next((key for key in _WINDOWS if key in info), "")
+        hashrate = coerce.realised(info.get(rate), "GH/s", expected)
+        power, regulator = coerce.watts(info.get("power")), _celsius(info.get("vrTemp"))
+        board = _board(info, hashrate, expected)
+        uptime = coerce.seconds(info.get("uptimeSeconds"))
         return RigReading(
             hashrate=hashrate,
+            hashrate_window=_WINDOWS.get(rate),
             expected_hashrate=expected,
-            power=coerce.watts(info.get("power")) or None,
+            power=power,
+            power_supply=_power_supply(info, power),
             mining=hashrate > 0,
-            uptime=coerce.seconds(info.get("uptimeSeconds")),
+            suspended=coerce.flag(info.get("miningPaused")),
+            uptime=uptime,
+            system_uptime=uptime,  # the firmware is the miner
+            best_share=coerce.scaled(info.get("bestSessionDiff")),
+            hardware_error_ratio=coerce.percentage(info.get("errorPercentage")),
             temperatures=() if regulator is None else (("regulator", regulator),),
+            thermal_margin=_thermal_margin(info, board),
             fans=tuple(Fan(index, coerce.rpm(info[key])) for index, key in enumerate(_FANS) if key in info),
+            fan_duty=coerce.percentage(info.get("fanspeed")),
             boards=(board,),
             pools=tuple(_pools(info)),
             faults=tuple(_faults(info)),
         )
+
+
+def _celsius(value: object) -> float | None:
+    """Read a temperature; exactly -1 is that of a sensor that does not answer."""
+    return None if value == -1 else coerce.celsius(value)
+
+
+def _board(info: Mapping[str, Any], hashrate: float, expected: float | None) -> Board:
+    temperatures = [_celsius(info.get(key)) for key in _TEMPERATURES]
+    monitored = coerce.items(coerce.mapping(info.get("hashrateMonitor")).get("asics"))
+    return Board(
+        index=0,
+        hashrate=hashrate,
+        expected_hashrate=expected,
+        chip_temperature=coerce.hottest(temperatures),
+        chip_temperature_average=coerce.mean(temperatures),
+        chips=coerce.count(info.get("asicCount", len(monitored) or None)),
+        frequency=coerce.megahertz(info.get("actualFrequency", info.get("frequency"))),
+        voltage=coerce.volts(coerce.milli(info.get("coreVoltageActual"))),
+    )
+
+
+def _power_supply(info: Mapping[str, Any], power: float | None) -> PowerSupply | None:
+    """Read what is measured at the inlet, or on newer boards behind the regulator: mV and mA.
+
+    ``current`` is that of the inlet or that of the chips, by what measures it (INA260 or TPS546), which is not said:
+    it is that of the inlet where it makes the power that is told, which behind the regulator counts the chips' only.
+    """
+    volts = coerce.volts(coerce.milli(info.get("voltage")))
+    core = coerce.volts(coerce.milli(info.get("coreVoltageActual")))
+    amperes = coerce.amperes(coerce.milli(info.get("current")))
+    supply = PowerSupply(input_voltage=volts)
+    if volts and amperes and power and abs(volts * amperes / power - 1) <= _MEASURED:
+        supply = PowerSupply(input_voltage=volts, input_current=amperes, input_power=power)
+    elif core and amperes and power and core * amperes <= power:
+        supply = PowerSupply(input_voltage=volts, output_voltage=core, output_current=amperes)
+    return None if supply == PowerSupply() else supply
+
+
+def _thermal_margin(info: Mapping[str, Any], board: Board) -> float | None:
+    """Give what is left to the temperature at which it stops, which some builds say."""
+    ceiling = coerce.celsius(info.get("overheat_temp"))
+    return None if ceiling is None or board.chip_temperature is None else ceiling - board.chip_temperature
 
 
 def _expected(info: Mapping[str, Any]) -> float | None:
@@ -94,6 +147,7 @@ def _pools(info: Mapping[str, Any]) -> Iterator[Pool]:
             scheme=scheme or "stratum+tcp",
             worker=coerce.text(info.get(f"{prefix}User")),
             active=active,
+            difficulty=coerce.scaled(info.get("poolDifficulty", info.get("stratumDiff"))) or None if active else None,
             accepted=coerce.counter(info.get("sharesAccepted")) if active else None,
             rejected=coerce.counter(info.get("sharesRejected")) if active else None,
         )
@@ -104,6 +158,9 @@ def _faults(info: Mapping[str, Any]) -> Iterator[Fault]:
         yield fault("chip_temperature", "board 0", "overheat_mode")
     if coerce.flag(info.get("isUsingFallbackStratum")):
         yield fault("pool_dead", "pool 0", "isUsingFallbackStratum")
+    hardware = coerce.text(info.get("hardware_fault"), 64)
+    if hardware:
+        yield worded_fault(hardware)
     power = coerce.text(info.get("power_fault"), 64)
     if power:
         yield fault("psu_output", "psu", power)

@@ -1,21 +1,41 @@
 """Whatsminers with API V2: cgminer's commands on 4028, joined in one question; power is what the power supply says.
 
-Hashrate is ``MHS 1m``.
+Hashrate is ``MHS 1m``. Commands that begin with ``get_``, and ``status``, cannot be joined.
 """
 
+import re
+import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from exporter.failures import Failure, Reason
-from exporter.readings import Board, Fan, Fault, RigIdentity, RigReading
+from exporter.readings import Board, Fan, Fault, PowerSupply, RigIdentity, RigReading, TunerState
 from exporter.sources.miners import cgminer, coerce
 from exporter.sources.miners.contract import Answer, Target
 from exporter.sources.miners.faults import whatsminer_faults
+from exporter.sources.miners.firmware import whatsminer_v3
 from exporter.sources.miners.transport import rpc
 
+SLOW_SECONDS: Final = 300.0
 _READ: Final = "summary+devs+pools"
-_RATES: Final = ("MHS 1m", "MHS 5s", "HS RT", "MHS av")
+_WINDOWS: Final = {"MHS 1m": 60.0, "MHS 5s": 5.0, "HS RT": None, "MHS av": None}  # s
 _FANS: Final = ("Fan Speed In", "Fan Speed Out")
+_LIQUID_COOLED: Final = re.compile(r"M\d[36]")  # M53 is hydro, M56 for immersion
+_MAINS: Final = (80.0, 600.0)  # V
+_OFF_BY: Final = 3.0
+"""How far two readings of the same power may be apart: three phases make 1.7, a wrong unit 10."""
+_LEAST_OF_RIG: Final = 1e-5
+"""Of the rig's hashrate. Builds of 2026 write boards' TH/s where MH/s belong: a board that does less says nothing."""
+
+
+@dataclass(slots=True)
+class _Slow:
+    """What changes seldom. A rig that was stopped is asked at each read, until it says that it was not."""
+
+    due: float
+    fault_light: bool | None
+    suspended: bool | None
 
 
 class Reader:
@@ -23,6 +43,9 @@ class Reader:
 
     name = "whatsminer_v2"
     probe = staticmethod(cgminer.version)
+
+    def __init__(self) -> None:
+        self._slow: dict[str, _Slow] = {}  # by address
 
     def recognises(self, answer: Answer) -> bool:
         """See :class:`exporter.sources.miners.contract.NativeReader`.
@@ -33,10 +56,18 @@ class Reader:
 
     async def identify(self, target: Target) -> RigIdentity:
         """See :class:`exporter.sources.miners.contract.Reader`."""
-        model = coerce.text(coerce.first(await rpc(target.address, "devdetails"), "DEVDETAILS").get("Model"))
-        version = coerce.mapping((await rpc(target.address, "get_version")).get("Msg"))
+        address = target.address
+        model = coerce.text(coerce.first(await rpc(address, "devdetails"), "DEVDETAILS").get("Model"))
+        version = await _message(address, "get_version")
         model = model or coerce.text(version.get("miner_type"))
-        info = coerce.mapping((await cgminer.optional(target.address, "get_miner_info")).get("Msg"))
+        info = await _message(address, "get_miner_info")
+        supply = await _message(address, "get_psu")
+        answer = await cgminer.optional(address, _READ)
+        summary = coerce.first(coerce.first(answer, "summary"), "SUMMARY")
+        if not summary and await _speaks_v3(address):
+            raise Failure(Reason.UNSUPPORTED, "its V2 answers are not whole: V3 says more")
+        boards = _rows(coerce.first(answer, "devs"))
+        self._slow.pop(address, None)
         return RigIdentity(
             reader=self.name,
             make="WhatsMiner",
@@ -46,72 +77,181 @@ class Reader:
             mac=coerce.mac(info.get("mac")),
             serial=coerce.text(info.get("minersn")),
             hostname=coerce.text(info.get("hostname")),
+            api_version=coerce.text(version.get("api_ver")),
+            control_board=coerce.text(summary.get("CB Version")) or coerce.text(version.get("platform")),
+            power_supply_model=coerce.text(supply.get("model")) or coerce.text(supply.get("name")),
+            power_supply_serial=coerce.text(supply.get("serial_no")) or coerce.text(info.get("powersn")),
+            board_serials=tuple((index, serial) for index, row in boards if (serial := coerce.text(row.get("PCB SN")))),
         )
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
         """See :class:`exporter.sources.miners.contract.Reader`."""
-        answer = await rpc(target.address, _READ)
+        address = target.address
+        answer = await rpc(address, _READ)
         summary = coerce.first(coerce.first(answer, "summary"), "SUMMARY")
         if not summary:
-            return await _stopped(target)
+            return await self._stopped(address)
         coerce.expect_mac(summary.get("MAC"), identity.mac)
         expected = coerce.hashrate(summary.get("Factory GHS"), "GH/s") or None
-        hashrate = coerce.realised(next((summary[key] for key in _RATES if key in summary), None), "MH/s", expected)
-        pools = coerce.first(answer, "pools")
+        rate = next((key for key in _WINDOWS if key in summary), "")
+        hashrate = coerce.realised(summary.get(rate), "MH/s", expected)
+        power = coerce.watts(summary.get("Power"))
+        pools, boards = coerce.first(answer, "pools"), _rows(coerce.first(answer, "devs"))
+        slow = await self._slowly(address)
+        status: Mapping[str, Any] = {}
+        if hashrate == 0 or slow.suspended or _LIQUID_COOLED.match(identity.model):
+            status = await _message(address, "status")
+            slow.suspended = _suspended(status)
         return RigReading(
             hashrate=hashrate,
+            hashrate_window=_WINDOWS.get(rate),
+            average_hashrate=coerce.hashrate(summary.get("MHS av"), "MH/s"),
             expected_hashrate=expected,
-            power=coerce.watts(summary.get("Power")) or None,
-            power_limit=coerce.watts(summary.get("Power Limit")) or None,
+            power=power,
+            power_limit=coerce.watts(summary.get("Power Limit")),
+            power_supply=_power_supply(await _message(address, "get_psu"), power),
             mining=hashrate > 0,
+            suspended=slow.suspended,
+            power_mode=coerce.text(summary.get("Power Mode")),
+            tuner=_tuner(boards) if hashrate > 0 else None,
+            fault_light=slow.fault_light,
             uptime=coerce.seconds(summary.get("Elapsed")),
-            accepted_difficulty=_accepted_difficulty(summary, pools),
+            system_uptime=coerce.seconds(summary.get("Uptime")),
+            accepted_difficulty=_difficulty(summary, pools, "Accepted"),
+            rejected_difficulty=_difficulty(summary, pools, "Rejected"),
+            discarded_work=coerce.counter(summary.get("Discarded")),
+            best_share=coerce.counter(summary.get("Best Share")),
             last_share_at=cgminer.last_share(pools),
             hardware_errors=coerce.counter(summary.get("Hardware Errors")),
-            temperatures=_temperatures(summary),
+            hardware_error_ratio=coerce.percentage(summary.get("Device Hardware%")),
+            temperatures=tuple(_temperatures(summary, status)),
             fans=tuple(Fan(index, coerce.rpm(summary[key])) for index, key in enumerate(_FANS) if key in summary),
-            boards=tuple(_boards(coerce.first(answer, "devs"))),
+            boards=tuple(_board(index, row, hashrate) for index, row in boards),
             pools=cgminer.pools(pools),
-            faults=await _faults(target, summary),
+            faults=await _faults(address, summary),
         )
 
-
-async def _stopped(target: Target) -> RigReading:
-    """Read a rig whose miner answers nothing: one that was stopped hashes nothing, anything else is a failure."""
-    status = coerce.mapping((await rpc(target.address, "status")).get("Msg"))
-    if "true" not in (status.get("mineroff"), status.get("btmineroff")):
-        raise Failure(Reason.GARBLED, "no summary in what it answered")
-    return RigReading(hashrate=0.0, mining=False)
-
-
-def _accepted_difficulty(summary: Mapping[str, Any], pools: Answer) -> float | None:
-    """Give the total the summary has, else the sum over pools; unknown where one pool does not say."""
-    if "Difficulty Accepted" in summary:
-        return coerce.counter(summary["Difficulty Accepted"])
-    return cgminer.accepted_difficulty(pools)
-
-
-def _temperatures(summary: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
-    ambient = coerce.celsius(summary.get("Env Temp"))
-    return () if ambient is None else (("ambient", ambient),)
-
-
-def _boards(devs: Answer) -> Iterator[Board]:
-    for position, row in enumerate(coerce.items(devs.get("DEVS"))):
-        index = coerce.count(row.get("Slot", row.get("ASC")), coerce.MAX_ITEMS)
-        yield Board(
-            index=position if index is None else index,
-            hashrate=coerce.hashrate(next((row[key] for key in _RATES if key in row), None), "MH/s"),
-            temperature=coerce.celsius(row.get("Temperature")),
-            chip_temperature=coerce.celsius(row.get("Chip Temp Max", row.get("Chip Temp Avg"))),
-            chips=coerce.count(row.get("Effective Chips")),
+    async def _stopped(self, address: str) -> RigReading:
+        """Read a rig whose miner answers nothing: one that was stopped hashes nothing, anything else is a failure."""
+        status = await _message(address, "status")
+        if not _suspended(status):
+            raise Failure(Reason.GARBLED, "no summary in what it answered")
+        return RigReading(
+            hashrate=0.0,
+            mining=False,
+            suspended=True,
+            power_mode=coerce.text(status.get("power_mode")),
+            power_supply=_power_supply(await _message(address, "get_psu"), None),
+            fault_light=(await self._slowly(address)).fault_light,
+            temperatures=tuple(_temperatures({}, status)),
         )
 
+    async def _slowly(self, address: str) -> _Slow:
+        """Give what is asked every :data:`SLOW_SECONDS` only: it is worth no connection at each read."""
+        now = time.monotonic()
+        slow = self._slow.get(address)
+        if slow is None or now >= slow.due:
+            slow = self._slow[address] = _Slow(
+                due=now + SLOW_SECONDS,
+                fault_light=_fault_light(await _message(address, "get_miner_info")),
+                suspended=_suspended(await _message(address, "status")),
+            )
+        return slow
 
-async def _faults(target: Target, summary: Mapping[str, Any]) -> tuple[Fault, ...]:
+
+async def _speaks_v3(address: str) -> bool:
+    """Tell whether the firmware has the newer API too: what is left of the older one beside it has gaps."""
+    try:
+        return bool(await whatsminer_v3.device_info(address))
+    except Failure:
+        return False
+
+
+async def _message(address: str, command: str) -> Mapping[str, Any]:
+    """Give the content of btminer's own kind of answer; empty where there is none."""
+    return coerce.mapping((await cgminer.optional(address, command)).get("Msg"))
+
+
+def _suspended(status: Mapping[str, Any]) -> bool | None:
+    return coerce.flag(status.get("mineroff", status.get("btmineroff")))
+
+
+def _fault_light(info: Mapping[str, Any]) -> bool | None:
+    """Tell whether its lights blink in a pattern that somebody set, as is done to find it, or show how it does."""
+    pattern = coerce.text(info.get("ledstat"))
+    return pattern != "auto" if pattern else None
+
+
+def _power_supply(said: Mapping[str, Any], power: float | None) -> PowerSupply | None:
+    """Read what the power supply measures: hundredths of a volt, and milliamperes, where these make sense.
+
+    Not every build is known to use these units, so nothing is believed that would be another one's.
+    """
+    volts = coerce.volts(coerce.centi(said.get("vin")))
+    if volts is not None and not _MAINS[0] <= volts <= _MAINS[1]:
+        volts = None
+    amperes, watts = coerce.amperes(coerce.milli(said.get("iin"))), coerce.watts(said.get("pin"))
+    supply = PowerSupply(
+        input_voltage=volts,
+        input_current=amperes if _agree(power, (volts or 0.0) * (amperes or 0.0)) else None,
+        input_power=watts if _agree(power, watts) else None,
+        fan_rpm=coerce.rpm(said.get("fan_speed")) or None,  # one that is cooled by liquid has no fan, and says 0
+        temperature=coerce.celsius(said.get("temp0")),
+    )
+    return None if supply == PowerSupply() else supply
+
+
+def _agree(power: float | None, other: float | None) -> bool:
+    return power is not None and other is not None and power <= other * _OFF_BY and other <= power * _OFF_BY
+
+
+def _difficulty(summary: Mapping[str, Any], pools: Answer, kind: str) -> float | None:
+    """Give the total of accepted or rejected shares that the summary has, else the sum over pools."""
+    if f"Difficulty {kind}" in summary:
+        return coerce.counter(summary[f"Difficulty {kind}"])
+    return cgminer.accepted_difficulty(pools) if kind == "Accepted" else cgminer.rejected_difficulty(pools)
+
+
+def _temperatures(summary: Mapping[str, Any], status: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    said = {"ambient": summary.get("Env Temp"), "fluid": status.get("liquid_temp")}
+    return ((sensor, known) for sensor, value in said.items() if (known := coerce.celsius(value)) is not None)
+
+
+def _rows(devs: Answer) -> list[tuple[int, Mapping[str, Any]]]:
+    """Give the boards, each with its index."""
+    indexes = [
+        (coerce.count(row.get("Slot", row.get("ASC")), coerce.MAX_ITEMS), row) for row in coerce.items(devs.get("DEVS"))
+    ]
+    return [(position if index is None else index, row) for position, (index, row) in enumerate(indexes)]
+
+
+def _tuner(boards: list[tuple[int, Mapping[str, Any]]]) -> TunerState | None:
+    """Tell whether it still searches the clocks of its boards, which it calls raising the frequency."""
+    done = [known for _, row in boards if (known := coerce.flag(row.get("Upfreq Complete"))) is not None]
+    if not done:
+        return None
+    return TunerState.TUNED if all(done) else TunerState.TUNING
+
+
+def _board(index: int, row: Mapping[str, Any], of_rig: float) -> Board:
+    hashrate = coerce.hashrate(next((row[key] for key in _WINDOWS if key in row), None), "MH/s")
+    return Board(
+        index=index,
+        hashrate=None if hashrate and hashrate < of_rig * _LEAST_OF_RIG else hashrate,
+        expected_hashrate=coerce.hashrate(row.get("Factory GHS"), "GH/s") or None,
+        temperature=coerce.celsius(row.get("Temperature")),
+        chip_temperature=coerce.celsius(row.get("Chip Temp Max")),
+        chip_temperature_min=coerce.celsius(row.get("Chip Temp Min")),
+        chip_temperature_average=coerce.celsius(row.get("Chip Temp Avg")),
+        chips=coerce.count(row.get("Effective Chips")),
+        frequency=coerce.megahertz(row.get("Chip Frequency", row.get("Frequency"))),
+        hardware_errors=coerce.counter(row.get("Hardware Errors")),
+    )
+
+
+async def _faults(address: str, summary: Mapping[str, Any]) -> tuple[Fault, ...]:
     """Translate the vendor's codes: newer firmware has them in the summary, older in an answer of its own."""
     known = coerce.count(summary.get("Error Code Count"), coerce.MAX_ITEMS)
     if known is not None:
         return whatsminer_faults([summary.get(f"Error Code {index}") for index in range(known)])
-    message = coerce.mapping((await cgminer.optional(target.address, "get_error_code")).get("Msg"))
-    return whatsminer_faults(message.get("error_code"))
+    return whatsminer_faults((await _message(address, "get_error_code")).get("error_code"))

@@ -1,11 +1,12 @@
 """Whatsminers with API V3: JSON with a length before it on 4433. Hashrate is ``hash-1min``."""
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from exporter.failures import Failure, Reason
-from exporter.readings import Board, Fan, Pool, RigIdentity, RigReading
+from exporter.readings import Board, Fan, Fault, Pool, PowerSupply, RigIdentity, RigReading, TunerState
 from exporter.sources.miners import coerce
 from exporter.sources.miners.contract import Answer, Target
 from exporter.sources.miners.faults import whatsminer_faults
@@ -13,9 +14,10 @@ from exporter.sources.miners.transport import LengthPrefixed, exchange, parse_js
 
 _PORT: Final = 4433
 _PERMISSION_DENIED: Final = -4
-_STATUS: Final = "get.miner.status"
 _DEVICE: Final = "get.device.info"
-_RATES: Final = ("hash-1min", "hash-realtime", "hash-average")
+_SETTING: Final = "get.miner.setting"
+_STATUS: Final = ("get.miner.status", "summary+edevs+pools")
+_WINDOWS: Final = {"hash-1min": 60.0, "hash-realtime": None, "hash-average": None}  # s
 _BOARD_RATES: Final = ("hash-realtime", "hash-average")
 _FANS: Final = ("fan-speed-in", "fan-speed-out")
 _FRAMING: Final = LengthPrefixed()
@@ -31,15 +33,26 @@ async def _ask(address: str, command: str, parameter: str = "") -> Mapping[str, 
     return coerce.mapping(answer.get("msg"))
 
 
-async def _device_info(address: str) -> Answer:
+async def device_info(address: str) -> Answer:
+    """Ask who it is: the probe of this API. Raises Failure."""
     return await _ask(address, _DEVICE)
+
+
+async def _setting(address: str) -> Mapping[str, Any]:
+    """Ask how it is set; empty where this host may not."""
+    try:
+        return await _ask(address, _SETTING)
+    except Failure as failure:
+        if failure.reason is not Reason.AUTH:
+            raise
+        return {}
 
 
 class Reader:
     """See :class:`exporter.sources.miners.contract.NativeReader`."""
 
     name = "whatsminer_v3"
-    probe = staticmethod(_device_info)
+    probe = staticmethod(device_info)
 
     def recognises(self, answer: Answer) -> bool:
         """See :class:`exporter.sources.miners.contract.NativeReader`."""
@@ -47,8 +60,10 @@ class Reader:
 
     async def identify(self, target: Target) -> RigIdentity:
         """See :class:`exporter.sources.miners.contract.Reader`."""
-        info = await _device_info(target.address)
-        miner, network, system = (coerce.mapping(info.get(part)) for part in ("miner", "network", "system"))
+        info = await device_info(target.address)
+        miner, network, system, power = (
+            coerce.mapping(info.get(part)) for part in ("miner", "network", "system", "power")
+        )
         model = coerce.text(miner.get("type"))
         return RigIdentity(
             reader=self.name,
@@ -59,33 +74,101 @@ class Reader:
             mac=coerce.mac(network.get("mac")),
             serial=coerce.text(miner.get("miner-sn")),
             hostname=coerce.text(network.get("hostname")),
+            api_version=coerce.text(system.get("api")),
+            control_board=coerce.text(system.get("control-board-version")) or coerce.text(system.get("platform")),
+            power_supply_model=coerce.text(power.get("model")) or coerce.text(power.get("type")),
+            power_supply_serial=coerce.text(power.get("sn")),
+            board_serials=tuple(
+                (index, serial)
+                for index in range(coerce.MAX_ITEMS)
+                if (serial := coerce.text(miner.get(f"pcbsn{index}")))
+            ),
         )
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
         """See :class:`exporter.sources.miners.contract.Reader`."""
         address = target.address
-        summary = coerce.mapping((await _ask(address, _STATUS, "summary")).get("summary"))
-        info = await _device_info(address)
+        status = await _ask(address, *_STATUS)
+        summary = coerce.mapping(status.get("summary"))
+        info = await device_info(address)
         coerce.expect_mac(coerce.mapping(info.get("network")).get("mac"), identity.mac)
+        power, system = coerce.mapping(info.get("power")), coerce.mapping(info.get("system"))
         working = coerce.flag(coerce.mapping(info.get("miner")).get("working"))
         expected = coerce.hashrate(summary.get("factory-hash"), "TH/s") or None
-        said = next((summary[key] for key in _RATES if key in summary), 0.0 if working is False else None)
-        hashrate = coerce.realised(said, "TH/s", expected)
-        boards = (await _ask(address, _STATUS, "edevs")).get("edevs")
-        ambient = coerce.celsius(summary.get("environment-temperature"))
+        rate = next((key for key in _WINDOWS if key in summary), "")
+        hashrate = coerce.realised(summary.get(rate, 0.0 if working is False else None), "TH/s", expected)
+        uptime = coerce.seconds(summary.get("elapsed"))
+        pools = coerce.items(status.get("pools"))
+        light = coerce.text(system.get("ledstatus"))
+        faults = whatsminer_faults(info.get("error-code"))
         return RigReading(
             hashrate=hashrate,
+            hashrate_window=_WINDOWS.get(rate),
+            average_hashrate=coerce.hashrate(summary.get("hash-average"), "TH/s"),
             expected_hashrate=expected,
-            power=coerce.watts(summary.get("power-realtime")) or None,
-            power_limit=coerce.watts(summary.get("power-limit")) or None,
+            power=coerce.watts(summary.get("power-realtime")),
+            power_limit=coerce.watts(summary.get("power-limit")),
+            power_supply=_power_supply(power),
             mining=hashrate > 0,
-            uptime=coerce.seconds(summary.get("elapsed")),
-            temperatures=() if ambient is None else (("ambient", ambient),),
+            suspended=_suspended(working, faults),
+            power_mode=coerce.text((await _setting(address)).get("power-mode")),
+            tuner=_tuner(summary) if hashrate > 0 else None,
+            fault_light=light != "auto" if light else None,
+            uptime=uptime,
+            system_uptime=_system_uptime(summary, uptime),
+            last_share_at=_last_share(pools),
+            temperatures=tuple(_temperatures(summary, power)),
             fans=tuple(Fan(index, coerce.rpm(summary[key])) for index, key in enumerate(_FANS) if key in summary),
-            boards=tuple(_boards(coerce.items(boards), summary.get("board-temperature"))),
-            pools=tuple(_pools(coerce.items((await _ask(address, _STATUS, "pools")).get("pools")))),
-            faults=whatsminer_faults(info.get("error-code")),
+            boards=tuple(_boards(coerce.items(status.get("edevs")), summary.get("board-temperature"))),
+            pools=tuple(_pools(pools)),
+            faults=faults,
         )
+
+
+def _suspended(working: bool | None, faults: tuple[Fault, ...]) -> bool | None:
+    """Tell whether it was told to stop: one that does not work and has faults may have stopped by itself."""
+    return None if working is None or (faults and not working) else not working
+
+
+def _power_supply(said: Mapping[str, Any]) -> PowerSupply | None:
+    """Read what the power supply measures: V, A and W, but its output in hundredths of a volt.
+
+    MicroBT's document says of ``pin`` that it is the output; in all answers known it is input volts times amperes.
+    """
+    supply = PowerSupply(
+        input_voltage=coerce.volts(said.get("vin")),
+        input_current=coerce.amperes(said.get("iin")),
+        input_power=coerce.watts(said.get("pin")),
+        output_voltage=coerce.volts(coerce.centi(said.get("vout"))),
+        fan_rpm=coerce.rpm(said.get("fanspeed")) or None,  # one that is cooled by liquid has no fan, and says 0
+        temperature=coerce.celsius(said.get("temp0")),
+    )
+    return None if supply == PowerSupply() else supply
+
+
+def _tuner(summary: Mapping[str, Any]) -> TunerState | None:
+    """Tell whether it still searches the clocks of its boards, which it calls raising the frequency."""
+    done = coerce.flag(summary.get("up-freq-finish"))
+    if done is None:
+        return None
+    return TunerState.TUNED if done else TunerState.TUNING
+
+
+def _system_uptime(summary: Mapping[str, Any], uptime: float | None) -> float | None:
+    """Read the time since it booted, where it can be that: the miner process has not run for longer."""
+    known = coerce.seconds(summary.get("bootup-time"))
+    return known if known is not None and known >= (uptime or 0.0) else None
+
+
+def _last_share(pools: list[Mapping[str, Any]]) -> float | None:
+    now = time.time()
+    times = (coerce.share_time(pool.get("last-share-time"), now) for pool in pools)
+    return max((at for at in times if at is not None), default=None)
+
+
+def _temperatures(summary: Mapping[str, Any], power: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    said = {"ambient": summary.get("environment-temperature"), "fluid": power.get("liquid-temperature")}
+    return ((sensor, known) for sensor, value in said.items() if (known := coerce.celsius(value)) is not None)
 
 
 def _boards(rows: list[Mapping[str, Any]], temperatures: object) -> Iterator[Board]:
@@ -95,9 +178,13 @@ def _boards(rows: list[Mapping[str, Any]], temperatures: object) -> Iterator[Boa
         yield Board(
             index=position if index is None else index,
             hashrate=coerce.hashrate(next((row[key] for key in _BOARD_RATES if key in row), None), "TH/s"),
+            expected_hashrate=coerce.hashrate(row.get("factory-hash"), "TH/s") or None,
             temperature=coerce.celsius(surfaces[position]) if position < len(surfaces) else None,
             chip_temperature=coerce.celsius(row.get("chip-temp-max")),
+            chip_temperature_min=coerce.celsius(row.get("chip-temp-min")),
+            chip_temperature_average=coerce.celsius(row.get("chip-temp-avg")),
             chips=coerce.count(row.get("effective-chips")),
+            frequency=coerce.megahertz(row.get("freq")),
         )
 
 
