@@ -8,7 +8,7 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from exporter.generated import write_or_check
 from exporter.server.fleet import SORTS
-from exporter.server.records import BlockRecord, MarketRecord, RigRecord, TariffRecord
+from exporter.server.records import BlockRecord, FaultRecord, MarketRecord, RigRecord, TariffRecord
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "api.md"
 
@@ -39,7 +39,13 @@ An explanation has `inputs` (what went in, with source and time), `lines` (the s
 mining, AI and GPUs side by side in USD per kWh) and `flips` (the value of one input, all others as they are, at which
 the verdict would change).
 """
-_RECORDS: Final = {"Rig": RigRecord, "Block": BlockRecord, "Market": MarketRecord, "Tariff, in a market": TariffRecord}
+_RECORDS: Final = {
+    "Rig": RigRecord,
+    "Fault, of a rig": FaultRecord,
+    "Block": BlockRecord,
+    "Market": MarketRecord,
+    "Tariff, in a market": TariffRecord,
+}
 _TABLE: Final = ("| field | type | meaning |", "|---|---|---|")
 _JSON_TYPES: Final = {
     "float": "number",
@@ -47,20 +53,15 @@ _JSON_TYPES: Final = {
     "str": "string",
     "bool": "boolean",
     "NoneType": "null",
-    "tuple": "array of strings",
+    "tuple": "array of objects",
     "Mapping": "object",
 }
 
 
 def page() -> str:
     """The whole page."""
-    records = (
-        ("Rig", RigRecord),
-        ("Block", BlockRecord),
-        ("Market", MarketRecord),
-        ("Tariff, in a market", TariffRecord),
-    )
-    return "\n".join([_INTRODUCTION, *(line for title, record in records for line in _table(title, record))]) + "\n"
+    tables = (line for title, record in _RECORDS.items() for line in _table(title, record))
+    return "\n".join([_INTRODUCTION, *tables]) + "\n"
 
 
 def _table(title: str, record: type[Any]) -> Iterator[str]:

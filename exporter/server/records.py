@@ -1,14 +1,26 @@
 """What ``/api/v1`` tells of rigs, blocks and the market. Fields carry their units, and are null where unknown."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Annotated, TypeAlias
 
 from exporter.exposition.views import BlockView, RigView, SiteView
 from exporter.polling.attempts import FailureLog
-from exporter.readings import RigIdentity
+from exporter.readings import RigIdentity, RigReading
 
 Number: TypeAlias = float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultRecord:
+    """What a rig reports as broken."""
+
+    code: Annotated[str, "From our list, the same for every vendor."]
+    severity: Annotated[str, "`critical`, `warning` or `info`."]
+    component: Annotated[str, "Which part, such as `board 1`; empty where the rig does not say."]
+    vendor_code: Annotated[str, "The rig's own code or words; empty where it has none."]
+    since_timestamp_seconds: Annotated[Number, "When it was first seen, without a break since."]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,19 +34,28 @@ class RigRecord:
     position: str
     customer: str
     tariff: Annotated[str, "The tariff that prices its power."]
-    make: Annotated[str, "Empty while it is not identified, like the six after it."]
+    make: Annotated[str, "Empty while it is not identified, like all down to `power_supply_serial`."]
     model: str
     firmware: str
     firmware_version: str
     mac: str
     serial: str
+    hostname: str
+    algorithm: Annotated[str, "What it hashes: only `SHA256` is bitcoin's, and priced."]
+    control_board: Annotated[str, "Its type, as the firmware names it."]
+    power_supply_model: str
+    power_supply_serial: str
+    board_serials: Annotated[Mapping[str, str], "Serial numbers of its hash boards, by board."]
     status: Annotated[str, "`mining`, `stopped`, `expected_off`, `down` or `unknown`."]
     up: Annotated[bool | None, "Whether the last poll succeeded; null before the first."]
     expected_mining: Annotated[bool, "Whether it should hash now."]
     last_success_timestamp_seconds: Annotated[Number, "When it last answered."]
     failure_reason: Annotated[str | None, "Why its last poll failed; null while it answers."]
     failure_detail: Annotated[str | None, "The same in words."]
-    faults: Annotated[tuple[str, ...], "Codes of the faults that it reports."]
+    faults: Annotated[tuple[FaultRecord, ...], "What it reports as broken."]
+    suspended: Annotated[bool | None, "Whether it was told to stop: it sleeps or is paused."]
+    power_mode: Annotated[str | None, "Mode, profile or preset, in the firmware's own word."]
+    tuner: Annotated[str | None, "`off`, `tuning`, `tuned` or `failed`."]
     hashrate_hashes_per_second: Number
     expected_hashrate_hashes_per_second: Number
     power_watts: Annotated[Number, "At the rig."]
@@ -111,7 +132,7 @@ class MarketRecord:
     tariffs: Annotated[Mapping[str, TariffRecord], "By name."]
 
 
-_NOBODY = RigIdentity(reader="", make="", model="")
+_NOBODY = RigIdentity(reader="", make="", model="", algorithm="")
 
 
 def rig_record(view: RigView, failures: FailureLog) -> RigRecord:
@@ -134,13 +155,22 @@ def rig_record(view: RigView, failures: FailureLog) -> RigRecord:
         firmware_version=identity.firmware_version,
         mac=identity.mac,
         serial=identity.serial,
+        hostname=identity.hostname,
+        algorithm=identity.algorithm,
+        control_board=identity.control_board,
+        power_supply_model=identity.power_supply_model,
+        power_supply_serial=identity.power_supply_serial,
+        board_serials={str(board): serial for board, serial in identity.board_serials},
         status=view.status,
         up=snapshot.up,
         expected_mining=snapshot.expected_mining,
         last_success_timestamp_seconds=snapshot.last_success,
         failure_reason=None if failure is None else failure.reason,
         failure_detail=None if failure is None else failure.detail,
-        faults=() if reading is None else tuple(fault.code for fault in reading.faults),
+        faults=() if reading is None else tuple(_faults(reading, snapshot.faults_since)),
+        suspended=None if reading is None else reading.suspended,
+        power_mode=None if reading is None else reading.power_mode or None,
+        tuner=None if reading is None else reading.tuner,
         hashrate_hashes_per_second=None if reading is None else reading.hashrate,
         expected_hashrate_hashes_per_second=None if reading is None else reading.expected_hashrate,
         power_watts=economics.power,
@@ -159,6 +189,17 @@ def rig_record(view: RigView, failures: FailureLog) -> RigRecord:
         verdict_since_timestamp_seconds=decision.verdict_since,
         verdict_held=decision.held,
     )
+
+
+def _faults(reading: RigReading, since: tuple[float, ...]) -> Iterator[FaultRecord]:
+    for fault, first_seen in zip_longest(reading.faults, since):
+        yield FaultRecord(
+            code=fault.code,
+            severity=fault.severity,
+            component=fault.component,
+            vendor_code=fault.vendor_code,
+            since_timestamp_seconds=first_seen,
+        )
 
 
 def block_record(view: BlockView) -> BlockRecord:

@@ -10,7 +10,7 @@ from site_server import Served, published, served
 from small_site import TAKEN_AT, fleet_of
 
 from exporter.server.docs import PAGE, page
-from exporter.server.records import BlockRecord, MarketRecord, RigRecord
+from exporter.server.records import BlockRecord, FaultRecord, MarketRecord, RigRecord
 
 
 async def read(site: Served, path: str) -> Any:
@@ -28,9 +28,27 @@ async def test_rigs() -> None:
     assert answer["total"] == 5
     well, stopped, down, *_ = answer["rigs"]
     assert well["margin_usd_per_day"] == 2.254
-    assert well["faults"] == ["board_chips", "board_chips", "fan_missing"]
+    assert [fault["code"] for fault in well["faults"]] == ["board_chips", "board_chips", "fan_missing"]
     assert stopped["hashrate_hashes_per_second"] == 0
     assert (down["up"], down["failure_reason"], down["margin_usd_per_day"]) == (False, "timeout", None)
+
+
+async def test_a_rig_tells_what_it_is_made_of_and_since_when_it_is_at_fault() -> None:
+    async with served() as site:
+        well, stopped, *_ = (await read(site, "rigs"))["rigs"]
+    assert well["faults"][1] == {
+        "code": "board_chips",
+        "severity": "warning",
+        "component": "board 1",
+        "vendor_code": "0x18",
+        "since_timestamp_seconds": TAKEN_AT - 7200,
+    }
+    assert (well["hostname"], well["algorithm"], well["control_board"]) == ("a-01", "SHA256", "CB6V10")
+    assert (well["power_supply_model"], well["power_supply_serial"]) == ("APW17", "PSN1")
+    assert well["board_serials"] == {"0": "BSN0", "1": "BSN1"}
+    assert (well["suspended"], well["power_mode"], well["tuner"]) == (False, "normal", "tuned")
+    assert (stopped["algorithm"], stopped["board_serials"], stopped["faults"]) == ("", {}, [])
+    assert (stopped["suspended"], stopped["power_mode"], stopped["tuner"]) == (None, None, None)
 
 
 async def test_rigs_are_chosen_by_the_same_words_as_on_the_page() -> None:
@@ -97,5 +115,5 @@ async def test_long_answers_are_compressed_when_asked() -> None:
 def test_the_documentation_is_up_to_date_and_names_every_field() -> None:
     text = page()
     assert PAGE.read_text(encoding="utf-8") == text, "run make docs"
-    for record in (RigRecord, BlockRecord, MarketRecord):
+    for record in (RigRecord, FaultRecord, BlockRecord, MarketRecord):
         assert all(f"`{field.name}`" in text for field in fields(record))

@@ -9,8 +9,10 @@ from itertools import pairwise
 
 import pytest
 from site_server import published, served
-from small_site import DOWN, fleet_of, small_site
+from small_site import DOWN, TAKEN_AT, WELL, fleet_of, small_site
 from yarl import URL
+
+from exporter.readings import Fault
 
 PAGES = ["", "rigs", "rigs/a-01", "rigs/b-01", "blocks", "sources", "config"]
 
@@ -192,6 +194,56 @@ async def test_a_rig_is_explained() -> None:
         assert "Antminer S21" in page
         assert "USD/kWh" in page
         assert "mine or curtail" in page
+
+
+async def test_a_rig_says_what_is_broken_and_since_when() -> None:
+    async with served() as site, site.get("rigs/a-01") as answer:
+        assert table_rows(await answer.text()) == [
+            ["board chips", "warning", "board 1", "2.0 h", "0x17"],
+            ["board chips", "warning", "board 1", "2.0 h", "0x18"],
+            ["fan missing", "critical", "", "10 min", ""],
+        ]
+
+
+async def test_a_rig_says_how_it_is_and_what_it_is_made_of() -> None:
+    async with served() as site, site.get("rigs/a-01") as answer:
+        page = await answer.text()
+    facts = dict(re.findall(r"<dt>([^<]*)</dt><dd>([^<]*)</dd>", html.unescape(page)))
+    assert facts["Told to stop"] == "no"
+    assert (facts["Power mode"], facts["Tuner"]) == ("normal", "tuned")
+    assert (facts["Power target"], facts["Power limit"]) == ("3.55 kW", "3.60 kW")
+    assert (facts["Thermal margin"], facts["Temperatures"]) == ("13.0 °C", "inlet 24.5 °C, outlet 51.0 °C")
+    assert (facts["Fans"], facts["Fan duty"]) == ("0: 4,200 rpm", "65 %")
+    assert facts["Power supply's input"] == "231.0 V, 15.2 A, 3.51 kW"
+    assert facts["Power supply's output"] == "13.8 V, 242.0 A, 3.34 kW"
+    assert (facts["Control board"], facts["Power supply"]) == ("CB6V10", "APW17 PSN1")
+    assert facts["Hash boards' serials"] == "0: BSN0, 1: BSN1"
+    assert table_rows(page.partition('id="boards"')[2]) == [
+        ["0", "100.0 TH/s", "100.0 TH/s", "60.0 °C", "72.0 °C", "108", "108", "490 MHz", "13.80 V", "1.16 kW", "5"],
+        ["1", "100.1 TH/s", *["unknown"] * 3, "107", "108", *["unknown"] * 4],
+    ]
+
+
+async def test_what_a_rig_does_not_tell_of_itself_takes_no_room() -> None:
+    async with served() as site:
+        async with site.get("rigs/a-02") as answer:
+            stopped = await answer.text()
+        async with site.get("rigs/b-01") as answer:
+            down = await answer.text()
+    for page in (stopped, down):
+        assert not re.search('id="(faults|state|boards)"', page)
+        assert "<dt>Control board</dt><dd>unknown</dd>" in page
+
+
+async def test_what_a_rig_says_of_its_faults_is_text_not_markup() -> None:
+    view = small_site()
+    reading = replace(WELL.reading.value, faults=(Fault("<i>", component="<b>", vendor_code="<script>"),))
+    broken = replace(WELL, reading=replace(WELL.reading, value=reading), faults_since=(TAKEN_AT,))
+    view = replace(view, snapshot=replace(view.snapshot, rigs=(broken, *view.snapshot.rigs[1:])))
+    async with served(publication=lambda: published(view)) as site, site.get("rigs/a-01") as answer:
+        page = await answer.text()
+    assert not re.search("<(i|b|script)>", page)
+    assert table_rows(page) == [["<i>", "warning", "<b>", "0 s", "<script>"]]
 
 
 async def test_a_rig_that_is_down_says_why_and_what_to_do() -> None:

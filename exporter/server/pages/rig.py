@@ -1,4 +1,4 @@
-"""``/rigs/{rig}``: why a rig has its verdict."""
+"""``/rigs/{rig}``: why a rig has its verdict, what is broken and what it is made of."""
 
 import asyncio
 
@@ -8,6 +8,7 @@ from exporter.decision.explain import Explanation
 from exporter.exposition.views import SiteView
 from exporter.server.api import evaluated
 from exporter.server.face import SiteFace
+from exporter.server.pages import hardware
 from exporter.server.pages.rigs import reason
 from exporter.server.pages.template import page
 from exporter.server.records import rig_record
@@ -26,7 +27,9 @@ def _page(face: SiteFace, view: SiteView, name: str) -> web.Response:
     explanation = face.explain(view, name)
     if explanation is None:
         return page("no_rig.html", status=404, site=face.site, name=name)
-    record = rig_record(next(rig for rig in view.rigs if rig.snapshot.rig.name == name), face.failures)
+    rig = next(rig for rig in view.rigs if rig.snapshot.rig.name == name)
+    record = rig_record(rig, face.failures)
+    reading = rig.snapshot.reading.value if rig.snapshot.reading is not None else None
     return page(
         "rig.html",
         site=face.site,
@@ -35,6 +38,8 @@ def _page(face: SiteFace, view: SiteView, name: str) -> web.Response:
         failure=face.failures.get(name),
         explanation=explanation,
         longest=_longest(explanation),
+        state=[] if reading is None else hardware.state(reading),
+        boards=([], []) if reading is None else hardware.boards(reading),
     )
 
 

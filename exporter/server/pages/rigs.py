@@ -54,5 +54,5 @@ def reason(rig: RigRecord) -> str:
     if rig.failure_reason is not None:
         return f"{rig.failure_reason}: {rig.failure_detail}"
     if rig.faults:
-        return ", ".join(dict.fromkeys(rig.faults))
+        return ", ".join(dict.fromkeys(fault.code for fault in rig.faults))
     return "its inputs are stale: the verdict stands as it was" if rig.verdict_held else ""
