@@ -25,6 +25,7 @@ from exporter.sources.miners.reader import Miners
 FIXTURES = sorted((Path(__file__).parent.parent / "fixtures" / "miners").glob("*.json"))
 READ_ONLY = {
     *("version", "summary", "stats", "pools", "devs", "devdetails", "temps", "fans", "power", "events", "config"),
+    "tempctrl",
     *("tunerstatus", "status", "get_version", "get_miner_info", "get_error_code", "get_psu", "get.device.info"),
     *("get.miner.status summary", "edevs", "get.miner.setting"),
 }

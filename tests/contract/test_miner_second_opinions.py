@@ -31,7 +31,7 @@ SIMULATED = {
     "whatsminer_v3": "Whatsminer M60S",
     "bitaxe": "BitAxe Gamma",
 }
-REPLAYED = ("luxos", "vnish", "epic", "braiins")
+REPLAYED = ("luxos", "vnish", "epic", "braiins", "braiins_rest")
 NOTHING = "it cannot read this rig at all"
 
 # Where a rival differs from us: the fields, and who is right. Everything else agrees within the tolerance.
@@ -69,12 +69,12 @@ PYASIC: Mapping[str, Mapping[str, str]] = {
         "active": "we: the same",
         "accepted": "we: the same",
     },
+    "braiins_rest": {NOTHING: "we: it asks port 4028 for model and hashrate, whatever else the rig serves"},
 }
 ASIC_RS: Mapping[str, Mapping[str, str]] = {
     "whatsminer_v2": {"board_hashrates": "we: it gives the average since start beside a realised total"},
     "whatsminer_v3": {NOTHING: "we: it finds no rig that answers on port 4433 only"},
     "bitaxe": {"accepted": ACTIVE_SHARES},
-    "luxos": {"expected_hashrate": "we: the rig says it in its stats"},
     "vnish": {
         "expected_hashrate": "we: it gives the stock firmware's figure, not that of the preset in force",
         "uptime": "we: it gives that of the system, in minutes",
@@ -91,6 +91,12 @@ ASIC_RS: Mapping[str, Mapping[str, str]] = {
         "workers": "we: the rig says the login",
     },
     "braiins": {NOTHING: "we: it asks GraphQL and REST only"},
+    "braiins_rest": {
+        "hashrate": "both: it gives the last 5 seconds, we the last minute",
+        "board_hashrates": "both: the same",
+        "expected_hashrate": "we: it gives the sticker's figure, not that of the target in force",
+        "uptime": "both: it gives that of the system, we that of the miner process",
+    },
 }
 
 
@@ -124,6 +130,13 @@ def differing(ours: Mapping[str, Any], theirs: Mapping[str, Any] | None) -> set[
     return {field for field, value in ours.items() if not same(value, theirs[field])}
 
 
+def with_pages_for_rivals(pages: Mapping[str, Any]) -> dict[str, Any]:
+    """Serve what asic-rs asks of Braiins OS+ beside our pages: GraphQL first, and pages without a slash at the end."""
+    who = {"bosminer": {"info": {"modelName": "Antminer S19J Pro"}}}
+    version = {"bos": {"info": {"version": {"full": pages["/api/v1/miner/details"]["bos_version"]["current"]}}}}
+    return {**pages, **{path.rstrip("/"): page for path, page in pages.items()}, "/graphql": {"data": who | version}}
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def rigs() -> AsyncIterator[dict[str, Target]]:
     """One rig of each firmware, whose answers do not change while they are compared."""
@@ -135,6 +148,8 @@ async def rigs() -> AsyncIterator[dict[str, Target]]:
         for number, name in enumerate(REPLAYED):
             found[name] = f"{NETWORK}.{number + 20}"
             fixture = json.loads((FIXTURES / f"{name}.json").read_text())
+            if name == "braiins_rest":
+                fixture["http"]["80"] = with_pages_for_rivals(fixture["http"]["80"])
             await stack.enter_async_context(replaying(found[name], fixture))
         yield {name: Target(address, Credentials("root", "root")) for name, address in found.items()}
 

@@ -3,16 +3,17 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from miner_servers import NETWORK, Handler, antminer, cgminer, serving
 
 from exporter.failures import Failure, Reason
-from exporter.readings import RigIdentity
+from exporter.readings import RigIdentity, RigReading
 from exporter.sources.miners.contract import Target
 from exporter.sources.miners.firmware import antminer as stock
-from exporter.sources.miners.firmware import whatsminer_v2
+from exporter.sources.miners.firmware import luxos, whatsminer_v2
 
 TARGET = Target(f"{NETWORK}.41")
 S19 = RigIdentity(reader="antminer", make="AntMiner", model="S19j Pro", mac="28:e2:97:00:00:01")
@@ -224,3 +225,97 @@ async def test_an_antminer_that_is_another_model_now_is_not_taken_for_it() -> No
 @pytest.mark.parametrize("kind", ["Antminer L7", "Antminer KS5", "Antminer Z15 Pro", "Antminer S21 (Vnish 1.2.7)"])
 async def test_what_mines_no_bitcoin_or_runs_other_firmware_is_not_stock(kind: str) -> None:
     assert not stock.Reader().recognises({"VERSION": [{"BMMiner": "1.0.0", "Type": kind}]})
+
+
+S21 = RigIdentity(reader="luxos", make="AntMiner", model="S21 Hyd.")
+
+
+def luxos_rig(config: Mapping[str, Any], **answers: Any) -> dict[str, Any]:
+    """A LuxOS rig by command; ``answers`` stand beside the least that a read needs."""
+    board = {"chain_acn1": 108, "temp_pcb1": "58-42-56-48", "temp_chip1": "58-42-56-48", "chain_rate1": "60000"}
+    return {
+        "summary": {"SUMMARY": [{"GHS 5m": 61_000.0, "Elapsed": 60}]},
+        "stats": {"STATS": [{"Type": "Antminer S21 Hyd."}, board]},
+        "config": {"CONFIG": [config]},
+    } | answers
+
+
+def joining(answers: Mapping[str, Any]) -> Handler:
+    """A rig that answers joined commands only."""
+    refusal = {"STATUS": [{"STATUS": "E", "Code": 14, "Msg": "Invalid command"}]}
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        parts = json.loads(await reader.read(4096))["command"].split("+")
+        writer.write(json.dumps({part: [answers.get(part, refusal)] for part in parts} | {"id": 1}).encode() + b"\0")
+        await writer.drain()
+
+    return handle
+
+
+async def luxos_reading(answers: Mapping[str, Any]) -> RigReading:
+    async with serving(TARGET.address, 4028, joining(answers)) as connections:
+        reading = await luxos.Reader().read(TARGET, S21)
+    assert len(connections) == 1
+    return reading
+
+
+@pytest.mark.parametrize(
+    ("config", "suspended", "light"),
+    [
+        ({"CurtailMode": "Sleep", "RedLed": "blink"}, True, True),
+        ({"CurtailMode": "None", "RedLed": "auto"}, False, False),
+        ({"CurtailMode": "Unheard", "RedLed": 7}, None, None),
+        ({}, None, None),
+    ],
+)
+async def test_a_luxos_rig_says_whether_it_is_curtailed_and_lit(
+    config: Mapping[str, Any], *, suspended: bool | None, light: bool | None
+) -> None:
+    reading = await luxos_reading(luxos_rig(config))
+    assert (reading.suspended, reading.fault_light) == (suspended, light)
+
+
+async def test_a_power_target_that_luxos_does_not_aim_at_is_none() -> None:
+    targets = {"ActualPowerTarget": 2650, "PowerLimit": 3200, "IsTuning": False}
+    idle = await luxos_reading(luxos_rig(targets | {"IsPowerTargetEnabled": False}))
+    aiming = await luxos_reading(luxos_rig(targets | {"IsPowerTargetEnabled": True}))
+    assert [(reading.power_target, reading.power_limit) for reading in (idle, aiming)] == [(None, 3200), (2650, 3200)]
+    assert aiming.tuner is None  # whether it has tuned, or was never asked to, it does not say
+
+
+async def test_a_hydro_luxos_rig_tells_its_water() -> None:
+    places = {"TopLeft": "Board Inlet", "TopRight": "Water Outlet", "BottomRight": "Water Inlet"}
+    temps = {
+        "METADATA": [{key: {"Label": label} for key, label in places.items()}],
+        "TEMPS": [
+            {"ID": 0, "TopLeft": 56, "TopRight": 48, "BottomRight": 42},
+            {"ID": 1, "TopLeft": 55, "TopRight": 49, "BottomRight": 0},
+        ],
+    }
+    reading = await luxos_reading(luxos_rig({}, temps=temps, tempctrl={"TEMPCTRL": [{"Dangerous": 70, "Hot": 65}]}))
+    assert sorted(reading.temperatures) == [("inlet", 42.0), ("outlet", 49.0)]
+    assert reading.thermal_margin == 12.0
+
+
+async def test_luxos_boards_have_no_chip_temperature_that_copies_theirs() -> None:
+    (board, *_) = (await luxos_reading(luxos_rig({}))).boards
+    assert (board.temperature, board.temperature_min, board.chip_temperature) == (58.0, 42.0, None)
+
+
+async def test_a_luxos_rig_that_takes_no_joined_commands_is_asked_one_by_one() -> None:
+    reader = luxos.Reader()
+    async with serving(TARGET.address, 4028, cgminer(luxos_rig({"Profile": "default"}))) as connections:
+        first = await reader.read(TARGET, S21)
+        before = len(connections)
+        second = await reader.read(TARGET, S21)
+    assert first == second
+    assert (first.power_mode, first.hashrate_window) == ("default", 300.0)
+    assert len(connections) == 2 * before - 1  # the joined question is not tried again
+
+
+async def test_a_luxos_rig_with_anothers_mac_is_not_taken_for_it() -> None:
+    identity = replace(S21, mac="62:f7:5e:00:00:01")
+    async with serving(TARGET.address, 4028, joining(luxos_rig({"MACAddr": "62:f7:5e:00:00:02"}))):
+        with pytest.raises(Failure) as failure:
+            await luxos.Reader().read(TARGET, identity)
+    assert failure.value.reason is Reason.IMPLAUSIBLE

@@ -1,4 +1,4 @@
-"""LuxOS on Antminers: cgminer's API on 4028, one command per connection, with Luxor's own commands beside it.
+"""LuxOS on Antminers: cgminer's API on 4028, with Luxor's own commands beside it; all may be joined.
 
 Its power is an estimate: the power supplies of these rigs do not measure.
 """
@@ -14,6 +14,7 @@ from exporter.simulation.machine import Machine, Vitals
 
 _VERSION: Final = "2025.4.8.220305"
 _DESCRIPTION: Final = f"LUXminer {_VERSION}"
+_VOLTS: Final = 13.4
 
 
 def _version_row(machine: Machine) -> dict[str, Any]:
@@ -27,14 +28,73 @@ def _version(machine: Machine, vitals: Vitals) -> dict[str, Any]:
 
 def _config(machine: Machine, vitals: Vitals) -> dict[str, Any]:
     row = {
+        "ASC Count": len(vitals.boards),
+        "ControlBoardType": "cvitek",
+        "Cooling": "Air",
+        "CurtailMode": "None" if vitals.mining else "Sleep",
+        "GreenLed": "auto",
         "Hostname": machine.name,
+        "IsPowerSupplyOn": vitals.mining,
+        "IsTuning": False,
         "MACAddr": machine.mac.lower(),
         "Model": machine.model.code,
-        "OS": "LuxOS",
-        "SerialNumber": machine.serial,
         "NameplateTHS": machine.model.terahash,
+        "OS": "LuxOS",
+        "PSULabel": "APW121215e",
+        "Profile": f"{machine.model.frequency:.0f}MHz",
+        "RedLed": "auto",
+        "SerialNumber": machine.serial,
+        "SystemStatus": "Normal",
     }
     return section(_DESCRIPTION, 33, "LUXminer config", vitals.now, "CONFIG", [row])
+
+
+def _devs(machine: Machine, vitals: Vitals) -> dict[str, Any]:
+    rows = [
+        {
+            "ASC": board.index,
+            "ID": board.index,
+            "Status": "Alive",
+            "MHS 1m": board.average / 1e6,
+            "MHS 5s": board.hashrate / 1e6,
+            "MHS av": board.average / 1e6,
+            "Nominal MHS": vitals.rated / machine.model.boards / 1e6,
+            "Hardware Errors": board.hardware_errors,
+            "SerialNumber": board.serial,
+            "Temperature": round(board.pcb, 1),
+        }
+        for board in vitals.boards
+    ]
+    return section(_DESCRIPTION, 9, f"{len(rows)} ASC(s)", vitals.now, "DEVS", rows)
+
+
+def _devdetails(machine: Machine, vitals: Vitals) -> dict[str, Any]:
+    rows = [
+        {
+            "DEVDETAILS": board.index,
+            "ID": board.index,
+            "Chips": machine.model.chips,
+            "Frequency": machine.model.frequency,
+            "Voltage": _VOLTS if vitals.mining else 0.0,
+            "SerialNumber": board.serial,
+        }
+        for board in vitals.boards
+    ]
+    return section(_DESCRIPTION, 69, "Device Details", vitals.now, "DEVDETAILS", rows)
+
+
+def _fans(machine: Machine, vitals: Vitals) -> dict[str, Any]:
+    duty = round(max(vitals.fans) / machine.model.fan_rpm * 100)
+    rows = [
+        {"FAN": f"FAN{index + 1}", "ID": index, "RPM": rpm, "Speed": min(duty, 100)}
+        for index, rpm in enumerate(vitals.fans)
+    ]
+    return section(_DESCRIPTION, 202, f"{len(rows)} Fan(s)", vitals.now, "FANS", rows)
+
+
+def _tempctrl(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG001 - every command has the same arguments
+    row = {"Mode": "Automatic", "Target": 60.0, "Hot": 70.0, "Dangerous": 90.0}
+    return section(_DESCRIPTION, 200, "Temperature control", vitals.now, "TEMPCTRL", [row])
 
 
 def _summary(machine: Machine, vitals: Vitals) -> dict[str, Any]:
@@ -47,7 +107,7 @@ def _stats(machine: Machine, vitals: Vitals) -> dict[str, Any]:
     return section(_DESCRIPTION, 70, "LUXminer stats", vitals.now, "STATS", rows)
 
 
-def _power(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG001 - every command has the same arguments
+def _power(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG001
     row = {"PSU": False, "Watts": round(vitals.power)}
     return section(_DESCRIPTION, 311, "Power usage", vitals.now, "POWER", [row])
 
@@ -74,6 +134,10 @@ _COMMANDS: Final[dict[str, Command]] = {
     "config": _config,
     "summary": _summary,
     "stats": _stats,
+    "devs": _devs,
+    "devdetails": _devdetails,
+    "fans": _fans,
+    "tempctrl": _tempctrl,
     "power": _power,
     "pools": _pools,
     "events": _events,
@@ -86,7 +150,13 @@ FAMILY: Final = Family(
         model("S21", "new", 200.0, 3_500.0, 108, 490.0, firmware="LuxOS"),
     ),
     ports={
-        4028: Cgminer("luxos", _COMMANDS, refuse=refusal(_DESCRIPTION), terminator=b"\0"),
+        4028: Cgminer(
+            "luxos",
+            _COMMANDS,
+            refuse=refusal(_DESCRIPTION),
+            joinable=frozenset(_COMMANDS),
+            terminator=b"\0",
+        ),
         80: Http("luxos", Pages("<title>Luxor Firmware</title>", {})),
     },
     mac_prefix="62:F7:5E",

@@ -1,18 +1,24 @@
-"""LuxOS on Antminers: cgminer's API on 4028 with Luxor's own commands beside it. Hashrate is ``GHS 1m``.
+"""LuxOS on Antminers: cgminer's API on 4028 with Luxor's own commands beside it, joined in one question.
 
-Power is the firmware's estimate where the power supply does not measure (``PSU`` false).
+Hashrate is ``GHS 1m``. Power is the firmware's estimate where the power supply does not measure (``PSU`` false).
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
-from exporter.readings import Fault, RigIdentity, RigReading
+from exporter.readings import Board, Fault, RigIdentity, RigReading, TunerState
 from exporter.sources.miners import cgminer, coerce
 from exporter.sources.miners.contract import Answer, Target
 from exporter.sources.miners.faults import worded_fault
 from exporter.sources.miners.transport import rpc
 
-_RATES: Final = ("GHS 1m", "GHS 5m", "GHS 5s")
+_READ: Final = ("summary", "stats", "devs", "devdetails", "fans", "power", "tempctrl", "pools", "config", "events")
+_WATER: Final = "temps"  # asked of hydro models only: of others it says what stats say
+_WINDOWS: Final = {"GHS 1m": 60.0, "GHS 5m": 300.0, "GHS 5s": 5.0}  # s, of each rate, the best first
+_SENSORS: Final = {"Water Inlet": "inlet", "Water Outlet": "outlet"}
+_CURTAILED: Final = {"none": False, "sleep": True, "idle": True}
+_LIGHTS: Final = {"blink": True, "on": True, "auto": False, "off": False}
 _BOARDS: Final = 3
 
 
@@ -22,14 +28,21 @@ class Reader:
     name = "luxos"
     probe = staticmethod(cgminer.version)
 
+    def __init__(self) -> None:
+        self._one_by_one: set[str] = set()  # addresses whose firmware takes no joined commands
+
     def recognises(self, answer: Answer) -> bool:
         """See :class:`exporter.sources.miners.contract.NativeReader`."""
         return "LUXminer" in coerce.first(answer, "VERSION")
 
     async def identify(self, target: Target) -> RigIdentity:
         """See :class:`exporter.sources.miners.contract.Reader`."""
-        version = coerce.first(await rpc(target.address, "version"), "VERSION")
-        config = coerce.first(await cgminer.optional(target.address, "config"), "CONFIG")
+        address = target.address
+        self._one_by_one.discard(address)
+        version = coerce.first(await rpc(address, "version"), "VERSION")
+        config = coerce.first(await cgminer.optional(address, "config"), "CONFIG")
+        boards = _by_board(await cgminer.optional(address, "devs"), "DEVS")
+        serials = ((index, coerce.text(row.get("SerialNumber"), 64)) for index, row in boards.items())
         return RigIdentity(
             reader=self.name,
             make="AntMiner",
@@ -39,38 +52,115 @@ class Reader:
             mac=coerce.mac(config.get("MACAddr")),
             serial=coerce.text(config.get("SerialNumber")),
             hostname=coerce.text(config.get("Hostname")),
+            api_version=coerce.text(version.get("API")),
+            control_board=coerce.text(config.get("ControlBoardType")),
+            power_supply_model=coerce.text(config.get("PSULabel")),
+            board_serials=tuple(sorted((index, serial) for index, serial in serials if serial)),
         )
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
         """See :class:`exporter.sources.miners.contract.Reader`."""
-        address = target.address
-        summary = coerce.first(await rpc(address, "summary"), "SUMMARY")
-        rows = coerce.items((await cgminer.optional(address, "stats")).get("STATS"))
+        hydro = "hyd" in identity.model.lower()
+        said = await self._ask(target.address, (*_READ, _WATER) if hydro else _READ)
+        rows = coerce.items(said["stats"].get("STATS"))
         stats: Mapping[str, Any] = rows[-1] if rows else {}
         coerce.expect_model(coerce.bitmain_model(rows[0].get("Type")) if rows else "", identity.model)
-        expected = coerce.hashrate(stats.get("total_rateideal"), coerce.text(stats.get("rate_unit")) or "GH") or None
-        rate = next((summary[key] for key in _RATES if key in summary), None)
-        hashrate = coerce.realised(rate, "GH/s", expected)
-        power = coerce.first(await cgminer.optional(address, "power"), "POWER")
-        pools = await cgminer.optional(address, "pools")
-        boards = cgminer.chains(stats, coerce.text(stats.get("rate_unit")) or "GH", _BOARDS)
+        config = coerce.first(said["config"], "CONFIG")
+        coerce.expect_mac(config.get("MACAddr"), identity.mac)
+        summary, pools = coerce.first(said["summary"], "SUMMARY"), said["pools"]
+        unit = coerce.text(stats.get("rate_unit")) or "GH"
+        expected = coerce.hashrate(stats.get("total_rateideal"), unit) or None
+        rate = next((key for key in _WINDOWS if key in summary), "")
+        hashrate = coerce.realised(summary.get(rate), "GH/s", expected)
+        boards = tuple(_boards(cgminer.chains(stats, unit, _BOARDS), stats, said))
         fans, fans_expected = cgminer.fans(stats)
+        duties = (coerce.percentage(row.get("Speed")) for row in coerce.items(said["fans"].get("FANS")))
         seen = (*cgminer.board_faults(boards), *cgminer.fan_faults(fans)) if hashrate > 0 else ()
+        tunes_to_power = coerce.flag(config.get("IsPowerTargetEnabled"))
         return RigReading(
             hashrate=hashrate,
+            hashrate_window=_WINDOWS[rate],
+            average_hashrate=coerce.hashrate(summary.get("GHS av"), "GH/s"),
             expected_hashrate=expected,
-            power=coerce.watts(power.get("Watts")) or None,
+            power=coerce.watts(coerce.first(said["power"], "POWER").get("Watts")),
+            power_limit=coerce.watts(config.get("PowerLimit")),
+            power_target=coerce.watts(config.get("ActualPowerTarget")) if tunes_to_power else None,
             mining=hashrate > 0,
+            suspended=_CURTAILED.get(coerce.text(config.get("CurtailMode")).lower()),
+            power_mode=coerce.text(config.get("Profile"), 64),
+            tuner=TunerState.TUNING if coerce.flag(config.get("IsTuning")) else None,
+            fault_light=_LIGHTS.get(coerce.text(config.get("RedLed")).lower()),
             uptime=coerce.seconds(summary.get("Elapsed")),
             accepted_difficulty=coerce.counter(summary.get("Difficulty Accepted")),
+            rejected_difficulty=coerce.counter(summary.get("Difficulty Rejected")),
+            discarded_work=coerce.counter(summary.get("Discarded")),
+            best_share=coerce.scaled(summary.get("Best Session Share", summary.get("Best Share"))) or None,
             last_share_at=cgminer.last_share(pools),
             hardware_errors=coerce.counter(summary.get("Hardware Errors")),
+            hardware_error_ratio=coerce.percentage(summary.get("Device Hardware%")),
+            temperatures=tuple(_water(said[_WATER])) if hydro else (),
+            thermal_margin=_margin(coerce.first(said["tempctrl"], "TEMPCTRL"), boards),
             fans=fans,
             fans_expected=fans_expected,
+            fan_duty=coerce.mean(duties),
             boards=boards,
             pools=cgminer.pools(pools),
-            faults=cgminer.merged(seen, _events(await cgminer.optional(address, "events"))),
+            faults=cgminer.merged(seen, _events(said["events"])),
         )
+
+    async def _ask(self, address: str, commands: tuple[str, ...]) -> Mapping[str, Answer]:
+        """Ask several commands in one question, or one by one where the firmware does not take that. Raises Failure."""
+        if address not in self._one_by_one:
+            joined = await rpc(address, "+".join(commands))
+            said = {command: coerce.first(joined, command) for command in commands}
+            if "SUMMARY" in said["summary"]:
+                return said
+            self._one_by_one.add(address)
+        summary = {"summary": await rpc(address, "summary")}
+        rest = [command for command in commands if command not in summary]
+        return summary | {command: await cgminer.optional(address, command) for command in rest}
+
+
+def _by_board(answer: Answer, section: str) -> dict[int, Mapping[str, Any]]:
+    """Sort the rows of a section by the boards that they are of."""
+    rows = ((coerce.count(row.get("ID"), coerce.MAX_ITEMS), row) for row in coerce.items(answer.get(section)))
+    return {index: row for index, row in rows if index is not None}
+
+
+def _boards(chains: tuple[Board, ...], stats: Mapping[str, Any], said: Mapping[str, Answer]) -> Iterator[Board]:
+    """Correct the chains by what Luxor's commands say, and add that.
+
+    Their rate is the average since start; their chip temperatures copy the board's where no chip has a sensor.
+    """
+    devices, details = _by_board(said["devs"], "DEVS"), _by_board(said["devdetails"], "DEVDETAILS")
+    for board in chains:
+        device, slot = devices.get(board.index, {}), board.index + 1
+        copied = stats.get(f"temp_chip{slot}") == stats.get(f"temp_pcb{slot}")
+        yield replace(
+            board,
+            hashrate=coerce.hashrate(device["MHS 1m"], "MH/s") if "MHS 1m" in device else board.hashrate,
+            expected_hashrate=coerce.hashrate(device.get("Nominal MHS"), "MH/s") or None,
+            chip_temperature=None if copied else board.chip_temperature,
+            chip_temperature_min=None if copied else board.chip_temperature_min,
+            chip_temperature_average=None if copied else board.chip_temperature_average,
+            voltage=coerce.volts(details.get(board.index, {}).get("Voltage")),
+        )
+
+
+def _margin(control: Mapping[str, Any], boards: tuple[Board, ...]) -> float | None:
+    """Give the degrees that are left to the board temperature at which it stops."""
+    hottest, dangerous = coerce.hottest(board.temperature for board in boards), coerce.celsius(control.get("Dangerous"))
+    return None if hottest is None or dangerous is None else dangerous - hottest
+
+
+def _water(temps: Answer) -> Iterator[tuple[str, float]]:
+    """Give the hottest inlet and outlet; the answer labels which sensor of each board sits where."""
+    rows = coerce.items(temps.get("TEMPS"))
+    for key, place in coerce.first(temps, "METADATA").items():
+        sensor = _SENSORS.get(coerce.text(coerce.mapping(place).get("Label")))
+        known = coerce.hottest(coerce.celsius(row.get(key)) for row in rows)
+        if sensor is not None and known is not None:
+            yield sensor, known
 
 
 def _events(answer: Answer) -> Iterator[Fault]:
