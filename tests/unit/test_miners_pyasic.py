@@ -11,7 +11,7 @@ import pytest_asyncio
 from miner_servers import NETWORK, Handler, antminer, cgminer, closing, dripping, flooding, hanging, saying, serving
 
 from exporter.failures import Failure, Reason
-from exporter.readings import RigIdentity
+from exporter.readings import PowerSupply, RigIdentity
 from exporter.sources.miners.contract import Target
 from exporter.sources.miners.pyasic_reader import PyasicReader, translate
 
@@ -140,7 +140,7 @@ async def test_the_worker_is_confined(reader: PyasicReader) -> None:
 def said(**changes: Any) -> Mapping[str, Any]:
     """What a worker passes on of a good rig."""
     whole: dict[str, Any] = dict.fromkeys(
-        ("mac", "expected_hashrate", "power", "power_limit", "uptime", "ambient", "fans_expected")
+        ("mac", "expected_hashrate", "power", "power_limit", "uptime", "ambient", "fans_expected", "power_supply_fan")
     )
     whole |= {"hashrate": 100e12, "fans": [], "boards": [], "pools": [], "errors": []}
     return whole | changes
@@ -165,3 +165,23 @@ async def test_vendor_codes_are_kept() -> None:
 async def test_whatsminer_codes_are_translated() -> None:
     (fault,) = translate(said(errors=[["218", "Power input voltage is lower"]]), "WhatsMiner").faults
     assert (fault.code, fault.component, fault.vendor_code) == ("psu_input_voltage", "psu", "218")
+
+
+def board(index: int, **changes: Any) -> Mapping[str, Any]:
+    """What a worker passes on of a board that says nothing."""
+    whole: dict[str, Any] = dict.fromkeys(
+        ("hashrate", "temperature", "chip_temperature", "chips", "chips_expected", "voltage", "inlet", "outlet")
+    )
+    return whole | {"index": index} | changes
+
+
+async def test_the_hottest_water_and_the_voltage_of_boards_are_read() -> None:
+    boards = [board(0, inlet=36, outlet=51, voltage=14.2), board(1, inlet=37, outlet=49), board(2)]
+    reading = translate(said(ambient=24.5, boards=boards), "AntMiner")
+    assert reading.temperatures == (("ambient", 24.5), ("inlet", 37), ("outlet", 51))
+    assert [one.voltage for one in reading.boards] == [14.2, None, None]
+
+
+async def test_a_power_supply_whose_fan_is_not_measured_is_none() -> None:
+    assert [translate(said(power_supply_fan=rpm), "WhatsMiner").power_supply for rpm in (None, 0, -1)] == [None] * 3
+    assert translate(said(power_supply_fan=6_344), "WhatsMiner").power_supply == PowerSupply(fan_rpm=6_344)

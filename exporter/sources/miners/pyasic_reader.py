@@ -1,11 +1,11 @@
 """The long tail of firmware, read by pyasic in worker processes. Here is decided what of its answers is believed."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from exporter.failures import Failure, Reason
-from exporter.readings import BITCOIN_ALGORITHM, Board, Fan, Fault, Pool, RigIdentity, RigReading
+from exporter.readings import BITCOIN_ALGORITHM, Board, Fan, Fault, Pool, PowerSupply, RigIdentity, RigReading
 from exporter.sources.miners import coerce
 from exporter.sources.miners.contract import Target
 from exporter.sources.miners.faults import whatsminer_fault, worded_fault
@@ -49,6 +49,9 @@ class PyasicReader:
             mac=coerce.mac(said["mac"]),
             serial=coerce.text(said["serial"]),
             algorithm=BITCOIN_ALGORITHM if algorithm == _UNTOLD_ALGORITHM else algorithm,
+            api_version=coerce.text(said["api_version"]),
+            power_supply_serial=coerce.text(said["power_supply_serial"]),
+            board_serials=tuple(_serials(said["board_serials"][: coerce.MAX_ITEMS])),
         )
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
@@ -78,21 +81,39 @@ def translate(said: Mapping[str, Any], make: str) -> RigReading:
     """Make a reading of what a worker passed on. Raises Failure where the mandatory hashrate is not believable."""
     expected = coerce.hashrate(said["expected_hashrate"], "H/s") or None
     hashrate = coerce.realised(said["hashrate"], "H/s", expected)
-    ambient = coerce.celsius(said["ambient"])
+    boards = coerce.items(said["boards"])
+    fan_rpm = coerce.rpm(said["power_supply_fan"])
     return RigReading(
         hashrate=hashrate,
         expected_hashrate=expected,
-        power=coerce.watts(said["power"]) or None,
-        power_limit=coerce.watts(said["power_limit"]) or None,
+        power=coerce.watts(said["power"]),
+        power_limit=coerce.watts(said["power_limit"]),
+        power_supply=PowerSupply(fan_rpm=fan_rpm) if fan_rpm else None,
         mining=hashrate > 0,
         uptime=coerce.seconds(said["uptime"]),
-        temperatures=() if ambient is None else (("ambient", ambient),),
+        temperatures=tuple(_temperatures(said["ambient"], boards)),
         fans=tuple(Fan(index, coerce.rpm(speed)) for index, speed in enumerate(said["fans"][: coerce.MAX_ITEMS])),
         fans_expected=coerce.count(said["fans_expected"]),
-        boards=tuple(_board(board) for board in coerce.items(said["boards"])),
+        boards=tuple(_board(board) for board in boards),
         pools=tuple(_pool(index, pool) for index, pool in enumerate(coerce.items(said["pools"]))),
         faults=tuple(_fault(make, *error) for error in said["errors"][: coerce.MAX_ITEMS]),
     )
+
+
+def _serials(boards: list[list[Any]]) -> Iterator[tuple[int, str]]:
+    for slot, said in boards:
+        index, serial = coerce.count(slot, coerce.MAX_ITEMS), coerce.text(said)
+        if index is not None and serial:
+            yield index, serial
+
+
+def _temperatures(ambient: object, boards: list[Mapping[str, Any]]) -> Iterator[tuple[str, float]]:
+    """Give the air's, and the water's where boards have it: the hottest of each end."""
+    said = {
+        "ambient": coerce.celsius(ambient),
+        **{end: coerce.hottest(coerce.celsius(board[end]) for board in boards) for end in ("inlet", "outlet")},
+    }
+    return ((sensor, known) for sensor, known in said.items() if known is not None)
 
 
 def _board(said: Mapping[str, Any]) -> Board:
@@ -103,6 +124,7 @@ def _board(said: Mapping[str, Any]) -> Board:
         chip_temperature=coerce.celsius(said["chip_temperature"]),
         chips=coerce.count(said["chips"]),
         chips_expected=coerce.count(said["chips_expected"]) or None,
+        voltage=coerce.volts(said["voltage"]),
     )
 
 

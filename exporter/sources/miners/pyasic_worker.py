@@ -40,8 +40,16 @@ RETIRE_FILES: Final = 256
 _PR_SET_PDEATHSIG: Final = 1
 _SSH_PORT: Final = 22
 
-# Never CONFIG (pool passwords), FAULT_LIGHT (a POST on old Antminers) or HOSTNAME (SSH on Braiins).
-IDENTITY_FIELDS: Final = (DataOptions.MAC, DataOptions.SERIAL_NUMBER, DataOptions.FW_VERSION)
+# Never CONFIG (pool passwords), FAULT_LIGHT (a POST on old Antminers), HOSTNAME (SSH on Braiins) or IS_MINING (true
+# where nothing answered, and asked with a question of its own).
+IDENTITY_FIELDS: Final = (
+    DataOptions.MAC,
+    DataOptions.SERIAL_NUMBER,
+    DataOptions.FW_VERSION,
+    DataOptions.API_VERSION,
+    DataOptions.PSU_SERIAL_NUMBER,
+    DataOptions.HASHBOARDS,
+)
 READ_FIELDS: Final = (
     DataOptions.MAC,
     DataOptions.HASHRATE,
@@ -51,6 +59,7 @@ READ_FIELDS: Final = (
     DataOptions.WATTAGE,
     DataOptions.WATTAGE_LIMIT,
     DataOptions.FANS,
+    DataOptions.FAN_PSU,
     DataOptions.ERRORS,
     DataOptions.UPTIME,
     DataOptions.POOLS,
@@ -58,6 +67,10 @@ READ_FIELDS: Final = (
 
 _AVERAGED_BOARDS: Final = frozenset({"AvalonMiner"})
 """Makes of whose boards pyasic takes the average since start, which an idle rig keeps for hours."""
+_WATER_COOLED: Final = frozenset({"AntMiner"})
+"""Makes of whose boards an inlet is one: of Avalons and Whatsminers it is the mean or the coolest of the chips."""
+_VOLTS: Final = frozenset({"ePIC"})
+"""Firmware of whose boards the voltage is one, in volts: of BitAxes it is the supply's, in millivolts."""
 
 
 class _Guard:
@@ -229,6 +242,9 @@ async def _identify(address: str, job: Mapping[str, Any]) -> dict[str, Any]:
         "firmware_version": data.get("fw_ver"),
         "mac": data.get("mac"),
         "serial": data.get("serial_number"),
+        "api_version": data.get("api_ver"),
+        "power_supply_serial": data.get("psu_serial_number"),
+        "board_serials": [[board.slot, board.serial_number] for board in data.get("hashboards") or ()],
     }
 
 
@@ -240,8 +256,7 @@ async def _read(address: str, job: Mapping[str, Any]) -> dict[str, Any]:
     )
     _log_in(miner, job)
     data = await _gather(miner, READ_FIELDS)
-    averaged = str(miner.make) in _AVERAGED_BOARDS
-    boards = [_board(board, averaged=averaged) for board in data.get("hashboards") or ()]
+    boards = [_board(board, str(miner.make), str(miner.firmware)) for board in data.get("hashboards") or ()]
     rates = [board["hashrate"] for board in boards if board["hashrate"] is not None]
     hashrate = _hashes(data.get("hashrate"))
     if hashrate is None and rates:
@@ -256,6 +271,7 @@ async def _read(address: str, job: Mapping[str, Any]) -> dict[str, Any]:
         "ambient": data.get("env_temp"),
         "fans": [fan.speed for fan in data.get("fans") or ()],
         "fans_expected": miner.expected_fans,
+        "power_supply_fan": _power_supply_fan(data.get("fan_psu")),
         "boards": boards,
         "pools": [_pool(pool) for pool in data.get("pools") or ()],
         "errors": [[str(error.error_code), getattr(error, "error_message", "")] for error in data.get("errors") or ()],
@@ -267,14 +283,22 @@ def _hashes(rate: Any) -> float | None:
     return None if rate is None else float(rate.rate) * int(rate.unit.value)
 
 
-def _board(board: Any, *, averaged: bool) -> dict[str, Any]:
+def _power_supply_fan(said: Any) -> Any:
+    """Give its speed, which of the newest Whatsminers comes in a list of fans."""
+    return said[0].speed if isinstance(said, list) and said else said
+
+
+def _board(board: Any, make: str, firmware: str) -> dict[str, Any]:
     return {
         "index": board.slot,
-        "hashrate": None if board.missing or averaged else _hashes(board.hashrate),
+        "hashrate": None if board.missing or make in _AVERAGED_BOARDS else _hashes(board.hashrate),
         "temperature": board.temp,
         "chip_temperature": board.chip_temp,
         "chips": board.chips,
         "chips_expected": board.expected_chips,
+        "voltage": board.voltage if firmware in _VOLTS else None,
+        "inlet": board.inlet_temp if make in _WATER_COOLED else None,
+        "outlet": board.outlet_temp if make in _WATER_COOLED else None,
     }
 
 
