@@ -10,10 +10,10 @@ import pytest
 from miner_servers import NETWORK, Handler, antminer, cgminer, serving
 
 from exporter.failures import Failure, Reason
-from exporter.readings import RigIdentity, RigReading
+from exporter.readings import RigIdentity, RigReading, TunerState
 from exporter.sources.miners.contract import Target
 from exporter.sources.miners.firmware import antminer as stock
-from exporter.sources.miners.firmware import luxos, whatsminer_v2
+from exporter.sources.miners.firmware import luxos, vnish, whatsminer_v2
 
 TARGET = Target(f"{NETWORK}.41")
 S19 = RigIdentity(reader="antminer", make="AntMiner", model="S19j Pro", mac="28:e2:97:00:00:01")
@@ -318,4 +318,78 @@ async def test_a_luxos_rig_with_anothers_mac_is_not_taken_for_it() -> None:
     async with serving(TARGET.address, 4028, joining(luxos_rig({"MACAddr": "62:f7:5e:00:00:02"}))):
         with pytest.raises(Failure) as failure:
             await luxos.Reader().read(TARGET, identity)
+    assert failure.value.reason is Reason.IMPLAUSIBLE
+
+
+S21_PRO = RigIdentity(reader="vnish", make="AntMiner", model="S21 Pro", mac="02:95:23:00:00:01")
+
+
+async def vnish_reading(miner: Mapping[str, Any], preset: Mapping[str, Any], **system: Any) -> RigReading:
+    """Read a VNish rig that serves no status page, and whose cgminer API is closed."""
+    web = {
+        "/api/v1/summary": {
+            "miner": {"hr_realtime": 190_000.0, "miner_type": "Antminer S21 Pro (Vnish 1.2.7)"} | miner
+        },
+        "/api/v1/info": {"system": system},
+        "/api/v1/perf-summary": {"current_preset": preset},
+    }
+    async with serving(TARGET.address, 80, pages(web)):
+        return await vnish.Reader().read(TARGET, S21_PRO)
+
+
+@pytest.mark.parametrize(
+    ("state", "suspended", "tuner"),
+    [
+        ("auto-tuning", False, TunerState.TUNING),
+        ("mining", False, TunerState.TUNED),
+        ("stopped", True, TunerState.TUNED),
+        ("failure", None, TunerState.TUNED),
+        ("shutting-down", None, TunerState.TUNED),
+    ],
+)
+async def test_the_state_of_a_vnish_rig(state: str, *, suspended: bool | None, tuner: TunerState) -> None:
+    preset = {"name": "2800", "pretty": "2800 watt ~ 188 TH", "status": "tuned"}
+    reading = await vnish_reading({"miner_status": {"miner_state": state}}, preset)
+    assert (reading.suspended, reading.tuner, reading.fault_light) == (suspended, tuner, None)
+
+
+@pytest.mark.parametrize(
+    ("preset", "mode", "target", "tuner"),
+    [
+        ({"name": "2800", "pretty": "2800 watt ~ 188 TH", "status": "untuned"}, "2800", 2800.0, None),
+        ({"name": "3200", "pretty": "3200W ~ 65 TH", "status": "tuned"}, "3200", 3200.0, TunerState.TUNED),
+        ({"name": "2800", "pretty": "2800 MHz", "status": "tuned"}, "2800", None, TunerState.TUNED),
+        ({"name": "disabled", "pretty": "Disabled", "status": "untuned"}, "disabled", None, TunerState.OFF),
+        ({}, "", None, None),
+    ],
+)
+async def test_a_vnish_preset_is_a_power_target_where_it_says_watts(
+    preset: Mapping[str, Any], mode: str, target: float | None, tuner: TunerState | None
+) -> None:
+    reading = await vnish_reading({}, preset)
+    assert (reading.power_mode, reading.power_target, reading.tuner) == (mode, target, tuner)
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [("1:55", 6_900), ("2 days, 17:02", 234_120), ("1 day, 0:00", 86_400), ("14 min", 840), ("soon", None), (7, None)],
+)
+async def test_the_uptime_of_a_vnish_system(said: object, read: float | None) -> None:
+    assert (await vnish_reading({}, {}, uptime=said)).system_uptime == read
+
+
+async def test_a_hydro_vnish_rig_tells_its_water_and_its_slots() -> None:
+    chains = [
+        {"id": 1, "inlet_water_temp": 35, "outlet_water_temp": 44, "voltage": 13_720},
+        {"id": 3, "inlet_water_temp": 36, "outlet_water_temp": 43, "status": {"state": "disconnected"}},
+    ]
+    reading = await vnish_reading({"chains": chains}, {})
+    assert reading.temperatures == (("inlet", 36.0), ("outlet", 44.0))
+    assert [(board.index, board.voltage) for board in reading.boards] == [(0, 13.72), (2, None)]
+    assert [(fault.code, fault.component) for fault in reading.faults] == [("board_missing", "board 2")]
+
+
+async def test_a_vnish_rig_with_anothers_mac_is_not_taken_for_it() -> None:
+    with pytest.raises(Failure) as failure:
+        await vnish_reading({}, {}, network_status={"mac": "02:95:23:00:00:02"})
     assert failure.value.reason is Reason.IMPLAUSIBLE

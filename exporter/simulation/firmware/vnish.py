@@ -4,13 +4,14 @@ from typing import Any, Final
 
 from exporter.simulation.cgminer import Cgminer, Command, refusal, section
 from exporter.simulation.firmware import RARE, Family
-from exporter.simulation.firmware.antminer import ghs, model, stats_row, summary_row
+from exporter.simulation.firmware.antminer import ghs, model, pool_rows, stats_row, summary_row
 from exporter.simulation.http import Http, Pages
 from exporter.simulation.machine import BoardVitals, Machine, Vitals
 from exporter.simulation.pools import metric_text, pools
 
 _VERSION: Final = "1.2.7"
 _DESCRIPTION: Final = "cgminer 4.11.1"
+_MILLIVOLTS: Final = 13_000
 _FEE: Final = {"id": 3, "url": "DevFee", "pool_type": "DevFee", "user": "DevFee", "status": "active", "diff": "262K"}
 
 
@@ -31,16 +32,48 @@ def _info(machine: Machine, vitals: Vitals) -> dict[str, Any]:
         "fw_version": _VERSION,
         "algorithm": "sha256d",
         "hr_measure": "GH/s",
-        "system": {"os": "GNU/Linux", "miner_name": short, "network_status": network, "uptime": str(vitals.uptime)},
+        "system": {"os": "GNU/Linux", "miner_name": short, "network_status": network, "uptime": _since_boot(vitals)},
+        "platform": "aml",
         "serial": machine.serial,
     }
 
 
+def _since_boot(vitals: Vitals) -> str:
+    """Write the time since boot as ``uptime`` does."""
+    days, rest = divmod(vitals.uptime, 86_400)
+    clock = f"{rest // 3_600}:{rest // 60 % 60:02d}"
+    return f"{days} days, {clock}" if days else clock
+
+
+def _state(vitals: Vitals) -> dict[str, Any]:
+    return {"miner_state": "mining" if vitals.mining else "stopped", "miner_state_time": vitals.elapsed}
+
+
+def _status(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG001 - every page has the same arguments
+    return _state(vitals) | {"find_miner": False, "restart_required": False, "reboot_required": False}
+
+
+def _preset(machine: Machine, vitals: Vitals) -> dict[str, Any]:
+    watts = round(machine.model.watts)
+    pretty = f"{watts} watt ~ {ghs(vitals.rated) / 1e3:.0f} TH"
+    preset = {"name": str(watts), "pretty": pretty, "status": "tuned", "modded_psu_required": False}
+    return {"current_preset": preset, "preset_switcher": {"enabled": False}}
+
+
+def _factory(machine: Machine, vitals: Vitals) -> dict[str, Any]:
+    return {
+        "hr_stock": ghs(vitals.rated),
+        "has_pics": False,
+        "psu_model": "APW17",
+        "psu_serial": f"P{machine.serial}",
+        "chains": [{"id": board.index + 1, "serial": board.serial} for board in vitals.boards],
+    }
+
+
 def _summary(machine: Machine, vitals: Vitals) -> dict[str, Any]:
-    state = "mining" if vitals.mining else "stopped"
     return {
         "miner": {
-            "miner_status": {"miner_state": state, "miner_state_time": vitals.elapsed},
+            "miner_status": _state(vitals),
             "miner_type": _type(machine),
             "hr_stock": ghs(vitals.rated),
             "hr_realtime": ghs(vitals.hashrate),
@@ -48,6 +81,9 @@ def _summary(machine: Machine, vitals: Vitals) -> dict[str, Any]:
             "hr_average": ghs(vitals.average),
             "power_consumption": round(vitals.power),
             "hw_errors": vitals.hardware_errors,
+            "hw_errors_percent": 0.01,
+            "best_share": vitals.share_difficulty * 24_613,
+            "psu": {"temps": {"pfc_temp": round(vitals.inlet + 12), "llc1_temp": round(vitals.inlet + 14)}},
             "pools": _pools(machine, vitals),
             "cooling": {
                 "fan_num": len(vitals.fans),
@@ -55,6 +91,7 @@ def _summary(machine: Machine, vitals: Vitals) -> dict[str, Any]:
                     {"id": index, "rpm": rpm, "status": "ok" if rpm else "lost"}
                     for index, rpm in enumerate(vitals.fans)
                 ],
+                "fan_duty": min(round(max(vitals.fans) / machine.model.fan_rpm * 100), 100),
             },
             "chains": [_chain(machine, board, vitals) for board in vitals.boards]
             + [_lost_chain(index) for index in vitals.boards_lost],
@@ -71,7 +108,7 @@ def _pools(machine: Machine, vitals: Vitals) -> list[dict[str, Any]]:
             "pool_type": "UserPool",
             "user": pool.worker,
             "status": "active" if pool.active else "working",
-            "diff": metric_text(pool.difficulty),
+            "diff": metric_text(pool.difficulty) if pool.active else "",
             "accepted": pool.accepted,
             "rejected": pool.rejected,
             "stale": pool.stale,
@@ -86,6 +123,8 @@ def _chain(machine: Machine, board: BoardVitals, vitals: Vitals) -> dict[str, An
     return {
         "id": board.index + 1,
         "frequency": machine.model.frequency,
+        "voltage": _MILLIVOLTS if vitals.mining else 0,
+        "power_consumption": round(vitals.power / machine.model.boards),
         "hashrate_ideal": round(ghs(vitals.rated) / machine.model.boards, 2),
         "hashrate_rt": ghs(board.hashrate),
         "hw_errors": board.hardware_errors,
@@ -121,7 +160,25 @@ def _rpc_stats(machine: Machine, vitals: Vitals) -> dict[str, Any]:
     return section(_DESCRIPTION, 70, "CGMiner stats", vitals.now, "STATS", rows)
 
 
-_COMMANDS: Final[dict[str, Command]] = {"version": _version, "summary": _rpc_summary, "stats": _rpc_stats}
+def _rpc_pools(machine: Machine, vitals: Vitals) -> dict[str, Any]:
+    rows = pool_rows(machine, vitals)
+    fee = rows[0] | {"POOL": len(rows), "URL": _FEE["url"], "User": _FEE["user"], "Type": 1}
+    return section(_DESCRIPTION, 7, f"{len(rows) + 1} Pool(s)", vitals.now, "POOLS", [*rows, fee])
+
+
+_COMMANDS: Final[dict[str, Command]] = {
+    "version": _version,
+    "summary": _rpc_summary,
+    "stats": _rpc_stats,
+    "pools": _rpc_pools,
+}
+_PAGES: Final = {
+    "/api/v1/info": _info,
+    "/api/v1/summary": _summary,
+    "/api/v1/status": _status,
+    "/api/v1/perf-summary": _preset,
+    "/api/v1/chains/factory-info": _factory,
+}
 
 FAMILY: Final = Family(
     name="vnish",
@@ -133,7 +190,7 @@ FAMILY: Final = Family(
         4028: Cgminer("vnish", _COMMANDS, refuse=refusal(_DESCRIPTION), terminator=b"\0"),
         80: Http(
             "vnish",
-            Pages('<meta name="firmware" content="AnthillOS">', {"/api/v1/info": _info, "/api/v1/summary": _summary}),
+            Pages('<meta name="firmware" content="AnthillOS">', _PAGES),
         ),
     },
     mac_prefix="02:95:23",
