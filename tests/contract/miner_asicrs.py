@@ -34,6 +34,15 @@ async def read(address: str) -> dict[str, Any] | None:
         "workers": [pool["user"] for pool in pools],
         "active": [pool["active"] for pool in pools],
         "accepted": [pool["accepted_shares"] for pool in pools],
+        "api_version": said["api_version"],
+        "board_serials": [board["serial_number"] for board in said["hashboards"]],
+        "board_expected": [rate(board["expected_hashrate"]) for board in said["hashboards"]],
+        "frequencies": [board["frequency"] and board["frequency"] * 1e6 for board in said["hashboards"]],
+        "voltages": [board["voltage"] for board in said["hashboards"]],
+        "power_supply_fan": next((fan["rpm"] for fan in said["psu_fans"]), None),
+        "best_share": said["session_best_share"],
+        "fault_light": said["light_flashing"],
+        "fluid": said["fluid_temperature"],
     }
 
 

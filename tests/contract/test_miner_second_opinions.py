@@ -14,7 +14,7 @@ from miner_replay import NETWORK, replaying, simulated_site
 
 from exporter.failures import Failure
 from exporter.fleet import Credentials
-from exporter.readings import RigReading
+from exporter.readings import RigIdentity, RigReading
 from exporter.sources.miners.contract import Target
 from exporter.sources.miners.pyasic_reader import PyasicReader
 from exporter.sources.miners.reader import Miners
@@ -44,6 +44,7 @@ PYASIC: Mapping[str, Mapping[str, str]] = {
         "workers": "we: the same",
         "active": "we: the same",
         "accepted": "we: the same",
+        "api_version": "we: it repeats the web interface's version",
     },
     "vnish": {
         "power": "we: it reads it behind a login that the page does not need",
@@ -57,6 +58,8 @@ PYASIC: Mapping[str, Mapping[str, str]] = {
         "chips": "we: the same",
         "fans": "we: it takes a slot without a fan for one that does not say its speed",
         "workers": "we: it reads the login only from the pool in use, where it is not",
+        "voltages": "both: it lists the board that is switched off, which we tell as a fault",
+        "board_serials": "both: the same",
     },
     "braiins": {
         "expected_hashrate": "we: it asks gRPC only, which is not on",
@@ -72,9 +75,17 @@ PYASIC: Mapping[str, Mapping[str, str]] = {
     "braiins_rest": {NOTHING: "we: it asks port 4028 for model and hashrate, whatever else the rig serves"},
 }
 ASIC_RS: Mapping[str, Mapping[str, str]] = {
-    "whatsminer_v2": {"board_hashrates": "we: it gives the average since start beside a realised total"},
+    "whatsminer_v2": {
+        "board_hashrates": "we: it gives the average since start beside a realised total",
+        "fluid": "we: it takes the air around the rig for its fluid",
+    },
     "whatsminer_v3": {NOTHING: "we: it finds no rig that answers on port 4433 only"},
-    "bitaxe": {"accepted": ACTIVE_SHARES},
+    "bitaxe": {
+        "accepted": ACTIVE_SHARES,
+        "api_version": "we: it repeats the firmware's version",
+        "voltages": "we: it gives the supply's for the chips'",
+    },
+    "luxos": {"board_serials": "we: it goes by the order of rows, which say of what board they are"},
     "vnish": {
         "expected_hashrate": "we: it gives the stock firmware's figure, not that of the preset in force",
         "uptime": "we: it gives that of the system, in minutes",
@@ -83,12 +94,18 @@ ASIC_RS: Mapping[str, Mapping[str, str]] = {
         "workers": "we: the same",
         "active": "we: 'working' is a pool that would work, as the rig's own cgminer API says",
         "accepted": "we: the fee's shares again",
+        "api_version": "we: it repeats the firmware's version",
+        "board_serials": "we: it gives none",
     },
     "epic": {
         "expected_hashrate": "we: it gives the default of the model, not what the clocks in force make",
         "board_hashrates": "both: it lists the board that is switched off, which we tell as a fault",
         "chips": "it: it knows how many chips the model has; the rig does not say",
         "workers": "we: the rig says the login",
+        "board_expected": "both: the board that is switched off again",
+        "frequencies": "both: the same",
+        "voltages": "both: the same",
+        "board_serials": "both: the same",
     },
     "braiins": {NOTHING: "we: it asks GraphQL and REST only"},
     "braiins_rest": {
@@ -100,7 +117,17 @@ ASIC_RS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def comparable(reading: RigReading) -> dict[str, Any]:
+# What few rivals tell: where one says nothing of it, there is nothing to compare.
+DETAILS = frozenset(
+    {
+        *("api_version", "board_serials", "board_expected", "frequencies", "voltages"),
+        *("power_supply_fan", "best_share", "fault_light", "fluid"),
+    }
+)
+
+
+def comparable(identity: RigIdentity, reading: RigReading) -> dict[str, Any]:
+    serials = dict(identity.board_serials)
     return {
         "hashrate": reading.hashrate,
         "expected_hashrate": reading.expected_hashrate,
@@ -113,7 +140,20 @@ def comparable(reading: RigReading) -> dict[str, Any]:
         "workers": [pool.worker for pool in reading.pools],
         "active": [pool.active for pool in reading.pools],
         "accepted": [pool.accepted for pool in reading.pools],
+        "api_version": identity.api_version or None,
+        "board_serials": [serials.get(board.index) for board in reading.boards],
+        "board_expected": [board.expected_hashrate for board in reading.boards],
+        "frequencies": [board.frequency for board in reading.boards],
+        "voltages": [board.voltage for board in reading.boards],
+        "power_supply_fan": reading.power_supply and reading.power_supply.fan_rpm,
+        "best_share": reading.best_share,
+        "fault_light": reading.fault_light,
+        "fluid": dict(reading.temperatures).get("fluid"),
     }
+
+
+def silent(said: Any) -> bool:
+    return said is None or (isinstance(said, list) and all(map(silent, said)))
 
 
 def same(ours: Any, theirs: Any) -> bool:
@@ -127,7 +167,11 @@ def same(ours: Any, theirs: Any) -> bool:
 def differing(ours: Mapping[str, Any], theirs: Mapping[str, Any] | None) -> set[str]:
     if theirs is None:
         return {NOTHING}
-    return {field for field, value in ours.items() if not same(value, theirs[field])}
+    return {
+        field
+        for field, value in ours.items()
+        if not same(value, theirs[field]) and not (field in DETAILS and silent(theirs[field]))
+    }
 
 
 def with_pages_for_rivals(pages: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,7 +200,8 @@ async def rigs() -> AsyncIterator[dict[str, Target]]:
 
 async def natively(target: Target) -> dict[str, Any]:
     async with Miners() as miners:
-        return comparable(await miners.read(target, await miners.identify(target)))
+        identity = await miners.identify(target)
+        return comparable(identity, await miners.read(target, identity))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -168,7 +213,8 @@ async def pyasic() -> AsyncIterator[PyasicReader]:
 
 async def by_pyasic(reader: PyasicReader, target: Target) -> dict[str, Any] | None:
     try:
-        return comparable(await reader.read(target, await reader.identify(target)))
+        identity = await reader.identify(target)
+        return comparable(identity, await reader.read(target, identity))
     except Failure:
         return None
 

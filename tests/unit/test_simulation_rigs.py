@@ -11,6 +11,7 @@ import pytest_asyncio
 from simulation_clients import NOW, Clock, address, exchange, rig, rpc, rpc_v3, simulated
 
 from exporter.fleet import Credentials
+from exporter.readings import TunerState
 from exporter.simulation.faults import Fault
 from exporter.simulation.firmware import families
 from exporter.simulation.machine import Climate, Flapping, Machine, Model
@@ -47,6 +48,9 @@ async def test_an_independent_library_reads_every_rig(pyasic: PyasicReader) -> N
             identity = await pyasic.identify(target)
             assert (identity.make, identity.model) == (make, model)
             assert identity.mac == site.machines[placement.name].mac.lower()
+            if make == "WhatsMiner":  # of the simulated ones only these tell serial numbers of boards to pyasic
+                serials = [board.serial for board in site.machines[placement.name].vitals(NOW).boards]
+                assert identity.board_serials == tuple(enumerate(serials))
             reading = await pyasic.read(target, identity)
             rated = placement.model.terahash * 1e12
             assert reading.hashrate == pytest.approx(rated, rel=0.04)
@@ -98,7 +102,7 @@ async def test_the_exporter_reads_every_rig(model: Model) -> None:
         assert reading.pools[0].worker == f"prairie.{rig(site)}"
         assert reading.pools[0].accepted or identity.reader == "whatsminer_v3"  # which counts no shares
         assert reading.faults == ()
-        if identity.reader in {"antminer", "whatsminer_v2", "luxos", "braiins"}:
+        if identity.reader in {"antminer", "whatsminer_v2", "luxos", "braiins", "braiins_rest", "epic"}:
             assert reading.last_share_at == pytest.approx(time.time(), abs=20)
         if model.boards > 1:
             await site.set_fault(rig(site), Fault.BOARD_LOST)
@@ -107,6 +111,19 @@ async def test_the_exporter_reads_every_rig(model: Model) -> None:
         await site.set_fault(rig(site), Fault.STOPPED)
         stopped = await miners.read(target, identity)
         assert (stopped.hashrate, stopped.mining) == (0.0, False)
+        if identity.reader in {"whatsminer_v2", "whatsminer_v3", "bitaxe"}:
+            assert (reading.suspended, stopped.suspended) == (False, True)
+            assert reading.power_supply is not None
+            assert [board.frequency for board in reading.boards] == [model.frequency * 1e6] * model.boards
+            expected = [board.expected_hashrate or 0 for board in reading.boards]
+            assert sum(expected) == pytest.approx(reading.expected_hashrate, rel=1e-3)
+        if identity.make == "WhatsMiner":
+            serial = site.machines[rig(site)].serial
+            assert identity.board_serials == tuple((index, f"{serial}{index:02d}") for index in range(model.boards))
+            assert identity.power_supply_serial == f"P{serial}"
+            assert (reading.tuner, reading.fault_light) == (TunerState.TUNED, False)
+            assert reading.power_supply is not None
+            assert reading.power_supply.input_power == pytest.approx(reading.power, rel=1e-3)
 
 
 async def test_an_antminer_answers_one_command_ends_it_with_nul_and_closes() -> None:
