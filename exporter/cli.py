@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial, wraps
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
@@ -55,6 +56,20 @@ class Misconfigured(Refused):
 
 def _file(*, must_exist: bool = True, folder: bool = False) -> click.Path:
     return click.Path(exists=must_exist, dir_okay=folder, file_okay=not folder, path_type=Path)
+
+
+class _Number(click.FloatRange):
+    """A number in a range, and neither infinite nor "not a number"."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See :class:`click.FloatRange`."""
+        number = super().convert(value, param, ctx)
+        if not isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
+
+
+_POSITIVE: Final = _Number(min=0, min_open=True)
 
 
 def with_settings(command: CommandT) -> CommandT:
@@ -199,7 +214,7 @@ def _target(rig: str, config_file: Path | None, username: str | None, password_f
 
     own = _credentials(username, password_file)
     if config_file is None:
-        return Target(rig, own)
+        return Target(_address(rig), own)
     try:
         rigs = load(config_file, environ=os.environ).rigs
     except ConfigError as error:
@@ -208,6 +223,23 @@ def _target(rig: str, config_file: Path | None, username: str | None, password_f
         if rig in (listed.name, listed.address):
             return Target(listed.address, own or listed.credentials)
     raise Misconfigured(unknown("rig", rig, [listed.name for listed in rigs]))
+
+
+def _address(text: str) -> str:
+    """Check an address, or host name, that was given without an inventory."""
+    import socket
+
+    from exporter.sources.miners.inventory import host
+
+    try:
+        address = host(text)
+    except ValueError as error:
+        raise Misconfigured(str(error)) from None
+    try:
+        socket.getaddrinfo(address, None)
+    except OSError:
+        raise Misconfigured(f"no address is known for {text!r}: is it a rig's name, then give --config.file") from None
+    return address
 
 
 def _addresses(ranges: Sequence[str], exclude: Sequence[str]) -> list[str]:
@@ -349,14 +381,14 @@ Examples:
 @click.option("--network", default="127.30.0.0/16", show_default=True, help="Loopback network that it lives in.")
 @click.option(
     "--slot-seconds",
-    type=float,
+    type=_POSITIVE,
     default=15.0,
     show_default=True,
     help="How long a power price lasts; 900 in real life.",
 )
 @click.option(
     "--price-wave",
-    type=float,
+    type=_POSITIVE,
     default=300.0,
     show_default=True,
     help="Seconds in which the scripted power price goes from dear to nearly free and back.",
@@ -462,7 +494,7 @@ Examples:
     help="The site's YAML file: gives the rig's address and login.",
 )
 @_login
-@click.option("--deadline", type=float, default=5.0, show_default=True, help="Seconds that one read may take.")
+@click.option("--deadline", type=_POSITIVE, default=5.0, show_default=True, help="Seconds that one read may take.")
 @click.option("--raw", is_flag=True, help="Show the rig's own answers too, secrets removed.")
 @_output
 def probe(
@@ -540,15 +572,13 @@ Examples:
 
 {EXIT_CODES}"""
 )
-@click.option(
-    "--megawatts", type=click.FloatRange(min=0, min_open=True), required=True, help="How much power is wanted."
-)
+@click.option("--megawatts", type=_POSITIVE, required=True, help="How much power is wanted.")
 @_asks_exporter
 @click.option("--prometheus", metavar="URL", help="Ask this Prometheus instead, which scrapes every shard.")
 @click.option("--site", metavar="NAME", help="With --prometheus: the blocks of this site only (target label `site`).")
 @click.option(
     "--moving-cost",
-    type=click.FloatRange(min=0),
+    type=_Number(min=0),
     metavar="USD",
     help="What moving a rig costs, where its block has no moving_cost_usd_per_rig.",
 )
@@ -636,7 +666,7 @@ A history file has a line per change of the market, with the columns time, power
 @click.option("--sample", is_flag=True, help="The history that ships with us: published points, the rest generated.")
 @click.option("--history", type=_file(), metavar="FILE", help="A CSV file with the market's past.")
 @click.option("--prometheus", metavar="URL", help="Read the past from the Prometheus that scrapes the exporter.")
-@click.option("--days", type=click.FloatRange(1, 3_650), default=90.0, show_default=True, help="So much of it.")
+@click.option("--days", type=_Number(1, 3_650), default=90.0, show_default=True, help="So much of it.")
 @click.option("--tariff", metavar="NAME", help="With --prometheus: the power price of this tariff.")
 @click.option("--site", metavar="NAME", help="With --prometheus: of this site only (target label `site`).")
 @click.option(

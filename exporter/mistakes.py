@@ -42,14 +42,15 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
 
 
 _MOST_LISTED: Final = 40
+_LONGEST_SHOWN: Final = 80
 _Context = dict[str, Any]
 _SENTENCES: Final[dict[str, Callable[[_Context], str]]] = {
     "missing": lambda _: "is required",
     "union_tag_not_found": lambda _: "needs a `kind`",
     "greater_than": lambda context: f"must be above {context['gt']:g}",
-    "greater_than_equal": lambda context: f"must be {context['ge']:g} or more",
+    "greater_than_equal": lambda context: f"must be {context['ge']:,.12g} or more",
     "less_than": lambda context: f"must be below {context['lt']:g}",
-    "less_than_equal": lambda context: f"must be {context['le']:g} or less",
+    "less_than_equal": lambda context: f"must be {context['le']:,.12g} or less",
     "finite_number": lambda _: "must be a finite number",
     "string_type": lambda _: "must be text: put it in quotes",
     "string_too_short": lambda context: f"must have {context['min_length']} or more characters",
@@ -79,8 +80,9 @@ def sentence(error: ErrorDetails) -> str:
         return message
     if any(looks_secret(str(part)) for part in error["loc"]):
         return message.replace(str(value), MASK)
-    shown = mask_urls(str(value))[:80]
-    return message if shown in message else f"{shown!r} {message}"
+    shown = mask_urls(str(value))[:_LONGEST_SHOWN]
+    told = repr(shown) in message or message.startswith((shown or "''", repr(value)))
+    return message if told else f"{shown!r} {message}"
 
 
 def _message(error: ErrorDetails) -> str:
@@ -93,6 +95,8 @@ def _message(error: ErrorDetails) -> str:
         return unknown("kind", context["tag"], _listed(context["expected_tags"]))
     if kind == "zoneinfo_str":
         return unknown("time zone", str(error["input"]), available_timezones())
+    if kind in {"too_long", "too_short"} and isinstance(error["input"], str):
+        kind = f"string_{kind}"
     told = _SENTENCES.get(kind)
     if told is not None:
         return told(context)

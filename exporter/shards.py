@@ -37,7 +37,9 @@ class ShardTerms(BaseModel):
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
         if self.shard >= self.total_shards:
-            raise ValueError(f"shards are numbered from 0 to {self.total_shards - 1}")
+            raise ValueError(
+                f"there is no shard {self.shard}: {self.total_shards} are numbered from 0 to {self.total_shards - 1}"
+            )
         return self
 
     def serves(self, key: str) -> bool:

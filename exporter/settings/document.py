@@ -54,6 +54,8 @@ def read(path: Path) -> Document:
             document.problems.append(Problem(f"{path}:1", "must be a mapping: lines of `key: value`"))
     except OSError as error:
         document.problems.append(Problem(str(path), f"cannot be read: {error.strerror}"))
+    except RecursionError:
+        document.problems.append(Problem(str(path), "is nested too deeply"))
     except yaml.MarkedYAMLError as error:
         document.problems.append(_not_yaml(path, error))
     except yaml.YAMLError as error:

@@ -128,6 +128,36 @@ def test_a_wrong_flag_is_exit_code_2(site: Path) -> None:
     assert "--log.level: 'verbose' must be one of debug, info, warning, error" in result.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("plan", "--megawatts", "nan"),
+        ("plan", "--megawatts", "1", "--moving-cost", "inf"),
+        ("probe", "127.0.0.1", "--deadline", "-1"),
+        ("demo", "--slot-seconds", "0"),
+        ("backtest", "--sample", "--days", "nan"),
+    ],
+)
+def test_a_number_that_cannot_be_meant_is_exit_code_2(arguments: tuple[str, ...]) -> None:
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert f"Invalid value for '{arguments[-2]}'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("rig", "told"),
+    [
+        ("../../etc", "'../../etc' is not an address: write an IP address or a host name, without scheme or path"),
+        ("10.1.0.300", "'10.1.0.300' is not an address: write it like 10.1.0.17"),
+        ("c1-001.invalid", "no address is known for 'c1-001.invalid': is it a rig's name, then give --config.file"),
+    ],
+)
+@pytest.mark.parametrize("command", ["probe", "capture"])
+def test_what_is_no_address_is_not_asked(command: str, rig: str, told: str) -> None:
+    result = invoke(command, rig)
+    assert (result.exit_code, result.stderr) == (2, f"hashmargin: {told}\n")
+
+
 def test_a_missing_configuration_is_exit_code_2() -> None:
     result = invoke("run", HASHMARGIN_CONFIG_FILE="")
     assert result.exit_code == 2

@@ -205,6 +205,12 @@ def test_a_password_comes_from_a_file_and_a_rows_own_wins_over_the_default_file(
     assert second.credentials == Credentials("root", "own")
 
 
+def test_an_empty_password_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "rig").write_text("\n", encoding="utf-8")
+    told = problems(NAMES, tmp_path, rigs=[{"address": "127.60.0.5", "password_file": "rig"}])
+    assert told == [f"fleet.rigs.0: password_file {tmp_path / 'rig'} is empty: for no password write password: ''"]
+
+
 def test_a_missing_password_file_is_told_once_for_all_rigs(tmp_path: Path) -> None:
     told = problems(
         NAMES,
@@ -260,6 +266,31 @@ def test_more_addresses_than_any_site_has_are_refused() -> None:
 @pytest.mark.parametrize("address", ["http://127.60.0.5", "127.60.0.5:4028", "a b", "user@host", " "])
 def test_an_address_is_a_host_and_nothing_else(address: str) -> None:
     assert "is not an address" in refusal(rigs=[{"address": address}])
+
+
+@pytest.mark.parametrize(
+    ("address", "hint"),
+    [
+        ("10.1.0.300", "is not an address: write it like 10.1.0.17"),
+        ("010.1.0.3", "is not an address: write it like 10.1.0.17"),
+        ("10.1.0", "is not an address: write it like 10.1.0.17"),
+        ("a..b", "is not an address: write an IP address or a host name"),
+        ("-rig", "is not an address: write an IP address or a host name"),
+        ("10.1.0.0/24", "is not an address: write an IP address or a host name"),
+        ("0.0.0.0", "is not the address of one device"),
+        ("255.255.255.255", "is not the address of one device"),
+        ("224.0.0.1", "is not the address of one device"),
+    ],
+)
+def test_what_cannot_be_one_devices_address_is_refused(address: str, hint: str) -> None:
+    told = refusal(rigs=[{"address": address}])
+    assert told.startswith(f"{address!r} {hint}")
+    assert told.count(repr(address)) == 1
+
+
+def test_one_host_is_one_rig_however_it_is_written() -> None:
+    told = problems(rigs=[{"name": "a", "address": "Rig.local"}, {"name": "b", "address": "rig.LOCAL"}])
+    assert told == ["fleet.rigs.1: the address 'rig.local' is already taken at fleet.rigs.0"]
 
 
 @pytest.mark.parametrize("address", ["127.60.0.5", "rig-5.site.example", "fd00::5"])
@@ -394,3 +425,8 @@ def test_a_bad_target_file_is_told(tmp_path: Path, text: str, told: str) -> None
     with pytest.raises(InventoryError) as caught:
         file_sd(tmp_path, "rigs.json", text)
     assert told in str(caught.value)
+
+
+def test_a_csv_file_without_a_header_says_so(tmp_path: Path) -> None:
+    told = csv_problems(tmp_path, "a,127.60.0.5\nb,127.60.0.6\n")
+    assert told == ["rigs.csv:1: is no header line: begin the file with one, such as name,address,block"]

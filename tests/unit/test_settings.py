@@ -163,6 +163,31 @@ def test_mistakes_in_a_tariffs_own_terms_are_told(tmp_path: Path) -> None:
     ]
 
 
+def test_a_value_that_is_refused_stands_once_in_its_sentence(tmp_path: Path) -> None:
+    text = MINIMAL + (
+        'schedules: {n: {timezone: UTC, mining: [{from: "06:00", to: "07:00", days: [mon, mo]}]}}\n'
+        'blocks: {c: {capacity_kilowatts: 0}, "d\\ne": {}}\n'
+        "network: {kind: mempool, url: 'http://'}\n"
+        "tariffs: {day: {kind: fixed, usd_per_kilowatt_hour: 5.2}}\n"
+    )
+    days = "mon, tue, wed, thu, fri, sat, sun"
+    assert problems(tmp_path, text) == [
+        f"site.yml:2: schedules.n.mining.0.days.1: 'mo' must be one of {days}: did you mean 'mon'?",
+        "site.yml:3: blocks.c.capacity_kilowatts: '0' must be above 0",
+        "site.yml:3: blocks.d\\ne: 'd\\ne' is not a name: it must have visible characters only",
+        "site.yml:5: tariffs.day: 5.2 USD per kWh is implausible, expected at most 2: is it in cents?",
+        "site.yml:4: network.url: 'http://' is not an http:// or https:// address",
+    ]
+    assert problems(tmp_path, f"site: {'n' * 201}\n") == [
+        f"site.yml:1: site: '{'n' * 80}' must have 200 or fewer characters"
+    ]
+
+
+def test_a_file_nested_too_deeply_is_told(tmp_path: Path) -> None:
+    told = problems(tmp_path, f"site: {'[' * 5_000}{']' * 5_000}\n")
+    assert told == ["site.yml: is nested too deeply"]
+
+
 def test_a_section_that_is_there_but_empty_is_as_if_left_out(tmp_path: Path) -> None:
     settings = given(tmp_path, MINIMAL + "polling:\nai:\nblocks: {container-1: }\n")
     assert settings.polling.interval == 30.0

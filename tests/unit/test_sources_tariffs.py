@@ -141,7 +141,7 @@ async def priced(context: SourceContext, **settings: Any) -> float:
         ({"adder_usd_per_kilowatt_hour": 0.01}, 0.06),
         ({"multiplier": 0.9, "losses": 0.03, "adder_usd_per_kilowatt_hour": 0.01, "taxes": 0.1}, 0.061985),
         ({"usd_per_kilowatt_hour": -0.1, "floor_usd_per_kilowatt_hour": 0, "adder_usd_per_kilowatt_hour": 0.01}, 0.01),
-        ({"usd_per_kilowatt_hour": 5, "cap_usd_per_kilowatt_hour": 0.2, "taxes": 0.5}, 0.3),
+        ({"usd_per_kilowatt_hour": 1.5, "cap_usd_per_kilowatt_hour": 0.2, "taxes": 0.5}, 0.3),
         ({"currency": "EUR", "fx": {"kind": "fixed", "usd_per": {"EUR": 1.08}}}, 0.054),
         ({"currency": "GBP", "usd_per_kilowatt_hour": 0.1743, "fx": {"kind": "fixed", "usd_per": {"GBP": 1.27}}},
          0.221361),

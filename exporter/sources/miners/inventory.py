@@ -51,16 +51,26 @@ class InventoryError(Exception):
 # --- what the operator may say --------------------------------------------------------------------------------------
 
 
-def _host(text: str) -> str:
+_HOST_NAME: Final = re.compile(r"(?=.{1,253}$)(?!-)[\w-]{1,63}(\.(?!-)[\w-]{1,63})*\.?")
+_DIGITS_AND_DOTS: Final = re.compile(r"[\d.]+")
+_BROADCAST: Final = "255.255.255.255"
+
+
+def host(text: str) -> str:
+    """Return the address of a rig as we write it. Raises ValueError for what is neither IP address nor host name."""
     text = text.strip()
-    if not text or any(character.isspace() or character in "/@?#" for character in text):
+    if "/" in text or (":" not in text and not _DIGITS_AND_DOTS.fullmatch(text)):
+        if _HOST_NAME.fullmatch(text):
+            return text.lower()
         raise ValueError(f"{text!r} is not an address: write an IP address or a host name, without scheme or path")
-    if ":" in text:
-        try:
-            ipaddress.IPv6Address(text)
-        except ValueError:
-            raise ValueError(f"{text!r} is not an address: leave the port out") from None
-    return text
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        hint = "leave the port out" if ":" in text else "write it like 10.1.0.17"
+        raise ValueError(f"{text!r} is not an address: {hint}") from None
+    if address.is_unspecified or address.is_multicast or str(address) == _BROADCAST:
+        raise ValueError(f"{text!r} is not the address of one device")
+    return str(address)
 
 
 def _name(text: str) -> str:
@@ -152,7 +162,7 @@ class RigRow(RigFacts):
         None, description="Its MAC address: with it the rig is recognised wherever in the inventory it answers."
     )
     serial: Name | None = Field(None, description="Its serial number, by which it is recognised likewise.")
-    address: Annotated[str, AfterValidator(_host)] = Field(description="IP address or host name.")
+    address: Annotated[str, AfterValidator(host)] = Field(description="IP address or host name.")
 
 
 class RangeTerms(RigFacts):
@@ -245,7 +255,7 @@ class _Listed:
 
 def dotted(path: KeyPath) -> str:
     """Write a key path as the operator reads it: ``fleet.rigs.3.block``."""
-    return ".".join(map(str, path))
+    return ".".join(part if part.isprintable() else repr(part)[1:-1] for part in map(str, path))
 
 
 def inventory_files(terms: InventoryTerms) -> tuple[Path, ...]:
@@ -384,6 +394,9 @@ class _Reader:
             self._passwords[facts.password_file] = ""
             try:
                 self._passwords[facts.password_file] = facts.password_file.read_text("utf-8").strip()
+                if not self._passwords[facts.password_file]:
+                    empty = f"password_file {facts.password_file} is empty: for no password write password: ''"
+                    self._problems.append(Problem(where, empty))
             except (OSError, UnicodeDecodeError) as error:
                 self._problems.append(Problem(where, f"password_file {facts.password_file} {_why_unreadable(error)}"))
         return self._passwords[facts.password_file]
@@ -441,6 +454,9 @@ def _delimiter(text: str) -> str:
 
 
 def _bad_header(columns: list[str]) -> Iterator[str]:
+    if any(_DIGITS_AND_DOTS.fullmatch(column) for column in columns):
+        yield "is no header line: begin the file with one, such as name,address,block"
+        return
     for column in columns:
         if column not in RigRow.model_fields and column[:1] != "#":  # a note for people
             yield unknown("column", column, RigRow.model_fields)

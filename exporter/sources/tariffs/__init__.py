@@ -22,6 +22,9 @@ HORIZON: Final = 48 * 3600.0
 _MAX_PRICE: Final = 20.0  # USD per kWh: the highest market caps are near 12, and EUR/MWh taken for EUR/kWh lies above
 
 
+_MAX_LISTED: Final = 2.0  # USD per kWh: critical-peak prices end near 1.5, and prices in cents lie above
+
+
 class TariffSettings(SourceSettings):
     """What all tariffs share: how the price that is paid comes from the price of the energy.
 
@@ -77,6 +80,12 @@ class TariffSettings(SourceSettings):
         if self.cap_usd_per_kilowatt_hour is not None:
             charged = min(charged, self.cap_usd_per_kilowatt_hour)
         return (charged * (1 + self.losses) + self.adder_usd_per_kilowatt_hour) * (1 + self.taxes)
+
+    def believe(self, price: float) -> float:
+        """Return a price that stands on a contract or price list. Raises ValueError for one that nobody pays."""
+        if self.currency == "USD" and abs(price) > _MAX_LISTED:
+            raise ValueError(f"{price:g} USD per kWh is implausible, expected at most {_MAX_LISTED:g}: is it in cents?")
+        return price
 
     def check(self, value: Slots, last: Slots | None) -> None:  # noqa: ARG002 spot prices may leap
         """Refuse two prices for one slot, slots that end before they start, and prices that no market allows."""

@@ -1,9 +1,9 @@
 """One price for every hour: a power purchase agreement."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from exporter.readings import PriceSlot, Reading
 from exporter.sources.contract import SourceContext
@@ -15,6 +15,11 @@ class Settings(TariffSettings):
 
     kind: Literal["fixed"] = "fixed"
     usd_per_kilowatt_hour: float = Field(allow_inf_nan=False, description="The price, in US dollars per kWh.")
+
+    @model_validator(mode="after")
+    def _believable(self) -> Self:
+        self.believe(self.usd_per_kilowatt_hour)
+        return self
 
     def energy(self, context: SourceContext) -> "_Fixed":
         """Make the source."""

@@ -130,6 +130,8 @@ class Settings(TariffSettings):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
+        for period in self.periods:
+            self.believe(period.price)
         unknown = {period.season for period in self.periods if period.season is not None} - self.seasons.keys()
         if unknown:
             raise ValueError(f"no season is called {min(unknown)!r}")
