@@ -214,8 +214,8 @@ async def test_a_rig_says_how_it_is_and_what_it_is_made_of() -> None:
     assert (facts["Power target"], facts["Power limit"]) == ("3.55 kW", "3.60 kW")
     assert (facts["Thermal margin"], facts["Temperatures"]) == ("13.0 °C", "inlet 24.5 °C, outlet 51.0 °C")
     assert (facts["Fans"], facts["Fan duty"]) == ("0: 4,200 rpm", "65 %")
-    assert facts["Power supply's input"] == "231.0 V, 15.2 A, 3.51 kW"
-    assert facts["Power supply's output"] == "13.8 V, 242.0 A, 3.34 kW"
+    assert facts["Supply's input"] == "231.0 V, 15.2 A, 3.51 kW"
+    assert facts["Supply's output"] == "13.8 V, 242.0 A, 3.34 kW"
     assert (facts["Control board"], facts["Power supply"]) == ("CB6V10", "APW17 PSN1")
     assert facts["Hash boards' serials"] == "0: BSN0, 1: BSN1"
     assert table_rows(page.partition('id="boards"')[2]) == [
