@@ -106,10 +106,10 @@ UNKNOWN: Mapping[Fault, set[Reason | None]] = {
     Fault.CLOSE_AT_ONCE: {Reason.REFUSED},
     Fault.RESET: {Reason.REFUSED},
     Fault.HUGE: {Reason.TOO_LARGE},
-    Fault.HTML: {Reason.UNSUPPORTED},
+    Fault.HTML: {Reason.UNSUPPORTED, Reason.GARBLED},  # a web server, or garbage on a port of another protocol
     Fault.REDIRECT: {Reason.UNSUPPORTED, None},
-    Fault.GARBAGE: {Reason.GARBLED, Reason.UNSUPPORTED},
-    Fault.TRUNCATED: {Reason.UNSUPPORTED, Reason.NOT_READY},
+    Fault.GARBAGE: {Reason.GARBLED},
+    Fault.TRUNCATED: {Reason.GARBLED},
     Fault.WRONG_TYPES: {Reason.NOT_READY, Reason.GARBLED, None},
     Fault.AUTH_REFUSED: {Reason.AUTH},
 }
@@ -126,6 +126,24 @@ async def test_a_failing_rig_that_is_not_known_yet_has_its_class_too(fleet: Flee
     reasons = {outcome.reason if isinstance(outcome, Failure) else None for outcome in outcomes}
     assert reasons <= UNKNOWN[fault], dict(zip(fleet.victims, outcomes, strict=True))
     assert all(who.model for who in outcomes if isinstance(who, RigIdentity))
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [(Fault.GARBAGE, Reason.GARBLED), (Fault.TRUNCATED, Reason.GARBLED), (Fault.HTML, Reason.UNSUPPORTED)],
+    ids=str,
+)
+async def test_garbage_from_an_unknown_rig_is_told_from_a_device_that_is_none(
+    fleet: Fleet, fault: Fault, reason: Reason
+) -> None:
+    name = fleet.victims["antminer"]
+    await fleet.failing.set_fault([name], fault)
+    try:
+        with pytest.raises(Failure) as failure:
+            await fleet.miners.identify(fleet.rigs[name][0])
+    finally:
+        await fleet.failing.set_fault([name], None)
+    assert failure.value.reason is reason
 
 
 def open_files() -> int:

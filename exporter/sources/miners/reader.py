@@ -13,6 +13,7 @@ from exporter.sources.miners import cgminer
 from exporter.sources.miners.contract import Answer, NativeReader, Probe, Target
 from exporter.sources.miners.firmware import native_readers
 from exporter.sources.miners.pyasic_reader import PyasicReader
+from exporter.sources.miners.web import OtherPage
 
 MOST_IDENTIFYING: Final = 50
 PROBE_SECONDS: Final = 3.0
@@ -21,7 +22,7 @@ _WORKER_SHARE: Final = 0.95
 """Of the deadline: a worker's own verdict says more than a deadline that passed."""
 _FIRST: Final[tuple[Probe, ...]] = (cgminer.version,)
 _UNHEARD: Final = frozenset({Reason.UNREACHABLE, Reason.REFUSED, Reason.TIMEOUT})
-_TELLING: Final = (Reason.AUTH, Reason.TOO_LARGE, Reason.TIMEOUT)
+_TELLING: Final = (Reason.AUTH, Reason.TOO_LARGE, Reason.TIMEOUT, Reason.GARBLED)
 """What says more of a rig that answered no question than that pyasic does not know it."""
 
 _log = structlog.get_logger(__name__)
@@ -86,6 +87,8 @@ class Miners:
                 return await self._pyasic.identify(target)
             except Failure as failure:
                 telling = {each.reason: each for each in reversed(failures)} if not heard else {}
+                if any(isinstance(each, OtherPage) for each in failures):
+                    telling.pop(Reason.GARBLED, None)  # not all was garbage: a web server is there
                 raise next((telling[reason] for reason in _TELLING if reason in telling), failure) from None
         told = next((failure for failure in failures if failure.reason is Reason.TIMEOUT), failures[0])
         raise Failure(told.reason, told.detail)  # a new one: it will hold this frame, which holds the others

@@ -18,6 +18,10 @@ _LONGEST_HEAD: Final = 16_384
 _CHALLENGE: Final = re.compile(r'(\w+)=(?:"([^"]*)"|([^\s,]+))')
 
 
+class OtherPage(Failure):
+    """A proper answer of a web server, only not one of a rig's API: no such page, or one for people."""
+
+
 class Head:
     """The status and the headers of an answer."""
 
@@ -122,13 +126,15 @@ def _check(head: Head) -> None:
     if head.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         raise Failure(Reason.AUTH, f"it answered {head.status} to the login")
     if head.status != HTTPStatus.OK:
-        raise Failure(Reason.GARBLED, f"it answered HTTP {head.status}")
+        raise OtherPage(Reason.GARBLED, f"it answered HTTP {head.status}")
 
 
 async def get_json(address: str, path: str, *, port: int = HTTP_PORT, authorization: str = "") -> Mapping[str, Any]:
     """Ask for a JSON object. Raises Failure, for every status but 200 too."""
     head, body = await get(address, path, port=port, authorization=authorization)
     _check(head)
+    if body[:64].lstrip().startswith(b"<"):
+        raise OtherPage(Reason.GARBLED, "a page for people where JSON belongs")
     return parse_json(body)
 
 
