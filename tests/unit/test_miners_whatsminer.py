@@ -68,6 +68,32 @@ async def test_three_phases_draw_less_current_than_their_voltage_makes_of_the_po
     assert supply == PowerSupply(input_voltage=409.0, input_current=10.52, input_power=7460, temperature=41.5)
 
 
+async def test_builds_that_write_names_out_give_whole_volts_and_amperes() -> None:
+    psu = {
+        "Vin": 231.5,
+        "Iin": 14.4,
+        "Pin": 3330,
+        "Vout": 12.6,
+        "Iout": 250.0,
+        "Pout": 3150,
+        "Temp 0": 44,
+        "Temp 1": 51,
+    }
+    assert (await read_v2(v2(get_psu=psu | {"Fan Speed": 6100}))).power_supply == PowerSupply(
+        input_voltage=231.5,
+        input_current=14.4,
+        input_power=3330,
+        output_voltage=12.6,
+        output_current=250,
+        output_power=3150,
+        fan_rpm=6100,
+        temperature=51,
+    )
+    supply = (await read_v2(v2(get_psu=psu | {"Vout": 1260}))).power_supply
+    assert supply is not None
+    assert (supply.output_voltage, supply.output_current, supply.output_power) == (None, None, None)
+
+
 async def test_a_power_supply_that_measures_nothing_is_none() -> None:
     assert (await read_v2(v2(get_psu={"model": "P222B", "vin": "0", "iin": "0", "temp0": "0"}))).power_supply is None
 

@@ -22,6 +22,7 @@ _READ: Final = "summary+devs+pools"
 _WINDOWS: Final = {"MHS 1m": 60.0, "MHS 5s": 5.0, "HS RT": None, "MHS av": None}  # s
 _FANS: Final = ("Fan Speed In", "Fan Speed Out")
 _LIQUID_COOLED: Final = re.compile(r"M\d[36]")  # M53 is hydro, M56 for immersion
+_SUPPLY_SENSORS: Final = ("temp0", "Temp 0", "Temp 1")
 _MAINS: Final = (80.0, 600.0)  # V
 _OFF_BY: Final = 3.0
 """How far two readings of the same power may be apart: three phases make 1.7, a wrong unit 10."""
@@ -79,8 +80,8 @@ class Reader:
             hostname=coerce.text(info.get("hostname")),
             api_version=coerce.text(version.get("api_ver")),
             control_board=coerce.text(summary.get("CB Version")) or coerce.text(version.get("platform")),
-            power_supply_model=coerce.text(supply.get("model")) or coerce.text(supply.get("name")),
-            power_supply_serial=coerce.text(supply.get("serial_no")) or coerce.text(info.get("powersn")),
+            power_supply_model=_first(supply, "model", "Model", "name"),
+            power_supply_serial=_first(supply, "serial_no", "Series No") or coerce.text(info.get("powersn")),
             board_serials=tuple((index, serial) for index, row in boards if (serial := coerce.text(row.get("PCB SN")))),
         )
 
@@ -172,6 +173,10 @@ async def _message(address: str, command: str) -> Mapping[str, Any]:
     return coerce.mapping((await cgminer.optional(address, command)).get("Msg"))
 
 
+def _first(said: Mapping[str, Any], *keys: str) -> str:
+    return next((known for key in keys if (known := coerce.text(said.get(key)))), "")
+
+
 def _suspended(status: Mapping[str, Any]) -> bool | None:
     return coerce.flag(status.get("mineroff", status.get("btmineroff")))
 
@@ -185,18 +190,29 @@ def _fault_light(info: Mapping[str, Any]) -> bool | None:
 def _power_supply(said: Mapping[str, Any], power: float | None) -> PowerSupply | None:
     """Read what the power supply measures: hundredths of a volt, and milliamperes, where these make sense.
 
-    Not every build is known to use these units, so nothing is believed that would be another one's.
+    Some builds write ``Vin`` instead of ``vin``, in V, and so on. Not all are known, so nothing is believed that would be
+    in another unit.
     """
-    volts = coerce.volts(coerce.centi(said.get("vin")))
+    volts = coerce.volts(said["Vin"] if "Vin" in said else coerce.centi(said.get("vin")))
     if volts is not None and not _MAINS[0] <= volts <= _MAINS[1]:
         volts = None
-    amperes, watts = coerce.amperes(coerce.milli(said.get("iin"))), coerce.watts(said.get("pin"))
+    amperes = coerce.amperes(said["Iin"] if "Iin" in said else coerce.milli(said.get("iin")))
+    watts = coerce.watts(said.get("Pin", said.get("pin")))
+    out_volts, out_amperes, out_watts = (
+        coerce.volts(said.get("Vout")),
+        coerce.amperes(said.get("Iout")),
+        said.get("Pout"),
+    )
+    gives = _agree(power, (out_volts or 0.0) * (out_amperes or 0.0))
     supply = PowerSupply(
         input_voltage=volts,
         input_current=amperes if _agree(power, (volts or 0.0) * (amperes or 0.0)) else None,
         input_power=watts if _agree(power, watts) else None,
-        fan_rpm=coerce.rpm(said.get("fan_speed")) or None,  # one that is cooled by liquid has no fan, and says 0
-        temperature=coerce.celsius(said.get("temp0")),
+        output_voltage=out_volts if gives else None,
+        output_current=out_amperes if gives else None,
+        output_power=coerce.watts(out_watts) if gives else None,
+        fan_rpm=coerce.rpm(said.get("Fan Speed", said.get("fan_speed"))) or None,  # one without a fan says 0
+        temperature=coerce.hottest(coerce.celsius(said.get(key)) for key in _SUPPLY_SENSORS),
     )
     return None if supply == PowerSupply() else supply
 
