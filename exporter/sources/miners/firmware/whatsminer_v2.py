@@ -190,8 +190,8 @@ def _fault_light(info: Mapping[str, Any]) -> bool | None:
 def _power_supply(said: Mapping[str, Any], power: float | None) -> PowerSupply | None:
     """Read what the power supply measures: hundredths of a volt, and milliamperes, where these make sense.
 
-    Some builds write ``Vin`` instead of ``vin``, in V, and so on. Not all are known, so nothing is believed that would be
-    in another unit.
+    Some builds write ``Vin`` instead of ``vin``, in V, and so on. Not all are known, so nothing is believed that would
+    be in another unit.
     """
     volts = coerce.volts(said["Vin"] if "Vin" in said else coerce.centi(said.get("vin")))
     if volts is not None and not _MAINS[0] <= volts <= _MAINS[1]:
