@@ -168,5 +168,6 @@ def _question(one: Exchanged, address: str, *, raw: bool) -> dict[str, Any]:
 
 def spoken_request(request: bytes) -> str:
     """The request's JSON, or its first line: a login that it carries is not part of that."""
-    json_at = request.find(b"{")  # behind a length, where the protocol has one
-    return (request[json_at:] if json_at >= 0 else request).partition(b"\r\n")[0].decode("latin-1")
+    line = request.partition(b"\r\n")[0]
+    json_at = -1 if line.endswith(b"HTTP/1.1") else line.find(b"{")  # behind a length, where the protocol has one
+    return line[max(json_at, 0) :].decode("latin-1")

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import random
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -47,10 +48,12 @@ class Replay:
         head += await reader.readuntil(b"\r\n\r\n")
         method, path, _ = head.decode().split(" ", 2)
         self.asked.append(f"{method} {path}")
+        if said := re.search(rb"content-length: *(\d+)", head, re.IGNORECASE):
+            await reader.readexactly(int(said[1]))  # what is left unread resets the connection
         page = self.fixture["http"][port].get(path, "")
         body = page.encode() if isinstance(page, str) else json.dumps(page).encode()
-        status = "200 OK" if page else "404 Not Found"
-        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        status = "404 Not Found" if page == "" else "200 OK"
+        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
 
     async def v3(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         length = int.from_bytes(await reader.readexactly(4), "little")

@@ -26,7 +26,7 @@ from exporter.sources.miners.reader import Miners
 HEALTHY = 200
 VICTIMS = (
     *("Antminer S21", "Whatsminer M60", "Whatsminer M60S", "BitAxe Gamma"),
-    *("LuxOS S21", "VNish S21 Pro", "Braiins S19 XP", "ePIC S21"),
+    *("LuxOS S21", "VNish S21 Pro", "Braiins S19 XP", "Braiins REST S21", "ePIC S21"),
 )
 DEADLINE = 2.0
 CONNECT_SECONDS = 1.0

@@ -25,8 +25,23 @@ RECORDED = {
     "luxos": ("luxos", "rpc", "luxminer/v1", "S19k Pro", 60.82948, 1051, 3),
     "vnish": ("vnish", "http", "proto-fleet/antminer-vnish/web", "S21 Pro", 173.87094, 2583, 3),
     "epic": ("epic", "http", "epic/v1", "S19 XP", 99.365848, 2166.6174, 2),
+    "braiins-rest": ("braiins_rest", "http", "braiins/v25_11", "S19 XP", 119.99501, 2472, 3),
 }
-PAGES = {"bitaxe": ("80", "/api/{}", {"system_info": "system/info"}), "vnish": ("80", "/api/v1/{}", {})}
+BRAIINS_PAGES = {
+    "auth_login": "auth/login",
+    "miner_details": "miner/details",
+    "miner_stats": "miner/stats",
+    "miner_hw_hashboards": "miner/hw/hashboards",
+    "cooling_state": "cooling/state",
+    "performance_tuner_state": "performance/tuner-state",
+    "pools": "pools/",
+    "actions_locate": "actions/locate",
+}
+PAGES = {
+    "bitaxe": ("80", "/api/{}", {"system_info": "system/info"}),
+    "vnish": ("80", "/api/v1/{}", {}),
+    "braiins_rest": ("80", "/api/v1/{}", BRAIINS_PAGES),
+}
 
 
 def recorded(kind: str, reader: str, folder: Path) -> dict[str, Any]:
@@ -39,6 +54,8 @@ def recorded(kind: str, reader: str, folder: Path) -> dict[str, Any]:
             f"get.miner.status {part}": answers[f"get_miner_status_{part}"] for part in ("summary", "edevs", "pools")
         }
         return {"v3": status | {"get.device.info": answers["get_device_info_with_errors"]}}
+    if reader == "braiins_rest":
+        answers["auth_login"] = {"token": "recorded", "timeout_s": 3600}  # which nobody records
     port, pattern, names = PAGES.get(reader, ("4028", "/{}", {}))
     return {"http": {port: {pattern.format(names.get(name, name)): answer for name, answer in answers.items()}}}
 

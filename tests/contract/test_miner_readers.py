@@ -28,6 +28,7 @@ READ_ONLY = {
     "tempctrl",
     *("tunerstatus", "status", "get_version", "get_miner_info", "get_error_code", "get_psu", "get.device.info"),
     *("get.miner.status summary", "edevs", "get.miner.setting"),
+    "POST /api/v1/auth/login",  # which gives a token, and changes nothing on the rig
 }
 ODD: tuple[Any, ...] = (None, "n/a", [], {}, True, -1, float("nan"), 1e30, "\x00\x1b[31m" * 50, [[[]]] * 40, 10**25)
 

@@ -8,7 +8,7 @@ from miner_servers import NETWORK, Handler, saying, serving
 
 from exporter.failures import Failure, Reason
 from exporter.fleet import Credentials
-from exporter.sources.miners.web import DigestSession, get, get_json
+from exporter.sources.miners.web import DigestSession, get, get_json, get_value, log_in
 
 ADDRESS = f"{NETWORK}.21"
 REALM, NONCE = "antMiner Configuration", "5f1c"
@@ -129,3 +129,37 @@ async def test_a_login_that_is_not_digest_is_not_answered() -> None:
             await DigestSession(ADDRESS, Credentials("root", "root")).get_json("/")
     assert failure.value.reason is Reason.AUTH
     assert len(connections) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        (b"[1, 2]", [1, 2]),
+        (b"false", False),
+        (b'"x"', "x"),
+        (b'{"a": NaN}\n', {"a": pytest.approx(float("nan"), nan_ok=True)}),
+    ],
+)
+async def test_any_json_can_be_asked_for(body: bytes, value: object) -> None:
+    async with serving(ADDRESS, 80, answer("HTTP/1.1 200 OK", body)):
+        assert await get_value(ADDRESS, "/api") == value
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"1}, {"])
+async def test_what_is_no_json_is_garbled(body: bytes) -> None:
+    async with serving(ADDRESS, 80, answer("HTTP/1.1 200 OK", body)):
+        with pytest.raises(Failure) as failure:
+            await get_value(ADDRESS, "/api")
+    assert failure.value.reason is Reason.GARBLED
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [("401 Unauthorized", Reason.AUTH), ("400 Bad Request", Reason.AUTH), ("500 X", Reason.GARBLED)],
+)
+async def test_a_login_that_is_refused_is_told_without_its_password(status: str, reason: Reason) -> None:
+    async with serving(ADDRESS, 80, answer(f"HTTP/1.1 {status}")):
+        with pytest.raises(Failure) as failure:
+            await log_in(ADDRESS, "/login", {"username": "root", "password": "s3cret"})
+    assert failure.value.reason is reason
+    assert "s3cret" not in str(failure.value)

@@ -31,6 +31,10 @@ def _summary(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG00
         "Rejected": vitals.rejected,
         "Stale": vitals.stale,
         "Difficulty Accepted": float(vitals.accepted * vitals.share_difficulty),
+        "Difficulty Rejected": float(vitals.rejected * vitals.share_difficulty),
+        "Discarded": vitals.accepted * 11,
+        "Best Share": vitals.accepted * vitals.share_difficulty,
+        "Device Hardware%": 0.004,
         "Elapsed": vitals.elapsed,
         "Hardware Errors": vitals.hardware_errors,
     }
@@ -48,7 +52,8 @@ def _per_board(vitals: Vitals, counted: str, rows: list[dict[str, Any]]) -> list
 def _devs(machine: Machine, vitals: Vitals) -> dict[str, Any]:
     def row(board: BoardVitals) -> dict[str, Any]:
         nominal = _mhs(vitals.rated / machine.model.boards)
-        return _rates(board.hashrate, board.average) | {"Status": "Alive", "Nominal MHS": nominal}
+        said = {"Status": "Alive", "Nominal MHS": nominal, "Hardware Errors": board.hardware_errors}
+        return _rates(board.hashrate, board.average) | said
 
     rows = _per_board(vitals, "ASC", [row(board) for board in vitals.boards])
     return section(_DESCRIPTION, 9, f"{len(rows)} ASC(s)", vitals.now, "DEVS", rows)
@@ -56,6 +61,7 @@ def _devs(machine: Machine, vitals: Vitals) -> dict[str, Any]:
 
 def _devdetails(machine: Machine, vitals: Vitals) -> dict[str, Any]:
     detail = {"Model": machine.model.code, "Chips": machine.model.chips, "Driver": "Hashchain", "Name": "BOS+"}
+    detail |= {"Frequency": machine.model.frequency if vitals.mining else 0, "Voltage": 13.8 if vitals.mining else 0.0}
     rows = _per_board(vitals, "DEVDETAILS", [detail] * len(vitals.boards))
     return section(_DESCRIPTION, 69, "Device Details", vitals.now, "DEVDETAILS", rows)
 
@@ -76,12 +82,17 @@ def _fans(machine: Machine, vitals: Vitals) -> dict[str, Any]:
 
 
 def _tunerstatus(machine: Machine, vitals: Vitals) -> dict[str, Any]:
-    chains = [{"HashchainIndex": board.index + 1, "Status": "Stable"} for board in vitals.boards]
+    share = round(vitals.power / machine.model.boards)
+    chain: dict[str, Any] = {
+        "ApproximatePowerConsumptionWatt": share,
+        "Status": "Stable" if vitals.mining else "Paused",
+        "TunerRunning": vitals.mining,
+    }
     row = {
         "ApproximateMinerPowerConsumption": round(vitals.power),
+        "DynamicPowerScaling": "InitialPowerLimit",
         "PowerLimit": round(machine.model.watts * 1.05),
-        "TunerRunning": vitals.mining,
-        "TunerChainStatus": chains,
+        "TunerChainStatus": [{"HashchainIndex": board.index + 1} | chain for board in vitals.boards],
     }
     return section(_DESCRIPTION, 205, "Tuner Status", vitals.now, "TUNERSTATUS", [row])
 

@@ -11,17 +11,27 @@ from exporter.simulation.pools import pools
 _MOST_FANS: Final = 8
 
 
-def _capabilities(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG001 - every page has the same arguments
+def _capabilities(machine: Machine, vitals: Vitals) -> dict[str, Any]:
     return {
         "Model": machine.model.code.replace("Antminer", "AntMiner"),
         "Max HBs": machine.model.boards,
+        "Coins": ["BTC"],
         "Default Hashrate": machine.model.terahash,
+        "Board Serial Numbers": [board.serial for board in vitals.boards],
         "Control Board Version": {"cpuHardware": "STM32", "cpuSerial": machine.serial},
+        "Psu Info": {"FW": 25, "PSU Type": 118},
     }
 
 
-def _network(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG001
+def _network(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG001 - every page has the same arguments
     return {"dhcp": {"address": machine.address, "mac_address": machine.mac}}
+
+
+def _temps(machine: Machine, vitals: Vitals) -> list[dict[str, Any]]:  # noqa: ARG001
+    return [
+        {"Index": board.index, "Data": [round(board.inlet, 3), round(board.pcb, 3)], "Total": 0.0}
+        for board in vitals.boards
+    ]
 
 
 def _board(machine: Machine, board: BoardVitals, vitals: Vitals) -> dict[str, Any]:
@@ -31,7 +41,13 @@ def _board(machine: Machine, board: BoardVitals, vitals: Vitals) -> dict[str, An
         "Hashrate": [round(board.hashrate / 1e6, 1), round(100 * share, 3), 0.8],
         "Temperature": round(board.pcb, 3),
         "Core Clock Avg": machine.model.frequency,
+        "Input Voltage": 12.6,
+        "Input Power": 0.0,
     }
+
+
+def _duty(machine: Machine, vitals: Vitals) -> int:
+    return min(round(max(vitals.fans) / machine.model.fan_rpm * 100), 100)
 
 
 def _summary(machine: Machine, vitals: Vitals) -> dict[str, Any]:
@@ -49,20 +65,33 @@ def _summary(machine: Machine, vitals: Vitals) -> dict[str, Any]:
             for index in range(machine.model.boards)
         ],
         "HBs": [_board(machine, board, vitals) for board in vitals.boards],
+        "Fans": {"Fan Mode": {"Auto": {"Target Temperature": 60}}, "Fans Speed": _duty(machine, vitals)},
         "Fans Rpm": {f"Fans Speed {number}": speed for number, speed in enumerate(speeds, 1)},
-        "Power Supply Stats": {"Input Power": vitals.power, "Output Voltage": 12.6},
+        "Misc": {"Critical Temp": 110.0, "Locate Miner State": False, "Shutdown Temp": 100.0},
+        "PerpetualTune": {"Algorithm": {"ChipTune": {"Optimized": True, "Unit": "TH/s"}}, "Running": True},
+        "Power Supply Stats": {
+            "Input Current": 0.0,
+            "Input Power": vitals.power,
+            "Input Voltage": 0.0,
+            "Output Voltage": 12.6,
+            "Target Voltage": 12_600,
+        },
         "PresetInfo": {"Target Power": round(machine.model.watts * 1.05)},
         "Session": {
             "Accepted": vitals.accepted,
             "Rejected": vitals.rejected,
             "Average MHs": vitals.average / 1e6,
             "Difficulty": float(vitals.share_difficulty),
+            "Last Accepted Share Timestamp": int(vitals.now) - first.last_share_age,
             "Uptime": vitals.elapsed,
         },
-        "Stratum": {"Config Id": 0, "Current Pool": first.host, "IsPoolConnected": vitals.mining},
+        "IdleOnConnectionLost": True,
+        "Stratum": {"Config Id": 0, "Current Pool": first.host, "IsPoolConnected": True},
         "StratumConfigs": [{"login": pool.worker, "password": "x", "pool": pool.url} for pool in known],
     }
 
+
+_PAGES: Final = {"/capabilities": _capabilities, "/network": _network, "/summary": _summary, "/temps": _temps}
 
 FAMILY: Final = Family(
     name="epic",
@@ -71,7 +100,7 @@ FAMILY: Final = Family(
         model("S21", "new", 200.0, 3_500.0, 108, 490.0, firmware="ePIC"),
     ),
     ports={
-        4028: Http("epic", Pages("", {"/capabilities": _capabilities, "/network": _network, "/summary": _summary})),
+        4028: Http("epic", Pages("", _PAGES)),
         80: Http("epic", Pages("<title>Miner Web Dashboard</title>", {})),
     },
     mac_prefix="E6:D4:41",

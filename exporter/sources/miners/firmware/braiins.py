@@ -1,20 +1,26 @@
-"""Braiins OS+ up to the releases that still serve cgminer's API on 4028: BOSminer answers it all joined, without login.
+"""Braiins OS+ where it serves cgminer's API on 4028: BOSminer answers it all joined, without login.
 
-Hashrate is ``MHS 1m``; power is the tuner's estimate. That API has no MAC address.
+Hashrate is ``MHS 1m``; power is the tuner's estimate, and its ``PowerLimit`` what it aims at. That API has no MAC
+address. Where it is not served, the REST API may be: :mod:`exporter.sources.miners.firmware.braiins_rest`.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from exporter.failures import Failure, Reason
-from exporter.readings import Board, Fan, Fault, RigIdentity, RigReading
+from exporter.readings import Board, Fan, Fault, RigIdentity, RigReading, TunerState
 from exporter.sources.miners import cgminer, coerce
 from exporter.sources.miners.contract import Answer, Target
 from exporter.sources.miners.faults import worded_fault
 from exporter.sources.miners.transport import rpc
+from exporter.units import HERTZ_PER_MEGAHERTZ
 
 _READ: Final = "summary+devs+devdetails+temps+fans+tunerstatus+pools"
-_WELL: Final = ("Stable", "Testing performance profile", "Tuning individual chips")
+_WINDOWS: Final = (("MHS 1m", 60.0), ("MHS 5s", 5.0))
+_TUNED: Final = "Stable"
+_TUNING: Final = frozenset({"Testing performance profile", "Tuning individual chips"})
+_WELL: Final = frozenset({_TUNED, *_TUNING, "Paused", "Resuming"})
+_LAST_SLOTS: Final = 6  # an S9 has its boards in slots 6 to 8, all others theirs from 1
 
 
 class Reader:
@@ -30,7 +36,7 @@ class Reader:
     async def identify(self, target: Target) -> RigIdentity:
         """See :class:`exporter.sources.miners.contract.Reader`."""
         version = coerce.first(await rpc(target.address, "version"), "VERSION")
-        details = coerce.first(await rpc(target.address, "devdetails"), "DEVDETAILS")
+        details = coerce.first(await cgminer.optional(target.address, "devdetails"), "DEVDETAILS")
         model = coerce.bitmain_model(details.get("Model"))
         if not model:
             raise Failure(Reason.UNSUPPORTED, "it does not say its model on port 4028")
@@ -41,6 +47,7 @@ class Reader:
             model=model,
             firmware="BOS+",
             firmware_version=coerce.text(build),
+            api_version=coerce.text(version.get("API")),
         )
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
@@ -52,49 +59,104 @@ class Reader:
         summary = coerce.first(sections["summary"], "SUMMARY")
         tuner = coerce.first(sections["tunerstatus"], "TUNERSTATUS")
         devices = coerce.items(sections["devs"].get("DEVS"))
+        chains = coerce.items(tuner.get("TunerChainStatus"))
+        fans = coerce.items(sections["fans"].get("FANS"))
         expected = _nominal(devices)
-        hashrate = coerce.realised(summary.get("MHS 1m", summary.get("MHS 5s")), "MH/s", expected)
+        rate, window = next(((key, span) for key, span in _WINDOWS if key in summary), ("", None))
+        hashrate = coerce.realised(summary.get(rate), "MH/s", expected)
+        faults = tuple(_faults(chains))
         return RigReading(
             hashrate=hashrate,
+            hashrate_window=window,
+            average_hashrate=coerce.hashrate(summary.get("MHS av"), "MH/s"),
             expected_hashrate=expected,
-            power=coerce.watts(tuner.get("ApproximateMinerPowerConsumption")) or None,
-            power_limit=coerce.watts(tuner.get("PowerLimit")) or None,
+            power=coerce.watts(tuner.get("ApproximateMinerPowerConsumption")),
+            power_target=_power_target(tuner),
             mining=hashrate > 0,
+            tuner=TunerState.FAILED if faults else _tuner_state(chains),
             uptime=coerce.seconds(summary.get("Elapsed")),
             accepted_difficulty=coerce.counter(summary.get("Difficulty Accepted")),
+            rejected_difficulty=coerce.counter(summary.get("Difficulty Rejected")),
+            discarded_work=coerce.counter(summary.get("Discarded")),
+            best_share=coerce.scaled(summary.get("Best Share")),
             last_share_at=cgminer.last_share(sections["pools"]),
             hardware_errors=coerce.counter(summary.get("Hardware Errors")),
+            hardware_error_ratio=coerce.percentage(summary.get("Device Hardware%")),
             fans=tuple(
                 Fan(index, coerce.rpm(row.get("RPM")))
-                for index, row in enumerate(coerce.items(sections["fans"].get("FANS")))
+                for index, row in enumerate(fans)
                 if coerce.rpm(row.get("Speed")) != 0 or coerce.rpm(row.get("RPM"))
             ),
-            boards=tuple(_boards(devices, sections)),
+            fan_duty=coerce.mean(coerce.percentage(row.get("Speed")) for row in fans),
+            boards=tuple(_boards(devices, sections, chains)),
             pools=cgminer.pools(sections["pools"]),
-            faults=tuple(_faults(tuner)),
+            faults=faults,
         )
+
+
+def slot(number: object, place: int) -> int:
+    """Give a board's index from the number of its slot, as Braiins counts them, or from its place where it has none."""
+    known = coerce.count(number, coerce.MAX_ITEMS)
+    if not known:
+        return place
+    return known - (_LAST_SLOTS if known >= _LAST_SLOTS else 1)
+
+
+def clock(value: object) -> float | None:
+    """Read a clock in Hz; to cgminer's API recent releases say it in MHz, which can never be as many."""
+    known = coerce.counter(value)
+    if known is not None and known > coerce.MAX_MEGAHERTZ:
+        known /= HERTZ_PER_MEGAHERTZ
+    return coerce.megahertz(known)
 
 
 def _nominal(devices: list[Mapping[str, Any]]) -> float | None:
     return coerce.total([coerce.hashrate(row.get("Nominal MHS"), "MH/s") for row in devices]) or None
 
 
-def _boards(devices: list[Mapping[str, Any]], sections: Mapping[str, Answer]) -> Iterator[Board]:
+def _power_target(tuner: Mapping[str, Any]) -> float | None:
+    """Give what the tuner aims at: less than is configured where it scales down, as in heat."""
+    scaled = coerce.mapping(tuner.get("DynamicPowerScaling")).get("ScaledPowerLimit")
+    return coerce.watts(scaled) or coerce.watts(tuner.get("PowerLimit"))
+
+
+def _boards(
+    devices: list[Mapping[str, Any]], sections: Mapping[str, Answer], chains: list[Mapping[str, Any]]
+) -> Iterator[Board]:
     temperatures = {str(row.get("ID")): row for row in coerce.items(sections["temps"].get("TEMPS"))}
     details = {str(row.get("ID")): row for row in coerce.items(sections["devdetails"].get("DEVDETAILS"))}
-    for index, row in enumerate(devices):
-        sensors, detail = (known.get(str(row.get("ID")), {}) for known in (temperatures, details))
+    tuned = {str(row.get("HashchainIndex")): row for row in chains}
+    for place, row in enumerate(devices):
+        number = str(row.get("ID"))
+        sensors, detail, chain = (known.get(number, {}) for known in (temperatures, details, tuned))
         yield Board(
-            index=index,
+            index=slot(row.get("ID"), place),
             hashrate=coerce.hashrate(row.get("MHS 1m", row.get("MHS 5s")), "MH/s"),
+            expected_hashrate=coerce.hashrate(row.get("Nominal MHS"), "MH/s") or None,
             temperature=coerce.celsius(sensors.get("Board")),
             chip_temperature=coerce.celsius(sensors.get("Chip")),
             chips=coerce.count(detail.get("Chips")),
+            frequency=clock(detail.get("Frequency")),
+            voltage=coerce.volts(detail.get("Voltage")),
+            power=coerce.watts(chain.get("ApproximatePowerConsumptionWatt")),
+            hardware_errors=coerce.counter(row.get("Hardware Errors")),
         )
 
 
-def _faults(tuner: Mapping[str, Any]) -> Iterator[Fault]:
-    for index, row in enumerate(coerce.items(tuner.get("TunerChainStatus"))):
-        status = coerce.text(row.get("Status"), 64).partition(" {")[0]
+def _status(chain: Mapping[str, Any]) -> str:
+    return coerce.text(chain.get("Status"), 64).partition(" {")[0]
+
+
+def _tuner_state(chains: list[Mapping[str, Any]]) -> TunerState | None:
+    """Say what the tuner does on boards that are well: it tunes where it does on any."""
+    said = {_status(chain) for chain in chains}
+    if said & _TUNING:
+        return TunerState.TUNING
+    return TunerState.TUNED if said == {_TUNED} else None
+
+
+def _faults(chains: list[Mapping[str, Any]]) -> Iterator[Fault]:
+    for place, chain in enumerate(chains):
+        status = _status(chain)
         if status and status not in _WELL:
-            yield worded_fault(f"{status} tuning", f"board {index}", status)
+            yield worded_fault(f"{status} tuning", f"board {slot(chain.get('HashchainIndex'), place)}", status)

@@ -1,20 +1,26 @@
 """ePIC PowerPlay (UMC OS) on Antminers: HTTP on port 4028, readable without login. Power is the supply's input power.
 
-Hashrate is the sum over the boards now; ``Average MHs`` is since start.
+Hashrate is the sum over the boards now; ``Average MHs`` is since start. It writes 0 for volts, amperes and watts that
+it does not measure.
 """
 
 import math
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from exporter.readings import Board, Fan, Fault, Pool, RigIdentity, RigReading
-from exporter.sources.miners import coerce
+from exporter.failures import Failure, Reason
+from exporter.readings import Board, Fan, Fault, Pool, PowerSupply, RigIdentity, RigReading, TunerState
+from exporter.sources.miners import cgminer, coerce
 from exporter.sources.miners.contract import Answer, Target
 from exporter.sources.miners.faults import fault, worded_fault
 from exporter.sources.miners.transport import RPC_PORT
-from exporter.sources.miners.web import get_json
+from exporter.sources.miners.web import get_json, get_value
 
 _FANS: Final = 12
+_MINING: Final = "Mining"
+_IDLING: Final = "Idling"
+_LOSABLE: Final = frozenset({Reason.AUTH, Reason.GARBLED, Reason.REFUSED})
 
 
 async def _ask(address: str, page: str) -> Answer:
@@ -33,7 +39,9 @@ class Reader:
 
     def recognises(self, answer: Answer) -> bool:
         """See :class:`exporter.sources.miners.contract.NativeReader`."""
-        return "Model" in answer and "Max HBs" in answer
+        coins = answer.get("Coins")
+        bitcoin = "BTC" in coins if isinstance(coins, list) and coins else True
+        return bitcoin and "Model" in answer and "Max HBs" in answer
 
     async def identify(self, target: Target) -> RigIdentity:
         """See :class:`exporter.sources.miners.contract.Reader`."""
@@ -41,6 +49,8 @@ class Reader:
         summary = await _ask(target.address, "summary")
         network = await _ask(target.address, "network")
         interface = next((coerce.mapping(value) for value in network.values()), {})
+        control = coerce.mapping(capabilities.get("Control Board Version"))
+        supply = coerce.count(coerce.mapping(capabilities.get("Psu Info")).get("PSU Type"))
         return RigIdentity(
             reader=self.name,
             make="AntMiner",
@@ -48,8 +58,11 @@ class Reader:
             firmware="ePIC",
             firmware_version=coerce.text(summary.get("Software")),
             mac=coerce.mac(interface.get("mac_address")),
-            serial=coerce.text(coerce.mapping(capabilities.get("Control Board Version")).get("cpuSerial")),
+            serial=coerce.text(control.get("cpuSerial")),
             hostname=coerce.text(summary.get("Hostname")),
+            control_board=coerce.text(control.get("cpuHardware")),
+            power_supply_model="" if supply is None else f"type {supply}",
+            board_serials=tuple(_board_serials(capabilities, summary)),
         )
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:  # noqa: ARG002 - it never says who it is
@@ -58,22 +71,103 @@ class Reader:
         session = coerce.mapping(summary.get("Session"))
         rows = coerce.items(summary.get("HBs"))
         state = coerce.mapping(summary.get("Status"))
+        misc = coerce.mapping(summary.get("Misc"))
+        tune = coerce.mapping(summary.get("PerpetualTune"))
         expected = coerce.total([_board_expected(row) for row in rows])
         hashrate = coerce.realised(_rate(rows, session), "MH/s", expected)
         supply = coerce.mapping(summary.get("Power Supply Stats"))
+        boards = tuple(_boards(rows, await _sensors(target.address)))
         fans = tuple(_fans(coerce.mapping(summary.get("Fans Rpm"))))
+        standing = cgminer.fan_faults(fans) if hashrate > 0 and any(fan.rpm for fan in fans) else ()
         return RigReading(
             hashrate=hashrate,
+            average_hashrate=coerce.hashrate(session.get("Average MHs"), "MH/s"),
             expected_hashrate=expected,
-            power=coerce.watts(supply.get("Input Power")) or None,
-            power_limit=coerce.watts(coerce.mapping(summary.get("PresetInfo")).get("Target Power")) or None,
+            power=coerce.watts(supply.get("Input Power")),
+            power_target=coerce.watts(coerce.mapping(summary.get("PresetInfo")).get("Target Power")),
+            power_supply=_power_supply(supply),
             mining=hashrate > 0,
+            suspended=_suspended(summary, state),
+            power_mode=_algorithm(tune),
+            tuner=_tuner(tune),
+            fault_light=coerce.flag(misc.get("Locate Miner State")),
             uptime=coerce.seconds(session.get("Uptime")),
+            last_share_at=coerce.share_time(session.get("Last Accepted Share Timestamp"), time.time()),
+            thermal_margin=_thermal_margin(misc, boards),
             fans=fans,
-            boards=tuple(_board(row) for row in rows),
+            fan_duty=coerce.percentage(coerce.mapping(summary.get("Fans")).get("Fans Speed")),
+            boards=boards,
             pools=tuple(_pools(summary, session)),
-            faults=tuple(_faults(state, coerce.items(summary.get("HBStatus")))),
+            faults=(*standing, *_faults(state, coerce.items(summary.get("HBStatus")))),
         )
+
+
+async def _sensors(address: str) -> dict[int, list[float]]:
+    """Ask for the temperatures of each board's sensors, which a read can do without."""
+    try:
+        rows = coerce.items(await get_value(address, "/temps", port=RPC_PORT))
+    except Failure as failure:
+        if failure.reason not in _LOSABLE:
+            raise
+        return {}
+    return {_index(row): coerce.sensors(row.get("Data")) for row in rows}
+
+
+def _index(row: Mapping[str, Any]) -> int:
+    return coerce.count(row.get("Index"), coerce.MAX_ITEMS) or 0
+
+
+def _board_serials(capabilities: Answer, summary: Answer) -> Iterator[tuple[int, str]]:
+    """Give the boards' serial numbers, where there is one for each: with a board off the list does not say which."""
+    serials = capabilities.get("Board Serial Numbers")
+    boards = coerce.items(summary.get("HBStatus"))
+    if not isinstance(serials, list) or len(serials) != len(boards):
+        return
+    for row, said in zip(boards, serials, strict=True):
+        if serial := coerce.text(said):
+            yield _index(row), serial
+
+
+def _power_supply(said: Mapping[str, Any]) -> PowerSupply | None:
+    supply = PowerSupply(
+        input_voltage=coerce.volts(said.get("Input Voltage")),
+        input_current=coerce.amperes(said.get("Input Current")),
+        input_power=coerce.watts(said.get("Input Power")),
+        output_voltage=coerce.volts(said.get("Output Voltage")),
+        output_current=coerce.amperes(said.get("Output Current")),
+        output_power=coerce.watts(said.get("Output Power")),
+    )
+    return None if supply == PowerSupply() else supply
+
+
+def _suspended(summary: Answer, state: Mapping[str, Any]) -> bool | None:
+    """Tell whether it idles because it was told to: not where an error or a lost pool may be why."""
+    said = state.get("Operating State")
+    if said == _MINING:
+        return False
+    lost = summary.get("IdleOnConnectionLost") and not coerce.mapping(summary.get("Stratum")).get("IsPoolConnected")
+    return True if said == _IDLING and not lost and not state.get("Last Error") else None
+
+
+def _algorithm(tune: Mapping[str, Any]) -> str:
+    """Name what Perpetual Tune does, while it runs."""
+    known = next(iter(coerce.mapping(tune.get("Algorithm"))), "")
+    return coerce.text(known) if tune.get("Running") is True else ""
+
+
+def _tuner(tune: Mapping[str, Any]) -> TunerState | None:
+    running = coerce.flag(tune.get("Running"))
+    if not running:
+        return None if running is None else TunerState.OFF
+    goal = coerce.mapping(next(iter(coerce.mapping(tune.get("Algorithm")).values()), None))
+    optimized = coerce.flag(goal.get("Optimized"))
+    return None if optimized is None else TunerState.TUNED if optimized else TunerState.TUNING
+
+
+def _thermal_margin(misc: Mapping[str, Any], boards: tuple[Board, ...]) -> float | None:
+    """Give how much hotter the hottest board may get until it shuts down."""
+    limit, hottest = coerce.celsius(misc.get("Shutdown Temp")), coerce.hottest(board.temperature for board in boards)
+    return None if limit is None or hottest is None else limit - hottest
 
 
 def _rate(rows: list[Mapping[str, Any]], session: Mapping[str, Any]) -> object:
@@ -95,12 +189,20 @@ def _board_expected(row: Mapping[str, Any]) -> float | None:
     return None if rate is None or share is None else coerce.hashrate(rate / share * 100, "MH/s")
 
 
-def _board(row: Mapping[str, Any]) -> Board:
-    return Board(
-        index=coerce.count(row.get("Index"), coerce.MAX_ITEMS) or 0,
-        hashrate=coerce.hashrate(_board_rate(row), "MH/s"),
-        temperature=coerce.celsius(row.get("Temperature")),
-    )
+def _boards(rows: list[Mapping[str, Any]], sensors: Mapping[int, list[float]]) -> Iterator[Board]:
+    for row in rows:
+        known = sensors.get(_index(row), [])
+        yield Board(
+            index=_index(row),
+            hashrate=coerce.hashrate(_board_rate(row), "MH/s"),
+            expected_hashrate=_board_expected(row),
+            temperature=coerce.celsius(row.get("Temperature")),
+            temperature_min=coerce.lowest(known),
+            temperature_average=coerce.mean(known),
+            frequency=coerce.megahertz(row.get("Core Clock Avg")),
+            voltage=coerce.volts(row.get("Input Voltage")),
+            power=coerce.watts(row.get("Input Power")),
+        )
 
 
 def _fans(speeds: Mapping[str, Any]) -> Iterator[Fan]:
@@ -124,18 +226,19 @@ def _pools(summary: Answer, session: Mapping[str, Any]) -> Iterator[Pool]:
             worker=coerce.text(row.get("login")),
             up=coerce.flag(stratum.get("IsPoolConnected")) if active else None,
             active=active,
+            difficulty=(coerce.counter(session.get("Difficulty")) or None) if active else None,
             accepted=coerce.counter(session.get("Accepted")) if active else None,
             rejected=coerce.counter(session.get("Rejected")) if active else None,
         )
 
 
 def _faults(state: Mapping[str, Any], boards: list[Mapping[str, Any]]) -> Iterator[Fault]:
+    """Name the boards that are not there, and the last error while it does not mine: later it may be long gone."""
     last = coerce.text(state.get("Last Error"), 64)
-    if last:
+    if last and state.get("Operating State") != _MINING:
         yield worded_fault(last)
     for row in boards:
-        board = f"board {coerce.count(row.get('Index'), coerce.MAX_ITEMS)}"
         if row.get("Detected") is False:
-            yield fault("board_missing", board, "not detected")
+            yield fault("board_missing", f"board {_index(row)}", "not detected")
         elif row.get("Enabled") is False:
-            yield fault("board_hashrate", board, "disabled")
+            yield fault("board_hashrate", f"board {_index(row)}", "disabled")
