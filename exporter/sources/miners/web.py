@@ -1,4 +1,4 @@
-"""HTTP as rigs serve it: one GET per connection, no redirect followed, digest login where the firmware wants one."""
+"""HTTP as rigs serve it: one question per connection, no redirect followed, a login where the firmware wants one."""
 
 import hashlib
 import re
@@ -6,6 +6,8 @@ import secrets
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
+
+import orjson
 
 from exporter.failures import Failure, Reason
 from exporter.fleet import Credentials
@@ -114,9 +116,13 @@ def _join_chunks(body: bytes) -> bytes:
 async def get(address: str, path: str, *, port: int = HTTP_PORT, authorization: str = "") -> tuple[Head, bytes]:
     """Ask for a page and give its head and body, whatever the status. Raises Failure."""
     login = f"Authorization: {authorization}\r\n" if authorization else ""
-    request = f"GET {path} HTTP/1.1\r\nHost: {address}\r\n{login}Accept: */*\r\nConnection: close\r\n\r\n"
+    return await _ask(address, port, f"GET {path}", login)
+
+
+async def _ask(address: str, port: int, what: str, headers: str, content: bytes = b"") -> tuple[Head, bytes]:
+    request = f"{what} HTTP/1.1\r\nHost: {address}\r\n{headers}Accept: */*\r\nConnection: close\r\n\r\n"
     framing = _HttpFraming()
-    body = await exchange(address, port, request.encode(), framing)
+    body = await exchange(address, port, request.encode() + content, framing)
     if framing.head is None:
         raise Failure(Reason.GARBLED, "not HTTP")
     return framing.head, body
@@ -135,6 +141,24 @@ async def get_json(address: str, path: str, *, port: int = HTTP_PORT, authorizat
     _check(head)
     if body[:64].lstrip().startswith(b"<"):
         raise OtherPage(Reason.GARBLED, "a page for people where JSON belongs")
+    return parse_json(body)
+
+
+async def get_value(address: str, path: str, *, port: int = HTTP_PORT, authorization: str = "") -> Any:
+    """Ask for any JSON: an array, a plain value or an object. Raises Failure as :func:`get_json` does."""
+    head, body = await get(address, path, port=port, authorization=authorization)
+    _check(head)
+    return parse_json(b'{"value":' + body + b"}")["value"]
+
+
+async def log_in(address: str, path: str, login: Mapping[str, str], *, port: int = HTTP_PORT) -> Mapping[str, Any]:
+    """Send a login, and nothing else, as JSON and give the answer. Raises Failure: auth for any status of 4xx."""
+    content = orjson.dumps(login)
+    headers = f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n"
+    head, body = await _ask(address, port, f"POST {path}", headers, content)
+    if head.status // 100 == 4:  # noqa: PLR2004 - any way of saying that the login is not right
+        raise Failure(Reason.AUTH, f"it answered {head.status} to the login")
+    _check(head)
     return parse_json(body)
 
 
