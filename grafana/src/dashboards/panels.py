@@ -30,6 +30,10 @@ PLAIN: Final = "none"
 YEARS: Final = "suffix: years"
 BYTES: Final = "bytes"
 PER_SECOND: Final = "cps"
+VOLTS: Final = "volt"
+AMPERES: Final = "amp"
+HERTZ: Final = "hertz"
+YES_OR_NO: Final = "bool_yes_no"
 
 DATASOURCE: Final = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
@@ -196,6 +200,25 @@ def lines(face: Face, *queries: Query, stacked: bool = False) -> timeseries.Pane
     for index, query in enumerate(queries):
         panel.with_target(_target(query, index).range())
     return panel
+
+
+def band(face: Face, high: Query, middle: Query, low: Query) -> timeseries.Panel:
+    """Lines with what lies between the highest and the lowest filled."""
+    return lines(face, high, middle, low).override_by_name(
+        high.legend,
+        [
+            dashboard.DynamicConfigValue(id_val="custom.fillBelowTo", value=low.legend),
+            dashboard.DynamicConfigValue(id_val="custom.fillOpacity", value=20),
+        ],
+    )
+
+
+def detail(title: str, panels: Sequence[Panel]) -> builders.Row:
+    """Detail that is folded away until somebody asks for it."""
+    row = builders.Row(title).collapsed(True)
+    for panel in panels:
+        row.with_panel(panel)
+    return row
 
 
 def bars(face: Face, *queries: Query, steps: Steps = NEUTRAL) -> bargauge.Panel:

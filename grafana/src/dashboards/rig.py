@@ -7,10 +7,14 @@ from grafana_foundation_sdk.builders import dashboard as builders
 from dashboards import panels
 from dashboards.frame import RIG, RIG_BLOCK, begin
 from dashboards.panels import (
+    AMPERES,
     CELSIUS,
     EFFICIENCY,
     GAIN,
     HASHRATE,
+    HERTZ,
+    NONE_WANTED,
+    NUMBER,
     PER_SECOND,
     PLAIN,
     RATIO,
@@ -19,7 +23,9 @@ from dashboards.panels import (
     SINCE,
     USD_PER_DAY,
     USD_PER_KILOWATT_HOUR,
+    VOLTS,
     WATTS,
+    YES_OR_NO,
     Column,
     Face,
     Panel,
@@ -31,6 +37,8 @@ from dashboards.panels import series as _series
 
 _RIG = 'rig="$rig"'
 _UP: Final[Steps] = ((None, "red"), (1.0, "green"))
+_MARGIN_LEFT: Final[Steps] = ((None, "red"), (5.0, "orange"), (10.0, "green"))
+_SAME_RIG: Final = "on (job, site, instance, rig, code, component)"
 
 
 def series(metric: str) -> str:
@@ -39,7 +47,7 @@ def series(metric: str) -> str:
 
 
 def build() -> builders.Dashboard:
-    """What it is, what it earns, how it hashes, how it is."""
+    """What it is, how it is, what it earns, how it hashes; folded away below, its parts."""
     page = begin(
         "hashmargin / Rig",
         "hashmargin-rig",
@@ -47,8 +55,15 @@ def build() -> builders.Dashboard:
         RIG_BLOCK,
         RIG,
     )
-    for panel in (*_identity(), *_now(), *_money(), *_work(), *_health(), *_pools()):
+    for panel in (*_identity(), *_now(), *_state(), _faults(), *_money(), *_work(), *_health(), *_pools()):
         page.with_panel(panel)
+    for title, folded in (
+        ("Hash boards", _boards()),
+        ("Power supply", _power_supply()),
+        ("Shares", _shares()),
+        ("Hardware and serial numbers", _hardware()),
+    ):
+        page.with_row(panels.detail(title, folded))
     return page
 
 
@@ -103,6 +118,92 @@ def _now() -> list[Panel]:
     ]
 
 
+def _state() -> list[Panel]:
+    return [
+        panels.figure(
+            Face(
+                "Told to stop",
+                "Yes: somebody, or a schedule, put it to sleep or paused it: no hashrate is then no fault.",
+                YES_OR_NO,
+                4,
+                4,
+            ),
+            Query(series("mining_rig_suspended")),
+            NONE_WANTED,
+        ),
+        panels.names(
+            Face(
+                "Power mode and tuner",
+                "Mode, profile or preset in the firmware's own word, and what its tuner does: "
+                "while it is tuning, hashrate and power are not yet what they will be.",
+                PLAIN,
+                6,
+                4,
+            ),
+            Query(f"max by (mode) ({series('mining_rig_power_mode')})", "{{mode}}"),
+            Query(f"max by (state) ({series('mining_rig_tuner_state')})", "{{state}}"),
+        ),
+        panels.figure(
+            Face(
+                "Thermal margin",
+                "How much hotter it may get until it throttles or stops. Below 5 °C: see to fans, filters, air.",
+                CELSIUS,
+                4,
+                4,
+            ),
+            Query(series("mining_rig_thermal_margin_celsius")),
+            _MARGIN_LEFT,
+        ),
+        panels.figure(
+            Face(
+                "Fan duty",
+                "Fan speed that its controller demands, of full speed. At 100 % it has no cooling left to add.",
+                RATIO,
+                4,
+                4,
+            ),
+            Query(series("mining_rig_fan_duty_ratio")),
+        ),
+        panels.figure(
+            Face("Locate light", "Yes: the light that helps to find the rig is on.", YES_OR_NO, 3, 4),
+            Query(series("mining_rig_fault_light")),
+        ),
+        panels.figure(
+            Face(
+                "Login refused",
+                "Yes: its web interface refuses our login, and what only that tells is unknown. Correct the login.",
+                YES_OR_NO,
+                3,
+                4,
+            ),
+            Query(series("mining_rig_login_refused")),
+            NONE_WANTED,
+        ),
+    ]
+
+
+def _faults() -> Panel:
+    since = series("mining_rig_fault_since_timestamp_seconds")
+    with_code = f"{series('mining_rig_fault_vendor_info')} * {_SAME_RIG} group_left (severity) {since}"
+    return panels.rows(
+        Face(
+            "Faults",
+            "What the rig reports as broken now, since when, and the vendor's own code to look up in its manual.",
+            PLAIN,
+            24,
+            5,
+        ),
+        Column(
+            "Since",
+            f"1000 * max by (code, severity, component, vendor_code) ({with_code} or {_SAME_RIG} {since})",
+            SINCE,
+            ((None, "orange"),),
+        ),
+        key="code",
+        descending=False,
+    )
+
+
 def _money() -> list[Panel]:
     return [
         panels.lines(
@@ -133,20 +234,28 @@ def _money() -> list[Panel]:
 def _work() -> list[Panel]:
     return [
         panels.lines(
-            Face("Hashrate", "Realised, expected, and as the accepted shares tell.", HASHRATE, 8),
+            Face("Hashrate", "Realised, expected, as the accepted shares tell, and on average.", HASHRATE, 8),
             Query(series("mining_rig_hashrate_hashes_per_second"), "realised"),
             Query(series("mining_rig_expected_hashrate_hashes_per_second"), "expected"),
             Query(series("mining_rig_work_hashrate_hashes_per_second"), "from accepted work"),
+            Query(series("mining_rig_average_hashrate_hashes_per_second"), "average since it started"),
         ),
         panels.lines(
-            Face("Power", "From its best source, its limit, and its nameplate.", WATTS, 8),
+            Face("Power", "From its best source, its nameplate, its limit, and what its tuner aims at.", WATTS, 8),
             Query(series("mining_rig_power_watts"), "power"),
             Query(series("mining_rig_rated_power_watts"), "nameplate"),
             Query(series("mining_rig_power_limit_watts"), "limit"),
+            Query(series("mining_rig_power_target_watts"), "target"),
         ),
         panels.lines(
-            Face("Boards", "Hashrate of each hash board.", HASHRATE, 8),
+            Face(
+                "Boards",
+                "Hashrate of each hash board: one that stays below its expected rate has lost chips or is throttled.",
+                HASHRATE,
+                8,
+            ),
             Query(series("mining_rig_board_hashrate_hashes_per_second"), "board {{board}}"),
+            Query(series("mining_rig_board_expected_hashrate_hashes_per_second"), "board {{board}}, expected"),
         ),
     ]
 
@@ -167,22 +276,6 @@ def _health() -> list[Panel]:
             Face("Hardware errors", "Results that the chips got wrong.", PER_SECOND, 8),
             Query(f"rate({series('mining_rig_hardware_errors_total')}[$__rate_interval])", "errors"),
         ),
-        panels.rows(
-            Face("Faults", "What the rig reports as broken now.", PLAIN, 12, 6),
-            Column(
-                "Reported",
-                largest("mining_rig_fault", _RIG, by="code, severity, component"),
-                PLAIN,
-                ((None, "orange"),),
-            ),
-            key="code",
-        ),
-        panels.rows(
-            Face("Chips", "Chips found on each board, and how many there should be.", PLAIN, 12, 6),
-            Column("Found", largest("mining_rig_board_chips", _RIG, by="board"), PLAIN),
-            Column("Expected", largest("mining_rig_board_chips_expected", _RIG, by="board"), PLAIN),
-            key="board",
-        ),
     ]
 
 
@@ -196,6 +289,7 @@ def _pools() -> list[Panel]:
             Face("Pools", "What is configured, which is alive, which is used.", PLAIN, 12, 6),
             Column("Alive", f"max by ({named}) ({series('mining_rig_pool_up')} * {details})", PLAIN, _UP),
             Column("Used", f"max by ({named}) ({series('mining_rig_pool_active')} * {details})", PLAIN),
+            Column("Difficulty", f"max by ({named}) ({series('mining_rig_pool_difficulty')} * {details})", NUMBER),
             key="host",
             order="pool",
             descending=False,
@@ -203,5 +297,164 @@ def _pools() -> list[Panel]:
         panels.lines(
             Face("Shares rejected", "Rejected of all that were sent, by pool.", RATIO, 12, 6),
             Query(f"{rejected} / ({rejected} + {accepted} > 0)", "pool {{pool}}"),
+        ),
+    ]
+
+
+def _boards() -> list[Panel]:
+    board = "mining_rig_board"
+    errors = f"rate({series(f'{board}_hardware_errors_total')}[$__rate_interval])"
+    return [
+        panels.band(
+            Face(
+                "Chips, hottest to coolest",
+                "Over all boards. A band that widens: one place lacks air or paste. One that rises: the air is warm.",
+                CELSIUS,
+                8,
+            ),
+            Query(f"max({series(f'{board}_chip_temperature_celsius')})", "hottest"),
+            Query(f"avg({series(f'{board}_average_chip_temperature_celsius')})", "mean"),
+            Query(f"min({series(f'{board}_min_chip_temperature_celsius')})", "coolest"),
+        ),
+        panels.band(
+            Face(
+                "Circuit boards, hottest to coolest",
+                "Sensors on the circuit boards, over all boards: inlet side to outlet side.",
+                CELSIUS,
+                8,
+            ),
+            Query(f"max({series(f'{board}_temperature_celsius')})", "hottest"),
+            Query(f"avg({series(f'{board}_average_temperature_celsius')})", "mean"),
+            Query(f"min({series(f'{board}_min_temperature_celsius')})", "coolest"),
+        ),
+        panels.lines(
+            Face("Clock", "Mean clock of each board's chips: it falls when the firmware throttles.", HERTZ, 8),
+            Query(series(f"{board}_frequency_hertz"), "board {{board}}"),
+        ),
+        panels.lines(
+            Face("Board voltage", "Voltage at each board: one that differs has a bad regulator or cable.", VOLTS, 8),
+            Query(series(f"{board}_voltage_volts"), "board {{board}}"),
+        ),
+        panels.lines(
+            Face("Board power", "Power of each board, where the firmware tells.", WATTS, 8),
+            Query(series(f"{board}_power_watts"), "board {{board}}"),
+        ),
+        panels.lines(
+            Face(
+                "Hardware errors by board",
+                "Results that each board's chips got wrong: one that leads is the one to change.",
+                PER_SECOND,
+                8,
+            ),
+            Query(errors, "board {{board}}"),
+        ),
+        panels.rows(
+            Face(
+                "Chips",
+                "Chips found on each board, and how many there should be: missing ones mean a board to repair.",
+                PLAIN,
+                24,
+                5,
+            ),
+            Column("Found", largest(f"{board}_chips", _RIG, by="board"), PLAIN),
+            Column("Expected", largest(f"{board}_chips_expected", _RIG, by="board"), PLAIN),
+            key="board",
+            order="board",
+            descending=False,
+        ),
+    ]
+
+
+def _power_supply() -> list[Panel]:
+    supply = "mining_rig_power_supply"
+    return [
+        panels.lines(
+            Face(
+                "Input voltage",
+                "At the power supply's inlet. If the neighbours sag too it is the feeder, else the cable or outlet.",
+                VOLTS,
+                8,
+            ),
+            Query(series(f"{supply}_input_voltage_volts"), "input"),
+        ),
+        panels.lines(
+            Face("Output voltage", "What the boards are given: it moves with the power mode.", VOLTS, 8),
+            Query(series(f"{supply}_output_voltage_volts"), "output"),
+        ),
+        panels.lines(
+            Face("Current", "Into the power supply, and out of it to the boards.", AMPERES, 8),
+            Query(series(f"{supply}_input_current_amperes"), "input"),
+            Query(series(f"{supply}_output_current_amperes"), "output"),
+        ),
+        panels.lines(
+            Face("Power in and out", "What lies between them heats the power supply: 5 to 8 % is usual.", WATTS, 8),
+            Query(series(f"{supply}_input_power_watts"), "input"),
+            Query(series(f"{supply}_output_power_watts"), "output"),
+        ),
+        panels.lines(
+            Face("Power supply's temperature", "Its hottest sensor. Rising at the same load: clean it.", CELSIUS, 8),
+            Query(series(f"{supply}_temperature_celsius"), "hottest"),
+        ),
+        panels.lines(
+            Face("Power supply's fan", "At 0 the supply will soon stop: change the fan or the supply.", RPM, 8),
+            Query(series(f"{supply}_fan_speed_rpm"), "fan"),
+        ),
+    ]
+
+
+def _shares() -> list[Panel]:
+    accepted = f"rate({series('mining_rig_accepted_difficulty_total')}[$__rate_interval])"
+    rejected = f"rate({series('mining_rig_rejected_difficulty_total')}[$__rate_interval])"
+    return [
+        panels.lines(
+            Face(
+                "Work rejected",
+                "Rejected of all difficulty sent: unpaid. Above 1 %: look at the pool and the network's delay.",
+                RATIO,
+                8,
+            ),
+            Query(f"{rejected} / ({rejected} + {accepted} > 0)", "rejected"),
+        ),
+        panels.lines(
+            Face("Work discarded", "Pieces of work that came to nothing because a new block was found.", PER_SECOND, 8),
+            Query(f"rate({series('mining_rig_discarded_work_total')}[$__rate_interval])", "discarded"),
+        ),
+        panels.figure(
+            Face("Best share", "Difficulty of the best share since the miner process started.", NUMBER, 4),
+            Query(series("mining_rig_best_share_difficulty")),
+        ),
+        panels.figure(
+            Face(
+                "Hardware error ratio",
+                "Hashes that the chips got wrong, of all. Above 1 %: look which board, and how hot it is.",
+                RATIO,
+                4,
+            ),
+            Query(series("mining_rig_hardware_error_ratio")),
+            ((None, "green"), (0.01, "orange")),
+        ),
+    ]
+
+
+def _hardware() -> list[Panel]:
+    parts = "hostname, control_board, power_supply_model, power_supply_serial, algorithm"
+    return [
+        panels.rows(
+            Face(
+                "Hardware",
+                "What it told when it was identified, for orders and warranty. Empty: its firmware does not tell.",
+                PLAIN,
+                14,
+                5,
+            ),
+            Column("Identified", largest("mining_rig_hardware_info", _RIG, by=parts), PLAIN),
+            key="control_board",
+        ),
+        panels.rows(
+            Face("Hash boards' serial numbers", "As it told when it was identified.", PLAIN, 10, 5),
+            Column("Identified", largest("mining_rig_board_info", _RIG, by="board, serial"), PLAIN),
+            key="board",
+            order="board",
+            descending=False,
         ),
     ]
