@@ -13,6 +13,7 @@ from exporter.telemetry import Telemetry
 
 _log = structlog.get_logger(__name__)
 
+_DEADLINE: Final = 30.0  # s, for one fetch with all its requests
 _LONGEST_REST: Final = 3600.0  # s
 _EARLY: Final = 0.9  # who asks the panel on the same interval comes now and then a little early
 
@@ -33,6 +34,7 @@ class Panel:
         self._context = context
         self._telemetry = context.telemetry
         self._members: dict[str, _Member] = {}
+        self._left_out: set[str] = set()
         self.replace(members)
 
     def replace(self, members: Mapping[str, SourceSettings]) -> None:
@@ -64,11 +66,16 @@ class Panel:
         else:
             self._telemetry.source_disagreement.remove(quantity)
 
-    def tell_outlier(self, name: str, value: float, median: float) -> None:
-        """Count a value that is left out, and say so."""
-        _log.warning("source left out", source=name, value=value, median=median)
-        if self._telemetry is not None:
-            self._telemetry.source_outliers.labels(name).inc()
+    def tell_outliers(self, values: Mapping[str, float], median: float) -> None:
+        """Count values that are left out; say so once, until the source agrees again."""
+        for name, value in values.items():
+            if name not in self._left_out:
+                _log.warning("source left out", source=name, value=value, median=median)
+            if self._telemetry is not None:
+                self._telemetry.source_outliers.labels(name).inc()
+        for name in self._left_out - values.keys():
+            _log.info("source counts again", source=name)
+        self._left_out = set(values)
 
 
 class _Member:
@@ -96,10 +103,18 @@ class _Member:
         return self._answer
 
     async def _fetch(self) -> Reading[Any] | Failure:
+        """Ask it. One that hangs, or has a bug, must not take the others with it."""
         try:
-            reading: Reading[Any] = await self._source.fetch()
+            async with asyncio.timeout(_DEADLINE):
+                reading: Reading[Any] = await self._source.fetch()
         except Failure as failure:
             return failure
+        except TimeoutError:
+            return Failure(Reason.TIMEOUT, f"no answer within {_DEADLINE:g} s")
+        except Exception as error:  # noqa: BLE001
+            if not isinstance(self._answer, Failure):
+                _log.error("unexpected error", source=self.name, exc_info=error)
+            return Failure(Reason.INTERNAL, type(error).__name__)
         return reading
 
     def _rest(self, answer: Reading[Any] | Failure) -> float:

@@ -1,5 +1,6 @@
 """Several sources of one quantity: who is taken, who is left out, who is asked when, and what is told about it."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,7 +12,9 @@ from source_site import serve
 from structlog.testing import capture_logs
 
 from exporter.failures import Failure, Reason
-from exporter.sources.bitcoin import median
+from exporter.readings import Reading
+from exporter.sources import panel
+from exporter.sources.bitcoin import bitstamp, median
 from exporter.sources.contract import SourceContext
 from exporter.sources.network import failover, mempool
 from exporter.telemetry import Telemetry
@@ -84,6 +87,46 @@ async def test_an_outlier_is_left_out_and_counted(
     assert sample(telemetry, "mining_source_disagreement_ratio", quantity="bitcoin_price") == pytest.approx(
         10_000 / 70_100
     )
+
+
+async def test_an_outlier_is_told_once_until_it_agrees_again(markets: Markets, context: SourceContext) -> None:
+    async with serve(markets.handle) as server:
+        source = median_of(server, "a", "b", "c", interval="10s").build(context)
+        with capture_logs() as logs:
+            for far in (80_000.0, 81_000.0, 70_000.0, 82_000.0):
+                markets.answers = {"/a": 70_000.0, "/b": 70_100.0, "/c": far}
+                markets.now += 20
+                await source.fetch()
+    assert [(entry["event"], entry.get("value")) for entry in logs] == [
+        ("source left out", 80_000.0),
+        ("source counts again", None),
+        ("source left out", 82_000.0),
+    ]
+
+
+@pytest.mark.parametrize(("fault", "reason"), [("hang", "timeout"), ("bug", "internal")])
+async def test_one_that_hangs_or_has_a_bug_takes_no_other_with_it(
+    markets: Markets,
+    context: SourceContext,
+    telemetry: Telemetry,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: str,
+    reason: str,
+) -> None:
+    async def fetch(_: object) -> Reading[float]:
+        if fault == "bug":
+            raise RuntimeError("oops")
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(panel, "_DEADLINE", 0.3)
+    monkeypatch.setattr(bitstamp._Bitstamp, "fetch", fetch)
+    markets.answers = {"/a": 70_000.0}
+    async with serve(markets.handle) as server:
+        sources = [{"kind": "coinbase", "url": f"{server}/a"}, {"kind": "bitstamp", "url": f"{server}/b"}]
+        source = median.Settings.model_validate({"kind": "median", "sources": sources}).build(context)
+        assert (await source.fetch()).value == 70_000
+    assert sample(telemetry, "mining_source_failures_total", source="bitcoin:bitstamp", reason=reason) == 1
 
 
 async def test_those_that_do_not_answer_are_done_without(markets: Markets, context: SourceContext) -> None:

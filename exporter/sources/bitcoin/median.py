@@ -47,12 +47,9 @@ class _Median:
         prices = [reading.value for _, reading in readings]
         middle = median(prices)
         self._panel.tell_disagreement("bitcoin_price", middle, prices)
-        near: list[Reading[float]] = []
-        for name, reading in readings:
-            if abs(reading.value - middle) <= self._tolerance * middle:
-                near.append(reading)
-            else:
-                self._panel.tell_outlier(name, reading.value, middle)
+        far = {name: one.value for name, one in readings if abs(one.value - middle) > self._tolerance * middle}
+        self._panel.tell_outliers(far, middle)
+        near = [reading for name, reading in readings if name not in far]
         if not near:
             raise Failure(Reason.IMPLAUSIBLE, f"the prices disagree: {min(prices):g} to {max(prices):g}")
         return Reading(median(reading.value for reading in near), min(reading.observed_at for reading in near))

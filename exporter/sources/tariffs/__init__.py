@@ -137,7 +137,7 @@ class _Rate:
                 if self._rates is None or self._expired(self._rates, now):
                     raise
         if self._rates is None or self._expired(self._rates, now):
-            raise Failure(Reason.IMPLAUSIBLE, f"the exchange rates are older than {self._settings.max_age:.0f} s")
+            raise Failure(Reason.STALE, f"the exchange rates are older than {self._settings.max_age:.0f} s")
         rate = self._rates.value.get(self._currency)
         if rate is None:
             raise Failure(Reason.UNSUPPORTED, f"there is no exchange rate for {self._currency}")

@@ -50,7 +50,10 @@ class Settings(HttpSettings, TariffSettings):
     date_format: str = Field(default="%Y-%m-%d", description="How {date} is written.")
     slots: Expression | None = Field(default=None, description="JMESPath to the list of slots.")
     start: Expression | None = Field(default="start", description="JMESPath to a slot's beginning.")
-    end: Expression | None = Field(default=None, description="JMESPath to a slot's end; else the next one's beginning.")
+    end: Expression | None = Field(
+        default=None,
+        description="JMESPath to a slot's end; else the next one's beginning, across slots that are missing.",
+    )
     price: Expression = Field(default="price", description="JMESPath to a slot's price; null where there is none.")
     duration: Duration | None = Field(default=None, description="Length of a slot, where only one end of it is told.")
     time_format: str = Field(
@@ -149,6 +152,8 @@ class HttpSlots(HttpSource[Settings]):
         form = self._settings.time_format
         if form in _EPOCH_UNITS:
             return number(value) * _EPOCH_UNITS[form]
+        if not isinstance(value, str):
+            raise TypeError(f"a time that is no text: {value!r:.40}: is time_format epoch_seconds?")
         read = datetime.fromisoformat(value) if form == "iso" else datetime.strptime(value, form)  # noqa: DTZ007
         return read.timestamp() if read.tzinfo is not None else read.replace(tzinfo=self._settings.timezone)
 
