@@ -276,11 +276,22 @@ async def test_a_luxos_rig_says_whether_it_is_curtailed_and_lit(
 
 
 async def test_a_power_target_that_luxos_does_not_aim_at_is_none() -> None:
-    targets = {"ActualPowerTarget": 2650, "PowerLimit": 3200, "IsTuning": False}
+    targets = {"ActualPowerTarget": 2650, "PowerLimit": 3200}
     idle = await luxos_reading(luxos_rig(targets | {"IsPowerTargetEnabled": False}))
     aiming = await luxos_reading(luxos_rig(targets | {"IsPowerTargetEnabled": True}))
     assert [(reading.power_target, reading.power_limit) for reading in (idle, aiming)] == [(None, 3200), (2650, 3200)]
-    assert aiming.tuner is None  # whether it has tuned, or was never asked to, it does not say
+
+
+@pytest.mark.parametrize(
+    ("tunes", "tuned", "tuner"),
+    [(True, True, TunerState.TUNING), (False, True, TunerState.TUNED), (False, False, None), (None, None, None)],
+)
+async def test_a_luxos_rig_tunes_or_has_tuned_its_profile(
+    *, tunes: bool | None, tuned: bool | None, tuner: TunerState | None
+) -> None:
+    profiles = [{"Profile Name": "other", "IsTuned": not tuned}, {"Profile Name": "490MHz", "IsTuned": tuned}]
+    rig = luxos_rig({"Profile": "490MHz", "IsTuning": tunes}, profiles={"PROFILES": profiles})
+    assert (await luxos_reading(rig)).tuner is tuner
 
 
 async def test_a_hydro_luxos_rig_tells_its_water() -> None:

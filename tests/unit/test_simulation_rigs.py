@@ -117,6 +117,16 @@ async def test_the_exporter_reads_every_rig(model: Model) -> None:
             assert [board.frequency for board in reading.boards] == [model.frequency * 1e6] * model.boards
             expected = [board.expected_hashrate or 0 for board in reading.boards]
             assert sum(expected) == pytest.approx(reading.expected_hashrate, rel=1e-3)
+        if identity.reader in {"antminer", "luxos", "vnish"}:
+            assert (reading.suspended, stopped.suspended) == (False, True)
+            assert (reading.fault_light, reading.login_refused) == (
+                False,
+                False if identity.reader == "antminer" else None,
+            )
+            assert reading.power_mode
+            assert [board.frequency for board in reading.boards] == [model.frequency * 1e6] * model.boards
+            serial = site.machines[rig(site)].serial
+            assert identity.board_serials == tuple((index, f"{serial}{index:02d}") for index in range(model.boards))
         if identity.make == "WhatsMiner":
             serial = site.machines[rig(site)].serial
             assert identity.board_serials == tuple((index, f"{serial}{index:02d}") for index in range(model.boards))

@@ -97,6 +97,22 @@ def _tempctrl(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG0
     return section(_DESCRIPTION, 200, "Temperature control", vitals.now, "TEMPCTRL", [row])
 
 
+def _profiles(machine: Machine, vitals: Vitals) -> dict[str, Any]:
+    steps = (-25, 0, 25)  # MHz
+    rows = [
+        {
+            "Profile Name": f"{machine.model.frequency + step:.0f}MHz",
+            "Frequency": machine.model.frequency + step,
+            "Hashrate": round(machine.model.terahash * (1 + step / machine.model.frequency), 1),
+            "IsTuned": step == 0,
+            "Step": str(step // 25),
+            "Watts": round(machine.model.watts * (1 + step / machine.model.frequency)),
+        }
+        for step in steps
+    ]
+    return section(_DESCRIPTION, 323, "List profiles", vitals.now, "PROFILES", rows)
+
+
 def _summary(machine: Machine, vitals: Vitals) -> dict[str, Any]:
     row = summary_row(machine, vitals) | {"GHS 1m": ghs(vitals.average), "GHS 5m": ghs(vitals.average)}
     return section(_DESCRIPTION, 11, "Summary", vitals.now, "SUMMARY", [row])
@@ -138,6 +154,7 @@ _COMMANDS: Final[dict[str, Command]] = {
     "devdetails": _devdetails,
     "fans": _fans,
     "tempctrl": _tempctrl,
+    "profiles": _profiles,
     "power": _power,
     "pools": _pools,
     "events": _events,

@@ -13,7 +13,9 @@ from exporter.sources.miners.contract import Answer, Target
 from exporter.sources.miners.faults import worded_fault
 from exporter.sources.miners.transport import rpc
 
-_READ: Final = ("summary", "stats", "devs", "devdetails", "fans", "power", "tempctrl", "pools", "config", "events")
+_READ: Final = (
+    *("summary", "stats", "devs", "devdetails", "fans", "power", "tempctrl", "pools", "config", "profiles", "events"),
+)
 _WATER: Final = "temps"  # asked of hydro models only: of others it says what stats say
 _WINDOWS: Final = {"GHS 1m": 60.0, "GHS 5m": 300.0, "GHS 5s": 5.0}  # s, of each rate, the best first
 _SENSORS: Final = {"Water Inlet": "inlet", "Water Outlet": "outlet"}
@@ -88,7 +90,7 @@ class Reader:
             mining=hashrate > 0,
             suspended=_CURTAILED.get(coerce.text(config.get("CurtailMode")).lower()),
             power_mode=coerce.text(config.get("Profile"), 64),
-            tuner=TunerState.TUNING if coerce.flag(config.get("IsTuning")) else None,
+            tuner=_tuner(config, coerce.items(said["profiles"].get("PROFILES"))),
             fault_light=_LIGHTS.get(coerce.text(config.get("RedLed")).lower()),
             uptime=coerce.seconds(summary.get("Elapsed")),
             accepted_difficulty=coerce.counter(summary.get("Difficulty Accepted")),
@@ -111,14 +113,14 @@ class Reader:
     async def _ask(self, address: str, commands: tuple[str, ...]) -> Mapping[str, Answer]:
         """Ask several commands in one question, or one by one where the firmware does not take that. Raises Failure."""
         if address not in self._one_by_one:
-            joined = await rpc(address, "+".join(commands))
+            joined = await cgminer.optional(address, "+".join(commands))
             said = {command: coerce.first(joined, command) for command in commands}
             if "SUMMARY" in said["summary"]:
                 return said
-            self._one_by_one.add(address)
-        summary = {"summary": await rpc(address, "summary")}
-        rest = [command for command in commands if command not in summary]
-        return summary | {command: await cgminer.optional(address, command) for command in rest}
+        alone = {"summary": await rpc(address, "summary")}
+        self._one_by_one.add(address)
+        rest = [command for command in commands if command not in alone]
+        return alone | {command: await cgminer.optional(address, command) for command in rest}
 
 
 def _by_board(answer: Answer, section: str) -> dict[int, Mapping[str, Any]]:
@@ -145,6 +147,14 @@ def _boards(chains: tuple[Board, ...], stats: Mapping[str, Any], said: Mapping[s
             chip_temperature_average=None if copied else board.chip_temperature_average,
             voltage=coerce.volts(details.get(board.index, {}).get("Voltage")),
         )
+
+
+def _tuner(config: Mapping[str, Any], profiles: list[Mapping[str, Any]]) -> TunerState | None:
+    """Tell whether it tunes, or has tuned the profile in force; whether it is off it does not say."""
+    if coerce.flag(config.get("IsTuning")):
+        return TunerState.TUNING
+    in_force = (row for row in profiles if row.get("Profile Name") == config.get("Profile"))
+    return TunerState.TUNED if coerce.flag(next(in_force, {}).get("IsTuned")) else None
 
 
 def _margin(control: Mapping[str, Any], boards: tuple[Board, ...]) -> float | None:
