@@ -38,10 +38,12 @@ def on(name: str, team: dict[str, str], **labels: str) -> dict[str, str]:
         pytest.param(
             [
                 on("MiningBlockUnreachable", NOC, block="a"),
+                on("MiningBlockVoltageSag", {**NOC, "severity": "warning"}, block="a"),
+                on("MiningBlockNearThermalLimit", HARDWARE, block="b"),
                 on("MiningRigDown", HARDWARE, block="a", rig="a-1"),
                 on("MiningRigFanFailed", HARDWARE, block="b", rig="b-1"),
             ],
-            {"MiningBlockUnreachable", "MiningRigFanFailed"},
+            {"MiningBlockUnreachable", "MiningBlockNearThermalLimit", "MiningRigFanFailed"},
             id="a block that is out",
         ),
         pytest.param(
