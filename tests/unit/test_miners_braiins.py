@@ -151,6 +151,26 @@ async def test_a_rig_whose_cgminer_api_knows_no_model_is_read_over_rest() -> Non
     assert (identity.reader, identity.mac) == ("braiins_rest", "90:34:86:01:02:03")
 
 
+@pytest.mark.parametrize(
+    ("login", "mac", "boards"),
+    [(TARGET.credentials, "90:34:86:01:02:03", 2), (Credentials("root", "wrong"), "", 0), (None, "", 0)],
+)
+async def test_what_only_rest_knows_of_a_rig_is_asked_there_where_the_login_is_right(
+    login: Credentials | None, mac: str, boards: int
+) -> None:
+    answers = {
+        "version": {"VERSION": [{"API": "3.7", "BOSer": "boser-buildroot 0.1.0"}]},
+        "devdetails": {"DEVDETAILS": [{"ID": 1, "Model": "Antminer S19 XP"}]},
+    }
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(serving(TARGET.address, 4028, cgminer(answers)))
+        await stack.enter_async_context(serving(TARGET.address, 80, Rest()))
+        miners = await stack.enter_async_context(Miners())
+        identity = await miners.identify(Target(TARGET.address, login))
+    assert (identity.reader, identity.make, identity.model) == ("braiins", "AntMiner", "S19 XP")
+    assert (identity.api_version, identity.mac, len(identity.board_serials)) == ("3.7", mac, boards)
+
+
 # --- cgminer's API --------------------------------------------------------------------------------------------------
 
 

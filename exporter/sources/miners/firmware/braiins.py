@@ -1,10 +1,12 @@
 """Braiins OS+ where it serves cgminer's API on 4028: BOSminer answers it all joined, without login.
 
 Hashrate is ``MHS 1m``; power is the tuner's estimate, and its ``PowerLimit`` what it aims at. That API has no MAC
-address. Where it is not served, the REST API may be: :mod:`exporter.sources.miners.firmware.braiins_rest`.
+address nor serial numbers: they are asked over REST, at identification only, where that is served and takes our login.
 """
 
+import asyncio
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from exporter.failures import Failure, Reason
@@ -12,15 +14,16 @@ from exporter.readings import Board, Fan, Fault, RigIdentity, RigReading, TunerS
 from exporter.sources.miners import cgminer, coerce
 from exporter.sources.miners.contract import Answer, Target
 from exporter.sources.miners.faults import worded_fault
+from exporter.sources.miners.firmware import braiins_rest
+from exporter.sources.miners.firmware.braiins_rest import clock, slot
 from exporter.sources.miners.transport import rpc
-from exporter.units import HERTZ_PER_MEGAHERTZ
 
 _READ: Final = "summary+devs+devdetails+temps+fans+tunerstatus+pools"
 _WINDOWS: Final = (("MHS 1m", 60.0), ("MHS 5s", 5.0))
 _TUNED: Final = "Stable"
 _TUNING: Final = frozenset({"Testing performance profile", "Tuning individual chips"})
 _WELL: Final = frozenset({_TUNED, *_TUNING, "Paused", "Resuming"})
-_LAST_SLOTS: Final = 6  # an S9 has its boards in slots 6 to 8, all others theirs from 1
+_WEB_PATIENCE: Final = 1.5  # s
 
 
 class Reader:
@@ -41,7 +44,7 @@ class Reader:
         if not model:
             raise Failure(Reason.UNSUPPORTED, "it does not say its model on port 4028")
         build = next((value for key, value in version.items() if key.startswith("BOS")), "")
-        return RigIdentity(
+        known = RigIdentity(
             reader=self.name,
             make="AntMiner",
             model=model,
@@ -49,6 +52,12 @@ class Reader:
             firmware_version=coerce.text(build),
             api_version=coerce.text(version.get("API")),
         )
+        try:
+            async with asyncio.timeout(_WEB_PATIENCE):
+                whole = await braiins_rest.Reader().identify(target)
+        except (Failure, TimeoutError):
+            return known
+        return replace(whole, reader=known.reader, model=known.model, api_version=known.api_version)
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
         """See :class:`exporter.sources.miners.contract.Reader`."""
@@ -92,22 +101,6 @@ class Reader:
             pools=cgminer.pools(sections["pools"]),
             faults=faults,
         )
-
-
-def slot(number: object, place: int) -> int:
-    """Give a board's index from the number of its slot, as Braiins counts them, or from its place where it has none."""
-    known = coerce.count(number, coerce.MAX_ITEMS)
-    if not known:
-        return place
-    return known - (_LAST_SLOTS if known >= _LAST_SLOTS else 1)
-
-
-def clock(value: object) -> float | None:
-    """Read a clock in Hz; to cgminer's API recent releases say it in MHz, which can never be as many."""
-    known = coerce.counter(value)
-    if known is not None and known > coerce.MAX_MEGAHERTZ:
-        known /= HERTZ_PER_MEGAHERTZ
-    return coerce.megahertz(known)
 
 
 def _nominal(devices: list[Mapping[str, Any]]) -> float | None:

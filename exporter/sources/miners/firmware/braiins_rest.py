@@ -16,8 +16,8 @@ from exporter.readings import Board, Fan, Fault, Pool, RigIdentity, RigReading, 
 from exporter.sources.miners import coerce
 from exporter.sources.miners.contract import Answer, Target
 from exporter.sources.miners.faults import fault
-from exporter.sources.miners.firmware.braiins import clock, slot
 from exporter.sources.miners.web import get_json, get_value, log_in
+from exporter.units import HERTZ_PER_MEGAHERTZ
 
 _VERSION: Final = "/api/v1/version/"
 _LOGIN: Final = "/api/v1/auth/login"
@@ -31,6 +31,7 @@ _LOCATE: Final = "/api/v1/actions/locate"
 _FACTORY_LOGIN: Final = Credentials("root", "root")
 _LOSABLE: Final = frozenset({Reason.GARBLED, Reason.REFUSED})
 _WINDOW: Final = 60.0  # s, of last_1m
+_LAST_SLOTS: Final = 6  # an S9 has its boards in slots 6 to 8, all others theirs from 1
 
 # Numbers as the enumerations of Braiins' public API have them (braiins.bos.v1 MinerBrand, ControlBoardSocFamily,
 # MinerStatus, TunerState, SensorLocation); those of which it is not plain what they mean to us are left out.
@@ -170,6 +171,22 @@ async def _token(address: str, credentials: Credentials) -> str:
     if not token:
         raise Failure(Reason.GARBLED, "no token in its answer to the login")
     return token
+
+
+def slot(number: object, place: int) -> int:
+    """Give a board's index from the number of its slot, as Braiins counts them, or from its place where it has none."""
+    known = coerce.count(number, coerce.MAX_ITEMS)
+    if not known:
+        return place
+    return known - (_LAST_SLOTS if known >= _LAST_SLOTS else 1)
+
+
+def clock(value: object) -> float | None:
+    """Read a clock in Hz; to cgminer's API recent releases say it in MHz, which can never be as many."""
+    known = coerce.counter(value)
+    if known is not None and known > coerce.MAX_MEGAHERTZ:
+        known /= HERTZ_PER_MEGAHERTZ
+    return coerce.megahertz(known)
 
 
 def _code(value: object) -> int:
