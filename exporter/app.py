@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any, Final
 
 import aiohttp
@@ -222,7 +222,7 @@ class Site:
     async def evaluate_forever(self) -> None:
         """Evaluate at each interval until cancelled; one that fails is told once and counted, and the next is tried."""
         while True:
-            started = time.monotonic()
+            started, tried = time.monotonic(), self._rigs.first_round.is_set()
             try:
                 await self._evaluate()
             except Exception:  # noqa: BLE001 -- the next evaluation may succeed, and rigs are still being read
@@ -233,7 +233,16 @@ class Site:
             else:
                 self._failing = False
                 self._telemetry.evaluation_duration.set(time.monotonic() - started)
-            await asyncio.sleep(self._rest(time.monotonic() - started))
+            await self._sleep(self._rest(time.monotonic() - started), after_first_round=tried)
+
+    async def _sleep(self, seconds: float, *, after_first_round: bool) -> None:
+        """Sleep, but not past the end of the first round: what it brought is news, and makes the site ready."""
+        if after_first_round:
+            await asyncio.sleep(seconds)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._rigs.first_round.wait()
 
     def _rest(self, spent: float) -> float:
         """Seconds until the next evaluation: at the interval's end, or when a price changes before that."""

@@ -34,6 +34,7 @@ _log = structlog.get_logger(__name__)
 
 _TICK: Final = 0.02  # s: polls due within one tick start together
 _SEARCH_TICK: Final = 0.2  # s: the search is in no hurry
+_FIRST_ROUND: Final = 0.75  # of an interval: what is left of it is for the start, so that a restart takes one in all
 _ROUNDING: Final = 1e-6  # of an interval: a slot that is just over must not come again
 _LONGEST_SLEEP: Final = 1.0  # s: a new inventory waits no longer than this
 
@@ -151,7 +152,7 @@ class RigPoller:
         for place in self._roster.replace(wanted, now, lambda: now + self._rng.random() * self._terms.identify_every):
             if place.ledger is not None:
                 self._untried.add(place)
-            self._schedule(place, now)
+            self._welcome(place, now)
         for name in before - self._roster.rigs.keys():
             self._telemetry.dropped_values.remove_by_labels({"rig": name})
         self._untried = {place for place in self._untried if not place.gone}
@@ -228,7 +229,7 @@ class RigPoller:
                 self._telemetry.poll_duration.observe(ended - started)
             self._tried(place)
             if not place.gone:
-                self._schedule(place, ended + self._rest(place))
+                self._schedule(place, max(ended, place.slot) + self._rest(place))
 
     async def _ask(self, visit: _Visit, *, may_identify: bool) -> RigReading:
         place = visit.place
@@ -326,11 +327,20 @@ class RigPoller:
         if not self._untried:
             self.first_round.set()
 
+    def _welcome(self, place: Place, now: float) -> None:
+        """Make a new place due ahead of its first slot, all by the same share of the wait. The slot counts as used."""
+        place.slot = self._slot(place, now)
+        hurry = _FIRST_ROUND if place.ledger is not None else 1.0  # a search has time
+        heapq.heappush(self._due, (now + hurry * (place.slot - now), next(self._order), place))
+
     def _schedule(self, place: Place, after: float) -> None:
         """Make the place due at its first slot after ``after``."""
+        place.slot = self._slot(place, after)
+        heapq.heappush(self._due, (place.slot, next(self._order), place))
+
+    def _slot(self, place: Place, after: float) -> float:
         interval = self._terms.interval
-        slot = math.floor(after / interval - place.phase + _ROUNDING) + 1
-        heapq.heappush(self._due, ((slot + place.phase) * interval, next(self._order), place))
+        return (math.floor(after / interval - place.phase + _ROUNDING) + 1 + place.phase) * interval
 
     def _rest(self, place: Place) -> float:
         """Seconds to sit out after failures in a row: whole intervals, doubling to the ceiling, with jitter."""

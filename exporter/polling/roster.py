@@ -47,6 +47,7 @@ class Place:
         "keyless",
         "ledger",
         "phase",
+        "slot",
         "target",
     )
 
@@ -55,6 +56,7 @@ class Place:
         self.ledger: RigLedger | None = None
         self.target = _target(home)
         self.phase = phase(home.address)  # of an interval
+        self.slot = -math.inf  # for which it is due, in flight or waiting
         self.identify_at = identify_at
         self.identified_at = -math.inf
         self.failures = 0  # in a row

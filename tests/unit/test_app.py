@@ -130,6 +130,17 @@ async def test_it_prices_every_rig_and_stops_within_five_seconds(site: Simulated
         assert "Traceback" not in await ended(process)
 
 
+async def test_what_the_first_round_brings_is_not_kept_until_the_next_evaluation(
+    site: SimulatedSite, tmp_path: Path
+) -> None:
+    exporter = Exporter(tmp_path, site.config())
+    exporter.configure(evaluation_interval="60s", polling={"interval": "2s", "deadline": "2s"})
+    async with exporter.running() as process:
+        await exporter.until(lambda samples: len(values(samples, "mining_rig_last_success_timestamp_seconds")) == 3)
+        assert await exporter.ask("GET", "/-/ready") == (200, "Ready.\n")
+        await ended(process)
+
+
 async def test_a_reload_takes_effect_and_loses_nothing(site: SimulatedSite, tmp_path: Path) -> None:
     exporter = Exporter(tmp_path, site.config())
     rigs = exporter.config["fleet"]["rigs"]

@@ -111,6 +111,16 @@ def only(poller: RigPoller) -> RigSnapshot:
     return snapshot
 
 
+def _punctual(telemetry: Telemetry) -> tuple[float, float]:
+    """Polls of healthy rigs so far, and those of them that began within 0.05 s of their time."""
+    value = telemetry.registry.get_sample_value
+    polls = value("mining_poll_lateness_seconds_count")
+    punctual = value("mining_poll_lateness_seconds_bucket", {"le": "0.05"})
+    assert polls is not None
+    assert punctual is not None
+    return polls, punctual
+
+
 def gaps(times: list[float]) -> list[int]:
     return [round(later - earlier) for earlier, later in pairwise(times)]
 
@@ -124,9 +134,61 @@ def test_each_rig_is_read_once_per_interval_at_its_own_moment() -> None:
         async with polling(make(rigs, site, remembered=known(rigs))):
             await asyncio.sleep(5 * 30)
         assert {len(times) for times in site.reads.values()} == {5}
-        assert all(set(gaps(times)) == {30} for times in site.reads.values())
-        per_second = Counter(int(times[0]) for times in site.reads.values())
+        assert all(set(gaps(times[1:])) == {30} for times in site.reads.values())
+        per_second = Counter(int(times[1]) for times in site.reads.values())
         assert max(per_second.values()) < 50
+
+    run(main())
+
+
+def test_the_first_round_is_over_in_three_quarters_of_an_interval_and_then_each_rig_keeps_its_slot() -> None:
+    async def main() -> None:
+        site, rigs, telemetry = Site(), fleet(1000), Telemetry()
+        poller = make(rigs, site, remembered=known(rigs), telemetry=telemetry)
+        started = asyncio.get_running_loop().time()
+        async with polling(poller):
+            await asyncio.wait_for(poller.first_round.wait(), 0.75 * 30 + 0.05)
+            assert {len(times) for times in site.reads.values()} == {1}
+            await asyncio.sleep(2 * 30)
+        assert all(30 - 0.05 < times[1] - times[0] < 1.25 * 30 + 0.05 for times in site.reads.values())
+        for rig in rigs:
+            late = site.reads[rig.address][1] - phase(rig.address) * 30
+            assert (late + 0.001) % 30 < 0.05
+        first, second = (Counter((times[i] - started) // 5 for times in site.reads.values()) for i in (0, 1))
+        assert max(first.values()) < 1.2 * 1000 * 5 / (0.75 * 30)  # spread evenly, whatever the slot
+        assert max((first + second).values()) < 1.2 * 1000 * 5 / (0.75 * 30)  # none is read twice meanwhile
+        polls, punctual = _punctual(telemetry)
+        assert polls == punctual
+
+    run(main())
+
+
+def test_a_rig_that_is_added_is_read_within_the_interval_and_disturbs_no_other() -> None:
+    async def main() -> None:
+        site, rigs = Site(), fleet(20)
+        poller = make(rigs, site, remembered=known(rigs))
+        async with polling(poller):
+            await asyncio.sleep(100)
+            poller.replace([*rigs, Rig(name="new", address="new")], {})
+            await asyncio.sleep(0.75 * 30 + 0.05)
+            assert len(site.reads["new"]) == 1
+            await asyncio.sleep(100)
+        assert all(set(gaps(site.reads[rig.address][1:])) == {30} for rig in rigs)
+
+    run(main())
+
+
+def test_the_first_round_keeps_to_the_limit_in_flight() -> None:
+    async def main() -> None:
+        site, rigs = Site(), fleet(200)
+        site.behaviour = {rig.address: 2.0 for rig in rigs}
+        terms = PollingTerms(max_in_flight=15, identify_every=1e9)  # an interval needs 13.3, the first round 17.8
+        poller = make(rigs, site, terms, remembered=known(rigs))
+        async with polling(poller):
+            await asyncio.wait_for(poller.first_round.wait(), 30)
+            await asyncio.sleep(120)
+        assert site.most_in_flight["read"] == 15
+        assert {site.most_in_flight[rig.address] for rig in rigs} == {1}
 
     run(main())
 
@@ -174,14 +236,18 @@ def test_hung_rigs_delay_no_healthy_one() -> None:
         healthy, hung = fleet(200), [Rig(name=f"hung-{i}", address=f"hung-{i}") for i in range(1000)]
         site.behaviour = {rig.address: math.inf for rig in hung}
         poller = make(healthy + hung, site, remembered=known(healthy + hung), telemetry=telemetry)
+        started = asyncio.get_running_loop().time()
         async with polling(poller):
-            await asyncio.sleep(20 * 30)
+            await asyncio.sleep(2 * 30)
+            first_rounds = _punctual(telemetry)
+            await asyncio.sleep(18 * 30)
             snapshots = {snapshot.rig.name: snapshot for snapshot in poller.snapshots(unix_clock())}
-        assert all(set(gaps(site.reads[rig.address])) == {30} for rig in healthy)
+        assert all(set(gaps(site.reads[rig.address][1:])) == {30} for rig in healthy)
         assert all(snapshots[rig.name].reading is not None for rig in healthy)
+        assert all(site.reads[rig.address][0] - started < 30 for rig in healthy)
         assert all(snapshots[rig.name].up is False for rig in hung)
-        count = telemetry.registry.get_sample_value("mining_poll_lateness_seconds_count")
-        assert count == telemetry.registry.get_sample_value("mining_poll_lateness_seconds_bucket", {"le": "0.05"})
+        (polls, punctual), (polls_before, punctual_before) = _punctual(telemetry), first_rounds
+        assert polls - polls_before == punctual - punctual_before > 0
 
     run(main())
 
@@ -193,7 +259,7 @@ def test_a_failing_rig_is_asked_ever_less_often_until_it_recovers() -> None:
         async with polling(make(rigs, site, PollingTerms(identify_after_failures=100), remembered=known(rigs))):
             await asyncio.sleep(3600)
             pauses = gaps(site.reads["rig-0"])
-            assert pauses[0] == 30
+            assert pauses[0] in range(30, 38)  # the first poll comes ahead of its slot
             assert pauses[1] in {30, 60}
             assert all(150 <= pause <= 300 for pause in pauses[4:])
             assert len(set(pauses[4:])) > 1  # jitter
@@ -531,7 +597,7 @@ def test_identities_are_checked_now_and_then_without_losing_a_poll() -> None:
             await asyncio.sleep(4 * 3600)
             assert all(snapshot.reading is not None for snapshot in poller.snapshots(unix_clock()))
         assert 4 <= len(site.identifications["rig-0"]) <= 8
-        assert max(gaps(site.reads["rig-0"] + site.reads["rig-1"])) <= 30
+        assert max(gaps(site.reads["rig-0"][1:] + site.reads["rig-1"][1:])) <= 30
         assert len(site.identifications["rig-2"]) > 1
 
     run(main())
