@@ -94,6 +94,24 @@ async def test_builds_that_write_names_out_give_whole_volts_and_amperes() -> Non
     assert (supply.output_voltage, supply.output_current, supply.output_power) == (None, None, None)
 
 
+async def test_a_power_supply_that_does_not_talk_loses_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whatsminer_v2, "_PATIENCE", 0.05)
+    talking = cgminer(v2())
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.read(4096)
+        if b"get_psu" in request:
+            await asyncio.Event().wait()
+        again = asyncio.StreamReader()
+        again.feed_data(request)
+        await talking(again, writer)
+        writer.close()
+
+    async with serving(TARGET.address, 4028, handle):
+        reading = await whatsminer_v2.Reader().read(TARGET, AIR)
+    assert (reading.hashrate, reading.power_supply) == (114e12, None)
+
+
 async def test_a_power_supply_that_measures_nothing_is_none() -> None:
     assert (await read_v2(v2(get_psu={"model": "P222B", "vin": "0", "iin": "0", "temp0": "0"}))).power_supply is None
 

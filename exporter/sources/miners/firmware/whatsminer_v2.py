@@ -3,9 +3,11 @@
 Hashrate is ``MHS 1m``. Commands that begin with ``get_``, and ``status``, cannot be joined.
 """
 
+import asyncio
 import re
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,6 +20,7 @@ from exporter.sources.miners.firmware import whatsminer_v3
 from exporter.sources.miners.transport import rpc
 
 SLOW_SECONDS: Final = 300.0
+_PATIENCE: Final = 1.0  # s
 _READ: Final = "summary+devs+pools"
 _WINDOWS: Final = {"MHS 1m": 60.0, "MHS 5s": 5.0, "HS RT": None, "MHS av": None}  # s
 _FANS: Final = ("Fan Speed In", "Fan Speed Out")
@@ -62,7 +65,7 @@ class Reader:
         version = await _message(address, "get_version")
         model = model or coerce.text(version.get("miner_type"))
         info = await _message(address, "get_miner_info")
-        supply = await _message(address, "get_psu")
+        supply = await _extra(address, "get_psu")
         answer = await cgminer.optional(address, _READ)
         summary = coerce.first(coerce.first(answer, "summary"), "SUMMARY")
         if not summary and await _speaks_v3(address):
@@ -110,7 +113,7 @@ class Reader:
             expected_hashrate=expected,
             power=power,
             power_limit=coerce.watts(summary.get("Power Limit")),
-            power_supply=_power_supply(await _message(address, "get_psu"), power),
+            power_supply=_power_supply(await _extra(address, "get_psu"), power),
             mining=hashrate > 0,
             suspended=slow.suspended,
             power_mode=coerce.text(summary.get("Power Mode")),
@@ -142,7 +145,7 @@ class Reader:
             mining=False,
             suspended=True,
             power_mode=coerce.text(status.get("power_mode")),
-            power_supply=_power_supply(await _message(address, "get_psu"), None),
+            power_supply=_power_supply(await _extra(address, "get_psu"), None),
             fault_light=(await self._slowly(address)).fault_light,
             temperatures=tuple(_temperatures({}, status)),
         )
@@ -154,8 +157,8 @@ class Reader:
         if slow is None or now >= slow.due:
             slow = self._slow[address] = _Slow(
                 due=now + SLOW_SECONDS,
-                fault_light=_fault_light(await _message(address, "get_miner_info")),
-                suspended=_suspended(await _message(address, "status")),
+                fault_light=_fault_light(await _extra(address, "get_miner_info")),
+                suspended=_suspended(await _extra(address, "status")),
             )
         return slow
 
@@ -171,6 +174,14 @@ async def _speaks_v3(address: str) -> bool:
 async def _message(address: str, command: str) -> Mapping[str, Any]:
     """Give the content of btminer's own kind of answer; empty where there is none."""
     return coerce.mapping((await cgminer.optional(address, command)).get("Msg"))
+
+
+async def _extra(address: str, command: str) -> Mapping[str, Any]:
+    """Give the same where it comes soon: a power supply that does not talk must not cost the reading."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE):
+            return await _message(address, command)
+    return {}
 
 
 def _first(said: Mapping[str, Any], *keys: str) -> str:
