@@ -35,6 +35,7 @@ class Panel:
         self._telemetry = context.telemetry
         self._members: dict[str, _Member] = {}
         self._left_out: set[str] = set()
+        self._compared: set[str] = set()
         self.replace(members)
 
     def replace(self, members: Mapping[str, SourceSettings]) -> None:
@@ -54,6 +55,7 @@ class Panel:
             (name, answer) for name, answer in zip(self._members, answers, strict=True) if isinstance(answer, Reading)
         ]
         if not readings:
+            self._forget_disagreements()
             raise next(answer for answer in answers if isinstance(answer, Failure))
         return readings
 
@@ -63,8 +65,14 @@ class Panel:
             return
         if len(values) > 1 and taken > 0:
             self._telemetry.source_disagreement.labels(quantity).set((max(values) - min(values)) / taken)
+            self._compared.add(quantity)
         else:
+            self._compared.discard(quantity)
             self._telemetry.source_disagreement.remove(quantity)
+
+    def _forget_disagreements(self) -> None:
+        for quantity in tuple(self._compared):
+            self.tell_disagreement(quantity, 0.0, ())
 
     def tell_outliers(self, values: Mapping[str, float], median: float) -> None:
         """Count values that are left out; say so once, until the source agrees again."""
@@ -95,12 +103,15 @@ class _Member:
         now = self._clock()
         if self._answer is None or now >= self._not_before:
             before = self._answer
-            self._answer = await self._fetch()
+            self._answer = self._fresh(await self._fetch(), now)
             self._not_before = now + self._rest(self._answer)
             self._tell(before, self._answer)
-        if isinstance(self._answer, Reading) and now - self._answer.observed_at > self.settings.max_age:
-            return Failure(Reason.STALE, f"observed {now - self._answer.observed_at:.0f} s ago")
-        return self._answer
+        return self._fresh(self._answer, now)
+
+    def _fresh(self, answer: Reading[Any] | Failure, now: float) -> Reading[Any] | Failure:
+        if isinstance(answer, Reading) and now - answer.observed_at > self.settings.max_age:
+            return Failure(Reason.STALE, f"observed {now - answer.observed_at:.0f} s ago")
+        return answer
 
     async def _fetch(self) -> Reading[Any] | Failure:
         """Ask it. One that hangs, or has a bug, must not take the others with it."""

@@ -143,6 +143,37 @@ async def test_two_prices_that_disagree_are_no_price(markets: Markets, context: 
     assert caught.value.reason is Reason.IMPLAUSIBLE
 
 
+async def test_how_far_they_differ_is_not_told_once_none_answers(
+    markets: Markets, context: SourceContext, telemetry: Telemetry
+) -> None:
+    async with serve(markets.handle) as server:
+        source = median_of(server, "a", "b", interval="10s").build(context)
+        markets.answers = {"/a": 70_000.0, "/b": 70_700.0}
+        await source.fetch()
+        assert sample(telemetry, "mining_source_disagreement_ratio", quantity="bitcoin_price") is not None
+        markets.answers = {"/a": 500, "/b": 500}
+        markets.now += 20
+        with pytest.raises(Failure):
+            await source.fetch()
+    assert sample(telemetry, "mining_source_disagreement_ratio", quantity="bitcoin_price") is None
+
+
+async def test_one_whose_price_is_old_is_down(markets: Markets, context: SourceContext, telemetry: Telemetry) -> None:
+    async def handle(request: web.Request) -> web.Response:
+        if request.path == "/old":
+            return web.json_response({"timestamp": str(int(markets.now - 86_400)), "last": "70000"})
+        return await markets.handle(request)
+
+    markets.answers = {"/a": 70_100.0}
+    async with serve(handle) as server:
+        sources = [{"kind": "coinbase", "url": f"{server}/a"}, {"kind": "bitstamp", "url": f"{server}/old"}]
+        source = median.Settings.model_validate({"kind": "median", "sources": sources}).build(context)
+        with capture_logs() as logs:
+            assert (await source.fetch()).value == 70_100
+    assert [(entry["event"], entry["reason"]) for entry in logs] == [("source is down", "stale")]
+    assert sample(telemetry, "mining_source_up", source="bitcoin:bitstamp") == 0
+
+
 async def test_where_none_answers_the_first_reason_is_told(markets: Markets, context: SourceContext) -> None:
     markets.answers = {"/a": 401, "/b": 500}
     async with serve(markets.handle) as server:
