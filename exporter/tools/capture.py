@@ -12,9 +12,10 @@ from exporter.failures import Failure, Reason
 from exporter.fleet import Credentials
 from exporter.readings import RigIdentity
 from exporter.sources.miners.contract import Target
+from exporter.sources.miners.firmware import braiins_rest
 from exporter.sources.miners.reader import Miners
 from exporter.sources.miners.transport import RPC_PORT, LengthPrefixed, exchange, parse_json, rpc
-from exporter.sources.miners.web import DigestSession, get_json
+from exporter.sources.miners.web import DigestSession, get_value
 from exporter.tools.redact import redacted
 
 QUESTION_SECONDS: Final = 5.0
@@ -29,13 +30,20 @@ RPC_COMMANDS: Final = (
 
 WEB_PAGES: Final = (
     *("/api/system/info", "/api/system/asic", "/api/v1/info", "/api/v1/model", "/api/v1/summary", "/api/v1/status"),
-    *("/api/v1/perf-summary", "/api/v1/chains", "/api/v1/metrics"),
+    *("/api/v1/perf-summary", "/api/v1/chains", "/api/v1/metrics", braiins_rest.VERSION),
     *("/cgi-bin/get_system_info.cgi", "/cgi-bin/summary.cgi", "/cgi-bin/stats.cgi", "/cgi-bin/pools.cgi"),
 )
 """Pages on port 80 that only read."""
 
 EPIC_PAGES: Final = ("/summary", "/capabilities", "/network", "/hashrate", "/temps", "/clocks", "/hwconfig")
 """Pages that ePIC's firmware serves where others have cgminer's commands."""
+
+BRAIINS_PAGES: Final = (
+    *("/api/v1/miner/details", "/api/v1/miner/stats", "/api/v1/miner/hw/hashboards", "/api/v1/miner/errors"),
+    *("/api/v1/cooling/state", "/api/v1/performance/tuner-state", "/api/v1/performance/mode"),
+    *("/api/v1/actions/locate", "/api/v1/network/", "/api/v1/pools/"),
+)
+"""Pages on port 80 that only read, behind the login of Braiins' REST API."""
 
 V3_COMMANDS: Final = (
     ("get.device.info", ""),
@@ -46,7 +54,7 @@ V3_COMMANDS: Final = (
 )
 """Commands of Whatsminer's API V3 that only read."""
 
-_Ask = Callable[[], Awaitable[Mapping[str, Any]]]
+_Ask = Callable[[], Awaitable[Any]]
 _ABSENT: Final = frozenset({Reason.UNREACHABLE, Reason.REFUSED})
 
 
@@ -63,6 +71,9 @@ async def capture(target: Target, progress: Callable[[], None]) -> tuple[str, di
         "epic": await _all({page: _epic(address, page) for page in EPIC_PAGES}, progress),
         "v3": await _all({f"{name} {what}".strip(): _v3(address, name, what) for name, what in V3_COMMANDS}, progress),
     }
+    reader, served = braiins_rest.Reader(), braiins_rest.VERSION in answers["http"]
+    pages = {page: _braiins(reader, target, page, served=served) for page in BRAIINS_PAGES}
+    answers["http"] |= await _all(pages, progress)
     answered = {kind: redacted(given, address) for kind, given in answers.items() if given}
     if not answered:
         raise Failure(Reason.UNREACHABLE, "nothing answered on ports 4028, 80 and 4433")
@@ -75,7 +86,7 @@ async def capture(target: Target, progress: Callable[[], None]) -> tuple[str, di
 
 def questions() -> int:
     """How many questions a capture asks at most."""
-    return len(RPC_COMMANDS) + len(WEB_PAGES) + len(EPIC_PAGES) + len(V3_COMMANDS)
+    return len(RPC_COMMANDS) + len(WEB_PAGES) + len(EPIC_PAGES) + len(V3_COMMANDS) + len(BRAIINS_PAGES)
 
 
 def _slug(name: str) -> str:
@@ -92,7 +103,7 @@ async def _all(asked: Mapping[str, _Ask], progress: Callable[[], None]) -> dict[
             continue
         try:
             async with asyncio.timeout(QUESTION_SECONDS):
-                answers[name] = dict(await ask())
+                answers[name] = await ask()
         except TimeoutError:
             continue
         except Failure as failure:
@@ -108,8 +119,19 @@ def _page(target: Target, page: str) -> _Ask:
     return lambda: DigestSession(target.address, target.credentials or Credentials("root", "root")).get_json(page)
 
 
+def _braiins(reader: braiins_rest.Reader, target: Target, page: str, *, served: bool) -> _Ask:
+    """Log in only to what has Braiins' REST API."""
+
+    async def ask() -> object:
+        if not served:
+            raise Failure(Reason.REFUSED, "it has no such API")
+        return await reader.page(target, page)
+
+    return ask
+
+
 def _epic(address: str, page: str) -> _Ask:
-    return lambda: get_json(address, page, port=RPC_PORT)
+    return lambda: get_value(address, page, port=RPC_PORT)
 
 
 def _v3(address: str, command: str, parameter: str) -> _Ask:

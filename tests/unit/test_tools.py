@@ -182,6 +182,16 @@ async def test_a_capture_of_any_firmware_gives_no_worker_and_no_rig_away() -> No
                 assert private not in text, placement.model.name
 
 
+async def test_a_capture_logs_in_where_braiins_rest_api_is_and_tells_no_token() -> None:
+    network = f"127.63.{random.randrange(2, 31) * 8}.0/21"
+    async with SimulatedSite(models=["Braiins REST S21"], network=network, troubles=False, control_port=0) as site:
+        target = Target(site.placements[0].address, Credentials("root", "root"))
+        _, record = await capture(target, ignore)
+    assert record["http"]["/api/v1/actions/locate"] is False
+    assert record["http"]["/api/v1/pools/"][0]["pools"][0]["user"] == "removed"
+    assert "token" not in json.dumps(record)
+
+
 async def test_a_capture_of_nothing_fails_classified(rigs: list[str]) -> None:
     with pytest.raises(Failure) as caught:
         await capture(Target(rigs[0].rpartition(".")[0] + ".98"), ignore)

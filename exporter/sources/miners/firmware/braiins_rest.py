@@ -19,7 +19,7 @@ from exporter.sources.miners.faults import fault
 from exporter.sources.miners.web import get_json, get_value, log_in
 from exporter.units import HERTZ_PER_MEGAHERTZ
 
-_VERSION: Final = "/api/v1/version/"
+VERSION: Final = "/api/v1/version/"
 _LOGIN: Final = "/api/v1/auth/login"
 _DETAILS: Final = "/api/v1/miner/details"
 _STATS: Final = "/api/v1/miner/stats"
@@ -51,7 +51,7 @@ class _Session:
 
 
 async def _version(address: str) -> Answer:
-    return await get_json(address, _VERSION)
+    return await get_json(address, VERSION)
 
 
 class Reader:
@@ -67,10 +67,24 @@ class Reader:
         """See :class:`exporter.sources.miners.contract.NativeReader`."""
         return all(coerce.count(answer.get(part)) is not None for part in ("major", "minor", "patch"))
 
+    async def page(self, target: Target, path: str) -> object:
+        """Ask for a page with the token that is kept, or with a new one where that is refused. Raises Failure."""
+        credentials = target.credentials or _FACTORY_LOGIN
+        session = self._sessions.get(target.address)
+        if session is not None and session.credentials == credentials:
+            try:
+                return await get_value(target.address, path, authorization=session.token)
+            except Failure as failure:
+                if failure.reason is not Reason.AUTH:
+                    raise
+        token = await _token(target.address, credentials)
+        self._sessions[target.address] = _Session(credentials, token)
+        return await get_value(target.address, path, authorization=token)
+
     async def identify(self, target: Target) -> RigIdentity:
         """See :class:`exporter.sources.miners.contract.Reader`."""
         version = await _version(target.address)
-        details = coerce.mapping(await self._page(target, _DETAILS))
+        details = coerce.mapping(await self.page(target, _DETAILS))
         who = coerce.mapping(details.get("miner_identity"))
         if not who:
             raise Failure(Reason.UNSUPPORTED, "its REST API is not Braiins'")
@@ -98,7 +112,7 @@ class Reader:
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
         """See :class:`exporter.sources.miners.contract.Reader`."""
-        details = coerce.mapping(await self._page(target, _DETAILS))
+        details = coerce.mapping(await self.page(target, _DETAILS))
         coerce.expect_mac(details.get("mac_address"), identity.mac)
         status = _code(details.get("status"))
         stats = coerce.mapping(await self._optional(target, _STATS))
@@ -141,24 +155,10 @@ class Reader:
             faults=tuple(_faults(tuner_state, boards)),
         )
 
-    async def _page(self, target: Target, path: str) -> object:
-        """Ask for a page with the token that is kept, or with a new one where that is refused. Raises Failure."""
-        credentials = target.credentials or _FACTORY_LOGIN
-        session = self._sessions.get(target.address)
-        if session is not None and session.credentials == credentials:
-            try:
-                return await get_value(target.address, path, authorization=session.token)
-            except Failure as failure:
-                if failure.reason is not Reason.AUTH:
-                    raise
-        token = await _token(target.address, credentials)
-        self._sessions[target.address] = _Session(credentials, token)
-        return await get_value(target.address, path, authorization=token)
-
     async def _optional(self, target: Target, path: str) -> object:
         """Ask for a page that the read can do without: None where the answer is no good."""
         try:
-            return await self._page(target, path)
+            return await self.page(target, path)
         except Failure as failure:
             if failure.reason not in _LOSABLE:
                 raise
