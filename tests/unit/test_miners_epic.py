@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from miner_servers import NETWORK, Handler, serving
 
-from exporter.readings import RigReading, TunerState
+from exporter.readings import RigIdentity, RigReading, TunerState
 from exporter.sources.miners.contract import Target
 from exporter.sources.miners.firmware import epic
 
@@ -89,6 +89,21 @@ async def test_boards_have_their_serial_numbers_only_where_there_is_one_for_each
         assert (await epic.Reader().identify(TARGET)).board_serials == ()
         content["/capabilities"]["Board Serial Numbers"] = ["A1", "B2", "C3"]
         assert (await epic.Reader().identify(TARGET)).board_serials == ((0, "A1"), (1, "B2"), (2, "C3"))
+
+
+async def test_what_never_changes_is_asked_once_of_a_rig_that_is_known_already() -> None:
+    asked: list[str] = []
+    serve = serves(pages())
+
+    async def noting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await serve(reader, writer)
+        asked.append("asked")
+
+    async with serving(TARGET.address, 4028, noting):
+        reader, identity = epic.Reader(), RigIdentity(reader="epic", make="AntMiner", model="S19 XP")
+        readings = [await reader.read(TARGET, identity) for _ in range(3)]
+    assert [board.chips_expected for reading in readings for board in reading.boards] == [110] * 6
+    assert len(asked) == 3 * 2 + 1
 
 
 async def test_a_read_can_do_without_the_sensors_page() -> None:

@@ -19,6 +19,7 @@ def _capabilities(machine: Machine, vitals: Vitals) -> dict[str, Any]:
         "Default Hashrate": machine.model.terahash,
         "Board Serial Numbers": [board.serial for board in vitals.boards],
         "Control Board Version": {"cpuHardware": "STM32", "cpuSerial": machine.serial},
+        "Performance Estimator": {"Chip Count": machine.model.chips, "Hashes Per Second Per Chip": 894.0},
         "Psu Info": {"FW": 25, "PSU Type": 118},
     }
 

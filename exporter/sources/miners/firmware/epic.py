@@ -37,6 +37,9 @@ class Reader:
     name = "epic"
     probe = staticmethod(_capabilities)
 
+    def __init__(self) -> None:
+        self._chips: dict[str, int | None] = {}  # that a board of the rig at an address should have
+
     def recognises(self, answer: Answer) -> bool:
         """See :class:`exporter.sources.miners.contract.NativeReader`."""
         coins = answer.get("Coins")
@@ -49,6 +52,7 @@ class Reader:
         summary = await _ask(target.address, "summary")
         network = await _ask(target.address, "network")
         interface = next((coerce.mapping(value) for value in network.values()), {})
+        self._chips[target.address] = _chips(capabilities)
         control = coerce.mapping(capabilities.get("Control Board Version"))
         supply = coerce.count(coerce.mapping(capabilities.get("Psu Info")).get("PSU Type"))
         return RigIdentity(
@@ -76,7 +80,7 @@ class Reader:
         expected = coerce.total([_board_expected(row) for row in rows])
         hashrate = coerce.realised(_rate(rows, session), "MH/s", expected)
         supply = coerce.mapping(summary.get("Power Supply Stats"))
-        boards = tuple(_boards(rows, await _sensors(target.address)))
+        boards = tuple(_boards(rows, await _sensors(target.address), await self._chips_expected(target.address)))
         fans = tuple(_fans(coerce.mapping(summary.get("Fans Rpm"))))
         standing = cgminer.fan_faults(fans) if hashrate > 0 and any(fan.rpm for fan in fans) else ()
         return RigReading(
@@ -101,16 +105,34 @@ class Reader:
             faults=(*standing, *_faults(state, coerce.items(summary.get("HBStatus")))),
         )
 
+    async def _chips_expected(self, address: str) -> int | None:
+        """Ask of a rig that was identified before this process started, once."""
+        if address not in self._chips:
+            capabilities = await _optional(address, "capabilities")
+            if not isinstance(capabilities, dict):
+                return None
+            self._chips[address] = _chips(capabilities)
+        return self._chips[address]
+
 
 async def _sensors(address: str) -> dict[int, list[float]]:
-    """Ask for the temperatures of each board's sensors, which a read can do without."""
+    """Ask for the temperatures of each board's sensors."""
+    rows = coerce.items(await _optional(address, "temps"))
+    return {_index(row): coerce.sensors(row.get("Data")) for row in rows}
+
+
+async def _optional(address: str, page: str) -> object:
+    """Ask for a page that a read can do without: None where the answer is no good."""
     try:
-        rows = coerce.items(await get_value(address, "/temps", port=RPC_PORT))
+        return await get_value(address, f"/{page}", port=RPC_PORT)
     except Failure as failure:
         if failure.reason not in _LOSABLE:
             raise
-        return {}
-    return {_index(row): coerce.sensors(row.get("Data")) for row in rows}
+        return None
+
+
+def _chips(capabilities: Mapping[str, Any]) -> int | None:
+    return coerce.count(coerce.mapping(capabilities.get("Performance Estimator")).get("Chip Count")) or None
 
 
 def _index(row: Mapping[str, Any]) -> int:
@@ -189,7 +211,7 @@ def _board_expected(row: Mapping[str, Any]) -> float | None:
     return None if rate is None or share is None else coerce.hashrate(rate / share * 100, "MH/s")
 
 
-def _boards(rows: list[Mapping[str, Any]], sensors: Mapping[int, list[float]]) -> Iterator[Board]:
+def _boards(rows: list[Mapping[str, Any]], sensors: Mapping[int, list[float]], chips: int | None) -> Iterator[Board]:
     for row in rows:
         known = sensors.get(_index(row), [])
         yield Board(
@@ -199,6 +221,7 @@ def _boards(rows: list[Mapping[str, Any]], sensors: Mapping[int, list[float]]) -
             temperature=coerce.celsius(row.get("Temperature")),
             temperature_min=coerce.lowest(known),
             temperature_average=coerce.mean(known),
+            chips_expected=chips,
             frequency=coerce.megahertz(row.get("Core Clock Avg")),
             voltage=coerce.volts(row.get("Input Voltage")),
             power=coerce.watts(row.get("Input Power")),
