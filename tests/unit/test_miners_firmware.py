@@ -10,7 +10,7 @@ import pytest
 from miner_servers import NETWORK, Handler, antminer, cgminer, serving
 
 from exporter.failures import Failure, Reason
-from exporter.readings import RigIdentity, RigReading, TunerState
+from exporter.readings import PowerSupply, RigIdentity, RigReading, Severity, TunerState
 from exporter.sources.miners.contract import Target
 from exporter.sources.miners.firmware import antminer as stock
 from exporter.sources.miners.firmware import luxos, vnish, whatsminer_v2
@@ -292,6 +292,20 @@ async def test_a_luxos_rig_tunes_or_has_tuned_its_profile(
     profiles = [{"Profile Name": "other", "IsTuned": not tuned}, {"Profile Name": "490MHz", "IsTuned": tuned}]
     rig = luxos_rig({"Profile": "490MHz", "IsTuning": tunes}, profiles={"PROFILES": profiles})
     assert (await luxos_reading(rig)).tuner is tuner
+
+
+async def test_a_power_supply_under_luxos_raises_its_flags() -> None:
+    flags = {"FanFault": "true", "InputVoltageOvervoltageWarning": "true", "InputCurrentWarning": "false"}
+    flags |= {"OvertemperatureFault": "true", "VoutFault": "true", "InputPowerWarning": "N/A", "PowerGood": "true"}
+    supply = {"PSUFLAGS": [flags], "PSUFAN": [{"SpeedRPM": "6400"}]}
+    reading = await luxos_reading(luxos_rig({}, psuget=supply))
+    assert reading.power_supply == PowerSupply(fan_rpm=6400.0)
+    assert {(one.code, one.severity) for one in reading.faults if one.component == "psu"} == {
+        ("psu_fan", Severity.WARNING),
+        ("psu_input_voltage", Severity.WARNING),
+        ("psu_temperature", Severity.CRITICAL),
+        ("psu_output", Severity.CRITICAL),
+    }
 
 
 async def test_a_hydro_luxos_rig_tells_its_water() -> None:

@@ -128,6 +128,13 @@ def _power(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG001
     return section(_DESCRIPTION, 311, "Power usage", vitals.now, "POWER", [row])
 
 
+def _psuget(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG001
+    fan = {"Enabled": "true", "SpeedRPM": str(round(5_000 + 40 * vitals.inlet))}
+    flags = {"FanFault": "false", "FanWarning": "false", "InputVoltageOvervoltageFault": "false"}
+    answer = section(_DESCRIPTION, 431, "PSU configuration", vitals.now, "PSUFAN", [fan])
+    return answer | {"PSUFLAGS": [flags]}
+
+
 def _pools(machine: Machine, vitals: Vitals) -> dict[str, Any]:
     rows = [
         row | {"Last Share Time": int(vitals.now) if row["Stratum Active"] else 0} for row in pool_rows(machine, vitals)
@@ -153,6 +160,7 @@ _COMMANDS: Final[dict[str, Command]] = {
     "devs": _devs,
     "devdetails": _devdetails,
     "fans": _fans,
+    "psuget": _psuget,
     "tempctrl": _tempctrl,
     "profiles": _profiles,
     "power": _power,

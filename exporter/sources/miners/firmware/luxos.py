@@ -7,14 +7,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from exporter.readings import Board, Fault, RigIdentity, RigReading, TunerState
+from exporter.readings import Board, Fault, PowerSupply, RigIdentity, RigReading, Severity, TunerState
 from exporter.sources.miners import cgminer, coerce
 from exporter.sources.miners.contract import Answer, Target
-from exporter.sources.miners.faults import worded_fault
+from exporter.sources.miners.faults import fault, worded_fault
 from exporter.sources.miners.transport import rpc
 
 _READ: Final = (
-    *("summary", "stats", "devs", "devdetails", "fans", "power", "tempctrl", "pools", "config", "profiles", "events"),
+    *("summary", "stats", "devs", "devdetails", "fans", "power", "psuget", "tempctrl", "pools", "config", "profiles"),
+    "events",
 )
 _WATER: Final = "temps"  # asked of hydro models only: of others it says what stats say
 _WINDOWS: Final = {"GHS 1m": 60.0, "GHS 5m": 300.0, "GHS 5s": 5.0}  # s, of each rate, the best first
@@ -22,6 +23,13 @@ _SENSORS: Final = {"Water Inlet": "inlet", "Water Outlet": "outlet"}
 _CURTAILED: Final = {"none": False, "sleep": True, "idle": True}
 _LIGHTS: Final = {"blink": True, "on": True, "auto": False, "off": False}
 _BOARDS: Final = 3
+_PSU_FLAGS: Final = (
+    ("fan", "psu_fan"),
+    ("inputvoltage", "psu_input_voltage"),
+    ("temperature", "psu_temperature"),
+    ("current", "psu_overcurrent"),
+)
+"""What the name of a power supply's flag contains, and the fault that it is; the first that fits."""
 
 
 class Reader:
@@ -87,6 +95,7 @@ class Reader:
             power=coerce.watts(coerce.first(said["power"], "POWER").get("Watts")),
             power_limit=coerce.watts(config.get("PowerLimit")),
             power_target=coerce.watts(config.get("ActualPowerTarget")) if tunes_to_power else None,
+            power_supply=_power_supply(said["psuget"]),
             mining=hashrate > 0,
             suspended=_CURTAILED.get(coerce.text(config.get("CurtailMode")).lower()),
             power_mode=coerce.text(config.get("Profile"), 64),
@@ -107,7 +116,7 @@ class Reader:
             fan_duty=coerce.mean(duties),
             boards=boards,
             pools=cgminer.pools(pools),
-            faults=cgminer.merged(seen, _events(said["events"])),
+            faults=cgminer.merged((*seen, *_psu_faults(said["psuget"])), _events(said["events"])),
         )
 
     async def _ask(self, address: str, commands: tuple[str, ...]) -> Mapping[str, Answer]:
@@ -171,6 +180,21 @@ def _water(temps: Answer) -> Iterator[tuple[str, float]]:
         known = coerce.hottest(coerce.celsius(row.get(key)) for row in rows)
         if sensor is not None and known is not None:
             yield sensor, known
+
+
+def _power_supply(supply: Answer) -> PowerSupply | None:
+    speed = coerce.rpm(coerce.first(supply, "PSUFAN").get("SpeedRPM"))
+    return None if speed is None else PowerSupply(fan_rpm=speed)
+
+
+def _psu_faults(supply: Answer) -> Iterator[Fault]:
+    """Name the faults and warnings that the power supply has raised."""
+    for name, raised in coerce.first(supply, "PSUFLAGS").items():
+        warning = name.endswith("Warning")
+        if coerce.flag(raised) and (warning or name.endswith("Fault")):
+            code = next((code for part, code in _PSU_FLAGS if part in name.lower()), "psu_output")
+            known = fault(code, "psu", coerce.text(name, 64))
+            yield replace(known, severity=Severity.WARNING) if warning else known
 
 
 def _events(answer: Answer) -> Iterator[Fault]:
