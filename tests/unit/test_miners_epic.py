@@ -63,6 +63,12 @@ async def test_it_was_told_to_stop_where_nothing_else_can_be_why_it_idles(
     assert reading.suspended is suspended
 
 
+@pytest.mark.parametrize(("state", "terahash"), [("Idling", 0.0), ("Mining", 90.07199)])
+async def test_a_rig_that_idles_without_boards_does_not_hash_its_average(state: str, terahash: float) -> None:
+    reading = await read_with(Status={"Operating State": state, "Last Error": None}, HBs=[])
+    assert reading.hashrate == pytest.approx(terahash * 1e12)
+
+
 @pytest.mark.parametrize(("state", "codes"), [("Mining", []), ("Idling", ["board_temperature"])])
 async def test_the_last_error_is_a_fault_while_it_does_not_mine(state: str, codes: list[str]) -> None:
     reading = await read_with(Status={"Operating State": state, "Last Error": "Overheat"}, HBStatus=[], Fans_Rpm={})

@@ -37,8 +37,8 @@ _LAST_SLOTS: Final = 6  # an S9 has its boards in slots 6 to 8, all others their
 # MinerStatus, TunerState, SensorLocation); those of which it is not plain what they mean to us are left out.
 _MAKES: Final = {1: "AntMiner", 2: "WhatsMiner"}
 _CONTROL_BOARDS: Final = {1: "CVITEK", 2: "BBB", 3: "AML", 4: "ZYNQ", 5: "BRAIINS"}
-_NOT_STARTED, _NORMAL, _PAUSED = 1, 2, 3
-_SUSPENDED: Final = {_NORMAL: False, _PAUSED: True}
+_STILL: Final = frozenset({1, 3, 4})  # not started, paused, suspended (by itself: it lacks a pool, a licence, cold air)
+_SUSPENDED: Final = {2: False, 3: True}  # normal, paused
 _TUNER_STATES: Final = {1: TunerState.OFF, 2: TunerState.TUNED, 3: TunerState.TUNING, 4: TunerState.FAILED}
 _TUNER_MODES: Final = {"powertargetmodestate": "POWER_TARGET", "hashratetargetmodestate": "HASHRATE_TARGET"}
 _ON_BOARD: Final = 2
@@ -119,8 +119,7 @@ class Reader:
         work = coerce.mapping(stats.get("miner_stats"))
         expected = _gigahashes(work.get("nominal_hashrate"))
         rates = coerce.mapping(work.get("real_hashrate"))
-        stopped = status in (_NOT_STARTED, _PAUSED)
-        rate = coerce.mapping(rates.get("last_1m")).get("gigahash_per_second", 0.0 if stopped else None)
+        rate = coerce.mapping(rates.get("last_1m")).get("gigahash_per_second", 0.0 if status in _STILL else None)
         hashrate = coerce.realised(rate, "GH/s", expected)
         shares = coerce.mapping(stats.get("pool_stats"))
         power = coerce.mapping(stats.get("power_stats")).get("approximated_consumption")

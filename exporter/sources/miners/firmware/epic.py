@@ -78,7 +78,7 @@ class Reader:
         misc = coerce.mapping(summary.get("Misc"))
         tune = coerce.mapping(summary.get("PerpetualTune"))
         expected = coerce.total([_board_expected(row) for row in rows])
-        hashrate = coerce.realised(_rate(rows, session), "MH/s", expected)
+        hashrate = coerce.realised(_rate(rows, session, state), "MH/s", expected)
         supply = coerce.mapping(summary.get("Power Supply Stats"))
         boards = tuple(_boards(rows, await _sensors(target.address), await self._chips_expected(target.address)))
         fans = tuple(_fans(coerce.mapping(summary.get("Fans Rpm"))))
@@ -192,11 +192,13 @@ def _thermal_margin(misc: Mapping[str, Any], boards: tuple[Board, ...]) -> float
     return None if limit is None or hottest is None else limit - hottest
 
 
-def _rate(rows: list[Mapping[str, Any]], session: Mapping[str, Any]) -> object:
-    """Sum the boards in MH/s; where one does not say, give the average that the session has."""
+def _rate(rows: list[Mapping[str, Any]], session: Mapping[str, Any], state: Mapping[str, Any]) -> object:
+    """Sum the boards in MH/s; where one does not say, give the average that the session has, unless it idles."""
     rates = [_board_rate(row) for row in rows]
     known = [rate for rate in rates if rate is not None]
-    return sum(known) if known and len(known) == len(rates) else session.get("Average MHs")
+    if known and len(known) == len(rates):
+        return sum(known)
+    return 0.0 if state.get("Operating State") == _IDLING else session.get("Average MHs")
 
 
 def _board_rate(row: Mapping[str, Any]) -> float | None:
@@ -207,8 +209,8 @@ def _board_rate(row: Mapping[str, Any]) -> float | None:
 def _board_expected(row: Mapping[str, Any]) -> float | None:
     """Give what a board should do at its clock in H/s, from what it does and the percentage that this is."""
     rate, said = _board_rate(row), row.get("Hashrate")
-    share = coerce.number(said[1], 1, 1_000) if isinstance(said, list) and len(said) > 1 else None
-    return None if rate is None or share is None else coerce.hashrate(rate / share * 100, "MH/s")
+    share = coerce.number(said[1], 0, 1_000) if isinstance(said, list) and len(said) > 1 else None
+    return None if rate is None or share is None or share < 1 else coerce.hashrate(rate / share * 100, "MH/s")
 
 
 def _boards(rows: list[Mapping[str, Any]], sensors: Mapping[int, list[float]], chips: int | None) -> Iterator[Board]:
