@@ -187,6 +187,24 @@ async def test_an_antminer_that_refuses_the_login_says_so_and_is_asked_no_furthe
     assert asked == ["/cgi-bin/get_system_info.cgi"] * 2  # the challenge, and the one login
 
 
+async def test_one_page_that_is_forbidden_costs_an_antminer_that_page_only() -> None:
+    content = stock_pages(0)
+    del content["/cgi-bin/stats.cgi"]
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        path = (await reader.readuntil(b"\r\n\r\n")).decode().split(" ")[1]
+        body = json.dumps(content.get(path)).encode()
+        status = "200 OK" if path in content else "403 Forbidden"
+        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        await writer.drain()
+
+    firmware = stock.Reader()
+    async with serving(TARGET.address, 4028, cgminer(antminer())), serving(TARGET.address, 80, handle):
+        identity = await firmware.identify(TARGET)
+        reading = await firmware.read(TARGET, S19)
+    assert (identity.mac, reading.login_refused, reading.fault_light, reading.power_mode) == (S19.mac, False, False, "")
+
+
 async def test_a_hydro_antminer_tells_its_water_from_its_boards() -> None:
     sensors = {"temp_pcb1": "35-58-47-60", "temp_pic1": "71-55-57-56", "temp_chip1": "0-0-0-0"}
     answers = antminer(**sensors, temp_pcb2="34-57-46-0", temp_pic2="70-0-0-0", temp_pcb3="", chain_acn3=0)

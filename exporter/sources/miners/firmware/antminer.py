@@ -39,6 +39,7 @@ _STOCK_KEYS: Final = frozenset({"BMMiner", "CGMiner"})
 _BOARDS: Final = 3  # of every air-cooled S and T
 _MODES: Final = {0: "normal", 1: "sleep"}  # firmware disagrees on others: their number stands for itself
 _SLEEP: Final = 1
+_PAGE_LOST: Final = frozenset({Reason.AUTH, Reason.GARBLED})  # and no reason to ask for no other
 _SENSORS: Final = 4  # of each kind on a board
 _WATER_SENSORS: Final = "s21+ hyd"
 """The one hydro model of which it is known (from pyasic) which sensors sit in the water, and which on chips."""
@@ -198,9 +199,9 @@ async def _visit(target: Target, *paths: str) -> tuple[dict[str, Answer], bool |
                 try:
                     pages[path] = await session.get_json(path)
                 except Failure as failure:
-                    if failure.reason is Reason.AUTH:
+                    if failure.reason is Reason.AUTH and not pages:
                         return {}, True
-                    if failure.reason is not Reason.GARBLED:  # a page that is not there is one; nobody there is not
+                    if failure.reason not in _PAGE_LOST:
                         break
     return pages, False if pages else None
 
