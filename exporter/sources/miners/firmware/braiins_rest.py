@@ -7,7 +7,7 @@ of months ago, and does not say which still hold: it is not read.
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from exporter.failures import Failure, Reason
@@ -37,7 +37,7 @@ _LAST_SLOTS: Final = 6  # an S9 has its boards in slots 6 to 8, all others their
 # MinerStatus, TunerState, SensorLocation); those of which it is not plain what they mean to us are left out.
 _MAKES: Final = {1: "AntMiner", 2: "WhatsMiner"}
 _CONTROL_BOARDS: Final = {1: "CVITEK", 2: "BBB", 3: "AML", 4: "ZYNQ", 5: "BRAIINS"}
-_STILL: Final = frozenset({1, 3, 4})  # not started, paused, suspended (by itself: it lacks a pool, a licence, cold air)
+_STILL: Final = frozenset({1, 3, 4})  # not started, paused, suspended
 _SUSPENDED: Final = {2: False, 3: True}  # normal, paused
 _TUNER_STATES: Final = {1: TunerState.OFF, 2: TunerState.TUNED, 3: TunerState.TUNING, 4: TunerState.FAILED}
 _TUNER_MODES: Final = {"powertargetmodestate": "POWER_TARGET", "hashratetargetmodestate": "HASHRATE_TARGET"}
@@ -47,7 +47,7 @@ _ON_BOARD: Final = 2
 @dataclass(frozen=True, slots=True)
 class _Session:
     credentials: Credentials
-    token: str
+    token: str = field(repr=False)
 
 
 async def _version(address: str) -> Answer:
