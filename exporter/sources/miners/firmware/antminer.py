@@ -39,7 +39,7 @@ _STOCK_KEYS: Final = frozenset({"BMMiner", "CGMiner"})
 _BOARDS: Final = 3  # of every air-cooled S and T
 _MODES: Final = {0: "normal", 1: "sleep"}  # firmware disagrees on others: their number stands for itself
 _SLEEP: Final = 1
-_PAGE_LOST: Final = frozenset({Reason.AUTH, Reason.GARBLED})  # and no reason to ask for no other
+_PAGE_LOST: Final = frozenset({Reason.AUTH, Reason.GARBLED})  # which costs no other page
 _SENSORS: Final = 4  # of each kind on a board
 _WATER_SENSORS: Final = "s21+ hyd"
 """The one hydro model of which it is known (from pyasic) which sensors sit in the water, and which on chips."""
