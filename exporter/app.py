@@ -1,7 +1,9 @@
 """The composition root: the only file that knows every room. It wires them, evaluates the site and stops it cleanly."""
 
 import asyncio
+import errno
 import gc
+import os
 import signal
 import sys
 import time
@@ -64,6 +66,13 @@ _PINNED: Final = ("site", "evaluation_interval", "web", "state", "sharding", "po
 """Settings that take effect at a start only."""
 
 
+_NEXT_STEPS: Final = {
+    errno.EADDRINUSE: "stop what listens there, or ",
+    errno.EACCES: "ports below 1024 need the right to bind them: grant CAP_NET_BIND_SERVICE, or ",
+    errno.EADDRNOTAVAIL: "this host does not have that address: ",
+}
+
+
 class StartError(Exception):
     """The exporter could not start. One sentence for the operator, with the next step."""
 
@@ -82,8 +91,11 @@ def run_blocking(settings: Settings, load: Callable[[], Settings] | None = None)
     _favour_the_loop()
     try:
         uvloop.run(_run(settings, load))
-    except* StartError as errors:
-        raise errors.exceptions[0] from None
+    except ExceptionGroup as errors:  # Debian 12's Python wraps anew what is raised in an `except*`
+        refused = errors.subgroup(StartError)
+        if refused is None:
+            raise
+        raise refused.exceptions[0] from None
 
 
 def _favour_the_loop() -> None:
@@ -164,9 +176,10 @@ async def _serve(rooms: AsyncExitStack, site: "Site", reload: "Reload | None", s
     try:
         await rooms.enter_async_context(serving(face, settings.web))
     except OSError as error:
+        step = _NEXT_STEPS.get(error.errno or 0, "")
+        why = os.strerror(error.errno) if error.errno in _NEXT_STEPS else error.strerror or error
         raise StartError(
-            f"cannot serve on {settings.web.listen_address}: {error.strerror or error}; "
-            "stop what listens there, or give another --web.listen-address"
+            f"cannot serve on {settings.web.listen_address}: {why}; {step}give another --web.listen-address"
         ) from None
 
 

@@ -129,6 +129,9 @@ class TlsServerConfig(_Section):
         with ExitStack() as written:
             cert = self.cert_file or written.enter_context(_as_file(self.cert or ""))
             key = self.key_file or written.enter_context(_as_file(self.key.get_secret_value() if self.key else ""))
+            for path in (self.cert_file, self.key_file):
+                if path is not None:
+                    path.open("rb").close()  # OpenSSL does not say which of them it cannot read
             context.load_cert_chain(cert, key, password="")  # OpenSSL must not ask for a passphrase
         if self.client_auth_type != "NoClientCert":
             context.load_verify_locations(self.client_ca_file, cadata=self.client_ca)
@@ -219,10 +222,19 @@ class WebConfigFile:
         try:
             return InForce(config, None if tls is None else tls.context())
         except OSError as error:
-            where = f" ({error.filename})" if error.filename else ""
-            raise WebConfigError(f"{path}: tls_server_config: {error.strerror or error}{where}") from None
+            raise WebConfigError(f"{path}: tls_server_config: {_told_of_tls(error, tls)}") from None
         except ValueError:
             raise WebConfigError(f"{path}: tls_server_config: what stands inline is not PEM") from None
+
+
+def _told_of_tls(error: OSError, tls: TlsServerConfig | None) -> str:
+    if not isinstance(error, ssl.SSLError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+    if error.reason == "KEY_VALUES_MISMATCH":
+        return "the key is not that of the certificate"
+    files = () if tls is None else (tls.cert_file, tls.key_file, tls.client_ca_file)
+    named = ", ".join(str(file) for file in files if file is not None) or "cert and key"
+    return f"no PEM certificate or key that can be used without a passphrase: {named}"
 
 
 def _parsed(path: Path) -> WebConfig:

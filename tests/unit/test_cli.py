@@ -170,16 +170,28 @@ def taken() -> Iterator[str]:
         yield f"127.60.9.1:{server.getsockname()[1]}"
 
 
-def test_a_taken_port_is_one_sentence_with_the_next_step(site: Path, taken: str) -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", "exporter", "run", "--config.file", str(site), "--web.listen-address", taken],
+def served_on(site: Path, address: str) -> subprocess.CompletedProcess[str]:
+    """Try to serve there, in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "exporter", "run", "--config.file", str(site), "--web.listen-address", address],
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_a_taken_port_is_one_sentence_with_the_next_step(site: Path, taken: str) -> None:
+    result = served_on(site, taken)
     assert result.returncode == 1
-    assert result.stderr.splitlines()[-1].startswith(f"hashmargin: cannot serve on {taken}: ")
-    assert "--web.listen-address" in result.stderr
+    told = f"cannot serve on {taken}: Address already in use; stop what listens there, or give another"
+    assert result.stderr.splitlines()[-1] == f"hashmargin: {told} --web.listen-address"
+    assert "Traceback" not in result.stderr
+
+
+def test_an_address_that_is_not_ours_is_one_sentence_with_the_next_step(site: Path) -> None:
+    result = served_on(site, "203.0.113.9:9852")
+    assert result.returncode == 1
+    assert "Cannot assign requested address; this host does not have that address: give another" in result.stderr
     assert "Traceback" not in result.stderr
 
 

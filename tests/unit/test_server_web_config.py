@@ -350,8 +350,12 @@ async def certificate(running: Served, site: Site) -> bytes:
         ({"tls_server_config": TLS | {"client_ca_file": "ca.pem"}}, "belong together"),
         ({"tls_server_config": TLS | {"client_allowed_sans": ["x"]}}, "client_allowed_sans needs"),
         ({"tls_server_config": TLS | {"cipher_suites": ["TLS_RSA_WITH_RC4_128_SHA"]}}, "must be one of TLS_ECDHE"),
-        ({"tls_server_config": TLS | {"cert_file": "missing.crt"}}, "No such file or directory"),
-        ({"tls_server_config": TLS | {"key_file": "server.crt"}}, "tls_server_config: "),
+        ({"tls_server_config": TLS | {"cert_file": "missing.crt"}}, "missing.crt: No such file or directory"),
+        (
+            {"tls_server_config": TLS | {"key_file": "server.crt"}},
+            "no PEM certificate or key that can be used without a passphrase: ",
+        ),
+        ({"tls_server_config": TLS | {"key_file": "client.key"}}, "the key is not that of the certificate"),
         ({"tls_server_config": {"cert": "ü", "key": "x"}}, "not PEM"),
         ({"http_server_config": {"headers": {"X-Powered-By": "x"}}}, "X-Powered-By: no such key"),
         ({"http_server_config": {"headers": {"X-Frame-Options": "ALLOW"}}}, "must be one of deny, sameorigin"),
@@ -361,6 +365,7 @@ async def certificate(running: Served, site: Site) -> bytes:
     ],
 )
 def test_mistakes_are_told(site: Site, content: dict[str, object], told: str) -> None:
+    site.issue("client", "client")
     with pytest.raises(WebConfigError) as error:
         WebConfigFile(site.write(**content))
     assert str(site.path) in str(error.value)
