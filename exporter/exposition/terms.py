@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class GroupTerms(BaseModel):
-    """Which groups of series are published. A stock Antminer has about 100 series with all of them on."""
+    """Which groups of series are published. A stock Antminer has about 110 series with all of them on, 45 with none."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -50,7 +50,7 @@ SCRAPE_EVERY = 15.0  # s
 INTERVALS = 4  # measured
 LONGEST_START = 300.0  # s
 START_SECONDS = 60.0
-LEAN = dict.fromkeys(("fan", "pool", "fault", "temperature"), False)
+LEAN = dict.fromkeys(("fan", "pool", "fault", "temperature", "power_supply"), False)
 ACCEPT = {"Accept": "application/openmetrics-text; version=1.0.0", "Accept-Encoding": "gzip"}
 SUCCESS = re.compile(r'^mining_rig_last_success_timestamp_seconds\{.*?\brig="([^"]+)".*\} (\S+)$', re.MULTILINE)
 BUCKET = r'^%s_bucket\{le="([^"]+)"\} (\S+)$'
