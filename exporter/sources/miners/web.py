@@ -69,7 +69,7 @@ class _HttpFraming:
             self.head = Head(bytes(received[:end]))
             self._body_at = end + len(_HEAD_END)
             self._length = _length(self.head)
-            self._chunked = "chunked" in self.head.header("transfer-encoding")
+            self._chunked = self._length is None and "chunked" in self.head.header("transfer-encoding")
         if self._chunked:
             return received.endswith(b"0\r\n\r\n")
         return self._length is not None and len(received) >= self._body_at + self._length
@@ -139,9 +139,12 @@ async def get_json(address: str, path: str, *, port: int = HTTP_PORT, authorizat
     """Ask for a JSON object. Raises Failure, for every status but 200 too."""
     head, body = await get(address, path, port=port, authorization=authorization)
     _check(head)
-    if body[:64].lstrip().startswith(b"<"):
-        raise OtherPage(Reason.GARBLED, "a page for people where JSON belongs")
-    return parse_json(body)
+    try:
+        return parse_json(body)
+    except Failure:
+        if body[:64].lstrip().startswith(b"<"):
+            raise OtherPage(Reason.GARBLED, "a page for people where JSON belongs") from None
+        raise
 
 
 async def get_value(address: str, path: str, *, port: int = HTTP_PORT, authorization: str = "") -> Any:

@@ -10,9 +10,8 @@ from exporter.sources.miners.faults import fault, worded_fault
 from exporter.sources.miners.web import get_json
 
 _PAGE: Final = "/api/system/info"
-_WINDOWS: Final = {"hashRate_1m": 60.0, "hashRate": None}  # s
 _FANS: Final = ("fanrpm", "fan2rpm")
-_TEMPERATURES: Final = ("temp", "temp2")
+_POOLS: Final = tuple((f"{kind}URL", f"{kind}Port", f"{kind}User") for kind in ("stratum", "fallbackStratum"))
 _MEASURED: Final = 0.1
 """How far volts times amperes may be from the watts of the same meter."""
 _MODELS: Final = {"BM1397": "Max", "BM1366": "Ultra", "BM1368": "Supra", "BM1370": "Gamma"}
@@ -52,17 +51,17 @@ class Reader:
         info = await _system_info(target.address)
         coerce.expect_mac(info.get("macAddr"), identity.mac)
         expected = _expected(info)
-        rate = next((key for key in _WINDOWS if key in info), "")
+        rate, window = ("hashRate_1m", 60.0) if "hashRate_1m" in info else ("hashRate", None)
         hashrate = coerce.realised(info.get(rate), "GH/s", expected)
         power, regulator = coerce.watts(info.get("power")), _celsius(info.get("vrTemp"))
         board = _board(info, hashrate, expected)
         uptime = coerce.seconds(info.get("uptimeSeconds"))
         return RigReading(
             hashrate=hashrate,
-            hashrate_window=_WINDOWS.get(rate),
+            hashrate_window=window,
             expected_hashrate=expected,
             power=power,
-            power_supply=_power_supply(info, power),
+            power_supply=_power_supply(info, power, board.voltage),
             mining=hashrate > 0,
             suspended=coerce.flag(info.get("miningPaused")),
             uptime=uptime,
@@ -85,35 +84,36 @@ def _celsius(value: object) -> float | None:
 
 
 def _board(info: Mapping[str, Any], hashrate: float, expected: float | None) -> Board:
-    temperatures = [_celsius(info.get(key)) for key in _TEMPERATURES]
-    monitored = coerce.items(coerce.mapping(info.get("hashrateMonitor")).get("asics"))
+    first, second = _celsius(info.get("temp")), _celsius(info.get("temp2"))
     return Board(
         index=0,
         hashrate=hashrate,
         expected_hashrate=expected,
-        chip_temperature=coerce.hottest(temperatures),
-        chip_temperature_average=coerce.mean(temperatures),
-        chips=coerce.count(info.get("asicCount", len(monitored) or None)),
+        chip_temperature=first if second is None else coerce.hottest((first, second)),
+        chip_temperature_average=first if second is None else coerce.mean((first, second)),
+        chips=coerce.count(info["asicCount"]) if "asicCount" in info else _monitored(info),
         frequency=coerce.megahertz(info.get("actualFrequency", info.get("frequency"))),
         voltage=coerce.volts(coerce.milli(info.get("coreVoltageActual"))),
     )
 
 
-def _power_supply(info: Mapping[str, Any], power: float | None) -> PowerSupply | None:
+def _monitored(info: Mapping[str, Any]) -> int | None:
+    return len(coerce.items(coerce.mapping(info.get("hashrateMonitor")).get("asics"))) or None
+
+
+def _power_supply(info: Mapping[str, Any], power: float | None, core: float | None) -> PowerSupply | None:
     """Read what is measured at the inlet, or on newer boards behind the regulator: mV and mA.
 
     ``current`` is that of the inlet or that of the chips, by what measures it (INA260 or TPS546), which is not said:
     it is that of the inlet where it makes the power that is told, which behind the regulator counts the chips' only.
     """
     volts = coerce.volts(coerce.milli(info.get("voltage")))
-    core = coerce.volts(coerce.milli(info.get("coreVoltageActual")))
     amperes = coerce.amperes(coerce.milli(info.get("current")))
-    supply = PowerSupply(input_voltage=volts)
     if volts and amperes and power and abs(volts * amperes / power - 1) <= _MEASURED:
-        supply = PowerSupply(input_voltage=volts, input_current=amperes, input_power=power)
-    elif core and amperes and power and core * amperes <= power:
-        supply = PowerSupply(input_voltage=volts, output_voltage=core, output_current=amperes)
-    return None if supply == PowerSupply() else supply
+        return PowerSupply(input_voltage=volts, input_current=amperes, input_power=power)
+    if core and amperes and power and core * amperes <= power:
+        return PowerSupply(input_voltage=volts, output_voltage=core, output_current=amperes)
+    return PowerSupply(input_voltage=volts) if volts else None
 
 
 def _thermal_margin(info: Mapping[str, Any], board: Board) -> float | None:
@@ -135,17 +135,17 @@ def _expected(info: Mapping[str, Any]) -> float | None:
 
 def _pools(info: Mapping[str, Any]) -> Iterator[Pool]:
     fallback = coerce.flag(info.get("isUsingFallbackStratum"))
-    for index, prefix in enumerate(("stratum", "fallbackStratum")):
-        scheme, host = coerce.endpoint(info.get(f"{prefix}URL"))
+    for index, (url, port_of, user) in enumerate(_POOLS):
+        scheme, host = coerce.endpoint(info.get(url))
         if not host:
             continue
-        port = coerce.count(info.get(f"{prefix}Port"), 65_535)
+        port = coerce.count(info.get(port_of), 65_535)
         active = None if fallback is None else fallback is bool(index)
         yield Pool(
             index=index,
             host=f"{host}:{port}" if port and ":" not in host else host,
             scheme=scheme or "stratum+tcp",
-            worker=coerce.text(info.get(f"{prefix}User")),
+            worker=coerce.text(info.get(user)),
             active=active,
             difficulty=coerce.scaled(info.get("poolDifficulty", info.get("stratumDiff"))) or None if active else None,
             accepted=coerce.counter(info.get("sharesAccepted")) if active else None,
