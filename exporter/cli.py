@@ -17,7 +17,6 @@ from exporter.settings.flags import FLAGS, LISTEN_ADDRESS, LOG_LEVEL, Flag
 
 if TYPE_CHECKING:
     from exporter.demo import Simulation
-    from exporter.failures import Failure
     from exporter.fleet import Credentials
     from exporter.settings.model import Settings
     from exporter.sources.http import Endpoint
@@ -141,7 +140,7 @@ class _Server(NamedTuple):
         import aiohttp
         from pydantic import ValidationError
 
-        from exporter.failures import Failure
+        from exporter.failures import SERVER_ADVICE, Failure
         from exporter.mistakes import sentence
         from exporter.sources.http import Endpoint, HttpSettings
 
@@ -156,7 +155,7 @@ class _Server(NamedTuple):
             raise Misconfigured("; ".join(map(sentence, error.errors()))) from None
         except Failure as failure:
             reason = f"{failure.reason}: {failure.detail}"
-            raise Refused(f"{self.url} gave no answer ({reason}): {_advice(failure)}") from None
+            raise Refused(f"{self.url} gave no answer ({reason}): {SERVER_ADVICE[failure.reason]}") from None
 
 
 def _asks_exporter(command: CommandT) -> CommandT:
@@ -182,14 +181,6 @@ def _asks_exporter(command: CommandT) -> CommandT:
     for flag in reversed(flags):
         wrapped = flag(wrapped)
     return wrapped  # type: ignore[return-value]
-
-
-def _advice(failure: Failure) -> str:
-    from exporter.failures import SOURCE_ADVICE, Reason
-
-    if failure.reason in (Reason.REFUSED, Reason.UNREACHABLE):
-        return "start `hashmargin run` there, or give another --url"
-    return SOURCE_ADVICE[failure.reason]
 
 
 def _login(command: CommandT) -> CommandT:

@@ -66,6 +66,21 @@ SOURCE_ADVICE: Final[Mapping[Reason, str]] = {
 """What the operator can do about a source (market, tariff, meter, GPUs, lists) that gives no value."""
 
 
+SERVER_ADVICE: Final[Mapping[Reason, str]] = {
+    **SOURCE_ADVICE,
+    Reason.UNREACHABLE: "start `hashmargin run` there, or give another --url",
+    Reason.REFUSED: "start `hashmargin run` there, or give another --url",
+    Reason.TIMEOUT: "it did not answer in time: look at its load, and try again",
+    Reason.AUTH: "give --username and --password-file as its web configuration has them",
+    Reason.GARBLED: "no hashmargin or Prometheus answers so: give another --url",
+    Reason.UNSUPPORTED: "say more exactly what is wanted, with --site or --tariff",
+    Reason.RATE_LIMITED: "it is asked too often: try again in a while",
+    Reason.TLS: "give --ca-file, and the host name that its certificate has",
+    Reason.NOT_READY: "it has nothing to tell yet: try again in a minute",
+}
+"""What the operator can do about a running exporter, or a Prometheus, that a command gets no answer from."""
+
+
 class Failure(Exception):  # noqa: N818 -- reads as what it says
     """A read that gave no value. ``reason`` is for metrics, ``detail`` for the log (short, without secrets).
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.failures import RIG_ADVICE, SOURCE_ADVICE, Reason
+from exporter.failures import RIG_ADVICE, SERVER_ADVICE, SOURCE_ADVICE, Reason
 from exporter.polling.attempts import FailedAttempt
 
 OF_SOURCES = ("url", "currency", "query", "ca_file", "node")
@@ -20,3 +20,18 @@ def test_rigs_and_sources_have_words_of_their_own_for_every_reason(reason: Reaso
     assert (of_rig == of_source) is (reason is Reason.INTERNAL)
     assert not [word for word in OF_SOURCES if word in of_rig]
     assert not [word for word in OF_RIGS if word in of_source]
+
+
+@pytest.mark.parametrize(
+    ("reason", "flag"),
+    [
+        (Reason.REFUSED, "--url"),
+        (Reason.UNREACHABLE, "--url"),
+        (Reason.GARBLED, "--url"),
+        (Reason.AUTH, "--password-file"),
+        (Reason.TLS, "--ca-file"),
+    ],
+)
+def test_a_command_without_an_answer_speaks_of_its_own_flags(reason: Reason, flag: str) -> None:
+    assert flag in SERVER_ADVICE[reason]
+    assert SERVER_ADVICE.keys() == SOURCE_ADVICE.keys() == set(Reason)

@@ -80,6 +80,27 @@ def test_slots_follow_each_other_and_hold_the_price_of_each_moment(start: int, z
         assert {settings.price_at(slot.start), settings.price_at(slot.end - 1)} == {slot.price}
 
 
+def changes_of_the_clock(zone: str) -> list[int]:
+    """The hours (unix seconds) of 2026 to 2029 in which local time jumps."""
+    at = ZoneInfo(zone)
+    hours = range(1_767_225_600, 1_893_456_000, 3_600)
+    offsets = [datetime.fromtimestamp(hour, at).utcoffset() for hour in hours]
+    return [hour for hour, (before, after) in zip(hours, itertools.pairwise(offsets), strict=False) if before != after]
+
+
+CHANGES = {zone: changes_of_the_clock(zone) for zone in ("America/Chicago", "Europe/Berlin", "Australia/Lord_Howe")}
+
+
+@given(st.data(), st.sampled_from(sorted(CHANGES)), st.integers(-2_880, 2_880))
+def test_the_wall_clock_has_the_say_around_every_change_of_it(data: st.DataObject, zone: str, minutes: int) -> None:
+    change = data.draw(st.sampled_from(CHANGES[zone]))
+    moment = change + 60 * minutes
+    slots = tou(timezone=zone, periods=NIGHT_AND_DAY).slots(change - 49 * 3_600, change + 49 * 3_600)
+    (price,) = [slot.price for slot in slots if slot.start <= moment < slot.end]
+    hour = datetime.fromtimestamp(moment, ZoneInfo(zone)).hour
+    assert price == (0.05 if hour >= 22 or hour < 6 else 0.1)
+
+
 def test_weekdays_weekends_holidays_and_seasons_have_their_prices() -> None:
     settings = tou(
         holidays=["2026-12-25"],
