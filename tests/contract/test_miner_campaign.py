@@ -5,7 +5,9 @@ import gc
 import os
 import resource
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,29 +30,31 @@ VICTIMS = (
     *("Antminer S21", "Whatsminer M60", "Whatsminer M60S", "BitAxe Gamma"),
     *("LuxOS S21", "VNish S21 Pro", "Braiins S19 XP", "Braiins REST S21", "ePIC S21"),
 )
+AT_ONCE = 4
+"""Ways to fail that are tried at the same time, each by its own rig of each firmware."""
 DEADLINE = 2.0
 CONNECT_SECONDS = 1.0
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-# What each family answers under a fault; None is a good reading.
+# What each family answers under a fault; None is a good reading. Those that cost their deadline stand first.
 EVERY: Mapping[Fault, set[Reason | None]] = {
     Fault.UNPLUGGED: {Reason.UNREACHABLE},
-    Fault.REFUSED: {Reason.REFUSED},
     Fault.HUNG: {Reason.TIMEOUT},
+    Fault.SLOW_DRIP: {Reason.TIMEOUT},
+    Fault.NEVER_CLOSES: {Reason.TIMEOUT, None},  # a whole answer is enough where its end can be told
+    Fault.HUGE: {Reason.TOO_LARGE},
+    Fault.REFUSED: {Reason.REFUSED},
     Fault.CLOSE_AT_ONCE: {Reason.REFUSED},
     Fault.RESET: {Reason.REFUSED},
-    Fault.SLOW_DRIP: {Reason.TIMEOUT},
     Fault.GARBAGE: {Reason.GARBLED},
     Fault.TRUNCATED: {Reason.GARBLED},
     Fault.HTML: {Reason.GARBLED},
-    Fault.HUGE: {Reason.TOO_LARGE},
     Fault.WRONG_TYPES: {Reason.GARBLED, Reason.IMPLAUSIBLE, None},
     Fault.NAN: {Reason.IMPLAUSIBLE, Reason.GARBLED},
     Fault.NEGATIVE: {Reason.IMPLAUSIBLE, Reason.GARBLED},
     Fault.LYING: {Reason.IMPLAUSIBLE},
     Fault.WRONG_ENCODING: {Reason.GARBLED},
     Fault.REDIRECT: {Reason.GARBLED, None},  # only web interfaces have any
-    Fault.NEVER_CLOSES: {Reason.TIMEOUT, None},  # a whole answer is enough where its end can be told
     Fault.OTHER_MAC: {Reason.IMPLAUSIBLE, None},  # at some firmware's reads nobody says a MAC
     Fault.AUTH_REFUSED: {Reason.AUTH},
     Fault.STOPPED: {None},
@@ -62,13 +66,25 @@ EVERY: Mapping[Fault, set[Reason | None]] = {
 
 @dataclass
 class Fleet:
-    """Two simulated sites, one of them with a rig of each firmware to fail, and who all their rigs are."""
+    """Two simulated sites, one of them with rigs of each firmware to fail, and who all their rigs are."""
 
     healthy: SimulatedSite
     failing: SimulatedSite
     miners: Miners
     rigs: dict[str, tuple[Target, RigIdentity]]
-    victims: dict[str, str]  # by reader
+    victims: tuple[dict[str, str], ...]  # of each way to fail that is tried at once, by reader
+
+    @asynccontextmanager
+    async def failed(self, faults: Iterable[Fault]) -> AsyncIterator[dict[Fault, dict[str, str]]]:
+        """Let rigs fail, and say which in each way, by reader."""
+        failing = dict(zip(faults, self.victims, strict=False))
+        for fault, victims in failing.items():
+            await self.failing.set_fault(list(victims.values()), fault)
+        try:
+            yield failing
+        finally:
+            for victims in failing.values():
+                await self.failing.set_fault(list(victims.values()), None)
 
     async def poll(self, name: str) -> RigReading | Reason:
         try:
@@ -88,14 +104,17 @@ def _impatient() -> Iterator[None]:
 async def fleet(_impatient: None) -> AsyncIterator[Fleet]:
     async with (
         simulated_site(HEALTHY) as healthy,
-        simulated_site(models=VICTIMS, seed=22) as failing,
+        simulated_site(models=VICTIMS * AT_ONCE, seed=22) as failing,
         Miners(deadline=DEADLINE) as miners,
     ):
         machines = failing.machines | {f"healthy {name}": machine for name, machine in healthy.machines.items()}
         targets = {name: Target(machine.address, Credentials("root", "root")) for name, machine in machines.items()}
         identities = await asyncio.gather(*(miners.identify(target) for target in targets.values()))
         rigs = {name: (targets[name], who) for name, who in zip(targets, identities, strict=True)}
-        victims = {rigs[name][1].reader: name for name in failing.machines}
+        named = defaultdict(list)
+        for name in failing.machines:
+            named[rigs[name][1].reader].append(name)
+        victims = tuple({reader: names[number] for reader, names in named.items()} for number in range(AT_ONCE))
         yield Fleet(healthy, failing, miners, rigs, victims)
 
 
@@ -115,17 +134,30 @@ UNKNOWN: Mapping[Fault, set[Reason | None]] = {
 }
 
 
-@pytest.mark.parametrize("fault", list(UNKNOWN), ids=str)
-async def test_a_failing_rig_that_is_not_known_yet_has_its_class_too(fleet: Fleet, fault: Fault) -> None:
-    victims = list(fleet.victims.values())
-    await fleet.failing.set_fault(victims, fault)
-    outcomes = await asyncio.gather(
-        *(fleet.miners.identify(fleet.rigs[name][0]) for name in victims), return_exceptions=True
-    )
-    await fleet.failing.set_fault(victims, None)
-    reasons = {outcome.reason if isinstance(outcome, Failure) else None for outcome in outcomes}
-    assert reasons <= UNKNOWN[fault], dict(zip(fleet.victims, outcomes, strict=True))
-    assert all(who.model for who in outcomes if isinstance(who, RigIdentity))
+def rounds(faults: Iterable[Fault]) -> list[tuple[Fault, ...]]:
+    """Put together what is tried at once, first those that fail by waiting."""
+    ordered = sorted(faults, key=list(EVERY).index)
+    return [tuple(ordered[at : at + AT_ONCE]) for at in range(0, len(ordered), AT_ONCE)]
+
+
+@pytest.mark.parametrize("faults", rounds(UNKNOWN), ids="+".join)
+async def test_a_failing_rig_that_is_not_known_yet_has_its_class_too(fleet: Fleet, faults: tuple[Fault, ...]) -> None:
+    async with fleet.failed(faults) as failing:
+        names = [name for victims in failing.values() for name in victims.values()]
+        outcomes = dict(
+            zip(
+                names,
+                await asyncio.gather(
+                    *(fleet.miners.identify(fleet.rigs[name][0]) for name in names), return_exceptions=True
+                ),
+                strict=True,
+            )
+        )
+    for fault, victims in failing.items():
+        told = {reader: outcomes[name] for reader, name in victims.items()}
+        reasons = {outcome.reason if isinstance(outcome, Failure) else None for outcome in told.values()}
+        assert reasons <= UNKNOWN[fault], (fault, told)
+        assert all(who.model for who in told.values() if not isinstance(who, Failure))
 
 
 @pytest.mark.parametrize(
@@ -136,13 +168,9 @@ async def test_a_failing_rig_that_is_not_known_yet_has_its_class_too(fleet: Flee
 async def test_garbage_from_an_unknown_rig_is_told_from_a_device_that_is_none(
     fleet: Fleet, fault: Fault, reason: Reason
 ) -> None:
-    name = fleet.victims["antminer"]
-    await fleet.failing.set_fault([name], fault)
-    try:
+    async with fleet.failed([fault]) as failing:
         with pytest.raises(Failure) as failure:
-            await fleet.miners.identify(fleet.rigs[name][0])
-    finally:
-        await fleet.failing.set_fault([name], None)
+            await fleet.miners.identify(fleet.rigs[failing[fault]["antminer"]][0])
     assert failure.value.reason is reason
 
 
@@ -153,28 +181,28 @@ def open_files() -> int:
 async def test_every_rig_is_identified_natively_with_its_mac(fleet: Fleet) -> None:
     machines = fleet.failing.machines | {f"healthy {name}": machine for name, machine in fleet.healthy.machines.items()}
     macs = {name: machine.mac.lower() for name, machine in machines.items()}
-    macs[fleet.victims["braiins"]] = ""  # which its API does not know
+    macs |= {victims["braiins"]: "" for victims in fleet.victims}  # which its API does not know
     assert {name: identity.mac for name, (_, identity) in fleet.rigs.items()} == macs
-    assert set(fleet.victims) == set(native_readers())
+    assert all(set(victims) == set(native_readers()) for victims in fleet.victims)
     assert all(identity.model for _, identity in fleet.rigs.values())
 
 
-@pytest.mark.parametrize("fault", list(Fault), ids=str)
-async def test_a_failing_rig_has_its_class_and_its_neighbours_lose_nothing(fleet: Fleet, fault: Fault) -> None:
-    victims = list(fleet.victims.values())
-    healthy = [name for name in fleet.rigs if name not in victims]
+@pytest.mark.parametrize("faults", rounds(Fault), ids="+".join)
+async def test_failing_rigs_have_their_class_and_their_neighbours_lose_nothing(
+    fleet: Fleet, faults: tuple[Fault, ...]
+) -> None:
     files, memory = open_files(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    await fleet.failing.set_fault(victims, fault)
-    started = time.monotonic()
-    try:
-        outcomes = await asyncio.gather(*(fleet.poll(name) for name in victims + healthy))
-    finally:
-        took = time.monotonic() - started
-        await fleet.failing.set_fault(victims, None)
-    failed, beside = outcomes[: len(victims)], outcomes[len(victims) :]
-    reasons = {outcome if isinstance(outcome, Reason) else None for outcome in failed}
-    assert reasons <= EVERY[fault], dict(zip(fleet.victims, failed, strict=True))
-    assert None in reasons or took < DEADLINE + 2
+    async with fleet.failed(faults) as failing:
+        healthy = [name for name in fleet.rigs if name not in fleet.failing.machines]
+        names = [*(name for victims in failing.values() for name in victims.values()), *healthy]
+        started = time.monotonic()
+        outcomes = dict(zip(names, await asyncio.gather(*map(fleet.poll, names)), strict=True))
+        assert time.monotonic() - started < DEADLINE + 2
+    for fault, victims in failing.items():
+        told = {reader: outcomes[name] for reader, name in victims.items()}
+        reasons = {outcome if isinstance(outcome, Reason) else None for outcome in told.values()}
+        assert reasons <= EVERY[fault], (fault, told)
+    beside = [outcomes[name] for name in healthy]
     assert len(beside) == HEALTHY
     assert all(isinstance(outcome, RigReading) and outcome.hashrate > 0 for outcome in beside)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 60_000
@@ -192,10 +220,9 @@ async def settled(files: int) -> None:
 
 
 async def test_a_stopped_rig_reads_zero_and_is_not_mining(fleet: Fleet) -> None:
-    victims = list(fleet.victims.values())
-    await fleet.failing.set_fault(victims, Fault.STOPPED)
-    readings = [await fleet.poll(name) for name in victims]
-    await fleet.failing.set_fault(victims, None)
+    async with fleet.failed([Fault.STOPPED]) as failing:
+        victims = failing[Fault.STOPPED].values()
+        readings = [await fleet.poll(name) for name in victims]
     assert [(reading.hashrate, reading.mining) for reading in readings if isinstance(reading, RigReading)] == [
         (0.0, False)
     ] * len(victims)
@@ -210,8 +237,9 @@ async def test_a_rig_that_was_given_anothers_address_is_not_taken_for_it(fleet: 
 
 
 async def test_firmware_that_was_changed_is_not_read_as_what_it_was(fleet: Fleet) -> None:
-    _, antminer = fleet.rigs[fleet.victims["antminer"]]
-    target, _ = fleet.rigs[fleet.victims["whatsminer_v2"]]
+    victims, *_ = fleet.victims
+    _, antminer = fleet.rigs[victims["antminer"]]
+    target, _ = fleet.rigs[victims["whatsminer_v2"]]
     with pytest.raises(Failure) as failure:
         await fleet.miners.read(target, antminer)
     assert failure.value.reason in {Reason.GARBLED, Reason.IMPLAUSIBLE}
