@@ -127,6 +127,13 @@ async def test_a_liquid_cooled_rig_is_asked_for_its_fluid_at_each_read() -> None
     assert (await read_v2(answers, AIR)).temperatures == (("ambient", 31.5),)
 
 
+async def test_a_liquid_cooled_rig_has_no_fans_that_stand_still() -> None:
+    answers = v2(SUMMARY | {"Fan Speed In": 0, "Fan Speed Out": 0})
+    assert (await read_v2(answers, HYDRO)).fans == ()
+    assert [fan.rpm for fan in (await read_v2(answers, AIR)).fans] == [0, 0]
+    assert (await read_v3(v3({"fan-speed-in": 0, "fan-speed-out": 0}))).fans == ()
+
+
 async def test_a_rig_that_was_stopped_is_suspended_until_it_says_otherwise() -> None:
     reader = whatsminer_v2.Reader()
     told = [

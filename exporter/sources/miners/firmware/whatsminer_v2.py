@@ -4,7 +4,6 @@ Hashrate is ``MHS 1m``. Commands that begin with ``get_``, and ``status``, canno
 """
 
 import asyncio
-import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from exporter.failures import Failure, Reason
-from exporter.readings import Board, Fan, Fault, PowerSupply, RigIdentity, RigReading, TunerState
+from exporter.readings import Board, Fault, PowerSupply, RigIdentity, RigReading, TunerState
 from exporter.sources.miners import cgminer, coerce
 from exporter.sources.miners.contract import Answer, Target
 from exporter.sources.miners.faults import whatsminer_faults
@@ -24,7 +23,6 @@ _PATIENCE: Final = 1.0  # s
 _READ: Final = "summary+devs+pools"
 _WINDOWS: Final = {"MHS 1m": 60.0, "MHS 5s": 5.0, "HS RT": None, "MHS av": None}  # s
 _FANS: Final = ("Fan Speed In", "Fan Speed Out")
-_LIQUID_COOLED: Final = re.compile(r"M\d[36]")  # M53 is hydro, M56 for immersion
 _SUPPLY_SENSORS: Final = ("temp0", "Temp 0", "Temp 1")
 _MAINS: Final = (80.0, 600.0)  # V
 _OFF_BY: Final = 3.0
@@ -103,7 +101,7 @@ class Reader:
         pools, boards = coerce.first(answer, "pools"), _rows(coerce.first(answer, "devs"))
         slow = await self._slowly(address)
         status: Mapping[str, Any] = {}
-        if hashrate == 0 or slow.suspended or _LIQUID_COOLED.match(identity.model):
+        if hashrate == 0 or slow.suspended or whatsminer_v3.LIQUID_COOLED.match(identity.model):
             status = await _message(address, "status")
             slow.suspended = _suspended(status)
         return RigReading(
@@ -129,7 +127,7 @@ class Reader:
             hardware_errors=coerce.counter(summary.get("Hardware Errors")),
             hardware_error_ratio=coerce.percentage(summary.get("Device Hardware%")),
             temperatures=tuple(_temperatures(summary, status)),
-            fans=tuple(Fan(index, coerce.rpm(summary[key])) for index, key in enumerate(_FANS) if key in summary),
+            fans=tuple(whatsminer_v3.fans(summary, _FANS, identity.model)),
             boards=tuple(_board(index, row, hashrate) for index, row in boards),
             pools=cgminer.pools(pools),
             faults=await _faults(address, summary),

@@ -1,6 +1,7 @@
 """Whatsminers with API V3: JSON with a length before it on 4433. Hashrate is ``hash-1min``."""
 
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -20,6 +21,7 @@ _STATUS: Final = ("get.miner.status", "summary+edevs+pools")
 _WINDOWS: Final = {"hash-1min": 60.0, "hash-realtime": None, "hash-average": None}  # s
 _BOARD_RATES: Final = ("hash-realtime", "hash-average")
 _FANS: Final = ("fan-speed-in", "fan-speed-out")
+LIQUID_COOLED: Final = re.compile(r"M\d[36]")  # M53 is hydro, M56 for immersion
 _FRAMING: Final = LengthPrefixed()
 
 
@@ -118,11 +120,19 @@ class Reader:
             system_uptime=_system_uptime(summary, uptime),
             last_share_at=_last_share(pools),
             temperatures=tuple(_temperatures(summary, power)),
-            fans=tuple(Fan(index, coerce.rpm(summary[key])) for index, key in enumerate(_FANS) if key in summary),
+            fans=tuple(fans(summary, _FANS, identity.model)),
             boards=tuple(_boards(coerce.items(status.get("edevs")), summary.get("board-temperature"))),
             pools=tuple(_pools(pools)),
             faults=faults,
         )
+
+
+def fans(said: Mapping[str, Any], keys: tuple[str, str], model: str) -> Iterator[Fan]:
+    """Read the fans, of which a model that is cooled by liquid has none and says 0."""
+    for index, key in enumerate(keys):
+        speed = coerce.rpm(said.get(key))
+        if key in said and (speed or not LIQUID_COOLED.match(model)):
+            yield Fan(index, speed)
 
 
 def _suspended(working: bool | None, faults: tuple[Fault, ...]) -> bool | None:
