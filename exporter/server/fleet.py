@@ -84,7 +84,8 @@ def _searched(rig: RigView) -> str:
     inventory, identity = rig.snapshot.rig, rig.snapshot.identity
     words = [inventory.name, inventory.address, inventory.block, inventory.rack, inventory.position, inventory.customer]
     if identity is not None:
-        words += [identity.make, identity.model, identity.firmware, identity.mac, identity.serial]
+        words += [identity.make, identity.model, identity.firmware, identity.mac, identity.serial, identity.hostname]
+        words += [identity.power_supply_serial, *(serial for _, serial in identity.board_serials)]
     return "\n".join(words).casefold()
 
 

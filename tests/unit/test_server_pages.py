@@ -161,6 +161,8 @@ async def test_the_fleet_is_listed_with_verdict_margin_age_and_reason() -> None:
         ("q=ANTMINER", ["a-01"]),
         ("q=10.1.2.", ["b-01", "b-02", "b-03"]),
         ("q=acme", ["a-01"]),
+        ("q=psn1", ["a-01"]),
+        ("q=bsn1", ["a-01"]),
         ("page=99", ["a-01", "a-02", "b-01", "b-02", "b-03"]),
     ],
 )
