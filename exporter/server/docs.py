@@ -31,8 +31,8 @@ query is not known; the text says which there are.
 | `/api/v1/blocks` | `blocks` |
 | `/api/v1/market` | `market` |
 
-`/api/v1/rigs` takes `q` (in name, address, model, customer, serial numbers...), `block`, `status`, `verdict`, `sort`, `order` (asc,
-desc), `limit` and `offset`. Rigs without the value sorted by come last. They sort by
+`/api/v1/rigs` takes `q` (in name, address, model, customer, serial numbers...), `block`, `status`, `verdict`, `sort`,
+`order` (asc, desc), `limit` and `offset`. Rigs without the value sorted by come last. They sort by
 {", ".join(f"`{word}`" for word in SORTS)}.
 
 An explanation has `inputs` (what went in, with source and time), `lines` (the sum, line by line), `axis` (power,
