@@ -85,7 +85,8 @@ class RigLedger:
         self.up = True
         self.last_success = now
         self._uptime = reading.uptime
-        self._faults = {_key(fault): self._faults.get(_key(fault), now) for fault in reading.faults}
+        since = self._faults  # never after now: the clock may have been ahead
+        self._faults = {key: min(since.get(key, now), now) for key in map(_key, reading.faults)}
         observed = Reading(reading, now)
         self._latest.put(observed)
         if reading.expected_hashrate != self._expected_hashrate:

@@ -221,6 +221,12 @@ def test_a_fault_is_as_old_as_its_component_has_it_without_a_break() -> None:
     assert _faulty(ledger, 5060.0, FAN) == (5060.0,)
 
 
+def test_once_the_clock_is_put_right_no_fault_is_of_the_future() -> None:
+    ledger = _ledger(RigMemory(faults=(("fan_lost", "fan 1", 9e9),)))
+    assert _faulty(ledger, 1000.0, FAN) == (1000.0,)
+    assert _faulty(ledger, 1030.0, FAN) == (1000.0,)
+
+
 def test_a_fault_that_a_rig_tells_with_two_codes_has_one_age() -> None:
     ledger = _ledger()
     _faulty(ledger, 1000.0, FAN)
