@@ -9,6 +9,7 @@ import yaml
 
 from exporter.fields import MASK, looks_secret, mask_urls
 from exporter.settings.model import Settings
+from exporter.sources.network.fixed import Settings as FixedNetwork
 
 _Dumper: Final = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 """In C where PyYAML was built so: ten times faster, which a large fleet needs."""
@@ -81,6 +82,8 @@ def warnings(settings: Settings) -> Iterator[str]:
         yield "the fleet is empty: list rigs in fleet.rigs, fleet.csv or fleet.ranges"
     if settings.network is None:
         yield "no network source: without difficulty there is no hashprice, revenue or margin"
+    elif isinstance(settings.network, FixedNetwork) and settings.network.block_fees is None:
+        yield "network has no block_fees: without them no hashprice, and no revenue where economics.scheme is fpps"
     if settings.bitcoin is None:
         yield "no bitcoin source: without a price there is no revenue or margin"
     free = sum(not rig.tariff for rig in settings.rigs)

@@ -2,9 +2,9 @@
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
-from pydantic import BeforeValidator, Field, PrivateAttr
+from pydantic import BeforeValidator, Field, PrivateAttr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from exporter.decision.terms import DecisionTerms
@@ -28,6 +28,8 @@ from exporter.sources.registry import (
 )
 from exporter.sources.tariffs import TariffSettings
 from exporter.state import StateTerms
+
+_LONGEST_EVALUATION: Final = 3_600.0
 
 
 def _or_empty(value: object) -> object:
@@ -78,6 +80,13 @@ class Settings(BaseSettings):
     gpus: GpuSettings | None = Field(None, description="GPUs that already run at the site.")
 
     _rigs: tuple[Rig, ...] = PrivateAttr(())
+
+    @field_validator("evaluation_interval")
+    @classmethod
+    def _seldom_enough(cls, seconds: float) -> float:
+        if not 1 <= seconds <= _LONGEST_EVALUATION:
+            raise ValueError("must be from 1s to 1h")
+        return seconds
 
     @property
     def rigs(self) -> tuple[Rig, ...]:

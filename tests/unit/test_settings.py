@@ -14,7 +14,7 @@ from hypothesis import given as given_by_hypothesis
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
-from exporter.settings.describe import as_json, as_text, describe
+from exporter.settings.describe import as_json, as_text, describe, warnings
 from exporter.settings.load import ConfigError, load
 from exporter.settings.model import Settings
 
@@ -381,6 +381,18 @@ def test_what_is_described_loads_again_to_the_same(tmp_path: Path) -> None:
     )
     settings = given(tmp_path, text)
     assert given(tmp_path, describe(settings)) == settings
+
+
+@pytest.mark.parametrize("interval", ["1ms", "2h"])
+def test_an_evaluation_interval_that_cannot_be_meant_is_refused(tmp_path: Path, interval: str) -> None:
+    told = problems(tmp_path, MINIMAL + f"evaluation_interval: {interval}\n")
+    assert told == [f"site.yml:2: evaluation_interval: '{interval}' must be from 1s to 1h"]
+
+
+def test_a_typed_in_network_without_fees_is_warned_of(tmp_path: Path) -> None:
+    text = MINIMAL + "network: {kind: fixed, difficulty: 1.3e+14, height: 941000"
+    told = [list(warnings(given(tmp_path, text + end))) for end in ("}\n", ", block_fees: 0.02}\n")]
+    assert [any("no block_fees" in warning for warning in warned) for warned in told] == [True, False]
 
 
 def test_the_summary_counts_and_warns(tmp_path: Path) -> None:
