@@ -75,11 +75,18 @@ def _pool(index: int, row: Answer) -> Pool:
         worker=coerce.text(row.get("User")),
         up=status == "Alive" if isinstance(status, str) else None,
         active=coerce.flag(row.get("Stratum Active")),
-        difficulty=next(filter(None, (coerce.scaled(row.get(key)) for key in _DIFFICULTIES)), None),
+        difficulty=_difficulty(row),
         accepted=coerce.counter(row.get("Accepted")),
         rejected=coerce.counter(row.get("Rejected")),
         stale=coerce.counter(row.get("Stale")),
     )
+
+
+def _difficulty(row: Answer) -> float | None:
+    for key in _DIFFICULTIES:
+        if key in row and (known := coerce.scaled(row[key])):
+            return known
+    return None
 
 
 def chains(stats: Answer, unit: str, expected: int) -> tuple[Board, ...]:

@@ -23,6 +23,7 @@ _PATIENCE: Final = 1.0  # s
 _READ: Final = "summary+devs+pools"
 _WINDOWS: Final = {"MHS 1m": 60.0, "MHS 5s": 5.0, "HS RT": None, "MHS av": None}  # s
 _FANS: Final = ("Fan Speed In", "Fan Speed Out")
+_NOTHING: Final = PowerSupply()
 _SUPPLY_SENSORS: Final = ("temp0", "Temp 0", "Temp 1")
 _MAINS: Final = (80.0, 600.0)  # V
 _OFF_BY: Final = 3.0
@@ -128,7 +129,7 @@ class Reader:
             hardware_error_ratio=coerce.percentage(summary.get("Device Hardware%")),
             temperatures=tuple(_temperatures(summary, status)),
             fans=tuple(whatsminer_v3.fans(summary, _FANS, identity.model)),
-            boards=tuple(_board(index, row, hashrate) for index, row in boards),
+            boards=tuple([_board(index, row, rate, hashrate) for index, row in boards]),
             pools=cgminer.pools(pools),
             faults=await _faults(address, summary),
         )
@@ -207,23 +208,19 @@ def _power_supply(said: Mapping[str, Any], power: float | None) -> PowerSupply |
         volts = None
     amperes = coerce.amperes(said["Iin"] if "Iin" in said else coerce.milli(said.get("iin")))
     watts = coerce.watts(said.get("Pin", said.get("pin")))
-    out_volts, out_amperes, out_watts = (
-        coerce.volts(said.get("Vout")),
-        coerce.amperes(said.get("Iout")),
-        said.get("Pout"),
-    )
-    gives = _agree(power, (out_volts or 0.0) * (out_amperes or 0.0))
+    volts_out, amperes_out = coerce.volts(said.get("Vout")), coerce.amperes(said.get("Iout"))
+    gives = _agree(power, (volts_out or 0.0) * (amperes_out or 0.0))
     supply = PowerSupply(
         input_voltage=volts,
         input_current=amperes if _agree(power, (volts or 0.0) * (amperes or 0.0)) else None,
         input_power=watts if _agree(power, watts) else None,
-        output_voltage=out_volts if gives else None,
-        output_current=out_amperes if gives else None,
-        output_power=coerce.watts(out_watts) if gives else None,
+        output_voltage=volts_out if gives else None,
+        output_current=amperes_out if gives else None,
+        output_power=coerce.watts(said.get("Pout")) if gives else None,
         fan_rpm=coerce.rpm(said.get("Fan Speed", said.get("fan_speed"))) or None,  # one without a fan says 0
-        temperature=coerce.hottest(coerce.celsius(said.get(key)) for key in _SUPPLY_SENSORS),
+        temperature=coerce.hottest([coerce.celsius(said[key]) for key in _SUPPLY_SENSORS if key in said]),
     )
-    return None if supply == PowerSupply() else supply
+    return None if supply == _NOTHING else supply
 
 
 def _agree(power: float | None, other: float | None) -> bool:
@@ -258,8 +255,9 @@ def _tuner(boards: list[tuple[int, Mapping[str, Any]]]) -> TunerState | None:
     return TunerState.TUNED if all(done) else TunerState.TUNING
 
 
-def _board(index: int, row: Mapping[str, Any], of_rig: float) -> Board:
-    hashrate = coerce.hashrate(next((row[key] for key in _WINDOWS if key in row), None), "MH/s")
+def _board(index: int, row: Mapping[str, Any], rate: str, of_rig: float) -> Board:
+    key = rate if rate in row else next((key for key in _WINDOWS if key in row), "")
+    hashrate = coerce.hashrate(row.get(key), "MH/s")
     return Board(
         index=index,
         hashrate=None if hashrate and hashrate < of_rig * _LEAST_OF_RIG else hashrate,
