@@ -53,7 +53,10 @@ async def _serve(options: argparse.Namespace) -> None:
     stopping = _stop_signal()
     async with site:
         if options.config_out is not None:
-            write_config(site, options.config_out)
+            try:
+                write_config(site, options.config_out)
+            except OSError as error:
+                raise SimulationError(f"{options.config_out} cannot be written to: {error.strerror}") from None
         if site.left_out:
             sys.stderr.write(f"left out: {'; '.join(site.left_out)}\n")
         ready = {

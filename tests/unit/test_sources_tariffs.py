@@ -135,9 +135,9 @@ def test_unquoted_times_of_yaml_are_understood() -> None:
         ({"periods": [{"price": 1, "season": "summer"}], "seasons": {"summer": {"first": "06-01", "last": "09-30"}}},
          "no price for mon at 00:00 from 01-01"),
         ({"periods": [{"price": 1, "season": "sumer"}], "seasons": {"summer": {"first": "06-01", "last": "09-30"}}},
-         "no season is called 'sumer'"),
+         "there is no season 'sumer': did you mean 'summer'?"),
         ({"periods": [{"price": 1, "days": "mon", "from": "22:00", "to": "06:00"}, {"price": 2}]}, "ambiguous"),
-        ({"periods": [{"price": 1, "from": "25:00"}]}, "less than or equal to 1440"),
+        ({"periods": [{"price": 1, "from": "25:00"}]}, "'25:00' is no time of day"),
         ({"periods": [{"price": 1, "from": "6 am"}]}, "no time of day"),
         ({"periods": [{"price": 1, "days": "funday"}]}, "Input should be"),
         ({"periods": []}, "at least 1"),
@@ -179,7 +179,9 @@ async def test_the_formula_is_losses_then_adder_then_taxes(
     [
         ({"currency": "EUR"}, "need fx"),
         ({"fx": {"kind": "fixed", "usd_per": {"EUR": 1.08}}}, "need no fx"),
-        ({"currency": "euro"}, "pattern"),
+        ({"currency": "euro"}, "'euro' is no currency: write its code, such as EUR"),
+        ({"currency": "eur"}, "did you mean 'EUR'"),
+        ({"currency": "SEK", "fx": {"kind": "fixed", "usd_per": {"EUR": 1.08}}}, "there is no exchange rate for 'SEK'"),
         ({"floor_usd_per_kilowatt_hour": 1, "cap_usd_per_kilowatt_hour": 0}, "above the cap"),
     ],
 )
@@ -189,8 +191,10 @@ def test_a_currency_needs_its_rate(settings: dict[str, Any], message: str) -> No
 
 
 async def test_a_currency_without_a_rate_gives_no_price(context: SourceContext) -> None:
-    with pytest.raises(Failure, match="no exchange rate for SEK"):
-        await priced(context, currency="SEK", fx={"kind": "fixed", "usd_per": {"EUR": 1.08}})
+    rates = "<Envelope><Cube time='2026-03-20'><Cube currency='USD' rate='1.08'/></Cube></Envelope>"
+    async with serve(answers({"answers": [{"path": "/rates", "body": rates, "type": "text/xml"}]})) as url:
+        with pytest.raises(Failure, match="no exchange rate for SEK"):
+            await priced(context, currency="SEK", fx={"kind": "ecb", "url": f"{url}/rates"})
 
 
 Ask = Callable[..., Awaitable[list[PriceSlot]]]

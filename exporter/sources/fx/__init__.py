@@ -1,14 +1,25 @@
 """Exchange rates: US dollars per unit of each other currency. Never derived from two bitcoin prices."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Final
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field
 
 from exporter.fields import Duration
 from exporter.sources.contract import SourceSettings, implausible_unless
 
-Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+
+def _code(text: str) -> str:
+    if _CODE.fullmatch(text) is None:
+        hint = f"did you mean {text.upper()!r}?" if _CODE.fullmatch(text.upper()) else "write its code, such as EUR"
+        raise ValueError(f"{text!r} is no currency: {hint}")
+    return text
+
+
+_CODE: Final = re.compile("[A-Z]{3}")
+
+Currency = Annotated[str, AfterValidator(_code)]
 """An ISO 4217 code, such as EUR."""
 
 _MIN_RATE: Final = 1e-6

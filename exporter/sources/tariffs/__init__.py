@@ -9,9 +9,11 @@ from pydantic import Field, model_validator
 from exporter.economics.terms import TariffTerms
 from exporter.failures import Failure, Reason
 from exporter.fields import Duration
+from exporter.mistakes import unknown
 from exporter.readings import PriceSlot, Reading
 from exporter.sources.contract import Source, SourceContext, SourceSettings, implausible_unless
 from exporter.sources.fx import Currency
+from exporter.sources.fx.fixed import Settings as FixedFx
 from exporter.sources.registry import FxSource
 
 Slots = tuple[PriceSlot, ...]
@@ -59,6 +61,8 @@ class TariffSettings(SourceSettings):
                 if self.fx is None
                 else "prices in USD need no fx: set currency"
             )
+        if isinstance(self.fx, FixedFx) and self.currency not in self.fx.usd_per:
+            raise ValueError(unknown("exchange rate for", self.currency, self.fx.usd_per))
         floor, cap = self.floor_usd_per_kilowatt_hour, self.cap_usd_per_kilowatt_hour
         if floor is not None and cap is not None and floor > cap:
             raise ValueError(f"the floor {floor:g} is above the cap {cap:g}")

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from exporter.mistakes import unknown
 from exporter.readings import PriceSlot, Reading
 from exporter.sources.contract import SourceContext
 from exporter.sources.tariffs import HORIZON, Slots, TariffSettings
@@ -56,7 +57,8 @@ def _read_minutes(value: Any) -> Any:
     """Read ``22:30`` as minutes since midnight. YAML reads it, unquoted, as the number 1350: the same minutes."""
     if isinstance(value, str):
         hours, _, minutes = value.partition(":")
-        if not (hours.isdecimal() and minutes.isdecimal() and int(minutes) < 60):  # noqa: PLR2004
+        clock = hours.isdecimal() and minutes.isdecimal() and int(minutes) < 60  # noqa: PLR2004
+        if not clock or int(hours) * 60 + int(minutes) > _DAY_MINUTES:
             raise ValueError(f"{value!r} is no time of day: write it like 22:30")
         return int(hours) * 60 + int(minutes)
     return value
@@ -132,9 +134,9 @@ class Settings(TariffSettings):
     def _complete(self) -> Self:
         for period in self.periods:
             self.believe(period.price)
-        unknown = {period.season for period in self.periods if period.season is not None} - self.seasons.keys()
-        if unknown:
-            raise ValueError(f"no season is called {min(unknown)!r}")
+        nameless = {period.season for period in self.periods if period.season is not None} - self.seasons.keys()
+        if nameless:
+            raise ValueError(unknown("season", min(nameless), self.seasons))
         for day in Day if self.holidays else _WEEK:
             for month_day in self._season_edges():
                 for minute in sorted(self._edges()):
