@@ -251,7 +251,7 @@ def _validated(stack: _Stack, problems: list[Problem]) -> Settings:
         settings = Settings(_build_sources=((InitSettingsSource(Settings, stack.values),), {}))
         valid = {name: getattr(settings, name) for name in Settings.model_fields}
     except ValidationError as error:
-        told = [(mistake, _key_path(mistake, stack.values)) for mistake in error.errors(include_url=False)]
+        told = [(mistake, _key_path(mistake, stack.values)) for mistake in _own(error.errors(include_url=False))]
         problems += [_problem(mistake, path, stack) for mistake, path in told]
         valid = _salvaged(stack.values, [path for _, path in told])
     names = Names(
@@ -270,6 +270,15 @@ def _validated(stack: _Stack, problems: list[Problem]) -> Settings:
         raise ConfigError(problems)
     settings._rigs = rigs  # noqa: SLF001 -- the loader completes what it makes
     return settings
+
+
+def _own(mistakes: list[ErrorDetails]) -> Iterator[ErrorDetails]:
+    """Leave out that a list is too short where its entries were refused."""
+    places = [mistake["loc"] for mistake in mistakes]
+    for mistake in mistakes:
+        at = mistake["loc"]
+        if mistake["type"] != "too_short" or not any(place[: len(at)] == at != place for place in places):
+            yield mistake
 
 
 def _salvaged(values: dict[str, Any], mistaken: Iterable[KeyPath]) -> dict[str, Any]:

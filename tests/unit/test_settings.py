@@ -183,6 +183,16 @@ def test_a_value_that_is_refused_stands_once_in_its_sentence(tmp_path: Path) -> 
     ]
 
 
+def test_a_list_whose_entries_are_refused_is_not_told_to_be_short_too(tmp_path: Path) -> None:
+    text = MINIMAL + "bitcoin: {kind: median, sources: [{kind: krakn}]}\n"
+    assert problems(tmp_path, text) == [
+        "site.yml:2: bitcoin.sources.0: there is no kind 'krakn': did you mean 'kraken'?"
+    ]
+    assert problems(tmp_path, text.replace("{kind: krakn}", "")) == [
+        "site.yml:2: bitcoin.sources: must have 1 or more entries"
+    ]
+
+
 def test_a_file_nested_too_deeply_is_told(tmp_path: Path) -> None:
     told = problems(tmp_path, f"site: {'[' * 5_000}{']' * 5_000}\n")
     assert told == ["site.yml: is nested too deeply"]
