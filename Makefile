@@ -22,7 +22,7 @@ demo: $(RUNTIME)  ## A simulated mining site and the exporter against it, until 
 	@exec $(BIN)/hashmargin demo $(ARGS)
 
 test: $(DEV)  ## Unit, contract and golden tests; no network, no other programs
-	$(BIN)/python -m pytest -m "not e2e" --ignore=tests/bench
+	$(BIN)/python -m pytest -m "not e2e" --ignore=tests/bench --numprocesses=auto --dist=loadfile
 
 e2e: $(DEV)  ## Against a real Prometheus and Alertmanager, Chromium and an image build (see .ci/run for the packages)
 	$(BIN)/python -m pytest -m e2e tests

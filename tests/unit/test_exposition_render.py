@@ -23,6 +23,7 @@ from exporter.exposition.views import SiteView
 from exporter.fleet import Rig
 from exporter.readings import Board, Pool, Reading, RigReading
 from exporter.snapshot import RigSnapshot, SiteSnapshot, TariffPrice
+from exporter.telemetry import Telemetry
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -164,7 +165,7 @@ def test_statuses_sum_to_the_inventory() -> None:
 
 @FORMATS
 def test_the_exporters_own_metrics_follow(wanted: Format, read: Callable[[str], Iterable[Any]]) -> None:
-    registry = CollectorRegistry()
+    registry = Telemetry().registry
     Counter("own_total", "An own metric.", registry=registry).inc(3)
     families = list(read(text_of(render(small_site(), registry), wanted)))
     assert families[-1].name == "own"

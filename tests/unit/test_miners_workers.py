@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from exporter.failures import Failure, Reason
+from exporter.sources.miners import workers
 from exporter.sources.miners.workers import WorkerPool
 
 WORKER = """
@@ -74,11 +75,15 @@ async def test_what_brings_a_worker_down_fails_and_its_neighbours_do_not(pool: W
     assert isinstance(await ask(pool, "ok"), int)
 
 
-async def test_a_job_without_an_answer_ends_at_its_deadline_and_the_worker_lives_on(pool: WorkerPool) -> None:
+async def test_a_job_without_an_answer_ends_at_its_deadline_and_the_worker_lives_on(
+    pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "_GRACE_SECONDS", 0.1)
     pid = await ask(pool, "ok")
     with pytest.raises(Failure) as failure:
         await ask(pool, "hang", deadline=0.1)
     assert failure.value.reason is Reason.TIMEOUT
+    monkeypatch.undo()
     assert await ask(pool, "ok") == pid
 
 
