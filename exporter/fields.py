@@ -42,6 +42,28 @@ Duration = Annotated[
 ]
 """Seconds, written like Prometheus does: ``15s``, ``5m``, ``1h30m``."""
 
+MINUTES_PER_DAY: Final = 24 * 60
+
+
+def _minutes(value: object) -> object:
+    """Read ``22:30`` as minutes since midnight. YAML 1.1 already does so where the quotes were forgotten."""
+    if not isinstance(value, str):
+        return value
+    hour, _, minute = value.partition(":")
+    is_clock = hour.isdecimal() and minute.isdecimal() and len(minute) == 2 and int(minute) < 60  # noqa: PLR2004
+    if not is_clock or int(hour) * 60 + int(minute) > MINUTES_PER_DAY:
+        raise ValueError(f"{value!r} is not a time of day: write it like 06:00 or 22:30")
+    return int(hour) * 60 + int(minute)
+
+
+TimeOfDay = Annotated[
+    int,
+    BeforeValidator(_minutes),
+    Field(ge=0, le=MINUTES_PER_DAY),
+    PlainSerializer(lambda minutes: f"{minutes // 60:02}:{minutes % 60:02}", return_type=str),
+]
+"""Minutes since local midnight, written ``22:30``; ``24:00`` is the day's end."""
+
 Ratio = Annotated[float, Field(ge=0, le=1)]
 """A share of one: 0.01 is one per cent."""
 

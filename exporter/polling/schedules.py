@@ -2,12 +2,12 @@
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, ClassVar, Final
+from typing import ClassVar, Final
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field
 
-_MINUTES_PER_DAY: Final = 24 * 60
+from exporter.fields import TimeOfDay
 
 
 class Day(StrEnum):
@@ -23,25 +23,6 @@ class Day(StrEnum):
 
 
 _WEEK: Final = tuple(Day)
-
-
-def _minutes(value: object) -> object:
-    """Read ``22:30`` as minutes since midnight. YAML 1.1 already does so where the quotes were forgotten."""
-    if not isinstance(value, str):
-        return value
-    hour, _, minute = value.partition(":")
-    if not (hour.isdecimal() and minute.isdecimal() and len(minute) == 2 and int(minute) < 60):  # noqa: PLR2004 -- of a clock
-        raise ValueError(f"{value!r} is not a time of day: write it like 06:00 or 22:30")
-    return int(hour) * 60 + int(minute)
-
-
-TimeOfDay = Annotated[
-    int,
-    BeforeValidator(_minutes),
-    Field(ge=0, le=_MINUTES_PER_DAY),
-    PlainSerializer(lambda minutes: f"{minutes // 60:02}:{minutes % 60:02}", return_type=str),
-]
-"""Minutes since local midnight, written ``22:30``; ``24:00`` is the day's end."""
 
 
 class Window(BaseModel):

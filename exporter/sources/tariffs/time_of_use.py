@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from exporter.fields import MINUTES_PER_DAY, TimeOfDay
 from exporter.mistakes import unknown
 from exporter.readings import PriceSlot, Reading
 from exporter.sources.contract import SourceContext
 from exporter.sources.tariffs import HORIZON, Slots, TariffSettings
 
-_DAY_MINUTES: Final = 24 * 60
 _LEAP_YEAR: Final = 2024
 _OFFSET_MINUTES: Final = 15  # today's UTC offsets are all multiples of it
 
@@ -53,17 +53,6 @@ def _read_days(value: Any) -> Any:
     return tuple(day for name in names for day in (_GROUPS.get(name, (name,)) if isinstance(name, str) else (name,)))
 
 
-def _read_minutes(value: Any) -> Any:
-    """Read ``22:30`` as minutes since midnight. YAML reads it, unquoted, as the number 1350: the same minutes."""
-    if isinstance(value, str):
-        hours, _, minutes = value.partition(":")
-        clock = hours.isdecimal() and minutes.isdecimal() and int(minutes) < 60  # noqa: PLR2004
-        if not clock or int(hours) * 60 + int(minutes) > _DAY_MINUTES:
-            raise ValueError(f"{value!r} is no time of day: write it like 22:30")
-        return int(hours) * 60 + int(minutes)
-    return value
-
-
 def _read_month_day(value: Any) -> Any:
     """Read ``06-01`` as the first of June."""
     if isinstance(value, str):
@@ -76,7 +65,6 @@ def _read_month_day(value: Any) -> Any:
 
 
 _Days = Annotated[tuple[Day, ...], BeforeValidator(_read_days), Field(min_length=1)]
-_Minutes = Annotated[int, BeforeValidator(_read_minutes), Field(ge=0, le=_DAY_MINUTES)]
 _MonthDay = Annotated[MonthDay, BeforeValidator(_read_month_day)]
 
 
@@ -102,8 +90,10 @@ class Period(BaseModel):
 
     price: float = Field(allow_inf_nan=False, description="Price per kWh, in the tariff's currency.")
     days: _Days = Field(default=_DAYS, description="mon to sun, holiday, weekday, weekend or all.")
-    start: _Minutes = Field(default=0, alias="from", description="Local time at which it begins, such as 06:00.")
-    end: _Minutes = Field(default=_DAY_MINUTES, alias="to", description="Local time at which it ends, such as 22:00.")
+    start: TimeOfDay = Field(default=0, alias="from", description="Local time at which it begins, such as 06:00.")
+    end: TimeOfDay = Field(
+        default=MINUTES_PER_DAY, alias="to", description="Local time at which it ends, such as 22:00."
+    )
     season: str | None = Field(default=None, description="The season it is for; without one it is for the whole year.")
 
     @model_validator(mode="after")
@@ -175,7 +165,7 @@ class Settings(TariffSettings):
 
     def _edges(self) -> set[int]:
         """Minutes of the day at which a price may change."""
-        return {0} | {edge % _DAY_MINUTES for period in self.periods for edge in (period.start, period.end)}
+        return {0} | {edge % MINUTES_PER_DAY for period in self.periods for edge in (period.start, period.end)}
 
     def _season_edges(self) -> set[MonthDay]:
         """Days of the year at which a price may change."""
