@@ -24,14 +24,15 @@ _V3_PORT: Final = 4433
 RPC_COMMANDS: Final = (
     *("version", "summary", "stats", "estats", "pools", "devs", "edevs", "devdetails", "coin", "config", "notify"),
     *("summary+devs+pools", "get_version", "get_error_code", "get_miner_info", "get_psu", "status"),
-    *("power", "temps", "fans", "tempctrl", "tunerstatus", "profiles", "limits", "events"),
+    *("power", "temps", "fans", "tempctrl", "tunerstatus", "profiles", "limits", "psuget", "events"),
 )
 """Commands of cgminer and its descendants that only read."""
 
 WEB_PAGES: Final = (
     *("/api/system/info", "/api/system/asic", "/api/v1/info", "/api/v1/model", "/api/v1/summary", "/api/v1/status"),
-    *("/api/v1/perf-summary", "/api/v1/chains", "/api/v1/metrics", braiins_rest.VERSION),
+    *("/api/v1/perf-summary", "/api/v1/chains", "/api/v1/chains/factory-info", "/api/v1/metrics", braiins_rest.VERSION),
     *("/cgi-bin/get_system_info.cgi", "/cgi-bin/summary.cgi", "/cgi-bin/stats.cgi", "/cgi-bin/pools.cgi"),
+    *("/cgi-bin/miner_type.cgi", "/cgi-bin/get_blink_status.cgi"),
 )
 """Pages on port 80 that only read."""
 
@@ -54,6 +55,8 @@ V3_COMMANDS: Final = (
 )
 """Commands of Whatsminer's API V3 that only read."""
 
+_NOBODY: Final = RigIdentity(reader="", make="unknown", model="unknown")
+
 _Ask = Callable[[], Awaitable[Any]]
 _ABSENT: Final = frozenset({Reason.UNREACHABLE, Reason.REFUSED})
 
@@ -75,9 +78,12 @@ async def capture(target: Target, progress: Callable[[], None]) -> tuple[str, di
     pages = {page: _braiins(reader, target, page, served=served) for page in BRAIINS_PAGES}
     answers["http"] |= await _all(pages, progress)
     answered = {kind: redacted(given, address) for kind, given in answers.items() if given}
-    if not answered:
-        raise Failure(Reason.UNREACHABLE, "nothing answered on ports 4028, 80 and 4433")
-    who = await _identity(target)
+    try:
+        who = await _identity(target)
+    except Failure:
+        if not answered:
+            raise
+        who = _NOBODY
     day = datetime.now(UTC).date().isoformat()
     name = " ".join(filter(None, (who.make, who.model, who.firmware, who.firmware_version, day)))
     provenance = f"captured from {name} with hashmargin {__version__}; what is private is removed"
@@ -146,7 +152,4 @@ def _v3(address: str, command: str, parameter: str) -> _Ask:
 
 async def _identity(target: Target) -> RigIdentity:
     async with Miners() as miners:
-        try:
-            return await miners.identify(target)
-        except Failure:
-            return RigIdentity(reader="", make="unknown", model="unknown")
+        return await miners.identify(target)

@@ -195,7 +195,7 @@ async def test_a_capture_logs_in_where_braiins_rest_api_is_and_tells_no_token() 
 async def test_a_capture_of_nothing_fails_classified(rigs: list[str]) -> None:
     with pytest.raises(Failure) as caught:
         await capture(Target(rigs[0].rpartition(".")[0] + ".98"), ignore)
-    assert caught.value.reason is Reason.UNREACHABLE
+    assert caught.value.reason is Reason.REFUSED
 
 
 PRIVATE: dict[str, Any] = {
@@ -363,7 +363,7 @@ async def test_capture_writes_its_file_or_says_why_not(rigs: list[str], tmp_path
     assert json.loads(record)["reader"] == "antminer"
     code, _, errors = await invoke("capture", rigs[0].rpartition(".")[0] + ".98", "--folder", str(tmp_path))
     assert code == 1
-    assert "could not be captured (unreachable)" in errors
+    assert "could not be captured (refused): it is up but its API port is closed" in errors
 
 
 async def test_check_config_online_fails_where_a_source_does(tmp_path: Path) -> None:
