@@ -1,6 +1,7 @@
 """The composition root: the only file that knows every room. It wires them, evaluates the site and stops it cleanly."""
 
 import asyncio
+import ctypes
 import errno
 import gc
 import os
@@ -61,6 +62,8 @@ _GRACE: Final = 0.02
 _SWITCH_SECONDS: Final = 0.0002
 _COLLECT_SECONDS: Final = 300.0
 _NEVER: Final = 1_000_000_000
+_M_MMAP_THRESHOLD: Final = -3  # of glibc's malloc.h
+_LARGE_BLOCK: Final = 262_144  # bytes
 
 _PINNED: Final = ("site", "evaluation_interval", "web", "state", "sharding", "polling")
 """Settings that take effect at a start only."""
@@ -89,6 +92,7 @@ def run_blocking(settings: Settings, load: Callable[[], Settings] | None = None)
     """
     configure(settings.log)
     _favour_the_loop()
+    _give_memory_back()
     try:
         uvloop.run(_run(settings, load))
     except ExceptionGroup as errors:  # Debian 12's Python wraps anew what is raised in an `except*`
@@ -108,6 +112,15 @@ def _favour_the_loop() -> None:
     gc.collect()
     gc.freeze()  # modules and settings
     gc.set_threshold(*gc.get_threshold()[:2], _NEVER)
+
+
+def _give_memory_back() -> None:
+    """Let what an evaluation needed go back to the system at once: glibc keeps up to 32 MB of each block that is freed.
+
+    That is 80 MB with 10,000 rigs. Other C libraries have no such habit and no such knob.
+    """
+    with suppress(AttributeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK)
 
 
 async def _collect_garbage() -> None:
