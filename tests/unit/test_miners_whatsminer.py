@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -172,10 +172,13 @@ async def test_boards_tell_their_serial_numbers_once() -> None:
 # --- API V3 ---------------------------------------------------------------------------------------------------------
 
 
-def v3(summary: Mapping[str, Any], setting: Any = None, **device: Any) -> Handler:
+def v3(summary: Mapping[str, Any], setting: Any = None, *, boards: Sequence[int] = (), **device: Any) -> Handler:
     """A V3 rig, whose answer to a command that is None refuses it."""
     said = {
-        "get.miner.status": {"summary": {"hash-1min": 690.0, "factory-hash": 560.974} | summary},
+        "get.miner.status": {
+            "summary": {"hash-1min": 690.0, "factory-hash": 560.974} | summary,
+            "edevs": [{"id": index} for index in boards],
+        },
         "get.miner.setting": setting,
         "get.device.info": {"miner": {"type": "M63S++_VM30", "working": "true"}} | device,
     }
@@ -233,6 +236,17 @@ async def test_a_v3_rig_that_stands_still_with_faults_may_have_stopped_by_itself
 @pytest.mark.parametrize(("since_boot", "known"), [(1175, 1175), (60, None)])
 async def test_a_rig_did_not_boot_after_its_miner_process(since_boot: int, known: float | None) -> None:
     assert (await read_v3(v3({"elapsed": 1074, "bootup-time": since_boot}))).system_uptime == known
+
+
+@pytest.mark.parametrize(
+    ("boards", "known"),
+    [((0, 1, 2), {0: 57.3, 1: 60.4, 2: 60.3}), ((0, 2), {0: None, 2: None}), ((0, 1, 2, 3), dict.fromkeys(range(4)))],
+)
+async def test_a_lost_boards_temperature_is_not_given_to_another(
+    boards: Sequence[int], known: Mapping[int, float | None]
+) -> None:
+    reading = await read_v3(v3({"board-temperature": [57.3, 60.4, 60.3]}, boards=boards))
+    assert {board.index: board.temperature for board in reading.boards} == known
 
 
 async def test_firmware_whose_v2_answers_have_gaps_is_left_to_v3() -> None:

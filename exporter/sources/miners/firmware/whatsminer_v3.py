@@ -182,14 +182,15 @@ def _temperatures(summary: Mapping[str, Any], power: Mapping[str, Any]) -> Itera
 
 
 def _boards(rows: list[Mapping[str, Any]], temperatures: object) -> Iterator[Board]:
-    surfaces = temperatures if isinstance(temperatures, list) else []
-    for position, row in enumerate(rows):
+    """Read the boards; the list of their temperatures does not say whose each is where one board is lost."""
+    surfaces = temperatures if isinstance(temperatures, list) and len(temperatures) == len(rows) else [None] * len(rows)
+    for position, (row, surface) in enumerate(zip(rows, surfaces, strict=True)):
         index = coerce.count(row.get("id"), coerce.MAX_ITEMS)
         yield Board(
             index=position if index is None else index,
             hashrate=coerce.hashrate(next((row[key] for key in _BOARD_RATES if key in row), None), "TH/s"),
             expected_hashrate=coerce.hashrate(row.get("factory-hash"), "TH/s") or None,
-            temperature=coerce.celsius(surfaces[position]) if position < len(surfaces) else None,
+            temperature=coerce.celsius(surface),
             chip_temperature=coerce.celsius(row.get("chip-temp-max")),
             chip_temperature_min=coerce.celsius(row.get("chip-temp-min")),
             chip_temperature_average=coerce.celsius(row.get("chip-temp-avg")),
