@@ -14,6 +14,7 @@ from exporter.readings import Fault, Pool, Reading, RigIdentity, RigReading
 from exporter.snapshot import LastGood, RigSnapshot
 from exporter.units import HASHES_PER_DIFFICULTY
 
+_UPTIME_SLACK: Final = 60.0  # s that an uptime may gain: some are told in minutes
 _RUNNING_WELL: Final = (0.8, 1.5)  # realised against expected hashrate: below it limps, above it lies
 
 
@@ -70,21 +71,25 @@ class RigLedger:
         self._energy = Energy(_energy_across_restart(memory, now, terms.stale_after))
         self._work = CounterWindow(terms.work_window)
         self._shares = CounterWindow(terms.work_window)
-        self._uptime: float | None = None
+        self._uptime: tuple[float, float] | None = None  # s, as it last said, and when (monotonic)
         self._expected_hashrate: float | None = None  # H/s, as it last said
         self._faults = {(code, component): since for code, component, since in memory.faults}
         self._rate()
         self._snapshot = self._picture(None, rig.expected_mining)
 
-    def restarted(self, reading: RigReading) -> bool:
-        """Tell whether its miner process began anew since the last successful read."""
-        return self._uptime is not None and reading.uptime is not None and reading.uptime < self._uptime
+    def began_anew(self, reading: RigReading, at: float) -> bool:
+        """Tell whether its miner process was restarted, or is another rig's that has run for longer."""
+        if self._uptime is None or reading.uptime is None:
+            return False
+        known, then = self._uptime
+        return not known <= reading.uptime <= known + (at - then) + _UPTIME_SLACK
 
     def succeeded(self, reading: RigReading, now: float, at: float, metered: float | None = None) -> None:
         """Book a successful read; ``metered`` is what a meter showed of late (W)."""
         self.up = True
         self.last_success = now
-        self._uptime = reading.uptime
+        if reading.uptime is not None:
+            self._uptime = reading.uptime, at
         since = self._faults  # never after now: the clock may have been ahead
         self._faults = {key: min(since.get(key, now), now) for key in map(_key, reading.faults)}
         observed = Reading(reading, now)

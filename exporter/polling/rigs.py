@@ -303,9 +303,10 @@ class RigPoller:
             return
         if ledger.up is False:
             self._notices.back(ledger.rig)
-        if ledger.restarted(reading):  # with another firmware, perhaps
+        at = self._loop.time()
+        if ledger.began_anew(reading, at):  # with another firmware, perhaps, or it is another rig
             place.identify_at = min(place.identify_at, place.identified_at + self._terms.max_backoff)
-        ledger.succeeded(reading, self._clock(), self._loop.time(), self.metered.get(ledger.rig.name))
+        ledger.succeeded(reading, self._clock(), at, self.metered.get(ledger.rig.name))
         place.failures = 0
 
     def _failed(self, visit: _Visit, failure: Failure) -> None:

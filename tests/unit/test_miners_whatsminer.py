@@ -172,9 +172,9 @@ async def test_boards_tell_their_serial_numbers_once() -> None:
 # --- API V3 ---------------------------------------------------------------------------------------------------------
 
 
-def v3(summary: Mapping[str, Any], setting: Any = None, *, boards: Sequence[int] = (), **device: Any) -> Handler:
+def v3(summary: Mapping[str, Any], setting: Any = None, boards: Sequence[int] = (), /, **device: Any) -> Handler:
     """A V3 rig, whose answer to a command that is None refuses it."""
-    said = {
+    said: dict[str, Any] = {
         "get.miner.status": {
             "summary": {"hash-1min": 690.0, "factory-hash": 560.974} | summary,
             "edevs": [{"id": index} for index in boards],
@@ -245,7 +245,7 @@ async def test_a_rig_did_not_boot_after_its_miner_process(since_boot: int, known
 async def test_a_lost_boards_temperature_is_not_given_to_another(
     boards: Sequence[int], known: Mapping[int, float | None]
 ) -> None:
-    reading = await read_v3(v3({"board-temperature": [57.3, 60.4, 60.3]}, boards=boards))
+    reading = await read_v3(v3({"board-temperature": [57.3, 60.4, 60.3]}, None, boards))
     assert {board.index: board.temperature for board in reading.boards} == known
 
 

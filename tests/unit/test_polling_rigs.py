@@ -569,11 +569,19 @@ def test_another_device_behind_the_address_is_noticed_after_failures() -> None:
     run(main())
 
 
-def test_a_restarted_rig_is_asked_who_it_is() -> None:
+@pytest.mark.parametrize(
+    "uptimes",
+    [
+        [100.0, 130.0, 5.0, *(35.0 + 30 * i for i in range(100))],
+        [100.0, None, 5.0, *(35.0 + 30 * i for i in range(100))],
+        [100.0, 130.0, *(9_000.0 + 30 * i for i in range(100))],  # of another rig at its address
+    ],
+)
+def test_a_rig_whose_uptime_does_not_go_on_is_asked_who_it_is(uptimes: list[float | None]) -> None:
     async def main() -> None:
         site, rigs, telemetry = Site(), fleet(1), Telemetry()
-        uptimes = iter([100.0, 130.0, 5.0, *(35.0 + 30 * i for i in range(100))])
-        site.behaviour["rig-0"] = lambda: replace(READING, uptime=next(uptimes))
+        told = iter(uptimes)
+        site.behaviour["rig-0"] = lambda: replace(READING, uptime=next(told))
         site.identities["rig-0"] = replace(IDENTITY, firmware="VNish", firmware_version="1.2")
         poller = make(rigs, site, remembered=known(rigs), telemetry=telemetry)
         async with polling(poller):
