@@ -49,7 +49,9 @@ async def test_a_sensor_that_does_not_answer_is_not_a_frost() -> None:
     assert (await read(temp=61.5, temp2=64)).boards[0].chip_temperature == 64
 
 
-@pytest.mark.parametrize(("said", "best"), [("50.4M", 50_400_000), ("0", 0), (123_456_789, 123_456_789), ("n/a", None)])
+@pytest.mark.parametrize(
+    ("said", "best"), [("50.4M", 50_400_000), ("0", None), (123_456_789, 123_456_789), ("n/a", None)]
+)
 async def test_the_best_share_is_that_since_it_started(said: Any, best: float | None) -> None:
     assert (await read(bestSessionDiff=said, bestDiff="9.8G")).best_share == best
 

@@ -178,7 +178,7 @@ def rows(name: str, content: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name.upper(): content}]
 
 
-def bosminer(chains: list[dict[str, Any]], *, rate: float = 13e6, scaling: Any = "Disabled") -> Handler:
+def bosminer(chains: list[dict[str, Any]], *, rate: float = 13e6, scaling: Any = "Disabled", fans: Any = ()) -> Handler:
     """An S9, with its boards in slots 6 and 7, that answers all joined."""
     tuner = {"PowerLimit": 1420, "DynamicPowerScaling": scaling, "TunerChainStatus": chains}
     answers: dict[str, Any] = {
@@ -192,6 +192,7 @@ def bosminer(chains: list[dict[str, Any]], *, rate: float = 13e6, scaling: Any =
             ],
         ),
         "tunerstatus": rows("tunerstatus", [tuner]),
+        "fans": rows("fans", list(fans)),
     }
     return cgminer({"summary+devs+devdetails+temps+fans+tunerstatus+pools": answers})
 
@@ -229,6 +230,13 @@ async def test_what_the_tuner_says_of_boards(
     reading = await s9_reading(bosminer([chain(slot, status) for slot, status in enumerate(statuses, 6)]))
     assert reading.tuner == state
     assert [(fault.code, fault.component) for fault in reading.faults] == faults
+
+
+async def test_a_slot_without_a_fan_is_no_fan_at_rest() -> None:
+    reading = await s9_reading(
+        bosminer([], fans=[{"Speed": 80, "RPM": 4920}, {"Speed": 80, "RPM": 0}, {"Speed": 0, "RPM": 0}])
+    )
+    assert ([(fan.index, fan.rpm) for fan in reading.fans], reading.fan_duty) == ([(0, 4920), (1, 0)], 0.8)
 
 
 async def test_a_tuner_that_scales_down_aims_lower_than_it_is_told() -> None:

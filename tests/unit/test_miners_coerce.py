@@ -31,7 +31,7 @@ MEASURED = (coerce.watts, coerce.volts, coerce.amperes, coerce.megahertz)
 
 @given(ANYTHING)
 def test_every_reader_takes_anything(said: object) -> None:
-    numbers = (coerce.rpm, coerce.celsius, coerce.seconds, coerce.counter, coerce.scaled, coerce.ratio)
+    numbers = (coerce.rpm, coerce.celsius, coerce.seconds, coerce.counter, coerce.difficulty, coerce.ratio)
     for read in (*numbers, *MEASURED, coerce.percentage):
         known = read(said)
         assert known is None or math.isfinite(known)
@@ -76,13 +76,13 @@ def test_units_become_ours() -> None:
         ("65536", 65536.0),
     ],
 )
-def test_totals_that_are_written_short_are_read(said: object, read: float) -> None:
-    assert coerce.scaled(said) == read
+def test_difficulties_that_are_written_short_are_read(said: object, read: float) -> None:
+    assert coerce.difficulty(said) == read
 
 
-@pytest.mark.parametrize("said", ["", "K", "none", "-1K", None, True])
-def test_what_is_no_total_is_none(said: object) -> None:
-    assert coerce.scaled(said) is None
+@pytest.mark.parametrize("said", ["", "K", "none", "-1K", None, True, 0, "0", "0K"])
+def test_what_is_no_difficulty_is_none(said: object) -> None:
+    assert coerce.difficulty(said) is None
 
 
 def test_sensors_of_one_part_are_read_together() -> None:

@@ -28,6 +28,7 @@ NOW = 1_774_130_400.0
         (lambda: coerce.share_time(31_279, NOW), {"share_time"}),  # in 1970
         (lambda: coerce.share_time(NOW + 86_400, NOW), {"share_time"}),
         (lambda: coerce.share_time("-1:00:00", NOW), {"share_time"}),
+        (lambda: coerce.share_time("999999:00:00", NOW), {"share_time"}),  # before bitcoin
         (lambda: coerce.share_time(0, NOW), set()),
         (lambda: coerce.share_time("a:b", NOW), set()),
         (lambda: coerce.watts(3500), set()),

@@ -51,7 +51,7 @@ def discarded_work(answer: Answer) -> float | None:
 def best_share(answer: Answer) -> float | None:
     """Give the difficulty of the best share that any pool was sent; unknown while there is none."""
     rows = coerce.items(answer.get("POOLS"))
-    return max(filter(None, (coerce.scaled(row.get("Best Share")) for row in rows)), default=None)
+    return max(filter(None, (coerce.difficulty(row.get("Best Share")) for row in rows)), default=None)
 
 
 def _total(answer: Answer, key: str) -> float | None:
@@ -68,14 +68,15 @@ def last_share(answer: Answer) -> float | None:
 def _pool(index: int, row: Answer) -> Pool:
     scheme, host = coerce.endpoint(row.get("URL"))
     status = row.get("Status")
+    active = coerce.flag(row.get("Stratum Active"))
     return Pool(
         index=index,
         host=host,
         scheme=scheme,
         worker=coerce.text(row.get("User")),
         up=status == "Alive" if isinstance(status, str) else None,
-        active=coerce.flag(row.get("Stratum Active")),
-        difficulty=_difficulty(row),
+        active=active,
+        difficulty=None if active is False else _difficulty(row),  # it keeps its last one
         accepted=coerce.counter(row.get("Accepted")),
         rejected=coerce.counter(row.get("Rejected")),
         stale=coerce.counter(row.get("Stale")),
@@ -84,7 +85,7 @@ def _pool(index: int, row: Answer) -> Pool:
 
 def _difficulty(row: Answer) -> float | None:
     for key in _DIFFICULTIES:
-        if key in row and (known := coerce.scaled(row[key])):
+        if key in row and (known := coerce.difficulty(row[key])):
             return known
     return None
 

@@ -141,12 +141,12 @@ def percentage(value: object) -> float | None:
     return None if known is None else known / 100
 
 
-def scaled(value: object) -> float | None:
-    """Read a total that may be written short: ``262K``, ``1.5M``, ``483 k``."""
+def difficulty(value: object) -> float | None:
+    """Read a difficulty, which may be written short: ``262K``, ``1.5M``, ``483 k``. Exactly 0 is that of no share."""
     if isinstance(value, str) and (factor := _SCALES.get(value[-1:])):
         known = counter(value[:-1])
-        return None if known is None else known * factor
-    return counter(value)
+        return known * factor if known else None
+    return counter(value) or None
 
 
 def rpm(value: object) -> float | None:
@@ -180,8 +180,10 @@ def share_time(value: object, now: float) -> float | None:
     if isinstance(value, str) and ":" in value:
         parts = [number(part, 0, MAX_UPTIME, "share_time") for part in value.split(":")]
         known = [part for part in parts if part is not None]
-        return now - sum(part * 60**power for power, part in enumerate(reversed(known))) if known == parts else None
-    said = number(value, 0, MAX_COUNTER, "share_time") or None
+        age = sum(part * 60**power for power, part in enumerate(reversed(known)))
+        said = now - age if known == parts else None
+    else:
+        said = number(value, 0, MAX_COUNTER, "share_time") or None
     if said is None or BITCOIN_BEGAN <= said <= now + CLOCK_SKEW:
         return said
     note("share_time")

@@ -66,7 +66,7 @@ class Reader:
             suspended=coerce.flag(info.get("miningPaused")),
             uptime=uptime,
             system_uptime=uptime,  # the firmware is the miner
-            best_share=coerce.scaled(info.get("bestSessionDiff")),
+            best_share=coerce.difficulty(info.get("bestSessionDiff")),
             hardware_error_ratio=coerce.percentage(info.get("errorPercentage")),
             temperatures=() if regulator is None else (("regulator", regulator),),
             thermal_margin=_thermal_margin(info, board),
@@ -127,7 +127,7 @@ def _expected(info: Mapping[str, Any]) -> float | None:
     if "expectedHashrate" in info:
         return coerce.hashrate(info["expectedHashrate"], "GH/s") or None
     cores, chips = coerce.count(info.get("smallCoreCount")), coerce.count(info.get("asicCount"))
-    megahertz = coerce.number(info.get("frequency"), 0, 10_000)
+    megahertz = coerce.number(info.get("frequency"), 0, coerce.MAX_MEGAHERTZ)
     if cores is None or chips is None or megahertz is None:
         return None
     return coerce.hashrate(cores * chips * megahertz, "MH/s") or None
@@ -147,7 +147,7 @@ def _pools(info: Mapping[str, Any]) -> Iterator[Pool]:
             scheme=scheme or "stratum+tcp",
             worker=coerce.text(info.get(user)),
             active=active,
-            difficulty=coerce.scaled(info.get("poolDifficulty", info.get("stratumDiff"))) or None if active else None,
+            difficulty=coerce.difficulty(info.get("poolDifficulty", info.get("stratumDiff"))) if active else None,
             accepted=coerce.counter(info.get("sharesAccepted")) if active else None,
             rejected=coerce.counter(info.get("sharesRejected")) if active else None,
         )

@@ -57,7 +57,13 @@ class Reader:
                 whole = await braiins_rest.Reader().identify(target)
         except (Failure, TimeoutError):
             return known
-        return replace(whole, reader=known.reader, model=known.model, api_version=known.api_version)
+        return replace(
+            whole,
+            reader=known.reader,
+            model=known.model,
+            firmware_version=whole.firmware_version or known.firmware_version,
+            api_version=known.api_version,
+        )
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
         """See :class:`exporter.sources.miners.contract.Reader`."""
@@ -69,7 +75,7 @@ class Reader:
         tuner = coerce.first(sections["tunerstatus"], "TUNERSTATUS")
         devices = coerce.items(sections["devs"].get("DEVS"))
         chains = coerce.items(tuner.get("TunerChainStatus"))
-        fans = coerce.items(sections["fans"].get("FANS"))
+        fans = dict(_fans(coerce.items(sections["fans"].get("FANS"))))
         expected = _nominal(devices)
         rate, window = next(((key, span) for key, span in _WINDOWS if key in summary), ("", None))
         hashrate = coerce.realised(summary.get(rate), "MH/s", expected)
@@ -87,20 +93,24 @@ class Reader:
             accepted_difficulty=coerce.counter(summary.get("Difficulty Accepted")),
             rejected_difficulty=coerce.counter(summary.get("Difficulty Rejected")),
             discarded_work=coerce.counter(summary.get("Discarded")),
-            best_share=coerce.scaled(summary.get("Best Share")),
+            best_share=coerce.difficulty(summary.get("Best Share")),
             last_share_at=cgminer.last_share(sections["pools"]),
             hardware_errors=coerce.counter(summary.get("Hardware Errors")),
             hardware_error_ratio=coerce.percentage(summary.get("Device Hardware%")),
-            fans=tuple(
-                Fan(index, coerce.rpm(row.get("RPM")))
-                for index, row in enumerate(fans)
-                if coerce.rpm(row.get("Speed")) != 0 or coerce.rpm(row.get("RPM"))
-            ),
-            fan_duty=coerce.mean(coerce.percentage(row.get("Speed")) for row in fans),
+            fans=tuple(fans),
+            fan_duty=coerce.mean(fans.values()),
             boards=tuple(_boards(devices, sections, chains)),
             pools=cgminer.pools(sections["pools"]),
             faults=faults,
         )
+
+
+def _fans(rows: list[Mapping[str, Any]]) -> Iterator[tuple[Fan, float | None]]:
+    """Give the fans, each with the speed that is demanded of it; a slot without one has 0 of both."""
+    for index, row in enumerate(rows):
+        fan, duty = Fan(index, coerce.rpm(row.get("RPM"))), coerce.percentage(row.get("Speed"))
+        if fan.rpm or duty != 0:
+            yield fan, duty
 
 
 def _nominal(devices: list[Mapping[str, Any]]) -> float | None:

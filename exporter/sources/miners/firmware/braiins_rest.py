@@ -143,7 +143,7 @@ class Reader:
             fault_light=coerce.flag(await self._optional(target, _LOCATE)),
             uptime=coerce.seconds(details.get("bosminer_uptime_s")),
             system_uptime=coerce.seconds(details.get("system_uptime_s")),
-            best_share=coerce.counter(work.get("best_share_str", work.get("best_share"))),
+            best_share=coerce.difficulty(work.get("best_share_str", work.get("best_share"))),
             last_share_at=coerce.share_time(coerce.mapping(shares.get("last_share_time")).get("seconds"), time.time()),
             fans=tuple(
                 Fan(_index(row.get("position"), place), coerce.rpm(row.get("rpm"))) for place, row in enumerate(fans)
@@ -236,7 +236,7 @@ def _pools(groups: object) -> Iterator[Pool]:
             worker=coerce.text(row.get("user")),
             up=coerce.flag(row.get("alive")),
             active=active,
-            difficulty=(coerce.counter(stats.get("last_difficulty")) or None) if active else None,
+            difficulty=coerce.difficulty(stats.get("last_difficulty")) if active else None,
             accepted=coerce.counter(stats.get("accepted_shares")),
             rejected=coerce.counter(stats.get("rejected_shares")),
             stale=coerce.counter(stats.get("stale_shares")),

@@ -251,7 +251,7 @@ def _pools(summary: Answer, session: Mapping[str, Any]) -> Iterator[Pool]:
             worker=coerce.text(row.get("login")),
             up=coerce.flag(stratum.get("IsPoolConnected")) if active else None,
             active=active,
-            difficulty=(coerce.counter(session.get("Difficulty")) or None) if active else None,
+            difficulty=coerce.difficulty(session.get("Difficulty")) if active else None,
             accepted=coerce.counter(session.get("Accepted")) if active else None,
             rejected=coerce.counter(session.get("Rejected")) if active else None,
         )

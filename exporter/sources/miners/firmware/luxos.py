@@ -105,7 +105,7 @@ class Reader:
             accepted_difficulty=coerce.counter(summary.get("Difficulty Accepted")),
             rejected_difficulty=coerce.counter(summary.get("Difficulty Rejected")),
             discarded_work=coerce.counter(summary.get("Discarded")),
-            best_share=coerce.scaled(summary.get("Best Session Share", summary.get("Best Share"))) or None,
+            best_share=coerce.difficulty(summary.get("Best Session Share", summary.get("Best Share"))),
             last_share_at=cgminer.last_share(pools),
             hardware_errors=coerce.counter(summary.get("Hardware Errors")),
             hardware_error_ratio=coerce.percentage(summary.get("Device Hardware%")),

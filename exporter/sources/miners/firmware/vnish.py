@@ -100,7 +100,7 @@ class Reader:
             system_uptime=_uptime(system.get("uptime")),
             accepted_difficulty=coerce.total([coerce.counter(row.get("diffa")) for row in own]),
             rejected_difficulty=cgminer.rejected_difficulty(shares),
-            best_share=coerce.scaled(miner.get("best_share")) or None,
+            best_share=coerce.difficulty(miner.get("best_share")),
             last_share_at=cgminer.last_share(shares),
             hardware_errors=coerce.counter(miner.get("hw_errors")),
             hardware_error_ratio=coerce.percentage(miner.get("hw_errors_percent")),
@@ -200,7 +200,7 @@ def _pool(index: int, row: Mapping[str, Any]) -> Pool:
         worker=coerce.text(row.get("user")),
         up=up,
         active=active,
-        difficulty=coerce.scaled(row.get("diff")) or None,
+        difficulty=None if active is False else coerce.difficulty(row.get("diff")),
         accepted=coerce.counter(row.get("accepted")),
         rejected=coerce.counter(row.get("rejected")),
         stale=coerce.counter(row.get("stale")),
@@ -213,7 +213,8 @@ def _faults(
     status = coerce.mapping(miner.get("miner_status"))
     if status.get("miner_state") == "failure":
         yield worded_fault(
-            coerce.text(status.get("description")), vendor_code=str(status.get("failure_code", "failure"))
+            coerce.text(status.get("description")),
+            vendor_code=coerce.text(str(status.get("failure_code", "failure")), 64),
         )
     for position, row in enumerate(chains):
         index = _index(position, row)

@@ -93,7 +93,7 @@ class Reader:
         answer = await rpc(address, _READ)
         summary = coerce.first(coerce.first(answer, "summary"), "SUMMARY")
         if not summary:
-            return await self._stopped(address)
+            return await _stopped(address, identity.mac)
         coerce.expect_mac(summary.get("MAC"), identity.mac)
         expected = coerce.hashrate(summary.get("Factory GHS"), "GH/s") or None
         rate = next((key for key in _WINDOWS if key in summary), "")
@@ -123,7 +123,7 @@ class Reader:
             accepted_difficulty=_difficulty(summary, pools, "Accepted"),
             rejected_difficulty=_difficulty(summary, pools, "Rejected"),
             discarded_work=coerce.counter(summary.get("Discarded")),
-            best_share=coerce.counter(summary.get("Best Share")),
+            best_share=coerce.difficulty(summary.get("Best Share")),
             last_share_at=cgminer.last_share(pools),
             hardware_errors=coerce.counter(summary.get("Hardware Errors")),
             hardware_error_ratio=coerce.percentage(summary.get("Device Hardware%")),
@@ -132,21 +132,6 @@ class Reader:
             boards=tuple([_board(index, row, rate, hashrate) for index, row in boards]),
             pools=cgminer.pools(pools),
             faults=await _faults(address, summary),
-        )
-
-    async def _stopped(self, address: str) -> RigReading:
-        """Read a rig whose miner answers nothing: one that was stopped hashes nothing, anything else is a failure."""
-        status = await _message(address, "status")
-        if not _suspended(status):
-            raise Failure(Reason.GARBLED, "no summary in what it answered")
-        return RigReading(
-            hashrate=0.0,
-            mining=False,
-            suspended=True,
-            power_mode=coerce.text(status.get("power_mode")),
-            power_supply=_power_supply(await _extra(address, "get_psu"), None),
-            fault_light=(await self._slowly(address)).fault_light,
-            temperatures=tuple(_temperatures({}, status)),
         )
 
     async def _slowly(self, address: str) -> _Slow:
@@ -160,6 +145,24 @@ class Reader:
                 suspended=_suspended(await _extra(address, "status")),
             )
         return slow
+
+
+async def _stopped(address: str, mac: str) -> RigReading:
+    """Read a rig whose miner answers nothing: one that was stopped hashes nothing, anything else is a failure."""
+    status = await _message(address, "status")
+    if not _suspended(status):
+        raise Failure(Reason.GARBLED, "no summary in what it answered")
+    info = await _extra(address, "get_miner_info")
+    coerce.expect_mac(info.get("mac"), mac)
+    return RigReading(
+        hashrate=0.0,
+        mining=False,
+        suspended=True,
+        power_mode=coerce.text(status.get("power_mode")),
+        power_supply=_power_supply(await _extra(address, "get_psu"), None),
+        fault_light=_fault_light(info),
+        temperatures=tuple(_temperatures({}, status)),
+    )
 
 
 async def _speaks_v3(address: str) -> bool:
