@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -145,6 +146,13 @@ async def test_a_rig_that_was_stopped_is_suspended_until_it_says_otherwise() -> 
     assert [reading.suspended for reading in told] == [False, True, True, False]
     assert [reading.hashrate for reading in told] == [114e12, 0, 0, 114e12]
     assert told[1].power_mode == "low"
+
+
+async def test_another_rig_that_was_stopped_is_not_taken_for_it() -> None:
+    known = replace(AIR, mac="c4:08:28:00:00:01")
+    with pytest.raises(Failure) as failure:
+        await read_v2(v2(None, status={"mineroff": "true"}, get_miner_info={"mac": "c4:08:28:00:00:02"}), known)
+    assert failure.value.reason is Reason.IMPLAUSIBLE
 
 
 @pytest.mark.parametrize(

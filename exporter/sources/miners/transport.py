@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import orjson
 
@@ -25,6 +25,8 @@ _LENGTH_BYTES: Final = 4
 _LONGEST_BELIEVABLE: Final = 2**28  # any printable text read as a length is more
 _ACCESS_DENIED: Final = 45
 _LOSABLE: Final = frozenset({Reason.AUTH, Reason.GARBLED, Reason.REFUSED})
+
+T = TypeVar("T")
 
 
 class Framing(Protocol):
@@ -202,7 +204,7 @@ def _lenient(text: str) -> object:
         raise Failure(Reason.GARBLED, f"not JSON: {type(error).__name__}") from None
 
 
-async def optional(question: Awaitable[Mapping[str, Any]]) -> Mapping[str, Any]:
+async def optional(question: Awaitable[T]) -> T | Mapping[str, Any]:
     """Ask what a read can do without: empty where the answer is no good. Raises Failure where none comes."""
     try:
         return await question

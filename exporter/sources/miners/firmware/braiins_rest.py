@@ -16,6 +16,7 @@ from exporter.readings import Board, Fan, Fault, Pool, RigIdentity, RigReading, 
 from exporter.sources.miners import coerce
 from exporter.sources.miners.contract import Answer, Target
 from exporter.sources.miners.faults import fault
+from exporter.sources.miners.transport import optional
 from exporter.sources.miners.web import get_json, get_value, log_in
 from exporter.units import HERTZ_PER_MEGAHERTZ
 
@@ -29,7 +30,6 @@ _TUNER: Final = "/api/v1/performance/tuner-state"
 _POOLS: Final = "/api/v1/pools/"
 _LOCATE: Final = "/api/v1/actions/locate"
 _FACTORY_LOGIN: Final = Credentials("root", "root")
-_LOSABLE: Final = frozenset({Reason.GARBLED, Reason.REFUSED})
 _WINDOW: Final = 60.0  # s, of last_1m
 _LAST_SLOTS: Final = 6  # an S9 has its boards in slots 6 to 8, all others theirs from 1
 
@@ -88,7 +88,7 @@ class Reader:
         who = coerce.mapping(details.get("miner_identity"))
         if not who:
             raise Failure(Reason.UNSUPPORTED, "its REST API is not Braiins'")
-        boards = coerce.mapping(await self._optional(target, _BOARDS)).get("hashboards")
+        boards = coerce.mapping(await optional(self.page(target, _BOARDS))).get("hashboards")
         supply = coerce.mapping(details.get("psu_info"))
         return RigIdentity(
             reader=self.name,
@@ -115,7 +115,7 @@ class Reader:
         details = coerce.mapping(await self.page(target, _DETAILS))
         coerce.expect_mac(details.get("mac_address"), identity.mac)
         status = _code(details.get("status"))
-        stats = coerce.mapping(await self._optional(target, _STATS))
+        stats = coerce.mapping(await optional(self.page(target, _STATS)))
         work = coerce.mapping(stats.get("miner_stats"))
         expected = _gigahashes(work.get("nominal_hashrate"))
         rates = coerce.mapping(work.get("real_hashrate"))
@@ -123,9 +123,9 @@ class Reader:
         hashrate = coerce.realised(rate, "GH/s", expected)
         shares = coerce.mapping(stats.get("pool_stats"))
         power = coerce.mapping(stats.get("power_stats")).get("approximated_consumption")
-        boards = coerce.items(coerce.mapping(await self._optional(target, _BOARDS)).get("hashboards"))
-        fans = coerce.items(coerce.mapping(await self._optional(target, _COOLING)).get("fans"))
-        tuner = coerce.mapping(await self._optional(target, _TUNER))
+        boards = coerce.items(coerce.mapping(await optional(self.page(target, _BOARDS))).get("hashboards"))
+        fans = coerce.items(coerce.mapping(await optional(self.page(target, _COOLING))).get("fans"))
+        tuner = coerce.mapping(await optional(self.page(target, _TUNER)))
         mode = coerce.mapping(tuner.get("mode_state"))
         tuner_state = _TUNER_STATES.get(_code(tuner.get("overall_tuner_state")))
         aim = coerce.mapping(mode.get("powertargetmodestate")).get("current_target")
@@ -140,7 +140,7 @@ class Reader:
             suspended=_SUSPENDED.get(status),
             power_mode=next((word for key, word in _TUNER_MODES.items() if key in mode), ""),
             tuner=tuner_state,
-            fault_light=coerce.flag(await self._optional(target, _LOCATE)),
+            fault_light=coerce.flag(await optional(self.page(target, _LOCATE))),
             uptime=coerce.seconds(details.get("bosminer_uptime_s")),
             system_uptime=coerce.seconds(details.get("system_uptime_s")),
             best_share=coerce.difficulty(work.get("best_share_str", work.get("best_share"))),
@@ -150,18 +150,9 @@ class Reader:
             ),
             fan_duty=coerce.mean(coerce.ratio(row.get("target_speed_ratio")) for row in fans),
             boards=tuple(_board(place, row) for place, row in enumerate(boards)),
-            pools=tuple(_pools(await self._optional(target, _POOLS))),
+            pools=tuple(_pools(await optional(self.page(target, _POOLS)))),
             faults=tuple(_faults(tuner_state, boards)),
         )
-
-    async def _optional(self, target: Target, path: str) -> object:
-        """Ask for a page that the read can do without: None where the answer is no good."""
-        try:
-            return await self.page(target, path)
-        except Failure as failure:
-            if failure.reason not in _LOSABLE:
-                raise
-            return None
 
 
 async def _token(address: str, credentials: Credentials) -> str:

@@ -9,18 +9,16 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from exporter.failures import Failure, Reason
 from exporter.readings import Board, Fan, Fault, Pool, PowerSupply, RigIdentity, RigReading, TunerState
 from exporter.sources.miners import cgminer, coerce
 from exporter.sources.miners.contract import Answer, Target
 from exporter.sources.miners.faults import fault, worded_fault
-from exporter.sources.miners.transport import RPC_PORT
+from exporter.sources.miners.transport import RPC_PORT, optional
 from exporter.sources.miners.web import get_json, get_value
 
 _FANS: Final = 12
 _MINING: Final = "Mining"
 _IDLING: Final = "Idling"
-_LOSABLE: Final = frozenset({Reason.AUTH, Reason.GARBLED, Reason.REFUSED})
 
 
 async def _ask(address: str, page: str) -> Answer:
@@ -108,8 +106,8 @@ class Reader:
     async def _chips_expected(self, address: str) -> int | None:
         """Ask of a rig that was identified before this process started, once."""
         if address not in self._chips:
-            capabilities = await _optional(address, "capabilities")
-            if not isinstance(capabilities, dict):
+            capabilities = await optional(_capabilities(address))
+            if not capabilities:
                 return None
             self._chips[address] = _chips(capabilities)
         return self._chips[address]
@@ -117,18 +115,8 @@ class Reader:
 
 async def _sensors(address: str) -> dict[int, list[float]]:
     """Ask for the temperatures of each board's sensors."""
-    rows = coerce.items(await _optional(address, "temps"))
+    rows = coerce.items(await optional(get_value(address, "/temps", port=RPC_PORT)))
     return {_index(row): coerce.sensors(row.get("Data")) for row in rows}
-
-
-async def _optional(address: str, page: str) -> object:
-    """Ask for a page that a read can do without: None where the answer is no good."""
-    try:
-        return await get_value(address, f"/{page}", port=RPC_PORT)
-    except Failure as failure:
-        if failure.reason not in _LOSABLE:
-            raise
-        return None
 
 
 def _chips(capabilities: Mapping[str, Any]) -> int | None:

@@ -11,7 +11,7 @@ from exporter.readings import Board, Fan, Fault, Pool, PowerSupply, RigIdentity,
 from exporter.sources.miners import coerce
 from exporter.sources.miners.contract import Answer, Target
 from exporter.sources.miners.faults import whatsminer_faults
-from exporter.sources.miners.transport import LengthPrefixed, exchange, parse_json
+from exporter.sources.miners.transport import LengthPrefixed, exchange, optional, parse_json
 
 _PORT: Final = 4433
 _PERMISSION_DENIED: Final = -4
@@ -38,16 +38,6 @@ async def _ask(address: str, command: str, parameter: str = "") -> Mapping[str, 
 async def device_info(address: str) -> Answer:
     """Ask who it is: the probe of this API. Raises Failure."""
     return await _ask(address, _DEVICE)
-
-
-async def _setting(address: str) -> Mapping[str, Any]:
-    """Ask how it is set; empty where this host may not."""
-    try:
-        return await _ask(address, _SETTING)
-    except Failure as failure:
-        if failure.reason is not Reason.AUTH:
-            raise
-        return {}
 
 
 class Reader:
@@ -113,7 +103,7 @@ class Reader:
             power_supply=_power_supply(power),
             mining=hashrate > 0,
             suspended=_suspended(working, faults),
-            power_mode=coerce.text((await _setting(address)).get("power-mode")),
+            power_mode=coerce.text((await optional(_ask(address, _SETTING))).get("power-mode")),
             tuner=_tuner(summary) if hashrate > 0 else None,
             fault_light=light != "auto" if light else None,
             uptime=uptime,
