@@ -119,6 +119,9 @@ class _Replay:
             )
             for place, group in enumerate(fleet)
         )
+        tariffs = {group.tariff for group in fleet}
+        # What power could be sold at is not replayed: it is taken for what it costs.
+        self._tariffs = tariffs | {terms.at(tariff)[1].resale_tariff or tariff for tariff in tariffs}
         self._market = ai_market(value_ai(terms.ai))
         self._state = DecisionState()
         self._history = MarginHistory()
@@ -155,7 +158,7 @@ class _Replay:
             taken_at=point.time,
             rigs=self._rigs,
             blocks=self._blocks,
-            tariffs={rig.rig.tariff: TariffPrice(point.power_price) for rig in self._rigs},
+            tariffs=dict.fromkeys(self._tariffs, TariffPrice(point.power_price)),
         )
         return price_on(market, snapshot, self._terms), snapshot
 

@@ -187,7 +187,8 @@ def _what_was_replayed(fleet: Fleet) -> Iterator[str]:
     value = value_ai(terms.ai)
     worth = "none" if value is None else f"{figure(value.per_kilowatt_year)} USD/kW/year"
     yield ""
-    yield f"- AI value: {worth}; pool fee {terms.economics.pool_fee:.2%}; overhead {terms.power.overhead:g}"
+    elsewhere = ", if a tariff's terms say no other" if terms.tariffs else ""
+    yield f"- AI value: {worth}; pool fee {terms.economics.pool_fee:.2%}; overhead {terms.power.overhead:g}{elsewhere}"
     yield (
         f"- `reassign` above {decision.reassign_score_usd_per_kilowatt_year:g} USD/kW/year and "
         f"{decision.reassign_share:.0%} of the AI value for {format_duration(decision.reassign_after)}, back below 0 "
@@ -197,7 +198,10 @@ def _what_was_replayed(fleet: Fleet) -> Iterator[str]:
         f"- `curtail` after {decision.stop_intervals} and back after {decision.resume_intervals} intervals of "
         f"{format_duration(decision.curtail_interval)}"
     )
-    yield "- the coming retarget, and what a conversion costs while it is built, are not replayed"
+    yield (
+        "- the coming retarget, what a conversion costs while it is built, and what power could be sold at are not "
+        "replayed"
+    )
 
 
 def _sources(rows: Sequence[Row]) -> Iterator[str]:

@@ -55,6 +55,12 @@ def test_money_by_policy() -> None:
     assert result.earned.followed == pytest.approx(30 * new + old / 24 + 27 * ai)  # an hour until it curtails
 
 
+def test_a_tariff_at_which_power_can_be_sold_changes_nothing() -> None:
+    """Its past is not known, and without a price there would be no verdict at all."""
+    selling = replace(SITE, power=SITE.power.model_copy(update={"resale_tariff": "spot"}))
+    assert backtest(FLAT, (OLD, NEW), BLOCKS, selling, TERMS) == replay(FLAT)
+
+
 def test_each_groups_tariff_has_its_terms() -> None:
     hosted = replace(SITE, tariffs={"hosted": TariffTerms(overhead=1.3)})
     groups = (replace(OLD, tariff="ppa"), replace(NEW, tariff="hosted"))
