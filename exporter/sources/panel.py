@@ -1,7 +1,7 @@
 """Several sources of one quantity, each asked on its own rhythm, so that one may stand in for or check another."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -74,16 +74,17 @@ class Panel:
         for quantity in tuple(self._compared):
             self.tell_disagreement(quantity, 0.0, ())
 
-    def tell_outliers(self, values: Mapping[str, float], median: float) -> None:
-        """Count values that are left out; say so once, until the source agrees again."""
-        for name, value in values.items():
+    def tell_outliers(self, values: Mapping[str, float], outliers: Collection[str], median: float) -> None:
+        """Count values that are left out of those that came; say so once, until the source agrees again."""
+        for name in outliers:
             if name not in self._left_out:
-                _log.warning("source left out", source=name, value=value, median=median)
+                _log.warning("source left out", source=name, value=values[name], median=median)
             if self._telemetry is not None:
                 self._telemetry.source_outliers.labels(name).inc()
-        for name in self._left_out - values.keys():
+        agreeing = (self._left_out & values.keys()) - set(outliers)
+        for name in agreeing:
             _log.info("source counts again", source=name)
-        self._left_out = set(values)
+        self._left_out = self._left_out.union(outliers) - agreeing
 
 
 class _Member:

@@ -93,12 +93,14 @@ async def test_an_outlier_is_told_once_until_it_agrees_again(markets: Markets, c
     async with serve(markets.handle) as server:
         source = median_of(server, "a", "b", "c", interval="10s").build(context)
         with capture_logs() as logs:
-            for far in (80_000.0, 81_000.0, 70_000.0, 82_000.0):
+            for far in (80_000.0, 81_000.0, 500, 81_000.0, 70_000.0, 82_000.0):
                 markets.answers = {"/a": 70_000.0, "/b": 70_100.0, "/c": far}
                 markets.now += 20
                 await source.fetch()
     assert [(entry["event"], entry.get("value")) for entry in logs] == [
         ("source left out", 80_000.0),
+        ("source is down", None),
+        ("source is back", None),
         ("source counts again", None),
         ("source left out", 82_000.0),
     ]

@@ -44,11 +44,12 @@ class _Median:
         answers = await self._panel.ask()
         now = self._clock()
         readings = [one for one in answers if now - one[1].observed_at <= self._max_age] or answers
-        prices = [reading.value for _, reading in readings]
+        by_name = {name: reading.value for name, reading in readings}
+        prices = tuple(by_name.values())
         middle = median(prices)
         self._panel.tell_disagreement("bitcoin_price", middle, prices)
-        far = {name: one.value for name, one in readings if abs(one.value - middle) > self._tolerance * middle}
-        self._panel.tell_outliers(far, middle)
+        far = [name for name, price in by_name.items() if abs(price - middle) > self._tolerance * middle]
+        self._panel.tell_outliers(by_name, far, middle)
         near = [reading for name, reading in readings if name not in far]
         if not near:
             raise Failure(Reason.IMPLAUSIBLE, f"the prices disagree: {min(prices):g} to {max(prices):g}")
