@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial, wraps
+from itertools import chain, count
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
@@ -544,13 +545,19 @@ def capture(address: str, folder: Path, username: str | None, password_file: Pat
             length=capture.questions(), label="Asking", file=sys.stderr, hidden=not sys.stderr.isatty()
         ) as bar:
             name, record = asyncio.run(capture.capture(target, partial(bar.update, 1)))
-        path = folder / name
+        path = _unused(folder / name)
         path.write_text(_json(record) + "\n", encoding="utf-8")
     except Failure as failure:
         raise Refused(f"{address} could not be captured ({failure.reason}): {RIG_ADVICE[failure.reason]}") from None
     except OSError as error:
         raise Refused(f"{folder} cannot be written to ({error.strerror}): give another --folder") from None
     click.echo(f"Written to {path}: look through it, then attach it to an issue.")
+
+
+def _unused(path: Path) -> Path:
+    """Number a file where there is one of its name: the capture of another rig of the same model stays."""
+    names = chain([path], (path.with_stem(f"{path.stem}_{number}") for number in count(2)))
+    return next(name for name in names if not name.exists())
 
 
 @main.command(

@@ -15,7 +15,12 @@ _PRIVATE_KEY: Final = re.compile(r"user|login|hostname|worker|wallet|account|e-?
 _SERIAL_KEY: Final = re.compile(r"serial|serinum|miner_?id|dna|^uid$|sn\d*$", re.IGNORECASE)
 _MAC: Final = re.compile(r"\b([0-9A-Fa-f]{2}([:-])[0-9A-Fa-f]{2}\2[0-9A-Fa-f]{2})(?:\2[0-9A-Fa-f]{2}){3}\b")
 _WALLET: Final = re.compile(r"\b(?:bc1[a-z0-9]{20,}|[13][1-9A-HJ-NP-Za-km-z]{25,34})\b")
-_DIGIT: Final = re.compile(r"\d")
+_BARE_MAC: Final = re.compile(r"\A([0-9A-Fa-f]{6})[0-9A-Fa-f]{6}\Z")
+_INNER_SERIAL: Final = re.compile(r"(?<=\bDNA\[)[^\]]+")  # in the text that Avalons send inside JSON
+_LAN: Final = re.compile(
+    r"(?<![\d.])(?:10(?:\.\d{1,3}){3}|192\.168(?:\.\d{1,3}){2}|172\.(?:1[6-9]|2\d|3[01])(?:\.\d{1,3}){2})(?![\d.])"
+)
+_SHAPES: Final = ((re.compile(r"\d"), "0"), (re.compile(r"[A-Z]"), "X"), (re.compile(r"[a-z]"), "x"))
 
 
 def redacted(value: Any, address: str, key: str = "") -> Any:
@@ -29,9 +34,21 @@ def redacted(value: Any, address: str, key: str = "") -> Any:
     if value and (looks_secret(key) or _PRIVATE_KEY.search(key)):
         return REMOVED
     if _SERIAL_KEY.search(key):
-        return _DIGIT.sub("0", value)
+        return _shape(value)
+    if "mac" in key.lower():
+        value = _BARE_MAC.sub(r"\g<1>000001", value)
     text = _MAC.sub(r"\1\g<2>00\g<2>00\g<2>01", mask_urls(value))
-    return _WALLET.sub(REMOVED, text.replace(address, SAMPLE_ADDRESS))
+    text = _LAN.sub(SAMPLE_ADDRESS, text.replace(address, SAMPLE_ADDRESS))
+    return _WALLET.sub(REMOVED, _INNER_SERIAL.sub(lambda found: _shape(found[0]), text))
+
+
+def _shape(serial: str) -> str:
+    """Give a serial number of the same shape, as Bitmain's are mostly letters; a word such as ``N/A`` is none."""
+    if not any(map(str.isdigit, serial)):
+        return serial
+    for characters, sample in _SHAPES:
+        serial = characters.sub(sample, serial)
+    return serial
 
 
 def redacted_answer(answer: bytes, address: str) -> Any:

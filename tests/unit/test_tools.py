@@ -211,7 +211,11 @@ PRIVATE: dict[str, Any] = {
     "ssid": "acme-yard",
     "serinum": "SMTT1234567",
     "pcbsn0": "75136D273E536",
+    "SerialNumber": "JYZZB0UBDJABF06RB",
+    "MAC": "b4a2eb31f7c9",
+    "MM ID0": "Ver[1246-83] DNA[02010000cbd2fd6d] Temp[30]",
     "ip": "127.60.0.5",
+    "gateway": "172.16.31.7",
     "hostname": "acme-r7",
 }
 
@@ -221,13 +225,22 @@ def test_redacting_removes_what_is_private_and_keeps_shapes() -> None:
     text = json.dumps(cleaned)
     for secret in ("acme", "hunter2", "bc1q", "1Boat", "CD:F8:1E", "1234567", "75136", "8048891", "127.60.0.5"):
         assert secret not in text
+    for secret in ("JYZZ", "31f7c9", "fd6d", "172.16"):
+        assert secret not in text
     assert cleaned.keys() == PRIVATE.keys()
     assert cleaned["macaddr"] == "28:E2:97:00:00:01"
     assert cleaned["URL"] == "stratum+tcp://***@pool.example:3333"
+    assert cleaned["SerialNumber"] == "XXXXX0XXXXXXX00XX"
+    assert cleaned["MM ID0"] == "Ver[1246-83] DNA[00000000xxx0xx0x] Temp[30]"
 
 
 def test_redacting_keeps_figures_and_model_names() -> None:
-    answer = {"GHS 5s": "100196.36", "Type": "Antminer S19j Pro", "temps": [55, 44.5, None, True], "Stale": 33}
+    answer = {
+        "GHS 5s": "100196.36",
+        "Type": "Antminer S19j Pro",
+        "temps": [55, 44.5, None, True],
+        "Miner": "10.0.1.3.9",
+    }
     assert redacted(answer, "127.60.0.5") == answer
 
 
@@ -361,6 +374,9 @@ async def test_capture_writes_its_file_or_says_why_not(rigs: list[str], tmp_path
     assert file.parent == tmp_path
     record = await asyncio.to_thread(file.read_text, encoding="utf-8")
     assert json.loads(record)["reader"] == "antminer"
+    _, output, _ = await invoke("capture", rigs[0], "--folder", str(tmp_path))
+    assert Path(output.removeprefix("Written to ").partition(": ")[0]) == file.with_stem(f"{file.stem}_2")
+    assert await asyncio.to_thread(file.read_text, encoding="utf-8") == record
     code, _, errors = await invoke("capture", rigs[0].rpartition(".")[0] + ".98", "--folder", str(tmp_path))
     assert code == 1
     assert "could not be captured (refused): it is up but its API port is closed" in errors
