@@ -14,12 +14,12 @@ from exporter.sources.miners.contract import Target
 from exporter.sources.miners.reader import Miners
 from exporter.sources.miners.transport import Exchanged, listener
 from exporter.tools.redact import redacted_answer
-from exporter.units import HASHES_PER_TERAHASH, joules_per_terahash
+from exporter.units import HASHES_PER_TERAHASH, HERTZ_PER_MEGAHERTZ, joules_per_terahash
 
 _SPOKEN: Final = (
     (r"hashrate$", HASHES_PER_TERAHASH, "TH/s"),
     (r"temperature|thermal", 1.0, "C"),
-    (r"frequency$", 1e6, "MHz"),
+    (r"frequency$", HERTZ_PER_MEGAHERTZ, "MHz"),
     (r"power", 1.0, "W"),
     (r"voltage$", 1.0, "V"),
     (r"current$", 1.0, "A"),
