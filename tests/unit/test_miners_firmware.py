@@ -340,6 +340,13 @@ async def test_a_hydro_luxos_rig_tells_its_water() -> None:
     assert reading.thermal_margin == 12.0
 
 
+@pytest.mark.parametrize(("accepted", "told"), [(0, False), (3, True)])
+async def test_a_pool_that_took_no_share_under_luxos_tells_of_none(accepted: int, *, told: bool) -> None:
+    pool = {"URL": "stratum+tcp://pool.example:3333", "Accepted": accepted, "Last Share Time": "00:57:33"}
+    reading = await luxos_reading(luxos_rig({}, pools={"POOLS": [pool]}))
+    assert (reading.last_share_at is not None) is told
+
+
 async def test_luxos_boards_have_no_chip_temperature_that_copies_theirs() -> None:
     (board, *_) = (await luxos_reading(luxos_rig({}))).boards
     assert (board.temperature, board.temperature_min, board.chip_temperature) == (58.0, 42.0, None)

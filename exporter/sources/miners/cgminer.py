@@ -59,9 +59,10 @@ def _total(answer: Answer, key: str) -> float | None:
 
 
 def last_share(answer: Answer) -> float | None:
-    """Give the time of the latest share that any pool took."""
+    """Give the time of the latest share that any pool took; of one that took none LuxOS tells the time of its start."""
     now = time.time()
-    times = (coerce.share_time(row.get("Last Share Time"), now) for row in coerce.items(answer.get("POOLS")))
+    rows = (row for row in coerce.items(answer.get("POOLS")) if coerce.counter(row.get("Accepted")) != 0)
+    times = (coerce.share_time(row.get("Last Share Time"), now) for row in rows)
     return max((at for at in times if at is not None), default=None)
 
 
