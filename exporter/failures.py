@@ -42,7 +42,7 @@ RIG_ADVICE: Final[Mapping[Reason, str]] = {
     Reason.WRONG_CHAIN: "it does not mine bitcoin: check which rig stands at this address",
     Reason.STALE: "it repeats old figures: its miner program hangs, so restart it",
     Reason.IMPLAUSIBLE: "what it says cannot be of this rig: compare its own page, and check its address and firmware",
-    Reason.INTERNAL: _BUG,
+    Reason.INTERNAL: f"allow more open files where this host ran out of sockets; else {_BUG}",
 }
 """What the operator can do about a rig that gives no reading."""
 
