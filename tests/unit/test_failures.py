@@ -17,7 +17,7 @@ def attempt(address: str, reason: Reason) -> FailedAttempt:
 def test_rigs_and_sources_have_words_of_their_own_for_every_reason(reason: Reason) -> None:
     of_rig, of_source = attempt("10.1.0.1", reason).advice, attempt("", reason).advice
     assert (of_rig, of_source) == (RIG_ADVICE[reason], SOURCE_ADVICE[reason])
-    assert (of_rig == of_source) is (reason is Reason.INTERNAL)
+    assert of_rig != of_source
     assert not [word for word in OF_SOURCES if word in of_rig]
     assert not [word for word in OF_RIGS if word in of_source]
 
