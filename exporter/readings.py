@@ -27,7 +27,8 @@ class RigIdentity:
     """Who answers at an address. ``reader`` names the reader that understands it.
 
     ``algorithm`` is what it hashes; other hashes than bitcoin's are shown, but never priced as bitcoin's.
-    ``board_serials`` are pairs of a board's index and its serial number.
+    ``board_serials`` are pairs of a board's index and its serial number. ``rated_hashrate`` (H/s) is that of its
+    sticker or of its model as sold, whatever it is tuned to.
     """
 
     reader: str
@@ -44,6 +45,7 @@ class RigIdentity:
     power_supply_model: str = ""
     power_supply_serial: str = ""
     board_serials: tuple[tuple[int, str], ...] = ()
+    rated_hashrate: float | None = None
 
     @property
     def mines_bitcoin(self) -> bool:

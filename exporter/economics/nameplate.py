@@ -26,16 +26,19 @@ class Nameplate(NamedTuple):
     source: str
 
 
-def rated(rig: Rig, model: str, expected_hashrate: float | None) -> Rig:
+def rated(rig: Rig, model: str, expected_hashrate: float | None, sticker_hashrate: float | None = None) -> Rig:
     """Fill in what the inventory does not say, from the nameplate of ``model`` in the bin of its hashrate (H/s).
 
-    A hashrate or power that the inventory does say stays; the other then goes by the nameplate's efficiency.
+    That is the one on its sticker where the rig tells it: what is expected of it now may be tuned up or down. It is the
+    rating of a model that the table does not have. A hashrate or power that the inventory does say stays; the other
+    then goes by the nameplate's efficiency.
     """
     if rig.rated_hashrate is not None and rig.rated_power is not None:
         return rig
-    plate = nameplate(model, rig.rated_hashrate or expected_hashrate)
+    plate = nameplate(model, rig.rated_hashrate or sticker_hashrate or expected_hashrate)
     if plate is None:
-        return rig
+        told = rig.rated_hashrate is None and sticker_hashrate is not None
+        return replace(rig, rated_hashrate=sticker_hashrate) if told else rig
     hashrate = rig.rated_hashrate or plate.hashrate
     power = rig.rated_power or plate.power * hashrate / plate.hashrate
     return replace(rig, rated_hashrate=hashrate, rated_power=power)

@@ -351,7 +351,7 @@ _HASHRATE_AND_POWER: Final = (
     Metric(
         scope=RIG,
         name="mining_rig_rated_hashrate_hashes_per_second",
-        help="Hashrate on the rig's nameplate, from the inventory, else the table of models.",
+        help="Hashrate on the rig's nameplate, from the inventory, else the table of models, else its firmware.",
         unit="hashes_per_second",
         get=lambda r: r.snapshot.rig.rated_hashrate,
     ),

@@ -151,8 +151,9 @@ class RigLedger:
 
     def _rate(self) -> None:
         """Fill in what the inventory does not say of the rig's rating."""
-        model = self.identity.model if self.identity is not None else ""
-        self._rated = rated(self.rig, model, self._expected_hashrate)
+        who = self.identity
+        model, sticker = ("", None) if who is None else (who.model, who.rated_hashrate)
+        self._rated = rated(self.rig, model, self._expected_hashrate, sticker)
 
     def _redraw(self) -> None:
         self._snapshot = self._picture(self._snapshot.reading, self._snapshot.expected_mining)

@@ -9,10 +9,9 @@ from typing import Any, Final
 
 from exporter import __version__
 from exporter.failures import Failure, Reason
-from exporter.fleet import Credentials
 from exporter.readings import RigIdentity
 from exporter.sources.miners.contract import Target
-from exporter.sources.miners.firmware import braiins_rest
+from exporter.sources.miners.firmware import antminer, braiins_rest
 from exporter.sources.miners.reader import Miners
 from exporter.sources.miners.transport import RPC_PORT, LengthPrefixed, exchange, parse_json, rpc
 from exporter.sources.miners.web import DigestSession, get_value
@@ -122,7 +121,7 @@ def _rpc(address: str, command: str) -> _Ask:
 
 
 def _page(target: Target, page: str) -> _Ask:
-    return lambda: DigestSession(target.address, target.credentials or Credentials("root", "root")).get_json(page)
+    return lambda: DigestSession(target.address, target.credentials or antminer.FACTORY_LOGIN).get_json(page)
 
 
 def _braiins(reader: braiins_rest.Reader, target: Target, page: str, *, served: bool) -> _Ask:

@@ -79,5 +79,14 @@ def test_what_the_inventory_says_stays(listed: dict[str, float], hashrate: float
     assert (rig.rated_hashrate, rig.rated_power) == pytest.approx((hashrate, power))
 
 
-def test_an_unknown_model_leaves_the_rig_as_it_is() -> None:
+def test_a_rig_that_is_tuned_down_keeps_the_bin_of_its_sticker() -> None:
+    assert rated(RIG, "S19k Pro", 62 * TERA).rated_hashrate == 115 * TERA
+    rig = rated(RIG, "S19k Pro", 62 * TERA, 121.8 * TERA)
+    assert (rig.rated_hashrate, rig.rated_power) == (120 * TERA, 2760.0)
+
+
+def test_an_unknown_model_leaves_the_rig_as_it_is_but_for_its_sticker() -> None:
     assert rated(RIG, "Unknown", 201 * TERA) is RIG
+    rig = rated(RIG, "Unknown", 201 * TERA, 210 * TERA)
+    assert (rig.rated_hashrate, rig.rated_power) == (210 * TERA, None)
+    assert rated(rig, "Unknown", 201 * TERA, 220 * TERA) is rig

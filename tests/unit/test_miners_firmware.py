@@ -13,22 +13,10 @@ from exporter.failures import Failure, Reason
 from exporter.readings import PowerSupply, RigIdentity, RigReading, Severity, TunerState
 from exporter.sources.miners.contract import Target
 from exporter.sources.miners.firmware import antminer as stock
-from exporter.sources.miners.firmware import luxos, vnish, whatsminer_v2
+from exporter.sources.miners.firmware import luxos, vnish
 
 TARGET = Target(f"{NETWORK}.41")
 S19 = RigIdentity(reader="antminer", make="AntMiner", model="S19j Pro", mac="28:e2:97:00:00:01")
-M50 = RigIdentity(reader="whatsminer_v2", make="WhatsMiner", model="M50 VH50")
-SUMMARY = {"MHS 1m": 114e6, "Factory GHS": 114_000, "Power": 3300, "Elapsed": 60}
-
-
-def whatsminer(summary: Mapping[str, Any] | None, **answers: Any) -> Handler:
-    """A V2 rig that says only its summary, and what is given beside it."""
-    joined = {} if summary is None else {"summary": [{"SUMMARY": [summary]}]}
-    return cgminer({"summary+devs+pools": joined} | answers)
-
-
-def message(content: Any) -> dict[str, Any]:
-    return {"STATUS": "S", "Code": 131, "Msg": content}
 
 
 def pages(content: Mapping[str, Any], asked: list[str] | None = None) -> Handler:
@@ -44,30 +32,6 @@ def pages(content: Mapping[str, Any], asked: list[str] | None = None) -> Handler
         await writer.drain()
 
     return handle
-
-
-async def test_a_whatsminer_without_codes_in_its_summary_is_asked_for_them() -> None:
-    codes = message({"error_code": [{"530": "2026-03-20 10:00:00"}, {"110": "2026-03-20 10:00:00"}]})
-    async with serving(TARGET.address, 4028, whatsminer(SUMMARY, get_error_code=codes)):
-        reading = await whatsminer_v2.Reader().read(TARGET, M50)
-    assert [(fault.code, fault.component) for fault in reading.faults] == [
-        ("board_missing", "board 0"),
-        ("fan_speed", "fan 0"),
-    ]
-
-
-@pytest.mark.parametrize("word", ["mineroff", "btmineroff"])
-async def test_a_whatsminer_whose_miner_was_stopped_reads_zero(word: str) -> None:
-    async with serving(TARGET.address, 4028, whatsminer(None, status=message({word: "true"}))):
-        reading = await whatsminer_v2.Reader().read(TARGET, M50)
-    assert (reading.hashrate, reading.mining, reading.power) == (0.0, False, None)
-
-
-async def test_a_whatsminer_that_says_nothing_and_was_not_stopped_has_failed() -> None:
-    async with serving(TARGET.address, 4028, whatsminer(None, status=message({"mineroff": "false"}))):
-        with pytest.raises(Failure) as failure:
-            await whatsminer_v2.Reader().read(TARGET, M50)
-    assert failure.value.reason is Reason.GARBLED
 
 
 async def test_an_old_antminer_whose_stats_have_no_rate_is_asked_for_its_summary() -> None:

@@ -135,6 +135,27 @@ async def test_a_liquid_cooled_rig_has_no_fans_that_stand_still() -> None:
     assert (await read_v3(v3({"fan-speed-in": 0, "fan-speed-out": 0}))).fans == ()
 
 
+@pytest.mark.parametrize("word", ["mineroff", "btmineroff"])
+async def test_a_rig_whose_miner_was_stopped_reads_zero(word: str) -> None:
+    reading = await read_v2(v2(None, status={word: "true"}))
+    assert (reading.hashrate, reading.mining, reading.power) == (0.0, False, None)
+
+
+async def test_a_rig_that_says_nothing_and_was_not_stopped_has_failed() -> None:
+    with pytest.raises(Failure) as failure:
+        await read_v2(v2(None, status={"mineroff": "false"}))
+    assert failure.value.reason is Reason.GARBLED
+
+
+async def test_a_rig_without_codes_in_its_summary_is_asked_for_them() -> None:
+    summary = {key: value for key, value in SUMMARY.items() if key != "Error Code Count"}
+    codes = {"error_code": [{"530": "2026-03-20 10:00:00"}, {"110": "2026-03-20 10:00:00"}]}
+    assert [(fault.code, fault.component) for fault in (await read_v2(v2(summary, get_error_code=codes))).faults] == [
+        ("board_missing", "board 0"),
+        ("fan_speed", "fan 0"),
+    ]
+
+
 async def test_a_rig_that_was_stopped_is_suspended_until_it_says_otherwise() -> None:
     reader = whatsminer_v2.Reader()
     told = [

@@ -32,7 +32,7 @@ _STATS_PAGE: Final = "/cgi-bin/stats.cgi"
 _TYPE_PAGE: Final = "/cgi-bin/miner_type.cgi"
 _LIGHT_PAGE: Final = "/cgi-bin/get_blink_status.cgi"
 _PAGES: Final = (_SYSTEM_PAGE, _STATS_PAGE, _SUMMARY_PAGE, _LIGHT_PAGE)
-_FACTORY_LOGIN: Final = Credentials("root", "root")
+FACTORY_LOGIN: Final = Credentials("root", "root")
 _MODEL: Final = re.compile(r"Antminer [ST]\d", re.IGNORECASE)  # the S and T series mine bitcoin, others do not
 _FOREIGN: Final = ("vnish", "hiveon", "luxminer", "bosminer", "boser", "kaonsu", "rwglr")
 _STOCK_KEYS: Final = frozenset({"BMMiner", "CGMiner"})
@@ -191,7 +191,7 @@ async def _visit(target: Target, *paths: str) -> tuple[dict[str, Answer], bool |
     Returns:
         The pages that came, and whether the login was refused; None where nothing answered it.
     """
-    session = DigestSession(target.address, target.credentials or _FACTORY_LOGIN)
+    session = DigestSession(target.address, target.credentials or FACTORY_LOGIN)
     pages: dict[str, Answer] = {}
     with suppress(TimeoutError):
         async with asyncio.timeout(_WEB_PATIENCE):

@@ -108,6 +108,7 @@ class Reader:
                 for place, row in enumerate(coerce.items(boards))
                 if (serial := coerce.text(row.get("serial_number")))
             ),
+            rated_hashrate=_gigahashes(details.get("sticker_hashrate")) or None,
         )
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:

@@ -65,6 +65,7 @@ class Reader:
             control_board=coerce.text(control.get("cpuHardware")),
             power_supply_model="" if supply is None else f"type {supply}",
             board_serials=tuple(_board_serials(capabilities, summary)),
+            rated_hashrate=coerce.hashrate(capabilities.get("Default Hashrate"), "TH/s") or None,
         )
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:  # noqa: ARG002 - it never says who it is

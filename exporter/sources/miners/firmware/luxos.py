@@ -66,6 +66,7 @@ class Reader:
             control_board=coerce.text(config.get("ControlBoardType")),
             power_supply_model=coerce.text(config.get("PSULabel")),
             board_serials=tuple(sorted((index, serial) for index, serial in serials if serial)),
+            rated_hashrate=coerce.hashrate(config.get("NameplateTHS"), "TH/s") or None,
         )
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:

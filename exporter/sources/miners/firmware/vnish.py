@@ -64,6 +64,7 @@ class Reader:
             power_supply_model=coerce.text(factory.get("psu_model"), 64),
             power_supply_serial=coerce.text(factory.get("psu_serial"), 64),
             board_serials=tuple(_serials(coerce.items(factory.get("chains")))),
+            rated_hashrate=coerce.hashrate(factory.get("hr_stock"), "GH/s") or None,
         )
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
