@@ -153,10 +153,9 @@ class RigPricer:
             else:
                 drawn = power_of_nameplate(rig.rig, good.hashrate)
             return self._operate(good.hashrate, drawn, paid, supply)
-        rated = rig.rig.rated_hashrate
-        if rated is not None and rated > 0:
-            return self._operate(rated, power_of_nameplate(rig.rig, rated), paid, supply)
-        return actual if actual.hashrate else self._operate(None, None, paid, supply)
+        rated = rig.rig.rated_hashrate or None
+        drawn = None if rated is None else power_of_nameplate(rig.rig, rated)
+        return actual if actual.hashrate and drawn is None else self._operate(rated, drawn, paid, supply)
 
     def _band(self, operation: Operation) -> tuple[float | None, float | None]:
         """Return the margins at both ends of what the power may truly be, the lower first."""

@@ -180,6 +180,11 @@ def test_a_rig_at_rest_is_judged_by_what_it_did(hashrate: float | None) -> None:
     assert priced.potential_power == pytest.approx(3_600 * 1.03)
 
 
+def test_a_rig_that_warms_up_is_judged_by_what_it_does_where_its_rating_has_no_power() -> None:
+    priced = price(rig(hashrate=50e12, power=2_000.0, uptime=10, facts={"rated_hashrate": 200e12}))
+    assert priced.potential_margin == priced.margin is not None
+
+
 def test_a_rig_that_warms_up_is_judged_by_what_it_did() -> None:
     good = price(rig(hashrate=210e12, power=3_600.0)).margin
     assert price(rig(hashrate=20e12, uptime=60.0, last_good=GOOD)).potential_margin == good
