@@ -276,7 +276,7 @@ async def test_a_zip_that_explodes_or_is_broken_is_refused(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"template": "nyis"}, "no template 'nyis': choose from awattar"),
+        ({"template": "nyis"}, "there is no template 'nyis': did you mean 'nyiso'"),
         ({"template": "nord_pool"}, "needs an area: a delivery area"),
         ({"template": "awattar"}, "prices in EUR need fx"),
         ({}, "template"),

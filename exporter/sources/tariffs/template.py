@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 import yaml
 from pydantic import Field, model_validator
 
+from exporter.mistakes import unknown
 from exporter.sources.http import Answer
 from exporter.sources.tariffs import http_json
 from exporter.sources.tariffs.http_csv import read_csv
@@ -29,7 +30,7 @@ class Settings(http_json.Settings):
         if not isinstance(said, dict) or not isinstance(said.get("template"), str):
             return said
         if said["template"] not in templates():
-            raise ValueError(f"no template {said['template']!r}: choose from {', '.join(templates())}")
+            raise ValueError(unknown("template", said["template"], templates()))
         document = _load(said["template"])
         area = said.get("area") or document.get("area")
         if not area:
