@@ -60,6 +60,12 @@ def count(value: object, high: int = MAX_CHIPS) -> int | None:
     return None if result is None else int(result)
 
 
+def index(value: object, place: int) -> int:
+    """Read the number of a board or fan, or give its place among the others where it tells none."""
+    known = count(value, MAX_ITEMS)
+    return place if known is None else known
+
+
 def counter(value: object) -> float | None:
     """Read a total that never falls."""
     return number(value, 0, MAX_COUNTER, "counter")
@@ -75,6 +81,11 @@ def sensors(said: object) -> list[float]:
     parts: object = said.split("-") if isinstance(said, str) else said
     known = map(celsius, parts[:MAX_CHIPS]) if isinstance(parts, list) else ()
     return [temperature for temperature in known if temperature is not None]
+
+
+def by_sensor(said: Mapping[str, object]) -> tuple[tuple[str, float], ...]:
+    """Read the temperatures of named sensors, those that can be."""
+    return tuple((sensor, known) for sensor, value in said.items() if (known := celsius(value)) is not None)
 
 
 def hottest(temperatures: Iterable[float | None]) -> float | None:

@@ -91,7 +91,7 @@ def translate(said: Mapping[str, Any], make: str) -> RigReading:
         power_supply=PowerSupply(fan_rpm=fan_rpm) if fan_rpm else None,
         mining=hashrate > 0,
         uptime=coerce.seconds(said["uptime"]),
-        temperatures=tuple(_temperatures(said["ambient"], boards)),
+        temperatures=coerce.by_sensor({"ambient": said["ambient"]} | _water(boards)),
         fans=tuple(Fan(index, coerce.rpm(speed)) for index, speed in enumerate(said["fans"][: coerce.MAX_ITEMS])),
         fans_expected=coerce.count(said["fans_expected"]),
         boards=tuple(_board(board) for board in boards),
@@ -107,13 +107,9 @@ def _serials(boards: list[list[Any]]) -> Iterator[tuple[int, str]]:
             yield index, serial
 
 
-def _temperatures(ambient: object, boards: list[Mapping[str, Any]]) -> Iterator[tuple[str, float]]:
-    """Give the air's, and the water's where boards have it: the hottest of each end."""
-    said = {
-        "ambient": coerce.celsius(ambient),
-        **{end: coerce.hottest(coerce.celsius(board[end]) for board in boards) for end in ("inlet", "outlet")},
-    }
-    return ((sensor, known) for sensor, known in said.items() if known is not None)
+def _water(boards: list[Mapping[str, Any]]) -> dict[str, float | None]:
+    """Give the hottest of each end, where boards have water."""
+    return {end: coerce.hottest(coerce.celsius(board[end]) for board in boards) for end in ("inlet", "outlet")}
 
 
 def _board(said: Mapping[str, Any]) -> Board:

@@ -241,7 +241,7 @@ def _cooled(
         "outlet": coerce.hottest(pcb[2] for _, pcb in told),
     }
     dry = tuple(_dry(board, pcb, _four(stats, f"temp_pic{board.index + 1}")) for board, pcb in told)
-    return dry, tuple((sensor, known) for sensor, known in water.items() if known is not None)
+    return dry, coerce.by_sensor(water)
 
 
 def _dry(board: Board, pcb: list[float | None], pic: list[float | None]) -> Board:

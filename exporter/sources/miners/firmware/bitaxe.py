@@ -53,7 +53,7 @@ class Reader:
         expected = _expected(info)
         rate, window = ("hashRate_1m", 60.0) if "hashRate_1m" in info else ("hashRate", None)
         hashrate = coerce.realised(info.get(rate), "GH/s", expected)
-        power, regulator = coerce.watts(info.get("power")), _celsius(info.get("vrTemp"))
+        power = coerce.watts(info.get("power"))
         board = _board(info, hashrate, expected)
         uptime = coerce.seconds(info.get("uptimeSeconds"))
         return RigReading(
@@ -68,7 +68,7 @@ class Reader:
             system_uptime=uptime,  # the firmware is the miner
             best_share=coerce.difficulty(info.get("bestSessionDiff")),
             hardware_error_ratio=coerce.percentage(info.get("errorPercentage")),
-            temperatures=() if regulator is None else (("regulator", regulator),),
+            temperatures=coerce.by_sensor({"regulator": _celsius(info.get("vrTemp"))}),
             thermal_margin=_thermal_margin(info, board),
             fans=tuple(Fan(index, coerce.rpm(info[key])) for index, key in enumerate(_FANS) if key in info),
             fan_duty=coerce.percentage(info.get("fanspeed")),

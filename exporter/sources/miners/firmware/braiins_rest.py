@@ -147,7 +147,8 @@ class Reader:
             best_share=coerce.difficulty(work.get("best_share_str", work.get("best_share"))),
             last_share_at=coerce.share_time(coerce.mapping(shares.get("last_share_time")).get("seconds"), time.time()),
             fans=tuple(
-                Fan(_index(row.get("position"), place), coerce.rpm(row.get("rpm"))) for place, row in enumerate(fans)
+                Fan(coerce.index(row.get("position"), place), coerce.rpm(row.get("rpm")))
+                for place, row in enumerate(fans)
             ),
             fan_duty=coerce.mean(coerce.ratio(row.get("target_speed_ratio")) for row in fans),
             boards=tuple(_board(place, row) for place, row in enumerate(boards)),
@@ -183,11 +184,6 @@ def clock(value: object) -> float | None:
 def _code(value: object) -> int:
     """Read the number of an enumeration's member; 0 is what Braiins calls unspecified."""
     return coerce.count(value) or 0
-
-
-def _index(value: object, place: int) -> int:
-    known = coerce.count(value, coerce.MAX_ITEMS)
-    return place if known is None else known
 
 
 def _gigahashes(value: object) -> float | None:

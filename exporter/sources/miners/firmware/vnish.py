@@ -105,7 +105,7 @@ class Reader:
             last_share_at=cgminer.last_share(shares),
             hardware_errors=coerce.counter(miner.get("hw_errors")),
             hardware_error_ratio=coerce.percentage(miner.get("hw_errors_percent")),
-            temperatures=tuple(_temperatures(chains)),
+            temperatures=coerce.by_sensor(_water(chains)),
             fans=tuple(_fan(index, row) for index, row in enumerate(fans)),
             fans_expected=coerce.count(cooling.get("fan_num"), coerce.MAX_ITEMS),
             fan_duty=coerce.percentage(cooling.get("fan_duty")),
@@ -160,12 +160,9 @@ def _uptime(said: object) -> float | None:
     return coerce.seconds(((days * 24 + hours) * 60 + minutes + alone) * 60)
 
 
-def _temperatures(chains: list[Mapping[str, Any]]) -> Iterator[tuple[str, float]]:
+def _water(chains: list[Mapping[str, Any]]) -> dict[str, float | None]:
     """Give the hottest inlet and outlet of the boards of a hydro model."""
-    for sensor, key in _WATER.items():
-        known = coerce.hottest(coerce.celsius(chain.get(key)) for chain in chains)
-        if known is not None:
-            yield sensor, known
+    return {end: coerce.hottest(coerce.celsius(chain.get(key)) for chain in chains) for end, key in _WATER.items()}
 
 
 def _fan(index: int, row: Mapping[str, Any]) -> Fan:

@@ -5,7 +5,7 @@ Hashrate is ``MHS 1m``. Commands that begin with ``get_``, and ``status``, canno
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -127,7 +127,7 @@ class Reader:
             last_share_at=cgminer.last_share(pools),
             hardware_errors=coerce.counter(summary.get("Hardware Errors")),
             hardware_error_ratio=coerce.percentage(summary.get("Device Hardware%")),
-            temperatures=tuple(_temperatures(summary, status)),
+            temperatures=coerce.by_sensor({"ambient": summary.get("Env Temp"), "fluid": status.get("liquid_temp")}),
             fans=tuple(whatsminer_v3.fans(summary, _FANS, identity.model)),
             boards=tuple([_board(index, row, rate, hashrate) for index, row in boards]),
             pools=cgminer.pools(pools),
@@ -141,7 +141,7 @@ class Reader:
         if slow is None or now >= slow.due:
             slow = self._slow[address] = _Slow(
                 due=now + SLOW_SECONDS,
-                fault_light=_fault_light(await _extra(address, "get_miner_info")),
+                fault_light=whatsminer_v3.fault_light((await _extra(address, "get_miner_info")).get("ledstat")),
                 suspended=_suspended(await _extra(address, "status")),
             )
         return slow
@@ -160,8 +160,8 @@ async def _stopped(address: str, mac: str) -> RigReading:
         suspended=True,
         power_mode=coerce.text(status.get("power_mode")),
         power_supply=_power_supply(await _extra(address, "get_psu"), None),
-        fault_light=_fault_light(info),
-        temperatures=tuple(_temperatures({}, status)),
+        fault_light=whatsminer_v3.fault_light(info.get("ledstat")),
+        temperatures=coerce.by_sensor({"fluid": status.get("liquid_temp")}),
     )
 
 
@@ -192,12 +192,6 @@ def _first(said: Mapping[str, Any], *keys: str) -> str:
 
 def _suspended(status: Mapping[str, Any]) -> bool | None:
     return coerce.flag(status.get("mineroff", status.get("btmineroff")))
-
-
-def _fault_light(info: Mapping[str, Any]) -> bool | None:
-    """Tell whether its lights blink in a pattern that somebody set, as is done to find it, or show how it does."""
-    pattern = coerce.text(info.get("ledstat"))
-    return pattern != "auto" if pattern else None
 
 
 def _power_supply(said: Mapping[str, Any], power: float | None) -> PowerSupply | None:
@@ -237,17 +231,10 @@ def _difficulty(summary: Mapping[str, Any], pools: Answer, kind: str) -> float |
     return cgminer.accepted_difficulty(pools) if kind == "Accepted" else cgminer.rejected_difficulty(pools)
 
 
-def _temperatures(summary: Mapping[str, Any], status: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    said = {"ambient": summary.get("Env Temp"), "fluid": status.get("liquid_temp")}
-    return ((sensor, known) for sensor, value in said.items() if (known := coerce.celsius(value)) is not None)
-
-
 def _rows(devs: Answer) -> list[tuple[int, Mapping[str, Any]]]:
     """Give the boards, each with its index."""
-    indexes = [
-        (coerce.count(row.get("Slot", row.get("ASC")), coerce.MAX_ITEMS), row) for row in coerce.items(devs.get("DEVS"))
-    ]
-    return [(position if index is None else index, row) for position, (index, row) in enumerate(indexes)]
+    rows = enumerate(coerce.items(devs.get("DEVS")))
+    return [(coerce.index(row.get("Slot", row.get("ASC")), place), row) for place, row in rows]
 
 
 def _tuner(boards: list[tuple[int, Mapping[str, Any]]]) -> TunerState | None:

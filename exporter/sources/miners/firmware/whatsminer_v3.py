@@ -91,7 +91,6 @@ class Reader:
         hashrate = coerce.realised(summary.get(rate, 0.0 if working is False else None), "TH/s", expected)
         uptime = coerce.seconds(summary.get("elapsed"))
         pools = coerce.items(status.get("pools"))
-        light = coerce.text(system.get("ledstatus"))
         faults = whatsminer_faults(info.get("error-code"))
         return RigReading(
             hashrate=hashrate,
@@ -105,16 +104,24 @@ class Reader:
             suspended=_suspended(working, faults),
             power_mode=coerce.text((await optional(_ask(address, _SETTING))).get("power-mode")),
             tuner=_tuner(summary) if hashrate > 0 else None,
-            fault_light=light != "auto" if light else None,
+            fault_light=fault_light(system.get("ledstatus")),
             uptime=uptime,
             system_uptime=_system_uptime(summary, uptime),
             last_share_at=_last_share(pools),
-            temperatures=tuple(_temperatures(summary, power)),
+            temperatures=coerce.by_sensor(
+                {"ambient": summary.get("environment-temperature"), "fluid": power.get("liquid-temperature")}
+            ),
             fans=tuple(fans(summary, _FANS, identity.model)),
             boards=tuple(_boards(coerce.items(status.get("edevs")), summary.get("board-temperature"))),
             pools=tuple(_pools(pools)),
             faults=faults,
         )
+
+
+def fault_light(said: object) -> bool | None:
+    """Tell whether its lights blink in a pattern that somebody set, as is done to find it, or show how it does."""
+    pattern = coerce.text(said)
+    return pattern != "auto" if pattern else None
 
 
 def fans(said: Mapping[str, Any], keys: tuple[str, str], model: str) -> Iterator[Fan]:
@@ -166,18 +173,12 @@ def _last_share(pools: list[Mapping[str, Any]]) -> float | None:
     return max((at for at in times if at is not None), default=None)
 
 
-def _temperatures(summary: Mapping[str, Any], power: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    said = {"ambient": summary.get("environment-temperature"), "fluid": power.get("liquid-temperature")}
-    return ((sensor, known) for sensor, value in said.items() if (known := coerce.celsius(value)) is not None)
-
-
 def _boards(rows: list[Mapping[str, Any]], temperatures: object) -> Iterator[Board]:
     """Read the boards; the list of their temperatures does not say whose each is where one board is lost."""
     surfaces = temperatures if isinstance(temperatures, list) and len(temperatures) == len(rows) else [None] * len(rows)
-    for position, (row, surface) in enumerate(zip(rows, surfaces, strict=True)):
-        index = coerce.count(row.get("id"), coerce.MAX_ITEMS)
+    for place, (row, surface) in enumerate(zip(rows, surfaces, strict=True)):
         yield Board(
-            index=position if index is None else index,
+            index=coerce.index(row.get("id"), place),
             hashrate=coerce.hashrate(next((row[key] for key in _BOARD_RATES if key in row), None), "TH/s"),
             expected_hashrate=coerce.hashrate(row.get("factory-hash"), "TH/s") or None,
             temperature=coerce.celsius(surface),
