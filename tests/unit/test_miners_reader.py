@@ -1,7 +1,7 @@
 import asyncio
 
 import pytest
-from miner_servers import NETWORK, antminer, cgminer, hanging, serving
+from miner_servers import NETWORK, antminer, cgminer, hanging, saying, serving
 
 from exporter.failures import Failure, Reason
 from exporter.readings import RigIdentity, RigReading
@@ -9,6 +9,7 @@ from exporter.sources.miners import reader
 from exporter.sources.miners.contract import Target
 from exporter.sources.miners.firmware import antminer as antminer_firmware
 from exporter.sources.miners.firmware.antminer import Reader
+from exporter.sources.miners.pyasic_reader import PyasicReader
 from exporter.sources.miners.reader import Miners
 
 ADDRESS = f"{NETWORK}.31"
@@ -30,6 +31,25 @@ async def test_where_nothing_listens_pyasic_is_not_asked() -> None:
             await miners.identify(Target(f"{NETWORK}.32"))
         assert miners._pyasic.pids == ()
     assert failure.value.reason is Reason.REFUSED
+
+
+@pytest.mark.parametrize(("kind", "reason"), [("ANTMINER", Reason.GARBLED), ("GOLDSHELL", None)])
+async def test_a_rig_that_answers_pyasic_only_as_it_boots_is_not_left_to_it(
+    monkeypatch: pytest.MonkeyPatch, kind: str, reason: Reason | None
+) -> None:
+    async def late(self: PyasicReader, target: Target) -> RigIdentity:
+        return RigIdentity(reader=f"pyasic:{kind}:S21:", make="AntMiner", model="S21")
+
+    async def identified() -> Reason | None:
+        try:
+            await miners.identify(Target(ADDRESS))
+        except Failure as failure:
+            return failure.reason
+        return None
+
+    monkeypatch.setattr(PyasicReader, "identify", late)
+    async with Miners() as miners, serving(ADDRESS, 4028, saying(b"starting")):
+        assert await identified() is reason
 
 
 async def test_a_stock_rig_whose_web_interface_hangs_is_read_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,6 +68,11 @@ class PyasicReader:
         await self._pool.close()
 
 
+def pyasic_type(identity: RigIdentity) -> str:
+    """Say what pyasic took the rig's firmware for, in its own word."""
+    return identity.reader.split(":")[1]
+
+
 def _request(target: Target) -> dict[str, Any]:
     login = target.credentials
     return {

@@ -12,7 +12,7 @@ from exporter.readings import RigIdentity, RigReading
 from exporter.sources.miners import cgminer
 from exporter.sources.miners.contract import Answer, NativeReader, Probe, Target
 from exporter.sources.miners.firmware import native_readers
-from exporter.sources.miners.pyasic_reader import PyasicReader
+from exporter.sources.miners.pyasic_reader import PyasicReader, pyasic_type
 from exporter.sources.miners.web import OtherPage
 
 MOST_IDENTIFYING: Final = 50
@@ -24,6 +24,8 @@ _FIRST: Final[tuple[Probe, ...]] = (cgminer.version,)
 _UNHEARD: Final = frozenset({Reason.UNREACHABLE, Reason.REFUSED, Reason.TIMEOUT})
 _TELLING: Final = (Reason.AUTH, Reason.TOO_LARGE, Reason.TIMEOUT, Reason.GARBLED)
 """What says more of a rig that answered no question than that pyasic does not know it."""
+_NATIVE_TYPES: Final = frozenset({"ANTMINER", "WHATSMINER", "BITAXE", "LUX_OS", "VNISH", "BRAIINS_OS", "EPIC"})
+"""What pyasic calls firmware that has a native reader."""
 
 _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
@@ -84,7 +86,11 @@ class Miners:
                 break
         if heard or any(failure.reason not in _UNHEARD for failure in failures):
             try:
-                return await self._pyasic.identify(target)
+                identity = await self._pyasic.identify(target)
+                if heard or pyasic_type(identity) not in _NATIVE_TYPES:
+                    return identity
+                # It begins to answer just now, as when it boots: it must not be read by pyasic for a day for that.
+                raise Failure(Reason.NOT_READY, "it answered no native reader's question")  # noqa: TRY301
             except Failure as failure:
                 telling = {each.reason: each for each in reversed(failures)} if not heard else {}
                 if any(isinstance(each, OtherPage) for each in failures):
