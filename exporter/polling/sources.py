@@ -20,12 +20,23 @@ T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
-FETCH_DEADLINE: Final = 60.0
-"""Seconds for one fetch with all its requests."""
-
+_DEADLINE: Final = 60.0  # s, for one fetch with all its requests
 _FIRST_RETRY: Final = 10.0  # s
 _LONGEST_REST: Final = 3600.0  # s: who asks for more is asked again all the same
 _JITTER: Final = 0.05
+
+
+async def fetched(source: Source[T], surprises: Surprises) -> Reading[T]:
+    """Ask a source once. Raises Failure, also where it hangs or has a bug: neither may cost the others anything."""
+    try:
+        async with asyncio.timeout(_DEADLINE):
+            return await source.fetch()
+    except Failure:
+        raise
+    except TimeoutError:
+        raise Failure(Reason.TIMEOUT, f"no answer within {_DEADLINE:g} s") from None
+    except Exception as error:
+        raise surprises.failure(error) from error
 
 
 class SourcePoller(Generic[T]):
@@ -78,15 +89,9 @@ class SourcePoller(Generic[T]):
         """Ask once; tell how many seconds to rest."""
         self._telemetry.source_requests.labels(self.name).inc()
         try:
-            async with asyncio.timeout(FETCH_DEADLINE):
-                reading = await self._source.fetch()
-            self._accept(reading)
+            self._accept(await fetched(self._source, self._surprises))
         except Failure as failure:
             return self._failed(failure)
-        except TimeoutError:
-            return self._failed(Failure(Reason.TIMEOUT, f"no answer within {FETCH_DEADLINE:g} s"))
-        except Exception as error:  # noqa: BLE001 -- a bug in a source must not stop its poller
-            return self._failed(self._surprises.failure(error))
         return self._interval * self._rng.uniform(1 - _JITTER, 1 + _JITTER)
 
     def _accept(self, reading: Reading[T]) -> None:

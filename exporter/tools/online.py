@@ -11,7 +11,7 @@ import aiohttp
 from exporter.failures import SOURCE_ADVICE, Failure, Reason
 from exporter.polling.latest import Latest
 from exporter.polling.notices import Surprises
-from exporter.polling.sources import FETCH_DEADLINE
+from exporter.polling.sources import fetched
 from exporter.polling.tariffs import price_in_force
 from exporter.readings import GpuReading, NetworkState, PriceSlot, Reading
 from exporter.sources.contract import SourceContext, SourceSettings
@@ -40,7 +40,7 @@ async def ask_all(sources: Mapping[str, SourceSettings]) -> list[Asked]:
 async def _ask(name: str, settings: SourceSettings, context: SourceContext) -> Asked:
     started = time.monotonic()
     try:
-        reading = await _fetched(settings, context)
+        reading: Reading[Any] = await fetched(settings.build(context), Surprises())
         now = context.clock()
         _check_usable(reading, settings, now)
     except Failure as failure:
@@ -48,20 +48,6 @@ async def _ask(name: str, settings: SourceSettings, context: SourceContext) -> A
     return Asked(
         name, settings.kind, time.monotonic() - started, spoken(reading.value, now), max(0.0, now - reading.observed_at)
     )
-
-
-async def _fetched(settings: SourceSettings, context: SourceContext) -> Reading[Any]:
-    """Ask once. Raises Failure, also for a source that hangs or has a bug: the others' answers must still be shown."""
-    try:
-        async with asyncio.timeout(FETCH_DEADLINE):
-            reading: Reading[Any] = await settings.build(context).fetch()
-    except Failure:
-        raise
-    except TimeoutError:
-        raise Failure(Reason.TIMEOUT, f"no answer within {FETCH_DEADLINE:g} s") from None
-    except Exception as error:
-        raise Surprises().failure(error) from error
-    return reading
 
 
 def _check_usable(reading: Reading[Any], settings: SourceSettings, now: float) -> None:

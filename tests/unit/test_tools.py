@@ -280,7 +280,7 @@ class Stubborn(SourceSettings):
 
 
 async def test_a_source_that_hangs_or_has_a_bug_is_a_row_and_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(online, "FETCH_DEADLINE", 0.05)
+    monkeypatch.setattr("exporter.polling.sources._DEADLINE", 0.05)
     network = FixedNetwork(difficulty=1.3e14, height=941_000)
     asked = await online.ask_all({"meters:a": Stubborn(), "meters:b": Stubborn(error=True), "network": network})
     assert [one.failure and one.failure.reason for one in asked] == [Reason.TIMEOUT, Reason.INTERNAL, None]
