@@ -88,9 +88,9 @@ def test_what_is_no_difficulty_is_none(said: object) -> None:
 def test_sensors_of_one_part_are_read_together() -> None:
     known = coerce.sensors("61-48-0-255-47")
     assert known == [61.0, 48.0, 47.0]
-    assert (coerce.hottest(known), coerce.lowest(known), coerce.mean(known)) == (61.0, 47.0, 52.0)
+    assert (coerce.hottest(known), coerce.coolest(known), coerce.mean(known)) == (61.0, 47.0, 52.0)
     assert coerce.sensors([61, "48", None]) == [61.0, 48.0]
-    assert (coerce.hottest([None]), coerce.lowest([]), coerce.mean([None])) == (None, None, None)
+    assert (coerce.hottest([None]), coerce.coolest([]), coerce.mean([None])) == (None, None, None)
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def hottest(temperatures: Iterable[float | None]) -> float | None:
     return max(_known(temperatures), default=None)
 
 
-def lowest(temperatures: Iterable[float | None]) -> float | None:
+def coolest(temperatures: Iterable[float | None]) -> float | None:
     """Give the lowest of those that are known."""
     return min(_known(temperatures), default=None)
 

@@ -249,7 +249,7 @@ def _dry(board: Board, pcb: list[float | None], pic: list[float | None]) -> Boar
     return replace(
         board,
         temperature=coerce.hottest(own),
-        temperature_min=coerce.lowest(own),
+        temperature_min=coerce.coolest(own),
         temperature_average=coerce.mean(own),
         chip_temperature=pic[0],
         chip_temperature_min=None,

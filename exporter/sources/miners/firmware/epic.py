@@ -210,7 +210,7 @@ def _boards(rows: list[Mapping[str, Any]], sensors: Mapping[int, list[float]], c
             hashrate=coerce.hashrate(_board_rate(row), "MH/s"),
             expected_hashrate=_board_expected(row),
             temperature=coerce.celsius(row.get("Temperature")),
-            temperature_min=coerce.lowest(known),
+            temperature_min=coerce.coolest(known),
             temperature_average=coerce.mean(known),
             chips_expected=chips,
             frequency=coerce.megahertz(row.get("Core Clock Avg")),
