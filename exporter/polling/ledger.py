@@ -56,6 +56,7 @@ class RigLedger:
         "_work",
         "identity",
         "last_success",
+        "mac_lost",
         "rig",
         "up",
     )
@@ -63,6 +64,7 @@ class RigLedger:
     def __init__(self, rig: Rig, terms: PollingTerms, memory: RigMemory, now: float) -> None:
         self.rig = rig
         self.up: bool | None = None
+        self.mac_lost = False  # it told its MAC address before, by the same API
         self.identity = memory.identity
         self.last_success = memory.last_success
         self._last_good = memory.last_good
@@ -124,6 +126,8 @@ class RigLedger:
     def identified(self, identity: RigIdentity) -> IdentityChange | None:
         """Book who answers; tell what changed. What another device did is forgotten."""
         before, self.identity = self.identity, identity
+        told = before is not None and before.reader == identity.reader and (self.mac_lost or before.mac != "")
+        self.mac_lost = told and not identity.mac
         change = _change(before, identity) if before is not None else None
         if change is IdentityChange.DEVICE:
             self._last_good = None

@@ -289,6 +289,8 @@ class RigPoller:
             raise _Vacated
         before = place.ledger.identity
         change = place.ledger.identified(identity)
+        if place.ledger.mac_lost:  # what tells it, such as a web interface, did not answer this time
+            place.identify_at = min(place.identify_at, place.identified_at + self._terms.max_backoff)
         if change is not None:
             self._telemetry.rig_identity_changes.labels(change).inc()
             rig = place.ledger.rig

@@ -594,6 +594,26 @@ def test_a_rig_whose_uptime_does_not_go_on_is_asked_who_it_is(uptimes: list[floa
     run(main())
 
 
+def test_a_rig_that_no_longer_tells_its_mac_is_asked_again_until_it_does() -> None:
+    async def main() -> None:
+        site, rigs = Site(), fleet(1)
+        site.identities["rig-0"] = replace(IDENTITY, mac="")
+        terms = PollingTerms(identify_every=3600)
+        poller = make(rigs, site, terms, remembered=known(rigs))
+        async with polling(poller):
+            await asyncio.sleep(2 * 3600)
+            assert only(poller).identity.mac == ""
+            assert min(gaps(site.identifications["rig-0"])) >= 300
+            site.identities["rig-0"] = IDENTITY
+            await asyncio.sleep(400)
+            assert only(poller).identity == IDENTITY
+            asked = len(site.identifications["rig-0"])
+            await asyncio.sleep(1500)
+        assert len(site.identifications["rig-0"]) == asked
+
+    run(main())
+
+
 def test_identities_are_checked_now_and_then_without_losing_a_poll() -> None:
     async def main() -> None:
         site, rigs = Site(), fleet(3)
