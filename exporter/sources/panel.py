@@ -43,7 +43,6 @@ class Panel:
         if self._telemetry is not None:
             for gone in self._members.keys() - members.keys():
                 self._telemetry.forget_source(gone)
-        self._left_out &= members.keys()
         kept = {name: member for name, member in self._members.items() if members.get(name) == member.settings}
         self._members = {
             name: kept.get(name) or _Member(name, settings, self._context) for name, settings in members.items()
