@@ -189,6 +189,16 @@ async def test_a_board_whose_rate_is_in_another_unit_says_no_rate() -> None:
     assert [board.hashrate for board in (await read_v2(v2(boards=boards))).boards] == [57e12, None, 0]
 
 
+@pytest.mark.parametrize(("terahash", "of_boards"), [(114.0, [57e12]), (0.0, [None])])
+async def test_a_rig_that_stands_still_has_no_board_that_does_its_average(
+    terahash: float, of_boards: list[float | None]
+) -> None:
+    old = v2(SUMMARY | {"MHS 1m": terahash * 1e6}, boards=[{"Slot": 0, "MHS av": 57e6}])
+    assert [board.hashrate for board in (await read_v2(old)).boards] == of_boards
+    new = v3({"hash-1min": terahash}, None, [{"id": 0, "hash-average": 57.0}])
+    assert [board.hashrate for board in (await read_v3(new)).boards] == of_boards
+
+
 async def test_boards_tell_their_serial_numbers_once() -> None:
     boards = [{"Slot": slot, "PCB SN": f"HB{slot}"} for slot in range(2)]
     answers = v2(boards=boards, get_version={"api_ver": "2.0.5", "platform": "H616"}, get_miner_info={"powersn": "P1"})
@@ -201,12 +211,12 @@ async def test_boards_tell_their_serial_numbers_once() -> None:
 # --- API V3 ---------------------------------------------------------------------------------------------------------
 
 
-def v3(summary: Mapping[str, Any], setting: Any = None, boards: Sequence[int] = (), /, **device: Any) -> Handler:
+def v3(summary: Mapping[str, Any], setting: Any = None, boards: Any = (), /, **device: Any) -> Handler:
     """A V3 rig, whose answer to a command that is None refuses it."""
     said: dict[str, Any] = {
         "get.miner.status": {
             "summary": {"hash-1min": 690.0, "factory-hash": 560.974} | summary,
-            "edevs": [{"id": index} for index in boards],
+            "edevs": list(boards),
         },
         "get.miner.setting": setting,
         "get.device.info": {"miner": {"type": "M63S++_VM30", "working": "true"}} | device,
@@ -274,7 +284,7 @@ async def test_a_rig_did_not_boot_after_its_miner_process(since_boot: int, known
 async def test_a_lost_boards_temperature_is_not_given_to_another(
     boards: Sequence[int], known: Mapping[int, float | None]
 ) -> None:
-    reading = await read_v3(v3({"board-temperature": [57.3, 60.4, 60.3]}, None, boards))
+    reading = await read_v3(v3({"board-temperature": [57.3, 60.4, 60.3]}, None, ({"id": index} for index in boards)))
     assert {board.index: board.temperature for board in reading.boards} == known
 
 

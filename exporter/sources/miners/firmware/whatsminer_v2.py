@@ -21,7 +21,8 @@ from exporter.sources.miners.transport import rpc
 SLOW_SECONDS: Final = 300.0
 _PATIENCE: Final = 1.0  # s
 _READ: Final = "summary+devs+pools"
-_WINDOWS: Final = {"MHS 1m": 60.0, "MHS 5s": 5.0, "HS RT": None, "MHS av": None}  # s
+_AVERAGE: Final = "MHS av"  # since start
+_WINDOWS: Final = {"MHS 1m": 60.0, "MHS 5s": 5.0, "HS RT": None, _AVERAGE: None}  # s
 _FANS: Final = ("Fan Speed In", "Fan Speed Out")
 _NOTHING: Final = PowerSupply()
 _SUPPLY_SENSORS: Final = ("temp0", "Temp 0", "Temp 1")
@@ -248,9 +249,11 @@ def _tuner(boards: list[tuple[int, Mapping[str, Any]]]) -> TunerState | None:
 def _board(index: int, row: Mapping[str, Any], rate: str, of_rig: float) -> Board:
     key = rate if rate in row else next((key for key in _WINDOWS if key in row), "")
     hashrate = coerce.hashrate(row.get(key), "MH/s")
+    kept = key == _AVERAGE and of_rig == 0  # by a rig that stands still
+    odd = hashrate and hashrate < of_rig * _LEAST_OF_RIG
     return Board(
         index=index,
-        hashrate=None if hashrate and hashrate < of_rig * _LEAST_OF_RIG else hashrate,
+        hashrate=None if kept or odd else hashrate,
         expected_hashrate=coerce.hashrate(row.get("Factory GHS"), "GH/s") or None,
         temperature=coerce.celsius(row.get("Temperature")),
         chip_temperature=coerce.celsius(row.get("Chip Temp Max")),

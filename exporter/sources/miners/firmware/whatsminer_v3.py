@@ -112,7 +112,7 @@ class Reader:
                 {"ambient": summary.get("environment-temperature"), "fluid": power.get("liquid-temperature")}
             ),
             fans=tuple(fans(summary, _FANS, identity.model)),
-            boards=tuple(_boards(coerce.items(status.get("edevs")), summary.get("board-temperature"))),
+            boards=tuple(_boards(coerce.items(status.get("edevs")), summary.get("board-temperature"), hashrate)),
             pools=tuple(_pools(pools)),
             faults=faults,
         )
@@ -173,13 +173,14 @@ def _last_share(pools: list[Mapping[str, Any]]) -> float | None:
     return max((at for at in times if at is not None), default=None)
 
 
-def _boards(rows: list[Mapping[str, Any]], temperatures: object) -> Iterator[Board]:
+def _boards(rows: list[Mapping[str, Any]], temperatures: object, of_rig: float) -> Iterator[Board]:
     """Read the boards; the list of their temperatures does not say whose each is where one board is lost."""
     surfaces = temperatures if isinstance(temperatures, list) and len(temperatures) == len(rows) else [None] * len(rows)
+    rates = _BOARD_RATES if of_rig else _BOARD_RATES[:1]  # a rig that stands still keeps its average since start
     for place, (row, surface) in enumerate(zip(rows, surfaces, strict=True)):
         yield Board(
             index=coerce.index(row.get("id"), place),
-            hashrate=coerce.hashrate(next((row[key] for key in _BOARD_RATES if key in row), None), "TH/s"),
+            hashrate=coerce.hashrate(next((row[key] for key in rates if key in row), None), "TH/s"),
             expected_hashrate=coerce.hashrate(row.get("factory-hash"), "TH/s") or None,
             temperature=coerce.celsius(surface),
             chip_temperature=coerce.celsius(row.get("chip-temp-max")),
