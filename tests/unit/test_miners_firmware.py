@@ -311,6 +311,11 @@ async def test_a_pool_that_took_no_share_under_luxos_tells_of_none(accepted: int
     assert (reading.last_share_at is not None) is told
 
 
+async def test_a_luxos_board_that_is_gone_does_not_keep_its_average() -> None:
+    here = luxos_rig({}, devs={"DEVS": [{"ID": 0, "MHS 1m": 61e6}]})
+    assert [(await luxos_reading(rig)).boards[0].hashrate for rig in (here, luxos_rig({}))] == [61e12, None]
+
+
 async def test_luxos_boards_have_no_chip_temperature_that_copies_theirs() -> None:
     (board, *_) = (await luxos_reading(luxos_rig({}))).boards
     assert (board.temperature, board.temperature_min, board.chip_temperature) == (58.0, 42.0, None)

@@ -150,7 +150,7 @@ def _boards(chains: tuple[Board, ...], stats: Mapping[str, Any], said: Mapping[s
         copied = stats.get(f"temp_chip{slot}") == stats.get(f"temp_pcb{slot}")
         yield replace(
             board,
-            hashrate=coerce.hashrate(device["MHS 1m"], "MH/s") if "MHS 1m" in device else board.hashrate,
+            hashrate=coerce.hashrate(device.get("MHS 1m"), "MH/s"),
             expected_hashrate=coerce.hashrate(device.get("Nominal MHS"), "MH/s") or None,
             chip_temperature=None if copied else board.chip_temperature,
             chip_temperature_min=None if copied else board.chip_temperature_min,
