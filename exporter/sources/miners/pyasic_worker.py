@@ -67,6 +67,8 @@ READ_FIELDS: Final = (
 
 _AVERAGED_BOARDS: Final = frozenset({"AvalonMiner"})
 """Makes of whose boards pyasic takes the average since start, which an idle rig keeps for hours."""
+_CHIP_SENSORS: Final = frozenset({"AvalonMiner", "Innosilicon"})
+"""Makes of whose boards the temperature is that of their hottest chip, the chips' mean or their coolest."""
 _WATER_COOLED: Final = frozenset({"AntMiner"})
 """Makes of whose boards an inlet is one: of Avalons and Whatsminers it is the mean or the coolest of the chips."""
 _VOLTS: Final = frozenset({"ePIC"})
@@ -292,7 +294,7 @@ def _board(board: Any, make: str, firmware: str) -> dict[str, Any]:
     return {
         "index": board.slot,
         "hashrate": None if board.missing or make in _AVERAGED_BOARDS else _hashes(board.hashrate),
-        "temperature": board.temp,
+        "temperature": None if make in _CHIP_SENSORS else board.temp,
         "chip_temperature": board.chip_temp,
         "chips": board.chips,
         "chips_expected": board.expected_chips,
