@@ -160,6 +160,7 @@ class RigReading:
     login_refused: bool | None = None  # by a web interface that the read can do without
     uptime: float | None = None  # s, of the miner process where known
     system_uptime: float | None = None  # s, since the rig booted
+    firmware_fee: float | None = None  # 0-1, of its work, that the firmware does for its maker
     accepted_difficulty: float | None = None  # sum over accepted shares since the miner process started
     rejected_difficulty: float | None = None  # the same of rejected ones
     discarded_work: float | None = None  # pieces of work that came to nothing, since the miner process started

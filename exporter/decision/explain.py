@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from exporter.decision.terms import DecisionTerms
 from exporter.decision.values import RigDecision, SiteDecision
 from exporter.economics.ai import value_ai
+from exporter.economics.margin import firmware_fee
 from exporter.economics.site import per_kilowatt_year
 from exporter.economics.terms import SiteTerms
 from exporter.economics.values import GpuEconomics, RigEconomics, SiteEconomics
@@ -101,6 +102,14 @@ def _inputs(case: Case, rig: RigSnapshot, priced: RigEconomics) -> Iterator[Inpu
         )
     else:
         yield Input(name="reject ratio", value=terms.economics.reject_ratio, unit="", source="settings")
+    told_fee = reading is not None and reading.value.firmware_fee is not None
+    yield Input(
+        name="firmware fee",
+        value=firmware_fee(rig, terms.economics.firmware_fees),
+        unit="",
+        source=reader if told_fee else "settings",
+        observed_at=answered_at if told_fee else None,
+    )
     if rig.last_good is not None:
         good = rig.last_good
         yield Input(

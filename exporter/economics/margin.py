@@ -49,6 +49,14 @@ class Supply(NamedTuple):
     fixed_per_kwh: float | None  # USD that do not stop with the rig
 
 
+def firmware_fee(rig: RigSnapshot, fees: Mapping[str, float]) -> float:
+    """Return the share of its work that a rig does for its firmware's maker: its own word, else the settings'."""
+    told = rig.reading.value.firmware_fee if rig.reading is not None else None
+    if told is not None:
+        return told
+    return fees.get(rig.identity.firmware, 0.0) if rig.identity is not None else 0.0
+
+
 class RigPricer:
     """Prices rigs on one market. What all rigs share is worked out here, once, and what those on one tariff share."""
 
@@ -59,6 +67,7 @@ class RigPricer:
         self._forward_payout_usd = market.forward_payout_usd
         self._after_fee = 1 - economics.pool_fee
         self._reject_ratio = economics.reject_ratio
+        self._firmware_fees = economics.firmware_fees
         self._prices = {name: tariff.price for name, tariff in tariffs.items()}
         self._terms = terms
         self._supplies: dict[str, Supply] = {}
@@ -68,8 +77,7 @@ class RigPricer:
     def price(self, rig: RigSnapshot) -> RigEconomics:
         """Work out everything about one rig; what depends on a missing input is None."""
         supply = self._supplies.get(rig.rig.tariff) or self._supply(rig.rig.tariff)
-        ratio = rig.reject_ratio
-        paid = (1 - (ratio if ratio is not None and 0 <= ratio <= 1 else self._reject_ratio)) * self._after_fee
+        paid = self._paid(rig)
         actual = self._actual(rig, paid, supply)
         potential = self._potential(rig, actual, paid, supply)
         low, high = self._band(actual)
@@ -105,6 +113,12 @@ class RigPricer:
             breakeven_bitcoin_price=cost_per_bitcoin,  # the price at which a bitcoin just pays for its power
             cost_per_bitcoin=cost_per_bitcoin,
         )
+
+    def _paid(self, rig: RigSnapshot) -> float:
+        """Return the share of its work that its owner is paid for: not what is rejected, nor what fees take."""
+        ratio = rig.reject_ratio
+        rejected = ratio if ratio is not None and 0 <= ratio <= 1 else self._reject_ratio
+        return (1 - rejected) * (1 - firmware_fee(rig, self._firmware_fees)) * self._after_fee
 
     def _supply(self, tariff: str) -> Supply:
         """Work out what the rigs on one tariff share, and keep it."""

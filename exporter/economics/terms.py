@@ -108,6 +108,11 @@ class EconomicsTerms(Terms):
     reject_ratio: Annotated[float, Plausible(0, 0.1, "(0.01 is one per cent)", most=1)] = Field(
         default=0.0, description="Rejected and stale share of the work, for rigs that do not tell their own."
     )
+    firmware_fees: dict[str, Annotated[float, Field(ge=0, le=0.2)]] = Field(
+        default={},
+        description="Share of the work that a firmware does for its maker, by its name in mining_rig_info, such as "
+        "`{LuxOS: 0.028}`; for rigs that do not tell their own, as VNish does.",
+    )
     hosting_usd_per_kilowatt_month: Annotated[float | None, _HOSTING] = Field(
         default=None, description="Hosting fee beside the energy, per kW of running rigs."
     )

@@ -364,6 +364,13 @@ _HASHRATE_AND_POWER: Final = (
     ),
     Metric(
         scope=FRESH_RIG,
+        name="mining_rig_firmware_fee_ratio",
+        help="Share of its work that the rig does for its firmware's maker, where it tells.",
+        unit="ratio",
+        get=lambda r: r.reading.firmware_fee,
+    ),
+    Metric(
+        scope=FRESH_RIG,
         name="mining_rig_accepted_difficulty_total",
         help="Difficulty of the accepted shares since the miner process started, added up.",
         kind=Kind.COUNTER,
@@ -796,7 +803,7 @@ _RIG_ECONOMICS: Final = (
     Metric(
         scope=RIG,
         name="mining_rig_revenue_usd_per_day",
-        help="What the rig's realised hashrate earns at today's hashprice, after pool fee and rejected shares.",
+        help="What the rig's realised hashrate earns at today's hashprice, after fees and rejected shares.",
         unit="usd_per_day",
         get=lambda r: r.economics.revenue,
     ),

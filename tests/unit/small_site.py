@@ -90,6 +90,7 @@ WELL = RigSnapshot(
             login_refused=False,
             uptime=86_400.0,
             system_uptime=86_460.0,
+            firmware_fee=0.02,
             accepted_difficulty=1.05e9,
             rejected_difficulty=2.1e6,
             discarded_work=4528.0,

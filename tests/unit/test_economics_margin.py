@@ -1,5 +1,7 @@
 """The margin of one rig: known answers, where its power comes from, what it would earn, and its breakevens."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from exporter.economics.power import billed_per_watt, demand_charge_per_kilowatt
 from exporter.economics.site import per_kilowatt_year
 from exporter.economics.terms import EconomicsTerms, MeteringPoint, PowerTerms, SiteTerms, TariffTerms, Terms
 from exporter.economics.values import MarketEconomics, PowerSource
+from exporter.readings import Reading, RigIdentity, RigReading
 from exporter.snapshot import LastGood
 
 RATED = {"rated_hashrate": 200e12, "rated_power": 3_600.0}
@@ -65,6 +68,18 @@ def test_a_rigs_own_rejects_beat_the_assumed_ones() -> None:
     assert price(rig(reject_ratio=None), economics=terms).revenue == pytest.approx(6.66 * 0.99)
     assert price(rig(reject_ratio=0.002), economics=terms).revenue == pytest.approx(6.66 * 0.998)
     assert price(rig(reject_ratio=7.0), economics=terms).revenue == pytest.approx(6.66 * 0.99)
+
+
+def test_what_a_firmware_hashes_for_its_maker_is_not_paid() -> None:
+    terms = EconomicsTerms(pool_fee=0.01, firmware_fees={"LuxOS": 0.028})
+    luxos = rig(identity=RigIdentity(reader="luxos", make="AntMiner", model="S21", firmware="LuxOS"))
+    tells = replace(luxos, reading=Reading(RigReading(hashrate=200e12, power=3_500.0, firmware_fee=0.05), NOW))
+    whole = price(rig(), economics=terms)
+    assert whole.revenue is not None
+    assert whole.breakeven_hashprice is not None
+    for charged, kept in ((price(luxos, economics=terms), 0.972), (price(tells, economics=terms), 0.95)):
+        assert charged.revenue == pytest.approx(whole.revenue * kept)
+        assert charged.breakeven_hashprice == pytest.approx(whole.breakeven_hashprice / kept)
 
 
 # --- power ----------------------------------------------------------------------------------------------------------

@@ -82,6 +82,7 @@ def _summary(machine: Machine, vitals: Vitals) -> dict[str, Any]:
             "power_consumption": round(vitals.power),
             "hw_errors": vitals.hardware_errors,
             "hw_errors_percent": 0.01,
+            "devfee_percent": 2.8,
             "best_share": vitals.share_difficulty * 24_613,
             "psu": {"temps": {"pfc_temp": round(vitals.inlet + 12), "llc1_temp": round(vitals.inlet + 14)}},
             "pools": _pools(machine, vitals),

@@ -99,6 +99,7 @@ class Reader:
             fault_light=coerce.flag(status.get("find_miner")),
             uptime=coerce.seconds(summary.get("Elapsed")),
             system_uptime=_uptime(system.get("uptime")),
+            firmware_fee=coerce.percentage(miner.get("devfee_percent")),
             accepted_difficulty=coerce.total([coerce.counter(row.get("diffa")) for row in own]),
             rejected_difficulty=cgminer.rejected_difficulty(shares),
             best_share=coerce.difficulty(miner.get("best_share")),
