@@ -15,6 +15,7 @@ from exporter.snapshot import LastGood, RigSnapshot
 from exporter.units import HASHES_PER_DIFFICULTY
 
 _UPTIME_SLACK: Final = 60.0  # s that an uptime may gain: some are told in minutes
+_BOARD_MISSING: Final = "board_missing"
 _RUNNING_WELL: Final = (0.8, 1.5)  # realised against expected hashrate: below it limps, above it lies
 
 
@@ -212,6 +213,8 @@ class RigLedger:
 
     def _runs_well(self, reading: RigReading) -> bool:
         if reading.mining is False or reading.hashrate <= 0:
+            return False
+        if any(fault.code == _BOARD_MISSING for fault in reading.faults):  # some firmware then expects less
             return False
         expected = reading.expected_hashrate or self._rated.rated_hashrate
         low, high = _RUNNING_WELL

@@ -35,6 +35,7 @@ _log = structlog.get_logger(__name__)
 _TICK: Final = 0.02  # s: polls due within one tick start together
 _SEARCH_TICK: Final = 0.2  # s: the search is in no hurry
 _FIRST_ROUND: Final = 0.75  # of an interval: what is left of it is for the start, so that a restart takes one in all
+_FIRST_CHECK: Final = 1 / 24  # of the time between checks who a rig is: it may have been swapped before the start
 _ROUNDING: Final = 1e-6  # of an interval: a slot that is just over must not come again
 _LONGEST_SLEEP: Final = 1.0  # s: a new inventory waits no longer than this
 
@@ -149,7 +150,8 @@ class RigPoller:
         self._schedules = schedules
         now = self._loop.time()
         before = self._roster.rigs.keys()
-        for place in self._roster.replace(wanted, now, lambda: now + self._rng.random() * self._terms.identify_every):
+        soon = self._terms.identify_every * _FIRST_CHECK
+        for place in self._roster.replace(wanted, now, lambda: now + self._rng.random() * soon):
             if place.ledger is not None:
                 self._untried.add(place)
             self._welcome(place, now)

@@ -106,6 +106,17 @@ async def test_one_odd_field_loses_that_field_only(path: Path, address: str) -> 
     assert len(fatal) <= 3, fatal
 
 
+@pytest.mark.parametrize("firmware", ["braiins", "braiins_rest", "vnish"])
+async def test_a_board_that_the_rig_no_longer_tells_of_is_missing(firmware: str, address: str) -> None:
+    """Such firmware leaves out a board that it lost, where others list it without chips."""
+    fixture = load(next(path for path in FIXTURES if path.stem == firmware))
+    identity = RigIdentity(**fixture["identity"] | {"board_serials": ((0, "S0"), (3, "S3"))})
+    async with replaying(address, fixture):
+        reading = await native_readers()[firmware].read(Target(address), identity)
+    missing = [fault.component for fault in reading.faults if fault.code == "board_missing"]
+    assert missing == ["board 3"]
+
+
 async def reading_or_reason(reader: NativeReader, address: str, identity: RigIdentity) -> RigReading | Reason:
     try:
         return await reader.read(Target(address), identity)

@@ -21,7 +21,7 @@ from exporter.polling.rigs import RigPoller
 from exporter.polling.roster import phase
 from exporter.polling.schedules import ScheduleTerms
 from exporter.polling.terms import PollingTerms
-from exporter.readings import ExpectedOff, RigIdentity, RigReading
+from exporter.readings import ExpectedOff, Fault, RigIdentity, RigReading
 from exporter.snapshot import RigSnapshot
 from exporter.sources.miners import coerce
 from exporter.sources.miners.contract import Target
@@ -209,7 +209,7 @@ def test_no_more_than_the_limit_are_in_flight() -> None:
     async def main() -> None:
         site, rigs = Site(), fleet(100)
         site.behaviour = {rig.address: 4.0 for rig in rigs}
-        terms = PollingTerms(max_in_flight=7)
+        terms = PollingTerms(max_in_flight=7, identify_every=1e9)  # those who are asked that have a limit of their own
         async with polling(make(rigs, site, terms, remembered=known(rigs))):
             await asyncio.sleep(120)
         assert site.most_in_flight["read"] == 7
@@ -447,6 +447,11 @@ def test_last_good_is_kept_from_when_it_ran_well() -> None:
                 await asyncio.sleep(60)
                 assert only(poller).reading.value.hashrate == limp
                 assert only(poller).last_good == good
+            lost = replace(READING, hashrate=67e12, expected_hashrate=67e12, faults=(Fault("board_missing"),))
+            site.behaviour["rig-0"] = lambda: lost
+            await asyncio.sleep(60)
+            assert only(poller).reading.value == lost
+            assert only(poller).last_good == good
 
     run(main())
 

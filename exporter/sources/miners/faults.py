@@ -1,10 +1,11 @@
 """The closed list of faults that every firmware's own codes are mapped to, and the table of Whatsminer's codes."""
 
 import re
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Final
 
-from exporter.readings import Fault, Severity
+from exporter.readings import Board, Fault, RigIdentity, Severity
 from exporter.sources.miners.coerce import MAX_ITEMS, text
 
 CODES: Final = frozenset(
@@ -40,6 +41,15 @@ def fault(code: str, component: str = "", vendor_code: str = "") -> Fault:
     """Make a fault with a canonical code; its severity follows from the code."""
     severity = Severity.CRITICAL if code in _CRITICAL else Severity.WARNING
     return Fault(code, severity, component, vendor_code)
+
+
+def lost_boards(identity: RigIdentity, boards: Iterable[Board]) -> Iterator[Fault]:
+    """Name the boards that it had when it was identified and says nothing of now, where it says something of any."""
+    there = {board.index for board in boards}
+    if there:
+        yield from (
+            fault("board_missing", f"board {index}") for index, _ in identity.board_serials if index not in there
+        )
 
 
 # The first of these words that a message has decides.

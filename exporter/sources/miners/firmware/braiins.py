@@ -13,7 +13,7 @@ from exporter.failures import Failure, Reason
 from exporter.readings import Board, Fan, Fault, RigIdentity, RigReading, TunerState
 from exporter.sources.miners import cgminer, coerce
 from exporter.sources.miners.contract import Answer, Target
-from exporter.sources.miners.faults import worded_fault
+from exporter.sources.miners.faults import lost_boards, worded_fault
 from exporter.sources.miners.firmware import braiins_rest
 from exporter.sources.miners.firmware.braiins_rest import clock, slot
 from exporter.sources.miners.transport import rpc
@@ -80,6 +80,7 @@ class Reader:
         rate, window = next(((key, span) for key, span in _WINDOWS if key in summary), ("", None))
         hashrate = coerce.realised(summary.get(rate), "MH/s", expected)
         faults = tuple(_faults(chains))
+        boards = tuple(_boards(devices, sections, chains))
         return RigReading(
             hashrate=hashrate,
             hashrate_window=window,
@@ -99,9 +100,9 @@ class Reader:
             hardware_error_ratio=coerce.percentage(summary.get("Device Hardware%")),
             fans=tuple(fans),
             fan_duty=coerce.mean(fans.values()),
-            boards=tuple(_boards(devices, sections, chains)),
+            boards=boards,
             pools=cgminer.pools(sections["pools"]),
-            faults=faults,
+            faults=(*lost_boards(identity, boards), *faults),
         )
 
 

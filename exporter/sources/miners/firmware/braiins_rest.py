@@ -15,7 +15,7 @@ from exporter.fleet import Credentials
 from exporter.readings import Board, Fan, Fault, Pool, RigIdentity, RigReading, TunerState
 from exporter.sources.miners import coerce
 from exporter.sources.miners.contract import Answer, Target
-from exporter.sources.miners.faults import fault
+from exporter.sources.miners.faults import fault, lost_boards
 from exporter.sources.miners.transport import optional
 from exporter.sources.miners.web import get_json, get_value, log_in
 from exporter.units import HERTZ_PER_MEGAHERTZ
@@ -124,7 +124,8 @@ class Reader:
         hashrate = coerce.realised(rate, "GH/s", expected)
         shares = coerce.mapping(stats.get("pool_stats"))
         power = coerce.mapping(stats.get("power_stats")).get("approximated_consumption")
-        boards = coerce.items(coerce.mapping(await optional(self.page(target, _BOARDS))).get("hashboards"))
+        rows = coerce.items(coerce.mapping(await optional(self.page(target, _BOARDS))).get("hashboards"))
+        boards = tuple(_board(place, row) for place, row in enumerate(rows))
         fans = coerce.items(coerce.mapping(await optional(self.page(target, _COOLING))).get("fans"))
         tuner = coerce.mapping(await optional(self.page(target, _TUNER)))
         mode = coerce.mapping(tuner.get("mode_state"))
@@ -151,9 +152,9 @@ class Reader:
                 for place, row in enumerate(fans)
             ),
             fan_duty=coerce.mean(coerce.ratio(row.get("target_speed_ratio")) for row in fans),
-            boards=tuple(_board(place, row) for place, row in enumerate(boards)),
+            boards=boards,
             pools=tuple(_pools(await optional(self.page(target, _POOLS)))),
-            faults=tuple(_faults(tuner_state, boards)),
+            faults=(*lost_boards(identity, boards), *_faults(tuner_state, rows)),
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from exporter.readings import Board, Fan, Fault, Pool, PowerSupply, RigIdentity, RigReading, TunerState
 from exporter.sources.miners import cgminer, coerce
 from exporter.sources.miners.contract import Answer, Target
-from exporter.sources.miners.faults import fault, worded_fault
+from exporter.sources.miners.faults import fault, lost_boards, worded_fault
 from exporter.sources.miners.transport import optional
 from exporter.sources.miners.web import get_json
 
@@ -84,6 +84,7 @@ class Reader:
         hashrate = coerce.realised(miner.get("hr_realtime", 0.0 if stopped else None), "GH/s", expected)
         cooling = coerce.mapping(miner.get("cooling"))
         fans, chains = coerce.items(cooling.get("fans")), coerce.items(miner.get("chains"))
+        boards = tuple(_board(_index(position, row), row) for position, row in enumerate(chains))
         own = [row for row in coerce.items(miner.get("pools")) if row.get("pool_type") != _OWN_POOLS]
         return RigReading(
             hashrate=hashrate,
@@ -110,9 +111,9 @@ class Reader:
             fans=tuple(_fan(index, row) for index, row in enumerate(fans)),
             fans_expected=coerce.count(cooling.get("fan_num"), coerce.MAX_ITEMS),
             fan_duty=coerce.percentage(cooling.get("fan_duty")),
-            boards=tuple(_board(_index(position, row), row) for position, row in enumerate(chains)),
+            boards=boards,
             pools=tuple(_pool(index, row) for index, row in enumerate(own)),
-            faults=tuple(_faults(miner, chains, fans)),
+            faults=(*lost_boards(identity, boards), *_faults(miner, chains, fans)),
         )
 
 
