@@ -26,7 +26,7 @@ class PollingTerms(BaseModel):
     identify_deadline: Duration = Field(default=20.0, description="How long it may take to find out what a rig is.")
     identify_every: Duration = Field(
         default=86_400.0,
-        description="How often it is asked again what a rig is, in case its firmware was changed; sooner after a start.",
+        description="How often it is asked again what a rig is, in case that changed; sooner after a start.",
     )
     identify_after_failures: int = Field(
         default=3, ge=1, description="Failed reads in a row after which a rig is asked again what it is."
