@@ -117,7 +117,7 @@ def _favour_the_loop() -> None:
 def _give_memory_back() -> None:
     """Let what an evaluation needed go back to the system at once: glibc comes to keep freed blocks of up to 32 MB.
 
-    That is 80 MB with 10,000 rigs. Other C libraries have no such habit and no such knob.
+    That is 160 MB with 10,000 rigs. Other C libraries have no such habit and no such knob.
     """
     with suppress(AttributeError):
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK)

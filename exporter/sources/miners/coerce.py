@@ -104,6 +104,13 @@ def mean(values: Iterable[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
+def margin(limit: object, temperatures: Iterable[float | None]) -> float | None:
+    """Give how far the hottest of them is below a limit, in degrees; unknown where either is."""
+    ceiling = celsius(limit)
+    top = None if ceiling is None else hottest(temperatures)
+    return None if ceiling is None or top is None else ceiling - top
+
+
 def _known(values: Iterable[float | None]) -> list[float]:
     return [value for value in values if value is not None]
 

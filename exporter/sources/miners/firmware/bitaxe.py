@@ -69,7 +69,7 @@ class Reader:
             best_share=coerce.difficulty(info.get("bestSessionDiff")),
             hardware_error_ratio=coerce.percentage(info.get("errorPercentage")),
             temperatures=coerce.by_sensor({"regulator": _celsius(info.get("vrTemp"))}),
-            thermal_margin=_thermal_margin(info, board),
+            thermal_margin=coerce.margin(info.get("overheat_temp"), (board.chip_temperature,)),
             fans=tuple(Fan(index, coerce.rpm(info[key])) for index, key in enumerate(_FANS) if key in info),
             fan_duty=coerce.percentage(info.get("fanspeed")),
             boards=(board,),
@@ -114,12 +114,6 @@ def _power_supply(info: Mapping[str, Any], power: float | None, core: float | No
     if core and amperes and power and core * amperes <= power:
         return PowerSupply(input_voltage=volts, output_voltage=core, output_current=amperes)
     return PowerSupply(input_voltage=volts) if volts else None
-
-
-def _thermal_margin(info: Mapping[str, Any], board: Board) -> float | None:
-    """Give what is left to the temperature at which it stops, which some builds say."""
-    ceiling = coerce.celsius(info.get("overheat_temp"))
-    return None if ceiling is None or board.chip_temperature is None else ceiling - board.chip_temperature
 
 
 def _expected(info: Mapping[str, Any]) -> float | None:

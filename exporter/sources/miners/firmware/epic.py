@@ -96,7 +96,7 @@ class Reader:
             fault_light=coerce.flag(misc.get("Locate Miner State")),
             uptime=coerce.seconds(session.get("Uptime")),
             last_share_at=coerce.share_time(session.get("Last Accepted Share Timestamp"), time.time()),
-            thermal_margin=_thermal_margin(misc, boards),
+            thermal_margin=coerce.margin(misc.get("Shutdown Temp"), (board.temperature for board in boards)),
             fans=fans,
             fan_duty=coerce.percentage(coerce.mapping(summary.get("Fans")).get("Fans Speed")),
             boards=boards,
@@ -173,12 +173,6 @@ def _tuner(tune: Mapping[str, Any]) -> TunerState | None:
     goal = coerce.mapping(next(iter(coerce.mapping(tune.get("Algorithm")).values()), None))
     optimized = coerce.flag(goal.get("Optimized"))
     return None if optimized is None else TunerState.TUNED if optimized else TunerState.TUNING
-
-
-def _thermal_margin(misc: Mapping[str, Any], boards: tuple[Board, ...]) -> float | None:
-    """Give how much hotter the hottest board may get until it shuts down."""
-    limit, hottest = coerce.celsius(misc.get("Shutdown Temp")), coerce.hottest(board.temperature for board in boards)
-    return None if limit is None or hottest is None else limit - hottest
 
 
 def _rate(rows: list[Mapping[str, Any]], session: Mapping[str, Any], state: Mapping[str, Any]) -> object:

@@ -87,6 +87,7 @@ class Reader:
         fans, fans_expected = cgminer.fans(stats)
         duties = (coerce.percentage(row.get("Speed")) for row in coerce.items(said["fans"].get("FANS")))
         seen = (*cgminer.board_faults(boards), *cgminer.fan_faults(fans)) if hashrate > 0 else ()
+        control = coerce.first(said["tempctrl"], "TEMPCTRL")
         tunes_to_power = coerce.flag(config.get("IsPowerTargetEnabled"))
         return RigReading(
             hashrate=hashrate,
@@ -111,7 +112,7 @@ class Reader:
             hardware_errors=coerce.counter(summary.get("Hardware Errors")),
             hardware_error_ratio=coerce.percentage(summary.get("Device Hardware%")),
             temperatures=tuple(_water(said[_WATER])) if hydro else (),
-            thermal_margin=_margin(coerce.first(said["tempctrl"], "TEMPCTRL"), boards),
+            thermal_margin=coerce.margin(control.get("Dangerous"), (board.temperature for board in boards)),
             fans=fans,
             fans_expected=fans_expected,
             fan_duty=coerce.mean(duties),
@@ -165,12 +166,6 @@ def _tuner(config: Mapping[str, Any], profiles: list[Mapping[str, Any]]) -> Tune
         return TunerState.TUNING
     in_force = (row for row in profiles if row.get("Profile Name") == config.get("Profile"))
     return TunerState.TUNED if coerce.flag(next(in_force, {}).get("IsTuned")) else None
-
-
-def _margin(control: Mapping[str, Any], boards: tuple[Board, ...]) -> float | None:
-    """Give the degrees that are left to the board temperature at which it stops."""
-    hottest, dangerous = coerce.hottest(board.temperature for board in boards), coerce.celsius(control.get("Dangerous"))
-    return None if hottest is None or dangerous is None else dangerous - hottest
 
 
 def _water(temps: Answer) -> Iterator[tuple[str, float]]:
