@@ -12,11 +12,11 @@ from xml.etree import ElementTree as ET
 import pytest
 from aiohttp import web
 from click.testing import CliRunner
+from source_site import serve
 
 from exporter.cli import main
 from exporter.tools.history import Row, published, read_csv, sample, stretches, write_csv
 
-HOST = "127.81.0.9"
 SITE = """\
 site: prairie-1
 tariffs: {ppa: {kind: fixed, usd_per_kilowatt_hour: 0.05}}
@@ -213,6 +213,7 @@ async def prometheus(series: Mapping[str, list[dict[str, str]]]) -> AsyncIterato
     """A Prometheus whose range queries give these series of each metric; the third hour of each is missing."""
 
     async def query(request: web.Request) -> web.Response:
+        assert (request.method, request.path) == ("GET", "/api/v1/query_range")
         start, end, step = (float(request.query[name]) for name in ("start", "end", "step"))
         metric = next(name for name in series if name in request.query["query"])
         times = [start + step * number for number in range(int((end - start) / step) + 1)]
@@ -220,15 +221,8 @@ async def prometheus(series: Mapping[str, list[dict[str, str]]]) -> AsyncIterato
         result = [{"metric": labels, "values": values} for labels in series[metric]]
         return web.json_response({"status": "success", "data": {"resultType": "matrix", "result": result}})
 
-    app = web.Application()
-    app.router.add_get("/api/v1/query_range", query)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, HOST, 0).start()
-    try:
-        yield f"http://{HOST}:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with serve(query) as url:
+        yield url
 
 
 HASHPRICE, POWER = "mining_hashprice_usd_per_petahash_day", "mining_power_price_usd_per_kilowatt_hour"

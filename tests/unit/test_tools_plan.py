@@ -16,6 +16,7 @@ from aiohttp import web
 from click.testing import CliRunner
 from site_server import published, served
 from sites import NOW, SITE, decided, rig, site
+from source_site import serve
 
 from exporter.cli import main
 from exporter.decision.allocation import MiningRig
@@ -202,21 +203,15 @@ async def prometheus() -> AsyncIterator[str]:
     """A Prometheus' query API over these series: it picks the metric and the site out of the query."""
 
     async def query(request: web.Request) -> web.Response:
+        assert (request.method, request.path) == ("GET", "/api/v1/query")
         match = re.search(r'\((mining_\w+)(?:\{site="([^"]*)"\})?\)', request.query["query"])
         assert match is not None, request.query["query"]
         found = [pair for pair in SHARDS.get(match[1], []) if match[2] in (None, pair[0]["site"])]
         result = [{"metric": labels, "value": [NOW, str(value)]} for labels, value in found]
         return web.json_response({"status": "success", "data": {"resultType": "vector", "result": result}})
 
-    app = web.Application()
-    app.router.add_get("/api/v1/query", query)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, HOST, 0).start()
-    try:
-        yield f"http://{HOST}:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with serve(query) as url:
+        yield url
 
 
 async def planned(*arguments: str) -> Any:
