@@ -7,13 +7,23 @@ pytestmark = pytest.mark.e2e
 
 SILENT = ("unplugged", "hung")
 CENT = 0.01
+MONEY = ("revenue", "power_cost", "margin")
 
 
-def moment(prometheus: Prometheus) -> float:
-    """A time at which a scrape and the rules after it are complete: what is compared is compared there."""
-    at = prometheus.value("timestamp(site:mining_margin_usd_per_day:sum)")
+def scraped(prometheus: Prometheus, until: float | None = None) -> float:
+    """When the newest stored scrape began: it is whole there, whatever is being scraped now."""
+    at = prometheus.value("timestamp(up)", until)
     assert at is not None
     return at
+
+
+def seen_by_rules(prometheus: Prometheus) -> tuple[float, tuple[float, float]]:
+    """When the rules last ran, and the moments of which they saw one: the scrape before may have been under way."""
+    ran = prometheus.value("timestamp(site:mining_margin_usd_per_day:sum)")
+    assert ran is not None
+    wait_for("all scrapes of before", lambda: scraped(prometheus) > ran)
+    newest = scraped(prometheus, ran)
+    return ran, (newest, newest - 0.001)
 
 
 def test_rigs_are_up_and_down_as_simulated(running: Stack) -> None:
@@ -27,7 +37,7 @@ def test_rigs_are_up_and_down_as_simulated(running: Stack) -> None:
 
 
 def test_margin_is_revenue_less_power_cost_for_each_rig(running: Stack) -> None:
-    at = moment(running.prometheus)
+    at = scraped(running.prometheus)
     revenue = running.prometheus.by("rig", "mining_rig_revenue_usd_per_day", at)
     cost = running.prometheus.by("rig", "mining_rig_power_cost_usd_per_day", at)
     margin = running.prometheus.by("rig", "mining_rig_margin_usd_per_day", at)
@@ -37,24 +47,29 @@ def test_margin_is_revenue_less_power_cost_for_each_rig(running: Stack) -> None:
     assert min(margin.values()) < 0 < max(margin.values()), "old rigs lose, new ones earn"
 
 
-def test_site_is_the_sum_of_its_blocks_is_the_sum_of_its_rigs(running: Stack) -> None:
-    prometheus, at = running.prometheus, moment(running.prometheus)
-    for quantity in ("revenue", "power_cost", "margin"):
-        # A sum covers the rigs whose margin is known.
-        rigs = prometheus.value(
-            f"sum(mining_rig_{quantity}_usd_per_day and on (rig) mining_rig_margin_usd_per_day)", at
+def test_a_block_is_the_sum_of_its_rigs(running: Stack) -> None:
+    prometheus, at = running.prometheus, scraped(running.prometheus)
+    # A sum covers the rigs whose margin is known.
+    for quantity in MONEY:
+        by_rig = prometheus.by(
+            "block",
+            f"sum by (block) ((mining_rig_{quantity}_usd_per_day and on (rig) mining_rig_margin_usd_per_day)"
+            " * on (rig) group_left (block) mining_rig_inventory_info)",
+            at,
         )
-        blocks = prometheus.value(f"sum(mining_block_{quantity}_usd_per_day)", at)
-        site = prometheus.value(f"site:mining_{quantity}_usd_per_day:sum", at)
-        assert rigs == pytest.approx(blocks, abs=CENT), quantity
-        assert blocks == pytest.approx(site, abs=CENT), quantity
-    by_rig = prometheus.by(
-        "block",
-        "sum by (block) (mining_rig_margin_usd_per_day * on (rig) group_left (block) mining_rig_inventory_info)",
-        at,
-    )
-    assert by_rig == pytest.approx(prometheus.by("block", "mining_block_margin_usd_per_day", at), abs=CENT)
+        blocks = prometheus.by("block", f"mining_block_{quantity}_usd_per_day", at)
+        assert by_rig == pytest.approx(blocks, abs=CENT), quantity
     assert prometheus.value("sum(mining_rigs)", at) == prometheus.value("count(mining_rig_inventory_info)", at)
+
+
+def test_the_site_is_the_sum_of_its_blocks(running: Stack) -> None:
+    prometheus = running.prometheus
+    ran, moments = seen_by_rules(prometheus)
+    site = [prometheus.value(f"site:mining_{quantity}_usd_per_day:sum", ran) for quantity in MONEY]
+    blocks = [
+        [prometheus.value(f"sum(mining_block_{quantity}_usd_per_day)", at) for quantity in MONEY] for at in moments
+    ]
+    assert site in [pytest.approx(sums, abs=CENT) for sums in blocks]
 
 
 def test_hashprice_is_that_of_the_market(running: Stack) -> None:
