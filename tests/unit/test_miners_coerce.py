@@ -145,3 +145,17 @@ def test_a_hashrate_no_rig_can_have_fails_the_read(said: object, unit: str, expe
     with pytest.raises(Failure) as failure:
         coerce.realised(said, unit, expected)
     assert failure.value.reason is reason
+
+
+@pytest.mark.parametrize(
+    ("said", "model"),
+    [
+        ("Antminer S19j Pro (Vnish 1.2.6)", "S19j Pro"),
+        ("ANTMINER S21 XP HYD.", "S21 XP Hyd."),
+        ("Antminer S19 XP+ Hyd.", "S19 XP+ Hyd."),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_bitmains_models_are_called_alike_by_all_firmware(said: object, model: str) -> None:
+    assert coerce.bitmain_model(said) == model
