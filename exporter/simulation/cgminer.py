@@ -39,7 +39,7 @@ class Cgminer:
             return None
         try:
             command = json.loads(bytes(received).rstrip(b"\0\r\n"))
-            text = str(command.get("command") or command.get("cmd") or "") if isinstance(command, dict) else ""
+            text = _asked(command) if isinstance(command, dict) else ""
         except ValueError:
             if received.startswith(_INCOMPLETE) and not received.endswith((b"\0", b"\n")):
                 return None
@@ -70,6 +70,11 @@ class Cgminer:
         if machine.fault is Fault.AUTH_REFUSED:
             return self._refuse(int(vitals.now), 45, f"Access denied to '{name}' command")
         return command(machine, vitals)
+
+
+def _asked(request: Mapping[str, object]) -> str:
+    """Give the command, with its parameter behind it where it has one."""
+    return " ".join(str(part) for key in ("command", "cmd", "parameter") if (part := request.get(key)))
 
 
 def section(

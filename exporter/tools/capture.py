@@ -24,8 +24,9 @@ RPC_COMMANDS: Final = (
     *("version", "summary", "stats", "estats", "pools", "devs", "edevs", "devdetails", "coin", "config", "notify"),
     *("summary+devs+pools", "get_version", "get_error_code", "get_miner_info", "get_psu", "status"),
     *("power", "temps", "fans", "tempctrl", "tunerstatus", "profiles", "limits", "psuget", "events"),
+    *("voltageget 0", "healthchipget 0", "healthchipget 1", "healthchipget 2", "healthchipget 3"),
 )
-"""Commands of cgminer and its descendants that only read."""
+"""Commands of cgminer and its descendants that only read, some with their parameter."""
 
 WEB_PAGES: Final = (
     *("/api/system/info", "/api/system/asic", "/api/v1/info", "/api/v1/model", "/api/v1/summary", "/api/v1/status"),
@@ -117,7 +118,7 @@ async def _all(asked: Mapping[str, _Ask], progress: Callable[[], None]) -> dict[
 
 
 def _rpc(address: str, command: str) -> _Ask:
-    return lambda: rpc(address, command)
+    return lambda: rpc(address, *command.split(" "))
 
 
 def _page(target: Target, page: str) -> _Ask:

@@ -28,7 +28,7 @@ class Replay:
 
     async def rpc(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = json.loads(await reader.read(4096))
-        command = request.get("command") or request.get("cmd")
+        command = " ".join(filter(None, (request.get("command") or request.get("cmd"), request.get("parameter"))))
         self.asked.append(command)
         answers = self.fixture["rpc"]
         parts = command.split("+")

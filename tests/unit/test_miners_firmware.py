@@ -223,12 +223,16 @@ def luxos_rig(config: Mapping[str, Any], **answers: Any) -> dict[str, Any]:
 
 
 def joining(answers: Mapping[str, Any]) -> Handler:
-    """A rig that answers joined commands only."""
+    """A rig that answers joined commands, and commands with a parameter alone."""
     refusal = {"STATUS": [{"STATUS": "E", "Code": 14, "Msg": "Invalid command"}]}
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        parts = json.loads(await reader.read(4096))["command"].split("+")
-        writer.write(json.dumps({part: [answers.get(part, refusal)] for part in parts} | {"id": 1}).encode() + b"\0")
+        request = json.loads(await reader.read(4096))
+        if "parameter" in request:
+            said = answers.get(f"{request['command']} {request['parameter']}", refusal)
+        else:
+            said = {part: [answers.get(part, refusal)] for part in request["command"].split("+")} | {"id": 1}
+        writer.write(json.dumps(said).encode() + b"\0")
         await writer.drain()
 
     return handle
@@ -237,7 +241,7 @@ def joining(answers: Mapping[str, Any]) -> Handler:
 async def luxos_reading(answers: Mapping[str, Any]) -> RigReading:
     async with serving(TARGET.address, 4028, joining(answers)) as connections:
         reading = await luxos.Reader().read(TARGET, S21)
-    assert len(connections) == 1
+    assert len(connections) <= 3  # all that joins, the chips of its board, the supply
     return reading
 
 
@@ -316,6 +320,67 @@ async def test_a_luxos_board_that_is_gone_does_not_keep_its_average() -> None:
     assert [(await luxos_reading(rig)).boards[0].hashrate for rig in (here, luxos_rig({}))] == [61e12, None]
 
 
+def chips(*healthy: str) -> dict[str, Any]:
+    return {"CHIPS": [{"Board": 0, "Chip": chip, "Healthy": said} for chip, said in enumerate(healthy)]}
+
+
+async def test_luxos_tells_of_chips_that_do_not_work_with_those_that_are_gone() -> None:
+    rig = luxos_rig({}, **{"healthchipget 0": chips("Y", "N", "Unknown", "Y")})
+    rig["stats"]["STATS"][1]["chain_acs1"] = "ooox"
+    reading = await luxos_reading(rig)
+    assert reading.boards[0].failed_chips == (1, 3)
+    assert [(one.code, one.component) for one in reading.faults] == [("board_chips", "board 0")]
+
+
+@pytest.mark.parametrize(("seconds", "elapsed", "asked"), [(299.0, 359, 1), (301.0, 361, 2), (1.0, 0, 2)])
+async def test_luxos_is_asked_for_chips_again_when_they_are_old_or_it_restarted(
+    seconds: float, elapsed: int, asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = luxos_rig({}, **{"healthchipget 0": chips("N")})
+    reader = luxos.Reader()
+    now = 1_000.0
+    monkeypatch.setattr(luxos.time, "monotonic", lambda: now)
+    async with serving(TARGET.address, 4028, joining(rig)) as connections:
+        await reader.read(TARGET, S21)
+        now += seconds
+        rig["summary"]["SUMMARY"][0]["Elapsed"] = elapsed
+        del rig["healthchipget 0"]
+        reading = await reader.read(TARGET, S21)
+    assert len(connections) == 2 + asked
+    assert reading.boards[0].failed_chips == ((0,) if asked == 1 else ())
+
+
+async def test_a_luxos_rig_that_stands_still_is_not_asked_for_its_chips() -> None:
+    rig = luxos_rig({"IsSingleVoltage": True}, summary={"SUMMARY": [{"GHS 5m": 0.0}]})
+    async with serving(TARGET.address, 4028, joining(rig)) as connections:
+        await luxos.Reader().read(TARGET, S21)
+    assert len(connections) == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "said", "volts"),
+    [
+        ({"IsSingleVoltage": True}, {"IsOnBoard": False, "Voltage": 13.2}, 13.2),
+        ({"IsSingleVoltage": True}, {"Voltage": 13.2}, 13.2),
+        ({"IsSingleVoltage": True}, {"IsOnBoard": True, "Voltage": 13.2}, None),
+        ({"IsSingleVoltage": False}, {"Voltage": 13.2}, None),
+        ({}, {"Voltage": 13.2}, None),
+    ],
+)
+async def test_the_supply_under_luxos_has_an_output_voltage_where_there_is_one_for_all_boards(
+    config: Mapping[str, Any], said: Mapping[str, Any], volts: float | None
+) -> None:
+    reading = await luxos_reading(luxos_rig(config, **{"voltageget 0": {"VOLTAGE": [said]}}))
+    assert reading.power_supply == (None if volts is None else PowerSupply(output_voltage=volts))
+
+
+async def test_luxos_boards_whose_chips_have_sensors_tell_the_hottest() -> None:
+    temps = {"METADATA": [{"Hot": {"Label": "Chip (Max)"}}], "TEMPS": [{"ID": 0, "Hot": 81.5}]}
+    limits = {"TEMPCTRL": [{"Dangerous": 80, "ChipDangerous": 95}]}
+    reading = await luxos_reading(luxos_rig({}, temps=temps, tempctrl=limits))
+    assert (reading.boards[0].chip_temperature, reading.thermal_margin) == (81.5, 13.5)
+
+
 async def test_luxos_boards_have_no_chip_temperature_that_copies_theirs() -> None:
     (board, *_) = (await luxos_reading(luxos_rig({}))).boards
     assert (board.temperature, board.temperature_min, board.chip_temperature) == (58.0, 42.0, None)
@@ -329,7 +394,7 @@ async def test_a_luxos_rig_that_takes_no_joined_commands_is_asked_one_by_one() -
         second = await reader.read(TARGET, S21)
     assert first == second
     assert (first.power_mode, first.hashrate_window) == ("default", 300.0)
-    assert len(connections) == 2 * before - 1  # the joined question is not tried again
+    assert len(connections) == 2 * before - 2  # neither the joined question nor that for chips is asked again
 
 
 async def test_a_luxos_rig_with_anothers_mac_is_not_taken_for_it() -> None:

@@ -4,6 +4,7 @@ Its power is an estimate: the power supplies of these rigs do not measure.
 """
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from exporter.simulation.cgminer import Cgminer, Command, refusal, section
@@ -35,6 +36,7 @@ def _config(machine: Machine, vitals: Vitals) -> dict[str, Any]:
         "GreenLed": "auto",
         "Hostname": machine.name,
         "IsPowerSupplyOn": vitals.mining,
+        "IsSingleVoltage": True,
         "IsTuning": False,
         "MACAddr": machine.mac.lower(),
         "Model": machine.model.code,
@@ -95,6 +97,32 @@ def _fans(machine: Machine, vitals: Vitals) -> dict[str, Any]:
 def _tempctrl(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG001 - every command has the same arguments
     row = {"Mode": "Automatic", "Target": 60.0, "Hot": 70.0, "Dangerous": 90.0}
     return section(_DESCRIPTION, 200, "Temperature control", vitals.now, "TEMPCTRL", [row])
+
+
+def _temps(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG001
+    corners = {"TopLeft": "Board Exhaust (top)", "TopRight": "Board Intake (top)"}
+    rows = [
+        {"ID": board.index, "TEMP": board.index, "TopLeft": round(board.pcb, 1), "TopRight": round(board.inlet, 1)}
+        for board in vitals.boards
+    ]
+    metadata = [{key: {"Label": label} for key, label in corners.items()}]
+    answer = section(_DESCRIPTION, 201, f"{len(rows)} Temp(s)", vitals.now, "TEMPS", rows)
+    return answer | {"METADATA": metadata}
+
+
+def _chips(index: int, machine: Machine, vitals: Vitals) -> dict[str, Any]:
+    rows = [
+        {"Board": index, "Chip": chip, "Frequency": machine.model.frequency, "Healthy": "Y", "IsChecking": False}
+        for board in vitals.boards
+        if board.index == index
+        for chip in range(machine.model.chips)
+    ]
+    return section(_DESCRIPTION, 314, "Health Chip Get", vitals.now, "CHIPS", rows)
+
+
+def _voltage(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG001
+    row = {"Board": 0, "IsOnBoard": False, "Voltage": _VOLTS if vitals.mining else 0.0}
+    return section(_DESCRIPTION, 307, "Get Voltage", vitals.now, "VOLTAGE", [row])
 
 
 def _profiles(machine: Machine, vitals: Vitals) -> dict[str, Any]:
@@ -162,10 +190,15 @@ _COMMANDS: Final[dict[str, Command]] = {
     "fans": _fans,
     "psuget": _psuget,
     "tempctrl": _tempctrl,
+    "temps": _temps,
     "profiles": _profiles,
     "power": _power,
     "pools": _pools,
     "events": _events,
+}
+_OF_BOARDS: Final[dict[str, Command]] = {
+    "voltageget 0": _voltage,
+    **{f"healthchipget {board}": partial(_chips, board) for board in range(3)},
 }
 
 FAMILY: Final = Family(
@@ -177,7 +210,7 @@ FAMILY: Final = Family(
     ports={
         4028: Cgminer(
             "luxos",
-            _COMMANDS,
+            _COMMANDS | _OF_BOARDS,
             refuse=refusal(_DESCRIPTION),
             joinable=frozenset(_COMMANDS),
             terminator=b"\0",

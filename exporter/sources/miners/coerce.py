@@ -267,9 +267,9 @@ def mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def items(value: object) -> list[Mapping[str, Any]]:
+def items(value: object, most: int = MAX_ITEMS) -> list[Mapping[str, Any]]:
     """Give the objects of a JSON array, as many as a rig can sensibly have."""
-    return [item for item in value[:MAX_ITEMS] if isinstance(item, dict)] if isinstance(value, list) else []
+    return [item for item in value[:most] if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def first(answer: Mapping[str, Any], section: str) -> Mapping[str, Any]:

@@ -214,9 +214,10 @@ async def optional(question: Awaitable[T]) -> T | Mapping[str, Any]:
         return {}
 
 
-async def rpc(address: str, command: str) -> Mapping[str, Any]:
+async def rpc(address: str, command: str, parameter: str = "") -> Mapping[str, Any]:
     """Send one cgminer command and give its answer. Raises Failure."""
-    answer = parse_json(await exchange(address, RPC_PORT, f'{{"command":"{command}"}}'.encode(), _UNTIL_NUL))
+    asked = f'{{"command":"{command}","parameter":"{parameter}"}}' if parameter else f'{{"command":"{command}"}}'
+    answer = parse_json(await exchange(address, RPC_PORT, asked.encode(), _UNTIL_NUL))
     if _denied(answer):
         raise Failure(Reason.AUTH, f"this host may not ask it for {command}")
     return answer

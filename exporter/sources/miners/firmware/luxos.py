@@ -1,23 +1,32 @@
 """LuxOS on Antminers: cgminer's API on 4028 with Luxor's own commands beside it, joined in one question.
 
 Hashrate is ``GHS 1m``. Power is the firmware's estimate where the power supply does not measure (``PSU`` false).
+The health of single chips is a question for each board, and a long answer: asked every :data:`HEALTH_SECONDS`.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+import asyncio
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from exporter.failures import Failure
 from exporter.readings import Board, Fault, PowerSupply, RigIdentity, RigReading, Severity, TunerState
 from exporter.sources.miners import cgminer, coerce
 from exporter.sources.miners.contract import Answer, Target
 from exporter.sources.miners.faults import fault, worded_fault
 from exporter.sources.miners.transport import rpc
 
+HEALTH_SECONDS: Final = 300.0
+_HEALTH_PATIENCE: Final = 2.0  # s, for all boards together
+_SUPPLY_PATIENCE: Final = 1.0  # s
+_MOST_CHIPS: Final = 1_024  # of a board
 _READ: Final = (
     *("summary", "stats", "devs", "devdetails", "fans", "power", "psuget", "tempctrl", "pools", "config", "profiles"),
-    "events",
+    *("temps", "events"),
 )
-_WATER: Final = "temps"  # asked of hydro models only: of others it says what stats say
+_HOTTEST_CHIP: Final = "Chip (Max)"
 _WINDOWS: Final = {"GHS 1m": 60.0, "GHS 5m": 300.0, "GHS 5s": 5.0}  # s, of each rate, the best first
 _SENSORS: Final = {"Water Inlet": "inlet", "Water Outlet": "outlet"}
 _CURTAILED: Final = {"none": False, "sleep": True, "idle": True}
@@ -32,6 +41,15 @@ _PSU_FLAGS: Final = (
 """What the name of a power supply's flag contains, and the fault that it is; the first that fits."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Health:
+    """Which chips of each board did not pass the firmware's check, when to ask again, and the uptime when asked."""
+
+    due: float
+    uptime: float | None
+    failed: Mapping[int, frozenset[int]]
+
+
 class Reader:
     """See :class:`exporter.sources.miners.contract.NativeReader`."""
 
@@ -40,6 +58,7 @@ class Reader:
 
     def __init__(self) -> None:
         self._one_by_one: set[str] = set()  # addresses whose firmware takes no joined commands
+        self._health: dict[str, _Health] = {}  # by address
 
     def recognises(self, answer: Answer) -> bool:
         """See :class:`exporter.sources.miners.contract.NativeReader`."""
@@ -49,6 +68,7 @@ class Reader:
         """See :class:`exporter.sources.miners.contract.Reader`."""
         address = target.address
         self._one_by_one.discard(address)
+        self._health.pop(address, None)
         version = coerce.first(await rpc(address, "version"), "VERSION")
         config = coerce.first(await cgminer.optional(address, "config"), "CONFIG")
         boards = _by_board(await cgminer.optional(address, "devs"), "DEVS")
@@ -71,8 +91,7 @@ class Reader:
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
         """See :class:`exporter.sources.miners.contract.Reader`."""
-        hydro = "hyd" in identity.model.lower()
-        said = await self._ask(target.address, (*_READ, _WATER) if hydro else _READ)
+        said = await self._ask(target.address)
         rows = coerce.items(said["stats"].get("STATS"))
         stats: Mapping[str, Any] = rows[-1] if rows else {}
         coerce.expect_model(coerce.bitmain_model(rows[0].get("Type")) if rows else "", identity.model)
@@ -84,10 +103,21 @@ class Reader:
         rate = next((key for key in _WINDOWS if key in summary), "")
         hashrate = coerce.realised(summary.get(rate), "GH/s", expected)
         boards = tuple(_boards(cgminer.chains(stats, unit, _BOARDS), stats, said))
+        uptime = coerce.seconds(summary.get("Elapsed"))
+        boards = await self._checked(target.address, boards, uptime, mining=hashrate > 0)
         fans, fans_expected = cgminer.fans(stats)
         duties = (coerce.percentage(row.get("Speed")) for row in coerce.items(said["fans"].get("FANS")))
         seen = (*cgminer.board_faults(boards), *cgminer.fan_faults(fans)) if hashrate > 0 else ()
         control = coerce.first(said["tempctrl"], "TEMPCTRL")
+        water = dict(_water(said["temps"]))
+        margins = (
+            coerce.margin(control.get("Dangerous"), (board.temperature for board in boards)),
+            coerce.margin(control.get("ChipDangerous"), (board.chip_temperature for board in boards)),
+            coerce.margin(control.get("WaterInletDangerous"), (water.get("inlet"),)),
+        )
+        # Of boards with voltages of their own this would be one of several.
+        supplied = hashrate > 0 and coerce.flag(config.get("IsSingleVoltage"))
+        volts = await _supply_voltage(target.address) if supplied else None
         tunes_to_power = coerce.flag(config.get("IsPowerTargetEnabled"))
         return RigReading(
             hashrate=hashrate,
@@ -97,13 +127,13 @@ class Reader:
             power=coerce.watts(coerce.first(said["power"], "POWER").get("Watts")),
             power_limit=coerce.watts(config.get("PowerLimit")),
             power_target=coerce.watts(config.get("ActualPowerTarget")) if tunes_to_power else None,
-            power_supply=_power_supply(said["psuget"]),
+            power_supply=_power_supply(said["psuget"], volts),
             mining=hashrate > 0,
             suspended=_CURTAILED.get(coerce.text(config.get("CurtailMode")).lower()),
             power_mode=coerce.text(config.get("Profile"), 64),
             tuner=_tuner(config, coerce.items(said["profiles"].get("PROFILES"))),
             fault_light=_LIGHTS.get(coerce.text(config.get("RedLed")).lower()),
-            uptime=coerce.seconds(summary.get("Elapsed")),
+            uptime=uptime,
             accepted_difficulty=coerce.counter(summary.get("Difficulty Accepted")),
             rejected_difficulty=coerce.counter(summary.get("Difficulty Rejected")),
             discarded_work=coerce.counter(summary.get("Discarded")),
@@ -111,8 +141,8 @@ class Reader:
             last_share_at=cgminer.last_share(pools),
             hardware_errors=coerce.counter(summary.get("Hardware Errors")),
             hardware_error_ratio=coerce.percentage(summary.get("Device Hardware%")),
-            temperatures=tuple(_water(said[_WATER])) if hydro else (),
-            thermal_margin=coerce.margin(control.get("Dangerous"), (board.temperature for board in boards)),
+            temperatures=tuple(water.items()),
+            thermal_margin=coerce.coolest(margins),
             fans=fans,
             fans_expected=fans_expected,
             fan_duty=coerce.mean(duties),
@@ -121,16 +151,32 @@ class Reader:
             faults=cgminer.merged((*seen, *_psu_faults(said["psuget"])), _events(said["events"])),
         )
 
-    async def _ask(self, address: str, commands: tuple[str, ...]) -> Mapping[str, Answer]:
-        """Ask several commands in one question, or one by one where the firmware does not take that. Raises Failure."""
+    async def _checked(
+        self, address: str, boards: tuple[Board, ...], uptime: float | None, *, mining: bool
+    ) -> tuple[Board, ...]:
+        """Add the chips that are not healthy, as was said since it started, within :data:`HEALTH_SECONDS`."""
+        health = self._health.get(address)
+        if not mining:
+            self._health.pop(address, None)
+            return boards
+        now = time.monotonic()
+        if health is None or now >= health.due or (uptime or 0.0) < (health.uptime or 0.0):
+            # Not asked again at once where this read is cut short.
+            self._health[address] = _Health(now + HEALTH_SECONDS, uptime, {})
+            failed = await _unhealthy(address, [board.index for board in boards if board.chips])
+            health = self._health[address] = _Health(now + HEALTH_SECONDS, uptime, failed)
+        return tuple(_with_failed(board, health.failed.get(board.index)) for board in boards)
+
+    async def _ask(self, address: str) -> Mapping[str, Answer]:
+        """Ask all commands in one question, or one by one where the firmware does not take that. Raises Failure."""
         if address not in self._one_by_one:
-            joined = await cgminer.optional(address, "+".join(commands))
-            said = {command: coerce.first(joined, command) for command in commands}
+            joined = await cgminer.optional(address, "+".join(_READ))
+            said = {command: coerce.first(joined, command) for command in _READ}
             if "SUMMARY" in said["summary"]:
                 return said
         alone = {"summary": await rpc(address, "summary")}
         self._one_by_one.add(address)
-        rest = [command for command in commands if command not in alone]
+        rest = [command for command in _READ if command not in alone]
         return alone | {command: await cgminer.optional(address, command) for command in rest}
 
 
@@ -146,6 +192,7 @@ def _boards(chains: tuple[Board, ...], stats: Mapping[str, Any], said: Mapping[s
     Their rate is the average since start; their chip temperatures copy the board's where no chip has a sensor.
     """
     devices, details = _by_board(said["devs"], "DEVS"), _by_board(said["devdetails"], "DEVDETAILS")
+    chips = _chip_temperatures(said["temps"])
     for board in chains:
         device, slot = devices.get(board.index, {}), board.index + 1
         copied = stats.get(f"temp_chip{slot}") == stats.get(f"temp_pcb{slot}")
@@ -153,11 +200,36 @@ def _boards(chains: tuple[Board, ...], stats: Mapping[str, Any], said: Mapping[s
             board,
             hashrate=coerce.hashrate(device.get("MHS 1m"), "MH/s"),
             expected_hashrate=coerce.hashrate(device.get("Nominal MHS"), "MH/s") or None,
-            chip_temperature=None if copied else board.chip_temperature,
+            chip_temperature=chips.get(board.index, None if copied else board.chip_temperature),
             chip_temperature_min=None if copied else board.chip_temperature_min,
             chip_temperature_average=None if copied else board.chip_temperature_average,
             voltage=coerce.volts(details.get(board.index, {}).get("Voltage")),
         )
+
+
+def _chip_temperatures(temps: Answer) -> dict[int, float | None]:
+    """Give the hottest chip of each board, of models whose chips have sensors."""
+    labels = coerce.first(temps, "METADATA").items()
+    key = next((key for key, place in labels if coerce.mapping(place).get("Label") == _HOTTEST_CHIP), None)
+    if key is None:
+        return {}
+    return {board: coerce.celsius(row.get(key)) for board, row in _by_board(temps, "TEMPS").items()}
+
+
+async def _unhealthy(address: str, boards: Iterable[int]) -> dict[int, frozenset[int]]:
+    """Ask for the chips that do less than a fifth of their work, where that comes soon; one not checked yet is none."""
+    failed: dict[int, frozenset[int]] = {}
+    with suppress(TimeoutError, Failure):
+        async with asyncio.timeout(_HEALTH_PATIENCE):
+            for board in boards:
+                chips = coerce.items((await rpc(address, "healthchipget", str(board))).get("CHIPS"), _MOST_CHIPS)
+                places = (coerce.count(chip.get("Chip")) for chip in chips if chip.get("Healthy") == "N")
+                failed[board] = frozenset(place for place in places if place is not None)
+    return failed
+
+
+def _with_failed(board: Board, failed: frozenset[int] | None) -> Board:
+    return replace(board, failed_chips=tuple(sorted(failed.union(board.failed_chips)))) if failed else board
 
 
 def _tuner(config: Mapping[str, Any], profiles: list[Mapping[str, Any]]) -> TunerState | None:
@@ -178,9 +250,18 @@ def _water(temps: Answer) -> Iterator[tuple[str, float]]:
             yield sensor, known
 
 
-def _power_supply(supply: Answer) -> PowerSupply | None:
-    speed = coerce.rpm(coerce.first(supply, "PSUFAN").get("SpeedRPM"))
-    return None if speed is None else PowerSupply(fan_rpm=speed)
+async def _supply_voltage(address: str) -> float | None:
+    """Ask for what the power supply puts out, where that comes soon; ``psuget`` has it by a name we have not seen."""
+    with suppress(TimeoutError, Failure):
+        async with asyncio.timeout(_SUPPLY_PATIENCE):
+            said = coerce.first(await rpc(address, "voltageget", "0"), "VOLTAGE")
+            return None if coerce.flag(said.get("IsOnBoard")) else coerce.volts(said.get("Voltage"))
+    return None
+
+
+def _power_supply(said: Answer, volts: float | None) -> PowerSupply | None:
+    supply = PowerSupply(output_voltage=volts, fan_rpm=coerce.rpm(coerce.first(said, "PSUFAN").get("SpeedRPM")))
+    return None if supply == PowerSupply() else supply
 
 
 def _psu_faults(supply: Answer) -> Iterator[Fault]:
