@@ -26,7 +26,7 @@ from exporter.polling.schedules import ScheduleTerms
 from exporter.polling.terms import PollingTerms
 from exporter.readings import ExpectedOff, RigIdentity, RigReading
 from exporter.snapshot import RigSnapshot
-from exporter.sources.miners.contract import Target
+from exporter.sources.miners.contract import OtherRig, Target
 from exporter.sources.miners.forbidden import noting
 from exporter.telemetry import Telemetry
 
@@ -217,11 +217,12 @@ class RigPoller:
 
     async def _poll(self, place: Place, lane: _Lane) -> None:
         started = self._loop.time()
-        visit = _Visit(place)
+        visit, at_once = _Visit(place), False
         try:
             self._succeeded(visit, await self._ask(visit, may_identify=lane is not self._settled))
         except Failure as failure:
             self._failed(visit, failure)
+            at_once = lane is self._settled and visit.is_current and self._is_news(place, failure)
         except Exception as error:  # noqa: BLE001 -- a bug in a reader must not stop the others
             self._failed(visit, self._surprises.failure(error))
         finally:
@@ -230,7 +231,10 @@ class RigPoller:
             if place.ledger is not None:
                 self._telemetry.poll_duration.observe(ended - started)
             self._tried(place)
-            if not place.gone:
+            if at_once:
+                place.identify_at = ended
+                heapq.heappush(self._due, (ended, next(self._order), place))
+            elif not place.gone:
                 self._schedule(place, max(ended, place.slot) + self._rest(place))
 
     async def _ask(self, visit: _Visit, *, may_identify: bool) -> RigReading:
@@ -245,13 +249,19 @@ class RigPoller:
                 raise
             except Failure:
                 place.identify_at = self._loop.time() + self._terms.max_backoff  # it can still be read as who it was
+            may_identify = False  # not twice in one poll
         try:
             return await self._read(visit, identity)
         except Failure as failure:
-            again = may_identify and place.failures + 1 >= self._terms.identify_after_failures
-            if failure.reason is Reason.UNREACHABLE or not again:
+            often = place.failures + 1 >= self._terms.identify_after_failures
+            again = often and failure.reason is not Reason.UNREACHABLE
+            if not may_identify or not (again or self._is_news(place, failure)):
                 raise
         return await self._identify_and_read(visit)
+
+    def _is_news(self, place: Place, failure: Failure) -> bool:
+        """Tell whether another rig answers than did of late: two that take turns are not identified at each poll."""
+        return isinstance(failure, OtherRig) and self._loop.time() >= place.identified_at + self._terms.max_backoff
 
     async def _identify_and_read(self, visit: _Visit) -> RigReading:
         identity = await self._identify(visit)

@@ -16,7 +16,10 @@ import pytest_asyncio
 from miner_replay import simulated_site
 
 from exporter.failures import Failure, Reason
-from exporter.fleet import Credentials
+from exporter.fleet import Credentials, Rig
+from exporter.polling.ledger import RigMemory
+from exporter.polling.rigs import RigPoller
+from exporter.polling.terms import PollingTerms
 from exporter.readings import RigIdentity, RigReading
 from exporter.simulation.faults import Fault
 from exporter.simulation.site import SimulatedSite
@@ -24,6 +27,7 @@ from exporter.sources.miners import transport
 from exporter.sources.miners.contract import Target
 from exporter.sources.miners.firmware import native_readers
 from exporter.sources.miners.reader import Miners
+from exporter.telemetry import Telemetry
 
 HEALTHY = 200
 VICTIMS = (
@@ -234,6 +238,39 @@ async def test_a_rig_that_was_given_anothers_address_is_not_taken_for_it(fleet: 
     with pytest.raises(Failure) as failure:
         await fleet.miners.read(target, fleet.rigs[second][1])
     assert failure.value.reason is Reason.IMPLAUSIBLE
+
+
+async def test_an_address_that_changes_hands_costs_one_poll_and_its_neighbours_none(fleet: Fleet) -> None:
+    named = {"whatsminer_v2", "whatsminer_v3", "bitaxe", "luxos", "vnish", "braiins_rest"}  # who say a MAC at each read
+    victims = [name for reader, name in fleet.victims[0].items() if reader in named]
+    rigs = [Rig(name=name, address=target.address) for name, (target, _) in fleet.rigs.items()]
+    remembered = {name: RigMemory(identity=who) for name, (_, who) in fleet.rigs.items()}
+    terms, telemetry = PollingTerms(interval=3.0, deadline=DEADLINE), Telemetry()
+    poller = RigPoller(rigs, fleet.miners, terms, telemetry, remembered=remembered)
+    value = telemetry.registry.get_sample_value
+
+    def whose() -> set[str]:
+        now = time.time()
+        return {
+            each.rig.name for each in poller.snapshots(now) if each.up and each.identity != fleet.rigs[each.rig.name][1]
+        }
+
+    polling = asyncio.create_task(poller.run())
+    try:
+        await poller.first_round.wait()
+        for name in victims:
+            await fleet.failing.set_fault([name], Fault.OTHER_MAC)
+        async with asyncio.timeout(30):
+            while whose() != set(victims):  # noqa: ASYNC110 - the poller has no event for it
+                await asyncio.sleep(0.1)
+    finally:
+        polling.cancel()
+        await asyncio.wait([polling])
+        await fleet.failing.set_fault(victims, None)
+    assert len(victims) == len(named)
+    assert value("mining_poll_failures_total", {"reason": "implausible"}) == len(victims)
+    assert value("mining_rig_identity_changes_total", {"change": "device"}) == len(victims)
+    assert {attempt.name for attempt in poller.failures.latest(len(rigs))} == set(victims)
 
 
 async def test_firmware_that_was_changed_is_not_read_as_what_it_was(fleet: Fleet) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -19,7 +19,7 @@ from exporter.polling.rigs import RigPoller
 from exporter.polling.terms import PollingTerms
 from exporter.readings import RigIdentity, RigReading
 from exporter.snapshot import RigSnapshot
-from exporter.sources.miners.contract import Target
+from exporter.sources.miners.contract import OtherRig, Target
 from exporter.telemetry import Telemetry
 
 SEARCH = 900.0
@@ -42,6 +42,8 @@ class Lan:
         self.devices = dict(devices or {})
         self.checks_mac = checks_mac
         self.asked: Counter[str] = Counter()
+        self.reads: dict[str, list[float]] = defaultdict(list)
+        self.lie: Failure | None = None
         self.answered = asyncio.Event()
         self.identifying = self.most_identifying = 0
 
@@ -59,8 +61,11 @@ class Lan:
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
         here = self._at(target)
+        self.reads[target.address].append(asyncio.get_running_loop().time())
+        if self.lie is not None:
+            raise self.lie
         if self.checks_mac and here.mac != identity.mac:
-            raise Failure(Reason.IMPLAUSIBLE, "another rig answers there")
+            raise OtherRig(here.mac)
         return RigReading(hashrate=float(here.serial[2:] or 0), power=1000.0, mining=True)
 
     def _at(self, target: Target) -> RigIdentity:
@@ -307,6 +312,89 @@ def test_rigs_that_swap_addresses_are_told_apart(rigs: list[Rig], checks_mac: bo
         async with polling(poller):
             await asyncio.sleep(31)
             assert whereabouts(poller) == {names[0]: ("y", True), names[1]: ("x", True)}
+
+    run(main())
+
+
+def test_a_site_whose_addresses_are_all_dealt_anew_is_sorted_out_in_a_minute_and_costs_others_nothing() -> None:
+    async def main() -> None:
+        moving = {f"m-{i}": replace(device(i), mac=f"02:00:00:01:{i // 256:02x}:{i % 256:02x}") for i in range(500)}
+        staying = {f"s-{i}": device(i) for i in range(200)}
+        lan, telemetry = Lan(moving | staying), Telemetry()
+        poller = make(ranged(*lan.devices), lan, telemetry)
+
+        def readings(of: Iterable[RigIdentity]) -> int:
+            known = seen(poller)
+            return sum(known[who.mac].up is True and known[who.mac].reading is not None for who in of)
+
+        async with polling(poller):
+            await asyncio.sleep(900)
+            lan.asked.clear()
+            lan.most_identifying = 0
+            dealt = list(moving.values())
+            random.Random(7).shuffle(dealt)
+            lan.devices |= dict(zip(moving, dealt, strict=True))
+            for _ in range(10):
+                await asyncio.sleep(6.5)
+                assert readings(staying.values()) == 200
+            assert readings(dealt) == 500
+            known = seen(poller)
+            assert all(known[who.mac].rig.address == address for address, who in lan.devices.items())
+        assert lan.most_identifying <= 75
+        assert lan.asked.total() < 2 * 500
+
+    run(main())
+
+
+def test_an_address_that_changes_hands_costs_one_poll() -> None:
+    async def main() -> None:
+        lan, telemetry = Lan({"x": device(1)}), Telemetry()
+        poller = make([Rig(name="a-01", address="x")], lan, telemetry)
+        async with polling(poller):
+            await asyncio.sleep(600)
+            lan.asked.clear()
+            lan.reads.clear()
+            lan.devices["x"] = device(2)
+            await asyncio.sleep(31)
+            assert seen(poller)["a-01"].identity == device(2)
+            assert seen(poller)["a-01"].reading.value.hashrate == 2.0
+            refused, good = lan.reads["x"]
+            assert good - refused < 1.5  # s: the scheduler looks up once a second, and who it is was asked
+            await asyncio.sleep(600)
+        assert lan.asked["x"] == 1
+        value = telemetry.registry.get_sample_value
+        assert value("mining_poll_failures_total", {"reason": "implausible"}) == 1
+        assert value("mining_rig_identity_changes_total", {"change": "device"}) == 1
+
+    run(main())
+
+
+def test_a_rig_that_says_what_can_not_be_is_not_identified_at_once() -> None:
+    async def main() -> None:
+        lan = Lan({"x": device(1)})
+        poller = make([Rig(name="a-01", address="x")], lan)
+        async with polling(poller):
+            await asyncio.sleep(600)
+            lan.asked.clear()
+            lan.lie = Failure(Reason.IMPLAUSIBLE, "hashrate of 9e20 H/s where at most 2e15 is possible")
+            await asyncio.sleep(59)
+            assert seen(poller)["a-01"].up is False
+            assert not lan.asked
+
+    run(main())
+
+
+def test_two_rigs_that_take_turns_at_one_address_are_not_identified_at_each_poll() -> None:
+    async def main() -> None:
+        lan = Lan({"x": device(1)})
+        poller = make([Rig(name="a-01", address="x")], lan)
+        async with polling(poller):
+            await asyncio.sleep(DAY / 24)
+            lan.asked.clear()
+            for number in range(120):
+                lan.devices["x"] = device(1 + number % 2)
+                await asyncio.sleep(30)
+        assert lan.asked["x"] <= 120 * 30 / PollingTerms().max_backoff
 
     run(main())
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from exporter.failures import Failure, Reason
+from exporter.sources.miners.contract import OtherRig
 from exporter.sources.miners.forbidden import note
 from exporter.units import hashes_per_second, hertz
 
@@ -248,18 +249,18 @@ def bitmain_model(value: object) -> str:
 
 
 def expect_mac(said: object, known: str) -> None:
-    """Refuse the answer of another rig: where both MAC addresses are known they are the same. Raises Failure."""
+    """Refuse the answer of another rig: where both MAC addresses are known they are the same. Raises OtherRig."""
     if isinstance(said, str) and said.lower() == known:
         return
     here = mac(said)
     if here and known and here != known:
-        raise Failure(Reason.IMPLAUSIBLE, f"another rig answers there: {here}")
+        raise OtherRig(here)
 
 
 def expect_model(said: str, known: str) -> None:
-    """Refuse the answer of a rig that is not the model it was, where it says its model. Raises Failure."""
+    """Refuse the answer of a rig that is not the model it was, where it says its model. Raises OtherRig."""
     if said and said != known:
-        raise Failure(Reason.IMPLAUSIBLE, f"another rig answers there: {said}")
+        raise OtherRig(said)
 
 
 def mapping(value: object) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from exporter.failures import Failure, Reason
 from exporter.fleet import Credentials
 from exporter.readings import RigIdentity, RigReading
 
@@ -16,6 +17,13 @@ class Target:
     credentials: Credentials | None = None
 
 
+class OtherRig(Failure):
+    """What answers is another rig than the one that was identified there."""
+
+    def __init__(self, who: str) -> None:
+        super().__init__(Reason.IMPLAUSIBLE, f"another rig answers there: {who}")
+
+
 class Reader(Protocol):
     """Reads rigs of some kind. It only ever asks: no command it can send changes a rig."""
 
@@ -26,7 +34,10 @@ class Reader(Protocol):
         ...
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
-        """Read it once. Raises :class:`exporter.failures.Failure`, never anything else."""
+        """Read it once. Raises :class:`exporter.failures.Failure`, never anything else.
+
+        That is :class:`OtherRig` where the answer itself shows that it is not of the rig of that ``identity``.
+        """
         ...
 
 
