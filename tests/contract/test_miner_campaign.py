@@ -134,6 +134,7 @@ UNKNOWN: Mapping[Fault, set[Reason | None]] = {
     Fault.GARBAGE: {Reason.GARBLED},
     Fault.TRUNCATED: {Reason.GARBLED},
     Fault.WRONG_TYPES: {Reason.NOT_READY, Reason.GARBLED, None},
+    Fault.WRONG_ENCODING: {Reason.NOT_READY, Reason.GARBLED},  # pyasic reads some web interfaces all the same
     Fault.AUTH_REFUSED: {Reason.AUTH},
 }
 
@@ -166,7 +167,12 @@ async def test_a_failing_rig_that_is_not_known_yet_has_its_class_too(fleet: Flee
 
 @pytest.mark.parametrize(
     ("fault", "reason"),
-    [(Fault.GARBAGE, Reason.GARBLED), (Fault.TRUNCATED, Reason.GARBLED), (Fault.HTML, Reason.UNSUPPORTED)],
+    [
+        (Fault.GARBAGE, Reason.GARBLED),
+        (Fault.TRUNCATED, Reason.GARBLED),
+        (Fault.WRONG_ENCODING, Reason.GARBLED),
+        (Fault.HTML, Reason.UNSUPPORTED),
+    ],
     ids=str,
 )
 async def test_garbage_from_an_unknown_rig_is_told_from_a_device_that_is_none(

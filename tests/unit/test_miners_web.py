@@ -54,6 +54,7 @@ async def test_an_answer_with_a_length_is_complete_while_the_rig_stays_connected
         (answer("HTTP/1.1 302 Found\nLocation: https://127.0.0.1/\nContent-Length: 0"), Reason.GARBLED),
         (answer("HTTP/1.1 404 Not Found", b"<html>"), Reason.GARBLED),
         (answer("HTTP/1.1 401 Unauthorized\nContent-Length: 0"), Reason.AUTH),
+        (answer("HTTP/1.1 429 Too Many Requests\nContent-Length: 0"), Reason.RATE_LIMITED),
         (answer("HTTP/1.1 200 OK\nContent-Length: 100", b"{"), Reason.GARBLED),
         (answer("HTTP/1.1 200 OK\nContent-Length: -4", b"{}"), Reason.GARBLED),
         (answer("HTTP/1.1 200 OK\nContent-Length: 99999999999", b"{"), Reason.TOO_LARGE),
@@ -155,9 +156,17 @@ async def test_what_is_no_json_is_garbled(body: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("status", "reason"),
-    [("401 Unauthorized", Reason.AUTH), ("400 Bad Request", Reason.AUTH), ("500 X", Reason.GARBLED)],
+    [
+        ("401 Unauthorized", Reason.AUTH),
+        ("400 Bad Request", Reason.AUTH),
+        ("422 Unprocessable Content", Reason.AUTH),
+        ("404 Not Found", Reason.GARBLED),
+        ("405 Method Not Allowed", Reason.GARBLED),
+        ("429 Too Many Requests", Reason.RATE_LIMITED),
+        ("500 X", Reason.GARBLED),
+    ],
 )
-async def test_a_login_that_is_refused_is_told_without_its_password(status: str, reason: Reason) -> None:
+async def test_a_login_that_fails_has_its_class_and_tells_no_password(status: str, reason: Reason) -> None:
     async with serving(ADDRESS, 80, answer(f"HTTP/1.1 {status}")):
         with pytest.raises(Failure) as failure:
             await log_in(ADDRESS, "/login", {"username": "root", "password": "s3cret"})

@@ -13,7 +13,7 @@ from exporter.sources.miners import cgminer
 from exporter.sources.miners.contract import Answer, NativeReader, Probe, Target
 from exporter.sources.miners.firmware import native_readers
 from exporter.sources.miners.pyasic_reader import PyasicReader, pyasic_type
-from exporter.sources.miners.web import OtherPage
+from exporter.sources.miners.transport import OtherPage
 
 MOST_IDENTIFYING: Final = 50
 PROBE_SECONDS: Final = 3.0
@@ -92,10 +92,7 @@ class Miners:
                 # It begins to answer just now, as when it boots: it must not be read by pyasic for a day for that.
                 raise Failure(Reason.NOT_READY, "it answered no native reader's question")  # noqa: TRY301
             except Failure as failure:
-                telling = {each.reason: each for each in reversed(failures)} if not heard else {}
-                if any(isinstance(each, OtherPage) for each in failures):
-                    telling.pop(Reason.GARBLED, None)  # not all was garbage: a web server is there
-                raise next((telling[reason] for reason in _TELLING if reason in telling), failure) from None
+                raise (failure if heard else _most_telling(failures) or failure) from None
         told = next((failure for failure in failures if failure.reason is Reason.TIMEOUT), failures[0])
         raise Failure(told.reason, told.detail)  # a new one: it will hold this frame, which holds the others
 
@@ -112,6 +109,17 @@ class Miners:
                         return identity
                     raise Failure(Reason.NOT_READY, "it does not say its model")
         return None
+
+
+def _most_telling(failures: list[Failure]) -> Failure | None:
+    """Pick of what all questions met, beginning with the miner's API on its port, what says more than pyasic can."""
+    first, *others = failures
+    telling = {each.reason: each for each in reversed(failures)}
+    if any(isinstance(each, OtherPage) for each in others):
+        telling.pop(Reason.GARBLED, None)  # not all was garbage: a web server is there
+    elif first.reason is Reason.GARBLED and not isinstance(first, OtherPage):
+        telling.pop(Reason.AUTH, None)  # garbage, whatever login its web server asks for
+    return next((telling[reason] for reason in _TELLING if reason in telling), None)
 
 
 async def _outcome(question: Awaitable[Answer]) -> Answer | Failure:

@@ -24,9 +24,13 @@ RPC_PORT: Final = 4028
 _LENGTH_BYTES: Final = 4
 _LONGEST_BELIEVABLE: Final = 2**28  # any printable text read as a length is more
 _ACCESS_DENIED: Final = 45
-_LOSABLE: Final = frozenset({Reason.AUTH, Reason.GARBLED, Reason.REFUSED})
+_LOSABLE: Final = frozenset({Reason.AUTH, Reason.GARBLED, Reason.REFUSED, Reason.RATE_LIMITED})
 
 T = TypeVar("T")
+
+
+class OtherPage(Failure):
+    """A proper answer of a web server, only not one of a rig's API: no such page, or one for people."""
 
 
 class Framing(Protocol):
@@ -217,7 +221,10 @@ async def optional(question: Awaitable[T]) -> T | Mapping[str, Any]:
 async def rpc(address: str, command: str, parameter: str = "") -> Mapping[str, Any]:
     """Send one cgminer command and give its answer. Raises Failure."""
     asked = f'{{"command":"{command}","parameter":"{parameter}"}}' if parameter else f'{{"command":"{command}"}}'
-    answer = parse_json(await exchange(address, RPC_PORT, asked.encode(), _UNTIL_NUL))
+    content = await exchange(address, RPC_PORT, asked.encode(), _UNTIL_NUL)
+    if content.startswith(b"HTTP/"):
+        raise OtherPage(Reason.GARBLED, "a web server answers there")
+    answer = parse_json(content)
     if _denied(answer):
         raise Failure(Reason.AUTH, f"this host may not ask it for {command}")
     return answer

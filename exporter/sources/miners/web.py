@@ -11,17 +11,15 @@ import orjson
 
 from exporter.failures import Failure, Reason
 from exporter.fleet import Credentials
-from exporter.sources.miners.transport import MAX_ANSWER, exchange, parse_json
+from exporter.sources.miners.transport import MAX_ANSWER, OtherPage, exchange, parse_json
 
 HTTP_PORT: Final = 80
 _HTTP: Final = b"HTTP/1."
 _HEAD_END: Final = b"\r\n\r\n"
 _LONGEST_HEAD: Final = 16_384
+_NO_VERDICT: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.TOO_MANY_REQUESTS)
+"""What says nothing of a login: there is no such page, or it is asked too often."""
 _CHALLENGE: Final = re.compile(r'(\w+)=(?:"([^"]*)"|([^\s,]+))')
-
-
-class OtherPage(Failure):
-    """A proper answer of a web server, only not one of a rig's API: no such page, or one for people."""
 
 
 class Head:
@@ -131,6 +129,8 @@ async def _ask(address: str, port: int, what: str, headers: str, content: bytes 
 def _check(head: Head) -> None:
     if head.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         raise Failure(Reason.AUTH, f"it answered {head.status} to the login")
+    if head.status == HTTPStatus.TOO_MANY_REQUESTS:
+        raise Failure(Reason.RATE_LIMITED, "it answered HTTP 429")
     if head.status != HTTPStatus.OK:
         raise OtherPage(Reason.GARBLED, f"it answered HTTP {head.status}")
 
@@ -155,11 +155,11 @@ async def get_value(address: str, path: str, *, port: int = HTTP_PORT, authoriza
 
 
 async def log_in(address: str, path: str, login: Mapping[str, str], *, port: int = HTTP_PORT) -> Mapping[str, Any]:
-    """Send a login, and nothing else, as JSON and give the answer. Raises Failure: auth for any status of 4xx."""
+    """Send a login, and nothing else, as JSON and give the answer. Raises Failure."""
     content = orjson.dumps(login)
     headers = f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n"
     head, body = await _ask(address, port, f"POST {path}", headers, content)
-    if head.status // 100 == 4:  # noqa: PLR2004 - any way of saying that the login is not right
+    if head.status // 100 == 4 and head.status not in _NO_VERDICT:  # noqa: PLR2004 - 400 and 422 refuse a login too
         raise Failure(Reason.AUTH, f"it answered {head.status} to the login")
     _check(head)
     return parse_json(body)
