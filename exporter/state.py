@@ -10,13 +10,14 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import astuple, dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Final, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, Final, TypeAlias, TypeVar
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from exporter.decision.history import HourlyMargin, MarginHistory
@@ -74,6 +75,9 @@ _FORGET_RIG: Final = (
     "DELETE FROM gone WHERE rig = ?",
 )
 _LOCK_PATIENCE: Final = 5.0  # s: another process that is just ending
+_MAGIC: Final = b"SQLite format 3\0"
+_HEAD: Final = 4_096  # bytes, which in a database are never all text
+_OWN_TABLE: Final = "meters"  # in files of every version
 _CORRUPT: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PRIMARY_CODE: Final = 0xFF  # of SQLite's extended error codes
 
@@ -89,12 +93,42 @@ _FAULTS: Final = TypeAdapter(tuple[tuple[str, str, float], ...])
 _Subject: TypeAlias = tuple[str, str]  # rig or block, and its name
 
 
+@cache  # what passed is not opened again: closing it would undo SQLite's lock on the file in use
+def _not_anothers(path: Path) -> Path:
+    """Refuse what is plainly not a state file, not even a damaged one. Raises ValueError."""
+    with suppress(OSError, sqlite3.Error):  # which the store tells, and does without
+        if path.is_dir():
+            raise ValueError("is a directory: name a file in it")
+        what = ""
+        if path.is_file():
+            what = "a text that hashmargin did not write" if _is_text(path) else _other_database(path)
+        if what:
+            raise ValueError(f"is {what}: give it a file of its own, which is made where there is none")
+    return path
+
+
+def _is_text(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    text = head.decode(errors="replace")
+    whole = "\ufffd" not in text[:-1] and all(character.isprintable() or character.isspace() for character in text)
+    return whole and not _MAGIC.startswith(head)  # an empty file, and the first bytes of a truncated one
+
+
+def _other_database(path: Path) -> str:
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    return "another program's database" if tables and _OWN_TABLE not in tables else ""
+
+
 class StateTerms(BaseModel):
     """Where what should survive a restart is kept, and how often it is written."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
 
-    path: ConfigPath | None = Field(default=None, description="The state file; left out, a restart forgets everything.")
+    path: Annotated[ConfigPath, AfterValidator(_not_anothers)] | None = Field(
+        default=None, description="The state file; left out, a restart forgets everything."
+    )
     interval: Duration = Field(
         default=60.0, description="How often what changed is written: as much is lost at most when the power fails."
     )

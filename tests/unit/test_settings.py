@@ -110,6 +110,16 @@ def test_relative_paths_start_from_the_file(tmp_path: Path) -> None:
     assert [rig.name for rig in given(tmp_path, MINIMAL + "fleet: {csv: [rigs.csv]}").rigs] == ["a"]
 
 
+def test_a_state_file_that_is_no_state_file_is_refused_and_left_alone(tmp_path: Path) -> None:
+    text = f"{MINIMAL}state:\n  path: site.yml\n"
+    (problem,) = problems(tmp_path, text)
+    assert problem.startswith("site.yml:3: state.path: 'site.yml' is a text that hashmargin did not write")
+    assert "give it a file of its own" in problem
+    assert [file.name for file in tmp_path.iterdir()] == ["site.yml"]
+    (tmp_path / "site.yml").write_text(text.replace("site.yml", "state.sqlite"))
+    assert load(tmp_path / "site.yml").state.path == tmp_path / "state.sqlite"
+
+
 def test_blocks_are_those_listed_and_those_that_only_rigs_name(tmp_path: Path) -> None:
     text = MINIMAL + "fleet: {rigs: [{address: 127.60.0.5, block: yard}, {address: 127.60.0.6}]}\n"
     assert [block.name for block in given(tmp_path, text).fleet_blocks] == ["yard"]

@@ -4,7 +4,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from structlog.testing import capture_logs
 
 from exporter.decision.history import HourlyMargin, MarginHistory
@@ -304,6 +305,70 @@ def _from_the_future(path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA user_version = 99")
     connection.close()
+
+
+def _other_database(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript("CREATE TABLE dashboard (id INTEGER); INSERT INTO dashboard VALUES (1);")
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda path: path.write_text("site: prairie-1\n# 20 °C\n" * 500, encoding="utf-8"), "text"),
+        (lambda path: path.write_text("x"), "text"),
+        (_other_database, "another program's database"),
+        (Path.mkdir, "directory"),
+    ],
+    ids=["text", "short", "database", "directory"],
+)
+def test_what_is_plainly_not_a_state_file_is_refused_and_left_as_it_is(
+    tmp_path: Path, make: Callable[[Path], object], what: str
+) -> None:
+    path = tmp_path / "there"
+    make(path)
+    before = path.read_bytes() if path.is_file() else b""
+    with pytest.raises(ValidationError, match=what):
+        StateTerms(path=path)
+    assert (path.read_bytes() if path.is_file() else b"") == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"SQLite for", b"SQLite format 3\0", bytes(8192), b"\xff" * 8192, bytes(range(128, 256)) * 64],
+    ids=["empty", "cut", "head", "zeros", "ones", "garbage"],
+)
+async def test_what_may_have_been_a_state_file_never_stops_the_start(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "state.sqlite"
+    path.write_bytes(content)
+    async with store(path) as opened:
+        assert await opened.load() == State()
+        await opened.save(State(rigs={"a": RIG}))
+    assert await load(path) == State(rigs={"a": RIG})
+
+
+def test_a_look_at_the_state_file_in_use_does_not_unlock_it(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    script = """
+import asyncio, subprocess, sys
+from pathlib import Path
+from exporter.state import State, StateStore, StateTerms
+from exporter.telemetry import Telemetry
+
+async def main():
+    store = StateStore(StateTerms(path=Path(sys.argv[1])), Telemetry())
+    await store.load()
+    StateTerms(path=Path(sys.argv[1]))  # as at a reload
+    other = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0.05).execute('PRAGMA user_version = 9')"
+    told = subprocess.run([sys.executable, "-c", other, sys.argv[1]], capture_output=True, text=True)
+    await store.close()
+    print(told.stderr)
+
+asyncio.run(main())
+"""
+    told = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)
+    assert "database is locked" in told.stdout
 
 
 @pytest.mark.parametrize("damage", [_garble, _truncate, _scribble, _from_the_future])
