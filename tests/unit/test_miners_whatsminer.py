@@ -189,14 +189,35 @@ async def test_a_board_whose_rate_is_in_another_unit_says_no_rate() -> None:
     assert [board.hashrate for board in (await read_v2(v2(boards=boards))).boards] == [57e12, None, 0]
 
 
-@pytest.mark.parametrize(("terahash", "of_boards"), [(114.0, [57e12]), (0.0, [None])])
-async def test_a_rig_that_stands_still_has_no_board_that_does_its_average(
+@pytest.mark.parametrize(
+    ("terahash", "of_boards"),
+    [
+        (114.0, [57e12, 38e12, 19e12]),
+        (110.0, [57e12, 38e12, 19e12]),
+        (57.0, [None, None, None]),  # one board or two died
+        (0.0, [None, None, None]),
+    ],
+)
+async def test_boards_averages_since_start_hold_while_they_make_what_the_rig_does(
     terahash: float, of_boards: list[float | None]
 ) -> None:
-    old = v2(SUMMARY | {"MHS 1m": terahash * 1e6}, boards=[{"Slot": 0, "MHS av": 57e6}])
+    averages = (57, 38, 19)
+    old = v2(
+        SUMMARY | {"MHS 1m": terahash * 1e6}, boards=[{"Slot": i, "MHS av": r * 1e6} for i, r in enumerate(averages)]
+    )
     assert [board.hashrate for board in (await read_v2(old)).boards] == of_boards
-    new = v3({"hash-1min": terahash}, None, [{"id": 0, "hash-average": 57.0}])
+    new = v3({"hash-1min": terahash}, None, [{"id": i, "hash-average": r} for i, r in enumerate(averages)])
     assert [board.hashrate for board in (await read_v3(new)).boards] == of_boards
+
+
+@pytest.mark.parametrize(("terahash", "of_boards"), [(57.0, [57e12, 0.0]), (0.0, [57e12, 0.0])])
+async def test_what_boards_do_now_holds_whatever_the_rig_says(terahash: float, of_boards: list[float]) -> None:
+    rows = [{"Slot": 0, "MHS 1m": 57e6, "MHS av": 60e6}, {"Slot": 1, "MHS 1m": 0, "MHS av": 60e6}]
+    assert [
+        board.hashrate for board in (await read_v2(v2(SUMMARY | {"MHS 1m": terahash * 1e6}, boards=rows))).boards
+    ] == of_boards
+    new = [{"id": 0, "hash-realtime": 57, "hash-average": 60}, {"id": 1, "hash-realtime": 0, "hash-average": 60}]
+    assert [board.hashrate for board in (await read_v3(v3({"hash-1min": terahash}, None, new))).boards] == of_boards
 
 
 async def test_boards_tell_their_serial_numbers_once() -> None:

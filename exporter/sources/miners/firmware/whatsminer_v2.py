@@ -130,7 +130,7 @@ class Reader:
             hardware_error_ratio=coerce.percentage(summary.get("Device Hardware%")),
             temperatures=coerce.by_sensor({"ambient": summary.get("Env Temp"), "fluid": status.get("liquid_temp")}),
             fans=tuple(whatsminer_v3.fans(summary, _FANS, identity.model)),
-            boards=tuple([_board(index, row, rate, hashrate) for index, row in boards]),
+            boards=_boards(boards, rate, hashrate),
             pools=cgminer.pools(pools),
             faults=await _faults(address, summary),
         )
@@ -246,14 +246,19 @@ def _tuner(boards: list[tuple[int, Mapping[str, Any]]]) -> TunerState | None:
     return TunerState.TUNED if all(done) else TunerState.TUNING
 
 
+def _boards(rows: list[tuple[int, Mapping[str, Any]]], rate: str, of_rig: float) -> tuple[Board, ...]:
+    """Read the boards, by the rate that the rig's own is said in, else the best that they have."""
+    keys = [rate if rate in row else next((key for key in _WINDOWS if key in row), "") for _, row in rows]
+    boards = tuple([_board(index, row, key, of_rig) for key, (index, row) in zip(keys, rows, strict=True)])
+    return whatsminer_v3.current(boards, of_rig) if _AVERAGE in keys else boards
+
+
 def _board(index: int, row: Mapping[str, Any], rate: str, of_rig: float) -> Board:
-    key = rate if rate in row else next((key for key in _WINDOWS if key in row), "")
-    hashrate = coerce.hashrate(row.get(key), "MH/s")
-    kept = key == _AVERAGE and of_rig == 0  # by a rig that stands still
+    hashrate = coerce.hashrate(row.get(rate), "MH/s")
     odd = hashrate and hashrate < of_rig * _LEAST_OF_RIG
     return Board(
         index=index,
-        hashrate=None if kept or odd else hashrate,
+        hashrate=None if odd else hashrate,
         expected_hashrate=coerce.hashrate(row.get("Factory GHS"), "GH/s") or None,
         temperature=coerce.celsius(row.get("Temperature")),
         chip_temperature=coerce.celsius(row.get("Chip Temp Max")),

@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from exporter.failures import Failure, Reason
@@ -18,8 +19,9 @@ _PERMISSION_DENIED: Final = -4
 _DEVICE: Final = "get.device.info"
 _SETTING: Final = "get.miner.setting"
 _STATUS: Final = ("get.miner.status", "summary+edevs+pools")
-_WINDOWS: Final = {"hash-1min": 60.0, "hash-realtime": None, "hash-average": None}  # s
-_BOARD_RATES: Final = ("hash-realtime", "hash-average")
+_REALTIME: Final = "hash-realtime"
+_WINDOWS: Final = {"hash-1min": 60.0, _REALTIME: None, "hash-average": None}  # s
+_AVERAGES_OFF_BY: Final = 0.05  # of the rig's hashrate: healthy ones are within 0.01 of it, a board is 0.25 or more
 _FANS: Final = ("fan-speed-in", "fan-speed-out")
 LIQUID_COOLED: Final = re.compile(r"M\d[36]")  # M53 is hydro, M56 for immersion
 _FRAMING: Final = LengthPrefixed()
@@ -112,7 +114,7 @@ class Reader:
                 {"ambient": summary.get("environment-temperature"), "fluid": power.get("liquid-temperature")}
             ),
             fans=tuple(fans(summary, _FANS, identity.model)),
-            boards=tuple(_boards(coerce.items(status.get("edevs")), summary.get("board-temperature"), hashrate)),
+            boards=_boards(coerce.items(status.get("edevs")), summary.get("board-temperature"), hashrate),
             pools=tuple(_pools(pools)),
             faults=faults,
         )
@@ -173,22 +175,36 @@ def _last_share(pools: list[Mapping[str, Any]]) -> float | None:
     return max((at for at in times if at is not None), default=None)
 
 
-def _boards(rows: list[Mapping[str, Any]], temperatures: object, of_rig: float) -> Iterator[Board]:
+def current(boards: tuple[Board, ...], of_rig: float) -> tuple[Board, ...]:
+    """Take from boards the rates that are averages since start, unless together they make what the rig does now.
+
+    Else one that died while the others go on would fade for days, and one of a rig that stands still would never.
+    """
+    whole = coerce.total([board.hashrate for board in boards])
+    if whole is not None and abs(whole - of_rig) <= of_rig * _AVERAGES_OFF_BY:
+        return boards
+    return tuple(replace(board, hashrate=None) for board in boards)
+
+
+def _boards(rows: list[Mapping[str, Any]], temperatures: object, of_rig: float) -> tuple[Board, ...]:
     """Read the boards; the list of their temperatures does not say whose each is where one board is lost."""
     surfaces = temperatures if isinstance(temperatures, list) and len(temperatures) == len(rows) else [None] * len(rows)
-    rates = _BOARD_RATES if of_rig else _BOARD_RATES[:1]  # a rig that stands still keeps its average since start
-    for place, (row, surface) in enumerate(zip(rows, surfaces, strict=True)):
-        yield Board(
-            index=coerce.index(row.get("id"), place),
-            hashrate=coerce.hashrate(next((row[key] for key in rates if key in row), None), "TH/s"),
-            expected_hashrate=coerce.hashrate(row.get("factory-hash"), "TH/s") or None,
-            temperature=coerce.celsius(surface),
-            chip_temperature=coerce.celsius(row.get("chip-temp-max")),
-            chip_temperature_min=coerce.celsius(row.get("chip-temp-min")),
-            chip_temperature_average=coerce.celsius(row.get("chip-temp-avg")),
-            chips=coerce.count(row.get("effective-chips")),
-            frequency=coerce.megahertz(row.get("freq")),
-        )
+    boards = tuple(_board(place, row, surface) for place, (row, surface) in enumerate(zip(rows, surfaces, strict=True)))
+    return boards if all(_REALTIME in row for row in rows) else current(boards, of_rig)
+
+
+def _board(place: int, row: Mapping[str, Any], surface: object) -> Board:
+    return Board(
+        index=coerce.index(row.get("id"), place),
+        hashrate=coerce.hashrate(row.get(_REALTIME, row.get("hash-average")), "TH/s"),
+        expected_hashrate=coerce.hashrate(row.get("factory-hash"), "TH/s") or None,
+        temperature=coerce.celsius(surface),
+        chip_temperature=coerce.celsius(row.get("chip-temp-max")),
+        chip_temperature_min=coerce.celsius(row.get("chip-temp-min")),
+        chip_temperature_average=coerce.celsius(row.get("chip-temp-avg")),
+        chips=coerce.count(row.get("effective-chips")),
+        frequency=coerce.megahertz(row.get("freq")),
+    )
 
 
 def _pools(rows: list[Mapping[str, Any]]) -> Iterator[Pool]:
