@@ -36,7 +36,19 @@ WEB_PAGES: Final = (
 )
 """Pages on port 80 that only read."""
 
-EPIC_PAGES: Final = ("/summary", "/capabilities", "/network", "/hashrate", "/temps", "/clocks", "/hwconfig")
+EPIC_PAGES: Final = (
+    *(
+        "/summary",
+        "/capabilities",
+        "/network",
+        "/hashrate",
+        "/temps",
+        "/temps/chip",
+        "/clocks",
+        "/voltages",
+        "/hwconfig",
+    ),
+)
 """Pages that ePIC's firmware serves where others have cgminer's commands."""
 
 BRAIINS_PAGES: Final = (

@@ -109,6 +109,25 @@ async def test_what_never_changes_is_asked_once_of_a_rig_that_is_known_already()
         reader, identity = epic.Reader(), RigIdentity(reader="epic", make="AntMiner", model="S19 XP")
         readings = [await reader.read(TARGET, identity) for _ in range(3)]
     assert [board.chips_expected for reading in readings for board in reading.boards] == [110] * 6
+    assert len(asked) == 3 * 3 + 1
+
+
+async def test_chips_without_sensors_are_asked_for_their_temperatures_once() -> None:
+    content = pages()
+    content["/temps/chip"] = [{"Index": index, "Data": [0.0, 0.0], "Total": 0.0} for index in (0, 1)]
+    asked: list[str] = []
+    serve = serves(content)
+
+    async def noting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await serve(reader, writer)
+        asked.append("asked")
+
+    async with serving(TARGET.address, 4028, noting):
+        reader = epic.Reader()
+        identity = await reader.identify(TARGET)
+        asked.clear()
+        readings = [await reader.read(TARGET, identity) for _ in range(3)]
+    assert {board.chip_temperature for reading in readings for board in reading.boards} == {None}
     assert len(asked) == 3 * 2 + 1
 
 

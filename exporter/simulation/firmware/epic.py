@@ -35,6 +35,11 @@ def _temps(machine: Machine, vitals: Vitals) -> list[dict[str, Any]]:  # noqa: A
     ]
 
 
+def _chip_temps(machine: Machine, vitals: Vitals) -> list[dict[str, Any]]:
+    """Zeros, as of models whose chips have no sensors."""
+    return [{"Index": board.index, "Data": [0.0] * machine.model.chips, "Total": 0.0} for board in vitals.boards]
+
+
 def _board(machine: Machine, board: BoardVitals, vitals: Vitals) -> dict[str, Any]:
     share = board.hashrate / (vitals.rated / machine.model.boards)
     return {
@@ -92,7 +97,13 @@ def _summary(machine: Machine, vitals: Vitals) -> dict[str, Any]:
     }
 
 
-_PAGES: Final = {"/capabilities": _capabilities, "/network": _network, "/summary": _summary, "/temps": _temps}
+_PAGES: Final = {
+    "/capabilities": _capabilities,
+    "/network": _network,
+    "/summary": _summary,
+    "/temps": _temps,
+    "/temps/chip": _chip_temps,
+}
 
 FAMILY: Final = Family(
     name="epic",

@@ -16,6 +16,8 @@ from exporter.sources.miners.faults import fault, worded_fault
 from exporter.sources.miners.transport import RPC_PORT, optional
 from exporter.sources.miners.web import get_json, get_value
 
+_BOARD_SENSORS: Final = "/temps"
+_CHIP_SENSORS: Final = "/temps/chip"
 _FANS: Final = 12
 _MINING: Final = "Mining"
 _IDLING: Final = "Idling"
@@ -37,6 +39,7 @@ class Reader:
 
     def __init__(self) -> None:
         self._chips: dict[str, int | None] = {}  # that a board of the rig at an address should have
+        self._without_chip_sensors: set[str] = set()  # addresses of rigs that were found to have none
 
     def recognises(self, answer: Answer) -> bool:
         """See :class:`exporter.sources.miners.contract.NativeReader`."""
@@ -51,6 +54,7 @@ class Reader:
         network = await _ask(target.address, "network")
         interface = next((coerce.mapping(value) for value in network.values()), {})
         self._chips[target.address] = _chips(capabilities)
+        self._without_chip_sensors.discard(target.address)
         control = coerce.mapping(capabilities.get("Control Board Version"))
         supply = coerce.count(coerce.mapping(capabilities.get("Psu Info")).get("PSU Type"))
         return RigIdentity(
@@ -79,7 +83,9 @@ class Reader:
         expected = coerce.total([_board_expected(row) for row in rows])
         hashrate = coerce.realised(_rate(rows, session, state), "MH/s", expected)
         supply = coerce.mapping(summary.get("Power Supply Stats"))
-        boards = tuple(_boards(rows, await _sensors(target.address), await self._chips_expected(target.address)))
+        sensors = await _sensors(target.address, _BOARD_SENSORS)
+        on_chips = await self._chip_sensors(target.address, mining=hashrate > 0)
+        boards = tuple(_boards(rows, sensors, on_chips, await self._chips_expected(target.address)))
         fans = tuple(_fans(coerce.mapping(summary.get("Fans Rpm"))))
         standing = cgminer.fan_faults(fans) if hashrate > 0 and any(fan.rpm for fan in fans) else ()
         return RigReading(
@@ -113,10 +119,19 @@ class Reader:
             self._chips[address] = _chips(capabilities)
         return self._chips[address]
 
+    async def _chip_sensors(self, address: str, *, mining: bool) -> dict[int, list[float]]:
+        """Ask for the temperatures of each board's chips, of models that measure them: others give zeros."""
+        if address in self._without_chip_sensors:
+            return {}
+        known = await _sensors(address, _CHIP_SENSORS)
+        if mining and not any(known.values()):
+            self._without_chip_sensors.add(address)
+        return known
 
-async def _sensors(address: str) -> dict[int, list[float]]:
+
+async def _sensors(address: str, page: str) -> dict[int, list[float]]:
     """Ask for the temperatures of each board's sensors."""
-    rows = coerce.items(await optional(get_value(address, "/temps", port=RPC_PORT)))
+    rows = coerce.items(await optional(get_value(address, page, port=RPC_PORT)))
     return {_index(row): coerce.sensors(row.get("Data")) for row in rows}
 
 
@@ -196,9 +211,14 @@ def _board_expected(row: Mapping[str, Any]) -> float | None:
     return None if rate is None or share is None or share < 1 else coerce.hashrate(rate / share * 100, "MH/s")
 
 
-def _boards(rows: list[Mapping[str, Any]], sensors: Mapping[int, list[float]], chips: int | None) -> Iterator[Board]:
+def _boards(
+    rows: list[Mapping[str, Any]],
+    sensors: Mapping[int, list[float]],
+    on_chips: Mapping[int, list[float]],
+    chips: int | None,
+) -> Iterator[Board]:
     for row in rows:
-        known = sensors.get(_index(row), [])
+        known, of_chips = sensors.get(_index(row), []), on_chips.get(_index(row), [])
         yield Board(
             index=_index(row),
             hashrate=coerce.hashrate(_board_rate(row), "MH/s"),
@@ -206,6 +226,9 @@ def _boards(rows: list[Mapping[str, Any]], sensors: Mapping[int, list[float]], c
             temperature=coerce.celsius(row.get("Temperature")),
             temperature_min=coerce.coolest(known),
             temperature_average=coerce.mean(known),
+            chip_temperature=coerce.hottest(of_chips),
+            chip_temperature_min=coerce.coolest(of_chips),
+            chip_temperature_average=coerce.mean(of_chips),
             chips_expected=chips,
             frequency=coerce.megahertz(row.get("Core Clock Avg")),
             voltage=coerce.volts(row.get("Input Voltage")),
