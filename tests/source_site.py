@@ -11,12 +11,14 @@ from typing import Any
 
 import yaml
 from aiohttp import web
+from own_network import OWN
 
 FIXTURES = Path(__file__).parent / "fixtures" / "sources"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_hosts = itertools.cycle(f"127.70.{block}.{host}" for block in range(1, 5) for host in range(1, 250))
+HOSTS = [f"{OWN}.{block}.{host}" for block in range(3, 7) for host in range(1, 250)]
+_hosts = itertools.cycle(HOSTS)
 
 
 @asynccontextmanager

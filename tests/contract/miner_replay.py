@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -11,11 +9,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from exporter.simulation.site import SimulatedSite
-from exporter.simulation.wire import SimulationError
+from own_network import OWN, fresh_network
 
-# A /24 of this process's own, for test runs side by side on one machine.
-NETWORK = f"127.40.{64 + os.getpid() % 64}"
+from exporter.simulation.site import SimulatedSite
+
+NETWORK = f"{OWN}.2"  # a /24
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -97,17 +95,8 @@ async def replaying(address: str, fixture: Mapping[str, Any]) -> AsyncIterator[R
 
 @asynccontextmanager
 async def simulated_site(rigs: int = 0, models: Sequence[str] = (), **options: Any) -> AsyncIterator[SimulatedSite]:
-    """Serve a simulated site without troubles in a network that nobody else on this machine tests in now."""
-    for block in random.sample(range(128, 256, 8), 16):
-        site = SimulatedSite(
-            rigs, models=models, network=f"127.40.{block}.0/21", troubles=False, control_port=0, **options
-        )
-        with suppress(SimulationError):
-            await site.start()
-            break
-    else:
-        raise SimulationError("no network of 127.40.128.0/17 is free")
-    try:
+    """Serve a simulated site without troubles."""
+    async with SimulatedSite(
+        rigs, models=models, network=fresh_network(), troubles=False, control_port=0, **options
+    ) as site:
         yield site
-    finally:
-        await site.stop()

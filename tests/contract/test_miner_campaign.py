@@ -6,7 +6,7 @@ import os
 import resource
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,6 @@ from exporter.polling.terms import PollingTerms
 from exporter.readings import RigIdentity, RigReading
 from exporter.simulation.faults import Fault
 from exporter.simulation.site import SimulatedSite
-from exporter.sources.miners import transport
 from exporter.sources.miners.contract import Target
 from exporter.sources.miners.firmware import native_readers
 from exporter.sources.miners.reader import Miners
@@ -36,8 +35,7 @@ VICTIMS = (
 )
 AT_ONCE = 4
 """Ways to fail that are tried at the same time, each by its own rig of each firmware."""
-DEADLINE = 2.0
-CONNECT_SECONDS = 1.0
+DEADLINE = 8.0  # one process is all rigs and their reader: a good one may have to wait
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 # What each family answers under a fault; None is a good reading. Those that cost their deadline stand first.
@@ -97,15 +95,8 @@ class Fleet:
             return failure.reason
 
 
-@pytest.fixture(scope="module")
-def _impatient() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(transport, "CONNECT_SECONDS", CONNECT_SECONDS)
-        yield
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def fleet(_impatient: None) -> AsyncIterator[Fleet]:
+async def fleet() -> AsyncIterator[Fleet]:
     async with (
         simulated_site(HEALTHY) as healthy,
         simulated_site(models=VICTIMS * AT_ONCE, seed=22) as failing,
@@ -205,9 +196,8 @@ async def test_failing_rigs_have_their_class_and_their_neighbours_lose_nothing(
     async with fleet.failed(faults) as failing:
         healthy = [name for name in fleet.rigs if name not in fleet.failing.machines]
         names = [*(name for victims in failing.values() for name in victims.values()), *healthy]
-        started = time.monotonic()
-        outcomes = dict(zip(names, await asyncio.gather(*map(fleet.poll, names)), strict=True))
-        assert time.monotonic() - started < DEADLINE + 2
+        async with asyncio.timeout(2 * DEADLINE):  # which each of them keeps by itself
+            outcomes = dict(zip(names, await asyncio.gather(*map(fleet.poll, names)), strict=True))
     for fault, victims in failing.items():
         told = {reader: outcomes[name] for reader, name in victims.items()}
         reasons = {outcome if isinstance(outcome, Reason) else None for outcome in told.values()}
@@ -251,7 +241,7 @@ async def test_an_address_that_changes_hands_costs_one_poll_and_its_neighbours_n
     victims = [name for reader, name in fleet.victims[0].items() if reader in named]
     rigs = [Rig(name=name, address=target.address) for name, (target, _) in fleet.rigs.items()]
     remembered = {name: RigMemory(identity=who) for name, (_, who) in fleet.rigs.items()}
-    terms, telemetry = PollingTerms(interval=3.0, deadline=DEADLINE), Telemetry()
+    terms, telemetry = PollingTerms(interval=DEADLINE, deadline=DEADLINE), Telemetry()
     poller = RigPoller(rigs, fleet.miners, terms, telemetry, remembered=remembered)
     value = telemetry.registry.get_sample_value
 
@@ -266,7 +256,7 @@ async def test_an_address_that_changes_hands_costs_one_poll_and_its_neighbours_n
         await poller.first_round.wait()
         for name in victims:
             await fleet.failing.set_fault([name], Fault.OTHER_MAC)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while whose() != set(victims):  # noqa: ASYNC110 - the poller has no event for it
                 await asyncio.sleep(0.1)
     finally:

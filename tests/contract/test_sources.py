@@ -17,7 +17,7 @@ from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from source_site import FIXTURES, Handler, answers, instant, load_case, placed, serve
+from source_site import FIXTURES, HOSTS, Handler, answers, instant, load_case, placed, serve
 
 from exporter.failures import Failure, Reason
 from exporter.readings import Reading
@@ -224,11 +224,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A self-signed certificate with its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a market")])
-    hosts = [
-        x509.IPAddress(ipaddress.ip_address(f"127.70.{block}.{host}"))
-        for block in range(1, 5)
-        for host in range(1, 250)
-    ]
+    hosts = [x509.IPAddress(ipaddress.ip_address(host)) for host in HOSTS]
     now = datetime.now(UTC)
     made = (
         x509.CertificateBuilder()

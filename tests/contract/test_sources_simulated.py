@@ -1,11 +1,11 @@
 """The sources against the simulated site: what it serves is what they read."""
 
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
+from own_network import OWN
 
 from exporter.simulation.gpus import gpu_nodes
 from exporter.simulation.market import BITCOIN_USD, BitcoinMarket, PowerMarket
@@ -13,14 +13,15 @@ from exporter.simulation.node import DIFFICULTY, PASSWORD, START_HEIGHT, USERNAM
 from exporter.sources.contract import SourceContext
 from exporter.sources.registry import settings_classes
 
-HOST = "127.70.200.1"
+HOST = f"{OWN}.0.1"
 SEED = 7
+NOW = 1_774_130_400.0
 
 
 @pytest.fixture
 async def context() -> AsyncIterator[SourceContext]:
     async with aiohttp.ClientSession() as session:
-        yield SourceContext(session)
+        yield SourceContext(session, clock=lambda: NOW)
 
 
 async def value_of(context: SourceContext, room: str, **settings: Any) -> Any:
@@ -28,8 +29,8 @@ async def value_of(context: SourceContext, room: str, **settings: Any) -> Any:
     return (await made.build(context).fetch()).value
 
 
-async def test_the_node(context: SourceContext, unused_tcp_port: int) -> None:
-    node = Node(Chain(SEED, time.time()), time.time, HOST, unused_tcp_port)
+async def test_the_node(context: SourceContext) -> None:
+    node = Node(Chain(SEED, NOW), lambda: NOW, HOST, 0)
     await node.service.start()
     try:
         state = await value_of(
@@ -44,8 +45,8 @@ async def test_the_node(context: SourceContext, unused_tcp_port: int) -> None:
     assert state.epoch_start_time < state.tip_time
 
 
-async def test_the_power_market(context: SourceContext, unused_tcp_port: int) -> None:
-    market = PowerMarket(SEED, time.time, HOST, unused_tcp_port, slot_seconds=900.0)
+async def test_the_power_market(context: SourceContext) -> None:
+    market = PowerMarket(SEED, lambda: NOW, HOST, 0, slot_seconds=900.0)
     await market.service.start()
     try:
         slots = await value_of(
@@ -59,13 +60,12 @@ async def test_the_power_market(context: SourceContext, unused_tcp_port: int) ->
         )
     finally:
         await market.service.stop()
-    now = time.time()
-    (current,) = [slot for slot in slots if slot.start <= now < slot.end]
-    assert current.price == pytest.approx(market.price(now) / 1000)
+    (current,) = [slot for slot in slots if slot.start <= NOW < slot.end]
+    assert current.price == pytest.approx(market.price(NOW) / 1000)
 
 
-async def test_the_bitcoin_market(context: SourceContext, unused_tcp_port: int) -> None:
-    market = BitcoinMarket(SEED, time.time, HOST, unused_tcp_port)
+async def test_the_bitcoin_market(context: SourceContext) -> None:
+    market = BitcoinMarket(SEED, lambda: NOW, HOST, 0)
     await market.service.start()
     try:
         price = await value_of(context, "bitcoin", kind="coinbase", url=f"{market.service.url}/v2/prices/BTC-USD/spot")
@@ -74,8 +74,8 @@ async def test_the_bitcoin_market(context: SourceContext, unused_tcp_port: int) 
     assert price == pytest.approx(BITCOIN_USD, rel=0.01)
 
 
-async def test_the_gpu_nodes(context: SourceContext, unused_tcp_port_factory: Any) -> None:
-    nodes = gpu_nodes(SEED, time.time, HOST, (unused_tcp_port_factory(), unused_tcp_port_factory()))
+async def test_the_gpu_nodes(context: SourceContext) -> None:
+    nodes = gpu_nodes(SEED, lambda: NOW, HOST, (0, 0))
     found = []
     for node in nodes:
         await node.service.start()

@@ -2,15 +2,15 @@
 
 import asyncio
 import json
-import os
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-# A /24 of this process's own, for test runs side by side on one machine.
-NETWORK = f"127.40.{os.getpid() % 64}"
+from own_network import OWN
+
+NETWORK = f"{OWN}.1"  # a /24
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 

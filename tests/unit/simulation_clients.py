@@ -1,16 +1,16 @@
-"""What the simulation's tests share: a clock to drive, networks that nobody uses, and the rigs' protocols."""
+"""What the simulation's tests share: a clock to drive, networks, and the rigs' protocols."""
 
 import asyncio
 import json
-import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from own_network import fresh_network
+
 from exporter.simulation.market import SLOT_SECONDS
-from exporter.simulation.site import CONTROL_PORT, SimulatedSite
-from exporter.simulation.wire import SimulationError, listen
+from exporter.simulation.site import SimulatedSite
 
 NOW = 1_774_130_400.0  # 21 March 2026, 22:00 UTC: an afternoon in Texas
 
@@ -26,16 +26,8 @@ class Clock:
 
 
 def free_network(blocks: int = 1) -> str:
-    """A network of 127.30.0.0/16 for that many blocks on which nothing listens."""
-    size = 1 << blocks.bit_length()  # in /24s, one of them for services
-    prefix = 24 - blocks.bit_length()
-    while True:
-        base = random.randrange(0, 256, size)
-        try:
-            listen(f"127.30.{base}.1", CONTROL_PORT).close()
-        except SimulationError:
-            continue
-        return f"127.30.{base}.0/{prefix}"
+    """A network for that many blocks, each in a /24, and one for services."""
+    return fresh_network(24 - blocks.bit_length())
 
 
 @asynccontextmanager

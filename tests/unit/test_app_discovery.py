@@ -1,9 +1,9 @@
 """Rigs of an address range, and what is meant to be off, in the running exporter."""
 
-import random
 import re
 from pathlib import Path
 
+from own_network import fresh_network
 from test_app import Exporter, ended, values
 
 from exporter.simulation.site import SimulatedSite
@@ -13,9 +13,7 @@ MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
 
 
 def small_site() -> SimulatedSite:
-    port = random.randrange(20_000, 30_000)
-    network = f"127.50.{random.randrange(32) * 8}.0/21"
-    return SimulatedSite(models=MODELS, network=network, port_offset=port, control_port=port, lowest_port=1024)
+    return SimulatedSite(models=MODELS, network=fresh_network(), port_offset=20_000, control_port=0, lowest_port=1024)
 
 
 async def test_rigs_of_a_range_are_found_and_stay_when_they_sleep(tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
 """Metered watts, asked from a Prometheus, come before what a rig reports; a rig without a meter keeps its own."""
 
-import random
 import time
 from pathlib import Path
 
 from aiohttp import web
+from own_network import fresh_network
 from source_site import serve
 from test_app import Exporter, all_margins, values
 
@@ -16,11 +16,11 @@ async def test_a_metered_rig_is_priced_at_its_meter(tmp_path: Path) -> None:
         result = [{"metric": {"rig": metered}, "value": [time.time(), "5000"]}]
         return web.json_response({"status": "success", "data": {"resultType": "vector", "result": result}})
 
-    port = random.randrange(20_000, 30_000)
-    network = f"127.70.{random.randrange(13, 24) * 8}.0/21"
     models = ["Antminer S21", "Antminer S19j Pro", "Whatsminer M50"]
     async with (
-        SimulatedSite(models=models, network=network, port_offset=port, control_port=port, lowest_port=1024) as site,
+        SimulatedSite(
+            models=models, network=fresh_network(), port_offset=20_000, control_port=0, lowest_port=1024
+        ) as site,
         serve(prometheus) as server,
     ):
         exporter = Exporter(tmp_path, site.config())

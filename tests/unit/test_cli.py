@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -15,6 +14,7 @@ from urllib.request import urlopen
 import click
 import pytest
 from click.testing import CliRunner, Result
+from own_network import OWN, fresh_network
 
 from exporter import __version__
 from exporter.cli import main
@@ -166,8 +166,8 @@ def test_a_missing_configuration_is_exit_code_2() -> None:
 
 @pytest.fixture
 def taken() -> Iterator[str]:
-    with socket.create_server(("127.60.9.1", 0)) as server:
-        yield f"127.60.9.1:{server.getsockname()[1]}"
+    with socket.create_server((f"{OWN}.0.1", 0)) as server:
+        yield f"{OWN}.0.1:{server.getsockname()[1]}"
 
 
 def served_on(site: Path, address: str) -> subprocess.CompletedProcess[str]:
@@ -199,8 +199,7 @@ class Demo:
     """A demo in a process of its own, on a loopback network and a port of its own, with its own place for files."""
 
     def __init__(self, folder: Path, address: str) -> None:
-        network = f"127.60.{random.randrange(2, 31) * 8}.0/21"
-        arguments = ["--rigs=4", f"--network={network}", f"--web.listen-address={address}", "--log.level=info"]
+        arguments = ["--rigs=4", f"--network={fresh_network()}", f"--web.listen-address={address}", "--log.level=info"]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "exporter", "demo", *arguments],
             stdout=subprocess.PIPE,
@@ -250,8 +249,8 @@ def demo(tmp_path: Path) -> Iterator[Callable[[str], Demo]]:
 
 @pytest.fixture
 def free() -> str:
-    with socket.create_server(("127.60.9.2", 0)) as server:
-        return f"127.60.9.2:{server.getsockname()[1]}"
+    with socket.create_server((f"{OWN}.0.2", 0)) as server:
+        return f"{OWN}.0.2:{server.getsockname()[1]}"
 
 
 def gone(pid: int) -> bool:

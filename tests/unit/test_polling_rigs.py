@@ -11,6 +11,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from own_network import OWN
 from structlog.testing import capture_logs
 from virtual_time import run, unix_clock
 
@@ -842,27 +843,27 @@ async def test_rigs_are_read_over_sockets_while_others_hang_or_refuse() -> None:
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         question = await reader.readline()
-        if writer.get_extra_info("sockname")[0] == "127.50.0.9":
+        if writer.get_extra_info("sockname")[0] == f"{OWN}.0.9":
             hung.set()
             await reader.read()
         else:
             writer.write({b"model\n": b"A1", b"hashrate\n": b"1e14"}[question])
         writer.close()
 
-    served = [f"127.50.0.{i}" for i in range(1, 10)]
+    served = [f"{OWN}.0.{i}" for i in range(1, 10)]
     server = await asyncio.start_server(answer, served[0], 0)
     port = server.sockets[0].getsockname()[1]
     others = [await asyncio.start_server(answer, address, port) for address in served[1:]]
-    rigs = [Rig(name=address, address=address) for address in [*served, "127.50.0.10"]]
-    terms = PollingTerms(interval=0.2, deadline=0.1, identify_deadline=0.1, max_backoff=0.2)
+    rigs = [Rig(name=address, address=address) for address in [*served, f"{OWN}.0.10"]]
+    terms = PollingTerms(interval=2.0, deadline=2.0, identify_deadline=2.0)
     poller = RigPoller(rigs, _LineReader(port), terms, Telemetry())
     try:
         async with polling(poller):
-            await asyncio.wait_for(asyncio.gather(poller.first_round.wait(), hung.wait()), 10)
+            await asyncio.wait_for(asyncio.gather(poller.first_round.wait(), hung.wait()), 60)
             snapshots = poller.snapshots(unix_now := poller._clock())
         ups = {snapshot.rig.address: snapshot.up for snapshot in snapshots}
         assert unix_now > 0
-        assert ups == {address: address in served[:8] for address in [*served, "127.50.0.10"]}
+        assert ups == {address: address in served[:8] for address in [*served, f"{OWN}.0.10"]}
         assert {snapshot.reading.value.hashrate for snapshot in snapshots[:8]} == {1e14}
     finally:
         for each in [server, *others]:

@@ -52,24 +52,30 @@ def test_a_stamp_changes_with_content_replacement_and_removal(folder: Path) -> N
 
 
 async def test_a_changed_file_is_told_once(folder: Path) -> None:
-    told = asyncio.Queue[str]()
+    settings, looks, told = loaded(folder), asyncio.Semaphore(0), 0
+
+    def running() -> Settings:
+        looks.release()  # a look begins, and so the one before it is over
+        return settings
 
     async def changed() -> None:
-        told.put_nowait("changed")
+        nonlocal told
+        told += 1
 
-    file, settings = folder / "rigs.csv", loaded(folder)
-    watching = asyncio.create_task(watch(lambda: settings, changed, every=0.01))
+    watching = asyncio.create_task(watch(running, changed, every=0.01))
     try:
-        while told.empty():  # rewritten until noticed: the watcher may not have looked for the first time yet
-            file.write_text(file.read_text(encoding="utf-8") + "#\n", encoding="utf-8")
-            await asyncio.sleep(0.05)
-        await told.get()
-        file.write_text(ROWS, encoding="utf-8")
-        async with asyncio.timeout(30):
-            await told.get()
+        for text in (ROWS + "#\n", ROWS):
+            for _ in range(2):
+                await looks.acquire()
+            (folder / "rigs.csv").write_text(text, encoding="utf-8")
+            before = told
+            while told == before:
+                await looks.acquire()
+            for _ in range(5):
+                await looks.acquire()
     finally:
         watching.cancel()
-    assert told.empty()
+    assert told == 2
 
 
 def test_what_a_reload_changes_is_told(folder: Path) -> None:

@@ -3,11 +3,11 @@
 import asyncio
 import json
 import math
-import socket
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from own_network import OWN
 from simulation_clients import NOW, address, exchange, free_network, rig, rpc, rpc_v3, simulated
 
 from exporter.simulation.faults import HUGE_BYTES, Fault
@@ -17,6 +17,7 @@ from exporter.simulation.site import SimulatedSite
 from exporter.simulation.wire import Line, Listeners, SimulationError, Switchboard, listen
 
 SUMMARY = b'{"command":"summary"}'
+OWN_PORT = 10_000 + int(OWN.split(".")[1])  # of every address: another process tests with another one
 
 
 async def attempt(host: str, port: int = 4028) -> None:
@@ -215,12 +216,6 @@ async def test_a_whole_block_can_fail_and_come_back() -> None:
 # --- one listener for all -------------------------------------------------------------------------------------------
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("0.0.0.0", 0))
-        return int(sock.getsockname()[1])
-
-
 def board(port: int, *addresses: str) -> Switchboard:
     """Whatsminers at these addresses, on a port of our own."""
     family = next(family for family in families() if family.name == "whatsminer")
@@ -236,26 +231,26 @@ def board(port: int, *addresses: str) -> Switchboard:
 
 
 async def test_one_listener_serves_every_address_and_tells_rigs_apart() -> None:
-    port = free_port()
-    switchboard = board(port, "127.30.250.1", "127.30.250.2", "127.30.250.3", "127.30.250.4")
+    port = OWN_PORT
+    switchboard = board(port, f"{OWN}.250.1", f"{OWN}.250.2", f"{OWN}.250.3", f"{OWN}.250.4")
     machines = {line.machine.name: line.machine for line in switchboard.lines.values()}
-    machines["127.30.250.3"].set_fault(Fault.UNPLUGGED, NOW)
-    machines["127.30.250.4"].set_fault(Fault.REFUSED, NOW)
+    machines[f"{OWN}.250.3"].set_fault(Fault.UNPLUGGED, NOW)
+    machines[f"{OWN}.250.4"].set_fault(Fault.REFUSED, NOW)
     listeners = Listeners(switchboard, wildcard=True)
     try:
         for machine in machines.values():
             await listeners.show(machine)
-        for host in ("127.30.250.1", "127.30.250.2"):
+        for host in (f"{OWN}.250.1", f"{OWN}.250.2"):
             answer = json.loads(await exchange(host, port, b'{"command":"get_miner_info"}'))
             assert answer["Msg"]["mac"] == machines[host].mac
         with pytest.raises(TimeoutError):
-            await attempt("127.30.250.3", port)
-        for host in ("127.30.250.4", "127.30.250.5"):  # switched off, and no rig at all
+            await attempt(f"{OWN}.250.3", port)
+        for host in (f"{OWN}.250.4", f"{OWN}.250.5"):  # switched off, and no rig at all
             with pytest.raises(ConnectionResetError):
                 await exchange(host, port, SUMMARY)
-        machines["127.30.250.3"].set_fault(None, NOW)
-        await listeners.show(machines["127.30.250.3"])
-        assert b"SUMMARY" in await exchange("127.30.250.3", port, SUMMARY)
+        machines[f"{OWN}.250.3"].set_fault(None, NOW)
+        await listeners.show(machines[f"{OWN}.250.3"])
+        assert b"SUMMARY" in await exchange(f"{OWN}.250.3", port, SUMMARY)
     finally:
         await listeners.close_all()
     listen("0.0.0.0", port).close()
@@ -264,8 +259,8 @@ async def test_one_listener_serves_every_address_and_tells_rigs_apart() -> None:
 async def test_one_listener_does_not_share_its_port_with_a_stranger() -> None:
     with listen("127.0.0.1", 0) as stranger:
         port = stranger.getsockname()[1]
-        switchboard = board(port, "127.30.250.9")
+        switchboard = board(port, f"{OWN}.250.9")
         listeners = Listeners(switchboard, wildcard=True)
         with pytest.raises(SimulationError, match=rf"^port {port} is taken by another process"):
-            await listeners.show(switchboard.lines["127.30.250.9", port].machine)
+            await listeners.show(switchboard.lines[f"{OWN}.250.9", port].machine)
         await listeners.close_all()

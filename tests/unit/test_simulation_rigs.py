@@ -1,7 +1,6 @@
 """The simulated rigs, asked over their real protocols."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -83,8 +82,9 @@ async def test_an_independent_library_knows_other_firmware_on_antminers(pyasic: 
 @pytest.mark.parametrize(
     "model", [model for family in families() for model in family.models], ids=lambda model: model.name
 )
-async def test_the_exporter_reads_every_rig(model: Model) -> None:
-    async with simulated(model.name, clock=time.time) as site, Miners() as miners:
+async def test_the_exporter_reads_every_rig(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time", lambda: NOW)  # some rigs say how long ago a share was
+    async with simulated(model.name) as site, Miners() as miners:
         target = Target(address(site), site.placements[0].family.credentials and Credentials("root", "root"))
         identity = await miners.identify(target)
         assert not identity.reader.startswith("pyasic")
@@ -103,7 +103,7 @@ async def test_the_exporter_reads_every_rig(model: Model) -> None:
         assert reading.pools[0].accepted or identity.reader == "whatsminer_v3"  # which counts no shares
         assert reading.faults == ()
         if identity.reader in {"antminer", "whatsminer_v2", "luxos", "braiins", "braiins_rest", "epic"}:
-            assert reading.last_share_at == pytest.approx(time.time(), abs=20)
+            assert reading.last_share_at == pytest.approx(NOW, abs=20)
         if model.boards > 1:
             await site.set_fault(rig(site), Fault.BOARD_LOST)
             broken = await miners.read(target, identity)

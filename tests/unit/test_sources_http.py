@@ -1,6 +1,7 @@
 """The one way out: what may be sent where, what comes back, and what is never told."""
 
 import json
+import socket
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -118,7 +119,13 @@ async def test_a_date_in_retry_after_is_a_wait(session: aiohttp.ClientSession) -
     assert caught.value.retry_after == pytest.approx(100, abs=10)
 
 
-async def test_a_name_that_is_not_known_is_unreachable(session: aiohttp.ClientSession) -> None:
+async def test_a_name_that_is_not_known_is_unreachable(
+    session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", nobody)
     with pytest.raises(Failure) as caught:
         await get_json(session, "http://nowhere.invalid/")
     assert caught.value.reason is Reason.UNREACHABLE
@@ -131,7 +138,7 @@ async def test_no_failure_tells_a_secret(session: aiohttp.ClientSession, status:
         with pytest.raises(Failure) as caught:
             await get_json(session, url, params={"token": "secret"}, headers={"X-Key": "secret"})
     assert "secret" not in str(caught.value)
-    assert "127.70." in str(caught.value)
+    assert "127." in str(caught.value)
 
 
 async def test_an_endpoint_sends_login_headers_and_query(session: aiohttp.ClientSession, tmp_path: Path) -> None:

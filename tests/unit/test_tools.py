@@ -4,7 +4,6 @@ import asyncio
 import csv
 import io
 import json
-import random
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from own_network import fresh_network
 from small_site import WELL
 
 from exporter.cli import main
@@ -40,8 +40,7 @@ MODELS = ("Antminer S19j Pro", "Antminer S21")
 
 @pytest.fixture
 async def site() -> AsyncIterator[SimulatedSite]:
-    network = f"127.60.{random.randrange(2, 31) * 8}.0/21"
-    async with SimulatedSite(models=MODELS, network=network, troubles=False, control_port=0) as site:
+    async with SimulatedSite(models=MODELS, network=fresh_network(), troubles=False, control_port=0) as site:
         yield site
 
 
@@ -171,8 +170,7 @@ async def test_a_capture_is_a_fixture_with_its_provenance_and_nothing_private(ri
 
 async def test_a_capture_of_any_firmware_gives_no_worker_and_no_rig_away() -> None:
     models = [family.models[-1].name for family in families()]
-    network = f"127.60.{random.randrange(2, 31) * 8}.0/21"
-    async with SimulatedSite(models=models, network=network, troubles=False, control_port=0) as site:
+    async with SimulatedSite(models=models, network=fresh_network(), troubles=False, control_port=0) as site:
         for placement in site.placements:
             _, record = await capture(Target(placement.address, Credentials("root", "root")), ignore)
             text = json.dumps(record).lower()
@@ -183,8 +181,9 @@ async def test_a_capture_of_any_firmware_gives_no_worker_and_no_rig_away() -> No
 
 
 async def test_a_capture_logs_in_where_braiins_rest_api_is_and_tells_no_token() -> None:
-    network = f"127.63.{random.randrange(2, 31) * 8}.0/21"
-    async with SimulatedSite(models=["Braiins REST S21"], network=network, troubles=False, control_port=0) as site:
+    async with SimulatedSite(
+        models=["Braiins REST S21"], network=fresh_network(), troubles=False, control_port=0
+    ) as site:
         target = Target(site.placements[0].address, Credentials("root", "root"))
         _, record = await capture(target, ignore)
     assert record["http"]["/api/v1/actions/locate"] is False
