@@ -159,3 +159,17 @@ def test_a_hashrate_no_rig_can_have_fails_the_read(said: object, unit: str, expe
 )
 def test_bitmains_models_are_called_alike_by_all_firmware(said: object, model: str) -> None:
     assert coerce.bitmain_model(said) == model
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ("61-48-47-60", [61, 48, 47, 60]),
+        ("-10--5-300-0-3", [-10, -5, 3]),
+        ([-1, "2", None], [-1, 2]),
+        ("", []),
+        (None, []),
+    ],
+)
+def test_sensors_of_a_cold_rig_keep_their_sign(said: object, read: list[float]) -> None:
+    assert coerce.sensors(said) == read

@@ -27,6 +27,7 @@ MAX_TEXT: Final = 128
 BITCOIN_BEGAN: Final = 1_231_006_505.0  # unix seconds, of the genesis block
 CLOCK_SKEW: Final = 300.0  # s, that a rig's clock may be ahead
 _BITMAIN: Final = re.compile(r"^(?:bitmain )?(?:antminer )?", re.IGNORECASE)
+_BETWEEN_SENSORS: Final = re.compile(r"(?<=\d)-")
 _SERIES: Final = re.compile(r"([A-Za-z]\d+)([A-Za-z+]*)")
 _CAPITALS: Final = frozenset({"XP", "XP+", "AML"})
 _SCALES: Final = {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
@@ -78,8 +79,8 @@ def celsius(value: object) -> float | None:
 
 
 def sensors(said: object) -> list[float]:
-    """Read the temperatures in a JSON array or a text like ``61-48-47-60``, those that can be."""
-    parts: object = said.split("-") if isinstance(said, str) else said
+    """Read the temperatures in a JSON array or a text like ``61-48-47-60`` or ``-3--2-1-0``, those that can be."""
+    parts: object = _BETWEEN_SENSORS.split(said) if isinstance(said, str) else said
     known = map(celsius, parts[:MAX_CHIPS]) if isinstance(parts, list) else ()
     return [temperature for temperature in known if temperature is not None]
 
