@@ -19,7 +19,7 @@ import uvloop
 from exporter.decision.explain import Case, Explanation, explain
 from exporter.decision.history import observe
 from exporter.decision.site import decide
-from exporter.economics.metering import metered_power, with_metered_power
+from exporter.economics.metering import Metered, metered_power, with_metered_power
 from exporter.economics.site import price_site
 from exporter.exposition.publication import Newsstand
 from exporter.exposition.render import Renderer
@@ -27,6 +27,7 @@ from exporter.exposition.views import Shard, SiteView
 from exporter.fleet import Block, Rig
 from exporter.logs import configure
 from exporter.polling.market import Market
+from exporter.polling.misfits import Misfits
 from exporter.polling.rigs import RigPoller
 from exporter.polling.tariffs import next_boundary, tariff_prices
 from exporter.readings import GpuReading, NetworkState, PriceSlot, Reading
@@ -209,6 +210,7 @@ class Site:
         self._renderer = Renderer(settings.exposition, telemetry.registry)
         self._decision = state.decision
         self._history = state.history
+        self._misfits = Misfits(telemetry, settings.rigs, settings.fleet_blocks)
         self._failing = False
         self._looked_at = 0.0
         market.replace(sources(settings))
@@ -219,6 +221,7 @@ class Site:
         self._market.replace(sources(settings))
         self._blocks = shard_blocks(settings)
         self._renderer = Renderer(settings.exposition, self._telemetry.registry)
+        self._misfits.replace(settings.rigs, settings.fleet_blocks)
         self.settings = settings
 
     def face(self, reload: "Reload | None") -> SiteFace:
@@ -280,7 +283,13 @@ class Site:
         """Take one snapshot in the loop, where the pollers are; all that follows is pure and runs beside it."""
         self._looked_at = time.time()
         snapshot = self._snapshot(self._looked_at)
-        await asyncio.to_thread(self._publish, snapshot)
+        metered = await asyncio.to_thread(self._publish, snapshot)
+        self._rigs.metered = metered.rigs
+        for prefix in (_METERS, _EXPECTED_OFF):
+            for name, latest in self._market.latest(prefix).items():
+                reading = latest.fresh(snapshot.taken_at)
+                told = None if reading is None else reading.value
+                self._misfits.judge(f"{prefix}{name}", told, metered.disbelieved)
 
     def _snapshot(self, now: float) -> SiteSnapshot:
         tariffs = tariff_prices(self._market.latest(_TARIFF), now)
@@ -301,10 +310,10 @@ class Site:
         readings = [latest.fresh(now) for latest in self._market.latest(prefix).values()]
         return [reading.value for reading in readings if reading is not None]
 
-    def _publish(self, snapshot: SiteSnapshot) -> None:
+    def _publish(self, snapshot: SiteSnapshot) -> Metered:
         settings, terms, now = self.settings, self.settings.decision, snapshot.taken_at
-        self._rigs.metered = metered_power(snapshot)
-        snapshot = with_metered_power(snapshot, self._rigs.metered)
+        metered = metered_power(snapshot)
+        snapshot = with_metered_power(snapshot, metered.rigs)
         economics = price_site(snapshot, settings.terms)
         self._history = observe(self._history, economics, now, window=terms.history, longest_gap=terms.longest_gap)
         decision, self._decision = decide(self._decision, snapshot, economics, self._history, terms, now)
@@ -312,6 +321,7 @@ class Site:
         shard = Shard(sharding.shard, sharding.total_shards)
         view = SiteView(snapshot=snapshot, economics=economics, decision=decision, shard=shard)
         self.newsstand.publish(self._renderer.render(view))
+        return metered
 
     def state(self) -> State:
         """Collect what should survive a restart."""

@@ -180,10 +180,14 @@ class RigReading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterReading:
-    """What meters show, in watts: of single rigs by their name, of whole blocks by theirs."""
+    """What meters show, in watts: of single rigs by their name, of whole blocks by theirs.
+
+    ``refused`` are the names of which they show what no rig or block draws.
+    """
 
     rigs: Mapping[str, float] = field(default_factory=dict)
     blocks: Mapping[str, float] = field(default_factory=dict)
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

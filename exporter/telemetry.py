@@ -108,6 +108,13 @@ class Telemetry:
             ["source"],
             registry=registry,
         )
+        self.source_ignored = Gauge(
+            "mining_source_ignored",
+            "Rigs and blocks of which what the source tells is not used: not in the inventory (unknown), what none can "
+            "draw (implausible), not what the block's rigs say (disbelieved).",
+            ["source", "reason"],
+            registry=registry,
+        )
         self.loop_delay = Histogram(
             "mining_event_loop_delay_seconds",
             "How much later than due the event loop woke a task that only waits.",
@@ -142,4 +149,5 @@ class Telemetry:
         for metric in (self.source_up, self.source_usable, self.source_last_success, self.source_requests):
             with suppress(KeyError):
                 metric.remove(source)
-        self.source_failures.remove_by_labels({"source": source})
+        for metric_by_reason in (self.source_failures, self.source_ignored):
+            metric_by_reason.remove_by_labels({"source": source})

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from exporter.economics.power import power_now
 from exporter.snapshot import RigSnapshot, SiteSnapshot
@@ -11,20 +11,29 @@ from exporter.snapshot import RigSnapshot, SiteSnapshot
 _BELIEVED: Final = (0.5, 2.0)  # a block's meter against what its running rigs say: else it measures something else
 
 
-def metered_power(snapshot: SiteSnapshot) -> dict[str, float]:
-    """Return the watts of each rig that a meter tells of, by name. Of two that tell of it the first is taken."""
+class Metered(NamedTuple):
+    """The watts of each rig that a meter tells of, by name; and the blocks whose meter is not believed."""
+
+    rigs: Mapping[str, float]
+    disbelieved: frozenset[str] = frozenset()
+
+
+def metered_power(snapshot: SiteSnapshot) -> Metered:
+    """Return what meters tell of each rig. Of two that tell of it the first is taken."""
     rigs: dict[str, float] = {}
     blocks: dict[str, float] = {}
     for meter in reversed(snapshot.meters):
         rigs |= meter.rigs
         blocks |= meter.blocks
-    if blocks:
-        members: dict[str, list[RigSnapshot]] = defaultdict(list)
-        for rig in snapshot.rigs:
-            members[rig.rig.block].append(rig)
-        for name, watts in blocks.items():
-            rigs |= _shared(watts, members[name], rigs)
-    return rigs
+    if not blocks:
+        return Metered(rigs)
+    members: dict[str, list[RigSnapshot]] = defaultdict(list)
+    for rig in snapshot.rigs:
+        members[rig.rig.block].append(rig)
+    shares = {name: _shared(watts, members[name], rigs) for name, watts in blocks.items()}
+    for share in shares.values():
+        rigs |= share or {}
+    return Metered(rigs, frozenset(name for name, share in shares.items() if share is None))
 
 
 def with_metered_power(snapshot: SiteSnapshot, watts: Mapping[str, float]) -> SiteSnapshot:
@@ -34,21 +43,24 @@ def with_metered_power(snapshot: SiteSnapshot, watts: Mapping[str, float]) -> Si
     return replace(snapshot, rigs=tuple(replace(rig, metered_power=watts.get(rig.rig.name)) for rig in snapshot.rigs))
 
 
-def _shared(watts: float, members: Sequence[RigSnapshot], own: Mapping[str, float]) -> dict[str, float]:
+def _shared(watts: float, members: Sequence[RigSnapshot], own: Mapping[str, float]) -> dict[str, float] | None:
     """Share a block's watts out among its running rigs, less what those with a meter of their own draw.
 
-    The shares go by what each reports or should draw; where that is not known of every one, by hashrate.
+    The shares go by what each reports or should draw; where that is not known of every one, by hashrate. None where the
+    meter is not believed.
     """
     rest = watts - sum(own.get(rig.rig.name, 0.0) for rig in members)
     running = {rig.rig.name: rig for rig in members if rig.rig.name not in own and _hashrate(rig) > 0}
-    if rest <= 0 or not running:
+    if not running:
         return {}
+    if rest <= 0:
+        return None
     known = {name: drawn[0] for name, rig in running.items() if (drawn := power_now(rig, _hashrate(rig))) is not None}
     low, high = _BELIEVED
     if len(known) < len(running):
         known = {name: _hashrate(rig) for name, rig in running.items()}
     elif not low <= rest / sum(known.values()) <= high:
-        return {}
+        return None
     total = sum(known.values())
     return {name: rest * share / total for name, share in known.items()}
 

@@ -99,6 +99,11 @@ async def test_a_change_counts_at_the_next_look(tmp_path: Path, session: aiohttp
             ],
         ),
         ("m.yml", "- rig: a\n- a-02\n- {rig: b, til: x}\n- {rig: c}\n", ["entry 2: ", "entry 3: til: "]),
+        (
+            "m.csv",
+            "rig,from,until\na\nb,2026-03-21 13:00,2026-03-21 12:00\nb,2026-03-21 13:00,2026-03-21T12:00-02:00\nc\n",
+            ["line 3: until: it ends before it begins"],
+        ),
     ],
 )
 async def test_bad_lines_are_named_once_and_the_others_count(

@@ -33,6 +33,11 @@ async def test_a_blocks_meter_may_show_megawatts() -> None:
     assert reading == MeterReading(blocks={"c1": 1.5e6})
 
 
+async def test_what_no_rig_draws_costs_only_that_one_its_meter() -> None:
+    reading = await read(({"rig": "a"}, "3400"), ({"rig": "rests"}, "-0.4"), ({"rig": "pdu"}, "60000"))
+    assert reading == MeterReading(rigs={"a": 3400.0}, refused=("pdu", "rests"))
+
+
 @pytest.mark.parametrize(
     ("series", "reason"),
     [

@@ -63,6 +63,10 @@ class Outage(BaseModel):
             raise ValueError("name a rig or a block, and not both")
         return self
 
+    def lasts(self, timezone: ZoneInfo) -> bool:
+        """Tell whether it ends after it begins."""
+        return not self.begin or not self.until or _seconds(self.begin, timezone) < _seconds(self.until, timezone)
+
     def holds(self, now: float, timezone: ZoneInfo) -> bool:
         """Tell whether it lasts at ``now`` (unix seconds)."""
         begun = self.begin is None or _seconds(self.begin, timezone) <= now
@@ -98,22 +102,27 @@ class _Maintenance:
         except (OSError, UnicodeDecodeError) as error:
             raise Failure(Reason.NOT_READY, f"{path}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}") from None
         mistakes: list[str] = []
-        self._outages = tuple(_outages(path, text, mistakes))
+        self._outages = tuple(_outages(path, text, self._settings.timezone, mistakes))
         self._signature = signature
         if mistakes:
             told = mistakes[:_MOST_TOLD]
             _log.warning("lines of the maintenance file are left out", path=str(path), lines=len(mistakes), told=told)
 
 
-def _outages(path: Path, text: str, mistakes: list[str]) -> Iterator[Outage]:
+def _outages(path: Path, text: str, timezone: ZoneInfo, mistakes: list[str]) -> Iterator[Outage]:
     """Read the lines; what is wrong with one goes to ``mistakes`` with its place, and the others count."""
     for place, row in _yaml_rows(text) if path.suffix in (".yml", ".yaml") else _csv_rows(text):
         try:
-            yield Outage.model_validate(row)
+            outage = Outage.model_validate(row)
         except ValidationError as error:
             mistake = error.errors(include_url=False)[0]
             key = str(mistake["loc"][0]) if mistake["loc"] else ""
             mistakes.append(f"{place}: {key}: {sentence(mistake)}" if key else f"{place}: {sentence(mistake)}")
+        else:
+            if outage.lasts(timezone):
+                yield outage
+            else:
+                mistakes.append(f"{place}: until: it ends before it begins")
 
 
 def _csv_rows(text: str) -> Iterator[tuple[str, Any]]:

@@ -1,12 +1,16 @@
 """Watts of rigs or blocks that a Prometheus already has, such as from the PDUs' SNMP exporter."""
 
-from typing import Literal
+from typing import Final, Literal
 
+from exporter.failures import Failure, Reason
 from exporter.readings import MeterReading, Reading
 from exporter.sources.contract import SourceContext
 from exporter.sources.http import Endpoint
 from exporter.sources.meters import MeterSettings
 from exporter.sources.prometheus import LabelledSettings, ask_by_label
+
+_MAX_RIG_WATTS: Final = 50_000.0  # a hydro rig draws 12 kW
+_MAX_BLOCK_WATTS: Final = 1e9
 
 
 class Settings(LabelledSettings, MeterSettings):
@@ -29,7 +33,14 @@ class _Prometheus:
         self._clock = context.clock
 
     async def fetch(self) -> Reading[MeterReading]:
-        """Ask for the watts of all rigs or blocks."""
-        watts, time = await ask_by_label(self._endpoint, self._settings.query, self._settings.label)
-        reading = MeterReading(rigs=watts) if self._settings.block_label is None else MeterReading(blocks=watts)
-        return Reading(reading, min(time, self._clock()))
+        """Ask for the watts of all rigs or blocks; what none can draw costs only that one its meter."""
+        shown, time = await ask_by_label(self._endpoint, self._settings.query, self._settings.label)
+        of_rigs = self._settings.block_label is None
+        most = _MAX_RIG_WATTS if of_rigs else _MAX_BLOCK_WATTS
+        watts = {name: value for name, value in shown.items() if 0 <= value <= most}
+        refused = tuple(sorted(shown.keys() - watts.keys()))
+        if not watts:
+            name = refused[0]
+            raise Failure(Reason.IMPLAUSIBLE, f"watts of {name} {shown[name]:g} is outside 0 to {most:g}")
+        rigs, blocks = (watts, {}) if of_rigs else ({}, watts)
+        return Reading(MeterReading(rigs=rigs, blocks=blocks, refused=refused), min(time, self._clock()))
