@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial, wraps
@@ -112,6 +113,26 @@ def with_settings(command: CommandT) -> CommandT:
     for flag in reversed(flags):
         wrapped = flag(wrapped)
     return wrapped  # type: ignore[return-value]
+
+
+def _stopped_by_signals(command: CommandT) -> CommandT:
+    """Let a signal stop a command that only starts as it does later; a reload that comes so early has no need."""
+
+    @wraps(command)
+    def wrapped(**options: Any) -> Any:
+        before = {number: signal.signal(number, _stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            return command(**options)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def _stop(_number: int, _frame: object) -> None:
+    sys.exit(0)
 
 
 def _override(flag: Flag) -> Callable[[CommandT], CommandT]:
@@ -307,6 +328,7 @@ Examples:
 
 {EXIT_CODES}"""
 )
+@_stopped_by_signals
 @with_settings
 def run(load: Callable[[], Settings]) -> None:
     """Read the site and serve its metrics until stopped."""

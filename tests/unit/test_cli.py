@@ -6,7 +6,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 from urllib.request import urlopen
@@ -251,6 +253,25 @@ def demo(tmp_path: Path) -> Iterator[Callable[[str], Demo]]:
 def free() -> str:
     with socket.create_server((f"{OWN}.0.2", 0)) as server:
         return f"{OWN}.0.2:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_comes_before_the_configuration_is_read_ends_it_cleanly(tmp_path: Path, number: int) -> None:
+    file = tmp_path / "site.yml"
+    os.mkfifo(file)
+    command = [sys.executable, "-m", "exporter", "run", "--config.file", str(file)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        writer = None
+        while writer is None and process.poll() is None:
+            with suppress(OSError):  # until it reads
+                writer = os.open(file, os.O_WRONLY | os.O_NONBLOCK)
+            time.sleep(0.01)
+        process.send_signal(signal.SIGHUP)  # a reload that comes as early
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
+    assert writer is not None
+    os.close(writer)
 
 
 def gone(pid: int) -> bool:
