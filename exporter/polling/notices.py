@@ -3,6 +3,7 @@
 import traceback
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import fields
 from typing import Final
 
 import structlog
@@ -27,6 +28,7 @@ class RigNotices:
         self._more_down: Counter[Reason] = Counter()
         self._more_back = 0
         self._more_found = 0
+        self._more_changed = 0
 
     def found(self, rig: Rig, identity: RigIdentity) -> None:
         """Say that a rig was found in a range."""
@@ -39,6 +41,15 @@ class RigNotices:
         """Say that a rig now answers at another address."""
         if self._has_room():
             _log.info("rig has moved", rig=rig.name, before=rig.address, address=address)
+
+    def changed(self, rig: Rig, change: str, before: RigIdentity, now: RigIdentity) -> None:
+        """Say that another device or another firmware answers at a rig's address, and what of it differs."""
+        if self._has_room():
+            facts = ((field.name, getattr(before, field.name), getattr(now, field.name)) for field in fields(now))
+            what = "; ".join(f"{name} {old!r} is now {new!r}" for name, old, new in facts if old != new)
+            _log.warning("rig is not what it was", rig=rig.name, address=rig.address, change=change, what=what)
+        else:
+            self._more_changed += 1
 
     def twins(self, rig: Rig, address: str) -> None:
         """Say that a rig seems to be at two addresses at once."""
@@ -94,8 +105,10 @@ class RigNotices:
             _log.info("more rigs are back", rigs=self._more_back)
         if self._more_found:
             _log.info("more rigs found", rigs=self._more_found)
+        if self._more_changed:
+            _log.warning("more rigs are not what they were", rigs=self._more_changed)
         self._ends = at + self._window
-        self._lines = self._more_back = self._more_found = 0
+        self._lines = self._more_back = self._more_found = self._more_changed = 0
         self._more_down.clear()
 
 

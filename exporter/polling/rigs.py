@@ -19,7 +19,7 @@ import structlog
 from exporter.failures import Failure, Reason
 from exporter.fleet import Rig
 from exporter.polling.attempts import FailedAttempt, FailureLog
-from exporter.polling.ledger import RigMemory
+from exporter.polling.ledger import IdentityChange, RigMemory
 from exporter.polling.notices import RigNotices, Surprises
 from exporter.polling.roster import Place, Roster
 from exporter.polling.schedules import ScheduleTerms
@@ -125,6 +125,8 @@ class RigPoller:
         self._schedules: Mapping[str, ScheduleTerms] = {}
         self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311 -- spreads load, guards nothing
+        for change in IdentityChange:  # a series from the start: what grows from nothing is no increase
+            telemetry.rig_identity_changes.labels(change)
         self._loop = asyncio.get_running_loop()
         self._settled = _Lane(terms.max_in_flight)
         self._doubtful = _Lane(terms.max_identifying)
@@ -303,12 +305,9 @@ class RigPoller:
         change = place.ledger.identified(identity)
         if place.ledger.mac_lost:  # what tells it, such as a web interface, did not answer this time
             place.identify_at = min(place.identify_at, place.identified_at + self._terms.max_backoff)
-        if change is not None:
+        if before is not None and change is not None:
             self._telemetry.rig_identity_changes.labels(change).inc()
-            rig = place.ledger.rig
-            _log.warning(
-                "rig is not what it was", rig=rig.name, address=rig.address, change=change, before=before, now=identity
-            )
+            self._notices.changed(place.ledger.rig, change, before, identity)
         return identity
 
     def _succeeded(self, visit: _Visit, reading: RigReading) -> None:

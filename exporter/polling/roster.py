@@ -114,6 +114,9 @@ class Roster:
         seats = self._seats(homes)
         for name in [name for name, ledger in self.rigs.items() if self._is_forgotten(ledger, seats)]:
             del self.rigs[name]
+        for ledger in set(self.rigs.values()) - set(seats.values()):
+            if ledger.up is None:  # after a restart, too, another rig is where it was
+                ledger.lost()
         self._notices.forget(before.keys() - self.rigs.keys())
         for name in before.keys() - self.rigs.keys():
             self._remembered[name] = before[name].memory(self._clock())

@@ -416,6 +416,25 @@ def test_another_rig_at_a_found_rigs_address_is_a_rig_of_its_own() -> None:
     run(main())
 
 
+def test_a_rig_whose_address_another_has_taken_stays_as_down_across_a_restart() -> None:
+    async def main() -> None:
+        lan = Lan({"x": device(1)})
+        poller = make(ranged("x", "y"), lan)
+        async with polling(poller):
+            await asyncio.sleep(61)
+            lan.devices = {"x": device(2)}
+            await asyncio.sleep(600)
+        poller = make(ranged("x", "y"), lan, remembered=poller.memories(unix_clock()))
+        async with polling(poller):
+            await asyncio.sleep(61)
+            assert whereabouts(poller) == {mac(1): ("x", False), mac(2): ("x", True)}
+            lan.devices["y"] = device(1)
+            await asyncio.sleep(2 * SEARCH)
+            assert whereabouts(poller) == {mac(1): ("y", True), mac(2): ("x", True)}
+
+    run(main())
+
+
 @pytest.mark.parametrize(("days", "left"), [(29, {mac(1), mac(2)}), (31, {mac(2)})])
 def test_a_found_rig_is_forgotten_once_another_has_had_its_address_for_a_month(days: int, left: set[str]) -> None:
     async def main() -> None:
