@@ -363,7 +363,8 @@ class Reload:
 
     def _refused(self, why: str) -> str:
         self._telemetry.config_reload_successful.set(0)
-        _log.error("new configuration refused, the old one stays", problems=why)
+        advice = "hashmargin check-config tells all of it"
+        _log.error("new configuration refused, the old one stays", problems=why, advice=advice)
         return why
 
 

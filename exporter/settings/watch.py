@@ -60,8 +60,8 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
 
 
 def changes(before: Settings, after: Settings) -> dict[str, Any]:
-    """What differs, for the log: rigs added, removed and changed, and the keys that have another value."""
-    old, new = ({rig.name: rig for rig in settings.rigs} for settings in (before, after))
+    """What differs, for the log: rigs listed, no longer listed and changed, and the keys that have another value."""
+    old, new = ({rig.name: rig for rig in settings.rigs if not rig.discovered} for settings in (before, after))
     told = {
         "rigs_added": new.keys() - old.keys(),
         "rigs_removed": old.keys() - new.keys(),

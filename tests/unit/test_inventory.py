@@ -405,6 +405,12 @@ def test_prometheus_target_files_list_rigs(tmp_path: Path, name: str, text: str)
     ]
 
 
+@pytest.mark.parametrize("target", ["::1", "[::1]", "[::1]:80"])
+def test_a_target_may_be_written_as_ipv6(tmp_path: Path, target: str) -> None:
+    (rig,) = file_sd(tmp_path, "a.json", f'[{{"targets": ["{target}"]}}]')
+    assert rig.address == "::1"
+
+
 def test_labels_for_others_are_skipped_and_a_misspelt_one_is_told(tmp_path: Path) -> None:
     assert file_sd(tmp_path, "a.json", '[{"targets": ["127.60.0.5"], "labels": {"job": "x", "__meta_block": "y"}}]')
     with pytest.raises(InventoryError, match=r"a\.json: 0: there is no label 'blok': did you mean 'block'\?"):

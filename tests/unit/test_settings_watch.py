@@ -91,6 +91,13 @@ def test_what_a_reload_changes_is_told(folder: Path) -> None:
     assert changes(before, before) == {}
 
 
+def test_a_new_range_is_a_changed_key_and_no_rigs_yet(folder: Path) -> None:
+    before = loaded(folder)
+    ranged = SITE.replace("fleet: {", "fleet: {ranges: [{cidr: 127.60.4.0/30}], ")
+    (folder / "site.yml").write_text(ranged, encoding="utf-8")
+    assert changes(before, loaded(folder)) == {"keys": "fleet.ranges"}
+
+
 def test_many_changed_rigs_are_counted(folder: Path) -> None:
     before = loaded(folder)
     rows = "".join(f"n{number:02},127.60.1.{number}\n" for number in range(1, 14))

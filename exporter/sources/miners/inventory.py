@@ -516,12 +516,12 @@ def _target_rows(source: str, groups: TargetGroups, problems: list[Problem]) -> 
         known = {label: value for label, value in group.labels.items() if label in RigRow.model_fields}
         for target in group.targets:
             where = f"{source}: {index}: {target}"
-            row = _row(where, known | {"address": _PORT.sub(r"\1", target)}, problems)
+            row = _row(where, known | {"address": _PORT.sub(r"\1\2", target)}, problems)
             if row is not None:
                 yield _Listed(row, row.address, _identity(row), where)
 
 
-_PORT: Final = re.compile(r"^([^:]*):\d+$")
+_PORT: Final = re.compile(r"^(?:([^:\[\]]*)|\[([^\[\]]*)\])(?::\d+)?$")
 
 
 def _misspelt(labels: Iterable[str]) -> Iterator[str]:
