@@ -281,9 +281,9 @@ def _log_errors_only() -> None:
 
 
 def _json(value: object) -> str:
-    from json import dumps
+    from exporter.tools.tables import as_json
 
-    return dumps(value, indent=2, ensure_ascii=False)
+    return as_json(value)
 
 
 def _given(flags: Mapping[str, str | None]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from exporter.polling.latest import Latest
 from exporter.polling.notices import Surprises
 from exporter.polling.sources import fetched
 from exporter.polling.tariffs import price_in_force
-from exporter.readings import GpuReading, NetworkState, PriceSlot, Reading
+from exporter.readings import ExpectedOff, GpuReading, MeterReading, NetworkState, PriceSlot, Reading
 from exporter.sources.contract import SourceContext, SourceSettings
 from exporter.sources.tariffs import TariffSettings
 
@@ -64,14 +64,23 @@ def spoken(value: object, now: float) -> str:
     """Say a source's value in a few words."""
     match value:
         case NetworkState():
-            return f"height {value.height:,}, difficulty {value.difficulty:.4g}"
+            said = f"height {value.height:,}, difficulty {value.difficulty:.4g}"
         case float() | int():
-            return f"${value:,.2f}"
+            said = f"${value:,.2f}"
         case tuple() if all(isinstance(entry, PriceSlot) for entry in value):
-            return _prices(value, now)
+            said = _prices(value, now)
         case tuple() if all(isinstance(entry, GpuReading) for entry in value):
-            return f"{len(value)} GPUs, {sum(gpu.power or 0.0 for gpu in value):,.0f} W"
-    return f"{len(value)} values" if isinstance(value, Sequence | Mapping) else str(value)
+            said = f"{len(value)} GPUs, {sum(gpu.power or 0.0 for gpu in value):,.0f} W"
+        case MeterReading(rigs=rigs, blocks=blocks, refused=refused):
+            watts = sum(rigs.values()) + sum(blocks.values())
+            said = f"{_counted(rigs=rigs, blocks=blocks, refused=refused)}, {watts:,.0f} W"
+        case ExpectedOff(site=site, blocks=blocks, rigs=rigs):
+            said = f"off: {'the whole site' if site else _counted(blocks=blocks, rigs=rigs) or 'nothing'}"
+        case Sequence() | Mapping():
+            said = f"{len(value)} values"
+        case _:
+            said = str(value)
+    return said
 
 
 def _prices(slots: tuple[PriceSlot, ...], now: float) -> str:
@@ -80,6 +89,10 @@ def _prices(slots: tuple[PriceSlot, ...], now: float) -> str:
     return f"{len(slots)} slots, " + (
         "none in force now" if price is None else f"{_dollars(price.price)}/kWh{following}"
     )
+
+
+def _counted(**named: Collection[str]) -> str:
+    return ", ".join(f"{len(names):,} {what}" for what, names in named.items() if names)
 
 
 def _dollars(price: float) -> str:

@@ -1,6 +1,5 @@
 """Reads one rig once and shows it all: who it is, what it said, what that means, and how long each question took."""
 
-import json
 import re
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from exporter.readings import Board, Pool, PowerSupply, RigIdentity, RigReading
 from exporter.sources.miners.contract import Target
 from exporter.sources.miners.reader import Miners
 from exporter.sources.miners.transport import Exchanged, listener
+from exporter.tools import tables
 from exporter.tools.redact import redacted_answer
 from exporter.units import HASHES_PER_TERAHASH, HERTZ_PER_MEGAHERTZ, joules_per_terahash
 
@@ -100,7 +100,7 @@ def _lines(probed: Probed, *, raw: bool) -> Iterator[str]:
         told = _question(one, probed.target.address, raw=raw)
         yield f"  {told['seconds']:6.3f} s  port {told['port']:<5} {told['request']}  ->  {told['result']}"
         if raw and "answer" in told:
-            yield json.dumps(told["answer"], indent=2, ensure_ascii=False)
+            yield tables.as_json(told["answer"])
 
 
 def _reading(reading: RigReading) -> Iterator[str]:

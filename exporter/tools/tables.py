@@ -1,7 +1,8 @@
-"""Tables of text cells: for a terminal, for Markdown, for a spreadsheet."""
+"""Results as text: tables for a terminal, for Markdown, for a spreadsheet, and JSON."""
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Sequence
 
 UNKNOWN = "?"
@@ -47,3 +48,8 @@ def as_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     writer.writerow(header)
     writer.writerows(rows)
     return text.getvalue()
+
+
+def as_json(value: object) -> str:
+    """Write JSON that can be printed: half a character, which a rig may send, is no UTF-8 and becomes its escape."""
+    return json.dumps(value, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()

@@ -12,14 +12,15 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from own_network import fresh_network
+from miner_servers import cgminer, serving
+from own_network import OWN, fresh_network
 from small_site import WELL
 
 from exporter.cli import main
 from exporter.failures import RIG_ADVICE, SOURCE_ADVICE, Failure, Reason
 from exporter.fields import paths_relative_to
 from exporter.fleet import Credentials
-from exporter.readings import GpuReading, NetworkState, PriceSlot, Reading, RigIdentity
+from exporter.readings import ExpectedOff, GpuReading, MeterReading, NetworkState, PriceSlot, Reading, RigIdentity
 from exporter.simulation.faults import Fault
 from exporter.simulation.firmware import families
 from exporter.simulation.site import SimulatedSite
@@ -327,6 +328,11 @@ async def test_what_a_running_exporter_would_not_use_is_no_value() -> None:
         ((PriceSlot(0, 100, 0.05), PriceSlot(100, 200, -0.01)), "2 slots, $0.0500/kWh, then -$0.0100"),
         ((PriceSlot(0, 10, 0.05),), "1 slots, none in force now"),
         ((GpuReading(gpu="a", power=500.0), GpuReading(gpu="b")), "2 GPUs, 500 W"),
+        (MeterReading(rigs={"a": 3_000.0, "b": 2_500.0}), "2 rigs, 5,500 W"),
+        (MeterReading(blocks={"c1": 48_000.0}, refused=("c2",)), "1 blocks, 1 refused, 48,000 W"),
+        (ExpectedOff(), "off: nothing"),
+        (ExpectedOff(blocks=("c1",), rigs=("a", "b")), "off: 1 blocks, 2 rigs"),
+        (ExpectedOff(site=True), "off: the whole site"),
     ],
 )
 def test_a_value_is_said_in_a_few_words(value: object, words: str) -> None:
@@ -379,6 +385,18 @@ async def test_capture_writes_its_file_or_says_why_not(rigs: list[str], tmp_path
     code, _, errors = await invoke("capture", rigs[0].rpartition(".")[0] + ".98", "--folder", str(tmp_path))
     assert code == 1
     assert "could not be captured (refused): it is up but its API port is closed" in errors
+
+
+async def test_half_a_character_from_a_rig_breaks_neither_probe_nor_capture(tmp_path: Path) -> None:
+    address = f"{OWN}.1.77"
+    async with serving(address, 4028, cgminer({"version": {"VERSION": [{"CompileTime": "half \ud800"}]}})):
+        _, probed, _ = await invoke("probe", address, "--raw")
+        code, told, _ = await invoke("capture", address, "--folder", str(tmp_path))
+    assert "half \\ud800" in probed
+    assert code == 0
+    file = Path(told.removeprefix("Written to ").partition(": ")[0])
+    record = json.loads(await asyncio.to_thread(file.read_text, encoding="utf-8"))
+    assert record["rpc"]["version"]["VERSION"] == [{"CompileTime": "half \ud800"}]
 
 
 async def test_check_config_online_fails_where_a_source_does(tmp_path: Path) -> None:
