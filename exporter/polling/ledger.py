@@ -121,8 +121,7 @@ class RigLedger:
     def lost(self) -> None:
         """Book that another device answers at its address: what was read there of late may be the other's."""
         self.up = False
-        self._latest = Latest(self._latest.max_age)
-        self._snapshot = self._picture(None, self._snapshot.expected_mining)
+        self._forget_reading()
 
     def identified(self, identity: RigIdentity) -> IdentityChange | None:
         """Book who answers; tell what changed. What another device did is forgotten."""
@@ -132,9 +131,11 @@ class RigLedger:
         change = _change(before, identity) if before is not None else None
         if change is IdentityChange.DEVICE:
             self._last_good = None
+            self._uptime = self._expected_hashrate = None
             self._faults = {}
             self._work.clear()
             self._shares.clear()
+            self._forget_reading()
         self._rate()
         self._redraw()
         return change
@@ -159,6 +160,10 @@ class RigLedger:
         who = self.identity
         model, sticker = ("", None) if who is None else (who.model, who.rated_hashrate)
         self._rated = rated(self.rig, model, self._expected_hashrate, sticker)
+
+    def _forget_reading(self) -> None:
+        self._latest = Latest(self._latest.max_age)
+        self._snapshot = self._picture(None, self._snapshot.expected_mining)
 
     def _redraw(self) -> None:
         self._snapshot = self._picture(self._snapshot.reading, self._snapshot.expected_mining)

@@ -60,7 +60,7 @@ class Place:
         self.identify_at = identify_at
         self.identified_at = -math.inf
         self.failures = 0  # in a row
-        self.gone = False  # from the inventory
+        self.gone = False  # from the inventory, or replaced
         self.claim: _Claim | None = None
         self.keyless = False  # what answered told neither MAC nor serial: if it does so again its address names it
 
@@ -99,7 +99,7 @@ class Roster:
     # --- a new inventory ----------------------------------------------------------------------------------------------
 
     def replace(self, rigs: Iterable[Rig], at: float, first_check: Callable[[], float]) -> list[Place]:
-        """Take over an inventory; gives the places that are new. Rigs that leave it are remembered.
+        """Take over an inventory; gives the places that are new or changed. Rigs that leave it are remembered.
 
         ``at`` is the loop's time; ``first_check`` gives the time at which a new place is asked again who is there.
         """
@@ -175,19 +175,21 @@ class Roster:
         self, homes: Mapping[str, Rig], seats: Mapping[str, RigLedger], at: float, first_check: Callable[[], float]
     ) -> list[Place]:
         running = {place.ledger for place in self.places.values()} - {None}
-        for address in self.places.keys() - homes.keys():
-            gone = self.places.pop(address)
-            gone.gone = True
-            gone.seat(None)
-        new = [Place(home, first_check()) for address, home in homes.items() if address not in self.places]
-        self.places |= {place.home.address: place for place in new}
+        before, self.places = self.places, {}
+        new = []
         for address, home in homes.items():
-            place, ledger = self.places[address], seats.get(address)
-            place.home = home
-            if place.ledger is not ledger or place.target != _target(home if ledger is None else ledger.rig):
-                if ledger in running:
-                    place.identify_at = at
+            place, ledger = before.get(address), seats.get(address)
+            if place is not None and place.ledger is ledger and place.target == _target(ledger.rig if ledger else home):
+                place.home = home
+                del before[address]
+            else:  # another rig, or another login: tried soon, however long nothing came of the one before
+                place = Place(home, at if ledger in running else first_check())
                 place.seat(ledger)
+                new.append(place)
+            self.places[address] = place
+        for place in before.values():
+            place.gone = True
+            place.seat(None)
         return new
 
     # --- what answers -------------------------------------------------------------------------------------------------

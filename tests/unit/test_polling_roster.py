@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from virtual_time import run, unix_clock
 
 from exporter.failures import Failure, Reason
-from exporter.fleet import Rig
+from exporter.fleet import Credentials, Rig
 from exporter.polling.ledger import RigMemory
 from exporter.polling.rigs import RigPoller
 from exporter.polling.terms import PollingTerms
@@ -62,10 +62,10 @@ class Lan:
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
         here = self._at(target)
         self.reads[target.address].append(asyncio.get_running_loop().time())
-        if self.lie is not None:
-            raise self.lie
         if self.checks_mac and here.mac != identity.mac:
             raise OtherRig(here.mac)
+        if self.lie is not None:
+            raise self.lie
         return RigReading(hashrate=float(here.serial[2:] or 0), power=1000.0, mining=True)
 
     def _at(self, target: Target) -> RigIdentity:
@@ -365,6 +365,39 @@ def test_an_address_that_changes_hands_costs_one_poll() -> None:
         value = telemetry.registry.get_sample_value
         assert value("mining_poll_failures_total", {"reason": "implausible"}) == 1
         assert value("mining_rig_identity_changes_total", {"change": "device"}) == 1
+
+    run(main())
+
+
+def test_what_another_device_said_is_not_shown_for_the_one_that_came() -> None:
+    async def main() -> None:
+        lan = Lan({"x": device(1)})
+        poller = make([Rig(name="a-01", address="x")], lan)
+        async with polling(poller):
+            await asyncio.sleep(600)
+            lan.devices["x"] = device(2)
+            lan.lie = Failure(Reason.TIMEOUT, "who it is was all that it said")
+            await asyncio.sleep(31)
+            assert (seen(poller)["a-01"].identity, seen(poller)["a-01"].reading) == (device(2), None)
+
+    run(main())
+
+
+def test_what_the_inventory_says_anew_of_an_address_is_tried_within_the_interval() -> None:
+    async def main() -> None:
+        lan = Lan()
+        listed = Rig(name="a-01", address="x")
+        poller = make([listed, *ranged("y")], lan)
+        async with polling(poller):
+            await asyncio.sleep(2 * 3600)
+            lan.devices = {"x": device(1), "y": device(2)}
+            anew = [replace(listed, credentials=Credentials("root", "right")), Rig(name="a-02", address="y")]
+            poller.replace(anew, {})
+            await asyncio.sleep(31)
+            assert whereabouts(poller) == {"a-01": ("x", True), "a-02": ("y", True)}
+            polls = {address: len(times) for address, times in lan.reads.items()}
+            await asyncio.sleep(10 * 30)
+            assert {len(times) - polls[address] for address, times in lan.reads.items()} == {10}
 
     run(main())
 
