@@ -557,7 +557,7 @@ def capture(address: str, folder: Path, username: str | None, password_file: Pat
     """
     import asyncio
 
-    from exporter.failures import RIG_ADVICE, Failure
+    from exporter.failures import RIG_ADVICE, Failure, Reason
     from exporter.tools import capture
 
     target = _target(address, None, username, password_file)
@@ -570,7 +570,11 @@ def capture(address: str, folder: Path, username: str | None, password_file: Pat
         path = _unused(folder / name)
         path.write_text(_json(record) + "\n", encoding="utf-8")
     except Failure as failure:
-        raise Refused(f"{address} could not be captured ({failure.reason}): {RIG_ADVICE[failure.reason]}") from None
+        unknown = failure.reason is Reason.UNSUPPORTED  # a capture is what is asked for then
+        advice = (
+            "it answers no question that we know: tell us make and model" if unknown else RIG_ADVICE[failure.reason]
+        )
+        raise Refused(f"{address} could not be captured ({failure.reason}): {advice}") from None
     except OSError as error:
         raise Refused(f"{folder} cannot be written to ({error.strerror}): give another --folder") from None
     click.echo(f"Written to {path}: look through it, then attach it to an issue.")

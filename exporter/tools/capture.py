@@ -7,18 +7,30 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import orjson
+
 from exporter import __version__
 from exporter.failures import Failure, Reason
 from exporter.readings import RigIdentity
 from exporter.sources.miners.contract import Target
 from exporter.sources.miners.firmware import antminer, braiins_rest
 from exporter.sources.miners.reader import Miners
-from exporter.sources.miners.transport import RPC_PORT, LengthPrefixed, exchange, parse_json, rpc
+from exporter.sources.miners.transport import (
+    RPC_PORT,
+    Exchanged,
+    LengthPrefixed,
+    OtherPage,
+    exchange,
+    listener,
+    parse_json,
+    rpc,
+)
 from exporter.sources.miners.web import DigestSession, get_value
-from exporter.tools.redact import redacted
+from exporter.tools.redact import redacted, redacted_text
 
 QUESTION_SECONDS: Final = 5.0
 _V3_PORT: Final = 4433
+_MOST_TEXT: Final = 20_000  # bytes of an answer that is no JSON
 
 RPC_COMMANDS: Final = (
     *("version", "summary", "stats", "estats", "pools", "devs", "edevs", "devdetails", "coin", "config", "notify"),
@@ -119,6 +131,8 @@ async def _all(asked: Mapping[str, _Ask], progress: Callable[[], None]) -> dict[
         progress()
         if not listens:
             continue
+        heard: list[Exchanged] = []
+        told = listener.set(heard.append)
         try:
             async with asyncio.timeout(QUESTION_SECONDS):
                 answers[name] = await ask()
@@ -126,7 +140,20 @@ async def _all(asked: Mapping[str, _Ask], progress: Callable[[], None]) -> dict[
             continue
         except Failure as failure:
             listens = bool(answers) or failure.reason not in _ABSENT
+            said = heard[-1].answer if heard else failure
+            if failure.reason is Reason.GARBLED and not isinstance(failure, OtherPage) and isinstance(said, bytes):
+                answers[name] = _as_it_came(said)
+        finally:
+            listener.reset(told)
     return answers
+
+
+def _as_it_came(answer: bytes) -> Any:
+    """What no reader can make sense of: JSON of another shape, else the text itself."""
+    try:
+        return orjson.loads(answer)
+    except ValueError:
+        return redacted_text(answer[:_MOST_TEXT].decode("utf-8", "replace"))
 
 
 def _rpc(address: str, command: str) -> _Ask:

@@ -20,6 +20,7 @@ _INNER_SERIAL: Final = re.compile(r"(?<=\bDNA\[)[^\]]+")  # in the text that Ava
 _LAN: Final = re.compile(
     r"(?<![\d.])(?:10(?:\.\d{1,3}){3}|192\.168(?:\.\d{1,3}){2}|172\.(?:1[6-9]|2\d|3[01])(?:\.\d{1,3}){2})(?![\d.])"
 )
+_PAIR: Final = re.compile(r"""((\w[\w /-]{0,40})["']?\s*[:=]\s*["']?)([^"',|;&<>{}\[\]\s]+)""")
 _SHAPES: Final = ((re.compile(r"\d"), "0"), (re.compile(r"[A-Z]"), "X"), (re.compile(r"[a-z]"), "x"))
 
 
@@ -49,6 +50,11 @@ def _shape(serial: str) -> str:
     for characters, sample in _SHAPES:
         serial = characters.sub(sample, serial)
     return serial
+
+
+def redacted_text(text: str) -> str:
+    """Take out of a text that is nearly JSON, or has ``key=value``, what is private by its key."""
+    return _PAIR.sub(lambda pair: pair[1] + redacted(pair[3], SAMPLE_ADDRESS, pair[2]), text)
 
 
 def redacted_answer(answer: bytes, address: str) -> Any:

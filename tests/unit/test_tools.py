@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from miner_servers import cgminer, serving
+from miner_servers import cgminer, saying, serving
 from own_network import OWN, fresh_network
 from small_site import WELL
 
@@ -190,6 +190,22 @@ async def test_a_capture_logs_in_where_braiins_rest_api_is_and_tells_no_token() 
     assert record["http"]["/api/v1/actions/locate"] is False
     assert record["http"]["/api/v1/pools/"][0]["pools"][0]["user"] == "removed"
     assert "token" not in json.dumps(record)
+
+
+@pytest.mark.parametrize(
+    ("answer", "captured"),
+    [
+        (b'{"POOLS":[{"User":"acme.rig7","GHS 5s":100.5', '{"POOLS":[{"User":"removed","GHS 5s":100.5'),
+        (b"POOL=0,User=acme.rig7,Pass=hunter2,MHS av=55.1|", "POOL=0,User=removed,Pass=removed,MHS av=55.1|"),
+        (b'[{"user":"acme.rig7","power":3000}]', [{"user": "removed", "power": 3_000}]),
+    ],
+)
+async def test_a_capture_keeps_what_no_reader_can_make_sense_of(answer: bytes, captured: object) -> None:
+    address = f"{OWN}.1.78"
+    async with serving(address, 4028, saying(answer + b"\0")):
+        name, record = await capture(Target(address), ignore)
+    assert name.startswith("unknown_")
+    assert record["rpc"]["pools"] == captured
 
 
 async def test_a_capture_of_nothing_fails_classified(rigs: list[str]) -> None:
@@ -385,6 +401,10 @@ async def test_capture_writes_its_file_or_says_why_not(rigs: list[str], tmp_path
     code, _, errors = await invoke("capture", rigs[0].rpartition(".")[0] + ".98", "--folder", str(tmp_path))
     assert code == 1
     assert "could not be captured (refused): it is up but its API port is closed" in errors
+    stranger = f"{OWN}.1.79"
+    async with serving(stranger, 80, saying(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")):
+        _, _, errors = await invoke("capture", stranger, "--folder", str(tmp_path))
+    assert "could not be captured (unsupported): it answers no question that we know" in errors
 
 
 async def test_half_a_character_from_a_rig_breaks_neither_probe_nor_capture(tmp_path: Path) -> None:
