@@ -40,7 +40,7 @@ class Market:
         self._tasks = tasks
         self._context = context
         self._telemetry = telemetry
-        self._remembered = remembered
+        self._remembered = dict(remembered)
         self._clock = clock
         self._running: dict[str, _Running] = {}
 
@@ -56,7 +56,7 @@ class Market:
     def _start(self, name: str, settings: SourceSettings) -> _Running:
         source = settings.build(self._context)
         poller = SourcePoller(name, source, settings, self._telemetry, clock=self._clock)
-        if (reading := self._remembered.get(name)) is not None:
+        if (reading := self._remembered.pop(name, None)) is not None:  # once: later ones have other settings
             poller.restore(reading)
         return _Running(settings, poller, self._tasks.create_task(poller.run(), name=f"source {name}"))
 

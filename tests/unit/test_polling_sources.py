@@ -11,9 +11,10 @@ from structlog.testing import capture_logs
 from virtual_time import run, unix_clock
 
 from exporter.failures import Failure, Reason
+from exporter.polling.market import Market
 from exporter.polling.sources import SourcePoller
 from exporter.readings import Reading
-from exporter.sources.contract import SourceSettings
+from exporter.sources.contract import SourceContext, SourceSettings
 from exporter.telemetry import Telemetry
 
 
@@ -187,5 +188,30 @@ def test_a_remembered_value_is_used_while_it_is_fresh() -> None:
             assert poller.latest.get(unix_clock()).value == 1.5
             await asyncio.sleep(100)
             assert poller.latest.fresh(unix_clock()) is None
+
+    run(main())
+
+
+class Dead(SourceSettings):
+    """Settings of a source that never answers."""
+
+    kind: str = "dead"
+    url: str
+
+    def build(self, context: SourceContext) -> Feed:
+        return Feed(Failure(Reason.UNREACHABLE, "no route"))
+
+
+def test_what_was_remembered_is_not_taken_for_the_value_of_other_settings() -> None:
+    async def main() -> None:
+        telemetry = Telemetry()
+        remembered = {"tariff:day": Reading(0.05, unix_clock() - 500)}
+        async with asyncio.TaskGroup() as tasks:
+            market = Market(tasks, SourceContext(None, telemetry=telemetry), telemetry, remembered, unix_clock)
+            market.replace({"tariff:day": Dead(url="http://a", max_age=3600)})
+            assert market.fresh("tariff:day", unix_clock()) is not None
+            market.replace({"tariff:day": Dead(url="http://b", max_age=3600)})
+            assert market.fresh("tariff:day", unix_clock()) is None
+            market.replace({})
 
     run(main())
