@@ -311,6 +311,15 @@ def test_without_a_blocks_section_any_block_may_be_named() -> None:
     assert fleet(FREE, rigs=[{"address": "127.60.0.5", "block": "yard"}])[0].block == "yard"
 
 
+def test_a_serial_number_stands_once_as_rigs_are_recognised_by_it(tmp_path: Path) -> None:
+    text = "name,address,serial\na,127.60.0.5,S1\nb,127.60.0.6,S1\nc,127.60.0.7,\nd,127.60.0.8,\n"
+    told_apart = "name,address,serial,mac\na,127.60.0.5,none,020000000001\nb,127.60.0.6,none,020000000002\n"
+    assert len(csv_fleet(tmp_path, told_apart)) == 2
+    assert csv_problems(tmp_path, text) == [
+        f"rigs.csv:3: the serial number 'S1' is already taken at {tmp_path}/rigs.csv:2"
+    ]
+
+
 def test_names_and_addresses_stand_once(tmp_path: Path) -> None:
     text = "name,address\na,127.60.0.5\na,127.60.0.6\nb,127.60.0.5\n"
     assert csv_problems(tmp_path, text) == [
@@ -351,7 +360,7 @@ def test_a_wrong_header_is_told_and_its_lines_are_not_read(tmp_path: Path, heade
 
 
 def test_a_spreadsheets_csv_is_read(tmp_path: Path) -> None:
-    text = '\ufeffName;Address;Customer\r\n"a 1";127.60.0.5;"Smith; Sons"\r\n'
+    text = '\ufeff# exported, by hand\r\n\r\nName;Address;Customer\r\n"a 1";127.60.0.5;"Smith; Sons"\r\n'
     rig = csv_fleet(tmp_path, text, FREE)[0]
     assert (rig.name, rig.address, rig.customer) == ("a 1", "127.60.0.5", "Smith; Sons")
 

@@ -198,7 +198,7 @@ class Dead(SourceSettings):
     kind: str = "dead"
     url: str
 
-    def build(self, context: SourceContext) -> Feed:
+    def build(self, context: SourceContext) -> Feed:  # noqa: ARG002 - all sources are built so
         return Feed(Failure(Reason.UNREACHABLE, "no route"))
 
 

@@ -302,8 +302,9 @@ def _identity(row: RigRow) -> str:
 def _duplicates(rows: Iterable[_Listed]) -> Iterator[Problem]:
     seen: dict[tuple[str, str], _Listed] = {}
     for row in rows:
-        mac = (row.row.mac if isinstance(row.row, RigRow) else None) or ""
-        for what, value in (("address", row.address), ("name", row.name), ("MAC address", mac)):
+        mac, serial = (row.row.mac, row.row.serial) if isinstance(row.row, RigRow) else (None, None)
+        own = ("MAC address", mac) if mac else ("serial number", serial)  # what it is recognised by
+        for what, value in (("address", row.address), ("name", row.name), own):
             first = seen.setdefault((what, value), row) if value else row
             if first is not row:
                 yield Problem(row.where, f"the {what} {value!r} is already taken at {first.where}")
@@ -449,7 +450,7 @@ def _csv_rows(path: Path, problems: list[Problem]) -> Iterator[_Listed]:
 
 
 def _delimiter(text: str) -> str:
-    header = text.partition("\n")[0]
+    header = next((line for line in text.splitlines() if line.strip() and not line.startswith("#")), "")
     return max(",;\t", key=header.count)
 
 
