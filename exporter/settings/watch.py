@@ -29,7 +29,9 @@ async def watch(
         now = await asyncio.to_thread(inventory_now, running())
         if now != known and now == last:
             await changed()
-            known = now = await asyncio.to_thread(inventory_now, running())
+            after = await asyncio.to_thread(inventory_now, running())
+            # What changed since it was looked at may have been read, or may not: it is told again.
+            known, now = {place: now.get(place, state) for place, state in after.items()}, after
         last = now
 
 

@@ -51,6 +51,34 @@ def test_a_stamp_changes_with_content_replacement_and_removal(folder: Path) -> N
     assert all(one != other for index, one in enumerate(seen) for other in seen[:index])
 
 
+async def test_what_changes_while_a_change_is_read_is_told_too(folder: Path) -> None:
+    settings, looks, told = loaded(folder), asyncio.Semaphore(0), 0
+
+    def running() -> Settings:
+        looks.release()
+        return settings
+
+    async def changed() -> None:
+        nonlocal told
+        told += 1
+        if told == 1:  # after the file was read, and before the reload is over
+            (folder / "rigs.csv").write_text(ROWS + "c,127.60.0.7\n", encoding="utf-8")
+
+    watching = asyncio.create_task(watch(running, changed, every=0.01))
+    try:
+        for _ in range(2):
+            await looks.acquire()
+        (folder / "rigs.csv").write_text(ROWS + "#\n", encoding="utf-8")
+        async with asyncio.timeout(10):
+            while told < 2:
+                await looks.acquire()
+        for _ in range(5):
+            await looks.acquire()
+    finally:
+        watching.cancel()
+    assert told == 2
+
+
 async def test_a_changed_file_is_told_once(folder: Path) -> None:
     settings, looks, told = loaded(folder), asyncio.Semaphore(0), 0
 
