@@ -31,7 +31,7 @@ from exporter.telemetry import Telemetry
 HEALTHY = 200
 VICTIMS = (
     *("Antminer S21", "Whatsminer M60", "Whatsminer M60S", "BitAxe Gamma"),
-    *("LuxOS S21", "VNish S21 Pro", "Braiins S19 XP", "Braiins REST S21", "ePIC S21"),
+    *("LuxOS S21", "VNish S21 Pro", "Braiins S19 XP", "Braiins REST S21", "ePIC S21", "Avalon 1246"),
 )
 AT_ONCE = 4
 """Ways to fail that are tried at the same time, each by its own rig of each firmware."""
@@ -124,7 +124,7 @@ UNKNOWN: Mapping[Fault, set[Reason | None]] = {
     Fault.REDIRECT: {Reason.UNSUPPORTED, None},
     Fault.GARBAGE: {Reason.GARBLED},
     Fault.TRUNCATED: {Reason.GARBLED},
-    Fault.WRONG_TYPES: {Reason.NOT_READY, Reason.GARBLED, None},
+    Fault.WRONG_TYPES: {Reason.NOT_READY, Reason.GARBLED, Reason.UNSUPPORTED, None},  # the make may be no text
     Fault.WRONG_ENCODING: {Reason.NOT_READY, Reason.GARBLED},  # pyasic reads some web interfaces all the same
     Fault.AUTH_REFUSED: {Reason.AUTH},
 }

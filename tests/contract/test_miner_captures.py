@@ -76,10 +76,46 @@ if CAPTURES.is_dir():  # elsewhere there is no such test: CI takes a skip for a 
         assert reading.fans
         assert {fault.code for fault in reading.faults} <= CODES - {"unknown"}
 
-    async def test_a_recorded_avalon_is_read_by_pyasic() -> None:
-        fixture = recorded("rpc", "pyasic", CAPTURES / "avalonminer")
-        warm = json.dumps(fixture["rpc"]["stats"]).replace("TMax[0] TAvg[0]", "TMax[77] TAvg[65]")
-        fixture["rpc"]["estats"] = json.loads(warm)
+    def avalon(stats: str, **changes: str) -> dict[str, Any]:
+        """Answers of a rig with these ``stats``, their text changed."""
+        fixture = recorded("rpc", "avalon", CAPTURES / "avalonminer")
+        text = json.dumps(fixture["rpc"][stats]).replace("DNA[<DELETED>] ", "")
+        for old, new in changes.items():
+            text = text.replace(old, new)
+        fixture["rpc"]["estats"] = json.loads(text)
+        return fixture
+
+    async def test_a_recorded_avalon_that_idles_is_read() -> None:
+        target = Target(f"{NETWORK}.30")
+        async with replaying(target.address, avalon("stats")), Miners() as miners:
+            identity = await miners.identify(target)
+            reading = await miners.read(target, identity)
+        assert (identity.make, identity.model, identity.reader) == ("AvalonMiner", "Avalon Q", "avalon")
+        assert (reading.hashrate, reading.mining, reading.suspended) == (0.0, False, True)
+        assert (reading.power, reading.power_supply) == (None, None)
+        assert [(board.chips, board.chip_temperature, board.failed_chips) for board in reading.boards] == [
+            (160, None, ())
+        ]
+        assert dict(reading.temperatures) == {"inlet": 26.0}
+        assert reading.last_share_at is None  # told by another clock than the time of the answer
+
+    async def test_a_recorded_avalon_that_hashes_is_read() -> None:
+        fixture = avalon("avalon_a_stats")
+        fixture["rpc"]["summary"]["SUMMARY"][0]["MHS 1m"] = 81_072_680.0
+        target = Target(f"{NETWORK}.31")
+        identity = RigIdentity(reader="avalon", make="AvalonMiner", model="Avalon 1246")
+        async with replaying(target.address, fixture):
+            reading = await native_readers()["avalon"].read(target, identity)
+        assert (reading.power, reading.fan_duty, reading.fault_light) == (3504.0, 0.72, False)
+        assert [board.chips for board in reading.boards] == [120] * 3
+        assert [board.chip_temperature for board in reading.boards] == [77.0, 77.0, 76.0]
+        assert [board.hardware_errors for board in reading.boards] == [999.0, 697.0, 1039.0]
+        assert {board.failed_chips for board in reading.boards} == {()}
+        assert reading.faults == ()
+
+    async def test_an_avalon_that_tells_of_no_power_supply_is_left_to_pyasic() -> None:
+        """As those from before the A10 do."""
+        fixture = avalon("stats", **{"PS[0 1222": "OLD[0 1222", "TMax[0] TAvg[0]": "TMax[77] TAvg[65]"})
         target = Target(f"{NETWORK}.30")
         async with replaying(target.address, fixture), Miners() as miners:
             identity = await miners.identify(target)

@@ -26,7 +26,8 @@ from exporter.tools import capture
 FIXTURES = sorted((Path(__file__).parent.parent / "fixtures" / "miners").glob("*.json"))
 READ_ONLY = {
     *("version", "summary", "stats", "pools", "devs", "devdetails", "temps", "fans", "power", "events", "config"),
-    *("tempctrl", "profiles", "psuget", "voltageget 0", "healthchipget 0", "healthchipget 1", "healthchipget 2"),
+    *("estats", "tempctrl", "profiles", "psuget"),
+    *("voltageget 0", "healthchipget 0", "healthchipget 1", "healthchipget 2"),
     *("tunerstatus", "status", "get_version", "get_miner_info", "get_error_code", "get_psu", "get.device.info"),
     *("get.miner.status summary", "edevs", "get.miner.setting"),
     "POST /api/v1/auth/login",  # which gives a token, and changes nothing on the rig

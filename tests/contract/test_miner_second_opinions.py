@@ -31,7 +31,7 @@ SIMULATED = {
     "whatsminer_v3": "Whatsminer M60S",
     "bitaxe": "BitAxe Gamma",
 }
-REPLAYED = ("luxos", "vnish", "epic", "braiins", "braiins_rest")
+REPLAYED = ("luxos", "vnish", "epic", "braiins", "braiins_rest", "avalon")
 NOTHING = "it cannot read this rig at all"
 
 # Where a rival differs from us: the fields, and who is right. Everything else agrees within the tolerance.
@@ -73,6 +73,7 @@ PYASIC: Mapping[str, Mapping[str, str]] = {
         "accepted": "we: the same",
     },
     "braiins_rest": {NOTHING: "we: it asks port 4028 for model and hashrate, whatever else the rig serves"},
+    "avalon": {"power": "we: it knows it of builds that write WALLPOWER only"},
 }
 ASIC_RS: Mapping[str, Mapping[str, str]] = {
     "whatsminer_v2": {
@@ -108,6 +109,11 @@ ASIC_RS: Mapping[str, Mapping[str, str]] = {
         "board_serials": "both: the same",
     },
     "braiins": {NOTHING: "we: it asks GraphQL and REST only"},
+    "avalon": {
+        "power": "we: it gives what the supply puts out, by Canaan's manual, not what it draws",
+        "board_hashrates": "we: it gives the average since start beside a realised total",
+        "chips": "both: it leaves out the chip that does no work, which we tell as one that failed",
+    },
     "braiins_rest": {
         "hashrate": "both: it gives the last 5 seconds, we the last minute",
         "board_hashrates": "both: the same",

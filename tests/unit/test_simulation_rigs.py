@@ -97,12 +97,15 @@ async def test_the_exporter_reads_every_rig(model: Model, monkeypatch: pytest.Mo
         assert reading.uptime
         assert [fan.rpm is not None and fan.rpm > 2_000 for fan in reading.fans] == [True] * model.fans
         assert [board.index for board in reading.boards] == list(range(model.boards))
-        assert sum(board.hashrate or 0 for board in reading.boards) == pytest.approx(reading.hashrate, rel=0.03)
+        rates = [
+            board.hashrate or 0 for board in reading.boards if identity.reader != "avalon"
+        ]  # which tells none of now
+        assert sum(rates) == (pytest.approx(reading.hashrate, rel=0.03) if rates else 0)
         assert [pool.active for pool in reading.pools][:2] == [True, False]
         assert reading.pools[0].worker == f"prairie.{rig(site)}"
         assert reading.pools[0].accepted or identity.reader == "whatsminer_v3"  # which counts no shares
         assert reading.faults == ()
-        if identity.reader in {"antminer", "whatsminer_v2", "luxos", "braiins", "braiins_rest", "epic"}:
+        if identity.reader in {"antminer", "whatsminer_v2", "luxos", "braiins", "braiins_rest", "epic", "avalon"}:
             assert reading.last_share_at == pytest.approx(NOW, abs=20)
         if model.boards > 1:
             await site.set_fault(rig(site), Fault.BOARD_LOST)

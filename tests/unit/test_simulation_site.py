@@ -52,7 +52,7 @@ def test_a_large_site_keeps_the_mix() -> None:
     assert len(site.blocks) == 40
     counts = families(site)
     common = {"antminer": 6_000, "whatsminer": 2_500, "whatsminer_v3": 1_000, "bitaxe": 500}
-    rare = {name: counts.pop(name) for name in ("luxos", "vnish", "braiins", "braiins_rest", "epic")}
+    rare = {name: counts.pop(name) for name in ("luxos", "vnish", "braiins", "braiins_rest", "epic", "avalon")}
     assert counts == pytest.approx(common, rel=0.02)
     assert rare == dict.fromkeys(rare, 20)
     assert len({placement.address for placement in site.placements}) == 10_000

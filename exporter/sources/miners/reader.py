@@ -24,7 +24,9 @@ _FIRST: Final[tuple[Probe, ...]] = (cgminer.version,)
 _UNHEARD: Final = frozenset({Reason.UNREACHABLE, Reason.REFUSED, Reason.TIMEOUT})
 _TELLING: Final = (Reason.AUTH, Reason.TOO_LARGE, Reason.TIMEOUT, Reason.GARBLED)
 """What says more of a rig that answered no question than that pyasic does not know it."""
-_NATIVE_TYPES: Final = frozenset({"ANTMINER", "WHATSMINER", "BITAXE", "LUX_OS", "VNISH", "BRAIINS_OS", "EPIC"})
+_NATIVE_TYPES: Final = frozenset(
+    {"ANTMINER", "WHATSMINER", "BITAXE", "LUX_OS", "VNISH", "BRAIINS_OS", "EPIC", "AVALONMINER"}
+)
 """What pyasic calls firmware that has a native reader."""
 
 _log = structlog.get_logger(__name__)
