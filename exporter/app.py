@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
+from hashlib import blake2b
 from typing import Any, Final
 
 import aiohttp
@@ -326,10 +327,11 @@ class Site:
     def state(self) -> State:
         """Collect what should survive a restart."""
         now = time.time()
+        fresh = self._market.fresh_all(now)
         market = {
-            name: document(reading)
-            for name, reading in self._market.fresh_all(now).items()
-            if not name.startswith((_GPUS, _METERS, _EXPECTED_OFF))  # read anew within seconds
+            _kept_as(name, settings): document(fresh[name])
+            for name, settings in sources(self.settings).items()
+            if name in fresh and not name.startswith((_GPUS, _METERS, _EXPECTED_OFF))  # those are read anew soon
         }
         return State(rigs=self._rigs.memories(now), documents=market, decision=self._decision, history=self._history)
 
@@ -403,8 +405,14 @@ def remembered(state: State, settings: Settings) -> dict[str, Reading[Any]]:
     kinds: Mapping[str, Any] = {_NETWORK: NetworkState, _BITCOIN: float} | {
         f"{_TARIFF}{name}": tuple[PriceSlot, ...] for name in settings.tariffs
     }
-    readings = {name: state.reading(name, kind) for name, kind in kinds.items()}
+    asked = sources(settings)
+    readings = {name: state.reading(_kept_as(name, asked[name]), kinds[name]) for name in kinds.keys() & asked.keys()}
     return {name: reading for name, reading in readings.items() if reading is not None}
+
+
+def _kept_as(source: str, settings: SourceSettings) -> str:
+    """Name what a source said after its settings too: with other ones it is not what this source would say."""
+    return f"{source} {blake2b(settings.model_dump_json().encode(), digest_size=8).hexdigest()}"
 
 
 def _where(endpoints: Sequence[SourceSettings]) -> Iterator[str]:

@@ -180,6 +180,13 @@ async def test_a_restart_forgets_neither_rigs_nor_the_market(site: SimulatedSite
         assert len(values(samples, "mining_rig_potential_margin_usd_per_day")) == 3
         assert values(samples, "mining_rig_hashrate_hashes_per_second") == {}
         await ended(process)
+    bitcoin = exporter.config["bitcoin"]
+    exporter.configure(bitcoin=bitcoin | {"url": f"{bitcoin['url']}/elsewhere"})
+    async with exporter.running() as process:
+        samples = await exporter.until(lambda samples: 0 in values(samples, "mining_rig_up").values())
+        assert one(samples, "mining_bitcoin_price_usd") is None
+        assert one(samples, "mining_network_difficulty") is not None
+        await ended(process)
 
 
 def test_two_queries_to_one_prometheus_are_two_sources(tmp_path: Path) -> None:
