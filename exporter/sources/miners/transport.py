@@ -17,11 +17,13 @@ from typing import Any, Final, Protocol, TypeVar
 import orjson
 
 from exporter.failures import Failure, Reason
+from exporter.sources.miners.names import resolved
 
 CONNECT_SECONDS: Final = 2.5
 MAX_ANSWER: Final = 1_000_000  # bytes
 RPC_PORT: Final = 4028
 _LENGTH_BYTES: Final = 4
+_LONG_NUMBER: Final = 300  # digits
 _LONGEST_BELIEVABLE: Final = 2**28  # any printable text read as a length is more
 _ACCESS_DENIED: Final = 45
 _LOSABLE: Final = frozenset({Reason.AUTH, Reason.GARBLED, Reason.REFUSED, Reason.RATE_LIMITED})
@@ -54,7 +56,7 @@ class UntilNul:
 
     def content(self, received: bytearray) -> bytes:
         """See :class:`Framing`."""
-        return bytes(received.rstrip(b"\0\n "))
+        return bytes(received.rstrip(b"\0\r\n "))
 
 
 class LengthPrefixed:
@@ -81,7 +83,6 @@ class LengthPrefixed:
 
 
 _UNTIL_NUL: Final = UntilNul()
-_DECODER: Final = json.JSONDecoder(strict=False)
 _SLIPS: Final = ((",}", "}"), (",]", "]"), ("}{", "},{"), ("[,{", "[{"), ('""temp0', '","temp0'))
 
 
@@ -170,12 +171,13 @@ async def exchange(address: str, port: int, request: bytes, framing: Framing) ->
 
 
 async def _exchange(address: str, port: int, request: bytes, framing: Framing) -> bytes:
+    host = await resolved(address)
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[bytes] = loop.create_future()
     connected: tuple[asyncio.Transport, _Conversation] | None = None
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            connected = await loop.create_connection(partial(_Conversation, request, framing, answer), address, port)
+            connected = await loop.create_connection(partial(_Conversation, request, framing, answer), host, port)
         return await answer
     except OSError as error:
         raise connect_failure(error) from None
@@ -192,20 +194,29 @@ def parse_json(content: bytes) -> Mapping[str, Any]:
     try:
         parsed = orjson.loads(content)
     except ValueError:
-        parsed = _lenient(content.decode("utf-8", "replace"))
+        parsed = _lenient(content.decode("utf-8-sig", "replace"))
     if not isinstance(parsed, dict):
         raise Failure(Reason.GARBLED, f"a JSON {type(parsed).__name__} where an object belongs")
     return parsed
 
 
 def _lenient(text: str) -> object:
-    """Parse what is not quite JSON: raw control characters, NaN, and the slips of cgminer and btminer builds."""
+    """Parse what is not quite JSON: control characters, NaN, endless numbers, slips of cgminer and btminer builds."""
     for slip, mend in _SLIPS:
         text = text.replace(slip, mend)
     try:
         return _DECODER.decode(text)
-    except (ValueError, RecursionError) as error:
-        raise Failure(Reason.GARBLED, f"not JSON: {type(error).__name__}") from None
+    except json.JSONDecodeError as error:
+        raise Failure(Reason.GARBLED, f"not JSON: {error.msg.lower()} at character {error.pos}") from None
+    except RecursionError:
+        raise Failure(Reason.GARBLED, "not JSON that any rig writes: nested too deeply") from None
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) < _LONG_NUMBER else float(digits)  # int() refuses what it calls too long
+
+
+_DECODER: Final = json.JSONDecoder(strict=False, parse_int=_integer)
 
 
 async def optional(question: Awaitable[T]) -> T | Mapping[str, Any]:

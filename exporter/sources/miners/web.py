@@ -67,7 +67,7 @@ class _HttpFraming:
             self.head = Head(bytes(received[:end]))
             self._body_at = end + len(_HEAD_END)
             self._length = _length(self.head)
-            self._chunked = self._length is None and "chunked" in self.head.header("transfer-encoding")
+            self._chunked = self._length is None and "chunked" in self.head.header("transfer-encoding").lower()
         if self._chunked:
             return received.endswith(b"0\r\n\r\n")
         return self._length is not None and len(received) >= self._body_at + self._length
