@@ -48,6 +48,20 @@ async def test_an_answer_with_a_length_is_complete_while_the_rig_stays_connected
     assert await asked(handle) == {"a": 1}
 
 
+async def test_chunks_that_come_in_pieces_are_not_cut_where_one_looks_like_the_end() -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(4096)
+        for part in (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n\r\n",
+            b'{"a":       1}\r\n0\r\n\r\n',
+        ):
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+    assert await asked(handle) == {"a": 1}
+
+
 @pytest.mark.parametrize(
     ("handler", "reason"),
     [

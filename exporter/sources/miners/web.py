@@ -16,6 +16,7 @@ from exporter.sources.miners.transport import MAX_ANSWER, OtherPage, exchange, p
 HTTP_PORT: Final = 80
 _HTTP: Final = b"HTTP/1."
 _HEAD_END: Final = b"\r\n\r\n"
+_LAST_CHUNK: Final = b"\r\n0\r\n\r\n"  # after the one before, or the head
 _LONGEST_HEAD: Final = 16_384
 _NO_VERDICT: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.TOO_MANY_REQUESTS)
 """What says nothing of a login: there is no such page, or it is asked too often."""
@@ -69,7 +70,7 @@ class _HttpFraming:
             self._length = _length(self.head)
             self._chunked = self._length is None and "chunked" in self.head.header("transfer-encoding").lower()
         if self._chunked:
-            return received.endswith(b"0\r\n\r\n")
+            return received.endswith(_LAST_CHUNK)
         return self._length is not None and len(received) >= self._body_at + self._length
 
     def content(self, received: bytearray) -> bytes:
