@@ -458,7 +458,8 @@ Examples:
   hashmargin scan 10.1.0.0/24 10.2.0.0/24 --exclude 10.1.0.1 --output json
 
 \b
-The CSV lists what is a rig; JSON lists all that answered, with the reason where it is none we know.
+The CSV lists what is a rig; JSON lists all that answered, with the reason where it is none we know. A rig that sleeps
+is in neither: write a later scan to another file than the inventory, or let fleet.ranges find what is new.
 
 {EXIT_CODES}"""
 )
