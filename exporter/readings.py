@@ -63,12 +63,16 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault that the rig reports: ``code`` from the closed list, the vendor's own code beside it."""
+    """A fault that the rig reports: ``code`` from the closed list, the vendor's own code beside it.
+
+    ``since`` (unix seconds) is when it began, where the rig itself says so beyond doubt.
+    """
 
     code: str
     severity: Severity = Severity.WARNING
     component: str = ""
     vendor_code: str = ""
+    since: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

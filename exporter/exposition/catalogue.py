@@ -721,7 +721,7 @@ _HARDWARE: Final = (
     Metric(
         scope=FAULT_SINCE,
         name="mining_rig_fault_since_timestamp_seconds",
-        help="When each fault was first seen.",
+        help="When each fault began, where the rig says so, else when it was first seen.",
         unit="seconds",
         group=Group.FAULT,
         get=lambda known: known[2],

@@ -93,8 +93,11 @@ class RigLedger:
         self.last_success = now
         if reading.uptime is not None:
             self._uptime = reading.uptime, at
-        since = self._faults  # never after now: the clock may have been ahead
-        self._faults = {key: min(since.get(key, now), now) for key in map(_key, reading.faults)}
+        since, self._faults = self._faults, {}
+        for fault in reading.faults:
+            key = _key(fault)
+            # Never after now: the clock may have been ahead.
+            self._faults[key] = min(fault.since or since.get(key, now), self._faults.get(key, now), now)
         observed = Reading(reading, now)
         self._latest.put(observed)
         if reading.expected_hashrate != self._expected_hashrate:

@@ -374,6 +374,45 @@ async def test_the_supply_under_luxos_has_an_output_voltage_where_there_is_one_f
     assert reading.power_supply == (None if volts is None else PowerSupply(output_voltage=volts))
 
 
+@pytest.mark.parametrize(
+    ("code", "words", "known"),
+    [
+        ("REBOOT_NOT_HASHING", "Board reboot due to it not hashing.", "board_hashrate"),
+        ("NOPIC_SHUTDOWN", "Board protection activated for this board.", "board_chain"),
+        ("INVALID_MINER_MODEL", "Miner model is not valid.", "config_invalid"),
+        ("SLEEP", "Miner is in Sleep mode.", None),
+        ("REBOOT_SYSINIT", "Board reboot due to system initialization. This can take up to 5 minutes.", None),
+        ("MINER_TUNING", "Miner is tuning.", None),
+    ],
+)
+async def test_luxos_events_are_faults_unless_they_tell_of_a_state(code: str, words: str, known: str | None) -> None:
+    event = {"Code": code, "Description": words, "Target": "BOARD", "ID": 1}
+    faults = (await luxos_reading(luxos_rig({}, events={"EVENTS": [event]}))).faults
+    assert [(one.code, one.component, one.vendor_code) for one in faults] == (
+        [(known, "board 1", code)] if known else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("created", "off_by", "since"),
+    [
+        ("2026-04-08T03:38:27+00:00", 0.0, 1_775_619_507.0),
+        ("2026-04-08T03:38:27+00:00", 86_400.0, None),  # its clock is wrong
+        ("2026-04-08T03:38:27", 0.0, None),  # of what zone nobody says
+        ("soon", 0.0, None),
+    ],
+)
+async def test_luxos_says_since_when_a_fault_is(
+    created: str, off_by: float, since: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_775_620_000.0
+    monkeypatch.setattr("time.time", lambda: now)
+    event = {"Code": "FAN_FAILURE", "Description": "Fan failure.", "CreatedAt": created}
+    events = {"STATUS": [{"STATUS": "S", "When": now + off_by}], "EVENTS": [event]}
+    (one,) = (await luxos_reading(luxos_rig({}, events=events))).faults
+    assert (one.code, one.since) == ("fan_failed", since)
+
+
 async def test_luxos_boards_whose_chips_have_sensors_tell_the_hottest() -> None:
     temps = {"METADATA": [{"Hot": {"Label": "Chip (Max)"}}], "TEMPS": [{"ID": 0, "Hot": 81.5}]}
     limits = {"TEMPCTRL": [{"Dangerous": 80, "ChipDangerous": 95}]}

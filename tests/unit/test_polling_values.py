@@ -233,6 +233,13 @@ def test_a_fault_that_a_rig_tells_with_two_codes_has_one_age() -> None:
     assert _faulty(ledger, 1030.0, FAN, replace(FAN, vendor_code="0x18")) == (1000.0, 1000.0)
 
 
+def test_a_fault_is_as_old_as_the_rig_says() -> None:
+    ledger = _ledger()
+    assert _faulty(ledger, 1000.0, replace(FAN, since=400.0), FAN) == (400.0, 400.0)
+    assert _faulty(ledger, 1030.0, replace(FAN, since=1020.0)) == (1020.0,)  # that one was mended, this is another
+    assert _faulty(ledger, 1060.0, replace(FAN, since=9e9)) == (1060.0,)
+
+
 def test_a_restart_keeps_the_age_of_a_fault_that_is_still_there() -> None:
     before = _ledger()
     _faulty(before, 1000.0, FAN, OTHER_FAN)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -208,6 +209,15 @@ def share_time(value: object, now: float) -> float | None:
         return said
     note("share_time")
     return None
+
+
+def moment(value: object, now: float) -> float | None:
+    """Read a time like ``2026-04-08T03:38:27+00:00`` in unix seconds; without its zone it is none."""
+    try:
+        said = datetime.fromisoformat(text(value))
+    except ValueError:
+        return None
+    return share_time(said.timestamp(), now) if said.tzinfo else None
 
 
 def flag(value: object) -> bool | None:

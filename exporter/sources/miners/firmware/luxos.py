@@ -32,6 +32,16 @@ _SENSORS: Final = {"Water Inlet": "inlet", "Water Outlet": "outlet"}
 _CURTAILED: Final = {"none": False, "sleep": True, "idle": True}
 _LIGHTS: Final = {"blink": True, "on": True, "auto": False, "off": False}
 _BOARDS: Final = 3
+_STATES: Final = frozenset({"SLEEP", "IDLE", "REBOOT_USER", "REBOOT_SYSINIT", "MINER_TUNING", "MINER_TUNED"})
+"""Events that are no faults."""
+_EVENT_CODES: Final = {
+    "BAD_DOMAIN": "board_chain",
+    "NOPIC_SHUTDOWN": "board_chain",
+    "INVALID_MINER_MODEL": "config_invalid",
+    "DETECTION_ERROR": "firmware",
+    "EXTERNAL_ERROR": "firmware",
+}
+"""What Luxor's list of events says of those whose words say something else, or nothing."""
 _PSU_FLAGS: Final = (
     ("fan", "psu_fan"),
     ("inputvoltage", "psu_input_voltage"),
@@ -275,8 +285,19 @@ def _psu_faults(supply: Answer) -> Iterator[Fault]:
 
 
 def _events(answer: Answer) -> Iterator[Fault]:
+    """Name what is wrong now: an event leaves the list once its cause is gone, and keeps the time when it began.
+
+    That is believed of a rig whose clock is right.
+    """
+    now, here = time.time(), coerce.counter(coerce.first(answer, "STATUS").get("When"))
+    right = here is not None and abs(here - now) < coerce.CLOCK_SKEW
     for row in coerce.items(answer.get("EVENTS")):
+        if row.get("Code") in _STATES:
+            continue
         board = coerce.count(row.get("ID"), coerce.MAX_ITEMS) if row.get("Target") == "BOARD" else None
         code = coerce.text(row.get("Code"), 64)
         message = f"{code} {coerce.text(row.get('Description'))}"
-        yield worded_fault(message, "" if board is None else f"board {board}", code)
+        component = "" if board is None else f"board {board}"
+        known = _EVENT_CODES.get(code)
+        one = fault(known, component, code) if known else worded_fault(message, component, code)
+        yield replace(one, since=coerce.moment(row.get("CreatedAt"), now)) if right else one
