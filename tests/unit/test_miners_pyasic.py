@@ -1,6 +1,7 @@
 """pyasic behind the seam, in its real worker process, against real sockets."""
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
@@ -128,6 +129,42 @@ async def test_what_mines_no_bitcoin_is_known_and_read(reader: PyasicReader) -> 
     assert reading.hashrate > 0
 
 
+def auradine(pages: Mapping[str, Any]) -> Handler:
+    """The web interface of an Auradine, behind its login."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        if head.startswith("POST"):
+            await reader.read(4096)
+        path = head.split(" ")[1]
+        said = {"Token": [{"Token": "secret"}]} if path == "/token" else pages.get(path, {})
+        body = json.dumps({"STATUS": [{"STATUS": "S"}], **said})
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode())
+        await writer.drain()
+
+    return handle
+
+
+@pytest.mark.parametrize(
+    ("led", "light"), [({"LED": [{"Code": 3}]}, True), ({"LED": [{"Code": 2}]}, False), ({}, None)]
+)
+async def test_an_auradine_tells_its_name_and_locate_light(
+    led: Mapping[str, Any], light: bool | None, reader: PyasicReader
+) -> None:
+    target = Target(f"{NETWORK}.9")
+    summary = {"STATUS": [{"STATUS": "S", "Msg": "Summary"}], "SUMMARY": [{"MHS 5s": 180e6, "Elapsed": 60}], "id": 1}
+    version = {"STATUS": [{"STATUS": "S"}], "VERSION": [{"GCMiner": "1.0"}], "id": 1}
+    details = {"STATUS": [{"STATUS": "S"}], "DEVDETAILS": [{"Model": "AT1500"}], "id": 1}
+    rpc = {"version": version, "devdetails": details, "summary": summary}
+    report = {"IPReport": [{"hostname": "at-07", "mac": "00:1b:44:11:3a:b7"}]}
+    web = auradine({"/ipreport": report, "/led": led})
+    async with serving(target.address, 4028, cgminer(rpc)), serving(target.address, 8080, web):
+        identity = await reader.identify(target)
+        reading = await reader.read(target, identity)
+    assert (identity.model, identity.hostname) == ("AT1500", "at-07")
+    assert (reading.hashrate, reading.fault_light) == (pytest.approx(180e12), light)
+
+
 async def test_nothing_known_is_unsupported(reader: PyasicReader) -> None:
     async with serving(f"{NETWORK}.6", 4028, cgminer({})):
         with pytest.raises(Failure) as failure:
@@ -147,8 +184,9 @@ async def test_the_worker_is_confined(reader: PyasicReader) -> None:
 def said(**changes: Any) -> Mapping[str, Any]:
     """What a worker passes on of a good rig."""
     whole: dict[str, Any] = dict.fromkeys(
-        ("mac", "expected_hashrate", "power", "power_limit", "uptime", "ambient", "fans_expected", "power_supply_fan")
+        ("mac", "expected_hashrate", "power", "power_limit", "uptime", "ambient", "fans_expected", "power_supply_fan"),
     )
+    whole |= {"fault_light": None}
     whole |= {"hashrate": 100e12, "fans": [], "boards": [], "pools": [], "errors": []}
     return whole | changes
 

@@ -40,10 +40,11 @@ RETIRE_FILES: Final = 256
 _PR_SET_PDEATHSIG: Final = 1
 _SSH_PORT: Final = 22
 
-# Never CONFIG (pool passwords), FAULT_LIGHT (a POST on old Antminers), HOSTNAME (SSH on Braiins) or IS_MINING (true
-# where nothing answered, and asked with a question of its own).
+# Never CONFIG (pool passwords) or IS_MINING (true where nothing answered, and asked with a question of its own); the
+# FAULT_LIGHT of few only (elsewhere it is a POST, or off where nothing answered). To SSH, for names, nothing connects.
 IDENTITY_FIELDS: Final = (
     DataOptions.MAC,
+    DataOptions.HOSTNAME,
     DataOptions.SERIAL_NUMBER,
     DataOptions.FW_VERSION,
     DataOptions.API_VERSION,
@@ -65,6 +66,8 @@ READ_FIELDS: Final = (
     DataOptions.POOLS,
 )
 
+_LIT: Final = frozenset({"AURADINE"})
+"""What pyasic calls firmware of which it reads the locate light, and tells silence from off."""
 _AVERAGED_BOARDS: Final = frozenset({"AvalonMiner"})
 """Makes of whose boards pyasic takes the average since start, which an idle rig keeps for hours."""
 _CHIP_SENSORS: Final = frozenset({"AvalonMiner", "Innosilicon"})
@@ -243,6 +246,7 @@ async def _identify(address: str, job: Mapping[str, Any]) -> dict[str, Any]:
         "firmware": str(miner.firmware or ""),
         "firmware_version": data.get("fw_ver"),
         "mac": data.get("mac"),
+        "hostname": data.get("hostname"),
         "serial": data.get("serial_number"),
         "api_version": data.get("api_ver"),
         "power_supply_serial": data.get("psu_serial_number"),
@@ -257,7 +261,7 @@ async def _read(address: str, job: Mapping[str, Any]) -> dict[str, Any]:
         address, model or None, factory.MinerTypes[kind], version or None
     )
     _log_in(miner, job)
-    data = await _gather(miner, READ_FIELDS)
+    data = await _gather(miner, (*READ_FIELDS, DataOptions.FAULT_LIGHT) if kind in _LIT else READ_FIELDS)
     boards = [_board(board, str(miner.make), str(miner.firmware)) for board in data.get("hashboards") or ()]
     rates = [board["hashrate"] for board in boards if board["hashrate"] is not None]
     hashrate = _hashes(data.get("hashrate"))
@@ -269,6 +273,7 @@ async def _read(address: str, job: Mapping[str, Any]) -> dict[str, Any]:
         "expected_hashrate": _hashes(data.get("expected_hashrate")),
         "power": data.get("wattage"),
         "power_limit": data.get("wattage_limit"),
+        "fault_light": data.get("fault_light"),
         "uptime": data.get("uptime"),
         "ambient": data.get("env_temp"),
         "fans": [fan.speed for fan in data.get("fans") or ()],
