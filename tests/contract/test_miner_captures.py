@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from miner_replay import NETWORK, replaying
 
-from exporter.readings import RigIdentity
+from exporter.readings import PowerSupply, RigIdentity
 from exporter.sources.miners.contract import Target
 from exporter.sources.miners.faults import CODES
 from exporter.sources.miners.firmware import native_readers
@@ -92,7 +92,7 @@ if CAPTURES.is_dir():  # elsewhere there is no such test: CI takes a skip for a 
             reading = await miners.read(target, identity)
         assert (identity.make, identity.model, identity.reader) == ("AvalonMiner", "Avalon Q", "avalon")
         assert (reading.hashrate, reading.mining, reading.suspended) == (0.0, False, True)
-        assert (reading.power, reading.power_supply) == (None, None)
+        assert (reading.power, reading.power_supply) == (146.0, PowerSupply(input_power=146.0))
         assert [(board.chips, board.chip_temperature, board.failed_chips) for board in reading.boards] == [
             (160, None, ())
         ]

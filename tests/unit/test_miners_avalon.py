@@ -92,8 +92,9 @@ async def test_one_without_a_supply_or_with_several_managers_is_left_to_others(
         ("0 1209 1187 297 3526 1188 3731", "", 3731.0, (11.87, 297.0, 3526.0)),
         ("0 1217 1279 221 2834 1280", "", None, (12.79, 221.0, 2834.0)),  # the A10 does not tell what it draws
         ("0 1209 1187 297 3526 1188 9000", "", None, (11.87, 297.0, 3526.0)),  # nothing is that wasteful
-        ("0 1222 4 0 0 2245 146", "", None, None),  # it idles: whose 146 W these are nobody says
-        ("0 0 27548 4 0 3683 131", "131", 131.0, None),  # a small one, in other units
+        ("0 1198 0 0 0 1393 11", "", 11.0, None),  # it sleeps
+        ("0 0 27548 4 0 3683 131", "", 131.0, None),  # a small one, in other units
+        ("0 0 27548 4 0 3683 4500", "", None, None),  # more than it may draw
         ("0 0 27548 4 110 3683 131", "", None, None),
         ("", "", None, None),
     ],
@@ -123,13 +124,27 @@ async def test_the_supplys_error_code_names_faults(code: str, faults: set[tuple[
 
 
 @pytest.mark.parametrize(
-    ("rate", "switch", "suspended"),
-    [(0.0, "4", True), (0.0, "0", False), (4e7, "0", False), (4e7, "4", None), (0.0, "", None)],
+    ("state", "switch", "hashrate", "suspended"),
+    [
+        ("Work: In Idle, Hash Board: 3 ", "5", 0.0, True),
+        ("Work: In Idle, Hash Board: 3 ", "6", 0.0, None),  # it boots
+        ("Work: In Idle, Hash Board: 3 ", "0", 0.0, False),
+        ("Work: In Work, Hash Board: 3 ", "0", 1_102.8e6, False),
+        ("Work: In Work, Hash Board: 3 ", "5", 1_102.8e6, None),
+        ("", "", 1_102.8e6, None),
+    ],
 )
-async def test_it_was_told_to_stop_where_it_stands_and_is_switched_off(
-    rate: float, switch: str, suspended: bool | None
+async def test_an_idle_rig_does_not_hash_what_its_average_fades_to(
+    state: str, switch: str, hashrate: float, suspended: bool | None
 ) -> None:
-    assert (await read(rig({"MHS 1m": rate}, SoftOFF=switch))).suspended is suspended
+    reading = await read(rig({"MHS 1m": 1_102.8}, SYSTEMSTATU=state, SoftOFF=switch, GHSmm="0.00"))
+    assert (reading.hashrate, reading.mining) == (pytest.approx(hashrate), hashrate > 0)
+    assert reading.suspended is suspended
+
+
+@pytest.mark.parametrize(("inlet", "known"), [("-273", {"outlet": 65.0}), ("31", {"inlet": 31.0, "outlet": 65.0})])
+async def test_a_sensor_that_is_not_there_has_no_temperature(inlet: str, known: Mapping[str, float]) -> None:
+    assert dict((await read(rig(Temp="-273", ITemp=inlet, OTemp="65"))).temperatures) == known
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Avalons from the A10 on: cgminer's API on 4028, most of it as text inside JSON. One command at a time, says Canaan.
 
-Hashrate is ``MHS 1m``. Power is what the supply draws. The fields are those of Canaan's API manual, and of recordings.
+Hashrate is ``MHS 1m``, which fades for hours once a rig idles: then it is 0. Power is what the supply draws. The fields
+are those of Canaan's API manual, and of recordings.
 """
 
 import re
@@ -20,6 +21,10 @@ _FIELD: Final = re.compile(r"\b(\w{1,32})\[([^\[\]]*)\]")
 _MAKE: Final = re.compile(r"avalon(?:miner)? *", re.IGNORECASE)
 _SERIES: Final = frozenset({"AvalonNano", "Avalon0O", "AvalonMiner 15"})  # whose model is told apart
 _SOLD_AS: Final = {"15-194": "1566"}
+_IDLE: Final = "in idle"
+_SWITCHED_OFF: Final = frozenset({1, 4, 5})  # as seen of rigs that were told to stop; 6 is of one that boots
+_NO_SENSOR: Final = "-273"
+_TEMPERATURES: Final = {"ambient": "Temp", "inlet": "ITemp", "outlet": "OTemp"}
 _MANAGER: Final = "MM ID"
 _CHIPS_OF_BOARDS: Final = "HBinfo"
 _MOST_FANS: Final = 8
@@ -29,7 +34,7 @@ _FEWEST_WORKS: Final = 30
 _SUPPLY_FIELDS: Final = 7
 _OFF_BY: Final = 1.25
 """How far volts times amperes may be from the watts: they are rounded, but in another unit they are further off."""
-_DRAWS: Final = 1.3  # times what it gives, at most
+_DRAWS: Final = 1.3  # times what it gives, or may give, at most
 _SUPPLY_ERRORS: Final = (
     (1, "Input_UV", "psu_input_voltage"),
     (2, "OT1", "psu_temperature"),
@@ -83,7 +88,9 @@ class Reader:
         pools = await cgminer.optional(target.address, "pools")
         coerce.expect_model(said.get("DNA", ""), identity.serial or said.get("DNA", ""))
         expected = coerce.hashrate(said.get("GHSmm"), "GH/s") or None
-        hashrate = coerce.realised(summary.get("MHS 1m"), "MH/s", expected)
+        realised = coerce.realised(summary.get("MHS 1m"), "MH/s", expected)
+        idle = _IDLE in said.get("SYSTEMSTATU", "").lower()
+        hashrate = 0.0 if idle else realised
         mining = hashrate > 0
         boards = tuple(_boards(said, mining=mining))
         supply = _power_supply(said)
@@ -96,7 +103,7 @@ class Reader:
             power_limit=coerce.watts(said.get("MPO")),
             power_supply=None if supply == PowerSupply() else supply,
             mining=mining,
-            suspended=_suspended(said, mining=mining),
+            suspended=_suspended(said, idle=idle),
             power_mode=coerce.text(said.get("WORKMODE"), 64),
             fault_light={"0": False, "1": True}.get(said.get("Led", "")),
             uptime=coerce.seconds(summary.get("Elapsed")),
@@ -107,7 +114,9 @@ class Reader:
             last_share_at=_last_share(pools),
             hardware_errors=coerce.counter(said.get("HW")),
             hardware_error_ratio=coerce.percentage(said.get("DH", "").rstrip("%")),
-            temperatures=coerce.by_sensor({"ambient": said.get("Temp"), "inlet": said.get("ITemp")}),
+            temperatures=coerce.by_sensor(
+                {sensor: said[key] for sensor, key in _TEMPERATURES.items() if said.get(key, _NO_SENSOR) != _NO_SENSOR}
+            ),
             fans=tuple(_fans(said)),
             fan_duty=coerce.percentage(said.get("FanR", "").rstrip("%")),
             boards=boards,
@@ -152,7 +161,11 @@ def _power_supply(said: Mapping[str, str]) -> PowerSupply:
     wall = coerce.watts(said.get("WALLPOWER"))
     volts, amperes = coerce.volts(coerce.centi(volts_said)), coerce.amperes(amperes_said)
     watts, drawn = coerce.watts(watts_said), coerce.watts(drawn_said)
-    if not volts or not amperes or not watts or not watts / _OFF_BY <= volts * amperes <= watts * _OFF_BY:
+    if watts is None:  # it gives nothing, or is a small one that does not say
+        limit = coerce.watts(said.get("MPO"))
+        likely = drawn is not None and (limit is None or drawn <= limit * _DRAWS)
+        return PowerSupply(input_power=wall or (drawn if likely else None))
+    if not volts or not amperes or not watts / _OFF_BY <= volts * amperes <= watts * _OFF_BY:
         return PowerSupply(input_power=wall)
     likely = drawn is not None and watts <= drawn <= watts * _DRAWS
     return PowerSupply(
@@ -163,12 +176,12 @@ def _power_supply(said: Mapping[str, str]) -> PowerSupply:
     )
 
 
-def _suspended(said: Mapping[str, str], *, mining: bool) -> bool | None:
-    """Tell whether it was switched off by command; of one that hashes with the switch set it is not known."""
+def _suspended(said: Mapping[str, str], *, idle: bool) -> bool | None:
+    """Tell whether it idles because it was switched off by command."""
     switch = coerce.count(said.get("SoftOFF"))
-    if switch is None or (mining and switch):
-        return None
-    return switch != 0
+    if switch == 0:
+        return False
+    return True if idle and switch in _SWITCHED_OFF else None
 
 
 def _last_share(pools: Answer) -> float | None:
