@@ -235,7 +235,9 @@ def _target(rig: str, config_file: Path | None, username: str | None, password_f
     for listed in rigs:
         if rig in (listed.name, listed.address):
             return Target(listed.address, own or listed.credentials)
-    raise Misconfigured(unknown("rig", rig, [listed.name for listed in rigs]))
+    nobody = unknown("rig", rig, [listed.name for listed in rigs if not listed.discovered])
+    found = "; one that was found in a range is asked by its address, the ip in mining_rig_info"
+    raise Misconfigured(nobody + (found if any(listed.discovered for listed in rigs) else ""))
 
 
 def _address(text: str) -> str:

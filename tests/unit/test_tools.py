@@ -388,6 +388,15 @@ async def test_probe_finds_address_and_login_in_the_inventory(rigs: list[str], t
     assert (code, errors) == (2, "hashmargin: there is no rig 'a-02': did you mean 'a-01'?\n")
 
 
+async def test_probe_asks_for_the_address_of_a_rig_that_was_found_in_a_range(tmp_path: Path) -> None:
+    file = tmp_path / "site.yml"
+    file.write_text("site: x\nfleet: {ranges: [{cidr: 10.0.0.0/30}]}\n", encoding="utf-8")
+    code, _, errors = await invoke("probe", "02:1a:b3:00:00:01", "--config.file", str(file))
+    assert code == 2
+    assert "there is no rig '02:1a:b3:00:00:01'" in errors
+    assert "asked by its address, the ip in mining_rig_info" in errors
+
+
 async def test_capture_writes_its_file_or_says_why_not(rigs: list[str], tmp_path: Path) -> None:
     code, output, _ = await invoke("capture", rigs[0], "--folder", str(tmp_path))
     assert code == 0
