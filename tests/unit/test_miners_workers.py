@@ -24,8 +24,8 @@ async def work(job):
     if what == "stall": time.sleep(60)
     if what == "hang": await asyncio.sleep(60)
     if what == "fail": return say(job=job["job"], reason="garbled", detail="odd")
-    if what == "slow": await asyncio.sleep(0.3)
-    say(job=job["job"], pid=os.getpid(), retire=what == "retire")
+    if what in ("slow", "retire slowly"): await asyncio.sleep(0.3)
+    say(job=job["job"], pid=os.getpid(), retire=what.startswith("retire"))
 async def main():
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
@@ -91,6 +91,22 @@ async def test_a_worker_that_asks_to_retire_is_replaced(pool: WorkerPool) -> Non
     old = await ask(pool, "retire")
     assert await ask(pool, "ok") != old
     assert old not in pool.pids
+
+
+async def test_a_worker_that_asks_to_retire_after_nobody_waits_any_more_is_replaced() -> None:
+    pool = WorkerPool((sys.executable, "-c", WORKER), workers=1, slots=4, silence=3.0)
+    try:
+        old = await ask(pool, "ok")
+        given_up = asyncio.create_task(ask(pool, "retire slowly"))
+        await asyncio.sleep(0.05)
+        given_up.cancel()
+        await asyncio.wait([given_up])
+        await asyncio.sleep(0.6)  # meanwhile it says so
+        async with asyncio.timeout(20):
+            assert await ask(pool, "ok") != old
+        assert old not in pool.pids
+    finally:
+        await pool.close()
 
 
 async def test_a_worker_killed_while_idle_is_replaced(pool: WorkerPool) -> None:

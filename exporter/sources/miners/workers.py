@@ -154,6 +154,7 @@ class WorkerPool:
         self._slots = slots
         self._silence = silence
         self._workers: list[_Worker] = []
+        self._leaving: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Condition()
 
     @property
@@ -176,7 +177,7 @@ class WorkerPool:
     async def close(self) -> None:
         """End every worker."""
         workers, self._workers = self._workers, []
-        await asyncio.gather(*(worker.stop() for worker in workers))
+        await asyncio.gather(*(worker.stop() for worker in workers), *self._leaving)
 
     async def _claim(self, *, alone: bool) -> _Worker:
         async with self._changed:
@@ -189,7 +190,7 @@ class WorkerPool:
                 await self._changed.wait()
 
     def _free(self, *, alone: bool) -> _Worker | None:
-        self._workers = [worker for worker in self._workers if worker.claims or not worker.lost]
+        self._dismiss()
         usable = [worker for worker in self._workers if not (worker.lost or worker.retiring or worker.reserved)]
         slots = 1 if alone else self._slots
         least = min(usable, key=lambda worker: worker.claims, default=None)
@@ -203,13 +204,17 @@ class WorkerPool:
     async def _release(self, worker: _Worker) -> None:
         worker.claims -= 1
         worker.reserved = False
-        spent = worker in self._workers and worker.claims == 0 and (worker.lost or worker.retiring)
-        if spent:
-            self._workers.remove(worker)
+        self._dismiss()
         async with self._changed:
             self._changed.notify_all()
-        if spent:
-            await worker.stop()
+
+    def _dismiss(self) -> None:
+        """Let go of workers that died or want to retire, as soon as nobody waits for them."""
+        for worker in [each for each in self._workers if not each.claims and (each.lost or each.retiring)]:
+            self._workers.remove(worker)
+            leaving = asyncio.create_task(worker.stop())
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
 
 
 def worker_cores() -> int:
