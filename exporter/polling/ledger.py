@@ -12,9 +12,12 @@ from exporter.polling.latest import Latest
 from exporter.polling.terms import PollingTerms
 from exporter.readings import Fault, Pool, Reading, RigIdentity, RigReading
 from exporter.snapshot import LastGood, RigSnapshot
+from exporter.sources.miners.coerce import MAX_RIG_HASHRATE
+from exporter.sources.miners.forbidden import note
 from exporter.units import HASHES_PER_DIFFICULTY
 
 _UPTIME_SLACK: Final = 60.0  # s that an uptime may gain: some are told in minutes
+_LUCK: Final = 10.0
 _BOARD_MISSING: Final = "board_missing"
 _RUNNING_WELL: Final = (0.8, 1.5)  # realised against expected hashrate: below it limps, above it lies
 
@@ -80,6 +83,11 @@ class RigLedger:
         self._rate()
         self._snapshot = self._picture(None, rig.expected_mining)
 
+    @property
+    def rated_hashrate(self) -> float | None:
+        """What it should do in H/s, by the inventory, else by its nameplate."""
+        return self._rated.rated_hashrate
+
     def began_anew(self, reading: RigReading, at: float) -> bool:
         """Tell whether its miner process was restarted, or is another rig's that has run for longer."""
         if self._uptime is None or reading.uptime is None:
@@ -89,6 +97,8 @@ class RigLedger:
 
     def succeeded(self, reading: RigReading, now: float, at: float, metered: float | None = None) -> None:
         """Book a successful read; ``metered`` is what a meter showed of late (W)."""
+        if self.began_anew(reading, at):  # what its counters do across that is nobody's work
+            self._forget_shares()
         self.up = True
         self.last_success = now
         if reading.uptime is not None:
@@ -110,6 +120,9 @@ class RigLedger:
             self._work.observe(at, reading.accepted_difficulty)
         if (shares := _shares(reading.pools)) is not None:
             self._shares.observe(at, *shares)
+        if (self._work_hashrate() or 0.0) > self._most_work():  # a counter that leapt: of another rig, perhaps
+            note("work_hashrate")
+            self._forget_shares()
         if self._runs_well(reading):
             self._last_good = LastGood(
                 hashrate=reading.hashrate, power=reading.power, observed_at=now, metered_power=metered
@@ -136,8 +149,7 @@ class RigLedger:
             self._last_good = None
             self._uptime = self._expected_hashrate = None
             self._faults = {}
-            self._work.clear()
-            self._shares.clear()
+            self._forget_shares()
             self._forget_reading()
         self._rate()
         self._redraw()
@@ -181,7 +193,6 @@ class RigLedger:
                 expected_mining=expected_mining,
                 last_good=self._last_good,
             )
-        work = self._work.growth()
         shares = self._shares.growth()
         return RigSnapshot(
             rig=self._rated,
@@ -190,13 +201,26 @@ class RigLedger:
             last_success=self.last_success,
             reading=reading,
             expected_mining=expected_mining,
-            work_hashrate=work[1] * HASHES_PER_DIFFICULTY / work[0] if work is not None else None,
+            work_hashrate=self._work_hashrate(),
             reject_ratio=shares[2] / shares[1] if shares is not None and shares[1] > 0 else None,
             energy=self._energy.joules,
             worker_expected=_worker_expected(self.rig, reading.value.pools),
             last_good=self._last_good,
             faults_since=tuple(self._faults.get(_key(fault), reading.observed_at) for fault in reading.value.faults),
         )
+
+    def _work_hashrate(self) -> float | None:
+        work = self._work.growth()
+        return None if work is None else work[1] * HASHES_PER_DIFFICULTY / work[0]
+
+    def _most_work(self) -> float:
+        """H/s that its shares cannot prove: few large ones come in lucky runs, so it is a loose bound."""
+        expected = self._expected_hashrate or self._rated.rated_hashrate
+        return min(MAX_RIG_HASHRATE, expected * _LUCK) if expected else MAX_RIG_HASHRATE
+
+    def _forget_shares(self) -> None:
+        self._work.clear()
+        self._shares.clear()
 
     def replace(self, rig: Rig) -> None:
         """Take over what the inventory now says of this rig."""
@@ -257,10 +281,16 @@ def _shares(pools: tuple[Pool, ...]) -> tuple[float, float] | None:
 
 
 def _change(before: RigIdentity, after: RigIdentity) -> IdentityChange | None:
-    told = (before.mac, after.mac) if before.mac and after.mac else (before.serial, after.serial)
-    if all(told) and told[0] != told[1]:
+    """Tell devices apart by MAC address, else serial number, else make and model, which new firmware leaves alone."""
+    keys = ((before.mac, after.mac), (before.serial, after.serial), (_product(before), _product(after)))
+    was, now = next(pair for pair in keys if all(pair))
+    if was != now:
         return IdentityChange.DEVICE
     return IdentityChange.FIRMWARE if _software(before) != _software(after) else None
+
+
+def _product(identity: RigIdentity) -> str:
+    return f"{identity.make} {identity.model}"
 
 
 def _software(identity: RigIdentity) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from exporter.polling.attempts import FailedAttempt, FailureLog
 from exporter.polling.ledger import IdentityChange, RigMemory
 from exporter.polling.notices import RigNotices, Surprises
 from exporter.polling.roster import Place, Roster
+from exporter.polling.sanity import believed
 from exporter.polling.schedules import ScheduleTerms
 from exporter.polling.terms import PollingTerms
 from exporter.readings import ExpectedOff, RigIdentity, RigReading
@@ -273,7 +274,9 @@ class RigPoller:
         with noting() as dropped:
             try:
                 async with asyncio.timeout(self._terms.deadline):
-                    return await self._reader.read(visit.target, identity)
+                    reading = await self._reader.read(visit.target, identity)
+                ledger = visit.place.ledger
+                return reading if ledger is None else believed(reading, ledger.rated_hashrate)
             except TimeoutError:
                 raise Failure(Reason.TIMEOUT, f"no answer within {self._terms.deadline:g} s") from None
             finally:
@@ -319,7 +322,9 @@ class RigPoller:
         at = self._loop.time()
         if ledger.began_anew(reading, at):  # with another firmware, perhaps, or it is another rig
             place.identify_at = min(place.identify_at, place.identified_at + self._terms.max_backoff)
-        ledger.succeeded(reading, self._clock(), at, self.metered.get(ledger.rig.name))
+        with noting() as dropped:
+            ledger.succeeded(reading, self._clock(), at, self.metered.get(ledger.rig.name))
+        self._count_dropped(visit, dropped)
         place.failures = 0
 
     def _failed(self, visit: _Visit, failure: Failure) -> None:

@@ -17,12 +17,12 @@ from virtual_time import run, unix_clock
 
 from exporter.failures import Failure, Reason
 from exporter.fleet import Credentials, Rig
-from exporter.polling.ledger import RigMemory
+from exporter.polling.ledger import RigLedger, RigMemory
 from exporter.polling.rigs import RigPoller
 from exporter.polling.roster import phase
 from exporter.polling.schedules import ScheduleTerms
 from exporter.polling.terms import PollingTerms
-from exporter.readings import ExpectedOff, Fault, RigIdentity, RigReading
+from exporter.readings import Board, ExpectedOff, Fault, Pool, RigIdentity, RigReading
 from exporter.snapshot import RigSnapshot
 from exporter.sources.miners import coerce
 from exporter.sources.miners.contract import Target
@@ -443,7 +443,7 @@ def test_last_good_is_kept_from_when_it_ran_well() -> None:
             await asyncio.sleep(31)
             good = only(poller).last_good
             assert (good.hashrate, good.power) == (100e12, 3000.0)
-            for limp in (0.0, 50e12, 100e15):
+            for limp in (0.0, 50e12, 290e12):
                 site.behaviour["rig-0"] = lambda limp=limp: replace(READING, hashrate=limp)
                 await asyncio.sleep(60)
                 assert only(poller).reading.value.hashrate == limp
@@ -455,6 +455,90 @@ def test_last_good_is_kept_from_when_it_ran_well() -> None:
             assert only(poller).last_good == good
 
     run(main())
+
+
+@pytest.mark.parametrize(
+    ("rig", "model"), [({"rated_hashrate": 100e12}, "A1"), ({}, "Antminer S19 Pro")], ids=["inventory", "nameplate"]
+)
+def test_three_times_what_it_is_rated_at_is_not_believed(rig: dict[str, float], model: str) -> None:
+    async def main() -> None:
+        site, rigs, telemetry = Site(), fleet(1, **rig), Telemetry()
+        remembered = {"rig-0": RigMemory(identity=replace(IDENTITY, model=model))}
+        poller = make(rigs, site, remembered=remembered, telemetry=telemetry)
+        site.behaviour["rig-0"] = lambda: RigReading(hashrate=340e12)
+        async with polling(poller):
+            await asyncio.sleep(31)
+            assert (only(poller).up, only(poller).reading) == (False, None)
+            assert telemetry.registry.get_sample_value("mining_poll_failures_total", {"reason": "implausible"}) == 1
+            assert dropped(telemetry, "hashrate") == 1
+            site.behaviour["rig-0"] = lambda: RigReading(
+                hashrate=120e12,
+                average_hashrate=4e14,
+                boards=(Board(index=0, hashrate=4e14), Board(index=1, hashrate=4e13)),
+            )
+            await asyncio.sleep(90)
+            reading = only(poller).reading.value
+        assert (reading.hashrate, reading.average_hashrate) == (120e12, None)
+        assert [board.hashrate for board in reading.boards] == [None, 4e13]
+        assert dropped(telemetry, "hashrate") > 1
+
+    run(main())
+
+
+def dropped(telemetry: Telemetry, field: str) -> float | None:
+    return telemetry.registry.get_sample_value("mining_rig_dropped_values_total", {"rig": "rig-0", "field": field})
+
+
+def shares(accepted: float, rejected: float, uptime: float | None) -> RigReading:
+    """What 100 TH/s does: it proves 23,283 of difficulty each second."""
+    pool = Pool(index=0, accepted=accepted, rejected=rejected)
+    return replace(READING, accepted_difficulty=accepted, uptime=uptime, pools=(pool,))
+
+
+@pytest.mark.parametrize("tells_uptime", [True, False])
+def test_the_shares_of_another_rig_at_an_address_are_not_taken_for_work(tells_uptime: bool) -> None:
+    async def main() -> None:
+        site, rigs, telemetry = Site(), fleet(1), Telemetry()
+        poller = make(rigs, site, remembered=known(rigs), telemetry=telemetry)
+        loop, swapped = asyncio.get_running_loop(), False
+
+        def answer() -> RigReading:
+            now = loop.time()
+            accepted, rejected = (1e12, 1e11) if swapped else (0.0, 0.0)
+            uptime = (now if swapped else 700_000.0 + now) if tells_uptime else None
+            return shares(accepted + now * 100e12 / 2**32, rejected + now, uptime)
+
+        site.behaviour["rig-0"] = answer
+        async with polling(poller):
+            await asyncio.sleep(700)
+            before = only(poller)
+            assert before.work_hashrate == pytest.approx(100e12, rel=0.01)
+            swapped = True
+            for _ in range(30):
+                await asyncio.sleep(30)
+                snapshot = only(poller)
+                assert snapshot.work_hashrate is None or snapshot.work_hashrate == pytest.approx(100e12, rel=0.01)
+                assert snapshot.reject_ratio is None or snapshot.reject_ratio == pytest.approx(before.reject_ratio)
+            assert snapshot.work_hashrate is not None
+        assert dropped(telemetry, "work_hashrate") == (None if tells_uptime else 1)
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("facts", "change"),
+    [
+        ({"mac": "", "model": "B2"}, "device"),
+        ({"mac": "", "make": "Zeta"}, "device"),
+        ({"mac": "", "firmware": "VNish"}, "firmware"),
+        ({"model": "B2"}, "firmware"),
+        ({"mac": "02:00:00:00:00:02"}, "device"),
+        ({"mac": ""}, None),
+    ],
+)
+def test_another_device_is_told_by_its_mac_else_by_its_model(facts: dict[str, str], change: str | None) -> None:
+    ledger = RigLedger(fleet(1)[0], TERMS, RigMemory(identity=IDENTITY), 0.0)
+    assert ledger.identified(replace(IDENTITY, **facts)) == change
 
 
 def test_schedules_say_when_mining_is_expected() -> None:
