@@ -19,10 +19,9 @@ from exporter.settings.flags import FLAGS, LISTEN_ADDRESS, LOG_LEVEL, Flag
 
 if TYPE_CHECKING:
     from exporter.demo import Simulation
-    from exporter.fleet import Credentials
+    from exporter.fleet import Credentials, Rig
     from exporter.settings.model import Settings
     from exporter.sources.http import Endpoint
-    from exporter.sources.miners.contract import Target
     from exporter.tools import backtest as backtest_tool
     from exporter.tools.history import Row
 
@@ -216,25 +215,24 @@ def _credentials(username: str | None, password_file: Path | None) -> Credential
 
     if username is None and password_file is None:
         return None
-    return Credentials(username or "", password_file.read_text("utf-8").strip() if password_file else "")
+    try:
+        return Credentials(username or "", password_file.read_text("utf-8").strip() if password_file else "")
+    except UnicodeDecodeError:
+        raise Misconfigured(f"{password_file} is not UTF-8 text: save it as UTF-8") from None
 
 
-def _target(rig: str, config_file: Path | None, username: str | None, password_file: Path | None) -> Target:
-    """Where a rig is and how to log in: as the inventory says where a configuration is given, else as the flags do."""
+def _listed(rig: str, config_file: Path) -> Rig:
+    """Find a rig in the inventory, by name or address."""
     from exporter.mistakes import unknown
     from exporter.settings.load import ConfigError, load
-    from exporter.sources.miners.contract import Target
 
-    own = _credentials(username, password_file)
-    if config_file is None:
-        return Target(_address(rig), own)
     try:
         rigs = load(config_file, environ=os.environ).rigs
     except ConfigError as error:
         raise Misconfigured(f"the configuration cannot be used\n{error}") from None
     for listed in rigs:
         if rig in (listed.name, listed.address):
-            return Target(listed.address, own or listed.credentials)
+            return listed
     nobody = unknown("rig", rig, [listed.name for listed in rigs if not listed.discovered])
     found = "; one that was found in a range is asked by its address, the ip in mining_rig_info"
     raise Misconfigured(nobody + (found if any(listed.discovered for listed in rigs) else ""))
@@ -531,12 +529,17 @@ def probe(
     import asyncio
 
     from exporter.failures import RIG_ADVICE
+    from exporter.sources.miners.contract import Target
     from exporter.tools import probe
 
-    target = _target(rig, config_file, username, password_file)
+    listed = None if config_file is None else _listed(rig, config_file)
+    own = _credentials(username, password_file)
+    target = Target(_address(rig), own) if listed is None else Target(listed.address, own or listed.credentials)
     _log_errors_only()
     probed = asyncio.run(probe.probe(target, deadline))
     click.echo(_json(probe.as_record(probed, raw=raw)) if output == "json" else probe.as_text(probed, raw=raw))
+    if listed is not None and (who := probe.stranger(probed, listed)):
+        click.echo(f"hashmargin: {who} answers at {target.address}, not {listed.name}: has it moved?", err=True)
     if probed.failure is not None:
         raise Refused(f"{rig} could not be read ({probed.failure.reason}): {RIG_ADVICE[probed.failure.reason]}")
 
@@ -561,9 +564,10 @@ def capture(address: str, folder: Path, username: str | None, password_file: Pat
     import asyncio
 
     from exporter.failures import RIG_ADVICE, Failure, Reason
+    from exporter.sources.miners.contract import Target
     from exporter.tools import capture
 
-    target = _target(address, None, username, password_file)
+    target = Target(_address(address), _credentials(username, password_file))
     _log_errors_only()
     try:
         with click.progressbar(

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from exporter.failures import RIG_ADVICE, Failure
+from exporter.fleet import Rig
 from exporter.readings import Board, Pool, PowerSupply, RigIdentity, RigReading
 from exporter.sources.miners.contract import Target
 from exporter.sources.miners.reader import Miners
@@ -59,6 +60,13 @@ async def probe(target: Target, deadline: float) -> Probed:
     finally:
         listener.reset(token)
     return probed
+
+
+def stranger(probed: Probed, listed: Rig) -> str:
+    """Give the MAC address or serial number that answers where the inventory has another; empty where it is right."""
+    who = probed.identity
+    told = () if who is None else ((listed.mac, who.mac), (listed.serial, who.serial))
+    return next((said for known, said in told if known and said and known != said), "")
 
 
 def as_record(probed: Probed, *, raw: bool) -> dict[str, Any]:

@@ -388,6 +388,25 @@ async def test_probe_finds_address_and_login_in_the_inventory(rigs: list[str], t
     assert (code, errors) == (2, "hashmargin: there is no rig 'a-02': did you mean 'a-01'?\n")
 
 
+async def test_probe_says_when_another_rig_has_the_address(rigs: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "site.yml"
+    listed = f"{{name: a-01, address: {rigs[0]}, mac: '02:1a:b3:00:00:01'}}"
+    file.write_text(
+        f"site: x\nfleet: {{rigs: [{listed}], defaults: {{username: root, password: root}}}}\n", encoding="utf-8"
+    )
+    code, output, errors = await invoke("probe", "a-01", "--config.file", str(file), "--output", "json")
+    assert code == 0
+    who = json.loads(output)["identity"]["mac"]
+    assert errors == f"hashmargin: {who} answers at {rigs[0]}, not a-01: has it moved?\n"
+
+
+async def test_a_password_file_that_is_no_text_is_a_mistake(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_bytes(b"\xff\xfe")
+    code, _, errors = await invoke("probe", "127.0.0.1", "--password-file", str(file))
+    assert (code, errors) == (2, f"hashmargin: {file} is not UTF-8 text: save it as UTF-8\n")
+
+
 async def test_probe_asks_for_the_address_of_a_rig_that_was_found_in_a_range(tmp_path: Path) -> None:
     file = tmp_path / "site.yml"
     file.write_text("site: x\nfleet: {ranges: [{cidr: 10.0.0.0/30}]}\n", encoding="utf-8")
