@@ -359,6 +359,12 @@ def test_a_wrong_header_is_told_and_its_lines_are_not_read(tmp_path: Path, heade
     assert csv_problems(tmp_path, f"{header}\nx,y,z,w\n") == [f"rigs.csv:1: {text}" for text in told]
 
 
+def test_a_quotation_mark_that_swallows_a_large_file_is_told_with_its_line(tmp_path: Path) -> None:
+    rows = "".join(f"rig-{number:05},127.60.0.{number % 250 + 1}\n" for number in range(10_000))
+    text = f'name,address\na,127.60.1.1\n"b,127.60.1.2\n{rows}'
+    assert csv_problems(tmp_path, text) == ["rigs.csv:3: has a quotation mark that no other one closes"]
+
+
 def test_a_spreadsheets_csv_is_read(tmp_path: Path) -> None:
     text = '\ufeff# exported, by hand\r\n\r\nName;Address;Customer\r\n"a 1";127.60.0.5;"Smith; Sons"\r\n'
     rig = csv_fleet(tmp_path, text, FREE)[0]

@@ -426,10 +426,8 @@ def _csv_rows(path: Path, problems: list[Problem]) -> Iterator[_Listed]:
     except (OSError, UnicodeDecodeError) as error:
         problems.append(Problem(str(path), _why_unreadable(error)))
         return
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), skipinitialspace=True)
     columns: list[str] = []
-    for cells in lines:
-        where = f"{path}:{lines.line_num}"
+    for where, cells in _csv_lines(path, text, problems):
         if not any(map(str.strip, cells)) or cells[0].startswith("#"):
             continue
         if not columns:
@@ -447,6 +445,18 @@ def _csv_rows(path: Path, problems: list[Problem]) -> Iterator[_Listed]:
                 yield _Listed(row, row.address, _identity(row), where)
     if not columns:
         problems.append(Problem(str(path), "has no header line: begin it with name,address,block"))
+
+
+def _csv_lines(path: Path, text: str, problems: list[Problem]) -> Iterator[tuple[str, list[str]]]:
+    """The lines of one file, each with its place; one that has no end is a problem."""
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), skipinitialspace=True)
+    read = 0
+    try:
+        for cells in lines:
+            read = lines.line_num
+            yield f"{path}:{read}", cells
+    except csv.Error:
+        problems.append(Problem(f"{path}:{read + 1}", "has a quotation mark that no other one closes"))
 
 
 def _delimiter(text: str) -> str:
