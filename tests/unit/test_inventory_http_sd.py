@@ -77,6 +77,15 @@ def test_while_it_does_not_answer_the_last_list_holds_until_it_is_too_old(direct
         directory.rigs(max_age="1ms")
 
 
+def test_while_it_answers_something_else_the_last_list_holds_too(directory: Directory) -> None:
+    directory.body = listing("127.60.0.5")
+    known = directory.rigs()
+    directory.body = {"error": "the database is being restored"}
+    assert directory.rigs() == known
+    with pytest.raises(InventoryError, match="must be a list"):
+        directory.rigs(max_age="1ms")
+
+
 @pytest.mark.parametrize(
     ("body", "told"),
     [

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 import aiohttp
 import yaml
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from exporter.failures import Failure
 from exporter.fields import Duration
@@ -58,12 +58,11 @@ def http_targets(settings: HttpSd) -> TargetGroups:
     if known is not None and now - known.observed_at < settings.interval:
         return known.value
     try:
-        answer = asyncio.run(_ask(settings))
-    except Failure:
+        groups = _GROUPS.validate_python(asyncio.run(_ask(settings)))
+    except (Failure, ValidationError):
         if known is not None and now - known.observed_at <= settings.max_age:
             return known.value
         raise
-    groups = _GROUPS.validate_python(answer)
     _lists[settings.url] = Reading(groups, now)
     return groups
 
