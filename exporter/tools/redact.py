@@ -11,7 +11,7 @@ REMOVED: Final = "removed"
 SAMPLE_ADDRESS: Final = "192.0.2.1"
 """Of the block that RFC 5737 sets aside for documentation."""
 
-_PRIVATE_KEY: Final = re.compile(r"user|login|hostname|worker|wallet|account|e-?mail|ssid|private", re.IGNORECASE)
+_PRIVATE_KEY: Final = re.compile(r"user|login|hostname|worker|wallet|account|e-?mail|ssid|private|salt", re.IGNORECASE)
 _SERIAL_KEY: Final = re.compile(r"serial|serinum|miner_?id|dna|^uid$|sn\d*$", re.IGNORECASE)
 _MAC: Final = re.compile(r"\b([0-9A-Fa-f]{2}([:-])[0-9A-Fa-f]{2}\2[0-9A-Fa-f]{2})(?:\2[0-9A-Fa-f]{2}){3}\b")
 _WALLET: Final = re.compile(r"\b(?:bc1[a-z0-9]{20,}|[13][1-9A-HJ-NP-Za-km-z]{25,34})\b")

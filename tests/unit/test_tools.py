@@ -225,6 +225,7 @@ PRIVATE: dict[str, Any] = {
     "note": "pays bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq",
     "macaddr": "28:E2:97:CD:F8:1E",
     "ssid": "acme-yard",
+    "salt": "uhCiDy-acme",
     "serinum": "SMTT1234567",
     "pcbsn0": "75136D273E536",
     "SerialNumber": "JYZZB0UBDJABF06RB",
