@@ -273,6 +273,14 @@ def _addresses(ranges: Sequence[str], exclude: Sequence[str]) -> list[str]:
     return [rig.address for rig in rigs]
 
 
+def _append(path: Path, lines: str) -> None:
+    if not lines:
+        return
+    text = path.read_bytes()
+    with path.open("a", encoding="utf-8") as file:
+        file.write(lines if text.endswith(b"\n") else f"\n{lines}")
+
+
 def _log_errors_only() -> None:
     """What a command finds out is its output; the log is for what is wrong with itself."""
     from exporter.logs import LogTerms, configure
@@ -455,11 +463,12 @@ dear: http://{address}/blocks. Ctrl-C ends everything.
     epilog=f"""\b
 Examples:
   hashmargin scan 10.0.0.0/20 > rigs.csv            then: fleet: {{csv: [rigs.csv]}}
+  hashmargin scan 10.0.0.0/20 --update rigs.csv     adds what is new, and forgets no rig that sleeps
   hashmargin scan 10.1.0.0/24 10.2.0.0/24 --exclude 10.1.0.1 --output json
 
 \b
 The CSV lists what is a rig; JSON lists all that answered, with the reason where it is none we know. A rig that sleeps
-is in neither: write a later scan to another file than the inventory, or let fleet.ranges find what is new.
+is in neither.
 
 {EXIT_CODES}"""
 )
@@ -467,8 +476,19 @@ is in neither: write a later scan to another file than the inventory, or let fle
 @click.option("--exclude", multiple=True, metavar="RANGE", help="An address or range to leave alone; may be repeated.")
 @_login
 @click.option("--output", type=click.Choice(["csv", "json"]), default="csv", help="An inventory file, or for a script.")
+@click.option(
+    "--update",
+    type=click.Path(exists=True, dir_okay=False, writable=True, path_type=Path),
+    metavar="FILE",
+    help="Add the rigs that this inventory file lacks to its end, in place of writing one.",
+)
 def scan(
-    ranges: tuple[str, ...], exclude: tuple[str, ...], username: str | None, password_file: Path | None, output: str
+    ranges: tuple[str, ...],
+    exclude: tuple[str, ...],
+    username: str | None,
+    password_file: Path | None,
+    output: str,
+    update: Path | None,
 ) -> None:
     """Find the rigs in address ranges.
 
@@ -477,15 +497,27 @@ def scan(
     import asyncio
 
     from exporter.failures import Failure
+    from exporter.sources.miners.inventory import InventoryError, csv_file
     from exporter.tools import scan
 
     addresses = _addresses(ranges, exclude)
+    try:
+        known = None if update is None else csv_file(update)
+    except InventoryError as error:
+        raise Misconfigured(str(error)) from None
     _log_errors_only()
     with click.progressbar(
         length=len(addresses), label="Scanning", file=sys.stderr, hidden=not sys.stderr.isatty()
     ) as bar:
         found = asyncio.run(scan.scan(addresses, _credentials(username, password_file), bar.update))
-    click.echo(_json(scan.as_records(found)) if output == "json" else scan.as_csv(found).rstrip())
+    if update is not None and known is not None:
+        news = scan.rescan(known, found)
+        _append(update, news.lines)
+        for sentence in news.told:
+            click.echo(f"{sentence}: mend its line", err=True)
+        click.echo(f"{news.added:,} rigs added to {update}", err=True)
+    if output == "json" or update is None:
+        click.echo(_json(scan.as_records(found)) if output == "json" else scan.as_csv(found).rstrip())
     rigs = sum(not isinstance(one.who, Failure) for one in found)
     others = len(found) - rigs
     click.echo(f"{rigs:,} rigs in {len(addresses):,} addresses; no rig, but answering: {others:,}", err=True)

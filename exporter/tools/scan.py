@@ -11,6 +11,8 @@ from exporter.failures import Failure
 from exporter.fleet import Credentials
 from exporter.readings import RigIdentity
 from exporter.sources.miners.contract import Target
+from exporter.sources.miners.inventory import CsvFile
+from exporter.sources.miners.names import is_ip
 from exporter.sources.miners.reader import Miners
 
 PORTS: Final = (4028, 80, 4433)
@@ -73,14 +75,49 @@ async def _ask(miners: Miners, target: Target) -> Found:
 
 def as_csv(found: Sequence[Found]) -> str:
     """The rigs as an inventory file; columns that begin with # are for people."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    return ",".join(COLUMNS) + "\n" + _lines(found, COLUMNS, ",")
+
+
+@dataclass(frozen=True, slots=True)
+class Rescan:
+    """What a scan tells beyond an inventory file: lines to add to it, and sentences on those that need a person."""
+
+    lines: str
+    added: int
+    told: tuple[str, ...]
+
+
+def rescan(known: CsvFile, found: Sequence[Found]) -> Rescan:
+    """Compare with an inventory: a rig that it lists stays as it is, one that sleeps too."""
+    keys = {key: row for row in known.rows for key in (row.mac, row.serial) if key}
+    places = {row.address: row for row in known.rows}
+    new: list[Found] = []
+    told: list[str] = []
+    for one in found:
+        who = one.who
+        if isinstance(who, Failure):
+            continue
+        row, here = keys.get(who.mac) or keys.get(who.serial), places.get(one.address)
+        if row is not None and row.address != one.address and is_ip(row.address):
+            told.append(f"{row.name or who.mac or who.serial} is listed at {row.address} and answers at {one.address}")
+        elif row is None and here is None:
+            new.append(one)
+        elif row is None and here is not None and here.mac and who.mac:
+            told.append(f"{here.name or here.mac} is listed at {one.address}, where {who.mac} answers")
+    return Rescan(_lines(new, known.columns, known.delimiter), len(new), tuple(told))
+
+
+def _lines(found: Sequence[Found], columns: Sequence[str], delimiter: str) -> str:
+    """Write the rigs as lines; of several with one MAC address, as clones have it, only the first is known by it."""
+    text, seen = io.StringIO(), set[str]()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", delimiter=delimiter, lineterminator="\n")
     for one in found:
         who = one.who
         if isinstance(who, RigIdentity):
-            told = (who.mac, who.serial, who.make, who.model, who.firmware, who.firmware_version, who.hostname)
-            writer.writerow((one.address, *map(_no_formula, told)))
+            keys = [key if key not in seen else "" for key in (who.mac, who.serial)]
+            seen.update(keys)
+            told = (*keys, who.make, who.model, who.firmware, who.firmware_version, who.hostname)
+            writer.writerow(dict(zip(COLUMNS, (one.address, *map(_no_formula, told)), strict=True)))
     return text.getvalue()
 
 

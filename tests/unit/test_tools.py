@@ -26,7 +26,7 @@ from exporter.simulation.firmware import families
 from exporter.simulation.site import SimulatedSite
 from exporter.sources.contract import SourceContext, SourceSettings
 from exporter.sources.miners.contract import Target
-from exporter.sources.miners.inventory import InventoryTerms, Names, load_inventory
+from exporter.sources.miners.inventory import InventoryTerms, Names, csv_file, load_inventory
 from exporter.sources.network.fixed import Settings as FixedNetwork
 from exporter.sources.tariffs import TariffSettings
 from exporter.sources.tariffs.http_json import Settings as HttpTariff
@@ -34,7 +34,7 @@ from exporter.tools import online
 from exporter.tools.capture import capture, questions
 from exporter.tools.probe import Probed, as_record, as_text, probe
 from exporter.tools.redact import redacted
-from exporter.tools.scan import Found, as_csv, as_records, scan
+from exporter.tools.scan import Found, as_csv, as_records, rescan, scan
 
 MODELS = ("Antminer S19j Pro", "Antminer S21")
 
@@ -90,9 +90,45 @@ async def test_the_csv_of_a_scan_is_an_inventory(rigs: list[str], tmp_path: Path
     assert [rig.name for rig in fleet] == [who.mac for who in identities]
 
 
+CLONE = "02:00:00:00:00:0c"
+
+
+def who(mac: str = "", serial: str = "") -> RigIdentity:
+    return RigIdentity(reader="x", make="Acme", model="A1", mac=mac, serial=serial)
+
+
+def test_clones_of_one_mac_make_an_inventory_all_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "rigs.csv"
+    file.write_text(as_csv([Found("127.60.0.5", who(CLONE)), Found("127.60.0.6", who(CLONE))]), encoding="utf-8")
+    assert [(row.address, row.mac) for row in csv_file(file).rows] == [("127.60.0.5", CLONE), ("127.60.0.6", None)]
+
+
+def test_a_later_scan_adds_what_is_new_and_forgets_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "rigs.csv"
+    file.write_text(
+        "# ours\nname;address;mac;block\nsleeps;127.60.0.1;02:00:00:00:00:01;c1\nhere;127.60.0.2;;c1\n"
+        "moved;127.60.0.3;02:00:00:00:00:03;c1\nswapped;127.60.0.4;02:00:00:00:00:04;c1\nhost;rig-5;02:00:00:00:00:05;c1\n",
+        encoding="utf-8",
+    )
+    found = [
+        Found("127.60.0.2", who("02:00:00:00:00:02")),
+        Found("127.60.0.9", who("02:00:00:00:00:03")),
+        Found("127.60.0.4", who("02:00:00:00:00:44")),
+        Found("127.60.0.5", who("02:00:00:00:00:05")),
+        Found("127.60.0.6", who("02:00:00:00:00:06", "SN6")),
+        Found("127.60.0.7", Failure(Reason.AUTH, "no")),
+    ]
+    news = rescan(csv_file(file), found)
+    assert (news.lines, news.added) == (";127.60.0.6;02:00:00:00:00:06;\n", 1)
+    assert news.told == (
+        "moved is listed at 127.60.0.3 and answers at 127.60.0.9",
+        "swapped is listed at 127.60.0.4, where 02:00:00:00:00:44 answers",
+    )
+
+
 def test_what_a_rig_says_cannot_run_in_a_spreadsheet() -> None:
-    who = RigIdentity(reader="x", make="=HYPERLINK()", model='a"b,c', hostname="@SUM(1)")
-    rows = list(csv.DictReader(io.StringIO(as_csv([Found("127.60.0.5", who)]))))
+    liar = RigIdentity(reader="x", make="=HYPERLINK()", model='a"b,c', hostname="@SUM(1)")
+    rows = list(csv.DictReader(io.StringIO(as_csv([Found("127.60.0.5", liar)]))))
     assert (rows[0]["#make"], rows[0]["#model"], rows[0]["#hostname"]) == ("'=HYPERLINK()", 'a"b,c', "'@SUM(1)")
 
 
@@ -370,6 +406,23 @@ async def test_scan_writes_csv_and_tells_the_count_beside_it(rigs: list[str]) ->
     assert code == 0
     assert [line.partition(",")[0] for line in output.splitlines()] == ["address", rigs[0]]
     assert errors == "1 rigs in 13 addresses; no rig, but answering: 0\n"
+
+
+async def test_scan_adds_to_an_inventory_and_a_second_time_nothing(rigs: list[str], tmp_path: Path) -> None:
+    file, network = tmp_path / "rigs.csv", f"{rigs[0].rpartition('.')[0]}.0/28"
+    file.write_text(f"name,address\nmine,{rigs[0]}", encoding="utf-8")
+    for added in (1, 0):
+        code, output, errors = await invoke("scan", network, "--update", str(file))
+        assert (code, output) == (0, "")
+        assert f"{added} rigs added to {file}" in errors
+        assert file.read_text(encoding="utf-8").splitlines() == ["name,address", f"mine,{rigs[0]}", f",{rigs[1]}"]
+
+
+async def test_scan_refuses_to_add_to_an_inventory_with_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "rigs.csv").write_text("name,adress\na,10.0.0.1\n", encoding="utf-8")
+    code, _, errors = await invoke("scan", "127.60.0.0/30", "--update", str(tmp_path / "rigs.csv"))
+    assert code == 2
+    assert "did you mean 'address'" in errors
 
 
 @pytest.mark.parametrize("text", ["10.0.0.0/8", "nonsense"])

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, NamedTuple, Self
 
 import yaml
 from pydantic import (
@@ -163,6 +163,14 @@ class RigRow(RigFacts):
     )
     serial: Name | None = Field(None, description="Its serial number, by which it is recognised likewise.")
     address: Annotated[str, AfterValidator(host)] = Field(description="IP address or host name.")
+
+
+class CsvFile(NamedTuple):
+    """One inventory file: what parts its cells, its columns, and its rigs."""
+
+    delimiter: str
+    columns: tuple[str, ...]
+    rows: tuple[RigRow, ...]
 
 
 class RangeTerms(RigFacts):
@@ -419,6 +427,28 @@ def _why_unreadable(error: OSError | UnicodeDecodeError) -> str:
 # --- CSV ------------------------------------------------------------------------------------------------------------
 
 
+def csv_file(path: Path) -> CsvFile:
+    """Read one inventory file by itself. Raises InventoryError with every mistake found."""
+    problems: list[Problem] = []
+    listed = list(_csv_rows(path, problems))
+    problems += _duplicates(listed)
+    if problems:
+        raise InventoryError(problems)
+    text = path.read_text("utf-8-sig")
+    columns = next(cells for _, cells in _csv_lines(path, text, problems) if _tells(cells))
+    rows = tuple(each.row for each in listed if isinstance(each.row, RigRow))
+    return CsvFile(_delimiter(text), tuple(map(_column, columns)), rows)
+
+
+def _tells(cells: list[str]) -> bool:
+    """Tell a header or a row from an empty line and from a note."""
+    return any(map(str.strip, cells)) and not cells[0].startswith("#")
+
+
+def _column(cell: str) -> str:
+    return cell.strip().lower()
+
+
 def _csv_rows(path: Path, problems: list[Problem]) -> Iterator[_Listed]:
     """The rigs of one file; what is wrong with it goes to ``problems``, every bad line by its number."""
     try:
@@ -428,10 +458,10 @@ def _csv_rows(path: Path, problems: list[Problem]) -> Iterator[_Listed]:
         return
     columns: list[str] = []
     for where, cells in _csv_lines(path, text, problems):
-        if not any(map(str.strip, cells)) or cells[0].startswith("#"):
+        if not _tells(cells):
             continue
         if not columns:
-            columns = [cell.strip().lower() for cell in cells]
+            columns = list(map(_column, cells))
             mistakes = [Problem(where, message) for message in _bad_header(columns)]
             problems += mistakes
             if mistakes:

@@ -15,7 +15,7 @@ _lookups: Final[dict[str, asyncio.Task[str | Exception]]] = {}
 
 async def resolved(address: str) -> str:
     """Give the IP address behind a host name; an IP address is one already. Raises Failure."""
-    if _is_ip(address):
+    if is_ip(address):
         return address
     lookup = _lookups.get(address)
     if lookup is None:
@@ -41,7 +41,8 @@ async def _look_up(name: str) -> str | Exception:
 
 
 @lru_cache(maxsize=200_000)
-def _is_ip(address: str) -> bool:
+def is_ip(address: str) -> bool:
+    """Tell an IP address from a host name."""
     try:
         ip_address(address)
     except ValueError:

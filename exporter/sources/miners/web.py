@@ -119,7 +119,8 @@ async def get(address: str, path: str, *, port: int = HTTP_PORT, authorization: 
 
 
 async def _ask(address: str, port: int, what: str, headers: str, content: bytes = b"") -> tuple[Head, bytes]:
-    request = f"{what} HTTP/1.1\r\nHost: {address}\r\n{headers}Accept: */*\r\nConnection: close\r\n\r\n"
+    host = f"[{address}]" if ":" in address else address
+    request = f"{what} HTTP/1.1\r\nHost: {host}\r\n{headers}Accept: */*\r\nConnection: close\r\n\r\n"
     framing = _HttpFraming()
     body = await exchange(address, port, request.encode() + content, framing)
     if framing.head is None:
