@@ -49,6 +49,7 @@ async def _serve(options: argparse.Namespace) -> None:
         wave_seconds=options.price_wave,
         control_port=options.control_port,
         port_offset=options.port_offset,
+        models=options.model,
     )
     stopping = _stop_signal()
     async with site:
@@ -84,6 +85,13 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"Its control API: GET / says how the site is; {'; '.join(f'POST {each}' for each in SWITCHES)}.",
     )
     parser.add_argument("--rigs", type=int, default=120, help="how many rigs (default: %(default)s)")
+    parser.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        help="a rig of this model, such as 'LuxOS S21', instead of the mixture; may be repeated (a name that does "
+        "not exist tells those that do)",
+    )
     parser.add_argument("--seed", type=int, default=21, help="same seed, same site (default: %(default)s)")
     parser.add_argument(
         "--network", default="127.30.0.0/16", help="loopback network that it lives in (default: %(default)s)"

@@ -278,6 +278,16 @@ async def test_the_process_says_when_it_is_ready_and_ends_cleanly(tmp_path: Path
     listen(network.partition("/")[0][:-1] + "1", CONTROL_PORT).close()
 
 
+async def test_the_process_runs_the_models_that_are_asked_for() -> None:
+    async with process("--model", "LuxOS S21", "--model", "ePIC S21", "--network", free_network(4)) as running:
+        assert running.stdout is not None
+        assert json.loads(await running.stdout.readline())["rigs"] == 2
+    async with process("--model", "Sundial") as running:
+        _, errors = await running.communicate()
+    assert running.returncode == 1
+    assert b"there is no simulated model 'Sundial': known are Antminer S19 XP" in errors
+
+
 async def test_a_process_that_cannot_start_says_why_in_one_line() -> None:
     network = free_network(4)
     host = network.partition("/")[0][:-1] + "1"
