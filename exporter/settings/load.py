@@ -22,6 +22,7 @@ from exporter.settings import document
 from exporter.settings.flags import flag_of
 from exporter.settings.model import Settings, default_tariff
 from exporter.settings.schema import OUTSIDE, PREFIX, entry, full_annotation, keys_at, kinds_at, variables
+from exporter.settings.watch import stamps
 from exporter.sources.miners.inventory import InventoryError, InventoryTerms, KeyPath, Names, dotted, load_inventory
 
 # Kubernetes tells each pod of a service named hashmargin through variables such as HASHMARGIN_PORT_9852_TCP_ADDR.
@@ -262,13 +263,14 @@ def _validated(stack: _Stack, problems: list[Problem]) -> Settings:
         tariff=default_tariff(valid.get("tariff"), _names(stack.values.get("tariffs"))),
     )
     problems += _dangling(valid, names, stack)
+    read = {} if settings is None else stamps(settings.inventory_files)
     try:
         rigs = load_inventory(valid.get("fleet", InventoryTerms()), names, stack.where)
     except InventoryError as error:
         raise ConfigError([*problems, *error.problems]) from None
     if problems or settings is None:
         raise ConfigError(problems)
-    settings._rigs = rigs  # noqa: SLF001 -- the loader completes what it makes
+    settings._rigs, settings._inventory_stamps = rigs, read  # noqa: SLF001 -- the loader completes what it makes
     return settings
 
 

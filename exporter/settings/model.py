@@ -1,6 +1,6 @@
 """All that the operator may say, as one frozen model: the rooms' own terms, composed."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -80,6 +80,7 @@ class Settings(BaseSettings):
     gpus: GpuSettings | None = Field(None, description="GPUs that already run at the site.")
 
     _rigs: tuple[Rig, ...] = PrivateAttr(())
+    _inventory_stamps: Mapping[Path | str, object] = PrivateAttr({})
 
     @field_validator("evaluation_interval")
     @classmethod
@@ -97,6 +98,11 @@ class Settings(BaseSettings):
     def inventory_files(self) -> tuple[Path, ...]:
         """The files beside the configuration that the fleet was read from."""
         return inventory_files(self.fleet)
+
+    @property
+    def inventory_stamps(self) -> Mapping[Path | str, object]:
+        """What those files were like just before they were read."""
+        return self._inventory_stamps
 
     @property
     def fleet_blocks(self) -> tuple[Block, ...]:

@@ -23,7 +23,8 @@ async def watch(
 
     Files must have been left alone for ``every`` seconds, so that no half-written one is read.
     """
-    known = last = await asyncio.to_thread(inventory_now, running())
+    last = await asyncio.to_thread(inventory_now, running())
+    known = {**last, **running().inventory_stamps}  # as when they were read, which is a while ago
     while True:
         await asyncio.sleep(every)
         now = await asyncio.to_thread(inventory_now, running())
@@ -38,7 +39,7 @@ async def watch(
 def inventory_now(settings: Settings) -> dict[Path | str, object]:
     """What the inventory's files and lists are like at this moment, in a form that can be compared."""
     lists: dict[Path | str, object] = {entry.url: _targets(entry) for entry in settings.fleet.http_sd}
-    return lists | dict(stamps(settings.inventory_files))
+    return lists | stamps(settings.inventory_files)
 
 
 def _targets(settings: HttpSd) -> object:
@@ -48,7 +49,7 @@ def _targets(settings: HttpSd) -> object:
         return None
 
 
-def stamps(files: Iterable[Path]) -> dict[Path, tuple[int, int, int] | None]:
+def stamps(files: Iterable[Path]) -> dict[Path | str, object]:
     """What tells one version of a file from another: inode, size and time; None where it is missing."""
     return {path: _stamp(path) for path in files}
 

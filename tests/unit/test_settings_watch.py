@@ -79,6 +79,20 @@ async def test_what_changes_while_a_change_is_read_is_told_too(folder: Path) -> 
     assert told == 2
 
 
+async def test_what_changes_between_the_load_and_the_first_look_is_told(folder: Path) -> None:
+    settings, told = loaded(folder), asyncio.Event()
+    (folder / "rigs.csv").write_text(ROWS + "c,127.60.0.7\n", encoding="utf-8")
+
+    async def changed() -> None:
+        told.set()
+
+    watching = asyncio.create_task(watch(lambda: settings, changed, every=0.01))
+    try:
+        await asyncio.wait_for(told.wait(), 10)
+    finally:
+        watching.cancel()
+
+
 async def test_a_changed_file_is_told_once(folder: Path) -> None:
     settings, looks, told = loaded(folder), asyncio.Semaphore(0), 0
 
