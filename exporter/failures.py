@@ -30,7 +30,7 @@ _BUG: Final = "this is a bug in hashmargin: please report it with the log line"
 RIG_ADVICE: Final[Mapping[Reason, str]] = {
     Reason.UNREACHABLE: "check its power, cable and address, and the firewall",
     Reason.TIMEOUT: "it accepted the connection but did not answer in time: restart it if this lasts",
-    Reason.REFUSED: "it is up but its API port is closed: enable the API",
+    Reason.REFUSED: "it is up, but its API port is closed or hangs up: enable the API, and let this host in",
     Reason.AUTH: "check its user name and password in the inventory, and that its API admits this host",
     Reason.GARBLED: "it answered something that is not its protocol: check address, port and firmware",
     Reason.TOO_LARGE: "it answered more than a rig does: check that the address is the right device",
