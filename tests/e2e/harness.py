@@ -17,6 +17,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +25,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-HOST = "127.0.0.1"
+HOST = "127.80.128.1"  # no connection starts from there: a port that was free stays so
 NETWORK = "127.80.0.0/18"
 SITE = "prairie-1"
 BIN = Path(sys.executable).parent
@@ -64,7 +65,7 @@ def free_port(host: str = HOST) -> int:
         return port
 
 
-def ask(url: str, body: object = None, timeout: float = 10.0) -> Any:
+def ask(url: str, body: object = None, timeout: float = 60.0) -> Any:
     """GET or, with a body, POST JSON; returns what it answers. Raises HTTPError with the answer's text."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data=data, headers={"Content-Type": "application/json"})
@@ -73,7 +74,7 @@ def ask(url: str, body: object = None, timeout: float = 10.0) -> Any:
     return json.loads(text) if answer.headers.get_content_type() == "application/json" else text
 
 
-def wait_for(what: str, probe: Callable[[], T | None], deadline: float = 60.0) -> T:
+def wait_for(what: str, probe: Callable[[], T | None], deadline: float = 300.0) -> T:
     """Ask until something true comes back; fails with the last error after ``deadline`` seconds."""
     last: object = None
     until = time.monotonic() + deadline
@@ -131,11 +132,11 @@ def program(name: str, *command: str | Path, folder: Path, env: Mapping[str, str
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(15)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            raise AssertionError(f"{name} did not end within 15 s of SIGTERM") from None
+            raise AssertionError(f"{name} did not end within a minute of SIGTERM") from None
 
 
 @dataclass
@@ -156,6 +157,11 @@ class Prometheus:
         assert len(result) <= 1, f"{expr}: {result}"
         return result[0][1] if result else None
 
+    def scrapes(self, until: float | None = None) -> list[float]:
+        """When the stored scrapes of the last minute began, of one exporter: those that brought something."""
+        data = self._get("query", {"query": "up[1m]"} | ({} if until is None else {"time": f"{until:.3f}"}))
+        return [at for series in data["result"] for at, up in series["values"] if up == "1"]
+
     def by(self, label: str, expr: str, at: float | None = None) -> dict[str, float]:
         return {labels[label]: value for labels, value in self.query(expr, at)}
 
@@ -175,6 +181,8 @@ class Pages:
     """What Alertmanager delivered: each notification with the receiver that got it."""
 
     notifications: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    since: float = 0.0
+    """Alerts that began to fire before are not counted, however late they are delivered."""
 
     def alerts(self, name: str, status: str) -> list[tuple[str, dict[str, Any]]]:
         """Every delivered alert of a name and status, with its receiver."""
@@ -183,6 +191,7 @@ class Pages:
             for receiver, notification in list(self.notifications)
             for alert in notification["alerts"]
             if alert["labels"]["alertname"] == name and alert["status"] == status
+            if datetime.fromisoformat(alert["startsAt"]).timestamp() >= self.since
         ]
 
     def firing(self, name: str) -> set[tuple[str, str]]:
@@ -257,8 +266,7 @@ def hurried_alertmanager(target: Path, receiver: str) -> Path:
 def simulated_site(folder: Path, network: str = NETWORK, *arguments: str) -> Iterator[tuple[str, Path]]:
     """A simulated site; yields its control API and the exporter's configuration for it."""
     config = folder / "site.yml"
-    port = free_port()
-    command = (sys.executable, "-m", "exporter.simulation", "--network", network, "--control-port", str(port))
+    command = (sys.executable, "-m", "exporter.simulation", "--network", network)
     with program(
         "site", *command, "--config-out", config, *arguments, folder=folder, env={"PYTHONPATH": str(ROOT)}
     ) as site:
@@ -278,11 +286,11 @@ def hurry_exporter(config: Path) -> None:
     document = yaml.safe_load(config.read_text(encoding="utf-8"))
     document |= {
         "evaluation_interval": "1s",
-        "polling": {"interval": "4s", "deadline": "3s", "work_window": "10s"},
+        "polling": {"interval": "4s", "deadline": "4s", "max_backoff": "5s", "work_window": "10s"},
         "state": {"path": str(config.parent / "state.sqlite")},
     }
     for source in (document["network"], document["bitcoin"], document["tariffs"]["spot"]):
-        source |= {"interval": "1s", "max_age": "6s"}
+        source |= {"interval": "1s", "max_age": "10s"}
     document["tariffs"]["time-of-use"]["periods"] = [{"price": 0.05}]
     document["economics"] |= {"hosting_usd_per_kilowatt_month": 8}
     config.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")

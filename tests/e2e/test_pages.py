@@ -1,6 +1,7 @@
 """The pages in a real Chromium: what axe has to say of them, light and dark, on a desk and on a phone."""
 
 import importlib.resources
+import re
 import shutil
 import urllib.request
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from typing import Any
 
 import html5lib
 import pytest
-from harness import HOST, Stack, ask, free_port, program, wait_for
+from harness import Stack, ask, program, wait_for
 
 pytestmark = pytest.mark.e2e
 
@@ -48,9 +49,9 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     if shutil.which("chromedriver") is None:
         pytest.skip("needs chromedriver")
     folder = tmp_path_factory.mktemp("browser")
-    port = free_port()
-    with program("chromedriver", "chromedriver", f"--port={port}", folder=folder) as driver:
-        url = f"http://{HOST}:{port}"
+    with program("chromedriver", "chromedriver", "--port=0", folder=folder) as driver:
+        port = wait_for("chromedriver", lambda: re.search(r"started successfully on port (\d+)", driver.said()))[1]
+        url = f"http://127.0.0.1:{port}"
         wait_for("chromedriver", lambda: driver.get(f"{url}/status")["value"]["ready"])
         options = {"args": [*FLAGS, f"--user-data-dir={folder / 'profile'}"]}
         wanted = {"alwaysMatch": {"goog:chromeOptions": options, "timeouts": {"script": 60_000}}}

@@ -18,6 +18,7 @@ from harness import HOST, ROOT, SITE, Prometheus, Stack, ask, free_port, program
 pytestmark = pytest.mark.e2e
 
 OUTAGE_SCRAPES = 6
+MARGIN = f'sum(mining_block_margin_usd_per_day{{site="{SITE}"}})'
 
 
 @dataclass
@@ -94,15 +95,24 @@ def stored(store: Prometheus, match: str, begin: float, end: float) -> list[floa
     return [stamp / 1000 for line in lines for stamp in json.loads(line)["timestamps"]]
 
 
+def margins(prometheus: Prometheus, times: list[float]) -> dict[float, float | None]:
+    """The site's margin by the evaluation that it is of: who scrapes at other moments sees the same of each."""
+    evaluations = [prometheus.value("mining_evaluation_timestamp_seconds", at) for at in times]
+    return {
+        round(evaluated, 3): prometheus.value(MARGIN, at)
+        for at, evaluated in zip(times, evaluations, strict=True)
+        if evaluated is not None
+    }
+
+
 def test_what_is_scraped_while_the_link_is_down_arrives_later(running: Stack, tmp_path: Path) -> None:
     port = free_port()
     with contextlib.ExitStack() as parts:
         with victoria_metrics(tmp_path, port) as store:
             edge = parts.enter_context(agent(tmp_path, running.exporter, store.url))
-            margin = f'sum(mining_block_margin_usd_per_day{{site="{SITE}", region="north"}})'
-            wait_for("the site's margin in the store", lambda: store.value(margin) is not None)
+            wait_for("the site's margin in the store", lambda: store.query(MARGIN))
 
-        before, down = edge.scrapes(), time.time()
+        down, before = time.time(), edge.scrapes()
         wait_for("scrapes that can't be sent", lambda: edge.scrapes() >= before + OUTAGE_SCRAPES)
         missed, back = edge.scrapes() - before, time.time()
 
@@ -110,9 +120,11 @@ def test_what_is_scraped_while_the_link_is_down_arrives_later(running: Stack, tm
             up = f'up{{site="{SITE}"}}'
             wait_for("what was scraped meanwhile", lambda: len(stored(store, up, down, back)) >= missed - 1)
             assert edge.lost() == 0
-            middle = (down + back) / 2
-            ours = running.prometheus.value(f"sum(mining_block_margin_usd_per_day{{site='{SITE}'}})", middle)
-            assert store.value(margin, middle) == pytest.approx(ours, abs=20)
+            ours = margins(running.prometheus, [at for at in running.prometheus.scrapes(back) if at >= down])
+            theirs = margins(store, stored(store, up, down, back))
+            both = ours.keys() & theirs.keys()
+            assert both
+            assert {at: theirs[at] for at in both} == pytest.approx({at: ours[at] for at in both})
             parts.close()
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,19 +27,19 @@ pytestmark = pytest.mark.e2e
 
 RIGS = 20_000
 SHARDS = 4
-PATIENCE = 400.0  # seconds: two cores have much to do until every rig was read
+PATIENCE = 1_200.0  # seconds: two cores have much to do until every rig was read
 
 MONEY = ("revenue", "power_cost", "margin")
 
 
 @dataclass
 class Sharded:
-    """The site in its shards, the same site in one exporter, and the Prometheus that scrapes the shards."""
+    """The site in its shards, what one exporter told of all of it, and the Prometheus that scrapes the shards."""
 
     truth: dict[str, str]
     """The block of each rig, as the simulation has it."""
     shards: list[contextlib.ExitStack]
-    whole: str
+    whole: dict[str, float]
     prometheus: Prometheus
 
     def rigs(self) -> dict[str, set[str]]:
@@ -66,28 +67,47 @@ def sharded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sharded]:
         ask(f"{control}/power", {"usd_per_megawatt_hour": 55})
         calm(config)
         truth = {name: rig["block"] for name, rig in ask(f"{control}/")["rigs"].items()}
-        whole = parts.enter_context(started(folder, config, "whole"))
+        for block in set(truth.values()):
+            ask(f"{control}/faults", {"block": block, "fault": None})  # so that all rigs are priced in the end
+        with started(folder, config, "whole") as one:
+            whole = wait_for("the whole site to be priced", lambda: priced(one), PATIENCE)
         shards = [parts.enter_context(contextlib.ExitStack()) for _ in range(SHARDS)]
-        running = [
-            shard.enter_context(
-                started(folder, config, f"shard-{number}", "--shard", str(number), "--total-shards", str(SHARDS))
-            )
-            for number, shard in enumerate(shards)
-        ]
-        for each, url in (*running, whole):
+        running = []
+        for number, shard in enumerate(shards):
+            name = f"shard-{number}"
+            shutil.copy(folder / "whole.sqlite", folder / f"{name}.sqlite")  # it has been found out who the rigs are
+            flags = ("--shard", str(number), "--total-shards", str(SHARDS))
+            running.append(shard.enter_context(started(folder, config, name, *flags)))
+        for each, url in running:
             wait_for(f"the first round of {each.name}", lambda each=each, url=url: each.get(f"{url}/-/ready"), PATIENCE)
         watcher = parts.enter_context(prometheus(folder, [url for _, url in running], interval=10))
-        site = Sharded(truth, shards, whole[1], watcher)
+        site = Sharded(truth, shards, whole, watcher)
         wait_for("every shard's rigs", lambda: watcher.value("count(mining_rig_up)") == RIGS)
         wait_for("site totals", lambda: len(site.totals()) == len(MONEY))
         yield site
 
 
+def priced(running: tuple[Program, str]) -> dict[str, float]:
+    """What the whole site's blocks come to, once its rigs are priced, but for one in a thousand that was too busy."""
+    whole, url = running
+    whole.get(f"{url}/-/ready")
+    published = whole.get(f"{url}/metrics")
+
+    def total(name: str) -> float:
+        return sum(map(float, re.findall(rf"^mining_block_{name}\{{.*}} (\S+)$", published, re.MULTILINE)))
+
+    assert total("rigs_priced") > 0.999 * RIGS
+    return {name: total(f"{name}_usd_per_day") for name in MONEY} | {"rigs_priced": total("rigs_priced")}
+
+
 def calm(config: Path) -> None:
-    """Poll once a minute, price by what does not depend on the hour, and leave out what this test does not ask for."""
+    """Poll and price seldom, in a market that stands still, with patience, and leave out what is not asked for here."""
     document = yaml.load(config.read_text(encoding="utf-8"), yaml.CSafeLoader)
     document |= {
-        "polling": {"interval": "60s", "max_identifying": 200},
+        "polling": {"interval": "60s", "deadline": "30s"},
+        "evaluation_interval": "30s",
+        "network": {"kind": "fixed", "height": 942_472, "difficulty": 133.79e12, "block_fees": 0.0222},
+        "bitcoin": {"kind": "fixed", "usd": 70_370},
         "exposition": {"groups": dict.fromkeys(("board", "fan", "pool", "fault", "temperature"), False)},
     }
     document["tariffs"]["time-of-use"]["periods"] = [{"price": 0.05}]
@@ -98,7 +118,7 @@ def calm(config: Path) -> None:
 def started(folder: Path, config: Path, name: str, *flags: str) -> Iterator[tuple[Program, str]]:
     address = f"{HOST}:{free_port()}"
     command = (BIN / "hashmargin", "run", "--config.file", config, "--web.listen-address", address, *flags)
-    with program(name, *command, folder=folder) as running:
+    with program(name, *command, folder=folder, env={"HASHMARGIN_STATE__PATH": f"{folder / name}.sqlite"}) as running:
         yield running, f"http://{address}"
 
 
@@ -122,18 +142,11 @@ def test_balance_can_be_queried(sharded: Sharded) -> None:
 
 def test_totals_are_those_of_one_exporter_for_the_whole_site(sharded: Sharded) -> None:
     def compare() -> bool:
-        published = ask(f"{sharded.whole}/metrics", timeout=60)
-        whole = {
-            name: sum(
-                map(float, re.findall(rf"^mining_block_{name}_usd_per_day\{{.*}} (\S+)$", published, re.MULTILINE))
-            )
-            for name in MONEY
-        }
-        priced = sum(map(float, re.findall(r"^mining_block_rigs_priced\{.*} (\S+)$", published, re.MULTILINE)))
-        assert priced > 0.9 * RIGS
-        assert sharded.prometheus.value("site:mining_rigs_priced:sum") == pytest.approx(priced, rel=0.002)
+        rigs_priced = sharded.prometheus.value("site:mining_rigs_priced:sum")
+        assert rigs_priced == pytest.approx(sharded.whole["rigs_priced"], rel=0.002)
         # They read the rigs at other moments, and rigs flutter.
-        assert sharded.totals() == pytest.approx(whole, abs=0.003 * whole["revenue"])
+        money = {name: sharded.whole[name] for name in MONEY}
+        assert sharded.totals() == pytest.approx(money, abs=0.003 * money["revenue"])
         return True
 
     wait_for("the same totals", compare)
@@ -142,8 +155,6 @@ def test_totals_are_those_of_one_exporter_for_the_whole_site(sharded: Sharded) -
 def test_a_dead_shards_rigs_are_missing_and_not_zero(sharded: Sharded) -> None:
     watcher = sharded.prometheus
     lost = sharded.rigs()["2"]
-    down = watcher.value("site:mining_rig_down:count")
-    assert down is not None
     assert not watcher.firing("MiningShardMissing")
     by_rig = watcher.by("rig", "mining_rig_revenue_usd_per_day and on (rig) mining_rig_margin_usd_per_day")
     kept = sum(value for rig, value in by_rig.items() if rig not in lost)
@@ -155,7 +166,7 @@ def test_a_dead_shards_rigs_are_missing_and_not_zero(sharded: Sharded) -> None:
     wait_for("the totals without it", lambda: watcher.value("site:mining_rigs:count") == RIGS - len(lost))
     assert watcher.value("count(mining_rig_up)") == RIGS - len(lost)
     assert not lost & set(watcher.by("rig", "{__name__=~'mining_rig_(up|hashrate_hashes_per_second)'}"))
-    assert watcher.value("site:mining_rig_down:count") <= down
+    assert (watcher.value("site:mining_rig_down:count") or 0) < 0.1 * len(lost)
     assert sharded.totals()["revenue"] == pytest.approx(kept, rel=0.003)
     wait_for("the alert of its exporter", lambda: len(watcher.firing("MiningExporterDown")) == 1)
     assert not watcher.firing("MiningBlockUnreachable")

@@ -10,30 +10,27 @@ CENT = 0.01
 MONEY = ("revenue", "power_cost", "margin")
 
 
-def scraped(prometheus: Prometheus, until: float | None = None) -> float:
+def scraped(prometheus: Prometheus) -> float:
     """When the newest stored scrape began: it is whole there, whatever is being scraped now."""
-    at = prometheus.value("timestamp(up)", until)
-    assert at is not None
-    return at
+    return wait_for("a scrape", prometheus.scrapes)[-1]
 
 
-def seen_by_rules(prometheus: Prometheus) -> tuple[float, tuple[float, float]]:
-    """When the rules last ran, and the moments of which they saw one: the scrape before may have been under way."""
-    ran = prometheus.value("timestamp(site:mining_margin_usd_per_day:sum)")
-    assert ran is not None
+def seen_by_rules(prometheus: Prometheus) -> tuple[float, list[float]]:
+    """When the rules last ran, and the scrapes of which each saw one: the newest may have been under way."""
+    ran = wait_for("the rules", lambda: prometheus.value("timestamp(site:mining_margin_usd_per_day:sum)"))
     wait_for("all scrapes of before", lambda: scraped(prometheus) > ran)
-    newest = scraped(prometheus, ran)
-    return ran, (newest, newest - 0.001)
+    return ran, prometheus.scrapes(ran)[-2:]
 
 
 def test_rigs_are_up_and_down_as_simulated(running: Stack) -> None:
     silent = running.rigs_with(*SILENT)
     assert silent, "the simulation starts with some rigs that do not answer"
-    wait_for("the down rigs to be those", lambda: set(running.prometheus.by("rig", "mining_rig_up == 0")) >= silent)
-    up = set(running.prometheus.by("rig", "mining_rig_up == 1"))
-    assert not up & silent
     healthy = {name for name, rig in running.site()["rigs"].items() if rig["fault"] is None}
-    assert healthy <= up
+    expected = dict.fromkeys(silent, 0) | dict.fromkeys(healthy, 1)
+    wait_for(
+        "them to be those that are down",
+        lambda: expected.items() <= running.prometheus.by("rig", "mining_rig_up").items(),
+    )
 
 
 def test_margin_is_revenue_less_power_cost_for_each_rig(running: Stack) -> None:
@@ -65,15 +62,15 @@ def test_a_block_is_the_sum_of_its_rigs(running: Stack) -> None:
 def test_the_site_is_the_sum_of_its_blocks(running: Stack) -> None:
     prometheus = running.prometheus
     ran, moments = seen_by_rules(prometheus)
-    site = [prometheus.value(f"site:mining_{quantity}_usd_per_day:sum", ran) for quantity in MONEY]
-    blocks = [
-        [prometheus.value(f"sum(mining_block_{quantity}_usd_per_day)", at) for quantity in MONEY] for at in moments
-    ]
-    assert site in [pytest.approx(sums, abs=CENT) for sums in blocks]
+    for quantity in MONEY:  # each by a rule of its own
+        blocks = [prometheus.value(f"sum(mining_block_{quantity}_usd_per_day)", at) for at in moments]
+        site = prometheus.value(f"site:mining_{quantity}_usd_per_day:sum", ran)
+        assert site in [pytest.approx(total, abs=CENT) for total in blocks], quantity
 
 
 def test_hashprice_is_that_of_the_market(running: Stack) -> None:
-    value = running.prometheus.value("mining_hashprice_usd_per_petahash_day")
+    prometheus = running.prometheus
+    value = prometheus.value("mining_hashprice_usd_per_petahash_day", scraped(prometheus))
     assert value == pytest.approx(33.30, rel=0.02)
 
 
@@ -82,14 +79,19 @@ def test_an_unplugged_rig_vanishes_and_comes_back(running: Stack) -> None:
     rig = next(name for name, rig in running.site()["rigs"].items() if rig["fault"] is None)
     hashrate = f'mining_rig_hashrate_hashes_per_second{{rig="{rig}"}}'
     wait_for("its hashrate", lambda: prometheus.query(hashrate))
+
+    def gone() -> float | None:
+        at = scraped(prometheus)
+        down = prometheus.value(f'mining_rig_up{{rig="{rig}"}}', at) == 0
+        return at if down and not prometheus.query(hashrate, at) else None
+
     running.tell("faults", rig=rig, fault="unplugged")
     try:
-        wait_for("it to be down", lambda: prometheus.value(f'mining_rig_up{{rig="{rig}"}}') == 0)
-        wait_for("its hashrate to be gone", lambda: not prometheus.query(hashrate))
-        for gone in ("mining_rig_power_watts", "mining_rig_margin_usd_per_day", "mining_rig_revenue_usd_per_day"):
-            assert not prometheus.query(f'{gone}{{rig="{rig}"}}'), gone
-        assert prometheus.value(f'mining_rig_inventory_info{{rig="{rig}"}}') == 1, "the inventory still has it"
-        assert prometheus.value(f'mining_rig_last_success_timestamp_seconds{{rig="{rig}"}}')
+        at = wait_for("it to be down and its hashrate to be gone", gone)
+        for name in ("mining_rig_power_watts", "mining_rig_margin_usd_per_day", "mining_rig_revenue_usd_per_day"):
+            assert not prometheus.query(f'{name}{{rig="{rig}"}}', at), name
+        assert prometheus.value(f'mining_rig_inventory_info{{rig="{rig}"}}', at) == 1, "the inventory still has it"
+        assert prometheus.value(f'mining_rig_last_success_timestamp_seconds{{rig="{rig}"}}', at)
     finally:
         running.tell("faults", rig=rig, fault=None)
     wait_for("it to be back", lambda: prometheus.query(hashrate))
@@ -101,5 +103,5 @@ def test_a_lying_rig_is_not_believed(running: Stack) -> None:
 
 
 def test_scrapes_are_complete(running: Stack) -> None:
-    assert running.prometheus.value("up") == 1
-    assert (running.prometheus.value("scrape_samples_scraped") or 0) > 3000
+    at = scraped(running.prometheus)
+    assert (running.prometheus.value("scrape_samples_scraped", at) or 0) > 3000
