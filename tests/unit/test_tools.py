@@ -182,7 +182,7 @@ async def test_a_probe_of_nothing_says_what_to_do(site: SimulatedSite, rigs: lis
     probed = await probe(Target(rigs[0]), deadline=5.0)
     assert probed.failure is not None
     assert probed.failure.reason is Reason.REFUSED
-    assert "what to do: it is up but its API port is closed" in as_text(probed, raw=False)
+    assert "what to do: it is up, but its API port is closed" in as_text(probed, raw=False)
     assert as_record(probed, raw=False)["failure"]["advice"] == RIG_ADVICE[Reason.REFUSED]
 
 
@@ -482,7 +482,7 @@ async def test_capture_writes_its_file_or_says_why_not(rigs: list[str], tmp_path
     assert await asyncio.to_thread(file.read_text, encoding="utf-8") == record
     code, _, errors = await invoke("capture", rigs[0].rpartition(".")[0] + ".98", "--folder", str(tmp_path))
     assert code == 1
-    assert "could not be captured (refused): it is up but its API port is closed" in errors
+    assert "could not be captured (refused): it is up, but its API port is closed" in errors
     stranger = f"{OWN}.1.79"
     async with serving(stranger, 80, saying(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")):
         _, _, errors = await invoke("capture", stranger, "--folder", str(tmp_path))
