@@ -316,7 +316,7 @@ def photograph(page: str, target: Path, dashboard: dict[str, Any]) -> None:
             ],
             check=True,
             capture_output=True,
-            timeout=120,
+            timeout=300,
         )
 
 

@@ -105,7 +105,7 @@ def test_annotations_mark_a_change_once(name: str, tmp_path: Path) -> None:
     }
     path = tmp_path / "annotations_test.yml"
     path.write_text(yaml.safe_dump(document), encoding="utf-8")
-    done = subprocess.run(("promtool", "test", "rules", path), capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(("promtool", "test", "rules", path), capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -34,7 +34,7 @@ EVERYTHING: dict[str, Any] = {
 def helm(*arguments: str | Path, fails: bool = False) -> str:
     assert shutil.which("helm"), "helm is not installed: .ci/run says how"
     done = subprocess.run(
-        ["helm", *arguments, "--kube-version", "1.31"], capture_output=True, text=True, check=False, timeout=120
+        ["helm", *arguments, "--kube-version", "1.31"], capture_output=True, text=True, check=False, timeout=300
     )
     assert (done.returncode != 0) is fails, done.stdout + done.stderr
     return done.stdout + done.stderr if fails else done.stdout

@@ -126,6 +126,6 @@ bitcoin: {{kind: fixed, usd: 70370}}
     with program("image", *command, folder=tmp_path) as running:
         wait_for("it to be healthy", lambda: running.get(f"http://{HOST}:{port}/-/healthy"))
         wait_for("the market", lambda: "mining_hashprice_usd_per_petahash_day" in ask(f"http://{HOST}:{port}/metrics"))
-        check = [part.replace(":9852", f":{port}") for part in image.config["Healthcheck"]["Test"][1:]]
-        run(*entered(image, state, *check), timeout=60)
+        check = [part.replace("127.0.0.1:9852", f"{HOST}:{port}") for part in image.config["Healthcheck"]["Test"][1:]]
+        run(*entered(image, state, *check))
     assert list(state.glob("state.sqlite*")), "state is kept where a volume is mounted"

@@ -30,7 +30,7 @@ class Browser:
         self._session = session
 
     def tell(self, what: str, **how: object) -> Any:
-        return ask(f"{self._session}/{what}", how, timeout=60)["value"]
+        return ask(f"{self._session}/{what}", how, timeout=300)["value"]
 
     def run(self, script: str) -> Any:
         return self.tell("execute/sync", script=script, args=[])
@@ -54,10 +54,10 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         url = f"http://127.0.0.1:{port}"
         wait_for("chromedriver", lambda: driver.get(f"{url}/status")["value"]["ready"])
         options = {"args": [*FLAGS, f"--user-data-dir={folder / 'profile'}"]}
-        wanted = {"alwaysMatch": {"goog:chromeOptions": options, "timeouts": {"script": 60_000}}}
-        made = ask(f"{url}/session", {"capabilities": wanted}, timeout=60)["value"]["sessionId"]
+        wanted = {"alwaysMatch": {"goog:chromeOptions": options, "timeouts": {"script": 240_000}}}
+        made = ask(f"{url}/session", {"capabilities": wanted}, timeout=300)["value"]["sessionId"]
         yield Browser(f"{url}/session/{made}")
-        urllib.request.urlopen(urllib.request.Request(f"{url}/session/{made}", method="DELETE"), timeout=60).close()
+        urllib.request.urlopen(urllib.request.Request(f"{url}/session/{made}", method="DELETE"), timeout=300).close()
 
 
 @pytest.mark.parametrize("size", SIZES)

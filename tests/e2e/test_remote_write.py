@@ -131,6 +131,6 @@ def test_what_is_scraped_while_the_link_is_down_arrives_later(running: Stack, tm
 def test_recording_rules_can_be_run_beside_the_store() -> None:
     rules = ROOT / "deploy/prometheus/rules/*.yml"
     done = subprocess.run(
-        ("vmalert", "-dryRun", f"-rule={rules}"), capture_output=True, text=True, check=False, timeout=60
+        ("vmalert", "-dryRun", f"-rule={rules}"), capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr
