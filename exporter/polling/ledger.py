@@ -1,6 +1,7 @@
 """What is known of one rig: who it is, how it does, and what adds up over its readings."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -13,6 +14,7 @@ from exporter.polling.terms import PollingTerms
 from exporter.readings import Fault, Pool, Reading, RigIdentity, RigReading
 from exporter.snapshot import LastGood, RigSnapshot
 from exporter.sources.miners.coerce import MAX_RIG_HASHRATE
+from exporter.sources.miners.faults import missing_board
 from exporter.sources.miners.forbidden import note
 from exporter.units import HASHES_PER_DIFFICULTY
 
@@ -47,6 +49,7 @@ class RigLedger:
     """Keeps the books of one rig. Times called ``now`` are unix seconds, those called ``at`` monotonic ones."""
 
     __slots__ = (
+        "_boards",
         "_drawn",
         "_energy",
         "_expected_hashrate",
@@ -80,6 +83,7 @@ class RigLedger:
         self._uptime: tuple[float, float] | None = None  # s, as it last said, and when (monotonic)
         self._expected_hashrate: float | None = None  # H/s, as it last said
         self._faults = {(code, component): since for code, component, since in memory.faults}
+        self._boards = frozenset(_boards_missed(memory.faults))  # that hashed, by index
         self._rate()
         self._snapshot = self._picture(None, rig.expected_mining)
 
@@ -97,6 +101,7 @@ class RigLedger:
 
     def succeeded(self, reading: RigReading, now: float, at: float, metered: float | None = None) -> None:
         """Book a successful read; ``metered`` is what a meter showed of late (W)."""
+        reading = self._with_lost_boards(reading)
         if self.began_anew(reading, at):  # what its counters do across that is nobody's work
             self._forget_shares()
         self.up = True
@@ -145,6 +150,8 @@ class RigLedger:
         told = before is not None and before.reader == identity.reader and (self.mac_lost or before.mac != "")
         self.mac_lost = told and not identity.mac
         change = _change(before, identity) if before is not None else None
+        if change is not None:
+            self._boards = frozenset()  # which it may have in other numbers
         if change is IdentityChange.DEVICE:
             self._last_good = None
             self._uptime = self._expected_hashrate = None
@@ -209,6 +216,18 @@ class RigLedger:
             faults_since=tuple(self._faults.get(_key(fault), reading.observed_at) for fault in reading.value.faults),
         )
 
+    def _with_lost_boards(self, reading: RigReading) -> RigReading:
+        """Miss the boards that hashed before, and that it no longer tells of: some firmware drops one that is dead."""
+        if reading.hashrate <= 0 or not reading.boards:  # one that stands still or boots may not know its boards
+            return reading
+        known = {board.index for board in reading.boards}
+        lost = self._boards - known - set(_boards_missed(map(_key, reading.faults)))
+        if hashing := {board.index for board in reading.boards if board.hashrate} - self._boards:
+            self._boards |= hashing
+        if not lost:
+            return reading
+        return replace(reading, faults=(*reading.faults, *(missing_board(index) for index in sorted(lost))))
+
     def _work_hashrate(self) -> float | None:
         work = self._work.growth()
         return None if work is None else work[1] * HASHES_PER_DIFFICULTY / work[0]
@@ -271,6 +290,13 @@ def _worker_expected(rig: Rig, pools: tuple[Pool, ...]) -> bool | None:
 
 def _key(fault: Fault) -> tuple[str, str]:
     return fault.code, fault.component
+
+
+def _boards_missed(faults: Iterable[tuple[str, str, *tuple[float, ...]]]) -> Iterator[int]:
+    """Give the indexes of the boards that are missing by faults, each with its code and component."""
+    for code, component, *_ in faults:
+        if code == _BOARD_MISSING and (number := component.removeprefix("board ")).isdecimal():
+            yield int(number)
 
 
 def _shares(pools: tuple[Pool, ...]) -> tuple[float, float] | None:

@@ -525,6 +525,62 @@ def test_the_shares_of_another_rig_at_an_address_are_not_taken_for_work(tells_up
     run(main())
 
 
+def hashing(*boards: int, **facts: object) -> RigReading:
+    """What a rig says whose firmware expects no more than what its boards do."""
+    rate = 40e12 * len(boards)
+    listed = tuple(Board(index=index, hashrate=40e12) for index in boards)
+    return RigReading(hashrate=rate, expected_hashrate=rate, boards=listed, **facts)
+
+
+def missing(ledger: RigLedger) -> list[str]:
+    reading = ledger.snapshot(0.0, True).reading
+    assert reading is not None
+    return [fault.component for fault in reading.value.faults if fault.code == "board_missing"]
+
+
+def test_a_board_that_is_no_longer_told_of_is_missed_across_a_restart_too() -> None:
+    rig = fleet(1)[0]
+    ledger = RigLedger(rig, TERMS, RigMemory(identity=IDENTITY), 0.0)
+    ledger.succeeded(hashing(0, 1, 2), 0.0, 0.0)
+    assert missing(ledger) == []
+    for at in (30.0, 60.0):
+        ledger.succeeded(hashing(0, 2), 0.0, at)
+        assert missing(ledger) == ["board 1"]
+        assert ledger.snapshot(0.0, True).last_good.hashrate == 120e12
+    ledger = RigLedger(rig, TERMS, ledger.memory(0.0), 0.0)
+    ledger.succeeded(hashing(0, 2), 0.0, 0.0)
+    assert missing(ledger) == ["board 1"]
+    ledger.succeeded(hashing(0, 1, 2), 0.0, 30.0)
+    assert missing(ledger) == []
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        hashing(0, 1, faults=(Fault("board_missing", component="board 2"),)),
+        hashing(),
+        replace(hashing(0), hashrate=0.0, mining=False),
+    ],
+    ids=["the firmware says so itself", "no board told", "it stands still"],
+)
+def test_no_board_is_missed_twice_or_of_a_rig_that_tells_of_none(later: RigReading) -> None:
+    ledger = RigLedger(fleet(1)[0], TERMS, RigMemory(identity=IDENTITY), 0.0)
+    ledger.succeeded(hashing(0, 1, 2), 0.0, 0.0)
+    ledger.succeeded(later, 0.0, 30.0)
+    assert missing(ledger) == [fault.component for fault in later.faults]
+
+
+def test_a_board_that_never_hashed_and_those_of_other_firmware_are_not_missed() -> None:
+    ledger = RigLedger(fleet(1)[0], TERMS, RigMemory(identity=IDENTITY), 0.0)
+    whole = hashing(0, 1, 2)
+    ledger.succeeded(replace(whole, boards=(*whole.boards, Board(index=3))), 0.0, 0.0)
+    ledger.succeeded(whole, 0.0, 30.0)
+    assert missing(ledger) == []
+    ledger.identified(replace(IDENTITY, firmware="VNish"))
+    ledger.succeeded(hashing(1, 2, 3), 0.0, 60.0)
+    assert missing(ledger) == []
+
+
 @pytest.mark.parametrize(
     ("facts", "change"),
     [

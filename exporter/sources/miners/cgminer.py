@@ -7,7 +7,7 @@ from typing import Final
 from exporter.readings import Board, Fan, Fault, Pool
 from exporter.sources.miners import coerce
 from exporter.sources.miners.contract import Answer
-from exporter.sources.miners.faults import fault
+from exporter.sources.miners.faults import fault, missing_board
 from exporter.sources.miners.transport import optional as losable
 from exporter.sources.miners.transport import rpc
 
@@ -155,7 +155,7 @@ def board_faults(boards: tuple[Board, ...]) -> Iterator[Fault]:
     """Name the boards that are missing, and those with dead chips."""
     for board in boards:
         if board.chips == 0:
-            yield fault("board_missing", f"board {board.index}")
+            yield missing_board(board.index)
         elif board.failed_chips:
             yield fault("board_chips", f"board {board.index}")
 

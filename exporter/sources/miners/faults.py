@@ -47,9 +47,12 @@ def lost_boards(identity: RigIdentity, boards: Iterable[Board]) -> Iterator[Faul
     """Name the boards that it had when it was identified and says nothing of now, where it says something of any."""
     there = {board.index for board in boards}
     if there:
-        yield from (
-            fault("board_missing", f"board {index}") for index, _ in identity.board_serials if index not in there
-        )
+        yield from (missing_board(index) for index, _ in identity.board_serials if index not in there)
+
+
+def missing_board(index: int) -> Fault:
+    """Make the fault of a board that is not there."""
+    return fault("board_missing", f"board {index}")
 
 
 # The first of these words that a message has decides.
