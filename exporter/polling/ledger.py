@@ -11,7 +11,7 @@ from exporter.fleet import Rig
 from exporter.polling.counters import CounterWindow, Energy
 from exporter.polling.latest import Latest
 from exporter.polling.terms import PollingTerms
-from exporter.readings import Fault, Pool, Reading, RigIdentity, RigReading
+from exporter.readings import Board, Fault, Pool, Reading, RigIdentity, RigReading
 from exporter.snapshot import LastGood, RigSnapshot
 from exporter.sources.miners.coerce import MAX_RIG_HASHRATE
 from exporter.sources.miners.faults import missing_board
@@ -83,7 +83,7 @@ class RigLedger:
         self._uptime: tuple[float, float] | None = None  # s, as it last said, and when (monotonic)
         self._expected_hashrate: float | None = None  # H/s, as it last said
         self._faults = {(code, component): since for code, component, since in memory.faults}
-        self._boards = frozenset(_boards_missed(memory.faults))  # that hashed, by index
+        self._boards = frozenset(_boards_missed(memory.faults))  # that worked, by index
         self._rate()
         self._snapshot = self._picture(None, rig.expected_mining)
 
@@ -222,8 +222,8 @@ class RigLedger:
             return reading
         known = {board.index for board in reading.boards}
         lost = self._boards - known - set(_boards_missed(map(_key, reading.faults)))
-        if hashing := {board.index for board in reading.boards if board.hashrate} - self._boards:
-            self._boards |= hashing
+        if working := {board.index for board in reading.boards if _works(board)} - self._boards:
+            self._boards |= working
         if not lost:
             return reading
         return replace(reading, faults=(*reading.faults, *(missing_board(index) for index in sorted(lost))))
@@ -290,6 +290,11 @@ def _worker_expected(rig: Rig, pools: tuple[Pool, ...]) -> bool | None:
 
 def _key(fault: Fault) -> tuple[str, str]:
     return fault.code, fault.component
+
+
+def _works(board: Board) -> bool:
+    """Tell a board from an empty slot; where boards' rates are not told one that has chips is a board."""
+    return bool(board.chips if board.hashrate is None else board.hashrate)
 
 
 def _boards_missed(faults: Iterable[tuple[str, str, *tuple[float, ...]]]) -> Iterator[int]:

@@ -528,7 +528,7 @@ def test_the_shares_of_another_rig_at_an_address_are_not_taken_for_work(tells_up
 def hashing(*boards: int, **facts: object) -> RigReading:
     """What a rig says whose firmware expects no more than what its boards do."""
     rate = 40e12 * len(boards)
-    listed = tuple(Board(index=index, hashrate=40e12) for index in boards)
+    listed = tuple(Board(index=index, hashrate=40e12 if index else None, chips=84) for index in boards)
     return RigReading(hashrate=rate, expected_hashrate=rate, boards=listed, **facts)
 
 
@@ -550,7 +550,9 @@ def test_a_board_that_is_no_longer_told_of_is_missed_across_a_restart_too() -> N
     ledger = RigLedger(rig, TERMS, ledger.memory(0.0), 0.0)
     ledger.succeeded(hashing(0, 2), 0.0, 0.0)
     assert missing(ledger) == ["board 1"]
-    ledger.succeeded(hashing(0, 1, 2), 0.0, 30.0)
+    ledger.succeeded(hashing(1, 2), 0.0, 30.0)
+    assert missing(ledger) == ["board 0"]
+    ledger.succeeded(hashing(0, 1, 2), 0.0, 60.0)
     assert missing(ledger) == []
 
 
