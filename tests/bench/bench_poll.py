@@ -29,7 +29,7 @@ from tests.bench.result import Result
 FAMILIES = {"antminer": "Antminer S19j Pro", "whatsminer": "Whatsminer M50S++", "bitaxe": "BitAxe Gamma"}
 RIGS = 4
 WARM_UP = 20
-ROUNDS = 7
+ROUNDS = 15
 POLLS = {"ours": 200, "pyasic": 30, "pyasic without sniffio": 30, "pyasic on uvloop": 30, "asicrs": 200}
 POLLS_PER_WEB_VISIT = 10
 NETWORK = "127.40.192.0/20"

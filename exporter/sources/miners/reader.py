@@ -12,6 +12,7 @@ from exporter.readings import RigIdentity, RigReading
 from exporter.sources.miners import cgminer
 from exporter.sources.miners.contract import Answer, NativeReader, Probe, Target
 from exporter.sources.miners.firmware import native_readers
+from exporter.sources.miners.patience import Patience
 from exporter.sources.miners.pyasic_reader import PyasicReader, pyasic_type
 from exporter.sources.miners.transport import OtherPage
 
@@ -133,7 +134,7 @@ async def _outcome(question: Awaitable[Answer]) -> Answer | Failure:
 
 async def _bounded(question: Awaitable[_T], seconds: float) -> _T:
     try:
-        async with asyncio.timeout(seconds):
+        with Patience(seconds):
             return await question
     except TimeoutError:
         raise Failure(Reason.TIMEOUT, f"no complete answer within {seconds:g} s") from None

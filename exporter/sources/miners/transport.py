@@ -18,6 +18,7 @@ import orjson
 
 from exporter.failures import Failure, Reason
 from exporter.sources.miners.names import resolved
+from exporter.sources.miners.patience import Patience
 
 CONNECT_SECONDS: Final = 2.5
 MAX_ANSWER: Final = 1_000_000  # bytes
@@ -176,7 +177,7 @@ async def _exchange(address: str, port: int, request: bytes, framing: Framing) -
     answer: asyncio.Future[bytes] = loop.create_future()
     connected: tuple[asyncio.Transport, _Conversation] | None = None
     try:
-        async with asyncio.timeout(CONNECT_SECONDS):
+        with Patience(CONNECT_SECONDS):
             connected = await loop.create_connection(partial(_Conversation, request, framing, answer), host, port)
         return await answer
     except OSError as error:
