@@ -92,17 +92,20 @@ class RigLedger:
         """What it should do in H/s, by the inventory, else by its nameplate."""
         return self._rated.rated_hashrate
 
-    def began_anew(self, reading: RigReading, at: float) -> bool:
-        """Tell whether its miner process was restarted, or is another rig's that has run for longer."""
+    def _began_anew(self, reading: RigReading, at: float) -> bool:
         if self._uptime is None or reading.uptime is None:
             return False
         known, then = self._uptime
         return not known <= reading.uptime <= known + (at - then) + _UPTIME_SLACK
 
-    def succeeded(self, reading: RigReading, now: float, at: float, metered: float | None = None) -> None:
-        """Book a successful read; ``metered`` is what a meter showed of late (W)."""
+    def succeeded(self, reading: RigReading, now: float, at: float, metered: float | None = None) -> bool:
+        """Book a successful read; ``metered`` is what a meter showed of late (W).
+
+        Tells whether its miner process was restarted, or is another rig's that has run for longer.
+        """
         reading = self._with_lost_boards(reading)
-        if self.began_anew(reading, at):  # what its counters do across that is nobody's work
+        began_anew = self._began_anew(reading, at)
+        if began_anew:  # what its counters do across that is nobody's work
             self._forget_shares()
         self.up = True
         self.last_success = now
@@ -133,6 +136,7 @@ class RigLedger:
                 hashrate=reading.hashrate, power=reading.power, observed_at=now, metered_power=metered
             )
         self._snapshot = self._picture(observed, self._snapshot.expected_mining)
+        return began_anew
 
     def failed(self) -> None:
         """Book a failed read: the last reading stays until it is too old."""

@@ -320,10 +320,10 @@ class RigPoller:
         if ledger.up is False:
             self._notices.back(ledger.rig)
         at = self._loop.time()
-        if ledger.began_anew(reading, at):  # with another firmware, perhaps, or it is another rig
-            place.identify_at = min(place.identify_at, place.identified_at + self._terms.max_backoff)
         with noting() as dropped:
-            ledger.succeeded(reading, self._clock(), at, self.metered.get(ledger.rig.name))
+            began_anew = ledger.succeeded(reading, self._clock(), at, self.metered.get(ledger.rig.name))
+        if began_anew:  # with another firmware, perhaps, or it is another rig
+            place.identify_at = min(place.identify_at, place.identified_at + self._terms.max_backoff)
         self._count_dropped(visit, dropped)
         place.failures = 0
 
