@@ -33,18 +33,14 @@ check: $(DEV)  ## Linters, types, import layers, and that generated files are up
 	$(BIN)/mypy
 	$(BIN)/mypy grafana/src
 	$(BIN)/lint-imports
-	$(BIN)/python -m exporter.exposition.docs --check
-	$(BIN)/python -m exporter.server.docs --check
-	$(BIN)/python -m exporter.settings.docs --check
+	$(BIN)/python -m docs.generators --check
 	$(BIN)/python grafana/src/build.py --check
 
 bench: $(DEV)  ## Speed and size against their rivals (BENCH=name for one)
 	@$(BIN)/python -m tests.bench $(BENCH)
 
 docs: $(DEV)  ## Write the generated documentation anew
-	$(BIN)/python -m exporter.exposition.docs
-	$(BIN)/python -m exporter.server.docs
-	$(BIN)/python -m exporter.settings.docs
+	$(BIN)/python -m docs.generators
 
 dashboards: $(DEV)  ## Write the Grafana dashboards anew
 	$(BIN)/python grafana/src/build.py

@@ -22,25 +22,25 @@ from exporter.decision.history import observe
 from exporter.decision.site import decide
 from exporter.economics.metering import Metered, metered_power, with_metered_power
 from exporter.economics.site import price_site
-from exporter.exposition.publication import Newsstand
+from exporter.exposition.publication import LatestPublication
 from exporter.exposition.render import Renderer
 from exporter.exposition.views import Shard, SiteView
-from exporter.fleet import Block, Rig
 from exporter.logs import configure
+from exporter.model.fleet import Block, Rig
+from exporter.model.readings import GpuReading, NetworkState, PriceSlot, Reading
+from exporter.model.snapshot import SiteSnapshot
 from exporter.polling.market import Market
-from exporter.polling.misfits import Misfits
 from exporter.polling.rigs import RigPoller
 from exporter.polling.tariffs import next_boundary, tariff_prices
-from exporter.readings import GpuReading, NetworkState, PriceSlot, Reading
-from exporter.server.face import SiteFace
+from exporter.polling.unmatched import UnmatchedReports
+from exporter.server.context import ServerContext
 from exporter.server.serve import serving
 from exporter.settings.describe import describe
 from exporter.settings.load import ConfigError
 from exporter.settings.model import Settings
 from exporter.settings.watch import changes, watch
-from exporter.snapshot import SiteSnapshot
 from exporter.sources.contract import SourceContext, SourceSettings
-from exporter.sources.miners.reader import Miners
+from exporter.sources.rigs.reader import Miners
 from exporter.state import State, StateStore, document
 from exporter.telemetry import Telemetry
 
@@ -202,7 +202,7 @@ class Site:
     """What the pollers know, turned into publications: snapshot, economics, decision, bytes."""
 
     def __init__(self, settings: Settings, telemetry: Telemetry, market: Market, rigs: RigPoller, state: State) -> None:
-        self.newsstand = Newsstand()
+        self.newsstand = LatestPublication()
         self.settings = settings
         self._telemetry = telemetry
         self._market = market
@@ -211,7 +211,7 @@ class Site:
         self._renderer = Renderer(settings.exposition, telemetry.registry)
         self._decision = state.decision
         self._history = state.history
-        self._misfits = Misfits(telemetry, settings.rigs, settings.fleet_blocks)
+        self._misfits = UnmatchedReports(telemetry, settings.rigs, settings.fleet_blocks)
         self._failing = False
         self._looked_at = 0.0
         market.replace(sources(settings))
@@ -225,9 +225,9 @@ class Site:
         self._misfits.replace(settings.rigs, settings.fleet_blocks)
         self.settings = settings
 
-    def face(self, reload: "Reload | None") -> SiteFace:
+    def face(self, reload: "Reload | None") -> ServerContext:
         """Show the server what it may know."""
-        return SiteFace(
+        return ServerContext(
             site=self.settings.site,
             newsstand=self.newsstand,
             evaluation_interval=self.settings.evaluation_interval,

@@ -19,7 +19,7 @@ from exporter.settings.flags import FLAGS, LISTEN_ADDRESS, LOG_LEVEL, Flag
 
 if TYPE_CHECKING:
     from exporter.demo import Simulation
-    from exporter.fleet import Credentials, Rig
+    from exporter.model.fleet import Credentials, Rig
     from exporter.settings.model import Settings
     from exporter.sources.http import Endpoint
     from exporter.tools import backtest as backtest_tool
@@ -161,8 +161,8 @@ class _Server(NamedTuple):
         import aiohttp
         from pydantic import ValidationError
 
-        from exporter.failures import SERVER_ADVICE, Failure
-        from exporter.mistakes import sentence
+        from exporter.model.configuration_errors import sentence
+        from exporter.model.failures import SERVER_ADVICE, Failure
         from exporter.sources.http import Endpoint, HttpSettings
 
         async def asked(settings: HttpSettings) -> AnswerT:
@@ -211,7 +211,7 @@ def _login(command: CommandT) -> CommandT:
 
 
 def _credentials(username: str | None, password_file: Path | None) -> Credentials | None:
-    from exporter.fleet import Credentials
+    from exporter.model.fleet import Credentials
 
     if username is None and password_file is None:
         return None
@@ -223,7 +223,7 @@ def _credentials(username: str | None, password_file: Path | None) -> Credential
 
 def _listed(rig: str, config_file: Path) -> Rig:
     """Find a rig in the inventory, by name or address."""
-    from exporter.mistakes import unknown
+    from exporter.model.configuration_errors import unknown
     from exporter.settings.load import ConfigError, load
 
     try:
@@ -242,7 +242,7 @@ def _address(text: str) -> str:
     """Check an address, or host name, that was given without an inventory."""
     import socket
 
-    from exporter.sources.miners.inventory import host
+    from exporter.inventory.load import host
 
     try:
         address = host(text)
@@ -258,13 +258,13 @@ def _address(text: str) -> str:
 def _addresses(ranges: Sequence[str], exclude: Sequence[str]) -> list[str]:
     from pydantic import ValidationError
 
-    from exporter.mistakes import sentence
-    from exporter.sources.miners.inventory import InventoryError, InventoryTerms, Names, load_inventory
+    from exporter.inventory.load import InventoryError, InventorySettings, Names, load_inventory
+    from exporter.model.configuration_errors import sentence
 
     listed = [{"cidr": text, "exclude": exclude} for text in ranges]
     try:
         rigs = load_inventory(
-            InventoryTerms.model_validate({"ranges": listed}), Names(blocks={}, tariffs=(), schedules=())
+            InventorySettings.model_validate({"ranges": listed}), Names(blocks={}, tariffs=(), schedules=())
         )
     except ValidationError as error:
         raise Misconfigured("; ".join(map(sentence, error.errors()))) from None
@@ -283,9 +283,9 @@ def _append(path: Path, lines: str) -> None:
 
 def _log_errors_only() -> None:
     """What a command finds out is its output; the log is for what is wrong with itself."""
-    from exporter.logs import LogTerms, configure
+    from exporter.logs import LogSettings, configure
 
-    configure(LogTerms(level="error"))
+    configure(LogSettings(level="error"))
 
 
 def _json(value: object) -> str:
@@ -496,8 +496,8 @@ def scan(
     """
     import asyncio
 
-    from exporter.failures import Failure
-    from exporter.sources.miners.inventory import InventoryError, csv_file
+    from exporter.inventory.load import InventoryError, csv_file
+    from exporter.model.failures import Failure
     from exporter.tools import scan
 
     addresses = _addresses(ranges, exclude)
@@ -560,8 +560,8 @@ def probe(
     """
     import asyncio
 
-    from exporter.failures import RIG_ADVICE
-    from exporter.sources.miners.contract import Target
+    from exporter.model.failures import RIG_ADVICE
+    from exporter.sources.rigs.contract import Target
     from exporter.tools import probe
 
     listed = None if config_file is None else _listed(rig, config_file)
@@ -595,8 +595,8 @@ def capture(address: str, folder: Path, username: str | None, password_file: Pat
     """
     import asyncio
 
-    from exporter.failures import RIG_ADVICE, Failure, Reason
-    from exporter.sources.miners.contract import Target
+    from exporter.model.failures import RIG_ADVICE, Failure, Reason
+    from exporter.sources.rigs.contract import Target
     from exporter.tools import capture
 
     target = Target(_address(address), _credentials(username, password_file))

@@ -11,12 +11,12 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from exporter.fields import MASK, looks_secret, mask_urls
+from exporter.model.fields import MASK, looks_secret, mask_urls
 
 LONGEST_VALUE: Final = 200
 
 
-class LogTerms(BaseModel):
+class LogSettings(BaseModel):
     """What the log holds and how it is written (YAML ``log:``)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -25,7 +25,7 @@ class LogTerms(BaseModel):
     format: Literal["logfmt", "json"] = Field("logfmt", description="How a line is written.")
 
 
-def configure(terms: LogTerms) -> None:
+def configure(terms: LogSettings) -> None:
     """Send the logs of this process, those of the standard library included, to standard error."""
     level = logging.getLevelNamesMapping()[terms.level.upper()]
     renderer: Processor = (

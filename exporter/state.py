@@ -22,10 +22,10 @@ from pydantic_core import to_json
 
 from exporter.decision.history import HourlyMargin, MarginHistory
 from exporter.decision.values import Clock, DecisionState
-from exporter.fields import ConfigPath, Duration
+from exporter.model.fields import ConfigPath, Duration
+from exporter.model.readings import Reading, RigIdentity
+from exporter.model.snapshot import LastGood
 from exporter.polling.ledger import RigMemory
-from exporter.readings import Reading, RigIdentity
-from exporter.snapshot import LastGood
 from exporter.telemetry import Telemetry
 
 T = TypeVar("T")
@@ -121,7 +121,7 @@ def _other_database(path: Path) -> str:
     return "another program's database" if tables and _OWN_TABLE not in tables else ""
 
 
-class StateTerms(BaseModel):
+class StateSettings(BaseModel):
     """Where what should survive a restart is kept, and how often it is written."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
@@ -162,7 +162,7 @@ def document(reading: Reading[Any]) -> Reading[str]:
 class StateStore:
     """Keeps the state in a file, or nowhere if ``terms`` name none. Nothing it does raises for want of a good disk."""
 
-    def __init__(self, terms: StateTerms, telemetry: Telemetry, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, terms: StateSettings, telemetry: Telemetry, *, clock: Callable[[], float] = time.time) -> None:
         self._terms = terms
         self._telemetry = telemetry
         self._clock = clock

@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from exporter.decision.terms import DecisionTerms
+from exporter.decision.settings import DecisionSettings
 from exporter.decision.values import RigDecision, SiteDecision
 from exporter.economics.ai import value_ai
 from exporter.economics.margin import firmware_fee
+from exporter.economics.settings import SiteSettings
 from exporter.economics.site import per_kilowatt_year
-from exporter.economics.terms import SiteTerms
 from exporter.economics.values import GpuEconomics, RigEconomics, SiteEconomics
-from exporter.snapshot import RigSnapshot, SiteSnapshot
-from exporter.units import HASHES_PER_TERAHASH, HOURS_PER_DAY, HOURS_PER_YEAR, finite, kilowatts
+from exporter.model.snapshot import RigSnapshot, SiteSnapshot
+from exporter.model.units import HASHES_PER_TERAHASH, HOURS_PER_DAY, HOURS_PER_YEAR, finite, kilowatts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +66,8 @@ class Case:
     snapshot: SiteSnapshot
     economics: SiteEconomics
     decision: SiteDecision
-    terms: SiteTerms
-    decision_terms: DecisionTerms
+    terms: SiteSettings
+    decision_terms: DecisionSettings
 
 
 def explain(case: Case, name: str) -> Explanation | None:
@@ -256,7 +256,7 @@ def _needed(case: Case) -> float | None:
     return value - case.decision_terms.threshold(value) + case.decision_terms.resale_decay_usd_per_kilowatt_year
 
 
-def _with_threshold(mining: float, terms: DecisionTerms) -> float | None:
+def _with_threshold(mining: float, terms: DecisionSettings) -> float | None:
     """Return the AI value whose score against ``mining`` is just the threshold; None where none is high enough."""
     if terms.reassign_share >= 1:
         return None

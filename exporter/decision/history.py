@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from exporter.economics.values import BlockEconomics, SiteEconomics
-from exporter.units import HOURS_PER_YEAR, SECONDS_PER_DAY, finite, kilowatts
+from exporter.model.units import HOURS_PER_YEAR, SECONDS_PER_DAY, finite, kilowatts
 
 SECONDS_PER_HOUR: Final = 3_600.0
 _FEWEST_ROWS: Final = 24

@@ -1,6 +1,6 @@
 """The reassign score: by how much AI would pay more for the same kilowatt."""
 
-from exporter.units import finite
+from exporter.model.units import finite
 
 
 def reassign_score(ai_value: float | None, mining_margin: float | None, resale_decay: float) -> float | None:

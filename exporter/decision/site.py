@@ -1,12 +1,12 @@
 """The decision for a whole site."""
 
 from exporter.decision.history import MarginHistory, recent, watched
-from exporter.decision.terms import DecisionTerms
+from exporter.decision.settings import DecisionSettings
 from exporter.decision.values import BlockDecision, Clock, DecisionState, RigDecision, SiteDecision, Verdict
 from exporter.decision.verdict import Turn, decide_block, decide_rig
 from exporter.economics.site import rigs_by_block
 from exporter.economics.values import SiteEconomics
-from exporter.snapshot import SiteSnapshot
+from exporter.model.snapshot import SiteSnapshot
 
 _NEW = Clock()
 
@@ -16,7 +16,7 @@ def decide(
     snapshot: SiteSnapshot,
     economics: SiteEconomics,
     history: MarginHistory,
-    terms: DecisionTerms,
+    terms: DecisionSettings,
     now: float,
 ) -> tuple[SiteDecision, DecisionState]:
     """Say the verdict on every rig and block, and what the next evaluation must know of this one.

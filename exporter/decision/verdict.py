@@ -7,21 +7,21 @@ from math import inf
 from exporter.decision.history import HourlyMargin, mean_margin
 from exporter.decision.latch import OFF, Latch, step
 from exporter.decision.score import payback_years, reassign_score
-from exporter.decision.terms import DecisionTerms
+from exporter.decision.settings import DecisionSettings
 from exporter.decision.values import BlockDecision, Clock, RigDecision, Verdict
 from exporter.economics.margin import IDLE_SHARE
 from exporter.economics.site import per_kilowatt_year
 from exporter.economics.values import BlockEconomics, MarketEconomics, RigEconomics
-from exporter.fleet import UNASSIGNED, Block
-from exporter.snapshot import RigSnapshot
-from exporter.units import DAYS_PER_YEAR, HOURS_PER_DAY, finite, kilowatts
+from exporter.model.fleet import UNASSIGNED, Block
+from exporter.model.snapshot import RigSnapshot
+from exporter.model.units import DAYS_PER_YEAR, HOURS_PER_DAY, finite, kilowatts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
     """What all verdicts of one evaluation share."""
 
-    terms: DecisionTerms
+    terms: DecisionSettings
     market: MarketEconomics
     now: float  # unix seconds
     elapsed: float  # watched seconds since the last evaluation

@@ -7,8 +7,8 @@ from typing import Final
 
 from exporter.economics.hashprice import HALVING_BLOCKS
 from exporter.economics.retarget import BLOCK_SECONDS
-from exporter.economics.terms import AiTerms, Band, GpuRentalTerms
-from exporter.units import HOURS_PER_YEAR, MONTHS_PER_YEAR, SECONDS_PER_YEAR
+from exporter.economics.settings import AiSettings, Band, GpuRentalSettings
+from exporter.model.units import HOURS_PER_YEAR, MONTHS_PER_YEAR, SECONDS_PER_YEAR
 
 SCENARIOS: Final = ("low", "base", "high")
 YEARS_PER_HALVING: Final = HALVING_BLOCKS * BLOCK_SECONDS / SECONDS_PER_YEAR
@@ -115,7 +115,7 @@ class AiValue:
         return None if self.lease is None else self.lease.rent_for(0.0)
 
 
-def value_ai(terms: AiTerms | None) -> AiValue | None:
+def value_ai(terms: AiSettings | None) -> AiValue | None:
     """Value the site's power for AI; None where the operator has said nothing of it."""
     if terms is None:
         return None
@@ -131,7 +131,7 @@ def value_ai(terms: AiTerms | None) -> AiValue | None:
     )
 
 
-def _value_rental(terms: GpuRentalTerms) -> AiValue:
+def _value_rental(terms: GpuRentalSettings) -> AiValue:
     rentals = {scenario: _rental(terms, scenario) for scenario in SCENARIOS}
     base = rentals["base"]
     return AiValue(
@@ -142,7 +142,7 @@ def _value_rental(terms: GpuRentalTerms) -> AiValue:
     )
 
 
-def _lease(terms: AiTerms, scenario: str) -> Lease:
+def _lease(terms: AiSettings, scenario: str) -> Lease:
     rent, capex = terms.rent_usd_per_kilowatt_month, terms.capex_usd_per_kilowatt
     if rent is None or capex is None:  # the terms refuse a lease without them
         raise ValueError("a lease needs rent and capex")
@@ -159,7 +159,7 @@ def _lease(terms: AiTerms, scenario: str) -> Lease:
     )
 
 
-def _rental(terms: GpuRentalTerms, scenario: str) -> Rental:
+def _rental(terms: GpuRentalSettings, scenario: str) -> Rental:
     return Rental(
         price=_income(terms.price_usd_per_gpu_hour, scenario),
         utilization=_income(terms.utilization, scenario),

@@ -3,15 +3,15 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from exporter.economics.terms import GpuRate, GpuTerms
+from exporter.economics.settings import GpuEconomicsSettings, GpuRate
 from exporter.economics.values import GpuEconomics
-from exporter.readings import GpuReading
-from exporter.snapshot import TariffPrice
-from exporter.units import HOURS_PER_DAY, finite, kilowatts
+from exporter.model.readings import GpuReading
+from exporter.model.snapshot import TariffPrice
+from exporter.model.units import HOURS_PER_DAY, finite, kilowatts
 
 
 def price_gpus(
-    gpus: tuple[GpuReading, ...], terms: GpuTerms, tariffs: Mapping[str, TariffPrice], site_tariff: str
+    gpus: tuple[GpuReading, ...], terms: GpuEconomicsSettings, tariffs: Mapping[str, TariffPrice], site_tariff: str
 ) -> tuple[GpuEconomics, ...]:
     """Price each GPU; what depends on a missing input is None. How busy a GPU is never changes what it is paid."""
     tariff = tariffs.get(terms.tariff or site_tariff)
@@ -25,7 +25,7 @@ def _tells_power(gpu: GpuReading) -> bool:
     return gpu.power is not None and gpu.power >= 0
 
 
-def _rate(gpu: GpuReading, terms: GpuTerms) -> tuple[float | None, bool, float | None]:
+def _rate(gpu: GpuReading, terms: GpuEconomicsSettings) -> tuple[float | None, bool, float | None]:
     """Return the revenue per billed hour (USD), whether it is contracted, and the watts of the node beside its GPUs."""
     for rate in terms.rates:
         if rate.model in (None, gpu.model) and rate.hostname in (None, gpu.hostname):
@@ -33,7 +33,7 @@ def _rate(gpu: GpuReading, terms: GpuTerms) -> tuple[float | None, bool, float |
     return terms.revenue_usd_per_hour, terms.billing == "contracted", terms.host_watts
 
 
-def _host_watts(rate: GpuRate, terms: GpuTerms) -> float | None:
+def _host_watts(rate: GpuRate, terms: GpuEconomicsSettings) -> float | None:
     return terms.host_watts if rate.host_watts is None else rate.host_watts
 
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from exporter.economics.power import billed_per_watt, demand_charge_per_kilowatt_hour, power_now, power_of_nameplate
-from exporter.economics.terms import EconomicsTerms, PowerTerms, SiteTerms
+from exporter.economics.settings import EconomicsSettings, PowerSettings, SiteSettings
 from exporter.economics.values import MarketEconomics, PowerSource, RigEconomics
-from exporter.snapshot import RigSnapshot, TariffPrice
-from exporter.units import (
+from exporter.model.snapshot import RigSnapshot, TariffPrice
+from exporter.model.units import (
     DAYS_PER_YEAR,
     HASHES_PER_TERAHASH,
     HOURS_PER_DAY,
@@ -60,7 +60,7 @@ def firmware_fee(rig: RigSnapshot, fees: Mapping[str, float]) -> float:
 class RigPricer:
     """Prices rigs on one market. What all rigs share is worked out here, once, and what those on one tariff share."""
 
-    def __init__(self, market: MarketEconomics, tariffs: Mapping[str, TariffPrice], terms: SiteTerms) -> None:
+    def __init__(self, market: MarketEconomics, tariffs: Mapping[str, TariffPrice], terms: SiteSettings) -> None:
         economics, power = terms.economics, terms.power
         self._payout_usd = market.payout_usd
         self._payout_btc = market.payout_btc
@@ -206,7 +206,7 @@ class RigPricer:
         return finite(margin)
 
 
-def _fixed_cost_per_kwh(economics: EconomicsTerms, power: PowerTerms) -> float | None:
+def _fixed_cost_per_kwh(economics: EconomicsSettings, power: PowerSettings) -> float | None:
     """Return demand charge, hosting and opex less credits, per kWh of running rigs; None where none is said."""
     demand = power.demand_charge_usd_per_kilowatt_month
     hosting, opex = economics.hosting_usd_per_kilowatt_month, economics.opex_usd_per_kilowatt_month
@@ -217,7 +217,7 @@ def _fixed_cost_per_kwh(economics: EconomicsTerms, power: PowerTerms) -> float |
     return demand_charge_per_kilowatt_hour(demand or 0.0, power.load_factor) + monthly / HOURS_PER_MONTH
 
 
-def _write_off_per_hash(economics: EconomicsTerms) -> float | None:
+def _write_off_per_hash(economics: EconomicsSettings) -> float | None:
     """Return the depreciation per H/s and day; None where no purchase price is said."""
     price = economics.rig_price_usd_per_terahash
     return None if price is None else price / HASHES_PER_TERAHASH / (economics.rig_life_years * DAYS_PER_YEAR)

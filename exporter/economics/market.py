@@ -6,10 +6,10 @@ from typing import Final
 from exporter.economics.ai import AiValue
 from exporter.economics.hashprice import blocks_until_halving, hashprice, network_hashrate, subsidy
 from exporter.economics.retarget import BLOCK_SECONDS, Retarget, expect_retarget
-from exporter.economics.terms import PayoutScheme
+from exporter.economics.settings import PayoutScheme
 from exporter.economics.values import MarketEconomics
-from exporter.readings import NetworkState, Reading
-from exporter.units import HOURS_PER_YEAR, finite
+from exporter.model.readings import NetworkState, Reading
+from exporter.model.units import HOURS_PER_YEAR, finite
 
 _MAX_HEIGHT: Final = 2**31 - 1  # Core counts blocks in 32 bits
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from exporter.economics.power import power_now
-from exporter.snapshot import RigSnapshot, SiteSnapshot
+from exporter.model.snapshot import RigSnapshot, SiteSnapshot
 
 _BELIEVED: Final = (0.5, 2.0)  # a block's meter against what its running rigs say: else it measures something else
 

@@ -1,13 +1,13 @@
 """From a rig's watts to the kilowatts that are billed: which figure is believed, and what lies between the meters."""
 
-from exporter.economics.terms import MeteringPoint, PowerTerms
+from exporter.economics.settings import MeteringPoint, PowerSettings
 from exporter.economics.values import PowerSource
-from exporter.fleet import Rig
-from exporter.snapshot import RigSnapshot
-from exporter.units import HOURS_PER_MONTH
+from exporter.model.fleet import Rig
+from exporter.model.snapshot import RigSnapshot
+from exporter.model.units import HOURS_PER_MONTH
 
 
-def billed_per_watt(source: PowerSource, terms: PowerTerms) -> float:
+def billed_per_watt(source: PowerSource, terms: PowerSettings) -> float:
     """Return the watts at the billing meter per watt of ``source``: only what lies between the two is added."""
     point = terms.metered_at if source is PowerSource.METERED else MeteringPoint.RIG
     factor = 1.0

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from exporter.economics.hashprice import bits_from_target, target_from_bits
-from exporter.readings import NetworkState
+from exporter.model.readings import NetworkState
 
 EPOCH_BLOCKS: Final = 2_016
 EPOCH_INTERVALS: Final = EPOCH_BLOCKS - 1

@@ -6,20 +6,20 @@ from exporter.economics.ai import MiningHorizon, value_ai
 from exporter.economics.gpu import price_gpus
 from exporter.economics.margin import RigPricer
 from exporter.economics.market import price_market
-from exporter.economics.terms import AiTerms, SiteTerms
+from exporter.economics.settings import AiSettings, SiteSettings
 from exporter.economics.values import BlockEconomics, MarketEconomics, RigEconomics, SiteEconomics
-from exporter.fleet import Block
-from exporter.snapshot import RigSnapshot, SiteSnapshot
-from exporter.units import DAYS_PER_YEAR, HOURS_PER_DAY, SECONDS_PER_YEAR, finite, kilowatts
+from exporter.model.fleet import Block
+from exporter.model.snapshot import RigSnapshot, SiteSnapshot
+from exporter.model.units import DAYS_PER_YEAR, HOURS_PER_DAY, SECONDS_PER_YEAR, finite, kilowatts
 
 
-def price_site(snapshot: SiteSnapshot, terms: SiteTerms) -> SiteEconomics:
+def price_site(snapshot: SiteSnapshot, terms: SiteSettings) -> SiteEconomics:
     """Price everything in the snapshot. Pure: the same snapshot and terms give the same money."""
     market = price_market(snapshot.network, snapshot.bitcoin_price, terms.economics.scheme, value_ai(terms.ai))
     return price_on(market, snapshot, terms)
 
 
-def price_on(market: MarketEconomics, snapshot: SiteSnapshot, terms: SiteTerms) -> SiteEconomics:
+def price_on(market: MarketEconomics, snapshot: SiteSnapshot, terms: SiteSettings) -> SiteEconomics:
     """Price everything in the snapshot on a given market."""
     pricer = RigPricer(market, snapshot.tariffs, terms)
     rigs = tuple(map(pricer.price, snapshot.rigs))
@@ -108,7 +108,7 @@ def per_kilowatt_year(usd_per_day: float | None, watts: float | None) -> float |
     return finite(usd_per_day * DAYS_PER_YEAR / kilowatts(watts)) if usd_per_day is not None and watts else None
 
 
-def _horizon(now: float, market: MarketEconomics, terms: AiTerms) -> MiningHorizon | None:
+def _horizon(now: float, market: MarketEconomics, terms: AiSettings) -> MiningHorizon | None:
     if terms.difficulty_growth is None or market.halving_time is None or market.subsidy_share is None:
         return None
     halving_in_years = finite((market.halving_time - now) / SECONDS_PER_YEAR)

@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from exporter.decision.values import Verdict
 from exporter.exposition.views import SiteView, is_mining
-from exporter.readings import RigReading
+from exporter.model.readings import RigReading
 
 S = TypeVar("S")
 P = TypeVar("P")

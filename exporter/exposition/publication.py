@@ -82,7 +82,7 @@ class Publication:
         yield self._own[wanted]
 
 
-class Newsstand:
+class LatestPublication:
     """Where the last publication lies. Each new one is laid out in the encodings that scrapers lately asked for."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -14,7 +14,7 @@ from pydantic_core import to_json
 
 from exporter.exposition.catalogue import CATALOGUE, Columns, Kind, Metric, Scope
 from exporter.exposition.publication import Family, Format, Publication
-from exporter.exposition.terms import ExpositionTerms
+from exporter.exposition.settings import ExpositionSettings
 from exporter.exposition.views import SiteView
 
 _MAX_LABEL_LENGTH: Final = 256
@@ -44,7 +44,7 @@ class _Rendered:
 class Renderer:
     """Renders one evaluation after another, and keeps in between what is costly to write and seldom changes."""
 
-    def __init__(self, terms: ExpositionTerms, registry: CollectorRegistry) -> None:
+    def __init__(self, terms: ExpositionSettings, registry: CollectorRegistry) -> None:
         """``registry`` holds the exporter's own metrics, which follow the site's."""
         self._metrics = [metric for metric in CATALOGUE if metric.group is None or getattr(terms.groups, metric.group)]
         self._registry = registry

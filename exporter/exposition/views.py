@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 
 from exporter.decision.values import BlockDecision, RigDecision, SiteDecision, Verdict
 from exporter.economics.values import BlockEconomics, GpuEconomics, RigEconomics, SiteEconomics
-from exporter.fleet import UNASSIGNED, Block
-from exporter.readings import GpuReading, RigReading
-from exporter.snapshot import RigSnapshot, SiteSnapshot
+from exporter.model.fleet import UNASSIGNED, Block
+from exporter.model.readings import GpuReading, RigReading
+from exporter.model.snapshot import RigSnapshot, SiteSnapshot
 
 
 class Status(StrEnum):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from exporter.failures import RIG_ADVICE, SOURCE_ADVICE, Reason
+from exporter.model.failures import RIG_ADVICE, SOURCE_ADVICE, Reason
 
 _MOST: Final = 20_000
 

@@ -2,7 +2,7 @@
 
 from typing import Final, Generic, TypeVar
 
-from exporter.readings import Reading
+from exporter.model.readings import Reading
 
 T = TypeVar("T")
 

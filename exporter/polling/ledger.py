@@ -5,18 +5,18 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from exporter.economics.nameplate import rated
 from exporter.economics.power import best_power
-from exporter.fleet import Rig
+from exporter.model.fleet import Rig
+from exporter.model.nameplate import rated
+from exporter.model.readings import Board, Fault, Pool, Reading, RigIdentity, RigReading
+from exporter.model.snapshot import LastGood, RigSnapshot
+from exporter.model.units import HASHES_PER_DIFFICULTY
 from exporter.polling.counters import CounterWindow, Energy
 from exporter.polling.latest import Latest
-from exporter.polling.terms import PollingTerms
-from exporter.readings import Board, Fault, Pool, Reading, RigIdentity, RigReading
-from exporter.snapshot import LastGood, RigSnapshot
-from exporter.sources.miners.coerce import MAX_RIG_HASHRATE
-from exporter.sources.miners.faults import missing_board
-from exporter.sources.miners.forbidden import note
-from exporter.units import HASHES_PER_DIFFICULTY
+from exporter.polling.settings import PollingSettings
+from exporter.sources.rigs.coerce import MAX_RIG_HASHRATE
+from exporter.sources.rigs.faults import missing_board
+from exporter.sources.rigs.implausible import note
 
 _UPTIME_SLACK: Final = 60.0  # s that an uptime may gain: some are told in minutes
 _LUCK: Final = 10.0
@@ -68,7 +68,7 @@ class RigLedger:
         "up",
     )
 
-    def __init__(self, rig: Rig, terms: PollingTerms, memory: RigMemory, now: float) -> None:
+    def __init__(self, rig: Rig, terms: PollingSettings, memory: RigMemory, now: float) -> None:
         self.rig = rig
         self.up: bool | None = None
         self.mac_lost = False  # it told its MAC address before, by the same API

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
+from exporter.model.readings import Reading
 from exporter.polling.attempts import SourceStatus
 from exporter.polling.latest import Latest
 from exporter.polling.sources import SourcePoller
-from exporter.readings import Reading
 from exporter.sources.contract import SourceContext, SourceSettings
 from exporter.telemetry import Telemetry
 

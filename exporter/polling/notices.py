@@ -8,9 +8,9 @@ from typing import Final
 
 import structlog
 
-from exporter.failures import RIG_ADVICE, Failure, Reason
-from exporter.fleet import Rig
-from exporter.readings import RigIdentity
+from exporter.model.failures import RIG_ADVICE, Failure, Reason
+from exporter.model.fleet import Rig
+from exporter.model.readings import RigIdentity
 
 _log = structlog.get_logger(__name__)
 

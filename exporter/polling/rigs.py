@@ -16,19 +16,19 @@ from typing import Final, Protocol
 
 import structlog
 
-from exporter.failures import Failure, Reason
-from exporter.fleet import Rig
+from exporter.model.failures import Failure, Reason
+from exporter.model.fleet import Rig
+from exporter.model.readings import ExpectedOff, RigIdentity, RigReading
+from exporter.model.snapshot import RigSnapshot
 from exporter.polling.attempts import FailedAttempt, FailureLog
 from exporter.polling.ledger import IdentityChange, RigMemory
 from exporter.polling.notices import RigNotices, Surprises
 from exporter.polling.roster import Place, Roster
 from exporter.polling.sanity import believed
-from exporter.polling.schedules import ScheduleTerms
-from exporter.polling.terms import PollingTerms
-from exporter.readings import ExpectedOff, RigIdentity, RigReading
-from exporter.snapshot import RigSnapshot
-from exporter.sources.miners.contract import OtherRig, Target
-from exporter.sources.miners.forbidden import noting
+from exporter.polling.schedules import ScheduleSettings
+from exporter.polling.settings import PollingSettings
+from exporter.sources.rigs.contract import OtherRig, Target
+from exporter.sources.rigs.implausible import noting
 from exporter.telemetry import Telemetry
 
 _log = structlog.get_logger(__name__)
@@ -45,11 +45,11 @@ class RigReader(Protocol):
     """Identifies and reads rigs."""
 
     async def identify(self, target: Target) -> RigIdentity:
-        """Say who answers there. Raises :class:`exporter.failures.Failure`."""
+        """Say who answers there. Raises :class:`exporter.model.failures.Failure`."""
         ...
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
-        """Read it once. Raises :class:`exporter.failures.Failure`."""
+        """Read it once. Raises :class:`exporter.model.failures.Failure`."""
         ...
 
 
@@ -107,10 +107,10 @@ class RigPoller:
         self,
         rigs: Iterable[Rig],
         reader: RigReader,
-        terms: PollingTerms,
+        terms: PollingSettings,
         telemetry: Telemetry,
         *,
-        schedules: Mapping[str, ScheduleTerms] | None = None,
+        schedules: Mapping[str, ScheduleSettings] | None = None,
         remembered: Mapping[str, RigMemory] | None = None,
         clock: Callable[[], float] = time.time,
         rng: random.Random | None = None,
@@ -123,7 +123,7 @@ class RigPoller:
         self._reader = reader
         self._terms = terms
         self._telemetry = telemetry
-        self._schedules: Mapping[str, ScheduleTerms] = {}
+        self._schedules: Mapping[str, ScheduleSettings] = {}
         self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311 -- spreads load, guards nothing
         for change in IdentityChange:  # a series from the start: what grows from nothing is no increase
@@ -140,7 +140,7 @@ class RigPoller:
         self._untried: set[Place] = set()
         self.replace(rigs, schedules or {})
 
-    def replace(self, rigs: Iterable[Rig], schedules: Mapping[str, ScheduleTerms]) -> None:
+    def replace(self, rigs: Iterable[Rig], schedules: Mapping[str, ScheduleSettings]) -> None:
         """Let a new inventory take effect. Rigs that stay keep what is known of them; those that leave are remembered.
 
         Raises:

@@ -10,13 +10,13 @@ from dataclasses import replace
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
-from exporter.failures import Failure, Reason
-from exporter.fleet import Rig
+from exporter.model.failures import Failure, Reason
+from exporter.model.fleet import Rig
+from exporter.model.readings import RigIdentity
 from exporter.polling.ledger import RigLedger, RigMemory
 from exporter.polling.notices import RigNotices
-from exporter.polling.terms import PollingTerms
-from exporter.readings import RigIdentity
-from exporter.sources.miners.contract import Target
+from exporter.polling.settings import PollingSettings
+from exporter.sources.rigs.contract import Target
 
 _FORGOTTEN_AFTER: Final = 30 * 86_400.0
 """Seconds of silence after which a rig found in a range is forgotten at a reload, if another one has its address."""
@@ -83,7 +83,11 @@ class Roster:
     """
 
     def __init__(
-        self, terms: PollingTerms, notices: RigNotices, remembered: Mapping[str, RigMemory], clock: Callable[[], float]
+        self,
+        terms: PollingSettings,
+        notices: RigNotices,
+        remembered: Mapping[str, RigMemory],
+        clock: Callable[[], float],
     ) -> None:
         self.places: dict[str, Place] = {}
         """By address."""

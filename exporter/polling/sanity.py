@@ -3,10 +3,10 @@
 from dataclasses import replace
 from typing import Final
 
-from exporter.failures import Failure, Reason
-from exporter.readings import RigReading
-from exporter.sources.miners.coerce import MAX_OVER_EXPECTED
-from exporter.sources.miners.forbidden import note
+from exporter.model.failures import Failure, Reason
+from exporter.model.readings import RigReading
+from exporter.sources.rigs.coerce import MAX_OVER_EXPECTED
+from exporter.sources.rigs.implausible import note
 
 _KIND: Final = "hashrate"
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from exporter.fields import TimeOfDay
+from exporter.model.fields import TimeOfDay
 
 
 class Day(StrEnum):
@@ -44,7 +44,7 @@ class Window(BaseModel):
         return (today and minute >= self.start) or (yesterday and minute < self.end)
 
 
-class ScheduleTerms(BaseModel):
+class ScheduleSettings(BaseModel):
     """The windows in which rigs of this schedule are meant to mine."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)

@@ -8,11 +8,11 @@ from typing import Final, Generic, TypeVar
 
 import structlog
 
-from exporter.failures import SOURCE_ADVICE, Failure, Reason
+from exporter.model.failures import SOURCE_ADVICE, Failure, Reason
+from exporter.model.readings import Reading
 from exporter.polling.attempts import FailedAttempt
 from exporter.polling.latest import Latest
 from exporter.polling.notices import Surprises
-from exporter.readings import Reading
 from exporter.sources.contract import Source, SourceSettings
 from exporter.telemetry import Telemetry
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from exporter.model.readings import PriceSlot
+from exporter.model.snapshot import TariffPrice
 from exporter.polling.latest import Latest
-from exporter.readings import PriceSlot
-from exporter.snapshot import TariffPrice
 
 
 def price_in_force(slots: Sequence[PriceSlot], now: float) -> TariffPrice | None:

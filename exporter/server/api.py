@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 from pydantic_core import to_json
 
 from exporter.exposition.views import SiteView
-from exporter.server.face import SiteFace
+from exporter.server.context import ServerContext
 from exporter.server.fleet import RigQuery, read_count, read_query
 from exporter.server.records import block_record, market_record, rig_record
 
@@ -17,7 +17,7 @@ _COMPRESSED_FROM: Final = 4_096  # bytes
 _PIECE: Final = 200  # records: a few milliseconds
 
 
-def add_api(app: web.Application, face: SiteFace) -> None:
+def add_api(app: web.Application, face: ServerContext) -> None:
     """Serve the JSON API."""
 
     async def rigs(request: web.Request) -> web.Response:
@@ -49,20 +49,20 @@ def add_api(app: web.Application, face: SiteFace) -> None:
     app.router.add_get("/api/v1/market", market)
 
 
-def evaluated(face: SiteFace) -> SiteView:
+def evaluated(face: ServerContext) -> SiteView:
     """The last evaluation. Raises 503 before the first."""
     if face.newsstand.latest is None:
         raise web.HTTPServiceUnavailable(text="There is no evaluation yet: ask again in a moment.\n")
     return face.newsstand.latest.view
 
 
-def _rigs(face: SiteFace, view: SiteView, query: RigQuery, limit: int, offset: int) -> dict[str, Any]:
+def _rigs(face: ServerContext, view: SiteView, query: RigQuery, limit: int, offset: int) -> dict[str, Any]:
     found = query.select(view)
     chosen = [rig_record(rig, face.failures) for rig in found[offset : offset + limit]]
     return _envelope(face, view, total=len(found), rigs=chosen)
 
 
-def _envelope(face: SiteFace, view: SiteView, **content: Any) -> dict[str, Any]:
+def _envelope(face: ServerContext, view: SiteView, **content: Any) -> dict[str, Any]:
     return {"site": face.site, "evaluated_at_timestamp_seconds": view.snapshot.taken_at, **content}
 
 

@@ -5,18 +5,18 @@ from typing import Final
 from aiohttp import web
 
 from exporter.server.api import add_api
-from exporter.server.face import SiteFace
+from exporter.server.context import ServerContext
 from exporter.server.guard import add_guard
 from exporter.server.health import add_health
 from exporter.server.metrics import add_metrics
 from exporter.server.pages import add_pages
-from exporter.server.terms import WebTerms
+from exporter.server.settings import WebSettings
 from exporter.server.web_config import WebConfigFile
 
 _LARGEST_REQUEST_BYTES: Final = 65_536
 
 
-def make_app(face: SiteFace, terms: WebTerms, web_config: WebConfigFile) -> web.Application:
+def make_app(face: ServerContext, terms: WebSettings, web_config: WebConfigFile) -> web.Application:
     """Make the application for one site."""
     app = web.Application(client_max_size=_LARGEST_REQUEST_BYTES)
     add_guard(app, terms, web_config)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from aiohttp import hdrs, web
 
 from exporter.server.logins import Logins
-from exporter.server.terms import WebTerms
+from exporter.server.settings import WebSettings
 from exporter.server.web_config import RateLimit, TlsServerConfig, WebConfigFile
 
 _HEALTH: Final = {"/-/healthy", "/-/ready"}
@@ -29,7 +29,7 @@ _HEADERS: Final = {
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def add_guard(app: web.Application, terms: WebTerms, file: WebConfigFile) -> None:
+def add_guard(app: web.Application, terms: WebSettings, file: WebConfigFile) -> None:
     """Put the guard before every route of the application, those that do not exist included."""
     logins, bucket = Logins(), _Bucket()
 

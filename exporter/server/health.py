@@ -2,10 +2,10 @@
 
 from aiohttp import web
 
-from exporter.server.face import SiteFace
+from exporter.server.context import ServerContext
 
 
-def add_health(app: web.Application, face: SiteFace) -> None:
+def add_health(app: web.Application, face: ServerContext) -> None:
     """Serve the two checks, and the reload where it is allowed."""
 
     async def healthy(_request: web.Request) -> web.Response:

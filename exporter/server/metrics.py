@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from exporter.exposition.publication import Body, Encoding, Publication
-from exporter.server.face import SiteFace
+from exporter.server.context import ServerContext
 from exporter.server.negotiation import negotiate
 
 _FROZEN_AFTER: Final = 3  # evaluation intervals
@@ -16,7 +16,7 @@ _LONGEST_WRITE: Final = 60.0  # s
 _SCRAPE_TIMEOUT: Final = "X-Prometheus-Scrape-Timeout-Seconds"
 
 
-def add_metrics(app: web.Application, face: SiteFace) -> None:
+def add_metrics(app: web.Application, face: ServerContext) -> None:
     """Serve ``/metrics``."""
 
     async def metrics(request: web.Request) -> web.StreamResponse:
@@ -33,7 +33,7 @@ def add_metrics(app: web.Application, face: SiteFace) -> None:
     app.router.add_get("/metrics", metrics)
 
 
-def _living(face: SiteFace) -> Publication:
+def _living(face: ServerContext) -> Publication:
     """The last publication. Raises 503 where there is none, or it is so old that the exporter must have frozen."""
     publication, age = face.newsstand.latest, face.newsstand.age()
     if publication is None:

@@ -6,8 +6,8 @@ from itertools import zip_longest
 from typing import Annotated, TypeAlias
 
 from exporter.exposition.views import BlockView, RigView, SiteView
+from exporter.model.readings import RigIdentity, RigReading
 from exporter.polling.attempts import FailureLog
-from exporter.readings import RigIdentity, RigReading
 
 Number: TypeAlias = float | None
 

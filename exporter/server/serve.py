@@ -13,9 +13,9 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from exporter.server.app import make_app
-from exporter.server.face import SiteFace
+from exporter.server.context import ServerContext
 from exporter.server.guard import put_headers
-from exporter.server.terms import WebTerms, split_address
+from exporter.server.settings import WebSettings, split_address
 from exporter.server.web_config import WebConfigFile
 
 _log = structlog.get_logger(__name__)
@@ -33,7 +33,7 @@ _BACKLOG: Final = 128
 
 
 @asynccontextmanager
-async def serving(face: SiteFace, terms: WebTerms) -> AsyncIterator[tuple[str, ...]]:
+async def serving(face: ServerContext, terms: WebSettings) -> AsyncIterator[tuple[str, ...]]:
     """Serve the site while the context lasts; gives the URLs.
 
     Raises:

@@ -25,8 +25,8 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from exporter.fields import ConfigPath, parse_duration, paths_relative_to
-from exporter.mistakes import nearest, sentence
+from exporter.model.configuration_errors import nearest, sentence
+from exporter.model.fields import ConfigPath, parse_duration, paths_relative_to
 
 _log = structlog.get_logger(__name__)
 

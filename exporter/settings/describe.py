@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import yaml
 
-from exporter.fields import MASK, looks_secret, mask_urls
+from exporter.model.fields import MASK, looks_secret, mask_urls
 from exporter.settings.model import Settings
 from exporter.sources.network.fixed import Settings as FixedNetwork
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from exporter.mistakes import Problem
-from exporter.sources.miners.inventory import KeyPath
+from exporter.inventory.load import KeyPath
+from exporter.model.configuration_errors import Problem
 
 try:
     from yaml import CSafeLoader as _BaseLoader

@@ -16,14 +16,14 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import EnvSettingsSource, InitSettingsSource, NestedSecretsSettingsSource, SettingsError
 from pydantic_settings.sources.utils import parse_env_vars
 
-from exporter.fields import looks_secret, paths_relative_to
-from exporter.mistakes import Problem, nearest, sentence, unknown
+from exporter.inventory.load import InventoryError, InventorySettings, KeyPath, Names, dotted, load_inventory
+from exporter.model.configuration_errors import Problem, nearest, sentence, unknown
+from exporter.model.fields import looks_secret, paths_relative_to
 from exporter.settings import document
 from exporter.settings.flags import flag_of
 from exporter.settings.model import Settings, default_tariff
 from exporter.settings.schema import OUTSIDE, PREFIX, entry, full_annotation, keys_at, kinds_at, variables
 from exporter.settings.watch import stamps
-from exporter.sources.miners.inventory import InventoryError, InventoryTerms, KeyPath, Names, dotted, load_inventory
 
 # Kubernetes tells each pod of a service named hashmargin through variables such as HASHMARGIN_PORT_9852_TCP_ADDR.
 _SERVICE_LINK: Final = re.compile(r".*_(?:SERVICE_HOST|(?:SERVICE_)?PORT(?:_\w+)?)")
@@ -265,7 +265,7 @@ def _validated(stack: _Stack, problems: list[Problem]) -> Settings:
     problems += _dangling(valid, names, stack)
     read = {} if settings is None else stamps(settings.inventory_files)
     try:
-        rigs = load_inventory(valid.get("fleet", InventoryTerms()), names, stack.where)
+        rigs = load_inventory(valid.get("fleet", InventorySettings()), names, stack.where)
     except InventoryError as error:
         raise ConfigError([*problems, *error.problems]) from None
     if problems or settings is None:

@@ -7,17 +7,17 @@ from typing import Annotated, Final
 from pydantic import BeforeValidator, Field, PrivateAttr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from exporter.decision.terms import DecisionTerms
-from exporter.economics.terms import AiTerms, EconomicsTerms, GpuTerms, PowerTerms, SiteTerms
-from exporter.exposition.terms import ExpositionTerms
-from exporter.fields import Duration
-from exporter.fleet import UNASSIGNED, Block, Rig
-from exporter.logs import LogTerms
-from exporter.polling.schedules import ScheduleTerms
-from exporter.polling.terms import PollingTerms
-from exporter.server.terms import WebTerms
-from exporter.shards import ShardTerms
-from exporter.sources.miners.inventory import BlockTerms, CustomerTerms, InventoryTerms, Name, inventory_files
+from exporter.decision.settings import DecisionSettings
+from exporter.economics.settings import AiSettings, EconomicsSettings, GpuEconomicsSettings, PowerSettings, SiteSettings
+from exporter.exposition.settings import ExpositionSettings
+from exporter.inventory.load import BlockSettings, CustomerSettings, InventorySettings, Name, inventory_files
+from exporter.inventory.shards import ShardSettings
+from exporter.logs import LogSettings
+from exporter.model.fields import Duration
+from exporter.model.fleet import UNASSIGNED, Block, Rig
+from exporter.polling.schedules import ScheduleSettings
+from exporter.polling.settings import PollingSettings
+from exporter.server.settings import WebSettings
 from exporter.sources.registry import (
     BitcoinSource,
     ExpectedOffSource,
@@ -27,7 +27,7 @@ from exporter.sources.registry import (
     TariffSource,
 )
 from exporter.sources.tariffs import TariffSettings
-from exporter.state import StateTerms
+from exporter.state import StateSettings
 
 _LONGEST_EVALUATION: Final = 3_600.0
 
@@ -36,7 +36,7 @@ def _or_empty(value: object) -> object:
     return {} if value is None else value
 
 
-class GpuSettings(GpuTerms):
+class GpuSettings(GpuEconomicsSettings):
     """The GPUs at the site: where they are read, and what they earn."""
 
     endpoints: tuple[GpuSource, ...] = Field((), description="Where the GPUs are read, one entry per node or server.")
@@ -51,18 +51,22 @@ class Settings(BaseSettings):
 
     site: Name = Field(description="Name of the site, as the pages and the log show it.")
     evaluation_interval: Duration = Field(15.0, description="How often everything is computed and published anew.")
-    log: LogTerms = Field(LogTerms(), description="What is logged, and how.")
-    web: WebTerms = Field(WebTerms(), description="What is served, and where.")
-    state: StateTerms = Field(StateTerms(), description="What survives a restart.")
-    sharding: ShardTerms = Field(ShardTerms(), description="Which part of the site is served, where several share it.")
-    polling: PollingTerms = Field(PollingTerms(), description="How often, how patiently and how many rigs are read.")
-    exposition: ExpositionTerms = Field(ExpositionTerms(), description="Which series are published.")
-    schedules: dict[Name, ScheduleTerms] = Field({}, description="When rigs are meant to mine, by name.")
-    fleet: InventoryTerms = Field(InventoryTerms(), description="The rigs.")
-    blocks: dict[Name, Annotated[BlockTerms, BeforeValidator(_or_empty)]] = Field(
+    log: LogSettings = Field(LogSettings(), description="What is logged, and how.")
+    web: WebSettings = Field(WebSettings(), description="What is served, and where.")
+    state: StateSettings = Field(StateSettings(), description="What survives a restart.")
+    sharding: ShardSettings = Field(
+        ShardSettings(), description="Which part of the site is served, where several share it."
+    )
+    polling: PollingSettings = Field(
+        PollingSettings(), description="How often, how patiently and how many rigs are read."
+    )
+    exposition: ExpositionSettings = Field(ExpositionSettings(), description="Which series are published.")
+    schedules: dict[Name, ScheduleSettings] = Field({}, description="When rigs are meant to mine, by name.")
+    fleet: InventorySettings = Field(InventorySettings(), description="The rigs.")
+    blocks: dict[Name, Annotated[BlockSettings, BeforeValidator(_or_empty)]] = Field(
         {}, description="Containers, buildings or feeders, by name. Where any is listed, rigs may name only those."
     )
-    customers: dict[Name, Annotated[CustomerTerms, BeforeValidator(_or_empty)]] = Field(
+    customers: dict[Name, Annotated[CustomerSettings, BeforeValidator(_or_empty)]] = Field(
         {}, description="Who owns rigs, by name. Where any is listed, rigs may name only those."
     )
     tariff: Name | None = Field(None, description="The site's tariff; may be left out where `tariffs` has only one.")
@@ -73,10 +77,12 @@ class Settings(BaseSettings):
     expected_off: dict[Name, ExpectedOffSource] = Field(
         {}, description="What tells which rigs are meant to be off, by a name of your choice."
     )
-    power: PowerTerms = Field(PowerTerms(), description="From the watts of a rig to the kilowatts that are billed.")
-    economics: EconomicsTerms = Field(EconomicsTerms(), description="Pool and fixed costs.")
-    decision: DecisionTerms = Field(DecisionTerms(), description="When a verdict is sure enough.")
-    ai: AiTerms | None = Field(None, description="What AI hosting would pay. Left out, there is no AI value.")
+    power: PowerSettings = Field(
+        PowerSettings(), description="From the watts of a rig to the kilowatts that are billed."
+    )
+    economics: EconomicsSettings = Field(EconomicsSettings(), description="Pool and fixed costs.")
+    decision: DecisionSettings = Field(DecisionSettings(), description="When a verdict is sure enough.")
+    ai: AiSettings | None = Field(None, description="What AI hosting would pay. Left out, there is no AI value.")
     gpus: GpuSettings | None = Field(None, description="GPUs that already run at the site.")
 
     _rigs: tuple[Rig, ...] = PrivateAttr(())
@@ -117,9 +123,9 @@ class Settings(BaseSettings):
         return default_tariff(self.tariff, self.tariffs)
 
     @property
-    def terms(self) -> SiteTerms:
+    def terms(self) -> SiteSettings:
         """What the economics must be told."""
-        return SiteTerms(
+        return SiteSettings(
             economics=self.economics,
             power=self.power,
             ai=self.ai,

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from exporter.inventory.load import KeyPath
 from exporter.settings.model import Settings
-from exporter.sources.miners.inventory import KeyPath
 from exporter.sources.registry import OneOf, settings_classes
 
 PREFIX: Final = "HASHMARGIN_"

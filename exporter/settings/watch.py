@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from exporter.failures import Failure
+from exporter.model.failures import Failure
 from exporter.settings.describe import in_force
 from exporter.settings.model import Settings
-from exporter.sources.miners.targets import HttpSd, http_targets
+from exporter.sources.discovery import HttpSd, http_targets
 
 LOOK_SECONDS: Final = 5.0
 _MOST_NAMED: Final = 10

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Any, Final
 
+from exporter.model.units import WATTS_PER_KILOWATT
 from exporter.simulation.market import SLOT_SECONDS
 from exporter.simulation.node import PASSWORD, USERNAME
 from exporter.simulation.pools import ACCOUNT
-from exporter.units import WATTS_PER_KILOWATT
 
 if TYPE_CHECKING:
     from exporter.simulation.layout import Placement

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
+from exporter.model.units import HASHES_PER_DIFFICULTY, HASHES_PER_TERAHASH, HOURS_PER_DAY, SECONDS_PER_DAY
 from exporter.simulation.faults import LIE, Fault
-from exporter.units import HASHES_PER_DIFFICULTY, HASHES_PER_TERAHASH, HOURS_PER_DAY, SECONDS_PER_DAY
 
 _SECONDS_PER_SHARE: Final = 6.0
 """What the pool's share difficulty aims at."""

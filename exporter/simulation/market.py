@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from exporter.model.units import SECONDS_PER_DAY
 from exporter.simulation.machine import UTC_OFFSET_HOURS, Wave
 from exporter.simulation.service import Service
-from exporter.units import SECONDS_PER_DAY
 
 ZONE: Final = "HB_PRAIRIE"
 SLOT_SECONDS: Final = 900.0

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from exporter.model.units import HASHES_PER_DIFFICULTY, SATOSHIS_PER_BITCOIN
 from exporter.simulation.service import Service
-from exporter.units import HASHES_PER_DIFFICULTY, SATOSHIS_PER_BITCOIN
 
 RETARGET_BLOCKS: Final = 2_016
 RETARGET_SECONDS: Final = 1_209_600

@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar
 import aiohttp
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from exporter.failures import Failure, Reason
-from exporter.fields import Duration
-from exporter.readings import Reading
+from exporter.model.failures import Failure, Reason
+from exporter.model.fields import Duration
+from exporter.model.readings import Reading
 from exporter.telemetry import Telemetry
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ class Source(Protocol[T]):
     """Something outside that can be asked. It remembers no value for its caller: the polling room owns time."""
 
     async def fetch(self) -> Reading[T]:
-        """Ask once. Raises :class:`exporter.failures.Failure`, never anything else."""
+        """Ask once. Raises :class:`exporter.model.failures.Failure`, never anything else."""
         ...
 
 

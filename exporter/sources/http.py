@@ -20,8 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 from yarl import URL
 
 from exporter import __version__
-from exporter.failures import Failure, Reason
-from exporter.fields import ConfigPath, Duration
+from exporter.model.failures import Failure, Reason
+from exporter.model.fields import ConfigPath, Duration
 from exporter.sources.contract import SourceContext
 
 DEADLINE: Final = 10.0

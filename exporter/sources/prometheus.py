@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from pydantic import Field
 
-from exporter.failures import Failure, Reason
+from exporter.model.failures import Failure, Reason
 from exporter.sources.contract import number, translating
 from exporter.sources.http import MAX_BYTES, Endpoint, HttpSettings
 

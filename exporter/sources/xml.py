@@ -2,7 +2,7 @@
 
 from xml.etree import ElementTree as ET
 
-from exporter.failures import Failure, Reason
+from exporter.model.failures import Failure, Reason
 
 
 def parse_xml(text: str) -> ET.Element:

@@ -7,16 +7,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from exporter.decision.backtest import Backtest, RigGroup, backtest
-from exporter.decision.terms import DecisionTerms
+from exporter.decision.settings import DecisionSettings
 from exporter.economics.ai import value_ai
-from exporter.economics.terms import AiTerms, EconomicsTerms, PowerTerms, SiteTerms
-from exporter.fields import format_duration
-from exporter.fleet import Block, Rig
+from exporter.economics.settings import AiSettings, EconomicsSettings, PowerSettings, SiteSettings
+from exporter.model.fields import format_duration
+from exporter.model.fleet import Block, Rig
+from exporter.model.units import HASHES_PER_TERAHASH, kilowatts
 from exporter.tools import plots, tables
 from exporter.tools.history import Row, write_csv
+from exporter.tools.replay import Backtest, RigGroup, backtest
 from exporter.tools.tables import figure
-from exporter.units import HASHES_PER_TERAHASH, kilowatts
 
 _MOST_CHANGES: Final = 200
 _MOST_SOURCES: Final = 50
@@ -29,13 +29,13 @@ class Fleet:
     site: str
     groups: tuple[RigGroup, ...]
     blocks: tuple[Block, ...]
-    terms: SiteTerms
-    decision_terms: DecisionTerms
+    terms: SiteSettings
+    decision_terms: DecisionSettings
     unrated: int = 0  # rigs left out: the inventory does not say what they are rated at
 
 
 def fleet_of(
-    site: str, rigs: Sequence[Rig], blocks: Sequence[Block], terms: SiteTerms, decision_terms: DecisionTerms
+    site: str, rigs: Sequence[Rig], blocks: Sequence[Block], terms: SiteSettings, decision_terms: DecisionSettings
 ) -> Fleet:
     """Take the fleet of a configuration, at what its rigs are rated."""
     rated: Counter[tuple[str, str, float, float]] = Counter()
@@ -66,12 +66,12 @@ def sample_fleet() -> Fleet:
             for name, efficiency in kinds
         ),
         blocks=tuple(Block(name=name, capacity_watts=watts * 10 / 9) for name, _ in kinds),
-        terms=SiteTerms(
-            economics=EconomicsTerms(pool_fee=0.01),
-            power=PowerTerms(overhead=1.03),
-            ai=AiTerms(rent_usd_per_kilowatt_month=150, capex_usd_per_kilowatt=10_000),
+        terms=SiteSettings(
+            economics=EconomicsSettings(pool_fee=0.01),
+            power=PowerSettings(overhead=1.03),
+            ai=AiSettings(rent_usd_per_kilowatt_month=150, capex_usd_per_kilowatt=10_000),
         ),
-        decision_terms=DecisionTerms(),
+        decision_terms=DecisionSettings(),
     )
 
 

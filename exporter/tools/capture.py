@@ -10,12 +10,12 @@ from typing import Any, Final
 import orjson
 
 from exporter import __version__
-from exporter.failures import Failure, Reason
-from exporter.readings import RigIdentity
-from exporter.sources.miners.contract import Target
-from exporter.sources.miners.firmware import antminer, braiins_rest
-from exporter.sources.miners.reader import Miners
-from exporter.sources.miners.transport import (
+from exporter.model.failures import Failure, Reason
+from exporter.model.readings import RigIdentity
+from exporter.sources.rigs.contract import Target
+from exporter.sources.rigs.firmware import antminer, braiins_rest
+from exporter.sources.rigs.reader import Miners
+from exporter.sources.rigs.transport import (
     RPC_PORT,
     Exchanged,
     LengthPrefixed,
@@ -25,7 +25,7 @@ from exporter.sources.miners.transport import (
     parse_json,
     rpc,
 )
-from exporter.sources.miners.web import DigestSession, get_value
+from exporter.sources.rigs.web import DigestSession, get_value
 from exporter.tools.redact import redacted, redacted_text
 
 QUESTION_SECONDS: Final = 5.0

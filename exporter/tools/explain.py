@@ -6,8 +6,8 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-from exporter.fields import format_duration
-from exporter.mistakes import unknown
+from exporter.model.configuration_errors import unknown
+from exporter.model.fields import format_duration
 from exporter.sources.contract import translating
 from exporter.sources.http import Endpoint
 from exporter.tools import tables

@@ -10,13 +10,13 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from exporter.decision.backtest import MarketPoint
 from exporter.economics.hashprice import hashprice
-from exporter.failures import Failure, Reason
+from exporter.model.failures import Failure, Reason
+from exporter.model.units import SECONDS_PER_DAY
 from exporter.sources.http import Endpoint
 from exporter.sources.prometheus import ask_range
+from exporter.tools.replay import MarketPoint
 from exporter.tools.tables import as_csv
-from exporter.units import SECONDS_PER_DAY
 
 COLUMNS: Final = ("time", "hashprice", "bitcoin", "difficulty", "reward", "power_price", "generated", "source")
 """Of a history file. Hashprice in USD per PH/s and day, bitcoin in USD, reward in BTC per block, power in USD/kWh."""

@@ -8,12 +8,12 @@ from typing import Any
 
 import aiohttp
 
-from exporter.failures import SOURCE_ADVICE, Failure, Reason
+from exporter.model.failures import SOURCE_ADVICE, Failure, Reason
+from exporter.model.readings import ExpectedOff, GpuReading, MeterReading, NetworkState, PriceSlot, Reading
 from exporter.polling.latest import Latest
 from exporter.polling.notices import Surprises
 from exporter.polling.sources import fetched
 from exporter.polling.tariffs import price_in_force
-from exporter.readings import ExpectedOff, GpuReading, MeterReading, NetworkState, PriceSlot, Reading
 from exporter.sources.contract import SourceContext, SourceSettings
 from exporter.sources.tariffs import TariffSettings
 

@@ -4,14 +4,14 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from exporter.decision.allocation import Allocation, MiningRig, Offer, allocate
-from exporter.failures import Failure, Reason
+from exporter.model.failures import Failure, Reason
+from exporter.model.units import DAYS_PER_YEAR, WATTS_PER_KILOWATT, kilowatts
 from exporter.sources.contract import translating
 from exporter.sources.http import Endpoint
 from exporter.sources.prometheus import Series, ask_prometheus
 from exporter.tools import tables
+from exporter.tools.allocation import Allocation, MiningRig, Offer, allocate
 from exporter.tools.tables import figure
-from exporter.units import DAYS_PER_YEAR, WATTS_PER_KILOWATT, kilowatts
 
 _MAX_BYTES: Final = 256 * 1024 * 1024  # 100,000 rigs as JSON
 _KILOWATTS_PER_MEGAWATT: Final = 1_000.0

@@ -5,10 +5,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from exporter.decision.backtest import Backtest, Step
 from exporter.decision.values import Verdict
+from exporter.model.units import SECONDS_PER_DAY
 from exporter.tools.history import Row, stretches
-from exporter.units import SECONDS_PER_DAY
+from exporter.tools.replay import Backtest, Step
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,15 +7,15 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from exporter.failures import RIG_ADVICE, Failure
-from exporter.fleet import Rig
-from exporter.readings import Board, Pool, PowerSupply, RigIdentity, RigReading
-from exporter.sources.miners.contract import Target
-from exporter.sources.miners.reader import Miners
-from exporter.sources.miners.transport import Exchanged, listener
+from exporter.model.failures import RIG_ADVICE, Failure
+from exporter.model.fleet import Rig
+from exporter.model.readings import Board, Pool, PowerSupply, RigIdentity, RigReading
+from exporter.model.units import HASHES_PER_TERAHASH, HERTZ_PER_MEGAHERTZ, joules_per_terahash
+from exporter.sources.rigs.contract import Target
+from exporter.sources.rigs.reader import Miners
+from exporter.sources.rigs.transport import Exchanged, listener
 from exporter.tools import tables
 from exporter.tools.redact import redacted_answer
-from exporter.units import HASHES_PER_TERAHASH, HERTZ_PER_MEGAHERTZ, joules_per_terahash
 
 _SPOKEN: Final = (
     (r"hashrate$", HASHES_PER_TERAHASH, "TH/s"),

@@ -3,9 +3,9 @@
 import re
 from typing import Any, Final
 
-from exporter.failures import Failure
-from exporter.fields import looks_secret, mask_urls
-from exporter.sources.miners.transport import parse_json
+from exporter.model.failures import Failure
+from exporter.model.fields import looks_secret, mask_urls
+from exporter.sources.rigs.transport import parse_json
 
 REMOVED: Final = "removed"
 SAMPLE_ADDRESS: Final = "192.0.2.1"

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from exporter.failures import Failure
-from exporter.fleet import Credentials
-from exporter.readings import RigIdentity
-from exporter.sources.miners.contract import Target
-from exporter.sources.miners.inventory import CsvFile
-from exporter.sources.miners.names import is_ip
-from exporter.sources.miners.reader import Miners
+from exporter.inventory.load import CsvFile
+from exporter.model.failures import Failure
+from exporter.model.fleet import Credentials
+from exporter.model.readings import RigIdentity
+from exporter.sources.rigs.contract import Target
+from exporter.sources.rigs.names import is_ip
+from exporter.sources.rigs.reader import Miners
 
 PORTS: Final = (4028, 80, 4433)
 """cgminer's API and ePIC's, web interfaces, Whatsminer V3: every reader begins at one of them."""

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from exporter.logs import LogTerms, configure
+from exporter.logs import LogSettings, configure
 from tests.bench.result import Result
 
 
@@ -28,7 +28,7 @@ def found() -> dict[str, Callable[[], Result]]:
 
 def main(names: list[str]) -> int:
     """Run the benches of these names, or all."""
-    configure(LogTerms(level="warning"))
+    configure(LogSettings(level="warning"))
     benches = found()
     if unknown := set(names) - benches.keys():
         print(f"no such bench: {', '.join(sorted(unknown))}; there are {', '.join(benches)}", file=sys.stderr)

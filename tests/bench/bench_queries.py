@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from exporter.exposition.publication import Encoding, Format
 from exporter.exposition.render import Renderer
-from exporter.exposition.terms import ExpositionTerms
+from exporter.exposition.settings import ExpositionSettings
 from tests.bench.large_site import large_site
 from tests.bench.result import Result
 from tests.e2e.harness import HOST, ROOT, Prometheus, ask, prometheus, unfolded, wait_for
@@ -39,7 +39,7 @@ CHOSEN = dict.fromkeys(("job", "site", "block", "model", "verdict", "hostname"),
 @contextmanager
 def target() -> Iterator[str]:
     """Serve a large site, rendered anew for each scrape."""
-    renderer = Renderer(ExpositionTerms(), CollectorRegistry())
+    renderer = Renderer(ExpositionSettings(), CollectorRegistry())
     pages = []
     for seed in range(2):
         page = b"".join(renderer.render(large_site(RIGS, seed)).body(Encoding(Format.TEXT, gzip=False)).chunks)

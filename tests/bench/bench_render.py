@@ -16,14 +16,14 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.exposition.publication import Encoding, Format, Newsstand, Publication
+from exporter.exposition.publication import Encoding, Format, LatestPublication, Publication
 from exporter.exposition.render import Renderer
-from exporter.exposition.terms import ExpositionTerms
+from exporter.exposition.settings import ExpositionSettings
 from exporter.exposition.views import SiteView
 from exporter.polling.attempts import FailureLog
-from exporter.server.face import SiteFace
+from exporter.server.context import ServerContext
 from exporter.server.serve import serving
-from exporter.server.terms import WebTerms
+from exporter.server.settings import WebSettings
 from tests.bench.large_site import large_site
 from tests.bench.result import Result
 
@@ -62,7 +62,7 @@ def seconds(work: Callable[..., Any], *arguments: Any) -> float:
 
 
 def renderer() -> Renderer:
-    return Renderer(ExpositionTerms(), CollectorRegistry())
+    return Renderer(ExpositionSettings(), CollectorRegistry())
 
 
 def render_ratio() -> Result:
@@ -85,10 +85,10 @@ def scrape_ratio() -> Result:
 
 async def scrape(publication: Publication) -> float:
     """Median seconds of some scrapes over a real socket."""
-    newsstand = Newsstand()
+    newsstand = LatestPublication()
     newsstand.asked(ZIPPED)
     newsstand.publish(publication)
-    face = SiteFace(
+    face = ServerContext(
         site="bench",
         newsstand=newsstand,
         evaluation_interval=3_600.0,
@@ -98,7 +98,7 @@ async def scrape(publication: Publication) -> float:
         sources=list,
         config=str,
     )
-    async with serving(face, WebTerms(listen_address="127.0.0.1:0")) as urls:
+    async with serving(face, WebSettings(listen_address="127.0.0.1:0")) as urls:
         address = urlsplit(urls[0]).netloc
         return statistics.median([await asyncio.to_thread(seconds, fetch, address) for _ in range(20)])
 
@@ -120,7 +120,7 @@ def render_loop_delay_p99() -> Result:
 
 async def loop_delays() -> list[float]:
     ours = renderer()
-    newsstand = Newsstand()
+    newsstand = LatestPublication()
     newsstand.asked(ZIPPED)
     delays: list[float] = []
     for view in views():

@@ -5,9 +5,9 @@ import random
 from exporter.decision.values import BlockDecision, RigDecision, SiteDecision, Verdict
 from exporter.economics.values import BlockEconomics, MarketEconomics, PowerSource, RigEconomics, SiteEconomics
 from exporter.exposition.views import SiteView
-from exporter.fleet import Block, Rig
-from exporter.readings import Board, Fan, NetworkState, Pool, Reading, RigIdentity, RigReading
-from exporter.snapshot import RigSnapshot, SiteSnapshot, TariffPrice
+from exporter.model.fleet import Block, Rig
+from exporter.model.readings import Board, Fan, NetworkState, Pool, Reading, RigIdentity, RigReading
+from exporter.model.snapshot import RigSnapshot, SiteSnapshot, TariffPrice
 
 TAKEN_AT = 1_774_000_000.0
 RIGS_PER_BLOCK = 250

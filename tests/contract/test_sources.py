@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from source_site import FIXTURES, HOSTS, Handler, answers, instant, load_case, placed, serve
 
-from exporter.failures import Failure, Reason
-from exporter.readings import Reading
+from exporter.model.failures import Failure, Reason
+from exporter.model.readings import Reading
 from exporter.sources.contract import SourceContext, SourceSettings
 from exporter.sources.registry import ROOMS, kinds, settings_classes
 from exporter.sources.tariffs.template import templates

@@ -56,7 +56,7 @@ def test_the_wheel_has_every_file_of_the_package_and_nothing_else(wheel: Path) -
     carried = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     files = (path for path in (ROOT / "exporter").rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     assert carried == {str(path.relative_to(ROOT)) for path in files}
-    assert {"exporter/py.typed", "exporter/economics/nameplates.csv"} <= carried
+    assert {"exporter/py.typed", "exporter/model/nameplates.csv"} <= carried
 
 
 def test_the_source_distribution_has_what_tests_and_docs_need(dist: Path) -> None:

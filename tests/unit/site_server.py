@@ -11,17 +11,17 @@ from prometheus_client import CollectorRegistry
 from small_site import TAKEN_AT, small_site
 
 from exporter.decision.explain import Case, Explanation, explain
-from exporter.decision.terms import DecisionTerms
-from exporter.economics.terms import SiteTerms
-from exporter.exposition.publication import Newsstand, Publication
+from exporter.decision.settings import DecisionSettings
+from exporter.economics.settings import SiteSettings
+from exporter.exposition.publication import LatestPublication, Publication
 from exporter.exposition.render import Renderer
-from exporter.exposition.terms import ExpositionTerms
+from exporter.exposition.settings import ExpositionSettings
 from exporter.exposition.views import SiteView
-from exporter.failures import Reason
+from exporter.model.failures import Reason
 from exporter.polling.attempts import FailedAttempt, FailureLog, SourceStatus
-from exporter.server.face import SiteFace
+from exporter.server.context import ServerContext
 from exporter.server.serve import serving
-from exporter.server.terms import WebTerms
+from exporter.server.settings import WebSettings
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Served:
 
     url: str
     client: aiohttp.ClientSession
-    newsstand: Newsstand
+    newsstand: LatestPublication
     clock: Clock
     flags: dict[str, bool]
 
@@ -53,7 +53,7 @@ class Served:
 
 
 def published(view: SiteView) -> Publication:
-    return Renderer(ExpositionTerms(), CollectorRegistry()).render(view)
+    return Renderer(ExpositionSettings(), CollectorRegistry()).render(view)
 
 
 def explained(view: SiteView, rig: str) -> Explanation | None:
@@ -61,8 +61,8 @@ def explained(view: SiteView, rig: str) -> Explanation | None:
         snapshot=view.snapshot,
         economics=view.economics,
         decision=view.decision,
-        terms=SiteTerms(),
-        decision_terms=DecisionTerms(),
+        terms=SiteSettings(),
+        decision_terms=DecisionSettings(),
     )
     return explain(case, rig)
 
@@ -98,15 +98,15 @@ SOURCES = (
 
 @asynccontextmanager
 async def served(
-    *, terms: WebTerms | None = None, publication: Callable[[], Publication] | None = None, site: str = "prairie-1"
+    *, terms: WebSettings | None = None, publication: Callable[[], Publication] | None = None, site: str = "prairie-1"
 ) -> AsyncIterator[Served]:
     clock = Clock()
-    newsstand = Newsstand(clock)
+    newsstand = LatestPublication(clock)
     newsstand.publish(publication() if publication else published(small_site()))
     failures = FailureLog()
     failures.note(FailedAttempt("b-01", "10.1.2.1", TAKEN_AT - 30, Reason.TIMEOUT, "no answer within 5 s"))
     flags = {"ready": True}
-    face = SiteFace(
+    face = ServerContext(
         site=site,
         newsstand=newsstand,
         evaluation_interval=15.0,
@@ -117,7 +117,7 @@ async def served(
         config=configuration,
     )
     async with (
-        serving(face, terms or WebTerms(listen_address="127.0.0.1:0")) as urls,
+        serving(face, terms or WebSettings(listen_address="127.0.0.1:0")) as urls,
         aiohttp.ClientSession(auto_decompress=False, headers={"Accept-Encoding": "identity"}) as client,
     ):
         yield Served(urls[0], client, newsstand, clock, flags)

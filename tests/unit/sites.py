@@ -3,25 +3,32 @@
 from typing import Any
 
 from exporter.decision.history import MarginHistory
+from exporter.decision.settings import DecisionSettings
 from exporter.decision.site import decide
-from exporter.decision.terms import DecisionTerms
 from exporter.decision.values import DecisionState, SiteDecision
 from exporter.economics.margin import RigPricer
 from exporter.economics.market import price_market
-from exporter.economics.terms import AiTerms, EconomicsTerms, PayoutScheme, PowerTerms, SiteTerms, TariffTerms
+from exporter.economics.settings import (
+    AiSettings,
+    EconomicsSettings,
+    PayoutScheme,
+    PowerSettings,
+    SiteSettings,
+    TariffOverrides,
+)
 from exporter.economics.values import MarketEconomics, RigEconomics, SiteEconomics
-from exporter.fleet import Block, Rig
-from exporter.readings import NetworkState, Reading, RigReading
-from exporter.snapshot import RigSnapshot, SiteSnapshot, TariffPrice
+from exporter.model.fleet import Block, Rig
+from exporter.model.readings import NetworkState, Reading, RigReading
+from exporter.model.snapshot import RigSnapshot, SiteSnapshot, TariffPrice
 
 NOW = 1_774_100_000.0
 HASHPRICE = 33.30
 EPOCH_START = 941_472
 
-POOL = EconomicsTerms(pool_fee=0.01)
-AIR_COOLED = PowerTerms(overhead=1.03)
-LEASE = AiTerms(rent_usd_per_kilowatt_month=150, capex_usd_per_kilowatt=10_000)
-SITE = SiteTerms(economics=POOL, power=AIR_COOLED, ai=LEASE, tariff="ppa")
+POOL = EconomicsSettings(pool_fee=0.01)
+AIR_COOLED = PowerSettings(overhead=1.03)
+LEASE = AiSettings(rent_usd_per_kilowatt_month=150, capex_usd_per_kilowatt=10_000)
+SITE = SiteSettings(economics=POOL, power=AIR_COOLED, ai=LEASE, tariff="ppa")
 
 
 def network(**changes: Any) -> NetworkState:
@@ -72,16 +79,16 @@ def price(
     *,
     at: MarketEconomics | None = None,
     power_price: float | None = 0.05,
-    economics: EconomicsTerms = POOL,
-    power: PowerTerms = AIR_COOLED,
-    own: TariffTerms | None = None,
+    economics: EconomicsSettings = POOL,
+    power: PowerSettings = AIR_COOLED,
+    own: TariffOverrides | None = None,
     **prices: float,
 ) -> RigEconomics:
     """Price one rig, on the tariff ``ppa``; ``prices`` are further tariffs, ``own`` what it has otherwise."""
     tariffs = {name: TariffPrice(value) for name, value in prices.items()}
     if power_price is not None:
         tariffs["ppa"] = TariffPrice(power_price)
-    terms = SiteTerms(economics=economics, power=power, tariffs={} if own is None else {"ppa": own})
+    terms = SiteSettings(economics=economics, power=power, tariffs={} if own is None else {"ppa": own})
     return RigPricer(flat_market() if at is None else at, tariffs, terms).price(snapshot)
 
 
@@ -98,7 +105,7 @@ def site(*rigs: RigSnapshot, **changes: Any) -> SiteSnapshot:
     return SiteSnapshot(**(facts | changes))
 
 
-def decided(snapshot: SiteSnapshot, economics: SiteEconomics, terms: DecisionTerms | None = None) -> SiteDecision:
+def decided(snapshot: SiteSnapshot, economics: SiteEconomics, terms: DecisionSettings | None = None) -> SiteDecision:
     """What the first evaluation decides, with no past behind it."""
-    terms = terms or DecisionTerms()
+    terms = terms or DecisionSettings()
     return decide(DecisionState(), snapshot, economics, MarginHistory(), terms, snapshot.taken_at)[0]

@@ -11,10 +11,10 @@ from exporter.economics.values import (
     RigEconomics,
     SiteEconomics,
 )
-from exporter.exposition.terms import ExpositionTerms, GroupTerms
+from exporter.exposition.settings import ExpositionSettings, GroupSettings
 from exporter.exposition.views import Shard, SiteView
-from exporter.fleet import Block, Rig
-from exporter.readings import (
+from exporter.model.fleet import Block, Rig
+from exporter.model.readings import (
     Board,
     Fan,
     Fault,
@@ -28,11 +28,11 @@ from exporter.readings import (
     Severity,
     TunerState,
 )
-from exporter.snapshot import RigSnapshot, SiteSnapshot, TariffPrice
+from exporter.model.snapshot import RigSnapshot, SiteSnapshot, TariffPrice
 
 TAKEN_AT = 1_774_000_000.0
 
-ALL_GROUPS = ExpositionTerms(groups=GroupTerms(**dict.fromkeys(GroupTerms.model_fields, True)))
+ALL_GROUPS = ExpositionSettings(groups=GroupSettings(**dict.fromkeys(GroupSettings.model_fields, True)))
 
 WELL = RigSnapshot(
     rig=Rig(

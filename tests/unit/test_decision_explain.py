@@ -7,16 +7,16 @@ import pytest
 from sites import LEASE, NOW, SITE, decided, network, rig, site
 
 from exporter.decision.explain import Case, Explanation, explain
-from exporter.decision.terms import DecisionTerms
+from exporter.decision.settings import DecisionSettings
+from exporter.economics.settings import GpuEconomicsSettings, SiteSettings, TariffOverrides
 from exporter.economics.site import per_kilowatt_year, price_site
-from exporter.economics.terms import GpuTerms, SiteTerms, TariffTerms
-from exporter.readings import GpuReading, Reading
-from exporter.snapshot import LastGood, RigSnapshot, TariffPrice
+from exporter.model.readings import GpuReading, Reading
+from exporter.model.snapshot import LastGood, RigSnapshot, TariffPrice
 
-TERMS = DecisionTerms(resale_decay_usd_per_kilowatt_year=30)
+TERMS = DecisionSettings(resale_decay_usd_per_kilowatt_year=30)
 
 
-def case(snapshot_rig: RigSnapshot, terms: SiteTerms = SITE, **facts: Any) -> Case:
+def case(snapshot_rig: RigSnapshot, terms: SiteSettings = SITE, **facts: Any) -> Case:
     snapshot = site(snapshot_rig, **facts)
     economics = price_site(snapshot, terms)
     decision = decided(snapshot, economics, TERMS)
@@ -98,7 +98,7 @@ def test_at_each_reassignment_flip_the_score_is_the_threshold() -> None:
 
 
 def test_what_the_rigs_tariff_has_otherwise_is_told() -> None:
-    own = TariffTerms(resale_tariff="grid", overhead=1.2)
+    own = TariffOverrides(resale_tariff="grid", overhead=1.2)
     asked = case(
         rig(), replace(SITE, tariffs={"ppa": own}), tariffs={"ppa": TariffPrice(0.05), "grid": TariffPrice(0.06)}
     )
@@ -119,7 +119,7 @@ def test_the_resale_price_is_what_curtails() -> None:
 
 def test_gpus_stand_on_the_same_axis() -> None:
     gpus = tuple(GpuReading(gpu=f"GPU-{slot}", hostname="node-1", power=600.0) for slot in range(8))
-    terms = replace(SITE, gpus=GpuTerms(revenue_usd_per_hour=2.1, host_watts=4_600, pue=1.25))
+    terms = replace(SITE, gpus=GpuEconomicsSettings(revenue_usd_per_hour=2.1, host_watts=4_600, pue=1.25))
     told = lines(explained(case(rig(), terms, gpus=gpus)))
     assert told["GPU margin, measured"] == pytest.approx(2.1 / (1.175 * 1.25) - 0.05)
     assert lines(explained(case(rig())))["GPU margin, measured"] is None

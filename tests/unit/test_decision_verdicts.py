@@ -14,18 +14,18 @@ from sites import LEASE, NOW, SITE, network, rig, site
 
 from exporter.decision.history import HourlyMargin, MarginHistory, mean_margin, observe
 from exporter.decision.latch import OFF, Latch, step
+from exporter.decision.settings import DecisionSettings
 from exporter.decision.site import decide
-from exporter.decision.terms import DecisionTerms
 from exporter.decision.values import BlockDecision, DecisionState, RigDecision, SiteDecision, Verdict
+from exporter.economics.settings import SiteSettings
 from exporter.economics.site import price_site
-from exporter.economics.terms import SiteTerms
-from exporter.fleet import UNASSIGNED, Block
-from exporter.readings import Reading
-from exporter.snapshot import LastGood, RigSnapshot, TariffPrice
+from exporter.model.fleet import UNASSIGNED, Block
+from exporter.model.readings import Reading
+from exporter.model.snapshot import LastGood, RigSnapshot, TariffPrice
 
 HOUR = 3_600.0
 MINUTE = 60.0
-TERMS = DecisionTerms(longest_gap=HOUR)
+TERMS = DecisionSettings(longest_gap=HOUR)
 GOOD = LastGood(hashrate=200e12, power=3_500.0, observed_at=NOW)
 
 
@@ -37,7 +37,7 @@ def old(**changes: Any) -> RigSnapshot:
 class Desk:
     """A site that is evaluated again and again, as the exporter does it."""
 
-    def __init__(self, *rigs: RigSnapshot, terms: DecisionTerms = TERMS, site_terms: SiteTerms = SITE) -> None:
+    def __init__(self, *rigs: RigSnapshot, terms: DecisionSettings = TERMS, site_terms: SiteSettings = SITE) -> None:
         self.now = NOW - NOW % HOUR
         self.rigs: Sequence[RigSnapshot] = rigs
         self.terms = terms
@@ -330,7 +330,7 @@ def test_reassign_is_left_at_once_when_hashrate_or_watts_are_gone(gone: RigSnaps
     ],
     ids=["not convertible", "unassigned", "no ai section", "control: cheap capex"],
 )
-def test_only_what_can_be_converted_is_reassigned(blocks: Any, rig_block: str, terms: SiteTerms) -> None:
+def test_only_what_can_be_converted_is_reassigned(blocks: Any, rig_block: str, terms: SiteSettings) -> None:
     desk = Desk(old(block=rig_block), site_terms=terms)
     desk.facts = {"blocks": blocks}
     desk.wait(130 * HOUR, every=HOUR)

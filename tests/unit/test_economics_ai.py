@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from exporter.economics.ai import MiningHorizon, capital_recovery_factor, value_ai
-from exporter.economics.terms import AiTerms, Band, GpuRentalTerms
+from exporter.economics.settings import AiSettings, Band, GpuRentalSettings
 
 
-def lease(**changes: object) -> AiTerms:
-    return AiTerms.model_validate({"rent_usd_per_kilowatt_month": 150, "capex_usd_per_kilowatt": 10_000} | changes)
+def lease(**changes: object) -> AiSettings:
+    return AiSettings.model_validate({"rent_usd_per_kilowatt_month": 150, "capex_usd_per_kilowatt": 10_000} | changes)
 
 
 def value(**changes: object) -> float:
@@ -104,7 +104,7 @@ def test_each_input_is_taken_at_its_worse_end_in_the_low_scenario() -> None:
 
 # --- GPU rental -----------------------------------------------------------------------------------------------------
 
-RENTAL = GpuRentalTerms(
+RENTAL = GpuRentalSettings(
     price_usd_per_gpu_hour=Band(low=1.8, base=2.2, high=2.6),
     utilization=Band(low=0.6, base=0.8, high=0.9),
     power_usd_per_kilowatt_hour=0.05,
@@ -118,7 +118,7 @@ RENTAL = GpuRentalTerms(
 
 
 def test_gpu_rental_is_the_formula() -> None:
-    ai = value_ai(AiTerms(gpu_rental=RENTAL))
+    ai = value_ai(AiSettings(gpu_rental=RENTAL))
     assert ai is not None
     energy = 1.275 * 1.3 * 8_760 * 0.05
     capital = capital_recovery_factor(0.1, 5) * 35_000 + capital_recovery_factor(0.1, 15) * 10_000 * 1.275

@@ -5,18 +5,20 @@ from typing import Any
 import pytest
 
 from exporter.economics.gpu import price_gpus
-from exporter.economics.terms import GpuRate, GpuTerms
+from exporter.economics.settings import GpuEconomicsSettings, GpuRate
 from exporter.economics.values import GpuEconomics
-from exporter.readings import GpuReading
-from exporter.snapshot import TariffPrice
+from exporter.model.readings import GpuReading
+from exporter.model.snapshot import TariffPrice
 
-TERMS = GpuTerms(revenue_usd_per_hour=2.1, host_watts=4_600, pue=1.25)
+TERMS = GpuEconomicsSettings(revenue_usd_per_hour=2.1, host_watts=4_600, pue=1.25)
 NODE = tuple(
     GpuReading(gpu=f"GPU-{slot}", model="NVIDIA H100 80GB HBM3", hostname="node-1", power=600.0) for slot in range(8)
 )
 
 
-def price(gpus: tuple[GpuReading, ...] = NODE, terms: GpuTerms = TERMS, at: float | None = 0.05) -> GpuEconomics:
+def price(
+    gpus: tuple[GpuReading, ...] = NODE, terms: GpuEconomicsSettings = TERMS, at: float | None = 0.05
+) -> GpuEconomics:
     tariffs = {} if at is None else {"ppa": TariffPrice(at)}
     return price_gpus(gpus, terms, tariffs, "ppa")[0]
 
@@ -77,9 +79,9 @@ def test_the_first_rate_that_fits_is_taken() -> None:
 
 
 def test_missing_inputs_leave_what_depends_on_them_out() -> None:
-    assert price(terms=GpuTerms(host_watts=4_600)).revenue is None
-    assert price(terms=GpuTerms(host_watts=4_600)).contracted is None
-    assert price(terms=GpuTerms(revenue_usd_per_hour=2.1)).power_cost is None
+    assert price(terms=GpuEconomicsSettings(host_watts=4_600)).revenue is None
+    assert price(terms=GpuEconomicsSettings(host_watts=4_600)).contracted is None
+    assert price(terms=GpuEconomicsSettings(revenue_usd_per_hour=2.1)).power_cost is None
     assert price(gpu(power=None)).margin is None
     assert price(at=None).margin is None
     assert price(at=None).revenue is not None

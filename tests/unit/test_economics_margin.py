@@ -9,11 +9,18 @@ from pydantic import ValidationError
 from sites import AIR_COOLED, HASHPRICE, NOW, flat_market, price, rig
 
 from exporter.economics.power import billed_per_watt, demand_charge_per_kilowatt_hour
+from exporter.economics.settings import (
+    EconomicsSettings,
+    MeteringPoint,
+    PlausibleSettings,
+    PowerSettings,
+    SiteSettings,
+    TariffOverrides,
+)
 from exporter.economics.site import per_kilowatt_year
-from exporter.economics.terms import EconomicsTerms, MeteringPoint, PowerTerms, SiteTerms, TariffTerms, Terms
 from exporter.economics.values import MarketEconomics, PowerSource
-from exporter.readings import Reading, RigIdentity, RigReading
-from exporter.snapshot import LastGood
+from exporter.model.readings import Reading, RigIdentity, RigReading
+from exporter.model.snapshot import LastGood
 
 RATED = {"rated_hashrate": 200e12, "rated_power": 3_600.0}
 
@@ -53,25 +60,27 @@ def test_a_rig_that_hashes_nothing_loses_its_power_and_has_no_efficiency() -> No
 @pytest.mark.parametrize(("efficiency", "expected"), [(17.0, 276.97), (21.5, 127.33), (29.5, -25.98)])
 def test_dollars_per_kilowatt_year_at_the_wall(efficiency: float, expected: float) -> None:
     bare = price(
-        rig(hashrate=100e12, power=efficiency * 100, reject_ratio=0.0), economics=EconomicsTerms(), power=PowerTerms()
+        rig(hashrate=100e12, power=efficiency * 100, reject_ratio=0.0),
+        economics=EconomicsSettings(),
+        power=PowerSettings(),
     )
     assert per_kilowatt_year(bare.margin, bare.metered_power) == pytest.approx(expected, abs=0.005)
 
 
 def test_hashcost_of_17_5_joules_is_21_dollars() -> None:
-    bare = price(rig(reject_ratio=0.0), economics=EconomicsTerms(), power=PowerTerms())
+    bare = price(rig(reject_ratio=0.0), economics=EconomicsSettings(), power=PowerSettings())
     assert bare.breakeven_hashprice == pytest.approx(21.00)
 
 
 def test_a_rigs_own_rejects_beat_the_assumed_ones() -> None:
-    terms = EconomicsTerms(reject_ratio=0.01)
+    terms = EconomicsSettings(reject_ratio=0.01)
     assert price(rig(reject_ratio=None), economics=terms).revenue == pytest.approx(6.66 * 0.99)
     assert price(rig(reject_ratio=0.002), economics=terms).revenue == pytest.approx(6.66 * 0.998)
     assert price(rig(reject_ratio=7.0), economics=terms).revenue == pytest.approx(6.66 * 0.99)
 
 
 def test_what_a_firmware_hashes_for_its_maker_is_not_paid() -> None:
-    terms = EconomicsTerms(pool_fee=0.01, firmware_fees={"LuxOS": 0.028})
+    terms = EconomicsSettings(pool_fee=0.01, firmware_fees={"LuxOS": 0.028})
     luxos = rig(identity=RigIdentity(reader="luxos", make="AntMiner", model="S21", firmware="LuxOS"))
     tells = replace(luxos, reading=Reading(RigReading(hashrate=200e12, power=3_500.0, firmware_fee=0.05), NOW))
     whole = price(rig(), economics=terms)
@@ -123,14 +132,14 @@ def test_a_meter_knows_the_cost_of_a_rig_that_does_not_answer() -> None:
     ],
 )
 def test_only_what_lies_downstream_of_the_meter_is_added(point: MeteringPoint, factor: float) -> None:
-    terms = PowerTerms(metered_at=point, calibration=1.04, overhead=1.05, transformer_loss=0.02)
+    terms = PowerSettings(metered_at=point, calibration=1.04, overhead=1.05, transformer_loss=0.02)
     assert billed_per_watt(PowerSource.METERED, terms) == pytest.approx(factor)
     assert billed_per_watt(PowerSource.REPORTED, terms) == pytest.approx(1.04 * 1.05 / 0.98)
     assert billed_per_watt(PowerSource.NAMEPLATE, terms) == pytest.approx(1.05 / 0.98)
 
 
 def test_the_band_is_as_wide_as_the_power_source_is_uncertain() -> None:
-    terms = PowerTerms(metered_error=0.01, reported_error=0.1, nameplate_error=0.2)
+    terms = PowerSettings(metered_error=0.01, reported_error=0.1, nameplate_error=0.2)
     metered = price(rig(metered_power=3_500.0), power=terms)
     reported = price(rig(), power=terms)
     assert metered.margin is not None
@@ -152,7 +161,7 @@ def test_no_fixed_costs_no_allin_margin() -> None:
 
 
 def test_the_allin_margin_takes_off_what_does_not_stop() -> None:
-    economics = EconomicsTerms(
+    economics = EconomicsSettings(
         pool_fee=0.01,
         hosting_usd_per_kilowatt_month=7.3,
         opex_usd_per_kilowatt_month=3.65,
@@ -160,7 +169,7 @@ def test_the_allin_margin_takes_off_what_does_not_stop() -> None:
         rig_price_usd_per_terahash=14.6,
         rig_life_years=4,
     )
-    power = PowerTerms(overhead=1.03, demand_charge_usd_per_kilowatt_month=12, load_factor=0.95)
+    power = PowerSettings(overhead=1.03, demand_charge_usd_per_kilowatt_month=12, load_factor=0.95)
     priced = price(rig(), economics=economics, power=power)
     assert priced.margin == pytest.approx(2.25421320)
     kwh = 24 * 3.605
@@ -169,7 +178,7 @@ def test_the_allin_margin_takes_off_what_does_not_stop() -> None:
 
 
 def test_curtailing_saves_no_demand_charge() -> None:
-    power = PowerTerms(demand_charge_usd_per_kilowatt_month=7.3)
+    power = PowerSettings(demand_charge_usd_per_kilowatt_month=7.3)
     good = LastGood(hashrate=200e12, power=3_500.0, observed_at=NOW)
     resting = price(rig(hashrate=0.0, power=20.0, last_good=good), power=power)
     assert resting.allin_margin == pytest.approx(-0.02 * 24 * 0.05 - 3.5 * 24 * 0.01)
@@ -237,7 +246,7 @@ def test_avoidable_loss_is_a_losing_rig_that_draws_power() -> None:
 
 
 def test_the_resale_price_counts_where_it_is_higher() -> None:
-    terms = PowerTerms(resale_tariff="grid")
+    terms = PowerSettings(resale_tariff="grid")
     assert price(rig(), power=terms, grid=0.09).opportunity_price == 0.09
     assert price(rig(), power=terms, grid=0.01).opportunity_price == 0.05
     assert price(rig(), power=terms).opportunity_price is None
@@ -301,12 +310,12 @@ def test_a_missing_input_gives_no_margin(missing: str) -> None:
 # --- terms of one tariff -------------------------------------------------------------------------------------------
 
 
-SITE_POWER = PowerTerms(overhead=1.03, demand_charge_usd_per_kilowatt_month=12, load_factor=0.95)
-SITE_COSTS = EconomicsTerms(pool_fee=0.01, hosting_usd_per_kilowatt_month=20, credits_usd_per_kilowatt_month=3)
+SITE_POWER = PowerSettings(overhead=1.03, demand_charge_usd_per_kilowatt_month=12, load_factor=0.95)
+SITE_COSTS = EconomicsSettings(pool_fee=0.01, hosting_usd_per_kilowatt_month=20, credits_usd_per_kilowatt_month=3)
 
 
 def test_a_tariff_has_its_own_charges_and_the_rest_from_the_site() -> None:
-    own = TariffTerms(demand_charge_usd_per_kilowatt_month=4, hosting_usd_per_kilowatt_month=0)
+    own = TariffOverrides(demand_charge_usd_per_kilowatt_month=4, hosting_usd_per_kilowatt_month=0)
     priced = price(rig(), economics=SITE_COSTS, power=SITE_POWER, own=own)
     assert priced.margin is not None
     kwh = 24 * 3.5 * 1.03
@@ -316,7 +325,7 @@ def test_a_tariff_has_its_own_charges_and_the_rest_from_the_site() -> None:
 
 
 def test_rigs_on_two_feeders_are_billed_as_each_is_metered() -> None:
-    own = TariffTerms(metered_at=MeteringPoint.FEEDER, transformer_loss=0.02, overhead=1.1)
+    own = TariffOverrides(metered_at=MeteringPoint.FEEDER, transformer_loss=0.02, overhead=1.1)
     metered = rig(metered_power=3_600.0)
     assert price(metered, power=SITE_POWER).metered_power == pytest.approx(3_600 * 1.03)
     assert price(metered, power=SITE_POWER, own=own).metered_power == pytest.approx(3_600 / 0.98)
@@ -324,34 +333,36 @@ def test_rigs_on_two_feeders_are_billed_as_each_is_metered() -> None:
 
 
 def test_power_of_one_tariff_can_be_sold_and_that_of_another_not() -> None:
-    can = TariffTerms(resale_tariff="grid")
+    can = TariffOverrides(resale_tariff="grid")
     assert price(rig(), own=can, grid=0.09).opportunity_price == 0.09
     assert price(rig(), own=can).opportunity_price is None  # not known, so no verdict comes of it
-    sold = PowerTerms(resale_tariff="grid")
-    assert price(rig(), power=sold, own=TariffTerms(resale_tariff="ppa"), grid=0.09).opportunity_price == 0.05
+    sold = PowerSettings(resale_tariff="grid")
+    assert price(rig(), power=sold, own=TariffOverrides(resale_tariff="ppa"), grid=0.09).opportunity_price == 0.05
 
 
-@given(st.sampled_from(sorted(TariffTerms.model_fields)))
+@given(st.sampled_from(sorted(TariffOverrides.model_fields)))
 def test_what_a_tariff_leaves_out_is_the_sites(said: str) -> None:
-    site = SiteTerms(economics=SITE_COSTS, power=SITE_POWER, tariffs={"own": TariffTerms(), "other": TariffTerms()})
+    site = SiteSettings(
+        economics=SITE_COSTS, power=SITE_POWER, tariffs={"own": TariffOverrides(), "other": TariffOverrides()}
+    )
     assert site.at("own") == site.at("none such") == (SITE_COSTS, SITE_POWER)
-    homes = [terms for terms in (EconomicsTerms, PowerTerms) if said in terms.model_fields]
+    homes = [terms for terms in (EconomicsSettings, PowerSettings) if said in terms.model_fields]
     assert homes
     for terms in homes:
-        assert TariffTerms.model_fields[said].metadata == terms.model_fields[said].metadata
+        assert TariffOverrides.model_fields[said].metadata == terms.model_fields[said].metadata
 
 
 @pytest.mark.parametrize(
     ("terms", "said", "message"),
     [
-        (TariffTerms, {"overhead": 0.95}, "1 to 2"),
-        (EconomicsTerms, {"pool_fee": 1}, "0 to 0.08"),  # one per cent is 0.01
-        (EconomicsTerms, {"pool_fee": 2, "accept_implausible": True}, "cannot be"),
-        (PowerTerms, {"overhead": 0.95}, "1 to 2"),
-        (PowerTerms, {"transformer_loss": 2}, "cannot be"),
-        (PowerTerms, {"demand_charge_usd_per_kilowatt_month": 1_200}, "0 to 50 USD per kW and month"),
+        (TariffOverrides, {"overhead": 0.95}, "1 to 2"),
+        (EconomicsSettings, {"pool_fee": 1}, "0 to 0.08"),  # one per cent is 0.01
+        (EconomicsSettings, {"pool_fee": 2, "accept_implausible": True}, "cannot be"),
+        (PowerSettings, {"overhead": 0.95}, "1 to 2"),
+        (PowerSettings, {"transformer_loss": 2}, "cannot be"),
+        (PowerSettings, {"demand_charge_usd_per_kilowatt_month": 1_200}, "0 to 50 USD per kW and month"),
     ],
 )
-def test_implausible_terms_are_refused(terms: type[Terms], said: dict[str, float], message: str) -> None:
+def test_implausible_terms_are_refused(terms: type[PlausibleSettings], said: dict[str, float], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         terms(**said)

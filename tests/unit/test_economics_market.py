@@ -17,9 +17,9 @@ from exporter.economics.hashprice import (
 )
 from exporter.economics.market import price_market
 from exporter.economics.retarget import expect_retarget, next_bits, next_difficulty
-from exporter.economics.terms import PayoutScheme
-from exporter.readings import Reading
-from exporter.units import per_kilowatt_hour
+from exporter.economics.settings import PayoutScheme
+from exporter.model.readings import Reading
+from exporter.model.units import per_kilowatt_hour
 
 
 def test_hashprice_of_march_2026() -> None:

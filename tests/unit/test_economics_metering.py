@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from sites import rig, site
 
 from exporter.economics.metering import metered_power, with_metered_power
-from exporter.readings import MeterReading
-from exporter.snapshot import RigSnapshot
+from exporter.model.readings import MeterReading
+from exporter.model.snapshot import RigSnapshot
 
 OWN = MeterReading(rigs={"a": 3400.0})
 BLOCK = MeterReading(blocks={"north": 9000.0})

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sites import LEASE, NOW, SITE, decided, network, rig, site
 
+from exporter.economics.settings import GpuEconomicsSettings, PowerSettings, SiteSettings
 from exporter.economics.site import price_site
-from exporter.economics.terms import GpuTerms, PowerTerms, SiteTerms
-from exporter.fleet import UNASSIGNED, Block
-from exporter.readings import GpuReading, Reading, RigIdentity
-from exporter.snapshot import LastGood, SiteSnapshot, TariffPrice
+from exporter.model.fleet import UNASSIGNED, Block
+from exporter.model.readings import GpuReading, Reading, RigIdentity
+from exporter.model.snapshot import LastGood, SiteSnapshot, TariffPrice
 
 
 def test_a_block_is_the_sum_of_its_priced_rigs() -> None:
@@ -71,7 +71,7 @@ def test_a_block_without_priced_rigs_has_no_sums() -> None:
 
 
 def test_mining_over_the_rigs_life_stands_beside_the_lease() -> None:
-    terms = SiteTerms(
+    terms = SiteSettings(
         economics=SITE.economics, power=SITE.power, ai=LEASE.model_copy(update={"difficulty_growth": 0.3})
     )
     value = price_site(site(rig()), terms).blocks[0].mining_value
@@ -81,7 +81,7 @@ def test_mining_over_the_rigs_life_stands_beside_the_lease() -> None:
 
 
 def test_without_an_ai_section_there_is_no_ai_anywhere() -> None:
-    terms = SiteTerms(economics=SITE.economics, power=SITE.power)
+    terms = SiteSettings(economics=SITE.economics, power=SITE.power)
     priced = price_site(site(rig()), terms)
     assert priced.market.ai_value_per_kwh == ()
     assert priced.blocks[0].ai_value is None
@@ -147,13 +147,13 @@ def _numbers(value: Any) -> list[float]:
     return []
 
 
-WIDE = SiteTerms(
+WIDE = SiteSettings(
     economics=SITE.economics.model_copy(
         update={"hosting_usd_per_kilowatt_month": 5.0, "rig_price_usd_per_terahash": 15.0}
     ),
-    power=PowerTerms(resale_tariff="grid"),
+    power=PowerSettings(resale_tariff="grid"),
     ai=LEASE.model_copy(update={"difficulty_growth": 0.3}),
-    gpus=GpuTerms(revenue_usd_per_hour=2.1, host_watts=4_600),
+    gpus=GpuEconomicsSettings(revenue_usd_per_hour=2.1, host_watts=4_600),
     tariff="ppa",
 )
 

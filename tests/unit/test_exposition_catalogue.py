@@ -10,7 +10,7 @@ from small_site import ALL_GROUPS, small_site
 from exporter.exposition.catalogue import CATALOGUE, Kind, Metric
 from exporter.exposition.publication import Encoding, Format
 from exporter.exposition.render import Renderer
-from exporter.exposition.terms import ExpositionTerms, GroupTerms
+from exporter.exposition.settings import ExpositionSettings, GroupSettings
 from exporter.telemetry import Telemetry
 
 # Names that dashboards, rules and users rely on: removing or renaming one breaks them.
@@ -144,8 +144,8 @@ def test_info_metrics_are_one() -> None:
 
 def test_groups_can_be_switched_off() -> None:
     everything = {metric.name for metric in CATALOGUE}
-    for group in GroupTerms.model_fields:
-        text = _text(ExpositionTerms(groups=ALL_GROUPS.groups.model_copy(update={group: False})))
+    for group in GroupSettings.model_fields:
+        text = _text(ExpositionSettings(groups=ALL_GROUPS.groups.model_copy(update={group: False})))
         left = set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
         assert everything - left == {metric.name for metric in CATALOGUE if metric.group == group}
 
@@ -160,6 +160,6 @@ def test_promtool_finds_nothing_to_say() -> None:
     assert (checked.stdout + checked.stderr, checked.returncode) == ("", 0)
 
 
-def _text(terms: ExpositionTerms = ALL_GROUPS) -> str:
+def _text(terms: ExpositionSettings = ALL_GROUPS) -> str:
     publication = Renderer(terms, Telemetry().registry).render(small_site())
     return b"".join(publication.body(Encoding(Format.TEXT, gzip=False)).chunks).decode()

@@ -2,8 +2,8 @@
 
 import pytest
 
+from docs.generators.metrics import PAGE, README, page, readme
 from exporter.exposition.catalogue import CATALOGUE
-from exporter.exposition.docs import PAGE, README, page, readme
 
 
 def test_the_page_is_up_to_date() -> None:

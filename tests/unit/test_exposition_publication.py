@@ -3,7 +3,7 @@
 from prometheus_client import CollectorRegistry
 from small_site import ALL_GROUPS, small_site
 
-from exporter.exposition.publication import Encoding, Format, Newsstand, Publication
+from exporter.exposition.publication import Encoding, Format, LatestPublication, Publication
 from exporter.exposition.render import Renderer
 
 ZIPPED = Encoding(Format.OPENMETRICS, gzip=True)
@@ -32,7 +32,7 @@ def test_a_body_is_made_once() -> None:
 
 
 def test_what_scrapers_asked_for_lies_ready_in_the_next_publication_and_nothing_else() -> None:
-    newsstand = Newsstand(Clock())
+    newsstand = LatestPublication(Clock())
     newsstand.publish(publication())
     newsstand.asked(ZIPPED)
     newsstand.publish(publication())
@@ -43,7 +43,7 @@ def test_what_scrapers_asked_for_lies_ready_in_the_next_publication_and_nothing_
 
 def test_what_nobody_asks_for_any_more_is_not_made() -> None:
     clock = Clock()
-    newsstand = Newsstand(clock)
+    newsstand = LatestPublication(clock)
     newsstand.asked(ZIPPED)
     clock.now += 3_600
     newsstand.publish(publication())
@@ -53,7 +53,7 @@ def test_what_nobody_asks_for_any_more_is_not_made() -> None:
 
 def test_the_age_is_that_of_the_last_publication() -> None:
     clock = Clock()
-    newsstand = Newsstand(clock)
+    newsstand = LatestPublication(clock)
     clock.now += 10
     assert newsstand.age() == 10
     newsstand.publish(publication())

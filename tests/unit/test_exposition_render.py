@@ -20,9 +20,9 @@ from exporter.exposition.catalogue import CATALOGUE, Kind
 from exporter.exposition.publication import Encoding, Format, Publication
 from exporter.exposition.render import Renderer
 from exporter.exposition.views import SiteView
-from exporter.fleet import Rig
-from exporter.readings import Board, Pool, Reading, RigReading
-from exporter.snapshot import RigSnapshot, SiteSnapshot, TariffPrice
+from exporter.model.fleet import Rig
+from exporter.model.readings import Board, Pool, Reading, RigReading
+from exporter.model.snapshot import RigSnapshot, SiteSnapshot, TariffPrice
 from exporter.telemetry import Telemetry
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.generated import write_or_check
+from docs.generators.generated import write_or_check
 
 
 def test_a_page_is_written_and_then_up_to_date(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

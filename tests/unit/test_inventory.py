@@ -6,20 +6,20 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from exporter.fields import paths_relative_to
-from exporter.fleet import Credentials, Rig
-from exporter.mistakes import sentence
-from exporter.sources.miners.inventory import (
-    BlockTerms,
-    CustomerTerms,
+from exporter.inventory.load import (
+    BlockSettings,
+    CustomerSettings,
     InventoryError,
-    InventoryTerms,
+    InventorySettings,
     Names,
     load_inventory,
 )
+from exporter.model.configuration_errors import sentence
+from exporter.model.fields import paths_relative_to
+from exporter.model.fleet import Credentials, Rig
 
 NAMES = Names(
-    blocks={"c1": BlockTerms(tariff="day"), "c2": BlockTerms()},
+    blocks={"c1": BlockSettings(tariff="day"), "c2": BlockSettings()},
     tariffs=("day", "ppa"),
     schedules=("nights",),
     tariff="ppa",
@@ -29,7 +29,7 @@ FREE = Names(blocks={}, tariffs=(), schedules=())
 
 def fleet(names: Names = NAMES, directory: Path = Path(), **terms: Any) -> tuple[Rig, ...]:
     with paths_relative_to(directory):
-        return load_inventory(InventoryTerms.model_validate(terms), names)
+        return load_inventory(InventorySettings.model_validate(terms), names)
 
 
 def csv_fleet(directory: Path, text: str, names: Names = NAMES, **terms: Any) -> tuple[Rig, ...]:
@@ -50,7 +50,7 @@ def csv_problems(directory: Path, text: str, names: Names = NAMES) -> list[str]:
 
 def refusal(**terms: Any) -> str:
     with pytest.raises(ValidationError) as caught:
-        InventoryTerms.model_validate(terms)
+        InventorySettings.model_validate(terms)
     return "; ".join(map(sentence, caught.value.errors()))
 
 
@@ -156,17 +156,21 @@ def test_tariff_is_the_rigs_else_its_blocks_else_the_sites(row: dict[str, str], 
     [({"tariff": "ppa"}, "ppa"), ({}, "day"), ({"customer": "birch"}, "ppa"), ({"customer": None}, "ppa")],
 )
 def test_a_customers_tariff_comes_after_the_rigs_and_before_its_blocks(row: dict[str, Any], tariff: str) -> None:
-    customers = {"acme": CustomerTerms(tariff="day"), "birch": CustomerTerms()}
+    customers = {"acme": CustomerSettings(tariff="day"), "birch": CustomerSettings()}
     names = Names(
-        blocks={"c1": BlockTerms(tariff="ppa")}, tariffs=("day", "ppa"), schedules=(), customers=customers, tariff="day"
+        blocks={"c1": BlockSettings(tariff="ppa")},
+        tariffs=("day", "ppa"),
+        schedules=(),
+        customers=customers,
+        tariff="day",
     )
     rig = {"address": "127.60.0.5", "block": "c1", "customer": "acme", **row}
-    assert load_inventory(InventoryTerms.model_validate({"rigs": [rig]}), names)[0].tariff == tariff
+    assert load_inventory(InventorySettings.model_validate({"rigs": [rig]}), names)[0].tariff == tariff
 
 
 def test_where_customers_are_listed_a_slip_in_one_is_refused() -> None:
-    terms = InventoryTerms.model_validate({"rigs": [{"address": "127.60.0.5", "customer": "acne"}]})
-    names = Names(blocks={}, tariffs=(), schedules=(), customers={"acme": CustomerTerms()})
+    terms = InventorySettings.model_validate({"rigs": [{"address": "127.60.0.5", "customer": "acne"}]})
+    names = Names(blocks={}, tariffs=(), schedules=(), customers={"acme": CustomerSettings()})
     with pytest.raises(InventoryError, match="there is no customer 'acne': did you mean 'acme'"):
         load_inventory(terms, names)
 
@@ -392,7 +396,7 @@ def test_a_bad_password_value_is_never_told(tmp_path: Path) -> None:
 
 
 def test_secrets_do_not_show_in_a_repr() -> None:
-    terms = InventoryTerms.model_validate({"rigs": [{"address": "127.60.0.5", "password": "hunter2"}]})
+    terms = InventorySettings.model_validate({"rigs": [{"address": "127.60.0.5", "password": "hunter2"}]})
     assert "hunter2" not in repr(terms)
     assert "hunter2" not in repr(load_inventory(terms, FREE))
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from exporter.fleet import Rig
+from exporter.inventory.load import InventoryError, InventorySettings, Names, load_inventory
+from exporter.model.fleet import Rig
 from exporter.settings.load import load
 from exporter.settings.watch import inventory_now
-from exporter.sources.miners.inventory import InventoryError, InventoryTerms, Names, load_inventory
 
 
 class Directory:
@@ -37,7 +37,7 @@ class Directory:
         self.url = f"http://127.60.9.3:{self.server.server_port}/targets"
 
     def rigs(self, **terms: Any) -> tuple[Rig, ...]:
-        inventory = InventoryTerms.model_validate({"http_sd": [{"url": self.url, "interval": "1ms"} | terms]})
+        inventory = InventorySettings.model_validate({"http_sd": [{"url": self.url, "interval": "1ms"} | terms]})
         return load_inventory(inventory, Names(blocks={}, tariffs=(), schedules=()))
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 import structlog
 
-from exporter.logs import LogTerms, configure
+from exporter.logs import LogSettings, configure
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -17,7 +17,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 
 def test_a_logfmt_line_says_when_how_bad_what_and_the_data(capsys: pytest.CaptureFixture[str]) -> None:
-    configure(LogTerms())
+    configure(LogSettings())
     structlog.get_logger("polling").warning("rig is down", rig="a-01", reason="timeout")
     (line,) = lines(capsys)
     stamp, rest = line.split(" ", 1)
@@ -27,7 +27,7 @@ def test_a_logfmt_line_says_when_how_bad_what_and_the_data(capsys: pytest.Captur
 
 
 def test_json_lines_parse_and_keep_numbers(capsys: pytest.CaptureFixture[str]) -> None:
-    configure(LogTerms(format="json"))
+    configure(LogSettings(format="json"))
     structlog.get_logger().info("evaluated", rigs=120, seconds=0.25, ready=True)
     (line,) = lines(capsys)
     told = json.loads(line)
@@ -35,14 +35,14 @@ def test_json_lines_parse_and_keep_numbers(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_less_severe_events_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
-    configure(LogTerms(level="warning"))
+    configure(LogSettings(level="warning"))
     structlog.get_logger().info("chatter")
     logging.getLogger("aiohttp").info("chatter")
     assert lines(capsys) == []
 
 
 def test_the_standard_librarys_events_have_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
-    configure(LogTerms(format="json"))
+    configure(LogSettings(format="json"))
     logging.getLogger("aiohttp.server").error("cannot %s", "serve")
     told = json.loads(lines(capsys)[0])
     assert (told["event"], told["logger"], told["level"]) == ("cannot serve", "aiohttp.server", "error")
@@ -52,13 +52,13 @@ def test_the_standard_librarys_events_have_the_same_form(capsys: pytest.CaptureF
     "key", ["password", "rig_password", "api_key", "bearer_token", "client_secret", "Authorization"]
 )
 def test_secret_keys_are_masked(capsys: pytest.CaptureFixture[str], key: str) -> None:
-    configure(LogTerms())
+    configure(LogSettings())
     structlog.get_logger().info("logging in", **{key: "hunter2"})
     assert f"{key}=***" in lines(capsys)[0]
 
 
 def test_logins_and_keys_in_urls_are_masked(capsys: pytest.CaptureFixture[str]) -> None:
-    configure(LogTerms())
+    configure(LogSettings())
     structlog.get_logger().info("asking", url="http://root:p@ss@127.60.0.1/x?securityToken=hunter2&area=FI")
     (line,) = lines(capsys)
     assert "p@ss" not in line
@@ -68,7 +68,7 @@ def test_logins_and_keys_in_urls_are_masked(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_huge_value_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
-    configure(LogTerms(format="json"))
+    configure(LogSettings(format="json"))
     structlog.get_logger().info("x" * 1_000, answer=b"y" * 1_000_000)
     told = json.loads(lines(capsys)[0])
     assert len(told["event"]) == len(told["answer"]) == 200
@@ -76,14 +76,14 @@ def test_a_huge_value_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("form", ["logfmt", "json"])
 def test_what_a_rig_answers_cannot_break_the_line(capsys: pytest.CaptureFixture[str], form: str) -> None:
-    configure(LogTerms.model_validate({"format": form}))
+    configure(LogSettings.model_validate({"format": form}))
     structlog.get_logger().info("identified", model='S21"\r\n\x1b[31mlevel=error \u2028')
     (line,) = lines(capsys)
     assert "\x1b" not in line
 
 
 def test_an_exception_is_one_line_with_its_place_and_a_bounded_message(capsys: pytest.CaptureFixture[str]) -> None:
-    configure(LogTerms(format="json"))
+    configure(LogSettings(format="json"))
     try:
         int("payload" * 1_000)
     except ValueError:

@@ -9,26 +9,26 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from exporter.sources.rigs.contract import Target
 from hypothesis import given
 from hypothesis import strategies as st
 from own_network import OWN
 from structlog.testing import capture_logs
 from virtual_time import run, unix_clock
 
-from exporter.failures import Failure, Reason
-from exporter.fleet import Credentials, Rig
+from exporter.model.failures import Failure, Reason
+from exporter.model.fleet import Credentials, Rig
+from exporter.model.readings import Board, ExpectedOff, Fault, Pool, RigIdentity, RigReading
+from exporter.model.snapshot import RigSnapshot
 from exporter.polling.ledger import RigLedger, RigMemory
 from exporter.polling.rigs import RigPoller
 from exporter.polling.roster import phase
-from exporter.polling.schedules import ScheduleTerms
-from exporter.polling.terms import PollingTerms
-from exporter.readings import Board, ExpectedOff, Fault, Pool, RigIdentity, RigReading
-from exporter.snapshot import RigSnapshot
-from exporter.sources.miners import coerce
-from exporter.sources.miners.contract import Target
+from exporter.polling.schedules import ScheduleSettings
+from exporter.polling.settings import PollingSettings
+from exporter.sources.rigs import coerce
 from exporter.telemetry import Telemetry
 
-TERMS = PollingTerms()
+TERMS = PollingSettings()
 IDENTITY = RigIdentity(
     reader="fake", make="Acme", model="A1", firmware="stock", firmware_version="1", mac="02:00:00:00:00:01"
 )
@@ -98,7 +98,7 @@ async def polling(poller: RigPoller) -> AsyncIterator[asyncio.Task[None]]:
             await task
 
 
-def make(rigs: Iterable[Rig], site: Site, terms: PollingTerms = TERMS, **options: object) -> RigPoller:
+def make(rigs: Iterable[Rig], site: Site, terms: PollingSettings = TERMS, **options: object) -> RigPoller:
     options.setdefault("telemetry", Telemetry())
     return RigPoller(rigs, site, terms, clock=unix_clock, rng=random.Random(7), **options)
 
@@ -183,7 +183,7 @@ def test_the_first_round_keeps_to_the_limit_in_flight() -> None:
     async def main() -> None:
         site, rigs = Site(), fleet(200)
         site.behaviour = {rig.address: 2.0 for rig in rigs}
-        terms = PollingTerms(max_in_flight=15, identify_every=1e9)  # an interval needs 13.3, the first round 17.8
+        terms = PollingSettings(max_in_flight=15, identify_every=1e9)  # an interval needs 13.3, the first round 17.8
         poller = make(rigs, site, terms, remembered=known(rigs))
         async with polling(poller):
             await asyncio.wait_for(poller.first_round.wait(), 30)
@@ -210,7 +210,9 @@ def test_no_more_than_the_limit_are_in_flight() -> None:
     async def main() -> None:
         site, rigs = Site(), fleet(100)
         site.behaviour = {rig.address: 4.0 for rig in rigs}
-        terms = PollingTerms(max_in_flight=7, identify_every=1e9)  # those who are asked that have a limit of their own
+        terms = PollingSettings(
+            max_in_flight=7, identify_every=1e9
+        )  # those who are asked that have a limit of their own
         async with polling(make(rigs, site, terms, remembered=known(rigs))):
             await asyncio.sleep(120)
         assert site.most_in_flight["read"] == 7
@@ -223,7 +225,7 @@ def test_a_slow_rig_is_never_read_twice_at_once() -> None:
     async def main() -> None:
         site, rigs = Site(), fleet(20)
         site.behaviour = {rig.address: 9.0 for rig in rigs}
-        terms = PollingTerms(interval=10, deadline=10, max_in_flight=4)
+        terms = PollingSettings(interval=10, deadline=10, max_in_flight=4)
         async with polling(make(rigs, site, terms, remembered=known(rigs))):
             await asyncio.sleep(300)
         assert {site.most_in_flight[rig.address] for rig in rigs} == {1}
@@ -257,7 +259,7 @@ def test_a_failing_rig_is_asked_ever_less_often_until_it_recovers() -> None:
     async def main() -> None:
         site, rigs = Site(), fleet(1)
         site.behaviour["rig-0"] = Failure(Reason.REFUSED, "closed")
-        async with polling(make(rigs, site, PollingTerms(identify_after_failures=100), remembered=known(rigs))):
+        async with polling(make(rigs, site, PollingSettings(identify_after_failures=100), remembered=known(rigs))):
             await asyncio.sleep(3600)
             pauses = gaps(site.reads["rig-0"])
             assert pauses[0] in range(30, 38)  # the first poll comes ahead of its slot
@@ -297,7 +299,7 @@ def test_stopping_cancels_what_is_in_flight() -> None:
     async def main() -> None:
         site, rigs = Site(), fleet(50)
         site.behaviour = {rig.address: math.inf for rig in rigs}
-        terms = PollingTerms(interval=30, deadline=30)
+        terms = PollingSettings(interval=30, deadline=30)
         async with polling(make(rigs, site, terms, remembered=known(rigs))):
             await asyncio.sleep(31 - 2)
             flying = site.in_flight["read"]
@@ -600,7 +602,7 @@ def test_another_device_is_told_by_its_mac_else_by_its_model(facts: dict[str, st
 
 
 def test_schedules_say_when_mining_is_expected() -> None:
-    nights = ScheduleTerms.model_validate({"timezone": "UTC", "mining": [{"from": "22:00", "to": "06:00"}]})
+    nights = ScheduleSettings.model_validate({"timezone": "UTC", "mining": [{"from": "22:00", "to": "06:00"}]})
 
     async def main() -> None:
         rigs = [*fleet(1, expected_schedule="nights"), Rig(name="off", address="off", expected_mining=False)]
@@ -750,7 +752,7 @@ def test_a_rig_that_no_longer_tells_its_mac_is_asked_again_until_it_does() -> No
     async def main() -> None:
         site, rigs = Site(), fleet(1)
         site.identities["rig-0"] = replace(IDENTITY, mac="")
-        terms = PollingTerms(identify_every=3600)
+        terms = PollingSettings(identify_every=3600)
         poller = make(rigs, site, terms, remembered=known(rigs))
         async with polling(poller):
             await asyncio.sleep(2 * 3600)
@@ -771,7 +773,7 @@ def test_identities_are_checked_now_and_then_without_losing_a_poll() -> None:
         site, rigs = Site(), fleet(3)
         site.identities["rig-1"] = Failure(Reason.AUTH, "web interface says no")
         site.identities["rig-2"] = math.inf
-        terms = PollingTerms(identify_every=3600)
+        terms = PollingSettings(identify_every=3600)
         poller = make(rigs, site, terms, remembered=known(rigs))
         async with polling(poller):
             await asyncio.sleep(4 * 3600)
@@ -1001,7 +1003,7 @@ async def test_rigs_are_read_over_sockets_while_others_hang_or_refuse() -> None:
     port = server.sockets[0].getsockname()[1]
     others = [await asyncio.start_server(answer, address, port) for address in served[1:]]
     rigs = [Rig(name=address, address=address) for address in [*served, f"{OWN}.0.10"]]
-    terms = PollingTerms(interval=2.0, deadline=2.0, identify_deadline=2.0)
+    terms = PollingSettings(interval=2.0, deadline=2.0, identify_deadline=2.0)
     poller = RigPoller(rigs, _LineReader(port), terms, Telemetry())
     try:
         async with polling(poller):

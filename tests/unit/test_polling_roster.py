@@ -9,17 +9,17 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
+from exporter.sources.rigs.contract import OtherRig, Target
 from structlog.testing import capture_logs
 from virtual_time import run, unix_clock
 
-from exporter.failures import Failure, Reason
-from exporter.fleet import Credentials, Rig
+from exporter.model.failures import Failure, Reason
+from exporter.model.fleet import Credentials, Rig
+from exporter.model.readings import RigIdentity, RigReading
+from exporter.model.snapshot import RigSnapshot
 from exporter.polling.ledger import RigMemory
 from exporter.polling.rigs import RigPoller
-from exporter.polling.terms import PollingTerms
-from exporter.readings import RigIdentity, RigReading
-from exporter.snapshot import RigSnapshot
-from exporter.sources.miners.contract import OtherRig, Target
+from exporter.polling.settings import PollingSettings
 from exporter.telemetry import Telemetry
 
 SEARCH = 900.0
@@ -80,7 +80,7 @@ def ranged(*addresses: str, **facts: str) -> list[Rig]:
 
 def make(rigs: Iterable[Rig], lan: Lan, telemetry: Telemetry | None = None, **options: object) -> RigPoller:
     options.setdefault("clock", unix_clock)
-    return RigPoller(rigs, lan, PollingTerms(), telemetry or Telemetry(), rng=random.Random(7), **options)
+    return RigPoller(rigs, lan, PollingSettings(), telemetry or Telemetry(), rng=random.Random(7), **options)
 
 
 @asynccontextmanager
@@ -427,7 +427,7 @@ def test_two_rigs_that_take_turns_at_one_address_are_not_identified_at_each_poll
             for number in range(120):
                 lan.devices["x"] = device(1 + number % 2)
                 await asyncio.sleep(30)
-        assert lan.asked["x"] <= 120 * 30 / PollingTerms().max_backoff
+        assert lan.asked["x"] <= 120 * 30 / PollingSettings().max_backoff
 
     run(main())
 

@@ -10,10 +10,10 @@ import pytest
 from structlog.testing import capture_logs
 from virtual_time import run, unix_clock
 
-from exporter.failures import Failure, Reason
+from exporter.model.failures import Failure, Reason
+from exporter.model.readings import Reading
 from exporter.polling.market import Market
 from exporter.polling.sources import SourcePoller
-from exporter.readings import Reading
 from exporter.sources.contract import SourceContext, SourceSettings
 from exporter.telemetry import Telemetry
 

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from exporter.fleet import Rig
+from exporter.model.fleet import Rig
+from exporter.model.readings import Fault, Pool, PriceSlot, Reading, RigIdentity, RigReading
+from exporter.model.snapshot import TariffPrice
 from exporter.polling.counters import CounterWindow, Energy
 from exporter.polling.latest import FUTURE_SKEW, Latest, Stale
 from exporter.polling.ledger import RigLedger, RigMemory
-from exporter.polling.schedules import ScheduleTerms
+from exporter.polling.schedules import ScheduleSettings
+from exporter.polling.settings import PollingSettings
 from exporter.polling.tariffs import next_boundary, price_in_force, tariff_prices
-from exporter.polling.terms import PollingTerms
-from exporter.readings import Fault, Pool, PriceSlot, Reading, RigIdentity, RigReading
-from exporter.snapshot import TariffPrice
 
 # --- Latest -----------------------------------------------------------------------------------------------------------
 
@@ -133,7 +133,7 @@ def test_a_counter_that_falls_or_pauses_for_long_begins_anew(at: float, counter:
 
 
 def _ledger(memory: RigMemory | None = None, now: float = 0.0) -> RigLedger:
-    return RigLedger(Rig(name="a", address="a"), PollingTerms(), memory or RigMemory(), now)
+    return RigLedger(Rig(name="a", address="a"), PollingSettings(), memory or RigMemory(), now)
 
 
 def test_work_hashrate_and_reject_ratio_come_from_shares_alone() -> None:
@@ -186,7 +186,7 @@ def test_another_control_board_or_firmware_is_noticed(
 def test_the_worker_of_the_pool_in_use_is_held_against_the_expected_one(
     expected: str, worker: str, verdict: bool | None
 ) -> None:
-    ledger = RigLedger(Rig(name="a", address="a", worker=expected), PollingTerms(), RigMemory(), 0.0)
+    ledger = RigLedger(Rig(name="a", address="a", worker=expected), PollingSettings(), RigMemory(), 0.0)
     pools = (Pool(index=0, worker="acme.spare", active=False), Pool(index=1, worker=worker, active=True))
     ledger.succeeded(RigReading(hashrate=1e14, pools=pools), 0.0, 0.0)
     assert ledger.snapshot(0.0, True).worker_expected is verdict
@@ -268,8 +268,8 @@ def test_a_restart_never_lets_the_energy_fall_nor_invents_much(gap: float, power
 # --- schedules --------------------------------------------------------------------------------------------------------
 
 
-def _schedule(zone: str, *windows: dict[str, object]) -> ScheduleTerms:
-    return ScheduleTerms.model_validate({"timezone": zone, "mining": windows})
+def _schedule(zone: str, *windows: dict[str, object]) -> ScheduleSettings:
+    return ScheduleSettings.model_validate({"timezone": zone, "mining": windows})
 
 
 def _at(zone: str, *when: int, fold: int = 0) -> float:
@@ -320,7 +320,7 @@ def test_times_are_read_as_people_and_yaml_write_them() -> None:
     schedule = _schedule(CHICAGO, {"days": ["mon"], "from": 1320, "to": "6:00"})  # YAML reads an unquoted 22:00 as 1320
     again = schedule.model_dump(mode="json")
     assert again == {"timezone": CHICAGO, "mining": [{"days": ["mon"], "from": "22:00", "to": "06:00"}]}
-    assert ScheduleTerms.model_validate(again) == schedule
+    assert ScheduleSettings.model_validate(again) == schedule
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from site_server import Served, published, served
 from small_site import TAKEN_AT, fleet_of
 
-from exporter.server.docs import PAGE, page
+from docs.generators.api import PAGE, page
 from exporter.server.records import BlockRecord, FaultRecord, MarketRecord, RigRecord
 
 

@@ -14,7 +14,7 @@ from small_site import small_site
 
 from exporter.exposition.publication import Body, Encoding, Format, Publication
 from exporter.server import serve
-from exporter.server.terms import WebTerms
+from exporter.server.settings import WebSettings
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 
@@ -194,7 +194,7 @@ async def test_what_is_no_request_is_refused_with_our_headers(request_bytes: byt
 
 
 async def test_connections_are_bounded_and_come_back() -> None:
-    async with served(terms=WebTerms(listen_address="127.0.0.1:0", max_connections=2)) as site:
+    async with served(terms=WebSettings(listen_address="127.0.0.1:0", max_connections=2)) as site:
         idle = [await asyncio.open_connection("127.0.0.1", site.port) for _ in range(2)]
         for reader, writer in idle:
             writer.write(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -215,7 +215,7 @@ async def test_connections_are_bounded_and_come_back() -> None:
 async def test_it_listens_on_ipv6_too() -> None:
     if not socket.has_ipv6:
         pytest.skip("no IPv6 here")
-    async with served(terms=WebTerms(listen_address="[::1]:0")) as site, site.get("-/healthy") as answer:
+    async with served(terms=WebSettings(listen_address="[::1]:0")) as site, site.get("-/healthy") as answer:
         assert site.url.startswith("http://[::1]:")
         assert answer.status == 200
 
@@ -223,4 +223,4 @@ async def test_it_listens_on_ipv6_too() -> None:
 @pytest.mark.parametrize("address", ["9852", "localhost", "localhost:http", "127.0.0.1:99999", ""])
 def test_an_address_without_a_port_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match="is not an address"):
-        WebTerms(listen_address=address)
+        WebSettings(listen_address=address)

@@ -12,7 +12,7 @@ from site_server import published, served
 from small_site import DOWN, TAKEN_AT, WELL, fleet_of, small_site
 from yarl import URL
 
-from exporter.readings import Fault
+from exporter.model.readings import Fault
 
 PAGES = ["", "rigs", "rigs/a-01", "rigs/b-01", "blocks", "sources", "config"]
 

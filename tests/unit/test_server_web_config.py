@@ -22,7 +22,7 @@ from site_server import Served, served
 
 from exporter.server import logins as logins_module
 from exporter.server.logins import Logins
-from exporter.server.terms import WebTerms
+from exporter.server.settings import WebSettings
 from exporter.server.web_config import WebConfigError, WebConfigFile
 
 PASSWORD = "correct horse: battery"  # a colon may stand in it
@@ -69,8 +69,8 @@ def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
 
 
-def terms(path: Path, **more: object) -> WebTerms:
-    return WebTerms.model_validate({"listen_address": "127.0.0.1:0", "config_file": path, **more})
+def terms(path: Path, **more: object) -> WebSettings:
+    return WebSettings.model_validate({"listen_address": "127.0.0.1:0", "config_file": path, **more})
 
 
 async def status(running: Served, path: str = "metrics", *, login: str | None = None, **options: object) -> int:

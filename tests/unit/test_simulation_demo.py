@@ -7,13 +7,13 @@ from exporter.decision.history import MarginHistory, observe
 from exporter.decision.site import decide
 from exporter.decision.values import DecisionState
 from exporter.economics.site import price_site
-from exporter.readings import NetworkState, Reading, RigReading
+from exporter.model.readings import NetworkState, Reading, RigReading
+from exporter.model.snapshot import RigSnapshot, SiteSnapshot, TariffPrice
 from exporter.settings.load import load
 from exporter.settings.model import Settings
 from exporter.simulation.__main__ import write_config
 from exporter.simulation.market import BITCOIN_USD
 from exporter.simulation.site import SimulatedSite
-from exporter.snapshot import RigSnapshot, SiteSnapshot, TariffPrice
 
 START = 1_774_000_000.0
 NETWORK = NetworkState(height=941_472, difficulty=133.79e12, block_fees=0.0222)

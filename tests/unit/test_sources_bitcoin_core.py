@@ -11,8 +11,8 @@ from aiohttp import web
 from pydantic import ValidationError
 from source_site import serve
 
-from exporter.failures import Failure, Reason
-from exporter.readings import NetworkState
+from exporter.model.failures import Failure, Reason
+from exporter.model.readings import NetworkState
 from exporter.sources.contract import Source, SourceContext
 from exporter.sources.network.bitcoin_core import Settings
 

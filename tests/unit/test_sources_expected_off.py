@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from source_site import instant, serve
 from structlog.testing import capture_logs
 
-from exporter.failures import Failure, Reason
-from exporter.readings import ExpectedOff
+from exporter.model.failures import Failure, Reason
+from exporter.model.readings import ExpectedOff
 from exporter.sources.contract import Source, SourceContext
 from exporter.sources.expected_off import maintenance, prometheus
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from source_site import serve
 from structlog.testing import capture_logs
 
-from exporter.failures import Failure, Reason
-from exporter.readings import GpuReading
+from exporter.model.failures import Failure, Reason
+from exporter.model.readings import GpuReading
 from exporter.sources.contract import SourceContext
 from exporter.sources.gpus import dcgm_exporter, http_sd
 from exporter.sources.gpus.dcgm_exporter import parse

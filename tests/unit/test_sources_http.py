@@ -14,7 +14,7 @@ from aiohttp import web
 from pydantic import ValidationError
 from source_site import Handler, serve
 
-from exporter.failures import Failure, Reason
+from exporter.model.failures import Failure, Reason
 from exporter.sources.http import Endpoint, HttpSettings, exchange
 
 

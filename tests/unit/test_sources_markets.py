@@ -14,8 +14,8 @@ from aiohttp import web
 from pydantic import ValidationError
 from source_site import Handler, instant, load_case, placed, serve
 
-from exporter.failures import Failure, Reason
-from exporter.readings import PriceSlot
+from exporter.model.failures import Failure, Reason
+from exporter.model.readings import PriceSlot
 from exporter.sources.contract import SourceContext, SourceSettings
 from exporter.sources.registry import settings_classes
 from exporter.sources.tariffs import template

@@ -7,8 +7,8 @@ import pytest
 from aiohttp import web
 from source_site import serve
 
-from exporter.failures import Failure, Reason
-from exporter.readings import MeterReading
+from exporter.model.failures import Failure, Reason
+from exporter.model.readings import MeterReading
 from exporter.sources.contract import SourceContext
 from exporter.sources.meters.prometheus import Settings
 

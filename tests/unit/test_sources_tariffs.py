@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from source_site import answers, serve
 
-from exporter.failures import Failure, Reason
-from exporter.readings import PriceSlot
+from exporter.model.failures import Failure, Reason
+from exporter.model.readings import PriceSlot
 from exporter.sources.contract import SourceContext
 from exporter.sources.tariffs import fixed, http_json, time_of_use
 

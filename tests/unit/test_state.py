@@ -18,10 +18,10 @@ from structlog.testing import capture_logs
 from exporter.decision.history import HourlyMargin, MarginHistory
 from exporter.decision.latch import Latch
 from exporter.decision.values import Clock, DecisionState, Verdict
+from exporter.model.readings import NetworkState, PriceSlot, Reading, RigIdentity
+from exporter.model.snapshot import LastGood
 from exporter.polling.ledger import RigMemory
-from exporter.readings import NetworkState, PriceSlot, Reading, RigIdentity
-from exporter.snapshot import LastGood
-from exporter.state import State, StateStore, StateTerms, document
+from exporter.state import State, StateSettings, StateStore, document
 from exporter.telemetry import Telemetry
 
 IDENTITY = RigIdentity(reader="fake", make="Acme", model="A1", mac="02:00:00:00:00:01")
@@ -36,7 +36,7 @@ NETWORK = Reading(NetworkState(height=941_000, difficulty=133.79e12, block_fees=
 
 @asynccontextmanager
 async def store(path: Path | None, telemetry: Telemetry | None = None) -> AsyncIterator[StateStore]:
-    each = StateStore(StateTerms(path=path), telemetry or Telemetry(), clock=lambda: 1_774_000_000.0)
+    each = StateStore(StateSettings(path=path), telemetry or Telemetry(), clock=lambda: 1_774_000_000.0)
     try:
         yield each
     finally:
@@ -171,7 +171,7 @@ async def test_a_rig_that_left_the_inventory_is_forgotten_after_thirty_days(
 ) -> None:
     path, now = tmp_path / "state.sqlite", 1_774_000_000.0
     judged = DecisionState(evaluated_at=now, rigs={name: Clock(since=now) for name in "ab"})
-    opened = StateStore(StateTerms(path=path), Telemetry(), clock=lambda: now)
+    opened = StateStore(StateSettings(path=path), Telemetry(), clock=lambda: now)
     await opened.save(State(rigs={"a": RIG, "b": RIG}, decision=judged))
     await opened.save(State(rigs={"a": RIG}))
     now += days * 86_400
@@ -185,7 +185,7 @@ async def test_a_rig_that_left_the_inventory_is_forgotten_after_thirty_days(
 
 async def test_a_rig_that_comes_back_is_not_counted_as_gone(tmp_path: Path) -> None:
     path, now = tmp_path / "state.sqlite", 1_774_000_000.0
-    opened = StateStore(StateTerms(path=path), Telemetry(), clock=lambda: now)
+    opened = StateStore(StateSettings(path=path), Telemetry(), clock=lambda: now)
     await opened.save(State(rigs={"a": RIG, "b": RIG}))
     await opened.save(State(rigs={"a": RIG}))
     await opened.save(State(rigs={"a": RIG, "b": RIG}))
@@ -225,7 +225,7 @@ async def test_it_saves_at_intervals(tmp_path: Path) -> None:
             saved.set()
         return State(rigs={"a": RigMemory(energy=energy)})
 
-    opened = StateStore(StateTerms(path=path, interval=0.01), Telemetry())
+    opened = StateStore(StateSettings(path=path, interval=0.01), Telemetry())
     task = asyncio.create_task(opened.run(collect))
     await saved.wait()
     task.cancel()
@@ -244,12 +244,12 @@ from exporter.decision.history import HourlyMargin, MarginHistory
 from exporter.decision.latch import Latch
 from exporter.decision.values import Clock, DecisionState, Verdict
 from exporter.polling.ledger import RigMemory
-from exporter.readings import Reading
-from exporter.state import State, StateStore, StateTerms
+from exporter.model.readings import Reading
+from exporter.state import State, StateStore, StateSettings
 from exporter.telemetry import Telemetry
 
 async def main():
-    store = StateStore(StateTerms(path=Path(sys.argv[1])), Telemetry())
+    store = StateStore(StateSettings(path=Path(sys.argv[1])), Telemetry())
     number = 0
     while True:
         number += 1
@@ -329,7 +329,7 @@ def test_what_is_plainly_not_a_state_file_is_refused_and_left_as_it_is(
     make(path)
     before = path.read_bytes() if path.is_file() else b""
     with pytest.raises(ValidationError, match=what):
-        StateTerms(path=path)
+        StateSettings(path=path)
     assert (path.read_bytes() if path.is_file() else b"") == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -353,13 +353,13 @@ def test_a_look_at_the_state_file_in_use_does_not_unlock_it(tmp_path: Path) -> N
     script = """
 import asyncio, subprocess, sys
 from pathlib import Path
-from exporter.state import State, StateStore, StateTerms
+from exporter.state import State, StateStore, StateSettings
 from exporter.telemetry import Telemetry
 
 async def main():
-    store = StateStore(StateTerms(path=Path(sys.argv[1])), Telemetry())
+    store = StateStore(StateSettings(path=Path(sys.argv[1])), Telemetry())
     await store.load()
-    StateTerms(path=Path(sys.argv[1]))  # as at a reload
+    StateSettings(path=Path(sys.argv[1]))  # as at a reload
     other = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0.05).execute('PRAGMA user_version = 9')"
     told = subprocess.run([sys.executable, "-c", other, sys.argv[1]], capture_output=True, text=True)
     await store.close()

@@ -12,21 +12,21 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from miner_servers import cgminer, saying, serving
+from exporter.sources.rigs.contract import Target
 from own_network import OWN, fresh_network
+from rig_servers import cgminer, saying, serving
 from small_site import WELL
 
 from exporter.cli import main
-from exporter.failures import RIG_ADVICE, SOURCE_ADVICE, Failure, Reason
-from exporter.fields import paths_relative_to
-from exporter.fleet import Credentials
-from exporter.readings import ExpectedOff, GpuReading, MeterReading, NetworkState, PriceSlot, Reading, RigIdentity
+from exporter.inventory.load import InventorySettings, Names, csv_file, load_inventory
+from exporter.model.failures import RIG_ADVICE, SOURCE_ADVICE, Failure, Reason
+from exporter.model.fields import paths_relative_to
+from exporter.model.fleet import Credentials
+from exporter.model.readings import ExpectedOff, GpuReading, MeterReading, NetworkState, PriceSlot, Reading, RigIdentity
 from exporter.simulation.faults import Fault
 from exporter.simulation.firmware import families
 from exporter.simulation.site import SimulatedSite
 from exporter.sources.contract import SourceContext, SourceSettings
-from exporter.sources.miners.contract import Target
-from exporter.sources.miners.inventory import InventoryTerms, Names, csv_file, load_inventory
 from exporter.sources.network.fixed import Settings as FixedNetwork
 from exporter.sources.tariffs import TariffSettings
 from exporter.sources.tariffs.http_json import Settings as HttpTariff
@@ -84,7 +84,7 @@ async def test_the_csv_of_a_scan_is_an_inventory(rigs: list[str], tmp_path: Path
     found = await scan(rigs, None, ignore)
     (tmp_path / "rigs.csv").write_text(as_csv(found), encoding="utf-8")
     with paths_relative_to(tmp_path):
-        fleet = load_inventory(InventoryTerms(csv=(Path("rigs.csv"),)), Names(blocks={}, tariffs=(), schedules=()))
+        fleet = load_inventory(InventorySettings(csv=(Path("rigs.csv"),)), Names(blocks={}, tariffs=(), schedules=()))
     identities = [one.who for one in found if isinstance(one.who, RigIdentity)]
     assert [rig.address for rig in fleet] == rigs
     assert [rig.name for rig in fleet] == [who.mac for who in identities]

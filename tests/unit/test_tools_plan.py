@@ -19,12 +19,12 @@ from sites import NOW, SITE, decided, rig, site
 from source_site import serve
 
 from exporter.cli import main
-from exporter.decision.allocation import MiningRig
 from exporter.economics.site import price_site
 from exporter.exposition.publication import Publication
 from exporter.exposition.views import SiteView
-from exporter.fleet import Block
-from exporter.server.terms import WebTerms
+from exporter.model.fleet import Block
+from exporter.server.settings import WebSettings
+from exporter.tools.allocation import MiningRig
 from exporter.tools.plan import Candidate, Fleet, plan
 
 HOST = "127.81.0.9"
@@ -124,7 +124,7 @@ async def test_a_login_is_sent_and_a_refusal_is_a_sentence(tmp_path: Path) -> No
     config.write_text(f"basic_auth_users: {{desk: '{users}'}}\n", encoding="utf-8")
     password = tmp_path / "password"
     password.write_text("hunter2\n", encoding="utf-8")
-    terms = WebTerms.model_validate({"listen_address": f"{HOST}:0", "config_file": config})
+    terms = WebSettings.model_validate({"listen_address": f"{HOST}:0", "config_file": config})
     async with served(terms=terms, publication=blocks_of_old_and_new) as exporter:
         login = ("--username", "desk", "--password-file", str(password))
         code, _, _ = await invoke("plan", "--megawatts", "0.04", "--url", exporter.url, *login)

@@ -2,11 +2,11 @@
 
 from aiohttp import web
 
-from exporter.server.face import SiteFace
+from exporter.server.context import ServerContext
 from exporter.server.pages import blocks, config, landing, rig, rigs, sources, static
 
 
-def add_pages(app: web.Application, face: SiteFace) -> None:
+def add_pages(app: web.Application, face: ServerContext) -> None:
     """Serve every page."""
     for page in (landing, rigs, rig, blocks, sources, config, static):
         page.add_to(app, face)

@@ -3,12 +3,12 @@
 from aiohttp import web
 
 from exporter.server.api import evaluated
-from exporter.server.face import SiteFace
+from exporter.server.context import ServerContext
 from exporter.server.pages.template import page
 from exporter.server.records import BlockRecord, block_record
 
 
-def add_to(app: web.Application, face: SiteFace) -> None:
+def add_to(app: web.Application, face: ServerContext) -> None:
     """Serve ``/blocks``."""
 
     async def blocks(_request: web.Request) -> web.Response:

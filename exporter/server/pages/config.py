@@ -4,11 +4,11 @@ import asyncio
 
 from aiohttp import web
 
-from exporter.server.face import SiteFace
+from exporter.server.context import ServerContext
 from exporter.server.pages.template import page
 
 
-def add_to(app: web.Application, face: SiteFace) -> None:
+def add_to(app: web.Application, face: ServerContext) -> None:
     """Serve ``/config``."""
 
     async def config(_request: web.Request) -> web.Response:

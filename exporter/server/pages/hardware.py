@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable
 from typing import Final, TypeAlias
 
-from exporter.readings import Board, PowerSupply, RigReading
+from exporter.model.readings import Board, PowerSupply, RigReading
+from exporter.model.units import HERTZ_PER_MEGAHERTZ
 from exporter.server.pages.template import duration, figure, hashrate, number, power
-from exporter.units import HERTZ_PER_MEGAHERTZ
 
 Told: TypeAlias = tuple[str, str | None]
 

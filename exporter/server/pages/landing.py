@@ -6,11 +6,11 @@ from aiohttp import web
 
 from exporter.economics.values import BlockEconomics
 from exporter.exposition.views import SiteView
-from exporter.server.face import SiteFace
+from exporter.server.context import ServerContext
 from exporter.server.pages.template import page
 
 
-def add_to(app: web.Application, face: SiteFace) -> None:
+def add_to(app: web.Application, face: ServerContext) -> None:
     """Serve ``/``."""
 
     async def landing(_request: web.Request) -> web.Response:

@@ -7,14 +7,14 @@ from aiohttp import web
 from exporter.decision.explain import Explanation
 from exporter.exposition.views import SiteView
 from exporter.server.api import evaluated
-from exporter.server.face import SiteFace
+from exporter.server.context import ServerContext
 from exporter.server.pages import hardware
 from exporter.server.pages.rigs import reason
 from exporter.server.pages.template import page
 from exporter.server.records import rig_record
 
 
-def add_to(app: web.Application, face: SiteFace) -> None:
+def add_to(app: web.Application, face: ServerContext) -> None:
     """Serve ``/rigs/{rig}``."""
 
     async def rig(request: web.Request) -> web.Response:
@@ -23,7 +23,7 @@ def add_to(app: web.Application, face: SiteFace) -> None:
     app.router.add_get("/rigs/{rig}", rig)
 
 
-def _page(face: SiteFace, view: SiteView, name: str) -> web.Response:
+def _page(face: ServerContext, view: SiteView, name: str) -> web.Response:
     explanation = face.explain(view, name)
     if explanation is None:
         return page("no_rig.html", status=404, site=face.site, name=name)

@@ -8,7 +8,7 @@ from aiohttp import web
 from exporter.decision.values import Verdict
 from exporter.exposition.views import SiteView, Status
 from exporter.server.api import evaluated
-from exporter.server.face import SiteFace
+from exporter.server.context import ServerContext
 from exporter.server.fleet import SORTS, RigQuery, read_count, read_query
 from exporter.server.pages.template import page
 from exporter.server.records import RigRecord, rig_record
@@ -16,7 +16,7 @@ from exporter.server.records import RigRecord, rig_record
 _PER_PAGE: Final = 100
 
 
-def add_to(app: web.Application, face: SiteFace) -> None:
+def add_to(app: web.Application, face: ServerContext) -> None:
     """Serve ``/rigs``."""
 
     async def rigs(request: web.Request) -> web.Response:
@@ -26,7 +26,7 @@ def add_to(app: web.Application, face: SiteFace) -> None:
     app.router.add_get("/rigs", rigs)
 
 
-def _page(face: SiteFace, view: SiteView, query: RigQuery, number: int) -> web.Response:
+def _page(face: ServerContext, view: SiteView, query: RigQuery, number: int) -> web.Response:
     found = query.select(view)
     pages = max(1, -(-len(found) // _PER_PAGE))
     number = min(max(number, 1), pages)

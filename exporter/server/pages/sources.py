@@ -5,13 +5,13 @@ from typing import Final
 
 from aiohttp import web
 
-from exporter.server.face import SiteFace
+from exporter.server.context import ServerContext
 from exporter.server.pages.template import page
 
 _MOST_POLLS: Final = 100
 
 
-def add_to(app: web.Application, face: SiteFace) -> None:
+def add_to(app: web.Application, face: ServerContext) -> None:
     """Serve ``/sources``."""
 
     async def sources(_request: web.Request) -> web.Response:

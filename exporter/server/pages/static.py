@@ -5,12 +5,12 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from exporter.server.face import SiteFace
+from exporter.server.context import ServerContext
 
 _CONTENT_TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
 
-def add_to(app: web.Application, _face: SiteFace) -> None:
+def add_to(app: web.Application, _face: ServerContext) -> None:
     """Serve each file of the package's ``static`` folder under its name."""
     for file in (files("exporter.server") / "static").iterdir():
         suffix = file.name.rpartition(".")[2]

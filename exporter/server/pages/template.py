@@ -7,7 +7,7 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from exporter import __version__
-from exporter.units import HASHES_PER_PETAHASH, HASHES_PER_TERAHASH, WATTS_PER_KILOWATT
+from exporter.model.units import HASHES_PER_PETAHASH, HASHES_PER_TERAHASH, WATTS_PER_KILOWATT
 
 UNKNOWN: Final = "unknown"
 _MINUS: Final = "−"  # noqa: RUF001 -- a real one

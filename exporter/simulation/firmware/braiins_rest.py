@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
+from exporter.model.units import HERTZ_PER_MEGAHERTZ
 from exporter.simulation.faults import Fault, encode
 from exporter.simulation.firmware import RARE, Family
 from exporter.simulation.firmware.antminer import ghs, model
 from exporter.simulation.http import Http, Request, Response, error_page
 from exporter.simulation.machine import BoardVitals, Machine, Vitals
 from exporter.simulation.pools import PoolVitals, pools
-from exporter.units import HERTZ_PER_MEGAHERTZ
 
 _USER: Final = "root"
 _PASSWORD: Final = "root"  # noqa: S105 - a simulated rig's factory login

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from exporter.readings import Reading
+from exporter.model.readings import Reading
 from exporter.sources.bitcoin import BitcoinSettings
 from exporter.sources.contract import SourceContext, number, translating
 from exporter.sources.http import HttpSettings, HttpSource

@@ -4,8 +4,8 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from exporter.failures import Failure, Reason
-from exporter.readings import Reading
+from exporter.model.failures import Failure, Reason
+from exporter.model.readings import Reading
 from exporter.sources.bitcoin import BitcoinSettings
 from exporter.sources.contract import SourceContext, number, translating
 from exporter.sources.http import HttpSettings, HttpSource

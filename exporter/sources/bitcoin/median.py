@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from exporter.failures import Failure, Reason
-from exporter.readings import Reading
+from exporter.model.failures import Failure, Reason
+from exporter.model.readings import Reading
 from exporter.sources.bitcoin import BitcoinSettings
 from exporter.sources.contract import SourceContext, SourceSettings
-from exporter.sources.panel import Panel, named
+from exporter.sources.group import SourceGroup, named
 from exporter.sources.registry import OneOf
 
 
@@ -31,7 +31,7 @@ class Settings(BitcoinSettings):
 
 class _Median:
     def __init__(self, settings: Settings, context: SourceContext) -> None:
-        self._panel = Panel(named("bitcoin", settings.sources), context)
+        self._panel = SourceGroup(named("bitcoin", settings.sources), context)
         self._tolerance = settings.tolerance
         self._max_age = settings.max_age
         self._clock = context.clock

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from exporter.readings import Reading
+from exporter.model.readings import Reading
 from exporter.sources.bitcoin import BitcoinSettings
 from exporter.sources.contract import SourceContext
 from exporter.sources.http import HttpSource

@@ -12,10 +12,10 @@ import structlog
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from exporter.failures import Failure, Reason
-from exporter.fields import ConfigPath, Text
-from exporter.mistakes import sentence
-from exporter.readings import ExpectedOff, Reading
+from exporter.model.configuration_errors import sentence
+from exporter.model.failures import Failure, Reason
+from exporter.model.fields import ConfigPath, Text
+from exporter.model.readings import ExpectedOff, Reading
 from exporter.sources.contract import SourceContext
 from exporter.sources.expected_off import ExpectedOffSettings
 

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from exporter.readings import ExpectedOff, Reading
+from exporter.model.readings import ExpectedOff, Reading
 from exporter.sources.contract import SourceContext
 from exporter.sources.expected_off import ExpectedOffSettings
 from exporter.sources.http import Endpoint

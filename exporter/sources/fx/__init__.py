@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
-from exporter.fields import Duration
+from exporter.model.fields import Duration
 from exporter.sources.contract import SourceSettings, implausible_unless
 
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
-from exporter.readings import Reading
+from exporter.model.readings import Reading
 from exporter.sources.contract import SourceContext, number, translating
 from exporter.sources.fx import FxSettings
 from exporter.sources.http import HttpSettings, HttpSource

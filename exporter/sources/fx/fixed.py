@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from exporter.readings import Reading
+from exporter.model.readings import Reading
 from exporter.sources.contract import SourceContext
 from exporter.sources.fx import Currency, FxSettings
 

@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 
 from pydantic import Field
 
-from exporter.fields import Duration
-from exporter.readings import GpuReading
+from exporter.model.fields import Duration
+from exporter.model.readings import GpuReading
 from exporter.sources.contract import SourceSettings
 
 Gpus = tuple[GpuReading, ...]

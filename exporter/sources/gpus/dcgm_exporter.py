@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Final, Literal
 
-from exporter.failures import Failure, Reason
-from exporter.readings import Reading
+from exporter.model.failures import Failure, Reason
+from exporter.model.readings import Reading
 from exporter.sources.contract import SourceContext, translating
 from exporter.sources.gpus import FAMILIES, MAX_BYTES, Gpus, GpuSettings, Sample, read_gpus
 from exporter.sources.http import HttpSettings, HttpSource

@@ -8,12 +8,12 @@ from typing import Any, Literal
 import structlog
 from yarl import URL
 
-from exporter.failures import Failure, Reason
-from exporter.readings import Reading
+from exporter.model.failures import Failure, Reason
+from exporter.model.readings import Reading
 from exporter.sources.contract import SourceContext, SourceSettings, translating
 from exporter.sources.gpus import Gpus, GpuSettings, dcgm_exporter
+from exporter.sources.group import SourceGroup
 from exporter.sources.http import HttpSettings, HttpSource
-from exporter.sources.panel import Panel
 
 _log = structlog.get_logger(__name__)
 
@@ -31,7 +31,7 @@ class Settings(HttpSettings, GpuSettings):
 class _HttpSd(HttpSource[Settings]):
     def __init__(self, settings: Settings, context: SourceContext) -> None:
         super().__init__(settings, context)
-        self._panel = Panel({}, context)
+        self._panel = SourceGroup({}, context)
         self._found = False
         self._lost = False
 

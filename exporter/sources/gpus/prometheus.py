@@ -5,8 +5,8 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from exporter.failures import Failure, Reason
-from exporter.readings import Reading
+from exporter.model.failures import Failure, Reason
+from exporter.model.readings import Reading
 from exporter.sources.contract import SourceContext
 from exporter.sources.gpus import FAMILIES, MAX_BYTES, Gpus, GpuSettings, Sample, read_gpus
 from exporter.sources.http import HttpSource

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from exporter.fields import Duration
+from exporter.model.fields import Duration
 from exporter.sources.contract import SourceSettings
 
 

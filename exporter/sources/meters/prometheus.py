@@ -2,8 +2,8 @@
 
 from typing import Final, Literal
 
-from exporter.failures import Failure, Reason
-from exporter.readings import MeterReading, Reading
+from exporter.model.failures import Failure, Reason
+from exporter.model.readings import MeterReading, Reading
 from exporter.sources.contract import SourceContext
 from exporter.sources.http import Endpoint
 from exporter.sources.meters import MeterSettings

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from exporter.readings import NetworkState
+from exporter.model.readings import NetworkState
 from exporter.sources.contract import SourceSettings, implausible_unless
 
 EPOCH_BLOCKS: Final = 2016

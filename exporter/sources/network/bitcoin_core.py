@@ -6,13 +6,13 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from exporter.failures import Failure, Reason
-from exporter.fields import ConfigPath, Duration
-from exporter.readings import NetworkState, Reading
+from exporter.model.failures import Failure, Reason
+from exporter.model.fields import ConfigPath, Duration
+from exporter.model.readings import NetworkState, Reading
+from exporter.model.units import bitcoins
 from exporter.sources.contract import SourceContext, integer, number, translating
 from exporter.sources.http import HttpSettings, HttpSource, basic, read_secret
 from exporter.sources.network import EPOCH_BLOCKS, FEE_BLOCKS, NetworkSettings, epoch_start
-from exporter.units import bitcoins
 
 _BLOCKS_PER_BATCH: Final = 12  # a small computer takes a third of a second for each
 _FEE_SECONDS: Final = 4.0  # a slow node gives the rest of its blocks at the next fetches

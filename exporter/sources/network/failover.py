@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from exporter.readings import NetworkState, Reading
+from exporter.model.readings import NetworkState, Reading
 from exporter.sources.contract import SourceContext, SourceSettings
+from exporter.sources.group import SourceGroup, named
 from exporter.sources.network import NetworkSettings
-from exporter.sources.panel import Panel, named
 from exporter.sources.registry import OneOf
 
 
@@ -21,11 +21,11 @@ class Settings(NetworkSettings):
 
     def connect(self, context: SourceContext) -> "_Failover":
         """Make the source."""
-        return _Failover(Panel(named("network", self.sources), context))
+        return _Failover(SourceGroup(named("network", self.sources), context))
 
 
 class _Failover:
-    def __init__(self, panel: Panel) -> None:
+    def __init__(self, panel: SourceGroup) -> None:
         self._panel = panel
 
     async def fetch(self) -> Reading[NetworkState]:

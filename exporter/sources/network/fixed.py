@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from exporter.readings import NetworkState, Reading
+from exporter.model.readings import NetworkState, Reading
 from exporter.sources.contract import SourceContext
 from exporter.sources.network import NetworkSettings
 

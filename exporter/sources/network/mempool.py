@@ -4,13 +4,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from exporter.failures import Failure, Reason
-from exporter.fields import Duration
-from exporter.readings import NetworkState, Reading
+from exporter.model.failures import Failure, Reason
+from exporter.model.fields import Duration
+from exporter.model.readings import NetworkState, Reading
+from exporter.model.units import bitcoins
 from exporter.sources.contract import SourceContext, integer, number, translating
 from exporter.sources.http import HttpSettings, HttpSource
 from exporter.sources.network import FEE_BLOCKS, NetworkSettings
-from exporter.units import bitcoins
 
 
 class Settings(HttpSettings, NetworkSettings):

@@ -6,11 +6,11 @@ from typing import Final, Self
 
 from pydantic import Field, model_validator
 
-from exporter.economics.terms import TariffTerms
-from exporter.failures import Failure, Reason
-from exporter.fields import Duration
-from exporter.mistakes import unknown
-from exporter.readings import PriceSlot, Reading
+from exporter.economics.settings import TariffOverrides
+from exporter.model.configuration_errors import unknown
+from exporter.model.failures import Failure, Reason
+from exporter.model.fields import Duration
+from exporter.model.readings import PriceSlot, Reading
 from exporter.sources.contract import Source, SourceContext, SourceSettings, implausible_unless
 from exporter.sources.fx import Currency
 from exporter.sources.fx.fixed import Settings as FixedFx
@@ -49,7 +49,7 @@ class TariffSettings(SourceSettings):
         default=0.0, ge=-1, le=1, description="Grid fees and margins per kWh; negative is a rebate."
     )
     taxes: float = Field(default=0.0, ge=0, le=1, description="Taxes on all of it: 0.08 is eight per cent.")
-    terms: TariffTerms | None = Field(
+    terms: TariffOverrides | None = Field(
         default=None, description="What its contract or feeder has otherwise than `power` and `economics` say."
     )
 

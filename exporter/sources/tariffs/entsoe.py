@@ -10,15 +10,15 @@ from xml.etree.ElementTree import Element
 
 from pydantic import Field
 
-from exporter.failures import Failure, Reason
-from exporter.fields import Duration
-from exporter.readings import PriceSlot, Reading
+from exporter.model.failures import Failure, Reason
+from exporter.model.fields import Duration
+from exporter.model.readings import PriceSlot, Reading
+from exporter.model.units import per_kilowatt_hour
 from exporter.sources.contract import SourceContext, integer, number, translating
 from exporter.sources.fx import Currency
 from exporter.sources.http import HttpSettings, HttpSource
 from exporter.sources.tariffs import Slots, TariffSettings
 from exporter.sources.xml import parse_xml, text_of
-from exporter.units import per_kilowatt_hour
 
 _RESOLUTIONS: Final = {"PT15M": 900.0, "PT30M": 1800.0, "PT60M": 3600.0}
 _AUCTION: Final = "classificationSequence_AttributeInstanceComponent.position"

@@ -9,13 +9,13 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, model_validator
 
-from exporter.failures import Failure, Reason
-from exporter.fields import ConfigPath, Duration
-from exporter.readings import PriceSlot, Reading
+from exporter.model.failures import Failure, Reason
+from exporter.model.fields import ConfigPath, Duration
+from exporter.model.readings import PriceSlot, Reading
+from exporter.model.units import per_kilowatt_hour
 from exporter.sources.contract import SourceContext, integer, number, translating
 from exporter.sources.http import HttpSettings, HttpSource, read_secret
 from exporter.sources.tariffs import Slots, TariffSettings
-from exporter.units import per_kilowatt_hour
 
 _ZONE: Final = ZoneInfo("America/Chicago")
 _CLIENT: Final = "fec253ea-0d06-4272-a5e6-b478baeecd70"  # ERCOT's own, the same for everyone

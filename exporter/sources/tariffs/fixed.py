@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from exporter.readings import PriceSlot, Reading
+from exporter.model.readings import PriceSlot, Reading
 from exporter.sources.contract import SourceContext
 from exporter.sources.tariffs import HORIZON, Slots, TariffSettings
 

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
-from exporter.failures import Failure, Reason
+from exporter.model.failures import Failure, Reason
 from exporter.sources.http import MAX_BYTES, Answer
 from exporter.sources.tariffs import http_json
 

@@ -11,13 +11,13 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 from pydantic import AfterValidator, Field, model_validator
 
-from exporter.failures import Failure, Reason
-from exporter.fields import Duration
-from exporter.readings import PriceSlot, Reading
+from exporter.model.failures import Failure, Reason
+from exporter.model.fields import Duration
+from exporter.model.readings import PriceSlot, Reading
+from exporter.model.units import per_kilowatt_hour
 from exporter.sources.contract import SourceContext, number, translating
 from exporter.sources.http import Answer, HttpSettings, HttpSource
 from exporter.sources.tariffs import Slots, TariffSettings
-from exporter.units import per_kilowatt_hour
 
 
 def _expression(text: str) -> str:

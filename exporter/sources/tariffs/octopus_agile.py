@@ -5,8 +5,8 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
-from exporter.fields import Duration
-from exporter.readings import PriceSlot, Reading
+from exporter.model.fields import Duration
+from exporter.model.readings import PriceSlot, Reading
 from exporter.sources.contract import SourceContext, number, translating
 from exporter.sources.fx import Currency
 from exporter.sources.http import HttpSettings, HttpSource

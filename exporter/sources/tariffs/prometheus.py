@@ -4,13 +4,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from exporter.fields import Duration
-from exporter.readings import PriceSlot, Reading
+from exporter.model.fields import Duration
+from exporter.model.readings import PriceSlot, Reading
+from exporter.model.units import per_kilowatt_hour
 from exporter.sources.contract import SourceContext
 from exporter.sources.http import HttpSource
 from exporter.sources.prometheus import PrometheusSettings, ask_one
 from exporter.sources.tariffs import Slots, TariffSettings
-from exporter.units import per_kilowatt_hour
 
 
 class Settings(PrometheusSettings, TariffSettings):

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 import yaml
 from pydantic import Field, model_validator
 
-from exporter.mistakes import unknown
+from exporter.model.configuration_errors import unknown
 from exporter.sources.http import Answer
 from exporter.sources.tariffs import http_json
 from exporter.sources.tariffs.http_csv import read_csv

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from exporter.fields import MINUTES_PER_DAY, TimeOfDay
-from exporter.mistakes import unknown
-from exporter.readings import PriceSlot, Reading
+from exporter.model.configuration_errors import unknown
+from exporter.model.fields import MINUTES_PER_DAY, TimeOfDay
+from exporter.model.readings import PriceSlot, Reading
 from exporter.sources.contract import SourceContext
 from exporter.sources.tariffs import HORIZON, Slots, TariffSettings
 

@@ -1,0 +1,367 @@
+"""What the operator must tell the economics: pool, power, AI lease and GPU terms. Implausible figures are refused."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Annotated, Final, Literal, NamedTuple, Self, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from exporter.economics.values import PowerSource
+
+
+class Plausible(NamedTuple):
+    """The range in which a figure is believed without asking, inside the one that can be computed with at all."""
+
+    low: float
+    high: float
+    unit: str
+    least: float = 0.0
+    most: float = 1e9
+
+
+class Band(BaseModel):
+    """A figure with its low and high end. A bare number stands for all three."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    low: float
+    base: float
+    high: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.low <= self.base <= self.high:
+            raise ValueError(f"write low <= base <= high, not {self.low:g}, {self.base:g}, {self.high:g}")
+        return self
+
+
+def _widen(value: object) -> object:
+    return {"low": value, "base": value, "high": value} if isinstance(value, int | float | str) else value
+
+
+Banded = Annotated[Band, BeforeValidator(_widen)]
+"""A number, or ``{low: 120, base: 150, high: 190}``."""
+
+
+def _flat(figure: float) -> Band:
+    return Band(low=figure, base=figure, high=figure)
+
+
+class PlausibleSettings(BaseModel):
+    """Base of all terms: frozen, closed, and each figure inside its plausible range unless accepted on purpose."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    accept_implausible: bool = Field(
+        default=False, description="Take figures outside their plausible range as they are written."
+    )
+
+    @model_validator(mode="after")
+    def _plausible(self) -> Self:
+        if mistakes := list(dict.fromkeys(self._mistakes())):
+            raise ValueError("; ".join(mistakes))
+        return self
+
+    def _mistakes(self) -> Iterator[str]:
+        """Tell every figure that can't be believed, by its name."""
+        for name, told in type(self).model_fields.items():
+            said = getattr(self, name)
+            figures = (said.low, said.high) if isinstance(said, Band) else () if said is None else (said,)
+            for mark in (mark for mark in told.metadata if isinstance(mark, Plausible)):
+                for figure in figures:
+                    if not mark.least <= figure <= mark.most:
+                        yield f"{name}: {figure:g} cannot be, expected {mark.low:g} to {mark.high:g} {mark.unit}"
+                    elif not (self.accept_implausible or mark.low <= figure <= mark.high):
+                        yield (
+                            f"{name}: {figure:g} is implausible, expected {mark.low:g} to {mark.high:g} {mark.unit}, "
+                            "else write accept_implausible: true beside it"
+                        )
+
+
+TermsT = TypeVar("TermsT", bound=PlausibleSettings)
+
+_MONTHLY: Final = Plausible(0, 50, "USD per kW and month")
+_HOSTING: Final = Plausible(0, 200, "USD per kW and month")
+_OPEX: Final = Plausible(0, 100, "USD per kW and month")
+_LOAD_FACTOR: Final = Plausible(0.3, 1, "(mean over peak load)", least=0.01, most=1)
+_OVERHEAD: Final = Plausible(1, 2, "(PUE)", least=0.01)
+_TRANSFORMER_LOSS: Final = Plausible(0, 0.1, "(0.02 is two per cent)", most=0.9)
+
+
+class PayoutScheme(StrEnum):
+    """What a pool pays for: subsidy and fees (FPPS), or the subsidy alone (PPS)."""
+
+    FPPS = "fpps"
+    PPS = "pps"
+
+
+class EconomicsSettings(PlausibleSettings):
+    """Pool and fixed costs. The fixed costs enter the all-in margin only; with none of them there is none."""
+
+    scheme: PayoutScheme = Field(
+        default=PayoutScheme.FPPS, description="What the pool pays for: fpps (subsidy and fees) or pps (subsidy only)."
+    )
+    pool_fee: Annotated[float, Plausible(0, 0.08, "(0.01 is one per cent)", most=1)] = Field(
+        default=0.0, description="The pool's fee as a share of the payout, such as 0.01."
+    )
+    reject_ratio: Annotated[float, Plausible(0, 0.1, "(0.01 is one per cent)", most=1)] = Field(
+        default=0.0, description="Rejected and stale share of the work, for rigs that do not tell their own."
+    )
+    firmware_fees: dict[str, Annotated[float, Field(ge=0, le=0.2)]] = Field(
+        default={},
+        description="Share of the work that a firmware does for its maker, by its name in mining_rig_info, such as "
+        "`{LuxOS: 0.028}`; for rigs that do not tell their own, as VNish does.",
+    )
+    hosting_usd_per_kilowatt_month: Annotated[float | None, _HOSTING] = Field(
+        default=None, description="Hosting fee beside the energy, per kW of running rigs."
+    )
+    opex_usd_per_kilowatt_month: Annotated[float | None, _OPEX] = Field(
+        default=None, description="Staff, repairs, rent and insurance, per kW of running rigs."
+    )
+    credits_usd_per_kilowatt_month: Annotated[float | None, _MONTHLY] = Field(
+        default=None, description="Demand-response and similar credits, per kW of running rigs."
+    )
+    rig_price_usd_per_terahash: Annotated[float | None, Plausible(0, 200, "USD per TH/s")] = Field(
+        default=None, description="Purchase price of the rigs, written off evenly over their life."
+    )
+    rig_life_years: Annotated[float, Plausible(1, 10, "years", least=0.1)] = Field(
+        default=4.0, description="Years over which the purchase price is written off."
+    )
+
+
+class MeteringPoint(StrEnum):
+    """Where a meter sits, from the rig's plug to the utility's connection."""
+
+    RIG = "rig"
+    PDU = "pdu"
+    FEEDER = "feeder"
+    UTILITY = "utility"
+
+
+class PowerSettings(PlausibleSettings):
+    """From the watts of a rig to the kilowatts that are billed. A step is taken only downstream of the meter."""
+
+    metered_at: MeteringPoint = Field(
+        default=MeteringPoint.PDU,
+        description="Where metered rig power is measured: rig, pdu, feeder or utility. What a rig itself reports is "
+        "measured at the rig.",
+    )
+    calibration: Annotated[float, Plausible(0.8, 1.25, "true watts per watt shown", least=0.01)] = Field(
+        default=1.0, description="True watts per watt that rigs (or meters at the rig) show."
+    )
+    overhead: Annotated[float, _OVERHEAD] = Field(
+        default=1.0, description="Site power per rig power (PUE), cooling included: 1.02-1.10 with air."
+    )
+    transformer_loss: Annotated[float, _TRANSFORMER_LOSS] = Field(
+        default=0.0, description="Share lost between the utility's meter and the feeder."
+    )
+    metered_error: Annotated[float, Plausible(0, 0.2, "(0.02 is two per cent)", most=1)] = Field(
+        default=0.01, description="By how much metered power may be wrong, either way."
+    )
+    reported_error: Annotated[float, Plausible(0, 0.4, "(0.1 is ten per cent)", most=1)] = Field(
+        default=0.1, description="By how much power that rigs report may be wrong, either way."
+    )
+    nameplate_error: Annotated[float, Plausible(0, 0.5, "(0.1 is ten per cent)", most=1)] = Field(
+        default=0.2, description="By how much power taken from the nameplate may be wrong, either way."
+    )
+    demand_charge_usd_per_kilowatt_month: Annotated[float | None, _MONTHLY] = Field(
+        default=None, description="Demand charge; it is not saved by curtailing, so only the all-in margin has it."
+    )
+    load_factor: Annotated[float, _LOAD_FACTOR] = Field(
+        default=1.0, description="Mean over peak load, by which the demand charge is spread."
+    )
+    resale_tariff: str | None = Field(
+        default=None, description="The tariff at which power can be sold instead of used; its price is what is forgone."
+    )
+
+    def error(self, source: PowerSource) -> float:
+        """By which ratio power from ``source`` may be wrong."""
+        return {
+            PowerSource.METERED: self.metered_error,
+            PowerSource.REPORTED: self.reported_error,
+            PowerSource.NAMEPLATE: self.nameplate_error,
+        }[source]
+
+
+class TariffOverrides(PlausibleSettings):
+    """What one tariff's contract or feeder has otherwise than the site. What it leaves out is as the site says."""
+
+    demand_charge_usd_per_kilowatt_month: Annotated[float | None, _MONTHLY] = Field(
+        default=None, description="Its demand charge; 0 where it has none but the site says one."
+    )
+    load_factor: Annotated[float | None, _LOAD_FACTOR] = Field(
+        default=None, description="Mean over peak load of its feeder."
+    )
+    hosting_usd_per_kilowatt_month: Annotated[float | None, _HOSTING] = Field(
+        default=None, description="Its hosting fee beside the energy."
+    )
+    opex_usd_per_kilowatt_month: Annotated[float | None, _OPEX] = Field(
+        default=None, description="Staff, repairs, rent and insurance there."
+    )
+    credits_usd_per_kilowatt_month: Annotated[float | None, _MONTHLY] = Field(
+        default=None, description="Demand-response and similar credits that it pays."
+    )
+    metered_at: MeteringPoint | None = Field(default=None, description="Where metered rig power is measured there.")
+    overhead: Annotated[float | None, _OVERHEAD] = Field(
+        default=None, description="Billed power per rig power (PUE) on its feeder."
+    )
+    transformer_loss: Annotated[float | None, _TRANSFORMER_LOSS] = Field(
+        default=None, description="Share lost between its billing meter and the feeder."
+    )
+    resale_tariff: str | None = Field(
+        default=None, description="The tariff at which its power can be sold; its own name where it cannot be."
+    )
+
+    def over(self, terms: TermsT) -> TermsT:
+        """Return the site's terms with what this tariff says in their place."""
+        said = self.model_dump(exclude_none=True, exclude={"accept_implausible"})
+        return terms.model_copy(update={key: value for key, value in said.items() if key in type(terms).model_fields})
+
+
+class GpuRentalSettings(PlausibleSettings):
+    """The site owns GPUs and rents them out by the hour. Replaces the colocation lease; the two never mix."""
+
+    price_usd_per_gpu_hour: Annotated[Banded, Plausible(0.3, 15, "USD per GPU-hour")] = Field(
+        description="What a rented GPU-hour earns."
+    )
+    utilization: Annotated[Banded, Plausible(0.2, 1, "(share of hours rented)", most=1)] = Field(
+        description="Share of all hours that are rented."
+    )
+    power_usd_per_kilowatt_hour: Annotated[float, Plausible(-0.05, 0.4, "USD per kWh", least=-10, most=10)] = Field(
+        description="Power price over the years of the business (not the spot price of the minute)."
+    )
+    kilowatts_per_gpu: Annotated[float, Plausible(0.3, 3, "IT kW per GPU", least=0.01)] = Field(
+        description="IT power per GPU with its share of the node: DGX H100 1.275, B200 1.79, NVL72 1.67-1.83."
+    )
+    pue: Annotated[float, Plausible(1, 2, "(PUE)", least=1)] = Field(
+        default=1.3, description="Utility power per IT power."
+    )
+    gpu_capex_usd: Annotated[Banded, Plausible(3_000, 120_000, "USD per GPU")] = Field(
+        description="Price of a GPU with its share of node and network."
+    )
+    gpu_life_years: Annotated[float, Plausible(2, 8, "years", least=1, most=100)] = Field(
+        default=5.0, description="Years over which the GPUs are written off."
+    )
+    capex_usd_per_kilowatt: Annotated[Banded, Plausible(0, 40_000, "USD per IT kW")] = Field(
+        description="Price of the data centre around them."
+    )
+    term_years: Annotated[float, Plausible(5, 30, "years", least=1, most=100)] = Field(
+        default=15.0, description="Years over which the data centre is written off."
+    )
+    discount_rate: Annotated[float, Plausible(0.03, 0.25, "(0.1 is ten per cent)", most=1)] = Field(
+        default=0.10, description="Yearly cost of capital."
+    )
+    opex_usd_per_gpu_year: Annotated[float, Plausible(0, 20_000, "USD per GPU and year")] = Field(
+        description="Staff, software, network and spares per GPU."
+    )
+
+
+class AiSettings(PlausibleSettings):
+    """A colocation lease: the site gives powered, cooled space, the tenant brings the GPUs. No section, no AI value."""
+
+    rent_usd_per_kilowatt_month: Annotated[Banded | None, Plausible(50, 400, "USD per IT kW and month")] = Field(
+        default=None, description="Rent per IT kW and month. Published leases: 120 to 190."
+    )
+    capex_usd_per_kilowatt: Annotated[Banded | None, Plausible(0, 40_000, "USD per IT kW")] = Field(
+        default=None, description="Net cost of building, per IT kW: 8,000 to 15,000, or 0 where the tenant pays."
+    )
+    noi_share: Annotated[Banded, Plausible(0.4, 1, "(0.85 is 85 per cent)", least=0.01, most=1)] = Field(
+        default=_flat(0.85), description="Share of the rent that is left after operating costs."
+    )
+    discount_rate: Annotated[Banded, Plausible(0.03, 0.25, "(0.1 is ten per cent)", most=1)] = Field(
+        default=_flat(0.10), description="Yearly cost of capital."
+    )
+    term_years: Annotated[Banded, Plausible(5, 30, "years", least=1, most=100)] = Field(
+        default=_flat(15), description="Years of the lease, counted from when the power earns."
+    )
+    utility_ratio: Annotated[Banded, Plausible(1.05, 2, "utility kW per IT kW", least=1, most=10)] = Field(
+        default=_flat(1.4), description="Utility kW needed per IT kW leased."
+    )
+    uptime: Annotated[float, Plausible(0.9, 1, "(0.999 is three nines)", least=0.01, most=1)] = Field(
+        default=1.0, description="Share of the rent that is due after service-level credits."
+    )
+    months_until_power_earns: Annotated[Banded, Plausible(0, 60, "months", most=600)] = Field(
+        default=_flat(0), description="Months of building before the first rent; 12 to 18 is usual."
+    )
+    escalator: Annotated[float, Plausible(-0.05, 0.06, "(0.02 is two per cent a year)", least=-0.5, most=0.5)] = Field(
+        default=0.0, description="Yearly growth of the rent."
+    )
+    gpu_rental: GpuRentalSettings | None = Field(
+        default=None,
+        description="Own GPUs and rent them out instead of leasing space; then rent and capex are not set.",
+    )
+    difficulty_growth: Annotated[float | None, Plausible(-0.5, 1, "(0.3 is 30 per cent)", least=-0.9, most=10)] = Field(
+        default=None, description="Yearly growth of difficulty, to show mining over the rigs' life beside the lease."
+    )
+    rig_life_years: Annotated[int, Plausible(1, 10, "years", least=1, most=50)] = Field(
+        default=4, description="Years that rigs go on mining in that comparison."
+    )
+
+    @model_validator(mode="after")
+    def _one_business(self) -> Self:
+        lease = (self.rent_usd_per_kilowatt_month, self.capex_usd_per_kilowatt)
+        if self.gpu_rental is None and None in lease:
+            raise ValueError(
+                "a colocation lease needs rent_usd_per_kilowatt_month and capex_usd_per_kilowatt: neither is assumed"
+            )
+        if self.gpu_rental is not None and lease != (None, None):
+            raise ValueError("either a colocation lease (rent and capex) or gpu_rental: the two never mix")
+        return self
+
+
+class GpuRate(PlausibleSettings):
+    """What the GPUs of one model or node earn."""
+
+    model: str | None = Field(default=None, description="GPU model it is for, as the GPUs' exporter names it.")
+    hostname: str | None = Field(default=None, description="Node it is for.")
+    revenue_usd_per_hour: Annotated[float, Plausible(0, 15, "USD per GPU-hour")] = Field(
+        description="Revenue per billed GPU-hour."
+    )
+    billing: Literal["contracted", "allocated"] = Field(
+        default="contracted", description="contracted: paid by the clock; allocated: paid while a tenant holds the GPU."
+    )
+    host_watts: Annotated[float | None, Plausible(0, 20_000, "W per node")] = Field(
+        default=None, description="Power of the node beside its GPUs, where it differs from the site's."
+    )
+
+
+class GpuEconomicsSettings(PlausibleSettings):
+    """What the GPUs at the site earn and draw. Without a rate a GPU has no revenue; without host watts, no cost."""
+
+    revenue_usd_per_hour: Annotated[float | None, Plausible(0, 15, "USD per GPU-hour")] = Field(
+        default=None, description="Revenue per billed GPU-hour, where no rate of `rates` fits."
+    )
+    billing: Literal["contracted", "allocated"] = Field(
+        default="contracted", description="contracted: paid by the clock; allocated: paid while a tenant holds the GPU."
+    )
+    rates: tuple[GpuRate, ...] = Field(default=(), description="Rates by model or node; the first that fits is taken.")
+    host_watts: Annotated[float | None, Plausible(0, 20_000, "W per node")] = Field(
+        default=None,
+        description="Power of a node beside its GPUs (CPUs, fans, network), shared by them: about 4600 with 8 H100; "
+        "0 where GPU power is metered with the node.",
+    )
+    pue: Annotated[float, Plausible(1, 2, "(PUE)", least=1)] = Field(
+        default=1.0, description="Utility power per IT power of the GPU nodes."
+    )
+    tariff: str = Field(default="", description="The tariff the GPU nodes pay; the site's where none is named.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteSettings:
+    """All terms of a site, as the settings hold them. ``tariff`` is the site's own, for what names none.
+
+    ``tariffs`` are the terms of those tariffs that say their own.
+    """
+
+    economics: EconomicsSettings = field(default_factory=EconomicsSettings)
+    power: PowerSettings = field(default_factory=PowerSettings)
+    ai: AiSettings | None = None
+    gpus: GpuEconomicsSettings | None = None
+    tariff: str = ""
+    tariffs: Mapping[str, TariffOverrides] = field(default_factory=dict)
+
+    def at(self, tariff: str) -> tuple[EconomicsSettings, PowerSettings]:
+        """Return the terms that hold for a rig on this tariff."""
+        own = self.tariffs.get(tariff)
+        return (self.economics, self.power) if own is None else (own.over(self.economics), own.over(self.power))

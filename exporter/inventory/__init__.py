@@ -1,0 +1,1 @@
+"""Which rigs there are: from files, address ranges and service discovery, and which shard serves them."""

@@ -1,0 +1,67 @@
+"""One frozen picture of the site: all that was known, and when. One per evaluation; the pure rooms read only this.
+
+A value that is missing or too old is None here: the polling room has already refused it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from exporter.model.fleet import Block, Rig
+from exporter.model.readings import GpuReading, MeterReading, NetworkState, Reading, RigIdentity, RigReading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastGood:
+    """What a rig did when it last ran well: the base of its potential margin."""
+
+    hashrate: float  # H/s
+    power: float | None  # W, as the rig reported it
+    observed_at: float
+    metered_power: float | None = None  # W, from a meter or PDU
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RigSnapshot:
+    """One rig: the inventory's facts, who it is, and its last reading while that is fresh."""
+
+    rig: Rig
+    identity: RigIdentity | None = None
+    up: bool | None = None  # did the last poll succeed; None before the first
+    last_success: float | None = None  # unix seconds
+    reading: Reading[RigReading] | None = None
+    expected_mining: bool = True
+    metered_power: float | None = None  # W, from a meter or PDU
+    work_hashrate: float | None = None  # H/s, from accepted difficulty
+    reject_ratio: float | None = None  # 0-1, rejected and stale shares of those sent, over the same window
+    energy: float | None = None  # J, integrated since the rig was first seen
+    worker_expected: bool | None = None  # does the active pool's worker match; None where none is expected
+    last_good: LastGood | None = None
+    faults_since: tuple[float, ...] = ()  # unix seconds: when each of the reading's faults was first seen
+
+    @property
+    def mines_bitcoin(self) -> bool:
+        """Whether its hashes are bitcoin's; one that was never identified is taken to be what the site is for."""
+        return self.identity is None or self.identity.mines_bitcoin
+
+
+@dataclass(frozen=True, slots=True)
+class TariffPrice:
+    """The power price in force, and the next slot's, in US dollars per kWh."""
+
+    price: float
+    next_price: float | None = None
+    observed_at: float | None = None  # unix seconds at which the tariff told its prices
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteSnapshot:
+    """The whole site at ``taken_at`` (unix seconds)."""
+
+    taken_at: float
+    rigs: tuple[RigSnapshot, ...] = ()
+    blocks: tuple[Block, ...] = ()
+    network: Reading[NetworkState] | None = None
+    bitcoin_price: Reading[float] | None = None  # USD
+    tariffs: Mapping[str, TariffPrice] = field(default_factory=dict)
+    gpus: tuple[GpuReading, ...] = ()
+    meters: tuple[MeterReading, ...] = ()

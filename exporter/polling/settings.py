@@ -1,0 +1,50 @@
+"""What the operator may say of how rigs are polled."""
+
+from typing import ClassVar, Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from exporter.model.fields import Duration
+
+_STALE_INTERVALS: Final = 2.5  # one lost poll must not dent a sum, two must show
+
+
+class PollingSettings(BaseModel):
+    """How often, how patiently and how many at once."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
+
+    interval: Duration = Field(default=30.0, description="How often each rig is read.")
+    deadline: Duration = Field(default=5.0, description="How long one read of a rig may take, all told.")
+    max_in_flight: int = Field(default=200, ge=1, description="Healthy rigs that are read at once.")
+    max_backoff: Duration = Field(default=300.0, description="The longest pause between two attempts at a failing rig.")
+    max_identifying: int = Field(
+        default=50,
+        ge=1,
+        description="New and failing rigs that are asked at once, beside half as many addresses that are searched.",
+    )
+    identify_deadline: Duration = Field(default=20.0, description="How long it may take to find out what a rig is.")
+    identify_every: Duration = Field(
+        default=86_400.0,
+        description="How often it is asked again what a rig is, in case that changed; sooner after a start.",
+    )
+    identify_after_failures: int = Field(
+        default=3, ge=1, description="Failed reads in a row after which a rig is asked again what it is."
+    )
+    search_interval: Duration = Field(
+        default=900.0, description="The longest pause between two looks at an address of a range where nothing answers."
+    )
+    work_window: Duration = Field(
+        default=600.0, description="The shortest time over which accepted work is turned into a hashrate."
+    )
+
+    @model_validator(mode="after")
+    def _deadline_within_interval(self) -> Self:
+        if self.deadline > self.interval:
+            raise ValueError("the deadline must not be longer than the interval")
+        return self
+
+    @property
+    def stale_after(self) -> float:
+        """Seconds after which a rig's reading vanishes."""
+        return _STALE_INTERVALS * self.interval

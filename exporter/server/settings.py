@@ -1,0 +1,47 @@
+"""What the operator may say of the web server."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from exporter.model.fields import ConfigPath
+from exporter.server.web_config import WebConfigFile
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Split ``host:port``; no host means all of IPv4. Raises ValueError for what is no such address."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65_535:  # noqa: PLR2004 -- the last port
+        raise ValueError(f"{address!r} is not an address: write it like 0.0.0.0:9852, 127.0.0.1:9852 or [::]:9852")
+    return host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port)  # noqa: S104 -- as Prometheus' own flag has it
+
+
+def _checked(address: str) -> str:
+    split_address(address)
+    return address
+
+
+def _readable(path: Path) -> Path:
+    WebConfigFile(path)
+    return path
+
+
+class WebSettings(BaseModel):
+    """YAML ``web:``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    listen_address: Annotated[str, AfterValidator(_checked)] = Field(
+        "0.0.0.0:9852", description="Where to serve, as host:port; port 0 takes a free one."
+    )
+    config_file: Annotated[ConfigPath, AfterValidator(_readable)] | None = Field(
+        None, description="TLS, basic auth and headers, in the format of Prometheus' exporter-toolkit."
+    )
+    open_health_checks: bool = Field(
+        False, description="Whether /-/healthy and /-/ready answer without a login where config_file asks for one."
+    )
+    max_connections: int = Field(512, ge=1, description="Connections served at once; more are closed at once.")
+    enable_lifecycle: bool = Field(
+        False, description="Whether POST or PUT to /-/reload reads the configuration anew, as SIGHUP always does."
+    )

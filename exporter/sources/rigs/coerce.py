@@ -1,0 +1,332 @@
+"""What a rig says, made safe: finite numbers in a physical range, short printable text. An odd value is None, alone."""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from exporter.model.failures import Failure, Reason
+from exporter.model.units import hashes_per_second, hertz
+from exporter.sources.rigs.contract import OtherRig
+from exporter.sources.rigs.implausible import note
+
+MAX_RIG_HASHRATE: Final = 2e15  # H/s; the largest hydro rigs do 0.9e15
+MAX_OVER_EXPECTED: Final = 3.0
+MAX_POWER: Final = 50_000.0  # W
+MAX_VOLTS: Final = 1_000.0
+MAX_AMPERES: Final = 1_000.0
+MAX_MEGAHERTZ: Final = 10_000.0
+MAX_RPM: Final = 100_000.0
+MIN_TEMPERATURE: Final = -50.0
+MAX_TEMPERATURE: Final = 200.0
+MAX_CHIPS: Final = 10_000
+MAX_COUNTER: Final = 1e24
+MAX_UPTIME: Final = 20 * 366 * 86_400.0
+MAX_TEXT: Final = 128
+BITCOIN_BEGAN: Final = 1_231_006_505.0  # unix seconds, of the genesis block
+CLOCK_SKEW: Final = 300.0  # s, that a rig's clock may be ahead
+_BITMAIN: Final = re.compile(r"^(?:bitmain )?(?:antminer )?", re.IGNORECASE)
+_BETWEEN_SENSORS: Final = re.compile(r"(?<=\d)-")
+_SERIES: Final = re.compile(r"([A-Za-z]\d+)([A-Za-z+]*)")
+_CAPITALS: Final = frozenset({"XP", "XP+", "AML"})
+_SCALES: Final = {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
+_MAC_DIGITS: Final = 12
+_HEXADECIMAL: Final = frozenset("0123456789abcdef")
+MAX_ITEMS: Final = 32
+"""Boards, fans or pools beyond this are dropped: a rig must not flood the exposition."""
+
+
+def number(value: object, low: float, high: float, kind_of_value: str = "number") -> float | None:
+    """Read a number or numeric text within bounds; None for anything else, NaN and infinities included.
+
+    A number out of bounds is noted as a forbidden ``kind_of_value``.
+    """
+    kind = type(value)
+    if kind is str:
+        try:
+            value = float(value)  # type: ignore[arg-type]
+        except ValueError:
+            return None
+    elif kind is not float and kind is not int:  # bool is neither: it is no number
+        return None
+    if low <= value <= high:  # type: ignore[operator]
+        return float(value)  # type: ignore[arg-type]
+    note(kind_of_value)
+    return None
+
+
+def count(value: object, high: int = MAX_CHIPS) -> int | None:
+    """Read a whole number from 0 to ``high``."""
+    result = number(value, 0, high, "count")
+    return None if result is None else int(result)
+
+
+def index(value: object, place: int) -> int:
+    """Read the number of a board or fan, or give its place among the others where it tells none."""
+    known = count(value, MAX_ITEMS)
+    return place if known is None else known
+
+
+def counter(value: object) -> float | None:
+    """Read a total that never falls."""
+    return number(value, 0, MAX_COUNTER, "counter")
+
+
+def celsius(value: object) -> float | None:
+    """Read a temperature. Exactly 0 is how firmware says that no sensor is there."""
+    return number(value, MIN_TEMPERATURE, MAX_TEMPERATURE, "temperature") or None
+
+
+def sensors(said: object) -> list[float]:
+    """Read the temperatures in a JSON array or a text like ``61-48-47-60`` or ``-3--2-1-0``, those that can be."""
+    parts: object = _BETWEEN_SENSORS.split(said) if isinstance(said, str) else said
+    known = map(celsius, parts[:MAX_CHIPS]) if isinstance(parts, list) else ()
+    return [temperature for temperature in known if temperature is not None]
+
+
+def by_sensor(said: Mapping[str, object]) -> tuple[tuple[str, float], ...]:
+    """Read the temperatures of named sensors, those that can be."""
+    return tuple((sensor, known) for sensor, value in said.items() if (known := celsius(value)) is not None)
+
+
+def hottest(temperatures: Iterable[float | None]) -> float | None:
+    """Give the highest of those that are known."""
+    return max(_known(temperatures), default=None)
+
+
+def coolest(temperatures: Iterable[float | None]) -> float | None:
+    """Give the lowest of those that are known."""
+    return min(_known(temperatures), default=None)
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """Give the mean of those that are known."""
+    known = _known(values)
+    return sum(known) / len(known) if known else None
+
+
+def margin(limit: object, temperatures: Iterable[float | None]) -> float | None:
+    """Give how far the hottest of them is below a limit, in degrees; unknown where either is."""
+    ceiling = celsius(limit)
+    top = None if ceiling is None else hottest(temperatures)
+    return None if ceiling is None or top is None else ceiling - top
+
+
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
+def watts(value: object) -> float | None:
+    """Read a power. Exactly 0 is how firmware says that it does not measure it."""
+    return number(value, 0, MAX_POWER, "power") or None
+
+
+def volts(value: object) -> float | None:
+    """Read a voltage. Exactly 0 is how firmware says that it does not measure it."""
+    return number(value, 0, MAX_VOLTS, "voltage") or None
+
+
+def amperes(value: object) -> float | None:
+    """Read a current. Exactly 0 is how firmware says that it does not measure it."""
+    return number(value, 0, MAX_AMPERES, "current") or None
+
+
+def milli(value: object) -> float | None:
+    """Read a number of thousandths, such as mV or mA, as a number of the whole; for :func:`volts` and its like."""
+    known = number(value, -MAX_COUNTER, MAX_COUNTER)
+    return None if known is None else known / 1_000
+
+
+def centi(value: object) -> float | None:
+    """Read a number of hundredths, as :func:`milli` reads one of thousandths."""
+    known = number(value, -MAX_COUNTER, MAX_COUNTER)
+    return None if known is None else known / 100
+
+
+def megahertz(value: object) -> float | None:
+    """Read a clock in MHz, in Hz. Exactly 0 is that of a board that stands still or is not there."""
+    known = number(value, 0, MAX_MEGAHERTZ, "frequency")
+    return hertz(known) if known else None
+
+
+def ratio(value: object) -> float | None:
+    """Read a share of a whole, from 0 to 1."""
+    return number(value, 0, 1, "ratio")
+
+
+def percentage(value: object) -> float | None:
+    """Read a share of a whole that is written from 0 to 100, as one from 0 to 1."""
+    known = number(value, 0, 100, "ratio")
+    return None if known is None else known / 100
+
+
+def difficulty(value: object) -> float | None:
+    """Read a difficulty, which may be written short: ``262K``, ``1.5M``, ``483 k``. Exactly 0 is that of no share."""
+    if isinstance(value, str) and (factor := _SCALES.get(value[-1:])):
+        known = counter(value[:-1])
+        return known * factor if known else None
+    return counter(value) or None
+
+
+def rpm(value: object) -> float | None:
+    """Read a fan speed."""
+    return number(value, 0, MAX_RPM, "fan_speed")
+
+
+def seconds(value: object) -> float | None:
+    """Read a duration."""
+    return number(value, 0, MAX_UPTIME, "uptime")
+
+
+def hashrate(value: object, unit: str) -> float | None:
+    """Read one hashrate (of a board, or an expected one) in H/s, up to what a rig can do."""
+    known = number(value, 0, MAX_COUNTER, "hashrate")
+    try:
+        rate = None if known is None else hashes_per_second(known, unit)
+    except ValueError:
+        return None
+    if rate is not None and rate > MAX_RIG_HASHRATE:
+        note("hashrate")
+        return None
+    return rate
+
+
+def share_time(value: object, now: float) -> float | None:
+    """Read when a share was sent, in unix seconds: as such, or as an age like ``0:00:03``. 0 is never.
+
+    Before bitcoin, as where the rig's clock begins in 1970, and after ``now`` there are none.
+    """
+    if isinstance(value, str) and ":" in value:
+        parts = [number(part, 0, MAX_UPTIME, "share_time") for part in value.split(":")]
+        known = [part for part in parts if part is not None]
+        age = sum(part * 60**power for power, part in enumerate(reversed(known)))
+        said = now - age if known == parts else None
+    else:
+        said = number(value, 0, MAX_COUNTER, "share_time") or None
+    if said is None or BITCOIN_BEGAN <= said <= now + CLOCK_SKEW:
+        return said
+    note("share_time")
+    return None
+
+
+def moment(value: object, now: float) -> float | None:
+    """Read a time like ``2026-04-08T03:38:27+00:00`` in unix seconds; without its zone it is none."""
+    try:
+        said = datetime.fromisoformat(text(value))
+    except ValueError:
+        return None
+    return share_time(said.timestamp(), now) if said.tzinfo else None
+
+
+def flag(value: object) -> bool | None:
+    """Read a yes or no, as JSON or as the words that firmware uses."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return {"true": True, "y": True, "yes": True, "false": False, "n": False, "no": False}.get(value.lower())
+    return bool(value) if isinstance(value, int) and value in (0, 1) else None
+
+
+def text(value: object, limit: int = MAX_TEXT) -> str:
+    """Read a short text without control characters or broken Unicode; empty where there is none."""
+    if not isinstance(value, str):
+        return ""
+    result = value.strip()[:limit]
+    return result if result.isprintable() else "".join(filter(str.isprintable, result))
+
+
+def total(parts: list[float | None]) -> float | None:
+    """Sum what is known in every part; None where a part is unknown, or there is none."""
+    known = [part for part in parts if part is not None]
+    return sum(known) if known and len(known) == len(parts) else None
+
+
+def mac(value: object) -> str:
+    """Read a MAC address as ``aa:bb:cc:dd:ee:ff``; empty where it is none."""
+    digits = "".join(character for character in text(value) if character not in ":-.").lower()
+    if len(digits) != _MAC_DIGITS or not set(digits) <= _HEXADECIMAL or set(digits) <= {"0"}:
+        return ""
+    return ":".join(digits[at : at + 2] for at in range(0, _MAC_DIGITS, 2))
+
+
+def bitmain_model(value: object) -> str:
+    """Read a model as Bitmain's rigs are called by any firmware: ``Antminer S19j Pro (Vnish 1.2)`` is an S19j Pro."""
+    first, *rest = _BITMAIN.sub("", text(value).partition(" (")[0].strip()).split() or [""]
+    series = _SERIES.fullmatch(first)
+    name = series[1].upper() + series[2].lower() if series else first
+    return " ".join((name, *(word if word in _CAPITALS else word.capitalize() for word in rest)))
+
+
+def expect_mac(said: object, known: str) -> None:
+    """Refuse the answer of another rig: where both MAC addresses are known they are the same. Raises OtherRig."""
+    if isinstance(said, str) and said.lower() == known:
+        return
+    here = mac(said)
+    if here and known and here != known:
+        raise OtherRig(here)
+
+
+def expect_model(said: str, known: str) -> None:
+    """Refuse the answer of a rig that is not the model it was, where it says its model. Raises OtherRig."""
+    if said and said != known:
+        raise OtherRig(said)
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """Give a JSON object, or an empty one where the rig sent something else."""
+    return value if isinstance(value, dict) else {}
+
+
+def items(value: object, most: int = MAX_ITEMS) -> list[Mapping[str, Any]]:
+    """Give the objects of a JSON array, as many as a rig can sensibly have."""
+    return [item for item in value[:most] if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def first(answer: Mapping[str, Any], section: str) -> Mapping[str, Any]:
+    """Give the first object of a cgminer section; empty where it is missing."""
+    found = items(answer.get(section))
+    return found[0] if found else {}
+
+
+def endpoint(url: object) -> tuple[str, str]:
+    """Split a pool's URL into (scheme, host with port), without any user name or password in it."""
+    return _endpoint(text(url, 256))
+
+
+@lru_cache(maxsize=4_096)  # a site has few pools, and each rig names them at each poll
+def _endpoint(address: str) -> tuple[str, str]:
+    try:
+        parts = urlsplit(address if "://" in address else f"//{address}")
+        port = parts.port
+    except ValueError:
+        return "", ""
+    host = parts.hostname or ""
+    return parts.scheme, f"{host}:{port}" if host and port else host
+
+
+def realised(value: object, unit: str, expected: float | None = None) -> float:
+    """Read the mandatory hashrate in H/s.
+
+    Args:
+        value: What the rig says.
+        unit: The unit it says it in.
+        expected: What this rig should do in H/s, where it says so itself.
+
+    Raises:
+        Failure: garbled where it is no number, implausible where no rig can do that.
+    """
+    try:
+        result = number(value, -MAX_COUNTER, MAX_COUNTER, "hashrate")
+        rate = None if result is None else hashes_per_second(result, unit)
+    except ValueError:
+        raise Failure(Reason.GARBLED, f"hashrate in the unknown unit {text(unit, 16)!r}") from None
+    if rate is None:
+        reason = Reason.IMPLAUSIBLE if isinstance(value, float) else Reason.GARBLED
+        raise Failure(reason, f"no usable hashrate: {text(str(value), 40)!r}")
+    ceiling = min(MAX_RIG_HASHRATE, expected * MAX_OVER_EXPECTED) if expected else MAX_RIG_HASHRATE
+    if not 0 <= rate <= ceiling:
+        note("hashrate")
+        raise Failure(Reason.IMPLAUSIBLE, f"hashrate of {rate:.4g} H/s where at most {ceiling:.4g} is possible")
+    return rate

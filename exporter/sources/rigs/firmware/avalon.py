@@ -1,0 +1,243 @@
+"""Avalons from the A10 on: cgminer's API on 4028, most of it as text inside JSON. One command at a time, says Canaan.
+
+Hashrate is ``MHS 1m``, which fades for hours once a rig idles: then it is 0. Power is what the supply draws. The fields
+are those of Canaan's API manual, and of recordings.
+"""
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from exporter.model.failures import Failure, Reason
+from exporter.model.readings import Board, Fan, Fault, PowerSupply, RigIdentity, RigReading
+from exporter.sources.rigs import cgminer, coerce
+from exporter.sources.rigs.contract import Answer, Target
+from exporter.sources.rigs.faults import fault
+from exporter.sources.rigs.transport import rpc
+
+_WINDOW: Final = 60.0  # s, of MHS 1m
+_FIELD: Final = re.compile(r"\b(\w{1,32})\[([^\[\]]*)\]")
+_MAKE: Final = re.compile(r"avalon(?:miner)? *", re.IGNORECASE)
+_SERIES: Final = frozenset({"AvalonNano", "Avalon0O", "AvalonMiner 15"})  # whose model is told apart
+_SOLD_AS: Final = {"15-194": "1566"}
+_IDLE: Final = "in idle"
+_SWITCHED_OFF: Final = frozenset({1, 4, 5})  # as seen of rigs that were told to stop; 6 is of one that boots
+_NO_SENSOR: Final = "-273"
+_TEMPERATURES: Final = {"ambient": "Temp", "inlet": "ITemp", "outlet": "OTemp"}
+_MANAGER: Final = "MM ID"
+_CHIPS_OF_BOARDS: Final = "HBinfo"
+_MOST_FANS: Final = 8
+_MOST_CHIPS: Final = 1_024  # of a board
+_FEWEST_WORKS: Final = 30
+"""That the chips of a board did on average, for one of none to be no chance."""
+_SUPPLY_FIELDS: Final = 7
+_OFF_BY: Final = 1.25
+"""How far volts times amperes may be from the watts: they are rounded, but in another unit they are further off."""
+_DRAWS: Final = 1.3  # times what it gives, or may give, at most
+_SUPPLY_ERRORS: Final = (
+    (1, "Input_UV", "psu_input_voltage"),
+    (2, "OT1", "psu_temperature"),
+    (4, "OT2", "psu_temperature"),
+    (8, "OT3", "psu_temperature"),
+    (16, "OC_Pri", "psu_overcurrent"),
+    (32, "UV_out", "psu_output"),
+    (64, "OC_out", "psu_overcurrent"),
+    (256, "OC_IOSA", "psu_overcurrent"),
+    (512, "OC_IOSB", "psu_overcurrent"),
+    (1024, "OC_IOSC", "psu_overcurrent"),
+    (2048, "FAN_error", "psu_fan"),
+)
+"""Bits of the supply's error code, by the table in Canaan's manual of the A10."""
+
+
+class Reader:
+    """See :class:`exporter.sources.rigs.contract.NativeReader`."""
+
+    name = "avalon"
+    probe = staticmethod(cgminer.version)
+
+    def recognises(self, answer: Answer) -> bool:
+        """See :class:`exporter.sources.rigs.contract.NativeReader`."""
+        return _model(coerce.first(answer, "VERSION")) != ""
+
+    async def identify(self, target: Target) -> RigIdentity:
+        """See :class:`exporter.sources.rigs.contract.Reader`."""
+        version = coerce.first(await rpc(target.address, "version"), "VERSION")
+        stats = await rpc(target.address, "estats")
+        if not _managers(stats):
+            raise Failure(Reason.NOT_READY, "it does not tell of its boards")
+        if "PS" not in _said(stats):
+            raise Failure(Reason.UNSUPPORTED, "an Avalon from before the A10, or several on one controller")
+        return RigIdentity(
+            reader=self.name,
+            make="AvalonMiner",
+            model=_model(version),
+            firmware="Stock",
+            firmware_version=coerce.text(version.get("VERSION")) or coerce.text(version.get("CGVERSION")),
+            mac=coerce.mac(version.get("MAC")),
+            serial=coerce.text(version.get("DNA")),
+            api_version=coerce.text(version.get("API")),
+            control_board=coerce.text(version.get("HWTYPE")),
+        )
+
+    async def read(self, target: Target, identity: RigIdentity) -> RigReading:
+        """See :class:`exporter.sources.rigs.contract.Reader`."""
+        summary = coerce.first(await rpc(target.address, "summary"), "SUMMARY")
+        said = _said(await cgminer.optional(target.address, "estats"))
+        pools = await cgminer.optional(target.address, "pools")
+        coerce.expect_model(said.get("DNA", ""), identity.serial or said.get("DNA", ""))
+        expected = coerce.hashrate(said.get("GHSmm"), "GH/s") or None
+        realised = coerce.realised(summary.get("MHS 1m"), "MH/s", expected)
+        idle = _IDLE in said.get("SYSTEMSTATU", "").lower()
+        hashrate = 0.0 if idle else realised
+        mining = hashrate > 0
+        boards = tuple(_boards(said, mining=mining))
+        supply = _power_supply(said)
+        return RigReading(
+            hashrate=hashrate,
+            hashrate_window=_WINDOW,
+            average_hashrate=coerce.hashrate(summary.get("MHS av"), "MH/s"),
+            expected_hashrate=expected,
+            power=supply.input_power,
+            power_limit=coerce.watts(said.get("MPO")),
+            power_supply=None if supply == PowerSupply() else supply,
+            mining=mining,
+            suspended=_suspended(said, idle=idle),
+            power_mode=coerce.text(said.get("WORKMODE"), 64),
+            fault_light={"0": False, "1": True}.get(said.get("Led", "")),
+            uptime=coerce.seconds(summary.get("Elapsed")),
+            accepted_difficulty=coerce.counter(summary.get("Difficulty Accepted")),
+            rejected_difficulty=coerce.counter(summary.get("Difficulty Rejected")),
+            discarded_work=coerce.counter(summary.get("Discarded")),
+            best_share=coerce.difficulty(summary.get("Best Share")),
+            last_share_at=_last_share(pools),
+            hardware_errors=coerce.counter(said.get("HW")),
+            hardware_error_ratio=coerce.percentage(said.get("DH", "").rstrip("%")),
+            temperatures=coerce.by_sensor(
+                {sensor: said[key] for sensor, key in _TEMPERATURES.items() if said.get(key, _NO_SENSOR) != _NO_SENSOR}
+            ),
+            fans=tuple(_fans(said)),
+            fan_duty=coerce.percentage(said.get("FanR", "").rstrip("%")),
+            boards=boards,
+            pools=cgminer.pools(pools),
+            faults=(*(cgminer.board_faults(boards) if mining else ()), *_supply_faults(said)),
+        )
+
+
+def _model(version: Mapping[str, Any]) -> str:
+    """Name the model: ``AvalonMiner 1246-81`` is an Avalon 1246 of bin 81."""
+    product = coerce.text(version.get("PROD")).partition("-")[0].strip()
+    make = _MAKE.match(product)
+    if make is None:
+        return ""
+    name = coerce.text(version.get("MODEL")) if product in _SERIES else product[make.end() :]
+    return f"Avalon {_SOLD_AS.get(name, name)}" if name else ""
+
+
+def _managers(answer: Answer) -> list[str]:
+    """Give the texts of the module managers, each of which has the fields of its boards."""
+    row = coerce.first(answer, "STATS").items()
+    return [value for key, value in row if key.startswith(_MANAGER) and isinstance(value, str)]
+
+
+def _said(answer: Answer) -> dict[str, str]:
+    """Read the fields of the one manager, and those of its chips; none where there are several managers."""
+    texts = _managers(answer)
+    if len(texts) != 1:
+        return {}
+    chips = coerce.first(answer, "STATS").get(_CHIPS_OF_BOARDS)
+    return dict(_FIELD.findall(texts[0]) + (_FIELD.findall(chips) if isinstance(chips, str) else []))
+
+
+def _parts(said: Mapping[str, str], key: str, most: int = coerce.MAX_ITEMS) -> list[str]:
+    return said.get(key, "").split()[:most]
+
+
+def _power_supply(said: Mapping[str, str]) -> PowerSupply:
+    """Read what the supply gives the boards and draws for it, where the figures agree: units differ on small models."""
+    parts = _parts(said, "PS")
+    _, _, volts_said, amperes_said, watts_said, _, drawn_said = (*parts, *[""] * _SUPPLY_FIELDS)[:_SUPPLY_FIELDS]
+    wall = coerce.watts(said.get("WALLPOWER"))
+    volts, amperes = coerce.volts(coerce.centi(volts_said)), coerce.amperes(amperes_said)
+    watts, drawn = coerce.watts(watts_said), coerce.watts(drawn_said)
+    if watts is None:  # it gives nothing, or is a small one that does not say
+        limit = coerce.watts(said.get("MPO"))
+        likely = drawn is not None and (limit is None or drawn <= limit * _DRAWS)
+        return PowerSupply(input_power=wall or (drawn if likely else None))
+    if not volts or not amperes or not watts / _OFF_BY <= volts * amperes <= watts * _OFF_BY:
+        return PowerSupply(input_power=wall)
+    likely = drawn is not None and watts <= drawn <= watts * _DRAWS
+    return PowerSupply(
+        input_power=wall or (drawn if likely else None),
+        output_voltage=volts,
+        output_current=amperes,
+        output_power=watts,
+    )
+
+
+def _suspended(said: Mapping[str, str], *, idle: bool) -> bool | None:
+    """Tell whether it idles because it was switched off by command."""
+    switch = coerce.count(said.get("SoftOFF"))
+    if switch == 0:
+        return False
+    return True if idle and switch in _SWITCHED_OFF else None
+
+
+def _last_share(pools: Answer) -> float | None:
+    """Give when a pool last took a share. Without a clock of its own a rig counts both times from when it started."""
+    now = coerce.counter(coerce.first(pools, "STATUS").get("When"))
+    rows = (row for row in coerce.items(pools.get("POOLS")) if coerce.counter(row.get("Accepted")))
+    times = [coerce.counter(row.get("Last Share Time")) or 0.0 for row in rows]
+    latest = max(times, default=0.0)
+    if now is None or not 0 < latest <= now:
+        return None
+    if now < coerce.BITCOIN_BEGAN:
+        return time.time() - (now - latest)
+    return latest if latest > coerce.BITCOIN_BEGAN else None  # one time of each kind says nothing
+
+
+def _fans(said: Mapping[str, str]) -> Iterator[Fan]:
+    for number in range(1, _MOST_FANS + 1):
+        if (speed := coerce.rpm(said.get(f"Fan{number}"))) is not None:
+            yield Fan(number - 1, speed)
+
+
+def _boards(said: Mapping[str, str], *, mining: bool) -> Iterator[Board]:
+    """Give the boards: their rates are averages since start, which an idle rig keeps, as it does its chips' sensors."""
+    hottest, average, errors = (_parts(said, key) for key in ("MTmax", "MTavg", "MH"))
+    count = len(_parts(said, "MGHS"))
+    if count == 1 and not hottest:
+        hottest, average = _parts(said, "TMax"), _parts(said, "TAvg")
+    for index in range(count):
+        chips = _parts(said, f"PVT_T{index}", _MOST_CHIPS)
+        yield Board(
+            index=index,
+            chip_temperature=coerce.celsius(_at(hottest, index)),
+            chip_temperature_min=coerce.coolest(coerce.sensors(list(set(chips)))) if mining else None,
+            chip_temperature_average=coerce.celsius(_at(average, index)),
+            chips=len(chips) or None,
+            failed_chips=tuple(_idle_chips(_parts(said, f"MW{index}", _MOST_CHIPS))) if mining else (),
+            frequency=coerce.mean(map(coerce.megahertz, _parts(said, f"SF{index}"))) if mining else None,
+            hardware_errors=coerce.counter(_at(errors, index)),
+        )
+
+
+def _at(parts: list[str], index: int) -> str:
+    return parts[index] if index < len(parts) else ""
+
+
+def _idle_chips(works: list[str]) -> Iterator[int]:
+    """Give the places of chips that did no work where the others of their board did much."""
+    if "0" not in works:  # as on almost every board
+        return
+    done = [coerce.counter(work) for work in works]
+    if (coerce.mean(done) or 0.0) >= _FEWEST_WORKS:
+        yield from (place for place, count in enumerate(done) if count == 0)
+
+
+def _supply_faults(said: Mapping[str, str]) -> Iterator[Fault]:
+    """Name what the supply's error code says, each fault once."""
+    code = coerce.count(next(iter(_parts(said, "PS")), None)) or 0
+    raised = {code_of_fault: name for bit, name, code_of_fault in reversed(_SUPPLY_ERRORS) if code & bit}
+    yield from (fault(code_of_fault, "psu", name) for code_of_fault, name in raised.items())

@@ -1,0 +1,240 @@
+"""Braiins OS+ from 25.07 on, where it serves no cgminer API: its public REST API on port 80.
+
+All but the API's version stands behind a login. The token that it gives is kept in memory and asked for anew only
+where it is refused. Hashrate is ``last_1m``; power is the tuner's estimate. ``miner/errors`` is a log that keeps errors
+of months ago, and does not say which still hold: it is not read.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from exporter.model.failures import Failure, Reason
+from exporter.model.fleet import Credentials
+from exporter.model.readings import Board, Fan, Fault, Pool, RigIdentity, RigReading, TunerState
+from exporter.model.units import HERTZ_PER_MEGAHERTZ
+from exporter.sources.rigs import coerce
+from exporter.sources.rigs.contract import Answer, Target
+from exporter.sources.rigs.faults import fault, lost_boards
+from exporter.sources.rigs.transport import optional
+from exporter.sources.rigs.web import get_json, get_value, log_in
+
+VERSION: Final = "/api/v1/version/"
+_LOGIN: Final = "/api/v1/auth/login"
+_DETAILS: Final = "/api/v1/miner/details"
+_STATS: Final = "/api/v1/miner/stats"
+_BOARDS: Final = "/api/v1/miner/hw/hashboards"
+_COOLING: Final = "/api/v1/cooling/state"
+_TUNER: Final = "/api/v1/performance/tuner-state"
+_POOLS: Final = "/api/v1/pools/"
+_LOCATE: Final = "/api/v1/actions/locate"
+_FACTORY_LOGIN: Final = Credentials("root", "root")
+_WINDOW: Final = 60.0  # s, of last_1m
+_LAST_SLOTS: Final = 6  # an S9 has its boards in slots 6 to 8, all others theirs from 1
+
+# Numbers as the enumerations of Braiins' public API have them (braiins.bos.v1 MinerBrand, ControlBoardSocFamily,
+# MinerStatus, TunerState, SensorLocation); those of which it is not plain what they mean to us are left out.
+_MAKES: Final = {1: "AntMiner", 2: "WhatsMiner"}
+_CONTROL_BOARDS: Final = {1: "CVITEK", 2: "BBB", 3: "AML", 4: "ZYNQ", 5: "BRAIINS"}
+_STILL: Final = frozenset({1, 3, 4})  # not started, paused, suspended
+_SUSPENDED: Final = {2: False, 3: True}  # normal, paused
+_TUNER_STATES: Final = {1: TunerState.OFF, 2: TunerState.TUNED, 3: TunerState.TUNING, 4: TunerState.FAILED}
+_TUNER_MODES: Final = {"powertargetmodestate": "POWER_TARGET", "hashratetargetmodestate": "HASHRATE_TARGET"}
+_ON_BOARD: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    credentials: Credentials
+    token: str = field(repr=False)
+
+
+async def _version(address: str) -> Answer:
+    return await get_json(address, VERSION)
+
+
+class Reader:
+    """See :class:`exporter.sources.rigs.contract.NativeReader`."""
+
+    name = "braiins_rest"
+    probe = staticmethod(_version)
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, _Session] = {}
+
+    def recognises(self, answer: Answer) -> bool:
+        """See :class:`exporter.sources.rigs.contract.NativeReader`."""
+        return all(coerce.count(answer.get(part)) is not None for part in ("major", "minor", "patch"))
+
+    async def page(self, target: Target, path: str) -> object:
+        """Ask for a page with the token that is kept, or with a new one where that is refused. Raises Failure."""
+        credentials = target.credentials or _FACTORY_LOGIN
+        session = self._sessions.get(target.address)
+        if session is not None and session.credentials == credentials:
+            try:
+                return await get_value(target.address, path, authorization=session.token)
+            except Failure as failure:
+                if failure.reason is not Reason.AUTH:
+                    raise
+        token = await _token(target.address, credentials)
+        self._sessions[target.address] = _Session(credentials, token)
+        return await get_value(target.address, path, authorization=token)
+
+    async def identify(self, target: Target) -> RigIdentity:
+        """See :class:`exporter.sources.rigs.contract.Reader`."""
+        version = await _version(target.address)
+        details = coerce.mapping(await self.page(target, _DETAILS))
+        who = coerce.mapping(details.get("miner_identity"))
+        if not who:
+            raise Failure(Reason.UNSUPPORTED, "its REST API is not Braiins'")
+        boards = coerce.mapping(await optional(self.page(target, _BOARDS))).get("hashboards")
+        supply = coerce.mapping(details.get("psu_info"))
+        return RigIdentity(
+            reader=self.name,
+            make=_MAKES.get(_code(who.get("brand")), "Braiins"),
+            model=coerce.bitmain_model(who.get("miner_model") or who.get("name")),
+            firmware="BOS+",
+            firmware_version=coerce.text(coerce.mapping(details.get("bos_version")).get("current")),
+            mac=coerce.mac(details.get("mac_address")),
+            serial=coerce.text(details.get("serial_number")),
+            hostname=coerce.text(details.get("hostname")),
+            api_version=".".join(str(coerce.count(version.get(part))) for part in ("major", "minor", "patch")),
+            control_board=_CONTROL_BOARDS.get(_code(details.get("control_board_soc_family")), ""),
+            power_supply_model=coerce.text(supply.get("model_name")),
+            power_supply_serial=coerce.text(supply.get("serial_number")),
+            board_serials=tuple(
+                (slot(row.get("id"), place), serial)
+                for place, row in enumerate(coerce.items(boards))
+                if (serial := coerce.text(row.get("serial_number")))
+            ),
+            rated_hashrate=_gigahashes(details.get("sticker_hashrate")) or None,
+        )
+
+    async def read(self, target: Target, identity: RigIdentity) -> RigReading:
+        """See :class:`exporter.sources.rigs.contract.Reader`."""
+        details = coerce.mapping(await self.page(target, _DETAILS))
+        coerce.expect_mac(details.get("mac_address"), identity.mac)
+        status = _code(details.get("status"))
+        stats = coerce.mapping(await optional(self.page(target, _STATS)))
+        work = coerce.mapping(stats.get("miner_stats"))
+        expected = _gigahashes(work.get("nominal_hashrate"))
+        rates = coerce.mapping(work.get("real_hashrate"))
+        rate = coerce.mapping(rates.get("last_1m")).get("gigahash_per_second", 0.0 if status in _STILL else None)
+        hashrate = coerce.realised(rate, "GH/s", expected)
+        shares = coerce.mapping(stats.get("pool_stats"))
+        power = coerce.mapping(stats.get("power_stats")).get("approximated_consumption")
+        rows = coerce.items(coerce.mapping(await optional(self.page(target, _BOARDS))).get("hashboards"))
+        boards = tuple(_board(place, row) for place, row in enumerate(rows))
+        fans = coerce.items(coerce.mapping(await optional(self.page(target, _COOLING))).get("fans"))
+        tuner = coerce.mapping(await optional(self.page(target, _TUNER)))
+        mode = coerce.mapping(tuner.get("mode_state"))
+        tuner_state = _TUNER_STATES.get(_code(tuner.get("overall_tuner_state")))
+        aim = coerce.mapping(mode.get("powertargetmodestate")).get("current_target")
+        return RigReading(
+            hashrate=hashrate,
+            hashrate_window=_WINDOW,
+            average_hashrate=_gigahashes(rates.get("since_restart")),
+            expected_hashrate=expected or None,
+            power=coerce.watts(coerce.mapping(power).get("watt")),
+            power_target=coerce.watts(coerce.mapping(aim).get("watt")),
+            mining=hashrate > 0,
+            suspended=_SUSPENDED.get(status),
+            power_mode=next((word for key, word in _TUNER_MODES.items() if key in mode), ""),
+            tuner=tuner_state,
+            fault_light=coerce.flag(await optional(self.page(target, _LOCATE))),
+            uptime=coerce.seconds(details.get("bosminer_uptime_s")),
+            system_uptime=coerce.seconds(details.get("system_uptime_s")),
+            best_share=coerce.difficulty(work.get("best_share_str", work.get("best_share"))),
+            last_share_at=coerce.share_time(coerce.mapping(shares.get("last_share_time")).get("seconds"), time.time()),
+            fans=tuple(
+                Fan(coerce.index(row.get("position"), place), coerce.rpm(row.get("rpm")))
+                for place, row in enumerate(fans)
+            ),
+            fan_duty=coerce.mean(coerce.ratio(row.get("target_speed_ratio")) for row in fans),
+            boards=boards,
+            pools=tuple(_pools(await optional(self.page(target, _POOLS)))),
+            faults=(*lost_boards(identity, boards), *_faults(tuner_state, rows)),
+        )
+
+
+async def _token(address: str, credentials: Credentials) -> str:
+    answer = await log_in(address, _LOGIN, {"username": credentials.username, "password": credentials.password})
+    token = coerce.text(answer.get("token"))
+    if not token:
+        raise Failure(Reason.GARBLED, "no token in its answer to the login")
+    return token
+
+
+def slot(number: object, place: int) -> int:
+    """Give a board's index from the number of its slot, as Braiins counts them, or from its place where it has none."""
+    known = coerce.count(number, coerce.MAX_ITEMS)
+    if not known:
+        return place
+    return known - (_LAST_SLOTS if known >= _LAST_SLOTS else 1)
+
+
+def clock(value: object) -> float | None:
+    """Read a clock in Hz; to cgminer's API recent releases say it in MHz, which can never be as many."""
+    known = coerce.counter(value)
+    if known is not None and known > coerce.MAX_MEGAHERTZ:
+        known /= HERTZ_PER_MEGAHERTZ
+    return coerce.megahertz(known)
+
+
+def _code(value: object) -> int:
+    """Read the number of an enumeration's member; 0 is what Braiins calls unspecified."""
+    return coerce.count(value) or 0
+
+
+def _gigahashes(value: object) -> float | None:
+    return coerce.hashrate(coerce.mapping(value).get("gigahash_per_second"), "GH/s")
+
+
+def _degrees(value: object) -> float | None:
+    return coerce.celsius(coerce.mapping(value).get("degree_c"))
+
+
+def _board(place: int, row: Mapping[str, Any]) -> Board:
+    stats = coerce.mapping(row.get("stats"))
+    hottest = coerce.mapping(row.get("highest_chip_temp"))
+    return Board(
+        index=slot(row.get("id"), place),
+        hashrate=_gigahashes(coerce.mapping(stats.get("real_hashrate")).get("last_1m")),
+        expected_hashrate=_gigahashes(stats.get("nominal_hashrate")) or None,
+        temperature=coerce.hottest((_degrees(row.get("board_temp")), _degrees(row.get("highest_outlet_temp")))),
+        temperature_min=_degrees(row.get("lowest_inlet_temp")),
+        chip_temperature=None if hottest.get("location") == _ON_BOARD else _degrees(hottest.get("temperature")),
+        chips=coerce.count(row.get("chips_count")),
+        frequency=clock(coerce.mapping(row.get("current_frequency")).get("hertz")),
+        voltage=coerce.volts(coerce.mapping(row.get("current_voltage")).get("volt")),
+    )
+
+
+def _pools(groups: object) -> Iterator[Pool]:
+    """Give the pools of all groups, in their order."""
+    rows = (row for group in coerce.items(groups) for row in coerce.items(group.get("pools")))
+    for index, row in zip(range(coerce.MAX_ITEMS), rows, strict=False):
+        scheme, host = coerce.endpoint(row.get("url"))
+        stats = coerce.mapping(row.get("stats"))
+        active = coerce.flag(row.get("active"))
+        yield Pool(
+            index=index,
+            host=host,
+            scheme=scheme,
+            worker=coerce.text(row.get("user")),
+            up=coerce.flag(row.get("alive")),
+            active=active,
+            difficulty=coerce.difficulty(stats.get("last_difficulty")) if active else None,
+            accepted=coerce.counter(stats.get("accepted_shares")),
+            rejected=coerce.counter(stats.get("rejected_shares")),
+            stale=coerce.counter(stats.get("stale_shares")),
+        )
+
+
+def _faults(tuner: TunerState | None, boards: list[Mapping[str, Any]]) -> Iterator[Fault]:
+    if tuner is TunerState.FAILED:
+        yield fault("tuning_failed", vendor_code="TUNER_STATE_ERROR")
+    for place, row in enumerate(boards):
+        if row.get("enabled") is False:
+            yield fault("board_hashrate", f"board {slot(row.get('id'), place)}", "disabled")

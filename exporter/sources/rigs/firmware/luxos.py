@@ -1,0 +1,303 @@
+"""LuxOS on Antminers: cgminer's API on 4028 with Luxor's own commands beside it, joined in one question.
+
+Hashrate is ``GHS 1m``. Power is the firmware's estimate where the power supply does not measure (``PSU`` false).
+The health of single chips is a question for each board, and a long answer: asked every :data:`HEALTH_SECONDS`.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from exporter.model.failures import Failure
+from exporter.model.readings import Board, Fault, PowerSupply, RigIdentity, RigReading, Severity, TunerState
+from exporter.sources.rigs import cgminer, coerce
+from exporter.sources.rigs.contract import Answer, Target
+from exporter.sources.rigs.faults import fault, worded_fault
+from exporter.sources.rigs.transport import rpc
+
+HEALTH_SECONDS: Final = 300.0
+_HEALTH_PATIENCE: Final = 2.0  # s, for all boards together
+_SUPPLY_PATIENCE: Final = 1.0  # s
+_MOST_CHIPS: Final = 1_024  # of a board
+_READ: Final = (
+    *("summary", "stats", "devs", "devdetails", "fans", "power", "psuget", "tempctrl", "pools", "config", "profiles"),
+    *("temps", "events"),
+)
+_HOTTEST_CHIP: Final = "Chip (Max)"
+_WINDOWS: Final = {"GHS 1m": 60.0, "GHS 5m": 300.0, "GHS 5s": 5.0}  # s, of each rate, the best first
+_SENSORS: Final = {"Water Inlet": "inlet", "Water Outlet": "outlet"}
+_CURTAILED: Final = {"none": False, "sleep": True, "idle": True}
+_LIGHTS: Final = {"blink": True, "on": True, "auto": False, "off": False}
+_BOARDS: Final = 3
+_STATES: Final = frozenset({"SLEEP", "IDLE", "REBOOT_USER", "REBOOT_SYSINIT", "MINER_TUNING", "MINER_TUNED"})
+"""Events that are no faults."""
+_EVENT_CODES: Final = {
+    "BAD_DOMAIN": "board_chain",
+    "NOPIC_SHUTDOWN": "board_chain",
+    "INVALID_MINER_MODEL": "config_invalid",
+    "DETECTION_ERROR": "firmware",
+    "EXTERNAL_ERROR": "firmware",
+}
+"""What Luxor's list of events says of those whose words say something else, or nothing."""
+_PSU_FLAGS: Final = (
+    ("fan", "psu_fan"),
+    ("inputvoltage", "psu_input_voltage"),
+    ("temperature", "psu_temperature"),
+    ("current", "psu_overcurrent"),
+)
+"""What the name of a power supply's flag contains, and the fault that it is; the first that fits."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Health:
+    """Which chips of each board did not pass the firmware's check, when to ask again, and the uptime when asked."""
+
+    due: float
+    uptime: float | None
+    failed: Mapping[int, frozenset[int]]
+
+
+class Reader:
+    """See :class:`exporter.sources.rigs.contract.NativeReader`."""
+
+    name = "luxos"
+    probe = staticmethod(cgminer.version)
+
+    def __init__(self) -> None:
+        self._one_by_one: set[str] = set()  # addresses whose firmware takes no joined commands
+        self._health: dict[str, _Health] = {}  # by address
+
+    def recognises(self, answer: Answer) -> bool:
+        """See :class:`exporter.sources.rigs.contract.NativeReader`."""
+        return "LUXminer" in coerce.first(answer, "VERSION")
+
+    async def identify(self, target: Target) -> RigIdentity:
+        """See :class:`exporter.sources.rigs.contract.Reader`."""
+        address = target.address
+        self._one_by_one.discard(address)
+        self._health.pop(address, None)
+        version = coerce.first(await rpc(address, "version"), "VERSION")
+        config = coerce.first(await cgminer.optional(address, "config"), "CONFIG")
+        boards = _by_board(await cgminer.optional(address, "devs"), "DEVS")
+        serials = ((index, coerce.text(row.get("SerialNumber"), 64)) for index, row in boards.items())
+        return RigIdentity(
+            reader=self.name,
+            make="AntMiner",
+            model=coerce.bitmain_model(config.get("Model") or version.get("Type")),
+            firmware="LuxOS",
+            firmware_version=coerce.text(version.get("Miner")),
+            mac=coerce.mac(config.get("MACAddr")),
+            serial=coerce.text(config.get("SerialNumber")),
+            hostname=coerce.text(config.get("Hostname")),
+            api_version=coerce.text(version.get("API")),
+            control_board=coerce.text(config.get("ControlBoardType")),
+            power_supply_model=coerce.text(config.get("PSULabel")),
+            board_serials=tuple(sorted((index, serial) for index, serial in serials if serial)),
+            rated_hashrate=coerce.hashrate(config.get("NameplateTHS"), "TH/s") or None,
+        )
+
+    async def read(self, target: Target, identity: RigIdentity) -> RigReading:
+        """See :class:`exporter.sources.rigs.contract.Reader`."""
+        said = await self._ask(target.address)
+        rows = coerce.items(said["stats"].get("STATS"))
+        stats: Mapping[str, Any] = rows[-1] if rows else {}
+        coerce.expect_model(coerce.bitmain_model(rows[0].get("Type")) if rows else "", identity.model)
+        config = coerce.first(said["config"], "CONFIG")
+        coerce.expect_mac(config.get("MACAddr"), identity.mac)
+        summary, pools = coerce.first(said["summary"], "SUMMARY"), said["pools"]
+        unit = coerce.text(stats.get("rate_unit")) or "GH"
+        expected = coerce.hashrate(stats.get("total_rateideal"), unit) or None
+        rate = next((key for key in _WINDOWS if key in summary), "")
+        hashrate = coerce.realised(summary.get(rate), "GH/s", expected)
+        boards = tuple(_boards(cgminer.chains(stats, unit, _BOARDS), stats, said))
+        uptime = coerce.seconds(summary.get("Elapsed"))
+        boards = await self._checked(target.address, boards, uptime, mining=hashrate > 0)
+        fans, fans_expected = cgminer.fans(stats)
+        duties = (coerce.percentage(row.get("Speed")) for row in coerce.items(said["fans"].get("FANS")))
+        seen = (*cgminer.board_faults(boards), *cgminer.fan_faults(fans)) if hashrate > 0 else ()
+        control = coerce.first(said["tempctrl"], "TEMPCTRL")
+        water = dict(_water(said["temps"]))
+        margins = (
+            coerce.margin(control.get("Dangerous"), (board.temperature for board in boards)),
+            coerce.margin(control.get("ChipDangerous"), (board.chip_temperature for board in boards)),
+            coerce.margin(control.get("WaterInletDangerous"), (water.get("inlet"),)),
+        )
+        # Of boards with voltages of their own this would be one of several.
+        supplied = hashrate > 0 and coerce.flag(config.get("IsSingleVoltage"))
+        volts = await _supply_voltage(target.address) if supplied else None
+        tunes_to_power = coerce.flag(config.get("IsPowerTargetEnabled"))
+        return RigReading(
+            hashrate=hashrate,
+            hashrate_window=_WINDOWS[rate],
+            average_hashrate=coerce.hashrate(summary.get("GHS av"), "GH/s"),
+            expected_hashrate=expected,
+            power=coerce.watts(coerce.first(said["power"], "POWER").get("Watts")),
+            power_limit=coerce.watts(config.get("PowerLimit")),
+            power_target=coerce.watts(config.get("ActualPowerTarget")) if tunes_to_power else None,
+            power_supply=_power_supply(said["psuget"], volts),
+            mining=hashrate > 0,
+            suspended=_CURTAILED.get(coerce.text(config.get("CurtailMode")).lower()),
+            power_mode=coerce.text(config.get("Profile"), 64),
+            tuner=_tuner(config, coerce.items(said["profiles"].get("PROFILES"))),
+            fault_light=_LIGHTS.get(coerce.text(config.get("RedLed")).lower()),
+            uptime=uptime,
+            accepted_difficulty=coerce.counter(summary.get("Difficulty Accepted")),
+            rejected_difficulty=coerce.counter(summary.get("Difficulty Rejected")),
+            discarded_work=coerce.counter(summary.get("Discarded")),
+            best_share=coerce.difficulty(summary.get("Best Session Share", summary.get("Best Share"))),
+            last_share_at=cgminer.last_share(pools),
+            hardware_errors=coerce.counter(summary.get("Hardware Errors")),
+            hardware_error_ratio=coerce.percentage(summary.get("Device Hardware%")),
+            temperatures=tuple(water.items()),
+            thermal_margin=coerce.coolest(margins),
+            fans=fans,
+            fans_expected=fans_expected,
+            fan_duty=coerce.mean(duties),
+            boards=boards,
+            pools=cgminer.pools(pools),
+            faults=cgminer.merged((*seen, *_psu_faults(said["psuget"])), _events(said["events"])),
+        )
+
+    async def _checked(
+        self, address: str, boards: tuple[Board, ...], uptime: float | None, *, mining: bool
+    ) -> tuple[Board, ...]:
+        """Add the chips that are not healthy, as was said since it started, within :data:`HEALTH_SECONDS`."""
+        health = self._health.get(address)
+        if not mining:
+            self._health.pop(address, None)
+            return boards
+        now = time.monotonic()
+        if health is None or now >= health.due or (uptime or 0.0) < (health.uptime or 0.0):
+            # Not asked again at once where this read is cut short.
+            self._health[address] = _Health(now + HEALTH_SECONDS, uptime, {})
+            failed = await _unhealthy(address, [board.index for board in boards if board.chips])
+            health = self._health[address] = _Health(now + HEALTH_SECONDS, uptime, failed)
+        return tuple(_with_failed(board, health.failed.get(board.index)) for board in boards)
+
+    async def _ask(self, address: str) -> Mapping[str, Answer]:
+        """Ask all commands in one question, or one by one where the firmware does not take that. Raises Failure."""
+        if address not in self._one_by_one:
+            joined = await cgminer.optional(address, "+".join(_READ))
+            said = {command: coerce.first(joined, command) for command in _READ}
+            if "SUMMARY" in said["summary"]:
+                return said
+        alone = {"summary": await rpc(address, "summary")}
+        self._one_by_one.add(address)
+        rest = [command for command in _READ if command not in alone]
+        return alone | {command: await cgminer.optional(address, command) for command in rest}
+
+
+def _by_board(answer: Answer, section: str) -> dict[int, Mapping[str, Any]]:
+    """Sort the rows of a section by the boards that they are of."""
+    rows = ((coerce.count(row.get("ID"), coerce.MAX_ITEMS), row) for row in coerce.items(answer.get(section)))
+    return {index: row for index, row in rows if index is not None}
+
+
+def _boards(chains: tuple[Board, ...], stats: Mapping[str, Any], said: Mapping[str, Answer]) -> Iterator[Board]:
+    """Correct the chains by what Luxor's commands say, and add that.
+
+    Their rate is the average since start; their chip temperatures copy the board's where no chip has a sensor.
+    """
+    devices, details = _by_board(said["devs"], "DEVS"), _by_board(said["devdetails"], "DEVDETAILS")
+    chips = _chip_temperatures(said["temps"])
+    for board in chains:
+        device, slot = devices.get(board.index, {}), board.index + 1
+        copied = stats.get(f"temp_chip{slot}") == stats.get(f"temp_pcb{slot}")
+        yield replace(
+            board,
+            hashrate=coerce.hashrate(device.get("MHS 1m"), "MH/s"),
+            expected_hashrate=coerce.hashrate(device.get("Nominal MHS"), "MH/s") or None,
+            chip_temperature=chips.get(board.index, None if copied else board.chip_temperature),
+            chip_temperature_min=None if copied else board.chip_temperature_min,
+            chip_temperature_average=None if copied else board.chip_temperature_average,
+            voltage=coerce.volts(details.get(board.index, {}).get("Voltage")),
+        )
+
+
+def _chip_temperatures(temps: Answer) -> dict[int, float | None]:
+    """Give the hottest chip of each board, of models whose chips have sensors."""
+    labels = coerce.first(temps, "METADATA").items()
+    key = next((key for key, place in labels if coerce.mapping(place).get("Label") == _HOTTEST_CHIP), None)
+    if key is None:
+        return {}
+    return {board: coerce.celsius(row.get(key)) for board, row in _by_board(temps, "TEMPS").items()}
+
+
+async def _unhealthy(address: str, boards: Iterable[int]) -> dict[int, frozenset[int]]:
+    """Ask for the chips that do less than a fifth of their work, where that comes soon; one not checked yet is none."""
+    failed: dict[int, frozenset[int]] = {}
+    with suppress(TimeoutError, Failure):
+        async with asyncio.timeout(_HEALTH_PATIENCE):
+            for board in boards:
+                chips = coerce.items((await rpc(address, "healthchipget", str(board))).get("CHIPS"), _MOST_CHIPS)
+                places = (coerce.count(chip.get("Chip")) for chip in chips if chip.get("Healthy") == "N")
+                failed[board] = frozenset(place for place in places if place is not None)
+    return failed
+
+
+def _with_failed(board: Board, failed: frozenset[int] | None) -> Board:
+    return replace(board, failed_chips=tuple(sorted(failed.union(board.failed_chips)))) if failed else board
+
+
+def _tuner(config: Mapping[str, Any], profiles: list[Mapping[str, Any]]) -> TunerState | None:
+    """Tell whether it tunes, or has tuned the profile in force; whether it is off it does not say."""
+    if coerce.flag(config.get("IsTuning")):
+        return TunerState.TUNING
+    in_force = (row for row in profiles if row.get("Profile Name") == config.get("Profile"))
+    return TunerState.TUNED if coerce.flag(next(in_force, {}).get("IsTuned")) else None
+
+
+def _water(temps: Answer) -> Iterator[tuple[str, float]]:
+    """Give the hottest inlet and outlet; the answer labels which sensor of each board sits where."""
+    rows = coerce.items(temps.get("TEMPS"))
+    for key, place in coerce.first(temps, "METADATA").items():
+        sensor = _SENSORS.get(coerce.text(coerce.mapping(place).get("Label")))
+        known = coerce.hottest(coerce.celsius(row.get(key)) for row in rows)
+        if sensor is not None and known is not None:
+            yield sensor, known
+
+
+async def _supply_voltage(address: str) -> float | None:
+    """Ask for what the power supply puts out, where that comes soon; ``psuget`` has it by a name we have not seen."""
+    with suppress(TimeoutError, Failure):
+        async with asyncio.timeout(_SUPPLY_PATIENCE):
+            said = coerce.first(await rpc(address, "voltageget", "0"), "VOLTAGE")
+            return None if coerce.flag(said.get("IsOnBoard")) else coerce.volts(said.get("Voltage"))
+    return None
+
+
+def _power_supply(said: Answer, volts: float | None) -> PowerSupply | None:
+    supply = PowerSupply(output_voltage=volts, fan_rpm=coerce.rpm(coerce.first(said, "PSUFAN").get("SpeedRPM")))
+    return None if supply == PowerSupply() else supply
+
+
+def _psu_faults(supply: Answer) -> Iterator[Fault]:
+    """Name the faults and warnings that the power supply has raised."""
+    for name, raised in coerce.first(supply, "PSUFLAGS").items():
+        warning = name.endswith("Warning")
+        if coerce.flag(raised) and (warning or name.endswith("Fault")):
+            code = next((code for part, code in _PSU_FLAGS if part in name.lower()), "psu_output")
+            known = fault(code, "psu", coerce.text(name, 64))
+            yield replace(known, severity=Severity.WARNING) if warning else known
+
+
+def _events(answer: Answer) -> Iterator[Fault]:
+    """Name what is wrong now: an event leaves the list once its cause is gone, and keeps the time when it began.
+
+    That is believed of a rig whose clock is right.
+    """
+    now, here = time.time(), coerce.counter(coerce.first(answer, "STATUS").get("When"))
+    right = here is not None and abs(here - now) < coerce.CLOCK_SKEW
+    for row in coerce.items(answer.get("EVENTS")):
+        if row.get("Code") in _STATES:
+            continue
+        board = coerce.count(row.get("ID"), coerce.MAX_ITEMS) if row.get("Target") == "BOARD" else None
+        code = coerce.text(row.get("Code"), 64)
+        message = f"{code} {coerce.text(row.get('Description'))}"
+        component = "" if board is None else f"board {board}"
+        known = _EVENT_CODES.get(code)
+        one = fault(known, component, code) if known else worded_fault(message, component, code)
+        yield replace(one, since=coerce.moment(row.get("CreatedAt"), now)) if right else one

@@ -1,0 +1,227 @@
+"""VNish (AnthillOS) on Antminers: pages of JSON on port 80, readable without login, and what is left of cgminer's API.
+
+Hashrate is ``hr_realtime``, over a window that it does not tell; power is the firmware's ``power_consumption``.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from exporter.model.readings import Board, Fan, Fault, Pool, PowerSupply, RigIdentity, RigReading, TunerState
+from exporter.sources.rigs import cgminer, coerce
+from exporter.sources.rigs.contract import Answer, Target
+from exporter.sources.rigs.faults import fault, lost_boards, worded_fault
+from exporter.sources.rigs.transport import optional
+from exporter.sources.rigs.web import get_json
+
+_INFO: Final = "/api/v1/info"
+_SUMMARY: Final = "/api/v1/summary"
+_STATUS: Final = "/api/v1/status"
+_PRESET: Final = "/api/v1/perf-summary"
+_FACTORY: Final = "/api/v1/chains/factory-info"
+_OWN_POOLS: Final = "DevFee"
+_POOL_STATES: Final = {"active": (True, True), "working": (True, False), "offline": (False, False)}  # up, active
+_TUNING: Final = "auto-tuning"
+_STOPPED: Final = "stopped"
+_RUNNING: Final = frozenset({"mining", "initializing", "starting", "restarting", _TUNING})
+_UNTUNED: Final = "disabled"  # the preset that sets clock and voltage by hand
+_PRESET_WATTS: Final = re.compile(r"(\d+) ?(?:watts?|W)\b")  # "2800 watt ~ 188 TH"
+_UPTIME: Final = re.compile(r"(?:(\d+) days?,? *)?(\d+):(\d\d)|(\d+) min")  # "1 days, 17:02", "1:55"
+_WATER: Final = {"inlet": "inlet_water_temp", "outlet": "outlet_water_temp"}
+
+
+async def _info(address: str) -> Answer:
+    return await get_json(address, _INFO)
+
+
+class Reader:
+    """See :class:`exporter.sources.rigs.contract.NativeReader`."""
+
+    name = "vnish"
+    probe = staticmethod(_info)
+
+    def recognises(self, answer: Answer) -> bool:
+        """See :class:`exporter.sources.rigs.contract.NativeReader`."""
+        bitcoin = coerce.text(answer.get("algorithm")).lower() in ("", "sha256", "sha256d")
+        return bitcoin and coerce.text(answer.get("fw_name")).lower() in ("vnish", "anthillos")
+
+    async def identify(self, target: Target) -> RigIdentity:
+        """See :class:`exporter.sources.rigs.contract.Reader`."""
+        info = await _info(target.address)
+        factory = await optional(get_json(target.address, _FACTORY))
+        network = coerce.mapping(coerce.mapping(info.get("system")).get("network_status"))
+        serial = coerce.text(info.get("serial"))
+        return RigIdentity(
+            reader=self.name,
+            make="AntMiner",
+            model=coerce.bitmain_model(info.get("miner")),
+            firmware="VNish",
+            firmware_version=coerce.text(info.get("fw_version")),
+            mac=coerce.mac(network.get("mac")),
+            serial="" if serial == "N/A" else serial,
+            hostname=coerce.text(network.get("hostname")),
+            control_board=coerce.text(info.get("platform"), 64),
+            power_supply_model=coerce.text(factory.get("psu_model"), 64),
+            power_supply_serial=coerce.text(factory.get("psu_serial"), 64),
+            board_serials=tuple(_serials(coerce.items(factory.get("chains")))),
+            rated_hashrate=coerce.hashrate(factory.get("hr_stock"), "GH/s") or None,
+        )
+
+    async def read(self, target: Target, identity: RigIdentity) -> RigReading:
+        """See :class:`exporter.sources.rigs.contract.Reader`."""
+        address = target.address
+        miner = coerce.mapping((await get_json(address, _SUMMARY)).get("miner"))
+        coerce.expect_model(coerce.bitmain_model(miner.get("miner_type")), identity.model)
+        system = coerce.mapping((await optional(_info(address))).get("system"))
+        coerce.expect_mac(coerce.mapping(system.get("network_status")).get("mac"), identity.mac)
+        status = await optional(get_json(address, _STATUS))
+        preset = coerce.mapping((await optional(get_json(address, _PRESET))).get("current_preset"))
+        summary = coerce.first(await cgminer.optional(address, "summary"), "SUMMARY")
+        shares = _without_fee(await cgminer.optional(address, "pools"))
+        expected = coerce.hashrate(miner.get("hr_nominal"), "GH/s") or None
+        state = coerce.mapping(miner.get("miner_status")).get("miner_state")
+        stopped = state in (_STOPPED, "failure")
+        hashrate = coerce.realised(miner.get("hr_realtime", 0.0 if stopped else None), "GH/s", expected)
+        cooling = coerce.mapping(miner.get("cooling"))
+        fans, chains = coerce.items(cooling.get("fans")), coerce.items(miner.get("chains"))
+        boards = tuple(_board(_index(position, row), row) for position, row in enumerate(chains))
+        own = [row for row in coerce.items(miner.get("pools")) if row.get("pool_type") != _OWN_POOLS]
+        return RigReading(
+            hashrate=hashrate,
+            average_hashrate=coerce.hashrate(miner.get("hr_average"), "GH/s"),
+            expected_hashrate=expected,
+            power=coerce.watts(miner.get("power_consumption")),
+            power_target=_power_target(preset),
+            power_supply=_power_supply(coerce.mapping(miner.get("psu"))),
+            mining=hashrate > 0,
+            suspended=True if state == _STOPPED else False if state in _RUNNING else None,
+            power_mode=coerce.text(preset.get("name"), 64),
+            tuner=_tuner(state, preset),
+            fault_light=coerce.flag(status.get("find_miner")),
+            uptime=coerce.seconds(summary.get("Elapsed")),
+            system_uptime=_uptime(system.get("uptime")),
+            firmware_fee=coerce.percentage(miner.get("devfee_percent")),
+            accepted_difficulty=coerce.total([coerce.counter(row.get("diffa")) for row in own]),
+            rejected_difficulty=cgminer.rejected_difficulty(shares),
+            best_share=coerce.difficulty(miner.get("best_share")),
+            last_share_at=cgminer.last_share(shares),
+            hardware_errors=coerce.counter(miner.get("hw_errors")),
+            hardware_error_ratio=coerce.percentage(miner.get("hw_errors_percent")),
+            temperatures=coerce.by_sensor(_water(chains)),
+            fans=tuple(_fan(index, row) for index, row in enumerate(fans)),
+            fans_expected=coerce.count(cooling.get("fan_num"), coerce.MAX_ITEMS),
+            fan_duty=coerce.percentage(cooling.get("fan_duty")),
+            boards=boards,
+            pools=tuple(_pool(index, row) for index, row in enumerate(own)),
+            faults=(*lost_boards(identity, boards), *_faults(miner, chains, fans)),
+        )
+
+
+def _index(position: int, chain: Mapping[str, Any]) -> int:
+    """Give a board's index from 0: it is counted from 1, and the board of a slot between others may be missing."""
+    return (coerce.count(chain.get("id"), coerce.MAX_ITEMS) or position + 1) - 1
+
+
+def _serials(chains: list[Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
+    for position, chain in enumerate(chains):
+        serial = coerce.text(chain.get("serial"), 64)
+        if serial:
+            yield _index(position, chain), serial
+
+
+def _without_fee(pools: Answer) -> Answer:
+    """Leave the developer's pool out of cgminer's: its shares are not the owner's."""
+    return {"POOLS": [row for row in coerce.items(pools.get("POOLS")) if row.get("URL") != _OWN_POOLS]}
+
+
+def _power_target(preset: Mapping[str, Any]) -> float | None:
+    """Give the watts that the preset itself says it is for."""
+    said = _PRESET_WATTS.match(coerce.text(preset.get("pretty"), 64))
+    return coerce.watts(said[1]) if said else None
+
+
+def _tuner(state: object, preset: Mapping[str, Any]) -> TunerState | None:
+    if state == _TUNING:
+        return TunerState.TUNING
+    if preset.get("name") == _UNTUNED:
+        return TunerState.OFF
+    return TunerState.TUNED if preset.get("status") == "tuned" else None
+
+
+def _power_supply(psu: Mapping[str, Any]) -> PowerSupply | None:
+    hottest = coerce.hottest(map(coerce.celsius, coerce.mapping(psu.get("temps")).values()))
+    return None if hottest is None else PowerSupply(temperature=hottest)
+
+
+def _uptime(said: object) -> float | None:
+    """Read a time since boot as ``uptime`` writes it, without its seconds."""
+    found = _UPTIME.fullmatch(coerce.text(said, 64))
+    if found is None:
+        return None
+    days, hours, minutes, alone = (int(part or 0) for part in found.groups())
+    return coerce.seconds(((days * 24 + hours) * 60 + minutes + alone) * 60)
+
+
+def _water(chains: list[Mapping[str, Any]]) -> dict[str, float | None]:
+    """Give the hottest inlet and outlet of the boards of a hydro model."""
+    return {end: coerce.hottest(coerce.celsius(chain.get(key)) for chain in chains) for end, key in _WATER.items()}
+
+
+def _fan(index: int, row: Mapping[str, Any]) -> Fan:
+    return Fan(index, coerce.rpm(row.get("rpm")))
+
+
+def _board(index: int, row: Mapping[str, Any]) -> Board:
+    chips = [coerce.count(number) or 0 for number in coerce.mapping(row.get("chip_statuses")).values()]
+    pcb, chip = coerce.mapping(row.get("pcb_temp")), coerce.mapping(row.get("chip_temp"))
+    return Board(
+        index=index,
+        hashrate=coerce.hashrate(row.get("hashrate_rt"), "GH/s"),
+        expected_hashrate=coerce.hashrate(row.get("hashrate_ideal"), "GH/s") or None,
+        temperature=coerce.celsius(pcb.get("max")),
+        temperature_min=coerce.celsius(pcb.get("min")),
+        chip_temperature=coerce.celsius(chip.get("max")),
+        chip_temperature_min=coerce.celsius(chip.get("min")),
+        chips=sum(chips) if chips else None,
+        frequency=coerce.megahertz(row.get("frequency")),
+        voltage=coerce.volts(coerce.milli(row.get("voltage"))),
+        power=coerce.watts(row.get("power_consumption")),
+        hardware_errors=coerce.counter(row.get("hw_errors")),
+    )
+
+
+def _pool(index: int, row: Mapping[str, Any]) -> Pool:
+    scheme, host = coerce.endpoint(row.get("url"))
+    up, active = _POOL_STATES.get(coerce.text(row.get("status")), (None, None))
+    return Pool(
+        index=index,
+        host=host,
+        scheme=scheme or "stratum+tcp",
+        worker=coerce.text(row.get("user")),
+        up=up,
+        active=active,
+        difficulty=None if active is False else coerce.difficulty(row.get("diff")),
+        accepted=coerce.counter(row.get("accepted")),
+        rejected=coerce.counter(row.get("rejected")),
+        stale=coerce.counter(row.get("stale")),
+    )
+
+
+def _faults(
+    miner: Mapping[str, Any], chains: list[Mapping[str, Any]], fans: list[Mapping[str, Any]]
+) -> Iterator[Fault]:
+    status = coerce.mapping(miner.get("miner_status"))
+    if status.get("miner_state") == "failure":
+        yield worded_fault(
+            coerce.text(status.get("description")),
+            vendor_code=coerce.text(str(status.get("failure_code", "failure")), 64),
+        )
+    for position, row in enumerate(chains):
+        index = _index(position, row)
+        state = coerce.mapping(row.get("status"))
+        word = coerce.text(state.get("state"), 64)
+        if word in ("failure", "disconnected"):
+            yield worded_fault(f"board {word}: {coerce.text(state.get('description'))}", f"board {index}", word)
+    for index, row in enumerate(fans):
+        if row.get("status") not in (None, "ok"):
+            yield fault("fan_failed", f"fan {index}", coerce.text(row.get("status"), 64))

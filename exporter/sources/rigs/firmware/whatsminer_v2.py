@@ -1,0 +1,278 @@
+"""Whatsminers with API V2: cgminer's commands on 4028, joined in one question; power is what the power supply says.
+
+Hashrate is ``MHS 1m``. Commands that begin with ``get_``, and ``status``, cannot be joined.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from exporter.model.failures import Failure, Reason
+from exporter.model.readings import Board, Fault, PowerSupply, RigIdentity, RigReading, TunerState
+from exporter.sources.rigs import cgminer, coerce
+from exporter.sources.rigs.contract import Answer, Target
+from exporter.sources.rigs.faults import whatsminer_faults
+from exporter.sources.rigs.firmware import whatsminer_v3
+from exporter.sources.rigs.transport import rpc
+
+SLOW_SECONDS: Final = 300.0
+_PATIENCE: Final = 1.0  # s
+_READ: Final = "summary+devs+pools"
+_AVERAGE: Final = "MHS av"  # since start
+_WINDOWS: Final = {"MHS 1m": 60.0, "MHS 5s": 5.0, "HS RT": None, _AVERAGE: None}  # s
+_FANS: Final = ("Fan Speed In", "Fan Speed Out")
+_NOTHING: Final = PowerSupply()
+_SUPPLY_SENSORS: Final = ("temp0", "Temp 0", "Temp 1")
+_MAINS: Final = (80.0, 600.0)  # V
+_OFF_BY: Final = 3.0
+"""How far two readings of the same power may be apart: three phases make 1.7, a wrong unit 10."""
+_LEAST_OF_RIG: Final = 1e-5
+"""Of the rig's hashrate. Builds of 2026 write boards' TH/s where MH/s belong: a board that does less says nothing."""
+
+
+@dataclass(slots=True)
+class _Slow:
+    """What changes seldom. A rig that was stopped is asked at each read, until it says that it was not."""
+
+    due: float
+    fault_light: bool | None
+    suspended: bool | None
+
+
+class Reader:
+    """See :class:`exporter.sources.rigs.contract.NativeReader`."""
+
+    name = "whatsminer_v2"
+    probe = staticmethod(cgminer.version)
+
+    def __init__(self) -> None:
+        self._slow: dict[str, _Slow] = {}  # by address
+
+    def recognises(self, answer: Answer) -> bool:
+        """See :class:`exporter.sources.rigs.contract.NativeReader`.
+
+        btminer writes ``STATUS`` as a letter where cgminer has a list.
+        """
+        return isinstance(answer.get("STATUS"), str) or "btminer" in str(answer).lower()
+
+    async def identify(self, target: Target) -> RigIdentity:
+        """See :class:`exporter.sources.rigs.contract.Reader`."""
+        address = target.address
+        model = coerce.text(coerce.first(await rpc(address, "devdetails"), "DEVDETAILS").get("Model"))
+        version = await _message(address, "get_version")
+        model = model or coerce.text(version.get("miner_type"))
+        info = await _message(address, "get_miner_info")
+        supply = await _extra(address, "get_psu")
+        answer = await cgminer.optional(address, _READ)
+        summary = coerce.first(coerce.first(answer, "summary"), "SUMMARY")
+        if not summary and await _speaks_v3(address):
+            raise Failure(Reason.UNSUPPORTED, "its V2 answers are not whole: V3 says more")
+        boards = _rows(coerce.first(answer, "devs"))
+        self._slow.pop(address, None)
+        return RigIdentity(
+            reader=self.name,
+            make="WhatsMiner",
+            model=model.replace("_", " "),
+            firmware="Stock",
+            firmware_version=coerce.text(version.get("fw_ver")),
+            mac=coerce.mac(info.get("mac")),
+            serial=coerce.text(info.get("minersn")),
+            hostname=coerce.text(info.get("hostname")),
+            api_version=coerce.text(version.get("api_ver")),
+            control_board=coerce.text(summary.get("CB Version")) or coerce.text(version.get("platform")),
+            power_supply_model=_first(supply, "model", "Model", "name"),
+            power_supply_serial=_first(supply, "serial_no", "Series No") or coerce.text(info.get("powersn")),
+            board_serials=tuple((index, serial) for index, row in boards if (serial := coerce.text(row.get("PCB SN")))),
+        )
+
+    async def read(self, target: Target, identity: RigIdentity) -> RigReading:
+        """See :class:`exporter.sources.rigs.contract.Reader`."""
+        address = target.address
+        answer = await rpc(address, _READ)
+        summary = coerce.first(coerce.first(answer, "summary"), "SUMMARY")
+        if not summary:
+            return await _stopped(address, identity.mac)
+        coerce.expect_mac(summary.get("MAC"), identity.mac)
+        expected = coerce.hashrate(summary.get("Factory GHS"), "GH/s") or None
+        rate = next((key for key in _WINDOWS if key in summary), "")
+        hashrate = coerce.realised(summary.get(rate), "MH/s", expected)
+        power = coerce.watts(summary.get("Power"))
+        pools, boards = coerce.first(answer, "pools"), _rows(coerce.first(answer, "devs"))
+        slow = await self._slowly(address)
+        status: Mapping[str, Any] = {}
+        if hashrate == 0 or slow.suspended or whatsminer_v3.LIQUID_COOLED.match(identity.model):
+            status = await _message(address, "status")
+            slow.suspended = _suspended(status)
+        return RigReading(
+            hashrate=hashrate,
+            hashrate_window=_WINDOWS.get(rate),
+            average_hashrate=coerce.hashrate(summary.get("MHS av"), "MH/s"),
+            expected_hashrate=expected,
+            power=power,
+            power_limit=coerce.watts(summary.get("Power Limit")),
+            power_supply=_power_supply(await _extra(address, "get_psu"), power),
+            mining=hashrate > 0,
+            suspended=slow.suspended,
+            power_mode=coerce.text(summary.get("Power Mode")),
+            tuner=_tuner(boards) if hashrate > 0 else None,
+            fault_light=slow.fault_light,
+            uptime=coerce.seconds(summary.get("Elapsed")),
+            system_uptime=coerce.seconds(summary.get("Uptime")),
+            accepted_difficulty=_difficulty(summary, pools, "Accepted"),
+            rejected_difficulty=_difficulty(summary, pools, "Rejected"),
+            discarded_work=coerce.counter(summary.get("Discarded")),
+            best_share=coerce.difficulty(summary.get("Best Share")),
+            last_share_at=cgminer.last_share(pools),
+            hardware_errors=coerce.counter(summary.get("Hardware Errors")),
+            hardware_error_ratio=coerce.percentage(summary.get("Device Hardware%")),
+            temperatures=coerce.by_sensor({"ambient": summary.get("Env Temp"), "fluid": status.get("liquid_temp")}),
+            fans=tuple(whatsminer_v3.fans(summary, _FANS, identity.model)),
+            boards=_boards(boards, rate, hashrate),
+            pools=cgminer.pools(pools),
+            faults=await _faults(address, summary),
+        )
+
+    async def _slowly(self, address: str) -> _Slow:
+        """Give what is asked every :data:`SLOW_SECONDS` only: it is worth no connection at each read."""
+        now = time.monotonic()
+        slow = self._slow.get(address)
+        if slow is None or now >= slow.due:
+            slow = self._slow[address] = _Slow(
+                due=now + SLOW_SECONDS,
+                fault_light=whatsminer_v3.fault_light((await _extra(address, "get_miner_info")).get("ledstat")),
+                suspended=_suspended(await _extra(address, "status")),
+            )
+        return slow
+
+
+async def _stopped(address: str, mac: str) -> RigReading:
+    """Read a rig whose miner answers nothing: one that was stopped hashes nothing, anything else is a failure."""
+    status = await _message(address, "status")
+    if not _suspended(status):
+        raise Failure(Reason.GARBLED, "no summary in what it answered")
+    info = await _extra(address, "get_miner_info")
+    coerce.expect_mac(info.get("mac"), mac)
+    return RigReading(
+        hashrate=0.0,
+        mining=False,
+        suspended=True,
+        power_mode=coerce.text(status.get("power_mode")),
+        power_supply=_power_supply(await _extra(address, "get_psu"), None),
+        fault_light=whatsminer_v3.fault_light(info.get("ledstat")),
+        temperatures=coerce.by_sensor({"fluid": status.get("liquid_temp")}),
+    )
+
+
+async def _speaks_v3(address: str) -> bool:
+    """Tell whether the firmware has the newer API too: what is left of the older one beside it has gaps."""
+    try:
+        return bool(await whatsminer_v3.device_info(address))
+    except Failure:
+        return False
+
+
+async def _message(address: str, command: str) -> Mapping[str, Any]:
+    """Give the content of btminer's own kind of answer; empty where there is none."""
+    return coerce.mapping((await cgminer.optional(address, command)).get("Msg"))
+
+
+async def _extra(address: str, command: str) -> Mapping[str, Any]:
+    """Give the same where it comes soon: a power supply that does not talk must not cost the reading."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE):
+            return await _message(address, command)
+    return {}
+
+
+def _first(said: Mapping[str, Any], *keys: str) -> str:
+    return next((known for key in keys if (known := coerce.text(said.get(key)))), "")
+
+
+def _suspended(status: Mapping[str, Any]) -> bool | None:
+    return coerce.flag(status.get("mineroff", status.get("btmineroff")))
+
+
+def _power_supply(said: Mapping[str, Any], power: float | None) -> PowerSupply | None:
+    """Read what the power supply measures: hundredths of a volt, and milliamperes, where these make sense.
+
+    Some builds write ``Vin`` instead of ``vin``, in V, and so on. Not all are known, so nothing is believed that would
+    be in another unit.
+    """
+    volts = coerce.volts(said["Vin"] if "Vin" in said else coerce.centi(said.get("vin")))
+    if volts is not None and not _MAINS[0] <= volts <= _MAINS[1]:
+        volts = None
+    amperes = coerce.amperes(said["Iin"] if "Iin" in said else coerce.milli(said.get("iin")))
+    watts = coerce.watts(said.get("Pin", said.get("pin")))
+    volts_out, amperes_out = coerce.volts(said.get("Vout")), coerce.amperes(said.get("Iout"))
+    gives = _agree(power, (volts_out or 0.0) * (amperes_out or 0.0))
+    supply = PowerSupply(
+        input_voltage=volts,
+        input_current=amperes if _agree(power, (volts or 0.0) * (amperes or 0.0)) else None,
+        input_power=watts if _agree(power, watts) else None,
+        output_voltage=volts_out if gives else None,
+        output_current=amperes_out if gives else None,
+        output_power=coerce.watts(said.get("Pout")) if gives else None,
+        fan_rpm=coerce.rpm(said.get("Fan Speed", said.get("fan_speed"))) or None,  # one without a fan says 0
+        temperature=coerce.hottest([coerce.celsius(said[key]) for key in _SUPPLY_SENSORS if key in said]),
+    )
+    return None if supply == _NOTHING else supply
+
+
+def _agree(power: float | None, other: float | None) -> bool:
+    return power is not None and other is not None and power <= other * _OFF_BY and other <= power * _OFF_BY
+
+
+def _difficulty(summary: Mapping[str, Any], pools: Answer, kind: str) -> float | None:
+    """Give the total of accepted or rejected shares that the summary has, else the sum over pools."""
+    if f"Difficulty {kind}" in summary:
+        return coerce.counter(summary[f"Difficulty {kind}"])
+    return cgminer.accepted_difficulty(pools) if kind == "Accepted" else cgminer.rejected_difficulty(pools)
+
+
+def _rows(devs: Answer) -> list[tuple[int, Mapping[str, Any]]]:
+    """Give the boards, each with its index."""
+    rows = enumerate(coerce.items(devs.get("DEVS")))
+    return [(coerce.index(row.get("Slot", row.get("ASC")), place), row) for place, row in rows]
+
+
+def _tuner(boards: list[tuple[int, Mapping[str, Any]]]) -> TunerState | None:
+    """Tell whether it still searches the clocks of its boards, which it calls raising the frequency."""
+    done = [known for _, row in boards if (known := coerce.flag(row.get("Upfreq Complete"))) is not None]
+    if not done:
+        return None
+    return TunerState.TUNED if all(done) else TunerState.TUNING
+
+
+def _boards(rows: list[tuple[int, Mapping[str, Any]]], rate: str, of_rig: float) -> tuple[Board, ...]:
+    """Read the boards, by the rate that the rig's own is said in, else the best that they have."""
+    keys = [rate if rate in row else next((key for key in _WINDOWS if key in row), "") for _, row in rows]
+    boards = tuple([_board(index, row, key, of_rig) for key, (index, row) in zip(keys, rows, strict=True)])
+    return whatsminer_v3.current(boards, of_rig) if _AVERAGE in keys else boards
+
+
+def _board(index: int, row: Mapping[str, Any], rate: str, of_rig: float) -> Board:
+    hashrate = coerce.hashrate(row.get(rate), "MH/s")
+    odd = hashrate and hashrate < of_rig * _LEAST_OF_RIG
+    return Board(
+        index=index,
+        hashrate=None if odd else hashrate,
+        expected_hashrate=coerce.hashrate(row.get("Factory GHS"), "GH/s") or None,
+        temperature=coerce.celsius(row.get("Temperature")),
+        chip_temperature=coerce.celsius(row.get("Chip Temp Max")),
+        chip_temperature_min=coerce.celsius(row.get("Chip Temp Min")),
+        chip_temperature_average=coerce.celsius(row.get("Chip Temp Avg")),
+        chips=coerce.count(row.get("Effective Chips")),
+        frequency=coerce.megahertz(row.get("Chip Frequency", row.get("Frequency"))),
+        hardware_errors=coerce.counter(row.get("Hardware Errors")),
+    )
+
+
+async def _faults(address: str, summary: Mapping[str, Any]) -> tuple[Fault, ...]:
+    """Translate the vendor's codes: newer firmware has them in the summary, older in an answer of its own."""
+    known = coerce.count(summary.get("Error Code Count"), coerce.MAX_ITEMS)
+    if known is not None:
+        return whatsminer_faults([summary.get(f"Error Code {index}") for index in range(known)])
+    return whatsminer_faults((await _message(address, "get_error_code")).get("error_code"))

@@ -1,0 +1,222 @@
+"""Whatsminers with API V3: JSON with a length before it on 4433. Hashrate is ``hash-1min``."""
+
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from exporter.model.failures import Failure, Reason
+from exporter.model.readings import Board, Fan, Fault, Pool, PowerSupply, RigIdentity, RigReading, TunerState
+from exporter.sources.rigs import coerce
+from exporter.sources.rigs.contract import Answer, Target
+from exporter.sources.rigs.faults import whatsminer_faults
+from exporter.sources.rigs.transport import LengthPrefixed, exchange, optional, parse_json
+
+_PORT: Final = 4433
+_PERMISSION_DENIED: Final = -4
+_DEVICE: Final = "get.device.info"
+_SETTING: Final = "get.miner.setting"
+_STATUS: Final = ("get.miner.status", "summary+edevs+pools")
+_REALTIME: Final = "hash-realtime"
+_WINDOWS: Final = {"hash-1min": 60.0, _REALTIME: None, "hash-average": None}  # s
+_AVERAGES_OFF_BY: Final = 0.05  # of the rig's hashrate: healthy ones are within 0.01 of it, a board is 0.25 or more
+_FANS: Final = ("fan-speed-in", "fan-speed-out")
+LIQUID_COOLED: Final = re.compile(r"M\d[36]")  # M53 is hydro, M56 for immersion
+_FRAMING: Final = LengthPrefixed()
+
+
+async def _ask(address: str, command: str, parameter: str = "") -> Mapping[str, Any]:
+    """Send one command, give its ``msg``. Raises Failure."""
+    question = json.dumps({"cmd": command, "param": parameter} if parameter else {"cmd": command}).encode()
+    content = await exchange(address, _PORT, len(question).to_bytes(4, "little") + question, _FRAMING)
+    answer = parse_json(content)
+    if answer.get("code") == _PERMISSION_DENIED:
+        raise Failure(Reason.AUTH, f"this host may not ask it for {command}")
+    return coerce.mapping(answer.get("msg"))
+
+
+async def device_info(address: str) -> Answer:
+    """Ask who it is: the probe of this API. Raises Failure."""
+    return await _ask(address, _DEVICE)
+
+
+class Reader:
+    """See :class:`exporter.sources.rigs.contract.NativeReader`."""
+
+    name = "whatsminer_v3"
+    probe = staticmethod(device_info)
+
+    def recognises(self, answer: Answer) -> bool:
+        """See :class:`exporter.sources.rigs.contract.NativeReader`."""
+        return "type" in coerce.mapping(answer.get("miner"))
+
+    async def identify(self, target: Target) -> RigIdentity:
+        """See :class:`exporter.sources.rigs.contract.Reader`."""
+        info = await device_info(target.address)
+        miner, network, system, power = (
+            coerce.mapping(info.get(part)) for part in ("miner", "network", "system", "power")
+        )
+        model = coerce.text(miner.get("type"))
+        return RigIdentity(
+            reader=self.name,
+            make="WhatsMiner",
+            model=model.replace("_", " "),
+            firmware="Stock",
+            firmware_version=coerce.text(system.get("fwversion")),
+            mac=coerce.mac(network.get("mac")),
+            serial=coerce.text(miner.get("miner-sn")),
+            hostname=coerce.text(network.get("hostname")),
+            api_version=coerce.text(system.get("api")),
+            control_board=coerce.text(system.get("control-board-version")) or coerce.text(system.get("platform")),
+            power_supply_model=coerce.text(power.get("model")) or coerce.text(power.get("type")),
+            power_supply_serial=coerce.text(power.get("sn")),
+            board_serials=tuple(
+                (index, serial)
+                for index in range(coerce.MAX_ITEMS)
+                if (serial := coerce.text(miner.get(f"pcbsn{index}")))
+            ),
+        )
+
+    async def read(self, target: Target, identity: RigIdentity) -> RigReading:
+        """See :class:`exporter.sources.rigs.contract.Reader`."""
+        address = target.address
+        status = await _ask(address, *_STATUS)
+        summary = coerce.mapping(status.get("summary"))
+        info = await device_info(address)
+        coerce.expect_mac(coerce.mapping(info.get("network")).get("mac"), identity.mac)
+        power, system = coerce.mapping(info.get("power")), coerce.mapping(info.get("system"))
+        working = coerce.flag(coerce.mapping(info.get("miner")).get("working"))
+        expected = coerce.hashrate(summary.get("factory-hash"), "TH/s") or None
+        rate = next((key for key in _WINDOWS if key in summary), "")
+        hashrate = coerce.realised(summary.get(rate, 0.0 if working is False else None), "TH/s", expected)
+        uptime = coerce.seconds(summary.get("elapsed"))
+        pools = coerce.items(status.get("pools"))
+        faults = whatsminer_faults(info.get("error-code"))
+        return RigReading(
+            hashrate=hashrate,
+            hashrate_window=_WINDOWS.get(rate),
+            average_hashrate=coerce.hashrate(summary.get("hash-average"), "TH/s"),
+            expected_hashrate=expected,
+            power=coerce.watts(summary.get("power-realtime")),
+            power_limit=coerce.watts(summary.get("power-limit")),
+            power_supply=_power_supply(power),
+            mining=hashrate > 0,
+            suspended=_suspended(working, faults),
+            power_mode=coerce.text((await optional(_ask(address, _SETTING))).get("power-mode")),
+            tuner=_tuner(summary) if hashrate > 0 else None,
+            fault_light=fault_light(system.get("ledstatus")),
+            uptime=uptime,
+            system_uptime=_system_uptime(summary, uptime),
+            last_share_at=_last_share(pools),
+            temperatures=coerce.by_sensor(
+                {"ambient": summary.get("environment-temperature"), "fluid": power.get("liquid-temperature")}
+            ),
+            fans=tuple(fans(summary, _FANS, identity.model)),
+            boards=_boards(coerce.items(status.get("edevs")), summary.get("board-temperature"), hashrate),
+            pools=tuple(_pools(pools)),
+            faults=faults,
+        )
+
+
+def fault_light(said: object) -> bool | None:
+    """Tell whether its lights blink in a pattern that somebody set, as is done to find it, or show how it does."""
+    pattern = coerce.text(said)
+    return pattern != "auto" if pattern else None
+
+
+def fans(said: Mapping[str, Any], keys: tuple[str, str], model: str) -> Iterator[Fan]:
+    """Read the fans, of which a model that is cooled by liquid has none and says 0."""
+    for index, key in enumerate(keys):
+        speed = coerce.rpm(said.get(key))
+        if key in said and (speed or not LIQUID_COOLED.match(model)):
+            yield Fan(index, speed)
+
+
+def _suspended(working: bool | None, faults: tuple[Fault, ...]) -> bool | None:
+    """Tell whether it was told to stop: one that does not work and has faults may have stopped by itself."""
+    return None if working is None or (faults and not working) else not working
+
+
+def _power_supply(said: Mapping[str, Any]) -> PowerSupply | None:
+    """Read what the power supply measures: V, A and W, but its output in hundredths of a volt.
+
+    MicroBT's document says of ``pin`` that it is the output; in all answers known it is input volts times amperes.
+    """
+    supply = PowerSupply(
+        input_voltage=coerce.volts(said.get("vin")),
+        input_current=coerce.amperes(said.get("iin")),
+        input_power=coerce.watts(said.get("pin")),
+        output_voltage=coerce.volts(coerce.centi(said.get("vout"))),
+        fan_rpm=coerce.rpm(said.get("fanspeed")) or None,  # one that is cooled by liquid has no fan, and says 0
+        temperature=coerce.celsius(said.get("temp0")),
+    )
+    return None if supply == PowerSupply() else supply
+
+
+def _tuner(summary: Mapping[str, Any]) -> TunerState | None:
+    """Tell whether it still searches the clocks of its boards, which it calls raising the frequency."""
+    done = coerce.flag(summary.get("up-freq-finish"))
+    if done is None:
+        return None
+    return TunerState.TUNED if done else TunerState.TUNING
+
+
+def _system_uptime(summary: Mapping[str, Any], uptime: float | None) -> float | None:
+    """Read the time since it booted, where it can be that: the miner process has not run for longer."""
+    known = coerce.seconds(summary.get("bootup-time"))
+    return known if known is not None and known >= (uptime or 0.0) else None
+
+
+def _last_share(pools: list[Mapping[str, Any]]) -> float | None:
+    now = time.time()
+    times = (coerce.share_time(pool.get("last-share-time"), now) for pool in pools)
+    return max((at for at in times if at is not None), default=None)
+
+
+def current(boards: tuple[Board, ...], of_rig: float) -> tuple[Board, ...]:
+    """Take from boards the rates that are averages since start, unless together they make what the rig does now.
+
+    Else one that died while the others go on would fade for days, and one of a rig that stands still would never.
+    """
+    whole = coerce.total([board.hashrate for board in boards])
+    if whole is not None and abs(whole - of_rig) <= of_rig * _AVERAGES_OFF_BY:
+        return boards
+    return tuple(replace(board, hashrate=None) for board in boards)
+
+
+def _boards(rows: list[Mapping[str, Any]], temperatures: object, of_rig: float) -> tuple[Board, ...]:
+    """Read the boards; the list of their temperatures does not say whose each is where one board is lost."""
+    surfaces = temperatures if isinstance(temperatures, list) and len(temperatures) == len(rows) else [None] * len(rows)
+    boards = tuple(_board(place, row, surface) for place, (row, surface) in enumerate(zip(rows, surfaces, strict=True)))
+    return boards if all(_REALTIME in row for row in rows) else current(boards, of_rig)
+
+
+def _board(place: int, row: Mapping[str, Any], surface: object) -> Board:
+    return Board(
+        index=coerce.index(row.get("id"), place),
+        hashrate=coerce.hashrate(row.get(_REALTIME, row.get("hash-average")), "TH/s"),
+        expected_hashrate=coerce.hashrate(row.get("factory-hash"), "TH/s") or None,
+        temperature=coerce.celsius(surface),
+        chip_temperature=coerce.celsius(row.get("chip-temp-max")),
+        chip_temperature_min=coerce.celsius(row.get("chip-temp-min")),
+        chip_temperature_average=coerce.celsius(row.get("chip-temp-avg")),
+        chips=coerce.count(row.get("effective-chips")),
+        frequency=coerce.megahertz(row.get("freq")),
+    )
+
+
+def _pools(rows: list[Mapping[str, Any]]) -> Iterator[Pool]:
+    for index, row in enumerate(rows):
+        scheme, host = coerce.endpoint(row.get("url"))
+        status = row.get("status")
+        if host:
+            yield Pool(
+                index=index,
+                host=host,
+                scheme=scheme,
+                worker=coerce.text(row.get("account")),
+                up=status == "alive" if isinstance(status, str) else None,
+                active=coerce.flag(row.get("stratum-active")),
+            )

@@ -1,0 +1,151 @@
+"""The long tail of firmware, read by pyasic in worker processes. Here is decided what of its answers is believed."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from exporter.model.failures import Failure, Reason
+from exporter.model.readings import BITCOIN_ALGORITHM, Board, Fan, Fault, Pool, PowerSupply, RigIdentity, RigReading
+from exporter.sources.rigs import coerce
+from exporter.sources.rigs.contract import Target
+from exporter.sources.rigs.faults import whatsminer_fault, worded_fault
+from exporter.sources.rigs.workers import WorkerPool, worker_cores
+
+NAME: Final = "pyasic"
+_COMMAND: Final = (sys.executable, "-W", "ignore", "-m", "exporter.sources.rigs.pyasic_worker")
+_SLOTS: Final = 8
+_SILENCE_SECONDS: Final = 1.5
+_NOTE_PARTS: Final = 3
+_NO_CODE: Final = ("0", "None", "-1")
+_UNTOLD_ALGORITHM: Final = "Generic (Unknown)"
+
+
+class PyasicReader:
+    """Reads any rig that pyasic knows. An identity's ``reader`` is ``pyasic:TYPE:MODEL:VERSION``."""
+
+    name = NAME
+
+    def __init__(self, *, read_deadline: float, identify_deadline: float) -> None:
+        """Make the reader; no process is started before the first job. Deadlines are in seconds, per attempt."""
+        self._read_deadline = read_deadline
+        self._identify_deadline = identify_deadline
+        self._pool = WorkerPool(_COMMAND, workers=worker_cores(), slots=_SLOTS, silence=_SILENCE_SECONDS)
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The worker processes that run now."""
+        return self._pool.pids
+
+    async def identify(self, target: Target) -> RigIdentity:
+        """See :class:`exporter.sources.rigs.contract.Reader`."""
+        said = await self._pool.ask({**_request(target), "work": "identify"}, self._identify_deadline)
+        algorithm = coerce.text(said["algorithm"], 64)
+        return RigIdentity(
+            reader=":".join([NAME, *(coerce.text(part, 64).replace(":", " ") for part in said["note"])]),
+            make=coerce.text(said["make"], 64),
+            model=coerce.text(said["model"], 64),
+            firmware=coerce.text(said["firmware"]),
+            firmware_version=coerce.text(said["firmware_version"]),
+            mac=coerce.mac(said["mac"]),
+            serial=coerce.text(said["serial"]),
+            hostname=coerce.text(said["hostname"]),
+            algorithm=BITCOIN_ALGORITHM if algorithm == _UNTOLD_ALGORITHM else algorithm,
+            api_version=coerce.text(said["api_version"]),
+            power_supply_serial=coerce.text(said["power_supply_serial"]),
+            board_serials=tuple(_serials(said["board_serials"][: coerce.MAX_ITEMS])),
+        )
+
+    async def read(self, target: Target, identity: RigIdentity) -> RigReading:
+        """See :class:`exporter.sources.rigs.contract.Reader`."""
+        note = identity.reader.split(":")[1:]
+        if len(note) != _NOTE_PARTS:
+            raise Failure(Reason.UNSUPPORTED, f"identified by an unknown reader {identity.reader!r}")
+        said = await self._pool.ask({**_request(target), "work": "read", "note": note}, self._read_deadline)
+        coerce.expect_mac(said["mac"], identity.mac)
+        return translate(said, identity.make)
+
+    async def close(self) -> None:
+        """End the worker processes."""
+        await self._pool.close()
+
+
+def pyasic_type(identity: RigIdentity) -> str:
+    """Say what pyasic took the rig's firmware for, in its own word."""
+    return identity.reader.split(":")[1]
+
+
+def _request(target: Target) -> dict[str, Any]:
+    login = target.credentials
+    return {
+        "address": target.address,
+        "username": login and login.username,
+        "password": login and login.password,
+    }
+
+
+def translate(said: Mapping[str, Any], make: str) -> RigReading:
+    """Make a reading of what a worker passed on. Raises Failure where the mandatory hashrate is not believable."""
+    expected = coerce.hashrate(said["expected_hashrate"], "H/s") or None
+    hashrate = coerce.realised(said["hashrate"], "H/s", expected)
+    boards = coerce.items(said["boards"])
+    fan_rpm = coerce.rpm(said["power_supply_fan"])
+    return RigReading(
+        hashrate=hashrate,
+        expected_hashrate=expected,
+        power=coerce.watts(said["power"]),
+        power_limit=coerce.watts(said["power_limit"]),
+        power_supply=PowerSupply(fan_rpm=fan_rpm) if fan_rpm else None,
+        mining=hashrate > 0,
+        fault_light=coerce.flag(said["fault_light"]),
+        uptime=coerce.seconds(said["uptime"]),
+        temperatures=coerce.by_sensor({"ambient": said["ambient"]} | _water(boards)),
+        fans=tuple(Fan(index, coerce.rpm(speed)) for index, speed in enumerate(said["fans"][: coerce.MAX_ITEMS])),
+        fans_expected=coerce.count(said["fans_expected"]),
+        boards=tuple(_board(board) for board in boards),
+        pools=tuple(_pool(index, pool) for index, pool in enumerate(coerce.items(said["pools"]))),
+        faults=tuple(_fault(make, *error) for error in said["errors"][: coerce.MAX_ITEMS]),
+    )
+
+
+def _serials(boards: list[list[Any]]) -> Iterator[tuple[int, str]]:
+    for slot, said in boards:
+        index, serial = coerce.count(slot, coerce.MAX_ITEMS), coerce.text(said)
+        if index is not None and serial:
+            yield index, serial
+
+
+def _water(boards: list[Mapping[str, Any]]) -> dict[str, float | None]:
+    """Give the hottest of each end, where boards have water."""
+    return {end: coerce.hottest(coerce.celsius(board[end]) for board in boards) for end in ("inlet", "outlet")}
+
+
+def _board(said: Mapping[str, Any]) -> Board:
+    return Board(
+        index=coerce.count(said["index"]) or 0,
+        hashrate=coerce.hashrate(said["hashrate"], "H/s"),
+        temperature=coerce.celsius(said["temperature"]),
+        chip_temperature=coerce.celsius(said["chip_temperature"]),
+        chips=coerce.count(said["chips"]),
+        chips_expected=coerce.count(said["chips_expected"]) or None,
+        voltage=coerce.volts(said["voltage"]),
+    )
+
+
+def _pool(index: int, said: Mapping[str, Any]) -> Pool:
+    scheme, host = coerce.endpoint(said["url"])
+    return Pool(
+        index=index,
+        host=host,
+        scheme=scheme,
+        worker=coerce.text(said["worker"]),
+        up=coerce.flag(said["up"]),
+        active=coerce.flag(said["active"]),
+        accepted=coerce.counter(said["accepted"]),
+        rejected=coerce.counter(said["rejected"]),
+    )
+
+
+def _fault(make: str, code: str, message: str) -> Fault:
+    if make == "WhatsMiner":
+        return whatsminer_fault(code)
+    return worded_fault(message, vendor_code="" if code in _NO_CODE else coerce.text(code, 64))

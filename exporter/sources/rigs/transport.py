@@ -1,0 +1,257 @@
+"""How native readers talk: one request, one bounded answer, connection closed, every failure classified.
+
+Built on :class:`asyncio.Protocol`: streams cost twice as much per poll. The total deadline is the caller's
+(:class:`exporter.sources.rigs.reader.Miners`); connecting has its own, to tell a rig that is away from a hung one.
+"""
+
+import asyncio
+import errno
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar
+
+import orjson
+
+from exporter.model.failures import Failure, Reason
+from exporter.sources.rigs.fast_timeout import FastTimeout
+from exporter.sources.rigs.names import resolved
+
+CONNECT_SECONDS: Final = 2.5
+MAX_ANSWER: Final = 1_000_000  # bytes
+RPC_PORT: Final = 4028
+_LENGTH_BYTES: Final = 4
+_LONG_NUMBER: Final = 300  # digits
+_LONGEST_BELIEVABLE: Final = 2**28  # any printable text read as a length is more
+_ACCESS_DENIED: Final = 45
+_LOSABLE: Final = frozenset({Reason.AUTH, Reason.GARBLED, Reason.REFUSED, Reason.RATE_LIMITED})
+
+T = TypeVar("T")
+
+
+class OtherPage(Failure):
+    """A proper answer of a web server, only not one of a rig's API: no such page, or one for people."""
+
+
+class Framing(Protocol):
+    """Knows when an answer is complete, and what of it is content."""
+
+    def complete(self, received: bytearray) -> bool:
+        """Tell whether nothing more need be waited for. Raises Failure where it can never be an answer."""
+        ...
+
+    def content(self, received: bytearray) -> bytes:
+        """Give the content once complete or at the end of the connection. Raises Failure where it is cut short."""
+        ...
+
+
+class UntilNul:
+    """cgminer's: JSON that ends with NUL, with the connection, or both."""
+
+    def complete(self, received: bytearray) -> bool:
+        """See :class:`Framing`."""
+        return received[-1] == 0
+
+    def content(self, received: bytearray) -> bytes:
+        """See :class:`Framing`."""
+        return bytes(received.rstrip(b"\0\r\n "))
+
+
+class LengthPrefixed:
+    """Whatsminer V3's: four bytes of little-endian length, then JSON."""
+
+    def complete(self, received: bytearray) -> bool:
+        """See :class:`Framing`."""
+        return len(received) >= _LENGTH_BYTES and len(received) >= _LENGTH_BYTES + self._length(received)
+
+    def content(self, received: bytearray) -> bytes:
+        """See :class:`Framing`."""
+        if not self.complete(received):
+            raise Failure(Reason.GARBLED, "the answer was cut short")
+        return bytes(received[_LENGTH_BYTES : _LENGTH_BYTES + self._length(received)])
+
+    @staticmethod
+    def _length(received: bytearray) -> int:
+        length = int.from_bytes(received[:_LENGTH_BYTES], "little")
+        if length > _LONGEST_BELIEVABLE:
+            raise Failure(Reason.GARBLED, "no length before the answer")
+        if length > MAX_ANSWER:
+            raise Failure(Reason.TOO_LARGE, f"it announced {length} bytes")
+        return length
+
+
+_UNTIL_NUL: Final = UntilNul()
+_SLIPS: Final = ((",}", "}"), (",]", "]"), ("}{", "},{"), ("[,{", "[{"), ('""temp0', '","temp0'))
+
+
+class _Conversation(asyncio.Protocol):
+    """One request and its answer."""
+
+    __slots__ = ("answer", "framing", "received", "request")
+
+    def __init__(self, request: bytes, framing: Framing, answer: asyncio.Future[bytes]) -> None:
+        self.request = request
+        self.framing = framing
+        self.answer = answer
+        self.received = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.write(self.request)  # type: ignore[attr-defined]
+
+    def data_received(self, data: bytes) -> None:
+        if self.answer.done():
+            return
+        self.received += data
+        try:
+            if len(self.received) > MAX_ANSWER:
+                raise Failure(Reason.TOO_LARGE, f"more than {MAX_ANSWER} bytes")  # noqa: TRY301 - one place sets the answer
+            if self.framing.complete(self.received):
+                self.answer.set_result(self.framing.content(self.received))
+        except Failure as failure:
+            self.answer.set_exception(failure.with_traceback(None))  # whose frame holds us
+
+    def eof_received(self) -> None:
+        self.connection_lost(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.answer.done():
+            return
+        try:
+            if not self.received:
+                raise Failure(Reason.REFUSED, "it closed the connection without an answer")  # noqa: TRY301
+            if exc is not None:
+                raise Failure(Reason.GARBLED, "it reset the connection in the middle of the answer")  # noqa: TRY301
+            self.answer.set_result(self.framing.content(self.received))
+        except Failure as failure:
+            self.answer.set_exception(failure.with_traceback(None))  # whose frame holds us
+
+
+def connect_failure(error: OSError) -> Failure:
+    """Classify what went wrong while connecting."""
+    if isinstance(error, ConnectionRefusedError):
+        return Failure(Reason.REFUSED, "connection refused")
+    if isinstance(error, ConnectionError):
+        return Failure(Reason.REFUSED, "it reset the connection")
+    if error.errno in (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL):
+        return Failure(Reason.INTERNAL, f"this host ran out of sockets: {errno.errorcode[error.errno]}")
+    return Failure(Reason.UNREACHABLE, "no route to it" if error.errno else "no answer to the connection attempt")
+
+
+@dataclass(frozen=True, slots=True)
+class Exchanged:
+    """One question and its answer, for whoever wants to see what passes."""
+
+    port: int
+    request: bytes
+    answer: bytes | Failure
+    seconds: float
+
+
+listener: Final[ContextVar[Callable[[Exchanged], None] | None]] = ContextVar("listener", default=None)
+"""Told of every exchange of the task that sets it, and of the tasks that this one starts."""
+
+
+async def exchange(address: str, port: int, request: bytes, framing: Framing) -> bytes:
+    """Connect, send ``request``, give the content of the answer, close. Raises Failure."""
+    listening = listener.get()
+    if listening is None:
+        return await _exchange(address, port, request, framing)
+    started = time.monotonic()
+    answer: bytes | Failure = Failure(Reason.TIMEOUT, "given up")
+    try:
+        answer = await _exchange(address, port, request, framing)
+    except Failure as failure:
+        answer = failure
+        raise
+    finally:
+        listening(Exchanged(port, request, answer, time.monotonic() - started))
+    return answer
+
+
+async def _exchange(address: str, port: int, request: bytes, framing: Framing) -> bytes:
+    host = await resolved(address)
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[bytes] = loop.create_future()
+    connected: tuple[asyncio.Transport, _Conversation] | None = None
+    try:
+        with FastTimeout(CONNECT_SECONDS):
+            connected = await loop.create_connection(partial(_Conversation, request, framing, answer), host, port)
+        return await answer
+    except OSError as error:
+        raise connect_failure(error) from None
+    finally:
+        answer.cancel()
+        if connected is not None:
+            connected[0].abort()
+        # A failure that the answer holds also holds this frame: both would lie about until garbage is collected.
+        del answer, connected
+
+
+def parse_json(content: bytes) -> Mapping[str, Any]:
+    """Parse a JSON object; a text in a wrong encoding loses only its odd characters. Raises Failure."""
+    try:
+        parsed = orjson.loads(content)
+    except ValueError:
+        parsed = _lenient(content.decode("utf-8-sig", "replace"))
+    if not isinstance(parsed, dict):
+        raise Failure(Reason.GARBLED, f"a JSON {type(parsed).__name__} where an object belongs")
+    return parsed
+
+
+def _lenient(text: str) -> object:
+    """Parse what is not quite JSON: control characters, NaN, endless numbers, slips of cgminer and btminer builds."""
+    for slip, mend in _SLIPS:
+        text = text.replace(slip, mend)
+    try:
+        return _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        raise Failure(Reason.GARBLED, f"not JSON: {error.msg.lower()} at character {error.pos}") from None
+    except RecursionError:
+        raise Failure(Reason.GARBLED, "not JSON that any rig writes: nested too deeply") from None
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) < _LONG_NUMBER else float(digits)  # int() refuses what it calls too long
+
+
+_DECODER: Final = json.JSONDecoder(strict=False, parse_int=_integer)
+
+
+async def optional(question: Awaitable[T]) -> T | Mapping[str, Any]:
+    """Ask what a read can do without: empty where the answer is no good. Raises Failure where none comes."""
+    try:
+        return await question
+    except Failure as failure:
+        if failure.reason not in _LOSABLE:
+            raise
+        return {}
+
+
+async def rpc(address: str, command: str, parameter: str = "") -> Mapping[str, Any]:
+    """Send one cgminer command and give its answer. Raises Failure."""
+    asked = f'{{"command":"{command}","parameter":"{parameter}"}}' if parameter else f'{{"command":"{command}"}}'
+    content = await exchange(address, RPC_PORT, asked.encode(), _UNTIL_NUL)
+    if content.startswith(b"HTTP/"):
+        raise OtherPage(Reason.GARBLED, "a web server answers there")
+    answer = parse_json(content)
+    if _denied(answer):
+        raise Failure(Reason.AUTH, f"this host may not ask it for {command}")
+    return answer
+
+
+def _denied(answer: Mapping[str, Any]) -> bool:
+    """Tell whether cgminer's access list refused the command, or each of joined ones."""
+    if "STATUS" in answer:
+        return _refused(answer)
+    parts = [value[0] for value in answer.values() if isinstance(value, list) and value]
+    return bool(parts) and all(isinstance(part, dict) and _refused(part) for part in parts)
+
+
+def _refused(answer: Mapping[str, Any]) -> bool:
+    """Read the status of one command; btminer writes it flat."""
+    status = answer.get("STATUS")
+    row = status[0] if isinstance(status, list) and status else answer
+    return isinstance(row, dict) and row.get("STATUS") == "E" and row.get("Code") == _ACCESS_DENIED

@@ -1,0 +1,212 @@
+"""HTTP as rigs serve it: one question per connection, no redirect followed, a login where the firmware wants one."""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+
+from exporter.model.failures import Failure, Reason
+from exporter.model.fleet import Credentials
+from exporter.sources.rigs.transport import MAX_ANSWER, OtherPage, exchange, parse_json
+
+HTTP_PORT: Final = 80
+_HTTP: Final = b"HTTP/1."
+_HEAD_END: Final = b"\r\n\r\n"
+_LAST_CHUNK: Final = b"\r\n0\r\n\r\n"  # after the one before, or the head
+_LONGEST_HEAD: Final = 16_384
+_NO_VERDICT: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.TOO_MANY_REQUESTS)
+"""What says nothing of a login: there is no such page, or it is asked too often."""
+_CHALLENGE: Final = re.compile(r'(\w+)=(?:"([^"]*)"|([^\s,]+))')
+
+
+class Head:
+    """The status and the headers of an answer."""
+
+    __slots__ = ("_raw", "status")
+
+    def __init__(self, raw: bytes) -> None:
+        """Parse what precedes the body. Raises Failure."""
+        status = raw[len(_HTTP) + 2 : len(_HTTP) + 5]
+        if not raw.startswith(_HTTP) or not status.isdigit():
+            raise Failure(Reason.GARBLED, "not HTTP")
+        self.status = int(status)
+        self._raw = raw
+
+    def header(self, name: str) -> str:
+        """Give a header's value (``name`` in lower case); empty where it is missing."""
+        at = self._raw.lower().find(f"\r\n{name}:".encode())
+        if at < 0:
+            return ""
+        start = at + len(name) + 3
+        end = self._raw.find(b"\r\n", start)
+        return self._raw[start : end if end >= 0 else None].decode("latin-1").strip()
+
+
+class _HttpFraming:
+    """An HTTP/1.x answer: a length, chunks, or everything until the connection ends."""
+
+    __slots__ = ("_body_at", "_chunked", "_length", "head")
+
+    def __init__(self) -> None:
+        self.head: Head | None = None
+        self._body_at = 0
+        self._chunked = False
+        self._length: int | None = None
+
+    def complete(self, received: bytearray) -> bool:
+        """See :class:`exporter.sources.rigs.transport.Framing`."""
+        if self.head is None:
+            end = received.find(_HEAD_END, 0, _LONGEST_HEAD)
+            if end < 0:
+                if len(received) > _LONGEST_HEAD or not _HTTP.startswith(received[: len(_HTTP)]):
+                    raise Failure(Reason.GARBLED, "not HTTP")
+                return False
+            self.head = Head(bytes(received[:end]))
+            self._body_at = end + len(_HEAD_END)
+            self._length = _length(self.head)
+            self._chunked = self._length is None and "chunked" in self.head.header("transfer-encoding").lower()
+        if self._chunked:
+            return received.endswith(_LAST_CHUNK)
+        return self._length is not None and len(received) >= self._body_at + self._length
+
+    def content(self, received: bytearray) -> bytes:
+        """See :class:`exporter.sources.rigs.transport.Framing`."""
+        if self.head is None:
+            raise Failure(Reason.GARBLED, "not HTTP")
+        body = bytes(received[self._body_at :])
+        if self._chunked:
+            return _join_chunks(body)
+        if self._length is not None and len(body) < self._length:
+            raise Failure(Reason.GARBLED, "the answer was cut short")
+        return body if self._length is None else body[: self._length]
+
+
+def _length(head: Head) -> int | None:
+    said = head.header("content-length")
+    if not said:
+        return None
+    if not said.isdecimal():
+        raise Failure(Reason.GARBLED, "an odd content length")
+    if len(said) > len(str(MAX_ANSWER)) or int(said) > MAX_ANSWER:
+        raise Failure(Reason.TOO_LARGE, f"it announced {said[:20]} bytes")
+    return int(said)
+
+
+def _join_chunks(body: bytes) -> bytes:
+    joined, at = bytearray(), 0
+    while True:
+        end = body.find(b"\r\n", at)
+        try:
+            size = int(body[at:end].partition(b";")[0], 16)
+        except ValueError:
+            raise Failure(Reason.GARBLED, "odd chunks") from None
+        if end < 0 or size < 0 or len(body) < end + 2 + size:
+            raise Failure(Reason.GARBLED, "the answer was cut short")
+        if size == 0:
+            return bytes(joined)
+        joined += body[end + 2 : end + 2 + size]
+        at = end + 2 + size + 2
+
+
+async def get(address: str, path: str, *, port: int = HTTP_PORT, authorization: str = "") -> tuple[Head, bytes]:
+    """Ask for a page and give its head and body, whatever the status. Raises Failure."""
+    login = f"Authorization: {authorization}\r\n" if authorization else ""
+    return await _ask(address, port, f"GET {path}", login)
+
+
+async def _ask(address: str, port: int, what: str, headers: str, content: bytes = b"") -> tuple[Head, bytes]:
+    host = f"[{address}]" if ":" in address else address
+    request = f"{what} HTTP/1.1\r\nHost: {host}\r\n{headers}Accept: */*\r\nConnection: close\r\n\r\n"
+    framing = _HttpFraming()
+    body = await exchange(address, port, request.encode() + content, framing)
+    if framing.head is None:
+        raise Failure(Reason.GARBLED, "not HTTP")
+    return framing.head, body
+
+
+def _check(head: Head) -> None:
+    if head.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        raise Failure(Reason.AUTH, f"it answered {head.status} to the login")
+    if head.status == HTTPStatus.TOO_MANY_REQUESTS:
+        raise Failure(Reason.RATE_LIMITED, "it answered HTTP 429")
+    if head.status != HTTPStatus.OK:
+        raise OtherPage(Reason.GARBLED, f"it answered HTTP {head.status}")
+
+
+async def get_json(address: str, path: str, *, port: int = HTTP_PORT, authorization: str = "") -> Mapping[str, Any]:
+    """Ask for a JSON object. Raises Failure, for every status but 200 too."""
+    head, body = await get(address, path, port=port, authorization=authorization)
+    _check(head)
+    try:
+        return parse_json(body)
+    except Failure:
+        if body[:64].lstrip().startswith(b"<"):
+            raise OtherPage(Reason.GARBLED, "a page for people where JSON belongs") from None
+        raise
+
+
+async def get_value(address: str, path: str, *, port: int = HTTP_PORT, authorization: str = "") -> Any:
+    """Ask for any JSON: an array, a plain value or an object. Raises Failure as :func:`get_json` does."""
+    head, body = await get(address, path, port=port, authorization=authorization)
+    _check(head)
+    return parse_json(b'{"value":' + body + b"}")["value"]
+
+
+async def log_in(address: str, path: str, login: Mapping[str, str], *, port: int = HTTP_PORT) -> Mapping[str, Any]:
+    """Send a login, and nothing else, as JSON and give the answer. Raises Failure."""
+    content = orjson.dumps(login)
+    headers = f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n"
+    head, body = await _ask(address, port, f"POST {path}", headers, content)
+    if head.status // 100 == 4 and head.status not in _NO_VERDICT:  # noqa: PLR2004 - 400 and 422 refuse a login too
+        raise Failure(Reason.AUTH, f"it answered {head.status} to the login")
+    _check(head)
+    return parse_json(body)
+
+
+class DigestSession:
+    """Digest login (RFC 2617, MD5) to one rig: challenged once, then each page costs one connection."""
+
+    def __init__(self, address: str, credentials: Credentials) -> None:
+        """Make the session; nothing is sent yet."""
+        self._address = address
+        self._credentials = credentials
+        self._challenge: Mapping[str, str] | None = None
+        self._uses = 0
+
+    async def get_json(self, path: str) -> Mapping[str, Any]:
+        """Ask for a JSON object behind the login. Raises Failure."""
+        if self._challenge is None:
+            head, body = await get(self._address, path)
+            if head.status != HTTPStatus.UNAUTHORIZED:
+                _check(head)
+                return parse_json(body)
+            self._challenge = _parse_challenge(head.header("www-authenticate"))
+        return await get_json(self._address, path, authorization=self._answer(self._challenge, path))
+
+    def _answer(self, challenge: Mapping[str, str], path: str) -> str:
+        self._uses += 1
+        count, own = f"{self._uses:08x}", secrets.token_hex(8)
+        login, realm, nonce = self._credentials, challenge["realm"], challenge["nonce"]
+        who, what = _md5(f"{login.username}:{realm}:{login.password}"), _md5(f"GET:{path}")
+        quality = "auth" in challenge.get("qop", "")
+        proof = _md5(f"{who}:{nonce}:{count}:{own}:auth:{what}" if quality else f"{who}:{nonce}:{what}")
+        parts = {"username": login.username, "realm": realm, "nonce": nonce, "uri": path, "response": proof}
+        parts |= {"opaque": challenge["opaque"]} if "opaque" in challenge else {}
+        text = ", ".join(f'{name}="{value}"' for name, value in parts.items())
+        return f'Digest {text}, qop=auth, nc={count}, cnonce="{own}"' if quality else f"Digest {text}"
+
+
+def _parse_challenge(header: str) -> Mapping[str, str]:
+    scheme, _, rest = header.partition(" ")
+    challenge = {name.lower(): quoted or bare for name, quoted, bare in _CHALLENGE.findall(rest)}
+    if scheme.lower() != "digest" or not {"realm", "nonce"} <= challenge.keys():
+        raise Failure(Reason.AUTH, "it asks for a login that is not digest")
+    return challenge
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()

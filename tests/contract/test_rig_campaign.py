@@ -1,0 +1,279 @@
+"""The failure campaign: rigs that fail in every way a rig can, with 200 healthy ones beside them that lose no poll."""
+
+import asyncio
+import gc
+import os
+import resource
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from exporter.sources.rigs.contract import Target
+from exporter.sources.rigs.firmware import native_readers
+from exporter.sources.rigs.reader import Miners
+from rig_replay import simulated_site
+
+from exporter.model.failures import Failure, Reason
+from exporter.model.fleet import Credentials, Rig
+from exporter.model.readings import RigIdentity, RigReading
+from exporter.polling.ledger import RigMemory
+from exporter.polling.rigs import RigPoller
+from exporter.polling.settings import PollingSettings
+from exporter.simulation.faults import Fault
+from exporter.simulation.site import SimulatedSite
+from exporter.telemetry import Telemetry
+
+HEALTHY = 200
+VICTIMS = (
+    *("Antminer S21", "Whatsminer M60", "Whatsminer M60S", "BitAxe Gamma"),
+    *("LuxOS S21", "VNish S21 Pro", "Braiins S19 XP", "Braiins REST S21", "ePIC S21", "Avalon 1246"),
+)
+AT_ONCE = 4
+"""Ways to fail that are tried at the same time, each by its own rig of each firmware."""
+DEADLINE = 8.0  # one process is all rigs and their reader: a good one may have to wait
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+# What each family answers under a fault; None is a good reading. Those that cost their deadline stand first.
+EVERY: Mapping[Fault, set[Reason | None]] = {
+    Fault.UNPLUGGED: {Reason.UNREACHABLE},
+    Fault.HUNG: {Reason.TIMEOUT},
+    Fault.SLOW_DRIP: {Reason.TIMEOUT},
+    Fault.NEVER_CLOSES: {Reason.TIMEOUT, None},  # a whole answer is enough where its end can be told
+    Fault.HUGE: {Reason.TOO_LARGE},
+    Fault.REFUSED: {Reason.REFUSED},
+    Fault.CLOSE_AT_ONCE: {Reason.REFUSED},
+    Fault.RESET: {Reason.REFUSED},
+    Fault.GARBAGE: {Reason.GARBLED},
+    Fault.TRUNCATED: {Reason.GARBLED},
+    Fault.HTML: {Reason.GARBLED},
+    Fault.WRONG_TYPES: {Reason.GARBLED, Reason.IMPLAUSIBLE, None},
+    Fault.NAN: {Reason.IMPLAUSIBLE, Reason.GARBLED},
+    Fault.NEGATIVE: {Reason.IMPLAUSIBLE, Reason.GARBLED},
+    Fault.LYING: {Reason.IMPLAUSIBLE},
+    Fault.WRONG_ENCODING: {Reason.GARBLED},
+    Fault.REDIRECT: {Reason.GARBLED, None},  # only web interfaces have any
+    Fault.OTHER_MAC: {Reason.IMPLAUSIBLE, None},  # at some firmware's reads nobody says a MAC
+    Fault.AUTH_REFUSED: {Reason.AUTH},
+    Fault.STOPPED: {None},
+    Fault.HOT: {None},
+    Fault.BOARD_LOST: {None},
+    Fault.FAN_LOST: {None},
+}
+
+
+@dataclass
+class Fleet:
+    """Two simulated sites, one of them with rigs of each firmware to fail, and who all their rigs are."""
+
+    healthy: SimulatedSite
+    failing: SimulatedSite
+    miners: Miners
+    rigs: dict[str, tuple[Target, RigIdentity]]
+    victims: tuple[dict[str, str], ...]  # of each way to fail that is tried at once, by reader
+
+    @asynccontextmanager
+    async def failed(self, faults: Iterable[Fault]) -> AsyncIterator[dict[Fault, dict[str, str]]]:
+        """Let rigs fail, and say which in each way, by reader."""
+        failing = dict(zip(faults, self.victims, strict=False))
+        for fault, victims in failing.items():
+            await self.failing.set_fault(list(victims.values()), fault)
+        try:
+            yield failing
+        finally:
+            for victims in failing.values():
+                await self.failing.set_fault(list(victims.values()), None)
+
+    async def poll(self, name: str) -> RigReading | Reason:
+        try:
+            return await self.miners.read(*self.rigs[name])
+        except Failure as failure:
+            return failure.reason
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def fleet() -> AsyncIterator[Fleet]:
+    async with (
+        simulated_site(HEALTHY) as healthy,
+        simulated_site(models=VICTIMS * AT_ONCE, seed=22) as failing,
+        Miners(deadline=DEADLINE) as miners,
+    ):
+        machines = failing.machines | {f"healthy {name}": machine for name, machine in healthy.machines.items()}
+        targets = {name: Target(machine.address, Credentials("root", "root")) for name, machine in machines.items()}
+        identities = await asyncio.gather(*(miners.identify(target) for target in targets.values()))
+        rigs = {name: (targets[name], who) for name, who in zip(targets, identities, strict=True)}
+        named = defaultdict(list)
+        for name in failing.machines:
+            named[rigs[name][1].reader].append(name)
+        victims = tuple({reader: names[number] for reader, names in named.items()} for number in range(AT_ONCE))
+        yield Fleet(healthy, failing, miners, rigs, victims)
+
+
+# What a rig that nobody knows yet answers under a fault; None where it is known all the same.
+UNKNOWN: Mapping[Fault, set[Reason | None]] = {
+    Fault.UNPLUGGED: {Reason.UNREACHABLE, Reason.REFUSED},  # one that listens on few ports is refused on others
+    Fault.REFUSED: {Reason.REFUSED},
+    Fault.CLOSE_AT_ONCE: {Reason.REFUSED},
+    Fault.RESET: {Reason.REFUSED},
+    Fault.HUGE: {Reason.TOO_LARGE},
+    Fault.HTML: {Reason.UNSUPPORTED, Reason.GARBLED},  # a web server, or garbage on a port of another protocol
+    Fault.REDIRECT: {Reason.UNSUPPORTED, None},
+    Fault.GARBAGE: {Reason.GARBLED},
+    Fault.TRUNCATED: {Reason.GARBLED},
+    Fault.WRONG_TYPES: {Reason.NOT_READY, Reason.GARBLED, Reason.UNSUPPORTED, None},  # the make may be no text
+    Fault.WRONG_ENCODING: {Reason.NOT_READY, Reason.GARBLED},  # pyasic reads some web interfaces all the same
+    Fault.AUTH_REFUSED: {Reason.AUTH},
+}
+
+
+def rounds(faults: Iterable[Fault]) -> list[tuple[Fault, ...]]:
+    """Put together what is tried at once, first those that fail by waiting."""
+    ordered = sorted(faults, key=list(EVERY).index)
+    return [tuple(ordered[at : at + AT_ONCE]) for at in range(0, len(ordered), AT_ONCE)]
+
+
+@pytest.mark.parametrize("faults", rounds(UNKNOWN), ids="+".join)
+async def test_a_failing_rig_that_is_not_known_yet_has_its_class_too(fleet: Fleet, faults: tuple[Fault, ...]) -> None:
+    async with fleet.failed(faults) as failing:
+        names = [name for victims in failing.values() for name in victims.values()]
+        outcomes = dict(
+            zip(
+                names,
+                await asyncio.gather(
+                    *(fleet.miners.identify(fleet.rigs[name][0]) for name in names), return_exceptions=True
+                ),
+                strict=True,
+            )
+        )
+    for fault, victims in failing.items():
+        told = {reader: outcomes[name] for reader, name in victims.items()}
+        reasons = {outcome.reason if isinstance(outcome, Failure) else None for outcome in told.values()}
+        assert reasons <= UNKNOWN[fault], (fault, told)
+        assert all(who.model for who in told.values() if not isinstance(who, Failure))
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (Fault.GARBAGE, Reason.GARBLED),
+        (Fault.TRUNCATED, Reason.GARBLED),
+        (Fault.WRONG_ENCODING, Reason.GARBLED),
+        (Fault.HTML, Reason.UNSUPPORTED),
+    ],
+    ids=str,
+)
+async def test_garbage_from_an_unknown_rig_is_told_from_a_device_that_is_none(
+    fleet: Fleet, fault: Fault, reason: Reason
+) -> None:
+    async with fleet.failed([fault]) as failing:
+        with pytest.raises(Failure) as failure:
+            await fleet.miners.identify(fleet.rigs[failing[fault]["antminer"]][0])
+    assert failure.value.reason is reason
+
+
+def open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+async def test_every_rig_is_identified_natively_with_its_mac(fleet: Fleet) -> None:
+    machines = fleet.failing.machines | {f"healthy {name}": machine for name, machine in fleet.healthy.machines.items()}
+    macs = {name: machine.mac.lower() for name, machine in machines.items()}
+    macs |= {victims["braiins"]: "" for victims in fleet.victims}  # which its API does not know
+    assert {name: identity.mac for name, (_, identity) in fleet.rigs.items()} == macs
+    assert all(set(victims) == set(native_readers()) for victims in fleet.victims)
+    assert all(identity.model for _, identity in fleet.rigs.values())
+
+
+@pytest.mark.parametrize("faults", rounds(Fault), ids="+".join)
+async def test_failing_rigs_have_their_class_and_their_neighbours_lose_nothing(
+    fleet: Fleet, faults: tuple[Fault, ...]
+) -> None:
+    files, memory = open_files(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    async with fleet.failed(faults) as failing:
+        healthy = [name for name in fleet.rigs if name not in fleet.failing.machines]
+        names = [*(name for victims in failing.values() for name in victims.values()), *healthy]
+        async with asyncio.timeout(2 * DEADLINE):  # which each of them keeps by itself
+            outcomes = dict(zip(names, await asyncio.gather(*map(fleet.poll, names)), strict=True))
+    for fault, victims in failing.items():
+        told = {reader: outcomes[name] for reader, name in victims.items()}
+        reasons = {outcome if isinstance(outcome, Reason) else None for outcome in told.values()}
+        assert reasons <= EVERY[fault], (fault, told)
+    beside = [outcomes[name] for name in healthy]
+    assert len(beside) == HEALTHY
+    assert all(isinstance(outcome, RigReading) and outcome.hashrate > 0 for outcome in beside)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 60_000
+    gc.collect()
+    await settled(files)
+
+
+async def settled(files: int) -> None:
+    """Wait until no socket is left over."""
+    for _ in range(500):
+        if open_files() <= files:
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail(f"{open_files() - files} sockets leaked in {os.getpid()}")
+
+
+async def test_a_stopped_rig_reads_zero_and_is_not_mining(fleet: Fleet) -> None:
+    async with fleet.failed([Fault.STOPPED]) as failing:
+        victims = failing[Fault.STOPPED].values()
+        readings = [await fleet.poll(name) for name in victims]
+    assert [(reading.hashrate, reading.mining) for reading in readings if isinstance(reading, RigReading)] == [
+        (0.0, False)
+    ] * len(victims)
+
+
+async def test_a_rig_that_was_given_anothers_address_is_not_taken_for_it(fleet: Fleet) -> None:
+    first, second, *_ = [name for name, (_, who) in fleet.rigs.items() if who.reader == "whatsminer_v2"]
+    target, _ = fleet.rigs[first]
+    with pytest.raises(Failure) as failure:
+        await fleet.miners.read(target, fleet.rigs[second][1])
+    assert failure.value.reason is Reason.IMPLAUSIBLE
+
+
+async def test_an_address_that_changes_hands_costs_one_poll_and_its_neighbours_none(fleet: Fleet) -> None:
+    named = {"whatsminer_v2", "whatsminer_v3", "bitaxe", "luxos", "vnish", "braiins_rest"}  # who say a MAC at each read
+    victims = [name for reader, name in fleet.victims[0].items() if reader in named]
+    rigs = [Rig(name=name, address=target.address) for name, (target, _) in fleet.rigs.items()]
+    remembered = {name: RigMemory(identity=who) for name, (_, who) in fleet.rigs.items()}
+    # None is identified by the way: one that just was is not again at its first odd answer.
+    terms, telemetry = PollingSettings(interval=DEADLINE, deadline=DEADLINE, identify_every=1e9), Telemetry()
+    poller = RigPoller(rigs, fleet.miners, terms, telemetry, remembered=remembered)
+    value = telemetry.registry.get_sample_value
+
+    def whose() -> set[str]:
+        now = time.time()
+        return {
+            each.rig.name for each in poller.snapshots(now) if each.up and each.identity != fleet.rigs[each.rig.name][1]
+        }
+
+    polling = asyncio.create_task(poller.run())
+    try:
+        await poller.first_round.wait()
+        for name in victims:
+            await fleet.failing.set_fault([name], Fault.OTHER_MAC)
+        async with asyncio.timeout(120):
+            while whose() != set(victims):  # noqa: ASYNC110 - the poller has no event for it
+                await asyncio.sleep(0.1)
+    finally:
+        polling.cancel()
+        await asyncio.wait([polling])
+        await fleet.failing.set_fault(victims, None)
+    assert len(victims) == len(named)
+    assert value("mining_poll_failures_total", {"reason": "implausible"}) == len(victims)
+    assert value("mining_rig_identity_changes_total", {"change": "device"}) == len(victims)
+    assert {attempt.name for attempt in poller.failures.latest(len(rigs))} == set(victims)
+
+
+async def test_firmware_that_was_changed_is_not_read_as_what_it_was(fleet: Fleet) -> None:
+    victims, *_ = fleet.victims
+    _, antminer = fleet.rigs[victims["antminer"]]
+    target, _ = fleet.rigs[victims["whatsminer_v2"]]
+    with pytest.raises(Failure) as failure:
+        await fleet.miners.read(target, antminer)
+    assert failure.value.reason in {Reason.GARBLED, Reason.IMPLAUSIBLE}

@@ -1,0 +1,159 @@
+"""What every native reader must do, over its own fixtures: a new reader and its fixture are found by themselves.
+
+``HASHMARGIN_REWRITE=1`` writes what the readers now make of the fixtures into them, for a person to check.
+"""
+
+import copy
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from exporter.sources.rigs.contract import NativeReader, Target
+from exporter.sources.rigs.faults import CODES
+from exporter.sources.rigs.firmware import native_readers
+from exporter.sources.rigs.reader import Miners
+from rig_replay import NETWORK, replaying
+
+from exporter.model.failures import Failure, Reason
+from exporter.model.readings import RigIdentity, RigReading
+from exporter.tools import capture
+
+FIXTURES = sorted((Path(__file__).parent.parent / "fixtures" / "rigs").glob("*.json"))
+READ_ONLY = {
+    *("version", "summary", "stats", "pools", "devs", "devdetails", "temps", "fans", "power", "events", "config"),
+    *("estats", "tempctrl", "profiles", "psuget"),
+    *("voltageget 0", "healthchipget 0", "healthchipget 1", "healthchipget 2"),
+    *("tunerstatus", "status", "get_version", "get_miner_info", "get_error_code", "get_psu", "get.device.info"),
+    *("get.miner.status summary", "edevs", "get.miner.setting"),
+    "POST /api/v1/auth/login",  # which gives a token, and changes nothing on the rig
+}
+CAPTURED = {
+    *(part for command in capture.RPC_COMMANDS for part in command.split("+")),
+    *(f"GET {page}" for page in (*capture.WEB_PAGES, *capture.EPIC_PAGES, *capture.BRAIINS_PAGES)),
+    *(part for command in capture.V3_COMMANDS for part in " ".join(command).strip().split("+")),
+    "POST /api/v1/auth/login",
+}
+ODD: tuple[Any, ...] = (None, "n/a", [], {}, True, -1, float("nan"), 1e30, "\x00\x1b[31m" * 50, [[[]]] * 40, 10**25)
+
+
+def load(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text())
+    return content
+
+
+def save(path: Path, fixture: dict[str, Any]) -> None:
+    path.write_text(json.dumps(fixture, indent=1) + "\n")
+
+
+def plain(value: Any) -> Any:
+    """Give a dataclass as JSON has it."""
+    return json.loads(json.dumps(dataclasses.asdict(value)))
+
+
+def test_there_are_readers_and_each_has_a_fixture_of_its_own() -> None:
+    readers = native_readers()
+    assert readers
+    assert {load(path)["reader"] for path in FIXTURES} == set(readers)
+    assert all(reader.name == name for name, reader in readers.items())
+
+
+@pytest.fixture
+def address(request: pytest.FixtureRequest) -> str:
+    """An address of its own for each test."""
+    digest = sum((index + 1) * ord(letter) for index, letter in enumerate(request.node.name))
+    return f"{NETWORK}.{digest % 200 + 40}"
+
+
+@pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
+async def test_a_reader_finds_identifies_and_reads_its_rig(path: Path, address: str) -> None:
+    fixture = load(path)
+    async with Miners() as miners, replaying(address, fixture) as replay:
+        identity = await miners.identify(Target(address))
+        reading = await miners.read(Target(address), identity)
+    if os.environ.get("HASHMARGIN_REWRITE"):
+        save(path, fixture | {"identity": plain(identity), "reading": plain(reading)})
+        return
+    assert plain(identity) == fixture["identity"]
+    assert plain(reading) == fixture["reading"]
+    asked = {part for question in replay.asked for part in question.split("+")}
+    assert {part for part in asked if not part.startswith("GET ")} <= READ_ONLY
+    assert asked <= CAPTURED, "a capture of such a rig would lack what its reader asks for"
+    assert {fault.code for fault in reading.faults} <= CODES
+
+
+@pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
+async def test_one_odd_field_loses_that_field_only(path: Path, address: str) -> None:
+    """Every leaf is made odd in turn: the read stands, or fails classified where the hashrate itself is at stake."""
+    fixture = load(path)
+    identity = RigIdentity(**fixture["identity"])
+    reader = native_readers()[identity.reader]
+    fatal = set()
+    answers = {kind: fixture[kind] for kind in ("rpc", "http", "v3") if kind in fixture}
+    for count, place in enumerate(leaves(answers)):
+        broken = copy.deepcopy(answers)
+        put(broken, place, ODD[count % len(ODD)])
+        async with replaying(address, fixture | broken):
+            outcome = await reading_or_reason(reader, address, identity)
+        if isinstance(outcome, Reason):
+            assert outcome in {Reason.GARBLED, Reason.IMPLAUSIBLE}
+            fatal.add(place[-1])
+        else:
+            assert_sane(outcome)
+    assert len(fatal) <= 3, fatal
+
+
+@pytest.mark.parametrize("firmware", ["braiins", "braiins_rest", "vnish"])
+async def test_a_board_that_the_rig_no_longer_tells_of_is_missing(firmware: str, address: str) -> None:
+    """Such firmware leaves out a board that it lost, where others list it without chips."""
+    fixture = load(next(path for path in FIXTURES if path.stem == firmware))
+    identity = RigIdentity(**fixture["identity"] | {"board_serials": ((0, "S0"), (3, "S3"))})
+    async with replaying(address, fixture):
+        reading = await native_readers()[firmware].read(Target(address), identity)
+    missing = [fault.component for fault in reading.faults if fault.code == "board_missing"]
+    assert missing == ["board 3"]
+
+
+async def reading_or_reason(reader: NativeReader, address: str, identity: RigIdentity) -> RigReading | Reason:
+    try:
+        return await reader.read(Target(address), identity)
+    except Failure as failure:
+        return failure.reason
+
+
+def leaves(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in children:
+        if isinstance(child, dict | list) and child:
+            yield from leaves(child, (*place, key))
+        else:
+            yield (*place, key)
+
+
+def put(value: Any, place: tuple[Any, ...], odd: Any) -> None:
+    for key in place[:-1]:
+        value = value[key]
+    value[place[-1]] = odd
+
+
+def assert_sane(reading: RigReading) -> None:
+    def check(value: Any) -> None:
+        if isinstance(value, float | int):
+            assert math.isfinite(value)
+        elif isinstance(value, str):
+            assert value.isprintable()
+            assert len(value) <= 128
+        elif isinstance(value, dict):
+            for item in value.values():
+                check(item)
+        elif isinstance(value, list | tuple):
+            assert len(value) <= 64
+            for item in value:
+                check(item)
+
+    check(dataclasses.asdict(reading))
+    assert 0 <= reading.hashrate < 2e15

@@ -1,0 +1,205 @@
+"""What the reader of Avalons does beyond the plain read that the contract suite holds it to."""
+
+import json
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from exporter.sources.rigs.contract import Target
+from exporter.sources.rigs.firmware import avalon
+from rig_servers import NETWORK, cgminer, serving
+
+from exporter.model.failures import Failure, Reason
+from exporter.model.readings import PowerSupply, RigIdentity, RigReading
+
+FIXTURE = Path(__file__).parent.parent / "fixtures" / "rigs" / "avalon.json"
+TARGET = Target(f"{NETWORK}.67")
+AVALON = RigIdentity(reader="avalon", make="AvalonMiner", model="Avalon 1246", serial="02010000aabbccdd")
+
+
+def answers() -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(FIXTURE.read_text())["rpc"]
+    return content
+
+
+def rig(summary: Mapping[str, Any] = {}, **fields: str) -> dict[str, Any]:
+    """Answers in whose text these fields are replaced, or added."""
+    said = answers()
+    said["summary"]["SUMMARY"][0] |= summary
+    row = said["estats"]["STATS"][0]
+    for name, value in fields.items():
+        text = re.sub(rf"\b{name}\[[^]]*\]", "", row["MM ID0"])
+        row["MM ID0"] = f"{text} {name}[{value}]"
+    return said
+
+
+async def read(said: Mapping[str, Any]) -> RigReading:
+    async with serving(TARGET.address, 4028, cgminer(said)):
+        return await avalon.Reader().read(TARGET, AVALON)
+
+
+@pytest.mark.parametrize(
+    ("version", "model"),
+    [
+        ({"PROD": "AvalonMiner 1246-81", "MODEL": "1246-81"}, "Avalon 1246"),
+        ({"PROD": "AvalonMiner 1166Pro", "MODEL": "1166Pro"}, "Avalon 1166Pro"),
+        ({"PROD": "AvalonMiner 15-194", "MODEL": "15-194"}, "Avalon 1566"),
+        ({"PROD": "Avalon Mini3", "MODEL": "Mini3"}, "Avalon Mini3"),
+        ({"PROD": "AvalonNano", "MODEL": "Nano3"}, "Avalon Nano3"),
+        ({"PROD": "Antminer S19"}, ""),
+        ({"CGMiner": "4.10.0"}, ""),
+    ],
+)
+def test_an_avalon_is_known_by_its_product(version: Mapping[str, str], model: str) -> None:
+    assert avalon.Reader().recognises({"VERSION": [version]}) is bool(model)
+
+
+@pytest.mark.parametrize("product", ["AvalonMiner 1246-81", "AvalonMiner 15-194", "Avalon Mini3"])
+async def test_its_model_is_that_which_it_is_sold_as(product: str) -> None:
+    said = answers()
+    said["version"]["VERSION"][0] |= {"PROD": product, "MODEL": product.partition(" ")[2]}
+    async with serving(TARGET.address, 4028, cgminer(said)):
+        identity = await avalon.Reader().identify(TARGET)
+    assert identity.model == {"15": "Avalon 1566", "12": "Avalon 1246"}.get(product[12:14], "Avalon Mini3")
+
+
+@pytest.mark.parametrize(
+    ("managers", "reason"),
+    [
+        ({}, Reason.NOT_READY),  # it has just begun
+        ({"MM ID0": "Ver[8] MGHS[1 2]"}, Reason.UNSUPPORTED),
+        ({"MM ID0": "PS[0 1214 1316 242 3189 1320 3504]", "MM ID1": "PS[0 0]"}, Reason.UNSUPPORTED),
+    ],
+)
+async def test_one_without_a_supply_or_with_several_managers_is_left_to_others(
+    managers: Mapping[str, str], reason: Reason
+) -> None:
+    said = answers()
+    said["estats"]["STATS"] = [{"ID": "AVA80", **managers}]
+    async with serving(TARGET.address, 4028, cgminer(said)):
+        with pytest.raises(Failure) as failure:
+            await avalon.Reader().identify(TARGET)
+    assert failure.value.reason is reason
+
+
+@pytest.mark.parametrize(
+    ("supply", "wall", "power", "measured"),
+    [
+        ("0 1209 1187 297 3526 1188 3731", "3731", 3731.0, (11.87, 297.0, 3526.0)),
+        ("0 1209 1187 297 3526 1188 3731", "", 3731.0, (11.87, 297.0, 3526.0)),
+        ("0 1217 1279 221 2834 1280", "", None, (12.79, 221.0, 2834.0)),  # the A10 does not tell what it draws
+        ("0 1209 1187 297 3526 1188 9000", "", None, (11.87, 297.0, 3526.0)),  # nothing is that wasteful
+        ("0 1198 0 0 0 1393 11", "", 11.0, None),  # it sleeps
+        ("0 0 27548 4 0 3683 131", "", 131.0, None),  # a small one, in other units
+        ("0 0 27548 4 0 3683 4500", "", None, None),  # more than it may draw
+        ("0 0 27548 4 110 3683 131", "", None, None),
+        ("", "", None, None),
+    ],
+)
+async def test_what_the_supply_says_is_believed_where_its_figures_agree(
+    supply: str, wall: str, power: float | None, measured: tuple[float, float, float] | None
+) -> None:
+    reading = await read(rig(PS=supply, WALLPOWER=wall))
+    volts, amperes, watts = measured or (None, None, None)
+    known = PowerSupply(input_power=power, output_voltage=volts, output_current=amperes, output_power=watts)
+    assert reading.power == power
+    assert reading.power_supply == (None if known == PowerSupply() else known)
+
+
+@pytest.mark.parametrize(
+    ("code", "faults"),
+    [
+        ("0", set()),
+        ("6", {("psu_temperature", "OT1")}),  # two sensors, one fault
+        ("96", {("psu_output", "UV_out"), ("psu_overcurrent", "OC_out")}),
+        ("n/a", set()),
+    ],
+)
+async def test_the_supplys_error_code_names_faults(code: str, faults: set[tuple[str, str]]) -> None:
+    reading = await read(rig(PS=f"{code} 1214 1316 242 3189 1320 3504", MW0="600 600"))
+    assert {(one.code, one.vendor_code) for one in reading.faults} == faults
+
+
+@pytest.mark.parametrize(
+    ("state", "switch", "hashrate", "suspended"),
+    [
+        ("Work: In Idle, Hash Board: 3 ", "5", 0.0, True),
+        ("Work: In Idle, Hash Board: 3 ", "6", 0.0, None),  # it boots
+        ("Work: In Idle, Hash Board: 3 ", "0", 0.0, False),
+        ("Work: In Work, Hash Board: 3 ", "0", 1_102.8e6, False),
+        ("Work: In Work, Hash Board: 3 ", "5", 1_102.8e6, None),
+        ("", "", 1_102.8e6, None),
+    ],
+)
+async def test_an_idle_rig_does_not_hash_what_its_average_fades_to(
+    state: str, switch: str, hashrate: float, suspended: bool | None
+) -> None:
+    reading = await read(rig({"MHS 1m": 1_102.8}, SYSTEMSTATU=state, SoftOFF=switch, GHSmm="0.00"))
+    assert (reading.hashrate, reading.mining) == (pytest.approx(hashrate), hashrate > 0)
+    assert reading.suspended is suspended
+
+
+@pytest.mark.parametrize(("inlet", "known"), [("-273", {"outlet": 65.0}), ("31", {"inlet": 31.0, "outlet": 65.0})])
+async def test_a_sensor_that_is_not_there_has_no_temperature(inlet: str, known: Mapping[str, float]) -> None:
+    assert dict((await read(rig(Temp="-273", ITemp=inlet, OTemp="65"))).temperatures) == known
+
+
+@pytest.mark.parametrize(
+    ("rate", "works", "failed"),
+    [
+        (4e7, "600 0 610 0", (1, 3)),
+        (4e7, "12 0 9 11", ()),  # it has just begun
+        (4e7, "0 0 0 0", ()),
+        (0.0, "600 0 610 0", ()),  # of the time before it stopped
+    ],
+)
+async def test_a_chip_has_failed_that_does_no_work_among_those_that_do(
+    rate: float, works: str, failed: tuple[int, ...]
+) -> None:
+    assert (await read(rig({"MHS 1m": rate}, MW0=works))).boards[0].failed_chips == failed
+
+
+async def test_an_idle_rig_keeps_neither_clock_nor_coolest_chip() -> None:
+    reading = await read(rig({"MHS 1m": 0.0}, MTmax="0 0 0", MTavg="0 0 0"))
+    board = reading.boards[0]
+    assert (board.frequency, board.chip_temperature, board.chip_temperature_min) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("said_at", "share", "age"),
+    [(24_701, 24_690, 11.0), (24_701, 0, None), (24_701, 99_999, None), (1_774_051_200, 31_279, None)],
+)
+async def test_a_share_is_dated_by_the_clock_of_the_answer(said_at: int, share: int, age: float | None) -> None:
+    said = rig()
+    said["pools"]["STATUS"][0]["When"] = said_at
+    said["pools"]["POOLS"][0]["Last Share Time"] = share
+    at = (await read(said)).last_share_at
+    assert (at is None) is (age is None)
+    assert age is None or time.time() - (at or 0.0) == pytest.approx(age, abs=5.0)
+
+
+async def test_a_rig_with_a_clock_dates_its_shares_itself() -> None:
+    said = rig()
+    said["pools"]["STATUS"][0]["When"] = 1_774_051_200
+    said["pools"]["POOLS"][0]["Last Share Time"] = 1_774_051_195
+    assert (await read(said)).last_share_at == 1_774_051_195.0
+
+
+async def test_another_rig_at_the_address_is_not_taken_for_it() -> None:
+    with pytest.raises(Failure) as failure:
+        await read(rig(DNA="0201000000000000"))
+    assert failure.value.reason is Reason.IMPLAUSIBLE
+
+
+@pytest.mark.parametrize(
+    "text", ["", "A" * 100_000, "A[" * 50_000, "Fan1[" + "9" * 5_000 + "]", "MGHS[" + "1 " * 5_000 + "]"]
+)
+async def test_odd_text_loses_its_fields_only(text: str) -> None:
+    said = answers()
+    said["estats"]["STATS"][0]["MM ID0"] = text
+    reading = await read(said)
+    assert reading.hashrate == pytest.approx(80.95e12, rel=1e-3)
+    assert len(reading.boards) <= 32

@@ -1,0 +1,175 @@
+import math
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.model.failures import Failure, Reason
+from exporter.sources.rigs import coerce
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+)
+
+
+@pytest.mark.parametrize(("said", "read"), [(5, 5.0), ("5.5", 5.5), (" 7 ", 7.0), (0, 0.0)])
+def test_numbers_and_numeric_text_are_read(said: object, read: float) -> None:
+    assert coerce.number(said, 0, 10) == read
+
+
+@pytest.mark.parametrize(
+    "said", [True, None, "", "n/a", "nan", math.nan, math.inf, -1, 11, [], {}, 10**400, "1" * 5000]
+)
+def test_what_is_no_number_in_range_is_nothing(said: object) -> None:
+    assert coerce.number(said, 0, 10) is None
+
+
+MEASURED = (coerce.watts, coerce.volts, coerce.amperes, coerce.megahertz)
+
+
+@given(ANYTHING)
+def test_every_reader_takes_anything(said: object) -> None:
+    numbers = (coerce.rpm, coerce.celsius, coerce.seconds, coerce.counter, coerce.difficulty, coerce.ratio)
+    for read in (*numbers, *MEASURED, coerce.percentage):
+        known = read(said)
+        assert known is None or math.isfinite(known)
+    rate = coerce.hashrate(said, "TH/s")
+    assert rate is None or 0 <= rate <= coerce.MAX_RIG_HASHRATE
+    assert coerce.text(said).isprintable()
+    assert len(coerce.text(said)) <= coerce.MAX_TEXT
+    coerce.text(said).encode()
+    assert all(isinstance(part, str) for part in coerce.endpoint(said))
+    shared = coerce.share_time(said, 1_774_130_400.0)
+    assert shared is None or 0 < shared <= 1_774_130_400.0 + coerce.CLOCK_SKEW
+    assert coerce.flag(said) in {True, False, None}
+    assert all(math.isfinite(temperature) for temperature in coerce.sensors(said))
+
+
+@pytest.mark.parametrize("read", MEASURED)
+@pytest.mark.parametrize("said", [0, 0.0, "0", -1, 1e9])
+def test_a_measurement_of_nothing_or_of_what_cannot_be_is_none(read: Callable[[object], object], said: object) -> None:
+    assert read(said) is None
+
+
+def test_units_become_ours() -> None:
+    assert coerce.volts(coerce.milli("13720")) == 13.72
+    assert coerce.volts(coerce.centi("23560")) == 235.6
+    assert coerce.centi("n/a") is None
+    assert coerce.amperes(coerce.milli(10_400)) == 10.4
+    assert coerce.megahertz(545) == 545e6
+    assert coerce.percentage("40") == 0.4
+    assert coerce.ratio(0.01) == 0.01
+    assert (coerce.percentage(101), coerce.ratio(1.01)) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ("262K", 262e3),
+        ("1.5M", 1.5e6),
+        ("483 k", 483e3),
+        ("2.5G", 2.5e9),
+        ("1T", 1e12),
+        (8192, 8192.0),
+        ("65536", 65536.0),
+    ],
+)
+def test_difficulties_that_are_written_short_are_read(said: object, read: float) -> None:
+    assert coerce.difficulty(said) == read
+
+
+@pytest.mark.parametrize("said", ["", "K", "none", "-1K", None, True, 0, "0", "0K"])
+def test_what_is_no_difficulty_is_none(said: object) -> None:
+    assert coerce.difficulty(said) is None
+
+
+def test_sensors_of_one_part_are_read_together() -> None:
+    known = coerce.sensors("61-48-0-255-47")
+    assert known == [61.0, 48.0, 47.0]
+    assert (coerce.hottest(known), coerce.coolest(known), coerce.mean(known)) == (61.0, 47.0, 52.0)
+    assert coerce.sensors([61, "48", None]) == [61.0, 48.0]
+    assert (coerce.hottest([None]), coerce.coolest([]), coerce.mean([None])) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("said", "age"), [(1_774_130_390, 10), ("1774130390", 10), ("0:00:10", 10), ("1:01:05", 3_665)]
+)
+def test_the_time_of_a_share_is_read_as_such_or_as_its_age(said: object, age: float) -> None:
+    assert coerce.share_time(said, 1_774_130_400.0) == 1_774_130_400.0 - age
+
+
+def test_text_is_cut_and_cleaned() -> None:
+    assert coerce.text("  rig\x00\x1b[31m\ud800\n7  ") == "rig[31m7"
+    assert len(coerce.text("x" * 5000)) == coerce.MAX_TEXT
+
+
+def test_a_pool_url_gives_no_login_away() -> None:
+    assert coerce.endpoint("stratum+tcp://me:secret@pool.example:3333/x") == ("stratum+tcp", "pool.example:3333")
+    assert coerce.endpoint("pool.example:3333") == ("", "pool.example:3333")
+    assert coerce.endpoint("stratum+tcp://pool.example:99999999") == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("said", "read"), [("D4:01:02:AB:04:05", "d4:01:02:ab:04:05"), ("d40102AB0405", "d4:01:02:ab:04:05")]
+)
+def test_mac_addresses_are_written_one_way(said: str, read: str) -> None:
+    assert coerce.mac(said) == read
+
+
+@pytest.mark.parametrize("said", ["", "00:00:00:00:00:00", "02:55:97:22:3M:72", None, "12"])
+def test_no_mac_is_empty(said: object) -> None:
+    assert coerce.mac(said) == ""
+
+
+def test_the_mandatory_hashrate_is_converted() -> None:
+    assert coerce.realised("110566.89", "GH/s") == pytest.approx(110.56689e12)
+    assert coerce.realised(0, "GH/s", 110e12) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("said", "unit", "expected", "reason"),
+    [
+        (None, "GH/s", None, Reason.GARBLED),
+        ("n/a", "GH/s", None, Reason.GARBLED),
+        (100.0, "foo", None, Reason.GARBLED),
+        (math.nan, "GH/s", None, Reason.IMPLAUSIBLE),
+        (math.inf, "GH/s", None, Reason.IMPLAUSIBLE),
+        (-1.0, "GH/s", None, Reason.IMPLAUSIBLE),
+        (110_000_000.0, "GH/s", None, Reason.IMPLAUSIBLE),
+        (1200.0, "GH/s", 1.2e9, Reason.IMPLAUSIBLE),
+    ],
+)
+def test_a_hashrate_no_rig_can_have_fails_the_read(said: object, unit: str, expected: float, reason: Reason) -> None:
+    with pytest.raises(Failure) as failure:
+        coerce.realised(said, unit, expected)
+    assert failure.value.reason is reason
+
+
+@pytest.mark.parametrize(
+    ("said", "model"),
+    [
+        ("Antminer S19j Pro (Vnish 1.2.6)", "S19j Pro"),
+        ("ANTMINER S21 XP HYD.", "S21 XP Hyd."),
+        ("Antminer S19 XP+ Hyd.", "S19 XP+ Hyd."),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_bitmains_models_are_called_alike_by_all_firmware(said: object, model: str) -> None:
+    assert coerce.bitmain_model(said) == model
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ("61-48-47-60", [61, 48, 47, 60]),
+        ("-10--5-300-0-3", [-10, -5, 3]),
+        ([-1, "2", None], [-1, 2]),
+        ("", []),
+        (None, []),
+    ],
+)
+def test_sensors_of_a_cold_rig_keep_their_sign(said: object, read: list[float]) -> None:
+    assert coerce.sensors(said) == read

@@ -1,0 +1,92 @@
+import asyncio
+
+import pytest
+from exporter.sources.rigs.contract import Target
+from exporter.sources.rigs.firmware import antminer as antminer_firmware
+from exporter.sources.rigs.firmware.antminer import Reader
+from exporter.sources.rigs.pyasic_reader import PyasicReader
+from exporter.sources.rigs.reader import Miners
+from rig_servers import NETWORK, antminer, cgminer, hanging, saying, serving
+
+from exporter.model.failures import Failure, Reason
+from exporter.model.readings import RigIdentity, RigReading
+from exporter.sources.rigs import reader
+
+ADDRESS = f"{NETWORK}.31"
+S19 = RigIdentity(reader="antminer", make="AntMiner", model="S19j Pro")
+
+
+async def test_a_rig_that_hangs_is_given_up_without_asking_pyasic(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "PROBE_SECONDS", 0.2)
+    async with Miners() as miners, serving(ADDRESS, 4028, hanging), serving(ADDRESS, 80, hanging):
+        with pytest.raises(Failure) as failure:
+            await miners.identify(Target(ADDRESS))
+        assert miners._pyasic.pids == ()
+    assert failure.value.reason is Reason.TIMEOUT
+
+
+async def test_where_nothing_listens_pyasic_is_not_asked() -> None:
+    async with Miners() as miners:
+        with pytest.raises(Failure) as failure:
+            await miners.identify(Target(f"{NETWORK}.32"))
+        assert miners._pyasic.pids == ()
+    assert failure.value.reason is Reason.REFUSED
+
+
+@pytest.mark.parametrize(("kind", "reason"), [("ANTMINER", Reason.GARBLED), ("GOLDSHELL", None)])
+async def test_a_rig_that_answers_pyasic_only_as_it_boots_is_not_left_to_it(
+    monkeypatch: pytest.MonkeyPatch, kind: str, reason: Reason | None
+) -> None:
+    async def late(self: PyasicReader, target: Target) -> RigIdentity:
+        return RigIdentity(reader=f"pyasic:{kind}:S21:", make="AntMiner", model="S21")
+
+    async def identified() -> Reason | None:
+        try:
+            await miners.identify(Target(ADDRESS))
+        except Failure as failure:
+            return failure.reason
+        return None
+
+    monkeypatch.setattr(PyasicReader, "identify", late)
+    async with Miners() as miners, serving(ADDRESS, 4028, saying(b"starting")):
+        assert await identified() is reason
+
+
+async def test_a_stock_rig_whose_web_interface_hangs_is_read_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(antminer_firmware, "_WEB_PATIENCE", 0.2)
+    firmware = Reader()
+    async with serving(ADDRESS, 4028, cgminer(antminer())), serving(ADDRESS, 80, hanging):
+        await firmware.read(Target(ADDRESS), S19)
+        firmware._web[ADDRESS].due = 0.0
+        reading = await firmware.read(Target(ADDRESS), S19)
+    assert reading.hashrate == pytest.approx(99.3015e12)
+
+
+@pytest.mark.parametrize("name", ["abacus", "pyasic", "pyasic:ANTMINER"])
+async def test_an_identity_of_an_unknown_reader_is_unsupported(name: str) -> None:
+    async with Miners() as miners:
+        with pytest.raises(Failure) as failure:
+            await miners.read(Target(ADDRESS), RigIdentity(reader=name, make="", model=""))
+    assert failure.value.reason is Reason.UNSUPPORTED
+
+
+async def test_a_bug_in_a_reader_is_a_classified_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(self: Reader, target: Target, identity: RigIdentity) -> RigReading:
+        raise KeyError("oops")
+
+    monkeypatch.setattr(Reader, "read", broken)
+    async with Miners() as miners:
+        with pytest.raises(Failure) as failure:
+            await miners.read(Target(ADDRESS), S19)
+    assert failure.value.reason is Reason.INTERNAL
+
+
+async def test_a_cancelled_read_stays_cancelled_and_closes_its_connection() -> None:
+    async with Miners() as miners, serving(ADDRESS, 4028, hanging) as connections:
+        task = asyncio.create_task(miners.read(Target(ADDRESS), S19))
+        while not connections:  # noqa: ASYNC110 - the server has no event for it
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.wait_for(connections[0].wait_closed(), 60)
