@@ -19,11 +19,11 @@ from importlib.metadata import version
 from typing import Any
 
 import uvloop
-from exporter.sources.rigs.contract import Target
-from exporter.sources.rigs.reader import Miners
 
 from exporter.model.fleet import Credentials
 from exporter.simulation.site import SimulatedSite
+from exporter.sources.rigs.contract import Target
+from exporter.sources.rigs.reader import Miners
 from tests.bench.result import Result
 
 FAMILIES = {"antminer": "Antminer S19j Pro", "whatsminer": "Whatsminer M50S++", "bitaxe": "BitAxe Gamma"}

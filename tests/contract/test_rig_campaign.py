@@ -13,9 +13,6 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from exporter.sources.rigs.contract import Target
-from exporter.sources.rigs.firmware import native_readers
-from exporter.sources.rigs.reader import Miners
 from rig_replay import simulated_site
 
 from exporter.model.failures import Failure, Reason
@@ -26,6 +23,9 @@ from exporter.polling.rigs import RigPoller
 from exporter.polling.settings import PollingSettings
 from exporter.simulation.faults import Fault
 from exporter.simulation.site import SimulatedSite
+from exporter.sources.rigs.contract import Target
+from exporter.sources.rigs.firmware import native_readers
+from exporter.sources.rigs.reader import Miners
 from exporter.telemetry import Telemetry
 
 HEALTHY = 200

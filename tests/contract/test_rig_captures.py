@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rig_replay import NETWORK, replaying
+
+from exporter.model.readings import PowerSupply, RigIdentity
 from exporter.sources.rigs.contract import Target
 from exporter.sources.rigs.faults import CODES
 from exporter.sources.rigs.firmware import native_readers
 from exporter.sources.rigs.reader import Miners
-from rig_replay import NETWORK, replaying
-
-from exporter.model.readings import PowerSupply, RigIdentity
 
 CAPTURES = Path(__file__).parents[3] / "shared" / "captures"
 

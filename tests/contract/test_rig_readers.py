@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exporter.sources.rigs.contract import NativeReader, Target
-from exporter.sources.rigs.faults import CODES
-from exporter.sources.rigs.firmware import native_readers
-from exporter.sources.rigs.reader import Miners
 from rig_replay import NETWORK, replaying
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.readings import RigIdentity, RigReading
+from exporter.sources.rigs.contract import NativeReader, Target
+from exporter.sources.rigs.faults import CODES
+from exporter.sources.rigs.firmware import native_readers
+from exporter.sources.rigs.reader import Miners
 from exporter.tools import capture
 
 FIXTURES = sorted((Path(__file__).parent.parent / "fixtures" / "rigs").glob("*.json"))

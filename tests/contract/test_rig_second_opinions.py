@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from exporter.sources.rigs.contract import Target
-from exporter.sources.rigs.pyasic_reader import PyasicReader
-from exporter.sources.rigs.reader import Miners
 from rig_replay import NETWORK, replaying, simulated_site
 
 from exporter.model.failures import Failure
 from exporter.model.fleet import Credentials
 from exporter.model.readings import RigIdentity, RigReading
+from exporter.sources.rigs.contract import Target
+from exporter.sources.rigs.pyasic_reader import PyasicReader
+from exporter.sources.rigs.reader import Miners
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

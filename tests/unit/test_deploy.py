@@ -1,4 +1,4 @@
-"""The files in deploy/ agree: rules, alerts, runbooks, routes, compose. The tests in tests/e2e run the real programs."""
+"""The files in deploy/ agree: rules, alerts, runbooks, routes, compose. tests/e2e runs the real programs on them."""
 
 import re
 from pathlib import Path

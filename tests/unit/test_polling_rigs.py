@@ -9,7 +9,6 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from exporter.sources.rigs.contract import Target
 from hypothesis import given
 from hypothesis import strategies as st
 from own_network import OWN
@@ -26,6 +25,7 @@ from exporter.polling.roster import phase
 from exporter.polling.schedules import ScheduleSettings
 from exporter.polling.settings import PollingSettings
 from exporter.sources.rigs import coerce
+from exporter.sources.rigs.contract import Target
 from exporter.telemetry import Telemetry
 
 TERMS = PollingSettings()

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
-from exporter.sources.rigs.contract import OtherRig, Target
 from structlog.testing import capture_logs
 from virtual_time import run, unix_clock
 
@@ -20,6 +19,7 @@ from exporter.model.snapshot import RigSnapshot
 from exporter.polling.ledger import RigMemory
 from exporter.polling.rigs import RigPoller
 from exporter.polling.settings import PollingSettings
+from exporter.sources.rigs.contract import OtherRig, Target
 from exporter.telemetry import Telemetry
 
 SEARCH = 900.0

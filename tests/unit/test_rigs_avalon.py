@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exporter.sources.rigs.contract import Target
-from exporter.sources.rigs.firmware import avalon
 from rig_servers import NETWORK, cgminer, serving
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.readings import PowerSupply, RigIdentity, RigReading
+from exporter.sources.rigs.contract import Target
+from exporter.sources.rigs.firmware import avalon
 
 FIXTURE = Path(__file__).parent.parent / "fixtures" / "rigs" / "avalon.json"
 TARGET = Target(f"{NETWORK}.67")

@@ -5,11 +5,11 @@ import json
 from typing import Any
 
 import pytest
-from exporter.sources.rigs.contract import Target
-from exporter.sources.rigs.firmware.bitaxe import Reader
 from rig_servers import NETWORK, serving
 
 from exporter.model.readings import PowerSupply, RigIdentity, RigReading
+from exporter.sources.rigs.contract import Target
+from exporter.sources.rigs.firmware.bitaxe import Reader
 
 TARGET = Target(f"{NETWORK}.44")
 GAMMA = RigIdentity(reader="bitaxe", make="BitAxe", model="Gamma")

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exporter.sources.rigs.contract import Target
-from exporter.sources.rigs.firmware import braiins, braiins_rest
-from exporter.sources.rigs.reader import Miners
 from rig_servers import NETWORK, Handler, cgminer, serving
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.fleet import Credentials
 from exporter.model.readings import RigIdentity, RigReading, TunerState
+from exporter.sources.rigs.contract import Target
+from exporter.sources.rigs.firmware import braiins, braiins_rest
+from exporter.sources.rigs.reader import Miners
 from exporter.tools.probe import as_text, probe
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "rigs"

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exporter.sources.rigs.contract import Target
-from exporter.sources.rigs.firmware import epic
 from rig_servers import NETWORK, Handler, serving
 
 from exporter.model.readings import RigIdentity, RigReading, TunerState
+from exporter.sources.rigs.contract import Target
+from exporter.sources.rigs.firmware import epic
 
 FIXTURE = Path(__file__).parent.parent / "fixtures" / "rigs" / "epic.json"
 TARGET = Target(f"{NETWORK}.66")

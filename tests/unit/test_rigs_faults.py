@@ -1,7 +1,7 @@
 import pytest
-from exporter.sources.rigs.faults import CODES, fault, whatsminer_fault, whatsminer_faults, worded_fault
 
 from exporter.model.readings import Severity
+from exporter.sources.rigs.faults import CODES, fault, whatsminer_fault, whatsminer_faults, worded_fault
 
 
 @pytest.mark.parametrize(

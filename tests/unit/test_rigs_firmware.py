@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from exporter.sources.rigs.contract import Target
-from exporter.sources.rigs.firmware import antminer as stock
-from exporter.sources.rigs.firmware import luxos, vnish
 from rig_servers import NETWORK, Handler, antminer, cgminer, serving
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.readings import PowerSupply, RigIdentity, RigReading, Severity, TunerState
+from exporter.sources.rigs.contract import Target
+from exporter.sources.rigs.firmware import antminer as stock
+from exporter.sources.rigs.firmware import luxos, vnish
 
 TARGET = Target(f"{NETWORK}.41")
 S19 = RigIdentity(reader="antminer", make="AntMiner", model="S19j Pro", mac="28:e2:97:00:00:01")

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from exporter.sources.rigs.contract import Target
-from exporter.sources.rigs.pyasic_reader import PyasicReader, translate
 from rig_servers import NETWORK, Handler, antminer, cgminer, closing, dripping, flooding, hanging, saying, serving
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.readings import PowerSupply, RigIdentity
+from exporter.sources.rigs.contract import Target
+from exporter.sources.rigs.pyasic_reader import PyasicReader, translate
 
 S19 = RigIdentity(reader="pyasic:ANTMINER:ANTMINER S19J PRO:", make="AntMiner", model="S19j Pro")
 

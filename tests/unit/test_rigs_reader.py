@@ -1,16 +1,16 @@
 import asyncio
 
 import pytest
-from exporter.sources.rigs.contract import Target
-from exporter.sources.rigs.firmware import antminer as antminer_firmware
-from exporter.sources.rigs.firmware.antminer import Reader
-from exporter.sources.rigs.pyasic_reader import PyasicReader
-from exporter.sources.rigs.reader import Miners
 from rig_servers import NETWORK, antminer, cgminer, hanging, saying, serving
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.readings import RigIdentity, RigReading
 from exporter.sources.rigs import reader
+from exporter.sources.rigs.contract import Target
+from exporter.sources.rigs.firmware import antminer as antminer_firmware
+from exporter.sources.rigs.firmware.antminer import Reader
+from exporter.sources.rigs.pyasic_reader import PyasicReader
+from exporter.sources.rigs.reader import Miners
 
 ADDRESS = f"{NETWORK}.31"
 S19 = RigIdentity(reader="antminer", make="AntMiner", model="S19j Pro")

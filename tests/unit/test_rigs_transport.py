@@ -4,11 +4,11 @@ import json
 import socket
 
 import pytest
-from exporter.sources.rigs.transport import LengthPrefixed, exchange, rpc
 from rig_servers import NETWORK, Handler, cgminer, closing, dripping, flooding, hanging, resetting, saying, serving
 
 from exporter.model.failures import Failure, Reason
 from exporter.sources.rigs import coerce, names, transport
+from exporter.sources.rigs.transport import LengthPrefixed, exchange, rpc
 
 ADDRESS = f"{NETWORK}.11"
 

@@ -4,11 +4,11 @@ import json
 import re
 
 import pytest
-from exporter.sources.rigs.web import DigestSession, get, get_json, get_value, log_in
 from rig_servers import NETWORK, Handler, saying, serving
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.fleet import Credentials
+from exporter.sources.rigs.web import DigestSession, get, get_json, get_value, log_in
 
 ADDRESS = f"{NETWORK}.21"
 REALM, NONCE = "antMiner Configuration", "5f1c"

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from exporter.sources.rigs.contract import Target
-from exporter.sources.rigs.firmware import whatsminer_v2, whatsminer_v3
 from rig_servers import NETWORK, Handler, cgminer, serving
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.readings import PowerSupply, RigIdentity, RigReading, TunerState
+from exporter.sources.rigs.contract import Target
+from exporter.sources.rigs.firmware import whatsminer_v2, whatsminer_v3
 
 TARGET = Target(f"{NETWORK}.43")
 AIR = RigIdentity(reader="whatsminer_v2", make="WhatsMiner", model="M50 VH50")

@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from exporter.sources.rigs.workers import WorkerPool
 
 from exporter.model.failures import Failure, Reason
 from exporter.sources.rigs import workers
+from exporter.sources.rigs.workers import WorkerPool
 
 WORKER = """
 import asyncio, json, os, sys, time

@@ -7,9 +7,6 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
-from exporter.sources.rigs.contract import Target
-from exporter.sources.rigs.pyasic_reader import PyasicReader
-from exporter.sources.rigs.reader import Miners
 from simulation_clients import NOW, Clock, address, exchange, rig, rpc, rpc_v3, simulated
 
 from exporter.model.fleet import Credentials
@@ -18,6 +15,9 @@ from exporter.simulation.faults import Fault
 from exporter.simulation.firmware import families
 from exporter.simulation.machine import Climate, Flapping, Machine, Model
 from exporter.simulation.site import SimulatedSite
+from exporter.sources.rigs.contract import Target
+from exporter.sources.rigs.pyasic_reader import PyasicReader
+from exporter.sources.rigs.reader import Miners
 
 MODELS = [model for family in families() for model in family.models]
 KNOWN_TO_PYASIC = [

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from exporter.sources.rigs.contract import Target
 from own_network import OWN, fresh_network
 from rig_servers import cgminer, saying, serving
 from small_site import WELL
@@ -28,6 +27,7 @@ from exporter.simulation.firmware import families
 from exporter.simulation.site import SimulatedSite
 from exporter.sources.contract import SourceContext, SourceSettings
 from exporter.sources.network.fixed import Settings as FixedNetwork
+from exporter.sources.rigs.contract import Target
 from exporter.sources.tariffs import TariffSettings
 from exporter.sources.tariffs.http_json import Settings as HttpTariff
 from exporter.tools import online
