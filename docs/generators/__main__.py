@@ -4,19 +4,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from docs.generators import api, configuration, metrics
+from docs.generators import alerts, api, configuration, metrics, tariff_templates
 from docs.generators.generated import write_or_check
 
 
 def pages() -> Mapping[Path, str]:
-    """Render every generated page, by the file it stands in."""
-    readme = metrics.README.read_text(encoding="utf-8")
-    return {
-        metrics.PAGE: metrics.page(),
-        metrics.README: metrics.readme(readme),
-        api.PAGE: api.page(),
-        configuration.PAGE: configuration.page(),
-    }
+    """Return the text of every page that is generated, whole or in part, by its file."""
+    return {module.PAGE: module.page() for module in (alerts, api, configuration, metrics, tariff_templates)}
 
 
 def main(arguments: Sequence[str]) -> int:

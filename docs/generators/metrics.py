@@ -1,6 +1,6 @@
-"""Renders ``docs/metrics.md`` and the README's table of metrics from catalogue and telemetry."""
+"""Renders ``docs/metrics.md`` from catalogue and telemetry."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,9 +9,7 @@ from prometheus_client import Metric as Family
 from exporter.exposition.catalogue import SECTIONS, Metric, Stability
 from exporter.telemetry import Telemetry
 
-_ROOT: Final = Path(__file__).parents[2]
-PAGE: Final = _ROOT / "docs" / "metrics.md"
-README: Final = _ROOT / "README.md"
+PAGE: Final = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 _INTRODUCTION: Final = """\
 # Metrics
@@ -36,8 +34,6 @@ _SITE_TABLE: Final = ("| metric | type | labels | meaning |", "|---|---|---|---|
 _OWN_TITLE: Final = "The exporter itself"
 _OWN_TABLE: Final = ("| metric | type | meaning |", "|---|---|---|")
 _SUFFIXES: Final = {"counter": "_total", "info": "_info"}
-_START: Final = "<!-- metrics: written by `make docs` -->\n"
-_END: Final = "<!-- metrics: end -->\n"
 
 
 def page() -> str:
@@ -72,20 +68,3 @@ def _own_families() -> list[Family]:
 
 def _own_name(family: Family) -> str:
     return f"{family.name}{_SUFFIXES.get(family.type, '')}"
-
-
-def readme(text: str) -> str:
-    """Return the README's ``text`` with the table between its marks written anew. ValueError: a mark is missing."""
-    start, end = text.index(_START) + len(_START), text.index(_END)
-    return text[:start] + "\n".join([*_short(), ""]) + text[end:]
-
-
-def _short() -> Iterator[str]:
-    yield from ("| about | metrics |", "|---|---|")
-    for title, metrics in SECTIONS.items():
-        yield _names(title, (metric.name for metric in metrics))
-    yield _names(_OWN_TITLE, map(_own_name, _own_families()))
-
-
-def _names(title: str, names: Iterable[str]) -> str:
-    return f"| {title} | {' · '.join(f'`{name}`' for name in names)} |"
