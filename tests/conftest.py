@@ -1,16 +1,34 @@
-"""For all tests: where FAIL_ON_SKIP is set, as in CI, what would be skipped fails instead."""
+"""For all tests: any user can run them; where FAIL_ON_SKIP is set, as in CI, what would be skipped fails instead."""
 
 import os
+import runpy
+import sys
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from exporter.simulation.wire import can_listen
+
+_ANY_USER = Path(__file__).parent / "any_user"
+
+
+# Child processes, pytest-xdist's workers among them, take it from the environment.
+if not can_listen("127.0.0.1", 80):
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_ANY_USER), os.environ.get("PYTHONPATH"))))
+    sys.path.insert(0, str(_ANY_USER))
+    runpy.run_path(str(_ANY_USER / "sitecustomize.py"))
 
 _NO_SKIP = bool(os.environ.get("FAIL_ON_SKIP"))
 
 # Neither a busy machine nor the luck of the draw is a failed test.
 settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
+
+
+def pytest_report_header() -> str:
+    return f"ports below 1024: {'stood for by higher ones' if str(_ANY_USER) in sys.path else 'as they are'}"
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 import pytest_asyncio
@@ -225,10 +227,41 @@ async def by_pyasic(reader: PyasicReader, target: Target) -> dict[str, Any] | No
         return None
 
 
+@asynccontextmanager
+async def http_proxy() -> AsyncIterator[str]:
+    """Serve a proxy that connects as our own readers do: to another port where this user may not bind port 80."""
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            method, url, version = (await reader.readline()).decode().split(" ")
+            where = urlsplit(url)
+            answers, rig = await asyncio.open_connection(where.hostname, where.port or 80)
+            target = urlunsplit(("", "", where.path, where.query, ""))
+            rig.write(f"{method} {target} {version}".encode() + await reader.readuntil(b"\r\n\r\n"))
+            copying = asyncio.create_task(copy(reader, rig))
+            await copy(answers, writer)
+            copying.cancel()
+            rig.close()
+        writer.close()
+
+    server = await asyncio.start_server(relay, f"{NETWORK}.1", 0)
+    async with server:
+        yield "http://{}:{}".format(*server.sockets[0].getsockname())
+
+
+async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while part := await reader.read(65_536):
+            writer.write(part)
+            await writer.drain()
+
+
 async def by_asicrs(target: Target) -> dict[str, Any] | None:
     command = (sys.executable, str(HERE / "rig_asicrs.py"), target.address)
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    output, _ = await process.communicate()
+    async with http_proxy() as proxy:  # of all programs here only this one, in Rust, opens its sockets below Python
+        environ = {**os.environ, "HTTP_PROXY": proxy, "http_proxy": proxy, "NO_PROXY": "", "no_proxy": ""}
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, env=environ)
+        output, _ = await process.communicate()
     said: dict[str, Any] | None = json.loads(output)
     return said
 
