@@ -31,6 +31,9 @@ AnswerT = TypeVar("AnswerT")
 _PATIENCE_SECONDS: Final = 60.0
 """How long a running exporter or a Prometheus may take to tell of a large fleet."""
 
+_MOST_NAMED: Final = 5
+"""Of many rigs with the same planned fault, how many the demo names."""
+
 _VERDICT_COLOURS: Final = {"mine": "green", "curtail": "yellow", "reassign": "magenta", "repair": "red"}
 
 EXIT_CODES: Final = """\b
@@ -453,10 +456,21 @@ def _tell_demo(simulation: Simulation, settings: Settings) -> None:
   for Prometheus         http://{address}/metrics
   break something        {simulation.ready["control"]}/
   its configuration      {simulation.config_file}
-
+{_planned_faults(simulation.ready["planned_faults"])}
 The first values show within 15 seconds; then watch container-1, whose old rigs are not worth their power while it is
 dear: http://{address}/blocks. Ctrl-C ends everything.
 """)
+
+
+def _planned_faults(faults: Mapping[str, list[str]]) -> str:
+    """Say which rigs are faulty on purpose: the log soon warns of some of them."""
+    if not faults:
+        return ""
+    lines = []
+    for words, rigs in faults.items():
+        more = f" and {len(rigs) - _MOST_NAMED:,} more" if len(rigs) > _MOST_NAMED else ""
+        lines.append(f"  {words:<38} {', '.join(rigs[:_MOST_NAMED])}{more}\n")
+    return f"\nSome rigs are faulty on purpose. Expect warnings about them:\n\n{''.join(lines)}"
 
 
 @main.command(

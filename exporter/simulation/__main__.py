@@ -64,6 +64,7 @@ async def _serve(options: argparse.Namespace) -> None:
             "ready": True,
             "rigs": len(site.placements),
             "left_out": site.left_out,
+            "planned_faults": site.planned_faults(),
             "control": site.control.service.url,
             "sources": {name: service.url for name, service in site.sources.items()},
         }

@@ -26,7 +26,13 @@ _MOST_LISTENERS: Final = 2_000
 _FEWEST_TROUBLED: Final = 10
 _RIGS_PER_FAULT: Final = 250
 _RIGS_PER_FLAPPING: Final = 40
-_FIRST_FAULTS: Final = (Fault.UNPLUGGED, Fault.HUNG, Fault.STOPPED, Fault.LYING, Fault.HOT)
+_FIRST_FAULTS: Final = {
+    Fault.UNPLUGGED: "without power",
+    Fault.HUNG: "accepts connections and never answers",
+    Fault.STOPPED: "answers and does not hash",
+    Fault.LYING: "reports an impossible hashrate",
+    Fault.HOT: "runs too hot",
+}
 _LOOPBACK: Final = ipaddress.IPv4Network("127.0.0.0/8")
 _SERVICE_PORTS: Final = {"node": 8332, "power": 8090, "bitcoin": 8091, "gpu-1": 9400, "gpu-2": 9401}
 _ONLY_ADDRESS: Final = "127.0.0.1"
@@ -149,6 +155,14 @@ class SimulatedSite:
     def rigs_with(self, fault: Fault) -> list[str]:
         """Name the rigs that have a fault now."""
         return [name for name, machine in self.machines.items() if machine.fault is fault]
+
+    def planned_faults(self) -> dict[str, list[str]]:
+        """Describe each kind of fault that is there from the start, and name its rigs."""
+        machines = self.machines.items()
+        faults = {words: self.rigs_with(fault) for fault, words in _FIRST_FAULTS.items()}
+        faults["loses a board now and then"] = [name for name, machine in machines if machine.board_flapping]
+        faults["loses a fan now and then"] = [name for name, machine in machines if machine.fan_flapping]
+        return {words: rigs for words, rigs in faults.items() if rigs}
 
     async def set_fault(self, rigs: str | Iterable[str], fault: Fault | None) -> None:
         """Put rigs into a fault, or clear theirs with None. Raises KeyError for a rig that does not exist."""

@@ -41,6 +41,8 @@ def test_the_demo_starts_shows_a_site_and_leaves_nothing_behind(tmp_path: Path) 
             lambda: re.search(r"^mining_rig_margin_usd_per_day\{", ask(f"http://{address}/metrics"), re.MULTILINE),
         )
         assert "prairie-1" in ask(f"http://{address}/")
+        wait_for("a rig that is faulty on purpose", lambda: "rig is down" in said.read_text())
+        assert re.search("faulty on purpose.*without power.*rig is down", said.read_text(), re.DOTALL)
         reassigned = 'mining_block_verdict{block="container-1",verdict="reassign"} 1\n'
         wait_for("the old rigs' block to be reassigned", lambda: reassigned in ask(f"http://{address}/metrics"))
         for question in (["plan", "--megawatts", "0.1"], ["explain", "c1-001"]):

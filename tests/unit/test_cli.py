@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -201,7 +202,7 @@ class Demo:
     """A demo in a process of its own, on a loopback network and a port of its own, with its own place for files."""
 
     def __init__(self, folder: Path, address: str) -> None:
-        arguments = ["--rigs=4", f"--network={fresh_network()}", f"--web.listen-address={address}", "--log.level=info"]
+        arguments = ["--rigs=12", f"--network={fresh_network()}", f"--web.listen-address={address}", "--log.level=info"]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "exporter", "demo", *arguments],
             stdout=subprocess.PIPE,
@@ -283,6 +284,8 @@ def test_the_demo_serves_and_a_signal_ends_it_without_a_trace(
 ) -> None:
     running = demo(free)
     assert f"http://{free}/metrics" in running.said("for Prometheus")
+    running.said("Some rigs are faulty on purpose")
+    assert re.search(r" c\d-\d{3}\n", running.said("accepts connections and never answers"))
     running.logged("event=serving")
     with urlopen(f"http://{free}/-/healthy", timeout=30) as answer:
         assert answer.status == 200

@@ -64,9 +64,14 @@ def test_troubles_are_there_from_the_start_and_seeded() -> None:
         assert len(site.rigs_with(fault)) == 1
     flapping = [machine for machine in site.machines.values() if machine.board_flapping or machine.fan_flapping]
     assert len(flapping) == 6
+    planned = site.planned_faults()
+    assert planned["without power"] == site.rigs_with(Fault.UNPLUGGED)
+    assert sum(map(len, planned.values())) == 5 + 6
     again = SimulatedSite(clock=Clock())
     assert again.rigs_with(Fault.LYING) == site.rigs_with(Fault.LYING)
-    assert SimulatedSite(clock=Clock(), troubles=False).rigs_with(Fault.LYING) == []
+    calm = SimulatedSite(clock=Clock(), troubles=False)
+    assert calm.rigs_with(Fault.LYING) == []
+    assert calm.planned_faults() == {}
 
 
 def test_what_this_user_may_not_bind_is_left_out_and_said() -> None:
