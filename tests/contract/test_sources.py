@@ -208,7 +208,10 @@ async def test_nonsense_is_a_classified_failure(
 @each_asking_source
 async def test_no_answer_in_time_is_a_timeout(session: aiohttp.ClientSession, room: str, kind: str) -> None:
     async with serve(_slow) as server:
-        failure = await failure_of(session, room, kind, server, timeout=0.05)
+        for timeout in (0.05, 0.5, 5.0):  # a busy machine may need longer to connect
+            failure = await failure_of(session, room, kind, server, timeout=timeout)
+            if failure.reason is not Reason.UNREACHABLE:
+                break
     assert failure.reason is Reason.TIMEOUT
 
 

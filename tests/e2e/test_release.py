@@ -30,7 +30,9 @@ def python(minor: int) -> Path | None:
     """A Python 3 of that minor version: in the path, or one of pyenv's, whose command in the path may refuse."""
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     found = shutil.which(f"python3.{minor}")
-    for candidate in (*versions.glob(f"3.{minor}.*/bin/python3"), *([Path(found)] if found else [])):
+    readable = os.access(versions, os.R_OK | os.X_OK)  # the environment may be another user's
+    theirs = versions.glob(f"3.{minor}.*/bin/python3") if readable else ()
+    for candidate in (*theirs, *([Path(found)] if found else [])):
         if subprocess.run((candidate, "-c", "import venv"), capture_output=True, check=False).returncode == 0:
             return candidate
     return None
