@@ -57,14 +57,17 @@ $(BIN)/uv:
 	@command -v $(PYTHON) >/dev/null || { echo "No $(PYTHON) here. Install Python 3.11 or newer, or say which: make PYTHON=/path/to/python3 ..." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is $$($(PYTHON) --version), but 3.11 or newer is needed: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@echo "Installing into $(VENV), first uv, which installs the rest:"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-cache-dir uv==$(UV_VERSION)
 
 # --inexact: whoever has the development tools already keeps them.
 $(RUNTIME): pyproject.toml uv.lock | $(BIN)/uv
-	$(BIN)/uv sync --quiet --frozen --no-dev --inexact
+	@echo "Installing hashmargin and what it needs:"
+	@$(BIN)/uv sync --frozen --no-dev --inexact --no-cache --link-mode copy
 	@touch $@
 
 $(DEV): pyproject.toml uv.lock | $(BIN)/uv
-	$(BIN)/uv sync --quiet --frozen
+	@echo "Installing hashmargin, what it needs, and the development tools:"
+	@$(BIN)/uv sync --frozen
 	@touch $@ $(RUNTIME)
