@@ -233,12 +233,14 @@ async def http_proxy() -> AsyncIterator[str]:
 
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
-            method, url, version = (await reader.readline()).decode().split(" ")
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            method, url, rest = head.split(" ", 2)
             where = urlsplit(url)
             answers, rig = await asyncio.open_connection(where.hostname, where.port or 80)
-            target = urlunsplit(("", "", where.path, where.query, ""))
-            rig.write(f"{method} {target} {version}".encode() + await reader.readuntil(b"\r\n\r\n"))
+            rig.write(f"{method} {urlunsplit(('', '', where.path, where.query, ''))} {rest}".encode())
             copying = asyncio.create_task(copy(reader, rig))
+            # Rigs close after an answer; said before, no further question is sent on a connection that is about to end.
+            writer.write(await answers.readuntil(b"\r\n") + b"Connection: close\r\n")
             await copy(answers, writer)
             copying.cancel()
             rig.close()
