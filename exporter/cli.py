@@ -245,7 +245,7 @@ def _address(text: str) -> str:
     """Check an address, or host name, that was given without an inventory."""
     import socket
 
-    from exporter.inventory.load import host
+    from exporter.inventory.model import host
 
     try:
         address = host(text)
@@ -261,7 +261,9 @@ def _address(text: str) -> str:
 def _addresses(ranges: Sequence[str], exclude: Sequence[str]) -> list[str]:
     from pydantic import ValidationError
 
-    from exporter.inventory.load import InventoryError, InventorySettings, Names, load_inventory
+    from exporter.inventory.listed import InventoryError
+    from exporter.inventory.load import Names, load_inventory
+    from exporter.inventory.model import InventorySettings
     from exporter.model.configuration_errors import sentence
 
     listed = [{"cidr": text, "exclude": exclude} for text in ranges]
@@ -510,7 +512,8 @@ def scan(
     """
     import asyncio
 
-    from exporter.inventory.load import InventoryError, csv_file
+    from exporter.inventory.csv_files import csv_file
+    from exporter.inventory.listed import InventoryError
     from exporter.model.failures import Failure
     from exporter.tools import scan
 

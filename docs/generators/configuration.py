@@ -15,7 +15,7 @@ from pydantic import BaseModel, SecretStr, TypeAdapter
 from pydantic.fields import FieldInfo
 
 from exporter.economics.settings import Band, Plausible
-from exporter.inventory.load import RigFacts
+from exporter.inventory.model import RigFacts
 from exporter.model.fields import parse_duration
 from exporter.settings.flags import FLAGS
 from exporter.settings.model import Settings

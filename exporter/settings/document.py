@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from exporter.inventory.load import KeyPath
+from exporter.inventory.listed import KeyPath
 from exporter.model.configuration_errors import Problem
 
 try:

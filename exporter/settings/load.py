@@ -16,7 +16,9 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import EnvSettingsSource, InitSettingsSource, NestedSecretsSettingsSource, SettingsError
 from pydantic_settings.sources.utils import parse_env_vars
 
-from exporter.inventory.load import InventoryError, InventorySettings, KeyPath, Names, dotted, load_inventory
+from exporter.inventory.listed import InventoryError, KeyPath, dotted
+from exporter.inventory.load import Names, load_inventory
+from exporter.inventory.model import InventorySettings
 from exporter.model.configuration_errors import Problem, nearest, sentence, unknown
 from exporter.model.fields import looks_secret, paths_relative_to
 from exporter.settings import document

@@ -10,7 +10,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from exporter.decision.settings import DecisionSettings
 from exporter.economics.settings import AiSettings, EconomicsSettings, GpuEconomicsSettings, PowerSettings, SiteSettings
 from exporter.exposition.settings import ExpositionSettings
-from exporter.inventory.load import BlockSettings, CustomerSettings, InventorySettings, Name, inventory_files
+from exporter.inventory.load import inventory_files
+from exporter.inventory.model import BlockSettings, CustomerSettings, InventorySettings, Name
 from exporter.inventory.shards import ShardSettings
 from exporter.logs import LogSettings
 from exporter.model.fields import Duration

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from exporter.inventory.load import KeyPath
+from exporter.inventory.listed import KeyPath
 from exporter.settings.model import Settings
 from exporter.sources.registry import OneOf, settings_classes
 

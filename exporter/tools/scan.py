@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from exporter.inventory.load import CsvFile
+from exporter.inventory.csv_files import CsvFile
 from exporter.model.failures import Failure
 from exporter.model.fleet import Credentials
 from exporter.model.readings import RigIdentity

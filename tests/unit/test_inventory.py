@@ -6,14 +6,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from exporter.inventory.load import (
-    BlockSettings,
-    CustomerSettings,
-    InventoryError,
-    InventorySettings,
-    Names,
-    load_inventory,
-)
+from exporter.inventory.listed import InventoryError
+from exporter.inventory.load import Names, load_inventory
+from exporter.inventory.model import BlockSettings, CustomerSettings, InventorySettings
 from exporter.model.configuration_errors import sentence
 from exporter.model.fields import paths_relative_to
 from exporter.model.fleet import Credentials, Rig

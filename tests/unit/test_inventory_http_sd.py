@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from exporter.inventory.load import InventoryError, InventorySettings, Names, load_inventory
+from exporter.inventory.listed import InventoryError
+from exporter.inventory.load import Names, load_inventory
+from exporter.inventory.model import InventorySettings
 from exporter.model.fleet import Rig
 from exporter.settings.load import load
 from exporter.settings.watch import inventory_now

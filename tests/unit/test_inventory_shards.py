@@ -7,7 +7,8 @@ from pydantic import ValidationError
 from sites import SITE, rig, site
 
 from exporter.economics.site import price_site
-from exporter.inventory.load import InventorySettings, Names, load_inventory
+from exporter.inventory.load import Names, load_inventory
+from exporter.inventory.model import InventorySettings
 from exporter.inventory.shards import ShardSettings, shard_of
 from exporter.model.fleet import Block, Rig
 

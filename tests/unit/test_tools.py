@@ -17,7 +17,9 @@ from rig_servers import cgminer, saying, serving
 from small_site import WELL
 
 from exporter.cli import main
-from exporter.inventory.load import InventorySettings, Names, csv_file, load_inventory
+from exporter.inventory.csv_files import csv_file
+from exporter.inventory.load import Names, load_inventory
+from exporter.inventory.model import InventorySettings
 from exporter.model.failures import RIG_ADVICE, SOURCE_ADVICE, Failure, Reason
 from exporter.model.fields import paths_relative_to
 from exporter.model.fleet import Credentials
