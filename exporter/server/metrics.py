@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 
 from exporter.exposition.publication import Body, Encoding, Publication
 from exporter.server.context import ServerContext
-from exporter.server.negotiation import negotiate
+from exporter.server.negotiation import Negotiated, negotiate
 
 _FROZEN_AFTER: Final = 3  # evaluation intervals
 _LONGEST_WRITE: Final = 60.0  # s
@@ -21,10 +21,10 @@ def add_metrics(app: web.Application, face: ServerContext) -> None:
 
     async def metrics(request: web.Request) -> web.StreamResponse:
         publication = _living(face)
-        encoding = negotiate(request.headers.get(hdrs.ACCEPT, "*/*"), request.headers.get(hdrs.ACCEPT_ENCODING, ""))
-        face.newsstand.asked(encoding)
-        body = await _body(publication, encoding)
-        response = web.StreamResponse(headers=_headers(encoding, body))
+        wanted = negotiate(request.headers.get(hdrs.ACCEPT, "*/*"), request.headers.get(hdrs.ACCEPT_ENCODING, ""))
+        face.newsstand.asked(wanted.encoding)
+        body = await _body(publication, wanted.encoding)
+        response = web.StreamResponse(headers=_headers(wanted, body))
         await response.prepare(request)
         if request.method != hdrs.METH_HEAD:
             await _write(request, response, body)
@@ -53,13 +53,13 @@ async def _body(publication: Publication, encoding: Encoding) -> Body:
     return await asyncio.to_thread(publication.body, encoding)
 
 
-def _headers(encoding: Encoding, body: Body) -> dict[str, str]:
+def _headers(wanted: Negotiated, body: Body) -> dict[str, str]:
     headers: dict[str, str] = {
-        hdrs.CONTENT_TYPE: encoding.format.value,
+        hdrs.CONTENT_TYPE: wanted.content_type,
         hdrs.CONTENT_LENGTH: str(body.length),
         hdrs.VARY: "Accept, Accept-Encoding",
     }
-    if encoding.gzip:
+    if wanted.encoding.gzip:
         headers[hdrs.CONTENT_ENCODING] = "gzip"
     return headers
 

@@ -33,7 +33,9 @@ async def test_a_scrape_is_the_publication() -> None:
 async def test_openmetrics_and_gzip_when_asked() -> None:
     async with served() as site, site.get("metrics", **{"Accept": OPENMETRICS, "Accept-Encoding": "gzip"}) as answer:
         body = await answer.read()
-        assert answer.headers["Content-Type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+        assert answer.headers["Content-Type"] == (
+            "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"
+        )
         assert answer.headers["Content-Encoding"] == "gzip"
         assert int(answer.headers["Content-Length"]) == len(body)
         families = {family.name for family in read_openmetrics(gzip.decompress(body).decode())}

@@ -9,6 +9,7 @@ PROMETHEUS_2 = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
     "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 )
+PROTOBUF = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
 PROMETHEUS_3 = (
     "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
     "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
@@ -21,6 +22,9 @@ PROMETHEUS_3 = (
     [
         (PROMETHEUS_2, Format.OPENMETRICS),
         (PROMETHEUS_3, Format.OPENMETRICS),
+        (f"{PROTOBUF};q=0.7,{PROMETHEUS_3}", Format.OPENMETRICS),
+        (f"application/openmetrics-text;version=2.0.0;escaping=allow-utf-8;q=0.7,{PROMETHEUS_3}", Format.OPENMETRICS),
+        (f"{PROTOBUF};q=0.5,*/*;q=0.1", Format.TEXT),
         ("application/openmetrics-text", Format.OPENMETRICS),
         ("APPLICATION/OpenMetrics-Text; Version=1.0.0", Format.OPENMETRICS),
         ("application/openmetrics-text;version=2.0.0,text/plain;q=0.1", Format.TEXT),
@@ -35,7 +39,37 @@ PROMETHEUS_3 = (
     ],
 )
 def test_the_format(accept: str, wanted: Format) -> None:
-    assert negotiate(accept, "").format is wanted
+    assert negotiate(accept, "").encoding.format is wanted
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        (PROMETHEUS_2, "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"),
+        (PROMETHEUS_3, "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8"),
+        (
+            'application/openmetrics-text; version="1.0.0"; escaping="values"',
+            "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=values",
+        ),
+        (
+            "application/openmetrics-text;version=1.0.0;escaping=dots",  # it would double the underscores of our names
+            "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
+        ),
+        (
+            "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.6,*/*;q=0.5",
+            "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8",
+        ),
+        (
+            "text/plain;version=1.0.0;escaping=x\r\nSet-Cookie:y",
+            "text/plain; version=1.0.0; charset=utf-8; escaping=underscores",
+        ),
+        ("text/plain;version=0.0.4;escaping=allow-utf-8", "text/plain; version=0.0.4; charset=utf-8"),
+        ("application/openmetrics-text;version=0.0.1", "text/plain; version=0.0.4; charset=utf-8"),
+        ("*/*", "text/plain; version=0.0.4; charset=utf-8"),
+    ],
+)
+def test_the_content_type_declares_version_and_escaping(accept: str, content_type: str) -> None:
+    assert negotiate(accept, "").content_type == content_type
 
 
 @pytest.mark.parametrize(
@@ -52,4 +86,4 @@ def test_the_format(accept: str, wanted: Format) -> None:
     ],
 )
 def test_gzip(accept_encoding: str, zipped: bool) -> None:
-    assert negotiate("*/*", accept_encoding) == Encoding(Format.TEXT, zipped)
+    assert negotiate("*/*", accept_encoding).encoding == Encoding(Format.TEXT, zipped)
