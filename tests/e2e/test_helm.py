@@ -59,7 +59,9 @@ def test_the_chart_is_sound(tmp_path: Path) -> None:
     helm("lint", "--strict", CHART, "--values", values)
 
 
-@pytest.mark.parametrize("wrong", ["shards=0", "config.site=null", "podMonitor.interval=soon", "replicas=2"])
+@pytest.mark.parametrize(
+    "wrong", ["shards=0", "config.site=null", "podMonitor.interval=soon", "serviceMonitor.interval=soon", "replicas=2"]
+)
 def test_values_that_cannot_be_meant_are_refused(wrong: str) -> None:
     assert wrong.partition("=")[0].split(".")[-1] in helm("template", "site", CHART, "--set", wrong, fails=True)
 
@@ -110,6 +112,29 @@ def test_pods_are_found_under_their_site(everything: dict[str, list[dict[str, An
     assert endpoint["relabelings"] == [{"targetLabel": "site", "replacement": "prairie-1"}]
     wanted = monitor["spec"]["selector"]["matchLabels"].items()
     assert wanted <= shards["spec"]["template"]["metadata"]["labels"].items()
+    assert "ServiceMonitor" not in everything, "both would count every rig twice"
+
+
+def test_the_service_is_found_under_its_site() -> None:
+    monitor = ("--set", "serviceMonitor.enabled=true,serviceMonitor.labels.release=prometheus")
+    rendered = list(yaml.safe_load_all(helm("template", "site", CHART, *monitor)))
+    made = {document["kind"]: document for document in rendered if document}
+    (endpoint,) = made["ServiceMonitor"]["spec"]["endpoints"]
+    assert endpoint == {
+        "port": "http",
+        "interval": "15s",
+        "relabelings": [{"targetLabel": "site", "replacement": "prairie-1"}],
+    }
+    assert endpoint["port"] in {port["name"] for port in made["Service"]["spec"]["ports"]}
+    assert made["ServiceMonitor"]["metadata"]["labels"]["release"] == "prometheus"
+    wanted = made["ServiceMonitor"]["spec"]["selector"]["matchLabels"].items()
+    assert wanted <= made["Service"]["metadata"]["labels"].items()
+    assert "PodMonitor" not in made
+
+
+def test_only_one_monitor_may_scrape() -> None:
+    both = ("--set", "podMonitor.enabled=true,serviceMonitor.enabled=true")
+    assert "counted twice" in helm("template", "site", CHART, *both, fails=True)
 
 
 def test_kubernetes_knows_all_that_it_makes(everything: dict[str, list[dict[str, Any]]], tmp_path: Path) -> None:

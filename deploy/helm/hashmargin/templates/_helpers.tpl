@@ -22,3 +22,12 @@ namespace: {{ .Release.Namespace }}
 labels:
   {{- include "hashmargin.labels" . | nindent 2 }}
 {{- end }}
+
+{{- /* What a monitor needs to scrape a shard; the argument holds the chart's scope and the monitor's values. */}}
+{{- define "hashmargin.endpoint" -}}
+port: http
+interval: {{ .monitor.interval }}
+relabelings:
+  - targetLabel: site
+    replacement: {{ .root.Values.config.site | quote }}
+{{- end }}
