@@ -1,17 +1,30 @@
-"""One stack for all end-to-end tests that share it; who changes the site puts it back."""
+"""One site for all end-to-end tests that share it; who changes the site puts it back."""
 
 from collections.abc import Iterator
 
 import pytest
-from harness import Stack, stack, wait_for
+from harness import Stack, exported_site, stack, wait_for
+from prometheus_releases import RELEASES
 
 USUAL = 55  # USD per MWh: old rigs lose, new ones earn
 
 
 @pytest.fixture(scope="session")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A site that has been polled and scraped, with the rules run over it, at the power price of a usual night."""
-    with stack(tmp_path_factory.mktemp("stack")) as started:
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """The site's control API and its exporter."""
+    with exported_site(tmp_path_factory.mktemp("site")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session", params=RELEASES, ids=lambda release: release.name)
+def running(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, exported: tuple[str, str]
+) -> Iterator[Stack]:
+    """A site that has been polled and scraped, with the rules run over it, at the power price of a usual night.
+
+    Tests run once for each Prometheus; those to which it makes no difference are marked with ``any_prometheus``.
+    """
+    with stack(tmp_path_factory.mktemp("stack"), exported, request.param) as started:
         prometheus, rigs = started.prometheus, len(started.site()["rigs"])
         started.tell("power", usd_per_megawatt_hour=USUAL)
         wait_for("all rigs to be polled", lambda: prometheus.value("count(mining_rig_up)") == rigs)

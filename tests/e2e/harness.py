@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 import pytest
 import yaml
+from prometheus_releases import PACKAGED, Release
 
 ROOT = Path(__file__).parents[2]
 HOST = "127.80.128.1"  # no connection starts from there: a port that was free stays so
@@ -323,10 +324,13 @@ def alertmanager(folder: Path, receiver: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def prometheus(
-    folder: Path, targets: list[str], managers: list[str] | None = None, interval: int = 1
+    folder: Path,
+    targets: list[str],
+    managers: list[str] | None = None,
+    interval: int = 1,
+    release: Release = PACKAGED,
 ) -> Iterator[Prometheus]:
     """A Prometheus with our rules that scrapes ``targets`` every ``interval`` seconds."""
-    url = f"http://{HOST}:{(port := free_port())}"
     hurried_rules(folder)
     document = {
         "global": {"scrape_interval": f"{interval}s", "evaluation_interval": f"{interval}s"},
@@ -339,20 +343,45 @@ def prometheus(
         ],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [_netloc(url) for url in managers or []]}]}]},
     }
+    with prometheus_of(folder, document, release) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def prometheus_of(folder: Path, document: Mapping[str, Any], release: Release, *flags: str) -> Iterator[Prometheus]:
+    """A Prometheus of a release with the configuration ``document``; skips where the release is not there."""
+    if release.missing:
+        pytest.skip(release.missing)
+    url = f"http://{HOST}:{(port := free_port())}"
     (folder / "prometheus.yml").write_text(yaml.safe_dump(document), encoding="utf-8")
     command = (
-        "prometheus",
+        release.program("prometheus"),
         f"--config.file={folder / 'prometheus.yml'}",
         f"--storage.tsdb.path={folder / 'tsdb'}",
         f"--web.listen-address={HOST}:{port}",
+        *flags,
     )
     with program("prometheus", *command, folder=folder) as running:
         wait_for("Prometheus", lambda: running.get(f"{url}/-/ready"))
         yield Prometheus(url)
 
 
+def promtool(release: Release, *arguments: str | Path, stdin: str | None = None) -> str:
+    """Run a release's promtool; returns what it says. Fails where it fails, skips where it is not there."""
+    if release.missing:
+        pytest.skip(release.missing)
+    command = (release.program("promtool"), *arguments)
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
 def _netloc(url: str) -> str:
     return urllib.parse.urlsplit(url).netloc
+
+
+any_prometheus = pytest.mark.parametrize("running", [PACKAGED], ids=["any"], indirect=True)
+"""For tests of the shared site that are about something else than what Prometheus does with it."""
 
 
 @dataclass
@@ -363,6 +392,7 @@ class Stack:
     exporter: str
     prometheus: Prometheus
     pages: Pages
+    release: Release
 
     def tell(self, path: str, **what: object) -> Any:
         """Switch something in the simulation."""
@@ -378,14 +408,22 @@ class Stack:
 
 
 @contextlib.contextmanager
-def stack(folder: Path) -> Iterator[Stack]:
-    for name in ("prometheus", "prometheus-alertmanager"):
-        assert shutil.which(name), f"{name} is not installed: .ci/run says which packages these tests need"
-    with contextlib.ExitStack() as parts:
-        control, config = parts.enter_context(simulated_site(folder))
+def exported_site(folder: Path) -> Iterator[tuple[str, str]]:
+    """A simulated site and its exporter; yields the site's control API and the exporter's address."""
+    with simulated_site(folder) as (control, config):
         hurry_exporter(config)
-        url = parts.enter_context(exporter(folder, config))
-        receiver, pages = parts.enter_context(webhook())
-        manager = parts.enter_context(alertmanager(folder, receiver))
-        watcher = parts.enter_context(prometheus(folder, [url], [manager]))
-        yield Stack(control, url, watcher, pages)
+        with exporter(folder, config) as url:
+            yield control, url
+
+
+@contextlib.contextmanager
+def stack(folder: Path, exported: tuple[str, str], release: Release) -> Iterator[Stack]:
+    """Watch a site with a Prometheus of ``release``, an Alertmanager and who is paged."""
+    assert shutil.which("prometheus-alertmanager"), "no Alertmanager: .ci/run says which packages these tests need"
+    control, url = exported
+    with (
+        webhook() as (receiver, pages),
+        alertmanager(folder, receiver) as manager,
+        prometheus(folder, [url], [manager], release=release) as watcher,
+    ):
+        yield Stack(control, url, watcher, pages, release)

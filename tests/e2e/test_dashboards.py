@@ -3,14 +3,14 @@
 import contextlib
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from harness import ROOT, Stack, unfolded, wait_for
+from harness import ROOT, Stack, promtool, unfolded, wait_for
+from prometheus_releases import RELEASES, Release
 
 pytestmark = pytest.mark.e2e
 
@@ -87,8 +87,9 @@ MARKS = {
 }
 
 
+@pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.name)
 @pytest.mark.parametrize("name", MARKS)
-def test_annotations_mark_a_change_once(name: str, tmp_path: Path) -> None:
+def test_annotations_mark_a_change_once(name: str, release: Release, tmp_path: Path) -> None:
     labels, value = MARKS[name]
     document = {
         "tests": [
@@ -105,8 +106,7 @@ def test_annotations_mark_a_change_once(name: str, tmp_path: Path) -> None:
     }
     path = tmp_path / "annotations_test.yml"
     path.write_text(yaml.safe_dump(document), encoding="utf-8")
-    done = subprocess.run(("promtool", "test", "rules", path), capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
+    promtool(release, "test", "rules", path)
 
 
 def annotations(name: str) -> set[str]:

@@ -9,9 +9,9 @@ from typing import Any
 
 import html5lib
 import pytest
-from harness import Stack, ask, program, wait_for
+from harness import Stack, any_prometheus, ask, program, wait_for
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, any_prometheus]
 
 PAGES = ("/", "/rigs", "/rigs?status=down", "/blocks", "/sources", "/config", "/rigs/{rig}", "/rigs/nobody")
 SIZES = {"desk": (1280, 900), "phone": (360, 740)}

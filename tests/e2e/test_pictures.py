@@ -5,10 +5,10 @@ import json
 from pathlib import Path
 
 import pytest
-from harness import ROOT, Stack, unfolded
+from harness import ROOT, Stack, any_prometheus, unfolded
 from picture import Source, draw, photograph
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, any_prometheus]
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "grafana/dashboards").glob("*.json")))

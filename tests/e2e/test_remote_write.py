@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from harness import HOST, ROOT, SITE, Prometheus, Stack, ask, free_port, program, wait_for
+from prometheus_releases import Release
 
 pytestmark = pytest.mark.e2e
 
@@ -44,7 +45,7 @@ class Agent:
 
 
 @contextlib.contextmanager
-def agent(folder: Path, target: str, store: str) -> Iterator[Agent]:
+def agent(folder: Path, target: str, store: str, release: Release) -> Iterator[Agent]:
     url = f"http://{HOST}:{(port := free_port())}"
     document = {
         "global": {"scrape_interval": "1s", "external_labels": {"region": "north"}},
@@ -59,8 +60,8 @@ def agent(folder: Path, target: str, store: str) -> Iterator[Agent]:
     config = folder / "agent.yml"
     config.write_text(yaml.safe_dump(document), encoding="utf-8")
     command = (
-        "prometheus",
-        "--enable-feature=agent",
+        release.program("prometheus"),
+        release.agent_flag,
         f"--config.file={config}",
         f"--storage.agent.path={folder / 'agent'}",
         f"--web.listen-address={HOST}:{port}",
@@ -109,7 +110,7 @@ def test_what_is_scraped_while_the_link_is_down_arrives_later(running: Stack, tm
     port = free_port()
     with contextlib.ExitStack() as parts:
         with victoria_metrics(tmp_path, port) as store:
-            edge = parts.enter_context(agent(tmp_path, running.exporter, store.url))
+            edge = parts.enter_context(agent(tmp_path, running.exporter, store.url, running.release))
             wait_for("the site's margin in the store", lambda: store.query(MARGIN))
 
         down, before = time.time(), edge.scrapes()

@@ -5,13 +5,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from harness import ROOT, promtool
+from prometheus_releases import RELEASES, Release
 
-ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 
 RULES = sorted([*PROMETHEUS.glob("rules/*.yml"), *PROMETHEUS.glob("alerts/*.yml")])
 
 pytestmark = pytest.mark.e2e
+of_each_release = pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.name)
 
 
 def run(*command: str | Path) -> str:
@@ -20,21 +22,24 @@ def run(*command: str | Path) -> str:
     return done.stdout + done.stderr
 
 
+@of_each_release
 @pytest.mark.parametrize("path", RULES, ids=lambda path: path.stem)
-def test_rules_are_valid(path: Path) -> None:
-    assert "SUCCESS" in run("promtool", "check", "rules", "--lint=all", "--lint-fatal", path)
+def test_rules_are_valid(path: Path, release: Release) -> None:
+    assert "SUCCESS" in promtool(release, "check", "rules", "--lint=all", "--lint-fatal", path)
 
 
+@of_each_release
 @pytest.mark.parametrize("path", sorted(PROMETHEUS.glob("tests/*.yml")), ids=lambda path: path.stem)
-def test_alerts_fire_stay_quiet_and_resolve(path: Path) -> None:
-    assert "SUCCESS" in run("promtool", "test", "rules", path)
+def test_alerts_fire_stay_quiet_and_resolve(path: Path, release: Release) -> None:
+    assert "SUCCESS" in promtool(release, "test", "rules", path)
 
 
-def test_compose_prometheus_finds_its_rules(tmp_path: Path) -> None:
+@of_each_release
+def test_compose_prometheus_finds_its_rules(tmp_path: Path, release: Release) -> None:
     for folder in ("rules", "alerts"):
         shutil.copytree(PROMETHEUS / folder, tmp_path / folder)
     shutil.copy(ROOT / "deploy/compose/prometheus.yml", tmp_path)
-    said = run("promtool", "check", "config", tmp_path / "prometheus.yml")
+    said = promtool(release, "check", "config", tmp_path / "prometheus.yml")
     assert f"{len(RULES)} rule files found" in said
 
 
