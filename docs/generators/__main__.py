@@ -4,13 +4,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from docs.generators import alerts, api, configuration, metrics, tariff_templates
+from docs.generators import alerts, api, configuration, firmware, metrics, tariff_templates
 from docs.generators.generated import write_or_check
 
 
 def pages() -> Mapping[Path, str]:
     """Return the text of every page that is generated, whole or in part, by its file."""
-    return {module.PAGE: module.page() for module in (alerts, api, configuration, metrics, tariff_templates)}
+    return {module.PAGE: module.page() for module in (alerts, api, configuration, firmware, metrics, tariff_templates)}
 
 
 def main(arguments: Sequence[str]) -> int:

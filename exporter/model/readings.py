@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Generic, TypeVar
 
+from exporter.model.fault_codes import FaultCode, Severity
+
 T = TypeVar("T")
 
 
@@ -53,23 +55,15 @@ class RigIdentity:
         return self.algorithm == BITCOIN_ALGORITHM
 
 
-class Severity(StrEnum):
-    """How bad a fault is."""
-
-    CRITICAL = "critical"
-    WARNING = "warning"
-    INFO = "info"
-
-
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault that the rig reports: ``code`` from the closed list, the vendor's own code beside it.
+    """A fault that the rig reports: its canonical code, and the vendor's own code where there is one.
 
-    ``since`` (unix seconds) is when it began, where the rig itself says so beyond doubt.
+    ``since`` (unix seconds) is when it began, if the rig reports that reliably.
     """
 
-    code: str
-    severity: Severity = Severity.WARNING
+    code: FaultCode
+    severity: Severity
     component: str = ""
     vendor_code: str = ""
     since: float | None = None

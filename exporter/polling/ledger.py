@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from exporter.economics.power import best_power
+from exporter.model.fault_codes import FaultCode
 from exporter.model.fleet import Rig
 from exporter.model.nameplate import rated
 from exporter.model.readings import Board, Fault, Pool, Reading, RigIdentity, RigReading
@@ -20,7 +21,6 @@ from exporter.sources.rigs.implausible import note
 
 _UPTIME_SLACK: Final = 60.0  # s that an uptime may gain: some are told in minutes
 _LUCK: Final = 10.0
-_BOARD_MISSING: Final = "board_missing"
 _RUNNING_WELL: Final = (0.8, 1.5)  # realised against expected hashrate: below it limps, above it lies
 
 
@@ -269,7 +269,7 @@ class RigLedger:
     def _runs_well(self, reading: RigReading) -> bool:
         if reading.mining is False or reading.hashrate <= 0:
             return False
-        if any(fault.code == _BOARD_MISSING for fault in reading.faults):  # some firmware then expects less
+        if any(fault.code == FaultCode.BOARD_MISSING for fault in reading.faults):  # some firmware then expects less
             return False
         expected = reading.expected_hashrate or self._rated.rated_hashrate
         low, high = _RUNNING_WELL
@@ -304,7 +304,7 @@ def _works(board: Board) -> bool:
 def _boards_missed(faults: Iterable[tuple[str, str, *tuple[float, ...]]]) -> Iterator[int]:
     """Give the indexes of the boards that are missing by faults, each with its code and component."""
     for code, component, *_ in faults:
-        if code == _BOARD_MISSING and (number := component.removeprefix("board ")).isdecimal():
+        if code == FaultCode.BOARD_MISSING and (number := component.removeprefix("board ")).isdecimal():
             yield int(number)
 
 

@@ -1,9 +1,9 @@
-"""Records what a rig answers to every harmless question we know, as a fixture that can be sent to us."""
+"""Records a rig's answers to every question of every reader, as a fixture that can be sent to us."""
 
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -12,127 +12,122 @@ import orjson
 from exporter import __version__
 from exporter.model.failures import Failure, Reason
 from exporter.model.readings import RigIdentity
-from exporter.sources.rigs.contract import Target
-from exporter.sources.rigs.firmware import antminer, braiins_rest
+from exporter.sources.rigs.contract import LogsIn, NativeReader, Questions, Target
+from exporter.sources.rigs.firmware import native_readers
 from exporter.sources.rigs.reader import Miners
-from exporter.sources.rigs.transport import (
-    RPC_PORT,
-    Exchanged,
-    LengthPrefixed,
-    OtherPage,
-    exchange,
-    listener,
-    parse_json,
-    rpc,
-)
-from exporter.sources.rigs.web import DigestSession, get_value
+from exporter.sources.rigs.transport import Exchanged, LengthPrefixed, OtherPage, exchange, listener, parse_json, rpc
+from exporter.sources.rigs.web import HTTP_PORT, get_value
 from exporter.tools.redact import redacted, redacted_text
 
 QUESTION_SECONDS: Final = 5.0
 _V3_PORT: Final = 4433
-_MOST_TEXT: Final = 20_000  # bytes of an answer that is no JSON
+_MOST_TEXT: Final = 20_000  # bytes of an answer that is not JSON
 
-RPC_COMMANDS: Final = (
-    *("version", "summary", "stats", "estats", "pools", "devs", "edevs", "devdetails", "coin", "config", "notify"),
-    *("summary+devs+pools", "get_version", "get_error_code", "get_miner_info", "get_psu", "status"),
-    *("power", "temps", "fans", "tempctrl", "tunerstatus", "profiles", "limits", "psuget", "events"),
-    *("voltageget 0", "healthchipget 0", "healthchipget 1", "healthchipget 2", "healthchipget 3"),
-)
-"""Commands of cgminer and its descendants that only read, some with their parameter."""
-
-WEB_PAGES: Final = (
-    *("/api/system/info", "/api/system/asic", "/api/v1/info", "/api/v1/model", "/api/v1/summary", "/api/v1/status"),
-    *("/api/v1/perf-summary", "/api/v1/chains", "/api/v1/chains/factory-info", "/api/v1/metrics", braiins_rest.VERSION),
-    *("/cgi-bin/get_system_info.cgi", "/cgi-bin/summary.cgi", "/cgi-bin/stats.cgi", "/cgi-bin/pools.cgi"),
-    *("/cgi-bin/miner_type.cgi", "/cgi-bin/get_blink_status.cgi"),
-)
-"""Pages on port 80 that only read."""
-
-EPIC_PAGES: Final = (
-    *(
-        "/summary",
-        "/capabilities",
-        "/network",
-        "/hashrate",
-        "/temps",
-        "/temps/chip",
-        "/clocks",
-        "/voltages",
-        "/hwconfig",
+_BESIDE_READERS: Final = Questions(
+    rpc=(
+        *("edevs", "coin", "notify", "limits", "devs", "config", "estats", "litestats", "temps", "fans", "tunerstatus"),
     ),
+    pages={
+        80: ("/api/system/asic", "/api/v1/model", "/api/v1/chains", "/api/v1/metrics", "/cgi-bin/pools.cgi"),
+        4028: ("/hashrate", "/clocks", "/voltages", "/hwconfig"),
+    },
 )
-"""Pages that ePIC's firmware serves where others have cgminer's commands."""
+"""Questions that only read and that no reader asks: the answers of firmware that no reader knows yet."""
 
-BRAIINS_PAGES: Final = (
-    *("/api/v1/miner/details", "/api/v1/miner/stats", "/api/v1/miner/hw/hashboards", "/api/v1/miner/errors"),
-    *("/api/v1/cooling/state", "/api/v1/performance/tuner-state", "/api/v1/performance/mode"),
-    *("/api/v1/actions/locate", "/api/v1/network/", "/api/v1/pools/"),
-)
-"""Pages on port 80 that only read, behind the login of Braiins' REST API."""
-
-V3_COMMANDS: Final = (
-    ("get.device.info", ""),
-    ("get.miner.status", "summary"),
-    ("get.miner.status", "edevs"),
-    ("get.miner.status", "pools"),
-    ("get.miner.setting", ""),
-)
-"""Commands of Whatsminer's API V3 that only read."""
-
-_NOBODY: Final = RigIdentity(reader="", make="unknown", model="unknown")
+_UNIDENTIFIED: Final = RigIdentity(reader="", make="unknown", model="unknown")
 
 _Ask = Callable[[], Awaitable[Any]]
 _ABSENT: Final = frozenset({Reason.UNREACHABLE, Reason.REFUSED})
 
 
-async def capture(target: Target, progress: Callable[[], None]) -> tuple[str, dict[str, Any]]:
-    """Ask everything, one question at a time, telling ``progress`` of each.
+def _questions() -> dict[str, list[str]]:
+    """Return every question: commands under ``rpc`` and ``v3``, paths under their port. Joined ones come last."""
+    asked: dict[str, dict[str, None]] = {"rpc": {}, "v3": {}}
+    declared = [*(reader.firmware.questions for reader in native_readers().values()), _BESIDE_READERS]
+    for questions in declared:
+        for kind, commands in (("rpc", questions.rpc), ("v3", questions.v3)):
+            asked[kind] |= dict.fromkeys(one for command in commands for one in _parts(command))
+        for port, paths in questions.pages.items():
+            asked.setdefault(str(port), {}).update(dict.fromkeys(paths))
+    joined = {command: None for questions in declared for command in questions.rpc if "+" in command}
+    return {kind: [*dict.fromkeys((*commands, *(joined if kind == "rpc" else ())))] for kind, commands in asked.items()}
 
-    Returns the file's name, after make, model, firmware, version and day, and its content. Raises Failure where nothing
+
+def _parts(command: str) -> Iterable[str]:
+    """Split a joined command into those that it joins, each with the name before the parameters."""
+    name, _, parameter = command.rpartition(" ")
+    return (f"{name} {part}".strip() for part in parameter.split("+"))
+
+
+async def capture(target: Target, progress: Callable[[], None]) -> tuple[str, dict[str, Any]]:
+    """Ask everything, one question at a time, and call ``progress`` for each.
+
+    Returns the file's name, made of make, model, firmware, version and day, and its content. Raises Failure if nothing
     answers.
     """
-    address = target.address
-    answers = {
-        "rpc": await _all({command: _rpc(address, command) for command in RPC_COMMANDS}, progress),
-        "http": await _all({page: _page(target, page) for page in WEB_PAGES}, progress),
-        "epic": await _all({page: _epic(address, page) for page in EPIC_PAGES}, progress),
-        "v3": await _all({f"{name} {what}".strip(): _v3(address, name, what) for name, what in V3_COMMANDS}, progress),
+    asked = _questions()
+    answers: dict[str, dict[str, Any]] = {
+        "rpc": await _all({command: _rpc(target.address, command) for command in asked.pop("rpc")}, progress),
+        "v3": await _all({command: _v3(target.address, command) for command in asked.pop("v3")}, progress),
     }
-    reader, served = braiins_rest.Reader(), braiins_rest.VERSION in answers["http"]
-    pages = {page: _braiins(reader, target, page, served=served) for page in BRAIINS_PAGES}
-    answers["http"] |= await _all(pages, progress)
-    answered = {kind: redacted(given, address) for kind, given in answers.items() if given}
+    logged_in = await _logged_in(target)
+    pages = {
+        port: await _all({path: _page(target, port, path, logged_in.get(path)) for path in paths}, progress)
+        for port, paths in asked.items()
+    }
+    answers["http"] = {port: given for port, given in pages.items() if given}
+    answered = {kind: redacted(given, target.address) for kind, given in answers.items() if given}
     try:
-        who = await _identity(target)
+        async with Miners() as miners:
+            who = await miners.identify(target)
     except Failure:
         if not answered:
             raise
-        who = _NOBODY
+        who = _UNIDENTIFIED
     day = datetime.now(UTC).date().isoformat()
     name = " ".join(filter(None, (who.make, who.model, who.firmware, who.firmware_version, day)))
     provenance = f"captured from {name} with hashmargin {__version__}; what is private is removed"
-    return f"{_slug(name)}.json", {"reader": who.reader, "provenance": provenance, **answered}
+    joined = {"joined": True} if any("+" in command for command in answers["rpc"]) else {}
+    return f"{_slug(name)}.json", {"reader": who.reader, "provenance": provenance, **joined, **answered}
 
 
 def questions() -> int:
-    """How many questions a capture asks at most."""
-    return len(RPC_COMMANDS) + len(WEB_PAGES) + len(EPIC_PAGES) + len(V3_COMMANDS) + len(BRAIINS_PAGES)
+    """Return how many questions a capture asks at most."""
+    return sum(map(len, _questions().values()))
 
 
 def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:120]
 
 
+async def _logged_in(target: Target) -> dict[str, LogsIn]:
+    """Return the reader that logs in to each page; one that posts a login only if the rig has its firmware."""
+    pages: dict[str, LogsIn] = {}
+    for reader in native_readers().values():
+        asked = reader.firmware.questions
+        if isinstance(reader, LogsIn) and (not asked.login or await _is(reader, target)):
+            pages |= {path: reader for path in asked.pages.get(HTTP_PORT, ()) if path not in pages}
+    return pages
+
+
+async def _is(reader: NativeReader, target: Target) -> bool:
+    try:
+        async with asyncio.timeout(QUESTION_SECONDS):
+            return reader.recognises(await reader.probe(target.address))
+    except (Failure, TimeoutError):
+        return False
+
+
 async def _all(asked: Mapping[str, _Ask], progress: Callable[[], None]) -> dict[str, Any]:
-    """Ask one after the other; where nobody listens the rest is not asked."""
+    """Ask one after the other; if nothing listens, skip the rest."""
     answers: dict[str, Any] = {}
     listens = True
     for name, ask in asked.items():
         progress()
         if not listens:
             continue
-        heard: list[Exchanged] = []
-        told = listener.set(heard.append)
+        exchanges: list[Exchanged] = []
+        token = listener.set(exchanges.append)
         try:
             async with asyncio.timeout(QUESTION_SECONDS):
                 answers[name] = await ask()
@@ -140,16 +135,16 @@ async def _all(asked: Mapping[str, _Ask], progress: Callable[[], None]) -> dict[
             continue
         except Failure as failure:
             listens = bool(answers) or failure.reason not in _ABSENT
-            said = heard[-1].answer if heard else failure
-            if failure.reason is Reason.GARBLED and not isinstance(failure, OtherPage) and isinstance(said, bytes):
-                answers[name] = _as_it_came(said)
+            answer = exchanges[-1].answer if exchanges else failure
+            if failure.reason is Reason.GARBLED and not isinstance(failure, OtherPage) and isinstance(answer, bytes):
+                answers[name] = _as_it_came(answer)
         finally:
-            listener.reset(told)
+            listener.reset(token)
     return answers
 
 
 def _as_it_came(answer: bytes) -> Any:
-    """What no reader can make sense of: JSON of another shape, else the text itself."""
+    """Return an answer that no reader can parse: JSON of another shape, else the text itself."""
     try:
         return orjson.loads(answer)
     except ValueError:
@@ -160,35 +155,18 @@ def _rpc(address: str, command: str) -> _Ask:
     return lambda: rpc(address, *command.split(" "))
 
 
-def _page(target: Target, page: str) -> _Ask:
-    return lambda: DigestSession(target.address, target.credentials or antminer.FACTORY_LOGIN).get_json(page)
+def _page(target: Target, port: str, path: str, reader: LogsIn | None) -> _Ask:
+    if port == str(HTTP_PORT) and reader is not None:
+        return lambda: reader.page(target, path)
+    return lambda: get_value(target.address, path, port=int(port))
 
 
-def _braiins(reader: braiins_rest.Reader, target: Target, page: str, *, served: bool) -> _Ask:
-    """Log in only to what has Braiins' REST API."""
-
-    async def ask() -> object:
-        if not served:
-            raise Failure(Reason.REFUSED, "it has no such API")
-        return await reader.page(target, page)
-
-    return ask
-
-
-def _epic(address: str, page: str) -> _Ask:
-    return lambda: get_value(address, page, port=RPC_PORT)
-
-
-def _v3(address: str, command: str, parameter: str) -> _Ask:
-    question = json.dumps({"cmd": command, "param": parameter} if parameter else {"cmd": command}).encode()
+def _v3(address: str, command: str) -> _Ask:
+    name, _, parameter = command.partition(" ")
+    question = json.dumps({"cmd": name, "param": parameter} if parameter else {"cmd": name}).encode()
 
     async def ask() -> Mapping[str, Any]:
         length = len(question).to_bytes(4, "little")
         return parse_json(await exchange(address, _V3_PORT, length + question, LengthPrefixed()))
 
     return ask
-
-
-async def _identity(target: Target) -> RigIdentity:
-    async with Miners() as miners:
-        return await miners.identify(target)

@@ -22,6 +22,7 @@ from exporter.polling.ledger import RigMemory
 from exporter.polling.rigs import RigPoller
 from exporter.polling.settings import PollingSettings
 from exporter.simulation.faults import Fault
+from exporter.simulation.firmware import families
 from exporter.simulation.site import SimulatedSite
 from exporter.sources.rigs.contract import Target
 from exporter.sources.rigs.firmware import native_readers
@@ -29,10 +30,7 @@ from exporter.sources.rigs.reader import Miners
 from exporter.telemetry import Telemetry
 
 HEALTHY = 200
-VICTIMS = (
-    *("Antminer S21", "Whatsminer M60", "Whatsminer M60S", "BitAxe Gamma"),
-    *("LuxOS S21", "VNish S21 Pro", "Braiins S19 XP", "Braiins REST S21", "ePIC S21", "Avalon 1246"),
-)
+VICTIMS = tuple(family.models[0].name for family in families())
 AT_ONCE = 4
 """Ways to fail that are tried at the same time, each by its own rig of each firmware."""
 DEADLINE = 8.0  # one process is all rigs and their reader: a good one may have to wait

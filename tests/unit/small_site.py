@@ -13,11 +13,11 @@ from exporter.economics.values import (
 )
 from exporter.exposition.settings import ExpositionSettings, GroupSettings
 from exporter.exposition.views import Shard, SiteView
+from exporter.model.fault_codes import FaultCode
 from exporter.model.fleet import Block, Rig
 from exporter.model.readings import (
     Board,
     Fan,
-    Fault,
     GpuReading,
     NetworkState,
     Pool,
@@ -25,10 +25,10 @@ from exporter.model.readings import (
     Reading,
     RigIdentity,
     RigReading,
-    Severity,
     TunerState,
 )
 from exporter.model.snapshot import RigSnapshot, SiteSnapshot, TariffPrice
+from exporter.sources.rigs.faults import fault
 
 TAKEN_AT = 1_774_000_000.0
 
@@ -141,9 +141,9 @@ WELL = RigSnapshot(
                 ),
             ),
             faults=(
-                Fault("board_chips", Severity.WARNING, "board 1", "0x17"),
-                Fault("board_chips", Severity.WARNING, "board 1", "0x18"),
-                Fault("fan_missing", Severity.CRITICAL),
+                fault(FaultCode.BOARD_CHIPS, "board 1", "0x17"),
+                fault(FaultCode.BOARD_CHIPS, "board 1", "0x18"),
+                fault(FaultCode.FAN_MISSING),
             ),
         ),
         TAKEN_AT - 4.5,

@@ -16,8 +16,9 @@ from structlog.testing import capture_logs
 from virtual_time import run, unix_clock
 
 from exporter.model.failures import Failure, Reason
+from exporter.model.fault_codes import FaultCode
 from exporter.model.fleet import Credentials, Rig
-from exporter.model.readings import Board, ExpectedOff, Fault, Pool, RigIdentity, RigReading
+from exporter.model.readings import Board, ExpectedOff, Pool, RigIdentity, RigReading
 from exporter.model.snapshot import RigSnapshot
 from exporter.polling.ledger import RigLedger, RigMemory
 from exporter.polling.rigs import RigPoller
@@ -26,6 +27,7 @@ from exporter.polling.schedules import ScheduleSettings
 from exporter.polling.settings import PollingSettings
 from exporter.sources.rigs import coerce
 from exporter.sources.rigs.contract import Target
+from exporter.sources.rigs.faults import fault
 from exporter.telemetry import Telemetry
 
 TERMS = PollingSettings()
@@ -450,7 +452,7 @@ def test_last_good_is_kept_from_when_it_ran_well() -> None:
                 await asyncio.sleep(60)
                 assert only(poller).reading.value.hashrate == limp
                 assert only(poller).last_good == good
-            lost = replace(READING, hashrate=67e12, expected_hashrate=67e12, faults=(Fault("board_missing"),))
+            lost = replace(READING, hashrate=67e12, expected_hashrate=67e12, faults=(fault(FaultCode.BOARD_MISSING),))
             site.behaviour["rig-0"] = lambda: lost
             await asyncio.sleep(60)
             assert only(poller).reading.value == lost
@@ -561,7 +563,7 @@ def test_a_board_that_is_no_longer_told_of_is_missed_across_a_restart_too() -> N
 @pytest.mark.parametrize(
     "later",
     [
-        hashing(0, 1, faults=(Fault("board_missing", component="board 2"),)),
+        hashing(0, 1, faults=(fault(FaultCode.BOARD_MISSING, component="board 2"),)),
         hashing(),
         replace(hashing(0), hashrate=0.0, mining=False),
     ],

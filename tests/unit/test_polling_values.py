@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from exporter.model.fault_codes import FaultCode
 from exporter.model.fleet import Rig
 from exporter.model.readings import Fault, Pool, PriceSlot, Reading, RigIdentity, RigReading
 from exporter.model.snapshot import TariffPrice
@@ -18,6 +19,7 @@ from exporter.polling.ledger import RigLedger, RigMemory
 from exporter.polling.schedules import ScheduleSettings
 from exporter.polling.settings import PollingSettings
 from exporter.polling.tariffs import next_boundary, price_in_force, tariff_prices
+from exporter.sources.rigs.faults import fault
 
 # --- Latest -----------------------------------------------------------------------------------------------------------
 
@@ -207,8 +209,8 @@ def _faulty(ledger: RigLedger, now: float, *faults: Fault) -> tuple[float, ...]:
     return ledger.snapshot(now, True).faults_since
 
 
-FAN = Fault("fan_lost", component="fan 1")
-OTHER_FAN = Fault("fan_lost", component="fan 2")
+FAN = fault(FaultCode.FAN_FAILED, component="fan 1")
+OTHER_FAN = fault(FaultCode.FAN_FAILED, component="fan 2")
 
 
 def test_a_fault_is_as_old_as_its_component_has_it_without_a_break() -> None:
@@ -222,7 +224,7 @@ def test_a_fault_is_as_old_as_its_component_has_it_without_a_break() -> None:
 
 
 def test_once_the_clock_is_put_right_no_fault_is_of_the_future() -> None:
-    ledger = _ledger(RigMemory(faults=(("fan_lost", "fan 1", 9e9),)))
+    ledger = _ledger(RigMemory(faults=(("fan_failed", "fan 1", 9e9),)))
     assert _faulty(ledger, 1000.0, FAN) == (1000.0,)
     assert _faulty(ledger, 1030.0, FAN) == (1000.0,)
 
@@ -246,7 +248,7 @@ def test_a_restart_keeps_the_age_of_a_fault_that_is_still_there() -> None:
     after = _ledger(before.memory(1030.0), now=2000.0)
     assert after.memory(2000.0).faults == before.memory(1030.0).faults, "kept until the rig answers"
     assert _faulty(after, 2000.0, OTHER_FAN) == (1000.0,)
-    assert after.memory(2000.0).faults == (("fan_lost", "fan 2", 1000.0),)
+    assert after.memory(2000.0).faults == (("fan_failed", "fan 2", 1000.0),)
 
 
 @pytest.mark.parametrize(("mac", "since"), [("02:00:00:00:00:01", 1000.0), ("02:00:00:00:00:02", 1030.0)])

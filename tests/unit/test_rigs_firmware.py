@@ -10,7 +10,8 @@ import pytest
 from rig_servers import NETWORK, Handler, antminer, cgminer, serving
 
 from exporter.model.failures import Failure, Reason
-from exporter.model.readings import PowerSupply, RigIdentity, RigReading, Severity, TunerState
+from exporter.model.fault_codes import Severity
+from exporter.model.readings import PowerSupply, RigIdentity, RigReading, TunerState
 from exporter.sources.rigs.contract import Target
 from exporter.sources.rigs.firmware import antminer as stock
 from exporter.sources.rigs.firmware import luxos, vnish

@@ -12,7 +12,8 @@ from site_server import published, served
 from small_site import DOWN, TAKEN_AT, WELL, fleet_of, small_site
 from yarl import URL
 
-from exporter.model.readings import Fault
+from exporter.model.fault_codes import FaultCode
+from exporter.sources.rigs.faults import fault
 
 PAGES = ["", "rigs", "rigs/a-01", "rigs/b-01", "blocks", "sources", "config"]
 
@@ -239,13 +240,15 @@ async def test_what_a_rig_does_not_tell_of_itself_takes_no_room() -> None:
 
 async def test_what_a_rig_says_of_its_faults_is_text_not_markup() -> None:
     view = small_site()
-    reading = replace(WELL.reading.value, faults=(Fault("<i>", component="<b>", vendor_code="<script>"),))
+    reading = replace(
+        WELL.reading.value, faults=(fault(FaultCode.FAN_FAILED, component="<b>", vendor_code="<script>"),)
+    )
     broken = replace(WELL, reading=replace(WELL.reading, value=reading), faults_since=(TAKEN_AT,))
     view = replace(view, snapshot=replace(view.snapshot, rigs=(broken, *view.snapshot.rigs[1:])))
     async with served(publication=lambda: published(view)) as site, site.get("rigs/a-01") as answer:
         page = await answer.text()
-    assert not re.search("<(i|b|script)>", page)
-    assert table_rows(page) == [["<i>", "warning", "<b>", "0 s", "<script>"]]
+    assert not re.search("<(b|script)>", page)
+    assert table_rows(page) == [["fan failed", "critical", "<b>", "0 s", "<script>"]]
 
 
 async def test_a_rig_that_is_down_says_why_and_what_to_do() -> None:

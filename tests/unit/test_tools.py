@@ -225,8 +225,8 @@ async def test_a_capture_logs_in_where_braiins_rest_api_is_and_tells_no_token() 
     ) as site:
         target = Target(site.placements[0].address, Credentials("root", "root"))
         _, record = await capture(target, ignore)
-    assert record["http"]["/api/v1/actions/locate"] is False
-    assert record["http"]["/api/v1/pools/"][0]["pools"][0]["user"] == "removed"
+    assert record["http"]["80"]["/api/v1/actions/locate"] is False
+    assert record["http"]["80"]["/api/v1/pools/"][0]["pools"][0]["user"] == "removed"
     assert "token" not in json.dumps(record)
 
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from exporter.model.fault_codes import FaultCode
 from exporter.model.readings import Board, Fan, Fault, Pool
 from exporter.sources.rigs import coerce
 from exporter.sources.rigs.contract import Answer
@@ -148,7 +149,7 @@ def fans(stats: Answer) -> tuple[tuple[Fan, ...], int | None]:
 
 def fan_faults(some: tuple[Fan, ...]) -> Iterator[Fault]:
     """Name the fans that stand still."""
-    return (fault("fan_failed", f"fan {fan.index}") for fan in some if fan.rpm == 0)
+    return (fault(FaultCode.FAN_FAILED, f"fan {fan.index}") for fan in some if fan.rpm == 0)
 
 
 def board_faults(boards: tuple[Board, ...]) -> Iterator[Fault]:
@@ -157,7 +158,7 @@ def board_faults(boards: tuple[Board, ...]) -> Iterator[Fault]:
         if board.chips == 0:
             yield missing_board(board.index)
         elif board.failed_chips:
-            yield fault("board_chips", f"board {board.index}")
+            yield fault(FaultCode.BOARD_CHIPS, f"board {board.index}")
 
 
 def merged(seen: Iterable[Fault], said: Iterable[Fault]) -> tuple[Fault, ...]:

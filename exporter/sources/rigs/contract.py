@@ -1,8 +1,8 @@
-"""What every reader of rigs is: it says who answers at an address, and reads it, or fails classified."""
+"""The interface of every reader of rigs, and what a native reader declares about its firmware."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.fleet import Credentials
@@ -11,47 +11,93 @@ from exporter.model.readings import RigIdentity, RigReading
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a rig is, and how to log in where its firmware asks for that."""
+    """The address of a rig, and the login for firmware that needs one."""
 
     address: str
     credentials: Credentials | None = None
 
 
 class OtherRig(Failure):
-    """What answers is another rig than the one that was identified there."""
+    """Another rig answers at the address than the one identified there."""
 
     def __init__(self, who: str) -> None:
         super().__init__(Reason.IMPLAUSIBLE, f"another rig answers there: {who}")
 
 
 class Reader(Protocol):
-    """Reads rigs of some kind. It only ever asks: no command it can send changes a rig."""
+    """Reads rigs of some kind. It sends only questions that change nothing on the rig.
+
+    Deadlines and unexpected exceptions are the caller's: a reader neither bounds a whole read nor classifies a bug.
+    """
 
     name: str
 
     async def identify(self, target: Target) -> RigIdentity:
-        """Say who answers there. Raises :class:`exporter.model.failures.Failure`, never anything else."""
+        """Identify the rig at an address. Raises Failure."""
         ...
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
-        """Read it once. Raises :class:`exporter.model.failures.Failure`, never anything else.
-
-        That is :class:`OtherRig` where the answer itself shows that it is not of the rig of that ``identity``.
-        """
+        """Read a rig once. Raises Failure; :class:`OtherRig` if the answer is not from the rig of that ``identity``."""
         ...
 
 
 Answer = Mapping[str, Any]
 Probe = Callable[[str], Awaitable[Answer]]
-"""Asks the device at an address one cheap question, to tell firmware apart."""
+"""Asks the device at an address one cheap question, to recognise its firmware."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Questions:
+    """Every question that a reader may send. All of them only read.
+
+    Attributes:
+        rpc: Commands on port 4028, with their parameter if any, such as ``healthchipget 0``.
+        pages: Paths to GET, by port.
+        v3: Commands of Whatsminer's API V3 with their parameter, such as ``get.miner.status summary``.
+        login: Path of the login on port 80 that gives a token, the only thing ever posted; empty if there is none.
+    """
+
+    rpc: tuple[str, ...] = ()
+    pages: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    v3: tuple[str, ...] = ()
+    login: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Firmware:
+    """What a native reader declares: its questions, and its row in docs/firmware.md.
+
+    Attributes:
+        title: The firmware's name as operators know it.
+        section: The heading in docs/firmware.md that describes it.
+        power: Where the power comes from, in a few words.
+        questions: Every question that the reader may send.
+        pyasic_types: pyasic's names for this firmware: pyasic never reads it in the native reader's place.
+    """
+
+    title: str
+    section: str
+    power: str
+    questions: Questions
+    pyasic_types: frozenset[str]
 
 
 class NativeReader(Reader, Protocol):
-    """A reader of one firmware, found by the registry: the class ``Reader`` of a module in ``firmware/``."""
+    """A reader of one firmware: the class ``Reader`` of a module in ``firmware/``, found by the registry."""
 
+    firmware: Firmware
     probe: Probe
-    """The question whose answer tells this firmware; readers that share one share its answer."""
+    """The question whose answer tells this firmware; it is asked once for all readers that share it."""
 
     def recognises(self, answer: Answer) -> bool:
-        """Tell whether this firmware gave that answer to the probe."""
+        """Return whether this firmware gave that answer to the probe."""
+        ...
+
+
+@runtime_checkable
+class LogsIn(Protocol):
+    """A reader whose pages need a login."""
+
+    async def page(self, target: Target, path: str) -> object:
+        """Ask for a page on port 80 behind the firmware's login. Raises Failure."""
         ...

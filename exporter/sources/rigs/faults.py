@@ -5,42 +5,14 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Final
 
-from exporter.model.readings import Board, Fault, RigIdentity, Severity
+from exporter.model.fault_codes import FaultCode
+from exporter.model.readings import Board, Fault, RigIdentity
 from exporter.sources.rigs.coerce import MAX_ITEMS, text
 
-CODES: Final = frozenset(
-    {
-        *("psu_missing", "psu_mismatch", "psu_comms", "psu_input_voltage", "psu_output", "psu_overcurrent", "psu_fan"),
-        *(
-            "psu_temperature",
-            "psu_phase",
-            "fan_failed",
-            "fan_missing",
-            "fan_speed",
-            "board_missing",
-            "board_temperature",
-        ),
-        *("board_chips", "board_chain", "board_voltage", "board_frequency", "board_crc", "board_hashrate"),
-        *("chip_temperature", "sensor_failed", "eeprom_failed", "inlet_temperature", "coolant", "control_board"),
-        *("firmware", "config_invalid", "storage", "network", "time", "pool_dead", "pool_rejects", "pool_wrong"),
-        *("worker_wrong", "hashrate_low", "efficiency_low", "tuning_failed", "power_limit", "unknown"),
-    }
-)
-"""Every canonical code."""
 
-_CRITICAL: Final = frozenset(
-    {
-        *("psu_missing", "psu_output", "psu_overcurrent", "psu_temperature", "psu_input_voltage", "psu_phase"),
-        *("fan_failed", "fan_missing", "board_missing", "board_temperature", "chip_temperature", "coolant"),
-    }
-)
-"""What stops a rig or a board, or harms it."""
-
-
-def fault(code: str, component: str = "", vendor_code: str = "") -> Fault:
-    """Make a fault with a canonical code; its severity follows from the code."""
-    severity = Severity.CRITICAL if code in _CRITICAL else Severity.WARNING
-    return Fault(code, severity, component, vendor_code)
+def fault(code: FaultCode, component: str = "", vendor_code: str = "") -> Fault:
+    """Make a fault; its severity follows from the code."""
+    return Fault(code, code.severity, component, vendor_code)
 
 
 def lost_boards(identity: RigIdentity, boards: Iterable[Board]) -> Iterator[Fault]:
@@ -52,43 +24,43 @@ def lost_boards(identity: RigIdentity, boards: Iterable[Board]) -> Iterator[Faul
 
 def missing_board(index: int) -> Fault:
     """Make the fault of a board that is not there."""
-    return fault("board_missing", f"board {index}")
+    return fault(FaultCode.BOARD_MISSING, f"board {index}")
 
 
 # The first of these words that a message has decides.
 _WORDS: Final = (
-    (r"fan.*(?:speed|rpm)|(?:speed|rpm).*fan", "fan_speed"),
-    (r"fan", "fan_failed"),
-    (r"coolant|water|flow|pump|liquid", "coolant"),
-    (r"inlet|ambient|environment", "inlet_temperature"),
-    (r"sensor", "sensor_failed"),
-    (r"chip.*(?:temp|heat|hot)", "chip_temperature"),
-    (r"psu.*(?:temp|heat|hot)", "psu_temperature"),
-    (r"temp|heat|hot", "board_temperature"),
-    (r"over.?current", "psu_overcurrent"),
-    (r"(?:psu|power supply).*(?:comm|read|i2c|detect|found)", "psu_comms"),
-    (r"psu|power supply|power lost", "psu_output"),
-    (r"power.*(?:limit|target)", "power_limit"),
-    (r"volt", "board_voltage"),
-    (r"eeprom", "eeprom_failed"),
-    (r"crc", "board_crc"),
-    (r"asic|chip", "board_chips"),
-    (r"board.*hashing", "board_hashrate"),
+    (r"fan.*(?:speed|rpm)|(?:speed|rpm).*fan", FaultCode.FAN_SPEED),
+    (r"fan", FaultCode.FAN_FAILED),
+    (r"coolant|water|flow|pump|liquid", FaultCode.COOLANT),
+    (r"inlet|ambient|environment", FaultCode.INLET_TEMPERATURE),
+    (r"sensor", FaultCode.SENSOR_FAILED),
+    (r"chip.*(?:temp|heat|hot)", FaultCode.CHIP_TEMPERATURE),
+    (r"psu.*(?:temp|heat|hot)", FaultCode.PSU_TEMPERATURE),
+    (r"temp|heat|hot", FaultCode.BOARD_TEMPERATURE),
+    (r"over.?current", FaultCode.PSU_OVERCURRENT),
+    (r"(?:psu|power supply).*(?:comm|read|i2c|detect|found)", FaultCode.PSU_COMMS),
+    (r"psu|power supply|power lost", FaultCode.PSU_OUTPUT),
+    (r"power.*(?:limit|target)", FaultCode.POWER_LIMIT),
+    (r"volt", FaultCode.BOARD_VOLTAGE),
+    (r"eeprom", FaultCode.EEPROM_FAILED),
+    (r"crc", FaultCode.BOARD_CRC),
+    (r"asic|chip", FaultCode.BOARD_CHIPS),
+    (r"board.*hashing", FaultCode.BOARD_HASHRATE),
     (
         r"(?:no|missing|lost|find|detect).*(?:board|chain)|(?:board|chain).*(?:missing|lost|disconnect|found)",
-        "board_missing",
+        FaultCode.BOARD_MISSING,
     ),
-    (r"pic\b|nopic|chain|i2c", "board_chain"),
-    (r"hashing|hashrate|low rate|\brate", "hashrate_low"),
-    (r"freq", "board_frequency"),
-    (r"tun(?:e|ing)", "tuning_failed"),
-    (r"reject", "pool_rejects"),
-    (r"pool|stratum|resolve", "pool_dead"),
-    (r"network|ethernet|dns", "network"),
-    (r"firmware|update|license|signature", "firmware"),
-    (r"config|invalid setting", "config_invalid"),
-    (r"disk|storage|nand|flash", "storage"),
-    (r"board", "board_hashrate"),
+    (r"pic\b|nopic|chain|i2c", FaultCode.BOARD_CHAIN),
+    (r"hashing|hashrate|low rate|\brate", FaultCode.HASHRATE_LOW),
+    (r"freq", FaultCode.BOARD_FREQUENCY),
+    (r"tun(?:e|ing)", FaultCode.TUNING_FAILED),
+    (r"reject", FaultCode.POOL_REJECTS),
+    (r"pool|stratum|resolve", FaultCode.POOL_DEAD),
+    (r"network|ethernet|dns", FaultCode.NETWORK),
+    (r"firmware|update|license|signature", FaultCode.FIRMWARE),
+    (r"config|invalid setting", FaultCode.CONFIG_INVALID),
+    (r"disk|storage|nand|flash", FaultCode.STORAGE),
+    (r"board", FaultCode.BOARD_HASHRATE),
 )
 _BY_WORD: Final = tuple((re.compile(pattern, re.IGNORECASE), code) for pattern, code in _WORDS)
 
@@ -96,64 +68,64 @@ _BY_WORD: Final = tuple((re.compile(pattern, re.IGNORECASE), code) for pattern, 
 def worded_fault(message: str, component: str = "", vendor_code: str = "") -> Fault:
     """Translate a fault that a firmware tells in words; ``vendor_code`` is what is kept, the message where empty."""
     words = message.replace("_", " ")
-    code = next((code for pattern, code in _BY_WORD if pattern.search(words)), "unknown")
+    code = next((code for pattern, code in _BY_WORD if pattern.search(words)), FaultCode.UNKNOWN)
     return fault(code, component, vendor_code or text(message, 64))
 
 
 # Code pattern, canonical code, component ({} is the digit in brackets). After MicroBT's list of error codes.
 _WHATSMINER: Final = (
-    (r"1[123]0", "fan_speed", "fan 0"),  # intake
-    (r"1[123]1", "fan_speed", "fan 1"),  # exhaust
-    (r"1\d\d", "fan_failed", ""),
-    (r"200", "psu_missing", "psu"),
-    (r"201", "psu_mismatch", "psu"),
-    (r"(?:203|23[345]|24[345]|275)", "psu_temperature", "psu"),
-    (r"(?:20[45]|23[678]|24[89]|25[567]|26[89])", "psu_overcurrent", "psu"),
-    (r"(?:20[67]|213|21[89]|24[67]|25[01]|27[013])", "psu_input_voltage", "psu"),
-    (r"241", "psu_phase", "psu"),
-    (r"(?:25[34]|274)", "psu_fan", "psu"),
-    (r"(?:21[4567]|26[347])", "psu_comms", "psu"),
-    (r"2\d\d", "psu_output", "psu"),
-    (r"(?:329|38\d)", "sensor_failed", ""),
-    (r"3[02](\d)", "sensor_failed", "board {}"),
-    (r"35(\d)", "board_temperature", "board {}"),
-    (r"36\d", "board_temperature", ""),
-    (r"(?:37\d|6\d\d|8035)", "inlet_temperature", ""),
-    (r"4[1-5](\d)", "eeprom_failed", "board {}"),
-    (r"4\d\d", "eeprom_failed", ""),
-    (r"5[12](\d)", "config_invalid", "board {}"),
-    (r"53(\d)", "board_missing", "board {}"),
-    (r"5[456](\d)", "board_chips", "board {}"),
-    (r"5[78](\d)", "board_chain", "board {}"),
-    (r"59(\d)", "board_frequency", "board {}"),
-    (r"713", "network", ""),
-    (r"7[01]\d", "control_board", ""),
-    (r"72(\d)", "board_chain", "board {}"),
-    (r"(?:80\d|8000|84\d\d|90\d\d|1[01]0\d+)", "firmware", ""),
-    (r"(?:81\d|82\d\d|86[012567]\d)", "config_invalid", ""),
-    (r"9\d\d", "efficiency_low", ""),
-    (r"20[04]\d", "pool_wrong", ""),
-    (r"201\d", "pool_dead", ""),
-    (r"202(\d)", "pool_dead", "pool {}"),
-    (r"203\d", "pool_rejects", ""),
-    (r"211(\d)", "tuning_failed", "board {}"),
-    (r"(?:23\d\d|8020|85\d0)", "hashrate_low", ""),
-    (r"50[12](\d)", "board_voltage", "board {}"),
-    (r"50[345](\d)", "chip_temperature", "board {}"),
-    (r"507(\d)", "coolant", "board {}"),
-    (r"50[89]\d", "sensor_failed", ""),
-    (r"51[17](\d)", "board_frequency", "board {}"),
-    (r"512(\d)", "board_crc", "board {}"),
-    (r"513(\d)", "board_chain", "board {}"),
-    (r"54(\d)\d{3}", "chip_temperature", "board {}"),
-    (r"5[2356](\d)\d{3}", "board_chips", "board {}"),
-    (r"8010", "board_frequency", ""),
-    (r"81\d\d", "board_chips", ""),
-    (r"83\d\d", "coolant", ""),
-    (r"85\d1", "efficiency_low", ""),
-    (r"85\d[23]", "fan_speed", ""),
-    (r"85\d4", "board_voltage", ""),
-    (r"(?:86[34]\d|87\d\d)", "psu_mismatch", "psu"),
+    (r"1[123]0", FaultCode.FAN_SPEED, "fan 0"),  # intake
+    (r"1[123]1", FaultCode.FAN_SPEED, "fan 1"),  # exhaust
+    (r"1\d\d", FaultCode.FAN_FAILED, ""),
+    (r"200", FaultCode.PSU_MISSING, "psu"),
+    (r"201", FaultCode.PSU_MISMATCH, "psu"),
+    (r"(?:203|23[345]|24[345]|275)", FaultCode.PSU_TEMPERATURE, "psu"),
+    (r"(?:20[45]|23[678]|24[89]|25[567]|26[89])", FaultCode.PSU_OVERCURRENT, "psu"),
+    (r"(?:20[67]|213|21[89]|24[67]|25[01]|27[013])", FaultCode.PSU_INPUT_VOLTAGE, "psu"),
+    (r"241", FaultCode.PSU_PHASE, "psu"),
+    (r"(?:25[34]|274)", FaultCode.PSU_FAN, "psu"),
+    (r"(?:21[4567]|26[347])", FaultCode.PSU_COMMS, "psu"),
+    (r"2\d\d", FaultCode.PSU_OUTPUT, "psu"),
+    (r"(?:329|38\d)", FaultCode.SENSOR_FAILED, ""),
+    (r"3[02](\d)", FaultCode.SENSOR_FAILED, "board {}"),
+    (r"35(\d)", FaultCode.BOARD_TEMPERATURE, "board {}"),
+    (r"36\d", FaultCode.BOARD_TEMPERATURE, ""),
+    (r"(?:37\d|6\d\d|8035)", FaultCode.INLET_TEMPERATURE, ""),
+    (r"4[1-5](\d)", FaultCode.EEPROM_FAILED, "board {}"),
+    (r"4\d\d", FaultCode.EEPROM_FAILED, ""),
+    (r"5[12](\d)", FaultCode.CONFIG_INVALID, "board {}"),
+    (r"53(\d)", FaultCode.BOARD_MISSING, "board {}"),
+    (r"5[456](\d)", FaultCode.BOARD_CHIPS, "board {}"),
+    (r"5[78](\d)", FaultCode.BOARD_CHAIN, "board {}"),
+    (r"59(\d)", FaultCode.BOARD_FREQUENCY, "board {}"),
+    (r"713", FaultCode.NETWORK, ""),
+    (r"7[01]\d", FaultCode.CONTROL_BOARD, ""),
+    (r"72(\d)", FaultCode.BOARD_CHAIN, "board {}"),
+    (r"(?:80\d|8000|84\d\d|90\d\d|1[01]0\d+)", FaultCode.FIRMWARE, ""),
+    (r"(?:81\d|82\d\d|86[012567]\d)", FaultCode.CONFIG_INVALID, ""),
+    (r"9\d\d", FaultCode.EFFICIENCY_LOW, ""),
+    (r"20[04]\d", FaultCode.POOL_WRONG, ""),
+    (r"201\d", FaultCode.POOL_DEAD, ""),
+    (r"202(\d)", FaultCode.POOL_DEAD, "pool {}"),
+    (r"203\d", FaultCode.POOL_REJECTS, ""),
+    (r"211(\d)", FaultCode.TUNING_FAILED, "board {}"),
+    (r"(?:23\d\d|8020|85\d0)", FaultCode.HASHRATE_LOW, ""),
+    (r"50[12](\d)", FaultCode.BOARD_VOLTAGE, "board {}"),
+    (r"50[345](\d)", FaultCode.CHIP_TEMPERATURE, "board {}"),
+    (r"507(\d)", FaultCode.COOLANT, "board {}"),
+    (r"50[89]\d", FaultCode.SENSOR_FAILED, ""),
+    (r"51[17](\d)", FaultCode.BOARD_FREQUENCY, "board {}"),
+    (r"512(\d)", FaultCode.BOARD_CRC, "board {}"),
+    (r"513(\d)", FaultCode.BOARD_CHAIN, "board {}"),
+    (r"54(\d)\d{3}", FaultCode.CHIP_TEMPERATURE, "board {}"),
+    (r"5[2356](\d)\d{3}", FaultCode.BOARD_CHIPS, "board {}"),
+    (r"8010", FaultCode.BOARD_FREQUENCY, ""),
+    (r"81\d\d", FaultCode.BOARD_CHIPS, ""),
+    (r"83\d\d", FaultCode.COOLANT, ""),
+    (r"85\d1", FaultCode.EFFICIENCY_LOW, ""),
+    (r"85\d[23]", FaultCode.FAN_SPEED, ""),
+    (r"85\d4", FaultCode.BOARD_VOLTAGE, ""),
+    (r"(?:86[34]\d|87\d\d)", FaultCode.PSU_MISMATCH, "psu"),
 )
 
 
@@ -169,7 +141,7 @@ def whatsminer_fault(vendor_code: str) -> Fault:
     """Translate one of MicroBT's numeric codes; one that the list does not have is ``unknown``."""
     match = _whatsminer_pattern().match(vendor_code)
     if match is None or match.lastgroup is None:
-        return fault("unknown", vendor_code=vendor_code)
+        return fault(FaultCode.UNKNOWN, vendor_code=vendor_code)
     _, code, component = _WHATSMINER[int(match.lastgroup.removeprefix("rule"))]
     slot = next((group for group in match.groups() if group is not None and len(group) == 1), "")
     return fault(code, component.format(slot), vendor_code)

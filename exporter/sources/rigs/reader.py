@@ -25,11 +25,6 @@ _FIRST: Final[tuple[Probe, ...]] = (cgminer.version,)
 _UNHEARD: Final = frozenset({Reason.UNREACHABLE, Reason.REFUSED, Reason.TIMEOUT})
 _TELLING: Final = (Reason.AUTH, Reason.TOO_LARGE, Reason.TIMEOUT, Reason.GARBLED)
 """What says more of a rig that answered no question than that pyasic does not know it."""
-_NATIVE_TYPES: Final = frozenset(
-    {"ANTMINER", "WHATSMINER", "BITAXE", "LUX_OS", "VNISH", "BRAIINS_OS", "EPIC", "AVALONMINER"}
-)
-"""What pyasic calls firmware that has a native reader."""
-
 _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 
@@ -45,6 +40,7 @@ class Miners:
         """
         self._deadline = deadline
         self._native = native_readers()
+        self._native_types = frozenset().union(*(reader.firmware.pyasic_types for reader in self._native.values()))
         self._readers_of: dict[Probe, list[NativeReader]] = {}
         for reader in self._native.values():
             self._readers_of.setdefault(reader.probe, []).append(reader)
@@ -90,7 +86,7 @@ class Miners:
         if heard or any(failure.reason not in _UNHEARD for failure in failures):
             try:
                 identity = await self._pyasic.identify(target)
-                if heard or pyasic_type(identity) not in _NATIVE_TYPES:
+                if heard or pyasic_type(identity) not in self._native_types:
                     return identity
                 # It begins to answer just now, as when it boots: it must not be read by pyasic for a day for that.
                 raise Failure(Reason.NOT_READY, "it answered no native reader's question")  # noqa: TRY301

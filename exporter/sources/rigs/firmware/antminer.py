@@ -17,7 +17,7 @@ from exporter.model.failures import Failure, Reason
 from exporter.model.fleet import Credentials
 from exporter.model.readings import Board, Fault, RigIdentity, RigReading
 from exporter.sources.rigs import cgminer, coerce
-from exporter.sources.rigs.contract import Answer, Target
+from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
 from exporter.sources.rigs.faults import worded_fault
 from exporter.sources.rigs.transport import rpc
 from exporter.sources.rigs.web import DigestSession
@@ -82,6 +82,16 @@ class Reader:
     """See :class:`exporter.sources.rigs.contract.NativeReader`."""
 
     name = "antminer"
+    firmware = Firmware(
+        title="Bitmain stock (S and T series)",
+        section="Bitmain stock",
+        power="none",
+        questions=Questions(
+            rpc=("version", "stats", "summary", "pools"),
+            pages={80: (*_PAGES, _TYPE_PAGE)},
+        ),
+        pyasic_types=frozenset({"ANTMINER"}),
+    )
     probe = staticmethod(cgminer.version)
 
     def __init__(self) -> None:
@@ -113,6 +123,10 @@ class Reader:
             control_board=coerce.text(pages.get(_TYPE_PAGE, {}).get("subtype")).partition("_")[0],
             board_serials=tuple(_serials(coerce.items(stats.get("chain")))),
         )
+
+    async def page(self, target: Target, path: str) -> object:
+        """Ask for a page behind the digest login. Raises Failure."""
+        return await DigestSession(target.address, target.credentials or FACTORY_LOGIN).get_json(path)
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
         """See :class:`exporter.sources.rigs.contract.Reader`."""

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from exporter.model.failures import Failure, Reason
+from exporter.model.fault_codes import FaultCode
 from exporter.model.readings import Board, Fan, Fault, PowerSupply, RigIdentity, RigReading
 from exporter.sources.rigs import cgminer, coerce
-from exporter.sources.rigs.contract import Answer, Target
+from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
 from exporter.sources.rigs.faults import fault
 from exporter.sources.rigs.transport import rpc
 
@@ -36,17 +37,17 @@ _OFF_BY: Final = 1.25
 """How far volts times amperes may be from the watts: they are rounded, but in another unit they are further off."""
 _DRAWS: Final = 1.3  # times what it gives, or may give, at most
 _SUPPLY_ERRORS: Final = (
-    (1, "Input_UV", "psu_input_voltage"),
-    (2, "OT1", "psu_temperature"),
-    (4, "OT2", "psu_temperature"),
-    (8, "OT3", "psu_temperature"),
-    (16, "OC_Pri", "psu_overcurrent"),
-    (32, "UV_out", "psu_output"),
-    (64, "OC_out", "psu_overcurrent"),
-    (256, "OC_IOSA", "psu_overcurrent"),
-    (512, "OC_IOSB", "psu_overcurrent"),
-    (1024, "OC_IOSC", "psu_overcurrent"),
-    (2048, "FAN_error", "psu_fan"),
+    (1, "Input_UV", FaultCode.PSU_INPUT_VOLTAGE),
+    (2, "OT1", FaultCode.PSU_TEMPERATURE),
+    (4, "OT2", FaultCode.PSU_TEMPERATURE),
+    (8, "OT3", FaultCode.PSU_TEMPERATURE),
+    (16, "OC_Pri", FaultCode.PSU_OVERCURRENT),
+    (32, "UV_out", FaultCode.PSU_OUTPUT),
+    (64, "OC_out", FaultCode.PSU_OVERCURRENT),
+    (256, "OC_IOSA", FaultCode.PSU_OVERCURRENT),
+    (512, "OC_IOSB", FaultCode.PSU_OVERCURRENT),
+    (1024, "OC_IOSC", FaultCode.PSU_OVERCURRENT),
+    (2048, "FAN_error", FaultCode.PSU_FAN),
 )
 """Bits of the supply's error code, by the table in Canaan's manual of the A10."""
 
@@ -55,6 +56,15 @@ class Reader:
     """See :class:`exporter.sources.rigs.contract.NativeReader`."""
 
     name = "avalon"
+    firmware = Firmware(
+        title="Canaan stock (Avalon from the A10 on)",
+        section="Canaan stock",
+        power="input power of the power supply",
+        questions=Questions(
+            rpc=("version", "summary", "estats", "pools"),
+        ),
+        pyasic_types=frozenset({"AVALONMINER"}),
+    )
     probe = staticmethod(cgminer.version)
 
     def recognises(self, answer: Answer) -> bool:

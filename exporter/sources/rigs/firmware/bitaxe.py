@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from exporter.model.fault_codes import FaultCode
 from exporter.model.readings import Board, Fan, Fault, Pool, PowerSupply, RigIdentity, RigReading
 from exporter.sources.rigs import coerce
-from exporter.sources.rigs.contract import Answer, Target
+from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
 from exporter.sources.rigs.faults import fault, worded_fault
 from exporter.sources.rigs.web import get_json
 
@@ -25,6 +26,15 @@ class Reader:
     """See :class:`exporter.sources.rigs.contract.NativeReader`."""
 
     name = "bitaxe"
+    firmware = Firmware(
+        title="AxeOS (BitAxe)",
+        section="AxeOS",
+        power="reported",
+        questions=Questions(
+            pages={80: (_PAGE,)},
+        ),
+        pyasic_types=frozenset({"BITAXE"}),
+    )
     probe = staticmethod(_system_info)
 
     def recognises(self, answer: Answer) -> bool:
@@ -149,12 +159,12 @@ def _pools(info: Mapping[str, Any]) -> Iterator[Pool]:
 
 def _faults(info: Mapping[str, Any]) -> Iterator[Fault]:
     if coerce.flag(info.get("overheat_mode")):
-        yield fault("chip_temperature", "board 0", "overheat_mode")
+        yield fault(FaultCode.CHIP_TEMPERATURE, "board 0", "overheat_mode")
     if coerce.flag(info.get("isUsingFallbackStratum")):
-        yield fault("pool_dead", "pool 0", "isUsingFallbackStratum")
+        yield fault(FaultCode.POOL_DEAD, "pool 0", "isUsingFallbackStratum")
     hardware = coerce.text(info.get("hardware_fault"), 64)
     if hardware:
         yield worded_fault(hardware)
     power = coerce.text(info.get("power_fault"), 64)
     if power:
-        yield fault("psu_output", "psu", power)
+        yield fault(FaultCode.PSU_OUTPUT, "psu", power)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from exporter.model.failures import Failure, Reason
 from exporter.model.readings import Board, Fan, Fault, RigIdentity, RigReading, TunerState
 from exporter.sources.rigs import cgminer, coerce
-from exporter.sources.rigs.contract import Answer, Target
+from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
 from exporter.sources.rigs.faults import lost_boards, worded_fault
 from exporter.sources.rigs.firmware import braiins_rest
 from exporter.sources.rigs.firmware.braiins_rest import clock, slot
@@ -30,6 +30,17 @@ class Reader:
     """See :class:`exporter.sources.rigs.contract.NativeReader`."""
 
     name = "braiins"
+    firmware = Firmware(
+        title="Braiins OS+ with cgminer's API",
+        section="Braiins OS",
+        power="the tuner's estimate",
+        questions=Questions(
+            rpc=("version", "devdetails", _READ),
+            pages=braiins_rest.QUESTIONS.pages,
+            login=braiins_rest.QUESTIONS.login,
+        ),
+        pyasic_types=frozenset({"BRAIINS_OS"}),
+    )
     probe = staticmethod(cgminer.version)
 
     def recognises(self, answer: Answer) -> bool:

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from exporter.model.failures import Failure, Reason
+from exporter.model.fault_codes import FaultCode
 from exporter.model.fleet import Credentials
 from exporter.model.readings import Board, Fan, Fault, Pool, RigIdentity, RigReading, TunerState
 from exporter.model.units import HERTZ_PER_MEGAHERTZ
 from exporter.sources.rigs import coerce
-from exporter.sources.rigs.contract import Answer, Target
+from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
 from exporter.sources.rigs.faults import fault, lost_boards
 from exporter.sources.rigs.transport import optional
 from exporter.sources.rigs.web import get_json, get_value, log_in
@@ -44,6 +45,12 @@ _TUNER_MODES: Final = {"powertargetmodestate": "POWER_TARGET", "hashratetargetmo
 _ON_BOARD: Final = 2
 
 
+QUESTIONS: Final = Questions(
+    pages={80: (VERSION, _DETAILS, _STATS, _BOARDS, _COOLING, _TUNER, _POOLS, _LOCATE)},
+    login=_LOGIN,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _Session:
     credentials: Credentials
@@ -58,6 +65,13 @@ class Reader:
     """See :class:`exporter.sources.rigs.contract.NativeReader`."""
 
     name = "braiins_rest"
+    firmware = Firmware(
+        title="Braiins OS+ 25.07 and later",
+        section="Braiins OS",
+        power="the tuner's estimate",
+        questions=QUESTIONS,
+        pyasic_types=frozenset({"BRAIINS_OS"}),
+    )
     probe = staticmethod(_version)
 
     def __init__(self) -> None:
@@ -234,7 +248,7 @@ def _pools(groups: object) -> Iterator[Pool]:
 
 def _faults(tuner: TunerState | None, boards: list[Mapping[str, Any]]) -> Iterator[Fault]:
     if tuner is TunerState.FAILED:
-        yield fault("tuning_failed", vendor_code="TUNER_STATE_ERROR")
+        yield fault(FaultCode.TUNING_FAILED, vendor_code="TUNER_STATE_ERROR")
     for place, row in enumerate(boards):
         if row.get("enabled") is False:
-            yield fault("board_hashrate", f"board {slot(row.get('id'), place)}", "disabled")
+            yield fault(FaultCode.BOARD_HASHRATE, f"board {slot(row.get('id'), place)}", "disabled")

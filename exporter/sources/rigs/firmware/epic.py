@@ -9,9 +9,10 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from exporter.model.fault_codes import FaultCode
 from exporter.model.readings import Board, Fan, Fault, Pool, PowerSupply, RigIdentity, RigReading, TunerState
 from exporter.sources.rigs import cgminer, coerce
-from exporter.sources.rigs.contract import Answer, Target
+from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
 from exporter.sources.rigs.faults import fault, worded_fault
 from exporter.sources.rigs.transport import RPC_PORT, optional
 from exporter.sources.rigs.web import get_json, get_value
@@ -35,6 +36,15 @@ class Reader:
     """See :class:`exporter.sources.rigs.contract.NativeReader`."""
 
     name = "epic"
+    firmware = Firmware(
+        title="ePIC (UMC OS)",
+        section="ePIC",
+        power="input power of the power supply",
+        questions=Questions(
+            pages={RPC_PORT: ("/capabilities", "/summary", "/network", _BOARD_SENSORS, _CHIP_SENSORS)},
+        ),
+        pyasic_types=frozenset({"EPIC"}),
+    )
     probe = staticmethod(_capabilities)
 
     def __init__(self) -> None:
@@ -270,6 +280,6 @@ def _faults(state: Mapping[str, Any], boards: list[Mapping[str, Any]]) -> Iterat
         yield worded_fault(last)
     for row in boards:
         if row.get("Detected") is False:
-            yield fault("board_missing", f"board {_index(row)}", "not detected")
+            yield fault(FaultCode.BOARD_MISSING, f"board {_index(row)}", "not detected")
         elif row.get("Enabled") is False:
-            yield fault("board_hashrate", f"board {_index(row)}", "disabled")
+            yield fault(FaultCode.BOARD_HASHRATE, f"board {_index(row)}", "disabled")

@@ -12,15 +12,17 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from exporter.model.failures import Failure
-from exporter.model.readings import Board, Fault, PowerSupply, RigIdentity, RigReading, Severity, TunerState
+from exporter.model.fault_codes import FaultCode, Severity
+from exporter.model.readings import Board, Fault, PowerSupply, RigIdentity, RigReading, TunerState
 from exporter.sources.rigs import cgminer, coerce
-from exporter.sources.rigs.contract import Answer, Target
+from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
 from exporter.sources.rigs.faults import fault, worded_fault
 from exporter.sources.rigs.transport import rpc
 
 HEALTH_SECONDS: Final = 300.0
 _HEALTH_PATIENCE: Final = 2.0  # s, for all boards together
 _SUPPLY_PATIENCE: Final = 1.0  # s
+_MOST_BOARDS: Final = 4  # of which the health of chips is asked
 _MOST_CHIPS: Final = 1_024  # of a board
 _READ: Final = (
     *("summary", "stats", "devs", "devdetails", "fans", "power", "psuget", "tempctrl", "pools", "config", "profiles"),
@@ -35,18 +37,18 @@ _BOARDS: Final = 3
 _STATES: Final = frozenset({"SLEEP", "IDLE", "REBOOT_USER", "REBOOT_SYSINIT", "MINER_TUNING", "MINER_TUNED"})
 """Events that are no faults."""
 _EVENT_CODES: Final = {
-    "BAD_DOMAIN": "board_chain",
-    "NOPIC_SHUTDOWN": "board_chain",
-    "INVALID_MINER_MODEL": "config_invalid",
-    "DETECTION_ERROR": "firmware",
-    "EXTERNAL_ERROR": "firmware",
+    "BAD_DOMAIN": FaultCode.BOARD_CHAIN,
+    "NOPIC_SHUTDOWN": FaultCode.BOARD_CHAIN,
+    "INVALID_MINER_MODEL": FaultCode.CONFIG_INVALID,
+    "DETECTION_ERROR": FaultCode.FIRMWARE,
+    "EXTERNAL_ERROR": FaultCode.FIRMWARE,
 }
 """What Luxor's list of events says of those whose words say something else, or nothing."""
 _PSU_FLAGS: Final = (
-    ("fan", "psu_fan"),
-    ("inputvoltage", "psu_input_voltage"),
-    ("temperature", "psu_temperature"),
-    ("current", "psu_overcurrent"),
+    ("fan", FaultCode.PSU_FAN),
+    ("inputvoltage", FaultCode.PSU_INPUT_VOLTAGE),
+    ("temperature", FaultCode.PSU_TEMPERATURE),
+    ("current", FaultCode.PSU_OVERCURRENT),
 )
 """What the name of a power supply's flag contains, and the fault that it is; the first that fits."""
 
@@ -64,6 +66,15 @@ class Reader:
     """See :class:`exporter.sources.rigs.contract.NativeReader`."""
 
     name = "luxos"
+    firmware = Firmware(
+        title="LuxOS",
+        section="LuxOS",
+        power="reported; an estimate if `PSU` is false",
+        questions=Questions(
+            rpc=("version", *_READ, "voltageget 0", *(f"healthchipget {board}" for board in range(_MOST_BOARDS))),
+        ),
+        pyasic_types=frozenset({"LUX_OS"}),
+    )
     probe = staticmethod(cgminer.version)
 
     def __init__(self) -> None:
@@ -173,7 +184,9 @@ class Reader:
         if health is None or now >= health.due or (uptime or 0.0) < (health.uptime or 0.0):
             # Not asked again at once where this read is cut short.
             self._health[address] = _Health(now + HEALTH_SECONDS, uptime, {})
-            failed = await _unhealthy(address, [board.index for board in boards if board.chips])
+            failed = await _unhealthy(
+                address, [board.index for board in boards if board.chips and board.index < _MOST_BOARDS]
+            )
             health = self._health[address] = _Health(now + HEALTH_SECONDS, uptime, failed)
         return tuple(_with_failed(board, health.failed.get(board.index)) for board in boards)
 
@@ -279,7 +292,7 @@ def _psu_faults(supply: Answer) -> Iterator[Fault]:
     for name, raised in coerce.first(supply, "PSUFLAGS").items():
         warning = name.endswith("Warning")
         if coerce.flag(raised) and (warning or name.endswith("Fault")):
-            code = next((code for part, code in _PSU_FLAGS if part in name.lower()), "psu_output")
+            code = next((code for part, code in _PSU_FLAGS if part in name.lower()), FaultCode.PSU_OUTPUT)
             known = fault(code, "psu", coerce.text(name, 64))
             yield replace(known, severity=Severity.WARNING) if warning else known
 

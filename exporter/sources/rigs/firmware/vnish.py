@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from exporter.model.fault_codes import FaultCode
 from exporter.model.readings import Board, Fan, Fault, Pool, PowerSupply, RigIdentity, RigReading, TunerState
 from exporter.sources.rigs import cgminer, coerce
-from exporter.sources.rigs.contract import Answer, Target
+from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
 from exporter.sources.rigs.faults import fault, lost_boards, worded_fault
 from exporter.sources.rigs.transport import optional
 from exporter.sources.rigs.web import get_json
@@ -38,6 +39,16 @@ class Reader:
     """See :class:`exporter.sources.rigs.contract.NativeReader`."""
 
     name = "vnish"
+    firmware = Firmware(
+        title="VNish",
+        section="VNish",
+        power="reported; an estimate on most power supplies",
+        questions=Questions(
+            rpc=("summary", "pools"),
+            pages={80: (_INFO, _SUMMARY, _STATUS, _PRESET, _FACTORY)},
+        ),
+        pyasic_types=frozenset({"VNISH"}),
+    )
     probe = staticmethod(_info)
 
     def recognises(self, answer: Answer) -> bool:
@@ -224,4 +235,4 @@ def _faults(
             yield worded_fault(f"board {word}: {coerce.text(state.get('description'))}", f"board {index}", word)
     for index, row in enumerate(fans):
         if row.get("status") not in (None, "ok"):
-            yield fault("fan_failed", f"fan {index}", coerce.text(row.get("status"), 64))
+            yield fault(FaultCode.FAN_FAILED, f"fan {index}", coerce.text(row.get("status"), 64))

@@ -13,7 +13,7 @@ from typing import Any, Final
 from exporter.model.failures import Failure, Reason
 from exporter.model.readings import Board, Fault, PowerSupply, RigIdentity, RigReading, TunerState
 from exporter.sources.rigs import cgminer, coerce
-from exporter.sources.rigs.contract import Answer, Target
+from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
 from exporter.sources.rigs.faults import whatsminer_faults
 from exporter.sources.rigs.firmware import whatsminer_v3
 from exporter.sources.rigs.transport import rpc
@@ -46,6 +46,19 @@ class Reader:
     """See :class:`exporter.sources.rigs.contract.NativeReader`."""
 
     name = "whatsminer_v2"
+    firmware = Firmware(
+        title="MicroBT, API V2",
+        section="MicroBT, API V2",
+        power="reported",
+        questions=Questions(
+            rpc=(
+                *("version", "devdetails", _READ, "status"),
+                *("get_version", "get_miner_info", "get_psu", "get_error_code"),
+            ),
+            v3=("get.device.info",),
+        ),
+        pyasic_types=frozenset({"WHATSMINER"}),
+    )
     probe = staticmethod(cgminer.version)
 
     def __init__(self) -> None:

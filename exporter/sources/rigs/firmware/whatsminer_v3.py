@@ -10,7 +10,7 @@ from typing import Any, Final
 from exporter.model.failures import Failure, Reason
 from exporter.model.readings import Board, Fan, Fault, Pool, PowerSupply, RigIdentity, RigReading, TunerState
 from exporter.sources.rigs import coerce
-from exporter.sources.rigs.contract import Answer, Target
+from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
 from exporter.sources.rigs.faults import whatsminer_faults
 from exporter.sources.rigs.transport import LengthPrefixed, exchange, optional, parse_json
 
@@ -46,6 +46,15 @@ class Reader:
     """See :class:`exporter.sources.rigs.contract.NativeReader`."""
 
     name = "whatsminer_v3"
+    firmware = Firmware(
+        title="MicroBT, API V3",
+        section="MicroBT, API V3",
+        power="reported",
+        questions=Questions(
+            v3=(_DEVICE, " ".join(_STATUS), _SETTING),
+        ),
+        pyasic_types=frozenset({"WHATSMINER"}),
+    )
     probe = staticmethod(device_info)
 
     def recognises(self, answer: Answer) -> bool:

@@ -1,0 +1,36 @@
+"""Renders the table of ``docs/firmware.md`` from what each native reader declares."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from docs.generators.sections import with_section
+from exporter.sources.rigs.contract import Questions
+from exporter.sources.rigs.firmware import native_readers
+
+PAGE: Final = Path(__file__).parents[2] / "docs" / "firmware.md"
+
+
+def page() -> str:
+    """Return the page with its table of firmware written anew."""
+    return with_section(PAGE, "firmware", list(_table()))
+
+
+def _table() -> Iterator[str]:
+    yield from ("| firmware | reader | protocol | power |", "|---|---|---|---|")
+    for name, reader in sorted(native_readers().items()):
+        known = reader.firmware
+        yield f"| {_link(known.title, known.section)} | `{name}` | {_protocol(known.questions)} | {known.power} |"
+    yield f"| {_link('all other SHA-256 firmware', 'Other firmware')} | `pyasic` | depends on the rig | if reported |"
+
+
+def _link(title: str, section: str) -> str:
+    return f"[{title}](#{re.sub('[^a-z0-9-]', '', section.lower().replace(' ', '-'))})"
+
+
+def _protocol(questions: Questions) -> str:
+    spoken = [f"HTTP {port}" for port in questions.pages]
+    spoken += ["TCP 4028"] if questions.rpc else []
+    spoken += ["TCP 4433"] if questions.v3 else []
+    return ", ".join(spoken)
