@@ -1,15 +1,13 @@
 """The exporter's configuration for a simulated site, as its YAML file would hold it."""
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from exporter.model.units import WATTS_PER_KILOWATT
+from exporter.simulation.layout import Placement
 from exporter.simulation.market import SLOT_SECONDS
 from exporter.simulation.node import PASSWORD, USERNAME
+from exporter.simulation.plant import Plant
 from exporter.simulation.pools import ACCOUNT
-
-if TYPE_CHECKING:
-    from exporter.simulation.layout import Placement
-    from exporter.simulation.site import SimulatedSite
 
 _FEEDER_RESERVE: Final = 1.15
 """What a block's feeder carries, against the nameplates of its rigs."""
@@ -34,17 +32,17 @@ _BLOCK_TARIFFS: Final = (None, "ppa", None, "time-of-use")
 _CUSTOMERS: Final = ("acme", "birch")
 
 
-def site_config(site: "SimulatedSite") -> dict[str, Any]:
+def site_config(site: Plant) -> dict[str, Any]:
     """Give the whole configuration; times are short, so that what changes in the simulation soon shows."""
     return _site(site) | (_quick(site) if site.power.wave_seconds is not None else {})
 
 
-def _quick(site: "SimulatedSite") -> dict[str, Any]:
+def _quick(site: Plant) -> dict[str, Any]:
     polling = {"polling": {"interval": "5s"}} if len(site.placements) <= _MOST_READ_OFTEN else {}
     return polling | {"evaluation_interval": "5s", "decision": _QUICK_DECISION}
 
 
-def _site(site: "SimulatedSite") -> dict[str, Any]:
+def _site(site: Plant) -> dict[str, Any]:
     return {
         "site": "prairie-1",
         "fleet": {
@@ -93,7 +91,7 @@ def _site(site: "SimulatedSite") -> dict[str, Any]:
     }
 
 
-def _rig(placement: "Placement") -> dict[str, Any]:
+def _rig(placement: Placement) -> dict[str, Any]:
     row: dict[str, Any] = {
         "name": placement.name,
         "address": placement.address,
@@ -109,7 +107,7 @@ def _rig(placement: "Placement") -> dict[str, Any]:
     return row
 
 
-def _block(placements: list["Placement"], number: int) -> dict[str, Any]:
+def _block(placements: list[Placement], number: int) -> dict[str, Any]:
     watts = sum(placement.model.watts for placement in placements) * _FEEDER_RESERVE
     block: dict[str, Any] = {
         "capacity_kilowatts": round(watts / WATTS_PER_KILOWATT, 1),
@@ -120,7 +118,7 @@ def _block(placements: list["Placement"], number: int) -> dict[str, Any]:
     return block if tariff is None else block | {"tariff": tariff}
 
 
-def _tariffs(site: "SimulatedSite") -> dict[str, Any]:
+def _tariffs(site: Plant) -> dict[str, Any]:
     return {
         "spot": {
             "kind": "http_json",

@@ -3,16 +3,14 @@
 import json
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from aiohttp import web
 
 from exporter.simulation.faults import Fault
+from exporter.simulation.plant import Plant
 from exporter.simulation.service import Service, SourceFault
 from exporter.simulation.wire import SimulationError
-
-if TYPE_CHECKING:
-    from exporter.simulation.site import SimulatedSite
 
 _MOST_BLOCKS: Final = 2_016
 _MOST_USD: Final = 1e9
@@ -37,7 +35,7 @@ class BadRequestError(Exception):
 class Control:
     """Routes of the control API over a site."""
 
-    def __init__(self, site: "SimulatedSite", host: str, port: int) -> None:
+    def __init__(self, site: Plant, host: str, port: int) -> None:
         self._site = site
         self.service = Service(
             "control",
