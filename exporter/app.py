@@ -143,7 +143,9 @@ async def _run(settings: Settings, load: Callable[[], Settings] | None) -> None:
         rooms.push_async_callback(store.close)
         state = await store.load()
         session = await rooms.enter_async_context(aiohttp.ClientSession())
-        miners = await rooms.enter_async_context(Miners(deadline=settings.polling.deadline))
+        miners = await rooms.enter_async_context(
+            Miners(deadline=settings.polling.deadline, identify_deadline=settings.polling.identify_deadline)
+        )
         async with asyncio.TaskGroup() as tasks:
             context = SourceContext(session, telemetry=telemetry)
             market = Market(tasks, context, telemetry, remembered(state, settings), time.time)

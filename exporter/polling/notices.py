@@ -1,6 +1,5 @@
 """What the log says of rigs that come and go, and of bugs: each once, and no flood when thousands change at once."""
 
-import traceback
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import fields
@@ -110,18 +109,3 @@ class RigNotices:
         self._ends = at + self._window
         self._lines = self._more_back = self._more_found = self._more_changed = 0
         self._more_down.clear()
-
-
-class Surprises:
-    """Turns exceptions that nobody expected into failures; each place's traceback is logged once."""
-
-    def __init__(self) -> None:
-        self._seen: set[tuple[str, int | None]] = set()
-
-    def failure(self, error: Exception) -> Failure:
-        """Classify an unexpected exception as INTERNAL."""
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        if (last.filename, last.lineno) not in self._seen:
-            self._seen.add((last.filename, last.lineno))
-            _log.error("unexpected error", exc_info=error)
-        return Failure(Reason.INTERNAL, type(error).__name__)

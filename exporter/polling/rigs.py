@@ -21,8 +21,9 @@ from exporter.model.fleet import Rig
 from exporter.model.readings import ExpectedOff, RigIdentity, RigReading
 from exporter.model.snapshot import RigSnapshot
 from exporter.polling.attempts import FailedAttempt, FailureLog
+from exporter.polling.guard import Guard
 from exporter.polling.ledger import IdentityChange, RigMemory
-from exporter.polling.notices import RigNotices, Surprises
+from exporter.polling.notices import RigNotices
 from exporter.polling.roster import Place, Roster
 from exporter.polling.sanity import believed
 from exporter.polling.schedules import ScheduleSettings
@@ -135,7 +136,7 @@ class RigPoller:
         self._due: list[tuple[float, int, Place]] = []  # a heap
         self._order = count()
         self._notices = RigNotices(terms.interval)
-        self._surprises = Surprises()
+        self._guard = Guard()
         self._roster = Roster(terms, self._notices, remembered or {}, clock)
         self._untried: set[Place] = set()
         self.replace(rigs, schedules or {})
@@ -226,8 +227,8 @@ class RigPoller:
         except Failure as failure:
             self._failed(visit, failure)
             at_once = lane is self._settled and visit.is_current and self._is_news(place, failure)
-        except Exception as error:  # noqa: BLE001 -- a bug in a reader must not stop the others
-            self._failed(visit, self._surprises.failure(error))
+        except Exception as error:  # noqa: BLE001 -- a bug of the poller's own must not stop the other rigs
+            self._failed(visit, self._guard.classified(error))
         finally:
             ended = self._loop.time()
             lane.in_flight -= 1
@@ -273,12 +274,9 @@ class RigPoller:
     async def _read(self, visit: _Visit, identity: RigIdentity) -> RigReading:
         with noting() as dropped:
             try:
-                async with asyncio.timeout(self._terms.deadline):
-                    reading = await self._reader.read(visit.target, identity)
+                reading = await self._guard.ask(self._reader.read(visit.target, identity), self._terms.deadline)
                 ledger = visit.place.ledger
                 return reading if ledger is None else believed(reading, ledger.rated_hashrate)
-            except TimeoutError:
-                raise Failure(Reason.TIMEOUT, f"no answer within {self._terms.deadline:g} s") from None
             finally:
                 self._count_dropped(visit, dropped)
 
@@ -291,11 +289,7 @@ class RigPoller:
     async def _identify(self, visit: _Visit) -> RigIdentity:
         """Find out who is there, and seat it. Raises Failure where nobody answers, :class:`_Vacated` for no rig's."""
         place = visit.place
-        try:
-            async with asyncio.timeout(self._terms.identify_deadline):
-                identity = await self._reader.identify(visit.target)
-        except TimeoutError:
-            raise Failure(Reason.TIMEOUT, f"not identified within {self._terms.identify_deadline:g} s") from None
+        identity = await self._guard.ask(self._reader.identify(visit.target), self._terms.identify_deadline)
         if not visit.is_current:
             return identity
         place.identified_at = self._loop.time()

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from exporter.model.fields import Duration
 
+IDENTIFY_SECONDS: Final = 20.0
 _STALE_INTERVALS: Final = 2.5  # one lost poll must not dent a sum, two must show
 
 
@@ -23,7 +24,9 @@ class PollingSettings(BaseModel):
         ge=1,
         description="New and failing rigs that are asked at once, beside half as many addresses that are searched.",
     )
-    identify_deadline: Duration = Field(default=20.0, description="How long it may take to find out what a rig is.")
+    identify_deadline: Duration = Field(
+        default=IDENTIFY_SECONDS, description="How long it may take to find out what a rig is."
+    )
     identify_every: Duration = Field(
         default=86_400.0,
         description="How often it is asked again what a rig is, in case that changed; sooner after a start.",

@@ -11,8 +11,8 @@ import structlog
 from exporter.model.failures import SOURCE_ADVICE, Failure, Reason
 from exporter.model.readings import Reading
 from exporter.polling.attempts import FailedAttempt
+from exporter.polling.guard import Guard
 from exporter.polling.latest import Latest
-from exporter.polling.notices import Surprises
 from exporter.sources.contract import Source, SourceSettings
 from exporter.telemetry import Telemetry
 
@@ -26,7 +26,7 @@ _LONGEST_REST: Final = 3600.0  # s: who asks for more is asked again all the sam
 _JITTER: Final = 0.05
 
 
-async def fetched(source: Source[T], surprises: Surprises) -> Reading[T]:
+async def fetched(source: Source[T], guard: Guard) -> Reading[T]:
     """Ask a source once. Raises Failure, also where it hangs or has a bug: neither may cost the others anything."""
     try:
         async with asyncio.timeout(_DEADLINE):
@@ -36,7 +36,7 @@ async def fetched(source: Source[T], surprises: Surprises) -> Reading[T]:
     except TimeoutError:
         raise Failure(Reason.TIMEOUT, f"no answer within {_DEADLINE:g} s") from None
     except Exception as error:
-        raise surprises.failure(error) from error
+        raise guard.classified(error) from error
 
 
 class SourcePoller(Generic[T]):
@@ -71,7 +71,7 @@ class SourcePoller(Generic[T]):
         self._telemetry = telemetry
         self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311 -- spreads load, guards nothing
-        self._surprises = Surprises()
+        self._guard = Guard()
         self._failures = 0  # in a row
 
     def restore(self, reading: Reading[T]) -> None:
@@ -89,7 +89,7 @@ class SourcePoller(Generic[T]):
         """Ask once; tell how many seconds to rest."""
         self._telemetry.source_requests.labels(self.name).inc()
         try:
-            self._accept(await fetched(self._source, self._surprises))
+            self._accept(await fetched(self._source, self._guard))
         except Failure as failure:
             return self._failed(failure)
         return self._interval * self._rng.uniform(1 - _JITTER, 1 + _JITTER)

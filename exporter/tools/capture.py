@@ -12,6 +12,8 @@ import orjson
 from exporter import __version__
 from exporter.model.failures import Failure, Reason
 from exporter.model.readings import RigIdentity
+from exporter.polling.guard import Guard
+from exporter.polling.settings import IDENTIFY_SECONDS
 from exporter.sources.rigs.contract import LogsIn, NativeReader, Questions, Target
 from exporter.sources.rigs.firmware import native_readers
 from exporter.sources.rigs.reader import Miners
@@ -79,7 +81,7 @@ async def capture(target: Target, progress: Callable[[], None]) -> tuple[str, di
     answered = {kind: redacted(given, target.address) for kind, given in answers.items() if given}
     try:
         async with Miners() as miners:
-            who = await miners.identify(target)
+            who = await Guard().ask(miners.identify(target), IDENTIFY_SECONDS)
     except Failure:
         if not answered:
             raise

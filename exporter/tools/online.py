@@ -10,8 +10,8 @@ import aiohttp
 
 from exporter.model.failures import SOURCE_ADVICE, Failure, Reason
 from exporter.model.readings import ExpectedOff, GpuReading, MeterReading, NetworkState, PriceSlot, Reading
+from exporter.polling.guard import Guard
 from exporter.polling.latest import Latest
-from exporter.polling.notices import Surprises
 from exporter.polling.sources import fetched
 from exporter.polling.tariffs import price_in_force
 from exporter.sources.contract import SourceContext, SourceSettings
@@ -40,7 +40,7 @@ async def ask_all(sources: Mapping[str, SourceSettings]) -> list[Asked]:
 async def _ask(name: str, settings: SourceSettings, context: SourceContext) -> Asked:
     started = time.monotonic()
     try:
-        reading: Reading[Any] = await fetched(settings.build(context), Surprises())
+        reading: Reading[Any] = await fetched(settings.build(context), Guard())
         now = context.clock()
         _check_usable(reading, settings, now)
     except Failure as failure:

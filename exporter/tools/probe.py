@@ -11,6 +11,8 @@ from exporter.model.failures import RIG_ADVICE, Failure
 from exporter.model.fleet import Rig
 from exporter.model.readings import Board, Pool, PowerSupply, RigIdentity, RigReading
 from exporter.model.units import HASHES_PER_TERAHASH, HERTZ_PER_MEGAHERTZ, joules_per_terahash
+from exporter.polling.guard import Guard
+from exporter.polling.settings import IDENTIFY_SECONDS
 from exporter.sources.rigs.contract import Target
 from exporter.sources.rigs.reader import Miners
 from exporter.sources.rigs.transport import Exchanged, listener
@@ -45,15 +47,15 @@ class Probed:
 
 async def probe(target: Target, deadline: float) -> Probed:
     """Ask who is there, then read it; a failure ends it and is part of the result."""
-    probed = Probed(target)
+    probed, guard = Probed(target), Guard()
     token = listener.set(probed.exchanges.append)
     try:
         async with Miners(deadline=deadline) as miners:
             started = time.monotonic()
-            probed.identity = await miners.identify(target)
+            probed.identity = await guard.ask(miners.identify(target), IDENTIFY_SECONDS)
             probed.identify_seconds = time.monotonic() - started
             started = time.monotonic()
-            probed.reading = await miners.read(target, probed.identity)
+            probed.reading = await guard.ask(miners.read(target, probed.identity), deadline)
             probed.read_seconds = time.monotonic() - started
     except Failure as failure:
         probed.failure = failure

@@ -11,6 +11,8 @@ from exporter.inventory.csv_files import CsvFile
 from exporter.model.failures import Failure
 from exporter.model.fleet import Credentials
 from exporter.model.readings import RigIdentity
+from exporter.polling.guard import Guard
+from exporter.polling.settings import IDENTIFY_SECONDS
 from exporter.sources.rigs.contract import Target
 from exporter.sources.rigs.names import is_ip
 from exporter.sources.rigs.reader import Miners
@@ -20,7 +22,9 @@ PORTS: Final = (4028, 80, 4433)
 
 KNOCK_SECONDS: Final = 1.5
 AT_ONCE: Final = 250
-"""Addresses knocked at together: with a socket for each port, fewer than the 1,024 files that most systems allow."""
+"""Addresses tried together: with a socket for each port, fewer than the 1,024 files that most systems allow."""
+IDENTIFYING: Final = 50
+"""Addresses identified together."""
 
 COLUMNS: Final = ("address", "mac", "serial", "#make", "#model", "#firmware", "#version", "#hostname")
 
@@ -37,15 +41,22 @@ async def scan(
     addresses: Sequence[str], credentials: Credentials | None, progress: Callable[[int], None]
 ) -> list[Found]:
     """Find what answers; ``progress`` is told of each address that is done. In the order of ``addresses``."""
-    room = asyncio.Semaphore(AT_ONCE)
+    knocking, identifying = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(IDENTIFYING)
+    guard = Guard()
     async with Miners() as miners:
 
         async def look(address: str) -> Found | None:
-            async with room:
+            async with knocking:
                 opened = await _knock(address)
-            found = await _ask(miners, Target(address, credentials)) if opened else None
+            who: RigIdentity | Failure | None = None
+            if opened:
+                async with identifying:
+                    try:
+                        who = await guard.ask(miners.identify(Target(address, credentials)), IDENTIFY_SECONDS)
+                    except Failure as failure:
+                        who = failure
             progress(1)
-            return found
+            return None if who is None else Found(address, who)
 
         results = await asyncio.gather(*map(look, addresses))
     return [found for found in results if found is not None]
@@ -64,13 +75,6 @@ async def _opens(address: str, port: int) -> bool:
         return False
     writer.transport.abort()
     return True
-
-
-async def _ask(miners: Miners, target: Target) -> Found:
-    try:
-        return Found(target.address, await miners.identify(target))
-    except Failure as failure:
-        return Found(target.address, failure)
 
 
 def as_csv(found: Sequence[Found]) -> str:

@@ -18,6 +18,7 @@ from rig_replay import simulated_site
 from exporter.model.failures import Failure, Reason
 from exporter.model.fleet import Credentials, Rig
 from exporter.model.readings import RigIdentity, RigReading
+from exporter.polling.guard import Guard
 from exporter.polling.ledger import RigMemory
 from exporter.polling.rigs import RigPoller
 from exporter.polling.settings import PollingSettings
@@ -71,6 +72,7 @@ class Fleet:
     healthy: SimulatedSite
     failing: SimulatedSite
     miners: Miners
+    guard: Guard
     rigs: dict[str, tuple[Target, RigIdentity]]
     victims: tuple[dict[str, str], ...]  # of each way to fail that is tried at once, by reader
 
@@ -88,7 +90,7 @@ class Fleet:
 
     async def poll(self, name: str) -> RigReading | Reason:
         try:
-            return await self.miners.read(*self.rigs[name])
+            return await self.guard.ask(self.miners.read(*self.rigs[name]), DEADLINE)
         except Failure as failure:
             return failure.reason
 
@@ -108,7 +110,7 @@ async def fleet() -> AsyncIterator[Fleet]:
         for name in failing.machines:
             named[rigs[name][1].reader].append(name)
         victims = tuple({reader: names[number] for reader, names in named.items()} for number in range(AT_ONCE))
-        yield Fleet(healthy, failing, miners, rigs, victims)
+        yield Fleet(healthy, failing, miners, Guard(), rigs, victims)
 
 
 # What a rig that nobody knows yet answers under a fault; None where it is known all the same.

@@ -1,16 +1,24 @@
 import asyncio
+from typing import Any
 
 import pytest
 from rig_servers import NETWORK, antminer, cgminer, hanging, saying, serving
+from structlog.testing import capture_logs
 
 from exporter.model.failures import Failure, Reason
+from exporter.model.fleet import Rig
 from exporter.model.readings import RigIdentity, RigReading
+from exporter.polling.ledger import RigMemory
+from exporter.polling.rigs import RigPoller
+from exporter.polling.settings import PollingSettings
 from exporter.sources.rigs import reader
 from exporter.sources.rigs.contract import Target
 from exporter.sources.rigs.firmware import antminer as antminer_firmware
 from exporter.sources.rigs.firmware.antminer import Reader
 from exporter.sources.rigs.pyasic_reader import PyasicReader
 from exporter.sources.rigs.reader import Miners
+from exporter.sources.rigs.workers import WorkerPool
+from exporter.telemetry import Telemetry
 
 ADDRESS = f"{NETWORK}.31"
 S19 = RigIdentity(reader="antminer", make="AntMiner", model="S19j Pro")
@@ -70,15 +78,68 @@ async def test_an_identity_of_an_unknown_reader_is_unsupported(name: str) -> Non
     assert failure.value.reason is Reason.UNSUPPORTED
 
 
-async def test_a_bug_in_a_reader_is_a_classified_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bug_in_a_reader_is_logged_once_for_all_rigs_and_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(self: Reader, target: Target, identity: RigIdentity) -> RigReading:
+        if target.address == ADDRESS:
+            polls.put_nowait(target.address)
         raise KeyError("oops")
 
+    polls: asyncio.Queue[str] = asyncio.Queue()
     monkeypatch.setattr(Reader, "read", broken)
-    async with Miners() as miners:
-        with pytest.raises(Failure) as failure:
-            await miners.read(Target(ADDRESS), S19)
-    assert failure.value.reason is Reason.INTERNAL
+    rigs = [Rig(name=f"rig-{number}", address=f"{NETWORK}.{31 + number}") for number in range(3)]
+    terms = PollingSettings(interval=0.2, deadline=0.2, max_backoff=0.2, identify_after_failures=1_000)
+    remembered = {rig.name: RigMemory(identity=S19) for rig in rigs}
+    with capture_logs() as logs:
+        polling = asyncio.create_task(RigPoller(rigs, Miners(), terms, Telemetry(), remembered=remembered).run())
+        for _ in range(3):
+            await asyncio.wait_for(polls.get(), 60)
+        polling.cancel()
+        await asyncio.wait([polling])
+    assert [log["log_level"] for log in logs].count("error") == 1
+    assert {log["reason"] for log in logs if log["event"] == "rig is down"} == {"internal"}
+
+
+@pytest.mark.parametrize("asked", [50, 200])
+async def test_as_many_rigs_are_identified_at_once_as_the_poller_asks_for(
+    monkeypatch: pytest.MonkeyPatch, asked: int
+) -> None:
+    waiting, everybody, answer = 0, asyncio.Event(), asyncio.Event()
+
+    async def slow(address: str) -> dict[str, Any]:
+        nonlocal waiting
+        waiting += 1
+        if waiting == asked:
+            everybody.set()
+        await answer.wait()
+        raise Failure(Reason.UNREACHABLE, "nobody")
+
+    monkeypatch.setattr(reader, "_FIRST", (slow,))
+    miners = Miners()
+    miners._readers_of = {slow: []}
+    rigs = [Rig(name=f"rig-{number}", address=f"rig-{number}") for number in range(asked)]
+    terms = PollingSettings(interval=5.0, max_identifying=asked)
+    polling = asyncio.create_task(RigPoller(rigs, miners, terms, Telemetry()).run())
+    try:
+        await asyncio.wait_for(everybody.wait(), 60)
+    finally:
+        answer.set()
+        polling.cancel()
+        await asyncio.wait([polling])
+
+
+async def test_pyasic_has_the_identify_deadline_less_what_the_probes_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    deadlines = []
+
+    async def ask(self: WorkerPool, request: object, deadline: float) -> None:
+        deadlines.append(deadline)
+        raise Failure(Reason.UNSUPPORTED, "")
+
+    monkeypatch.setattr(WorkerPool, "ask", ask)
+    async with serving(ADDRESS, 4028, saying(b"starting")):
+        for seconds in (20.0, 100.0):
+            with pytest.raises(Failure):
+                await Miners(identify_deadline=seconds).identify(Target(ADDRESS))
+    assert deadlines == [pytest.approx(0.95 * 14.0), pytest.approx(0.95 * 94.0)]
 
 
 async def test_a_cancelled_read_stays_cancelled_and_closes_its_connection() -> None:

@@ -1,11 +1,9 @@
-"""The one seam through which rigs are identified and read. Nothing else in the exporter knows of firmware."""
+"""The one way in which rigs are identified and read. Nothing else in the exporter knows firmware."""
 
 import asyncio
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
-
-import structlog
+from typing import Final, Self
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.readings import RigIdentity, RigReading
@@ -16,36 +14,37 @@ from exporter.sources.rigs.firmware import native_readers
 from exporter.sources.rigs.pyasic_reader import PyasicReader, pyasic_type
 from exporter.sources.rigs.transport import OtherPage
 
-MOST_IDENTIFYING: Final = 50
 PROBE_SECONDS: Final = 3.0
-IDENTIFY_SECONDS: Final = 12.0
 _WORKER_SHARE: Final = 0.95
-"""Of the deadline: a worker's own verdict says more than a deadline that passed."""
+"""Of a deadline, for a worker process: its own verdict is more precise than the caller's timeout."""
 _FIRST: Final[tuple[Probe, ...]] = (cgminer.version,)
-_UNHEARD: Final = frozenset({Reason.UNREACHABLE, Reason.REFUSED, Reason.TIMEOUT})
-_TELLING: Final = (Reason.AUTH, Reason.TOO_LARGE, Reason.TIMEOUT, Reason.GARBLED)
-"""What says more of a rig that answered no question than that pyasic does not know it."""
-_log = structlog.get_logger(__name__)
-_T = TypeVar("_T")
+_SILENCE: Final = frozenset({Reason.UNREACHABLE, Reason.REFUSED, Reason.TIMEOUT})
+_PREFERRED: Final = (Reason.AUTH, Reason.TOO_LARGE, Reason.TIMEOUT, Reason.GARBLED)
+"""The failures of probes that are reported rather than that pyasic does not know the rig, in this order."""
 
 
 class Miners:
-    """Identifies and reads rigs: native readers first, pyasic for the rest. An async context manager."""
+    """Identifies and reads rigs: native readers first, pyasic for the rest. An async context manager.
 
-    def __init__(self, *, deadline: float = 5.0) -> None:
-        """Make the seam; nothing is opened yet.
+    Deadlines, limits on how many rigs are asked at once, and unexpected exceptions are the caller's.
+    """
+
+    def __init__(self, *, deadline: float = 5.0, identify_deadline: float = 20.0) -> None:
+        """Open nothing yet.
 
         Args:
-            deadline: Seconds that one read may take in all. A read by pyasic whose worker dies is tried once more.
+            deadline: Seconds after which the caller gives up a read: pyasic's processes stop a little earlier.
+            identify_deadline: The same for an identification, of which the probes take the first part.
         """
-        self._deadline = deadline
         self._native = native_readers()
         self._native_types = frozenset().union(*(reader.firmware.pyasic_types for reader in self._native.values()))
         self._readers_of: dict[Probe, list[NativeReader]] = {}
         for reader in self._native.values():
             self._readers_of.setdefault(reader.probe, []).append(reader)
-        self._pyasic = PyasicReader(read_deadline=deadline * _WORKER_SHARE, identify_deadline=IDENTIFY_SECONDS)
-        self._identifying = asyncio.Semaphore(MOST_IDENTIFYING)
+        after_probes = max(identify_deadline - 2 * PROBE_SECONDS, identify_deadline / 2)
+        self._pyasic = PyasicReader(
+            read_deadline=deadline * _WORKER_SHARE, identify_deadline=after_probes * _WORKER_SHARE
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -55,92 +54,74 @@ class Miners:
     ) -> None:
         await self._pyasic.close()
 
-    async def identify(self, target: Target) -> RigIdentity:
-        """Say who answers there; at most :data:`MOST_IDENTIFYING` at once. Raises Failure, never anything else."""
-        async with self._identifying:
-            return await _classified(self._identify(target), target)
-
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
-        """Read a rig once, within the deadline. Raises Failure, never anything else."""
+        """Read a rig once. Raises Failure."""
         native = self._native.get(identity.reader)
-        if native is not None:
-            return await _classified(_bounded(native.read(target, identity), self._deadline), target)
-        return await _classified(self._pyasic.read(target, identity), target)
+        return await (native or self._pyasic).read(target, identity)
 
-    async def _identify(self, target: Target) -> RigIdentity:
-        """Ask the question that most firmware answers, then all others at once, then pyasic, unless nobody is there."""
+    async def identify(self, target: Target) -> RigIdentity:
+        """Identify the rig at an address. Raises Failure.
+
+        The probe that most firmware answers is sent first, then all others at once. pyasic is asked if none was
+        recognised and something answers there.
+        """
         failures: list[Failure] = []
-        heard = False
+        answered = False
         for probes in (_FIRST, [probe for probe in self._readers_of if probe not in _FIRST]):
             outcomes = await asyncio.gather(*(_outcome(probe(target.address)) for probe in probes))
             for probe, outcome in zip(probes, outcomes, strict=True):
                 if isinstance(outcome, Failure):
                     failures.append(outcome)
                     continue
-                heard = True
+                answered = True
                 identity = await self._recognised(target, probe, outcome)
                 if identity is not None:
                     return identity
             if failures and failures[0].reason is Reason.UNREACHABLE:
                 break
-        if heard or any(failure.reason not in _UNHEARD for failure in failures):
+        if answered or any(failure.reason not in _SILENCE for failure in failures):
             try:
                 identity = await self._pyasic.identify(target)
-                if heard or pyasic_type(identity) not in self._native_types:
+                if answered or pyasic_type(identity) not in self._native_types:
                     return identity
-                # It begins to answer just now, as when it boots: it must not be read by pyasic for a day for that.
-                raise Failure(Reason.NOT_READY, "it answered no native reader's question")  # noqa: TRY301
+                # It has just begun to answer, perhaps because it boots: pyasic must not read it for a day for that.
+                raise Failure(Reason.NOT_READY, "it answered no native reader's probe")  # noqa: TRY301
             except Failure as failure:
-                raise (failure if heard else _most_telling(failures) or failure) from None
-        told = next((failure for failure in failures if failure.reason is Reason.TIMEOUT), failures[0])
-        raise Failure(told.reason, told.detail)  # a new one: it will hold this frame, which holds the others
+                raise (failure if answered else _most_precise(failures) or failure) from None
+        chosen = next((failure for failure in failures if failure.reason is Reason.TIMEOUT), failures[0])
+        raise Failure(chosen.reason, chosen.detail)  # a new one: it will hold this frame, which holds the others
 
     async def _recognised(self, target: Target, probe: Probe, answer: Answer) -> RigIdentity | None:
         for reader in self._readers_of[probe]:
             if reader.recognises(answer):
                 try:
-                    identity = await _bounded(reader.identify(target), self._deadline)
+                    identity = await reader.identify(target)
                 except Failure as failure:
                     if failure.reason is not Reason.UNSUPPORTED:
                         raise
                 else:
                     if identity.model:
                         return identity
-                    raise Failure(Reason.NOT_READY, "it does not say its model")
+                    raise Failure(Reason.NOT_READY, "it reports no model")
         return None
 
 
-def _most_telling(failures: list[Failure]) -> Failure | None:
-    """Pick of what all questions met, beginning with the miner's API on its port, what says more than pyasic can."""
+def _most_precise(failures: list[Failure]) -> Failure | None:
+    """Pick the failure of a probe that describes the rig best. The first is that of the miner's API on its port."""
     first, *others = failures
-    telling = {each.reason: each for each in reversed(failures)}
+    by_reason = {each.reason: each for each in reversed(failures)}
     if any(isinstance(each, OtherPage) for each in others):
-        telling.pop(Reason.GARBLED, None)  # not all was garbage: a web server is there
+        by_reason.pop(Reason.GARBLED, None)  # a web server is there, so not everything was garbage
     elif first.reason is Reason.GARBLED and not isinstance(first, OtherPage):
-        telling.pop(Reason.AUTH, None)  # garbage, whatever login its web server asks for
-    return next((telling[reason] for reason in _TELLING if reason in telling), None)
+        by_reason.pop(Reason.AUTH, None)  # garbage, whatever login its web server asks for
+    return next((by_reason[reason] for reason in _PREFERRED if reason in by_reason), None)
 
 
 async def _outcome(question: Awaitable[Answer]) -> Answer | Failure:
     try:
-        return await _bounded(question, PROBE_SECONDS)
-    except Failure as failure:
-        return failure.with_traceback(None)
-
-
-async def _bounded(question: Awaitable[_T], seconds: float) -> _T:
-    try:
-        with FastTimeout(seconds):
+        with FastTimeout(PROBE_SECONDS):
             return await question
     except TimeoutError:
-        raise Failure(Reason.TIMEOUT, f"no complete answer within {seconds:g} s") from None
-
-
-async def _classified(question: Coroutine[Any, Any, _T], target: Target) -> _T:
-    try:
-        return await question
-    except Failure:
-        raise
-    except Exception as error:
-        _log.exception("reader failed", address=target.address)
-        raise Failure(Reason.INTERNAL, f"the reader failed: {type(error).__name__}") from error
+        return Failure(Reason.TIMEOUT, f"no complete answer within {PROBE_SECONDS:g} s")
+    except Failure as failure:
+        return failure.with_traceback(None)
