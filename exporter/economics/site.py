@@ -111,12 +111,9 @@ def per_kilowatt_year(usd_per_day: float | None, watts: float | None) -> float |
 def _horizon(now: float, market: MarketEconomics, terms: AiSettings) -> MiningHorizon | None:
     if terms.difficulty_growth is None or market.halving_time is None or market.subsidy_share is None:
         return None
-    halving_in_years = finite((market.halving_time - now) / SECONDS_PER_YEAR)
-    if halving_in_years is None:
-        return None
     return MiningHorizon(
         difficulty_growth=terms.difficulty_growth,
-        halving_in_years=halving_in_years,
+        halving_in_years=(market.halving_time - now) / SECONDS_PER_YEAR,
         subsidy_share=market.subsidy_share,
         life_years=terms.rig_life_years,
         rate=terms.discount_rate.base,

@@ -8,7 +8,13 @@ from sites import LEASE, NOW, SITE, decided, network, rig, site
 
 from exporter.decision.explain import Case, Explanation, explain
 from exporter.decision.settings import DecisionSettings
-from exporter.economics.settings import GpuEconomicsSettings, SiteSettings, TariffOverrides
+from exporter.economics.settings import (
+    AiSettings,
+    GpuEconomicsSettings,
+    GpuRentalSettings,
+    SiteSettings,
+    TariffOverrides,
+)
 from exporter.economics.site import per_kilowatt_year, price_site
 from exporter.model.readings import GpuReading, Reading
 from exporter.model.snapshot import LastGood, RigSnapshot, TariffPrice
@@ -16,11 +22,13 @@ from exporter.model.snapshot import LastGood, RigSnapshot, TariffPrice
 TERMS = DecisionSettings(resale_decay_usd_per_kilowatt_year=30)
 
 
-def case(snapshot_rig: RigSnapshot, terms: SiteSettings = SITE, **facts: Any) -> Case:
+def case(
+    snapshot_rig: RigSnapshot, terms: SiteSettings = SITE, decision_terms: DecisionSettings = TERMS, **facts: Any
+) -> Case:
     snapshot = site(snapshot_rig, **facts)
     economics = price_site(snapshot, terms)
-    decision = decided(snapshot, economics, TERMS)
-    return Case(snapshot=snapshot, economics=economics, decision=decision, terms=terms, decision_terms=TERMS)
+    decision = decided(snapshot, economics, decision_terms)
+    return Case(snapshot=snapshot, economics=economics, decision=decision, terms=terms, decision_terms=decision_terms)
 
 
 def explained(asked: Case) -> Explanation:
@@ -129,6 +137,45 @@ def test_nothing_flips_what_cannot_be_priced_and_no_ai_flips_nothing_to_ai() -> 
     assert explained(case(rig(), tariffs={})).flips == ()
     without = explained(case(rig(), replace(SITE, ai=None)))
     assert {flip.change for flip in without.flips} == {"mine or curtail"}
+
+
+def test_a_price_that_had_to_be_negative_is_no_flip() -> None:
+    told = explained(case(rig(), tariffs={"ppa": TariffPrice(-0.02)}))
+    assert {flip.name for flip in told.flips if flip.change == "mine or curtail"} == {"power price"}
+
+
+def test_an_ai_value_below_its_threshold_flips_only_with_the_rent() -> None:
+    poor = LEASE.model_validate({"rent_usd_per_kilowatt_month": 129.6, "capex_usd_per_kilowatt": 10_000})
+    assert set(flips(explained(case(rig(), replace(SITE, ai=poor))), "mine or reassign")) == {"rent"}
+
+
+def test_rented_gpus_have_no_rent_at_which_the_verdict_flips() -> None:
+    rental = GpuRentalSettings.model_validate(
+        {
+            "price_usd_per_gpu_hour": 2.5,
+            "utilization": 0.7,
+            "power_usd_per_kilowatt_hour": 0.05,
+            "kilowatts_per_gpu": 1.2,
+            "gpu_capex_usd": 30_000,
+            "capex_usd_per_kilowatt": 10_000,
+            "opex_usd_per_gpu_year": 800,
+        }
+    )
+    rented = replace(SITE, ai=AiSettings(gpu_rental=rental))
+    at = flips(explained(case(rig(), rented)), "mine or reassign")
+    assert at
+    assert "rent" not in at
+
+
+def test_no_rent_flips_a_verdict_that_needs_all_of_the_ai_value() -> None:
+    never = DecisionSettings(reassign_share=1.0)
+    assert flips(explained(case(rig(), decision_terms=never)), "mine or reassign") == {}
+
+
+def test_a_rig_whose_block_was_not_decided_has_no_lines_of_the_block() -> None:
+    asked = case(rig())
+    told = lines(explained(replace(asked, decision=replace(asked.decision, blocks=()))))
+    assert not [name for name in told if name.startswith("block's")]
 
 
 def test_the_margin_per_kilowatt_is_the_rigs_own() -> None:

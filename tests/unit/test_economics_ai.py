@@ -37,6 +37,11 @@ def test_no_section_no_value() -> None:
     assert value_ai(None) is None
 
 
+def test_a_lease_without_rent_has_no_value_even_if_no_settings_refused_it() -> None:
+    with pytest.raises(ValueError, match="rent and capex"):
+        value_ai(AiSettings.model_construct())
+
+
 def test_recovery_of_ten_percent_over_fifteen_years() -> None:
     assert capital_recovery_factor(0.10, 15) == pytest.approx(0.131473776887, rel=1e-11)
     assert capital_recovery_factor(0.0, 15) == 1 / 15

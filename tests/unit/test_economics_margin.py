@@ -185,6 +185,13 @@ def test_curtailing_saves_no_demand_charge() -> None:
     assert price(rig(hashrate=0.0, power=20.0), power=power).allin_margin is None  # its running power is not known
 
 
+def test_depreciation_alone_makes_an_allin_margin_and_needs_the_rigs_size() -> None:
+    economics = EconomicsSettings(pool_fee=0.01, rig_price_usd_per_terahash=14.6, rig_life_years=4)
+    priced = price(rig(), economics=economics)
+    assert priced.allin_margin == pytest.approx(2.25421320 - 200 * 14.6 / (4 * 365))
+    assert price(rig(hashrate=0.0, power=20.0), economics=economics).allin_margin is None  # nothing tells its size
+
+
 # --- potential ------------------------------------------------------------------------------------------------------
 
 GOOD = LastGood(hashrate=210e12, power=3_600.0, observed_at=NOW - 86_400)
