@@ -18,8 +18,8 @@ from dashboards.panels import (
     WATTS,
     Column,
     Face,
+    Panel,
     Query,
-    SourceGroup,
     largest,
     series,
     total,
@@ -47,7 +47,7 @@ def build() -> builders.Dashboard:
     return page
 
 
-def _now() -> list[SourceGroup]:
+def _now() -> list[Panel]:
     return [
         panels.figure(
             Face("Margin", "Revenue less power cost of the priced rigs.", USD_PER_DAY, 5, 5),
@@ -81,7 +81,7 @@ def _now() -> list[SourceGroup]:
     ]
 
 
-def _course() -> list[SourceGroup]:
+def _course() -> list[Panel]:
     return [
         panels.lines(
             Face("Revenue, power cost and margin", "Of its priced rigs.", USD_PER_DAY, 8),
@@ -102,7 +102,7 @@ def _course() -> list[SourceGroup]:
     ]
 
 
-def _rigs() -> list[SourceGroup]:
+def _rigs() -> list[Panel]:
     margin = series("mining_rig_margin_usd_per_day")
     chips = series("mining_rig_board_chip_temperature_celsius")
     down = f"({series('mining_rig_up')} == 0)"

@@ -15,8 +15,8 @@ from dashboards.panels import (
     USD_PER_KILOWATT_HOUR,
     USD_PER_PETAHASH_DAY,
     Face,
+    Panel,
     Query,
-    SourceGroup,
     largest,
     series,
     site,
@@ -38,7 +38,7 @@ def build() -> builders.Dashboard:
     return page
 
 
-def _figures() -> list[SourceGroup]:
+def _figures() -> list[Panel]:
     return [
         panels.figure(
             Face(
@@ -72,7 +72,7 @@ def _figures() -> list[SourceGroup]:
     ]
 
 
-def _breakeven() -> list[SourceGroup]:
+def _breakeven() -> list[Panel]:
     hashprice = f"max({series('mining_hashprice_usd_per_petahash_day')})"
     return [
         panels.lines(
@@ -101,7 +101,7 @@ def _breakeven() -> list[SourceGroup]:
     ]
 
 
-def _margins() -> list[SourceGroup]:
+def _margins() -> list[Panel]:
     return [
         panels.bars(
             Face("From revenue to all-in margin", "Each step takes off the next kind of cost.", USD_PER_DAY, 8, 9),
@@ -129,7 +129,7 @@ def _margins() -> list[SourceGroup]:
     ]
 
 
-def _spread() -> list[SourceGroup]:
+def _spread() -> list[Panel]:
     margin = total("mining_block_margin_usd_per_day", by="site, block")
     cost = total("mining_block_power_cost_usd_per_day", by="site, block")
     return [
@@ -153,7 +153,7 @@ def _spread() -> list[SourceGroup]:
     ]
 
 
-def _market() -> list[SourceGroup]:
+def _market() -> list[Panel]:
     return [
         panels.lines(
             Face("Bitcoin", "The price that revenue is computed with.", USD, 8),

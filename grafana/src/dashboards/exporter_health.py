@@ -14,8 +14,8 @@ from dashboards.panels import (
     SINCE,
     Column,
     Face,
+    Panel,
     Query,
-    SourceGroup,
     largest,
     series,
     total,
@@ -36,7 +36,7 @@ def build() -> builders.Dashboard:
     return page
 
 
-def _now() -> list[SourceGroup]:
+def _now() -> list[Panel]:
     return [
         panels.figure(Face("Exporters up", "Targets of the job that can be scraped.", PLAIN, 4, 5), Query(total("up"))),
         panels.figure(
@@ -69,7 +69,7 @@ def _now() -> list[SourceGroup]:
     ]
 
 
-def _polls() -> list[SourceGroup]:
+def _polls() -> list[Panel]:
     buckets = f"sum by (le) (rate({series('mining_poll_duration_seconds_bucket')}{_RATE}))"
     return [
         panels.lines(
@@ -90,7 +90,7 @@ def _polls() -> list[SourceGroup]:
     ]
 
 
-def _sources() -> list[SourceGroup]:
+def _sources() -> list[Panel]:
     failures = f"sum by (source) (rate({series('mining_source_failures_total')}{_RATE}))"
     requests = f"sum by (source) (rate({series('mining_source_requests_total')}{_RATE}))"
     return [
@@ -119,7 +119,7 @@ def _sources() -> list[SourceGroup]:
     ]
 
 
-def _process() -> list[SourceGroup]:
+def _process() -> list[Panel]:
     return [
         panels.lines(
             Face("Processor", "Share of one core, by exporter.", RATIO, 8),

@@ -16,8 +16,8 @@ from dashboards.panels import (
     WATTS,
     Column,
     Face,
+    Panel,
     Query,
-    SourceGroup,
     series,
 )
 
@@ -43,7 +43,7 @@ def _of_hosts(metric: str) -> str:
     return f"{series(metric)} * {_HOST}"
 
 
-def _now() -> list[SourceGroup]:
+def _now() -> list[Panel]:
     unused = f"{series('mining_gpu_utilization_ratio')} == 0"
     idle = f"{series('mining_gpu_contracted')} == 1 and on (job, site, instance, gpu) {unused}"
     return [
@@ -68,7 +68,7 @@ def _now() -> list[SourceGroup]:
     ]
 
 
-def _money() -> list[SourceGroup]:
+def _money() -> list[Panel]:
     margin = _of_hosts("mining_gpu_margin_usd_per_day")
     priced = f"and on (job, site, instance, gpu) {series('mining_gpu_margin_usd_per_day')}"
     kilowatt_hours = f"24 / 1000 * {_of_hosts('mining_gpu_billed_power_watts')} {priced}"
@@ -86,7 +86,7 @@ def _money() -> list[SourceGroup]:
     ]
 
 
-def _each() -> list[SourceGroup]:
+def _each() -> list[Panel]:
     return [
         panels.lines(
             Face("Use by host", "Share of time that the GPUs ran anything.", RATIO, 6),

@@ -15,8 +15,8 @@ from dashboards.panels import (
     WATTS,
     Column,
     Face,
+    Panel,
     Query,
-    SourceGroup,
     largest,
     series,
     site,
@@ -38,7 +38,7 @@ def build() -> builders.Dashboard:
     return page
 
 
-def _now() -> list[SourceGroup]:
+def _now() -> list[Panel]:
     return [
         panels.figure(
             Face("Margin", "Revenue less avoidable power cost, of all rigs whose inputs are known.", USD_PER_DAY, 7, 6),
@@ -71,7 +71,7 @@ def _now() -> list[SourceGroup]:
     ]
 
 
-def _wrong() -> list[SourceGroup]:
+def _wrong() -> list[Panel]:
     return [
         panels.rows(
             Face(
@@ -107,7 +107,7 @@ def _wrong() -> list[SourceGroup]:
     ]
 
 
-def _course() -> list[SourceGroup]:
+def _course() -> list[Panel]:
     return [
         panels.lines(
             Face("Revenue, power cost and margin", "The margin is the first less the second.", USD_PER_DAY),
@@ -126,7 +126,7 @@ def _course() -> list[SourceGroup]:
     ]
 
 
-def _worst() -> list[SourceGroup]:
+def _worst() -> list[Panel]:
     by_block = "site, block"
     return [
         panels.bars(

@@ -37,7 +37,7 @@ YES_OR_NO: Final = "bool_yes_no"
 
 DATASOURCE: Final = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
-SourceGroup = Builder[dashboard.SourceGroup]
+Panel = Builder[dashboard.Panel]
 
 Steps = Sequence[tuple[float | None, str]]
 """(from this value, this colour); the first from None, below everything."""
@@ -148,10 +148,10 @@ def _by_steps() -> builders.FieldColor:
     return builders.FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS)
 
 
-def figure(face: Face, query: Query, steps: Steps = NEUTRAL) -> stat.SourceGroup:
+def figure(face: Face, query: Query, steps: Steps = NEUTRAL) -> stat.Panel:
     """One big number with its recent course behind it, coloured by ``steps``."""
     return (
-        _with_face(stat.SourceGroup(), face)
+        _with_face(stat.Panel(), face)
         .with_target(_target(query, 0).range())
         .thresholds(_thresholds(steps))
         .color_scheme(_by_steps())
@@ -162,10 +162,10 @@ def figure(face: Face, query: Query, steps: Steps = NEUTRAL) -> stat.SourceGroup
     )
 
 
-def names(face: Face, *queries: Query) -> stat.SourceGroup:
+def names(face: Face, *queries: Query) -> stat.Panel:
     """What each query's series is called: for states that stand in a label."""
     panel = (
-        _with_face(stat.SourceGroup(), face)
+        _with_face(stat.Panel(), face)
         .text_mode(common.BigValueTextMode.NAME)
         .color_mode(common.BigValueColorMode.NONE)
         .graph_mode(common.BigValueGraphMode.NONE)
@@ -177,10 +177,10 @@ def names(face: Face, *queries: Query) -> stat.SourceGroup:
     return panel
 
 
-def lines(face: Face, *queries: Query, stacked: bool = False) -> timeseries.SourceGroup:
+def lines(face: Face, *queries: Query, stacked: bool = False) -> timeseries.Panel:
     """Courses over time; a gap stays a gap."""
     panel = (
-        _with_face(timeseries.SourceGroup(), face)
+        _with_face(timeseries.Panel(), face)
         .legend(
             common_builders.VizLegendOptions()
             .display_mode(common.LegendDisplayMode.TABLE)
@@ -202,7 +202,7 @@ def lines(face: Face, *queries: Query, stacked: bool = False) -> timeseries.Sour
     return panel
 
 
-def band(face: Face, high: Query, middle: Query, low: Query) -> timeseries.SourceGroup:
+def band(face: Face, high: Query, middle: Query, low: Query) -> timeseries.Panel:
     """Lines with what lies between the highest and the lowest filled."""
     return lines(face, high, middle, low).override_by_name(
         high.legend,
@@ -213,7 +213,7 @@ def band(face: Face, high: Query, middle: Query, low: Query) -> timeseries.Sourc
     )
 
 
-def detail(title: str, panels: Sequence[SourceGroup]) -> builders.Row:
+def detail(title: str, panels: Sequence[Panel]) -> builders.Row:
     """Detail that is folded away until somebody asks for it."""
     row = builders.Row(title).collapsed(True)
     for panel in panels:
@@ -221,10 +221,10 @@ def detail(title: str, panels: Sequence[SourceGroup]) -> builders.Row:
     return row
 
 
-def bars(face: Face, *queries: Query, steps: Steps = NEUTRAL) -> bargauge.SourceGroup:
+def bars(face: Face, *queries: Query, steps: Steps = NEUTRAL) -> bargauge.Panel:
     """One bar per series, as of now."""
     panel = (
-        _with_face(bargauge.SourceGroup(), face)
+        _with_face(bargauge.Panel(), face)
         .orientation(common.VizOrientation.HORIZONTAL)
         .display_mode(common.BarGaugeDisplayMode.BASIC)
         .thresholds(_thresholds(steps))
@@ -239,9 +239,9 @@ def bars(face: Face, *queries: Query, steps: Steps = NEUTRAL) -> bargauge.Source
 
 def rows(
     face: Face, *columns: Column, key: str, link: str = "", order: str = "", descending: bool = True
-) -> table.SourceGroup:
+) -> table.Panel:
     """A row per combination of the columns' labels, by ``order`` or the first column; ``link`` opens from ``key``."""
-    panel = _with_face(table.SourceGroup(), face)
+    panel = _with_face(table.Panel(), face)
     names = {"Time": "", "Value": ""}
     for index, column in enumerate(columns):
         panel.with_target(_target(Query(column.expr), index).instant().format(PromQueryFormat.TABLE))
@@ -275,10 +275,10 @@ def rows(
     )
 
 
-def spread(face: Face, query: Query) -> heatmap.SourceGroup:
+def spread(face: Face, query: Query) -> heatmap.Panel:
     """How many stand where, over time: from series counted per ``le`` bucket, never from raw series."""
     return (
-        _with_face(heatmap.SourceGroup(), face)
+        _with_face(heatmap.Panel(), face)
         .with_target(_target(Query(query.expr, "{{le}}"), 0).range().format(PromQueryFormat.HEATMAP))
         .calculate(False)
         .y_axis(heatmap.YAxisConfig().unit(face.unit))

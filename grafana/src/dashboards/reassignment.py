@@ -16,8 +16,8 @@ from dashboards.panels import (
     YEARS,
     Column,
     Face,
+    Panel,
     Query,
-    SourceGroup,
     largest,
     series,
     site,
@@ -43,7 +43,7 @@ def build() -> builders.Dashboard:
     return page
 
 
-def _axis() -> list[SourceGroup]:
+def _axis() -> list[Panel]:
     gpus = site("gpu_revenue_usd_per_day")
     return [
         panels.lines(
@@ -83,7 +83,7 @@ def _axis() -> list[SourceGroup]:
     ]
 
 
-def _blocks() -> list[SourceGroup]:
+def _blocks() -> list[Panel]:
     by = "site, block"
     return [
         panels.rows(
@@ -105,7 +105,7 @@ def _blocks() -> list[SourceGroup]:
     ]
 
 
-def _course() -> list[SourceGroup]:
+def _course() -> list[Panel]:
     score = series("mining_rig_reassign_score_usd_per_kilowatt_year")
     place = series("mining_rig_inventory_info", _BLOCK)
     return [

@@ -28,8 +28,8 @@ from dashboards.panels import (
     YES_OR_NO,
     Column,
     Face,
+    Panel,
     Query,
-    SourceGroup,
     Steps,
     largest,
 )
@@ -67,7 +67,7 @@ def build() -> builders.Dashboard:
     return page
 
 
-def _identity() -> list[SourceGroup]:
+def _identity() -> list[Panel]:
     inventory = "block, rack, position, customer, tariff"
     identity = "make, model, firmware, firmware_version, ip, mac, serial"
     return [
@@ -84,7 +84,7 @@ def _identity() -> list[SourceGroup]:
     ]
 
 
-def _now() -> list[SourceGroup]:
+def _now() -> list[Panel]:
     return [
         panels.figure(
             Face("Answers", "Whether the last poll succeeded.", PLAIN, 3, 4),
@@ -118,7 +118,7 @@ def _now() -> list[SourceGroup]:
     ]
 
 
-def _state() -> list[SourceGroup]:
+def _state() -> list[Panel]:
     return [
         panels.figure(
             Face(
@@ -182,7 +182,7 @@ def _state() -> list[SourceGroup]:
     ]
 
 
-def _faults() -> SourceGroup:
+def _faults() -> Panel:
     since = series("mining_rig_fault_since_timestamp_seconds")
     with_code = f"{series('mining_rig_fault_vendor_info')} * {_SAME_RIG} group_left (severity) {since}"
     return panels.rows(
@@ -204,7 +204,7 @@ def _faults() -> SourceGroup:
     )
 
 
-def _money() -> list[SourceGroup]:
+def _money() -> list[Panel]:
     return [
         panels.lines(
             Face("Money", "Low and high: the band of the power figure's source.", USD_PER_DAY),
@@ -231,7 +231,7 @@ def _money() -> list[SourceGroup]:
     ]
 
 
-def _work() -> list[SourceGroup]:
+def _work() -> list[Panel]:
     return [
         panels.lines(
             Face("Hashrate", "Realised, expected, as the accepted shares tell, and on average.", HASHRATE, 8),
@@ -260,7 +260,7 @@ def _work() -> list[SourceGroup]:
     ]
 
 
-def _health() -> list[SourceGroup]:
+def _health() -> list[Panel]:
     return [
         panels.lines(
             Face("Temperatures", "Boards, chips and sensors.", CELSIUS, 8),
@@ -279,7 +279,7 @@ def _health() -> list[SourceGroup]:
     ]
 
 
-def _pools() -> list[SourceGroup]:
+def _pools() -> list[Panel]:
     accepted = f"rate({series('mining_rig_pool_accepted_shares_total')}[$__rate_interval])"
     rejected = f"rate({series('mining_rig_pool_rejected_shares_total')}[$__rate_interval])"
     named = "pool, host, scheme, worker"
@@ -301,7 +301,7 @@ def _pools() -> list[SourceGroup]:
     ]
 
 
-def _boards() -> list[SourceGroup]:
+def _boards() -> list[Panel]:
     board = "mining_rig_board"
     errors = f"rate({series(f'{board}_hardware_errors_total')}[$__rate_interval])"
     return [
@@ -365,7 +365,7 @@ def _boards() -> list[SourceGroup]:
     ]
 
 
-def _power_supply() -> list[SourceGroup]:
+def _power_supply() -> list[Panel]:
     supply = "mining_rig_power_supply"
     return [
         panels.lines(
@@ -402,7 +402,7 @@ def _power_supply() -> list[SourceGroup]:
     ]
 
 
-def _shares() -> list[SourceGroup]:
+def _shares() -> list[Panel]:
     accepted = f"rate({series('mining_rig_accepted_difficulty_total')}[$__rate_interval])"
     rejected = f"rate({series('mining_rig_rejected_difficulty_total')}[$__rate_interval])"
     return [
@@ -436,7 +436,7 @@ def _shares() -> list[SourceGroup]:
     ]
 
 
-def _hardware() -> list[SourceGroup]:
+def _hardware() -> list[Panel]:
     parts = "hostname, control_board, power_supply_model, power_supply_serial, algorithm"
     return [
         panels.rows(
