@@ -1,8 +1,9 @@
-"""All sources of a site, each asked by a poller of its own, under the name that its metrics and state carry."""
+"""All market sources of a site, each with its own poller."""
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from exporter.model.readings import Reading
 from exporter.polling.attempts import SourceStatus
@@ -10,6 +11,26 @@ from exporter.polling.latest import Latest
 from exporter.polling.sources import SourcePoller
 from exporter.sources.contract import SourceContext, SourceSettings
 from exporter.telemetry import Telemetry
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class SourceRoom(Generic[T]):
+    """Sources that provide the same type of value, such as all tariffs. ``label`` begins their ``source`` label."""
+
+    label: str
+
+
+class SourceName(NamedTuple):
+    """Name of a source: the label of its room, and its name in the room, empty where there can be only one."""
+
+    room: str
+    name: str = ""
+
+    def __str__(self) -> str:
+        """Return the value of the ``source`` label, such as ``tariff:spot`` or ``network``."""
+        return f"{self.room}:{self.name}" if self.name else self.room
 
 
 class _Running(NamedTuple):
@@ -19,14 +40,14 @@ class _Running(NamedTuple):
 
 
 class Market:
-    """Asks every source that the settings name. Its pollers run in ``tasks`` until they are cancelled or replaced.
+    """Polls every configured source. Its pollers run in ``tasks`` until they are cancelled or replaced.
 
     Args:
-        tasks: where the pollers run.
-        context: what sources are given to work with.
-        telemetry: where fetches are counted.
-        remembered: by source name, what a former process last knew.
-        clock: unix seconds.
+        tasks: Where the pollers run.
+        context: HTTP session, clock and metrics for the sources.
+        telemetry: Where fetches are counted.
+        remembered: The last readings of a previous process.
+        clock: Unix seconds.
     """
 
     def __init__(
@@ -34,7 +55,7 @@ class Market:
         tasks: asyncio.TaskGroup,
         context: SourceContext,
         telemetry: Telemetry,
-        remembered: Mapping[str, Reading[Any]],
+        remembered: Mapping[SourceName, Reading[Any]],
         clock: Callable[[], float],
     ) -> None:
         self._tasks = tasks
@@ -42,58 +63,54 @@ class Market:
         self._telemetry = telemetry
         self._remembered = dict(remembered)
         self._clock = clock
-        self._running: dict[str, _Running] = {}
+        self._running: dict[SourceName, _Running] = {}
 
-    def replace(self, wanted: Mapping[str, SourceSettings]) -> None:
-        """Let new settings take effect; a source whose settings stay keeps its value and its rhythm."""
+    def replace(self, wanted: Mapping[SourceName, SourceSettings]) -> None:
+        """Switch to new settings. A source whose settings did not change keeps its value and its schedule."""
         for name in [name for name, running in self._running.items() if wanted.get(name) != running.settings]:
             self._running.pop(name).task.cancel()
-            self._telemetry.forget_source(name)
+            self._telemetry.forget_source(str(name))
         for name, settings in wanted.items():
             if name not in self._running:
                 self._running[name] = self._start(name, settings)
 
-    def _start(self, name: str, settings: SourceSettings) -> _Running:
+    def _start(self, name: SourceName, settings: SourceSettings) -> _Running:
         source = settings.build(self._context)
-        poller = SourcePoller(name, source, settings, self._telemetry, clock=self._clock)
+        poller = SourcePoller(str(name), source, settings, self._telemetry, clock=self._clock)
         if (reading := self._remembered.pop(name, None)) is not None:  # once: later ones have other settings
             poller.restore(reading)
         return _Running(settings, poller, self._tasks.create_task(poller.run(), name=f"source {name}"))
 
-    def latest(self, prefix: str) -> dict[str, Latest[Any]]:
-        """Give the latest values of the sources whose name starts with ``prefix``, by the rest of their name."""
-        return {
-            name.removeprefix(prefix): running.poller.latest
-            for name, running in self._running.items()
-            if name.startswith(prefix)
-        }
+    def latest(self, room: SourceRoom[T]) -> dict[str, Latest[T]]:
+        """Return the latest values of the sources of a room, by their names there."""
+        return {name.name: running.poller.latest for name, running in self._running.items() if name.room == room.label}
 
-    def fresh(self, name: str, now: float) -> Reading[Any] | None:
-        """Give the source's value, or None where it has none that can be relied on at ``now`` (unix seconds)."""
-        running = self._running.get(name)
-        return None if running is None else running.poller.latest.fresh(now)
+    def fresh(self, room: SourceRoom[T], now: float) -> dict[str, Reading[T]]:
+        """Return the readings of a room's sources that are usable at ``now`` (unix seconds), by their names there."""
+        readings = {name: latest.fresh(now) for name, latest in self.latest(room).items()}
+        return {name: reading for name, reading in readings.items() if reading is not None}
 
-    def fresh_all(self, now: float) -> dict[str, Reading[Any]]:
-        """Give every value that can be relied on at ``now`` (unix seconds), by source name."""
+    def fresh_all(self, now: float) -> dict[SourceName, Reading[Any]]:
+        """Return the readings of all sources that are usable at ``now`` (unix seconds)."""
         readings = {name: running.poller.latest.fresh(now) for name, running in self._running.items()}
         return {name: reading for name, reading in readings.items() if reading is not None}
 
-    def tell_usable(self, now: float, besides: Collection[str]) -> None:
-        """Export which sources have a value that can be relied on at ``now``; those ``besides`` have none after all."""
+    def export_usable(self, now: float, unusable: Collection[SourceName]) -> None:
+        """Export which sources are usable at ``now`` (unix seconds); those in ``unusable`` are not, even if fresh."""
         for name, running in self._running.items():
-            usable = name not in besides and running.poller.latest.fresh(now) is not None
-            self._telemetry.source_usable.labels(name).set(usable)
+            usable = name not in unusable and running.poller.latest.fresh(now) is not None
+            self._telemetry.source_usable.labels(str(name)).set(usable)
 
     @property
     def attempted(self) -> bool:
-        """Whether every source was asked once, whatever the result."""
+        """Whether every source was requested once, successfully or not."""
         return all(running.poller.attempted.is_set() for running in self._running.values())
 
     def statuses(self, now: float) -> list[SourceStatus]:
-        """Tell of every source how it does at ``now`` (unix seconds)."""
+        """Return the status of every source at ``now`` (unix seconds)."""
         return [
             SourceStatus(
-                name=name,
+                name=str(name),
                 kind=settings.kind,
                 interval=settings.interval,
                 max_age=settings.max_age,

@@ -9,6 +9,7 @@ import yaml
 
 from exporter.model.fields import MASK, looks_secret, mask_urls
 from exporter.settings.model import Settings
+from exporter.settings.sources import listed
 from exporter.sources.network.fixed import Settings as FixedNetwork
 
 _Dumper: Final = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -54,26 +55,13 @@ def _summary(settings: Settings) -> dict[str, Any]:
         "addresses_to_search": sum(rig.discovered for rig in rigs),
         "blocks": _counted(rig.block for rig in rigs),
         "tariffs": _counted(rig.tariff or "none" for rig in rigs),
-        "sources": dict(_sources(settings)),
+        "sources": {str(name): source.kind if source else "none" for name, source in listed(settings)},
         "warnings": list(warnings(settings)),
     }
 
 
 def _counted(names: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(names).items()))
-
-
-def _sources(settings: Settings) -> Iterator[tuple[str, str]]:
-    yield "network", settings.network.kind if settings.network else "none"
-    yield "bitcoin", settings.bitcoin.kind if settings.bitcoin else "none"
-    for name, tariff in settings.tariffs.items():
-        yield f"tariff {name}", tariff.kind
-    for name, meter in settings.meters.items():
-        yield f"meter {name}", meter.kind
-    for name, source in settings.expected_off.items():
-        yield f"expected off {name}", source.kind
-    for number, endpoint in enumerate(settings.gpus.endpoints if settings.gpus else (), start=1):
-        yield f"gpus {number}", endpoint.kind
 
 
 def warnings(settings: Settings) -> Iterator[str]:

@@ -119,6 +119,16 @@ class Settings(BaseSettings):
         return tuple((named | listed).values())
 
     @property
+    def served_rigs(self) -> list[Rig]:
+        """The rigs that this shard serves."""
+        return [rig for rig in self._rigs if self.sharding.serves_rig(rig)]
+
+    @property
+    def served_blocks(self) -> tuple[Block, ...]:
+        """The blocks that this shard serves."""
+        return tuple(block for block in self.fleet_blocks if self.sharding.serves(block.name))
+
+    @property
     def default_tariff(self) -> str:
         """The site's tariff, empty where it has none."""
         return default_tariff(self.tariff, self.tariffs)

@@ -18,7 +18,7 @@ class NoSuchRigError(Exception):
     """The exporter has no rig of this name. One sentence, with the nearest name."""
 
 
-async def ask(endpoint: Endpoint, rig: str) -> dict[str, Any]:
+async def query(endpoint: Endpoint, rig: str) -> dict[str, Any]:
     """Ask a running exporter. Raises Failure, and NoSuchRigError."""
     answer = await endpoint.ask("GET", f"/api/v1/rigs/{quote(rig, safe='')}")
     if answer.status == HTTPStatus.NOT_FOUND:

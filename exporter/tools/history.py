@@ -163,7 +163,7 @@ def _short(value: float | None) -> str:
 # --- Prometheus -----------------------------------------------------------------------------------------------------
 
 
-async def ask_history(
+async def query_history(
     endpoint: Endpoint, *, tariff: str | None, site: str | None, end: float, days: float
 ) -> list[Row]:
     """Read the last ``days`` until ``end`` (unix seconds), hour by hour.

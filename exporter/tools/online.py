@@ -30,7 +30,7 @@ class Asked:
     failure: Failure | None = None
 
 
-async def ask_all(sources: Mapping[str, SourceSettings]) -> list[Asked]:
+async def check_all(sources: Mapping[str, SourceSettings]) -> list[Asked]:
     """Ask them all at once, each for as long as a running exporter would; a failure is an answer too."""
     async with aiohttp.ClientSession() as session:
         context = SourceContext(session)

@@ -87,7 +87,7 @@ def _in_order(rigs: Collection[MiningRig], moving_cost: float | None) -> list[Mi
 # --- where the figures come from ------------------------------------------------------------------------------------
 
 
-async def ask_exporter(endpoint: Endpoint) -> Fleet:
+async def query_exporter(endpoint: Endpoint) -> Fleet:
     """Ask a running exporter. Raises Failure."""
     blocks = await endpoint.get_json("/api/v1/blocks", max_bytes=_MAX_BYTES)
     rigs = await endpoint.get_json("/api/v1/rigs", max_bytes=_MAX_BYTES)
@@ -115,7 +115,7 @@ async def ask_exporter(endpoint: Endpoint) -> Fleet:
         )
 
 
-async def ask_shards(endpoint: Endpoint, site: str | None) -> Fleet:
+async def query_shards(endpoint: Endpoint, site: str | None) -> Fleet:
     """Ask a Prometheus that scrapes the exporters of a whole site, or of several. Raises Failure."""
     shards = _Shards(endpoint, site)
     convertible = await shards.blocks("mining_block_convertible")

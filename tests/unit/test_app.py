@@ -16,8 +16,8 @@ import yaml
 from own_network import OWN, fresh_network
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.app import sources
 from exporter.settings.load import load
+from exporter.settings.sources import sources
 from exporter.simulation.site import SimulatedSite
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -197,7 +197,7 @@ def test_two_queries_to_one_prometheus_are_two_sources(tmp_path: Path) -> None:
     file = tmp_path / "site.yml"
     file.write_text(yaml.safe_dump({"site": "x", "gpus": {"endpoints": [*queries, node]}}), encoding="utf-8")
     named = sources(load(file, environ={}))
-    assert sorted(named) == ["gpus:127.61.0.9:9090#1", "gpus:127.61.0.9:9090#2", "gpus:127.61.0.9:9400"]
+    assert sorted(map(str, named)) == ["gpus:127.61.0.9:9090#1", "gpus:127.61.0.9:9090#2", "gpus:127.61.0.9:9400"]
 
 
 async def test_reloading_over_http_is_off_unless_allowed(site: SimulatedSite, tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_check_config_says_what_would_run_with_secrets_masked(site: Path) -> Non
     result = invoke("check-config", "--config.file", str(site))
     assert result.exit_code == 0
     assert "rigs                 1\n" in result.output
-    assert "network fixed, bitcoin fixed, tariff ppa fixed" in result.output
+    assert "network fixed, bitcoin fixed, tariff:ppa fixed" in result.output
     assert "warning: 1 rigs have no rated_watts" in result.output
     assert "hunter2" not in result.output
 
@@ -119,7 +119,7 @@ def test_a_wrong_configuration_is_exit_code_2_with_every_mistake_and_no_tracebac
     result = invoke("run", "--config.file", str(site))
     assert result.exit_code == 2
     assert result.stderr.splitlines() == [
-        "hashmargin: the configuration cannot be used: mend these 2, then try again",
+        "hashmargin: the configuration is invalid: correct these 2 errors, then try again",
         f"{site}:6: polling.intervall: there is no key 'intervall': did you mean 'interval'?",
         f"{site}:4: bitcoin: there is no kind 'fixt': did you mean 'fixed'?",
     ]
@@ -152,7 +152,10 @@ def test_a_number_that_cannot_be_meant_is_exit_code_2(arguments: tuple[str, ...]
     [
         ("../../etc", "'../../etc' is not an address: write an IP address or a host name, without scheme or path"),
         ("10.1.0.300", "'10.1.0.300' is not an address: write it like 10.1.0.17"),
-        ("c1-001.invalid", "no address is known for 'c1-001.invalid': is it a rig's name, then give --config.file"),
+        (
+            "c1-001.invalid",
+            "'c1-001.invalid' cannot be resolved to an address: if it is the name of a rig, add --config.file",
+        ),
     ],
 )
 @pytest.mark.parametrize("command", ["probe", "capture"])

@@ -12,7 +12,7 @@ from virtual_time import run, unix_clock
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.readings import Reading
-from exporter.polling.market import Market
+from exporter.polling.market import Market, SourceName, SourceRoom
 from exporter.polling.sources import SourcePoller
 from exporter.sources.contract import SourceContext, SourceSettings
 from exporter.telemetry import Telemetry
@@ -205,13 +205,15 @@ class Dead(SourceSettings):
 def test_what_was_remembered_is_not_taken_for_the_value_of_other_settings() -> None:
     async def main() -> None:
         telemetry = Telemetry()
-        remembered = {"tariff:day": Reading(0.05, unix_clock() - 500)}
+        tariffs: SourceRoom[float] = SourceRoom("tariff")
+        day = SourceName("tariff", "day")
+        remembered = {day: Reading(0.05, unix_clock() - 500)}
         async with asyncio.TaskGroup() as tasks:
             market = Market(tasks, SourceContext(None, telemetry=telemetry), telemetry, remembered, unix_clock)
-            market.replace({"tariff:day": Dead(url="http://a", max_age=3600)})
-            assert market.fresh("tariff:day", unix_clock()) is not None
-            market.replace({"tariff:day": Dead(url="http://b", max_age=3600)})
-            assert market.fresh("tariff:day", unix_clock()) is None
+            market.replace({day: Dead(url="http://a", max_age=3600)})
+            assert market.fresh(tariffs, unix_clock())["day"].value == 0.05
+            market.replace({day: Dead(url="http://b", max_age=3600)})
+            assert market.fresh(tariffs, unix_clock()) == {}
             market.replace({})
 
     run(main())

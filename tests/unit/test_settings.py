@@ -424,8 +424,8 @@ def test_the_summary_counts_and_warns(tmp_path: Path) -> None:
     assert summary["sources"] == {
         "network": "bitcoin_core",
         "bitcoin": "fixed",
-        "tariff ppa": "fixed",
-        "tariff Night.Rate-2": "fixed",
+        "tariff:ppa": "fixed",
+        "tariff:Night.Rate-2": "fixed",
     }
     assert any(warning.startswith("6 rigs have no rated_watts") for warning in summary["warnings"])
     assert "rigs                 1\n" in as_text(given(tmp_path, text))

@@ -307,7 +307,7 @@ async def test_every_source_is_asked_and_a_failure_is_a_row() -> None:
         "network": FixedNetwork(difficulty=1.3e14, height=941_000),
         "tariff:spot": HttpTariff(url="http://127.60.0.1:9/prices", price="price"),
     }
-    good, bad = await online.ask_all(sources)
+    good, bad = await online.check_all(sources)
     assert (good.source, good.value, good.failure) == ("network", "height 941,000, difficulty 1.3e+14", None)
     assert bad.failure is not None
     text = online.as_text([good, bad])
@@ -337,7 +337,7 @@ class Stubborn(SourceSettings):
 async def test_a_source_that_hangs_or_has_a_bug_is_a_row_and_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("exporter.polling.sources._DEADLINE", 0.05)
     network = FixedNetwork(difficulty=1.3e14, height=941_000)
-    asked = await online.ask_all({"meters:a": Stubborn(), "meters:b": Stubborn(error=True), "network": network})
+    asked = await online.check_all({"meters:a": Stubborn(), "meters:b": Stubborn(error=True), "network": network})
     assert [one.failure and one.failure.reason for one in asked] == [Reason.TIMEOUT, Reason.INTERNAL, None]
     hung, broken, _ = online.as_text(asked).splitlines()[1:]
     assert f"FAILED timeout: no answer within 0.05 s ({SOURCE_ADVICE[Reason.TIMEOUT]})" in hung
@@ -368,7 +368,7 @@ class PastSlots(TariffSettings):
 
 
 async def test_what_a_running_exporter_would_not_use_is_no_value() -> None:
-    old, past = await online.ask_all({"bitcoin": OldPrice(), "tariff:spot": PastSlots()})
+    old, past = await online.check_all({"bitcoin": OldPrice(), "tariff:spot": PastSlots()})
     assert old.failure is not None
     assert old.failure.detail == "observed 700 s ago, max_age is 600 s"
     assert past.failure is not None
@@ -407,7 +407,7 @@ async def test_scan_writes_csv_and_tells_the_count_beside_it(rigs: list[str]) ->
     code, output, errors = await invoke("scan", f"{rigs[0].rpartition('.')[0]}.0/28", "--exclude", rigs[1])
     assert code == 0
     assert [line.partition(",")[0] for line in output.splitlines()] == ["address", rigs[0]]
-    assert errors == "1 rigs in 13 addresses; no rig, but answering: 0\n"
+    assert errors == "13 addresses scanned: 1 rigs, 0 other hosts that answer\n"
 
 
 async def test_scan_adds_to_an_inventory_and_a_second_time_nothing(rigs: list[str], tmp_path: Path) -> None:
@@ -469,7 +469,7 @@ async def test_probe_asks_for_the_address_of_a_rig_that_was_found_in_a_range(tmp
     code, _, errors = await invoke("probe", "02:1a:b3:00:00:01", "--config.file", str(file))
     assert code == 2
     assert "there is no rig '02:1a:b3:00:00:01'" in errors
-    assert "asked by its address, the ip in mining_rig_info" in errors
+    assert "give its address, the label `ip` of mining_rig_info" in errors
 
 
 async def test_capture_writes_its_file_or_says_why_not(rigs: list[str], tmp_path: Path) -> None:
@@ -488,7 +488,7 @@ async def test_capture_writes_its_file_or_says_why_not(rigs: list[str], tmp_path
     stranger = f"{OWN}.1.79"
     async with serving(stranger, 80, saying(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")):
         _, _, errors = await invoke("capture", stranger, "--folder", str(tmp_path))
-    assert "could not be captured (unsupported): it answers no question that we know" in errors
+    assert "could not be captured (unsupported): it answers none of our requests" in errors
 
 
 async def test_half_a_character_from_a_rig_breaks_neither_probe_nor_capture(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ HEADER = "time,hashprice,power_price\n"
         (f"{HEADER}2026-01-01,nan,0.05\n", "line 2: hashprice 'nan' cannot be"),
         (f"{HEADER}2026-01-01,33,\n", "line 2: it needs power_price"),
         (f"{HEADER}2026-01-02,33,0.05\n2026-01-01,33,0.05\n", "line 3: its time is not after that of the line before"),
-        (f"{HEADER}2026-01-02,33,0.05\n", "a history needs two points at least"),
+        (f"{HEADER}2026-01-02,33,0.05\n", "a history needs at least two points"),
         ("", "needs the columns"),
     ],
 )
@@ -120,7 +120,7 @@ async def test_a_history_that_cannot_be_replayed_is_a_sentence(
     [
         ((), "give one of --sample, --history and --prometheus"),
         (("--sample", "--prometheus", "http://127.0.0.1:1"), "give one of"),
-        (("--prometheus", "http://127.0.0.1:1"), "--config.file is needed"),
+        (("--prometheus", "http://127.0.0.1:1"), "--config.file is required"),
     ],
 )
 async def test_what_is_asked_must_be_clear(arguments: tuple[str, ...], words: str) -> None:
@@ -133,7 +133,7 @@ async def test_without_matplotlib_it_says_what_to_install(monkeypatch: pytest.Mo
     monkeypatch.setattr("exporter.tools.plots.find_spec", lambda _: None)
     code, _, errors = await invoke("--sample", "--folder", str(tmp_path))
     assert code == 1
-    assert errors == ("hashmargin: the plots need matplotlib: pip install 'hashmargin[backtest]', or give --no-plots\n")
+    assert errors == ("hashmargin: plots need matplotlib: run pip install 'hashmargin[backtest]', or add --no-plots\n")
 
 
 async def test_a_report_without_plots(config: Path, tmp_path: Path) -> None:

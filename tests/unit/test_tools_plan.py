@@ -140,7 +140,7 @@ async def test_a_login_is_sent_and_a_refusal_is_a_sentence(tmp_path: Path) -> No
         (("--megawatts", "5", "--url", f"http://{HOST}:1"), 1, "start `hashmargin run` there, or give another --url"),
         (("--megawatts", "5", "--url", "exporter"), 2, "is not an http:// or https:// address"),
         (("--megawatts", "0"), 2, "not in the range"),
-        (("--megawatts", "5", "--site", "prairie-1"), 2, "--site belongs to --prometheus"),
+        (("--megawatts", "5", "--site", "prairie-1"), 2, "--site needs --prometheus"),
         (("--megawatts", "5", "--username", "desk"), 2, "belong together"),
     ],
 )

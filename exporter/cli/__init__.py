@@ -1,0 +1,56 @@
+"""The command line: ``hashmargin`` and its commands, one file each.
+
+A command imports the rest of the package when it runs, so that ``--help`` answers quickly.
+"""
+
+from __future__ import annotations
+
+import click
+
+from exporter import __version__
+from exporter.cli import backtest, capture, check_config, demo, explain, plan, probe, run, scan, simulate
+from exporter.cli.errors import EXIT_CODES
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=f"""\b
+Examples:
+  hashmargin demo                                     run the exporter with a simulated site
+  hashmargin scan 10.0.0.0/20 > rigs.csv              find rigs and write an inventory file
+  hashmargin check-config --config.file site.yml      check a configuration without starting it
+  hashmargin run --config.file site.yml               serve http://0.0.0.0:9852/metrics
+  hashmargin probe 10.1.0.17                          read one rig and show why it fails
+  hashmargin explain c1-001                           show how the verdict of a rig is computed
+  hashmargin plan --megawatts 5                       choose the blocks that free 5 MW for AI hosting
+  hashmargin backtest --sample                        compute what the verdicts would have earned
+
+{EXIT_CODES}
+
+\b
+Shell completion in bash (replace bash by zsh or fish for those):
+  eval "$(_HASHMARGIN_COMPLETE=bash_source hashmargin)"
+""",
+)
+@click.version_option(__version__, prog_name="hashmargin")
+def main() -> None:
+    """Prometheus exporter for the margin of bitcoin-mining rigs.
+
+    hashmargin reads the rigs of one site and never changes them. It prices their hashrate and power, and shows which
+    rigs would earn more if their power went to AI hosting.
+    """
+
+
+for _command in (
+    run.run,
+    check_config.check_config,
+    demo.demo,
+    scan.scan,
+    probe.probe,
+    capture.capture,
+    plan.plan,
+    explain.explain,
+    backtest.backtest,
+    simulate.simulate,
+):
+    main.add_command(_command)

@@ -1,0 +1,58 @@
+"""``hashmargin check-config``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import click
+
+from exporter.cli.errors import EXIT_CODES, CommandError
+from exporter.cli.options import with_output, with_settings
+from exporter.cli.output import log_errors_only, to_json
+
+if TYPE_CHECKING:
+    from exporter.settings.model import Settings
+
+
+@click.command(
+    "check-config",
+    epilog=f"""\b
+Examples:
+  hashmargin check-config --config.file site.yml
+  hashmargin check-config --config.file site.yml --online
+  hashmargin check-config --config.file site.yml --output json | jq .rigs
+
+{EXIT_CODES}""",
+)
+@with_settings
+@click.option(
+    "--online", is_flag=True, help="Request every source once and show its value, its age and how long it took."
+)
+@with_output
+def check_config(load: Callable[[], Settings], online: bool, output: str) -> None:
+    """Check a configuration and show what it would run.
+
+    Nothing is started. Secrets are masked.
+    """
+    from exporter.settings.describe import as_json, as_text
+
+    settings = load()
+    if online:
+        _check_online(settings, output)
+    else:
+        click.echo(as_json(settings) if output == "json" else as_text(settings))
+
+
+def _check_online(settings: Settings, output: str) -> None:
+    import asyncio
+
+    from exporter.settings.sources import sources
+    from exporter.tools import online
+
+    log_errors_only()
+    checks = asyncio.run(online.check_all({str(name): source for name, source in sources(settings).items()}))
+    click.echo(to_json(online.as_records(checks)) if output == "json" else online.as_text(checks))
+    failed = [check.source for check in checks if check.failure is not None]
+    if failed:
+        raise CommandError(f"{len(failed)} of {len(checks)} sources gave no value: {', '.join(failed)}")

@@ -1,0 +1,76 @@
+"""``hashmargin plan``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from exporter.cli.errors import EXIT_CODES
+from exporter.cli.options import POSITIVE, Number
+from exporter.cli.output import to_json
+from exporter.cli.server import Server, with_server
+
+if TYPE_CHECKING:
+    from exporter.sources.http import Endpoint
+
+
+@click.command(
+    epilog=f"""\b
+Examples:
+  hashmargin plan --megawatts 5
+  hashmargin plan --megawatts 0.5 --url https://miner-gw:9852 --ca-file ca.pem --username desk --password-file pw
+  hashmargin plan --megawatts 5 --prometheus http://prometheus:9090 --site prairie-1 --moving-cost 120
+  hashmargin plan --megawatts 5 --output csv > blocks.csv
+
+{EXIT_CODES}"""
+)
+@click.option("--megawatts", type=POSITIVE, required=True, help="Power to free, in MW.")
+@with_server
+@click.option("--prometheus", metavar="URL", help="Query this Prometheus, which scrapes all shards, instead of --url.")
+@click.option("--site", metavar="NAME", help="With --prometheus: only blocks with this target label `site`.")
+@click.option(
+    "--moving-cost",
+    type=Number(min=0),
+    metavar="USD",
+    help="Cost of moving one rig, for blocks without moving_cost_usd_per_rig.",
+)
+@click.option(
+    "--output",
+    type=click.Choice(["text", "csv", "json", "markdown"]),
+    default="text",
+    show_default=True,
+    help="Output format.",
+)
+def plan(
+    server: Server, megawatts: float, prometheus: str | None, site: str | None, moving_cost: float | None, output: str
+) -> None:
+    """Choose the blocks to convert in order to free power.
+
+    The plan chooses whole blocks that free at least the given power and lose the least mining margin. It compares this
+    optimum with the simple rule of taking the cheapest kilowatts first. If all blocks together do not free enough, the
+    plan shows the most that is possible.
+
+    The margin lost is given twice: for converting the blocks with their rigs, and for a swap, in which the good rigs of
+    those blocks replace the worst rigs of the fleet.
+    """
+    from exporter.tools import plan
+
+    if site is not None and prometheus is None:
+        raise click.UsageError("--site needs --prometheus: an exporter serves only one site")
+
+    async def query(endpoint: Endpoint) -> plan.Fleet:
+        return await (plan.query_exporter(endpoint) if prometheus is None else plan.query_shards(endpoint, site))
+
+    fleet = (server if prometheus is None else server._replace(url=prometheus)).query(query)
+    result = plan.plan(fleet, megawatts * 1_000.0, moving_cost=moving_cost)
+    match output:
+        case "json":
+            click.echo(to_json(plan.as_record(result)))
+        case "csv":
+            click.echo(plan.as_csv(result), nl=False)
+        case "markdown":
+            click.echo(plan.as_markdown(result))
+        case _:
+            colour = "green" if result.allocation.feasible else "yellow"
+            click.echo(f"{click.style(plan.headline(result), fg=colour, bold=True)}\n\n{plan.as_text(result)}")

@@ -1,0 +1,174 @@
+"""One evaluation: from what the pollers know to a publication, at each interval."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Final, TypeVar
+
+import structlog
+
+from exporter.decision.explain import Case, Explanation, explain
+from exporter.decision.history import observe
+from exporter.decision.site import decide
+from exporter.economics.metering import Metered, metered_power, with_metered_power
+from exporter.economics.site import price_site
+from exporter.exposition.publication import LatestPublication
+from exporter.exposition.render import Renderer
+from exporter.exposition.views import Shard, SiteView
+from exporter.model.readings import ExpectedOff, GpuReading, MeterReading, Reading
+from exporter.model.snapshot import SiteSnapshot
+from exporter.polling.market import Market, SourceName, SourceRoom
+from exporter.polling.rigs import RigPoller
+from exporter.polling.tariffs import next_boundary, tariff_prices
+from exporter.polling.unmatched import UnmatchedReports
+from exporter.settings.model import Settings
+from exporter.settings.sources import BITCOIN, EXPECTED_OFF, GPUS, METERS, NETWORK, TARIFFS, documents, sources
+from exporter.state import State
+from exporter.telemetry import Telemetry
+
+T = TypeVar("T")
+ReportT = TypeVar("ReportT", MeterReading, ExpectedOff)
+
+_log = structlog.get_logger(__name__)
+
+_SHORTEST_REST: Final = 0.5
+"""Seconds between evaluations at least, however often a price changes."""
+
+_GRACE: Final = 0.02
+"""Seconds to wait after a price change: a sleep may end slightly early."""
+
+
+class Evaluator:
+    """Evaluates the site at each interval: snapshot, economics, decision, publication."""
+
+    def __init__(self, settings: Settings, telemetry: Telemetry, market: Market, rigs: RigPoller, state: State) -> None:
+        """Start the sources of ``settings`` in ``market``. The decision and the history continue from ``state``."""
+        self.latest = LatestPublication()
+        self.settings = settings
+        self._telemetry = telemetry
+        self._market = market
+        self._rigs = rigs
+        self._blocks = settings.served_blocks
+        self._renderer = Renderer(settings.exposition, telemetry.registry)
+        self._decision = state.decision
+        self._history = state.history
+        self._unmatched = UnmatchedReports(telemetry, settings.rigs, settings.fleet_blocks)
+        self._failing = False
+        self._snapshot_at = 0.0
+        market.replace(sources(settings))
+
+    def apply(self, settings: Settings) -> None:
+        """Switch to new settings. Rigs and sources that are still configured keep their readings."""
+        self._rigs.replace(settings.served_rigs, settings.schedules)
+        self._market.replace(sources(settings))
+        self._blocks = settings.served_blocks
+        self._renderer = Renderer(settings.exposition, self._telemetry.registry)
+        self._unmatched.replace(settings.rigs, settings.fleet_blocks)
+        self.settings = settings
+
+    def explain(self, view: SiteView, rig: str) -> Explanation | None:
+        """Explain the verdict of a rig in ``view``. None if the view has no rig of this name."""
+        case = Case(
+            snapshot=view.snapshot,
+            economics=view.economics,
+            decision=view.decision,
+            terms=self.settings.terms,
+            decision_terms=self.settings.decision,
+        )
+        return explain(case, rig)
+
+    async def run(self) -> None:
+        """Evaluate at each interval until cancelled. A failed evaluation is counted, and the next one runs as usual."""
+        while True:
+            started, first_round_over = time.monotonic(), self._rigs.first_round.is_set()
+            try:
+                await self._evaluate()
+            except Exception:  # noqa: BLE001 -- the next evaluation may succeed, and rigs are still being read
+                self._telemetry.evaluation_failures.inc()
+                if not self._failing:
+                    _log.exception("evaluation failed: this is a bug, please report it with this line")
+                self._failing = True
+            else:
+                self._failing = False
+                self._telemetry.evaluation_duration.set(time.monotonic() - started)
+            await self._sleep(self._rest(time.monotonic() - started), first_round_over=first_round_over)
+
+    async def _sleep(self, seconds: float, *, first_round_over: bool) -> None:
+        """Sleep, but end early when the first round of polls is over: the site becomes ready with its readings."""
+        if first_round_over:
+            await asyncio.sleep(seconds)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._rigs.first_round.wait()
+
+    def _rest(self, spent: float) -> float:
+        """Seconds until the next evaluation: at the end of the interval, or earlier if a power price changes."""
+        due = max(0.0, self.settings.evaluation_interval - spent)
+        boundary = next_boundary(self._market.latest(TARIFFS), self._snapshot_at)
+        return due if boundary is None else min(due, max(_SHORTEST_REST, boundary + _GRACE - time.time()))
+
+    async def _evaluate(self) -> None:
+        """Take a snapshot in the event loop, where the pollers run, and evaluate it in a worker thread."""
+        self._snapshot_at = time.time()
+        snapshot = self._snapshot(self._snapshot_at)
+        metered = await asyncio.to_thread(self._publish, snapshot)
+        self._rigs.metered = metered.rigs
+        self._count_unmatched(METERS, snapshot.taken_at, metered)
+        self._count_unmatched(EXPECTED_OFF, snapshot.taken_at, metered)
+
+    def _count_unmatched(self, room: SourceRoom[ReportT], now: float, metered: Metered) -> None:
+        fresh = self._market.fresh(room, now)
+        for name in self._market.latest(room):
+            reading = fresh.get(name)
+            value = None if reading is None else reading.value
+            self._unmatched.judge(str(SourceName(room.label, name)), value, metered.disbelieved)
+
+    def _snapshot(self, now: float) -> SiteSnapshot:
+        tariffs = tariff_prices(self._market.latest(TARIFFS), now)
+        unpriced = {SourceName(TARIFFS.label, name) for name in self.settings.tariffs if name not in tariffs}
+        self._market.export_usable(now, unpriced)
+        return SiteSnapshot(
+            taken_at=now,
+            rigs=self._rigs.snapshots(now, self._values(EXPECTED_OFF, now)),
+            blocks=self._blocks,
+            network=self._only(NETWORK, now),
+            bitcoin_price=self._only(BITCOIN, now),
+            tariffs=tariffs,
+            gpus=_joined(self._values(GPUS, now)),
+            meters=tuple(self._values(METERS, now)),
+        )
+
+    def _values(self, room: SourceRoom[T], now: float) -> list[T]:
+        return [reading.value for reading in self._market.fresh(room, now).values()]
+
+    def _only(self, room: SourceRoom[T], now: float) -> Reading[T] | None:
+        return next(iter(self._market.fresh(room, now).values()), None)
+
+    def _publish(self, snapshot: SiteSnapshot) -> Metered:
+        settings, terms, now = self.settings, self.settings.decision, snapshot.taken_at
+        metered = metered_power(snapshot)
+        snapshot = with_metered_power(snapshot, metered.rigs)
+        economics = price_site(snapshot, settings.terms)
+        self._history = observe(self._history, economics, now, window=terms.history, longest_gap=terms.longest_gap)
+        decision, self._decision = decide(self._decision, snapshot, economics, self._history, terms, now)
+        shard = Shard(settings.sharding.shard, settings.sharding.total_shards)
+        view = SiteView(snapshot=snapshot, economics=economics, decision=decision, shard=shard)
+        self.latest.publish(self._renderer.render(view))
+        return metered
+
+    def state(self) -> State:
+        """Collect what a restart keeps."""
+        now = time.time()
+        return State(
+            rigs=self._rigs.memories(now),
+            documents=documents(self._market.fresh_all(now), self.settings),
+            decision=self._decision,
+            history=self._history,
+        )
+
+
+def _joined(parts: Iterable[tuple[GpuReading, ...]]) -> tuple[GpuReading, ...]:
+    """Join the GPUs of all endpoints. A GPU that two endpoints report is counted once."""
+    return tuple({gpu.gpu: gpu for part in parts for gpu in part}.values())

@@ -1,0 +1,65 @@
+"""How the process runs: signals, garbage collection, memory, and the delay of the event loop."""
+
+import asyncio
+import ctypes
+import gc
+import signal
+import sys
+from contextlib import suppress
+from typing import Final
+
+from exporter.telemetry import Telemetry
+
+_SWITCH_INTERVAL: Final = 0.0002  # s
+_COLLECTION_INTERVAL: Final = 300.0  # s
+_PULSE_INTERVAL: Final = 0.1  # s
+_NEVER: Final = 1_000_000_000
+_M_MMAP_THRESHOLD: Final = -3  # from glibc's malloc.h
+_LARGE_BLOCK: Final = 262_144  # bytes
+
+
+def prepare_process() -> None:
+    """Keep the event loop responsive and the memory small while evaluations run in a worker thread.
+
+    The event loop takes the interpreter's lock at each event. By default a running evaluation holds it for 5 ms each
+    time. A full garbage collection stops the process for 0.3 s with 10,000 rigs, and by default each evaluation causes
+    one.
+    """
+    sys.setswitchinterval(_SWITCH_INTERVAL)
+    gc.collect()
+    gc.freeze()  # modules and settings
+    gc.set_threshold(*gc.get_threshold()[:2], _NEVER)
+    _return_freed_memory()
+
+
+def _return_freed_memory() -> None:
+    """Make glibc return freed blocks to the system at once. It may keep blocks of up to 32 MB: 160 MB for 10,000 rigs.
+
+    Other C libraries have no ``mallopt`` and do not keep blocks.
+    """
+    with suppress(AttributeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK)
+
+
+def stop_signal() -> asyncio.Event:
+    """Return an event that SIGTERM and SIGINT set."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    return stopping
+
+
+async def collect_garbage() -> None:
+    """Collect all garbage every five minutes until cancelled: libraries may leave cycles, polls do not."""
+    while True:
+        await asyncio.sleep(_COLLECTION_INTERVAL)
+        gc.collect()
+
+
+async def measure_loop_delay(telemetry: Telemetry) -> None:
+    """Measure how late the event loop wakes its tasks, ten times a second, until cancelled."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + _PULSE_INTERVAL
+        await asyncio.sleep(_PULSE_INTERVAL)
+        telemetry.loop_delay.observe(max(0.0, loop.time() - due))
