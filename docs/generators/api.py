@@ -13,29 +13,46 @@ PAGE: Final = Path(__file__).parents[2] / "docs" / "api.md"
 _INTRODUCTION: Final = f"""\
 # JSON API
 
-Written by `make docs` from the code: do not edit it here.
+Use the latest evaluation in scripts. `make docs` generates this page from the code: do not edit it.
 
-The last evaluation as JSON, for scripts. All calls are GET, read only, and answered from memory: no rig is asked. Every
-answer names the `site` and when it was evaluated (`evaluated_at_timestamp_seconds`). What is unknown is `null`, never
-0. Fields carry their units; times are unix seconds. 503 means that there is no evaluation yet, 400 that a word of the
-query is not known; the text says which there are.
-
-    curl -s 'http://127.0.0.1:9852/api/v1/rigs?verdict=curtail&sort=margin&limit=10'
+```sh
+curl -s 'http://127.0.0.1:9852/api/v1/rigs?verdict=curtail&sort=margin&limit=10'
+```
 
 | call | answer |
 |---|---|
-| `/api/v1/rigs` | `rigs`, and `total`, the number of those that fit |
+| `/api/v1/rigs` | `rigs`, and `total`, the number of matching rigs |
 | `/api/v1/rigs/<rig>` | `rig`, and the `explanation` of its verdict |
 | `/api/v1/blocks` | `blocks` |
 | `/api/v1/market` | `market` |
 
-`/api/v1/rigs` takes `q` (in name, address, model, customer, serial numbers...), `block`, `status`, `verdict`, `sort`,
-`order` (asc, desc), `limit` and `offset`. Rigs without the value sorted by come last. They sort by
-{", ".join(f"`{word}`" for word in SORTS)}.
+- All calls are GET and read only. They are answered from memory, and no rig is contacted.
+- Every answer has the `site` and the time of the evaluation, `evaluated_at_timestamp_seconds`.
+- A value that is unknown is `null`, never 0.
+- Names of fields include their unit. Times are Unix times in seconds.
+- Status 503 means that there is no evaluation yet. Status 400 means an unknown word in the query; the text lists the
+  known ones.
 
-An explanation has `inputs` (what went in, with source and time), `lines` (the sum, line by line), `axis` (power,
-mining, AI and GPUs side by side in USD per kWh) and `flips` (the value of one input, all others as they are, at which
-the verdict would change).
+`/api/v1/rigs` takes these parameters:
+
+| parameter | meaning |
+|---|---|
+| `q` | text in name, address, model, customer, serial numbers and others |
+| `block`, `status`, `verdict` | filters |
+| `sort` | {", ".join(f"`{word}`" for word in SORTS)} |
+| `order` | `asc` or `desc` |
+| `limit`, `offset` | number of rigs, and rigs to skip |
+
+Rigs without the value to sort by come last.
+
+An explanation has these parts:
+
+| part | meaning |
+|---|---|
+| `inputs` | every input, with source and time |
+| `lines` | the calculation, line by line |
+| `axis` | power, mining, AI and GPUs in USD per kWh |
+| `flips` | for one input, the value at which the verdict would change |
 """
 _RECORDS: Final = {
     "Rig": RigRecord,
@@ -57,7 +74,7 @@ _JSON_TYPES: Final = {
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the whole page."""
     tables = (line for title, record in _RECORDS.items() for line in _table(title, record))
     return "\n".join([_INTRODUCTION, *tables]) + "\n"
 

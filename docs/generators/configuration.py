@@ -29,54 +29,62 @@ PAGE: Final = Path(__file__).parents[2] / "docs" / "configuration.md"
 _INTRODUCTION: Final = """\
 # Configuration
 
-Written by `make docs` from the settings themselves: do not edit it here.
+Look up a key, its values and its default. `make docs` generates this page from the settings: do not edit it.
 
-    hashmargin check-config --config.file site.yml
+Check a configuration without running it:
 
-says what a configuration would run, secrets masked, without running it. A mistake is told with its file, line and the
-nearest right name, all mistakes at once. [deploy/examples/site.yml](../deploy/examples/site.yml) is a whole site,
-explained line by line.
+```sh
+hashmargin check-config --config.file site.yml
+```
 
-## Where values come from
+The command shows what would run, with secrets masked. It reports all configuration errors at once, with file, line
+and the nearest right name. [deploy/examples/site.yml](../deploy/examples/site.yml) explains a whole site line by
+line.
 
-The strongest first:
+## Precedence
+
+A setting comes from the first of these that has it:
 
 1. **Flags**: @FLAGS@.
-2. **Environment**: `HASHMARGIN_` and the key in capitals, `__` between the levels: `HASHMARGIN_POLLING__INTERVAL=60s`,
-   `HASHMARGIN_TARIFFS__PPA__USD_PER_KILOWATT_HOUR=0.05`. In names of yours, what is no letter or digit is written `_`
-   (`HASHMARGIN_BLOCKS__CONTAINER_1__TARIFF`). Lists and mappings are JSON. A `HASHMARGIN_` variable that is no setting
-   is refused.
-3. **Secret files**: in the directory that `--config.secrets-dir` or `HASHMARGIN_SECRETS_DIR` names, a file per key with
-   the key as its name: `network__password`.
-4. **The YAML file** that `--config.file` or `HASHMARGIN_CONFIG_FILE` names.
+2. **Environment**: `HASHMARGIN_` and the key in capitals, with `__` between the levels. Examples:
+   `HASHMARGIN_POLLING__INTERVAL=60s`, `HASHMARGIN_TARIFFS__PPA__USD_PER_KILOWATT_HOUR=0.05`.
+3. **Secret files**: one file per key in the directory of `--config.secrets-dir` or `HASHMARGIN_SECRETS_DIR`, named
+   like the key: `network__password`.
+4. **The YAML file** of `--config.file` or `HASHMARGIN_CONFIG_FILE`.
 
-A key that is left out has its default; a key that does not exist is refused. Relative file names start from the YAML
-file, in flags from the working directory. Durations are written like Prometheus does: `15s`, `5m`, `1h30m`, `2d`.
-Passwords and tokens are never logged, exported or shown, and each can come from a file instead.
+In variables, write every character of your own names that is not a letter or digit as `_`:
+`HASHMARGIN_BLOCKS__CONTAINER_1__TARIFF`. Lists and mappings are JSON. A `HASHMARGIN_` variable that is not a setting
+is refused.
+
+## Values
+
+- A key that is left out has its default. An unknown key is refused.
+- Relative file names start from the directory of the YAML file; in flags, from the working directory.
+- Durations are written as in Prometheus: `15s`, `5m`, `1h30m`, `2d`.
+- Passwords and tokens are never logged, exported or shown. Each can be read from a file instead.
 
 ## Keys
 
-`<name>` is a name of your choice, `[]` an entry of a list.
+`<name>` is a name of your choice, and `[]` an entry of a list.
 
 """
 
 _INVENTORY: Final = """
-A rig and a range may be told all that `fleet.defaults` may.
+A rig and a range can have every key of `fleet.defaults`.
 
-A CSV file's first line names its columns, in any order: the keys of `fleet.rigs[]` and `fleet.defaults`. Only
-`address` is required. Empty cells are as if left out, lines and columns that begin with `#` are skipped, and comma,
-semicolon or tab separates. `hashmargin scan` writes such a file.
+The first line of a CSV file names its columns, in any order: the keys of `fleet.rigs[]` and `fleet.defaults`. Only
+`address` is required. Empty cells count as left out. Lines and columns that start with `#` are skipped. The separator
+is a comma, semicolon or tab. `hashmargin scan` writes such a file.
 
-A rig's own line wins over a range that its address lies in. The addresses of a range are searched: where nothing ever
-answered there is no rig, up or down; where something answers it is named by its MAC address, else its serial number,
-else its address.
+A listed rig takes precedence over a range that contains its address. [inventory](inventory.md) explains ranges and
+names.
 """
 
 _SOURCES: Final = """
 ## Sources
 
-A source has a `kind`, and is asked every `interval`; a value older than `max_age` is refused, and all that depends on
-it is absent. Those that are asked over HTTP all take:
+A source has a `kind` and is read every `interval`. A value older than `max_age` is not used, and all values that
+depend on it are absent. Every source that is read over HTTP also takes:
 
 """
 
@@ -94,7 +102,7 @@ class Row(NamedTuple):
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the whole page."""
     sections = {name: list(_rows(Settings, only=name)) for name in Settings.model_fields}
     plain = [row for rows in sections.values() if len(rows) == 1 for row in rows]
     flags = ", ".join(f"`{flag.name}`" for flag in FLAGS)

@@ -1,4 +1,4 @@
-"""Pages of the documentation that code writes: written anew, or with ``--check`` only compared."""
+"""Writes generated pages, or compares them with ``--check``."""
 
 import sys
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write_or_check(page: Path, text: str, arguments: Sequence[str]) -> int:
-    """Write the page; with ``--check`` among the arguments say whether it is up to date. Gives the exit status."""
+    """Write the page; with ``--check`` among the arguments, only compare it. Returns the exit status."""
     if "--check" not in arguments:
         page.write_text(text, encoding="utf-8")
         return 0

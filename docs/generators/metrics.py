@@ -14,21 +14,23 @@ PAGE: Final = Path(__file__).parents[2] / "docs" / "metrics.md"
 _INTRODUCTION: Final = """\
 # Metrics
 
-Written by `make docs` from the catalogue: do not edit it here.
+Look up the type, labels, unit and meaning of a metric. `make docs` generates this page from the code: do not edit it.
 
-What is unknown is absent. A rig that stops answering keeps `mining_rig_up 0`, its inventory and the time of its last
-success; its other series vanish once its last reading is older than 2.5 poll intervals. Nothing is published as 0, or
-as its last value, because it is not known.
+- A value that is unknown is absent. It is never 0 and never an old value.
+- A rig that does not answer keeps `mining_rig_up 0`, its inventory and the time of its last success. Its other series
+  disappear when its last reading is older than 2.5 poll intervals.
+- A scrape returns the latest publication and never contacts a rig. Samples have no timestamps.
+- Sums over a site are recording rules over its blocks, so the shards of a site add up.
+- The site's name is a label of the scrape target.
+- A metric of a group can be switched off: `exposition: {groups: {board: false}}`.
+- Metrics are stable, except those marked experimental: their name or meaning may change.
 
-A scrape serves the last evaluation, ready and compressed, and never touches a rig. Samples carry no timestamps. Sums
-over a site are recording rules over its blocks, so that the shards of a site add up.
+The label `rig` is a rig's stable name. Model, firmware and address are labels of `mining_rig_info`. Block, rack and
+customer are labels of `mining_rig_inventory_info`. Join them like this:
 
-A rig's series carry `rig`, its stable name. Its model, firmware and address stand in `mining_rig_info`; block, rack
-and customer in `mining_rig_inventory_info`. Join them: `mining_rig_power_watts * on (rig) group_left (block)
-mining_rig_inventory_info`. The name of the site is a label of the scrape target.
-
-Metrics of a group can be switched off: `exposition: {groups: {board: false}}`. All are stable but those called
-experimental, whose name or meaning may still change.
+```promql
+mining_rig_power_watts * on (rig) group_left (block) mining_rig_inventory_info
+```
 """
 _SITE_TABLE: Final = ("| metric | type | labels | meaning |", "|---|---|---|---|")
 _OWN_TITLE: Final = "The exporter itself"
@@ -37,7 +39,7 @@ _SUFFIXES: Final = {"counter": "_total", "info": "_info"}
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the whole page."""
     return "\n".join([_INTRODUCTION, *_site(), *_own()]) + "\n"
 
 
@@ -56,7 +58,13 @@ def _meaning(metric: Metric[Any]) -> str:
 
 
 def _own() -> Iterator[str]:
-    yield from (f"## {_OWN_TITLE}", "", "Beside these, the usual `process_*` and `python_*`.", "", *_OWN_TABLE)
+    yield from (
+        f"## {_OWN_TITLE}",
+        "",
+        "The usual `process_*` and `python_*` are exported too.",
+        "",
+        *_OWN_TABLE,
+    )
     for family in _own_families():
         yield f"| `{_own_name(family)}` | {family.type} | {family.documentation} |"
 
