@@ -171,7 +171,7 @@ def _lines(case: Case, rig: RigSnapshot, priced: RigEconomics) -> Iterator[Line]
     market = case.economics.market
     yield Line("hashprice paid", market.payout_usd, "USD/PH/day")
     yield Line("revenue", priced.revenue, "USD/day")
-    yield Line("billed power", kilowatts(priced.metered_power) if priced.metered_power is not None else None, "kW")
+    yield Line("billed power", kilowatts(priced.billed_power) if priced.billed_power is not None else None, "kW")
     yield Line("power cost", priced.power_cost, "USD/day")
     yield Line("margin", priced.margin, "USD/day")
     yield Line("margin, low end", priced.margin_low, "USD/day")
@@ -196,7 +196,7 @@ def _axis(economics: SiteEconomics, priced: RigEconomics) -> Iterator[Line]:
     unit = "USD/kWh"
     kwh = _kwh(priced)
     yield Line("power price", priced.power_price, unit)
-    yield Line("opportunity price", priced.opportunity_price, unit)
+    yield Line("marginal price", priced.marginal_price, unit)
     yield Line("mining revenue", _per(priced.potential_revenue, kwh), unit)
     yield Line("mining margin", _per(priced.potential_margin, kwh), unit)
     for scenario, value in economics.market.ai_value_per_kwh:
@@ -214,7 +214,7 @@ def _gpu_margin_per_kwh(gpus: tuple[GpuEconomics, ...]) -> float | None:
 def _flips(case: Case, priced: RigEconomics) -> Iterator[Flip]:
     """Solve for each input in turn. Revenue is proportional to hashprice and to bitcoin's price, cost to power's."""
     kwh, revenue = _kwh(priced), priced.potential_revenue
-    price = priced.opportunity_price
+    price = priced.marginal_price
     if not kwh or not revenue or price is None:
         return
     earned = revenue / kwh

@@ -47,7 +47,7 @@ def decide_rig(
     margin, doubt = economics.opportunity_margin, economics.nameplate_doubt or 0.0
     mining = per_kilowatt_year(economics.potential_margin, economics.potential_power)
     score = turn.score(mining)
-    curtail = _curtail(clock.curtail, margin, doubt, economics.opportunity_price, turn)
+    curtail = _curtail(clock.curtail, margin, doubt, economics.marginal_price, turn)
     repair = _repair(clock.repair, _stands_still(rig, economics, hashes), turn)
     reassign = OFF
     if block_reassigned and hashes and economics.power is not None:
@@ -78,7 +78,7 @@ def _stands_still(rig: RigSnapshot, economics: RigEconomics, hashes: bool | None
         return False
     if hashes is not None:
         return not hashes
-    drawn, running = economics.metered_power, economics.potential_power  # without a reading only a meter tells
+    drawn, running = economics.billed_power, economics.potential_power  # without a reading only a meter tells
     if drawn is None or running is None or drawn >= IDLE_SHARE * running:
         return None
     return True

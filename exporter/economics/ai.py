@@ -1,5 +1,6 @@
 """What a kilowatt is worth for AI, as a colocation lease or as rented GPUs, and mining levelised the same way."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import expm1, log1p
 from math import pow as power
@@ -7,7 +8,7 @@ from typing import Final
 
 from exporter.economics.hashprice import HALVING_BLOCKS
 from exporter.economics.retarget import BLOCK_SECONDS
-from exporter.economics.settings import AiSettings, Band, GpuRentalSettings
+from exporter.economics.settings import AiSettings, Band, CapexDates, GpuRentalSettings
 from exporter.model.units import HOURS_PER_YEAR, MONTHS_PER_YEAR, SECONDS_PER_YEAR
 
 SCENARIOS: Final = ("low", "base", "high")
@@ -20,6 +21,20 @@ def capital_recovery_factor(rate: float, years: float) -> float:
     return rate / growth if growth else 1 / years
 
 
+def present_value(rate: float, months: float) -> float:
+    """Return what a dollar in so many months is worth today: (1 + i)^-(months / 12)."""
+    return power(1 + rate, -months / MONTHS_PER_YEAR)
+
+
+def building_months(months: float) -> Iterator[tuple[float, float]]:
+    """Cut the building time into months: the middle of each (in months from the start), and its length in months."""
+    start = 0.0
+    while start < months:
+        length = min(1.0, months - start)
+        yield start + length / 2, length
+        start += 1.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
     """A colocation lease, per IT kW. Value and payback as the energy desk compares them: per utility kW."""
@@ -30,7 +45,8 @@ class Lease:
     rate: float
     years: float  # of the lease, from its first rent
     utility_ratio: float  # utility kW per IT kW
-    months: float = 0.0  # until the first year of rent begins
+    months: float = 0.0  # of building, until the first year of rent begins
+    capex_dates: CapexDates = CapexDates.INSTALMENTS
     escalator: float = 0.0
     uptime: float = 1.0  # share of the rent that is due
 
@@ -43,23 +59,60 @@ class Lease:
     def income_factor(self) -> float:
         """Levelised income per dollar of first-year income: 1 without escalator and building time."""
         real_rate = (1 + self.rate) / (1 + self.escalator) - 1
-        present_value = 1 / ((1 + self.escalator) * capital_recovery_factor(real_rate, self.years))
-        delay = power(1 + self.rate, -self.months / MONTHS_PER_YEAR)
-        return present_value * delay * self._recovery
+        income = 1 / ((1 + self.escalator) * capital_recovery_factor(real_rate, self.years))
+        return income * present_value(self.rate, self.months) * self.recovery
 
     @property
-    def _recovery(self) -> float:
+    def capex_factor(self) -> float:
+        """Present value of the capex per dollar of it, on the dates at which it is paid."""
+        if not self.months or self.capex_dates is CapexDates.AT_START:
+            return 1.0
+        return self._while_building / self.months
+
+    @property
+    def recovery(self) -> float:
+        """Capital recovery factor of the lease's term."""
         return capital_recovery_factor(self.rate, self.years)
 
     @property
     def per_kilowatt_year(self) -> float:
         """The lease's value levelised over its term, USD per utility kW and year."""
-        return (self.noi * self.income_factor - self._recovery * self.capex) / self.utility_ratio
+        return (self.noi * self.income_factor - self.recovery * self.capex * self.capex_factor) / self.utility_ratio
 
     def rent_for(self, per_kilowatt_year: float) -> float:
         """Return the rent at which the lease is worth ``per_kilowatt_year``; 0 gives the breakeven rent."""
-        needed = per_kilowatt_year * self.utility_ratio + self._recovery * self.capex
+        needed = per_kilowatt_year * self.utility_ratio + self.recovery * self.capex * self.capex_factor
         return needed / (MONTHS_PER_YEAR * self.uptime * self.noi_share * self.income_factor)
+
+    def levelised_building_cost(self, per_year: float, owed_months: float | None = None) -> float:
+        """Levelise over the term a yearly cost that is due while building, at the middle of each month.
+
+        Args:
+            per_year: the cost per year.
+            owed_months: after so many months nothing is due any more; None if it is due all the time.
+        """
+        factor = self._while_building if owed_months is None else _annuity(self.rate, min(self.months, owed_months))
+        return per_year / MONTHS_PER_YEAR * factor * self.recovery
+
+    def levelised_term_cost(self, per_year: float, owed_months: float | None = None) -> float:
+        """Levelise over the term a yearly cost that is due from the end of the building time, yearly in arrears.
+
+        With ``owed_months`` it is due until then, and monthly.
+        """
+        if owed_months is None:
+            return per_year * present_value(self.rate, self.months)
+        end = min(owed_months, self.months + self.years * MONTHS_PER_YEAR)
+        due = max(_annuity(self.rate, end) - self._while_building, 0.0)
+        return per_year / MONTHS_PER_YEAR * due * self.recovery
+
+    @property
+    def _while_building(self) -> float:
+        return _annuity(self.rate, self.months)
+
+
+def _annuity(rate: float, months: float) -> float:
+    """Return the present value of a dollar per month, paid at the middle of each month."""
+    return sum(length * present_value(rate, middle) for middle, length in building_months(months))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +155,10 @@ class AiValue:
     scenarios: tuple[tuple[str, float], ...]  # (low | base | high, USD per kW and year)
     noi_per_kilowatt_year: float
     capex_per_kilowatt: float
+    recovery: float  # capital recovery factor of the base scenario
+    building_months: float  # of the base scenario
     lease: Lease | None  # the base scenario's; None where GPUs are rented out
+    low_lease: Lease | None = None
 
     @property
     def per_kilowatt_year(self) -> float:
@@ -110,67 +166,78 @@ class AiValue:
         return dict(self.scenarios)["base"]
 
     @property
+    def low_per_kilowatt_year(self) -> float:
+        """The low scenario's value."""
+        return dict(self.scenarios)["low"]
+
+    @property
     def breakeven_rent(self) -> float | None:
         """The rent (USD per IT kW and month) at which the value is zero."""
         return None if self.lease is None else self.lease.rent_for(0.0)
 
 
-def value_ai(terms: AiSettings | None) -> AiValue | None:
-    """Value the site's power for AI; None where the operator has said nothing of it."""
-    if terms is None:
+def value_ai(settings: AiSettings | None) -> AiValue | None:
+    """Value the site's power for AI; None without an ``ai`` section."""
+    if settings is None:
         return None
-    if terms.gpu_rental is not None:
-        return _value_rental(terms.gpu_rental)
-    leases = {scenario: _lease(terms, scenario) for scenario in SCENARIOS}
+    if settings.gpu_rental is not None:
+        return _value_rental(settings.gpu_rental)
+    leases = {scenario: _lease(settings, scenario) for scenario in SCENARIOS}
     base = leases["base"]
     return AiValue(
         scenarios=tuple((scenario, lease.per_kilowatt_year) for scenario, lease in leases.items()),
         noi_per_kilowatt_year=base.noi / base.utility_ratio,
         capex_per_kilowatt=base.capex / base.utility_ratio,
+        recovery=base.recovery,
+        building_months=base.months,
         lease=base,
+        low_lease=leases["low"],
     )
 
 
-def _value_rental(terms: GpuRentalSettings) -> AiValue:
-    rentals = {scenario: _rental(terms, scenario) for scenario in SCENARIOS}
+def _value_rental(settings: GpuRentalSettings) -> AiValue:
+    rentals = {scenario: _rental(settings, scenario) for scenario in SCENARIOS}
     base = rentals["base"]
     return AiValue(
         scenarios=tuple((scenario, rental.per_kilowatt_year) for scenario, rental in rentals.items()),
         noi_per_kilowatt_year=base.noi / base.utility_kilowatts,
         capex_per_kilowatt=(base.gpu_capex + base.capex * base.kilowatts) / base.utility_kilowatts,
+        recovery=base.recovery,
+        building_months=0.0,
         lease=None,
     )
 
 
-def _lease(terms: AiSettings, scenario: str) -> Lease:
-    rent, capex = terms.rent_usd_per_kilowatt_month, terms.capex_usd_per_kilowatt
-    if rent is None or capex is None:  # the terms refuse a lease without them
+def _lease(settings: AiSettings, scenario: str) -> Lease:
+    rent, capex = settings.rent_usd_per_kilowatt_month, settings.capex_usd_per_kilowatt
+    if rent is None or capex is None:  # the settings refuse a lease without them
         raise ValueError("a lease needs rent and capex")
     return Lease(
         rent=_income(rent, scenario),
-        noi_share=_income(terms.noi_share, scenario),
+        noi_share=_income(settings.noi_share, scenario),
         capex=_expense(capex, scenario),
-        rate=_expense(terms.discount_rate, scenario),
-        years=_income(terms.term_years, scenario),
-        utility_ratio=_expense(terms.utility_ratio, scenario),
-        months=_expense(terms.months_until_power_earns, scenario),
-        escalator=terms.escalator,
-        uptime=terms.uptime,
+        rate=_expense(settings.discount_rate, scenario),
+        years=_income(settings.term_years, scenario),
+        utility_ratio=_expense(settings.utility_ratio, scenario),
+        months=_expense(settings.months_until_power_earns, scenario),
+        capex_dates=settings.capex_dates,
+        escalator=settings.escalator,
+        uptime=settings.uptime,
     )
 
 
-def _rental(terms: GpuRentalSettings, scenario: str) -> Rental:
+def _rental(settings: GpuRentalSettings, scenario: str) -> Rental:
     return Rental(
-        price=_income(terms.price_usd_per_gpu_hour, scenario),
-        utilization=_income(terms.utilization, scenario),
-        power_price=terms.power_usd_per_kilowatt_hour,
-        kilowatts=terms.kilowatts_per_gpu,
-        pue=terms.pue,
-        gpu_capex=_expense(terms.gpu_capex_usd, scenario),
-        gpu_recovery=capital_recovery_factor(terms.discount_rate, terms.gpu_life_years),
-        capex=_expense(terms.capex_usd_per_kilowatt, scenario),
-        recovery=capital_recovery_factor(terms.discount_rate, terms.term_years),
-        opex=terms.opex_usd_per_gpu_year,
+        price=_income(settings.price_usd_per_gpu_hour, scenario),
+        utilization=_income(settings.utilization, scenario),
+        power_price=settings.power_usd_per_kilowatt_hour,
+        kilowatts=settings.kilowatts_per_gpu,
+        pue=settings.pue,
+        gpu_capex=_expense(settings.gpu_capex_usd, scenario),
+        gpu_recovery=capital_recovery_factor(settings.discount_rate, settings.gpu_life_years),
+        capex=_expense(settings.capex_usd_per_kilowatt, scenario),
+        recovery=capital_recovery_factor(settings.discount_rate, settings.term_years),
+        opex=settings.opex_usd_per_gpu_year,
     )
 
 

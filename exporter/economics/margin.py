@@ -1,17 +1,19 @@
 """One rig: revenue, power cost and margin, what it would earn if it ran, and the prices at which it breaks even."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import inf, log, log1p
 from typing import Final, NamedTuple
 
-from exporter.economics.power import billed_per_watt, demand_charge_per_kilowatt_hour, power_now, power_of_nameplate
-from exporter.economics.settings import EconomicsSettings, PowerSettings, SiteSettings
+from exporter.economics.contract import Contract, Share, best, contract_of, is_owed
+from exporter.economics.lines import cost_lines, fixed, per_kilowatt_hour
+from exporter.economics.power import billed_per_watt, power_now, power_of_nameplate
+from exporter.economics.settings import Basis, EconomicsSettings, PowerSettings, SiteSettings, StopsWith
 from exporter.economics.values import MarketEconomics, PowerSource, RigEconomics
 from exporter.model.snapshot import RigSnapshot, TariffPrice
 from exporter.model.units import (
     DAYS_PER_YEAR,
     HASHES_PER_TERAHASH,
     HOURS_PER_DAY,
-    HOURS_PER_MONTH,
     WATTS_PER_KILOWATT,
     finite,
     joules_per_terahash,
@@ -21,6 +23,8 @@ from exporter.model.units import (
 
 WARM_UP: Final = 1_800.0
 """Seconds in which a started rig's mean hashrate still climbs and does not tell what it earns."""
+
+_SAME_BREAKEVEN: Final = 0.005
 
 IDLE_SHARE: Final = 0.1
 """A rig that hashes nothing and draws less than this share of its running power is off: only its controller is on."""
@@ -43,25 +47,44 @@ class Operation(NamedTuple):
 class Supply(NamedTuple):
     """What power is to the rigs on one tariff. Prices in USD per kWh; None where an input is missing."""
 
-    price: float | None
-    opportunity_price: float | None  # the higher of what power costs and what it could be sold for
+    price: float | None  # on the bill
+    cost: float | None  # that stops with the rig
+    marginal_price: float | None
+    shares: tuple[Share, ...]  # none if a price is missing
     kwh_per_watt: Mapping[PowerSource, float]  # billed per day
-    fixed_per_kwh: float | None  # USD that do not stop with the rig
+    with_rig_per_kwh: float  # monthly costs that stop with the rig
+    fixed_per_kwh: float | None  # monthly costs that do not; None if there are none and all energy is optional
 
 
 def firmware_fee(rig: RigSnapshot, fees: Mapping[str, float]) -> float:
-    """Return the share of its work that a rig does for its firmware's maker: its own word, else the settings'."""
-    told = rig.reading.value.firmware_fee if rig.reading is not None else None
-    if told is not None:
-        return told
+    """Return the share of a rig's hashrate that its firmware takes as a fee: as reported, else as set in ``fees``."""
+    reported = rig.reading.value.firmware_fee if rig.reading is not None else None
+    if reported is not None:
+        return reported
     return fees.get(rig.identity.firmware, 0.0) if rig.identity is not None else 0.0
 
 
 class RigPricer:
-    """Prices rigs on one market. What all rigs share is worked out here, once, and what those on one tariff share."""
+    """Prices rigs on one market. What all rigs share is worked out here, once, and what those on one tariff share.
 
-    def __init__(self, market: MarketEconomics, tariffs: Mapping[str, TariffPrice], terms: SiteSettings) -> None:
-        economics, power = terms.economics, terms.power
+    Args:
+        market: hashprices and AI value.
+        tariffs: power prices in force, by name.
+        settings: the site's.
+        now: unix seconds, for the end of contracts.
+        capacity_ratio: kW of the block's capacity per kW of its running rigs, for costs that are charged for capacity.
+    """
+
+    def __init__(
+        self,
+        market: MarketEconomics,
+        tariffs: Mapping[str, TariffPrice],
+        settings: SiteSettings,
+        *,
+        now: float = 0.0,
+        capacity_ratio: Mapping[str, float] | None = None,
+    ) -> None:
+        economics, power = settings.economics, settings.power
         self._payout_usd = market.payout_usd
         self._payout_btc = market.payout_btc
         self._forward_payout_usd = market.forward_payout_usd
@@ -69,26 +92,38 @@ class RigPricer:
         self._reject_ratio = economics.reject_ratio
         self._firmware_fees = economics.firmware_fees
         self._prices = {name: tariff.price for name, tariff in tariffs.items()}
-        self._terms = terms
-        self._supplies: dict[str, Supply] = {}
+        self._settings = settings
+        self._now = now
+        self._capacity_ratio = capacity_ratio or {}
+        self._supplies: dict[tuple[str, float | None, float | None], Supply] = {}
         self._error = {source: power.error(source) for source in PowerSource}
         self._write_off_per_hash = _write_off_per_hash(economics)
 
-    def price(self, rig: RigSnapshot) -> RigEconomics:
-        """Work out everything about one rig; what depends on a missing input is None."""
-        supply = self._supplies.get(rig.rig.tariff) or self._supply(rig.rig.tariff)
+    def price(self, rig: RigSnapshot, block_share: float | None = None) -> RigEconomics:
+        """Work out everything about one rig; what depends on a missing input is None.
+
+        Args:
+            rig: the rig.
+            block_share: the share of its energy that its tariff's block of power covers; None if the tariff has none.
+        """
+        key = (rig.rig.tariff, block_share, self._capacity_ratio.get(rig.rig.block))
+        supply = self._supplies.get(key)
+        if supply is None:
+            supply = self._supplies[key] = self._supply(*key)
         paid = self._paid(rig)
         actual = self._actual(rig, paid, supply)
         potential = self._potential(rig, actual, paid, supply)
         low, high = self._band(actual)
-        opportunity_margin, nameplate_doubt = self._at_opportunity(potential, supply.opportunity_price)
+        opportunity_margin, nameplate_doubt = self._at_marginal_price(potential, supply)
         mined = None if actual.hashrate is None else petahashes(actual.hashrate) * paid
         cost_per_bitcoin = _ratio(actual.cost, _product(mined, self._payout_btc))
         forward = _product(mined, self._forward_payout_usd)
+        allin_cost = self._allin_cost(rig, potential, supply)
+        work = None if potential.hashrate is None else petahashes(potential.hashrate) * paid
         return RigEconomics(
             power=finite(actual.power),
             power_source=actual.source,
-            metered_power=_billed_watts(actual.kwh),
+            billed_power=_billed_watts(actual.kwh),
             efficiency=_efficiency(actual),
             revenue=finite(actual.revenue),
             power_cost=finite(actual.cost),
@@ -96,16 +131,23 @@ class RigPricer:
             margin_low=low,
             margin_high=high,
             power_price=supply.price,
-            opportunity_price=supply.opportunity_price,
+            marginal_price=supply.marginal_price,
+            block_share=block_share,
+            potential_work=finite(work),
             potential_revenue=finite(potential.revenue),
             potential_margin=finite(potential.margin),
             potential_power=_billed_watts(potential.kwh),
             potential_power_source=potential.source,
             potential_breakeven_power_price=_breakeven_power_price(potential),
+            best_margin=_best_margin(potential, supply),
+            sale_income=_sale_income(actual, potential, supply),
             opportunity_margin=opportunity_margin,
             nameplate_doubt=nameplate_doubt,
             avoidable_loss=_avoidable_loss(actual, potential),
-            allin_margin=self._allin_margin(rig, actual, potential, supply.fixed_per_kwh),
+            allin_margin=self._allin_margin(rig, actual, potential, supply),
+            allin_cost=allin_cost,
+            allin_breakeven_hashprice=_ratio(allin_cost, work),
+            allin_cost_per_bitcoin=_ratio(allin_cost, _product(work, self._payout_btc)),
             forward_margin=None if forward is None or actual.cost is None else finite(forward - actual.cost),
             margin_per_kwh=_ratio(actual.margin, actual.kwh),
             breakeven_power_price=_breakeven_power_price(actual),
@@ -114,24 +156,74 @@ class RigPricer:
             cost_per_bitcoin=cost_per_bitcoin,
         )
 
+    def block_shares(self, rigs: Sequence[RigSnapshot], priced: Sequence[RigEconomics]) -> Iterator[tuple[int, float]]:
+        """Yield the index of each rig on a tariff with a block of power, and the share of its energy in that block.
+
+        The block serves the rigs with the highest breakeven power price first, so that those with the lowest are
+        curtailed first. Breakevens within half a per cent of each other are ordered by name, so that the order is
+        steady. Rigs that are meant to be off take no room in the block.
+        """
+        named = {rig.rig.tariff for rig in rigs}
+        sizes = {tariff: kilowatts for tariff in named if (kilowatts := self._settings.at(tariff)[1].block_kilowatts)}
+        for tariff, size in sizes.items():
+            room = size * WATTS_PER_KILOWATT
+            members = [index for index, rig in enumerate(rigs) if rig.rig.tariff == tariff]
+            for index in sorted(members, key=lambda index: (-_rank(priced[index]), rigs[index].rig.name)):
+                watts = priced[index].potential_power or priced[index].billed_power or 0.0
+                yield index, min(max(room / watts, 0.0), 1.0) if watts > 0 else float(room > 0)
+                room -= watts if rigs[index].expected_mining else 0.0
+
     def _paid(self, rig: RigSnapshot) -> float:
         """Return the share of its work that its owner is paid for: not what is rejected, nor what fees take."""
         ratio = rig.reject_ratio
         rejected = ratio if ratio is not None and 0 <= ratio <= 1 else self._reject_ratio
         return (1 - rejected) * (1 - firmware_fee(rig, self._firmware_fees)) * self._after_fee
 
-    def _supply(self, tariff: str) -> Supply:
-        """Work out what the rigs on one tariff share, and keep it."""
-        economics, power = self._terms.at(tariff)
-        price, resale = self._prices.get(tariff), power.resale_tariff
-        sold_at = price if resale is None else self._prices.get(resale)
-        self._supplies[tariff] = supply = Supply(
-            price=price,
-            opportunity_price=None if price is None or sold_at is None else max(price, sold_at),
+    def _supply(self, tariff: str, block_share: float | None, capacity_ratio: float | None) -> Supply:
+        """Work out what the rigs on one tariff share."""
+        economics, power = self._settings.at(tariff)
+        lines = cost_lines(economics, power)
+        with_rig = sum(line.per_kilowatt_hour for line in lines if line.stops_with is StopsWith.RIG)
+        rest = tuple(fixed(lines))
+        capacity = per_kilowatt_hour(rest, Basis.CAPACITY) * (1.0 if capacity_ratio is None else capacity_ratio)
+        parts = self._parts(tariff, power, block_share)
+        owed = any(is_owed(self._settings.at(name)[1], self._now) for name, _ in parts)
+        cost = self._mean(parts, self._cost)
+        marginal = self._mean(parts, lambda name: _marginal_price(self._contract(name)))
+        return Supply(
+            price=self._mean(parts, self._prices.get),
+            cost=None if cost is None else cost + with_rig,
+            marginal_price=None if marginal is None else marginal + with_rig,
+            shares=()
+            if marginal is None
+            else tuple(Share(name, share, contract) for name, share in parts if (contract := self._contract(name))),
             kwh_per_watt={source: HOURS_PER_DAY * kilowatts(billed_per_watt(source, power)) for source in PowerSource},
-            fixed_per_kwh=_fixed_cost_per_kwh(economics, power),
+            with_rig_per_kwh=with_rig,
+            fixed_per_kwh=per_kilowatt_hour(rest, Basis.RUNNING) + capacity if rest or owed else None,
         )
-        return supply
+
+    @staticmethod
+    def _parts(tariff: str, power: PowerSettings, block_share: float | None) -> list[tuple[str, float]]:
+        """Return the tariffs that a rig's energy is billed on, with the share of each."""
+        if block_share is None or power.block_tariff is None:
+            return [(tariff, 1.0)]
+        parts = [(power.block_tariff, block_share), (tariff, 1 - block_share)]
+        return [(name, share) for name, share in parts if share > 0]
+
+    def _contract(self, tariff: str) -> Contract | None:
+        return contract_of(tariff, self._settings.at(tariff)[1], self._prices, self._now)
+
+    def _cost(self, tariff: str) -> float | None:
+        """Return what stops with the rig, per kWh. That of optional energy does not depend on its sale price."""
+        if not is_owed(self._settings.at(tariff)[1], self._now):
+            return self._prices.get(tariff)
+        contract = self._contract(tariff)
+        return None if contract is None else contract.cost
+
+    @staticmethod
+    def _mean(parts: Sequence[tuple[str, float]], price: Callable[[str], float | None]) -> float | None:
+        known = [(share, value) for name, share in parts if (value := price(name)) is not None]
+        return sum(share * value for share, value in known) if len(known) == len(parts) else None
 
     def _operate(
         self, hashrate: float | None, drawn: tuple[float, PowerSource] | None, paid: float, supply: Supply
@@ -140,7 +232,7 @@ class RigPricer:
         kwh = None if power is None or source is None else power * supply.kwh_per_watt[source]
         payout = self._payout_usd
         revenue = None if hashrate is None or payout is None else petahashes(hashrate) * paid * payout
-        cost = None if kwh is None or supply.price is None else kwh * supply.price
+        cost = None if kwh is None or supply.cost is None else kwh * supply.cost
         margin = None if revenue is None or cost is None else revenue - cost
         return Operation(hashrate, power, source, kwh, revenue, cost, margin)
 
@@ -178,43 +270,75 @@ class RigPricer:
         spread = abs(operation.cost) * self._error[operation.source]
         return finite(operation.margin - spread), finite(operation.margin + spread)
 
-    def _at_opportunity(self, potential: Operation, price: float | None) -> tuple[float | None, float | None]:
-        """Return the margin against what the power could earn otherwise, and how wrong a nameplate may make it."""
+    def _at_marginal_price(self, potential: Operation, supply: Supply) -> tuple[float | None, float | None]:
+        """Return the margin at the marginal price, and how far off it may be if its power is the nameplate's."""
+        price = supply.marginal_price
         if potential.revenue is None or potential.kwh is None or price is None:
             return _NO_POWER
         cost = potential.kwh * price
         doubt = abs(cost) * self._error[PowerSource.NAMEPLATE] if potential.source is PowerSource.NAMEPLATE else 0.0
         return finite(potential.revenue - cost), finite(doubt)
 
-    def _allin_margin(
-        self, rig: RigSnapshot, actual: Operation, potential: Operation, fixed_per_kwh: float | None
-    ) -> float | None:
-        """Take off what does not stop with the rig: that runs on at its running power, whether it hashes or not."""
-        if actual.margin is None or (fixed_per_kwh is None and self._write_off_per_hash is None):
+    def _allin_margin(self, rig: RigSnapshot, actual: Operation, potential: Operation, supply: Supply) -> float | None:
+        """Take off what does not stop with the rig: that is due at its running power, whether it hashes or not."""
+        write_off = self._write_off(rig, potential)
+        if actual.margin is None or write_off is None or supply.price is None or supply.cost is None:
             return None
-        margin = actual.margin
-        if fixed_per_kwh is not None:
+        margin = actual.margin - write_off
+        if supply.fixed_per_kwh is not None:
             kwh = actual.kwh if actual.hashrate else potential.kwh
             if kwh is None:
                 return None
-            margin -= fixed_per_kwh * kwh
-        if self._write_off_per_hash is not None:
-            bought = rig.rig.rated_hashrate or potential.hashrate
-            if bought is None:
-                return None
-            margin -= self._write_off_per_hash * bought
+            owed = supply.price + supply.with_rig_per_kwh - supply.cost  # 0 for optional energy
+            margin -= (supply.fixed_per_kwh + owed) * kwh
+        elif self._write_off_per_hash is None:
+            return None
         return finite(margin)
 
+    def _allin_cost(self, rig: RigSnapshot, potential: Operation, supply: Supply) -> float | None:
+        """Return all costs of a day at running power: the bill, the monthly costs and the depreciation."""
+        if supply.fixed_per_kwh is None and self._write_off_per_hash is None:
+            return None
+        write_off = self._write_off(rig, potential)
+        if potential.kwh is None or write_off is None or supply.price is None:
+            return None
+        per_kwh = supply.price + supply.with_rig_per_kwh + (supply.fixed_per_kwh or 0.0)
+        return finite(per_kwh * potential.kwh + write_off)
 
-def _fixed_cost_per_kwh(economics: EconomicsSettings, power: PowerSettings) -> float | None:
-    """Return demand charge, hosting and opex less credits, per kWh of running rigs; None where none is said."""
-    demand = power.demand_charge_usd_per_kilowatt_month
-    hosting, opex = economics.hosting_usd_per_kilowatt_month, economics.opex_usd_per_kilowatt_month
-    credits_ = economics.credits_usd_per_kilowatt_month
-    if demand is None and hosting is None and opex is None and credits_ is None:
+    def _write_off(self, rig: RigSnapshot, potential: Operation) -> float | None:
+        """Return the depreciation per day: 0 without a purchase price; None if the rig's size is not known."""
+        if self._write_off_per_hash is None:
+            return 0.0
+        bought = rig.rig.rated_hashrate or potential.hashrate
+        return None if bought is None else self._write_off_per_hash * bought
+
+
+def _rank(priced: RigEconomics) -> float:
+    """Return the place of a rig in the order of breakevens, in steps of half a per cent; unknown ones come first."""
+    breakeven = priced.potential_breakeven_power_price
+    if breakeven is None:
+        return inf
+    return round(log(breakeven) / log1p(_SAME_BREAKEVEN)) if breakeven > 0 else -inf
+
+
+def _marginal_price(contract: Contract | None) -> float | None:
+    return None if contract is None else contract.marginal_price
+
+
+def _best_margin(potential: Operation, supply: Supply) -> float | None:
+    """Return what the rig is worth per day if it does what pays best at each share of its energy."""
+    if potential.revenue is None or potential.kwh is None or not supply.shares:
         return None
-    monthly = (hosting or 0.0) + (opex or 0.0) - (credits_ or 0.0)
-    return demand_charge_per_kilowatt_hour(demand or 0.0, power.load_factor) + monthly / HOURS_PER_MONTH
+    net = potential.revenue - supply.with_rig_per_kwh * potential.kwh
+    return finite(sum(best(share * net, share * potential.kwh, contract) for _, share, contract in supply.shares))
+
+
+def _sale_income(actual: Operation, potential: Operation, supply: Supply) -> float | None:
+    """Return what the sale of the energy that a rig could use and does not use brings per day; never below 0."""
+    if actual.kwh is None or potential.kwh is None or not supply.shares:
+        return None
+    unused = max(potential.kwh - actual.kwh, 0.0)
+    return finite(sum(share * unused * contract.sale_gain for _, share, contract in supply.shares))
 
 
 def _write_off_per_hash(economics: EconomicsSettings) -> float | None:

@@ -53,7 +53,7 @@ def price_market(
 
 
 def ai_market(ai: AiValue | None) -> MarketEconomics:
-    """Return a market that is known only by what AI is worth."""
+    """Return a market of which only the AI value is known."""
     if ai is None:
         return MarketEconomics()
     return MarketEconomics(
@@ -61,6 +61,8 @@ def ai_market(ai: AiValue | None) -> MarketEconomics:
         ai_value_per_kilowatt_year=ai.per_kilowatt_year,
         ai_noi_per_kilowatt_year=ai.noi_per_kilowatt_year,
         ai_capex_per_kilowatt=ai.capex_per_kilowatt,
+        ai_recovery=ai.recovery,
+        ai_building_months=ai.building_months,
         ai_breakeven_rent=ai.breakeven_rent,
     )
 

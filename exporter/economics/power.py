@@ -4,19 +4,18 @@ from exporter.economics.settings import MeteringPoint, PowerSettings
 from exporter.economics.values import PowerSource
 from exporter.model.fleet import Rig
 from exporter.model.snapshot import RigSnapshot
-from exporter.model.units import HOURS_PER_MONTH
 
 
-def billed_per_watt(source: PowerSource, terms: PowerSettings) -> float:
+def billed_per_watt(source: PowerSource, settings: PowerSettings) -> float:
     """Return the watts at the billing meter per watt of ``source``: only what lies between the two is added."""
-    point = terms.metered_at if source is PowerSource.METERED else MeteringPoint.RIG
+    point = settings.metered_at if source is PowerSource.METERED else MeteringPoint.RIG
     factor = 1.0
     if point is MeteringPoint.RIG and source is not PowerSource.NAMEPLATE:  # a nameplate has no meter to calibrate
-        factor *= terms.calibration
+        factor *= settings.calibration
     if point in (MeteringPoint.RIG, MeteringPoint.PDU):
-        factor *= terms.overhead
+        factor *= settings.overhead
     if point is not MeteringPoint.UTILITY:
-        factor /= 1 - terms.transformer_loss
+        factor /= 1 - settings.transformer_loss
     return factor
 
 
@@ -47,8 +46,3 @@ def power_of_nameplate(rig: Rig, hashrate: float) -> tuple[float, PowerSource] |
     if rig.rated_hashrate is None or rig.rated_power is None or rig.rated_hashrate <= 0 or rig.rated_power <= 0:
         return None
     return rig.rated_power / rig.rated_hashrate * hashrate, PowerSource.NAMEPLATE
-
-
-def demand_charge_per_kilowatt_hour(usd_per_kilowatt_month: float, load_factor: float) -> float:
-    """Spread a demand charge over the energy of a month: $12 at a load factor of 0.95 is $0.0173 per kWh."""
-    return usd_per_kilowatt_month / (HOURS_PER_MONTH * load_factor)

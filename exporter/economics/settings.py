@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 from typing import Annotated, Final, Literal, NamedTuple, Self, TypeVar
 
@@ -79,7 +80,7 @@ class PlausibleSettings(BaseModel):
                         )
 
 
-TermsT = TypeVar("TermsT", bound=PlausibleSettings)
+SettingsT = TypeVar("SettingsT", bound=PlausibleSettings)
 
 _MONTHLY: Final = Plausible(0, 50, "USD per kW and month")
 _HOSTING: Final = Plausible(0, 200, "USD per kW and month")
@@ -96,8 +97,50 @@ class PayoutScheme(StrEnum):
     PPS = "pps"
 
 
+class StopsWith(StrEnum):
+    """When a cost stops. A margin counts the costs that the decision in question can stop."""
+
+    RIG = "rig"
+    PERIOD = "period"
+    CONVERSION = "conversion"
+    NEVER = "never"
+
+
+class Basis(StrEnum):
+    """Which kilowatts a monthly cost is charged for: those of the running rigs, or the block's capacity."""
+
+    RUNNING = "running"
+    CAPACITY = "capacity"
+
+
+LineName = Literal["demand_charge", "hosting", "opex", "credits"]
+
+
+class OtherCost(PlausibleSettings):
+    """A monthly cost that has no setting of its own, such as a ratchet, a peak tag, or land. A credit is negative."""
+
+    name: str = Field(min_length=1, max_length=60, description="What it is, as `explain` shows it.")
+    usd_per_kilowatt_month: Annotated[float, Plausible(-50, 200, "USD per kW and month", least=-1e6, most=1e6)] = Field(
+        description="The cost, per kW and month; negative for a credit."
+    )
+    stops_with: StopsWith = Field(
+        default=StopsWith.CONVERSION,
+        description="When it stops: `rig` (when the rig stops), `period` (with the billing period), `conversion` (when "
+        "the block is converted) or `never`.",
+    )
+    basis: Basis = Field(
+        default=Basis.RUNNING, description="Per kW of `running` rigs, or per kW of the block's `capacity`."
+    )
+
+
+_STOPS_WITH: Final = "When one of these costs stops, if not as by default: the demand charge with the billing period, "
+_STOPS_WITH_REST: Final = "the others with the conversion. Such as `{hosting: never}`."
+_BASIS: Final = "What one of these costs is charged for, if not for the kW of running rigs, such as `{opex: capacity}`."
+_OTHER_COSTS: Final = "Further monthly costs: `name`, `usd_per_kilowatt_month`, `stops_with` and `basis`."
+
+
 class EconomicsSettings(PlausibleSettings):
-    """Pool and fixed costs. The fixed costs enter the all-in margin only; with none of them there is none."""
+    """Pool and fixed costs. The fixed costs enter the all-in and the conversion margin; see `stops_with`."""
 
     scheme: PayoutScheme = Field(
         default=PayoutScheme.FPPS, description="What the pool pays for: fpps (subsidy and fees) or pps (subsidy only)."
@@ -122,6 +165,9 @@ class EconomicsSettings(PlausibleSettings):
     credits_usd_per_kilowatt_month: Annotated[float | None, _MONTHLY] = Field(
         default=None, description="Demand-response and similar credits, per kW of running rigs."
     )
+    stops_with: dict[LineName, StopsWith] = Field(default={}, description=_STOPS_WITH + _STOPS_WITH_REST)
+    basis: dict[LineName, Basis] = Field(default={}, description=_BASIS)
+    other_costs: tuple[OtherCost, ...] = Field(default=(), description=_OTHER_COSTS)
     rig_price_usd_per_terahash: Annotated[float | None, Plausible(0, 200, "USD per TH/s")] = Field(
         default=None, description="Purchase price of the rigs, written off evenly over their life."
     )
@@ -166,7 +212,8 @@ class PowerSettings(PlausibleSettings):
         default=0.2, description="By how much power taken from the nameplate may be wrong, either way."
     )
     demand_charge_usd_per_kilowatt_month: Annotated[float | None, _MONTHLY] = Field(
-        default=None, description="Demand charge; it is not saved by curtailing, so only the all-in margin has it."
+        default=None,
+        description="Demand charge. Curtailing does not save it: it is part of the all-in and the conversion margin.",
     )
     load_factor: Annotated[float, _LOAD_FACTOR] = Field(
         default=1.0, description="Mean over peak load, by which the demand charge is spread."
@@ -174,9 +221,31 @@ class PowerSettings(PlausibleSettings):
     resale_tariff: str | None = Field(
         default=None, description="The tariff at which power can be sold instead of used; its price is what is forgone."
     )
+    take_or_pay: bool = Field(
+        default=False,
+        description="Whether energy is owed: billed whether it is used or not. Its price is then part of the bill, and "
+        "curtailing gains only what the energy can be sold for.",
+    )
+    take_or_pay_until: date | None = Field(
+        default=None, description="Last day on which energy is owed, such as 2027-12-31; left out, it never ends."
+    )
+    block_tariff: str | None = Field(
+        default=None,
+        description="The tariff of a block of power: the first `block_kilowatts` are billed at it, the rest at the "
+        "tariff itself, such as an index.",
+    )
+    block_kilowatts: Annotated[float | None, Plausible(1, 2_000_000, "kW", most=1e7)] = Field(
+        default=None, description="Size of that block, in billed kW."
+    )
+
+    @model_validator(mode="after")
+    def _whole_block(self) -> Self:
+        if (self.block_tariff is None) is not (self.block_kilowatts is None):
+            raise ValueError("block_tariff and block_kilowatts: set both or neither")
+        return self
 
     def error(self, source: PowerSource) -> float:
-        """By which ratio power from ``source`` may be wrong."""
+        """Return the ratio by which power from ``source`` may be wrong."""
         return {
             PowerSource.METERED: self.metered_error,
             PowerSource.REPORTED: self.reported_error,
@@ -185,7 +254,7 @@ class PowerSettings(PlausibleSettings):
 
 
 class TariffOverrides(PlausibleSettings):
-    """What one tariff's contract or feeder has otherwise than the site. What it leaves out is as the site says."""
+    """Per-tariff overrides of the site's settings. What is left out is as in `economics` and `power`."""
 
     demand_charge_usd_per_kilowatt_month: Annotated[float | None, _MONTHLY] = Field(
         default=None, description="Its demand charge; 0 where it has none but the site says one."
@@ -210,13 +279,35 @@ class TariffOverrides(PlausibleSettings):
         default=None, description="Share lost between its billing meter and the feeder."
     )
     resale_tariff: str | None = Field(
-        default=None, description="The tariff at which its power can be sold; its own name where it cannot be."
+        default=None, description="The tariff at which its power can be sold; its own name if it cannot be sold."
     )
+    take_or_pay: bool | None = Field(default=None, description="Whether its energy is owed.")
+    take_or_pay_until: date | None = Field(default=None, description="Last day on which its energy is owed.")
+    block_tariff: str | None = Field(default=None, description="The tariff of its first `block_kilowatts`.")
+    block_kilowatts: Annotated[float | None, Plausible(1, 2_000_000, "kW", most=1e7)] = Field(
+        default=None, description="Size of that block, in billed kW."
+    )
+    stops_with: dict[LineName, StopsWith] | None = Field(default=None, description="When its costs stop.")
+    basis: dict[LineName, Basis] | None = Field(default=None, description="What its costs are charged for.")
+    other_costs: tuple[OtherCost, ...] | None = Field(default=None, description="Its further monthly costs.")
 
-    def over(self, terms: TermsT) -> TermsT:
-        """Return the site's terms with what this tariff says in their place."""
-        said = self.model_dump(exclude_none=True, exclude={"accept_implausible"})
-        return terms.model_copy(update={key: value for key, value in said.items() if key in type(terms).model_fields})
+    @model_validator(mode="after")
+    def _whole_block(self) -> Self:
+        if (self.block_tariff is None) is not (self.block_kilowatts is None):
+            raise ValueError("block_tariff and block_kilowatts: set both or neither")
+        return self
+
+    def over(self, settings: SettingsT) -> SettingsT:
+        """Return the site's settings with this tariff's own in their place."""
+        own = {key: value for key in type(settings).model_fields if (value := getattr(self, key, None)) is not None}
+        return settings.model_copy(update={key: own[key] for key in own if key != "accept_implausible"})
+
+
+class CapexDates(StrEnum):
+    """When the cost of building is paid."""
+
+    INSTALMENTS = "instalments"
+    AT_START = "at_start"
 
 
 class GpuRentalSettings(PlausibleSettings):
@@ -284,6 +375,25 @@ class AiSettings(PlausibleSettings):
     months_until_power_earns: Annotated[Banded, Plausible(0, 60, "months", most=600)] = Field(
         default=_flat(0), description="Months of building before the first rent; 12 to 18 is usual."
     )
+    capex_dates: CapexDates = Field(
+        default=CapexDates.INSTALMENTS,
+        description="When the capex is paid: `instalments` (equal ones, in the middle of each building month) or "
+        "`at_start` (all in month 0).",
+    )
+    tenant_pays_demand: bool = Field(
+        default=True,
+        description="Whether the tenant pays the demand charge of the converted power. If not, it is due on both sides "
+        "and does not count in the score.",
+    )
+    tenant_pays_energy: bool = Field(
+        default=True,
+        description="Whether the tenant takes and pays energy that is owed under a take-or-pay contract, after the "
+        "building months.",
+    )
+    least_kilowatts: Annotated[float, Plausible(0, 1_000_000, "utility kW")] = Field(
+        default=0.0,
+        description="Smallest block that a tenant leases, in utility kW; a smaller one is never `reassign`.",
+    )
     escalator: Annotated[float, Plausible(-0.05, 0.06, "(0.02 is two per cent a year)", least=-0.5, most=0.5)] = Field(
         default=0.0, description="Yearly growth of the rent."
     )
@@ -349,9 +459,9 @@ class GpuEconomicsSettings(PlausibleSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteSettings:
-    """All terms of a site, as the settings hold them. ``tariff`` is the site's own, for what names none.
+    """All settings of a site's economics. ``tariff`` is the site's own, for whatever names none.
 
-    ``tariffs`` are the terms of those tariffs that say their own.
+    ``tariffs`` are the overrides of the tariffs that have any.
     """
 
     economics: EconomicsSettings = field(default_factory=EconomicsSettings)
@@ -362,6 +472,6 @@ class SiteSettings:
     tariffs: Mapping[str, TariffOverrides] = field(default_factory=dict)
 
     def at(self, tariff: str) -> tuple[EconomicsSettings, PowerSettings]:
-        """Return the terms that hold for a rig on this tariff."""
+        """Return the settings that hold for a rig on this tariff."""
         own = self.tariffs.get(tariff)
         return (self.economics, self.power) if own is None else (own.over(self.economics), own.over(self.power))

@@ -1,52 +1,184 @@
 """The whole site, priced: market, rigs, blocks and GPUs of one snapshot."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 
-from exporter.economics.ai import MiningHorizon, value_ai
+from exporter.economics.ai import Lease, MiningHorizon, value_ai
+from exporter.economics.contract import Contract, contract_of, is_owed, owed_seconds
 from exporter.economics.gpu import price_gpus
+from exporter.economics.lines import cost_lines, fixed
 from exporter.economics.margin import RigPricer
 from exporter.economics.market import price_market
-from exporter.economics.settings import AiSettings, SiteSettings
+from exporter.economics.settings import AiSettings, Basis, SiteSettings
 from exporter.economics.values import BlockEconomics, MarketEconomics, RigEconomics, SiteEconomics
 from exporter.model.fleet import Block
 from exporter.model.snapshot import RigSnapshot, SiteSnapshot
-from exporter.model.units import DAYS_PER_YEAR, HOURS_PER_DAY, SECONDS_PER_YEAR, finite, kilowatts
+from exporter.model.units import (
+    DAYS_PER_YEAR,
+    HOURS_PER_DAY,
+    HOURS_PER_YEAR,
+    MONTHS_PER_YEAR,
+    SECONDS_PER_YEAR,
+    finite,
+    kilowatts,
+    total,
+)
 
 
-def price_site(snapshot: SiteSnapshot, terms: SiteSettings) -> SiteEconomics:
-    """Price everything in the snapshot. Pure: the same snapshot and terms give the same money."""
-    market = price_market(snapshot.network, snapshot.bitcoin_price, terms.economics.scheme, value_ai(terms.ai))
-    return price_on(market, snapshot, terms)
+def price_site(snapshot: SiteSnapshot, settings: SiteSettings) -> SiteEconomics:
+    """Price everything in the snapshot. Pure: the same snapshot and settings give the same values."""
+    market = price_market(snapshot.network, snapshot.bitcoin_price, settings.economics.scheme, value_ai(settings.ai))
+    return price_on(market, snapshot, settings)
 
 
-def price_on(market: MarketEconomics, snapshot: SiteSnapshot, terms: SiteSettings) -> SiteEconomics:
+def price_on(market: MarketEconomics, snapshot: SiteSnapshot, settings: SiteSettings) -> SiteEconomics:
     """Price everything in the snapshot on a given market."""
-    pricer = RigPricer(market, snapshot.tariffs, terms)
-    rigs = tuple(map(pricer.price, snapshot.rigs))
-    horizon = None if terms.ai is None else _horizon(snapshot.taken_at, market, terms.ai)
     members = rigs_by_block(snapshot)
+    costs = _TariffCosts(snapshot, settings)
+    rigs = _price_rigs(market, snapshot, settings)
+    if costs.any_for_capacity:
+        rigs = _price_rigs(market, snapshot, settings, _capacity_ratios(members, rigs))
+    horizon = None if settings.ai is None else _horizon(snapshot.taken_at, market, settings.ai)
+    blocks = tuple(
+        _sum_block(block, [(snapshot.rigs[index], rigs[index]) for index in indices], market, horizon, costs)
+        for block, indices in members.items()
+    )
+    gpus = settings.gpus
     return SiteEconomics(
         market=market,
-        rigs=rigs,
-        blocks=tuple(
-            _sum_block(block, [(snapshot.rigs[at], rigs[at]) for at in places], market, horizon)
-            for block, places in members.items()
-        ),
-        gpus=() if terms.gpus is None else price_gpus(snapshot.gpus, terms.gpus, snapshot.tariffs, terms.tariff),
+        rigs=tuple(rigs),
+        blocks=blocks,
+        gpus=() if gpus is None else price_gpus(snapshot.gpus, gpus, snapshot.tariffs, settings.tariff),
     )
 
 
+def _price_rigs(
+    market: MarketEconomics,
+    snapshot: SiteSnapshot,
+    settings: SiteSettings,
+    capacity_ratio: Mapping[str, float] | None = None,
+) -> list[RigEconomics]:
+    pricer = RigPricer(market, snapshot.tariffs, settings, now=snapshot.taken_at, capacity_ratio=capacity_ratio)
+    rigs = list(map(pricer.price, snapshot.rigs))
+    for index, share in list(pricer.block_shares(snapshot.rigs, rigs)):
+        rigs[index] = pricer.price(snapshot.rigs[index], share)
+    return rigs
+
+
+def _capacity_ratios(members: Mapping[Block, list[int]], rigs: Sequence[RigEconomics]) -> dict[str, float]:
+    """Return how many kW of capacity a block has per kW of its running rigs, where both are known."""
+    running = {block: _running_power([rigs[index] for index in indices]) for block, indices in members.items()}
+    return {
+        block.name: ratio
+        for block, watts in running.items()
+        if block.capacity_watts is not None and watts and (ratio := finite(block.capacity_watts / watts)) is not None
+    }
+
+
 def rigs_by_block(snapshot: SiteSnapshot) -> dict[Block, list[int]]:
-    """Return each block with the places of its rigs in the snapshot; blocks that only rigs name come last."""
+    """Return each block with the indices of its rigs in the snapshot; blocks that only rigs name come last."""
     blocks = {block.name: block for block in snapshot.blocks}
     members: dict[Block, list[int]] = {block: [] for block in blocks.values()}
-    for place, rig in enumerate(snapshot.rigs):
+    for index, rig in enumerate(snapshot.rigs):
         name = rig.rig.block
         if name not in blocks:
             blocks[name] = Block(name=name)
             members[blocks[name]] = []
-        members[blocks[name]].append(place)
+        members[blocks[name]].append(index)
     return members
+
+
+class _TariffCosts:
+    """What each tariff's kilowatts cost that end at a conversion, and what is owed for them after it."""
+
+    def __init__(self, snapshot: SiteSnapshot, settings: SiteSettings) -> None:
+        self._settings = settings
+        self._now = snapshot.taken_at
+        self._prices = {name: tariff.price for name, tariff in snapshot.tariffs.items()}
+        self._ai = value_ai(settings.ai)
+        named = {rig.rig.tariff for rig in snapshot.rigs}
+        self._lines = {tariff: cost_lines(*settings.at(tariff)) for tariff in named}
+        self.any_for_capacity = any(line.basis is Basis.CAPACITY for lines in self._lines.values() for line in lines)
+        self._owing = {name for name in snapshot.tariffs if is_owed(settings.at(name)[1], self._now)}
+
+    def ending(self, watts: Mapping[str, float], capacity: float | None) -> float:
+        """Return the monthly costs that end at the conversion, USD per day.
+
+        Args:
+            watts: running power by tariff, at the billing point.
+            capacity: W, for costs that are charged for it; None takes the running power.
+        """
+        running = sum(watts.values())
+        scale = 1.0 if capacity is None or not running else capacity / running
+        return sum(
+            kilowatts(power) * HOURS_PER_DAY * line.per_kilowatt_hour * (scale if line.basis is Basis.CAPACITY else 1.0)
+            for tariff, power in watts.items()
+            for line in fixed(self._lines[tariff])
+            if line.stops_at_conversion(self._settings.ai)
+        )
+
+    def owed(self, watts: Mapping[str, float]) -> tuple[float, float] | None:
+        """Return what owed energy costs after the decision to convert, levelised, in the base and the low scenario.
+
+        While building, the site owes the bill less what the energy can be sold for; then the tenant takes and pays it,
+        or the site owes the bill. USD per year; None if a price is missing.
+        """
+        if self._ai is None or self._ai.lease is None or self._ai.low_lease is None or not self._owing & watts.keys():
+            return 0.0, 0.0
+        base = low = 0.0
+        for tariff in self._owing & watts.keys():
+            power = self._settings.at(tariff)[1]
+            contract = contract_of(tariff, power, self._prices, self._now)
+            if contract is None:
+                return None
+            kwh = kilowatts(watts[tariff]) * HOURS_PER_YEAR
+            seconds = owed_seconds(power, self._now)
+            months = None if seconds is None else seconds / SECONDS_PER_YEAR * MONTHS_PER_YEAR
+            base += self._levelise(self._ai.lease, contract, kwh, months)
+            low += self._levelise(self._ai.low_lease, contract, kwh, months)
+        return base, low
+
+    def _levelise(self, lease: Lease, contract: Contract, kwh: float, months: float | None) -> float:
+        cost = lease.levelised_building_cost(-contract.idle_value * kwh, months)
+        if self._settings.ai is not None and not self._settings.ai.tenant_pays_energy:
+            cost += lease.levelised_term_cost(contract.price * kwh, months)
+        return cost
+
+    def by_energy_tariff(self, rig: RigSnapshot, priced: RigEconomics, watts: float) -> Iterator[tuple[str, float]]:
+        """Split a rig's watts by the tariffs that its energy is billed on."""
+        block_tariff = self._settings.at(rig.rig.tariff)[1].block_tariff if priced.block_share is not None else None
+        if block_tariff is None or priced.block_share is None:
+            yield rig.rig.tariff, watts
+        else:
+            yield block_tariff, watts * priced.block_share
+            yield rig.rig.tariff, watts * (1 - priced.block_share)
+
+    @property
+    def any_owed(self) -> bool:
+        """Whether any energy is owed."""
+        return bool(self._owing)
+
+
+def _running_power(rigs: Sequence[RigEconomics]) -> float | None:
+    """Return the watts of all rigs at running power; those of which it is not known count at the others' mean."""
+    known = [rig.potential_power for rig in rigs if rig.potential_power is not None]
+    return finite(sum(known) * len(rigs) / len(known)) if known else None
+
+
+def _running_by_tariff(
+    members: Sequence[tuple[RigSnapshot, RigEconomics]], running: float | None, costs: _TariffCosts, *, energy: bool
+) -> dict[str, float]:
+    """Return the running power by tariff, W: by the tariffs whose settings hold, or by those that bill the energy."""
+    watts: dict[str, float] = defaultdict(float)
+    mean = 0.0 if running is None else running / len(members)
+    for rig, priced in members:
+        power = mean if priced.potential_power is None else priced.potential_power
+        if energy:
+            for tariff, part in costs.by_energy_tariff(rig, priced, power):
+                watts[tariff] += part
+        else:
+            watts[rig.rig.tariff] += power
+    return watts
 
 
 def _sum_block(
@@ -54,25 +186,29 @@ def _sum_block(
     members: list[tuple[RigSnapshot, RigEconomics]],
     market: MarketEconomics,
     horizon: MiningHorizon | None,
+    costs: _TariffCosts,
 ) -> BlockEconomics:
-    priced = [rig for _, rig in members if rig.margin is not None]
-    able = [rig for _, rig in members if rig.potential_margin is not None]
+    rigs = [priced for _, priced in members]
+    priced = [rig for rig in rigs if rig.margin is not None]
+    able = [rig for rig in rigs if rig.potential_margin is not None]
     miners = [rig for rig, _ in members if rig.mines_bitcoin]
-    margin, billed_power = _sum(rig.margin for rig in priced), _sum(rig.metered_power for rig in priced)
-    potential_margin, potential_power = (
-        _sum(rig.potential_margin for rig in able),
-        _sum(r.potential_power for r in able),
-    )
-    potential_revenue = _sum(rig.potential_revenue for rig in able)
+    margin, billed_power = total(rig.margin for rig in priced), total(rig.billed_power for rig in priced)
+    potential_margin = total(rig.potential_margin for rig in able)
+    potential_power = total(rig.potential_power for rig in able)
+    potential_revenue = total(rig.potential_revenue for rig in able)
+    running = _running_power(rigs)
+    allin = [rig for rig in rigs if rig.allin_cost is not None and rig.potential_work]
+    allin_cost, allin_work = total(rig.allin_cost for rig in allin), total(rig.potential_work for rig in allin)
+    value, low = _ai_of_block(block, members, running, market, costs)
     return BlockEconomics(
         name=block.name,
         rigs=len(members),
         priced=len(priced),
         capacity=block.capacity_watts,
-        power=_sum(rig.power for _, rig in members),
-        hashrate=_sum(rig.reading.value.hashrate for rig in miners if rig.reading is not None),
-        revenue=_sum(rig.revenue for rig in priced),
-        power_cost=_sum(rig.power_cost for rig in priced),
+        power=total(rig.power for rig in rigs),
+        hashrate=total(rig.reading.value.hashrate for rig in miners if rig.reading is not None),
+        revenue=total(rig.revenue for rig in priced),
+        power_cost=total(rig.power_cost for rig in priced),
         margin=margin,
         billed_power=billed_power,
         margin_per_kwh=finite(margin / (HOURS_PER_DAY * kilowatts(billed_power)))
@@ -81,19 +217,47 @@ def _sum_block(
         potential_revenue=potential_revenue,
         potential_margin=potential_margin,
         potential_power=potential_power,
-        judged=sum(rig.opportunity_margin is not None for _, rig in members),
-        opportunity_margin=_sum(rig.opportunity_margin for _, rig in members),
-        nameplate_doubt=_sum(rig.nameplate_doubt for _, rig in members),
+        running_power=running,
+        sale_income=total(rig.sale_income for rig in rigs),
+        allin_cost=allin_cost,
+        allin_breakeven_hashprice=finite(allin_cost / allin_work) if allin_cost is not None and allin_work else None,
+        allin_cost_per_bitcoin=finite(allin_cost / (allin_work * market.payout_btc))
+        if allin_cost is not None and allin_work and market.payout_btc
+        else None,
+        ending_cost=None
+        if running is None
+        else finite(costs.ending(_running_by_tariff(members, running, costs, energy=False), block.capacity_watts)),
+        judged=sum(rig.opportunity_margin is not None for rig in rigs),
+        opportunity_margin=total(rig.opportunity_margin for rig in rigs),
+        nameplate_doubt=total(rig.nameplate_doubt for rig in rigs),
         mining_value=_mining_value(horizon, potential_revenue, potential_margin, potential_power),
-        avoidable_loss=_sum(rig.avoidable_loss for _, rig in members),
-        ai_value=_ai_value(market.ai_value_per_kilowatt_year, block.capacity_watts),
+        avoidable_loss=total(rig.avoidable_loss for rig in rigs),
+        ai_value=_ai_value(value, block.capacity_watts),
+        ai_value_per_kilowatt_year=value,
+        ai_low_per_kilowatt_year=low,
     )
 
 
-def _sum(values: Iterable[float | None]) -> float | None:
-    """Add up what is known; None where nothing is."""
-    known = [value for value in values if value is not None]
-    return finite(sum(known)) if known else None
+def _ai_of_block(
+    block: Block,
+    members: list[tuple[RigSnapshot, RigEconomics]],
+    running: float | None,
+    market: MarketEconomics,
+    costs: _TariffCosts,
+) -> tuple[float | None, float | None]:
+    """Return the AI value per utility kW and year, base and low, less what a contract still owes for energy."""
+    base = market.ai_value_per_kilowatt_year
+    low = dict(market.ai_value_per_kwh).get("low")
+    if base is None or low is None or not costs.any_owed:
+        return base, None if low is None else low * HOURS_PER_YEAR
+    owed = costs.owed(_running_by_tariff(members, running, costs, energy=True))
+    watts = running if block.capacity_watts is None else block.capacity_watts
+    if owed is None or not watts:
+        return None, None
+    per_kilowatt = [finite(cost / kilowatts(watts)) for cost in owed]
+    if None in per_kilowatt:
+        return None, None
+    return base - (per_kilowatt[0] or 0.0), low * HOURS_PER_YEAR - (per_kilowatt[1] or 0.0)
 
 
 def _ai_value(per_kilowatt_year: float | None, watts: float | None) -> float | None:
@@ -108,16 +272,16 @@ def per_kilowatt_year(usd_per_day: float | None, watts: float | None) -> float |
     return finite(usd_per_day * DAYS_PER_YEAR / kilowatts(watts)) if usd_per_day is not None and watts else None
 
 
-def _horizon(now: float, market: MarketEconomics, terms: AiSettings) -> MiningHorizon | None:
-    if terms.difficulty_growth is None or market.halving_time is None or market.subsidy_share is None:
+def _horizon(now: float, market: MarketEconomics, settings: AiSettings) -> MiningHorizon | None:
+    if settings.difficulty_growth is None or market.halving_time is None or market.subsidy_share is None:
         return None
     return MiningHorizon(
-        difficulty_growth=terms.difficulty_growth,
+        difficulty_growth=settings.difficulty_growth,
         halving_in_years=(market.halving_time - now) / SECONDS_PER_YEAR,
         subsidy_share=market.subsidy_share,
-        life_years=terms.rig_life_years,
-        rate=terms.discount_rate.base,
-        term_years=terms.term_years.base,
+        life_years=settings.rig_life_years,
+        rate=settings.discount_rate.base,
+        term_years=settings.term_years.base,
     )
 
 

@@ -1,4 +1,4 @@
-"""What the economics room says of market, rigs, blocks and GPUs. US dollars; None wherever an input is missing."""
+"""Economics of market, rigs, blocks and GPUs. US dollars; a value is None if an input of it is missing."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -34,6 +34,8 @@ class MarketEconomics:
     ai_value_per_kilowatt_year: float | None = None  # base scenario
     ai_noi_per_kilowatt_year: float | None = None  # first year's net operating income, per utility kW
     ai_capex_per_kilowatt: float | None = None  # per utility kW
+    ai_recovery: float | None = None  # capital recovery factor of the base scenario
+    ai_building_months: float = 0.0  # of the base scenario
     ai_breakeven_rent: float | None = None  # USD per IT kW and month at which the AI value is zero
 
 
@@ -43,24 +45,31 @@ class RigEconomics:
 
     power: float | None = None  # W at the rig, from the best source
     power_source: PowerSource | None = None
-    metered_power: float | None = None  # W at the point where the tariff is billed
+    billed_power: float | None = None  # W at the point where the tariff is billed
     efficiency: float | None = None  # J/TH
     revenue: float | None = None
     power_cost: float | None = None
     margin: float | None = None
     margin_low: float | None = None
     margin_high: float | None = None
-    power_price: float | None = None  # USD per kWh, of the rig's tariff
-    opportunity_price: float | None = None  # USD per kWh: the higher of that and what the power could be sold for
+    power_price: float | None = None  # USD per kWh, as billed on the rig's tariff
+    marginal_price: float | None = None  # USD per kWh: what a kWh is worth if the rig does not use it
+    block_share: float | None = None  # 0-1, of its energy in its tariff's block of power; None if that has none
+    potential_work: float | None = None  # PH/s that are paid for: after rejects and fees
     potential_revenue: float | None = None
     potential_margin: float | None = None
     potential_power: float | None = None  # W at the billing point if it ran
     potential_power_source: PowerSource | None = None
     potential_breakeven_power_price: float | None = None  # USD per kWh: the strike at which it is curtailed
-    opportunity_margin: float | None = None  # the potential margin at the opportunity price: below zero, stop
+    best_margin: float | None = None  # of mining, selling the energy or standing still, what pays best; see contract
+    sale_income: float | None = None  # from energy that it could use and does not
+    opportunity_margin: float | None = None  # the potential margin at the marginal price: below zero, stop
     nameplate_doubt: float | None = None  # by how much that may be wrong where its power is the nameplate's, else 0
     avoidable_loss: float | None = None  # 0 or more: a negative potential margin while it draws power
     allin_margin: float | None = None
+    allin_cost: float | None = None  # at running power: bill, monthly costs and depreciation
+    allin_breakeven_hashprice: float | None = None  # USD per PH/s and day
+    allin_cost_per_bitcoin: float | None = None  # USD
     forward_margin: float | None = None
     margin_per_kwh: float | None = None
     breakeven_power_price: float | None = None  # USD per kWh
@@ -71,7 +80,7 @@ class RigEconomics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockEconomics:
-    """Sums over those rigs of a block whose inputs are all there; ``priced`` says how many these are."""
+    """Sums over those rigs of a block whose inputs are all known; ``priced`` is their number."""
 
     name: str
     rigs: int = 0
@@ -87,12 +96,25 @@ class BlockEconomics:
     potential_revenue: float | None = None
     potential_margin: float | None = None
     potential_power: float | None = None  # W at the billing point, of the rigs with a potential margin
+    running_power: float | None = None  # W at the billing point if all its rigs ran; the unknown ones at the mean
+    sale_income: float | None = None
+    allin_cost: float | None = None  # at running power, of the rigs that have it
+    allin_breakeven_hashprice: float | None = None  # USD per PH/s and day
+    allin_cost_per_bitcoin: float | None = None  # USD
+    ending_cost: float | None = None  # of the monthly costs that end at the conversion; see lines
     judged: int = 0  # rigs with an opportunity margin
     opportunity_margin: float | None = None
     nameplate_doubt: float | None = None
     mining_value: float | None = None  # USD per kW and year: mining over the rigs' life, levelised like the AI value
     avoidable_loss: float | None = None  # USD per day, 0 or more
     ai_value: float | None = None  # USD per day, of what the feeder can carry
+    ai_value_per_kilowatt_year: float | None = None  # base scenario, less what is owed for energy by a contract
+    ai_low_per_kilowatt_year: float | None = None  # low scenario
+
+    @property
+    def conversion_power(self) -> float | None:
+        """The utility watts that a conversion would use: the feeder's capacity, else its rigs' running power."""
+        return self.running_power if self.capacity is None else self.capacity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

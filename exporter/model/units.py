@@ -3,6 +3,7 @@
 Ours: hashes per second, watts, joules, seconds, celsius, ratios 0-1, US dollars, US dollars per kilowatt-hour.
 """
 
+from collections.abc import Iterable
 from functools import lru_cache
 from math import isfinite
 from typing import Final
@@ -82,6 +83,12 @@ def petahashes(hashrate: float) -> float:
 def hertz(megahertz: float) -> float:
     """Convert megahertz to hertz."""
     return megahertz * HERTZ_PER_MEGAHERTZ
+
+
+def total(values: Iterable[float | None]) -> float | None:
+    """Add up the values that are known; None if none is, or if the sum is not finite."""
+    known = [value for value in values if value is not None]
+    return finite(sum(known)) if known else None
 
 
 def finite(value: float | None) -> float | None:

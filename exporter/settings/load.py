@@ -30,6 +30,8 @@ from exporter.settings.watch import stamps
 # Kubernetes tells each pod of a service named hashmargin through variables such as HASHMARGIN_PORT_9852_TCP_ADDR.
 _SERVICE_LINK: Final = re.compile(r".*_(?:SERVICE_HOST|(?:SERVICE_)?PORT(?:_\w+)?)")
 _MOST_TOLD: Final = 50
+_OTHER_TARIFFS: Final = ("resale_tariff", "block_tariff")
+"""Settings of a tariff's contract that name another tariff."""
 
 
 class ConfigError(Exception):
@@ -342,11 +344,12 @@ def _dangling(valid: Mapping[str, Any], names: Names, stack: _Stack) -> Iterator
     named: dict[KeyPath, str | None] = {
         ("tariff",): valid.get("tariff"),
         **{
-            ("tariffs", name, "terms", "resale_tariff"): tariff.terms.resale_tariff
+            ("tariffs", name, "terms", key): getattr(tariff.terms, key)
             for name, tariff in valid.get("tariffs", {}).items()
             if tariff.terms is not None
+            for key in _OTHER_TARIFFS
         },
-        ("power", "resale_tariff"): power.resale_tariff if power else None,
+        **{("power", key): getattr(power, key) if power else None for key in _OTHER_TARIFFS},
         ("gpus", "tariff"): gpus.tariff if gpus else None,
         **{("blocks", name, "tariff"): block.tariff for name, block in names.blocks.items()},
         **{("customers", name, "tariff"): customer.tariff for name, customer in names.customers.items()},

@@ -226,7 +226,7 @@ def small_site() -> SiteView:
                     margin_low=1.8,
                     margin_high=2.7,
                     power_price=0.05,
-                    opportunity_price=0.05,
+                    marginal_price=0.05,
                     potential_revenue=6.58,
                     potential_margin=2.254,
                     potential_power=3605.0,

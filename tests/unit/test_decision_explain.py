@@ -118,7 +118,7 @@ def test_the_resale_price_is_what_curtails() -> None:
     terms = replace(SITE, power=SITE.power.model_copy(update={"resale_tariff": "grid"}))
     asked = case(rig(), terms, tariffs={"ppa": TariffPrice(0.05), "grid": TariffPrice(0.06)})
     told = explained(asked)
-    assert lines(told)["opportunity price"] == 0.06
+    assert lines(told)["marginal price"] == 0.06
     assert {flip.now for flip in told.flips if flip.change == "mine or curtail" and flip.name == "power price"} == {
         0.06
     }

@@ -69,8 +69,23 @@ def test_a_lease_is_levelised_as_its_cash_flow_says(rate: float, years: int, esc
     }
     noi = 12 * 150 * 0.85
     cash = [noi * (1 + escalator) ** year / (1 + rate) ** (months / 12 + year + 1) for year in range(years)]
-    expected = (sum(cash) - 10_000) * capital_recovery_factor(rate, years) / 1.4
+    capex = [10_000 / months / (1 + rate) ** ((month + 0.5) / 12) for month in range(months)] or [10_000]
+    expected = (sum(cash) - sum(capex)) * capital_recovery_factor(rate, years) / 1.4
     assert value(**terms) == pytest.approx(expected, rel=1e-9, abs=1e-6)
+
+
+def test_capex_is_counted_when_it_is_paid_and_not_all_in_the_first_month() -> None:
+    assert value(months_until_power_earns=15, capex_dates="at_start") == pytest.approx(31.0151, abs=5e-5)
+    assert value(months_until_power_earns=15) == pytest.approx(84.8015, abs=5e-5)
+    assert value(capex_dates="at_start") == value()
+
+
+def test_a_part_of_a_month_is_paid_in_its_own_middle() -> None:
+    half = (1.1 ** (-0.5 / 12) + 0.5 * 1.1 ** (-1.25 / 12)) / 1.5
+    lease_ = value_ai(lease(months_until_power_earns=1.5))
+    assert lease_ is not None
+    assert lease_.lease is not None
+    assert lease_.lease.capex_factor == pytest.approx(half)
 
 
 def test_building_time_costs_and_an_escalator_earns() -> None:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from sites import AIR_COOLED, HASHPRICE, NOW, flat_market, price, rig
 
-from exporter.economics.power import billed_per_watt, demand_charge_per_kilowatt_hour
+from exporter.economics.lines import cost_lines
+from exporter.economics.power import billed_per_watt
 from exporter.economics.settings import (
     EconomicsSettings,
     MeteringPoint,
@@ -30,11 +31,11 @@ def test_a_modern_rig_earns() -> None:
     assert priced.revenue == pytest.approx(6.58021320, rel=1e-9)
     assert priced.power_cost == pytest.approx(4.326, rel=1e-12)
     assert priced.margin == pytest.approx(2.25421320, rel=1e-8)
-    assert priced.metered_power == pytest.approx(3_605)
+    assert priced.billed_power == pytest.approx(3_605)
     assert priced.efficiency == 17.5
     assert priced.breakeven_power_price == pytest.approx(0.0760542441, rel=1e-9)
     assert priced.breakeven_hashprice == pytest.approx(21.8922693873, rel=1e-11)
-    assert per_kilowatt_year(priced.margin, priced.metered_power) == pytest.approx(228.235178, rel=1e-8)
+    assert per_kilowatt_year(priced.margin, priced.billed_power) == pytest.approx(228.235178, rel=1e-8)
     assert priced.margin_per_kwh == pytest.approx(228.235178 / 8_760, rel=1e-8)
 
 
@@ -64,7 +65,7 @@ def test_dollars_per_kilowatt_year_at_the_wall(efficiency: float, expected: floa
         economics=EconomicsSettings(),
         power=PowerSettings(),
     )
-    assert per_kilowatt_year(bare.margin, bare.metered_power) == pytest.approx(expected, abs=0.005)
+    assert per_kilowatt_year(bare.margin, bare.billed_power) == pytest.approx(expected, abs=0.005)
 
 
 def test_hashcost_of_17_5_joules_is_21_dollars() -> None:
@@ -150,7 +151,8 @@ def test_the_band_is_as_wide_as_the_power_source_is_uncertain() -> None:
 
 
 def test_a_demand_charge_spread_over_the_month() -> None:
-    assert demand_charge_per_kilowatt_hour(12, 0.95) == pytest.approx(0.01730353, rel=1e-6)
+    (line,) = cost_lines(EconomicsSettings(), PowerSettings(demand_charge_usd_per_kilowatt_month=12, load_factor=0.95))
+    assert line.per_kilowatt_hour == pytest.approx(0.01730353, rel=1e-6)
 
 
 # --- all-in ---------------------------------------------------------------------------------------------------------
@@ -200,7 +202,7 @@ GOOD = LastGood(hashrate=210e12, power=3_600.0, observed_at=NOW - 86_400)
 def test_a_rig_that_runs_is_judged_by_what_it_does() -> None:
     priced = price(rig(last_good=GOOD))
     assert priced.potential_margin == priced.margin
-    assert priced.potential_power == priced.metered_power
+    assert priced.potential_power == priced.billed_power
     assert priced.potential_breakeven_power_price == priced.breakeven_power_price
 
 
@@ -254,10 +256,10 @@ def test_avoidable_loss_is_a_losing_rig_that_draws_power() -> None:
 
 def test_the_resale_price_counts_where_it_is_higher() -> None:
     terms = PowerSettings(resale_tariff="grid")
-    assert price(rig(), power=terms, grid=0.09).opportunity_price == 0.09
-    assert price(rig(), power=terms, grid=0.01).opportunity_price == 0.05
-    assert price(rig(), power=terms).opportunity_price is None
-    assert price(rig()).opportunity_price == 0.05
+    assert price(rig(), power=terms, grid=0.09).marginal_price == 0.09
+    assert price(rig(), power=terms, grid=0.01).marginal_price == 0.05
+    assert price(rig(), power=terms).marginal_price is None
+    assert price(rig()).marginal_price == 0.05
 
 
 # --- properties -----------------------------------------------------------------------------------------------------
@@ -334,17 +336,17 @@ def test_a_tariff_has_its_own_charges_and_the_rest_from_the_site() -> None:
 def test_rigs_on_two_feeders_are_billed_as_each_is_metered() -> None:
     own = TariffOverrides(metered_at=MeteringPoint.FEEDER, transformer_loss=0.02, overhead=1.1)
     metered = rig(metered_power=3_600.0)
-    assert price(metered, power=SITE_POWER).metered_power == pytest.approx(3_600 * 1.03)
-    assert price(metered, power=SITE_POWER, own=own).metered_power == pytest.approx(3_600 / 0.98)
-    assert price(rig(), power=SITE_POWER, own=own).metered_power == pytest.approx(3_500 * 1.1 / 0.98)
+    assert price(metered, power=SITE_POWER).billed_power == pytest.approx(3_600 * 1.03)
+    assert price(metered, power=SITE_POWER, own=own).billed_power == pytest.approx(3_600 / 0.98)
+    assert price(rig(), power=SITE_POWER, own=own).billed_power == pytest.approx(3_500 * 1.1 / 0.98)
 
 
 def test_power_of_one_tariff_can_be_sold_and_that_of_another_not() -> None:
     can = TariffOverrides(resale_tariff="grid")
-    assert price(rig(), own=can, grid=0.09).opportunity_price == 0.09
-    assert price(rig(), own=can).opportunity_price is None  # not known, so no verdict comes of it
+    assert price(rig(), own=can, grid=0.09).marginal_price == 0.09
+    assert price(rig(), own=can).marginal_price is None  # not known, so no verdict comes of it
     sold = PowerSettings(resale_tariff="grid")
-    assert price(rig(), power=sold, own=TariffOverrides(resale_tariff="ppa"), grid=0.09).opportunity_price == 0.05
+    assert price(rig(), power=sold, own=TariffOverrides(resale_tariff="ppa"), grid=0.09).marginal_price == 0.05
 
 
 @given(st.sampled_from(sorted(TariffOverrides.model_fields)))

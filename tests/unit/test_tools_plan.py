@@ -255,7 +255,7 @@ async def test_a_rig_is_explained() -> None:
     assert re.search(r"^  hashrate +200 +TH/s +0s$", output, re.MULTILINE)
     assert re.search(r"^  margin +-0\.7\d+ +USD/day$", output, re.MULTILINE)
     axis = next(line for line in output.splitlines() if "mining revenue" in line)
-    assert "power price 0.0500 | opportunity price 0.0500 | mining revenue 0.045" in axis
+    assert "power price 0.0500 | marginal price 0.0500 | mining revenue 0.045" in axis
     assert "AI value, base 0.0176 | " in axis
     assert axis.endswith(" | GPU margin, measured ?")
     assert re.search(r"^  mine or curtail +power price +0\.05 +0\.045\d+ +USD/kWh$", output, re.MULTILINE)
