@@ -1,10 +1,10 @@
 # syntax=docker/dockerfile:1
-# One file for amd64 and arm64. Any base with Python 3.11+ will do; the two stages must have the same Python.
+# Builds for amd64 and arm64. BASE can be any image with Python 3.11 or newer.
 ARG BASE=python:3.13.9-slim-bookworm
 
 FROM ${BASE} AS build
 ARG UV_VERSION=0.13.8
-# The system's bundle, so that a company's own certificates can be mounted over it for the build.
+# The system's certificates, so that the build can use a company's own.
 ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
     PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
     UV_PROJECT_ENVIRONMENT=/opt/hashmargin \
