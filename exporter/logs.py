@@ -1,4 +1,4 @@
-"""The log: one line per event on standard error, as logfmt or JSON, bounded and without secrets."""
+"""The log: one line per event on standard error, as logfmt or JSON, of limited length and without secrets."""
 
 import logging
 import sys
@@ -17,28 +17,28 @@ LONGEST_VALUE: Final = 200
 
 
 class LogSettings(BaseModel):
-    """What the log holds and how it is written (YAML ``log:``)."""
+    """Level and format of the log (YAML ``log:``)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least severe events to write.")
-    format: Literal["logfmt", "json"] = Field("logfmt", description="How a line is written.")
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe level to log.")
+    format: Literal["logfmt", "json"] = Field("logfmt", description="Format of a log line.")
 
 
-def configure(terms: LogSettings) -> None:
-    """Send the logs of this process, those of the standard library included, to standard error."""
-    level = logging.getLevelNamesMapping()[terms.level.upper()]
+def configure(settings: LogSettings) -> None:
+    """Send all logs of this process to standard error, including those of libraries that use :mod:`logging`."""
+    level = logging.getLevelNamesMapping()[settings.level.upper()]
     renderer: Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
-        if terms.format == "json"
+        if settings.format == "json"
         else structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False)
     )
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _tell_exception,
-        _bound_and_mask,
+        _summarise_exception,
+        _sanitise,
     ]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
@@ -55,11 +55,11 @@ def configure(terms: LogSettings) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    logging.getLogger("aiohttp.access").setLevel(max(level, logging.WARNING))  # a line per scrape tells nothing
+    logging.getLogger("aiohttp.access").setLevel(max(level, logging.WARNING))  # one line per scrape is noise
 
 
-def _tell_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Replace a traceback by the error and where it came from, innermost first: tracebacks can carry whole payloads."""
+def _summarise_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Replace a traceback by the error and its source lines, innermost first: tracebacks may contain a payload."""
     info = event.pop("exc_info", None)
     if not info:
         return event
@@ -71,8 +71,8 @@ def _tell_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> E
     return event
 
 
-def _bound_and_mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Mask what is secret and cut what is long; a line is printable whatever a rig answered."""
+def _sanitise(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Mask secrets, shorten long values and escape unprintable characters, which a rig may send."""
     return {key: value if key.startswith("_") else _shown(key, value) for key, value in event.items()}
 
 

@@ -1,6 +1,6 @@
-"""The exporter's own metrics: what it did, not what it saw. One instance per process, on a registry of its own.
+"""The exporter's own metrics: polls, sources, evaluations. One instance per process, with its own registry.
 
-The fleet's series do not pass through here: see :mod:`exporter.exposition`.
+The metrics of the site are in :mod:`exporter.exposition`.
 """
 
 from contextlib import suppress
@@ -26,7 +26,7 @@ _LATENESS_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
 class Telemetry:
-    """Every own metric as an attribute; the attribute's name is the metric's, without prefix and suffix."""
+    """The exporter's own metrics, one attribute each, named like the metric without prefix and suffix."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -35,29 +35,31 @@ class Telemetry:
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
-        self.build = Info("mining_exporter_build", "Version of the running exporter.", registry=registry)
+        self.build = Info(
+            "mining_exporter_build", "Always 1; the label is the version of the running exporter.", registry=registry
+        )
         self.build.info({"version": __version__})
         self.poll_duration = Histogram(
             "mining_poll_duration_seconds",
-            "Time one poll of one rig took, failed ones included.",
+            "Duration of one poll of one rig in seconds, failed polls included.",
             buckets=_POLL_BUCKETS,
             registry=registry,
         )
         self.poll_lateness = Histogram(
             "mining_poll_lateness_seconds",
-            "How long after its moment a poll of a healthy rig began.",
+            "Delay between the scheduled and the actual start of a poll of a healthy rig, in seconds.",
             buckets=_LATENESS_BUCKETS,
             registry=registry,
         )
         self.rig_identity_changes = Counter(
             "mining_rig_identity_changes_total",
-            "Times that another device or another firmware answered at a rig's address.",
+            "Number of times that a different device or firmware responded at the address of a rig, by change.",
             ["change"],
             registry=registry,
         )
         self.dropped_values = Counter(
             "mining_rig_dropped_values_total",
-            "Readings of a rig from which a value of this kind was dropped, because physics forbids it.",
+            "Readings of a rig from which an implausible value was dropped, by field.",
             ["rig", "field"],
             registry=registry,
         )
@@ -70,23 +72,26 @@ class Telemetry:
             "mining_poll_failures_total", "Failed polls of rigs, by reason.", ["reason"], registry=registry
         )
         self.source_up = Gauge(
-            "mining_source_up", "Whether the source's last fetch succeeded.", ["source"], registry=registry
+            "mining_source_up",
+            "1 if the last fetch of the source succeeded, 0 if it failed. Absent before the first fetch.",
+            ["source"],
+            registry=registry,
         )
         self.source_last_success = Gauge(
             "mining_source_last_success_timestamp_seconds",
-            "When the source last gave a value.",
+            "Unix time at which the latest value of the source was observed, in seconds. Absent before the first.",
             ["source"],
             registry=registry,
         )
         self.source_usable = Gauge(
             "mining_source_usable",
-            "Whether the source has a value fresh enough to be used; where not, all that needs it is absent.",
+            "1 if the source has a value that is fresh enough to be used. If 0, all metrics that need it are absent.",
             ["source"],
             registry=registry,
         )
         self.source_requests = Counter(
             "mining_source_requests_total",
-            "Fetches of the source, failed ones included.",
+            "Fetches of the source, failed fetches included.",
             ["source"],
             registry=registry,
         )
@@ -98,54 +103,54 @@ class Telemetry:
         )
         self.source_disagreement = Gauge(
             "mining_source_disagreement_ratio",
-            "By how much the sources of a quantity differ: largest less smallest, over the one taken.",
+            "Difference between the sources of a quantity: largest minus smallest value, divided by the value used.",
             ["quantity"],
             registry=registry,
         )
         self.source_outliers = Counter(
             "mining_source_outliers_total",
-            "Values left out because they were too far from the median of all sources.",
+            "Values of the source that were ignored because they were too far from the median of all sources.",
             ["source"],
             registry=registry,
         )
         self.source_ignored = Gauge(
             "mining_source_ignored",
-            "Rigs and blocks of which what the source tells is not used: not in the inventory (unknown), what none can "
-            "draw (implausible), not what the block's rigs say (disbelieved).",
+            "Rigs and blocks whose values from the source are ignored, by reason. unknown: not in the inventory. "
+            "implausible: no rig or block can draw this. disbelieved: contradicts the power of the block's rigs.",
             ["source", "reason"],
             registry=registry,
         )
         self.loop_delay = Histogram(
             "mining_event_loop_delay_seconds",
-            "How much later than due the event loop woke a task that only waits.",
+            "Delay between the due and the actual wake-up of a waiting task in the event loop, in seconds.",
             buckets=_DELAY_BUCKETS,
             registry=registry,
         )
         self.evaluation_duration = Gauge(
             "mining_evaluation_duration_seconds",
-            "Time the last evaluation took, from snapshot to published bytes.",
+            "Duration of the last evaluation in seconds, from snapshot to publication.",
             registry=registry,
         )
         self.config_reload_successful = Gauge(
             "mining_config_last_reload_successful",
-            "Whether the last attempt to load the configuration succeeded.",
+            "1 if the last attempt to load the configuration succeeded, 0 if it failed and the previous one is in use.",
             registry=registry,
         )
         self.config_reload_successful.set(1)
         self.config_reload_time = Gauge(
             "mining_config_last_reload_success_timestamp_seconds",
-            "When the configuration in force was loaded.",
+            "Unix time at which the configuration in use was loaded, in seconds.",
             registry=registry,
         )
         self.config_reload_time.set_to_current_time()
         self.evaluation_failures = Counter(
             "mining_evaluation_failures_total",
-            "Evaluations that gave no publication: a bug, told in the log.",
+            "Failed evaluations. Each is a bug; see the log.",
             registry=registry,
         )
 
     def forget_source(self, source: str) -> None:
-        """Drop the series of a source that is no longer asked, counters included."""
+        """Remove the series of a source that is no longer configured, counters included."""
         for metric in (self.source_up, self.source_usable, self.source_last_success, self.source_requests):
             with suppress(KeyError):
                 metric.remove(source)

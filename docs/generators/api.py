@@ -1,10 +1,11 @@
-"""Renders ``docs/api.md`` from the records that the JSON API serves."""
+"""Renders ``docs/api.md`` from the records of the JSON API and the catalogue of metrics."""
 
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Final, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin, get_type_hints
 
+from exporter.exposition.catalogue import CATALOGUE
 from exporter.server.fleet import SORTS
 from exporter.server.records import BlockRecord, FaultRecord, MarketRecord, RigRecord, TariffRecord
 
@@ -19,7 +20,7 @@ Use the latest evaluation in scripts. `make docs` generates this page from the c
 curl -s 'http://127.0.0.1:9852/api/v1/rigs?verdict=curtail&sort=margin&limit=10'
 ```
 
-| call | answer |
+| call | returns |
 |---|---|
 | `/api/v1/rigs` | `rigs`, and `total`, the number of matching rigs |
 | `/api/v1/rigs/<rig>` | `rig`, and the `explanation` of its verdict |
@@ -53,14 +54,28 @@ An explanation has these parts:
 | `lines` | the calculation, line by line |
 | `axis` | power, mining, AI and GPUs in USD per kWh |
 | `flips` | for one input, the value at which the verdict would change |
+
+A field that is also a metric has the description of the metric. `true` and `false` stand for 1 and 0, and `null` for
+an absent series.
 """
-_RECORDS: Final = {
-    "Rig": RigRecord,
-    "Fault, of a rig": FaultRecord,
-    "Block": BlockRecord,
-    "Market": MarketRecord,
-    "Tariff, in a market": TariffRecord,
-}
+
+
+class _Record(NamedTuple):
+    """A type of record, its title, and what its fields' names begin with as metrics."""
+
+    title: str
+    kind: type[Any]
+    prefix: str
+
+
+_RECORDS: Final = (
+    _Record("Rig", RigRecord, "mining_rig_"),
+    _Record("Fault, of a rig", FaultRecord, "mining_rig_fault_"),
+    _Record("Block", BlockRecord, "mining_block_"),
+    _Record("Market", MarketRecord, "mining_"),
+    _Record("Tariff, in a market", TariffRecord, "mining_"),
+)
+_METRICS: Final = {metric.name: metric.help for metric in CATALOGUE}
 _TABLE: Final = ("| field | type | meaning |", "|---|---|---|")
 _JSON_TYPES: Final = {
     "float": "number",
@@ -74,19 +89,18 @@ _JSON_TYPES: Final = {
 
 
 def page() -> str:
-    """Return the whole page."""
-    tables = (line for title, record in _RECORDS.items() for line in _table(title, record))
+    """Return the text of the page."""
+    tables = (line for record in _RECORDS for line in _table(record))
     return "\n".join([_INTRODUCTION, *tables]) + "\n"
 
 
-def _table(title: str, record: type[Any]) -> Iterator[str]:
-    yield from (f"## {title}", "", record.__doc__ or "", "", *_TABLE)
-    hints = get_type_hints(record, include_extras=True)
-    for field in fields(record):
-        kind, *said = (
-            get_args(hints[field.name]) if hasattr(hints[field.name], "__metadata__") else (hints[field.name],)
-        )
-        yield f"| `{field.name}` | {_json_type(kind)} | {' '.join(said)} |"
+def _table(record: _Record) -> Iterator[str]:
+    yield from (f"## {record.title}", "", record.kind.__doc__ or "", "", *_TABLE)
+    hints = get_type_hints(record.kind, include_extras=True)
+    for field in fields(record.kind):
+        hint = hints[field.name]
+        kind, text = get_args(hint) if get_origin(hint) is Annotated else (hint, _METRICS[record.prefix + field.name])
+        yield f"| `{field.name}` | {_json_type(kind)} | {text} |"
     yield ""
 
 

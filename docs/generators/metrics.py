@@ -1,4 +1,4 @@
-"""Renders ``docs/metrics.md`` from catalogue and telemetry."""
+"""Renders ``docs/metrics.md`` from the catalogue and the telemetry."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +19,7 @@ Look up the type, labels, unit and meaning of a metric. `make docs` generates th
 - A value that is unknown is absent. It is never 0 and never an old value.
 - A rig that does not answer keeps `mining_rig_up 0`, its inventory and the time of its last success. Its other series
   disappear when its last reading is older than 2.5 poll intervals.
+- "Absent if not reported" means that the rig or its firmware does not provide the value.
 - A scrape returns the latest publication and never contacts a rig. Samples have no timestamps.
 - Sums over a site are recording rules over its blocks, so the shards of a site add up.
 - The site's name is a label of the scrape target.

@@ -244,77 +244,86 @@ _INVENTORY_AND_STATE: Final = (
     Metric(
         scope=INVENTORY,
         name="mining_rig_inventory_info",
-        help="What the inventory says of the rig; there whether the rig answers or not.",
+        help=(
+            "Always 1 for each rig of the inventory; the labels are its inventory entry. Present whether or not the "
+            "rig responds."
+        ),
         kind=Kind.INFO,
         get=_one,
     ),
     Metric(
         scope=IDENTITY,
         name="mining_rig_info",
-        help="Who answers at the rig's address, while it is identified.",
+        help="Always 1 for each identified rig; the labels are its identity. Absent until the rig was identified.",
         kind=Kind.INFO,
         get=_one,
     ),
     Metric(
         scope=HARDWARE,
         name="mining_rig_hardware_info",
-        help="What the rig is made of, as it told when it was identified; what it did not tell is empty.",
+        help=(
+            "Always 1 for each identified rig; the labels describe its hardware. A label is empty if the firmware "
+            "does not report it."
+        ),
         kind=Kind.INFO,
         get=_one,
     ),
     Metric(
         scope=RIG,
         name="mining_rig_up",
-        help="Whether the last poll of the rig succeeded; absent before the first.",
+        help="1 if the last poll of the rig succeeded, 0 if it failed. Absent before the first poll.",
         get=lambda r: r.snapshot.up,
     ),
     Metric(
         scope=RIG,
         name="mining_rig_last_success_timestamp_seconds",
-        help="When the rig last answered a poll.",
+        help="Unix time of the last successful poll of the rig, in seconds. Absent before the first success.",
         unit="seconds",
         get=lambda r: r.snapshot.last_success,
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_mining",
-        help="Whether the rig hashes.",
+        help="1 if the rig is hashing, 0 if not. Absent without a fresh reading.",
         get=lambda r: is_mining(r.reading),
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_suspended",
-        help="Whether the rig was told to stop: it sleeps or is paused.",
+        help="1 if the rig was told to stop and is asleep or paused, 0 if not. Absent if not reported.",
         get=lambda r: r.reading.suspended,
     ),
     Metric(
         scope=RIG_POWER_MODE,
         name="mining_rig_power_mode",
-        help="1 for the power mode, profile or preset in force, in the firmware's own word.",
+        help="1 for the active power mode, profile or preset, named as in the firmware. Absent if not reported.",
         get=_one,
     ),
     Metric(
         scope=RIG_TUNER,
         name="mining_rig_tuner_state",
-        help="1 for what the firmware's tuner does: off, tuning, tuned or failed.",
+        help="1 for the state of the firmware's tuner: off, tuning, tuned or failed. Absent if not reported.",
         get=_one,
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_fault_light",
-        help="Whether the light that helps to find the rig is on.",
+        help="1 if the locate light of the rig is on, 0 if not. Absent if not reported.",
         get=lambda r: r.reading.fault_light,
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_login_refused",
-        help="Whether the rig's web interface refuses the login: what only that tells is unknown.",
+        help=(
+            "1 if the rig's web interface rejects the login, 0 if it accepts it. While it is 1, values that only the "
+            "web interface provides are absent. Absent for firmware that is read without a login."
+        ),
         get=lambda r: r.reading.login_refused,
     ),
     Metric(
         scope=RIG,
         name="mining_rig_expected_mining",
-        help="Whether the rig should hash now, by inventory, schedule or maintenance.",
+        help="1 if the rig should be hashing now according to inventory, schedules and expected_off sources, 0 if not.",
         get=lambda r: r.snapshot.expected_mining,
     ),
 )
@@ -323,117 +332,135 @@ _HASHRATE_AND_POWER: Final = (
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_hashrate_hashes_per_second",
-        help="Realised hashrate over the firmware's declared averaging window.",
+        help=(
+            "Realised hashrate in H/s, averaged over mining_rig_hashrate_window_seconds. Absent without a fresh "
+            "reading."
+        ),
         unit="hashes_per_second",
         get=lambda r: r.reading.hashrate,
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_hashrate_window_seconds",
-        help="Over how long the firmware averages the realised hashrate.",
+        help="Averaging window of the realised hashrate, in seconds. Absent if the firmware does not declare it.",
         unit="seconds",
         get=lambda r: r.reading.hashrate_window,
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_average_hashrate_hashes_per_second",
-        help="Average hashrate since the miner process started.",
+        help="Average hashrate since the miner process started, in H/s. Absent if not reported.",
         unit="hashes_per_second",
         get=lambda r: r.reading.average_hashrate,
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_expected_hashrate_hashes_per_second",
-        help="Hashrate that the rig should reach in its present mode, as its firmware says.",
+        help="Hashrate that the firmware expects in the active power mode, in H/s. Absent if not reported.",
         unit="hashes_per_second",
         get=lambda r: r.reading.expected_hashrate,
     ),
     Metric(
         scope=RIG,
         name="mining_rig_rated_hashrate_hashes_per_second",
-        help="Hashrate on the rig's nameplate, from the inventory, else the table of models, else its firmware.",
+        help=(
+            "Nameplate hashrate in H/s: from the inventory, else from the table of models, else from the firmware. "
+            "Absent if none of them has it."
+        ),
         unit="hashes_per_second",
         get=lambda r: r.snapshot.rig.rated_hashrate,
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_work_hashrate_hashes_per_second",
-        help="Hashrate that the accepted shares prove, from their difficulty.",
+        help=(
+            "Hashrate computed from the difficulty of accepted shares, in H/s. Absent if not reported or not "
+            "measured for long enough."
+        ),
         unit="hashes_per_second",
         get=lambda r: r.snapshot.work_hashrate,
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_firmware_fee_ratio",
-        help="Share of its work that the rig does for its firmware's maker, where it tells.",
+        help="Share of hashrate that the firmware takes as a developer fee, from 0 to 1. Absent if not reported.",
         unit="ratio",
         get=lambda r: r.reading.firmware_fee,
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_accepted_difficulty_total",
-        help="Difficulty of the accepted shares since the miner process started, added up.",
+        help="Sum of the difficulty of accepted shares since the miner process started. Absent if not reported.",
         kind=Kind.COUNTER,
         get=lambda r: r.reading.accepted_difficulty,
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_rejected_difficulty_total",
-        help="Difficulty of the rejected shares since the miner process started, added up.",
+        help="Sum of the difficulty of rejected shares since the miner process started. Absent if not reported.",
         kind=Kind.COUNTER,
         get=lambda r: r.reading.rejected_difficulty,
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_discarded_work_total",
-        help="Pieces of work that came to nothing, because a new block was found, since the miner process started.",
+        help="Work items discarded because of a new block since the miner process started. Absent if not reported.",
         kind=Kind.COUNTER,
         get=lambda r: r.reading.discarded_work,
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_best_share_difficulty",
-        help="Difficulty of the best share since the miner process started.",
+        help="Difficulty of the best share since the miner process started. Absent if not reported.",
         get=lambda r: r.reading.best_share,
     ),
     Metric(
         scope=RIG,
         name="mining_rig_power_watts",
-        help="Power drawn at the rig, from the best source there is (see mining_rig_power_source).",
+        help=(
+            "Power drawn at the rig in watts, from the best available source (see mining_rig_power_source). Absent "
+            "if no source has it."
+        ),
         unit="watts",
         get=lambda r: r.economics.power,
     ),
     Metric(
         scope=RIG,
         name="mining_rig_rated_power_watts",
-        help="Power on the rig's nameplate, from the inventory, else the table of models.",
+        help="Nameplate power in watts: from the inventory, else from the table of models. Absent if neither has it.",
         unit="watts",
         get=lambda r: r.snapshot.rig.rated_power,
     ),
     Metric(
         scope=RIG_POWER_SOURCE,
         name="mining_rig_power_source",
-        help="Where the rig's watts come from: 1 for the source in force.",
+        help=(
+            "1 for the source of mining_rig_power_watts: metered, reported or nameplate. Absent if the power is "
+            "unknown."
+        ),
         get=_one,
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_power_limit_watts",
-        help="Power limit that is set in the rig.",
+        help="Power limit set in the rig, in watts. Absent if not reported.",
         unit="watts",
         get=lambda r: r.reading.power_limit,
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_power_target_watts",
-        help="Power that the rig's tuner aims at.",
+        help="Power target of the rig's tuner, in watts. Absent if not reported.",
         unit="watts",
         get=lambda r: r.reading.power_target,
     ),
     Metric(
         scope=RIG,
         name="mining_rig_energy_joules_total",
-        help="Energy used since the rig was first seen, integrated from its power; shown while the power is known.",
+        help=(
+            "Energy used since the rig was first seen, in joules, integrated from its power. Absent while the power "
+            "is unknown."
+        ),
         unit="joules",
         kind=Kind.COUNTER,
         get=lambda r: None if r.economics.power is None else r.snapshot.energy,
@@ -441,21 +468,21 @@ _HASHRATE_AND_POWER: Final = (
     Metric(
         scope=RIG,
         name="mining_rig_efficiency_joules_per_terahash",
-        help="Power over hashrate; absent while nothing hashes.",
+        help="Power divided by hashrate, in J/TH. Absent while the rig does not hash or its power is unknown.",
         unit="joules_per_terahash",
         get=lambda r: r.economics.efficiency,
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_uptime_seconds",
-        help="How long the miner process has run.",
+        help="Time since the miner process started, in seconds. Absent if not reported.",
         unit="seconds",
         get=lambda r: r.reading.uptime,
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_system_uptime_seconds",
-        help="How long ago the rig booted.",
+        help="Time since the rig booted, in seconds. Absent if not reported.",
         unit="seconds",
         get=lambda r: r.reading.system_uptime,
     ),
@@ -465,7 +492,7 @@ _HARDWARE: Final = (
     Metric(
         scope=SENSOR,
         name="mining_rig_temperature_celsius",
-        help="Temperature at each sensor that belongs to no board.",
+        help="Temperature at each sensor that is not on a hash board, in degrees Celsius. Absent if not reported.",
         unit="celsius",
         group=Group.TEMPERATURE,
         get=lambda sensor: sensor[1],
@@ -473,14 +500,14 @@ _HARDWARE: Final = (
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_thermal_margin_celsius",
-        help="How much hotter the rig may get before it throttles or stops.",
+        help="Temperature rise until the rig throttles or stops, in degrees Celsius. Absent if not reported.",
         unit="celsius",
         get=lambda r: r.reading.thermal_margin,
     ),
     Metric(
         scope=FAN,
         name="mining_rig_fan_speed_rpm",
-        help="Speed of each fan.",
+        help="Speed of each fan in revolutions per minute. Absent if not reported.",
         unit="rpm",
         group=Group.FAN,
         get=lambda f: f.rpm,
@@ -488,14 +515,14 @@ _HARDWARE: Final = (
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_fans_expected",
-        help="How many fans the rig should have.",
+        help="Number of fans that the rig should have. Absent if unknown.",
         group=Group.FAN,
         get=lambda r: r.reading.fans_expected,
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_fan_duty_ratio",
-        help="Fan speed that the rig's controller demands, of full speed.",
+        help="Fan speed set by the rig's controller, as a share of full speed from 0 to 1. Absent if not reported.",
         unit="ratio",
         group=Group.FAN,
         get=lambda r: r.reading.fan_duty,
@@ -503,7 +530,7 @@ _HARDWARE: Final = (
     Metric(
         scope=BOARD,
         name="mining_rig_board_hashrate_hashes_per_second",
-        help="Hashrate of each hash board.",
+        help="Hashrate of each hash board in H/s. Absent if not reported.",
         unit="hashes_per_second",
         group=Group.BOARD,
         get=lambda b: b.hashrate,
@@ -511,7 +538,10 @@ _HARDWARE: Final = (
     Metric(
         scope=BOARD,
         name="mining_rig_board_expected_hashrate_hashes_per_second",
-        help="Hashrate that each hash board should reach in its present mode, as its firmware says.",
+        help=(
+            "Hashrate of each hash board that the firmware expects in the active power mode, in H/s. Absent if not "
+            "reported."
+        ),
         unit="hashes_per_second",
         group=Group.BOARD,
         get=lambda b: b.expected_hashrate,
@@ -519,7 +549,10 @@ _HARDWARE: Final = (
     Metric(
         scope=BOARD,
         name="mining_rig_board_temperature_celsius",
-        help="Hottest circuit board sensor of each hash board.",
+        help=(
+            "Temperature at the hottest circuit board sensor of each hash board, in degrees Celsius. Absent if not "
+            "reported."
+        ),
         unit="celsius",
         group=Group.BOARD,
         get=lambda b: b.temperature,
@@ -527,7 +560,10 @@ _HARDWARE: Final = (
     Metric(
         scope=BOARD,
         name="mining_rig_board_min_temperature_celsius",
-        help="Coolest circuit board sensor of each hash board.",
+        help=(
+            "Temperature at the coolest circuit board sensor of each hash board, in degrees Celsius. Absent if not "
+            "reported."
+        ),
         unit="celsius",
         group=Group.BOARD,
         get=lambda b: b.temperature_min,
@@ -535,7 +571,10 @@ _HARDWARE: Final = (
     Metric(
         scope=BOARD,
         name="mining_rig_board_average_temperature_celsius",
-        help="Mean of the circuit board sensors of each hash board.",
+        help=(
+            "Mean temperature of the circuit board sensors of each hash board, in degrees Celsius. Absent if not "
+            "reported."
+        ),
         unit="celsius",
         group=Group.BOARD,
         get=lambda b: b.temperature_average,
@@ -543,7 +582,7 @@ _HARDWARE: Final = (
     Metric(
         scope=BOARD,
         name="mining_rig_board_chip_temperature_celsius",
-        help="Hottest chip of each hash board.",
+        help="Temperature of the hottest chip of each hash board, in degrees Celsius. Absent if not reported.",
         unit="celsius",
         group=Group.BOARD,
         get=lambda b: b.chip_temperature,
@@ -551,7 +590,7 @@ _HARDWARE: Final = (
     Metric(
         scope=BOARD,
         name="mining_rig_board_min_chip_temperature_celsius",
-        help="Coolest chip of each hash board.",
+        help="Temperature of the coolest chip of each hash board, in degrees Celsius. Absent if not reported.",
         unit="celsius",
         group=Group.BOARD,
         get=lambda b: b.chip_temperature_min,
@@ -559,7 +598,10 @@ _HARDWARE: Final = (
     Metric(
         scope=BOARD,
         name="mining_rig_board_average_chip_temperature_celsius",
-        help="Mean over the chips of each hash board, or over those with a sensor.",
+        help=(
+            "Mean temperature of the chips that have a sensor on each hash board, in degrees Celsius. Absent if not "
+            "reported."
+        ),
         unit="celsius",
         group=Group.BOARD,
         get=lambda b: b.chip_temperature_average,
@@ -567,28 +609,28 @@ _HARDWARE: Final = (
     Metric(
         scope=BOARD,
         name="mining_rig_board_chips",
-        help="Chips found on each hash board.",
+        help="Number of chips detected on each hash board. Absent if not reported.",
         group=Group.BOARD,
         get=lambda b: b.chips,
     ),
     Metric(
         scope=BOARD,
         name="mining_rig_board_chips_expected",
-        help="Chips that each hash board should have.",
+        help="Number of chips that each hash board should have. Absent if unknown.",
         group=Group.BOARD,
         get=lambda b: b.chips_expected,
     ),
     Metric(
         scope=CHIP,
         name="mining_rig_chip_failed",
-        help="1 for each chip that does not work, by its place on its board.",
+        help="1 for each chip that does not work, by its index on its board. Absent for working chips.",
         group=Group.CHIP,
         get=_one,
     ),
     Metric(
         scope=BOARD,
         name="mining_rig_board_frequency_hertz",
-        help="Clock of the chips of each hash board, their mean.",
+        help="Mean clock frequency of the chips of each hash board, in Hz. Absent if not reported.",
         unit="hertz",
         group=Group.BOARD,
         get=lambda b: b.frequency,
@@ -596,7 +638,7 @@ _HARDWARE: Final = (
     Metric(
         scope=BOARD,
         name="mining_rig_board_voltage_volts",
-        help="Voltage at each hash board.",
+        help="Voltage of each hash board in volts. Absent if not reported.",
         unit="volts",
         group=Group.BOARD,
         get=lambda b: b.voltage,
@@ -604,7 +646,7 @@ _HARDWARE: Final = (
     Metric(
         scope=BOARD,
         name="mining_rig_board_power_watts",
-        help="Power of each hash board.",
+        help="Power drawn by each hash board in watts. Absent if not reported.",
         unit="watts",
         group=Group.BOARD,
         get=lambda b: b.power,
@@ -612,7 +654,7 @@ _HARDWARE: Final = (
     Metric(
         scope=BOARD,
         name="mining_rig_board_hardware_errors_total",
-        help="Hardware errors of each hash board since the miner process started.",
+        help="Hardware errors of each hash board since the miner process started. Absent if not reported.",
         kind=Kind.COUNTER,
         group=Group.BOARD,
         get=lambda b: b.hardware_errors,
@@ -620,7 +662,7 @@ _HARDWARE: Final = (
     Metric(
         scope=BOARD_SERIAL,
         name="mining_rig_board_info",
-        help="Serial number of each hash board, as the rig told when it was identified.",
+        help="Always 1 for each hash board with a known serial number, which is a label.",
         kind=Kind.INFO,
         group=Group.BOARD,
         get=_one,
@@ -628,7 +670,7 @@ _HARDWARE: Final = (
     Metric(
         scope=POWER_SUPPLY,
         name="mining_rig_power_supply_input_voltage_volts",
-        help="Input voltage of the rig's power supply.",
+        help="Input voltage of the power supply in volts. Absent if not reported.",
         unit="volts",
         group=Group.POWER_SUPPLY,
         get=lambda p: p[1].input_voltage,
@@ -636,7 +678,7 @@ _HARDWARE: Final = (
     Metric(
         scope=POWER_SUPPLY,
         name="mining_rig_power_supply_input_current_amperes",
-        help="Input current of the rig's power supply.",
+        help="Input current of the power supply in amperes. Absent if not reported.",
         unit="amperes",
         group=Group.POWER_SUPPLY,
         get=lambda p: p[1].input_current,
@@ -644,7 +686,7 @@ _HARDWARE: Final = (
     Metric(
         scope=POWER_SUPPLY,
         name="mining_rig_power_supply_input_power_watts",
-        help="Input power of the rig's power supply.",
+        help="Input power of the power supply in watts. Absent if not reported.",
         unit="watts",
         group=Group.POWER_SUPPLY,
         get=lambda p: p[1].input_power,
@@ -652,7 +694,7 @@ _HARDWARE: Final = (
     Metric(
         scope=POWER_SUPPLY,
         name="mining_rig_power_supply_output_voltage_volts",
-        help="Output voltage of the rig's power supply.",
+        help="Output voltage of the power supply in volts. Absent if not reported.",
         unit="volts",
         group=Group.POWER_SUPPLY,
         get=lambda p: p[1].output_voltage,
@@ -660,7 +702,7 @@ _HARDWARE: Final = (
     Metric(
         scope=POWER_SUPPLY,
         name="mining_rig_power_supply_output_current_amperes",
-        help="Output current of the rig's power supply.",
+        help="Output current of the power supply in amperes. Absent if not reported.",
         unit="amperes",
         group=Group.POWER_SUPPLY,
         get=lambda p: p[1].output_current,
@@ -668,7 +710,7 @@ _HARDWARE: Final = (
     Metric(
         scope=POWER_SUPPLY,
         name="mining_rig_power_supply_output_power_watts",
-        help="Output power of the rig's power supply.",
+        help="Output power of the power supply in watts. Absent if not reported.",
         unit="watts",
         group=Group.POWER_SUPPLY,
         get=lambda p: p[1].output_power,
@@ -676,7 +718,7 @@ _HARDWARE: Final = (
     Metric(
         scope=POWER_SUPPLY,
         name="mining_rig_power_supply_fan_speed_rpm",
-        help="Speed of the power supply's own fan.",
+        help="Speed of the power supply's fan in revolutions per minute. Absent if not reported.",
         unit="rpm",
         group=Group.POWER_SUPPLY,
         get=lambda p: p[1].fan_rpm,
@@ -684,7 +726,7 @@ _HARDWARE: Final = (
     Metric(
         scope=POWER_SUPPLY,
         name="mining_rig_power_supply_temperature_celsius",
-        help="Hottest sensor of the rig's power supply.",
+        help="Temperature at the hottest sensor of the power supply, in degrees Celsius. Absent if not reported.",
         unit="celsius",
         group=Group.POWER_SUPPLY,
         get=lambda p: p[1].temperature,
@@ -692,7 +734,7 @@ _HARDWARE: Final = (
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_last_share_timestamp_seconds",
-        help="When a pool last took a share of the rig, as the firmware tells.",
+        help="Unix time at which a pool last accepted a share of the rig, in seconds. Absent if not reported.",
         unit="seconds",
         group=Group.POOL,
         get=lambda r: r.reading.last_share_at,
@@ -700,28 +742,31 @@ _HARDWARE: Final = (
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_hardware_errors_total",
-        help="Hardware errors since the miner process started.",
+        help="Hardware errors of the rig since the miner process started. Absent if not reported.",
         kind=Kind.COUNTER,
         get=lambda r: r.reading.hardware_errors,
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_hardware_error_ratio",
-        help="Hashes lost to hardware errors, of those that were done.",
+        help="Share of hashes lost to hardware errors, from 0 to 1. Absent if not reported.",
         unit="ratio",
         get=lambda r: r.reading.hardware_error_ratio,
     ),
     Metric(
         scope=FAULT,
         name="mining_rig_fault",
-        help="1 for each fault that the rig reports, by code of the closed list.",
+        help="1 for each fault that the rig reports; the code is the same for all vendors. Absent if there is none.",
         group=Group.FAULT,
         get=_one,
     ),
     Metric(
         scope=FAULT_SINCE,
         name="mining_rig_fault_since_timestamp_seconds",
-        help="When each fault began, where the rig says so, else when it was first seen.",
+        help=(
+            "Unix time at which each fault began, in seconds: as reported by the rig, else when the exporter first "
+            "saw it."
+        ),
         unit="seconds",
         group=Group.FAULT,
         get=lambda known: known[2],
@@ -729,7 +774,7 @@ _HARDWARE: Final = (
     Metric(
         scope=FAULT_DETAILS,
         name="mining_rig_fault_vendor_info",
-        help="The vendor's own code of each fault.",
+        help="Always 1 for each fault with a vendor code, which is a label.",
         kind=Kind.INFO,
         group=Group.FAULT,
         get=_one,
@@ -740,35 +785,38 @@ _POOLS: Final = (
     Metric(
         scope=POOL,
         name="mining_rig_pool_up",
-        help="Whether each configured pool answers the rig.",
+        help="1 if the rig can reach the configured pool, 0 if not. Absent if not reported.",
         group=Group.POOL,
         get=lambda p: p.up,
     ),
     Metric(
         scope=POOL,
         name="mining_rig_pool_active",
-        help="Whether the rig mines for each configured pool now.",
+        help="1 if the rig currently mines to the configured pool, 0 if not. Absent if not reported.",
         group=Group.POOL,
         get=lambda p: p.active,
     ),
     Metric(
         scope=POOL,
         name="mining_rig_pool_difficulty",
-        help="Difficulty of the shares that each pool asks for now.",
+        help="Share difficulty currently set by each pool. Absent if not reported.",
         group=Group.POOL,
         get=lambda p: p.difficulty,
     ),
     Metric(
         scope=RIG,
         name="mining_rig_worker_expected",
-        help="Whether the rig mines under the worker name that it should; absent where none is expected.",
+        help=(
+            "1 if the rig mines under the worker name expected by the inventory, 0 if not. Absent if no worker name "
+            "is expected or reported."
+        ),
         group=Group.POOL,
         get=lambda r: r.snapshot.worker_expected,
     ),
     Metric(
         scope=POOL_DETAILS,
         name="mining_rig_pool_info",
-        help="Each configured pool of the rig.",
+        help="Always 1 for each pool configured in the rig; the labels are its address and worker.",
         kind=Kind.INFO,
         group=Group.POOL,
         get=_one,
@@ -776,7 +824,7 @@ _POOLS: Final = (
     Metric(
         scope=POOL,
         name="mining_rig_pool_accepted_shares_total",
-        help="Shares that each pool accepted since the miner process started.",
+        help="Shares accepted by each pool since the miner process started. Absent if not reported.",
         kind=Kind.COUNTER,
         group=Group.POOL,
         get=lambda p: p.accepted,
@@ -784,7 +832,7 @@ _POOLS: Final = (
     Metric(
         scope=POOL,
         name="mining_rig_pool_rejected_shares_total",
-        help="Shares that each pool rejected since the miner process started.",
+        help="Shares rejected by each pool since the miner process started. Absent if not reported.",
         kind=Kind.COUNTER,
         group=Group.POOL,
         get=lambda p: p.rejected,
@@ -792,7 +840,7 @@ _POOLS: Final = (
     Metric(
         scope=POOL,
         name="mining_rig_pool_stale_shares_total",
-        help="Shares that came too late for each pool since the miner process started.",
+        help="Shares that arrived too late at each pool since the miner process started. Absent if not reported.",
         kind=Kind.COUNTER,
         group=Group.POOL,
         get=lambda p: p.stale,
@@ -803,118 +851,148 @@ _RIG_ECONOMICS: Final = (
     Metric(
         scope=RIG,
         name="mining_rig_revenue_usd_per_day",
-        help="What the rig's realised hashrate earns at today's hashprice, after fees and rejected shares.",
+        help=(
+            "Revenue in USD per day from the realised hashrate at the current hashprice, after fees and rejected "
+            "shares. Absent if an input is unknown."
+        ),
         unit="usd_per_day",
         get=lambda r: r.economics.revenue,
     ),
     Metric(
         scope=RIG,
         name="mining_rig_power_cost_usd_per_day",
-        help="What the rig's power costs at the price in force, where it is billed.",
+        help="Power cost in USD per day: billed power at the current power price. Absent if an input is unknown.",
         unit="usd_per_day",
         get=lambda r: r.economics.power_cost,
     ),
     Metric(
         scope=RIG,
         name="mining_rig_margin_usd_per_day",
-        help="Cash margin of what is happening: revenue less power cost.",
+        help="Cash margin in USD per day: revenue minus power cost. Absent if either is unknown.",
         unit="usd_per_day",
         get=lambda r: r.economics.margin,
     ),
     Metric(
         scope=RIG,
         name="mining_rig_potential_margin_usd_per_day",
-        help="Cash margin that the rig would have if it ran as it last ran well.",
+        help=(
+            "Cash margin in USD per day that the rig would have if it ran as it last ran well. Absent if an input is "
+            "unknown."
+        ),
         unit="usd_per_day",
         get=lambda r: r.economics.potential_margin,
     ),
     Metric(
         scope=RIG,
         name="mining_rig_potential_power_watts",
-        help="Power that the rig would draw if it ran as it last ran well, where the tariff is billed.",
+        help="Billed power in watts that the rig would draw if it ran as it last ran well. Absent if unknown.",
         unit="watts",
         get=lambda r: r.economics.potential_power,
     ),
     Metric(
         scope=RIG,
         name="mining_rig_margin_low_usd_per_day",
-        help="Cash margin at the expensive end of the power source's error band.",
+        help=(
+            "Cash margin in USD per day if the true power is at the upper end of its source's error band. Absent if "
+            "the margin is unknown."
+        ),
         unit="usd_per_day",
         get=lambda r: r.economics.margin_low,
     ),
     Metric(
         scope=RIG,
         name="mining_rig_margin_high_usd_per_day",
-        help="Cash margin at the cheap end of the power source's error band.",
+        help=(
+            "Cash margin in USD per day if the true power is at the lower end of its source's error band. Absent if "
+            "the margin is unknown."
+        ),
         unit="usd_per_day",
         get=lambda r: r.economics.margin_high,
     ),
     Metric(
         scope=RIG,
         name="mining_rig_allin_margin_usd_per_day",
-        help="Margin after what does not stop with the rig: demand charge, hosting, operations, depreciation, credits.",
+        help=(
+            "Margin in USD per day after fixed costs too: demand charge, hosting, operations and depreciation, minus "
+            "credits. Absent if the margin is unknown or no fixed cost is configured."
+        ),
         unit="usd_per_day",
         get=lambda r: r.economics.allin_margin,
     ),
     Metric(
         scope=RIG,
         name="mining_rig_forward_margin_usd_per_day",
-        help="Cash margin after the next retarget, all else equal.",
+        help=(
+            "Cash margin in USD per day after the next retarget, with all other inputs unchanged. Absent if an input "
+            "is unknown."
+        ),
         unit="usd_per_day",
         get=lambda r: r.economics.forward_margin,
     ),
     Metric(
         scope=RIG,
         name="mining_rig_margin_usd_per_kilowatt_hour",
-        help="Cash margin per kilowatt-hour billed: the axis on which mining and AI hosting compare.",
+        help="Cash margin in USD per billed kWh, comparable with AI hosting. Absent if the margin is unknown.",
         unit="usd_per_kilowatt_hour",
         get=lambda r: r.economics.margin_per_kwh,
     ),
     Metric(
         scope=RIG,
         name="mining_rig_breakeven_power_price_usd_per_kilowatt_hour",
-        help="Power price at which the rig's cash margin is zero: what mining earns per kilowatt-hour billed.",
+        help=(
+            "Power price in USD per kWh at which the cash margin is zero, equal to the revenue per billed kWh. "
+            "Absent if the rig does not hash or an input is unknown."
+        ),
         unit="usd_per_kilowatt_hour",
         get=lambda r: r.economics.breakeven_power_price,
     ),
     Metric(
         scope=RIG,
         name="mining_rig_breakeven_hashprice_usd_per_petahash_day",
-        help="Hashprice at which the rig's cash margin is zero.",
+        help=(
+            "Hashprice in USD per PH/s and day at which the cash margin is zero. Absent if the rig does not hash or "
+            "an input is unknown."
+        ),
         unit="usd_per_petahash_day",
         get=lambda r: r.economics.breakeven_hashprice,
     ),
     Metric(
         scope=RIG,
         name="mining_rig_breakeven_bitcoin_price_usd",
-        help="Bitcoin price at which the rig's cash margin is zero.",
+        help=(
+            "Bitcoin price in USD at which the cash margin is zero. Absent if the rig does not hash or an input is "
+            "unknown."
+        ),
         unit="usd",
         get=lambda r: r.economics.breakeven_bitcoin_price,
     ),
     Metric(
         scope=RIG,
         name="mining_rig_cost_usd_per_bitcoin",
-        help="Power cost of mining one bitcoin with the rig.",
+        help=(
+            "Power cost of mining one bitcoin with this rig, in USD. Absent if the rig does not hash or an input is "
+            "unknown."
+        ),
         unit="usd_per_bitcoin",
         get=lambda r: r.economics.cost_per_bitcoin,
     ),
     Metric(
         scope=RIG,
         name="mining_rig_reassign_score_usd_per_kilowatt_year",
-        help="AI value of the rig's power less its mining margin; absent without an AI value.",
+        help="AI value minus mining margin, in USD per kW and year. Absent if either is unknown.",
         unit="usd_per_kilowatt_year",
         get=lambda r: r.decision.reassign_score,
     ),
     Metric(
         scope=RIG_VERDICT,
         name="mining_rig_verdict",
-        help="1 for the verdict in force.",
+        help="1 for the current verdict: mine, curtail, reassign, repair or unknown. Absent before the first verdict.",
         get=_one,
     ),
     Metric(
         scope=RIG,
         name="mining_rig_verdict_since_timestamp_seconds",
-        help="Since when the verdict has been in force.",
+        help="Unix time since which the verdict has been in force, in seconds. Absent before the first verdict.",
         unit="seconds",
         get=lambda r: r.decision.verdict_since,
     ),
@@ -924,116 +1002,134 @@ _BLOCKS: Final = (
     Metric(
         scope=BLOCK_RIGS,
         name="mining_block_rigs",
-        help="Rigs of the block, by verdict; absent while none has a verdict.",
+        help="Number of rigs in the block, by verdict. Absent while no rig has a verdict.",
         get=lambda counted: counted[0].verdicts.get(counted[1], 0),
     ),
     Metric(
         scope=BLOCK,
         name="mining_block_rigs_priced",
-        help="Rigs of the block whose inputs are all there: those that its sums of money cover.",
+        help="Number of rigs in the block with a known margin. The block's revenue, cost and margin cover only these.",
         get=lambda b: b.economics.priced,
     ),
     Metric(
         scope=BLOCK,
         name="mining_block_capacity_watts",
-        help="Power that the block's feeder can carry, as configured.",
+        help="Configured capacity of the block's feeder in watts. Absent if not configured.",
         unit="watts",
         get=lambda b: b.economics.capacity,
     ),
     Metric(
         scope=BLOCK,
         name="mining_block_convertible",
-        help="Whether the block could be converted to AI hosting, as configured.",
+        help="1 if the block can be converted to AI hosting, 0 if not, as configured.",
         get=lambda b: b.convertible,
     ),
     Metric(
         scope=BLOCK,
         name="mining_block_power_freed_watts",
-        help="Power that converting the block would free: what its feeder carries, else what its rigs would draw.",
+        help=(
+            "Power in watts that a conversion would free: the feeder's capacity, else the potential power of the "
+            "rigs. Absent if both are unknown."
+        ),
         unit="watts",
         get=lambda b: b.decision.power_freed,
     ),
     Metric(
         scope=BLOCK,
         name="mining_block_margin_lost_usd_per_day",
-        help="Mining margin that converting the block would cost, by the margin that its reassign score is made of.",
+        help=(
+            "Mining margin in USD per day that a conversion would forgo. The reassign score uses the same margin. "
+            "Absent if unknown."
+        ),
         unit="usd_per_day",
         get=lambda b: b.decision.margin_lost,
     ),
     Metric(
         scope=BLOCK,
         name="mining_block_power_watts",
-        help="Power of the block's rigs whose power is known.",
+        help="Power in watts of the block's rigs whose power is known. Absent if none is known.",
         unit="watts",
         get=lambda b: b.economics.power,
     ),
     Metric(
         scope=BLOCK,
         name="mining_block_billed_power_watts",
-        help="Power of the block's priced rigs where it is billed: its margin per kilowatt-hour is over this.",
+        help=(
+            "Billed power in watts of the block's priced rigs; divide the margin by it to get USD per kWh. Absent if "
+            "no rig is priced."
+        ),
         unit="watts",
         get=lambda b: b.economics.billed_power,
     ),
     Metric(
         scope=BLOCK,
         name="mining_block_hashrate_hashes_per_second",
-        help="Hashrate of the block's rigs that answer.",
+        help="Hashrate in H/s of the block's rigs with a fresh reading. Absent if there is none.",
         unit="hashes_per_second",
         get=lambda b: b.economics.hashrate,
     ),
     Metric(
         scope=BLOCK,
         name="mining_block_revenue_usd_per_day",
-        help="Revenue of the block's priced rigs.",
+        help="Revenue in USD per day of the block's priced rigs. Absent if no rig is priced.",
         unit="usd_per_day",
         get=lambda b: b.economics.revenue,
     ),
     Metric(
         scope=BLOCK,
         name="mining_block_power_cost_usd_per_day",
-        help="Power cost of the block's priced rigs.",
+        help="Power cost in USD per day of the block's priced rigs. Absent if no rig is priced.",
         unit="usd_per_day",
         get=lambda b: b.economics.power_cost,
     ),
     Metric(
         scope=BLOCK,
         name="mining_block_margin_usd_per_day",
-        help="Cash margin of the block's priced rigs.",
+        help="Cash margin in USD per day of the block's priced rigs. Absent if no rig is priced.",
         unit="usd_per_day",
         get=lambda b: b.economics.margin,
     ),
     Metric(
         scope=BLOCK,
         name="mining_block_potential_margin_usd_per_day",
-        help="Cash margin that the block's rigs would have if they ran.",
+        help=(
+            "Cash margin in USD per day that the block's rigs would have if they all ran. Absent if unknown for "
+            "every rig."
+        ),
         unit="usd_per_day",
         get=lambda b: b.economics.potential_margin,
     ),
     Metric(
         scope=BLOCK,
         name="mining_block_avoidable_loss_usd_per_day",
-        help="What switching off the block's losing rigs would save, as a positive figure.",
+        help=(
+            "USD per day saved by switching off the rigs with a negative margin, 0 or more. Absent if unknown for "
+            "every rig."
+        ),
         unit="usd_per_day",
         get=lambda b: b.economics.avoidable_loss,
     ),
     Metric(
         scope=BLOCK,
         name="mining_block_ai_value_usd_per_day",
-        help="AI value of the power that the block's feeder can carry.",
+        help="AI value in USD per day of the feeder's capacity. Absent without an AI value or a capacity.",
         unit="usd_per_day",
         get=lambda b: b.economics.ai_value,
     ),
     Metric(
         scope=BLOCK,
         name="mining_block_reassign_score_usd_per_kilowatt_year",
-        help="AI value of the block's power less its mining margin; absent without an AI value.",
+        help="AI value minus mining margin of the block, in USD per kW and year. Absent if either is unknown.",
         unit="usd_per_kilowatt_year",
         get=lambda b: b.decision.reassign_score,
     ),
     Metric(
         scope=BLOCK,
         name="mining_block_levelised_margin_usd_per_kilowatt_year",
-        help="Mining margin over the rigs' life, levelised over the AI term: beside the reassign score, not in it.",
+        help=(
+            "Mining margin over the life of the rigs, levelised over the AI term, in USD per kW and year. Not part "
+            "of the reassign score. Absent without ai.difficulty_growth, or if an input is unknown."
+        ),
         unit="usd_per_kilowatt_year",
         stability=Stability.EXPERIMENTAL,
         get=lambda b: b.economics.mining_value,
@@ -1041,13 +1137,13 @@ _BLOCKS: Final = (
     Metric(
         scope=BLOCK_VERDICT,
         name="mining_block_verdict",
-        help="1 for the verdict in force.",
+        help="1 for the current verdict: mine, curtail, reassign, repair or unknown. Absent before the first verdict.",
         get=_one,
     ),
     Metric(
         scope=BLOCK,
         name="mining_block_reassign_payback_years",
-        help="Years until converting the block would have paid for itself.",
+        help="Years until the conversion of the block pays for itself. Absent if unknown or if it never does.",
         unit="years",
         get=lambda b: b.decision.payback_years,
     ),
@@ -1057,73 +1153,76 @@ _NETWORK: Final = (
     Metric(
         scope=NETWORK,
         name="mining_network_difficulty",
-        help="Difficulty of the bitcoin network.",
+        help="Difficulty of the bitcoin network. Absent without a usable network source.",
         get=lambda n: n.difficulty,
     ),
     Metric(
         scope=MARKET,
         name="mining_network_hashrate_hashes_per_second",
-        help="Estimated hashrate of the bitcoin network.",
+        help="Estimated hashrate of the bitcoin network in H/s. Absent if the block interval is unknown.",
         unit="hashes_per_second",
         get=lambda m: m.network_hashrate,
     ),
     Metric(
         scope=NETWORK,
         name="mining_network_block_height",
-        help="Height of the last block.",
+        help="Height of the latest block. Absent without a usable network source.",
         get=lambda n: n.height,
     ),
     Metric(
         scope=MARKET,
         name="mining_network_subsidy_bitcoins",
-        help="Subsidy of the next block.",
+        help="Subsidy of the next block in bitcoins. Absent without a usable network source.",
         unit="bitcoins",
         get=lambda m: m.subsidy,
     ),
     Metric(
         scope=NETWORK,
         name="mining_network_block_fees_bitcoins",
-        help="Mean transaction fees of the last 144 blocks, per block.",
+        help="Mean transaction fees per block over the last 144 blocks, in bitcoins. Absent if the source has none.",
         unit="bitcoins",
         get=lambda n: n.block_fees,
     ),
     Metric(
         scope=NETWORK,
         name="mining_network_block_interval_seconds",
-        help="Mean time between the last 144 blocks.",
+        help="Mean time between the last 144 blocks, in seconds. Absent if the source has none.",
         unit="seconds",
         get=lambda n: n.block_interval,
     ),
     Metric(
         scope=MARKET,
         name="mining_network_next_difficulty",
-        help="Difficulty after the next retarget, estimated.",
+        help="Estimated difficulty after the next retarget. Absent if the start of the epoch is unknown.",
         get=lambda m: m.next_difficulty,
     ),
     Metric(
         scope=MARKET,
         name="mining_network_retarget_blocks_remaining",
-        help="Blocks until the next retarget.",
+        help="Number of blocks until the next retarget. Absent without a usable network source.",
         get=lambda m: m.retarget_blocks_remaining,
     ),
     Metric(
         scope=MARKET,
         name="mining_network_retarget_timestamp_seconds",
-        help="When the next retarget is due, estimated.",
+        help="Estimated unix time of the next retarget, in seconds. Absent if the time of the latest block is unknown.",
         unit="seconds",
         get=lambda m: m.retarget_time,
     ),
     Metric(
         scope=MARKET,
         name="mining_network_retarget_confident",
-        help="Whether the next difficulty can be relied on: 500 blocks into the epoch, or told by the node.",
+        help=(
+            "1 if the next difficulty is reliable: 500 blocks into the epoch, or provided by the node. 0 if not. "
+            "Absent without a usable network source."
+        ),
         stability=Stability.EXPERIMENTAL,
         get=lambda m: m.retarget_confident,
     ),
     Metric(
         scope=MARKET,
         name="mining_network_halving_timestamp_seconds",
-        help="When the next halving is due, estimated.",
+        help="Estimated unix time of the next halving, in seconds. Absent if the time of the latest block is unknown.",
         unit="seconds",
         get=lambda m: m.halving_time,
     ),
@@ -1133,56 +1232,65 @@ _MARKET: Final = (
     Metric(
         scope=BITCOIN,
         name="mining_bitcoin_price_usd",
-        help="Price of one bitcoin.",
+        help="Price of one bitcoin in USD. Absent without a usable bitcoin source.",
         unit="usd",
         get=lambda price: price,
     ),
     Metric(
         scope=MARKET,
         name="mining_hashprice_usd_per_petahash_day",
-        help="What one PH/s earns in a day, before pool fees.",
+        help=(
+            "Hashprice in USD per PH/s and day: subsidy and fees, before pool fees. Absent if fees, difficulty or "
+            "bitcoin price are unknown."
+        ),
         unit="usd_per_petahash_day",
         get=lambda m: m.hashprice_usd,
     ),
     Metric(
         scope=MARKET,
         name="mining_hashprice_bitcoins_per_petahash_day",
-        help="What one PH/s earns in a day in bitcoins, before pool fees.",
+        help=(
+            "Hashprice in bitcoins per PH/s and day: subsidy and fees, before pool fees. Absent if fees or "
+            "difficulty are unknown."
+        ),
         unit="bitcoins_per_petahash_day",
         get=lambda m: m.hashprice_btc,
     ),
     Metric(
         scope=MARKET,
         name="mining_forward_hashprice_usd_per_petahash_day",
-        help="Hashprice after the next retarget, all else equal.",
+        help=(
+            "Hashprice in USD per PH/s and day after the next retarget, with all other inputs unchanged. Absent if "
+            "an input is unknown."
+        ),
         unit="usd_per_petahash_day",
         get=lambda m: m.forward_hashprice_usd,
     ),
     Metric(
         scope=TARIFF,
         name="mining_power_price_usd_per_kilowatt_hour",
-        help="Power price in force; it may be negative.",
+        help="Current power price of the tariff in USD per kWh; may be negative. Absent if unknown.",
         unit="usd_per_kilowatt_hour",
         get=lambda named: named[1].price,
     ),
     Metric(
         scope=TARIFF,
         name="mining_power_price_next_usd_per_kilowatt_hour",
-        help="Power price of the next slot, once it is known.",
+        help="Power price of the tariff's next slot in USD per kWh. Absent until it is known.",
         unit="usd_per_kilowatt_hour",
         get=lambda named: named[1].next_price,
     ),
     Metric(
         scope=SCENARIO,
         name="mining_ai_value_usd_per_kilowatt_hour",
-        help="What AI hosting would earn per kilowatt-hour, by scenario; absent without an ai section.",
+        help="Value of AI hosting in USD per kWh, by scenario: low, base or high. Absent without settings in `ai`.",
         unit="usd_per_kilowatt_hour",
         get=lambda named: named[1],
     ),
     Metric(
         scope=MARKET,
         name="mining_ai_breakeven_rent_usd_per_kilowatt_month",
-        help="Rent per IT kilowatt at which AI hosting is worth nothing.",
+        help="Rent in USD per IT kW and month at which the AI value is zero. Absent without settings in `ai`.",
         unit="usd_per_kilowatt_month",
         get=lambda m: m.ai_breakeven_rent,
     ),
@@ -1192,55 +1300,55 @@ _GPUS: Final = (
     Metric(
         scope=GPU_DETAILS,
         name="mining_gpu_info",
-        help="Which GPU it is.",
+        help="Always 1 for each GPU; the labels are its model and host.",
         kind=Kind.INFO,
         get=_one,
     ),
     Metric(
         scope=GPU,
         name="mining_gpu_power_watts",
-        help="Power of the GPU itself, without its host.",
+        help="Power drawn by the GPU without its host, in watts. Absent if not reported.",
         unit="watts",
         get=lambda g: g.reading.power,
     ),
     Metric(
         scope=GPU,
         name="mining_gpu_utilization_ratio",
-        help="Share of time in which any kernel ran.",
+        help="Share of time in which any kernel ran, from 0 to 1. Absent if not reported.",
         unit="ratio",
         get=lambda g: g.reading.utilization,
     ),
     Metric(
         scope=GPU,
         name="mining_gpu_engine_active_ratio",
-        help="Share of time in which the compute engine was active.",
+        help="Share of time in which the compute engine was active, from 0 to 1. Absent if not reported.",
         unit="ratio",
         get=lambda g: g.reading.engine_active,
     ),
     Metric(
         scope=GPU,
         name="mining_gpu_memory_used_bytes",
-        help="Memory in use on the GPU.",
+        help="GPU memory in use, in bytes. Absent if not reported.",
         unit="bytes",
         get=lambda g: g.reading.memory_used,
     ),
     Metric(
         scope=GPU,
         name="mining_gpu_temperature_celsius",
-        help="Temperature of the GPU.",
+        help="Temperature of the GPU in degrees Celsius. Absent if not reported.",
         unit="celsius",
         get=lambda g: g.reading.temperature,
     ),
     Metric(
         scope=GPU,
         name="mining_gpu_allocated",
-        help="Whether the GPU is held by a job.",
+        help="1 if a job holds the GPU, 0 if not. Absent if neither pods nor memory are reported.",
         get=lambda g: g.reading.allocated,
     ),
     Metric(
         scope=GPU,
         name="mining_gpu_energy_joules_total",
-        help="Energy that the GPU has used, as its driver counts it.",
+        help="Energy counter of the GPU's driver, in joules. Absent if not reported.",
         unit="joules",
         kind=Kind.COUNTER,
         get=lambda g: g.reading.energy,
@@ -1248,48 +1356,54 @@ _GPUS: Final = (
     Metric(
         scope=GPU,
         name="mining_gpu_contracted",
-        help="Whether a contract pays for the GPU now.",
+        help=(
+            "1 if a contract pays for the GPU whether or not it is used, 0 if it earns only while allocated. Absent "
+            "without a rate."
+        ),
         get=lambda g: g.economics.contracted,
     ),
     Metric(
         scope=GPU_ERROR,
         name="mining_gpu_xid_error_info",
-        help="Code of the last XID error that the driver reported.",
+        help="Always 1 for each GPU with an XID error; the label is the code of the last one.",
         kind=Kind.INFO,
         get=_one,
     ),
     Metric(
         scope=GPU,
         name="mining_gpu_revenue_usd_per_day",
-        help="What the GPU earns by its contract or rate.",
+        help=(
+            "Revenue of the GPU in USD per day, from its contract or hourly rate. Absent without a rate, or if it is "
+            "not known whether the GPU is allocated."
+        ),
         unit="usd_per_day",
         get=lambda g: g.economics.revenue,
     ),
     Metric(
         scope=GPU,
         name="mining_gpu_power_cost_usd_per_day",
-        help="Power cost of the GPU with its share of the host.",
+        help="Power cost of the GPU and its share of the host, in USD per day. Absent if power or price is unknown.",
         unit="usd_per_day",
         get=lambda g: g.economics.power_cost,
     ),
     Metric(
         scope=GPU,
         name="mining_gpu_billed_power_watts",
-        help="Power of the GPU with its share of the host where it is billed: its margin per kWh is over this.",
+        help="Billed power of the GPU and its share of the host, in watts. Absent if unknown.",
         unit="watts",
         get=lambda g: g.economics.billed_power,
     ),
     Metric(
         scope=GPU,
         name="mining_gpu_margin_usd_per_day",
-        help="Revenue less power cost of the GPU.",
+        help="Margin of the GPU in USD per day: revenue minus power cost. Absent if either is unknown.",
         unit="usd_per_day",
         get=lambda g: g.economics.margin,
     ),
     Metric(
         scope=GPU,
         name="mining_gpu_margin_usd_per_kilowatt_hour",
-        help="Margin of the GPU per kilowatt-hour billed: comparable with mining's.",
+        help="Margin of the GPU in USD per billed kWh, comparable with mining. Absent if the margin is unknown.",
         unit="usd_per_kilowatt_hour",
         get=lambda g: g.economics.margin_per_kwh,
     ),
@@ -1300,29 +1414,30 @@ _EXPORTER: Final = (
         scope=STATUS,
         name="mining_rigs",
         help=(
-            "Rigs by status, summing to the inventory: mining (hashes), expected_off (does not hash and should not), "
-            "stopped (answers, should hash, does not), down (should hash, no fresh reading), unknown (not polled yet)."
+            "Number of rigs by status; the values add up to the inventory. mining: hashing. expected_off: not "
+            "hashing, as expected. stopped: responding, but not hashing. down: no fresh reading. unknown: not polled "
+            "yet."
         ),
         get=lambda counted: counted[1],
     ),
     Metric(
         scope=SITE,
         name="mining_evaluation_timestamp_seconds",
-        help="When the published evaluation was taken. A scrape serves that publication and never touches a rig.",
+        help="Unix time of the published evaluation, in seconds. Scrapes return this evaluation and never poll rigs.",
         unit="seconds",
         get=lambda v: v.snapshot.taken_at,
     ),
     Metric(
         scope=SHARD,
         name="mining_exporter_shard_info",
-        help="Which part of the site this exporter serves, counted from 0.",
+        help="Always 1; the labels are the index of this shard, from 0, and the configured number of shards.",
         kind=Kind.INFO,
         get=_one,
     ),
     Metric(
         scope=SITE,
         name="mining_exporter_shards",
-        help="Into how many shards the site is split: fewer that report are missing.",
+        help="Number of configured shards. If fewer report, some are missing.",
         get=lambda v: v.shard.total,
     ),
 )

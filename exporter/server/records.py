@@ -1,4 +1,8 @@
-"""What ``/api/v1`` tells of rigs, blocks and the market. Fields carry their units, and are null where unknown."""
+"""The records that ``/api/v1`` returns for rigs, blocks and the market. Names include the unit; unknown is null.
+
+A field that is also a metric is described by the catalogue; any other field by its annotation. ``docs/api.md`` shows
+both.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,92 +18,98 @@ Number: TypeAlias = float | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultRecord:
-    """What a rig reports as broken."""
+    """One fault that a rig reports."""
 
-    code: Annotated[str, "From our list, the same for every vendor."]
+    code: Annotated[str, "Fault code, the same for all vendors."]
     severity: Annotated[str, "`critical`, `warning` or `info`."]
-    component: Annotated[str, "Which part, such as `board 1`; empty where the rig does not say."]
-    vendor_code: Annotated[str, "The rig's own code or words; empty where it has none."]
-    since_timestamp_seconds: Annotated[Number, "When it was first seen, without a break since."]
+    component: Annotated[str, "Affected part, such as `board 1`. Empty if not reported."]
+    vendor_code: Annotated[str, "Code or text of the vendor. Empty if there is none."]
+    since_timestamp_seconds: Number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RigRecord:
     """One rig of the inventory."""
 
-    rig: Annotated[str, "Its stable name."]
-    address: Annotated[str, "Where it answers."]
-    block: Annotated[str, "What can be switched or converted as one."]
-    rack: str
-    position: str
-    customer: str
-    tariff: Annotated[str, "The tariff that prices its power."]
-    make: Annotated[str, "Empty while it is not identified, like all down to `power_supply_serial`."]
-    model: str
-    firmware: str
-    firmware_version: str
-    mac: str
-    serial: str
-    hostname: str
-    algorithm: Annotated[str, "What it hashes: only `SHA256` is bitcoin's, and priced."]
-    control_board: Annotated[str, "Its type, as the firmware names it."]
-    power_supply_model: str
-    power_supply_serial: str
-    board_serials: Annotated[Mapping[str, str], "Serial numbers of its hash boards, by board."]
+    rig: Annotated[str, "Name of the rig."]
+    address: Annotated[str, "IP address or host name."]
+    block: Annotated[str, "Block of the rig."]
+    rack: Annotated[str, "Rack. Empty if not listed."]
+    position: Annotated[str, "Position in the rack. Empty if not listed."]
+    customer: Annotated[str, "Owner of the rig. Empty if not listed."]
+    tariff: Annotated[str, "Tariff that prices the rig's power. Empty if there is none."]
+    make: Annotated[str, "Manufacturer. Empty until the rig is identified, like all fields down to `board_serials`."]
+    model: Annotated[str, "Model."]
+    firmware: Annotated[str, "Firmware."]
+    firmware_version: Annotated[str, "Version of the firmware."]
+    mac: Annotated[str, "MAC address."]
+    serial: Annotated[str, "Serial number."]
+    hostname: Annotated[str, "Host name that the rig reports."]
+    algorithm: Annotated[str, "Hash algorithm. Only `SHA256` is priced."]
+    control_board: Annotated[str, "Type of the control board, as the firmware names it."]
+    power_supply_model: Annotated[str, "Model of the power supply."]
+    power_supply_serial: Annotated[str, "Serial number of the power supply."]
+    board_serials: Annotated[Mapping[str, str], "Serial numbers of the hash boards, by board index."]
     status: Annotated[str, "`mining`, `stopped`, `expected_off`, `down` or `unknown`."]
-    up: Annotated[bool | None, "Whether the last poll succeeded; null before the first."]
-    expected_mining: Annotated[bool, "Whether it should hash now."]
-    last_success_timestamp_seconds: Annotated[Number, "When it last answered."]
-    failure_reason: Annotated[str | None, "Why its last poll failed; null while it answers."]
-    failure_detail: Annotated[str | None, "The same in words."]
-    faults: Annotated[tuple[FaultRecord, ...], "What it reports as broken."]
-    suspended: Annotated[bool | None, "Whether it was told to stop: it sleeps or is paused."]
-    power_mode: Annotated[str | None, "Mode, profile or preset, in the firmware's own word."]
-    tuner: Annotated[str | None, "`off`, `tuning`, `tuned` or `failed`."]
+    up: bool | None
+    expected_mining: bool
+    last_success_timestamp_seconds: Number
+    failure_reason: Annotated[str | None, "Reason for which the last poll failed. Null if it succeeded."]
+    failure_detail: Annotated[str | None, "Details of the failure. Null if the last poll succeeded."]
+    faults: Annotated[tuple[FaultRecord, ...], "Faults that the rig reports."]
+    suspended: bool | None
+    power_mode: Annotated[str | None, "Active power mode, profile or preset, named as in the firmware."]
+    tuner: Annotated[str | None, "State of the firmware's tuner: `off`, `tuning`, `tuned` or `failed`."]
     hashrate_hashes_per_second: Number
     expected_hashrate_hashes_per_second: Number
-    power_watts: Annotated[Number, "At the rig."]
-    potential_power_watts: Annotated[Number, "If it ran as it last ran well, where the tariff is billed."]
-    power_source: Annotated[str | None, "`metered`, `reported` or `nameplate`."]
+    power_watts: Number
+    potential_power_watts: Number
+    power_source: Annotated[str | None, "Source of `power_watts`: `metered`, `reported` or `nameplate`."]
     efficiency_joules_per_terahash: Number
     revenue_usd_per_day: Number
     power_cost_usd_per_day: Number
-    margin_usd_per_day: Annotated[Number, "Cash margin of what is happening."]
+    margin_usd_per_day: Number
     margin_usd_per_kilowatt_hour: Number
-    potential_margin_usd_per_day: Annotated[Number, "Cash margin if it ran as it last ran well."]
-    forward_margin_usd_per_day: Annotated[Number, "Cash margin after the next retarget."]
+    potential_margin_usd_per_day: Number
+    forward_margin_usd_per_day: Number
     breakeven_power_price_usd_per_kilowatt_hour: Number
-    reassign_score_usd_per_kilowatt_year: Annotated[Number, "AI value less mining margin."]
-    verdict: Annotated[str | None, "`mine`, `curtail`, `reassign`, `repair` or `unknown`."]
+    reassign_score_usd_per_kilowatt_year: Number
+    verdict: Annotated[
+        str | None, "`mine`, `curtail`, `reassign`, `repair` or `unknown`. Null before the first verdict."
+    ]
     verdict_since_timestamp_seconds: Number
-    verdict_held: Annotated[bool, "Whether the verdict stands only because its inputs are stale."]
+    verdict_held: Annotated[bool, "True if the verdict is kept only because its inputs are stale."]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockRecord:
-    """One block. Sums cover the rigs whose inputs are all known."""
+    """One block."""
 
-    block: str
-    rigs: int
-    rigs_priced: Annotated[int, "Rigs that the sums of money cover."]
-    convertible: Annotated[bool, "Whether it could be converted to AI hosting."]
-    moving_cost_usd_per_rig: Annotated[Number, "To move one of its rigs to another block."]
-    capacity_watts: Annotated[Number, "What its feeder can carry."]
+    block: Annotated[str, "Name of the block."]
+    rigs: Annotated[int, "Number of rigs in the block."]
+    rigs_priced: int
+    convertible: bool
+    moving_cost_usd_per_rig: Annotated[
+        Number, "Configured cost in USD of moving one of its rigs to another block. Null if not configured."
+    ]
+    capacity_watts: Number
     power_watts: Number
     hashrate_hashes_per_second: Number
     revenue_usd_per_day: Number
     power_cost_usd_per_day: Number
     margin_usd_per_day: Number
     potential_margin_usd_per_day: Number
-    avoidable_loss_usd_per_day: Annotated[Number, "What switching off its losing rigs would save."]
+    avoidable_loss_usd_per_day: Number
     ai_value_usd_per_day: Number
     reassign_score_usd_per_kilowatt_year: Number
     reassign_payback_years: Number
-    power_freed_watts: Annotated[Number, "What its conversion would free."]
-    margin_lost_usd_per_day: Annotated[Number, "The mining margin that its conversion would cost."]
-    verdict: str | None
-    verdict_since_timestamp_seconds: Number
-    verdict_held: bool
+    power_freed_watts: Number
+    margin_lost_usd_per_day: Number
+    verdict: Annotated[str | None, "`mine`, `curtail`, `reassign` or `unknown`. Null before the first verdict."]
+    verdict_since_timestamp_seconds: Annotated[
+        Number, "Unix time since which the verdict has been in force, in seconds."
+    ]
+    verdict_held: Annotated[bool, "True if the verdict is kept only because its inputs are stale."]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,39 +117,41 @@ class TariffRecord:
     """One tariff."""
 
     power_price_usd_per_kilowatt_hour: Number
-    power_price_next_usd_per_kilowatt_hour: Annotated[Number, "Of the next slot, once it is known."]
+    power_price_next_usd_per_kilowatt_hour: Number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketRecord:
-    """The market at the evaluation."""
+    """The market at the time of the evaluation."""
 
     network_difficulty: Number
     network_block_height: int | None
     network_hashrate_hashes_per_second: Number
     network_subsidy_bitcoins: Number
-    network_block_fees_bitcoins: Annotated[Number, "Mean of the last 144 blocks, per block."]
-    network_next_difficulty: Annotated[Number, "After the next retarget, estimated."]
+    network_block_fees_bitcoins: Number
+    network_next_difficulty: Number
     network_retarget_blocks_remaining: int | None
     network_retarget_timestamp_seconds: Number
     network_halving_timestamp_seconds: Number
     bitcoin_price_usd: Number
     hashprice_usd_per_petahash_day: Number
     hashprice_bitcoins_per_petahash_day: Number
-    forward_hashprice_usd_per_petahash_day: Annotated[Number, "After the next retarget, all else equal."]
-    ai_value_usd_per_kilowatt_hour: Annotated[Mapping[str, float], "By scenario: low, base, high."]
+    forward_hashprice_usd_per_petahash_day: Number
+    ai_value_usd_per_kilowatt_hour: Annotated[
+        Mapping[str, float], "Value of AI hosting in USD per kWh, by scenario: `low`, `base` and `high`."
+    ]
     ai_breakeven_rent_usd_per_kilowatt_month: Number
-    tariffs: Annotated[Mapping[str, TariffRecord], "By name."]
+    tariffs: Annotated[Mapping[str, TariffRecord], "Tariffs with a known price, by name."]
 
 
-_NOBODY = RigIdentity(reader="", make="", model="", algorithm="")
+_UNIDENTIFIED = RigIdentity(reader="", make="", model="", algorithm="")
 
 
 def rig_record(view: RigView, failures: FailureLog) -> RigRecord:
-    """Tell of one rig."""
+    """Make the record of one rig."""
     snapshot, economics, decision = view
     rig, reading = snapshot.rig, snapshot.reading.value if snapshot.reading is not None else None
-    identity = snapshot.identity or _NOBODY
+    identity = snapshot.identity or _UNIDENTIFIED
     failure = failures.get(rig.name) if snapshot.up is False else None
     return RigRecord(
         rig=rig.name,
@@ -192,18 +204,18 @@ def rig_record(view: RigView, failures: FailureLog) -> RigRecord:
 
 
 def _faults(reading: RigReading, since: tuple[float, ...]) -> Iterator[FaultRecord]:
-    for fault, first_seen in zip_longest(reading.faults, since):
+    for fault, began_at in zip_longest(reading.faults, since):
         yield FaultRecord(
             code=fault.code,
             severity=fault.severity,
             component=fault.component,
             vendor_code=fault.vendor_code,
-            since_timestamp_seconds=first_seen,
+            since_timestamp_seconds=began_at,
         )
 
 
 def block_record(view: BlockView) -> BlockRecord:
-    """Tell of one block."""
+    """Make the record of one block."""
     economics, decision = view.economics, view.decision
     return BlockRecord(
         block=economics.name,
@@ -231,7 +243,7 @@ def block_record(view: BlockView) -> BlockRecord:
 
 
 def market_record(view: SiteView) -> MarketRecord:
-    """Tell of the market."""
+    """Make the record of the market."""
     market, bitcoin = view.economics.market, view.snapshot.bitcoin_price
     network = view.snapshot.network.value if view.snapshot.network is not None else None
     return MarketRecord(

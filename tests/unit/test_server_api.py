@@ -10,6 +10,7 @@ from site_server import Served, published, served
 from small_site import TAKEN_AT, fleet_of
 
 from docs.generators.api import PAGE, page
+from exporter.exposition.catalogue import CATALOGUE
 from exporter.server.records import BlockRecord, FaultRecord, MarketRecord, RigRecord
 
 
@@ -117,3 +118,16 @@ def test_the_documentation_is_up_to_date_and_names_every_field() -> None:
     assert PAGE.read_text(encoding="utf-8") == text, "run make docs"
     for record in (RigRecord, FaultRecord, BlockRecord, MarketRecord):
         assert all(f"`{field.name}`" in text for field in fields(record))
+
+
+def test_a_field_that_is_a_metric_has_the_description_of_the_metric() -> None:
+    text = page()
+    helps = {metric.name: metric.help for metric in CATALOGUE}
+    for field, metric in (
+        ("margin_usd_per_day", "mining_rig_margin_usd_per_day"),
+        ("power_freed_watts", "mining_block_power_freed_watts"),
+        ("since_timestamp_seconds", "mining_rig_fault_since_timestamp_seconds"),
+        ("hashprice_usd_per_petahash_day", "mining_hashprice_usd_per_petahash_day"),
+        ("power_price_next_usd_per_kilowatt_hour", "mining_power_price_next_usd_per_kilowatt_hour"),
+    ):
+        assert f"| `{field}` | number or null | {helps[metric]} |" in text
