@@ -218,7 +218,7 @@ def small_site() -> SiteView:
                 RigEconomics(
                     power=3500.0,
                     power_source=PowerSource.REPORTED,
-                    metered_power=3605.0,
+                    billed_power=3605.0,
                     efficiency=17.49,
                     revenue=6.58,
                     power_cost=4.326,
