@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
-_VERSION: Final = 3
+_VERSION: Final = 4
 _SCHEMA: Final = f"""
 BEGIN;
 CREATE TABLE identities (
@@ -52,9 +52,18 @@ CREATE TABLE margins (
 PRAGMA user_version = {_VERSION};
 COMMIT;
 """
+_FORGET_ALGORITHMS: Final = """
+UPDATE identities SET identity = json_remove(identity, '$.algorithm')
+WHERE json_valid(identity) AND json_extract(identity, '$.algorithm') = 'SHA256'
+    AND (json_extract(identity, '$.reader') LIKE 'pyasic:%'
+        OR json_extract(identity, '$.reader') IN ('antminer', 'epic', 'vnish'));
+"""
+"""Up to version 3 SHA256 also stood where a rig did not report its algorithm, on firmware that runs on others too."""
 _UPGRADES: Final = {
     0: _SCHEMA,
-    2: f"BEGIN; ALTER TABLE meters ADD COLUMN faults TEXT; PRAGMA user_version = {_VERSION}; COMMIT;",
+    2: f"BEGIN; ALTER TABLE meters ADD COLUMN faults TEXT; {_FORGET_ALGORITHMS} "
+    f"PRAGMA user_version = {_VERSION}; COMMIT;",
+    3: f"BEGIN; {_FORGET_ALGORITHMS} PRAGMA user_version = {_VERSION}; COMMIT;",
 }
 """What makes a file of an older version, or an empty one, one of this version."""
 _RIGS: Final = """

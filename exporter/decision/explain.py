@@ -10,6 +10,7 @@ from exporter.economics.margin import firmware_fee
 from exporter.economics.settings import SiteSettings
 from exporter.economics.site import per_kilowatt_year
 from exporter.economics.values import GpuEconomics, RigEconomics, SiteEconomics
+from exporter.model.models import UNKNOWN_ALGORITHM
 from exporter.model.snapshot import RigSnapshot, SiteSnapshot
 from exporter.model.units import HASHES_PER_TERAHASH, HOURS_PER_DAY, HOURS_PER_YEAR, finite, kilowatts
 
@@ -57,6 +58,7 @@ class Explanation:
     lines: tuple[Line, ...]
     axis: tuple[Line, ...]
     flips: tuple[Flip, ...]
+    unpriced: str = ""  # why its hashes have no price; empty if they have one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +86,17 @@ def explain(case: Case, name: str) -> Explanation | None:
                 lines=tuple(_lines(case, rig, priced)),
                 axis=tuple(_axis(case.economics, priced)),
                 flips=tuple(_flips(case, priced)),
+                unpriced=_unpriced(rig),
             )
     return None
+
+
+def _unpriced(rig: RigSnapshot) -> str:
+    if rig.mines_bitcoin:
+        return ""
+    if rig.algorithm == UNKNOWN_ALGORITHM:
+        return "Not priced: its algorithm is unknown. If it is SHA-256, set `algorithm: sha256` for it in the fleet."
+    return f"Not priced: it hashes {rig.algorithm}, not SHA-256."
 
 
 def _inputs(case: Case, rig: RigSnapshot, priced: RigEconomics) -> Iterator[Input]:

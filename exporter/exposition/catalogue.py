@@ -119,10 +119,10 @@ IDENTITY: Final = _scope(
     serial=lambda known: known[1].serial,
 )
 HARDWARE: Final = _scope(
-    lambda view: [(rig.rig, rig.identity) for rig in view.snapshot.rigs if rig.identity is not None],
-    rig=lambda known: known[0].name,
+    lambda view: [(rig, rig.identity) for rig in view.snapshot.rigs if rig.identity is not None],
+    rig=lambda known: known[0].rig.name,
     hostname=lambda known: known[1].hostname,
-    algorithm=lambda known: known[1].algorithm,
+    algorithm=lambda known: known[0].algorithm,
     api_version=lambda known: known[1].api_version,
     control_board=lambda known: known[1].control_board,
     power_supply_model=lambda known: known[1].power_supply_model,

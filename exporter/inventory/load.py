@@ -120,6 +120,7 @@ class _Reader:
             credentials=self._credentials(listed),
             rated_hashrate=None if terahash is None else terahash * HASHES_PER_TERAHASH,
             rated_power=self._fact(listed, "rated_watts"),
+            algorithm=self._fact(listed, "algorithm") or "",
             worker=self._fact(listed, "worker") or "",
             expected_schedule=expected if isinstance(expected, str) else None,
             expected_mining=expected is not False,

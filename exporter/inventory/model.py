@@ -102,6 +102,11 @@ class RigFacts(BaseModel):
     password_file: ConfigPath | None = Field(None, description="File that holds the password, instead of `password`.")
     rated_terahash: float | None = Field(None, gt=0, le=100_000, description="Nameplate hashrate in TH/s.")
     rated_watts: float | None = Field(None, gt=0, le=1_000_000, description="Nameplate power in W.")
+    algorithm: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _-]{0,31}$")] | None = Field(
+        None,
+        description="What it hashes, such as `sha256`, for models that hashmargin does not know and that do not report "
+        "it. Only a rig that is known to hash SHA-256 is priced.",
+    )
     worker: Annotated[Name, AfterValidator(_worker)] | None = Field(
         None,
         description="Worker name that it should mine under, such as `acme.{rig}` (`{rig}` is its name) or `acme.*`.",

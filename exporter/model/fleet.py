@@ -30,6 +30,7 @@ class Rig:
     credentials: Credentials | None = None
     rated_hashrate: float | None = None  # H/s
     rated_power: float | None = None  # W
+    algorithm: str = ""  # that the operator knows it to hash, for models that do not report theirs
     worker: str = ""  # that it should mine under; `{rig}` is its name, a `*` at the end anything
     expected_schedule: str | None = None  # name of a schedule; None means that `expected_mining` holds always
     expected_mining: bool = True

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from exporter.model.fault_codes import FaultCode, Severity
 
@@ -21,15 +21,12 @@ class Reading(Generic[T]):
 # --- rigs -----------------------------------------------------------------------------------------------------------
 
 
-BITCOIN_ALGORITHM: Final = "SHA256"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RigIdentity:
-    """Who answers at an address. ``reader`` names the reader that understands it.
+    """Which rig answers at an address. ``reader`` is the name of the reader that understands it.
 
-    ``algorithm`` is what it hashes; other hashes than bitcoin's are shown, but never priced as bitcoin's.
-    ``board_serials`` are pairs of a board's index and its serial number. ``rated_hashrate`` (H/s) is that of its
+    ``algorithm`` is the one that the rig reports or that its firmware is limited to, empty if there is none.
+    ``board_serials`` are pairs of a board's index and its serial number. ``rated_hashrate`` (H/s) is the one on its
     sticker or of its model as sold, whatever it is tuned to.
     """
 
@@ -41,18 +38,13 @@ class RigIdentity:
     mac: str = ""
     serial: str = ""
     hostname: str = ""
-    algorithm: str = BITCOIN_ALGORITHM
+    algorithm: str = ""
     api_version: str = ""
     control_board: str = ""
     power_supply_model: str = ""
     power_supply_serial: str = ""
     board_serials: tuple[tuple[int, str], ...] = ()
     rated_hashrate: float | None = None
-
-    @property
-    def mines_bitcoin(self) -> bool:
-        """Whether its hashes are bitcoin's."""
-        return self.algorithm == BITCOIN_ALGORITHM
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from exporter.model.fleet import Block, Rig
+from exporter.model.models import BITCOIN_ALGORITHM, algorithm_of
 from exporter.model.readings import GpuReading, MeterReading, NetworkState, Reading, RigIdentity, RigReading
 
 
@@ -39,9 +40,16 @@ class RigSnapshot:
     faults_since: tuple[float, ...] = ()  # unix seconds: when each of the reading's faults was first seen
 
     @property
+    def algorithm(self) -> str:
+        """What the rig hashes: :data:`~exporter.model.models.UNKNOWN_ALGORITHM` if nothing says so."""
+        known = self.identity
+        reported, make, model = ("", "", "") if known is None else (known.algorithm, known.make, known.model)
+        return algorithm_of(reported, self.rig.algorithm, make, model)
+
+    @property
     def mines_bitcoin(self) -> bool:
-        """Whether its hashes are bitcoin's; one that was never identified is taken to be what the site is for."""
-        return self.identity is None or self.identity.mines_bitcoin
+        """Whether its hashes are known to be bitcoin's. A rig that was never identified has none to be priced."""
+        return self.identity is None or self.algorithm == BITCOIN_ALGORITHM
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,8 @@ def _lines(rig: Mapping[str, Any], explanation: Mapping[str, Any], now: float) -
     yield f"{who} in {rig['block']}, {rig['status'].replace('_', ' ')}"
     if rig["failure_reason"] is not None:
         yield f"its last poll failed: {rig['failure_reason']}: {rig['failure_detail']}"
+    if explanation["unpriced"]:
+        yield explanation["unpriced"]
     inputs = [_input(row, now) for row in explanation["inputs"]]
     yield f"\nWhat goes in\n{_indented(tables.as_text(('', 'value', 'unit', 'source', 'age'), inputs, right=(1, 4)))}"
     lines = [(line["name"], significant(line["value"]), line["unit"]) for line in explanation["lines"]]

@@ -107,7 +107,11 @@ def large_site(rigs: int, seed: int) -> SiteView:
                 rated_power=3_480.0,
             ),
             identity=RigIdentity(
-                reader="antminer", make="Bitmain", model="Antminer S21", firmware="stock", firmware_version="49.0.1.3"
+                reader="antminer",
+                make="AntMiner",
+                model="S21",
+                firmware="stock",
+                firmware_version="49.0.1.3",
             ),
             up=True,
             last_success=TAKEN_AT - rng.uniform(0, 30),

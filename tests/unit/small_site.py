@@ -55,6 +55,7 @@ WELL = RigSnapshot(
         mac="02:00:00:00:00:01",
         serial="SN1",
         hostname="a-01",
+        algorithm="SHA256",
         api_version="3.1",
         control_board="CB6V10",
         power_supply_model="APW17",

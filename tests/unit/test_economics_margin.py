@@ -82,7 +82,9 @@ def test_a_rigs_own_rejects_beat_the_assumed_ones() -> None:
 
 def test_what_a_firmware_hashes_for_its_maker_is_not_paid() -> None:
     terms = EconomicsSettings(pool_fee=0.01, firmware_fees={"LuxOS": 0.028})
-    luxos = rig(identity=RigIdentity(reader="luxos", make="AntMiner", model="S21", firmware="LuxOS"))
+    luxos = rig(
+        identity=RigIdentity(reader="luxos", make="AntMiner", model="S21", firmware="LuxOS", algorithm="SHA256")
+    )
     tells = replace(luxos, reading=Reading(RigReading(hashrate=200e12, power=3_500.0, firmware_fee=0.05), NOW))
     whole = price(rig(), economics=terms)
     assert whole.revenue is not None

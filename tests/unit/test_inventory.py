@@ -105,6 +105,15 @@ def test_the_csv_file_means_what_the_inline_row_means(tmp_path: Path) -> None:
     assert csv_fleet(tmp_path, text) == fleet(rigs=[inline])
 
 
+def test_an_algorithm_is_said_of_a_rig_of_a_range_or_of_all() -> None:
+    rigs = fleet(
+        defaults={"algorithm": "scrypt"},
+        rigs=[{"address": "127.60.0.5", "algorithm": "sha256"}, {"address": "127.60.0.6"}],
+        ranges=[{"cidr": "127.60.1.0/31", "algorithm": "sha256"}],
+    )
+    assert [rig.algorithm for rig in rigs] == ["sha256", "scrypt", "sha256", "sha256"]
+
+
 @pytest.mark.parametrize("worker", ["acme.{name}", "*.a", "acme.{rig", "**"])
 def test_a_worker_that_could_match_nothing_is_refused(worker: str) -> None:
     with pytest.raises(ValidationError, match="is no worker name"):

@@ -125,7 +125,7 @@ async def test_what_mines_no_bitcoin_is_known_and_read(reader: PyasicReader) -> 
     async with serving(target.address, 4028, cgminer(answers)):
         identity = await reader.identify(target)
         reading = await reader.read(target, identity)
-    assert (identity.model, identity.algorithm, identity.mines_bitcoin) == ("L7", "Scrypt", False)
+    assert (identity.model, identity.algorithm) == ("L7", "Scrypt")
     assert reading.hashrate > 0
 
 

@@ -160,6 +160,24 @@ async def test_a_file_of_the_version_before_is_taken_over_with_all_it_knew(tmp_p
     assert await load(path) == replace(known, rigs={"a": FAULTY})
 
 
+@pytest.mark.parametrize(
+    ("reader", "algorithm"),
+    [("pyasic:ANTMINER:ANTMINER KS7:", ""), ("antminer", ""), ("whatsminer_v2", "SHA256"), ("luxos", "SHA256")],
+)
+async def test_an_assumed_algorithm_of_a_former_version_is_forgotten(
+    tmp_path: Path, reader: str, algorithm: str
+) -> None:
+    path = tmp_path / "state.sqlite"
+    who = f'{{"reader":"{reader}","make":"Acme","model":"A1","mac":"02:00:00:00:00:01","algorithm":"SHA256"}}'
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(VERSION_2)
+        connection.execute("UPDATE identities SET identity = ?", (who,))
+        connection.commit()
+    identity = (await load(path)).rigs["a"].identity
+    assert identity is not None
+    assert (identity.reader, identity.algorithm, identity.mac) == (reader, algorithm, "02:00:00:00:00:01")
+
+
 def hours(block: str, *numbers: int) -> MarginHistory:
     told = tuple(HourlyMargin(hour=3600.0 * number, kwh=1.0) for number in numbers)
     return MarginHistory(observed_at=1000.0, blocks={block: told})

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from exporter.model.failures import Failure, Reason
-from exporter.model.readings import BITCOIN_ALGORITHM, Board, Fan, Fault, Pool, PowerSupply, RigIdentity, RigReading
+from exporter.model.readings import Board, Fan, Fault, Pool, PowerSupply, RigIdentity, RigReading
 from exporter.sources.rigs import coerce
 from exporter.sources.rigs.contract import Target
 from exporter.sources.rigs.faults import whatsminer_fault, worded_fault
@@ -17,7 +17,7 @@ _SLOTS: Final = 8
 _SILENCE_SECONDS: Final = 1.5
 _NOTE_PARTS: Final = 3
 _NO_CODE: Final = ("0", "None", "-1")
-_UNTOLD_ALGORITHM: Final = "Generic (Unknown)"
+_GENERIC: Final = "Generic (Unknown)"
 
 
 class PyasicReader:
@@ -49,7 +49,7 @@ class PyasicReader:
             mac=coerce.mac(said["mac"]),
             serial=coerce.text(said["serial"]),
             hostname=coerce.text(said["hostname"]),
-            algorithm=BITCOIN_ALGORITHM if algorithm == _UNTOLD_ALGORITHM else algorithm,
+            algorithm="" if algorithm == _GENERIC else algorithm,
             api_version=coerce.text(said["api_version"]),
             power_supply_serial=coerce.text(said["power_supply_serial"]),
             board_serials=tuple(_serials(said["board_serials"][: coerce.MAX_ITEMS])),

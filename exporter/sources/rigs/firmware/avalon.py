@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.fault_codes import FaultCode
+from exporter.model.models import BITCOIN_ALGORITHM
 from exporter.model.readings import Board, Fan, Fault, PowerSupply, RigIdentity, RigReading
 from exporter.sources.rigs import cgminer, coerce
 from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
@@ -84,6 +85,7 @@ class Reader:
             make="AvalonMiner",
             model=_model(version),
             firmware="Stock",
+            algorithm=BITCOIN_ALGORITHM,  # the firmware runs on no other hardware
             firmware_version=coerce.text(version.get("VERSION")) or coerce.text(version.get("CGVERSION")),
             mac=coerce.mac(version.get("MAC")),
             serial=coerce.text(version.get("DNA")),

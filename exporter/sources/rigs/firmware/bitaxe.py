@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from exporter.model.fault_codes import FaultCode
+from exporter.model.models import BITCOIN_ALGORITHM
 from exporter.model.readings import Board, Fan, Fault, Pool, PowerSupply, RigIdentity, RigReading
 from exporter.sources.rigs import coerce
 from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
@@ -50,6 +51,7 @@ class Reader:
             make="BitAxe",
             model=coerce.text(info.get("deviceModel")) or _MODELS.get(chip, chip),
             firmware="AxeOS",
+            algorithm=BITCOIN_ALGORITHM,  # the firmware runs on no other hardware
             firmware_version=coerce.text(info.get("version")),
             mac=coerce.mac(info.get("macAddr")),
             hostname=coerce.text(info.get("hostname")),

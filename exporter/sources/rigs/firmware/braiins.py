@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from exporter.model.failures import Failure, Reason
+from exporter.model.models import BITCOIN_ALGORITHM
 from exporter.model.readings import Board, Fan, Fault, RigIdentity, RigReading, TunerState
 from exporter.sources.rigs import cgminer, coerce
 from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
@@ -60,6 +61,7 @@ class Reader:
             make="AntMiner",
             model=model,
             firmware="BOS+",
+            algorithm=BITCOIN_ALGORITHM,  # the firmware runs on no other hardware
             firmware_version=coerce.text(build),
             api_version=coerce.text(version.get("API")),
         )

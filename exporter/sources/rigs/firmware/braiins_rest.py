@@ -13,6 +13,7 @@ from typing import Any, Final
 from exporter.model.failures import Failure, Reason
 from exporter.model.fault_codes import FaultCode
 from exporter.model.fleet import Credentials
+from exporter.model.models import BITCOIN_ALGORITHM
 from exporter.model.readings import Board, Fan, Fault, Pool, RigIdentity, RigReading, TunerState
 from exporter.model.units import HERTZ_PER_MEGAHERTZ
 from exporter.sources.rigs import coerce
@@ -109,6 +110,7 @@ class Reader:
             make=_MAKES.get(_code(who.get("brand")), "Braiins"),
             model=coerce.bitmain_model(who.get("miner_model") or who.get("name")),
             firmware="BOS+",
+            algorithm=BITCOIN_ALGORITHM,  # the firmware runs on no other hardware
             firmware_version=coerce.text(coerce.mapping(details.get("bos_version")).get("current")),
             mac=coerce.mac(details.get("mac_address")),
             serial=coerce.text(details.get("serial_number")),

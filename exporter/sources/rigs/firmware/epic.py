@@ -54,8 +54,8 @@ class Reader:
     def recognises(self, answer: Answer) -> bool:
         """See :class:`exporter.sources.rigs.contract.NativeReader`."""
         coins = answer.get("Coins")
-        bitcoin = "BTC" in coins if isinstance(coins, list) and coins else True
-        return bitcoin and "Model" in answer and "Max HBs" in answer
+        other = isinstance(coins, list) and bool(coins) and "BTC" not in coins
+        return not other and "Model" in answer and "Max HBs" in answer
 
     async def identify(self, target: Target) -> RigIdentity:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
@@ -72,6 +72,7 @@ class Reader:
             make="AntMiner",
             model=coerce.bitmain_model(capabilities.get("Model")),
             firmware="ePIC",
+            algorithm=coerce.text(coerce.mapping(summary.get("Mining")).get("Algorithm"), 32),
             firmware_version=coerce.text(summary.get("Software")),
             mac=coerce.mac(interface.get("mac_address")),
             serial=coerce.text(control.get("cpuSerial")),

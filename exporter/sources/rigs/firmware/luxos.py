@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from exporter.model.failures import Failure
 from exporter.model.fault_codes import FaultCode, Severity
+from exporter.model.models import BITCOIN_ALGORITHM
 from exporter.model.readings import Board, Fault, PowerSupply, RigIdentity, RigReading, TunerState
 from exporter.sources.rigs import cgminer, coerce
 from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
@@ -99,6 +100,7 @@ class Reader:
             make="AntMiner",
             model=coerce.bitmain_model(config.get("Model") or version.get("Type")),
             firmware="LuxOS",
+            algorithm=BITCOIN_ALGORITHM,  # the firmware runs on no other hardware
             firmware_version=coerce.text(version.get("Miner")),
             mac=coerce.mac(config.get("MACAddr")),
             serial=coerce.text(config.get("SerialNumber")),

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from exporter.model.fault_codes import FaultCode
+from exporter.model.models import UNKNOWN_ALGORITHM
 from exporter.model.readings import Board, Fan, Fault, Pool, PowerSupply, RigIdentity, RigReading, TunerState
 from exporter.sources.rigs import cgminer, coerce
 from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
@@ -53,7 +54,7 @@ class Reader:
 
     def recognises(self, answer: Answer) -> bool:
         """See :class:`exporter.sources.rigs.contract.NativeReader`."""
-        bitcoin = coerce.text(answer.get("algorithm")).lower() in ("", "sha256", "sha256d")
+        bitcoin = coerce.text(answer.get("algorithm")).lower() in ("", "sha256", "sha256d", UNKNOWN_ALGORITHM)
         return bitcoin and coerce.text(answer.get("fw_name")).lower() in ("vnish", "anthillos")
 
     async def identify(self, target: Target) -> RigIdentity:
@@ -67,6 +68,7 @@ class Reader:
             make="AntMiner",
             model=coerce.bitmain_model(info.get("miner")),
             firmware="VNish",
+            algorithm=_algorithm(info),
             firmware_version=coerce.text(info.get("fw_version")),
             mac=coerce.mac(network.get("mac")),
             serial="" if serial == "N/A" else serial,
@@ -126,6 +128,11 @@ class Reader:
             pools=tuple(_pool(index, row) for index, row in enumerate(own)),
             faults=(*lost_boards(identity, boards), *_faults(miner, chains, fans)),
         )
+
+
+def _algorithm(info: Answer) -> str:
+    said = coerce.text(info.get("algorithm"), 32)
+    return "" if said.lower() == UNKNOWN_ALGORITHM else said
 
 
 def _index(position: int, chain: Mapping[str, Any]) -> int:

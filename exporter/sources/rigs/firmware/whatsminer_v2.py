@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from exporter.model.failures import Failure, Reason
+from exporter.model.models import BITCOIN_ALGORITHM
 from exporter.model.readings import Board, Fault, PowerSupply, RigIdentity, RigReading, TunerState
 from exporter.sources.rigs import cgminer, coerce
 from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
@@ -90,6 +91,7 @@ class Reader:
             make="WhatsMiner",
             model=model.replace("_", " "),
             firmware="Stock",
+            algorithm=BITCOIN_ALGORITHM,  # the firmware runs on no other hardware
             firmware_version=coerce.text(version.get("fw_ver")),
             mac=coerce.mac(info.get("mac")),
             serial=coerce.text(info.get("minersn")),

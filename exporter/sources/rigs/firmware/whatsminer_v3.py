@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from exporter.model.failures import Failure, Reason
+from exporter.model.models import BITCOIN_ALGORITHM
 from exporter.model.readings import Board, Fan, Fault, Pool, PowerSupply, RigIdentity, RigReading, TunerState
 from exporter.sources.rigs import coerce
 from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
@@ -73,6 +74,7 @@ class Reader:
             make="WhatsMiner",
             model=model.replace("_", " "),
             firmware="Stock",
+            algorithm=BITCOIN_ALGORITHM,  # the firmware runs on no other hardware
             firmware_version=coerce.text(system.get("fwversion")),
             mac=coerce.mac(network.get("mac")),
             serial=coerce.text(miner.get("miner-sn")),

@@ -1,0 +1,92 @@
+"""What a model is called and hashes, by the table of makers' names and codes."""
+
+import csv
+from importlib.resources import files
+
+import pytest
+
+from exporter.model.fleet import Rig
+from exporter.model.models import UNKNOWN_ALGORITHM, algorithm_of, known_model, model_name
+from exporter.model.readings import RigIdentity
+from exporter.model.snapshot import RigSnapshot
+
+ROWS = list(csv.DictReader((files("exporter.model") / "models.csv").read_text(encoding="utf-8").splitlines()))
+
+
+def test_the_table_has_each_name_once_and_an_algorithm_for_each() -> None:
+    names = [(row["make"], row["name"].lower().replace(" ", "")) for row in ROWS]
+    assert len(set(names)) == len(names) > 100
+    assert all(row["algorithm"] for row in ROWS)
+    assert all(row["model"] or row["name"].endswith("*") for row in ROWS)
+
+
+@pytest.mark.parametrize(
+    ("make", "reported", "model"),
+    [
+        ("AntMiner", "BHB68606", "S21"),
+        ("AntMiner", "bhb68601", "S21"),
+        ("AntMiner", "BHB42XXX", "BHB42XXX"),
+        ("AntMiner", "S19JPRO", "S19j Pro"),
+        ("AntMiner", "S19-88", "S19 No PIC"),
+        ("AntMiner", "S21 Pro", "S21 Pro"),
+        ("AvalonMiner", "nano3", "Avalon Nano 3"),
+        ("AvalonMiner", "NANO3S", "Avalon Nano 3S"),
+        ("AvalonMiner", "0o3", "Avalon Mini 3"),
+        ("BitAxe", "801", "GammaTurbo"),
+        ("BitAxe", "650", "GammaDuo"),
+        ("BitAxe", "999", "999"),
+        ("Braiins", "Braiins Mini Miner BMM 100", "BMM 100"),
+    ],
+)
+def test_a_model_is_called_by_its_name_whatever_its_code_and_case(make: str, reported: str, model: str) -> None:
+    assert model_name(make, reported) == model
+
+
+@pytest.mark.parametrize(
+    ("model", "algorithm"),
+    [
+        *(
+            (name, "SHA256")
+            for name in ("S9 SE", "S19j Pro+", "S19 XP Hyd.", "s21e xp hyd.", "T21", "R4", "V9", "S19a Pro")
+        ),
+        *((name, "SHA256") for name in ("BHB42XXX", "BHB42601", "U3S23H")),
+        *(
+            ("KS7", "kHeavyHash"),
+            ("KS5 Pro", "kHeavyHash"),
+            ("L7", "Scrypt"),
+            ("Z15 Pro", "Equihash"),
+            ("K7", "Eaglesong"),
+        ),
+        *((name, UNKNOWN_ALGORITHM) for name in ("S99", "S", "", "KS99", "SU21", "BHB99601", "Antminer")),
+    ],
+)
+def test_an_antminer_hashes_what_the_table_has_for_its_series(model: str, algorithm: str) -> None:
+    assert algorithm_of("", "", "AntMiner", model) == algorithm
+
+
+@pytest.mark.parametrize(
+    ("reported", "setting", "model", "algorithm"),
+    [
+        ("sha256d", "", "S99", "SHA256"),
+        ("SHA-256", "", "S99", "SHA256"),
+        ("Scrypt", "sha256", "S21", "Scrypt"),
+        ("", "sha256", "S99", "SHA256"),
+        ("", "scrypt", "S21", "scrypt"),
+        ("", "", "S21", "SHA256"),
+        ("unknown", "", "S21", UNKNOWN_ALGORITHM),
+        ("SHA3-256", "", "S21", "SHA3-256"),
+        ("SHA512256d", "", "S21", "SHA512256d"),
+    ],
+)
+def test_the_rig_is_believed_first_then_the_operator_then_the_table(
+    reported: str, setting: str, model: str, algorithm: str
+) -> None:
+    rig = Rig(name="a", address="a", algorithm=setting)
+    identity = RigIdentity(reader="x", make="AntMiner", model=model, algorithm=reported)
+    snapshot = RigSnapshot(rig=rig, identity=identity)
+    assert (snapshot.algorithm, snapshot.mines_bitcoin) == (algorithm, algorithm == "SHA256")
+
+
+def test_another_makers_model_of_the_same_name_is_not_taken_for_it() -> None:
+    assert known_model("Acme", "S21") is None
+    assert algorithm_of("", "", "Acme", "S21") == UNKNOWN_ALGORITHM
