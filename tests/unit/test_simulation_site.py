@@ -17,6 +17,7 @@ import yaml
 from simulation_clients import Clock, address, free_network, rig, rpc, simulated
 
 from exporter.settings.load import load
+from exporter.simulation import firmware
 from exporter.simulation.faults import Fault
 from exporter.simulation.site import CONTROL_PORT, SimulatedSite
 from exporter.simulation.wire import SimulationError, listen
@@ -50,11 +51,9 @@ def test_the_default_site_is_120_rigs_in_four_blocks() -> None:
 def test_a_large_site_keeps_the_mix() -> None:
     site = SimulatedSite(10_000, clock=Clock())
     assert len(site.blocks) == 40
-    counts = families(site)
-    common = {"antminer": 6_000, "whatsminer": 2_500, "whatsminer_v3": 1_000, "bitaxe": 500}
-    rare = {name: counts.pop(name) for name in ("luxos", "vnish", "braiins", "braiins_rest", "epic", "avalon")}
-    assert counts == pytest.approx(common, rel=0.02)
-    assert rare == dict.fromkeys(rare, 20)
+    weights = {family.name: family.weight for family in firmware.families()}
+    shares = {name: 10_000 * weight / sum(weights.values()) for name, weight in weights.items()}
+    assert families(site) == pytest.approx(shares, rel=0.02, abs=1)
     assert len({placement.address for placement in site.placements}) == 10_000
 
 
