@@ -8,18 +8,16 @@ from traceback import extract_tb
 from typing import Final, Literal
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from exporter.model.fields import MASK, looks_secret, mask_urls
+from exporter.model.fields import MASK, SettingsGroup, looks_secret, mask_urls
 
 LONGEST_VALUE: Final = 200
 
 
-class LogSettings(BaseModel):
+class LogSettings(SettingsGroup):
     """Level and format of the log (YAML ``log:``)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe level to log.")
     format: Literal["logfmt", "json"] = Field("logfmt", description="Format of a log line.")

@@ -14,15 +14,15 @@ from contextlib import closing, suppress
 from dataclasses import astuple, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
 import structlog
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from exporter.decision.history import HourlyMargin, MarginHistory
 from exporter.decision.values import Clock, DecisionState
-from exporter.model.fields import ConfigPath, Duration
+from exporter.model.fields import ConfigPath, Duration, SettingsGroup
 from exporter.model.readings import Reading, RigIdentity
 from exporter.model.snapshot import LastGood
 from exporter.polling.ledger import RigMemory
@@ -130,10 +130,8 @@ def _other_database(path: Path) -> str:
     return "another program's database" if tables and _OWN_TABLE not in tables else ""
 
 
-class StateSettings(BaseModel):
+class StateSettings(SettingsGroup):
     """Where what should survive a restart is kept, and how often it is written."""
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
 
     path: Annotated[ConfigPath, AfterValidator(_not_anothers)] | None = Field(
         default=None, description="The state file; left out, a restart forgets everything."

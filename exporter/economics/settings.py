@@ -6,9 +6,10 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated, Final, Literal, NamedTuple, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from exporter.economics.values import PowerSource
+from exporter.model.fields import SettingsGroup
 
 
 class Plausible(NamedTuple):
@@ -21,10 +22,10 @@ class Plausible(NamedTuple):
     most: float = 1e9
 
 
-class Band(BaseModel):
+class Band(SettingsGroup):
     """A figure with its low and high end. A bare number stands for all three."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
     low: float
     base: float
@@ -49,10 +50,10 @@ def _flat(figure: float) -> Band:
     return Band(low=figure, base=figure, high=figure)
 
 
-class PlausibleSettings(BaseModel):
+class PlausibleSettings(SettingsGroup):
     """Base of all terms: frozen, closed, and each figure inside its plausible range unless accepted on purpose."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
     accept_implausible: bool = Field(
         default=False, description="Take figures outside their plausible range as they are written."

@@ -1,12 +1,12 @@
 """What the operator may say of the exposition."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from exporter.model.fields import SettingsGroup
 
 
-class GroupSettings(BaseModel):
+class GroupSettings(SettingsGroup):
     """Which groups of series are published. A stock Antminer has about 110 series with all of them on, 45 with none."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     board: bool = Field(default=True, description="Series of each hash board.")
     fan: bool = Field(default=True, description="Series of each fan.")
@@ -17,10 +17,8 @@ class GroupSettings(BaseModel):
     chip: bool = Field(default=False, description="One series per chip that does not work, where firmware tells.")
 
 
-class ExpositionSettings(BaseModel):
+class ExpositionSettings(SettingsGroup):
     """YAML ``exposition:``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     groups: GroupSettings = Field(
         default_factory=GroupSettings, description="Groups of series; all but `chip` are on unless switched off."

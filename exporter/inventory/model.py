@@ -5,9 +5,9 @@ import re
 from ipaddress import IPv4Network
 from typing import Annotated, Final, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
-from exporter.model.fields import ConfigPath, Text
+from exporter.model.fields import ConfigPath, SettingsGroup, Text
 from exporter.model.fleet import Block
 from exporter.model.units import WATTS_PER_KILOWATT
 from exporter.sources.discovery import HttpSd
@@ -84,10 +84,8 @@ def _worker(text: str) -> str:
 Name = Annotated[Text, Field(max_length=200), AfterValidator(_name)]
 
 
-class RigFacts(BaseModel):
+class RigFacts(SettingsGroup):
     """What may be said of a rig, of a whole range, and of all rigs that do not say it themselves."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     block: Name | None = Field(None, description="Block that it stands in: what is switched or converted as one.")
     rack: Name | None = Field(None, description="Rack within the block.")
@@ -144,10 +142,8 @@ class RangeSettings(RigFacts):
     )
 
 
-class InventorySettings(BaseModel):
+class InventorySettings(SettingsGroup):
     """The fleet (YAML ``fleet:``). A rig's own row wins over the range that its address lies in."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     defaults: RigFacts = Field(RigFacts(), description="What holds for every rig that does not say it itself.")
     csv: tuple[ConfigPath, ...] = Field((), description="CSV files with a header line, one rig a line.")
@@ -161,10 +157,8 @@ class InventorySettings(BaseModel):
     rigs: tuple[RigRow, ...] = Field((), description="Rigs listed here.")
 
 
-class BlockSettings(BaseModel):
+class BlockSettings(SettingsGroup):
     """A block: a container, a building, a feeder (YAML ``blocks:``)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     capacity_kilowatts: float | None = Field(None, gt=0, le=2_000_000, description="What its feeder carries, in kW.")
     convertible: bool = Field(True, description="Whether it could be converted to AI hosting.")
@@ -189,9 +183,7 @@ class BlockSettings(BaseModel):
         )
 
 
-class CustomerSettings(BaseModel):
+class CustomerSettings(SettingsGroup):
     """What the operator says of one customer, under its name in YAML ``customers:``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     tariff: Name | None = Field(None, description="Tariff of the rigs it owns, unless they have their own.")

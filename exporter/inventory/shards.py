@@ -4,8 +4,9 @@ import re
 import socket
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from exporter.model.fields import SettingsGroup
 from exporter.model.fleet import UNASSIGNED, Rig
 
 _FNV_OFFSET: Final = 0xCBF29CE484222325
@@ -24,10 +25,8 @@ def _ordinal(value: object) -> object:
     return int(match[1])
 
 
-class ShardSettings(BaseModel):
+class ShardSettings(SettingsGroup):
     """Which part of the site this exporter serves."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     shard: Annotated[int, BeforeValidator(_ordinal, json_schema_input_type=int | Literal["ordinal"])] = Field(
         0, ge=0, description="This exporter's number, from 0; `ordinal` takes it from a StatefulSet's host name."

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from exporter.model.fields import TimeOfDay
+from exporter.model.fields import SettingsGroup, TimeOfDay
 
 
 class Day(StrEnum):
@@ -25,10 +25,10 @@ class Day(StrEnum):
 _WEEK: Final = tuple(Day)
 
 
-class Window(BaseModel):
+class Window(SettingsGroup):
     """From one time of day to another; one that ends no later than it starts ends on the following day."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(serialize_by_alias=True)
 
     days: tuple[Day, ...] = Field(default=_WEEK, min_length=1, description="The days on which it starts.")
     start: TimeOfDay = Field(alias="from", description="When it starts, local time.")
@@ -46,8 +46,6 @@ class Window(BaseModel):
 
 class ScheduleSettings(BaseModel):
     """The windows in which rigs of this schedule are meant to mine."""
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
 
     timezone: ZoneInfo = Field(description="The time zone of the windows, such as America/Chicago.")
     mining: tuple[Window, ...] = Field(description="When to mine; off at all other times.")

@@ -1,19 +1,17 @@
 """What the operator may say of how rigs are polled."""
 
-from typing import ClassVar, Final, Self
+from typing import Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from exporter.model.fields import Duration
+from exporter.model.fields import Duration, SettingsGroup
 
 IDENTIFY_SECONDS: Final = 20.0
 _STALE_INTERVALS: Final = 2.5  # one lost poll must not dent a sum, two must show
 
 
-class PollingSettings(BaseModel):
+class PollingSettings(SettingsGroup):
     """How often, how patiently and how many at once."""
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
 
     interval: Duration = Field(default=30.0, description="How often each rig is read.")
     deadline: Duration = Field(default=5.0, description="How long one read of a rig may take, all told.")

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
-from exporter.model.fields import ConfigPath
+from exporter.model.fields import ConfigPath, SettingsGroup
 from exporter.server.web_config import WebConfigFile
 
 
@@ -27,10 +27,8 @@ def _readable(path: Path) -> Path:
     return path
 
 
-class WebSettings(BaseModel):
+class WebSettings(SettingsGroup):
     """YAML ``web:``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     listen_address: Annotated[str, AfterValidator(_checked)] = Field(
         "0.0.0.0:9852", description="Where to serve, as host:port; port 0 takes a free one."

@@ -15,9 +15,7 @@ import structlog
 import yaml
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -26,7 +24,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from exporter.model.configuration_errors import nearest, sentence
-from exporter.model.fields import ConfigPath, parse_duration, paths_relative_to
+from exporter.model.fields import ConfigPath, SettingsGroup, parse_duration, paths_relative_to
 
 _log = structlog.get_logger(__name__)
 
@@ -75,11 +73,7 @@ _Stamp: TypeAlias = tuple[int, int, int]
 Header = Annotated[str, AfterValidator(_check_header)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TlsServerConfig(_Section):
+class TlsServerConfig(SettingsGroup):
     """``tls_server_config``: certificate and key as files or inline, and who may connect.
 
     Unlike Go, Python takes one curve at most, and can't ask for a certificate without verifying it.
@@ -140,7 +134,7 @@ class TlsServerConfig(_Section):
         return context
 
 
-class Headers(_Section):
+class Headers(SettingsGroup):
     """Headers of every answer, in place of our own; blank for none."""
 
     content_security_policy: Header | None = Field(None, alias="Content-Security-Policy")
@@ -150,21 +144,21 @@ class Headers(_Section):
     strict_transport_security: Header | None = Field(None, alias="Strict-Transport-Security")
 
 
-class HttpServerConfig(_Section):
+class HttpServerConfig(SettingsGroup):
     """``http_server_config``. ``http2`` may be said, but only HTTP/1.1 is spoken."""
 
     http2: bool = True
     headers: Headers = Headers()
 
 
-class RateLimit(_Section):
+class RateLimit(SettingsGroup):
     """``rate_limit``: one request per interval (seconds; 0 for no limit), in bursts of so many at most."""
 
     interval: Annotated[float, BeforeValidator(parse_duration), Field(ge=0)] = 0.0
     burst: Annotated[int, Field(ge=1)] = 1
 
 
-class WebConfig(_Section):
+class WebConfig(SettingsGroup):
     """The whole file."""
 
     tls_server_config: TlsServerConfig | None = None

@@ -5,13 +5,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import aiohttp
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from exporter.model.failures import Failure, Reason
-from exporter.model.fields import Duration
+from exporter.model.fields import Duration, SettingsGroup
 from exporter.model.readings import Reading
 from exporter.telemetry import Telemetry
 
@@ -35,10 +35,8 @@ class SourceContext:
     telemetry: Telemetry | None = None
 
 
-class SourceSettings(BaseModel):
+class SourceSettings(SettingsGroup):
     """What the operator says of a source. Each source file has one subclass ``Settings`` with its own ``kind``."""
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
 
     kind: str = Field(description="Which source this is.")
     interval: Duration = Field(default=60.0, description="How often it is asked.")

@@ -13,15 +13,15 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, ClassVar, Final, Generic, NoReturn, Self, TypedDict, TypeVar, Unpack
+from typing import Any, Final, Generic, NoReturn, Self, TypedDict, TypeVar, Unpack
 
 import aiohttp
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from yarl import URL
 
 from exporter import __version__
 from exporter.model.failures import Failure, Reason
-from exporter.model.fields import ConfigPath, Duration
+from exporter.model.fields import ConfigPath, Duration, SettingsGroup
 from exporter.sources.contract import SourceContext
 
 DEADLINE: Final = 10.0
@@ -188,13 +188,11 @@ def _finite(text: str) -> float:
     return value
 
 
-class HttpSettings(BaseModel):
+class HttpSettings(SettingsGroup):
     """What any HTTP source may be told: where, how to log in, which certificates to trust.
 
     It is no SourceSettings: beside a room's own, its rhythm and age would hide those of the room.
     """
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
 
     url: str = Field(description="Where it is asked. Secrets do not belong in it: see `parameters` and `headers`.")
     timeout: Duration = Field(default=DEADLINE, description="All of one request must be over by then.")

@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 
 import structlog
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from exporter.model.configuration_errors import sentence
 from exporter.model.failures import Failure, Reason
-from exporter.model.fields import ConfigPath, Text
+from exporter.model.fields import ConfigPath, SettingsGroup, Text
 from exporter.model.readings import ExpectedOff, Reading
 from exporter.sources.contract import SourceContext
 from exporter.sources.expected_off import ExpectedOffSettings
@@ -46,10 +46,8 @@ class Settings(ExpectedOffSettings):
 Time = Annotated[datetime | None, BeforeValidator(lambda value: value or None)]
 
 
-class Outage(BaseModel):
+class Outage(SettingsGroup):
     """One line: a rig or a block, and from when (included) until when (excluded) it is meant to be off."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     rig: Text = ""
     block: Text = ""

@@ -8,10 +8,10 @@ from itertools import groupby, pairwise
 from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from exporter.model.configuration_errors import unknown
-from exporter.model.fields import MINUTES_PER_DAY, TimeOfDay
+from exporter.model.fields import MINUTES_PER_DAY, SettingsGroup, TimeOfDay
 from exporter.model.readings import PriceSlot, Reading
 from exporter.sources.contract import SourceContext
 from exporter.sources.tariffs import HORIZON, Slots, TariffSettings
@@ -68,10 +68,8 @@ _Days = Annotated[tuple[Day, ...], BeforeValidator(_read_days), Field(min_length
 _MonthDay = Annotated[MonthDay, BeforeValidator(_read_month_day)]
 
 
-class Season(BaseModel):
+class Season(SettingsGroup):
     """A part of each year, both ends included; it may run over New Year."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     first: _MonthDay = Field(description="First day, such as 06-01.")
     last: _MonthDay = Field(description="Last day, such as 09-30.")
@@ -83,10 +81,8 @@ class Season(BaseModel):
         return day >= self.first or day <= self.last
 
 
-class Period(BaseModel):
+class Period(SettingsGroup):
     """A price, and when it holds: on which days, from when to when, in which season. What is left out always holds."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     price: float = Field(allow_inf_nan=False, description="Price per kWh, in the tariff's currency.")
     days: _Days = Field(default=_DAYS, description="mon to sun, holiday, weekday, weekend or all.")
