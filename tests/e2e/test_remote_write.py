@@ -30,18 +30,17 @@ class Agent:
 
     def scrapes(self) -> int:
         """How often it has scraped, the first time not counted."""
-        return int(self._sum("prometheus_target_interval_length_seconds_count"))
+        return int(sum(self._values("prometheus_target_interval_length_seconds_count")))
 
     def lost(self) -> float:
         """How many samples it gave up."""
-        return self._sum("prometheus_remote_storage_samples_dropped_total") + self._sum(
-            "prometheus_remote_storage_samples_failed_total"
-        )
+        failed = self._values("prometheus_remote_storage_samples_failed_total")
+        assert failed, "it is there from the start"
+        # Prometheus 3 has one series for each reason, and none before the first.
+        return sum(failed) + sum(self._values("prometheus_remote_storage_samples_dropped_total"))
 
-    def _sum(self, name: str) -> float:
-        values = re.findall(rf"^{name}(?:{{.*}})? (\S+)$", ask(f"{self.url}/metrics"), re.MULTILINE)
-        assert values, name
-        return sum(map(float, values))
+    def _values(self, name: str) -> list[float]:
+        return list(map(float, re.findall(rf"^{name}(?:{{.*}})? (\S+)$", ask(f"{self.url}/metrics"), re.MULTILINE)))
 
 
 @contextlib.contextmanager
