@@ -26,6 +26,9 @@ def _table() -> Iterator[str]:
 
 
 def _link(title: str, section: str) -> str:
+    """Link ``title`` to its section. A firmware that needs no explanation has none."""
+    if f"\n### {section}\n" not in PAGE.read_text(encoding="utf-8"):
+        return title
     return f"[{title}](#{re.sub('[^a-z0-9-]', '', section.lower().replace(' ', '-'))})"
 
 
