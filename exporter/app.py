@@ -112,7 +112,7 @@ def _server_context(evaluator: Evaluator, market: Market, rigs: RigPoller, reloa
     settings = evaluator.settings
     return ServerContext(
         site=settings.site,
-        newsstand=evaluator.latest,
+        latest=evaluator.latest,
         evaluation_interval=settings.evaluation_interval,
         ready=lambda: rigs.first_round.is_set() and market.attempted,
         reload=reload if settings.web.enable_lifecycle else None,

@@ -1,6 +1,6 @@
-"""The catalogue: one row per metric of the site, for the renderer, the documentation, the lint and the dashboards.
+"""The catalogue: one row per metric of the site. Renderer, documentation and tests use it.
 
-A getter answers None for what is unknown, and the series is absent. The exporter's own metrics are in
+A getter returns None for an unknown value, and the series is then absent. The exporter's own metrics are in
 :mod:`exporter.telemetry`.
 """
 
@@ -18,11 +18,11 @@ S = TypeVar("S")
 P = TypeVar("P")
 
 Columns: TypeAlias = tuple[list[str], ...]
-"""For each label of a scope its values, in the order of the subjects."""
+"""The values of each label of a scope, in the order of the subjects."""
 
 
 class Kind(StrEnum):
-    """A metric's type. ``info`` is a gauge that is always 1."""
+    """Type of a metric. ``info`` is a gauge that is always 1."""
 
     GAUGE = "gauge"
     COUNTER = "counter"
@@ -30,14 +30,14 @@ class Kind(StrEnum):
 
 
 class Stability(StrEnum):
-    """Whether a metric's name and meaning may still change."""
+    """Whether the name and meaning of a metric may still change."""
 
     STABLE = "stable"
     EXPERIMENTAL = "experimental"
 
 
 class Group(StrEnum):
-    """Groups of series that the operator can switch off."""
+    """Groups of series that can be switched off in the settings."""
 
     BOARD = "board"
     FAN = "fan"
@@ -50,7 +50,7 @@ class Group(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scope(Generic[S]):
-    """What a metric is about: its subjects in a view, with the values of the labels that tell them apart."""
+    """What a metric describes: its subjects in a view, and the labels that identify them."""
 
     labels: tuple[str, ...]
     subjects: Callable[[SiteView], tuple[Columns, Sequence[S]]]
@@ -58,7 +58,7 @@ class Scope(Generic[S]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric(Generic[S]):
-    """One row: ``get`` gives the value of one subject of ``scope``, or None where it is unknown."""
+    """One metric: ``get`` returns the value of one subject of ``scope``, or None if it is unknown."""
 
     scope: Scope[S]
     name: str
@@ -71,7 +71,7 @@ class Metric(Generic[S]):
 
 
 def _scope(subjects: Callable[[SiteView], Sequence[S]], **labels: Callable[[S], str]) -> Scope[S]:
-    """A scope whose labels are read from its subjects."""
+    """Make a scope with labels that are read from its subjects."""
 
     def named(view: SiteView) -> tuple[Columns, Sequence[S]]:
         found = subjects(view)
@@ -81,7 +81,7 @@ def _scope(subjects: Callable[[SiteView], Sequence[S]], **labels: Callable[[S], 
 
 
 def _parts(parts: Callable[[RigReading], Sequence[P]], **labels: Callable[[P], str]) -> Scope[P]:
-    """A scope of the parts that rigs have, labelled with their rig and as given."""
+    """Make a scope of parts of rigs, labelled with the name of their rig and the given labels."""
 
     def named(view: SiteView) -> tuple[Columns, Sequence[P]]:
         found = [part for rig in view.fresh_rigs for part in parts(rig.reading)]
@@ -92,7 +92,7 @@ def _parts(parts: Callable[[RigReading], Sequence[P]], **labels: Callable[[P], s
 
 
 def _one(_subject: object) -> float:
-    """The value of what is there, or in force."""
+    """Return 1, the value of an info metric."""
     return 1
 
 
@@ -163,7 +163,7 @@ SENSOR: Final = _parts(lambda reading: reading.temperatures, sensor=lambda senso
 FAN: Final = _parts(lambda reading: reading.fans, fan=lambda fan: str(fan.index))
 BOARD: Final = _parts(lambda reading: reading.boards, board=lambda board: str(board.index))
 CHIP: Final = _parts(
-    lambda reading: [(board.index, place) for board in reading.boards for place in board.failed_chips],
+    lambda reading: [(board.index, chip) for board in reading.boards for chip in board.failed_chips],
     board=lambda chip: str(chip[0]),
     chip=lambda chip: str(chip[1]),
 )
@@ -1456,4 +1456,4 @@ SECTIONS: Final[Mapping[str, tuple[Metric[Any], ...]]] = {
 }
 
 CATALOGUE: Final = tuple(chain.from_iterable(SECTIONS.values()))
-"""Every metric of the site, in the order in which it is published."""
+"""Every metric of the site, in the order of the exposition."""

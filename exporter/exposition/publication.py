@@ -1,4 +1,4 @@
-"""What a scrape is served: the last evaluation as ready bytes, in each format and encoding that is asked for."""
+"""The latest evaluation as bytes, in each format and encoding that scrapers request."""
 
 import threading
 import time
@@ -11,8 +11,8 @@ from exporter.exposition.views import SiteView
 
 _CHUNK_BYTES: Final = 262_144
 _GZIP_LEVEL: Final = 1
-_GZIP_WINDOW: Final = 31  # zlib's way to say: the largest window, in gzip's frame
-_REMEMBERED_SECONDS: Final = 300.0  # as long as Prometheus looks back: no scraper is slower
+_GZIP_WINDOW: Final = 31  # for zlib: the largest window, in gzip format
+_REMEMBERED_SECONDS: Final = 300.0  # lookback of Prometheus: no scraper has a longer interval
 
 
 class Format(Enum):
@@ -23,28 +23,28 @@ class Format(Enum):
 
 
 class Encoding(NamedTuple):
-    """What a scraper asks for."""
+    """The format and compression of a response."""
 
     format: Format
     gzip: bool
 
 
 class Family(NamedTuple):
-    """One metric's samples, whose bytes the formats share, under the head that each format wants."""
+    """The samples of one metric, which are the same in all formats, and its head in each format."""
 
     heads: Mapping[Format, bytes]
     samples: bytes
 
 
 class Body(NamedTuple):
-    """A response's body, in chunks to be written one after another."""
+    """The body of a response, in chunks."""
 
     chunks: tuple[bytes, ...]
     length: int
 
 
 class Publication:
-    """One evaluation, rendered. Encodings are made once each, when first asked for; calls may come from any thread."""
+    """One rendered evaluation. Each encoding is made once, on the first request. Safe to call from any thread."""
 
     def __init__(self, view: SiteView, families: tuple[Family, ...], own: Mapping[Format, bytes]) -> None:
         self.view = view
@@ -55,15 +55,15 @@ class Publication:
 
     @property
     def taken_at(self) -> float:
-        """When the evaluation was taken, in unix seconds."""
+        """Time of the evaluation in unix seconds."""
         return self.view.snapshot.taken_at
 
     def ready(self, encoding: Encoding) -> bool:
-        """Whether :meth:`body` answers at once; if not, it belongs in a worker thread."""
+        """Whether :meth:`body` returns immediately. If not, call it in a worker thread."""
         return encoding in self._bodies
 
     def body(self, encoding: Encoding) -> Body:
-        """The whole publication in this encoding; one that is ready never waits for another that is being made."""
+        """Return the publication in this encoding. A ready encoding does not wait for another that is being made."""
         body = self._bodies.get(encoding)
         if body is not None:
             return body
@@ -83,29 +83,29 @@ class Publication:
 
 
 class LatestPublication:
-    """Where the last publication lies. Each new one is laid out in the encodings that scrapers lately asked for."""
+    """Holds the latest publication. A new one is prepared in the encodings that scrapers requested recently."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self.latest: Publication | None = None
+        self.publication: Publication | None = None
         self._clock = clock
         self._published_at = clock()
-        self._asked: dict[Encoding, float] = {}
+        self._requested: dict[Encoding, float] = {}
 
     def age(self) -> float:
         """Seconds since the last publication, or since the start if there was none."""
         return self._clock() - self._published_at
 
-    def asked(self, encoding: Encoding) -> None:
-        """Note that a scraper wants this encoding."""
-        self._asked[encoding] = self._clock()
+    def requested(self, encoding: Encoding) -> None:
+        """Note that a scraper requested this encoding."""
+        self._requested[encoding] = self._clock()
 
     def publish(self, publication: Publication) -> None:
-        """Lay out a publication in place of the last one. Slow for a large site: call it in a worker thread."""
+        """Replace the publication. Slow for a large site, so call it in a worker thread."""
         oldest = self._clock() - _REMEMBERED_SECONDS
-        for encoding, asked_at in tuple(self._asked.items()):
-            if asked_at >= oldest:
+        for encoding, requested_at in tuple(self._requested.items()):
+            if requested_at >= oldest:
                 publication.body(encoding)
-        self.latest = publication
+        self.publication = publication
         self._published_at = self._clock()
 
 
@@ -115,7 +115,7 @@ def _body(chunks: Iterable[bytes]) -> Body:
 
 
 def _joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Join small pieces, so that each is worth a system call."""
+    """Join small pieces to chunks, to save system calls."""
     pending: list[bytes] = []
     size = 0
     for piece in pieces:
@@ -129,7 +129,7 @@ def _joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _compressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Compress; zlib releases the interpreter's lock for each chunk."""
+    """Compress with gzip. zlib releases the interpreter's lock for each chunk."""
     compressor = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
     for chunk in chunks:
         yield compressor.compress(chunk)

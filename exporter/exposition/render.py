@@ -1,6 +1,6 @@
-"""One evaluation into a publication: the catalogue's rows as lines of text.
+"""Renders an evaluation as text, one metric of the catalogue after another.
 
-Written for a worker thread beside an event loop: no single step holds the interpreter for more than a few milliseconds.
+Runs in a worker thread. No single step holds the interpreter's lock for more than a few milliseconds.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,23 +18,23 @@ from exporter.exposition.settings import ExpositionSettings
 from exporter.exposition.views import SiteView
 
 _MAX_LABEL_LENGTH: Final = 256
-_WORDS: Final = {"true": "1", "false": "0", "null": ""}
+_LITERALS: Final = {"true": "1", "false": "0", "null": ""}
 
 _Numbers: TypeAlias = list[float | None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Labels:
-    """The labels of many samples as text, such as ``{rig="a-01"} ``, with the columns that they were made of."""
+    """The labels of many samples as text, such as ``{rig="a-01"} ``, and the columns they were made from."""
 
     columns: Columns
     texts: list[str]
-    chosen: list[int] | None  # where samples are named alike, as boards of a confused rig may be: the first of each
+    chosen: list[int] | None  # if labels repeat, as with duplicate boards: the index of the first of each
 
 
 @dataclass(frozen=True, slots=True)
 class _Rendered:
-    """One metric's samples, with what they were made of."""
+    """The samples of one metric, and what they were made from."""
 
     labels: _Labels
     values: _Numbers
@@ -42,17 +42,19 @@ class _Rendered:
 
 
 class Renderer:
-    """Renders one evaluation after another, and keeps in between what is costly to write and seldom changes."""
+    """Renders evaluations. Keeps text that is expensive to write and rarely changes."""
 
-    def __init__(self, terms: ExpositionSettings, registry: CollectorRegistry) -> None:
-        """``registry`` holds the exporter's own metrics, which follow the site's."""
-        self._metrics = [metric for metric in CATALOGUE if metric.group is None or getattr(terms.groups, metric.group)]
+    def __init__(self, settings: ExpositionSettings, registry: CollectorRegistry) -> None:
+        """``registry`` holds the exporter's own metrics, which are rendered after those of the site."""
+        self._metrics = [
+            metric for metric in CATALOGUE if metric.group is None or getattr(settings.groups, metric.group)
+        ]
         self._registry = registry
         self._labels: dict[Scope[Any], _Labels] = {}
         self._rendered: dict[str, _Rendered] = {}
 
     def render(self, view: SiteView) -> Publication:
-        """Render the evaluation; one call at a time."""
+        """Render an evaluation. Not safe for concurrent calls."""
         return Publication(
             view,
             tuple(self._families(view)),
@@ -74,14 +76,14 @@ class Renderer:
                 yield Family(_heads(metric), samples)
 
     def _labelled(self, scope: Scope[Any], columns: Columns, count: int) -> _Labels:
-        """The labels' text, from the last time if they are the same."""
-        kept = self._labels.get(scope)
-        if kept is None or kept.columns != columns or len(kept.texts) != count:
-            kept = self._labels[scope] = _labels(scope.labels, columns, count)
-        return kept
+        """Return the labels as text, from the previous evaluation if they are unchanged."""
+        known = self._labels.get(scope)
+        if known is None or known.columns != columns or len(known.texts) != count:
+            known = self._labels[scope] = _labels(scope.labels, columns, count)
+        return known
 
     def _samples(self, name: str, labels: _Labels, values: _Numbers) -> bytes:
-        """The samples of one metric, from the last time if nothing has changed."""
+        """Return the samples of one metric, from the previous evaluation if they are unchanged."""
         last = self._rendered.get(name)
         if last is None or last.labels is not labels or last.values != values:
             last = self._rendered[name] = _Rendered(labels, values, _lines(name, labels, values))
@@ -89,14 +91,14 @@ class Renderer:
 
 
 def _lines(name: str, labels: _Labels, values: _Numbers) -> bytes:
-    """The samples of one metric; what is None, not a number or infinite is left out."""
+    """Write the samples of one metric. None, NaN and infinite values are omitted."""
     if labels.chosen is not None:
-        values = [values[position] for position in labels.chosen]
-    # JSON's numbers are valid here too, and pydantic writes them ten times as fast as repr: shortest form, same value.
+        values = [values[index] for index in labels.chosen]
+    # JSON numbers are valid here too. pydantic writes them ten times faster than repr, in the same shortest form.
     listed = to_json(values, inf_nan_mode="null")[1:-1].decode()
     texts, numbers = labels.texts, listed.split(",")
-    if "u" in listed or "s" in listed:  # true, false or null: no number has these letters
-        numbers = [_WORDS.get(number, number) for number in numbers]
+    if "u" in listed or "s" in listed:  # true, false or null
+        numbers = [_LITERALS.get(number, number) for number in numbers]
         texts = [text for text, number in zip(texts, numbers, strict=True) if number]
         numbers = [number for number in numbers if number]
     if not texts:
@@ -104,12 +106,12 @@ def _lines(name: str, labels: _Labels, values: _Numbers) -> bytes:
     parts = [name, "", "", *[f"\n{name}", "", ""] * (len(texts) - 1), "\n"]
     parts[1::3] = texts
     parts[2::3] = numbers
-    # A lone surrogate, left by a rig's invalid UTF-8, becomes a question mark.
+    # A lone surrogate from a rig's invalid UTF-8 becomes a question mark.
     return "".join(parts).encode("utf-8", "replace")
 
 
 def _labels(names: tuple[str, ...], columns: Columns, count: int) -> _Labels:
-    """Write the labels of ``count`` samples."""
+    """Write the labels of ``count`` samples as text."""
     if not names:
         return _Labels(columns, [" "] * count, None)
     pairs = ",".join(f'{name}="%s"' for name in names)
@@ -118,11 +120,11 @@ def _labels(names: tuple[str, ...], columns: Columns, count: int) -> _Labels:
     if len(first) == len(texts):
         return _Labels(columns, texts, None)
     chosen = sorted(first.values())
-    return _Labels(columns, [texts[position] for position in chosen], chosen)
+    return _Labels(columns, [texts[index] for index in chosen], chosen)
 
 
 def _escaped(column: list[str]) -> list[str]:
-    """Bound and escape label values. Looking at all of them at once is fast, and mostly finds nothing to do."""
+    """Shorten and escape label values. Checking all of them at once is fast, and most need no change."""
     everything = "".join(column)
     if max(map(len, column), default=0) > _MAX_LABEL_LENGTH or any(odd in everything for odd in '\\"\n'):
         return [
@@ -132,7 +134,7 @@ def _escaped(column: list[str]) -> list[str]:
 
 
 def _heads(metric: Metric[Any]) -> dict[Format, bytes]:
-    """``# HELP``, ``# TYPE`` and ``# UNIT``; OpenMetrics names the family without the type's suffix."""
+    """Write ``# HELP``, ``# TYPE`` and ``# UNIT``. OpenMetrics omits the suffix of the type in the name of a family."""
     family = metric.name.removesuffix("_total") if metric.kind is Kind.COUNTER else metric.name
     if metric.kind is Kind.INFO:
         family = family.removesuffix("_info")

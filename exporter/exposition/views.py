@@ -1,4 +1,4 @@
-"""One evaluation as the catalogue's getters see it: each rig, block and GPU with its reading, money and verdict."""
+"""One evaluation as the catalogue reads it: each rig, block and GPU with its reading, economics and verdict."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from exporter.model.snapshot import RigSnapshot, SiteSnapshot
 
 
 class Status(StrEnum):
-    """What a rig does, as one word. Each rig of the inventory has exactly one."""
+    """Status of a rig. Each rig of the inventory has exactly one."""
 
     MINING = "mining"
     STOPPED = "stopped"
@@ -34,7 +34,7 @@ class RigView(NamedTuple):
 
     @property
     def status(self) -> Status:
-        """What the rig does; a fresh reading decides, then whether it should run, then whether it was ever polled."""
+        """Status by the fresh reading, else by whether the rig should mine, else by whether it was polled."""
         reading = self.snapshot.reading
         if reading is not None and is_mining(reading.value):
             return Status.MINING
@@ -53,7 +53,7 @@ class FreshRig(NamedTuple):
 
 
 class BlockView(NamedTuple):
-    """One block, with its rigs counted by verdict (empty while no rig has one)."""
+    """One block, and the number of its rigs by verdict. Empty while no rig has a verdict."""
 
     block: Block
     economics: BlockEconomics
@@ -62,7 +62,7 @@ class BlockView(NamedTuple):
 
     @property
     def convertible(self) -> bool:
-        """Whether it can be converted: what is no block at all can't."""
+        """Whether it can be converted. Rigs without a block cannot."""
         return self.block.convertible and self.block.name != UNASSIGNED
 
 
@@ -74,7 +74,7 @@ class GpuView(NamedTuple):
 
 
 class Shard(NamedTuple):
-    """Which part of the site this exporter serves: ``number`` from 0, of ``total``."""
+    """The shard that this exporter serves: index ``number`` from 0, of ``total``."""
 
     number: int
     total: int
@@ -85,7 +85,7 @@ WHOLE_SITE: Final = Shard(0, 1)
 
 @dataclass(frozen=True, kw_only=True)
 class SiteView:
-    """Everything of one evaluation; the tuples of economics and decision stand in the snapshot's order."""
+    """One evaluation. The tuples in economics and decision have the order of the snapshot."""
 
     snapshot: SiteSnapshot
     economics: SiteEconomics
@@ -127,11 +127,11 @@ class SiteView:
 
     @cached_property
     def statuses(self) -> Mapping[Status, int]:
-        """How many rigs have each status; the values sum to the inventory."""
+        """Number of rigs by status. The values add up to the inventory."""
         found = Counter(rig.status for rig in self.rigs)
         return {status: found[status] for status in Status}
 
 
 def is_mining(reading: RigReading) -> bool:
-    """Whether the rig hashes: what it says itself, else whether it has a hashrate."""
+    """Whether the rig is hashing: as reported, else by its hashrate."""
     return reading.hashrate > 0 if reading.mining is None else reading.mining

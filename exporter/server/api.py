@@ -1,4 +1,4 @@
-"""``/api/v1``: the last evaluation as JSON. See ``docs/api.md``."""
+"""``/api/v1``: the latest evaluation as JSON. See ``docs/api.md``."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -14,34 +14,34 @@ from exporter.server.records import block_record, market_record, rig_record
 
 _EVERYTHING: Final = 1_000_000
 _COMPRESSED_FROM: Final = 4_096  # bytes
-_PIECE: Final = 200  # records: a few milliseconds
+_PIECE: Final = 200  # records; writing them takes a few milliseconds
 
 
-def add_api(app: web.Application, face: ServerContext) -> None:
+def add_api(app: web.Application, context: ServerContext) -> None:
     """Serve the JSON API."""
 
     async def rigs(request: web.Request) -> web.Response:
-        query, view = read_query(request), evaluated(face)
+        query, view = read_query(request), evaluated(context)
         limit, offset = read_count(request, "limit", _EVERYTHING), read_count(request, "offset", 0)
-        return await _answer(lambda: _rigs(face, view, query, limit, offset))
+        return await _respond(lambda: _rigs(context, view, query, limit, offset))
 
     async def rig(request: web.Request) -> web.Response:
-        view, name = evaluated(face), request.match_info["rig"]
-        explanation = await asyncio.to_thread(face.explain, view, name)
+        view, name = evaluated(context), request.match_info["rig"]
+        explanation = await asyncio.to_thread(context.explain, view, name)
         if explanation is None:
-            raise web.HTTPNotFound(text="There is no rig of this name.\n")
+            raise web.HTTPNotFound(text="There is no rig with this name.\n")
         known = next(rig for rig in view.rigs if rig.snapshot.rig.name == name)
-        return await _answer(
-            lambda: _envelope(face, view, rig=rig_record(known, face.failures), explanation=explanation)
+        return await _respond(
+            lambda: _envelope(context, view, rig=rig_record(known, context.failures), explanation=explanation)
         )
 
     async def blocks(_request: web.Request) -> web.Response:
-        view = evaluated(face)
-        return await _answer(lambda: _envelope(face, view, blocks=[block_record(block) for block in view.blocks]))
+        view = evaluated(context)
+        return await _respond(lambda: _envelope(context, view, blocks=[block_record(block) for block in view.blocks]))
 
     async def market(_request: web.Request) -> web.Response:
-        view = evaluated(face)
-        return await _answer(lambda: _envelope(face, view, market=market_record(view)))
+        view = evaluated(context)
+        return await _respond(lambda: _envelope(context, view, market=market_record(view)))
 
     app.router.add_get("/api/v1/rigs", rigs)
     app.router.add_get("/api/v1/rigs/{rig}", rig)
@@ -49,25 +49,25 @@ def add_api(app: web.Application, face: ServerContext) -> None:
     app.router.add_get("/api/v1/market", market)
 
 
-def evaluated(face: ServerContext) -> SiteView:
-    """The last evaluation. Raises 503 before the first."""
-    if face.newsstand.latest is None:
-        raise web.HTTPServiceUnavailable(text="There is no evaluation yet: ask again in a moment.\n")
-    return face.newsstand.latest.view
+def evaluated(context: ServerContext) -> SiteView:
+    """Return the latest evaluation. Raises 503 before the first."""
+    if context.latest.publication is None:
+        raise web.HTTPServiceUnavailable(text="There is no evaluation yet: try again in a moment.\n")
+    return context.latest.publication.view
 
 
-def _rigs(face: ServerContext, view: SiteView, query: RigQuery, limit: int, offset: int) -> dict[str, Any]:
+def _rigs(context: ServerContext, view: SiteView, query: RigQuery, limit: int, offset: int) -> dict[str, Any]:
     found = query.select(view)
-    chosen = [rig_record(rig, face.failures) for rig in found[offset : offset + limit]]
-    return _envelope(face, view, total=len(found), rigs=chosen)
+    chosen = [rig_record(rig, context.failures) for rig in found[offset : offset + limit]]
+    return _envelope(context, view, total=len(found), rigs=chosen)
 
 
-def _envelope(face: ServerContext, view: SiteView, **content: Any) -> dict[str, Any]:
-    return {"site": face.site, "evaluated_at_timestamp_seconds": view.snapshot.taken_at, **content}
+def _envelope(context: ServerContext, view: SiteView, **content: Any) -> dict[str, Any]:
+    return {"site": context.site, "evaluated_at_timestamp_seconds": view.snapshot.taken_at, **content}
 
 
-async def _answer(content: Callable[[], Mapping[str, Any]]) -> web.Response:
-    """Answer with what ``content`` makes, which may take a while."""
+async def _respond(content: Callable[[], Mapping[str, Any]]) -> web.Response:
+    """Respond with the JSON that ``content`` makes. It runs in a worker thread."""
     body = await asyncio.to_thread(lambda: _json(content()))
     response = web.Response(body=body, content_type="application/json", headers={hdrs.VARY: "Accept-Encoding"})
     if len(body) >= _COMPRESSED_FROM:
@@ -81,7 +81,7 @@ def _json(content: Mapping[str, Any]) -> bytes:
 
 
 def _value(value: Any) -> bytes:
-    """Write a list in pieces: one call holds the interpreter until it is done, and the event loop with it."""
+    """Write a list in pieces: a single call would block the event loop until it is done."""
     if not isinstance(value, list):
         return to_json(value, inf_nan_mode="null")
     pieces = (value[start : start + _PIECE] for start in range(0, len(value), _PIECE))

@@ -1,4 +1,4 @@
-"""The web application: every route, and the guard before them."""
+"""The web application: every route, and the guard in front of them."""
 
 from typing import Final
 
@@ -16,12 +16,12 @@ from exporter.server.web_config import WebConfigFile
 _LARGEST_REQUEST_BYTES: Final = 65_536
 
 
-def make_app(face: ServerContext, terms: WebSettings, web_config: WebConfigFile) -> web.Application:
+def make_app(context: ServerContext, settings: WebSettings, web_config: WebConfigFile) -> web.Application:
     """Make the application for one site."""
     app = web.Application(client_max_size=_LARGEST_REQUEST_BYTES)
-    add_guard(app, terms, web_config)
-    add_metrics(app, face)
-    add_health(app, face)
-    add_api(app, face)
-    add_pages(app, face)
+    add_guard(app, settings, web_config)
+    add_metrics(app, context)
+    add_health(app, context)
+    add_api(app, context)
+    add_pages(app, context)
     return app

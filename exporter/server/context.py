@@ -1,4 +1,4 @@
-"""What the server is told of the site: given by the composition root, read by the pages."""
+"""What the server may see of the running site. The composition root provides it."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -14,11 +14,13 @@ class ServerContext:
     """The running site as the server sees it."""
 
     site: str
-    newsstand: LatestPublication
+    latest: LatestPublication
     evaluation_interval: float  # s
-    reload: Callable[[], Awaitable[str | None]] | None = None  # gives the reason of a refusal; None where not allowed
-    ready: Callable[[], bool]  # whether the first round of polls is over, whatever its result
-    explain: Callable[[SiteView, str], Explanation | None]  # why the rig of this name has its verdict
+    reload: Callable[[], Awaitable[str | None]] | None = (
+        None  # returns why it was rejected, or None; None if not allowed
+    )
+    ready: Callable[[], bool]  # whether the first round of polls is over
+    explain: Callable[[SiteView, str], Explanation | None]  # of the verdict of the rig with this name
     failures: FailureLog  # of polls
     sources: Callable[[], Sequence[SourceStatus]]
-    config: Callable[[], str]  # what runs, secrets masked
+    config: Callable[[], str]  # the settings in use as YAML, secrets masked

@@ -1,4 +1,4 @@
-"""Which rigs a page or an API call wants to see, in which order: the same words in both."""
+"""Selects and sorts rigs by the parameters of a page or an API call, which are the same."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -27,9 +27,9 @@ SORTS: Final[Mapping[str, Callable[[RigView], Any]]] = {
     "efficiency": lambda rig: rig.economics.efficiency,
     "age": lambda rig: None if rig.snapshot.last_success is None else -rig.snapshot.last_success,
 }
-"""By what rigs can be sorted. Those without the value come last, whatever the order."""
+"""Sort keys. Rigs without the value come last in both orders."""
 
-_WORDS: Final[Mapping[str, Collection[str]]] = {
+_CHOICES: Final[Mapping[str, Collection[str]]] = {
     "sort": SORTS,
     "order": ("asc", "desc"),
     "status": list(Status),
@@ -39,7 +39,7 @@ _WORDS: Final[Mapping[str, Collection[str]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RigQuery:
-    """What is asked for."""
+    """The parameters of a request."""
 
     text: str = ""
     block: str = ""
@@ -49,7 +49,7 @@ class RigQuery:
     descending: bool = False
 
     def words(self, **changes: Any) -> str:
-        """As a query string, with these fields changed; fields with their default are left out."""
+        """Return the query string with these fields changed. Fields with their default are omitted."""
         values = {
             "q": self.text,
             "block": self.block,
@@ -62,15 +62,15 @@ class RigQuery:
         return urlencode({key: value for key, value in values.items() if value and (key, value) != ("sort", "rig")})
 
     def select(self, view: SiteView) -> list[RigView]:
-        """Pick and sort the rigs. Tens of milliseconds for 10,000: for a worker thread."""
-        rigs = [rig for rig in view.rigs if self._wants(rig)]
+        """Select and sort rigs. Takes tens of milliseconds for 10,000, so call it in a worker thread."""
+        rigs = [rig for rig in view.rigs if self._matches(rig)]
         key = SORTS[self.sort]
         keyed = [(key(rig), rig) for rig in rigs]
         known = [pair for pair in keyed if pair[0] is not None]
         known.sort(key=lambda pair: pair[0], reverse=self.descending)
         return [rig for _, rig in known] + [rig for value, rig in keyed if value is None]
 
-    def _wants(self, rig: RigView) -> bool:
+    def _matches(self, rig: RigView) -> bool:
         inventory = rig.snapshot.rig
         return (
             (not self.block or inventory.block == self.block)
@@ -90,24 +90,24 @@ def _searched(rig: RigView) -> str:
 
 
 def read_query(request: web.Request) -> RigQuery:
-    """Read the request's query. Raises 400 for a word that there is not."""
-    asked = request.query
-    for name, known in _WORDS.items():
-        if asked.get(name) and asked[name] not in known:
-            raise web.HTTPBadRequest(text=f"{name} must be one of {', '.join(known)}\n")
+    """Read the parameters of a request. Raises 400 for an invalid value."""
+    given = request.query
+    for name, choices in _CHOICES.items():
+        if given.get(name) and given[name] not in choices:
+            raise web.HTTPBadRequest(text=f"{name} must be one of {', '.join(choices)}\n")
     return RigQuery(
-        text=asked.get("q", "").strip()[:_LONGEST_TEXT],
-        block=asked.get("block", ""),
-        status=asked.get("status", ""),
-        verdict=asked.get("verdict", ""),
-        sort=asked.get("sort") or "rig",
-        descending=asked.get("order") == "desc",
+        text=given.get("q", "").strip()[:_LONGEST_TEXT],
+        block=given.get("block", ""),
+        status=given.get("status", ""),
+        verdict=given.get("verdict", ""),
+        sort=given.get("sort") or "rig",
+        descending=given.get("order") == "desc",
     )
 
 
 def read_count(request: web.Request, name: str, default: int) -> int:
-    """Read a whole number of at least 0 from the query. Raises 400 for anything else."""
+    """Read a parameter that is a whole number of at least 0. Raises 400 for anything else."""
     text = request.query.get(name) or str(default)
     if not text.isascii() or not text.isdecimal() or len(text) > 9:  # noqa: PLR2004 -- digits enough for any fleet
-        raise web.HTTPBadRequest(text=f"{name} must be a whole number\n")
+        raise web.HTTPBadRequest(text=f"{name} must be a whole number of at least 0, with at most 9 digits\n")
     return int(text)

@@ -1,4 +1,4 @@
-"""What stands before every request: rate limit, client certificate, login; and the headers of every answer."""
+"""Checks that every request passes first: rate limit, client certificate, login. Adds the headers of every response."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -29,8 +29,8 @@ _HEADERS: Final = {
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def add_guard(app: web.Application, terms: WebSettings, file: WebConfigFile) -> None:
-    """Put the guard before every route of the application, those that do not exist included."""
+def add_guard(app: web.Application, settings: WebSettings, file: WebConfigFile) -> None:
+    """Check the requests to every path of the application, including unknown ones."""
     logins, bucket = Logins(), _Bucket()
 
     @web.middleware
@@ -39,10 +39,10 @@ def add_guard(app: web.Application, terms: WebSettings, file: WebConfigFile) -> 
         if not bucket.allows(config.rate_limit):
             raise web.HTTPTooManyRequests(text="Too many requests.\n")
         if config.tls_server_config is not None and not _is_admitted(request, config.tls_server_config):
-            raise web.HTTPForbidden(text="This connection has no client certificate that is allowed.\n")
+            raise web.HTTPForbidden(text="This connection has no accepted client certificate.\n")
         if request.method not in _SAFE_METHODS and request.headers.get("Sec-Fetch-Site") in _OTHER_SITES:
-            raise web.HTTPForbidden(text="Another site's page may not do this.\n")
-        is_open = terms.open_health_checks and request.path in _HEALTH
+            raise web.HTTPForbidden(text="Requests from pages of other sites are not accepted.\n")
+        is_open = settings.open_health_checks and request.path in _HEALTH
         if config.basic_auth_users and not is_open:
             given = request.headers.get(hdrs.AUTHORIZATION, "")
             if not await logins.allows(given, config.basic_auth_users):
@@ -58,7 +58,7 @@ def add_guard(app: web.Application, terms: WebSettings, file: WebConfigFile) -> 
 
 
 def put_headers(response: web.StreamResponse, file: WebConfigFile) -> None:
-    """Give an answer the headers that every answer has, and those that the web configuration asks for."""
+    """Add the headers of every response, then those of the web configuration."""
     response.headers.update(_HEADERS)
     response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
     wanted = file.current().config.http_server_config.headers
@@ -69,7 +69,7 @@ def put_headers(response: web.StreamResponse, file: WebConfigFile) -> None:
 
 
 def _is_admitted(request: web.Request, tls: TlsServerConfig) -> bool:
-    """Whether the connection, which may be older than this configuration, would still be accepted."""
+    """Whether the connection would still be accepted. It may be older than this configuration."""
     certificate: dict[str, Any] = request.get_extra_info("peercert") or {}
     if not request.secure or (tls.client_auth_type == "RequireAndVerifyClientCert" and not certificate):
         return False
@@ -78,7 +78,7 @@ def _is_admitted(request: web.Request, tls: TlsServerConfig) -> bool:
 
 
 class _Bucket:
-    """A token bucket."""
+    """A token bucket for the rate limit."""
 
     def __init__(self) -> None:
         self._tokens = 0.0
@@ -86,7 +86,7 @@ class _Bucket:
         self._at = 0.0
 
     def allows(self, limit: RateLimit) -> bool:
-        """Take a token, if there is one. A new limit begins with a full bucket."""
+        """Take a token if there is one. A changed limit starts with a full bucket."""
         if not limit.interval:
             return True
         now = time.monotonic()

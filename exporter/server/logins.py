@@ -1,4 +1,4 @@
-"""Who may read: basic auth against bcrypt hashes, as slow for a wrong name as for a wrong password."""
+"""Basic auth against bcrypt hashes. An unknown user takes as long to reject as a wrong password."""
 
 import asyncio
 import base64
@@ -11,40 +11,40 @@ from typing import Final
 import bcrypt
 from pydantic import SecretStr
 
-_MOST_WRONG: Final = 256
-_LONGEST_PASSWORD: Final = 72  # bytes: bcrypt looks at no more, and Go's accepts more than it looks at
+_MOST_REJECTED: Final = 256
+_LONGEST_PASSWORD: Final = 72  # bytes; bcrypt ignores the rest, and Go accepts longer ones
 
 
 class Logins:
-    """Checks logins, and remembers verdicts under a keyed digest: neither it nor the memory tells a password."""
+    """Checks logins and caches the results by a keyed digest, so that no password is kept in memory."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
-        self._right: set[bytes] = set()
-        self._wrong: OrderedDict[bytes, None] = OrderedDict()  # the oldest first
-        self._one_at_a_time = asyncio.Lock()  # bcrypt is slow by design: strangers must not get all cores
+        self._accepted: set[bytes] = set()
+        self._rejected: OrderedDict[bytes, None] = OrderedDict()  # oldest first
+        self._one_at_a_time = asyncio.Lock()  # bcrypt is slow by design: attackers must not occupy all cores
 
     async def allows(self, authorization: str, users: Mapping[str, SecretStr]) -> bool:
-        """Whether this Authorization header is one of these users'."""
+        """Whether this Authorization header is the login of one of these users."""
         login = _login(authorization)
         if login is None:
             return False
         user, password = login
-        hashed = users[user].get_secret_value() if user in users else _nobody(users)
+        hashed = users[user].get_secret_value() if user in users else _unmatchable(users)
         digest = hmac.digest(self._key, repr((user, hashed, password)).encode(), "sha256")
-        if digest not in self._right and digest not in self._wrong:
+        if digest not in self._accepted and digest not in self._rejected:
             async with self._one_at_a_time:
-                is_right = await asyncio.to_thread(_matches, password, hashed)
-            self._remember(digest, is_right=is_right and user in users)
-        return digest in self._right
+                accepted = await asyncio.to_thread(_matches, password, hashed)
+            self._remember(digest, accepted=accepted and user in users)
+        return digest in self._accepted
 
-    def _remember(self, digest: bytes, *, is_right: bool) -> None:
-        if is_right:
-            self._right.add(digest)
+    def _remember(self, digest: bytes, *, accepted: bool) -> None:
+        if accepted:
+            self._accepted.add(digest)
             return
-        self._wrong[digest] = None
-        if len(self._wrong) > _MOST_WRONG:
-            self._wrong.popitem(last=False)
+        self._rejected[digest] = None
+        if len(self._rejected) > _MOST_REJECTED:
+            self._rejected.popitem(last=False)
 
 
 def _login(authorization: str) -> tuple[str, str] | None:
@@ -64,7 +64,7 @@ def _matches(password: str, hashed: str) -> bool:
         return False
 
 
-def _nobody(users: Mapping[str, SecretStr]) -> str:
-    """A hash that no password has, as costly as the users' costliest."""
+def _unmatchable(users: Mapping[str, SecretStr]) -> str:
+    """Return a hash that no password matches, as slow to check as the slowest of the users' hashes."""
     cost = max(hashed.get_secret_value()[4:6] for hashed in users.values())
     return f"$2b${cost}${'.' * 53}"

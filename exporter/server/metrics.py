@@ -1,4 +1,4 @@
-"""``/metrics``: the last publication, and nothing else. A scrape never touches a rig."""
+"""``/metrics``: the latest publication. A scrape polls no rig."""
 
 import asyncio
 import socket
@@ -11,18 +11,18 @@ from exporter.exposition.publication import Body, Encoding, Publication
 from exporter.server.context import ServerContext
 from exporter.server.negotiation import Negotiated, negotiate
 
-_FROZEN_AFTER: Final = 3  # evaluation intervals
+_STUCK_AFTER: Final = 3  # evaluation intervals
 _LONGEST_WRITE: Final = 60.0  # s
 _SCRAPE_TIMEOUT: Final = "X-Prometheus-Scrape-Timeout-Seconds"
 
 
-def add_metrics(app: web.Application, face: ServerContext) -> None:
+def add_metrics(app: web.Application, context: ServerContext) -> None:
     """Serve ``/metrics``."""
 
     async def metrics(request: web.Request) -> web.StreamResponse:
-        publication = _living(face)
+        publication = _current(context)
         wanted = negotiate(request.headers.get(hdrs.ACCEPT, "*/*"), request.headers.get(hdrs.ACCEPT_ENCODING, ""))
-        face.newsstand.asked(wanted.encoding)
+        context.latest.requested(wanted.encoding)
         body = await _body(publication, wanted.encoding)
         response = web.StreamResponse(headers=_headers(wanted, body))
         await response.prepare(request)
@@ -33,21 +33,21 @@ def add_metrics(app: web.Application, face: ServerContext) -> None:
     app.router.add_get("/metrics", metrics)
 
 
-def _living(face: ServerContext) -> Publication:
-    """The last publication. Raises 503 where there is none, or it is so old that the exporter must have frozen."""
-    publication, age = face.newsstand.latest, face.newsstand.age()
+def _current(context: ServerContext) -> Publication:
+    """Return the latest publication. Raises 503 if there is none, or if it is so old that evaluations must be stuck."""
+    publication, age = context.latest.publication, context.latest.age()
     if publication is None:
-        raise web.HTTPServiceUnavailable(text="There is no evaluation yet: ask again in a moment.\n")
-    if age > _FROZEN_AFTER * face.evaluation_interval:
+        raise web.HTTPServiceUnavailable(text="There is no evaluation yet: try again in a moment.\n")
+    if age > _STUCK_AFTER * context.evaluation_interval:
         raise web.HTTPServiceUnavailable(
-            text=f"The last evaluation is {age:.0f} s old, but one is due every {face.evaluation_interval:g} s: "
-            "the exporter has frozen, see its log.\n"
+            text=f"The latest evaluation is {age:.0f} s old, but one is due every {context.evaluation_interval:g} s: "
+            "evaluations are stuck, see the log of the exporter.\n"
         )
     return publication
 
 
 async def _body(publication: Publication, encoding: Encoding) -> Body:
-    """The first scraper of its kind waits for its encoding; for the next one it is there already."""
+    """Return the body. The first scraper with a new encoding waits for it; later publications have it prepared."""
     if publication.ready(encoding):
         return publication.body(encoding)
     return await asyncio.to_thread(publication.body, encoding)
@@ -65,7 +65,7 @@ def _headers(wanted: Negotiated, body: Body) -> dict[str, str]:
 
 
 async def _write(request: web.Request, response: web.StreamResponse, body: Body) -> None:
-    """Write the body; whoever reads too slowly is cut off."""
+    """Write the body. A client that reads too slowly is disconnected."""
     try:
         async with asyncio.timeout(_deadline(request)):
             for chunk in body.chunks:
@@ -77,14 +77,14 @@ async def _write(request: web.Request, response: web.StreamResponse, body: Body)
 
 
 def _reset(transport: asyncio.Transport) -> None:
-    """Drop the connection with what is still unsent, which a mere close would leave to the kernel."""
+    """Reset the connection and discard unsent data, which a normal close would leave in the kernel."""
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
 
 
 def _deadline(request: web.Request) -> float:
     try:
-        asked = float(request.headers.get(_SCRAPE_TIMEOUT, ""))
+        timeout = float(request.headers.get(_SCRAPE_TIMEOUT, ""))
     except ValueError:
         return _LONGEST_WRITE
-    return asked if 0 < asked < _LONGEST_WRITE else _LONGEST_WRITE
+    return timeout if 0 < timeout < _LONGEST_WRITE else _LONGEST_WRITE

@@ -1,4 +1,4 @@
-"""Which format and encoding a client wants, by its Accept and Accept-Encoding headers."""
+"""Chooses format and encoding from the headers Accept and Accept-Encoding."""
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -7,14 +7,14 @@ from exporter.exposition.publication import Encoding, Format
 
 _DEFAULT_ESCAPING: Final = "underscores"
 _ESCAPINGS: Final = frozenset({_DEFAULT_ESCAPING, "allow-utf-8", "values"})
-"""Escaping schemes that leave our names unchanged, which are all letters, digits and underscores.
+"""Escaping schemes that do not change our names, which have only letters, digits and underscores.
 
-``dots`` would double every underscore, and no rule or dashboard would find its metrics.
+``dots`` would double every underscore, so that rules and dashboards would not find their metrics.
 """
 
 
 class Negotiated(NamedTuple):
-    """What a client gets, and the content type that declares it."""
+    """The chosen encoding, and the content type that declares it."""
 
     encoding: Encoding
     content_type: str
@@ -36,7 +36,7 @@ _FALLBACK: Final = _Choice(0.0, Format.TEXT, Format.TEXT.value)
 
 
 def negotiate(accept: str, accept_encoding: str) -> Negotiated:
-    """Choose what to serve. Whoever accepts none of it gets plain text, as Prometheus' own exporters do.
+    """Choose format and encoding. A client that accepts none of the formats gets plain text, as in client_golang.
 
     https://prometheus.io/docs/instrumenting/content_negotiation/
     """
@@ -46,13 +46,13 @@ def negotiate(accept: str, accept_encoding: str) -> Negotiated:
 
 
 def _choice(offer: _Offer) -> _Choice | None:
-    """What an offer is served with; None if we have nothing of it."""
+    """Return the response to one accepted type. None if we have no such format."""
     escaping = offer.parameters.get("escaping", _DEFAULT_ESCAPING)
     escaped = f"; escaping={escaping if escaping in _ESCAPINGS else _DEFAULT_ESCAPING}"
     match offer.name, offer.parameters.get("version"):
         case "application/openmetrics-text", "1.0.0" | None:
             return _Choice(offer.quality, Format.OPENMETRICS, Format.OPENMETRICS.value + escaped)
-        case "text/plain", "1.0.0":  # the same text: it differs in how names are quoted that need it
+        case "text/plain", "1.0.0":  # the same for names that need no quotes
             return _Choice(offer.quality, Format.TEXT, f"text/plain; version=1.0.0; charset=utf-8{escaped}")
         case ("text/plain", "0.0.4" | None) | ("text/*" | "*/*", _):
             return _Choice(offer.quality, Format.TEXT, Format.TEXT.value)

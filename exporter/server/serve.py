@@ -1,4 +1,4 @@
-"""Listens, and hands connections to the application; a bounded number of them, and none that dawdles for ever."""
+"""Accepts connections for the application. Limits their number and how long a client may take."""
 
 import asyncio
 import logging
@@ -20,44 +20,44 @@ from exporter.server.web_config import WebConfigFile
 
 _log = structlog.get_logger(__name__)
 
-_faults: Final = logging.getLogger(__name__)
-_faults.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
-"""Our own faults: what a client garbles is its own affair, and no reason for a line in the log."""
+_server_log: Final = logging.getLogger(__name__)
+_server_log.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
+"""Logs our own errors, but no malformed requests, which are errors of the client."""
 
-_IDLE_SECONDS: Final = 75.0  # until a request is complete: also the end of whoever sends one byte at a time
+_IDLE_SECONDS: Final = 75.0  # until a request is complete; also ends a client that sends one byte at a time
 _HANDSHAKE_SECONDS: Final = 10.0
 _UNREAD_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 2.0
-_BREATH_SECONDS: Final = 1.0
+_RETRY_SECONDS: Final = 1.0
 _BACKLOG: Final = 128
 
 
 @asynccontextmanager
-async def serving(face: ServerContext, terms: WebSettings) -> AsyncIterator[tuple[str, ...]]:
-    """Serve the site while the context lasts; gives the URLs.
+async def serving(context: ServerContext, settings: WebSettings) -> AsyncIterator[tuple[str, ...]]:
+    """Serve the site while the context is active. Yields the URLs.
 
     Raises:
-        OSError: the address can't be had.
-        WebConfigError: the web configuration can't be used.
+        OSError: Cannot listen on the address.
+        WebConfigError: The web configuration is invalid.
     """
-    web_config = WebConfigFile(terms.config_file)
-    runner = web.AppRunner(make_app(face, terms, web_config), shutdown_timeout=_STOP_SECONDS)
+    web_config = WebConfigFile(settings.config_file)
+    runner = web.AppRunner(make_app(context, settings, web_config), shutdown_timeout=_STOP_SECONDS)
     async with AsyncExitStack() as stack:
-        host, port = split_address(terms.listen_address)
-        found = await asyncio.get_running_loop().getaddrinfo(
+        host, port = split_address(settings.listen_address)
+        addresses = await asyncio.get_running_loop().getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
         listeners = [
-            stack.enter_context(_listener(family, address)) for family, _, _, _, address in dict.fromkeys(found)
+            stack.enter_context(_listener(family, address)) for family, _, _, _, address in dict.fromkeys(addresses)
         ]
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         if runner.server is None:
             raise RuntimeError("the runner was not set up")
-        door = _Door(runner.server, web_config, terms.max_connections)
-        stack.push_async_callback(door.close)
+        acceptor = _Acceptor(runner.server, web_config, settings.max_connections)
+        stack.push_async_callback(acceptor.close)
         for listener in listeners:
-            door.open(listener)
+            acceptor.open(listener)
         scheme = "https" if web_config.current().tls else "http"
         urls = tuple(f"{scheme}://{_shown(listener)}/" for listener in listeners)
         _log.info("serving", urls=" ".join(urls))
@@ -65,7 +65,7 @@ async def serving(face: ServerContext, terms: WebSettings) -> AsyncIterator[tupl
 
 
 class _Connection(web.RequestHandler):
-    """One connection. What is no request never reaches the application, and its refusal has the same headers."""
+    """One connection. A malformed request does not reach the application, but its response has the same headers."""
 
     __slots__ = ("_web_config",)
 
@@ -74,66 +74,66 @@ class _Connection(web.RequestHandler):
             handlers,
             loop=asyncio.get_running_loop(),
             access_log=None,  # type: ignore[arg-type]
-            logger=_faults,
+            logger=_server_log,
             keepalive_timeout=_IDLE_SECONDS,
             lingering_time=_STOP_SECONDS,
         )
         self._web_config = web_config
 
     def handle_error(self, *args: Any, **options: Any) -> web.StreamResponse:
-        """Answer what could not be read or handled."""
+        """Respond to a request that could not be parsed or handled."""
         response = super().handle_error(*args, **options)
         put_headers(response, self._web_config)
         return response
 
 
-class _Door:
-    """Accepts connections and hands them to the application, with or without TLS as the web configuration now says."""
+class _Acceptor:
+    """Accepts connections, with or without TLS according to the current web configuration."""
 
-    def __init__(self, handlers: web.Server, web_config: WebConfigFile, most: int) -> None:
+    def __init__(self, handlers: web.Server, web_config: WebConfigFile, limit: int) -> None:
         self._handlers = handlers
         self._web_config = web_config
-        self._most = most
+        self._limit = limit
         self._accepting: list[asyncio.Task[None]] = []
-        self._greeting: set[asyncio.Task[None]] = set()
+        self._handshakes: set[asyncio.Task[None]] = set()
 
     def open(self, listener: socket.socket) -> None:
-        """Accept from this listener until closed."""
+        """Accept connections of this listener until closed."""
         self._accepting.append(asyncio.create_task(self._accept(listener)))
 
     async def close(self) -> None:
-        """Accept no more, and give up handshakes."""
-        tasks = [*self._accepting, *self._greeting]
+        """Stop accepting, and abort handshakes."""
+        tasks = [*self._accepting, *self._handshakes]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        is_stuck = False
+        failing = False
         while True:
             try:
                 connection, _ = await loop.sock_accept(listener)
             except ConnectionError:
                 continue
-            except OSError as error:  # out of files, mostly
-                if not is_stuck:
+            except OSError as error:  # mostly no free file descriptors
+                if not failing:
                     _log.error("cannot accept connections", error=str(error))
-                is_stuck = True
-                await asyncio.sleep(_BREATH_SECONDS)
+                failing = True
+                await asyncio.sleep(_RETRY_SECONDS)
                 continue
-            is_stuck = False
-            if len(self._handlers.connections) + len(self._greeting) >= self._most:
+            failing = False
+            if len(self._handlers.connections) + len(self._handshakes) >= self._limit:
                 connection.close()
                 continue
-            task = asyncio.create_task(self._greet(connection))
-            self._greeting.add(task)
-            task.add_done_callback(self._greeting.discard)
+            task = asyncio.create_task(self._handshake(connection))
+            self._handshakes.add(task)
+            task.add_done_callback(self._handshakes.discard)
 
-    async def _greet(self, connection: socket.socket) -> None:
+    async def _handshake(self, connection: socket.socket) -> None:
         tls = self._web_config.current().tls
         deadline = None if tls is None else _HANDSHAKE_SECONDS
-        with suppress(OSError):  # a handshake that fails is the client's affair
+        with suppress(OSError):  # a failed handshake is an error of the client
             await asyncio.get_running_loop().connect_accepted_socket(
                 partial(_Connection, self._handlers, self._web_config),
                 connection,

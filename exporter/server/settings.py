@@ -1,4 +1,4 @@
-"""What the operator may say of the web server."""
+"""Settings of the web server."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,7 @@ from exporter.server.web_config import WebConfigFile
 
 
 def split_address(address: str) -> tuple[str, int]:
-    """Split ``host:port``; no host means all of IPv4. Raises ValueError for what is no such address."""
+    """Split ``host:port``. No host means all IPv4 addresses. Raises ValueError for an invalid address."""
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdecimal() or int(port) > 65_535:  # noqa: PLR2004 -- the last port
         raise ValueError(f"{address!r} is not an address: write it like 0.0.0.0:9852, 127.0.0.1:9852 or [::]:9852")
@@ -31,15 +31,17 @@ class WebSettings(SettingsGroup):
     """YAML ``web:``."""
 
     listen_address: Annotated[str, AfterValidator(_checked)] = Field(
-        "0.0.0.0:9852", description="Where to serve, as host:port; port 0 takes a free one."
+        "0.0.0.0:9852", description="Address to serve on, as host:port. Port 0 takes a free port."
     )
     config_file: Annotated[ConfigPath, AfterValidator(_readable)] | None = Field(
         None, description="TLS, basic auth and headers, in the format of Prometheus' exporter-toolkit."
     )
     open_health_checks: bool = Field(
-        False, description="Whether /-/healthy and /-/ready answer without a login where config_file asks for one."
+        False, description="Allow /-/healthy and /-/ready without a login even if config_file requires one."
     )
-    max_connections: int = Field(512, ge=1, description="Connections served at once; more are closed at once.")
+    max_connections: int = Field(
+        512, ge=1, description="Maximum number of open connections. Further ones are closed immediately."
+    )
     enable_lifecycle: bool = Field(
-        False, description="Whether POST or PUT to /-/reload reads the configuration anew, as SIGHUP always does."
+        False, description="Allow POST and PUT to /-/reload to reload the configuration. SIGHUP always does."
     )

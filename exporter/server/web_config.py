@@ -1,6 +1,6 @@
-"""TLS, logins and headers, in the file format of Prometheus' exporter-toolkit; read anew when a file changes.
+"""TLS, logins and headers in the file format of Prometheus' exporter-toolkit. The file is reloaded when it changes.
 
-The format: https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md
+Format: https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md
 """
 
 import re
@@ -43,7 +43,7 @@ _CIPHERS: Final = {
 
 
 class WebConfigError(ValueError):
-    """The file can't be used; the message says where and why."""
+    """The file is invalid. The message gives place and reason."""
 
 
 def _of(names: Mapping[str, object]) -> AfterValidator:
@@ -57,7 +57,7 @@ def _of(names: Mapping[str, object]) -> AfterValidator:
 
 def _check_hash(value: SecretStr) -> SecretStr:
     if _BCRYPT.fullmatch(value.get_secret_value()) is None:
-        raise ValueError("must be a bcrypt hash: make one with `htpasswd -nBC 10 USER`")
+        raise ValueError("must be a bcrypt hash: create one with `htpasswd -nBC 10 USER`")
     return value
 
 
@@ -68,15 +68,15 @@ def _check_header(value: str) -> str:
 
 
 _Stamp: TypeAlias = tuple[int, int, int]
-"""Of a file: when it was changed, its size and its inode."""
+"""Modification time, size and inode of a file."""
 
 Header = Annotated[str, AfterValidator(_check_header)]
 
 
 class TlsServerConfig(SettingsGroup):
-    """``tls_server_config``: certificate and key as files or inline, and who may connect.
+    """``tls_server_config``: certificate and key as files or inline, and which clients may connect.
 
-    Unlike Go, Python takes one curve at most, and can't ask for a certificate without verifying it.
+    Unlike Go, Python accepts only one curve, and cannot request a client certificate without verifying it.
     """
 
     cert: str | None = None
@@ -103,13 +103,13 @@ class TlsServerConfig(SettingsGroup):
                 raise ValueError(f"{name}_file is required")
         has_authority = self.client_ca is not None or self.client_ca_file is not None
         if has_authority != (self.client_auth_type != "NoClientCert"):
-            raise ValueError("client_ca_file and client_auth_type: RequireAndVerifyClientCert belong together")
+            raise ValueError("client_ca_file and client_auth_type: RequireAndVerifyClientCert need each other")
         if self.client_allowed_sans and self.client_auth_type != "RequireAndVerifyClientCert":
             raise ValueError("client_allowed_sans needs client_auth_type: RequireAndVerifyClientCert")
         return self
 
     def context(self) -> ssl.SSLContext:
-        """Make the TLS context. Raises OSError (ssl.SSLError is one) for certificates that can't be used."""
+        """Make the TLS context. Raises OSError, which includes ssl.SSLError, for unusable certificates."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = _VERSIONS[self.min_version]
         context.maximum_version = _VERSIONS[self.max_version]
@@ -125,8 +125,8 @@ class TlsServerConfig(SettingsGroup):
             key = self.key_file or written.enter_context(_as_file(self.key.get_secret_value() if self.key else ""))
             for path in (self.cert_file, self.key_file):
                 if path is not None:
-                    path.open("rb").close()  # OpenSSL does not say which of them it cannot read
-            context.load_cert_chain(cert, key, password="")  # OpenSSL must not ask for a passphrase
+                    path.open("rb").close()  # raises with the file name, which OpenSSL does not give
+            context.load_cert_chain(cert, key, password="")  # OpenSSL must not prompt for a passphrase
         if self.client_auth_type != "NoClientCert":
             context.load_verify_locations(self.client_ca_file, cadata=self.client_ca)
             is_required = self.client_auth_type == "RequireAndVerifyClientCert"
@@ -135,7 +135,7 @@ class TlsServerConfig(SettingsGroup):
 
 
 class Headers(SettingsGroup):
-    """Headers of every answer, in place of our own; blank for none."""
+    """Headers of every response that replace our own. An empty value removes the header."""
 
     content_security_policy: Header | None = Field(None, alias="Content-Security-Policy")
     x_frame_options: Literal["deny", "sameorigin", ""] | None = Field(None, alias="X-Frame-Options")
@@ -145,14 +145,14 @@ class Headers(SettingsGroup):
 
 
 class HttpServerConfig(SettingsGroup):
-    """``http_server_config``. ``http2`` may be said, but only HTTP/1.1 is spoken."""
+    """``http_server_config``. ``http2`` is accepted, but the server only speaks HTTP/1.1."""
 
     http2: bool = True
     headers: Headers = Headers()
 
 
 class RateLimit(SettingsGroup):
-    """``rate_limit``: one request per interval (seconds; 0 for no limit), in bursts of so many at most."""
+    """``rate_limit``: one request per interval in seconds, 0 for no limit, with bursts of up to ``burst`` requests."""
 
     interval: Annotated[float, BeforeValidator(parse_duration), Field(ge=0)] = 0.0
     burst: Annotated[int, Field(ge=1)] = 1
@@ -167,7 +167,7 @@ class WebConfig(SettingsGroup):
     rate_limit: RateLimit = RateLimit()
 
     def files(self) -> tuple[Path, ...]:
-        """Every other file that it names."""
+        """Return the other files that it names."""
         tls = self.tls_server_config
         named = (tls.cert_file, tls.key_file, tls.client_ca_file) if tls is not None else ()
         return tuple(path for path in named if path is not None)
@@ -180,55 +180,55 @@ _KEYS: Final = [
 ]
 
 
-class InForce(NamedTuple):
-    """What holds for new connections and requests. Without a TLS context they are in the clear."""
+class CurrentConfig(NamedTuple):
+    """The configuration for new connections and requests. Without a TLS context they are unencrypted."""
 
     config: WebConfig
     tls: ssl.SSLContext | None
 
 
 class WebConfigFile:
-    """Gives what the file says now. Without a file: no TLS, no logins."""
+    """Provides the current content of the file. Without a file there is no TLS and no login."""
 
     def __init__(self, path: Path | None) -> None:
         """Read the file. Raises :class:`WebConfigError`."""
         self._path = path
         self._read_from: dict[Path, _Stamp | None] = {}
-        self._in_force = InForce(WebConfig(), None) if path is None else self._read(path)
+        self._current = CurrentConfig(WebConfig(), None) if path is None else self._read(path)
 
-    def current(self) -> InForce:
-        """What the file says, as of now; one that can't be used changes nothing, which is logged once."""
+    def current(self) -> CurrentConfig:
+        """Return the current content. If the file became invalid, log it and keep the previous content."""
         if self._path is not None and any(_stamp(path) != stamp for path, stamp in self._read_from.items()):
             try:
-                self._in_force = self._read(self._path)
+                self._current = self._read(self._path)
             except WebConfigError as error:
-                _log.error("new web configuration refused, the old one stays", problem=str(error))
+                _log.error("new web configuration rejected, the running one stays", error=str(error))
             else:
-                _log.info("web configuration reread", file=str(self._path))
-        return self._in_force
+                _log.info("web configuration reloaded", file=str(self._path))
+        return self._current
 
-    def _read(self, path: Path) -> InForce:
-        """Read it with all that it names. Each file is stamped first, so that no later change is missed."""
+    def _read(self, path: Path) -> CurrentConfig:
+        """Read the file and the files it names. Stamps are taken first, so that no later change is missed."""
         self._read_from = {path: _stamp(path)}
         config = _parsed(path)
         self._read_from |= {named: _stamp(named) for named in config.files()}
         tls = config.tls_server_config
         try:
-            return InForce(config, None if tls is None else tls.context())
+            return CurrentConfig(config, None if tls is None else tls.context())
         except OSError as error:
-            raise WebConfigError(f"{path}: tls_server_config: {_told_of_tls(error, tls)}") from None
+            raise WebConfigError(f"{path}: tls_server_config: {_tls_error(error, tls)}") from None
         except ValueError:
-            raise WebConfigError(f"{path}: tls_server_config: what stands inline is not PEM") from None
+            raise WebConfigError(f"{path}: tls_server_config: inline certificates and keys must be PEM") from None
 
 
-def _told_of_tls(error: OSError, tls: TlsServerConfig | None) -> str:
+def _tls_error(error: OSError, tls: TlsServerConfig | None) -> str:
     if not isinstance(error, ssl.SSLError):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
     if error.reason == "KEY_VALUES_MISMATCH":
-        return "the key is not that of the certificate"
+        return "the key does not match the certificate"
     files = () if tls is None else (tls.cert_file, tls.key_file, tls.client_ca_file)
     named = ", ".join(str(file) for file in files if file is not None) or "cert and key"
-    return f"no PEM certificate or key that can be used without a passphrase: {named}"
+    return f"cannot be read as PEM without a passphrase: {named}"
 
 
 def _parsed(path: Path) -> WebConfig:
@@ -247,12 +247,12 @@ def _parsed(path: Path) -> WebConfig:
         try:
             return WebConfig.model_validate({} if content is None else content)
         except ValidationError as error:
-            problems = "; ".join(map(_told, error.errors()))
+            problems = "; ".join(map(_described, error.errors()))
             raise WebConfigError(f"{path}: {problems}") from None
 
 
-def _told(error: ErrorDetails) -> str:
-    """Say what is wrong and where, without what may be secret."""
+def _described(error: ErrorDetails) -> str:
+    """Return place and reason of an error, without the value, which may be secret."""
     where = ".".join(map(str, error["loc"])) or "the file"
     if error["type"] == "extra_forbidden":
         match = nearest(str(error["loc"][-1]), _KEYS)
@@ -270,7 +270,7 @@ def _stamp(path: Path) -> _Stamp | None:
 
 @contextmanager
 def _as_file(text: str) -> Iterator[Path]:
-    """A file that only we can read, for OpenSSL, which takes no certificate from memory."""
+    """Write text to a file that only we can read: OpenSSL does not load certificates from memory."""
     with NamedTemporaryFile("w", encoding="ascii", suffix=".pem") as file:
         file.write(text)
         file.flush()

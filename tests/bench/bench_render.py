@@ -85,12 +85,12 @@ def scrape_ratio() -> Result:
 
 async def scrape(publication: Publication) -> float:
     """Median seconds of some scrapes over a real socket."""
-    newsstand = LatestPublication()
-    newsstand.asked(ZIPPED)
-    newsstand.publish(publication)
-    face = ServerContext(
+    latest = LatestPublication()
+    latest.requested(ZIPPED)
+    latest.publish(publication)
+    context = ServerContext(
         site="bench",
-        newsstand=newsstand,
+        latest=latest,
         evaluation_interval=3_600.0,
         ready=lambda: True,
         explain=lambda _view, _rig: None,
@@ -98,7 +98,7 @@ async def scrape(publication: Publication) -> float:
         sources=list,
         config=str,
     )
-    async with serving(face, WebSettings(listen_address="127.0.0.1:0")) as urls:
+    async with serving(context, WebSettings(listen_address="127.0.0.1:0")) as urls:
         address = urlsplit(urls[0]).netloc
         return statistics.median([await asyncio.to_thread(seconds, fetch, address) for _ in range(20)])
 
@@ -120,11 +120,11 @@ def render_loop_delay_p99() -> Result:
 
 async def loop_delays() -> list[float]:
     ours = renderer()
-    newsstand = LatestPublication()
-    newsstand.asked(ZIPPED)
+    latest = LatestPublication()
+    latest.requested(ZIPPED)
     delays: list[float] = []
     for view in views():
-        publishing = asyncio.create_task(asyncio.to_thread(lambda view: newsstand.publish(ours.render(view)), view))
+        publishing = asyncio.create_task(asyncio.to_thread(lambda view: latest.publish(ours.render(view)), view))
         while not publishing.done():
             due = time.perf_counter() + 0.001
             await asyncio.sleep(0.001)

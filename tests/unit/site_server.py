@@ -40,7 +40,7 @@ class Served:
 
     url: str
     client: aiohttp.ClientSession
-    newsstand: LatestPublication
+    latest: LatestPublication
     clock: Clock
     flags: dict[str, bool]
 
@@ -98,17 +98,20 @@ SOURCES = (
 
 @asynccontextmanager
 async def served(
-    *, terms: WebSettings | None = None, publication: Callable[[], Publication] | None = None, site: str = "prairie-1"
+    *,
+    settings: WebSettings | None = None,
+    publication: Callable[[], Publication] | None = None,
+    site: str = "prairie-1",
 ) -> AsyncIterator[Served]:
     clock = Clock()
-    newsstand = LatestPublication(clock)
-    newsstand.publish(publication() if publication else published(small_site()))
+    latest = LatestPublication(clock)
+    latest.publish(publication() if publication else published(small_site()))
     failures = FailureLog()
     failures.note(FailedAttempt("b-01", "10.1.2.1", TAKEN_AT - 30, Reason.TIMEOUT, "no answer within 5 s"))
     flags = {"ready": True}
-    face = ServerContext(
+    context = ServerContext(
         site=site,
-        newsstand=newsstand,
+        latest=latest,
         evaluation_interval=15.0,
         ready=lambda: flags["ready"],
         explain=explained,
@@ -117,7 +120,7 @@ async def served(
         config=configuration,
     )
     async with (
-        serving(face, terms or WebSettings(listen_address="127.0.0.1:0")) as urls,
+        serving(context, settings or WebSettings(listen_address="127.0.0.1:0")) as urls,
         aiohttp.ClientSession(auto_decompress=False, headers={"Accept-Encoding": "identity"}) as client,
     ):
-        yield Served(urls[0], client, newsstand, clock, flags)
+        yield Served(urls[0], client, latest, clock, flags)

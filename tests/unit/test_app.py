@@ -117,7 +117,7 @@ async def ended(process: asyncio.subprocess.Process) -> str:
     return errors.decode()
 
 
-async def test_it_prices_every_rig_and_stops_when_told(site: SimulatedSite, tmp_path: Path) -> None:
+async def test_every_rig_is_priced_and_a_signal_stops_the_exporter(site: SimulatedSite, tmp_path: Path) -> None:
     exporter = Exporter(tmp_path, site.config())
     async with exporter.running() as process:
         samples = await exporter.until(all_margins)
@@ -128,9 +128,7 @@ async def test_it_prices_every_rig_and_stops_when_told(site: SimulatedSite, tmp_
         assert "Traceback" not in await ended(process)
 
 
-async def test_what_the_first_round_brings_is_not_kept_until_the_next_evaluation(
-    site: SimulatedSite, tmp_path: Path
-) -> None:
+async def test_the_end_of_the_first_round_starts_an_evaluation(site: SimulatedSite, tmp_path: Path) -> None:
     exporter = Exporter(tmp_path, site.config())
     exporter.configure(evaluation_interval="1h")
     async with exporter.running() as process:
@@ -168,7 +166,7 @@ async def test_a_reload_takes_effect_and_loses_nothing(site: SimulatedSite, tmp_
         await ended(process)
 
 
-async def test_a_restart_forgets_neither_rigs_nor_the_market(site: SimulatedSite, tmp_path: Path) -> None:
+async def test_a_restart_keeps_rigs_and_market(site: SimulatedSite, tmp_path: Path) -> None:
     exporter = Exporter(tmp_path, site.config())
     async with exporter.running() as process:
         await exporter.until(all_margins)
@@ -200,7 +198,7 @@ def test_two_queries_to_one_prometheus_are_two_sources(tmp_path: Path) -> None:
     assert sorted(map(str, named)) == ["gpus:127.61.0.9:9090#1", "gpus:127.61.0.9:9090#2", "gpus:127.61.0.9:9400"]
 
 
-async def test_reloading_over_http_is_off_unless_allowed(site: SimulatedSite, tmp_path: Path) -> None:
+async def test_reloading_over_http_is_disabled_by_default(site: SimulatedSite, tmp_path: Path) -> None:
     exporter = Exporter(tmp_path, site.config())
     exporter.config["web"] = {"listen_address": exporter.address}
     async with exporter.running() as process:

@@ -16,7 +16,7 @@ def small_site() -> SimulatedSite:
     return SimulatedSite(models=MODELS, network=fresh_network(), port_offset=20_000, control_port=0, lowest_port=1024)
 
 
-async def test_rigs_of_a_range_are_found_and_stay_when_they_sleep(tmp_path: Path) -> None:
+async def test_rigs_found_in_a_range_stay_while_they_sleep(tmp_path: Path) -> None:
     async with small_site() as site:
         config = site.config()
         addresses = [rig["address"] for rig in config["fleet"]["rigs"]]

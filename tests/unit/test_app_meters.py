@@ -11,7 +11,7 @@ from test_app import Exporter, all_margins, values
 from exporter.simulation.site import SimulatedSite
 
 
-async def test_a_metered_rig_is_priced_at_its_meter(tmp_path: Path) -> None:
+async def test_a_metered_rig_is_priced_by_its_meter(tmp_path: Path) -> None:
     async def prometheus(request: web.Request) -> web.Response:
         result = [{"metric": {"rig": metered}, "value": [time.time(), "5000"]}]
         return web.json_response({"status": "success", "data": {"resultType": "vector", "result": result}})

@@ -43,24 +43,24 @@ def site(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in sorted(main.commands) if name != "simulate")])
-def test_every_command_explains_itself_with_examples_and_exit_codes(command: tuple[str, ...]) -> None:
+def test_the_help_of_every_command_has_examples_and_exit_codes(command: tuple[str, ...]) -> None:
     result = invoke(*command, "--help")
     assert result.exit_code == 0
     assert "Examples:" in result.output
     assert "Exit codes:" in result.output
 
 
-def test_every_flag_is_explained() -> None:
+def test_every_option_has_a_help_text() -> None:
     options = [option for command in main.commands.values() for option in command.params]
     assert options
     assert [option.name for option in options if isinstance(option, click.Option) and not option.help] == []
 
 
-def test_the_version_is_told() -> None:
+def test_the_version_is_printed() -> None:
     assert invoke("--version").output == f"hashmargin, version {__version__}\n"
 
 
-def test_help_loads_nothing_heavy() -> None:
+def test_help_imports_no_heavy_library() -> None:
     script = (
         "import sys\n"
         "from exporter.cli import main\n"
@@ -71,7 +71,7 @@ def test_help_loads_nothing_heavy() -> None:
     assert output.splitlines()[-1] == "[]"
 
 
-def test_check_config_says_what_would_run_with_secrets_masked(site: Path) -> None:
+def test_check_config_shows_the_settings_with_secrets_masked(site: Path) -> None:
     result = invoke("check-config", "--config.file", str(site))
     assert result.exit_code == 0
     assert "rigs                 1\n" in result.output
@@ -80,13 +80,13 @@ def test_check_config_says_what_would_run_with_secrets_masked(site: Path) -> Non
     assert "hunter2" not in result.output
 
 
-def test_check_config_for_scripts_is_json(site: Path) -> None:
+def test_check_config_prints_json_for_scripts(site: Path) -> None:
     told = json.loads(invoke("check-config", "--config.file", str(site), "--output", "json").stdout)
     assert told["tariffs"] == {"ppa": 1}
     assert told["settings"]["network"]["height"] == 941000
 
 
-def test_flags_win_over_variables_and_both_over_the_file(
+def test_options_override_variables_and_both_override_the_file(
     site: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = tmp_path_factory.mktemp("here")
@@ -114,7 +114,7 @@ def test_secrets_come_from_a_directory(site: Path, tmp_path: Path) -> None:
     assert json.loads(result.stdout)["site"] == "from-a-secret"
 
 
-def test_a_wrong_configuration_is_exit_code_2_with_every_mistake_and_no_traceback(site: Path) -> None:
+def test_an_invalid_configuration_is_exit_code_2_with_every_error_and_no_traceback(site: Path) -> None:
     site.write_text(SITE.replace("kind: fixed, usd: 70370", "kind: fixt, usd: 70370") + "polling: {intervall: 5s}\n")
     result = invoke("run", "--config.file", str(site))
     assert result.exit_code == 2
@@ -125,7 +125,7 @@ def test_a_wrong_configuration_is_exit_code_2_with_every_mistake_and_no_tracebac
     ]
 
 
-def test_a_wrong_flag_is_exit_code_2(site: Path) -> None:
+def test_an_invalid_option_is_exit_code_2(site: Path) -> None:
     result = invoke("run", "--config.file", str(site), "--log.level", "verbose")
     assert result.exit_code == 2
     assert "--log.level: 'verbose' must be one of debug, info, warning, error" in result.stderr
@@ -141,7 +141,7 @@ def test_a_wrong_flag_is_exit_code_2(site: Path) -> None:
         ("backtest", "--sample", "--days", "nan"),
     ],
 )
-def test_a_number_that_cannot_be_meant_is_exit_code_2(arguments: tuple[str, ...]) -> None:
+def test_an_invalid_number_is_exit_code_2(arguments: tuple[str, ...]) -> None:
     result = invoke(*arguments)
     assert result.exit_code == 2
     assert f"Invalid value for '{arguments[-2]}'" in result.stderr
@@ -159,7 +159,7 @@ def test_a_number_that_cannot_be_meant_is_exit_code_2(arguments: tuple[str, ...]
     ],
 )
 @pytest.mark.parametrize("command", ["probe", "capture"])
-def test_what_is_no_address_is_not_asked(command: str, rig: str, told: str) -> None:
+def test_an_invalid_address_is_exit_code_2(command: str, rig: str, told: str) -> None:
     result = invoke(command, rig)
     assert (result.exit_code, result.stderr) == (2, f"hashmargin: {told}\n")
 
@@ -186,7 +186,7 @@ def served_on(site: Path, address: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_taken_port_is_one_sentence_with_the_next_step(site: Path, taken: str) -> None:
+def test_a_port_in_use_is_one_sentence_with_the_next_step(site: Path, taken: str) -> None:
     result = served_on(site, taken)
     assert result.returncode == 1
     told = f"cannot serve on {taken}: Address already in use; stop what listens there, or give another"
@@ -194,7 +194,7 @@ def test_a_taken_port_is_one_sentence_with_the_next_step(site: Path, taken: str)
     assert "Traceback" not in result.stderr
 
 
-def test_an_address_that_is_not_ours_is_one_sentence_with_the_next_step(site: Path) -> None:
+def test_an_address_of_another_host_is_one_sentence_with_the_next_step(site: Path) -> None:
     result = served_on(site, "203.0.113.9:9852")
     assert result.returncode == 1
     assert "Cannot assign requested address; this host does not have that address: give another" in result.stderr
@@ -260,7 +260,7 @@ def free() -> str:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_that_comes_before_the_configuration_is_read_ends_it_cleanly(tmp_path: Path, number: int) -> None:
+def test_a_signal_before_the_configuration_is_loaded_stops_it_cleanly(tmp_path: Path, number: int) -> None:
     file = tmp_path / "site.yml"
     os.mkfifo(file)
     command = [sys.executable, "-m", "exporter", "run", "--config.file", str(file)]
@@ -282,7 +282,7 @@ def gone(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists()
 
 
-def test_the_demo_serves_and_a_signal_ends_it_without_a_trace(
+def test_the_demo_serves_and_a_signal_stops_it_without_leftovers(
     demo: Callable[[str], Demo], tmp_path: Path, free: str
 ) -> None:
     running = demo(free)
@@ -302,7 +302,7 @@ def test_the_demo_serves_and_a_signal_ends_it_without_a_trace(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_demo_ends_when_its_simulation_does(demo: Callable[[str], Demo], tmp_path: Path, free: str) -> None:
+def test_the_demo_stops_if_its_simulation_stops(demo: Callable[[str], Demo], tmp_path: Path, free: str) -> None:
     running = demo(free)
     running.logged("event=serving")
     os.kill(running.simulation(), signal.SIGKILL)
@@ -312,7 +312,7 @@ def test_the_demo_ends_when_its_simulation_does(demo: Callable[[str], Demo], tmp
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_demo_says_when_its_port_is_taken_and_leaves_nothing_running(
+def test_a_demo_on_a_port_in_use_says_so_and_leaves_nothing_running(
     demo: Callable[[str], Demo], tmp_path: Path, taken: str
 ) -> None:
     code, _, errors = demo(taken).end()

@@ -85,7 +85,7 @@ UNITS = {
 each_metric = pytest.mark.parametrize("metric", CATALOGUE, ids=lambda metric: metric.name)
 
 
-def test_it_has_every_fixed_name() -> None:
+def test_the_catalogue_has_every_fixed_name() -> None:
     assert set(FIXED_NAMES.split()) <= {metric.name for metric in CATALOGUE}
 
 
@@ -117,14 +117,14 @@ def test_a_name_ends_with_its_unit_and_only_counters_with_total(metric: Metric) 
 
 
 @each_metric
-def test_labels_are_lower_case_and_told_apart(metric: Metric) -> None:
+def test_labels_are_lower_case_and_distinct(metric: Metric) -> None:
     assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*", label) for label in metric.scope.labels)
     assert len(set(metric.scope.labels)) == len(metric.scope.labels)
     assert {"site", "job", "instance", "le", "quantile"}.isdisjoint(metric.scope.labels)
 
 
 @each_metric
-def test_help_is_one_sentence_that_needs_no_escaping(metric: Metric) -> None:
+def test_help_is_whole_sentences_without_escaping(metric: Metric) -> None:
     assert metric.help[0].isupper() or metric.help[0].isdigit()
     assert metric.help.endswith(".")
     assert not set(metric.help) & set('\\"\n')
@@ -142,7 +142,7 @@ def test_info_metrics_are_one() -> None:
     assert all(line.endswith((" 1", " 1.0")) for line in infos)
 
 
-def test_groups_can_be_switched_off() -> None:
+def test_a_disabled_group_has_no_series() -> None:
     everything = {metric.name for metric in CATALOGUE}
     for group in GroupSettings.model_fields:
         text = _text(ExpositionSettings(groups=ALL_GROUPS.groups.model_copy(update={group: False})))
@@ -150,7 +150,7 @@ def test_groups_can_be_switched_off() -> None:
         assert everything - left == {metric.name for metric in CATALOGUE if metric.group == group}
 
 
-def test_promtool_finds_nothing_to_say() -> None:
+def test_promtool_accepts_the_exposition() -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("promtool is not installed")

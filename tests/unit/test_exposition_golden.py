@@ -16,7 +16,7 @@ GOLDEN = Path(__file__).parent.parent / "golden"
 @pytest.mark.parametrize(
     ("wanted", "name"), [(Format.TEXT, "small_site.txt"), (Format.OPENMETRICS, "small_site.openmetrics.txt")]
 )
-def test_the_small_site_looks_as_it_did(wanted: Format, name: str) -> None:
+def test_the_exposition_is_unchanged(wanted: Format, name: str) -> None:
     publication = Renderer(ALL_GROUPS, CollectorRegistry()).render(small_site())
     body = b"".join(publication.body(Encoding(wanted, gzip=False)).chunks)
     if os.environ.get("UPDATE_GOLDEN"):

@@ -31,31 +31,31 @@ def test_a_body_is_made_once() -> None:
     assert one.ready(ZIPPED)
 
 
-def test_what_scrapers_asked_for_lies_ready_in_the_next_publication_and_nothing_else() -> None:
-    newsstand = LatestPublication(Clock())
-    newsstand.publish(publication())
-    newsstand.asked(ZIPPED)
-    newsstand.publish(publication())
-    assert newsstand.latest is not None
-    assert newsstand.latest.ready(ZIPPED)
-    assert not newsstand.latest.ready(PLAIN)
+def test_only_requested_encodings_are_prepared() -> None:
+    latest = LatestPublication(Clock())
+    latest.publish(publication())
+    latest.requested(ZIPPED)
+    latest.publish(publication())
+    assert latest.publication is not None
+    assert latest.publication.ready(ZIPPED)
+    assert not latest.publication.ready(PLAIN)
 
 
-def test_what_nobody_asks_for_any_more_is_not_made() -> None:
+def test_encodings_that_nobody_requests_any_more_are_not_prepared() -> None:
     clock = Clock()
-    newsstand = LatestPublication(clock)
-    newsstand.asked(ZIPPED)
+    latest = LatestPublication(clock)
+    latest.requested(ZIPPED)
     clock.now += 3_600
-    newsstand.publish(publication())
-    assert newsstand.latest is not None
-    assert not newsstand.latest.ready(ZIPPED)
+    latest.publish(publication())
+    assert latest.publication is not None
+    assert not latest.publication.ready(ZIPPED)
 
 
-def test_the_age_is_that_of_the_last_publication() -> None:
+def test_the_age_counts_from_the_latest_publication() -> None:
     clock = Clock()
-    newsstand = LatestPublication(clock)
+    latest = LatestPublication(clock)
     clock.now += 10
-    assert newsstand.age() == 10
-    newsstand.publish(publication())
+    assert latest.age() == 10
+    latest.publish(publication())
     clock.now += 4
-    assert newsstand.age() == 4
+    assert latest.age() == 4

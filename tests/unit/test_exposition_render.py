@@ -100,7 +100,7 @@ def test_any_label_value_reads_back(names: list[str], texts: list[str]) -> None:
 
 
 @given(hashrate=st.floats(), energy=floats, margin=floats, price=floats)
-def test_any_value_reads_back_and_what_is_no_number_is_left_out(
+def test_any_number_reads_back_and_other_values_are_omitted(
     hashrate: float, energy: float, margin: float, price: float
 ) -> None:
     rig = RigSnapshot(
@@ -117,18 +117,18 @@ def test_any_value_reads_back_and_what_is_no_number_is_left_out(
     )
 
 
-def test_a_label_value_is_bounded() -> None:
+def test_a_long_label_value_is_shortened() -> None:
     text = text_of(render(site_of((RigSnapshot(rig=Rig(name="a", address="10.0.0.1", rack="x" * 1_000_000)),))))
     assert max(map(len, text.splitlines())) < 1_000
 
 
-def test_invalid_utf_8_is_still_text() -> None:
+def test_invalid_utf_8_is_replaced() -> None:
     name = b"rig-\xff".decode("utf-8", "surrogateescape")
     text = text_of(render(site_of((RigSnapshot(rig=Rig(name=name, address="10.0.0.1")),))))
     assert 'mining_rig_expected_mining{rig="rig-?"} 1\n' in text
 
 
-def test_what_a_rig_names_twice_is_published_once() -> None:
+def test_duplicate_labels_are_published_once() -> None:
     reading = RigReading(
         hashrate=1.0, boards=(Board(index=0, hashrate=1.0), Board(index=0, hashrate=2.0), Board(index=1))
     )
@@ -137,7 +137,7 @@ def test_what_a_rig_names_twice_is_published_once() -> None:
     assert lines == ['mining_rig_board_hashrate_hashes_per_second{rig="a",board="0"} 1.0']
 
 
-def test_a_rig_that_stops_answering_vanishes_but_for_what_is_known() -> None:
+def test_a_rig_without_a_reading_keeps_only_inventory_and_state() -> None:
     text = text_of(render(small_site()))
     names = {line.split("{")[0] for line in text.splitlines() if 'rig="b-01"' in line}
     assert names == {
@@ -148,7 +148,7 @@ def test_a_rig_that_stops_answering_vanishes_but_for_what_is_known() -> None:
     }
 
 
-def test_one_renderer_follows_a_changing_fleet() -> None:
+def test_a_renderer_follows_changes_of_the_fleet() -> None:
     """The labels' text is kept from one evaluation to the next: it must not outlive what it was made of."""
     renderer = Renderer(ALL_GROUPS, CollectorRegistry())
     renamed = replace(RIGS[0], rig=replace(RIGS[0].rig, name="z-99"))
@@ -164,7 +164,7 @@ def test_statuses_sum_to_the_inventory() -> None:
 
 
 @FORMATS
-def test_the_exporters_own_metrics_follow(wanted: Format, read: Callable[[str], Iterable[Any]]) -> None:
+def test_the_exporters_own_metrics_come_last(wanted: Format, read: Callable[[str], Iterable[Any]]) -> None:
     registry = Telemetry().registry
     Counter("own_total", "An own metric.", registry=registry).inc(3)
     families = list(read(text_of(render(small_site(), registry), wanted)))
@@ -172,7 +172,7 @@ def test_the_exporters_own_metrics_follow(wanted: Format, read: Callable[[str], 
     assert families[-1].samples[0].value == 3
 
 
-def test_gzip_holds_the_same() -> None:
+def test_gzip_decompresses_to_the_same_text() -> None:
     publication = render(small_site())
     plain = publication.body(Encoding(Format.OPENMETRICS, gzip=False))
     zipped = publication.body(Encoding(Format.OPENMETRICS, gzip=True))

@@ -16,7 +16,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return error.splitlines()
 
 
-def test_a_logfmt_line_says_when_how_bad_what_and_the_data(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_logfmt_line_has_time_level_event_and_data(capsys: pytest.CaptureFixture[str]) -> None:
     configure(LogSettings())
     structlog.get_logger("polling").warning("rig is down", rig="a-01", reason="timeout")
     (line,) = lines(capsys)
@@ -34,14 +34,14 @@ def test_json_lines_parse_and_keep_numbers(capsys: pytest.CaptureFixture[str]) -
     assert (told["event"], told["rigs"], told["seconds"], told["ready"]) == ("evaluated", 120, 0.25, True)
 
 
-def test_less_severe_events_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+def test_events_below_the_level_are_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
     configure(LogSettings(level="warning"))
     structlog.get_logger().info("chatter")
     logging.getLogger("aiohttp").info("chatter")
     assert lines(capsys) == []
 
 
-def test_the_standard_librarys_events_have_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
+def test_events_of_the_standard_library_have_the_same_format(capsys: pytest.CaptureFixture[str]) -> None:
     configure(LogSettings(format="json"))
     logging.getLogger("aiohttp.server").error("cannot %s", "serve")
     told = json.loads(lines(capsys)[0])
@@ -67,7 +67,7 @@ def test_logins_and_keys_in_urls_are_masked(capsys: pytest.CaptureFixture[str]) 
     assert "area=FI" in line
 
 
-def test_a_huge_value_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_long_value_is_shortened(capsys: pytest.CaptureFixture[str]) -> None:
     configure(LogSettings(format="json"))
     structlog.get_logger().info("x" * 1_000, answer=b"y" * 1_000_000)
     told = json.loads(lines(capsys)[0])
@@ -75,14 +75,14 @@ def test_a_huge_value_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("form", ["logfmt", "json"])
-def test_what_a_rig_answers_cannot_break_the_line(capsys: pytest.CaptureFixture[str], form: str) -> None:
+def test_unprintable_characters_are_escaped(capsys: pytest.CaptureFixture[str], form: str) -> None:
     configure(LogSettings.model_validate({"format": form}))
     structlog.get_logger().info("identified", model='S21"\r\n\x1b[31mlevel=error \u2028')
     (line,) = lines(capsys)
     assert "\x1b" not in line
 
 
-def test_an_exception_is_one_line_with_its_place_and_a_bounded_message(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_exception_is_one_line_with_its_source_lines(capsys: pytest.CaptureFixture[str]) -> None:
     configure(LogSettings(format="json"))
     try:
         int("payload" * 1_000)

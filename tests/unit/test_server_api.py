@@ -21,7 +21,7 @@ async def read(site: Served, path: str) -> Any:
         return json.loads(await answer.read())
 
 
-async def test_rigs() -> None:
+async def test_every_rig_is_listed_with_its_fields() -> None:
     async with served() as site:
         answer = await read(site, "rigs")
     assert answer["site"] == "prairie-1"
@@ -34,7 +34,7 @@ async def test_rigs() -> None:
     assert (down["up"], down["failure_reason"], down["margin_usd_per_day"]) == (False, "timeout", None)
 
 
-async def test_a_rig_tells_what_it_is_made_of_and_since_when_it_is_at_fault() -> None:
+async def test_a_rig_has_its_hardware_and_the_start_of_each_fault() -> None:
     async with served() as site:
         well, stopped, *_ = (await read(site, "rigs"))["rigs"]
     assert well["faults"][1] == {
@@ -52,20 +52,20 @@ async def test_a_rig_tells_what_it_is_made_of_and_since_when_it_is_at_fault() ->
     assert (stopped["suspended"], stopped["power_mode"], stopped["tuner"]) == (None, None, None)
 
 
-async def test_rigs_are_chosen_by_the_same_words_as_on_the_page() -> None:
+async def test_the_api_takes_the_same_filters_as_the_page() -> None:
     async with served() as site:
         answer = await read(site, "rigs?block=south&sort=rig&order=desc&limit=1&offset=1")
     assert answer["total"] == 3
     assert [rig["rig"] for rig in answer["rigs"]] == ["b-02"]
 
 
-async def test_a_large_fleet_is_whole() -> None:
+async def test_a_large_fleet_is_returned_completely() -> None:
     async with served(publication=lambda: published(fleet_of(450))) as site:
         rigs = (await read(site, "rigs"))["rigs"]
     assert [rig["rig"] for rig in rigs] == [f"r-{number:03}" for number in range(450)]
 
 
-async def test_one_rig_with_its_explanation() -> None:
+async def test_one_rig_has_its_explanation() -> None:
     async with served() as site:
         answer = await read(site, "rigs/a-01")
     assert answer["rig"]["rig"] == "a-01"
@@ -73,14 +73,14 @@ async def test_one_rig_with_its_explanation() -> None:
     assert answer["explanation"]["inputs"][0]["name"] == "hashrate"
 
 
-async def test_blocks() -> None:
+async def test_every_block_is_listed() -> None:
     async with served() as site:
         north, south = (await read(site, "blocks"))["blocks"]
     assert north["margin_usd_per_day"] == 2.218
     assert south["margin_usd_per_day"] is None
 
 
-async def test_market() -> None:
+async def test_the_market_is_returned() -> None:
     async with served() as site:
         market = (await read(site, "market"))["market"]
     assert market["hashprice_usd_per_petahash_day"] == 33.3
@@ -94,20 +94,20 @@ async def test_market() -> None:
 @pytest.mark.parametrize(
     ("path", "status"), [("rigs/nobody", 404), ("rigs?limit=x", 400), ("rigs?sort=x", 400), ("x", 404)]
 )
-async def test_mistakes_are_told(path: str, status: int) -> None:
+async def test_an_invalid_request_is_rejected(path: str, status: int) -> None:
     async with served() as site, site.get(f"api/v1/{path}") as answer:
         assert answer.status == status
 
 
 @pytest.mark.parametrize("path", ["rigs", "rigs/a-01", "blocks", "market"])
-async def test_before_the_first_evaluation_it_waits(path: str) -> None:
+async def test_before_the_first_evaluation_the_api_returns_503(path: str) -> None:
     async with served() as site:
-        site.newsstand.latest = None
+        site.latest.publication = None
         async with site.get(f"api/v1/{path}") as answer:
             assert answer.status == 503
 
 
-async def test_long_answers_are_compressed_when_asked() -> None:
+async def test_long_responses_are_compressed_on_request() -> None:
     async with served() as site, site.get("api/v1/rigs", **{"Accept-Encoding": "gzip"}) as answer:
         assert answer.headers["Content-Encoding"] == "gzip"
         assert json.loads(gzip.decompress(await answer.read()))["total"] == 5

@@ -19,18 +19,18 @@ from exporter.server.settings import WebSettings
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 
 
-async def test_a_scrape_is_the_publication() -> None:
+async def test_a_scrape_returns_the_publication() -> None:
     async with served() as site, site.get("metrics") as answer:
         body = await answer.read()
         assert answer.status == 200
         assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
         assert "Content-Encoding" not in answer.headers
         assert int(answer.headers["Content-Length"]) == len(body)
-        assert site.newsstand.latest is not None
-        assert body == b"".join(site.newsstand.latest.body(Encoding(Format.TEXT, gzip=False)).chunks)
+        assert site.latest.publication is not None
+        assert body == b"".join(site.latest.publication.body(Encoding(Format.TEXT, gzip=False)).chunks)
 
 
-async def test_openmetrics_and_gzip_when_asked() -> None:
+async def test_openmetrics_and_gzip_are_returned_on_request() -> None:
     async with served() as site, site.get("metrics", **{"Accept": OPENMETRICS, "Accept-Encoding": "gzip"}) as answer:
         body = await answer.read()
         assert answer.headers["Content-Type"] == (
@@ -52,25 +52,25 @@ async def test_head_has_the_same_headers_and_no_body() -> None:
             assert again.status == 200
 
 
-async def test_the_next_publication_lies_ready_in_what_was_asked_for() -> None:
+async def test_the_next_publication_is_prepared_in_the_requested_encodings() -> None:
     async with served() as site:
         async with site.get("metrics", **{"Accept": OPENMETRICS, "Accept-Encoding": "gzip"}):
             pass
         latest = published(small_site())
-        site.newsstand.publish(latest)
+        site.latest.publish(latest)
         assert latest.ready(Encoding(Format.OPENMETRICS, gzip=True))
         assert not latest.ready(Encoding(Format.TEXT, gzip=False))
 
 
-async def test_it_says_503_before_the_first_evaluation() -> None:
+async def test_a_scrape_before_the_first_evaluation_returns_503() -> None:
     async with served() as site:
-        site.newsstand.latest = None
+        site.latest.publication = None
         async with site.get("metrics") as answer:
             assert answer.status == 503
             assert "no evaluation yet" in await answer.text()
 
 
-async def test_a_frozen_exporter_does_not_look_alive() -> None:
+async def test_a_scrape_returns_503_if_evaluations_are_stuck() -> None:
     async with served() as site:
         site.clock.now += 45
         async with site.get("metrics") as answer:
@@ -79,7 +79,7 @@ async def test_a_frozen_exporter_does_not_look_alive() -> None:
         async with site.get("metrics") as answer:
             assert answer.status == 503
             assert "46 s old" in await answer.text()
-        site.newsstand.publish(published(small_site()))
+        site.latest.publish(published(small_site()))
         async with site.get("metrics") as answer:
             assert answer.status == 200
 
@@ -99,8 +99,8 @@ async def test_healthy_and_ready() -> None:
                 assert answer.status == status
 
 
-@pytest.mark.parametrize(("origin", "told"), [("cross-site", "Another site"), ("same-origin", "Reloading")])
-async def test_no_other_sites_page_can_reload(origin: str, told: str) -> None:
+@pytest.mark.parametrize(("origin", "told"), [("cross-site", "pages of other sites"), ("same-origin", "Reloading")])
+async def test_pages_of_other_sites_cannot_reload(origin: str, told: str) -> None:
     headers = {"Sec-Fetch-Site": origin}
     async with served() as site, site.client.post(f"{site.url}-/reload", headers=headers) as answer:
         assert answer.status == 403
@@ -108,7 +108,7 @@ async def test_no_other_sites_page_can_reload(origin: str, told: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["", "metrics", "-/healthy", "nowhere", "static/style.css"])
-async def test_every_answer_has_the_security_headers(path: str) -> None:
+async def test_every_response_has_the_security_headers(path: str) -> None:
     async with served() as site, site.get(path) as answer:
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["X-Frame-Options"] == "DENY"
@@ -139,7 +139,7 @@ async def read_all(reader: asyncio.StreamReader) -> int:
     return received
 
 
-async def test_a_scraper_that_does_not_read_is_cut_off_after_its_own_timeout() -> None:
+async def test_a_scraper_that_does_not_read_is_disconnected_after_its_timeout() -> None:
     async with served(publication=endless) as site:
         with socket.create_connection(("127.0.0.1", site.port)) as lazy:
             lazy.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Prometheus-Scrape-Timeout-Seconds: 0.1\r\n\r\n")
@@ -150,7 +150,7 @@ async def test_a_scraper_that_does_not_read_is_cut_off_after_its_own_timeout() -
     assert events[0][1] & select.POLLHUP
 
 
-async def test_a_request_that_never_ends_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_request_that_never_ends_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serve, "_IDLE_SECONDS", 0.1)
     async with served() as site:
         reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
@@ -159,7 +159,7 @@ async def test_a_request_that_never_ends_is_cut_off(monkeypatch: pytest.MonkeyPa
         writer.close()
 
 
-async def test_a_header_without_end_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_endless_header_is_rejected(caplog: pytest.LogCaptureFixture) -> None:
     async with served() as site:
         reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
         writer.write(b"GET /metrics HTTP/1.1\r\nX-Long: " + b"x" * 100_000 + b"\r\n\r\n")
@@ -181,7 +181,7 @@ async def test_a_header_without_end_is_refused(caplog: pytest.LogCaptureFixture)
     ],
     ids=["no request", "version", "header", "tls", "too large", "length"],
 )
-async def test_what_is_no_request_is_refused_with_our_headers(request_bytes: bytes) -> None:
+async def test_a_malformed_request_is_rejected_with_our_headers(request_bytes: bytes) -> None:
     async with served() as site:
         reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
         writer.write(request_bytes)
@@ -195,8 +195,8 @@ async def test_what_is_no_request_is_refused_with_our_headers(request_bytes: byt
     assert told["Cache-Control"] == "no-store"
 
 
-async def test_connections_are_bounded_and_come_back() -> None:
-    async with served(terms=WebSettings(listen_address="127.0.0.1:0", max_connections=2)) as site:
+async def test_connections_are_limited_and_freed_again() -> None:
+    async with served(settings=WebSettings(listen_address="127.0.0.1:0", max_connections=2)) as site:
         idle = [await asyncio.open_connection("127.0.0.1", site.port) for _ in range(2)]
         for reader, writer in idle:
             writer.write(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -214,15 +214,15 @@ async def test_connections_are_bounded_and_come_back() -> None:
         pytest.fail("no connection came back")
 
 
-async def test_it_listens_on_ipv6_too() -> None:
+async def test_the_server_listens_on_ipv6() -> None:
     if not socket.has_ipv6:
         pytest.skip("no IPv6 here")
-    async with served(terms=WebSettings(listen_address="[::1]:0")) as site, site.get("-/healthy") as answer:
+    async with served(settings=WebSettings(listen_address="[::1]:0")) as site, site.get("-/healthy") as answer:
         assert site.url.startswith("http://[::1]:")
         assert answer.status == 200
 
 
 @pytest.mark.parametrize("address", ["9852", "localhost", "localhost:http", "127.0.0.1:99999", ""])
-def test_an_address_without_a_port_is_refused(address: str) -> None:
+def test_an_address_without_a_port_is_rejected(address: str) -> None:
     with pytest.raises(ValueError, match="is not an address"):
         WebSettings(listen_address=address)

@@ -38,7 +38,7 @@ PROMETHEUS_3 = (
         (";;,,;q=1", Format.TEXT),
     ],
 )
-def test_the_format(accept: str, wanted: Format) -> None:
+def test_the_format_is_negotiated(accept: str, wanted: Format) -> None:
     assert negotiate(accept, "").encoding.format is wanted
 
 
@@ -85,5 +85,5 @@ def test_the_content_type_declares_version_and_escaping(accept: str, content_typ
         ("", False),
     ],
 )
-def test_gzip(accept_encoding: str, zipped: bool) -> None:
+def test_gzip_is_negotiated(accept_encoding: str, zipped: bool) -> None:
     assert negotiate("*/*", accept_encoding).encoding == Encoding(Format.TEXT, zipped)

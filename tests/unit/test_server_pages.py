@@ -18,7 +18,7 @@ from exporter.sources.rigs.faults import fault
 PAGES = ["", "rigs", "rigs/a-01", "rigs/b-01", "blocks", "sources", "config"]
 
 
-async def test_the_landing_page_shows_the_site_at_a_glance() -> None:
+async def test_the_overview_shows_margin_fleet_and_market() -> None:
     async with served() as site, site.get("") as answer:
         page = await answer.text()
         assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
@@ -27,15 +27,15 @@ async def test_the_landing_page_shows_the_site_at_a_glance() -> None:
         assert '<a href="/metrics">' in page
 
 
-async def test_before_the_first_evaluation_it_says_so() -> None:
+async def test_before_the_first_evaluation_the_overview_says_so() -> None:
     async with served() as site:
-        site.newsstand.latest = None
+        site.latest.publication = None
         async with site.get("") as answer:
             assert answer.status == 200
             assert "no evaluation yet" in await answer.text()
 
 
-async def test_what_is_unknown_is_shown_as_unknown() -> None:
+async def test_unknown_values_are_shown_as_unknown() -> None:
     view = small_site()
     view = replace(
         view,
@@ -46,11 +46,11 @@ async def test_what_is_unknown_is_shown_as_unknown() -> None:
     async with served(publication=lambda: published(view)) as site, site.get("") as answer:
         page = await answer.text()
         assert "<dt>Cash margin</dt><dd>unknown</dd>" in page
-        assert "<dt>Bitcoin</dt><dd>unknown</dd>" in page
+        assert "<dt>Bitcoin price</dt><dd>unknown</dd>" in page
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_every_page_is_whole_and_names_its_place(path: str) -> None:
+async def test_every_page_is_valid_and_marks_itself_in_the_navigation(path: str) -> None:
     async with served() as site, site.get(path) as answer:
         page = await answer.text()
         assert answer.status == 200
@@ -175,13 +175,13 @@ async def test_the_fleet_sorts_and_filters(query: str, rigs: list[str]) -> None:
 @pytest.mark.parametrize(
     "query", ["sort=password", "status=%3Cscript%3E", "verdict=x", "order=up", "page=-1", "page=x"]
 )
-async def test_a_word_that_there_is_not_is_refused(query: str) -> None:
+async def test_an_invalid_parameter_is_rejected(query: str) -> None:
     async with served() as site, site.get(f"rigs?{query}") as answer:
         assert answer.status == 400
         assert answer.content_type == "text/plain"
 
 
-async def test_a_large_fleet_comes_in_pages() -> None:
+async def test_a_large_fleet_is_split_into_pages() -> None:
     fleet = published(fleet_of(250))
     async with served(publication=lambda: fleet) as site, site.get("rigs?page=2&status=down") as answer:
         page = await answer.text()
@@ -199,7 +199,7 @@ async def test_a_rig_is_explained() -> None:
         assert "mine or curtail" in page
 
 
-async def test_a_rig_says_what_is_broken_and_since_when() -> None:
+async def test_a_rig_shows_its_faults_and_their_duration() -> None:
     async with served() as site, site.get("rigs/a-01") as answer:
         assert table_rows(await answer.text()) == [
             ["board chips", "warning", "board 1", "2.0 h", "0x17"],
@@ -208,26 +208,26 @@ async def test_a_rig_says_what_is_broken_and_since_when() -> None:
         ]
 
 
-async def test_a_rig_says_how_it_is_and_what_it_is_made_of() -> None:
+async def test_a_rig_shows_its_state_and_hardware() -> None:
     async with served() as site, site.get("rigs/a-01") as answer:
         page = await answer.text()
     facts = dict(re.findall(r"<dt>([^<]*)</dt><dd>([^<]*)</dd>", html.unescape(page)))
-    assert facts["Told to stop"] == "no"
+    assert facts["Suspended"] == "no"
     assert (facts["Power mode"], facts["Tuner"]) == ("normal", "tuned")
     assert (facts["Power target"], facts["Power limit"]) == ("3.55 kW", "3.60 kW")
     assert (facts["Thermal margin"], facts["Temperatures"]) == ("13.0 °C", "inlet 24.5 °C, outlet 51.0 °C")
     assert (facts["Fans"], facts["Fan duty"]) == ("0: 4,200 rpm", "65 %")
-    assert facts["Supply's input"] == "231.0 V, 15.2 A, 3.51 kW"
-    assert facts["Supply's output"] == "13.8 V, 242.0 A, 3.34 kW"
+    assert facts["Power supply input"] == "231.0 V, 15.2 A, 3.51 kW"
+    assert facts["Power supply output"] == "13.8 V, 242.0 A, 3.34 kW"
     assert (facts["Control board"], facts["Power supply"]) == ("CB6V10", "APW17 PSN1")
-    assert facts["Hash boards' serials"] == "0: BSN0, 1: BSN1"
+    assert facts["Hash board serials"] == "0: BSN0, 1: BSN1"
     assert table_rows(page.partition('id="boards"')[2]) == [
         ["0", "100.0 TH/s", "100.0 TH/s", "60.0 °C", "72.0 °C", "108", "108", "490 MHz", "13.80 V", "1.16 kW", "5"],
         ["1", "100.1 TH/s", *["unknown"] * 3, "107", "108", *["unknown"] * 4],
     ]
 
 
-async def test_what_a_rig_does_not_tell_of_itself_takes_no_room() -> None:
+async def test_values_that_a_rig_does_not_report_are_omitted() -> None:
     async with served() as site:
         async with site.get("rigs/a-02") as answer:
             stopped = await answer.text()
@@ -238,7 +238,7 @@ async def test_what_a_rig_does_not_tell_of_itself_takes_no_room() -> None:
         assert "<dt>Control board</dt><dd>unknown</dd>" in page
 
 
-async def test_what_a_rig_says_of_its_faults_is_text_not_markup() -> None:
+async def test_faults_of_a_rig_are_escaped() -> None:
     view = small_site()
     reading = replace(
         WELL.reading.value, faults=(fault(FaultCode.FAN_FAILED, component="<b>", vendor_code="<script>"),)
@@ -251,19 +251,19 @@ async def test_what_a_rig_says_of_its_faults_is_text_not_markup() -> None:
     assert table_rows(page) == [["fan failed", "critical", "<b>", "0 s", "<script>"]]
 
 
-async def test_a_rig_that_is_down_says_why_and_what_to_do() -> None:
+async def test_a_rig_that_is_down_shows_reason_and_advice() -> None:
     async with served() as site, site.get("rigs/b-01") as answer:
         assert "timeout: no answer within 5 s: it accepted the connection" in await answer.text()
 
 
-async def test_an_unknown_rig_is_told_kindly() -> None:
+async def test_an_unknown_rig_returns_404_with_its_name() -> None:
     async with served() as site, site.get("rigs/%3Cb%3Enobody") as answer:
         assert answer.status == 404
         assert "&lt;b&gt;nobody" in await answer.text()
 
 
 @pytest.mark.parametrize("name", ["a/b", "a b", "50%", "ü", "?x=1#y", "<b>", '"'])
-async def test_the_link_of_any_rig_leads_to_it(name: str) -> None:
+async def test_the_link_of_every_rig_opens_its_page(name: str) -> None:
     view = small_site()
     named = replace(DOWN, rig=replace(DOWN.rig, name=name))
     view = replace(view, snapshot=replace(view.snapshot, rigs=(named, *view.snapshot.rigs[1:])))
@@ -278,24 +278,24 @@ async def test_the_link_of_any_rig_leads_to_it(name: str) -> None:
     assert name in found
 
 
-async def test_sources_and_failed_polls_are_told() -> None:
+async def test_sources_and_failed_polls_are_listed() -> None:
     async with served() as site, site.get("sources") as answer:
         page = await answer.text()
         assert "401 &lt;Unauthorized&gt;" in page
-        assert "never answered" in page
+        assert "no value yet" in page
         assert "no answer within 5 s" in page
         assert "check its login, token or key" in page.lower()
 
 
-async def test_the_configuration_is_shown_as_given() -> None:
+async def test_the_configuration_is_shown_unchanged() -> None:
     async with served() as site, site.get("config") as answer:
         assert "site: prairie-1\npassword: &#39;***&#39;\n" in await answer.text()
 
 
 @pytest.mark.parametrize("path", ["rigs", "rigs/a-01", "blocks"])
-async def test_before_the_first_evaluation_pages_wait(path: str) -> None:
+async def test_before_the_first_evaluation_pages_return_503(path: str) -> None:
     async with served() as site:
-        site.newsstand.latest = None
+        site.latest.publication = None
         async with site.get(path) as answer:
             assert answer.status == 503
 
@@ -308,12 +308,12 @@ def table_rows(page: str) -> list[list[str]]:
     return [[html.unescape(re.sub("<[^>]*>", "", cell)) for cell in row] for row in cells]
 
 
-async def test_names_are_text_not_markup() -> None:
+async def test_names_are_escaped() -> None:
     async with served(site="<script>alert(1)</script>") as site, site.get("") as answer:
         assert "<script>" not in await answer.text()
 
 
-async def test_nothing_is_loaded_from_elsewhere_and_all_that_is_loaded_is_there() -> None:
+async def test_pages_load_only_files_that_the_server_has() -> None:
     async with served() as site:
         async with site.get("") as answer:
             loaded = re.findall(r'(?:src|<link[^>]* href)="([^"]*)"', await answer.text())

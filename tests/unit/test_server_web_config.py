@@ -86,22 +86,22 @@ def basic(login: str) -> str:
 # --- TLS --------------------------------------------------------------------------------------------------------------
 
 
-async def test_it_serves_over_tls_and_not_in_the_clear(site: Site) -> None:
-    async with served(terms=terms(site.write(tls_server_config=TLS))) as running:
+async def test_with_tls_unencrypted_requests_are_rejected(site: Site) -> None:
+    async with served(settings=terms(site.write(tls_server_config=TLS))) as running:
         assert running.url.startswith("https://")
         assert await status(running, ssl=site.client()) == 200
         with pytest.raises(aiohttp.ClientError):
             await running.client.get(running.url.replace("https", "http"))
 
 
-async def test_certificate_and_key_can_stand_in_the_file(site: Site) -> None:
+async def test_certificate_and_key_may_be_inline(site: Site) -> None:
     tls = {
         "cert": (site.folder / "server.crt").read_text(),
         "key": (site.folder / "server.key").read_text(),
         "client_ca": (site.folder / "ca.pem").read_text(),
         "client_auth_type": "VerifyClientCertIfGiven",
     }
-    async with served(terms=terms(site.write(tls_server_config=tls))) as running:
+    async with served(settings=terms(site.write(tls_server_config=tls))) as running:
         assert await status(running, ssl=site.client()) == 200
 
 
@@ -119,7 +119,7 @@ async def test_tls_versions(
 ) -> None:
     client = site.client()
     client.minimum_version, client.maximum_version = least, most
-    async with served(terms=terms(site.write(tls_server_config=TLS | settings))) as running:
+    async with served(settings=terms(site.write(tls_server_config=TLS | settings))) as running:
         if works:
             assert await status(running, ssl=client) == 200
         else:
@@ -133,7 +133,7 @@ async def test_the_cipher_and_the_curve_are_those_of_the_file(site: Site) -> Non
         "cipher_suites": ["TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"],
         "curve_preferences": ["CurveP384"],
     }
-    async with served(terms=terms(site.write(tls_server_config=tls))) as running:
+    async with served(settings=terms(site.write(tls_server_config=tls))) as running:
         _, writer = await asyncio.open_connection("127.0.0.1", running.port, ssl=site.client())
         assert writer.get_extra_info("cipher")[0].endswith("AES256-GCM-SHA384")
         writer.close()
@@ -146,7 +146,7 @@ async def test_a_client_certificate_is_required_and_verified(site: Site, tmp_pat
     (tmp_path / "other").mkdir()
     stranger = Site(tmp_path / "other")
     stranger.issue("client", "prometheus.example.com")
-    async with served(terms=terms(site.write(tls_server_config=MUTUAL))) as running:
+    async with served(settings=terms(site.write(tls_server_config=MUTUAL))) as running:
         assert await status(running, ssl=site.client("client")) == 200
         strange = site.client()
         strange.load_cert_chain(stranger.folder / "client.crt", stranger.folder / "client.key")
@@ -159,12 +159,12 @@ async def test_a_client_certificate_is_required_and_verified(site: Site, tmp_pat
 async def test_a_client_certificate_must_have_an_allowed_name(site: Site, allowed: str, wanted: int) -> None:
     site.issue("client", "prometheus.example.com", "10.0.0.9")
     path = site.write(tls_server_config=MUTUAL | {"client_allowed_sans": [allowed]})
-    async with served(terms=terms(path)) as running:
+    async with served(settings=terms(path)) as running:
         assert await status(running, ssl=site.client("client")) == wanted
 
 
-async def test_a_handshake_that_never_ends_keeps_nobody_out(site: Site) -> None:
-    async with served(terms=terms(site.write(tls_server_config=TLS))) as running:
+async def test_a_handshake_that_never_ends_blocks_no_other_client(site: Site) -> None:
+    async with served(settings=terms(site.write(tls_server_config=TLS))) as running:
         _, mute = await asyncio.open_connection("127.0.0.1", running.port)
         assert await status(running, ssl=site.client()) == 200
         mute.close()
@@ -185,16 +185,16 @@ async def test_a_handshake_that_never_ends_keeps_nobody_out(site: Site) -> None:
         pytest.param(f"noc:{HASH}", 401, id="the hash"),
     ],
 )
-async def test_logins(site: Site, login: str | None, wanted: int) -> None:
-    async with served(terms=terms(site.write(basic_auth_users={"noc": HASH}))) as running:
+async def test_only_the_right_login_is_accepted(site: Site, login: str | None, wanted: int) -> None:
+    async with served(settings=terms(site.write(basic_auth_users={"noc": HASH}))) as running:
         for _ in range(2):  # the verdict, and the verdict remembered
             assert await status(running, login=login) == wanted
 
 
 @pytest.mark.parametrize("header", ["Basic", "Basic !!!", "Basic bm9jb2xvbg==", "Bearer x", "Basic /////w=="])
-async def test_a_garbled_login_is_refused(site: Site, header: str) -> None:
+async def test_a_malformed_login_is_rejected(site: Site, header: str) -> None:
     async with (
-        served(terms=terms(site.write(basic_auth_users={"noc": HASH}))) as running,
+        served(settings=terms(site.write(basic_auth_users={"noc": HASH}))) as running,
         running.get("metrics", Authorization=header) as answer,
     ):
         assert answer.status == 401
@@ -204,20 +204,20 @@ async def test_a_garbled_login_is_refused(site: Site, header: str) -> None:
 @pytest.mark.parametrize(
     "path", ["", "metrics", "rigs", "api/v1/rigs", "config", "static/style.css", "nowhere", "-/ready"]
 )
-async def test_nothing_is_open_where_logins_are_asked_for(site: Site, path: str) -> None:
-    async with served(terms=terms(site.write(basic_auth_users={"noc": HASH}))) as running:
+async def test_every_path_requires_the_login(site: Site, path: str) -> None:
+    async with served(settings=terms(site.write(basic_auth_users={"noc": HASH}))) as running:
         assert await status(running, path) == 401
 
 
-async def test_health_checks_can_be_left_open(site: Site) -> None:
+async def test_health_checks_may_be_excepted_from_the_login(site: Site) -> None:
     path = site.write(basic_auth_users={"noc": HASH})
-    async with served(terms=terms(path, open_health_checks=True)) as running:
+    async with served(settings=terms(path, open_health_checks=True)) as running:
         assert await status(running, "-/healthy") == 200
         assert await status(running, "-/ready") == 200
         assert await status(running, "metrics") == 401
 
 
-async def test_each_login_is_hashed_once_and_strangers_as_often(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_each_login_is_hashed_once_for_unknown_users_too(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     hashed: list[str] = []
     really = bcrypt.checkpw
 
@@ -226,7 +226,7 @@ async def test_each_login_is_hashed_once_and_strangers_as_often(site: Site, monk
         return really(password, against)
 
     monkeypatch.setattr(logins_module.bcrypt, "checkpw", checkpw)
-    async with served(terms=terms(site.write(basic_auth_users={"noc": HASH}))) as running:
+    async with served(settings=terms(site.write(basic_auth_users={"noc": HASH}))) as running:
         for login in (f"noc:{PASSWORD}", "noc:wrong", "nobody:wrong"):
             for _ in range(3):
                 await status(running, login=login)
@@ -234,9 +234,9 @@ async def test_each_login_is_hashed_once_and_strangers_as_often(site: Site, monk
     assert len({against[:7] for against in hashed}) == 1, "a stranger's login costs as much as a user's"
 
 
-async def test_wrong_logins_do_not_push_out_right_ones(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logins_module, "_MOST_WRONG", 2)
-    async with served(terms=terms(site.write(basic_auth_users={"noc": HASH}))) as running:
+async def test_rejected_logins_do_not_evict_accepted_ones(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logins_module, "_MOST_REJECTED", 2)
+    async with served(settings=terms(site.write(basic_auth_users={"noc": HASH}))) as running:
         assert await status(running, login=f"noc:{PASSWORD}") == 200
         for number in range(5):
             assert await status(running, login=f"noc:{number}") == 401
@@ -261,18 +261,18 @@ async def test_no_password_stays_in_memory() -> None:
 # --- headers and limits -----------------------------------------------------------------------------------------------
 
 
-async def test_headers_of_the_file_stand_in_place_of_ours(site: Site) -> None:
+async def test_headers_of_the_file_replace_ours(site: Site) -> None:
     headers = {"X-Frame-Options": "", "Strict-Transport-Security": "max-age=31536000", "X-XSS-Protection": "0"}
     path = site.write(http_server_config={"http2": True, "headers": headers})
-    async with served(terms=terms(path)) as running, running.get("nowhere") as answer:
+    async with served(settings=terms(path)) as running, running.get("nowhere") as answer:
         assert "X-Frame-Options" not in answer.headers
         assert answer.headers.getall("Strict-Transport-Security") == ["max-age=31536000"]
         assert answer.headers["X-XSS-Protection"] == "0"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-async def test_requests_can_be_limited(site: Site) -> None:
-    async with served(terms=terms(site.write(rate_limit={"interval": "1h", "burst": 3}))) as running:
+async def test_requests_above_the_rate_limit_are_rejected(site: Site) -> None:
+    async with served(settings=terms(site.write(rate_limit={"interval": "1h", "burst": 3}))) as running:
         assert [await status(running) for _ in range(5)] == [200, 200, 200, 429, 429]
 
 
@@ -280,7 +280,7 @@ async def test_requests_can_be_limited(site: Site) -> None:
 
 
 async def test_a_changed_file_takes_effect_at_once(site: Site) -> None:
-    async with served(terms=terms(site.write())) as running:
+    async with served(settings=terms(site.write())) as running:
         assert await status(running) == 200
         site.write(basic_auth_users={"noc": HASH})
         assert await status(running) == 401
@@ -289,9 +289,9 @@ async def test_a_changed_file_takes_effect_at_once(site: Site) -> None:
         assert await status(running, ssl=site.client()) == 200
 
 
-async def test_a_connection_of_before_is_not_let_in_any_more(site: Site) -> None:
+async def test_a_changed_file_also_applies_to_open_connections(site: Site) -> None:
     site.issue("client", "prometheus.example.com")
-    async with served(terms=terms(site.write())) as running:
+    async with served(settings=terms(site.write())) as running:
         assert await status(running) == 200
         site.write(tls_server_config=TLS)
         assert await status(running) == 403
@@ -304,14 +304,14 @@ async def test_a_connection_of_before_is_not_let_in_any_more(site: Site) -> None
 
 
 async def test_a_renewed_certificate_is_served_to_new_connections(site: Site) -> None:
-    async with served(terms=terms(site.write(tls_server_config=TLS))) as running:
+    async with served(settings=terms(site.write(tls_server_config=TLS))) as running:
         before = await certificate(running, site)
         site.issue("server", "127.0.0.1")
         assert await certificate(running, site) != before
 
 
-async def test_a_file_that_cannot_be_used_changes_nothing(site: Site) -> None:
-    async with served(terms=terms(site.write(basic_auth_users={"noc": HASH}))) as running:
+async def test_an_invalid_file_changes_nothing(site: Site) -> None:
+    async with served(settings=terms(site.write(basic_auth_users={"noc": HASH}))) as running:
         for content in (
             {"basic_auth_users": {"noc": "plain"}},
             {"nonsense": 1},
@@ -347,16 +347,16 @@ async def certificate(running: Served, site: Site) -> bytes:
         ({"tls_server_config": TLS | {"cert": "x"}}, "give either cert or cert_file"),
         ({"tls_server_config": TLS | {"min_version": "TLS10"}}, "must be one of TLS12, TLS13"),
         ({"tls_server_config": TLS | {"client_auth_type": "RequestClientCert"}}, "must be one of NoClientCert"),
-        ({"tls_server_config": TLS | {"client_ca_file": "ca.pem"}}, "belong together"),
+        ({"tls_server_config": TLS | {"client_ca_file": "ca.pem"}}, "need each other"),
         ({"tls_server_config": TLS | {"client_allowed_sans": ["x"]}}, "client_allowed_sans needs"),
         ({"tls_server_config": TLS | {"cipher_suites": ["TLS_RSA_WITH_RC4_128_SHA"]}}, "must be one of TLS_ECDHE"),
         ({"tls_server_config": TLS | {"cert_file": "missing.crt"}}, "missing.crt: No such file or directory"),
         (
             {"tls_server_config": TLS | {"key_file": "server.crt"}},
-            "no PEM certificate or key that can be used without a passphrase: ",
+            "cannot be read as PEM without a passphrase: ",
         ),
-        ({"tls_server_config": TLS | {"key_file": "client.key"}}, "the key is not that of the certificate"),
-        ({"tls_server_config": {"cert": "ü", "key": "x"}}, "not PEM"),
+        ({"tls_server_config": TLS | {"key_file": "client.key"}}, "the key does not match the certificate"),
+        ({"tls_server_config": {"cert": "ü", "key": "x"}}, "must be PEM"),
         ({"http_server_config": {"headers": {"X-Powered-By": "x"}}}, "X-Powered-By: no such key"),
         ({"http_server_config": {"headers": {"X-Frame-Options": "ALLOW"}}}, "must be one of deny, sameorigin"),
         ({"http_server_config": {"headers": {"X-XSS-Protection": "0\r\nSet-Cookie: a=b"}}}, "must be one line"),
@@ -364,7 +364,7 @@ async def certificate(running: Served, site: Site) -> bytes:
         ({"rate_limit": {"interval": "1s", "burst": 0}}, "rate_limit.burst: must be 1 or more"),
     ],
 )
-def test_mistakes_are_told(site: Site, content: dict[str, object], told: str) -> None:
+def test_configuration_errors_name_key_and_reason(site: Site, content: dict[str, object], told: str) -> None:
     site.issue("client", "client")
     with pytest.raises(WebConfigError) as error:
         WebConfigFile(site.write(**content))
@@ -373,25 +373,25 @@ def test_mistakes_are_told(site: Site, content: dict[str, object], told: str) ->
 
 
 @pytest.mark.parametrize("text", ["[", "- a", "just words", "\x00"])
-def test_what_is_no_mapping_is_told(site: Site, text: str) -> None:
+def test_a_file_that_is_no_mapping_is_rejected(site: Site, text: str) -> None:
     site.path.write_text(text)
     with pytest.raises(WebConfigError, match=r"web\.yml"):
         WebConfigFile(site.path)
 
 
-def test_a_secret_that_is_wrong_is_not_shown(site: Site) -> None:
+def test_an_invalid_secret_is_not_shown(site: Site) -> None:
     with pytest.raises(WebConfigError) as error:
         WebConfigFile(site.write(basic_auth_users={"noc": "hunter2hunter2"}))
     assert "hunter2" not in str(error.value)
     assert "must be a bcrypt hash" in str(error.value)
 
 
-def test_the_settings_refuse_a_file_that_cannot_be_used(site: Site) -> None:
+def test_the_settings_reject_an_invalid_file(site: Site) -> None:
     with pytest.raises(ValueError, match="no such key"):
         terms(site.write(nonsense=1))
 
 
-def test_an_encrypted_key_is_refused_and_nobody_is_asked(site: Site) -> None:
+def test_an_encrypted_key_is_rejected_without_a_prompt(site: Site) -> None:
     key = load_pem_private_key((site.folder / "server.key").read_bytes(), None)
     locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
     (site.folder / "server.key").write_bytes(locked)

@@ -50,7 +50,7 @@ def snapshot(site: SimulatedSite, settings: Settings, now: float) -> SiteSnapsho
     )
 
 
-def test_a_block_of_old_rigs_is_reassigned_and_taken_back_within_a_wave(tmp_path: Path) -> None:
+def test_a_block_of_old_rigs_is_reassigned_and_back_within_one_price_wave(tmp_path: Path) -> None:
     site, settings = demo(tmp_path, wave_seconds=300.0)
     state, history, terms = DecisionState(), MarginHistory(), settings.decision
     seen: dict[str, list[str]] = {block: [] for block in site.blocks}
@@ -67,7 +67,7 @@ def test_a_block_of_old_rigs_is_reassigned_and_taken_back_within_a_wave(tmp_path
     assert turns["container-3"] == ["mine"], "new rigs are worth their power at any of its prices"
 
 
-def test_the_wave_goes_from_dear_to_nearly_free_and_back(tmp_path: Path) -> None:
+def test_the_price_wave_goes_from_high_to_nearly_zero_and_back(tmp_path: Path) -> None:
     site, _ = demo(tmp_path, wave_seconds=300.0)
     prices = [site.power.price(START + step * 15.0) for step in range(21)]
     assert prices[0] == prices[20] == max(prices) == 56
@@ -75,7 +75,7 @@ def test_the_wave_goes_from_dear_to_nearly_free_and_back(tmp_path: Path) -> None
     assert prices[:11] == sorted(prices[:11], reverse=True)
 
 
-def test_without_a_wave_the_configuration_decides_at_its_usual_pace(tmp_path: Path) -> None:
+def test_without_a_price_wave_the_decision_settings_are_the_defaults(tmp_path: Path) -> None:
     _, settings = demo(tmp_path)
     assert settings.decision.reassign_after == 72 * 3_600
     assert settings.polling.interval == 30

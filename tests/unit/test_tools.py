@@ -302,7 +302,7 @@ def test_redacting_keeps_figures_and_model_names() -> None:
 # --- the sources, asked once --------------------------------------------------------------------------------------
 
 
-async def test_every_source_is_asked_and_a_failure_is_a_row() -> None:
+async def test_every_source_is_checked_and_a_failure_is_a_row() -> None:
     sources = {
         "network": FixedNetwork(difficulty=1.3e14, height=941_000),
         "tariff:spot": HttpTariff(url="http://127.60.0.1:9/prices", price="price"),
@@ -334,7 +334,7 @@ class Stubborn(SourceSettings):
         raise AssertionError
 
 
-async def test_a_source_that_hangs_or_has_a_bug_is_a_row_and_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_source_that_hangs_or_has_a_bug_does_not_affect_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("exporter.polling.sources._DEADLINE", 0.05)
     network = FixedNetwork(difficulty=1.3e14, height=941_000)
     asked = await online.check_all({"meters:a": Stubborn(), "meters:b": Stubborn(error=True), "network": network})
@@ -367,7 +367,7 @@ class PastSlots(TariffSettings):
         return Saying(Reading((PriceSlot(now - 7200, now - 5400, 0.05),), now))
 
 
-async def test_what_a_running_exporter_would_not_use_is_no_value() -> None:
+async def test_a_value_that_a_running_exporter_would_ignore_is_a_failure() -> None:
     old, past = await online.check_all({"bitcoin": OldPrice(), "tariff:spot": PastSlots()})
     assert old.failure is not None
     assert old.failure.detail == "observed 700 s ago, max_age is 600 s"
@@ -390,7 +390,7 @@ async def test_what_a_running_exporter_would_not_use_is_no_value() -> None:
         (ExpectedOff(site=True), "off: the whole site"),
     ],
 )
-def test_a_value_is_said_in_a_few_words(value: object, words: str) -> None:
+def test_a_value_is_described_in_a_few_words(value: object, words: str) -> None:
     assert online.spoken(value, now=50.0) == words
 
 
@@ -503,7 +503,7 @@ async def test_half_a_character_from_a_rig_breaks_neither_probe_nor_capture(tmp_
     assert record["rpc"]["version"]["VERSION"] == [{"CompileTime": "half \ud800"}]
 
 
-async def test_check_config_online_fails_where_a_source_does(tmp_path: Path) -> None:
+async def test_check_config_online_fails_if_a_source_fails(tmp_path: Path) -> None:
     file = tmp_path / "site.yml"
     text = "site: x\nnetwork: {kind: fixed, difficulty: 1.3e+14, height: 941000}\n"
     file.write_text(text, encoding="utf-8")

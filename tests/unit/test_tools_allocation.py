@@ -27,7 +27,7 @@ def cheapest(offers: list[Offer], need: float) -> float | None:
     return min((sum(offer.margin_lost for offer in choice) for choice in covers), default=None)
 
 
-def test_free_1500_kilowatts() -> None:
+def test_the_cheapest_blocks_that_free_1500_kilowatts_are_chosen() -> None:
     plan = allocate(SITE, 1_500)
     assert plan.blocks == ("A", "D")
     assert plan.margin_lost == 110
@@ -36,7 +36,7 @@ def test_free_1500_kilowatts() -> None:
     assert plan.feasible
 
 
-def test_an_infeasible_ask_is_answered_with_the_most_that_is_possible() -> None:
+def test_an_infeasible_target_gets_the_most_that_is_possible() -> None:
     plan = allocate(SITE, 3_000)
     assert not plan.feasible
     assert plan.blocks == ("A", "B", "C", "D")
@@ -49,7 +49,7 @@ def test_no_blocks_free_nothing() -> None:
     assert allocate((), 0).feasible
 
 
-def test_the_last_kilowatt_counts() -> None:
+def test_rounding_never_frees_too_little() -> None:
     offers = [Offer(block=str(n), kilowatts=333.3337, margin_lost=n) for n in range(1, 4)]
     assert allocate(offers, 1_000).feasible
     assert len(allocate(offers, 1_000).blocks) == 3
@@ -114,7 +114,7 @@ def test_a_block_of_the_worst_rigs_needs_no_moves() -> None:
     assert plan.swap.margin_lost == pytest.approx(plan.margin_lost)
 
 
-def test_moved_rigs_find_power_and_places() -> None:
+def test_moved_rigs_get_power_and_slots() -> None:
     small = [MiningRig(rig=f"small-{n}", block="B", kilowatts=1.0, margin=-1.0) for n in range(100)]
     plan = allocate([Offer(block="A", kilowatts=35, margin_lost=20.0)], 35, [*fleet()[:10], *small])
     assert plan.swap is not None

@@ -52,7 +52,7 @@ def history(tmp_path: Path, text: str) -> Path:
 # --- a file ---------------------------------------------------------------------------------------------------------
 
 
-async def test_a_fleet_goes_through_a_file_of_prices(config: Path, tmp_path: Path) -> None:
+async def test_a_history_file_is_replayed_with_the_configured_fleet(config: Path, tmp_path: Path) -> None:
     prices = history(tmp_path, "time,hashprice,power_price\n2026-01-01,33.3,0.06\n2026-01-31T00:00:00Z,33.3,0.06\n")
     folder = tmp_path / "report"
     arguments = ("--history", str(prices), "--config.file", str(config), "--folder", str(folder))
@@ -73,7 +73,7 @@ async def test_a_fleet_goes_through_a_file_of_prices(config: Path, tmp_path: Pat
         assert ET.parse(folder / name).getroot().tag.endswith("svg")
 
 
-def test_a_hashprice_is_worked_out_from_what_it_is_made_of(tmp_path: Path) -> None:
+def test_the_hashprice_is_computed_from_its_inputs(tmp_path: Path) -> None:
     text = "time,bitcoin,difficulty,reward,power_price\n1774051200,70370,133.79e12,3.1472,-0.01\n"
     (row,) = read_csv(history(tmp_path, text))
     assert row.hashprice == pytest.approx(33.2998380291)
@@ -81,7 +81,7 @@ def test_a_hashprice_is_worked_out_from_what_it_is_made_of(tmp_path: Path) -> No
     assert row.time == 1_774_051_200
 
 
-def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+def test_a_written_history_reads_back(tmp_path: Path) -> None:
     rows = sample()[:50]
     again = read_csv(history(tmp_path, write_csv(rows)))
     assert [row.generated for row in again] == [row.generated for row in rows]
@@ -105,9 +105,7 @@ HEADER = "time,hashprice,power_price\n"
         ("", "needs the columns"),
     ],
 )
-async def test_a_history_that_cannot_be_replayed_is_a_sentence(
-    text: str, words: str, config: Path, tmp_path: Path
-) -> None:
+async def test_an_invalid_history_is_one_sentence(text: str, words: str, config: Path, tmp_path: Path) -> None:
     arguments = ("--history", str(history(tmp_path, text)), "--config.file", str(config), "--folder", str(tmp_path))
     code, _, errors = await invoke(*arguments)
     assert code == 2
@@ -123,20 +121,22 @@ async def test_a_history_that_cannot_be_replayed_is_a_sentence(
         (("--prometheus", "http://127.0.0.1:1"), "--config.file is required"),
     ],
 )
-async def test_what_is_asked_must_be_clear(arguments: tuple[str, ...], words: str) -> None:
+async def test_incomplete_or_conflicting_options_are_rejected(arguments: tuple[str, ...], words: str) -> None:
     code, _, errors = await invoke(*arguments)
     assert code == 2
     assert words in errors
 
 
-async def test_without_matplotlib_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_without_matplotlib_the_error_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr("exporter.tools.plots.find_spec", lambda _: None)
     code, _, errors = await invoke("--sample", "--folder", str(tmp_path))
     assert code == 1
     assert errors == ("hashmargin: plots need matplotlib: run pip install 'hashmargin[backtest]', or add --no-plots\n")
 
 
-async def test_a_report_without_plots(config: Path, tmp_path: Path) -> None:
+async def test_a_report_is_written_without_plots(config: Path, tmp_path: Path) -> None:
     prices = history(tmp_path, f"{HEADER}2026-01-01,33.3,0.06\n2026-01-02,33.3,0.06\n")
     folder = tmp_path / "report"
     arguments = ("--history", str(prices), "--config.file", str(config), "--folder", str(folder), "--no-plots")
@@ -149,7 +149,7 @@ async def test_a_report_without_plots(config: Path, tmp_path: Path) -> None:
 # --- the sample -----------------------------------------------------------------------------------------------------
 
 
-def test_the_sample_holds_each_published_point_as_it_was_told() -> None:
+def test_the_sample_has_each_published_point_unchanged() -> None:
     by_time = {row.time: row for row in sample()}
     points = published()
     assert len(points) == 5
@@ -168,7 +168,7 @@ def test_the_sample_holds_each_published_point_as_it_was_told() -> None:
             assert row.hashprice / row.bitcoin == pytest.approx(point.hashprice_bitcoins)
 
 
-def test_all_that_the_sample_puts_between_is_labelled() -> None:
+def test_every_generated_value_of_the_sample_is_labelled() -> None:
     rows = sample()
     published_times = {point.time for point in published()}
     for row in rows:
@@ -183,7 +183,7 @@ def test_the_sample_is_the_same_each_time() -> None:
     assert sample() == sample()
 
 
-async def test_the_sample_is_replayed_and_its_report_says_what_is_made_up(tmp_path: Path) -> None:
+async def test_the_report_of_the_sample_says_what_is_generated(tmp_path: Path) -> None:
     code, output, _ = await invoke("--sample", "--folder", str(tmp_path))
     assert code == 0
     assert "Part of this history is generated, not observed" in output
@@ -196,7 +196,7 @@ async def test_the_sample_is_replayed_and_its_report_says_what_is_made_up(tmp_pa
     assert len(read_csv(tmp_path / "history.csv")) == len(sample())
 
 
-def test_stretches_part_what_was_told_from_what_was_made_up() -> None:
+def test_stretches_separate_observed_from_generated_values() -> None:
     made = ("hashprice",)
     rows = [
         Row(time=at, hashprice=1.0, power_price=0.0, generated=generated)
@@ -236,7 +236,7 @@ async def replayed(config: Path, tmp_path: Path, *tariffs: str) -> tuple[int, An
         )
 
 
-async def test_the_past_is_read_from_prometheus_and_its_gaps_are_labelled(config: Path, tmp_path: Path) -> None:
+async def test_the_history_is_read_from_prometheus_and_its_gaps_are_labelled(config: Path, tmp_path: Path) -> None:
     code, output, errors = await replayed(config, tmp_path, "ppa")
     assert code == 0, errors
     told = json.loads(output)
@@ -244,7 +244,7 @@ async def test_the_past_is_read_from_prometheus_and_its_gaps_are_labelled(config
     assert [one["block"] for one in told["converted"]] == ["old"]
 
 
-async def test_of_several_tariffs_one_must_be_said(config: Path, tmp_path: Path) -> None:
+async def test_one_of_several_tariffs_must_be_chosen(config: Path, tmp_path: Path) -> None:
     code, _, errors = await replayed(config, tmp_path, "ppa", "spot")
     assert code == 1
     assert "several histories, say which with --tariff or --site: tariff ppa; tariff spot" in errors

@@ -70,7 +70,7 @@ async def test_the_block_that_loses_least_is_chosen() -> None:
     assert "swap: none to make, for the blocks hold the fleet's worst rigs\n" in output
 
 
-async def test_more_than_there_is_gets_the_most_that_is_possible() -> None:
+async def test_an_infeasible_plan_has_the_most_that_is_possible() -> None:
     async with served(publication=blocks_of_old_and_new) as exporter:
         code, output, _ = await invoke("plan", "--megawatts", "5", "--url", exporter.url, "--output", "json")
     told = json.loads(output)
@@ -85,7 +85,7 @@ async def test_more_than_there_is_gets_the_most_that_is_possible() -> None:
     }
 
 
-async def test_good_rigs_move_into_the_places_of_bad_ones() -> None:
+async def test_a_swap_moves_good_rigs_into_the_slots_of_bad_ones() -> None:
     def old_fixed() -> Publication:
         view = blocks_of_old_and_new().view
         fixed = tuple(
@@ -108,7 +108,7 @@ async def test_good_rigs_move_into_the_places_of_bad_ones() -> None:
     assert "moving 10 good out of the blocks at a cost not known (moving_cost_usd_per_rig, or --moving-cost)" in text
 
 
-async def test_a_spreadsheet_and_a_document() -> None:
+async def test_a_plan_is_written_as_csv_and_markdown() -> None:
     async with served(publication=blocks_of_old_and_new) as exporter:
         _, table, _ = await invoke("plan", "--megawatts", "0.09", "--url", exporter.url, "--output", "csv")
         _, document, _ = await invoke("plan", "--megawatts", "0.09", "--url", exporter.url, "--output", "markdown")
@@ -118,14 +118,14 @@ async def test_a_spreadsheet_and_a_document() -> None:
     assert "| together | 0.100 |" in document
 
 
-async def test_a_login_is_sent_and_a_refusal_is_a_sentence(tmp_path: Path) -> None:
+async def test_the_login_is_sent_and_a_rejection_is_one_sentence(tmp_path: Path) -> None:
     users = bcrypt.hashpw(b"hunter2", bcrypt.gensalt(4)).decode()
     config = tmp_path / "web.yml"
     config.write_text(f"basic_auth_users: {{desk: '{users}'}}\n", encoding="utf-8")
     password = tmp_path / "password"
     password.write_text("hunter2\n", encoding="utf-8")
     terms = WebSettings.model_validate({"listen_address": f"{HOST}:0", "config_file": config})
-    async with served(terms=terms, publication=blocks_of_old_and_new) as exporter:
+    async with served(settings=terms, publication=blocks_of_old_and_new) as exporter:
         login = ("--username", "desk", "--password-file", str(password))
         code, _, _ = await invoke("plan", "--megawatts", "0.04", "--url", exporter.url, *login)
         refused = await invoke("plan", "--megawatts", "0.04", "--url", exporter.url)
@@ -144,7 +144,7 @@ async def test_a_login_is_sent_and_a_refusal_is_a_sentence(tmp_path: Path) -> No
         (("--megawatts", "5", "--username", "desk"), 2, "belong together"),
     ],
 )
-async def test_what_cannot_be_planned_is_a_sentence(arguments: tuple[str, ...], code: int, words: str) -> None:
+async def test_an_impossible_request_is_one_sentence(arguments: tuple[str, ...], code: int, words: str) -> None:
     exit_code, _, errors = await invoke("plan", *arguments)
     assert exit_code == code
     assert words in errors
@@ -230,13 +230,13 @@ async def test_shards_are_planned_as_one_site() -> None:
     assert told["left_out"] == {"blocks_without_figures": [], "blocks_not_convertible": [], "rigs_without_figures": 1}
 
 
-async def test_blocks_of_several_sites_are_told_apart() -> None:
+async def test_blocks_of_several_sites_have_the_site_in_their_names() -> None:
     told = await planned()
     assert [block["block"] for block in told["blocks"]] == ["prairie/c2"]
     assert told["left_out"]["blocks_not_convertible"] == ["mesa/c1"]
 
 
-async def test_a_site_that_no_exporter_tells_of_is_a_sentence() -> None:
+async def test_an_unknown_site_is_one_sentence() -> None:
     async with prometheus() as url:
         code, _, errors = await invoke("plan", "--megawatts", "2.5", "--prometheus", url, "--site", "moon")
     assert code == 1
@@ -261,7 +261,7 @@ async def test_a_rig_is_explained() -> None:
     assert re.search(r"^  mine or curtail +power price +0\.05 +0\.045\d+ +USD/kWh$", output, re.MULTILINE)
 
 
-async def test_a_script_gets_the_explanation_as_it_is() -> None:
+async def test_a_script_gets_the_explanation_unchanged() -> None:
     async with served(publication=blocks_of_old_and_new) as exporter:
         _, output, _ = await invoke("explain", "old-3", "--url", exporter.url, "--output", "json")
     told = json.loads(output)
@@ -269,14 +269,14 @@ async def test_a_script_gets_the_explanation_as_it_is() -> None:
     assert {flip["change"] for flip in told["explanation"]["flips"]} >= {"mine or curtail"}
 
 
-async def test_a_rig_that_is_not_there_is_exit_code_2_with_the_nearest_name() -> None:
+async def test_an_unknown_rig_is_exit_code_2_with_the_nearest_name() -> None:
     async with served(publication=blocks_of_old_and_new) as exporter:
         code, _, errors = await invoke("explain", "old-33", "--url", exporter.url)
     assert code == 2
     assert errors.startswith("hashmargin: there is no rig 'old-33': did you mean 'old-")
 
 
-async def test_a_silent_rig_is_explained_as_far_as_it_is_known() -> None:
+async def test_a_rig_that_does_not_respond_is_explained_as_far_as_known() -> None:
     async with served(publication=blocks_of_old_and_new) as exporter:
         code, output, _ = await invoke("explain", "silent-0", "--url", exporter.url)
     assert code == 0

@@ -42,7 +42,7 @@ def test_a_flat_market_converts_the_old_block_after_its_dwell() -> None:
     ]
 
 
-def test_money_by_policy() -> None:
+def test_each_policy_has_its_earnings() -> None:
     result = replay(FLAT)
     revenue = {"old": 11 * 33.3 * 0.99, "new": 20 * 33.3 * 0.99}
     cost = {"old": 324.5 * 1.03 * 24 * 0.05, "new": 350 * 1.03 * 24 * 0.05}
@@ -55,13 +55,13 @@ def test_money_by_policy() -> None:
     assert result.earned.followed == pytest.approx(30 * new + old / 24 + 27 * ai)  # an hour until it curtails
 
 
-def test_a_tariff_at_which_power_can_be_sold_changes_nothing() -> None:
+def test_a_resale_tariff_changes_nothing() -> None:
     """Its past is not known, and without a price there would be no verdict at all."""
     selling = replace(SITE, power=SITE.power.model_copy(update={"resale_tariff": "spot"}))
     assert backtest(FLAT, (OLD, NEW), BLOCKS, selling, TERMS) == replay(FLAT)
 
 
-def test_each_groups_tariff_has_its_terms() -> None:
+def test_each_group_is_priced_by_the_terms_of_its_tariff() -> None:
     hosted = replace(SITE, tariffs={"hosted": TariffOverrides(overhead=1.3)})
     groups = (replace(OLD, tariff="ppa"), replace(NEW, tariff="hosted"))
     result = backtest(FLAT, groups, BLOCKS, hosted, TERMS)
@@ -69,7 +69,7 @@ def test_each_groups_tariff_has_its_terms() -> None:
     assert result.earned.always_mine == pytest.approx(replay(FLAT).earned.always_mine - dearer)
 
 
-def test_what_is_not_convertible_is_never_converted() -> None:
+def test_a_block_that_is_not_convertible_is_never_converted() -> None:
     blocks = tuple(Block(name=block.name, capacity_watts=block.capacity_watts, convertible=False) for block in BLOCKS)
     result = replay(FLAT, blocks)
     assert result.converted == ()
@@ -81,13 +81,13 @@ def test_a_generated_point_stays_labelled() -> None:
     assert [step.point.generated for step in replay(points).steps] == [True]
 
 
-def test_nothing_looks_ahead() -> None:
+def test_decisions_do_not_depend_on_later_points() -> None:
     calm = market((0, 50, 0.05), (10, 50, 0.05), (20, 50, 0.05))
     crash = market((0, 50, 0.05), (10, 50, 0.05), (20, 5, 0.3), (30, 5, 0.3))
     assert replay(crash).steps[:1] == replay(calm).steps[:1]
 
 
-def test_fewer_than_two_points_are_no_time() -> None:
+def test_fewer_than_two_points_earn_nothing() -> None:
     assert replay(FLAT[:1]).steps == ()
     assert replay([]).earned.always_mine == 0.0
 

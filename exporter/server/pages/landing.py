@@ -1,4 +1,4 @@
-"""``/``: the state of the site at a glance, and where to go from here."""
+"""``/``: overview of the site, with links to the other pages."""
 
 from collections.abc import Callable, Iterable
 
@@ -10,16 +10,16 @@ from exporter.server.context import ServerContext
 from exporter.server.pages.template import page
 
 
-def add_to(app: web.Application, face: ServerContext) -> None:
+def add_to(app: web.Application, context: ServerContext) -> None:
     """Serve ``/``."""
 
     async def landing(_request: web.Request) -> web.Response:
-        publication = face.newsstand.latest
+        publication = context.latest.publication
         return page(
             "landing.html",
-            site=face.site,
-            ready=face.ready(),
-            age=face.newsstand.age(),
+            site=context.site,
+            ready=context.ready(),
+            age=context.latest.age(),
             view=None if publication is None else publication.view,
             totals={} if publication is None else totals(publication.view),
         )
@@ -28,7 +28,7 @@ def add_to(app: web.Application, face: ServerContext) -> None:
 
 
 def totals(view: SiteView) -> dict[str, float | None]:
-    """The site's sums over its blocks; None where no block has the figure."""
+    """Sum up the blocks. None if no block has the value."""
     blocks = view.economics.blocks
 
     def total(figure: Callable[[BlockEconomics], float | None]) -> float | None:

@@ -1,4 +1,4 @@
-"""``/rigs/{rig}``: why a rig has its verdict, what is broken and what it is made of."""
+"""``/rigs/{rig}``: explanation of the verdict, faults and hardware of a rig."""
 
 import asyncio
 
@@ -14,28 +14,28 @@ from exporter.server.pages.template import page
 from exporter.server.records import rig_record
 
 
-def add_to(app: web.Application, face: ServerContext) -> None:
+def add_to(app: web.Application, context: ServerContext) -> None:
     """Serve ``/rigs/{rig}``."""
 
     async def rig(request: web.Request) -> web.Response:
-        return await asyncio.to_thread(_page, face, evaluated(face), request.match_info["rig"])
+        return await asyncio.to_thread(_page, context, evaluated(context), request.match_info["rig"])
 
     app.router.add_get("/rigs/{rig}", rig)
 
 
-def _page(face: ServerContext, view: SiteView, name: str) -> web.Response:
-    explanation = face.explain(view, name)
+def _page(context: ServerContext, view: SiteView, name: str) -> web.Response:
+    explanation = context.explain(view, name)
     if explanation is None:
-        return page("no_rig.html", status=404, site=face.site, name=name)
+        return page("no_rig.html", status=404, site=context.site, name=name)
     rig = next(rig for rig in view.rigs if rig.snapshot.rig.name == name)
-    record = rig_record(rig, face.failures)
+    record = rig_record(rig, context.failures)
     reading = rig.snapshot.reading.value if rig.snapshot.reading is not None else None
     return page(
         "rig.html",
-        site=face.site,
+        site=context.site,
         rig=record,
         reason=reason(record),
-        failure=face.failures.get(name),
+        failure=context.failures.get(name),
         explanation=explanation,
         longest=_longest(explanation),
         state=[] if reading is None else hardware.state(reading),
@@ -44,5 +44,5 @@ def _page(face: ServerContext, view: SiteView, name: str) -> web.Response:
 
 
 def _longest(explanation: Explanation) -> float:
-    """The largest figure of the axis, which its bars are drawn against."""
+    """Return the largest absolute value of the axis, which scales its bars."""
     return max((abs(line.value) for line in explanation.axis if line.value is not None), default=0.0) or 1.0

@@ -1,4 +1,4 @@
-"""``/rigs``: the fleet as a table that sorts and filters, a page of it at a time."""
+"""``/rigs``: the fleet as a table with sorting, filters and pages."""
 
 import asyncio
 from typing import Final
@@ -16,25 +16,25 @@ from exporter.server.records import RigRecord, rig_record
 _PER_PAGE: Final = 100
 
 
-def add_to(app: web.Application, face: ServerContext) -> None:
+def add_to(app: web.Application, context: ServerContext) -> None:
     """Serve ``/rigs``."""
 
     async def rigs(request: web.Request) -> web.Response:
-        query, view = read_query(request), evaluated(face)
-        return await asyncio.to_thread(_page, face, view, query, read_count(request, "page", 1))
+        query, view = read_query(request), evaluated(context)
+        return await asyncio.to_thread(_page, context, view, query, read_count(request, "page", 1))
 
     app.router.add_get("/rigs", rigs)
 
 
-def _page(face: ServerContext, view: SiteView, query: RigQuery, number: int) -> web.Response:
+def _page(context: ServerContext, view: SiteView, query: RigQuery, number: int) -> web.Response:
     found = query.select(view)
     pages = max(1, -(-len(found) // _PER_PAGE))
     number = min(max(number, 1), pages)
     start = (number - 1) * _PER_PAGE
-    records = [rig_record(rig, face.failures) for rig in found[start : start + _PER_PAGE]]
+    records = [rig_record(rig, context.failures) for rig in found[start : start + _PER_PAGE]]
     return page(
         "rigs.html",
-        site=face.site,
+        site=context.site,
         query=query,
         taken_at=view.snapshot.taken_at,
         rigs=[(record, reason(record)) for record in records],
@@ -50,9 +50,9 @@ def _page(face: ServerContext, view: SiteView, query: RigQuery, number: int) -> 
 
 
 def reason(rig: RigRecord) -> str:
-    """What stands behind a rig's state, in few words."""
+    """Return why the rig is in its state: the last failure, the faults, or stale inputs. Empty if nothing is wrong."""
     if rig.failure_reason is not None:
         return f"{rig.failure_reason}: {rig.failure_detail}"
     if rig.faults:
         return ", ".join(dict.fromkeys(fault.code for fault in rig.faults))
-    return "its inputs are stale: the verdict stands as it was" if rig.verdict_held else ""
+    return "inputs are stale, verdict kept" if rig.verdict_held else ""

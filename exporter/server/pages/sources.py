@@ -1,4 +1,4 @@
-"""``/sources``: how fresh each source is, what went wrong last, and the rigs whose polls fail."""
+"""``/sources``: age and last failure of each source, and the last failed polls of rigs."""
 
 import time
 from typing import Final
@@ -8,19 +8,19 @@ from aiohttp import web
 from exporter.server.context import ServerContext
 from exporter.server.pages.template import page
 
-_MOST_POLLS: Final = 100
+_LONGEST_LIST: Final = 100
 
 
-def add_to(app: web.Application, face: ServerContext) -> None:
+def add_to(app: web.Application, context: ServerContext) -> None:
     """Serve ``/sources``."""
 
     async def sources(_request: web.Request) -> web.Response:
         return page(
             "sources.html",
-            site=face.site,
+            site=context.site,
             now=time.time(),
-            sources=face.sources(),
-            polls=face.failures.latest(_MOST_POLLS),
+            sources=context.sources(),
+            polls=context.failures.latest(_LONGEST_LIST),
         )
 
     app.router.add_get("/sources", sources)

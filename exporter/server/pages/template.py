@@ -1,4 +1,4 @@
-"""How pages are made: templates with escaping on, and the ways in which figures are written for people."""
+"""Renders templates, with escaping, and formats values for people."""
 
 import time
 from typing import Any, Final
@@ -17,14 +17,14 @@ _MINUTE, _HOUR, _DAY = 60.0, 3_600.0, 86_400.0
 
 
 def usd(value: float | None, digits: int = 2) -> str:
-    """Dollars, the minus before the sign."""
+    """Format US dollars, with the minus before the dollar sign."""
     if value is None:
         return UNKNOWN
     return f"{_MINUS if round(value, digits) < 0 else ''}${abs(value):,.{digits}f}"
 
 
 def hashrate(value: float | None) -> str:
-    """PH/s, or TH/s for less than one of these."""
+    """Format H/s in PH/s, or in TH/s below 1 PH/s."""
     if value is None:
         return UNKNOWN
     if value >= HASHES_PER_PETAHASH:
@@ -33,7 +33,7 @@ def hashrate(value: float | None) -> str:
 
 
 def power(value: float | None) -> str:
-    """Megawatts, or kilowatts for less than one of these."""
+    """Format watts in MW, or in kW below 1 MW."""
     if value is None:
         return UNKNOWN
     kilowatts = value / WATTS_PER_KILOWATT
@@ -41,12 +41,12 @@ def power(value: float | None) -> str:
 
 
 def number(value: float | None, digits: int = 0) -> str:
-    """Write a number with separators."""
+    """Format a number with thousands separators."""
     return UNKNOWN if value is None else f"{value:,.{digits}f}"
 
 
 def duration(seconds: float | None) -> str:
-    """A length of time, in its largest unit."""
+    """Format seconds in the largest unit that fits."""
     if seconds is None:
         return UNKNOWN
     for size, unit in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
@@ -56,12 +56,12 @@ def duration(seconds: float | None) -> str:
 
 
 def moment(timestamp: float | None) -> str:
-    """A date and time of unix seconds, UTC."""
+    """Format unix seconds as date and time in UTC."""
     return UNKNOWN if timestamp is None else time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(timestamp))
 
 
 def figure(value: float | None) -> str:
-    """Any number, with the digits that matter."""
+    """Format a number of any size with its significant digits."""
     if value is None:
         return UNKNOWN
     size, unit = next(((size, unit) for size, unit in _LARGE if abs(value) >= size), (1.0, ""))
@@ -71,7 +71,7 @@ def figure(value: float | None) -> str:
 
 
 def words(name: str | None) -> str:
-    """A code such as ``expected_off``, as words."""
+    """Format a code such as ``expected_off`` as words."""
     return UNKNOWN if name is None else name.replace("_", " ")
 
 
@@ -89,9 +89,9 @@ _environment.globals["version"] = __version__
 
 
 def page(template: str, *, status: int = 200, **values: Any) -> web.Response:
-    """Answer with a filled-in template."""
+    """Render a template as a response."""
     text = _environment.get_template(template).render(values)
-    body = text.encode("utf-8", "replace")  # whatever rigs say
+    body = text.encode("utf-8", "replace")  # rigs may send invalid text
     response = web.Response(status=status, body=body, content_type="text/html", charset="utf-8")
     response.enable_compression()
     return response
