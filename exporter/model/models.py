@@ -22,10 +22,11 @@ _SHA256: Final = re.compile(r"(?:double[ -]?)?sha[ -]?256(?:d|[ -]?double)?", re
 
 
 class KnownModel(NamedTuple):
-    """A row of the table: the model's name, empty if the device's own name stays, and its algorithm."""
+    """A row of the table: the model's name, empty if the device's own name stays, algorithm and number of boards."""
 
     name: str
     algorithm: str
+    boards: int  # 0 if unknown
 
 
 @lru_cache(maxsize=10_000)
@@ -79,5 +80,7 @@ def _table() -> Mapping[str, Mapping[str, KnownModel]]:
     table: dict[str, dict[str, KnownModel]] = {}
     with (files("exporter.model") / "models.csv").open(encoding="utf-8") as lines:
         for row in csv.DictReader(lines):
-            table.setdefault(row["make"].lower(), {})[_plain(row["name"])] = KnownModel(row["model"], row["algorithm"])
+            table.setdefault(row["make"].lower(), {})[_plain(row["name"])] = KnownModel(
+                row["model"], row["algorithm"], int(row["boards"] or 0)
+            )
     return table

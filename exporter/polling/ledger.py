@@ -16,7 +16,7 @@ from exporter.polling.counters import CounterWindow, Energy
 from exporter.polling.latest import Latest
 from exporter.polling.settings import PollingSettings
 from exporter.sources.rigs.coerce import MAX_RIG_HASHRATE
-from exporter.sources.rigs.faults import missing_board
+from exporter.sources.rigs.faults import fault, missing_board
 from exporter.sources.rigs.implausible import note
 
 _UPTIME_SLACK: Final = 60.0  # s that an uptime may gain: some are told in minutes
@@ -53,6 +53,7 @@ class RigLedger:
         "_drawn",
         "_energy",
         "_expected_hashrate",
+        "_fans",
         "_faults",
         "_last_good",
         "_latest",
@@ -83,7 +84,8 @@ class RigLedger:
         self._uptime: tuple[float, float] | None = None  # s, as it last said, and when (monotonic)
         self._expected_hashrate: float | None = None  # H/s, as it last said
         self._faults = {(code, component): since for code, component, since in memory.faults}
-        self._boards = frozenset(_boards_missed(memory.faults))  # that worked, by index
+        self._boards = frozenset(_indexes(memory.faults, FaultCode.BOARD_MISSING, "board "))  # that worked, by index
+        self._fans = frozenset(_indexes(memory.faults, FaultCode.FAN_FAILED, "fan "))  # that turned, by index
         self._rate()
         self._snapshot = self._picture(None, rig.expected_mining)
 
@@ -103,7 +105,7 @@ class RigLedger:
 
         Tells whether its miner process was restarted, or is another rig's that has run for longer.
         """
-        reading = self._with_lost_boards(reading)
+        reading = self._with_known_fans(self._with_lost_boards(reading))
         began_anew = self._began_anew(reading, at)
         if began_anew:  # what its counters do across that is nobody's work
             self._forget_shares()
@@ -112,10 +114,10 @@ class RigLedger:
         if reading.uptime is not None:
             self._uptime = reading.uptime, at
         since, self._faults = self._faults, {}
-        for fault in reading.faults:
-            key = _key(fault)
+        for one in reading.faults:
+            key = _key(one)
             # Never after now: the clock may have been ahead.
-            self._faults[key] = min(fault.since or since.get(key, now), self._faults.get(key, now), now)
+            self._faults[key] = min(one.since or since.get(key, now), self._faults.get(key, now), now)
         observed = Reading(reading, now)
         self._latest.put(observed)
         if reading.expected_hashrate != self._expected_hashrate:
@@ -155,7 +157,7 @@ class RigLedger:
         self.mac_lost = told and not identity.mac
         change = _change(before, identity) if before is not None else None
         if change is not None:
-            self._boards = frozenset()  # which it may have in other numbers
+            self._boards = self._fans = frozenset()  # which other firmware may number otherwise
         if change is IdentityChange.DEVICE:
             self._last_good = None
             self._uptime = self._expected_hashrate = None
@@ -217,7 +219,7 @@ class RigLedger:
             energy=self._energy.joules,
             worker_expected=_worker_expected(self.rig, reading.value.pools),
             last_good=self._last_good,
-            faults_since=tuple(self._faults.get(_key(fault), reading.observed_at) for fault in reading.value.faults),
+            faults_since=tuple(self._faults.get(_key(one), reading.observed_at) for one in reading.value.faults),
         )
 
     def _with_lost_boards(self, reading: RigReading) -> RigReading:
@@ -225,12 +227,34 @@ class RigLedger:
         if reading.hashrate <= 0 or not reading.boards:  # one that stands still or boots may not know its boards
             return reading
         known = {board.index for board in reading.boards}
-        lost = self._boards - known - set(_boards_missed(map(_key, reading.faults)))
+        lost = self._boards - known - set(_indexes(map(_key, reading.faults), FaultCode.BOARD_MISSING, "board "))
         if working := {board.index for board in reading.boards if _works(board)} - self._boards:
             self._boards |= working
         if not lost:
             return reading
         return replace(reading, faults=(*reading.faults, *(missing_board(index) for index in sorted(lost))))
+
+    def _with_known_fans(self, reading: RigReading) -> RigReading:
+        """Drop the fans that never turned here, and report those that did and stand still while the rig hashes.
+
+        Firmware lists slots without a fan like a fan that has stopped, and rigs in liquid like rigs without cooling.
+        """
+        turning = {fan.index for fan in reading.fans if fan.rpm}
+        if not turning <= self._fans:
+            self._fans |= turning
+        expected = reading.fans_expected and (min(reading.fans_expected, len(self._fans)) or None)
+        if len(turning) == len(reading.fans) and expected == reading.fans_expected:  # as at almost every read
+            return reading
+        stopped = {f"fan {fan.index}": fan.index in self._fans for fan in reading.fans if fan.rpm == 0}
+        faults = tuple(
+            one for one in reading.faults if not _of_fan(one) or one.vendor_code or stopped.get(one.component, True)
+        )
+        if reading.hashrate > 0 and reading.fan_duty != 0:
+            named = {one.component for one in faults if _of_fan(one)}
+            news = (component for component, turned in stopped.items() if turned and component not in named)
+            faults = (*faults, *(fault(FaultCode.FAN_FAILED, component) for component in news))
+        fans = tuple(fan for fan in reading.fans if fan.rpm != 0 or fan.index in self._fans)
+        return replace(reading, fans=fans, fans_expected=expected, faults=faults)
 
     def _work_hashrate(self) -> float | None:
         work = self._work.growth()
@@ -269,7 +293,7 @@ class RigLedger:
     def _runs_well(self, reading: RigReading) -> bool:
         if reading.mining is False or reading.hashrate <= 0:
             return False
-        if any(fault.code == FaultCode.BOARD_MISSING for fault in reading.faults):  # some firmware then expects less
+        if any(one.code == FaultCode.BOARD_MISSING for one in reading.faults):  # some firmware then expects less
             return False
         expected = reading.expected_hashrate or self._rated.rated_hashrate
         low, high = _RUNNING_WELL
@@ -301,10 +325,14 @@ def _works(board: Board) -> bool:
     return bool(board.chips if board.hashrate is None else board.hashrate)
 
 
-def _boards_missed(faults: Iterable[tuple[str, str, *tuple[float, ...]]]) -> Iterator[int]:
-    """Give the indexes of the boards that are missing by faults, each with its code and component."""
+def _of_fan(one: Fault) -> bool:
+    return one.code == FaultCode.FAN_FAILED
+
+
+def _indexes(faults: Iterable[tuple[str, str, *tuple[float, ...]]], wanted: FaultCode, part: str) -> Iterator[int]:
+    """Return the indexes of the parts that have the fault ``wanted``; each fault has its code and component."""
     for code, component, *_ in faults:
-        if code == FaultCode.BOARD_MISSING and (number := component.removeprefix("board ")).isdecimal():
+        if code == wanted and (number := component.removeprefix(part)).isdecimal():
             yield int(number)
 
 

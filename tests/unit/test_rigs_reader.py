@@ -61,7 +61,7 @@ async def test_a_rig_that_answers_pyasic_only_as_it_boots_is_not_left_to_it(
 
 
 async def test_a_stock_rig_whose_web_interface_hangs_is_read_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(antminer_firmware, "_WEB_PATIENCE", 0.2)
+    monkeypatch.setattr(antminer_firmware, "_WEB_TIMEOUT", 0.2)
     firmware = Reader()
     async with serving(ADDRESS, 4028, cgminer(antminer())), serving(ADDRESS, 80, hanging):
         await firmware.read(Target(ADDRESS), S19)

@@ -13,6 +13,7 @@ from exporter.sources.rigs.transport import optional as losable
 from exporter.sources.rigs.transport import rpc
 
 _SLOTS: Final = 16
+_LATE_SLOT: Final = 6  # of the first board of an S9
 _MOST_FANS: Final = 8
 _DEAD_CHIP: Final = "x"
 _DIFFICULTIES: Final = ("Stratum Difficulty", "Work Difficulty", "Diff")
@@ -93,67 +94,85 @@ def _difficulty(row: Answer) -> float | None:
 
 
 def chains(stats: Answer, unit: str, expected: int) -> tuple[Board, ...]:
-    """Translate the ``chain_...N`` keys of Bitmain's ``stats``, which other firmware for its rigs kept.
+    """Read the boards from the ``chain_...N`` keys of Bitmain's ``stats``, which other firmware for its rigs kept.
+
+    A slot without chips is empty, whatever else is listed for it. Builds for the S9 and its
+    generation list 16 slots and have their boards from slot 6 on; others have them from slot 1 on.
 
     Args:
         stats: The row that has them.
         unit: Of ``chain_rateN``.
-        expected: How many boards there are: a slot among them with no chip is a board that is missing.
+        expected: How many boards the model has, 0 if unknown. Fewer boards are filled up with empty slots.
+
+    Returns:
+        The boards by index, from 0. One without chips is missing.
     """
-    return tuple(_chains(stats, unit, expected))
+    chips = {slot: coerce.count(stats.get(f"chain_acn{slot}")) for slot in range(1, _SLOTS + 1)}
+    present = [slot for slot, count in chips.items() if count]
+    first = _LATE_SLOT if present and present[0] >= _LATE_SLOT else 1
+    empty = [slot for slot in range(first, first + expected) if chips.get(slot) == 0]
+    missing = empty[: max(expected - len(present), 0)]
+    return tuple(_board(stats, slot, slot - first, unit) for slot in sorted((*present, *missing)))
 
 
-def _chains(stats: Answer, unit: str, expected: int) -> Iterator[Board]:
-    for slot in range(1, _SLOTS + 1):
-        chips = coerce.count(stats.get(f"chain_acn{slot}"))
-        if chips is None or (chips == 0 and slot > expected):
-            continue
-        places = _places(stats, slot)
-        pcb, chip = coerce.sensors(stats.get(f"temp_pcb{slot}")), coerce.sensors(stats.get(f"temp_chip{slot}"))
-        yield Board(
-            index=slot - 1,
-            hashrate=coerce.hashrate(stats.get(f"chain_rate{slot}"), unit),
-            temperature=coerce.hottest(pcb),
-            temperature_min=coerce.coolest(pcb),
-            temperature_average=coerce.mean(pcb),
-            chip_temperature=coerce.hottest(chip),
-            chip_temperature_min=coerce.coolest(chip),
-            chip_temperature_average=coerce.mean(chip),
-            chips=chips,
-            chips_expected=max(len(places), chips) or None,
-            failed_chips=_failed(places),
-            frequency=coerce.megahertz(stats.get(f"freq{slot}")),
-            hardware_errors=coerce.counter(stats.get(f"chain_hw{slot}")),
-        )
+def _board(stats: Answer, slot: int, index: int, unit: str) -> Board:
+    chip_map, chips = _chip_map(stats, slot), coerce.count(stats.get(f"chain_acn{slot}")) or 0
+    pcb = _sensors(stats, f"temp_pcb{slot}", f"temp{slot}")
+    chip = _sensors(stats, f"temp_chip{slot}", f"temp2_{slot}")
+    return Board(
+        index=index,
+        hashrate=coerce.hashrate(stats.get(f"chain_rate{slot}"), unit),
+        temperature=coerce.hottest(pcb),
+        temperature_min=coerce.coolest(pcb),
+        temperature_average=coerce.mean(pcb),
+        chip_temperature=coerce.hottest(chip),
+        chip_temperature_min=coerce.coolest(chip),
+        chip_temperature_average=coerce.mean(chip),
+        chips=chips,
+        chips_expected=max(len(chip_map), chips) or None,
+        failed_chips=_failed(chip_map),
+        frequency=coerce.megahertz(stats.get(f"freq{slot}", stats.get(f"freq_avg{slot}"))),
+        power=coerce.watts(coerce.leading_number(stats.get(f"chain_power{slot}"))),
+        hardware_errors=coerce.counter(stats.get(f"chain_hw{slot}")),
+    )
 
 
-def _places(stats: Answer, slot: int) -> str:
-    """Give the map of a board's chips: ``o`` for one that works, ``x`` for one that does not."""
+def _sensors(stats: Answer, key: str, old_key: str) -> list[float]:
+    """Read a board's sensors of one kind. Builds from before 2019 have one per board, under another key."""
+    if key in stats:
+        return coerce.sensors(stats[key])
+    known = coerce.celsius(stats.get(old_key))
+    return [] if known is None else [known]
+
+
+def _chip_map(stats: Answer, slot: int) -> str:
+    """Return the map of a board's chips: ``o`` for one that works, ``x`` for one that does not."""
     return coerce.text(stats.get(f"chain_acs{slot}"), 1_024).replace(" ", "")
 
 
-def _failed(places: str) -> tuple[int, ...]:
-    if _DEAD_CHIP not in places:  # as on almost every board
+def _failed(chip_map: str) -> tuple[int, ...]:
+    if _DEAD_CHIP not in chip_map:  # as on almost every board
         return ()
-    return tuple(place for place, chip in enumerate(places) if chip == _DEAD_CHIP)
+    return tuple(index for index, chip in enumerate(chip_map) if chip == _DEAD_CHIP)
 
 
 def fans(stats: Answer) -> tuple[tuple[Fan, ...], int | None]:
-    """Translate ``fanN`` and ``fan_num``: dead fans read 0, and slots without one too, left out while enough turn."""
+    """Read ``fanN`` and ``fan_num``. A stopped fan and a slot without one both read 0: they are kept if fans miss."""
     expected = coerce.count(stats.get("fan_num"), _MOST_FANS)
     speeds = {slot: coerce.rpm(stats[f"fan{slot}"]) for slot in range(1, _MOST_FANS + 1) if f"fan{slot}" in stats}
     turning = sum(1 for speed in speeds.values() if speed != 0)
-    dead = 0 if expected is None or turning >= expected else expected
-    return tuple(Fan(slot - 1, speed) for slot, speed in speeds.items() if speed != 0 or slot <= dead), expected
+    last_stopped = 0 if not turning or expected is None or turning >= expected else expected
+    return tuple(Fan(slot - 1, speed) for slot, speed in speeds.items() if speed != 0 or slot <= last_stopped), expected
 
 
 def fan_faults(some: tuple[Fan, ...]) -> Iterator[Fault]:
-    """Name the fans that stand still."""
-    return (fault(FaultCode.FAN_FAILED, f"fan {fan.index}") for fan in some if fan.rpm == 0)
+    """Report the fans that do not turn, if others do."""
+    if any(fan.rpm for fan in some):
+        yield from (fault(FaultCode.FAN_FAILED, f"fan {fan.index}") for fan in some if fan.rpm == 0)
 
 
 def board_faults(boards: tuple[Board, ...]) -> Iterator[Fault]:
-    """Name the boards that are missing, and those with dead chips."""
+    """Report the boards that are missing, and those with dead chips."""
     for board in boards:
         if board.chips == 0:
             yield missing_board(board.index)
@@ -161,8 +180,13 @@ def board_faults(boards: tuple[Board, ...]) -> Iterator[Fault]:
             yield fault(FaultCode.BOARD_CHIPS, f"board {board.index}")
 
 
-def merged(seen: Iterable[Fault], said: Iterable[Fault]) -> tuple[Fault, ...]:
-    """Join what the readings show and what the rig says: the former know the component."""
+def power(stats: Answer) -> float | None:
+    """Read the watts of the boards together, as some builds report them: ``3250 W``, or on Hiveon ``456.78 (AB)``."""
+    return coerce.watts(coerce.leading_number(stats.get("total_power", stats.get("chain_power"))))
+
+
+def merged(seen: Iterable[Fault], reported: Iterable[Fault]) -> tuple[Fault, ...]:
+    """Join faults seen in the readings with those reported in words; of the same code the former know the component."""
     kept = tuple(seen)
     codes = {one.code for one in kept}
-    return (*kept, *(one for one in said if one.code not in codes))
+    return (*kept, *(one for one in reported if one.code not in codes))

@@ -8,6 +8,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from exporter.model.failures import Failure, Reason
+from exporter.model.models import model_name
 from exporter.model.units import hashes_per_second, hertz
 from exporter.sources.rigs.contract import OtherRig
 from exporter.sources.rigs.implausible import note
@@ -29,6 +30,7 @@ BITCOIN_BEGAN: Final = 1_231_006_505.0  # unix seconds, of the genesis block
 CLOCK_SKEW: Final = 300.0  # s, that a rig's clock may be ahead
 _BITMAIN: Final = re.compile(r"^(?:bitmain )?(?:antminer )?", re.IGNORECASE)
 _BETWEEN_SENSORS: Final = re.compile(r"(?<=\d)-")
+_LEADING_NUMBER: Final = re.compile(r"\s*-?\d+(?:\.\d+)?(?=\s|[A-Za-z(]|$)")
 _SERIES: Final = re.compile(r"([A-Za-z]\d+)([A-Za-z+]*)")
 _CAPITALS: Final = frozenset({"XP", "XP+", "AML"})
 _SCALES: Final = {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
@@ -55,6 +57,12 @@ def number(value: object, low: float, high: float, kind_of_value: str = "number"
         return float(value)  # type: ignore[arg-type]
     note(kind_of_value)
     return None
+
+
+def leading_number(value: object) -> object:
+    """Return the number at the beginning of a text with its unit behind it, such as ``3250 W``; else the value."""
+    found = _LEADING_NUMBER.match(value) if isinstance(value, str) else None
+    return value if found is None else found[0]
 
 
 def count(value: object, high: int = MAX_CHIPS) -> int | None:
@@ -256,7 +264,9 @@ def bitmain_model(value: object) -> str:
     first, *rest = _BITMAIN.sub("", text(value).partition(" (")[0].strip()).split() or [""]
     series = _SERIES.fullmatch(first)
     name = series[1].upper() + series[2].lower() if series else first
-    return " ".join((name, *(word if word in _CAPITALS else word.capitalize() for word in rest)))
+    return model_name(
+        "AntMiner", " ".join((name, *(word if word in _CAPITALS else word.capitalize() for word in rest)))
+    )
 
 
 def expect_mac(said: object, known: str) -> None:

@@ -95,6 +95,15 @@ class NativeReader(Reader, Protocol):
 
 
 @runtime_checkable
+class HasSecondProbe(Protocol):
+    """A reader whose firmware can also be recognised on another port, if the first one is closed."""
+
+    async def second_probe(self, address: str) -> Answer:
+        """Ask the question whose answer tells this firmware too. Raises Failure."""
+        ...
+
+
+@runtime_checkable
 class LogsIn(Protocol):
     """A reader whose pages need a login."""
 

@@ -8,7 +8,7 @@ from typing import Final, Self
 from exporter.model.failures import Failure, Reason
 from exporter.model.readings import RigIdentity, RigReading
 from exporter.sources.rigs import cgminer
-from exporter.sources.rigs.contract import Answer, NativeReader, Probe, Target
+from exporter.sources.rigs.contract import Answer, HasSecondProbe, NativeReader, Probe, Target
 from exporter.sources.rigs.fast_timeout import FastTimeout
 from exporter.sources.rigs.firmware import native_readers
 from exporter.sources.rigs.pyasic_reader import PyasicReader, pyasic_type
@@ -41,6 +41,8 @@ class Miners:
         self._readers_of: dict[Probe, list[NativeReader]] = {}
         for reader in self._native.values():
             self._readers_of.setdefault(reader.probe, []).append(reader)
+            if isinstance(reader, HasSecondProbe):
+                self._readers_of[reader.second_probe] = [reader]
         after_probes = max(identify_deadline - 2 * PROBE_SECONDS, identify_deadline / 2)
         self._pyasic = PyasicReader(
             read_deadline=deadline * _WORKER_SHARE, identify_deadline=after_probes * _WORKER_SHARE

@@ -7,6 +7,7 @@ Built on :class:`asyncio.Protocol`: streams cost twice as much per poll. The tot
 import asyncio
 import errno
 import json
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
@@ -84,6 +85,13 @@ class LengthPrefixed:
 
 
 _UNTIL_NUL: Final = UntilNul()
+_TOKEN: Final = re.compile(
+    r'"(?:[^"\\]|\\.)*"|(?P<empty>:\s*(?=[,}]))|(?P<bare>[^\s"{}\[\],:]+)',
+    re.DOTALL,
+)
+_LITERALS: Final = frozenset({"true", "false", "null", "NaN"})
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?")
+_NOT_FINITE: Final = re.compile(r"[-+]?(?:nan|inf(?:inity)?)(?:\(\w*\))?", re.IGNORECASE)
 _SLIPS: Final = ((",}", "}"), (",]", "]"), ("}{", "},{"), ("[,{", "[{"), ('""temp0', '","temp0'))
 
 
@@ -202,15 +210,31 @@ def parse_json(content: bytes) -> Mapping[str, Any]:
 
 
 def _lenient(text: str) -> object:
-    """Parse what is not quite JSON: control characters, NaN, endless numbers, slips of cgminer and btminer builds."""
+    """Parse what is not quite JSON: control characters, endless numbers, slips of cgminer and btminer builds.
+
+    A value that is no JSON, such as ``-nan``, ``inf`` or nothing at all, becomes null or NaN: only that field is lost.
+    """
     for slip, mend in _SLIPS:
         text = text.replace(slip, mend)
+    if text.lstrip().startswith("{"):
+        text = _TOKEN.sub(_mended, text)
     try:
         return _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise Failure(Reason.GARBLED, f"not JSON: {error.msg.lower()} at character {error.pos}") from None
     except RecursionError:
         raise Failure(Reason.GARBLED, "not JSON that any rig writes: nested too deeply") from None
+
+
+def _mended(token: re.Match[str]) -> str:
+    whole, bare = token[0], token["bare"]
+    if token["empty"] is not None:
+        return ":null"
+    if bare is None or bare in _LITERALS:
+        return whole
+    if _NUMBER.fullmatch(bare):
+        return bare
+    return "NaN" if _NOT_FINITE.fullmatch(bare) else "null"
 
 
 def _integer(digits: str) -> int | float:

@@ -20,6 +20,7 @@ _LAST_CHUNK: Final = b"\r\n0\r\n\r\n"  # after the one before, or the head
 _LONGEST_HEAD: Final = 16_384
 _NO_VERDICT: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.TOO_MANY_REQUESTS)
 """What says nothing of a login: there is no such page, or it is asked too often."""
+_JSON_VALUE: Final = re.compile(rb"\s*(?:[\[{\"\-\d]|true|false|null)")
 _CHALLENGE: Final = re.compile(r'(\w+)=(?:"([^"]*)"|([^\s,]+))')
 
 
@@ -128,6 +129,14 @@ async def _ask(address: str, port: int, what: str, headers: str, content: bytes 
     return framing.head, body
 
 
+async def digest_realm(address: str, path: str) -> str:
+    """Ask for a page without a login and return the realm of the digest login that it wants. Raises Failure."""
+    head, _ = await get(address, path)
+    if head.status != HTTPStatus.UNAUTHORIZED:
+        raise OtherPage(Reason.GARBLED, f"it answered HTTP {head.status} where a login belongs")
+    return _parse_challenge(head.header("www-authenticate"))["realm"]
+
+
 def _check(head: Head) -> None:
     if head.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         raise Failure(Reason.AUTH, f"it answered {head.status} to the login")
@@ -153,6 +162,8 @@ async def get_value(address: str, path: str, *, port: int = HTTP_PORT, authoriza
     """Ask for any JSON: an array, a plain value or an object. Raises Failure as :func:`get_json` does."""
     head, body = await get(address, path, port=port, authorization=authorization)
     _check(head)
+    if not _JSON_VALUE.match(body):
+        raise OtherPage(Reason.GARBLED, "an answer that is not JSON")
     return parse_json(b'{"value":' + body + b"}")["value"]
 
 

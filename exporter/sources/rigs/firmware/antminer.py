@@ -1,7 +1,8 @@
-"""Stock Antminers: cgminer's API on 4028, one command per connection. They report no power.
+"""Stock Antminers: cgminer's API on port 4028, and the web interface with a digest login on port 80.
 
-Hashrate is ``GHS 5s``. The web interface (digest login) knows whose MAC this is, what is wrong, the mode and the
-locate light. It is asked when a rig is identified, every :data:`WEB_SECONDS`, and when the rig stops or starts hashing.
+Port 4028 takes one command per connection. The web interface adds the MAC address, serial numbers, faults, mode and
+locate light. It is asked at identification, every :data:`WEB_SECONDS`, and when the rig starts or stops hashing. If
+port 4028 is closed, the rig is read from the web interface alone.
 """
 
 import asyncio
@@ -15,39 +16,42 @@ from typing import Any, Final
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.fleet import Credentials
-from exporter.model.readings import Board, Fault, RigIdentity, RigReading
+from exporter.model.models import known_model
+from exporter.model.readings import Board, Fan, Fault, Pool, RigIdentity, RigReading
 from exporter.sources.rigs import cgminer, coerce
-from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
+from exporter.sources.rigs.contract import Answer, Firmware, OtherRig, Questions, Target
 from exporter.sources.rigs.faults import worded_fault
 from exporter.sources.rigs.transport import rpc
-from exporter.sources.rigs.web import DigestSession
+from exporter.sources.rigs.web import DigestSession, digest_realm
 
 WEB_SECONDS: Final = 300.0
-_WEB_PATIENCE: Final = 2.5
+_WEB_TIMEOUT: Final = 2.5  # s, of a visit that a read can do without
 _RATE: Final = "GHS 5s"
 _WINDOW: Final = 5.0  # s, of that
 _SYSTEM_PAGE: Final = "/cgi-bin/get_system_info.cgi"
 _SUMMARY_PAGE: Final = "/cgi-bin/summary.cgi"
 _STATS_PAGE: Final = "/cgi-bin/stats.cgi"
+_POOLS_PAGE: Final = "/cgi-bin/pools.cgi"
 _TYPE_PAGE: Final = "/cgi-bin/miner_type.cgi"
 _LIGHT_PAGE: Final = "/cgi-bin/get_blink_status.cgi"
 _PAGES: Final = (_SYSTEM_PAGE, _STATS_PAGE, _SUMMARY_PAGE, _LIGHT_PAGE)
+_REALM: Final = "antMiner Configuration"
 FACTORY_LOGIN: Final = Credentials("root", "root")
-_MODEL: Final = re.compile(r"Antminer [ST]\d", re.IGNORECASE)  # the S and T series mine bitcoin, others do not
-_FOREIGN: Final = ("vnish", "hiveon", "luxminer", "bosminer", "boser", "kaonsu", "rwglr")
+_BITCOIN: Final = re.compile(r"Antminer (?:[STRV]\d|BHB)", re.IGNORECASE)  # pyasic knows the units of other lines
+_FOREIGN: Final = ("vnish", "hiveon", "luxminer", "bosminer", "boser", "kaonsu", "rwglr", "braiins")
 _STOCK_KEYS: Final = frozenset({"BMMiner", "CGMiner"})
-_BOARDS: Final = 3  # of every air-cooled S and T
-_MODES: Final = {0: "normal", 1: "sleep"}  # firmware disagrees on others: their number stands for itself
+_MODES: Final = {0: "normal", 1: "sleep"}  # builds disagree on others, which keep their number
 _SLEEP: Final = 1
-_PAGE_LOST: Final = frozenset({Reason.AUTH, Reason.GARBLED})  # which costs no other page
+_PAGE_LOST: Final = frozenset({Reason.AUTH, Reason.GARBLED})  # the other pages are still asked
+_PORT_CLOSED: Final = frozenset({Reason.REFUSED, Reason.AUTH})
 _SENSORS: Final = 4  # of each kind on a board
 _WATER_SENSORS: Final = "s21+ hyd"
-"""The one hydro model of which it is known (from pyasic) which sensors sit in the water, and which on chips."""
+"""The hydro model of which pyasic tells which of the board's sensors are in the water."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
-    """What the web interface said at one visit."""
+class _WebState:
+    """What the web interface reported at one visit."""
 
     login_refused: bool | None = None
     mode: int | None = None
@@ -57,25 +61,25 @@ class _Said:
 
     @property
     def suspended(self) -> bool | None:
-        """Whether the mode is to sleep."""
+        """Whether the mode is sleep."""
         return None if self.mode is None else self.mode == _SLEEP
 
     @property
     def power_mode(self) -> str:
-        """The word for the mode; empty where it is unknown."""
+        """The name of the mode; empty if unknown."""
         return "" if self.mode is None else _MODES.get(self.mode, str(self.mode))
 
 
-_NOTHING: Final = _Said()
+_UNVISITED: Final = _WebState()
 
 
 @dataclass(slots=True)
 class _Web:
-    """What the web interface of one rig said last, and when it is to be asked again (monotonic seconds)."""
+    """The last visit to a rig's web interface, and the time of the next one (monotonic seconds)."""
 
     due: float
-    said: _Said = _NOTHING
-    mining: bool | None = None  # what the rig did then
+    state: _WebState = _UNVISITED
+    mining: bool | None = None  # at that visit
 
 
 class Reader:
@@ -85,35 +89,62 @@ class Reader:
     firmware = Firmware(
         title="Bitmain stock (S and T series)",
         section="Bitmain stock",
-        power="none",
+        power="`chain_power`, on the builds that have it",
         questions=Questions(
-            rpc=("version", "stats", "summary", "pools"),
-            pages={80: (*_PAGES, _TYPE_PAGE)},
+            rpc=("version", "stats", "summary", "pools"), pages={80: (*_PAGES, _POOLS_PAGE, _TYPE_PAGE)}
         ),
         pyasic_types=frozenset({"ANTMINER"}),
     )
     probe = staticmethod(cgminer.version)
 
     def __init__(self) -> None:
-        self._web: dict[str, _Web] = {}
+        self._web: dict[str, _Web] = {}  # by address
+        self._closed: dict[str, float] = {}  # until when port 4028 of an address is not tried again (monotonic s)
+
+    async def second_probe(self, address: str) -> Answer:
+        """Ask for the realm of the web interface's login. Raises Failure."""
+        return {"realm": await digest_realm(address, _SYSTEM_PAGE)}
 
     def recognises(self, answer: Answer) -> bool:
         """See :class:`exporter.sources.rigs.contract.NativeReader`."""
+        if answer.get("realm") == _REALM:
+            return True
         version = coerce.first(answer, "VERSION")
-        said = " ".join(map(str, (*version, *version.values()))).lower()
-        stock = not _STOCK_KEYS.isdisjoint(version) and not any(name in said for name in _FOREIGN)
+        words = " ".join(map(str, (*version, *version.values()))).lower()
+        stock = not _STOCK_KEYS.isdisjoint(version) and not any(name in words for name in _FOREIGN)
         return stock and _model(version) != ""
 
     async def identify(self, target: Target) -> RigIdentity:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
-        version = coerce.first(await rpc(target.address, "version"), "VERSION")
+        self._closed.pop(target.address, None)
+        try:
+            version: Mapping[str, Any] = coerce.first(await rpc(target.address, "version"), "VERSION")
+        except Failure as failure:
+            if failure.reason not in _PORT_CLOSED:
+                raise
+            return await self._identify_by_web(target)
         pages, refused = await _visit(target, *_PAGES, _TYPE_PAGE)
+        return self._identity(target, pages, refused, _model(version), version)
+
+    async def _identify_by_web(self, target: Target) -> RigIdentity:
+        session = DigestSession(target.address, target.credentials or FACTORY_LOGIN)
+        pages: dict[str, Answer] = {_SYSTEM_PAGE: await session.get_json(_SYSTEM_PAGE)}
+        optional, _ = await _visit(target, _STATS_PAGE, _SUMMARY_PAGE, _LIGHT_PAGE, _TYPE_PAGE)
+        info = coerce.mapping(optional.get(_STATS_PAGE, {}).get("INFO"))
+        model = _model({"Type": pages[_SYSTEM_PAGE].get("minertype")}) or _model({"Type": info.get("type")})
+        if not model:
+            raise Failure(Reason.UNSUPPORTED, "its web interface names no model that this reader knows")
+        return self._identity(target, pages | optional, False, model, info)
+
+    def _identity(
+        self, target: Target, pages: Mapping[str, Answer], refused: bool | None, model: str, version: Mapping[str, Any]
+    ) -> RigIdentity:
         system, stats = pages.get(_SYSTEM_PAGE, {}), coerce.first(pages.get(_STATS_PAGE, {}), "STATS")
-        self._web[target.address] = _Web(_first_visit(target.address), _said(pages, refused), _hashes(stats))
+        self._web[target.address] = _Web(_first_visit(target.address), _web_state(pages, refused), _hashes(stats))
         return RigIdentity(
             reader=self.name,
             make="AntMiner",
-            model=_model(version),
+            model=model,
             firmware="Stock",
             firmware_version=coerce.text(version.get("CompileTime")),
             mac=coerce.mac(system.get("macaddr")),
@@ -130,27 +161,54 @@ class Reader:
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
+        closed_until = self._closed.get(target.address)
+        if closed_until is None or time.monotonic() >= closed_until:
+            try:
+                reading = await self._read_by_rpc(target, identity)
+            except OtherRig:
+                raise
+            except Failure as failure:
+                if failure.reason not in _PORT_CLOSED:
+                    raise
+                rejected = failure
+            else:
+                self._closed.pop(target.address, None)
+                return reading
+        else:
+            rejected = Failure(Reason.REFUSED, "port 4028 was closed and the web interface does not answer")
+        try:
+            reading = await _read_by_web(target, identity)
+        except OtherRig:
+            raise
+        except Failure as failure:
+            self._closed.pop(target.address, None)
+            if failure.reason is Reason.AUTH and rejected.reason is Reason.REFUSED:
+                raise Failure(Reason.AUTH, "port 4028 is closed, and the web interface rejects the login") from None
+            raise rejected from None
+        self._closed[target.address] = time.monotonic() + WEB_SECONDS
+        return reading
+
+    async def _read_by_rpc(self, target: Target, identity: RigIdentity) -> RigReading:
         kind, stats = _kind_and_stats(await cgminer.optional(target.address, "stats"))
         coerce.expect_model(_model(kind), identity.model)
-        # All that a summary says stands in the other two as well, on every build but some old ones.
+        # Except on some old builds, everything in the summary is in the other two answers as well.
         whole = _RATE in stats
         summary = stats if whole else coerce.first(await rpc(target.address, "summary"), "SUMMARY")
         pools = await cgminer.optional(target.address, "pools")
         unit = coerce.text(stats.get("rate_unit")) or "GH"
         expected = coerce.hashrate(stats.get("total_rateideal"), unit) or None
         hashrate = coerce.realised(summary.get(_RATE), "GH/s", expected)
-        hydro = "hyd" in identity.model.lower()
-        boards = cgminer.chains(stats, unit, 0 if hydro else _BOARDS)
-        boards, temperatures = _cooled(boards, stats, identity.model) if hydro else (boards, ())
+        boards, temperatures = _boards(stats, unit, identity.model)
         fans, fans_expected = cgminer.fans(stats)
         mining = hashrate > 0
         seen = (*cgminer.board_faults(boards), *cgminer.fan_faults(fans)) if mining else ()
-        web = await self._web_says(target, identity, mining=mining)
+        web = await self._web_state(target, identity, mining=mining)
         return RigReading(
             hashrate=hashrate,
             hashrate_window=_WINDOW,
             average_hashrate=coerce.hashrate(summary.get("GHS av"), "GH/s"),
             expected_hashrate=expected,
+            power=cgminer.power(stats),
             mining=mining,
             suspended=web.suspended,
             power_mode=web.power_mode,
@@ -173,88 +231,81 @@ class Reader:
             faults=cgminer.merged(seen, web.faults),
         )
 
-    async def _web_says(self, target: Target, identity: RigIdentity, *, mining: bool) -> _Said:
-        """Give what the web interface said within :data:`WEB_SECONDS`. Raises Failure where another rig answers."""
+    async def _web_state(self, target: Target, identity: RigIdentity, *, mining: bool) -> _WebState:
+        """Return the web interface's state, at most :data:`WEB_SECONDS` old. Raises Failure if another rig answers."""
         web = self._web.get(target.address)
         if web is None:
             web = self._web[target.address] = _Web(_first_visit(target.address))
         now = time.monotonic()
         if now < web.due and (web.mining is None or web.mining is mining):
-            return web.said
-        # Not asked again at once where this read is cut short.
-        web.due, web.mining, web.said = now + WEB_SECONDS, mining, _NOTHING
+            return web.state
+        # Not asked again at once if this read is cut short.
+        web.due, web.mining, web.state = now + WEB_SECONDS, mining, _UNVISITED
         pages, refused = await _visit(target, *_PAGES)
         try:
             coerce.expect_mac(pages.get(_SYSTEM_PAGE, {}).get("macaddr"), identity.mac)
         except Failure:
-            web.due = now  # it is refused at every read until it is identified
+            web.due = now  # it fails at every read until the rig is identified
             raise
-        web.said = _said(pages, refused)
-        return web.said
+        web.state = _web_state(pages, refused)
+        return web.state
 
 
-def _first_visit(address: str) -> float:
-    """Spread: a site must not be asked for all its web pages in its first round."""
-    share = int.from_bytes(hashlib.blake2b(address.encode(), digest_size=4).digest()) / 2**32
-    return time.monotonic() + WEB_SECONDS * share
+# --- port 4028 ------------------------------------------------------------------------------------------------------
 
 
-async def _visit(target: Target, *paths: str) -> tuple[dict[str, Answer], bool | None]:
-    """Ask for pages that a read can do without: a slow or absent web interface must not cost it.
-
-    Returns:
-        The pages that came, and whether the login was refused; None where nothing answered it.
-    """
-    session = DigestSession(target.address, target.credentials or FACTORY_LOGIN)
-    pages: dict[str, Answer] = {}
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_WEB_PATIENCE):
-            for path in paths:
-                try:
-                    pages[path] = await session.get_json(path)
-                except Failure as failure:
-                    if failure.reason is Reason.AUTH and not pages:
-                        return {}, True
-                    if failure.reason not in _PAGE_LOST:
-                        break
-    return pages, False if pages else None
+def _model(version: Mapping[str, Any]) -> str:
+    kind = coerce.text(version.get("Type"))
+    return coerce.bitmain_model(kind) if _BITCOIN.match(kind) else ""
 
 
-def _said(pages: Mapping[str, Answer], refused: bool | None) -> _Said:
-    stats = coerce.first(pages.get(_STATS_PAGE, {}), "STATS")
-    return _Said(
-        login_refused=refused,
-        mode=coerce.count(stats.get("miner-mode")),
-        fault_light=coerce.flag(pages.get(_LIGHT_PAGE, {}).get("blink")),
-        hardware_error_ratio=coerce.percentage(stats.get("hwp_total")),
-        faults=tuple(_status_faults(pages.get(_SUMMARY_PAGE, {}))),
+def _kind_and_stats(answer: Answer) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    rows = coerce.items(answer.get("STATS"))
+    kind = rows[0] if rows else {}
+    return kind, next((row for row in rows if "fan_num" in row or "chain_rate1" in row or "Elapsed" in row), {})
+
+
+def _boards(stats: Mapping[str, Any], unit: str, model: str) -> tuple[tuple[Board, ...], tuple[tuple[str, float], ...]]:
+    """Read the boards, and the temperatures of the water that cools them if there is any."""
+    known = known_model("AntMiner", model)
+    hydro = "hyd" in model.lower()
+    boards = cgminer.chains(stats, unit, 0 if hydro or known is None else known.boards)
+    if not hydro:
+        return boards, ()
+    if model.lower().startswith(_WATER_SENSORS):
+        return _board_sensors(boards, stats)
+    water = [_four(stats, f"temp_chip{board.index + 1}") for board in boards]
+    in_water = any(inlet and outlet and rest == [None, None] for inlet, outlet, *rest in water)
+    ends = {"inlet": coerce.hottest(four[0] for four in water), "outlet": coerce.hottest(four[1] for four in water)}
+    return tuple(_without_spread(board, in_water=in_water) for board in boards), (
+        coerce.by_sensor(ends) if in_water else ()
     )
 
 
-def _hashes(stats: Mapping[str, Any]) -> bool | None:
-    rate = coerce.counter(stats.get("rate_5s"))
-    return None if rate is None else rate > 0
+def _without_spread(board: Board, *, in_water: bool) -> Board:
+    """Keep the hottest sensor only: which of a hydro board's sensors are in the water is unknown."""
+    chip = None if in_water else board.chip_temperature
+    chip_min, chip_average = (None, None) if in_water else (board.chip_temperature_min, board.chip_temperature_average)
+    return replace(
+        board,
+        temperature_min=None,
+        temperature_average=None,
+        chip_temperature=chip,
+        chip_temperature_min=chip_min,
+        chip_temperature_average=chip_average,
+    )
 
 
-def _serials(chains: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
-    for chain in chains:
-        index, serial = coerce.count(chain.get("index"), coerce.MAX_ITEMS), coerce.text(chain.get("sn"), 64)
-        if index is not None and serial:
-            yield index, serial
-
-
-def _cooled(
-    boards: tuple[Board, ...], stats: Mapping[str, Any], model: str
+def _board_sensors(
+    boards: tuple[Board, ...], stats: Mapping[str, Any]
 ) -> tuple[tuple[Board, ...], tuple[tuple[str, float], ...]]:
-    """Tell the sensors in the water of a hydro model from those on its boards, where that is known."""
-    if not model.lower().startswith(_WATER_SENSORS):
-        return tuple(replace(board, temperature_min=None, temperature_average=None) for board in boards), ()
-    told = [(board, _four(stats, f"temp_pcb{board.index + 1}")) for board in boards]
+    """Separate the sensors in the water from those on the boards, for the model of which the places are known."""
+    pcbs = [(board, _four(stats, f"temp_pcb{board.index + 1}")) for board in boards]
     water = {
-        "inlet": coerce.hottest(pcb[0] for _, pcb in told),
-        "outlet": coerce.hottest(pcb[2] for _, pcb in told),
+        "inlet": coerce.hottest(pcb[0] for _, pcb in pcbs),
+        "outlet": coerce.hottest(pcb[2] for _, pcb in pcbs),
     }
-    dry = tuple(_dry(board, pcb, _four(stats, f"temp_pic{board.index + 1}")) for board, pcb in told)
+    dry = tuple(_dry(board, pcb, _four(stats, f"temp_pic{board.index + 1}")) for board, pcb in pcbs)
     return dry, coerce.by_sensor(water)
 
 
@@ -276,15 +327,57 @@ def _four(stats: Mapping[str, Any], key: str) -> list[float | None]:
     return [coerce.celsius(part) for part in parts] if len(parts) == _SENSORS else [None] * _SENSORS
 
 
-def _model(version: Mapping[str, Any]) -> str:
-    kind = coerce.text(version.get("Type"))
-    return coerce.bitmain_model(kind) if _MODEL.match(kind) else ""
+# --- the web interface ----------------------------------------------------------------------------------------------
 
 
-def _kind_and_stats(answer: Answer) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    rows = coerce.items(answer.get("STATS"))
-    kind = rows[0] if rows else {}
-    return kind, next((row for row in rows if "fan_num" in row or "chain_rate1" in row or "Elapsed" in row), {})
+def _first_visit(address: str) -> float:
+    """Return when to visit for the first time: spread, so that a site's web interfaces are not all asked at once."""
+    share = int.from_bytes(hashlib.blake2b(address.encode(), digest_size=4).digest()) / 2**32
+    return time.monotonic() + WEB_SECONDS * share
+
+
+async def _visit(target: Target, *paths: str) -> tuple[dict[str, Answer], bool | None]:
+    """Ask for pages that a read can do without: a slow or absent web interface must not cost the read.
+
+    Returns:
+        The pages that were answered, and whether the login was rejected; None if nothing answered.
+    """
+    session = DigestSession(target.address, target.credentials or FACTORY_LOGIN)
+    pages: dict[str, Answer] = {}
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_WEB_TIMEOUT):
+            for path in paths:
+                try:
+                    pages[path] = await session.get_json(path)
+                except Failure as failure:
+                    if failure.reason is Reason.AUTH and not pages:
+                        return {}, True
+                    if failure.reason not in _PAGE_LOST:
+                        break
+    return pages, False if pages else None
+
+
+def _web_state(pages: Mapping[str, Answer], refused: bool | None) -> _WebState:
+    stats = coerce.first(pages.get(_STATS_PAGE, {}), "STATS")
+    return _WebState(
+        login_refused=refused,
+        mode=coerce.count(stats.get("miner-mode")),
+        fault_light=coerce.flag(pages.get(_LIGHT_PAGE, {}).get("blink")),
+        hardware_error_ratio=coerce.percentage(stats.get("hwp_total")),
+        faults=tuple(_status_faults(pages.get(_SUMMARY_PAGE, {}))),
+    )
+
+
+def _hashes(stats: Mapping[str, Any]) -> bool | None:
+    rate = coerce.counter(stats.get("rate_5s"))
+    return None if rate is None else rate > 0
+
+
+def _serials(chains: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
+    for chain in chains:
+        index, serial = coerce.count(chain.get("index"), coerce.MAX_ITEMS), coerce.text(chain.get("sn"), 64)
+        if index is not None and serial:
+            yield index, serial
 
 
 def _status_faults(page: Mapping[str, Any]) -> Iterator[Fault]:
@@ -293,3 +386,90 @@ def _status_faults(page: Mapping[str, Any]) -> Iterator[Fault]:
             continue
         kind, message = coerce.text(status.get("type")), coerce.text(status.get("msg"), 64)
         yield worded_fault(f"{message} {kind}", vendor_code=message or kind)
+
+
+async def _read_by_web(target: Target, identity: RigIdentity) -> RigReading:
+    """Read the whole rig from its web interface. Raises Failure."""
+    session = DigestSession(target.address, target.credentials or FACTORY_LOGIN)
+    system = await session.get_json(_SYSTEM_PAGE)
+    coerce.expect_mac(system.get("macaddr"), identity.mac)
+    pages = {_STATS_PAGE: await session.get_json(_STATS_PAGE)}
+    optional, _ = await _visit(target, _SUMMARY_PAGE, _POOLS_PAGE, _LIGHT_PAGE)
+    rows = pages[_STATS_PAGE].get("STATS")
+    stats = coerce.first(pages[_STATS_PAGE], "STATS")
+    summary = coerce.first(optional.get(_SUMMARY_PAGE, {}), "SUMMARY")
+    unit = coerce.text(stats.get("rate_unit")) or "GH/s"
+    expected = coerce.hashrate(stats.get("rate_ideal"), unit) or None
+    asleep = rows == [] and not summary  # a sleeping rig serves both empty
+    hashrate = coerce.realised(0.0 if asleep else stats.get("rate_5s", summary.get("rate_5s")), unit, expected)
+    boards = tuple(_web_boards(coerce.items(stats.get("chain")), unit, hydro="hyd" in identity.model.lower()))
+    fans = tuple(Fan(index, coerce.rpm(speed)) for index, speed in enumerate(_list(stats.get("fan"))))
+    mining = hashrate > 0
+    seen = (*cgminer.board_faults(boards), *cgminer.fan_faults(fans)) if mining else ()
+    state = _web_state({**pages, **optional}, False)
+    pools = coerce.items(optional.get(_POOLS_PAGE, {}).get("POOLS"))
+    return RigReading(
+        hashrate=hashrate,
+        hashrate_window=_WINDOW,
+        average_hashrate=coerce.hashrate(stats.get("rate_avg"), unit),
+        expected_hashrate=expected,
+        power=coerce.watts(coerce.leading_number(stats.get("chain_power"))),
+        mining=mining,
+        suspended=state.suspended,
+        power_mode=state.power_mode,
+        fault_light=state.fault_light,
+        login_refused=False,
+        uptime=coerce.seconds(stats.get("elapsed")),
+        accepted_difficulty=coerce.total([coerce.counter(pool.get("diffa")) for pool in pools]),
+        rejected_difficulty=coerce.total([coerce.counter(pool.get("diffr")) for pool in pools]),
+        discarded_work=coerce.total([coerce.counter(pool.get("discarded")) for pool in pools]),
+        best_share=coerce.difficulty(summary.get("bestshare")),
+        hardware_errors=coerce.counter(summary.get("hw_all")),
+        hardware_error_ratio=state.hardware_error_ratio,
+        fans=fans,
+        fans_expected=coerce.count(stats.get("fan_num"), coerce.MAX_ITEMS),
+        boards=boards,
+        pools=tuple(_web_pool(index, pool) for index, pool in enumerate(pools) if coerce.text(pool.get("url"))),
+        faults=cgminer.merged(seen, state.faults),
+    )
+
+
+def _list(value: object) -> list[object]:
+    return value[: coerce.MAX_ITEMS] if isinstance(value, list) else []
+
+
+def _web_boards(chains: Iterable[Mapping[str, Any]], unit: str, *, hydro: bool) -> Iterator[Board]:
+    for position, chain in enumerate(chains):
+        pcb, chip = coerce.sensors(chain.get("temp_pcb")), coerce.sensors(chain.get("temp_chip"))
+        if hydro:  # which sensors are in the water is unknown
+            chip = []
+        yield Board(
+            index=coerce.index(chain.get("index"), position),
+            hashrate=coerce.hashrate(chain.get("rate_real"), unit),
+            expected_hashrate=coerce.hashrate(chain.get("rate_ideal"), unit) or None,
+            temperature=coerce.hottest(pcb),
+            temperature_min=None if hydro else coerce.coolest(pcb),
+            temperature_average=None if hydro else coerce.mean(pcb),
+            chip_temperature=coerce.hottest(chip),
+            chip_temperature_min=coerce.coolest(chip),
+            chip_temperature_average=coerce.mean(chip),
+            chips=coerce.count(chain.get("asic_num")),
+            frequency=coerce.megahertz(chain.get("freq_avg")),
+            hardware_errors=coerce.counter(chain.get("hw")),
+        )
+
+
+def _web_pool(index: int, pool: Mapping[str, Any]) -> Pool:
+    scheme, host = coerce.endpoint(pool.get("url"))
+    status = pool.get("status")
+    return Pool(
+        index=index,
+        host=host,
+        scheme=scheme,
+        worker=coerce.text(pool.get("user")),
+        up=status == "Alive" if isinstance(status, str) else None,
+        difficulty=coerce.difficulty(pool.get("diff")),
+        accepted=coerce.counter(pool.get("accepted")),
+        rejected=coerce.counter(pool.get("rejected")),
+        stale=coerce.counter(pool.get("stale")),
+    )
