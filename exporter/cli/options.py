@@ -73,7 +73,7 @@ def with_settings(command: CommandT) -> CommandT:
         try:
             return command(load_settings, **own)
         except ConfigError as error:
-            count = len(error.problems)
+            count = len(error.errors)
             errors = "this error" if count == 1 else f"these {count:,} errors"
             raise InputError(f"the configuration is invalid: correct {errors}, then try again\n{error}") from None
 

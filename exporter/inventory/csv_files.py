@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from exporter.inventory.listed import InventoryError, Listed, duplicates, identity, parse_row, why_unreadable
 from exporter.inventory.model import DIGITS_AND_DOTS, RigRow
-from exporter.model.configuration_errors import Problem, unknown
+from exporter.model.configuration_errors import ErrorAt, unknown
 
 
 class CsvFile(NamedTuple):
@@ -21,13 +21,13 @@ class CsvFile(NamedTuple):
 
 def csv_file(path: Path) -> CsvFile:
     """Read one inventory file by itself. Raises InventoryError with every mistake found."""
-    problems: list[Problem] = []
-    listed = list(csv_rows(path, problems))
-    problems += duplicates(listed)
-    if problems:
-        raise InventoryError(problems)
+    errors: list[ErrorAt] = []
+    listed = list(csv_rows(path, errors))
+    errors += duplicates(listed)
+    if errors:
+        raise InventoryError(errors)
     text = path.read_text("utf-8-sig")
-    columns = next(cells for _, cells in _csv_lines(path, text, problems) if _tells(cells))
+    columns = next(cells for _, cells in _csv_lines(path, text, errors) if _tells(cells))
     rows = tuple(each.row for each in listed if isinstance(each.row, RigRow))
     return CsvFile(_delimiter(text), tuple(map(_column, columns)), rows)
 
@@ -41,35 +41,35 @@ def _column(cell: str) -> str:
     return cell.strip().lower()
 
 
-def csv_rows(path: Path, problems: list[Problem]) -> Iterator[Listed]:
-    """The rigs of one file; what is wrong with it goes to ``problems``, every bad line by its number."""
+def csv_rows(path: Path, errors: list[ErrorAt]) -> Iterator[Listed]:
+    """The rigs of one file; what is wrong with it goes to ``errors``, every bad line by its number."""
     try:
         text = path.read_text("utf-8-sig")  # spreadsheets write a byte order mark
     except (OSError, UnicodeDecodeError) as error:
-        problems.append(Problem(str(path), why_unreadable(error)))
+        errors.append(ErrorAt(str(path), why_unreadable(error)))
         return
     columns: list[str] = []
-    for where, cells in _csv_lines(path, text, problems):
+    for where, cells in _csv_lines(path, text, errors):
         if not _tells(cells):
             continue
         if not columns:
             columns = list(map(_column, cells))
-            mistakes = [Problem(where, message) for message in _bad_header(columns)]
-            problems += mistakes
+            mistakes = [ErrorAt(where, message) for message in _bad_header(columns)]
+            errors += mistakes
             if mistakes:
                 return
         elif len(cells) > len(columns) and any(cells[len(columns) :]):
-            problems.append(Problem(where, f"has {len(cells)} values for {len(columns)} columns"))
+            errors.append(ErrorAt(where, f"has {len(cells)} values for {len(columns)} columns"))
         else:
             cells_by_column = dict(zip(columns, cells, strict=False))
-            row = parse_row(where, {name: cell for name, cell in cells_by_column.items() if name[:1] != "#"}, problems)
+            row = parse_row(where, {name: cell for name, cell in cells_by_column.items() if name[:1] != "#"}, errors)
             if row is not None:
                 yield Listed(row, row.address, identity(row), where)
     if not columns:
-        problems.append(Problem(str(path), "has no header line: begin it with name,address,block"))
+        errors.append(ErrorAt(str(path), "has no header line: begin it with name,address,block"))
 
 
-def _csv_lines(path: Path, text: str, problems: list[Problem]) -> Iterator[tuple[str, list[str]]]:
+def _csv_lines(path: Path, text: str, errors: list[ErrorAt]) -> Iterator[tuple[str, list[str]]]:
     """The lines of one file, each with its place; one that has no end is a problem."""
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), skipinitialspace=True)
     read = 0
@@ -78,7 +78,7 @@ def _csv_lines(path: Path, text: str, problems: list[Problem]) -> Iterator[tuple
             read = lines.line_num
             yield f"{path}:{read}", cells
     except csv.Error:
-        problems.append(Problem(f"{path}:{read + 1}", "has a quotation mark that no other one closes"))
+        errors.append(ErrorAt(f"{path}:{read + 1}", "has a quotation mark that no other one closes"))
 
 
 def _delimiter(text: str) -> str:

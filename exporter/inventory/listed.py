@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from exporter.inventory.model import RigFacts, RigRow
-from exporter.model.configuration_errors import Problem, sentence
+from exporter.model.configuration_errors import ErrorAt, sentence
 
 KeyPath = tuple[str | int, ...]
 
@@ -14,9 +14,9 @@ KeyPath = tuple[str | int, ...]
 class InventoryError(Exception):
     """An inventory that cannot be used, with every mistake in it."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(map(str, self.problems)))
+    def __init__(self, errors: Iterable[ErrorAt]) -> None:
+        self.errors = tuple(errors)
+        super().__init__("\n".join(map(str, self.errors)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def identity(row: RigRow) -> str:
     return row.name or row.mac or row.serial or row.address
 
 
-def duplicates(rows: Iterable[Listed]) -> Iterator[Problem]:
+def duplicates(rows: Iterable[Listed]) -> Iterator[ErrorAt]:
     """Report every row whose address, name, MAC address or serial number an earlier row has."""
     seen: dict[tuple[str, str], Listed] = {}
     for row in rows:
@@ -49,19 +49,19 @@ def duplicates(rows: Iterable[Listed]) -> Iterator[Problem]:
         for what, value in (("address", row.address), ("name", row.name), own):
             first = seen.setdefault((what, value), row) if value else row
             if first is not row:
-                yield Problem(row.where, f"the {what} {value!r} is already taken at {first.where}")
+                yield ErrorAt(row.where, f"the {what} {value!r} is already taken at {first.where}")
                 break
 
 
-def parse_row(where: str, cells: Mapping[str, str], problems: list[Problem]) -> RigRow | None:
-    """Validate one rig; every error is added to ``problems``. Returns None for a row that is not valid."""
+def parse_row(where: str, cells: Mapping[str, str], errors: list[ErrorAt]) -> RigRow | None:
+    """Validate one rig; every error is added to ``errors``. Returns None for a row that is not valid."""
     given = {column: cell.strip() for column, cell in cells.items() if cell.strip()}
     try:
         return RigRow.model_validate(given)
     except ValidationError as error:
         for mistake in error.errors(include_url=False):
             column = dotted(mistake["loc"][:1])
-            problems.append(Problem(f"{where}: {column}" if column else where, sentence(mistake)))
+            errors.append(ErrorAt(f"{where}: {column}" if column else where, sentence(mistake)))
         return None
 
 

@@ -10,7 +10,7 @@ from exporter.inventory.csv_files import csv_rows
 from exporter.inventory.listed import InventoryError, KeyPath, Listed, dotted, duplicates, identity, why_unreadable
 from exporter.inventory.model import BlockSettings, CustomerSettings, InventorySettings, RangeSettings, RigFacts, RigRow
 from exporter.inventory.service_discovery import file_rows, http_rows
-from exporter.model.configuration_errors import Problem, unknown
+from exporter.model.configuration_errors import ErrorAt, unknown
 from exporter.model.fleet import UNASSIGNED, Credentials, Rig
 from exporter.model.units import HASHES_PER_TERAHASH
 
@@ -42,33 +42,31 @@ def load_inventory(terms: InventorySettings, names: Names, where: Callable[[KeyP
     ``where`` tells how a key path is shown to the operator, in front of what is wrong there. Raises InventoryError with
     every mistake found.
     """
-    problems: list[Problem] = []
+    errors: list[ErrorAt] = []
     rows = [
         *(
             Listed(row, row.address, identity(row), where(("fleet", "rigs", index)))
             for index, row in enumerate(terms.rigs)
         ),
-        *(listed for path in terms.csv for listed in csv_rows(path, problems)),
-        *(listed for path in terms.file_sd for listed in file_rows(path, problems)),
-        *(listed for url in terms.http_sd for listed in http_rows(url, problems)),
+        *(listed for path in terms.csv for listed in csv_rows(path, errors)),
+        *(listed for path in terms.file_sd for listed in file_rows(path, errors)),
+        *(listed for url in terms.http_sd for listed in http_rows(url, errors)),
     ]
-    problems += duplicates(rows)
+    errors += duplicates(rows)
     size = len(rows) + sum(entry.cidr.num_addresses for entry in terms.ranges)
     if size > MOST_ADDRESSES:
-        problems.append(
-            Problem(where(("fleet",)), f"lists {size:,} addresses, more than the {MOST_ADDRESSES:,} allowed")
-        )
-        raise InventoryError(problems)
-    listed = [*rows, *_candidates(terms.ranges, {row.address for row in rows}, where, problems)]
-    reader = _Reader(terms.defaults, names, problems)
+        errors.append(ErrorAt(where(("fleet",)), f"lists {size:,} addresses, more than the {MOST_ADDRESSES:,} allowed"))
+        raise InventoryError(errors)
+    listed = [*rows, *_candidates(terms.ranges, {row.address for row in rows}, where, errors)]
+    reader = _Reader(terms.defaults, names, errors)
     rigs = tuple(map(reader.rig, listed))
-    if problems:
-        raise InventoryError(dict.fromkeys(problems))
+    if errors:
+        raise InventoryError(dict.fromkeys(errors))
     return rigs
 
 
 def _candidates(
-    ranges: Iterable[RangeSettings], taken: Collection[str], where: Callable[[KeyPath], str], problems: list[Problem]
+    ranges: Iterable[RangeSettings], taken: Collection[str], where: Callable[[KeyPath], str], errors: list[ErrorAt]
 ) -> Iterator[Listed]:
     """Every address of every range that no row takes. A range that overlaps an earlier one is a problem."""
     seen: dict[IPv4Address, IPv4Network] = {}
@@ -82,16 +80,16 @@ def _candidates(
             if seen.setdefault(address, terms.cidr) is terms.cidr and str(address) not in taken:
                 yield Listed(terms, str(address), str(address), place, discovered=True)
         if clash is not None:
-            problems.append(Problem(place, f"{terms.cidr} overlaps {clash}: exclude the common part from one of them"))
+            errors.append(ErrorAt(place, f"{terms.cidr} overlaps {clash}: exclude the common part from one of them"))
 
 
 class _Reader:
     """Makes rigs of what is listed: fills in the defaults, checks what is referred to, reads passwords once."""
 
-    def __init__(self, defaults: RigFacts, names: Names, problems: list[Problem]) -> None:
+    def __init__(self, defaults: RigFacts, names: Names, errors: list[ErrorAt]) -> None:
         self._defaults = defaults
         self._names = names
-        self._problems = problems
+        self._problems = errors
         self._passwords: dict[Path, str] = {}
 
     def rig(self, listed: Listed) -> Rig:
@@ -104,7 +102,7 @@ class _Reader:
         shared_tariff = (customer_terms and customer_terms.tariff) or (block_terms and block_terms.tariff)
         expected = self._fact(listed, "expected_mining")
         if isinstance(expected, str) and expected not in self._names.schedules:
-            self._problems.append(Problem(listed.where, unknown("schedule", expected, self._names.schedules)))
+            self._problems.append(ErrorAt(listed.where, unknown("schedule", expected, self._names.schedules)))
         terahash = self._fact(listed, "rated_terahash")
         row = listed.row if isinstance(listed.row, RigRow) else None
         return Rig(
@@ -136,7 +134,7 @@ class _Reader:
         name: str = self._fact(listed, what) or ""
         free = what in ("block", "customer") and not names  # without such a section any name goes
         if name and name not in names and not free:
-            self._problems.append(Problem(listed.where, unknown(what, name, names)))
+            self._problems.append(ErrorAt(listed.where, unknown(what, name, names)))
         return name
 
     def _credentials(self, listed: Listed) -> Credentials | None:
@@ -154,7 +152,7 @@ class _Reader:
                 self._passwords[facts.password_file] = facts.password_file.read_text("utf-8").strip()
                 if not self._passwords[facts.password_file]:
                     empty = f"password_file {facts.password_file} is empty: for no password write password: ''"
-                    self._problems.append(Problem(where, empty))
+                    self._problems.append(ErrorAt(where, empty))
             except (OSError, UnicodeDecodeError) as error:
-                self._problems.append(Problem(where, f"password_file {facts.password_file} {why_unreadable(error)}"))
+                self._problems.append(ErrorAt(where, f"password_file {facts.password_file} {why_unreadable(error)}"))
         return self._passwords[facts.password_file]

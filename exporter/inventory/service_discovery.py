@@ -11,50 +11,50 @@ from pydantic import ValidationError
 
 from exporter.inventory.listed import Listed, dotted, identity, parse_row, why_unreadable
 from exporter.inventory.model import RigRow
-from exporter.model.configuration_errors import Problem, nearest, sentence
+from exporter.model.configuration_errors import ErrorAt, nearest, sentence
 from exporter.model.failures import SOURCE_ADVICE, Failure
 from exporter.sources.discovery import HttpSd, TargetGroups, file_targets, http_targets
 
 
-def file_rows(path: Path, problems: list[Problem]) -> Iterator[Listed]:
-    """Yield the rigs of one file_sd file; every error in it is added to ``problems``."""
+def file_rows(path: Path, errors: list[ErrorAt]) -> Iterator[Listed]:
+    """Yield the rigs of one file_sd file; every error in it is added to ``errors``."""
     try:
         groups = file_targets(path)
     except (OSError, UnicodeDecodeError) as error:
-        problems.append(Problem(str(path), why_unreadable(error)))
+        errors.append(ErrorAt(str(path), why_unreadable(error)))
     except ValidationError as error:
-        problems += _no_groups(str(path), error)
+        errors += _no_groups(str(path), error)
     except (json.JSONDecodeError, yaml.YAMLError) as error:
-        problems.append(Problem(str(path), f"is not valid JSON or YAML: {str(error).splitlines()[0]}"))
+        errors.append(ErrorAt(str(path), f"is not valid JSON or YAML: {str(error).splitlines()[0]}"))
     else:
-        yield from _target_rows(str(path), groups, problems)
+        yield from _target_rows(str(path), groups, errors)
 
 
-def http_rows(settings: HttpSd, problems: list[Problem]) -> Iterator[Listed]:
-    """Yield the rigs of one http_sd URL; a failed request or an error in the list is added to ``problems``."""
+def http_rows(settings: HttpSd, errors: list[ErrorAt]) -> Iterator[Listed]:
+    """Yield the rigs of one http_sd URL; a failed request or an error in the list is added to ``errors``."""
     try:
         groups = http_targets(settings)
     except Failure as failure:
         advice = SOURCE_ADVICE[failure.reason]
-        problems.append(Problem(settings.url, f"gave no list of rigs: {failure.detail} ({advice})"))
+        errors.append(ErrorAt(settings.url, f"gave no list of rigs: {failure.detail} ({advice})"))
     except ValidationError as error:
-        problems += _no_groups(settings.url, error)
+        errors += _no_groups(settings.url, error)
     else:
-        yield from _target_rows(settings.url, groups, problems)
+        yield from _target_rows(settings.url, groups, errors)
 
 
-def _no_groups(where: str, error: ValidationError) -> Iterator[Problem]:
-    return (Problem(f"{where}: {dotted(told['loc'])}", sentence(told)) for told in error.errors(include_url=False))
+def _no_groups(where: str, error: ValidationError) -> Iterator[ErrorAt]:
+    return (ErrorAt(f"{where}: {dotted(told['loc'])}", sentence(told)) for told in error.errors(include_url=False))
 
 
-def _target_rows(source: str, groups: TargetGroups, problems: list[Problem]) -> Iterator[Listed]:
+def _target_rows(source: str, groups: TargetGroups, errors: list[ErrorAt]) -> Iterator[Listed]:
     """The rigs of one list. A target's port is Prometheus' business; labels that tell nothing of a rig are skipped."""
     for index, group in enumerate(groups):
-        problems += [Problem(f"{source}: {index}", message) for message in _misspelt(group.labels)]
+        errors += [ErrorAt(f"{source}: {index}", message) for message in _misspelt(group.labels)]
         known = {label: value for label, value in group.labels.items() if label in RigRow.model_fields}
         for target in group.targets:
             where = f"{source}: {index}: {target}"
-            row = parse_row(where, known | {"address": _PORT.sub(r"\1\2", target)}, problems)
+            row = parse_row(where, known | {"address": _PORT.sub(r"\1\2", target)}, errors)
             if row is not None:
                 yield Listed(row, row.address, identity(row), where)
 

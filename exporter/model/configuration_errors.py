@@ -1,4 +1,4 @@
-"""The operator's mistakes in configuration and inventory, told in one plain sentence with the nearest right name."""
+"""Configuration errors: where each one is, and one sentence that says what is wrong and suggests the nearest name."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from exporter.model.fields import MASK, looks_secret, mask_urls
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """One mistake: where it stands (``site.yml:14: tariffs.day``) and what is wrong there."""
+class ErrorAt:
+    """One configuration error: where it is (``site.yml:14: tariffs.day``), and the sentence about it."""
 
     where: str
     message: str
@@ -23,17 +23,17 @@ class Problem:
 
 
 def nearest(name: str, known: Iterable[str], *, closeness: float = 0.6) -> str | None:
-    """Find the name that the operator probably meant; a ``closeness`` of 1 finds only the same."""
+    """Return the known name that is most similar to ``name``, or None. ``closeness`` is from 0 to 1, 1 is identical."""
     names = {candidate.casefold(): candidate for candidate in known}
     matches = get_close_matches(name.casefold(), names, n=1, cutoff=closeness)
     return names[matches[0]] if matches else None
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
-    """Say that there is no ``what`` of this name, with the nearest right one, else all there are."""
+    """Write that no ``what`` has this name, and suggest the most similar known name, else all known names."""
     known = sorted(known)
     longer = [candidate for candidate in known if candidate.startswith(f"{name}_")]
-    match = longer[0] if len(longer) == 1 else nearest(name, known)  # a key without its unit, or a slip
+    match = longer[0] if len(longer) == 1 else nearest(name, known)  # a key without its unit, or a typing error
     if match is not None:
         return f"there is no {what} {name!r}: did you mean {match!r}?"
     if len(known) > _MOST_LISTED:
@@ -67,22 +67,22 @@ _KINDS: Final = (
     (("list_", "tuple_", "set_", "frozen_set_", "iterable_"), "must be a list"),
     (("path_",), "must be a file name"),
     (("date_", "time_", "datetime_"), "must be a date or time"),
-    (("named_tuple_", "string_pattern"), "is not written as it should be"),
+    (("named_tuple_", "string_pattern"), "does not have the expected format"),
     (("url_",), "must be a URL such as http://127.0.0.1:8332"),
 )
 _SHOWN: Final = (str, int, float, bool)
 
 
 def sentence(error: ErrorDetails) -> str:
-    """Say what is wrong with a value that a settings model refused, the value included unless it is secret."""
+    """Write what is wrong with a value that a settings model rejected. Includes the value unless it is secret."""
     message, value = _message(error), error["input"]
     if error["type"] in {"missing", "union_tag_not_found", "extra_forbidden"} or not isinstance(value, _SHOWN):
         return message
     if any(looks_secret(str(part)) for part in error["loc"]):
         return message.replace(str(value), MASK)
     shown = mask_urls(str(value))[:_LONGEST_SHOWN]
-    told = repr(shown) in message or message.startswith((shown or "''", repr(value)))
-    return message if told else f"{shown!r} {message}"
+    has_value = repr(shown) in message or message.startswith((shown or "''", repr(value)))
+    return message if has_value else f"{shown!r} {message}"
 
 
 def _message(error: ErrorDetails) -> str:
@@ -97,9 +97,9 @@ def _message(error: ErrorDetails) -> str:
         return unknown("time zone", str(error["input"]), available_timezones())
     if kind in {"too_long", "too_short"} and isinstance(error["input"], str):
         kind = f"string_{kind}"
-    told = _SENTENCES.get(kind)
-    if told is not None:
-        return told(context)
+    write = _SENTENCES.get(kind)
+    if write is not None:
+        return write(context)
     for prefixes, text in _KINDS:
         if kind.startswith(prefixes):
             return text
@@ -107,5 +107,5 @@ def _message(error: ErrorDetails) -> str:
 
 
 def _listed(expected: str) -> list[str]:
-    """Take apart pydantic's ``'a', 'b' or 'c'``."""
+    """Split pydantic's ``'a', 'b' or 'c'`` into names."""
     return [name.strip(" '") for name in expected.replace(" or ", ", ").split(",")]

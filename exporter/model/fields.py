@@ -1,4 +1,4 @@
-"""What settings everywhere share: how an operator writes durations, ratios and paths, and which values are secret."""
+"""Field types of all settings (durations, ratios, paths, texts), and the rules for which values are secret."""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ _DURATION_UNITS: Final = ("w", "d", "h", "m", "s", "ms")
 
 
 def parse_duration(value: object) -> object:
-    """Read a Prometheus duration (``15s``, ``1h30m``, ``2d``) as seconds. Raises ValueError for text that is none."""
+    """Convert a Prometheus duration (``15s``, ``1h30m``, ``2d``) to seconds. Raises ValueError for other text."""
     if not isinstance(value, str):
         return value
     match = _DURATION.fullmatch(value.strip())
@@ -32,7 +32,7 @@ def parse_duration(value: object) -> object:
 
 
 def format_duration(seconds: float) -> str:
-    """Write seconds as a Prometheus duration, to the millisecond: 5400.0 is ``1h30m``."""
+    """Format seconds as a Prometheus duration, to the millisecond: 5400.0 becomes ``1h30m``."""
     rest = round(seconds * 1000)
     text = ""
     for unit, size in zip(_DURATION_UNITS, _DURATION_SECONDS, strict=True):
@@ -47,13 +47,13 @@ Duration = Annotated[
     Field(gt=0),
     PlainSerializer(format_duration, return_type=str),
 ]
-"""Seconds, written like Prometheus does: ``15s``, ``5m``, ``1h30m``."""
+"""Seconds, written as a Prometheus duration: ``15s``, ``5m``, ``1h30m``."""
 
 MINUTES_PER_DAY: Final = 24 * 60
 
 
 def _minutes(value: object) -> object:
-    """Read ``22:30`` as minutes since midnight. YAML 1.1 already does so where the quotes were forgotten."""
+    """Convert ``22:30`` to minutes since midnight. A YAML 1.1 parser has already done so for an unquoted value."""
     if not isinstance(value, str):
         return value
     hour, _, minute = value.partition(":")
@@ -69,17 +69,17 @@ TimeOfDay = Annotated[
     Field(ge=0, le=MINUTES_PER_DAY),
     PlainSerializer(lambda minutes: f"{minutes // 60:02}:{minutes % 60:02}", return_type=str),
 ]
-"""Minutes since local midnight, written ``22:30``; ``24:00`` is the day's end."""
+"""Minutes since local midnight, written ``22:30``. ``24:00`` is the end of the day."""
 
 Ratio = Annotated[float, Field(ge=0, le=1)]
-"""A share of one: 0.01 is one per cent."""
+"""A number from 0 to 1: 0.01 is one per cent."""
 
 _directory: ContextVar[Path] = ContextVar("directory", default=Path())
 
 
 @contextmanager
 def paths_relative_to(directory: Path) -> Iterator[None]:
-    """Let :data:`ConfigPath` fields that are validated inside be relative to ``directory``."""
+    """Resolve :data:`ConfigPath` fields that are validated inside this context against ``directory``."""
     token = _directory.set(directory)
     try:
         yield
@@ -88,7 +88,7 @@ def paths_relative_to(directory: Path) -> Iterator[None]:
 
 
 ConfigPath = Annotated[Path, AfterValidator(lambda path: _directory.get() / path)]
-"""A file that the operator names; a relative one is relative to the configuration file."""
+"""A path. A relative one is resolved against the directory of the configuration file."""
 
 
 def _plain_number(value: object) -> object:
@@ -96,7 +96,7 @@ def _plain_number(value: object) -> object:
 
 
 Text = Annotated[str, BeforeValidator(_plain_number)]
-"""A text such as a rack or a position, where an unquoted 12 means "12"."""
+"""A text such as a rack or a position. An unquoted number is accepted: 12 means "12"."""
 
 MASK: Final = "***"
 _SECRET_NAME: Final = re.compile(
@@ -108,10 +108,10 @@ _SECRET_IN_URL: Final = re.compile(
 
 
 def looks_secret(name: str) -> bool:
-    """Whether a value of this name is to be masked wherever it is shown."""
+    """Return whether values of this name are masked in all output."""
     return _SECRET_NAME.search(name) is not None
 
 
 def mask_urls(text: str) -> str:
-    """Mask the user, password and keys that stand in URLs within a text."""
+    """Mask users, passwords and keys in the URLs within a text."""
     return _SECRET_IN_URL.sub(lambda match: f"{match[1] or ''}{MASK}", text)

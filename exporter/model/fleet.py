@@ -1,14 +1,14 @@
-"""What the operator says is there: rigs, and the blocks they stand in. Facts of the inventory, not of a reading."""
+"""Rigs and blocks as the inventory defines them. Nothing here comes from a reading."""
 
 from dataclasses import dataclass, field
 
 UNASSIGNED = "unassigned"
-"""The block of rigs that the inventory puts in none."""
+"""Name of the block for rigs without one in the inventory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """How to log in to a rig's web interface. Never shown: its repr is masked."""
+    """Login for a rig's web interface. The password is not part of the repr."""
 
     username: str
     password: str = field(repr=False)
@@ -16,33 +16,33 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rig:
-    """One rig of the inventory. ``name`` is the ``rig`` label and never changes while the inventory stays."""
+    """One rig of the inventory. ``name`` is the ``rig`` label; it does not change while the inventory does not."""
 
     name: str
     address: str
-    mac: str = ""  # lower case with colons; with it, or a serial, it is the same rig at whatever address it answers
+    mac: str = ""  # lower case with colons; a rig with a MAC address or serial is recognised at any address
     serial: str = ""
     block: str = UNASSIGNED
     rack: str = ""
     position: str = ""
     customer: str = ""
-    tariff: str = ""  # filled by the settings: the rig's own, else its block's, else the site's
+    tariff: str = ""  # resolved: the rig's own, else its customer's, its block's, the site's
     credentials: Credentials | None = None
     rated_hashrate: float | None = None  # H/s
     rated_power: float | None = None  # W
-    algorithm: str = ""  # that the operator knows it to hash, for models that do not report theirs
-    worker: str = ""  # that it should mine under; `{rig}` is its name, a `*` at the end anything
-    expected_schedule: str | None = None  # name of a schedule; None means that `expected_mining` holds always
+    algorithm: str = ""  # set by the operator for models that do not report theirs
+    worker: str = ""  # expected worker; `{rig}` stands for its name, `*` at the end for any text
+    expected_schedule: str | None = None  # name of a schedule; None means that `expected_mining` always applies
     expected_mining: bool = True
-    searched_range: str = ""  # the range in which it is found
-    discovered: bool = False  # an address of a range: no rig, up or down, until something answers there, which names it
+    searched_range: str = ""  # the address range that contains it, if it was not listed
+    discovered: bool = False  # an address of a range; it is not a rig until something answers there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """What can be converted or switched as one: a container, a building, a feeder."""
+    """A group of rigs that is converted or switched together: a container, a building, a feeder."""
 
     name: str
-    capacity_watts: float | None = None  # what the feeder carries
+    capacity_watts: float | None = None  # capacity of the feeder
     convertible: bool = True
-    moving_cost_per_rig: float | None = None  # USD, to take a rig out of it and set it up elsewhere at the site
+    moving_cost_per_rig: float | None = None  # USD, to move a rig from it to another block of the site

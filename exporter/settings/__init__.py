@@ -1,1 +1,1 @@
-"""What the operator may say: composed of the rooms' own terms, loaded, checked and shown."""
+"""The settings of a site: composed of the settings of each room, loaded, checked, reloaded and displayed."""

@@ -1,4 +1,4 @@
-"""Shows what would run: the settings in force as YAML with secrets masked, and what the fleet comes to."""
+"""Displays the effective settings as YAML with secrets masked, and a summary of the fleet."""
 
 import json
 from collections import Counter
@@ -13,37 +13,37 @@ from exporter.settings.sources import listed
 from exporter.sources.network.fixed import Settings as FixedNetwork
 
 _Dumper: Final = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-"""In C where PyYAML was built so: ten times faster, which a large fleet needs."""
+"""Ten times faster if PyYAML was built with libyaml."""
 
 
 def describe(settings: Settings) -> str:
-    """Every key with its value, defaults included, as YAML that could be loaded but for the masks."""
+    """Return every key with its value, defaults included, as YAML. Secrets are masked."""
     text: str = yaml.dump(in_force(settings), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
     return text
 
 
 def as_json(settings: Settings) -> str:
-    """What would run, for scripts: the summary, and the settings in force."""
+    """Return the summary and the effective settings as JSON."""
     return json.dumps(_summary(settings) | {"settings": in_force(settings)}, indent=2, ensure_ascii=False)
 
 
 def as_text(settings: Settings) -> str:
-    """What would run, for people: the summary, then the settings in force."""
+    """Return the summary and the effective settings as text."""
     summary = _summary(settings)
-    warned = [f"warning: {text}" for text in summary.pop("warnings")]
+    warning_lines = [f"warning: {text}" for text in summary.pop("warnings")]
     width = max(map(len, summary))
-    counts = [f"{name.replace('_', ' '):<{width}}  {_told(value)}" for name, value in summary.items()]
-    return "\n".join([*counts, *warned, "", "# in force, defaults included", describe(settings)])
+    counts = [f"{name.replace('_', ' '):<{width}}  {_as_line(value)}" for name, value in summary.items()]
+    return "\n".join([*counts, *warning_lines, "", "# effective settings, defaults included", describe(settings)])
 
 
-def _told(value: Any) -> str:
+def _as_line(value: Any) -> str:
     return (
         ", ".join(f"{key} {entry}" for key, entry in value.items()) or "none" if isinstance(value, dict) else str(value)
     )
 
 
 def in_force(settings: Settings) -> Any:
-    """Every key with its value, as JSON has it, secrets masked."""
+    """Return every key with its value in JSON types. Secrets are masked."""
     return _masked(settings.model_dump(mode="json", by_alias=True, exclude_none=True))
 
 
@@ -65,7 +65,7 @@ def _counted(names: Iterable[str]) -> dict[str, int]:
 
 
 def warnings(settings: Settings) -> Iterator[str]:
-    """What is allowed, but leaves values absent that an operator would expect."""
+    """Yield a sentence for each valid setting that leaves values absent which an operator would expect."""
     if not settings.rigs:
         yield "the fleet is empty: list rigs in fleet.rigs, fleet.csv or fleet.ranges"
     if settings.network is None:

@@ -1,6 +1,6 @@
-"""A YAML file read with the line of each key, duplicate keys refused, and no surprises from YAML 1.1.
+"""Reads a YAML file with the line of each key. Duplicate keys are errors, and YAML 1.1's implicit types are off.
 
-Only ``true`` and ``false`` are booleans; ``22:00``, ``2026-03-21`` and ``0123`` are texts.
+Only ``true`` and ``false`` are booleans. ``22:00``, ``2026-03-21`` and ``0123`` are texts.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from exporter.inventory.listed import KeyPath
-from exporter.model.configuration_errors import Problem
+from exporter.model.configuration_errors import ErrorAt
 
 try:
     from yaml import CSafeLoader as _BaseLoader
@@ -35,15 +35,15 @@ for _tag, _pattern, _first in (
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a YAML file says, the line (from 1) of each key path, and what is wrong with the file itself."""
+    """The values of a YAML file, the line (from 1) of each key path, and the errors of the file itself."""
 
     values: dict[str, Any] = field(default_factory=dict)
     lines: dict[KeyPath, int] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+    errors: list[ErrorAt] = field(default_factory=list)
 
 
 def read(path: Path) -> Document:
-    """Read a YAML file; nothing is raised, what is wrong stands in the document's problems."""
+    """Read a YAML file. Raises nothing: errors are in the document."""
     document = Document()
     try:
         loader = _Loader(path.read_bytes())
@@ -51,26 +51,26 @@ def read(path: Path) -> Document:
         if isinstance(root, yaml.MappingNode):
             document.values.update(_Builder(loader, path, document).mapping(root, ()))
         elif root is not None:
-            document.problems.append(Problem(f"{path}:1", "must be a mapping: lines of `key: value`"))
+            document.errors.append(ErrorAt(f"{path}:1", "must be a mapping: lines of `key: value`"))
     except OSError as error:
-        document.problems.append(Problem(str(path), f"cannot be read: {error.strerror}"))
+        document.errors.append(ErrorAt(str(path), f"cannot be read: {error.strerror}"))
     except RecursionError:
-        document.problems.append(Problem(str(path), "is nested too deeply"))
+        document.errors.append(ErrorAt(str(path), "is nested too deeply"))
     except yaml.MarkedYAMLError as error:
-        document.problems.append(_not_yaml(path, error))
+        document.errors.append(_not_yaml(path, error))
     except yaml.YAMLError as error:
-        document.problems.append(Problem(str(path), f"is not text in UTF-8: {str(error).splitlines()[0]}"))
+        document.errors.append(ErrorAt(str(path), f"is not text in UTF-8: {str(error).splitlines()[0]}"))
     return document
 
 
-def _not_yaml(path: Path, error: yaml.MarkedYAMLError) -> Problem:
+def _not_yaml(path: Path, error: yaml.MarkedYAMLError) -> ErrorAt:
     mark = error.problem_mark or error.context_mark
     hint = (
         " (indent with spaces, not tabs; quote what begins with @ or `)"
         if "start any token" in str(error.problem)
         else ""
     )
-    return Problem(f"{path}:{mark.line + 1}" if mark else str(path), f"is not valid YAML: {error.problem}{hint}")
+    return ErrorAt(f"{path}:{mark.line + 1}" if mark else str(path), f"is not valid YAML: {error.problem}{hint}")
 
 
 class _Builder:
@@ -115,7 +115,7 @@ class _Builder:
             key, line = str(key_node.value), key_node.start_mark.line + 1
             if key in seen:
                 place = ".".join(map(str, (*at, key)))
-                self._document.problems.append(
-                    Problem(f"{self._path}:{line}", f"{place} is already given in line {seen[key]}")
+                self._document.errors.append(
+                    ErrorAt(f"{self._path}:{line}", f"{place} is already set in line {seen[key]}")
                 )
             seen.setdefault(key, line)

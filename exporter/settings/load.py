@@ -1,4 +1,4 @@
-"""Loads the settings: flags over environment over secret files over YAML, and tells every mistake at once."""
+"""Loads the settings: flags over environment over secret files over YAML. Reports all configuration errors at once."""
 
 import gc
 import json
@@ -19,7 +19,7 @@ from pydantic_settings.sources.utils import parse_env_vars
 from exporter.inventory.listed import InventoryError, KeyPath, dotted
 from exporter.inventory.load import Names, load_inventory
 from exporter.inventory.model import InventorySettings
-from exporter.model.configuration_errors import Problem, nearest, sentence, unknown
+from exporter.model.configuration_errors import ErrorAt, nearest, sentence, unknown
 from exporter.model.fields import looks_secret, paths_relative_to
 from exporter.settings import document
 from exporter.settings.flags import flag_of
@@ -27,26 +27,26 @@ from exporter.settings.model import Settings, default_tariff
 from exporter.settings.schema import OUTSIDE, PREFIX, entry, full_annotation, keys_at, kinds_at, variables
 from exporter.settings.watch import stamps
 
-# Kubernetes tells each pod of a service named hashmargin through variables such as HASHMARGIN_PORT_9852_TCP_ADDR.
+# Kubernetes sets variables such as HASHMARGIN_PORT_9852_TCP_ADDR for a service named hashmargin.
 _SERVICE_LINK: Final = re.compile(r".*_(?:SERVICE_HOST|(?:SERVICE_)?PORT(?:_\w+)?)")
-_MOST_TOLD: Final = 50
+_MOST_SHOWN: Final = 50
 _OTHER_TARIFFS: Final = ("resale_tariff", "block_tariff")
-"""Settings of a tariff's contract that name another tariff."""
+"""Settings of a tariff's contract whose value is the name of another tariff."""
 
 
 class ConfigError(Exception):
-    """A configuration that cannot be used. ``problems`` has every mistake in it, each with its place."""
+    """The configuration is invalid. ``errors`` lists every configuration error with its location."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(dict.fromkeys(problems))
-        more = len(self.problems) - _MOST_TOLD
-        lines = [*map(str, self.problems[:_MOST_TOLD]), *([f"... and {more:,} more"] if more > 0 else [])]
+    def __init__(self, errors: Iterable[ErrorAt]) -> None:
+        self.errors = tuple(dict.fromkeys(errors))
+        more = len(self.errors) - _MOST_SHOWN
+        lines = [*map(str, self.errors[:_MOST_SHOWN]), *([f"... and {more:,} more"] if more > 0 else [])]
         super().__init__("\n".join(lines))
 
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Look for no garbage meanwhile: it takes as long as reading the file itself, and nearly all that is made stays."""
+    """Pause the garbage collector: it would take as long as reading the file, and nearly all new objects stay."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -67,39 +67,39 @@ def load(
     """Read the settings and the fleet's inventory.
 
     Args:
-        config_file: The YAML file; its directory is what relative paths start from.
+        config_file: The YAML file. Relative paths are resolved against its directory.
         overrides: Values of flags, by dotted key: ``{"web.listen_address": "127.0.0.1:9852"}``.
-        environ: Environment variables; those that begin with ``HASHMARGIN_`` count.
-        secrets_dir: Directory with a file per secret, named like the key: ``network__password``.
+        environ: Environment variables. Only those that begin with ``HASHMARGIN_`` are used.
+        secrets_dir: Directory with one file per secret, named after the key: ``network__password``.
 
     Raises:
-        ConfigError: With every mistake.
+        ConfigError: The configuration is invalid.
     """
-    problems: list[Problem] = []
-    file = _file_layer(config_file, problems)
-    secrets = _secrets_layer(secrets_dir, file.values, problems)
-    environment = _environment_layer(environ or {}, file.values, problems)
+    errors: list[ErrorAt] = []
+    file = _file_layer(config_file, errors)
+    secrets = _secrets_layer(secrets_dir, file.values, errors)
+    environment = _environment_layer(environ or {}, file.values, errors)
     stack = _Stack((_flag_layer(overrides or {}), environment, secrets, file), str(config_file or "configuration"))
     with paths_relative_to(config_file.parent if config_file else Path()):
-        return _validated(stack, problems)
+        return _validated(stack, errors)
 
 
-# --- the layers, each with the place of its values ------------------------------------------------------------------
+# --- the layers, each with the location of its values---------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """What one source of settings says, and ``find``, which tells where it says a key."""
+    """The values of one source of settings. ``find`` returns the location of a key, or None."""
 
     values: dict[str, Any]
     find: Callable[[KeyPath], str | None]
-    speaks: bool = True
-    """Whether a place names the key by itself, as a variable does and a line of a file does not."""
+    names_keys: bool = True
+    """Whether a location includes the name of the key: true for a variable, false for a line of a file."""
 
     def place(self, path: KeyPath, whole: KeyPath) -> str | None:
-        """Tell where ``path``, the beginning of ``whole``, is given; None where this source does not give it."""
+        """Return where ``path``, the beginning of ``whole``, is set. None if this source does not set it."""
         place = self.find(path)
-        return place if place is None or (self.speaks and path == whole) else f"{place}: {dotted(whole)}"
+        return place if place is None or (self.names_keys and path == whole) else f"{place}: {dotted(whole)}"
 
 
 _NOTHING: Final = _Layer({}, lambda _: None)
@@ -110,7 +110,7 @@ def _spelled_in(places: Mapping[str, str]) -> Callable[[KeyPath], str | None]:
 
 
 class _Stack:
-    """The layers, the strongest first, and their values merged."""
+    """The layers by precedence, highest first, and their merged values."""
 
     def __init__(self, layers: tuple[_Layer, ...], name: str) -> None:
         self._layers = layers
@@ -120,7 +120,7 @@ class _Stack:
             self.values = _merged(self.values, layer.values)
 
     def where(self, path: KeyPath) -> str:
-        """Tell where a key stands, or else the nearest key around it that stands somewhere."""
+        """Return the location of a key, else of the nearest enclosing key that is set."""
         for length in range(len(path), 0, -1):
             for layer in self._layers:
                 place = layer.place(path[:length], path)
@@ -130,7 +130,7 @@ class _Stack:
 
 
 def _spelled(path: KeyPath) -> str:
-    """Write a key path as a variable: ``blocks.container-1`` is ``BLOCKS__CONTAINER_1``."""
+    """Format a key path as the name of a variable: ``blocks.container-1`` is ``BLOCKS__CONTAINER_1``."""
     return "__".join(re.sub(r"\W", "_", str(part)).upper() for part in path)
 
 
@@ -142,20 +142,20 @@ def _merged(weaker: Mapping[str, Any], stronger: Mapping[str, Any]) -> dict[str,
     return merged
 
 
-def _file_layer(path: Path | None, problems: list[Problem]) -> _Layer:
+def _file_layer(path: Path | None, errors: list[ErrorAt]) -> _Layer:
     if path is None:
         return _NOTHING
     content = document.read(path)
-    if content.problems and not content.values:
-        raise ConfigError(content.problems)
-    problems += content.problems
+    if content.errors and not content.values:
+        raise ConfigError(content.errors)
+    errors += content.errors
     given = {key: value for key, value in content.values.items() if value is not None}  # a section without content
 
     def find(key: KeyPath) -> str | None:
         line = content.lines.get(key)
         return None if line is None else f"{path}:{line}"
 
-    return _Layer(given, find, speaks=False)
+    return _Layer(given, find, names_keys=False)
 
 
 def _flag_layer(overrides: Mapping[str, object]) -> _Layer:
@@ -171,7 +171,7 @@ def _flag_layer(overrides: Mapping[str, object]) -> _Layer:
 
 
 class _Variables(EnvSettingsSource):
-    """Reads variables from a mapping instead of the process's environment; a list or mapping is written as JSON."""
+    """Reads variables from a mapping instead of the process's environment. Lists and mappings are JSON."""
 
     def __init__(self, given: Mapping[str, str], prefix: str) -> None:
         self._given = given
@@ -185,7 +185,7 @@ class _Variables(EnvSettingsSource):
 
 
 def _from_json(value: Any, name: str = "") -> Any:
-    """Decode lists and mappings written as JSON; all else, and every secret, stays text for the model to judge."""
+    """Decode lists and mappings written as JSON. Other values and secrets stay text for the model to validate."""
     if isinstance(value, dict):
         return {key: _from_json(inner, key) for key, inner in value.items()}
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{") and not looks_secret(name):
@@ -197,7 +197,7 @@ def _from_json(value: Any, name: str = "") -> Any:
 
 
 def _like(values: Any, pattern: Any) -> Any:
-    """Spell keys as the file does: variables have neither small letters nor hyphens."""
+    """Spell keys as in the file: names of variables have neither lower-case letters nor hyphens."""
     if not isinstance(values, dict) or not isinstance(pattern, dict):
         return values
     spelling = {_spelled((key,)): key for key in pattern}
@@ -212,7 +212,7 @@ def _paths(values: Any, at: KeyPath = ()) -> Iterator[KeyPath]:
             yield from _paths(value, (*at, key))
 
 
-def _environment_layer(environ: Mapping[str, str], file: dict[str, Any], problems: list[Problem]) -> _Layer:
+def _environment_layer(environ: Mapping[str, str], file: dict[str, Any], errors: list[ErrorAt]) -> _Layer:
     ours = {name: value for name, value in environ.items() if name.upper().startswith(PREFIX)}
     values = _like(_from_json(_Variables(ours, PREFIX)()), file)
     taken = {PREFIX + _spelled(path) for path in _paths(values)}
@@ -221,28 +221,28 @@ def _environment_layer(environ: Mapping[str, str], file: dict[str, Any], problem
         if name.upper() in taken or name.upper() in OUTSIDE or of_kubernetes:
             continue
         match = nearest(name, variables())
-        problems.append(Problem(name, "no such setting" + (f": did you mean {match}?" if match else "")))
+        errors.append(ErrorAt(name, "no such setting" + (f": did you mean {match}?" if match else "")))
     places = {name.upper().removeprefix(PREFIX): f"environment variable {name}" for name in ours}
     return _Layer(values, _spelled_in(places))
 
 
-def _secrets_layer(directory: Path | None, file: dict[str, Any], problems: list[Problem]) -> _Layer:
+def _secrets_layer(directory: Path | None, file: dict[str, Any], errors: list[ErrorAt]) -> _Layer:
     if directory is None:
         return _NOTHING
     try:
         if not directory.is_dir():
-            raise SettingsError("is not a directory")  # noqa: TRY301 -- told like the others
+            raise SettingsError("is not a directory")  # noqa: TRY301 -- reported like the others
         given = NestedSecretsSettingsSource.load_secrets(directory.resolve())
     except (OSError, UnicodeDecodeError, SettingsError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        problems.append(Problem(str(directory), f"cannot be read as the secrets directory: {reason}"))
+        errors.append(ErrorAt(str(directory), f"cannot be read as the secrets directory: {reason}"))
         return _NOTHING
     values = _like(_from_json(_Variables(given, "")()), file)
     taken = {_spelled(path) for path in _paths(values)}
-    problems += [
-        Problem(str(directory / name), unknown("setting", name.partition("__")[0], Settings.model_fields))
+    errors += [
+        ErrorAt(str(directory / name), unknown("setting", name.partition("__")[0], Settings.model_fields))
         for name in given
-        if "__" in name and name.upper() not in taken  # other programs' secrets may lie beside ours
+        if "__" in name and name.upper() not in taken  # the directory may contain secrets of other programs
     ]
     return _Layer(values, _spelled_in({name.upper(): str(directory / name) for name in given}))
 
@@ -250,15 +250,15 @@ def _secrets_layer(directory: Path | None, file: dict[str, Any], problems: list[
 # --- validation -----------------------------------------------------------------------------------------------------
 
 
-def _validated(stack: _Stack, problems: list[Problem]) -> Settings:
+def _validated(stack: _Stack, errors: list[ErrorAt]) -> Settings:
     settings = None
     try:
         settings = Settings(_build_sources=((InitSettingsSource(Settings, stack.values),), {}))
         valid = {name: getattr(settings, name) for name in Settings.model_fields}
     except ValidationError as error:
-        told = [(mistake, _key_path(mistake, stack.values)) for mistake in _own(error.errors(include_url=False))]
-        problems += [_problem(mistake, path, stack) for mistake, path in told]
-        valid = _salvaged(stack.values, [path for _, path in told])
+        located = [(detail, _key_path(detail, stack.values)) for detail in _own(error.errors(include_url=False))]
+        errors += [_error_at(detail, path, stack) for detail, path in located]
+        valid = _salvaged(stack.values, [path for _, path in located])
     names = Names(
         blocks=valid.get("blocks", {}),
         tariffs=_names(stack.values.get("tariffs")),
@@ -266,31 +266,31 @@ def _validated(stack: _Stack, problems: list[Problem]) -> Settings:
         customers=valid.get("customers", {}),
         tariff=default_tariff(valid.get("tariff"), _names(stack.values.get("tariffs"))),
     )
-    problems += _dangling(valid, names, stack)
+    errors += _dangling(valid, names, stack)
     read = {} if settings is None else stamps(settings.inventory_files)
     try:
         rigs = load_inventory(valid.get("fleet", InventorySettings()), names, stack.where)
     except InventoryError as error:
-        raise ConfigError([*problems, *error.problems]) from None
-    if problems or settings is None:
-        raise ConfigError(problems)
-    settings._rigs, settings._inventory_stamps = rigs, read  # noqa: SLF001 -- the loader completes what it makes
+        raise ConfigError([*errors, *error.errors]) from None
+    if errors or settings is None:
+        raise ConfigError(errors)
+    settings._rigs, settings._inventory_stamps = rigs, read  # noqa: SLF001 -- the loader fills the private fields of its result
     return settings
 
 
-def _own(mistakes: list[ErrorDetails]) -> Iterator[ErrorDetails]:
-    """Leave out that a list is too short where its entries were refused."""
-    places = [mistake["loc"] for mistake in mistakes]
-    for mistake in mistakes:
-        at = mistake["loc"]
-        if mistake["type"] != "too_short" or not any(place[: len(at)] == at != place for place in places):
-            yield mistake
+def _own(details: list[ErrorDetails]) -> Iterator[ErrorDetails]:
+    """Drop the error that a list is too short if entries of the list have errors."""
+    paths = [detail["loc"] for detail in details]
+    for detail in details:
+        own = detail["loc"]
+        if detail["type"] != "too_short" or not any(path[: len(own)] == own != path for path in paths):
+            yield detail
 
 
-def _salvaged(values: dict[str, Any], mistaken: Iterable[KeyPath]) -> dict[str, Any]:
-    """Validate the sections once more without the mistaken keys: what refers to other sections is to be checked too."""
+def _salvaged(values: dict[str, Any], invalid: Iterable[KeyPath]) -> dict[str, Any]:
+    """Validate the sections again without the invalid keys, so that references between sections are checked too."""
     values = deepcopy(values)
-    for path in mistaken:
+    for path in invalid:
         section = reduce(entry, path[:-1], values)
         if path and isinstance(section, dict):
             section.pop(str(path[-1]), None)
@@ -309,37 +309,37 @@ def _names(section: Any) -> tuple[str, ...]:
     return tuple(map(str, section)) if isinstance(section, dict) else ()
 
 
-def _key_path(mistake: ErrorDetails, values: Any) -> KeyPath:
-    """The key path of a mistake, without the names of alternatives that pydantic puts into it."""
+def _key_path(detail: ErrorDetails, values: Any) -> KeyPath:
+    """Return the key path of an error without the names of union members that pydantic inserts."""
     path: list[str | int] = []
-    *inner, last = mistake["loc"] or ("",)
+    *inner, last = detail["loc"] or ("",)
     for part in inner:
         try:
             values = values[part]
         except (LookupError, TypeError):
             continue
         path.append(part)
-    named = mistake["type"] in ("missing", "extra_forbidden")
+    named = detail["type"] in ("missing", "extra_forbidden")
     if named or (isinstance(values, dict) and last in values) or (isinstance(values, list) and isinstance(last, int)):
         path.append(last)
     return tuple(part for part in path if part != "")
 
 
-def _problem(mistake: ErrorDetails, path: KeyPath, stack: _Stack) -> Problem:
-    if mistake["type"] == "extra_forbidden":
-        return Problem(stack.where(path), unknown("key", str(path[-1]), keys_at(path[:-1], stack.values)))
+def _error_at(detail: ErrorDetails, path: KeyPath, stack: _Stack) -> ErrorAt:
+    if detail["type"] == "extra_forbidden":
+        return ErrorAt(stack.where(path), unknown("key", str(path[-1]), keys_at(path[:-1], stack.values)))
     section: Any = reduce(entry, path, stack.values)
-    if mistake["type"].startswith("union_tag") and entry(section, "kind") is None:
-        return Problem(stack.where(path), f"needs a `kind`: {', '.join(sorted(kinds_at(path, stack.values)))}")
-    message = sentence(mistake)
+    if detail["type"].startswith("union_tag") and entry(section, "kind") is None:
+        return ErrorAt(stack.where(path), f"needs a `kind`: {', '.join(sorted(kinds_at(path, stack.values)))}")
+    message = sentence(detail)
     key, colon, rest = message.partition(": ")
-    if colon and isinstance(section, dict) and key in section:  # a mapping that tells which of its keys is wrong
-        return Problem(stack.where((*path, key)), rest)
-    return Problem(stack.where(path), message)
+    if colon and isinstance(section, dict) and key in section:  # the error names the key of the mapping
+        return ErrorAt(stack.where((*path, key)), rest)
+    return ErrorAt(stack.where(path), message)
 
 
-def _dangling(valid: Mapping[str, Any], names: Names, stack: _Stack) -> Iterator[Problem]:
-    """Names of tariffs that no tariff has. The rigs' own are the inventory's business."""
+def _dangling(valid: Mapping[str, Any], names: Names, stack: _Stack) -> Iterator[ErrorAt]:
+    """Yield an error for each name of a tariff that is not defined. The inventory checks those of rigs."""
     power, gpus = valid.get("power"), valid.get("gpus")
     named: dict[KeyPath, str | None] = {
         ("tariff",): valid.get("tariff"),
@@ -356,6 +356,6 @@ def _dangling(valid: Mapping[str, Any], names: Names, stack: _Stack) -> Iterator
     }
     for path, tariff in named.items():
         if tariff and tariff not in names.tariffs:
-            yield Problem(stack.where(path), unknown("tariff", tariff, names.tariffs))
+            yield ErrorAt(stack.where(path), unknown("tariff", tariff, names.tariffs))
     if len(names.tariffs) > 1 and "tariff" in valid and not names.tariff:
-        yield Problem(stack.where(("tariff",)), f"is required, as there are several: {', '.join(names.tariffs)}")
+        yield ErrorAt(stack.where(("tariff",)), f"is required, as there are several: {', '.join(names.tariffs)}")

@@ -1,4 +1,4 @@
-"""All that the operator may say, as one frozen model: the rooms' own terms, composed."""
+"""The settings of a site as one frozen model, composed of the settings of each room."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -38,52 +38,50 @@ def _or_empty(value: object) -> object:
 
 
 class GpuSettings(GpuEconomicsSettings):
-    """The GPUs at the site: where they are read, and what they earn."""
+    """Where the GPUs of the site are read, and what they earn."""
 
-    endpoints: tuple[GpuSource, ...] = Field((), description="Where the GPUs are read, one entry per node or server.")
+    endpoints: tuple[GpuSource, ...] = Field((), description="Sources of GPU metrics, one entry per node or server.")
 
 
 class Settings(BaseSettings):
-    """One site, as :func:`exporter.settings.load.load` makes it."""
+    """The settings of one site. Made by :func:`exporter.settings.load.load`."""
 
     model_config = SettingsConfigDict(
         extra="forbid", frozen=True, env_prefix="HASHMARGIN_", env_nested_delimiter="__", hide_input_in_errors=True
     )
 
-    site: Name = Field(description="Name of the site, as the pages and the log show it.")
-    evaluation_interval: Duration = Field(15.0, description="How often everything is computed and published anew.")
-    log: LogSettings = Field(LogSettings(), description="What is logged, and how.")
-    web: WebSettings = Field(WebSettings(), description="What is served, and where.")
-    state: StateSettings = Field(StateSettings(), description="What survives a restart.")
+    site: Name = Field(description="Name of the site, shown on the pages and in the log.")
+    evaluation_interval: Duration = Field(15.0, description="How often all values are calculated and published.")
+    log: LogSettings = Field(LogSettings(), description="Level and format of the log.")
+    web: WebSettings = Field(WebSettings(), description="Address and content of the web server.")
+    state: StateSettings = Field(StateSettings(), description="The state file, which keeps values across restarts.")
     sharding: ShardSettings = Field(
-        ShardSettings(), description="Which part of the site is served, where several share it."
+        ShardSettings(), description="The part of the site that this exporter serves, if several share the site."
     )
-    polling: PollingSettings = Field(
-        PollingSettings(), description="How often, how patiently and how many rigs are read."
-    )
-    exposition: ExpositionSettings = Field(ExpositionSettings(), description="Which series are published.")
-    schedules: dict[Name, ScheduleSettings] = Field({}, description="When rigs are meant to mine, by name.")
+    polling: PollingSettings = Field(PollingSettings(), description="Intervals, timeouts and limits for reading rigs.")
+    exposition: ExpositionSettings = Field(ExpositionSettings(), description="Which series are exported.")
+    schedules: dict[Name, ScheduleSettings] = Field({}, description="When rigs should mine, by name.")
     fleet: InventorySettings = Field(InventorySettings(), description="The rigs.")
     blocks: dict[Name, Annotated[BlockSettings, BeforeValidator(_or_empty)]] = Field(
-        {}, description="Containers, buildings or feeders, by name. Where any is listed, rigs may name only those."
+        {}, description="Containers, buildings or feeders, by name. If any is listed, rigs may name only these."
     )
     customers: dict[Name, Annotated[CustomerSettings, BeforeValidator(_or_empty)]] = Field(
-        {}, description="Who owns rigs, by name. Where any is listed, rigs may name only those."
+        {}, description="Owners of rigs, by name. If any is listed, rigs may name only these."
     )
-    tariff: Name | None = Field(None, description="The site's tariff; may be left out where `tariffs` has only one.")
+    tariff: Name | None = Field(None, description="The site's tariff. Optional if `tariffs` has only one.")
     tariffs: dict[Name, TariffSource] = Field({}, description="Power prices, by name.")
-    network: NetworkSource | None = Field(None, description="Where difficulty, height and fees come from.")
-    bitcoin: BitcoinSource | None = Field(None, description="Where the bitcoin price comes from.")
-    meters: dict[Name, MeterSource] = Field({}, description="Where rigs' power is metered, by a name of your choice.")
+    network: NetworkSource | None = Field(None, description="Source of difficulty, block height and fees.")
+    bitcoin: BitcoinSource | None = Field(None, description="Source of the bitcoin price.")
+    meters: dict[Name, MeterSource] = Field({}, description="Sources of metered power, by a name of your choice.")
     expected_off: dict[Name, ExpectedOffSource] = Field(
-        {}, description="What tells which rigs are meant to be off, by a name of your choice."
+        {}, description="Sources of planned downtime, by a name of your choice."
     )
     power: PowerSettings = Field(
-        PowerSettings(), description="From the watts of a rig to the kilowatts that are billed."
+        PowerSettings(), description="How the power of a rig becomes billed power and its cost."
     )
-    economics: EconomicsSettings = Field(EconomicsSettings(), description="Pool and fixed costs.")
-    decision: DecisionSettings = Field(DecisionSettings(), description="When a verdict is sure enough.")
-    ai: AiSettings | None = Field(None, description="What AI hosting would pay. Left out, there is no AI value.")
+    economics: EconomicsSettings = Field(EconomicsSettings(), description="Pool scheme, pool fees and fixed costs.")
+    decision: DecisionSettings = Field(DecisionSettings(), description="Thresholds and delays of verdicts.")
+    ai: AiSettings | None = Field(None, description="Revenue of AI hosting. Without it there is no AI value.")
     gpus: GpuSettings | None = Field(None, description="GPUs that already run at the site.")
 
     _rigs: tuple[Rig, ...] = PrivateAttr(())
@@ -98,25 +96,25 @@ class Settings(BaseSettings):
 
     @property
     def rigs(self) -> tuple[Rig, ...]:
-        """The fleet, as read when these settings were loaded."""
+        """The fleet as it was when these settings were loaded."""
         return self._rigs
 
     @property
     def inventory_files(self) -> tuple[Path, ...]:
-        """The files beside the configuration that the fleet was read from."""
+        """The files, besides the configuration file, that define the fleet."""
         return inventory_files(self.fleet)
 
     @property
     def inventory_stamps(self) -> Mapping[Path | str, object]:
-        """What those files were like just before they were read."""
+        """Inode, size and time of those files just before they were read."""
         return self._inventory_stamps
 
     @property
     def fleet_blocks(self) -> tuple[Block, ...]:
-        """Every block: those listed, then those that only rigs name."""
-        listed = {name: terms.block(name) for name, terms in self.blocks.items()}
+        """All blocks: those that rigs name, then the configured ones."""
+        configured = {name: block.block(name) for name, block in self.blocks.items()}
         named = {rig.block: Block(name=rig.block) for rig in self._rigs if rig.block != UNASSIGNED}
-        return tuple((named | listed).values())
+        return tuple((named | configured).values())
 
     @property
     def served_rigs(self) -> list[Rig]:
@@ -130,12 +128,12 @@ class Settings(BaseSettings):
 
     @property
     def default_tariff(self) -> str:
-        """The site's tariff, empty where it has none."""
+        """Name of the site's tariff. Empty if it has none."""
         return default_tariff(self.tariff, self.tariffs)
 
     @property
     def terms(self) -> SiteSettings:
-        """What the economics must be told."""
+        """The settings that the economics use."""
         return SiteSettings(
             economics=self.economics,
             power=self.power,
@@ -151,5 +149,5 @@ class Settings(BaseSettings):
 
 
 def default_tariff(named: str | None, tariffs: Collection[str]) -> str:
-    """The site's tariff: the one named, else the only one, else none."""
+    """Return the site's tariff: the configured one, else the only one, else an empty string."""
     return named or (next(iter(tariffs)) if len(tariffs) == 1 else "")

@@ -1,4 +1,4 @@
-"""What keys there are: walks the settings models, for documentation and for the nearest right name."""
+"""Lists the keys of the settings models, for the documentation and to suggest the most similar key."""
 
 from collections.abc import Iterator
 from functools import reduce
@@ -14,11 +14,11 @@ from exporter.sources.registry import OneOf, settings_classes
 
 PREFIX: Final = "HASHMARGIN_"
 OUTSIDE: Final = ("HASHMARGIN_CONFIG_FILE", "HASHMARGIN_SECRETS_DIR")
-"""Variables that are no keys of the configuration: they say where it is."""
+"""Variables that are not keys of the configuration. They contain its location."""
 
 
 def entry(values: Any, part: str | int) -> Any:
-    """The entry of a mapping or list; None where there is none."""
+    """Return the entry of a mapping or list, or None."""
     try:
         return values[part]
     except (LookupError, TypeError):
@@ -26,7 +26,7 @@ def entry(values: Any, part: str | int) -> Any:
 
 
 def alternatives(annotation: Any) -> Iterator[Any]:
-    """The types that a value may have, the source settings of a room among them."""
+    """Yield the types that a value may have, including the source settings of a room."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         room = next((mark for mark in arguments[1:] if isinstance(mark, OneOf)), None)
@@ -42,28 +42,28 @@ def alternatives(annotation: Any) -> Iterator[Any]:
 
 
 def full_annotation(field: FieldInfo) -> Any:
-    """The field's type with what pydantic took off it."""
+    """Return the type of a field with the metadata that pydantic keeps apart."""
     return Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
 
 
 def name_of(name: str, field: FieldInfo) -> str:
-    """The key as it is written in YAML."""
+    """Return the key as it is written in YAML."""
     return field.alias or name
 
 
 def is_model(kind: Any) -> bool:
-    """Whether values of this type are mappings with keys of their own."""
+    """Return whether values of this type are mappings with defined keys."""
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 def kind_of(model: type[BaseModel]) -> str | None:
-    """The ``kind`` that chooses this model among those of its room."""
+    """Return the ``kind`` that selects this model in its room, or None."""
     field = model.model_fields.get("kind")
     return get_args(field.annotation)[0] if field is not None and get_origin(field.annotation) is Literal else None
 
 
 def keys_at(path: KeyPath, values: Any) -> set[str]:
-    """The keys that may stand in the mapping at ``path`` of the configuration ``values``."""
+    """Return the keys that are allowed in the mapping at ``path`` of the configuration ``values``."""
     models = _models_at(path, values)
     kind = entry(reduce(entry, path, values), "kind")
     chosen = [model for model in models if kind_of(model) in (None, kind)] or models
@@ -71,33 +71,33 @@ def keys_at(path: KeyPath, values: Any) -> set[str]:
 
 
 def kinds_at(path: KeyPath, values: Any) -> set[str]:
-    """The kinds of source that may stand at ``path``."""
+    """Return the kinds of source that are allowed at ``path``."""
     return {kind for model in _models_at(path, values) if (kind := kind_of(model)) is not None}
 
 
 def _models_at(path: KeyPath, values: Any) -> list[type[BaseModel]]:
-    places: list[Any] = [Settings]
+    types: list[Any] = [Settings]
     for part in path:
         kind = entry(values, "kind")
-        chosen = [place for place in places if not is_model(place) or kind_of(place) in (None, kind)] or places
-        places = [inner for place in chosen for inner in _inside(place, part)]
+        chosen = [each for each in types if not is_model(each) or kind_of(each) in (None, kind)] or types
+        types = [inner for each in chosen for inner in _inside(each, part)]
         values = entry(values, part)
-    return [place for place in places if is_model(place)]
+    return [each for each in types if is_model(each)]
 
 
-def _inside(place: Any, part: str | int) -> Iterator[Any]:
-    if is_model(place):
-        for name, field in place.model_fields.items():
+def _inside(outer: Any, part: str | int) -> Iterator[Any]:
+    if is_model(outer):
+        for name, field in outer.model_fields.items():
             if name_of(name, field) == part:
                 yield from alternatives(full_annotation(field))
         return
-    arguments = get_args(place)
-    if arguments:  # of a dict the value's type, of a list or tuple the items'
-        yield from alternatives(arguments[1] if get_origin(place) is dict else arguments[0])
+    arguments = get_args(outer)
+    if arguments:  # the type of a dict's values, or of the items of a list or tuple
+        yield from alternatives(arguments[1] if get_origin(outer) is dict else arguments[0])
 
 
 def variables() -> Iterator[str]:
-    """Every environment variable whose name does not depend on a name that the operator chose."""
+    """Yield every environment variable whose name does not contain a name that the operator chose."""
     yield from OUTSIDE
     for path in _fixed_paths(Settings):
         yield PREFIX + "__".join(path).upper()

@@ -1,4 +1,4 @@
-"""Notices that the inventory changed, in its files or behind its URLs, and tells what a reload changes."""
+"""Detects changes of the inventory in files and URLs, and lists what a reload changes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -19,25 +19,25 @@ _MOST_NAMED: Final = 10
 async def watch(
     running: Callable[[], Settings], changed: Callable[[], Awaitable[object]], *, every: float = LOOK_SECONDS
 ) -> None:
-    """Await ``changed`` whenever the inventory of the ``running`` settings differs from what it was when it was read.
+    """Await ``changed`` whenever the inventory of the ``running`` settings differs from the one that was read.
 
-    Files must have been left alone for ``every`` seconds, so that no half-written one is read.
+    A changed file is read after it has not changed for ``every`` seconds, because it may still be being written.
     """
     last = await asyncio.to_thread(inventory_now, running())
-    known = {**last, **running().inventory_stamps}  # as when they were read, which is a while ago
+    known = {**last, **running().inventory_stamps}  # as they were when they were read
     while True:
         await asyncio.sleep(every)
         now = await asyncio.to_thread(inventory_now, running())
         if now != known and now == last:
             await changed()
             after = await asyncio.to_thread(inventory_now, running())
-            # What changed since it was looked at may have been read, or may not: it is told again.
-            known, now = {place: now.get(place, state) for place, state in after.items()}, after
+            # A file that changed during the reload may have been read too early, so it counts as changed again.
+            known, now = {where: now.get(where, state) for where, state in after.items()}, after
         last = now
 
 
 def inventory_now(settings: Settings) -> dict[Path | str, object]:
-    """What the inventory's files and lists are like at this moment, in a form that can be compared."""
+    """Return the present state of the inventory's files and lists, for comparison."""
     lists: dict[Path | str, object] = {entry.url: _targets(entry) for entry in settings.fleet.http_sd}
     return lists | stamps(settings.inventory_files)
 
@@ -50,7 +50,7 @@ def _targets(settings: HttpSd) -> object:
 
 
 def stamps(files: Iterable[Path]) -> dict[Path | str, object]:
-    """What tells one version of a file from another: inode, size and time; None where it is missing."""
+    """Return inode, size and time of each file, which differ between versions. None for a missing file."""
     return {path: _stamp(path) for path in files}
 
 
@@ -63,15 +63,15 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
 
 
 def changes(before: Settings, after: Settings) -> dict[str, Any]:
-    """What differs, for the log: rigs listed, no longer listed and changed, and the keys that have another value."""
+    """Return the differences for the log: rigs added, removed and changed, and keys with another value."""
     old, new = ({rig.name: rig for rig in settings.rigs if not rig.discovered} for settings in (before, after))
-    told = {
+    differences = {
         "rigs_added": new.keys() - old.keys(),
         "rigs_removed": old.keys() - new.keys(),
         "rigs_changed": {name for name in old.keys() & new.keys() if old[name] != new[name]},
         "keys": set(_differing(_without_rigs(before), _without_rigs(after))),
     }
-    return {what: _named(names) for what, names in told.items() if names}
+    return {what: _named(names) for what, names in differences.items() if names}
 
 
 def _named(names: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Rigs as Prometheus' service discovery lists them: target groups in a file (file_sd) or behind a URL (http_sd)."""
+"""Reads Prometheus target groups from a file (file_sd) or a URL (http_sd)."""
 
 import asyncio
 import json
@@ -16,11 +16,11 @@ from exporter.model.readings import Reading
 from exporter.sources.contract import SourceSettings
 from exporter.sources.http import Endpoint, HttpSettings
 
-_MAX_BYTES: Final = 20_000_000  # of a list: 100,000 rigs with their labels
+_MAX_BYTES: Final = 20_000_000  # enough for 100,000 rigs with their labels
 
 
 class TargetGroup(BaseModel):
-    """Targets with what holds for all of them, as Prometheus defines it."""
+    """Targets and the labels that they share, as Prometheus defines a target group."""
 
     targets: tuple[str, ...]
     labels: dict[str, str] = {}
@@ -31,10 +31,10 @@ _GROUPS: Final[TypeAdapter[TargetGroups]] = TypeAdapter(TargetGroups)
 
 
 class HttpSd(HttpSettings, SourceSettings):
-    """A URL that lists targets as Prometheus' http_sd does."""
+    """A URL that returns targets in the format of Prometheus' http_sd."""
 
     kind: Literal["http_sd"] = "http_sd"
-    max_age: Duration = Field(86_400.0, description="For how long its last list holds where it does not answer.")
+    max_age: Duration = Field(86_400.0, description="How long the last list stays in use while the URL gives none.")
 
 
 def file_targets(path: Path) -> TargetGroups:
@@ -44,14 +44,14 @@ def file_targets(path: Path) -> TargetGroups:
 
 
 _lists: Final[dict[str, Reading[TargetGroups]]] = {}
-"""The last list of each URL, for the whole process: the configuration is loaded anew more often than lists change."""
+"""The last list of each URL, process-wide, because the configuration is loaded more often than lists change."""
 
 
 def http_targets(settings: HttpSd) -> TargetGroups:
-    """Ask for the list, unless that was done within the settings' interval.
+    """Request the list, or return the last one if it is younger than the settings' interval.
 
-    Runs an event loop of its own, so it can't be called in one. Raises Failure, or pydantic's ValidationError, where
-    there is no list that is young enough.
+    Must not be called in an event loop, because it runs its own. Raises Failure or pydantic's ValidationError if the
+    request failed and the last list is older than ``max_age``.
     """
     now = time.time()
     known = _lists.get(settings.url)

@@ -32,15 +32,15 @@ def csv_fleet(directory: Path, text: str, names: Names = NAMES, **terms: Any) ->
     return fleet(names, directory, csv=["rigs.csv"], **terms)
 
 
-def problems(*arguments: Any, **terms: Any) -> list[str]:
+def errors(*arguments: Any, **terms: Any) -> list[str]:
     with pytest.raises(InventoryError) as caught:
         fleet(*arguments, **terms)
-    return list(map(str, caught.value.problems))
+    return list(map(str, caught.value.errors))
 
 
 def csv_problems(directory: Path, text: str, names: Names = NAMES) -> list[str]:
     (directory / "rigs.csv").write_text(text, encoding="utf-8")
-    return [told.removeprefix(f"{directory}/") for told in problems(names, directory, csv=["rigs.csv"])]
+    return [told.removeprefix(f"{directory}/") for told in errors(names, directory, csv=["rigs.csv"])]
 
 
 def refusal(**terms: Any) -> str:
@@ -142,7 +142,7 @@ def test_a_mac_that_is_none_or_taken_is_told(tmp_path: Path) -> None:
     lines = ["address,name,mac", "127.60.0.5,a,02:1a:b3:00:00:01", "127.60.0.6,b,021ab3000001", "127.60.0.7,c,12345"]
     with pytest.raises(InventoryError) as caught:
         csv_fleet(tmp_path, "\n".join(lines))
-    told = "\n".join(map(str, caught.value.problems))
+    told = "\n".join(map(str, caught.value.errors))
     assert "rigs.csv:3: the MAC address '02:1a:b3:00:00:01' is already taken" in told
     assert "rigs.csv:4: mac: '12345' is not a MAC address" in told
 
@@ -215,12 +215,12 @@ def test_a_password_comes_from_a_file_and_a_rows_own_wins_over_the_default_file(
 
 def test_an_empty_password_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "rig").write_text("\n", encoding="utf-8")
-    told = problems(NAMES, tmp_path, rigs=[{"address": "127.60.0.5", "password_file": "rig"}])
+    told = errors(NAMES, tmp_path, rigs=[{"address": "127.60.0.5", "password_file": "rig"}])
     assert told == [f"fleet.rigs.0: password_file {tmp_path / 'rig'} is empty: for no password write password: ''"]
 
 
 def test_a_missing_password_file_is_told_once_for_all_rigs(tmp_path: Path) -> None:
-    told = problems(
+    told = errors(
         NAMES,
         tmp_path,
         defaults={"password_file": "nowhere"},
@@ -246,7 +246,7 @@ def test_a_rigs_own_row_wins_over_the_range_around_it() -> None:
 
 def test_overlapping_ranges_are_refused_and_an_exclude_mends_it() -> None:
     ranges: list[dict[str, Any]] = [{"cidr": "127.60.1.0/29"}, {"cidr": "127.60.1.4/30"}]
-    assert problems(ranges=ranges) == [
+    assert errors(ranges=ranges) == [
         "fleet.ranges.1: 127.60.1.4/30 overlaps 127.60.1.0/29: exclude the common part from one of them"
     ]
     ranges[0]["exclude"] = ["127.60.1.4/30"]
@@ -267,7 +267,7 @@ def test_a_range_that_cannot_be_meant_is_refused(cidr: str, told: str) -> None:
 
 
 def test_more_addresses_than_any_site_has_are_refused() -> None:
-    told = problems(ranges=[{"cidr": f"10.{number}.0.0/16"} for number in range(2)])
+    told = errors(ranges=[{"cidr": f"10.{number}.0.0/16"} for number in range(2)])
     assert told == ["fleet: lists 131,072 addresses, more than the 100,000 allowed"]
 
 
@@ -297,7 +297,7 @@ def test_what_cannot_be_one_devices_address_is_refused(address: str, hint: str) 
 
 
 def test_one_host_is_one_rig_however_it_is_written() -> None:
-    told = problems(rigs=[{"name": "a", "address": "Rig.local"}, {"name": "b", "address": "rig.LOCAL"}])
+    told = errors(rigs=[{"name": "a", "address": "Rig.local"}, {"name": "b", "address": "rig.LOCAL"}])
     assert told == ["fleet.rigs.1: the address 'rig.local' is already taken at fleet.rigs.0"]
 
 
@@ -308,7 +308,7 @@ def test_addresses_and_host_names_are_taken(address: str) -> None:
 
 def test_unknown_references_name_the_nearest_right_one() -> None:
     rows = [{"address": "127.60.0.5", "block": "c3", "tariff": "daay", "expected_mining": "night"}]
-    assert problems(rigs=rows) == [
+    assert errors(rigs=rows) == [
         "fleet.rigs.0: there is no block 'c3': choose from c1, c2",
         "fleet.rigs.0: there is no tariff 'daay': did you mean 'day'?",
         "fleet.rigs.0: there is no schedule 'night': did you mean 'nights'?",
@@ -390,7 +390,7 @@ def test_a_spreadsheets_csv_is_read(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, content: bytes | None, told: str) -> None:
     if content is not None:
         (tmp_path / "rigs.csv").write_bytes(content)
-    assert told in problems(NAMES, tmp_path, csv=["rigs.csv"])[0]
+    assert told in errors(NAMES, tmp_path, csv=["rigs.csv"])[0]
 
 
 def test_a_bad_password_value_is_never_told(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def given(
     return load(file, overrides=overrides, environ=environ, secrets_dir=secrets_dir)
 
 
-def problems(
+def errors(
     directory: Path,
     text: str,
     environ: Mapping[str, str] | None = None,
@@ -64,7 +64,7 @@ def problems(
 ) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         given(directory, text, environ, secrets, overrides)
-    return [str(problem).removeprefix(f"{directory}/") for problem in caught.value.problems]
+    return [str(problem).removeprefix(f"{directory}/") for problem in caught.value.errors]
 
 
 def test_a_minimal_file_runs_on_defaults(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_relative_paths_start_from_the_file(tmp_path: Path) -> None:
 
 def test_a_state_file_that_is_no_state_file_is_refused_and_left_alone(tmp_path: Path) -> None:
     text = f"{MINIMAL}state:\n  path: site.yml\n"
-    (problem,) = problems(tmp_path, text)
+    (problem,) = errors(tmp_path, text)
     assert problem.startswith("site.yml:3: state.path: 'site.yml' is a text that hashmargin did not write")
     assert "give it a file of its own" in problem
     assert [file.name for file in tmp_path.iterdir()] == ["site.yml"]
@@ -156,16 +156,16 @@ def test_a_tariffs_own_terms_reach_the_economics(tmp_path: Path) -> None:
 
 def test_mistakes_in_a_tariffs_own_terms_are_told(tmp_path: Path) -> None:
     text = MINIMAL + TWO_CONTRACTS
-    assert problems(tmp_path, text + "      resale_tariff: gird\n") == [
+    assert errors(tmp_path, text + "      resale_tariff: gird\n") == [
         "site.yml:10: tariffs.hosted.terms.resale_tariff: there is no tariff 'gird': choose from hosted, ppa"
     ]
-    assert problems(tmp_path, text + "      overhead: 103\n      demand_charge: 4\n") == [
+    assert errors(tmp_path, text + "      overhead: 103\n      demand_charge: 4\n") == [
         (
             "site.yml:11: tariffs.hosted.terms.demand_charge: there is no key 'demand_charge': "
             "did you mean 'demand_charge_usd_per_kilowatt_month'?"
         ),
     ]
-    assert problems(tmp_path, text + "      overhead: 103\n") == [
+    assert errors(tmp_path, text + "      overhead: 103\n") == [
         (
             "site.yml:10: tariffs.hosted.terms.overhead: 103 is implausible, expected 1 to 2 (PUE), "
             "else write accept_implausible: true beside it"
@@ -181,30 +181,28 @@ def test_a_value_that_is_refused_stands_once_in_its_sentence(tmp_path: Path) -> 
         "tariffs: {day: {kind: fixed, usd_per_kilowatt_hour: 5.2}}\n"
     )
     days = "mon, tue, wed, thu, fri, sat, sun"
-    assert problems(tmp_path, text) == [
+    assert errors(tmp_path, text) == [
         f"site.yml:2: schedules.n.mining.0.days.1: 'mo' must be one of {days}: did you mean 'mon'?",
         "site.yml:3: blocks.c.capacity_kilowatts: '0' must be above 0",
         "site.yml:3: blocks.d\\ne: 'd\\ne' is not a name: it must have visible characters only",
         "site.yml:5: tariffs.day: 5.2 USD per kWh is implausible, expected at most 2: is it in cents?",
         "site.yml:4: network.url: 'http://' is not an http:// or https:// address",
     ]
-    assert problems(tmp_path, f"site: {'n' * 201}\n") == [
+    assert errors(tmp_path, f"site: {'n' * 201}\n") == [
         f"site.yml:1: site: '{'n' * 80}' must have 200 or fewer characters"
     ]
 
 
 def test_a_list_whose_entries_are_refused_is_not_told_to_be_short_too(tmp_path: Path) -> None:
     text = MINIMAL + "bitcoin: {kind: median, sources: [{kind: krakn}]}\n"
-    assert problems(tmp_path, text) == [
-        "site.yml:2: bitcoin.sources.0: there is no kind 'krakn': did you mean 'kraken'?"
-    ]
-    assert problems(tmp_path, text.replace("{kind: krakn}", "")) == [
+    assert errors(tmp_path, text) == ["site.yml:2: bitcoin.sources.0: there is no kind 'krakn': did you mean 'kraken'?"]
+    assert errors(tmp_path, text.replace("{kind: krakn}", "")) == [
         "site.yml:2: bitcoin.sources: must have 1 or more entries"
     ]
 
 
 def test_a_file_nested_too_deeply_is_told(tmp_path: Path) -> None:
-    told = problems(tmp_path, f"site: {'[' * 5_000}{']' * 5_000}\n")
+    told = errors(tmp_path, f"site: {'[' * 5_000}{']' * 5_000}\n")
     assert told == ["site.yml: is nested too deeply"]
 
 
@@ -254,7 +252,7 @@ fleet:
     - {name: a, address: 127.60.0.5, tariff: paa, custmer: acme}
 site: x
 """
-    assert problems(tmp_path, text) == [
+    assert errors(tmp_path, text) == [
         "site.yml:15: site is already given in line 1",
         "site.yml:2: log.levle: there is no key 'levle': did you mean 'level'?",
         "site.yml:3: polling.interval: '30x' is not a duration: write it like 15s, 5m, 1h30m or 2d",
@@ -278,7 +276,7 @@ def test_mistakes_outside_the_file_are_told_by_variable_secret_and_flag(tmp_path
         "HASHMARGIN_BITCOIN__USD": "much",
         "HASHMARGIN_EXPOSITION": "[1",
     }
-    assert problems(tmp_path, FULL, environ, {"polling__deadline": "soon"}, {"log.format": "jsn"}) == [
+    assert errors(tmp_path, FULL, environ, {"polling__deadline": "soon"}, {"log.format": "jsn"}) == [
         "HASHMARGIN_WEB_LISTEN_ADDRESS: no such setting: did you mean HASHMARGIN_WEB__LISTEN_ADDRESS?",
         "--log.format: 'jsn' must be one of logfmt, json: did you mean 'json'?",
         "secrets/polling__deadline: 'soon' is not a duration: write it like 15s, 5m, 1h30m or 2d",
@@ -289,7 +287,7 @@ def test_mistakes_outside_the_file_are_told_by_variable_secret_and_flag(tmp_path
 
 
 def test_a_secret_file_for_no_setting_is_told_and_other_programs_secrets_are_not(tmp_path: Path) -> None:
-    told = problems(tmp_path, FULL, secrets={"netwrok__password": "x", "postgres": "y"})
+    told = errors(tmp_path, FULL, secrets={"netwrok__password": "x", "postgres": "y"})
     assert told == ["secrets/netwrok__password: there is no setting 'netwrok': did you mean 'network'?"]
 
 
@@ -301,7 +299,7 @@ def test_kubernetes_service_variables_are_no_mistake(tmp_path: Path) -> None:
         "HASHMARGIN_PORT_9852_TCP_ADDR": "10.0.0.1",
     }
     assert given(tmp_path, MINIMAL, environ | {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}).site == "prairie-1"
-    assert len(problems(tmp_path, MINIMAL, environ)) == 4
+    assert len(errors(tmp_path, MINIMAL, environ)) == 4
 
 
 @pytest.mark.parametrize(
@@ -315,7 +313,7 @@ def test_kubernetes_service_variables_are_no_mistake(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_is_no_configuration_is_told(tmp_path: Path, text: str, told: str) -> None:
-    (message,) = problems(tmp_path, text)
+    (message,) = errors(tmp_path, text)
     assert told in message
 
 
@@ -328,7 +326,7 @@ def test_a_missing_file_or_secrets_directory_is_told(tmp_path: Path) -> None:
 
 
 def test_several_tariffs_need_a_default(tmp_path: Path) -> None:
-    told = problems(tmp_path, FULL.replace("tariff: ppa\n", ""))
+    told = errors(tmp_path, FULL.replace("tariff: ppa\n", ""))
     assert told == ["site.yml: tariff: is required, as there are several: ppa, Night.Rate-2"]
 
 
@@ -343,7 +341,7 @@ def test_several_tariffs_need_a_default(tmp_path: Path) -> None:
 )
 def test_tariffs_named_anywhere_exist(tmp_path: Path, section: str, told: str) -> None:
     text = MINIMAL + "tariffs: {ppa: {kind: fixed, usd_per_kilowatt_hour: 0.05}}\n" + section
-    assert problems(tmp_path, text) == [f"site.yml:3: {told}"]
+    assert errors(tmp_path, text) == [f"site.yml:3: {told}"]
 
 
 def places(values: Any, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
@@ -371,7 +369,7 @@ def test_junk_anywhere_is_told_in_plain_words_or_accepted(
     try:
         load(file)
     except ConfigError as error:
-        told = list(map(str, error.problems))
+        told = list(map(str, error.errors))
         assert told
         assert all(one.startswith(str(file)) for one in told)
         assert not any(word in one for one in told for word in SPEECH)
@@ -390,7 +388,7 @@ def test_secrets_show_nowhere(tmp_path: Path) -> None:
 def test_mistakes_do_not_show_secrets(tmp_path: Path) -> None:
     text = FULL.replace("password: hunter2", "password: [hunter2]").replace("password: hunter3", "pasword: hunter3")
     text += "ai: {rent_usd_per_kilowatt_month: 150, api_key: hunter2}\n"
-    told = "\n".join(problems(tmp_path, text))
+    told = "\n".join(errors(tmp_path, text))
     assert "network.password: must be text" in told
     assert not any(secret in told for secret in SECRETS)
 
@@ -405,7 +403,7 @@ def test_what_is_described_loads_again_to_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("interval", ["1ms", "2h"])
 def test_an_evaluation_interval_that_cannot_be_meant_is_refused(tmp_path: Path, interval: str) -> None:
-    told = problems(tmp_path, MINIMAL + f"evaluation_interval: {interval}\n")
+    told = errors(tmp_path, MINIMAL + f"evaluation_interval: {interval}\n")
     assert told == [f"site.yml:2: evaluation_interval: '{interval}' must be from 1s to 1h"]
 
 
@@ -444,4 +442,4 @@ def test_the_summary_counts_and_warns(tmp_path: Path) -> None:
     ],
 )
 def test_the_line_told_is_the_line_to_mend(tmp_path: Path, section: str, told: str) -> None:
-    assert problems(tmp_path, MINIMAL + section)[0].startswith(told)
+    assert errors(tmp_path, MINIMAL + section)[0].startswith(told)
