@@ -253,7 +253,7 @@ fleet:
 site: x
 """
     assert errors(tmp_path, text) == [
-        "site.yml:15: site is already given in line 1",
+        "site.yml:15: site is already set in line 1",
         "site.yml:2: log.levle: there is no key 'levle': did you mean 'level'?",
         "site.yml:3: polling.interval: '30x' is not a duration: write it like 15s, 5m, 1h30m or 2d",
         "site.yml:3: polling.max_in_flight: '0' must be 1 or more",
