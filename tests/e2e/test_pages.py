@@ -1,15 +1,11 @@
 """The pages in a real Chromium: what axe has to say of them, light and dark, on a desk and on a phone."""
 
 import importlib.resources
-import re
-import shutil
-import urllib.request
-from collections.abc import Iterator
-from typing import Any
 
 import html5lib
 import pytest
-from harness import Stack, any_prometheus, ask, program, wait_for
+from browser import Browser
+from harness import Stack, any_prometheus, ask
 
 pytestmark = [pytest.mark.e2e, any_prometheus]
 
@@ -17,47 +13,6 @@ PAGES = ("/", "/rigs", "/rigs?status=down", "/blocks", "/sources", "/config", "/
 SIZES = {"desk": (1280, 900), "phone": (360, 740)}
 AXE = (importlib.resources.files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
 RUN_AXE = "const done = arguments[arguments.length - 1]; axe.run().then(done, error => done({error: `${error}`}))"
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
-
-
-class Browser:
-    """A Chromium, told what to do through chromedriver."""
-
-    def __init__(self, session: str) -> None:
-        self._session = session
-
-    def tell(self, what: str, **how: object) -> Any:
-        return ask(f"{self._session}/{what}", how, timeout=300)["value"]
-
-    def run(self, script: str) -> Any:
-        return self.tell("execute/sync", script=script, args=[])
-
-    def look(self, color_scheme: str, size: tuple[int, int]) -> None:
-        """Pretend to be such a screen."""
-        media = {"features": [{"name": "prefers-color-scheme", "value": color_scheme}]}
-        self.tell("goog/cdp/execute", cmd="Emulation.setEmulatedMedia", params=media)
-        width, height = size
-        screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
-        self.tell("goog/cdp/execute", cmd="Emulation.setDeviceMetricsOverride", params=screen)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    if shutil.which("chromedriver") is None:
-        pytest.skip("needs chromedriver")
-    folder = tmp_path_factory.mktemp("browser")
-    with program("chromedriver", "chromedriver", "--port=0", folder=folder) as driver:
-        port = wait_for("chromedriver", lambda: re.search(r"started successfully on port (\d+)", driver.said()))[1]
-        url = f"http://127.0.0.1:{port}"
-        wait_for("chromedriver", lambda: driver.get(f"{url}/status")["value"]["ready"])
-        options = {"args": [*FLAGS, f"--user-data-dir={folder / 'profile'}"]}
-        wanted = {"alwaysMatch": {"goog:chromeOptions": options, "timeouts": {"script": 240_000}}}
-        made = ask(f"{url}/session", {"capabilities": wanted}, timeout=300)["value"]["sessionId"]
-        yield Browser(f"{url}/session/{made}")
-        urllib.request.urlopen(urllib.request.Request(f"{url}/session/{made}", method="DELETE"), timeout=300).close()
 
 
 @pytest.mark.parametrize("size", SIZES)

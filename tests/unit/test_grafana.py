@@ -53,12 +53,12 @@ def test_every_panel_says_what_it_shows_and_in_which_unit(dashboard: dict[str, A
 
 
 UNITS = {
-    "suffix: $/day": r"_usd_per_day",
-    "suffix: $/kWh": r"_usd_per_kilowatt_hour|_usd_per_day.*/ .*(_billed_power_watts|kilowatt_hours)",
-    "suffix: $/PH·day": r"_usd_per_petahash_day",
-    "suffix: $/kW·year": r"_usd_per_kilowatt_year",
-    "suffix: J/TH": r"_joules_per_terahash",
-    "suffix: years": r"_years",
+    "suffix:$/day": r"_usd_per_day",
+    "suffix:$/kWh": r"_usd_per_kilowatt_hour|_usd_per_day.*/ .*(_billed_power_watts|kilowatt_hours)",
+    "suffix:$/PH·day": r"_usd_per_petahash_day",
+    "suffix:$/kW·year": r"_usd_per_kilowatt_year",
+    "suffix:J/TH": r"_joules_per_terahash",
+    "suffix:years": r"_years",
     "Hs": r"_hashes_per_second",
     "watt": r"_watts",
     "celsius": r"_celsius",

@@ -41,22 +41,27 @@ def build() -> builders.Dashboard:
         BLOCK,
         MODEL,
         VERDICT,
+        several_sites=False,
     )
     for panel in (*_now(), *_course(), *_rigs()):
         page.with_panel(panel)
     return page
 
 
+def _total(metric: str) -> str:
+    return total(metric, _BLOCK, by="site, block")
+
+
 def _now() -> list[Panel]:
     return [
         panels.figure(
             Face("Margin", "Revenue less power cost of the priced rigs.", USD_PER_DAY, 5, 5),
-            Query(total("mining_block_margin_usd_per_day", _BLOCK)),
+            Query(_total("mining_block_margin_usd_per_day")),
             GAIN,
         ),
         panels.figure(
             Face("Avoidable loss", "What switching off its losing rigs would save.", USD_PER_DAY, 5, 5),
-            Query(total("mining_block_avoidable_loss_usd_per_day", _BLOCK)),
+            Query(_total("mining_block_avoidable_loss_usd_per_day")),
             ((None, "green"), (1.0, "orange"), (50.0, "red")),
         ),
         panels.figure(
@@ -64,19 +69,19 @@ def _now() -> list[Panel]:
                 "Margin per kilowatt-hour", "All dollars over all billed kilowatt-hours.", USD_PER_KILOWATT_HOUR, 5, 5
             ),
             Query(
-                f"{total('mining_block_margin_usd_per_day', _BLOCK)}"
-                f" / (24 * {total('mining_block_billed_power_watts', _BLOCK)} / 1000)"
+                f"{_total('mining_block_margin_usd_per_day')}"
+                f" / (24 * {_total('mining_block_billed_power_watts')} / 1000)"
             ),
             GAIN,
         ),
         panels.figure(
             Face("Rigs that answer", "Of those that should mine.", RATIO, 4, 5),
-            Query(f"{total('block:mining_rig_up:sum', _BLOCK)} / {total('block:mining_rig_expected:count', _BLOCK)}"),
+            Query(f"{_total('block:mining_rig_up:sum')} / {_total('block:mining_rig_expected:count')}"),
             ((None, "red"), (0.9, "orange"), (0.99, "green")),
         ),
         panels.bars(
             Face("Rigs by verdict", "What should be done with its rigs.", PLAIN, 5, 5),
-            Query(total("mining_block_rigs", _BLOCK, 'verdict=~"$verdict"', by="verdict"), "{{verdict}}"),
+            Query(total("mining_block_rigs", _BLOCK, 'verdict=~"$verdict"', by="site, block, verdict"), "{{verdict}}"),
         ),
     ]
 
@@ -85,18 +90,18 @@ def _course() -> list[Panel]:
     return [
         panels.lines(
             Face("Revenue, power cost and margin", "Of its priced rigs.", USD_PER_DAY, 8),
-            Query(total("mining_block_revenue_usd_per_day", _BLOCK), "revenue"),
-            Query(total("mining_block_power_cost_usd_per_day", _BLOCK), "power cost"),
-            Query(total("mining_block_margin_usd_per_day", _BLOCK), "margin"),
+            Query(_total("mining_block_revenue_usd_per_day"), "revenue"),
+            Query(_total("mining_block_power_cost_usd_per_day"), "power cost"),
+            Query(_total("mining_block_margin_usd_per_day"), "margin"),
         ),
         panels.lines(
             Face("Power", "What its rigs draw, and what its feeder can carry.", WATTS, 8),
-            Query(total("mining_block_power_watts", _BLOCK), "drawn"),
-            Query(total("mining_block_capacity_watts", _BLOCK), "feeder"),
+            Query(_total("mining_block_power_watts"), "drawn"),
+            Query(_total("mining_block_capacity_watts"), "feeder"),
         ),
         panels.lines(
             Face("Hashrate", "Of the rigs that answer.", HASHRATE, 8),
-            Query(total("mining_block_hashrate_hashes_per_second", _BLOCK, by="site, block"), "{{block}}"),
+            Query(_total("mining_block_hashrate_hashes_per_second"), "{{block}}"),
             stacked=True,
         ),
     ]
@@ -112,7 +117,7 @@ def _rigs() -> list[Panel]:
             Face("Rigs that earn least", "The 25 with the lowest margin, of the chosen models.", USD_PER_DAY, 12, 10),
             Column(
                 "Margin",
-                f"max by (block, model, rig) (bottomk(25, ({margin} * {_PLACE}) * {_IDENTITY}))",
+                f"max by (site, block, model, rig) (bottomk(25, ({margin} * {_PLACE}) * {_IDENTITY}))",
                 USD_PER_DAY,
                 GAIN,
             ),
@@ -122,10 +127,11 @@ def _rigs() -> list[Panel]:
         ),
         panels.rows(
             Face("Rigs that do not answer", "Up to 25, with when they last did.", PLAIN, 12, 10),
-            Column("Down", f"max by (block, rig) (topk(25, ({down} + 1) * {_PLACE}))", PLAIN, NONE_WANTED),
+            Column("Down", f"max by (site, block, rig) (topk(25, ({down} + 1) * {_PLACE}))", PLAIN, NONE_WANTED),
             Column(
                 "Last answer",
-                f"1000 * max by (block, rig) (topk(25, ({since} and on (job, site, instance, rig) {down}) * {_PLACE}))",
+                f"1000 * max by (site, block, rig)"
+                f" (topk(25, ({since} and on (job, site, instance, rig) {down}) * {_PLACE}))",
                 SINCE,
             ),
             key="rig",
@@ -137,9 +143,9 @@ def _rigs() -> list[Panel]:
             steps=((None, "green"), (85.0, "orange"), (95.0, "red")),
         ),
         panels.bars(
-            Face("Efficiency by model", "The median rig of each model at the chosen sites.", EFFICIENCY, 12),
+            Face("Efficiency by model", "The median rig of each model at the site.", EFFICIENCY, 12),
             Query(
-                largest("model:mining_rig_efficiency_joules_per_terahash:median", _MODEL, by="model"),
+                largest("model:mining_rig_efficiency_joules_per_terahash:median", _MODEL, by="site, model"),
                 "{{model}}",
             ),
         ),

@@ -14,16 +14,17 @@ from dashboards.panels import (
     USD_PER_DAY,
     USD_PER_KILOWATT_HOUR,
     USD_PER_PETAHASH_DAY,
+    Column,
     Face,
     Panel,
     Query,
     largest,
-    series,
     site,
     total,
 )
 
 _PRICED = f"({site('power_cost_usd_per_day')}) / ({site('revenue_usd_per_day')})"
+_KILOWATT_HOURS = f"(24 * {total('mining_block_billed_power_watts', by='site')} / 1000)"
 
 
 def build() -> builders.Dashboard:
@@ -40,18 +41,18 @@ def build() -> builders.Dashboard:
 
 def _figures() -> list[Panel]:
     return [
-        panels.figure(
+        panels.figures(
             Face(
                 "Margin per kilowatt-hour", "All dollars over all billed kilowatt-hours.", USD_PER_KILOWATT_HOUR, 5, 5
             ),
-            Query(f"{site('margin_usd_per_day')} / (24 * {total('mining_block_billed_power_watts')} / 1000)"),
+            f"{site('margin_usd_per_day')} / {_KILOWATT_HOURS}",
             GAIN,
         ),
-        panels.figure(
+        panels.figures(
             Face("Power cost per bitcoin", "What the power for one mined bitcoin costs.", USD, 5, 5),
-            Query(f"{_PRICED} * max({series('mining_bitcoin_price_usd')})"),
+            f"{_PRICED} * {largest('mining_bitcoin_price_usd', by='site')}",
         ),
-        panels.figure(
+        panels.figures(
             Face(
                 "Lost at a tenth less hashprice",
                 "Revenue moves with hashprice, power cost does not.",
@@ -59,21 +60,21 @@ def _figures() -> list[Panel]:
                 5,
                 5,
             ),
-            Query(total("site:mining_margin_at_risk_usd_per_day:tenth")),
+            total("site:mining_margin_at_risk_usd_per_day:tenth", by="site"),
         ),
-        panels.figure(
+        panels.figures(
             Face("Next retarget", "When difficulty changes next, as estimated.", SINCE, 5, 5),
-            Query(f"1000 * max({series('mining_network_retarget_timestamp_seconds')})"),
+            f"1000 * {largest('mining_network_retarget_timestamp_seconds', by='site')}",
         ),
-        panels.figure(
+        panels.figures(
             Face("Next halving", "When the subsidy halves, as estimated.", SINCE, 4, 5),
-            Query(f"1000 * max({series('mining_network_halving_timestamp_seconds')})"),
+            f"1000 * {largest('mining_network_halving_timestamp_seconds', by='site')}",
         ),
     ]
 
 
 def _breakeven() -> list[Panel]:
-    hashprice = f"max({series('mining_hashprice_usd_per_petahash_day')})"
+    hashprice = largest("mining_hashprice_usd_per_petahash_day", by="site")
     return [
         panels.lines(
             Face(
@@ -81,10 +82,12 @@ def _breakeven() -> list[Panel]:
                 "Below its breakeven the site as a whole earns less than its power costs.",
                 USD_PER_PETAHASH_DAY,
             ),
-            Query(hashprice, "hashprice"),
-            Query(f"max({series('mining_forward_hashprice_usd_per_petahash_day')})", "after the next retarget"),
-            Query(f"{hashprice} * {_PRICED}", "breakeven"),
-            Query(f"max({series('site:mining_hashprice_usd_per_petahash_day:avg7d')})", "mean of 7 days"),
+            Query(hashprice, "{{site}} hashprice"),
+            Query(
+                largest("mining_forward_hashprice_usd_per_petahash_day", by="site"), "{{site}} after the next retarget"
+            ),
+            Query(f"{hashprice} * {_PRICED}", "{{site}} breakeven"),
+            Query(largest("site:mining_hashprice_usd_per_petahash_day:avg7d", by="site"), "{{site}} mean of 7 days"),
         ),
         panels.lines(
             Face(
@@ -92,39 +95,47 @@ def _breakeven() -> list[Panel]:
                 "Curtail when the price is above the breakeven: at it, mining earns exactly its power.",
                 USD_PER_KILOWATT_HOUR,
             ),
-            Query(largest("mining_power_price_usd_per_kilowatt_hour", by="tariff"), "{{tariff}}"),
-            Query(largest("mining_power_price_next_usd_per_kilowatt_hour", by="tariff"), "{{tariff}}, next"),
+            Query(largest("mining_power_price_usd_per_kilowatt_hour", by="site, tariff"), "{{site}} {{tariff}}"),
             Query(
-                f"{site('revenue_usd_per_day')} / (24 * {total('mining_block_billed_power_watts')} / 1000)", "breakeven"
+                largest("mining_power_price_next_usd_per_kilowatt_hour", by="site, tariff"), "{{site}} {{tariff}}, next"
             ),
+            Query(f"{site('revenue_usd_per_day')} / {_KILOWATT_HOURS}", "{{site}} breakeven"),
         ),
     ]
 
 
 def _margins() -> list[Panel]:
     return [
-        panels.bars(
-            Face("From revenue to all-in margin", "Each step takes off the next kind of cost.", USD_PER_DAY, 8, 9),
-            Query(site("revenue_usd_per_day"), "revenue"),
-            Query(f"-{site('power_cost_usd_per_day')}", "power"),
-            Query(site("margin_usd_per_day"), "= cash margin"),
-            Query(f"{site('allin_margin_usd_per_day')} - {site('margin_usd_per_day')}", "demand, hosting, operations"),
-            Query(site("allin_margin_usd_per_day"), "= all-in margin"),
-            steps=GAIN,
+        panels.rows(
+            Face(
+                "From revenue to all-in margin",
+                "Each step takes off the next kind of cost. Other costs: demand charges, hosting, operations.",
+                USD_PER_DAY,
+                12,
+                9,
+            ),
+            Column("Revenue", site("revenue_usd_per_day"), USD_PER_DAY),
+            Column("Power", f"-{site('power_cost_usd_per_day')}", USD_PER_DAY),
+            Column("Cash margin", site("margin_usd_per_day"), USD_PER_DAY, GAIN),
+            Column("Other costs", f"{site('allin_margin_usd_per_day')} - {site('margin_usd_per_day')}", USD_PER_DAY),
+            Column("All-in margin", site("allin_margin_usd_per_day"), USD_PER_DAY, GAIN),
+            key="site",
+            order="site",
+            descending=False,
         ),
         panels.lines(
             Face(
                 "Margin, potential and forward",
                 "Potential: if all rigs ran. Forward: after the next retarget. Low and high: the power figures' band.",
                 USD_PER_DAY,
-                16,
+                12,
                 9,
             ),
-            Query(site("margin_usd_per_day"), "margin"),
-            Query(site("potential_margin_usd_per_day"), "potential"),
-            Query(site("forward_margin_usd_per_day"), "forward"),
-            Query(total("mining_rig_margin_low_usd_per_day"), "low"),
-            Query(total("mining_rig_margin_high_usd_per_day"), "high"),
+            Query(site("margin_usd_per_day"), "{{site}} margin"),
+            Query(site("potential_margin_usd_per_day"), "{{site}} potential"),
+            Query(site("forward_margin_usd_per_day"), "{{site}} forward"),
+            Query(total("mining_rig_margin_low_usd_per_day", by="site"), "{{site}} low"),
+            Query(total("mining_rig_margin_high_usd_per_day", by="site"), "{{site}} high"),
         ),
     ]
 
@@ -141,14 +152,17 @@ def _spread() -> list[Panel]:
             ),
             Query(total("site:mining_rig_margin_usd_per_kilowatt_hour:bucket", by="le")),
         ),
-        panels.bars(
-            Face(
-                "Headroom by block",
-                "How far revenue is above power cost: at zero the block breaks even.",
+        panels.rows(
+            Face("Headroom by block", "How far revenue is above power cost. At zero the block breaks even.", RATIO),
+            Column(
+                "Headroom",
+                f"{margin} / ({cost} > 0)",
                 RATIO,
+                ((None, "red"), (0.0, "orange"), (0.1, "green")),
             ),
-            Query(f"sort({margin} / ({cost} > 0))", "{{site}} {{block}}"),
-            steps=((None, "red"), (0.0, "orange"), (0.1, "green")),
+            key="block",
+            link=panels.open_with("hashmargin-block", "block"),
+            descending=False,
         ),
     ]
 
@@ -157,15 +171,15 @@ def _market() -> list[Panel]:
     return [
         panels.lines(
             Face("Bitcoin", "The price that revenue is computed with.", USD, 8),
-            Query(f"max({series('mining_bitcoin_price_usd')})", "bitcoin"),
+            Query(largest("mining_bitcoin_price_usd", by="site"), "{{site}} bitcoin"),
         ),
         panels.lines(
             Face("Difficulty", "Now, and as expected after the next retarget.", NUMBER, 8),
-            Query(f"max({series('mining_network_difficulty')})", "now"),
-            Query(f"max({series('mining_network_next_difficulty')})", "next"),
+            Query(largest("mining_network_difficulty", by="site"), "{{site}} now"),
+            Query(largest("mining_network_next_difficulty", by="site"), "{{site}} next"),
         ),
         panels.lines(
-            Face("Network hashrate", "As the network's source or the difficulty tells.", HASHRATE, 8),
-            Query(f"max({series('mining_network_hashrate_hashes_per_second')})", "network"),
+            Face("Network hashrate", "From the network's source, else computed from the difficulty.", HASHRATE, 8),
+            Query(largest("mining_network_hashrate_hashes_per_second", by="site"), "{{site}} network"),
         ),
     ]

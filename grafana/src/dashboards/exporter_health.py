@@ -38,61 +38,66 @@ def build() -> builders.Dashboard:
 
 def _now() -> list[Panel]:
     return [
-        panels.figure(Face("Exporters up", "Targets of the job that can be scraped.", PLAIN, 4, 5), Query(total("up"))),
         panels.figure(
+            Face("Exporters down", "Exporters that Prometheus cannot scrape.", PLAIN, 4, 5),
+            Query(f"count by (site) ({series('up')}) - {total('up', by='site')}", "{{site}}"),
+            ((None, "green"), (1.0, "red")),
+        ),
+        panels.figures(
             Face(
                 "Age of the evaluation",
-                "The oldest of all shards; past 45 s the exporter calls itself down.",
+                "The oldest of all shards. Beyond 45 s the exporter reports itself as down.",
                 SECONDS,
                 5,
                 5,
             ),
-            Query(f"time() - min({series('mining_evaluation_timestamp_seconds')})"),
+            f"time() - min by (site) ({series('mining_evaluation_timestamp_seconds')})",
             ((None, "green"), (30.0, "orange"), (45.0, "red")),
         ),
-        panels.figure(
+        panels.figures(
             Face("Evaluation takes", "From snapshot to published bytes, the slowest shard.", SECONDS, 5, 5),
-            Query(f"max({series('mining_evaluation_duration_seconds')})"),
+            largest("mining_evaluation_duration_seconds", by="site"),
             ((None, "green"), (5.0, "orange"), (10.0, "red")),
         ),
-        panels.figure(
+        panels.figures(
             Face("Shards missing", "Shards that the site is split into and that do not report.", PLAIN, 5, 5),
-            Query(
-                f"max({series('mining_exporter_shards')})"
-                f" - count(count by (site, shard) ({series('mining_exporter_shard_info')}))"
-            ),
+            f"{largest('mining_exporter_shards', by='site')}"
+            f" - count by (site) (count by (site, shard) ({series('mining_exporter_shard_info')}))",
             NONE_WANTED,
         ),
-        panels.figure(
-            Face("Series", "Samples of the last scrape.", PLAIN, 5, 5), Query(total("scrape_samples_scraped"))
+        panels.figures(
+            Face("Series", "Samples of the last scrape.", PLAIN, 5, 5),
+            f"sum by (site) ({series('scrape_samples_scraped')} > 0)",
         ),
     ]
 
 
 def _polls() -> list[Panel]:
-    buckets = f"sum by (le) (rate({series('mining_poll_duration_seconds_bucket')}{_RATE}))"
+    buckets = f"sum by (site, le) (rate({series('mining_poll_duration_seconds_bucket')}{_RATE}))"
     return [
         panels.lines(
             Face("Time of a poll", "Of one rig, failed polls included.", SECONDS, 8),
-            Query(f"histogram_quantile(0.5, {buckets})", "half are faster"),
-            Query(f"histogram_quantile(0.99, {buckets})", "99 of 100 are faster"),
+            Query(f"histogram_quantile(0.5, {buckets})", "{{site}} half are faster"),
+            Query(f"histogram_quantile(0.99, {buckets})", "{{site}} 99 of 100 are faster"),
         ),
         panels.lines(
             Face("Failed polls by reason", "Per second.", PER_SECOND, 8),
-            Query(f"sum by (reason) (rate({series('mining_poll_failures_total')}{_RATE}))", "{{reason}}"),
+            Query(
+                f"sum by (site, reason) (rate({series('mining_poll_failures_total')}{_RATE}))", "{{site}} {{reason}}"
+            ),
             stacked=True,
         ),
         panels.lines(
             Face("Rigs by status", "Summing to the inventory.", PLAIN, 8),
-            Query(total("mining_rigs", by="status"), "{{status}}"),
+            Query(total("mining_rigs", by="site, status"), "{{site}} {{status}}"),
             stacked=True,
         ),
     ]
 
 
 def _sources() -> list[Panel]:
-    failures = f"sum by (source) (rate({series('mining_source_failures_total')}{_RATE}))"
-    requests = f"sum by (source) (rate({series('mining_source_requests_total')}{_RATE}))"
+    failures = f"sum by (site, source) (rate({series('mining_source_failures_total')}{_RATE}))"
+    requests = f"sum by (site, source) (rate({series('mining_source_requests_total')}{_RATE}))"
     return [
         panels.rows(
             Face(
@@ -114,7 +119,7 @@ def _sources() -> list[Panel]:
         ),
         panels.lines(
             Face("Failed fetches", "Share of fetches that failed, by source.", RATIO),
-            Query(f"({failures} or 0 * {requests}) / ({requests} > 0)", "{{source}}"),
+            Query(f"({failures} or 0 * {requests}) / ({requests} > 0)", "{{site}} {{source}}"),
         ),
     ]
 
@@ -123,14 +128,14 @@ def _process() -> list[Panel]:
     return [
         panels.lines(
             Face("Processor", "Share of one core, by exporter.", RATIO, 8),
-            Query(f"rate({series('process_cpu_seconds_total')}{_RATE})", "{{instance}}"),
+            Query(f"rate({series('process_cpu_seconds_total')}{_RATE})", "{{site}} {{instance}}"),
         ),
         panels.lines(
             Face("Memory", "Resident, by exporter.", BYTES, 8),
-            Query(series("process_resident_memory_bytes"), "{{instance}}"),
+            Query(series("process_resident_memory_bytes"), "{{site}} {{instance}}"),
         ),
         panels.lines(
             Face("Scrape takes", "As Prometheus sees it.", SECONDS, 8),
-            Query(series("scrape_duration_seconds"), "{{instance}}"),
+            Query(series("scrape_duration_seconds"), "{{site}} {{instance}}"),
         ),
     ]

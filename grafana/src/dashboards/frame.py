@@ -9,7 +9,8 @@ from dashboards.panels import DATASOURCE, series
 
 TAG: Final = "hashmargin"
 
-BLOCK: Final = ("block", "Block", "mining_block_rigs", True)
+BLOCK: Final = ("block", "Block", "mining_block_rigs", False)
+BLOCKS: Final = ("block", "Block", "mining_block_rigs", True)
 RIG_BLOCK: Final = ("block", "Block", "mining_rig_inventory_info", True)
 RIG: Final = ("rig", "Rig", 'mining_rig_inventory_info{block=~"$block"}', False)
 MODEL: Final = ("model", "Model", "mining_rig_info", True)
@@ -18,7 +19,9 @@ GPU: Final = ("gpu", "GPU", "mining_gpu_info", True)
 HOSTNAME: Final = ("hostname", "GPU host", "mining_gpu_info", True)
 
 
-def begin(title: str, uid: str, description: str, *choices: tuple[str, str, str, bool]) -> builders.Dashboard:
+def begin(
+    title: str, uid: str, description: str, *choices: tuple[str, str, str, bool], several_sites: bool = True
+) -> builders.Dashboard:
     """Start a dashboard whose queries can be narrowed by ``choices``: (label, heading, metric, all at once allowed)."""
     page = (
         builders.Dashboard(title)
@@ -31,8 +34,8 @@ def begin(title: str, uid: str, description: str, *choices: tuple[str, str, str,
         .timezone("browser")
         .tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
         .with_variable(builders.DatasourceVariable("datasource").label("Data source").type("prometheus"))
-        .with_variable(_choice("job", "Job", "mining_exporter_build_info"))
-        .with_variable(_choice("site", "Site", 'mining_exporter_build_info{job=~"$job"}'))
+        .with_variable(_choice("job", "Job", "mining_exporter_build_info", all_value=None))
+        .with_variable(_choice("site", "Site", 'mining_exporter_build_info{job=~"$job"}', every=several_sites))
         .link(
             builders.DashboardLink("hashmargin")
             .type(dashboard.DashboardLinkType.DASHBOARDS)
@@ -50,7 +53,10 @@ def begin(title: str, uid: str, description: str, *choices: tuple[str, str, str,
     return page
 
 
-def _choice(label: str, heading: str, selector: str, *, every: bool = True) -> builders.QueryVariable:
+def _choice(
+    label: str, heading: str, selector: str, *, every: bool = True, all_value: str | None = ".*"
+) -> builders.QueryVariable:
+    """A variable of the values of ``label``; ``all_value`` None makes "All" mean these values and no others."""
     variable = (
         builders.QueryVariable(label)
         .label(heading)
@@ -60,9 +66,11 @@ def _choice(label: str, heading: str, selector: str, *, every: bool = True) -> b
         .sort(dashboard.VariableSort.NATURAL_ASC)
     )
     if every:
-        variable.include_all(True).multi(True).all_value(".*").current(
+        variable.include_all(True).multi(True).current(
             dashboard.VariableOption(selected=True, text=["All"], value=["$__all"])
         )
+        if all_value is not None:
+            variable.all_value(all_value)
     return variable
 
 

@@ -18,6 +18,7 @@ from dashboards.panels import (
     Face,
     Panel,
     Query,
+    largest,
     series,
 )
 
@@ -44,25 +45,26 @@ def _of_hosts(metric: str) -> str:
 
 
 def _now() -> list[Panel]:
+    contracted = f"max by (site) ({series('mining_gpu_contracted')})"
     unused = f"{series('mining_gpu_utilization_ratio')} == 0"
     idle = f"{series('mining_gpu_contracted')} == 1 and on (job, site, instance, gpu) {unused}"
     return [
-        panels.figure(
+        panels.figures(
             Face("Margin", "Revenue less power cost of all GPUs.", USD_PER_DAY, 6, 5),
-            Query(f"sum({_of_hosts('mining_gpu_margin_usd_per_day')})"),
+            f"sum by (site) ({_of_hosts('mining_gpu_margin_usd_per_day')})",
             GAIN,
         ),
-        panels.figure(
+        panels.figures(
             Face("Power", "Of the GPUs themselves, without their hosts.", WATTS, 6, 5),
-            Query(f"sum({_of_hosts('mining_gpu_power_watts')})"),
+            f"sum by (site) ({_of_hosts('mining_gpu_power_watts')})",
         ),
-        panels.figure(
+        panels.figures(
             Face("Use", "Mean share of time that a GPU ran anything.", RATIO, 6, 5),
-            Query(f"avg({_of_hosts('mining_gpu_utilization_ratio')})"),
+            f"avg by (site) ({_of_hosts('mining_gpu_utilization_ratio')})",
         ),
-        panels.figure(
+        panels.figures(
             Face("Contracted and idle", "GPUs that somebody pays for and that run nothing now.", PLAIN, 6, 5),
-            Query(f"count({idle}) or vector(0)"),
+            f"count by (site) ({idle}) or 0 * {contracted}",
             NONE_WANTED,
         ),
     ]
@@ -75,13 +77,16 @@ def _money() -> list[Panel]:
     return [
         panels.lines(
             Face("Margin per kilowatt-hour by host", "Margin over energy, beside mining.", USD_PER_KILOWATT_HOUR),
-            Query(f"sum by (hostname) ({margin}) / sum by (hostname) ({kilowatt_hours})", "{{hostname}}"),
-            Query(f"max({series('site:mining_margin_usd_per_kilowatt_hour:ratio')})", "mining"),
+            Query(
+                f"sum by (site, hostname) ({margin}) / sum by (site, hostname) ({kilowatt_hours})",
+                "{{site}} {{hostname}}",
+            ),
+            Query(largest("site:mining_margin_usd_per_kilowatt_hour:ratio", by="site"), "{{site}} mining"),
         ),
         panels.lines(
             Face("Revenue and power cost", "Of the chosen hosts' GPUs.", USD_PER_DAY),
-            Query(f"sum({_of_hosts('mining_gpu_revenue_usd_per_day')})", "revenue"),
-            Query(f"sum({_of_hosts('mining_gpu_power_cost_usd_per_day')})", "power cost"),
+            Query(f"sum by (site) ({_of_hosts('mining_gpu_revenue_usd_per_day')})", "{{site}} revenue"),
+            Query(f"sum by (site) ({_of_hosts('mining_gpu_power_cost_usd_per_day')})", "{{site}} power cost"),
         ),
     ]
 
@@ -90,26 +95,26 @@ def _each() -> list[Panel]:
     return [
         panels.lines(
             Face("Use by host", "Share of time that the GPUs ran anything.", RATIO, 6),
-            Query(f"avg by (hostname) ({_of_hosts('mining_gpu_utilization_ratio')})", "{{hostname}}"),
+            Query(f"avg by (site, hostname) ({_of_hosts('mining_gpu_utilization_ratio')})", "{{site}} {{hostname}}"),
         ),
         panels.lines(
             Face("Held and free", "Held and run, held and idle for a quarter of an hour, or held by nobody.", PLAIN, 6),
-            Query(f"sum by (state) ({series('host:mining_gpus:count', _HOSTS)})", "{{state}}"),
+            Query(f"sum by (site, state) ({series('host:mining_gpus:count', _HOSTS)})", "{{site}} {{state}}"),
         ),
         panels.lines(
             Face("Memory used by host", "Framebuffer in use.", BYTES, 6),
-            Query(f"sum by (hostname) ({_of_hosts('mining_gpu_memory_used_bytes')})", "{{hostname}}"),
+            Query(f"sum by (site, hostname) ({_of_hosts('mining_gpu_memory_used_bytes')})", "{{site}} {{hostname}}"),
         ),
         panels.bars(
             Face("Hottest GPUs", "The 10 hottest.", CELSIUS, 6),
-            Query(f"topk(10, {_of_hosts('mining_gpu_temperature_celsius')})", "{{hostname}} {{gpu}}"),
+            Query(f"topk(10, {_of_hosts('mining_gpu_temperature_celsius')})", "{{site}} {{hostname}} {{gpu}}"),
             steps=((None, "green"), (80.0, "orange"), (88.0, "red")),
         ),
         panels.rows(
             Face("GPUs that earn least", "The 25 with the lowest margin.", USD_PER_DAY, 12, 9),
             Column(
                 "Margin",
-                f"max by (hostname, gpu) (bottomk(25, {_of_hosts('mining_gpu_margin_usd_per_day')}))",
+                f"max by (site, hostname, gpu) (bottomk(25, {_of_hosts('mining_gpu_margin_usd_per_day')}))",
                 USD_PER_DAY,
                 GAIN,
             ),
@@ -120,7 +125,7 @@ def _each() -> list[Panel]:
             Face("XID errors", "GPUs whose driver reports an error.", PLAIN, 12, 9),
             Column(
                 "Reported",
-                f"max by (hostname, gpu, code) ({_of_hosts('mining_gpu_xid_error_info')})",
+                f"max by (site, hostname, gpu, code) ({_of_hosts('mining_gpu_xid_error_info')})",
                 PLAIN,
                 ((None, "red"),),
             ),

@@ -7,6 +7,7 @@ from dashboards.frame import begin
 from dashboards.panels import (
     GAIN,
     HASHRATE,
+    IN_BLOCK,
     NONE_WANTED,
     PLAIN,
     USD_PER_DAY,
@@ -40,32 +41,30 @@ def build() -> builders.Dashboard:
 
 def _now() -> list[Panel]:
     return [
-        panels.figure(
-            Face("Margin", "Revenue less avoidable power cost, of all rigs whose inputs are known.", USD_PER_DAY, 7, 6),
-            Query(site("margin_usd_per_day")),
+        panels.figures(
+            Face("Margin", "Revenue less avoidable power cost, of all rigs whose inputs are known.", USD_PER_DAY, 7, 5),
+            site("margin_usd_per_day"),
             GAIN,
         ),
-        panels.figure(
+        panels.figures(
             Face(
                 "Avoidable loss",
-                "What losing rigs cost while they draw power: curtail them and it is gone.",
+                "What losing rigs cost while they draw power. Curtailing them avoids it.",
                 USD_PER_DAY,
                 5,
-                6,
+                5,
             ),
-            Query(site("avoidable_loss_usd_per_day")),
+            site("avoidable_loss_usd_per_day"),
             ((None, "green"), (1.0, "orange"), (100.0, "red")),
         ),
-        panels.figure(
-            Face("Hashrate", "Realised hashrate of all rigs that answer.", HASHRATE, 4, 6),
-            Query(site("hashrate_hashes_per_second")),
+        panels.figures(
+            Face("Hashrate", "Realised hashrate of all rigs that answer.", HASHRATE, 4, 5),
+            site("hashrate_hashes_per_second"),
         ),
+        panels.figures(Face("Power", "Power of all rigs whose power is known.", WATTS, 4, 5), site("power_watts")),
         panels.figure(
-            Face("Power", "Power of all rigs whose power is known.", WATTS, 4, 6), Query(site("power_watts"))
-        ),
-        panels.figure(
-            Face("Alerts firing", "Critical and warning alerts of the site that fire now.", PLAIN, 4, 6),
-            Query(f"count({_FIRING}) or vector(0)"),
+            Face("Alerts firing", "Critical and warning alerts that fire now.", PLAIN, 4, 5),
+            Query(f"count by (site) ({_FIRING}) or 0 * max by (site) ({series('up')})", "{{site}}"),
             NONE_WANTED,
         ),
     ]
@@ -79,7 +78,7 @@ def _wrong() -> list[Panel]:
                 "Alerts that fire now, critical ones first, with how many blocks or rigs each names.",
                 PLAIN,
                 9,
-                8,
+                7,
             ),
             Column("Firing", f"count by (site, severity, alertname) ({_FIRING})", PLAIN, NONE_WANTED),
             key="alertname",
@@ -92,17 +91,17 @@ def _wrong() -> list[Panel]:
                 "Each rig has one: mining, stopped (answers, does not hash), expected_off, down, unknown.",
                 PLAIN,
                 5,
-                8,
+                7,
             ),
-            Query(total("mining_rigs", by="status"), "{{status}}"),
+            Query(total("mining_rigs", by="site, status"), "{{site}} {{status}}"),
         ),
         panels.bars(
-            Face("Blocks by verdict", "What should be done with the blocks as a whole.", PLAIN, 5, 8),
-            Query(total("mining_block_verdict", by="verdict"), "{{verdict}}"),
+            Face("Blocks by verdict", "What should be done with the blocks as a whole.", PLAIN, 5, 7),
+            Query(total("mining_block_verdict", by="site, verdict"), "{{site}} {{verdict}}"),
         ),
         panels.bars(
-            Face("Rigs by verdict", "What should be done with the rigs.", PLAIN, 5, 8),
-            Query(total("mining_block_rigs", by="verdict"), "{{verdict}}"),
+            Face("Rigs by verdict", "What should be done with the rigs.", PLAIN, 5, 7),
+            Query(total("mining_block_rigs", by="site, verdict"), "{{site}} {{verdict}}"),
         ),
     ]
 
@@ -110,16 +109,18 @@ def _wrong() -> list[Panel]:
 def _course() -> list[Panel]:
     return [
         panels.lines(
-            Face("Revenue, power cost and margin", "The margin is the first less the second.", USD_PER_DAY),
-            Query(site("revenue_usd_per_day"), "revenue"),
-            Query(site("power_cost_usd_per_day"), "power cost"),
-            Query(site("margin_usd_per_day"), "margin"),
+            Face("Revenue, power cost and margin", "The margin is the first less the second.", USD_PER_DAY, 12, 7),
+            Query(site("revenue_usd_per_day"), "{{site}} revenue"),
+            Query(site("power_cost_usd_per_day"), "{{site}} power cost"),
+            Query(site("margin_usd_per_day"), "{{site}} margin"),
         ),
         panels.spread(
             Face(
                 "Rigs by margin per kilowatt-hour",
                 "How many rigs stand at which margin per billed kilowatt-hour; below zero they lose money.",
                 USD_PER_KILOWATT_HOUR,
+                12,
+                7,
             ),
             Query(total("site:mining_rig_margin_usd_per_kilowatt_hour:bucket", by="le")),
         ),
@@ -129,10 +130,17 @@ def _course() -> list[Panel]:
 def _worst() -> list[Panel]:
     by_block = "site, block"
     return [
-        panels.bars(
-            Face("Rigs that lose most", "The 15 rigs with the lowest margin now.", USD_PER_DAY, 8, 10),
-            Query(f"bottomk(15, {series('mining_rig_margin_usd_per_day')})", "{{rig}}"),
-            steps=GAIN,
+        panels.rows(
+            Face("Rigs that lose most", "The 15 rigs with the lowest margin now.", USD_PER_DAY, 8, 8),
+            Column(
+                "Margin",
+                f"max by (site, block, rig) (bottomk(15, {series('mining_rig_margin_usd_per_day')}) * {IN_BLOCK})",
+                USD_PER_DAY,
+                GAIN,
+            ),
+            key="rig",
+            link=panels.open_with("hashmargin-rig", "rig"),
+            descending=False,
         ),
         panels.rows(
             Face(
@@ -140,7 +148,7 @@ def _worst() -> list[Panel]:
                 "What a kilowatt-year of each block would earn more as AI hosting than by mining.",
                 USD_PER_KILOWATT_YEAR,
                 16,
-                10,
+                8,
             ),
             Column(
                 "Reassign score",

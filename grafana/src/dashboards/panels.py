@@ -13,13 +13,13 @@ from grafana_foundation_sdk.models import heatmap as heatmap_models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 USD: Final = "currencyUSD"
-USD_PER_DAY: Final = "suffix: $/day"
-USD_PER_KILOWATT_HOUR: Final = "suffix: $/kWh"
-USD_PER_KILOWATT_YEAR: Final = "suffix: $/kW·year"
-USD_PER_PETAHASH_DAY: Final = "suffix: $/PH·day"
+USD_PER_DAY: Final = "suffix:$/day"
+USD_PER_KILOWATT_HOUR: Final = "suffix:$/kWh"
+USD_PER_KILOWATT_YEAR: Final = "suffix:$/kW·year"
+USD_PER_PETAHASH_DAY: Final = "suffix:$/PH·day"
 HASHRATE: Final = "Hs"
 WATTS: Final = "watt"
-EFFICIENCY: Final = "suffix: J/TH"
+EFFICIENCY: Final = "suffix:J/TH"
 RATIO: Final = "percentunit"
 CELSIUS: Final = "celsius"
 RPM: Final = "rotrpm"
@@ -27,7 +27,7 @@ SECONDS: Final = "s"
 SINCE: Final = "dateTimeFromNow"
 NUMBER: Final = "short"
 PLAIN: Final = "none"
-YEARS: Final = "suffix: years"
+YEARS: Final = "suffix:years"
 BYTES: Final = "bytes"
 PER_SECOND: Final = "cps"
 VOLTS: Final = "volt"
@@ -38,6 +38,14 @@ YES_OR_NO: Final = "bool_yes_no"
 DATASOURCE: Final = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
 Panel = Builder[dashboard.Panel]
+
+GREY: Final = "#8e8e8e"
+UNKNOWN: Final = dashboard.SpecialValueMap(
+    dashboard.DashboardSpecialValueMapOptions(
+        match=dashboard.SpecialValueMatch.NULL_AND_NAN, result=dashboard.ValueMappingResult(text="unknown", color=GREY)
+    )
+)
+"""How every panel shows a value that is not known."""
 
 Steps = Sequence[tuple[float | None, str]]
 """(from this value, this colour); the first from None, below everything."""
@@ -53,6 +61,10 @@ def series(metric: str, *matchers: str) -> str:
     return f"{metric}{{{selected}}}"
 
 
+IN_BLOCK: Final = f"on (job, site, instance, rig) group_left (block) {series('mining_rig_inventory_info')}"
+"""What a rig's series is multiplied by to have the rig's block."""
+
+
 def total(metric: str, *matchers: str, by: str = "") -> str:
     """The sum of ``metric`` over what is selected, or ``by`` some labels of it."""
     return f"sum{f' by ({by})' if by else ''} ({series(metric, *matchers)})"
@@ -64,14 +76,20 @@ def largest(metric: str, *matchers: str, by: str) -> str:
 
 
 def site(quantity: str) -> str:
-    """The recorded site sum of ``quantity``, over the selected sites."""
-    return total(f"site:mining_{quantity}:sum")
+    """The recorded sum of ``quantity`` of each selected site."""
+    return total(f"site:mining_{quantity}:sum", by="site")
+
+
+def per_site(expr: str) -> str:
+    """``expr``, which has one value for each site, with "not a number" for a site that has exporters but no value."""
+    return f"{expr} or max by (site) ({series('up')}) * NaN"
 
 
 def open_with(dashboard_uid: str, label: str) -> str:
-    """The link from a cell to another dashboard, with what is chosen here and the cell as its ``label``."""
-    chosen = "&".join(f"${{{name}:queryparam}}" for name in ("datasource", "job", "site"))
-    return f"/d/{dashboard_uid}?${{__url_time_range}}&{chosen}&var-{label}=${{__value.raw}}"
+    """The link from a row to another dashboard: at the row's site, with the row's ``label``."""
+    chosen = "&".join(f"${{{name}:queryparam}}" for name in ("datasource", "job"))
+    row = "&".join(f"var-{name}=${{__data.fields.{name}}}" for name in ("site", label))
+    return f"/d/{dashboard_uid}?${{__url_time_range}}&{chosen}&{row}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +125,7 @@ class _Panel(Protocol):
     def title(self, title: str) -> Self: ...
     def description(self, description: str) -> Self: ...
     def unit(self, unit: str) -> Self: ...
+    def mappings(self, mappings: list[dashboard.ValueMapping]) -> Self: ...
     def datasource(self, datasource: common.DataSourceRef) -> Self: ...
     def span(self, w: int) -> Self: ...
     def height(self, h: int) -> Self: ...
@@ -120,6 +139,7 @@ def _with_face(panel: _P, face: Face) -> _P:
         panel.title(face.title)
         .description(face.description)
         .unit(face.unit)
+        .mappings([UNKNOWN])
         .datasource(DATASOURCE)
         .span(face.width)
         .height(face.height)
@@ -149,30 +169,37 @@ def _by_steps() -> builders.FieldColor:
 
 
 def figure(face: Face, query: Query, steps: Steps = NEUTRAL) -> stat.Panel:
-    """One big number with its recent course behind it, coloured by ``steps``."""
+    """One big number, as of now, coloured by ``steps``."""
     return (
         _with_face(stat.Panel(), face)
-        .with_target(_target(query, 0).range())
+        .with_target(_target(query, 0).instant())
         .thresholds(_thresholds(steps))
         .color_scheme(_by_steps())
         .color_mode(common.BigValueColorMode.BACKGROUND if steps is not NEUTRAL else common.BigValueColorMode.VALUE)
-        .graph_mode(common.BigValueGraphMode.AREA)
-        .reduce_options(common_builders.ReduceDataOptions().calcs(["lastNotNull"]))
-        .no_value("unknown")
+        .graph_mode(common.BigValueGraphMode.NONE)
+        .reduce_options(common_builders.ReduceDataOptions().calcs(["last"]))
     )
 
 
-def names(face: Face, *queries: Query) -> stat.Panel:
-    """What each query's series is called: for states that stand in a label."""
+def figures(face: Face, expr: str, steps: Steps = NEUTRAL) -> stat.Panel:
+    """One big number for each site, as of now: ``expr`` has one value for each."""
+    return figure(face, Query(per_site(expr), "{{site}}"), steps)
+
+
+def names(face: Face, *labels: tuple[str, str]) -> stat.Panel:
+    """What stands in a label, or "unknown" where there is no series: for each (selector, label)."""
     panel = (
         _with_face(stat.Panel(), face)
         .text_mode(common.BigValueTextMode.NAME)
-        .color_mode(common.BigValueColorMode.NONE)
+        .thresholds(_thresholds(NEUTRAL))
+        .color_scheme(_by_steps())
+        .color_mode(common.BigValueColorMode.VALUE)
         .graph_mode(common.BigValueGraphMode.NONE)
-        .reduce_options(common_builders.ReduceDataOptions().calcs(["lastNotNull"]))
-        .no_value("unknown")
+        .reduce_options(common_builders.ReduceDataOptions().calcs(["last"]))
     )
-    for index, query in enumerate(queries):
+    for index, (selector, label) in enumerate(labels):
+        unknown = f'label_replace(vector(NaN), "{label}", "unknown", "", "")'
+        query = Query(f"max by ({label}) ({selector}) or on () {unknown}", f"{{{{{label}}}}}")
         panel.with_target(_target(query, index).instant())
     return panel
 
@@ -222,15 +249,15 @@ def detail(title: str, panels: Sequence[Panel]) -> builders.Row:
 
 
 def bars(face: Face, *queries: Query, steps: Steps = NEUTRAL) -> bargauge.Panel:
-    """One bar per series, as of now."""
+    """One bar per series, as of now, from zero: for what is never negative."""
     panel = (
         _with_face(bargauge.Panel(), face)
         .orientation(common.VizOrientation.HORIZONTAL)
         .display_mode(common.BarGaugeDisplayMode.BASIC)
+        .min(0)
         .thresholds(_thresholds(steps))
         .color_scheme(_by_steps())
-        .reduce_options(common_builders.ReduceDataOptions().calcs(["lastNotNull"]))
-        .no_value("none")
+        .reduce_options(common_builders.ReduceDataOptions().calcs(["last"]))
     )
     for index, query in enumerate(queries):
         panel.with_target(_target(query, index).instant())

@@ -3,7 +3,7 @@
 from grafana_foundation_sdk.builders import dashboard as builders
 
 from dashboards import panels
-from dashboards.frame import BLOCK, VERDICT, begin
+from dashboards.frame import BLOCKS, VERDICT, begin
 from dashboards.panels import (
     GAIN,
     PLAIN,
@@ -35,7 +35,7 @@ def build() -> builders.Dashboard:
         "hashmargin-reassignment",
         "Mining against AI hosting on the same kilowatt-hours. Recommended per block, never for one rig. "
         "Empty where the configuration has no ai section.",
-        BLOCK,
+        BLOCKS,
         VERDICT,
     )
     for panel in (*_axis(), *_blocks(), *_course()):
@@ -54,18 +54,21 @@ def _axis() -> list[Panel]:
                 12,
                 9,
             ),
-            Query(largest("mining_ai_value_usd_per_kilowatt_hour", by="scenario"), "AI hosting, {{scenario}}"),
             Query(
-                f"{total('mining_block_margin_usd_per_day', _BLOCK)}"
-                f" / (24 * {total('mining_block_billed_power_watts', _BLOCK)} / 1000)",
-                "mining, chosen blocks",
+                largest("mining_ai_value_usd_per_kilowatt_hour", by="site, scenario"),
+                "{{site}} AI hosting, {{scenario}}",
+            ),
+            Query(
+                f"{total('mining_block_margin_usd_per_day', _BLOCK, by='site')}"
+                f" / (24 * {total('mining_block_billed_power_watts', _BLOCK, by='site')} / 1000)",
+                "{{site}} mining, chosen blocks",
             ),
         ),
-        panels.figure(
+        panels.figures(
             Face("Breakeven rent", "Rent per IT kilowatt and month at which AI hosting earns nothing.", USD, 4, 9),
-            Query(f"max({series('mining_ai_breakeven_rent_usd_per_kilowatt_month')})"),
+            largest("mining_ai_breakeven_rent_usd_per_kilowatt_month", by="site"),
         ),
-        panels.figure(
+        panels.figures(
             Face(
                 "Own GPUs",
                 "Margin over energy of the GPUs that are already there; their capital cost is not in it.",
@@ -73,12 +76,12 @@ def _axis() -> list[Panel]:
                 4,
                 9,
             ),
-            Query(f"max({series('site:mining_gpu_margin_usd_per_kilowatt_hour:ratio')})"),
+            largest("site:mining_gpu_margin_usd_per_kilowatt_hour:ratio", by="site"),
             GAIN,
         ),
-        panels.figure(
+        panels.figures(
             Face("AI in revenue", "What the site's own GPUs earn, of all that it earns.", RATIO, 4, 9),
-            Query(f"{gpus} / ({gpus} + {site('revenue_usd_per_day')})"),
+            f"{gpus} / ({gpus} + {site('revenue_usd_per_day')})",
         ),
     ]
 
@@ -109,17 +112,23 @@ def _course() -> list[Panel]:
     score = series("mining_rig_reassign_score_usd_per_kilowatt_year")
     place = series("mining_rig_inventory_info", _BLOCK)
     return [
-        panels.bars(
+        panels.rows(
             Face(
                 "Rigs with the highest score",
-                "The 20 rigs whose power would gain most. To inform: one rig cannot host AI.",
+                "The 20 rigs whose power would gain most. For information: one rig cannot host AI.",
                 USD_PER_KILOWATT_YEAR,
                 8,
                 10,
             ),
-            Query(
-                f"topk(20, {score} * on (job, site, instance, rig) group_left (block) {place})", "{{block}} / {{rig}}"
+            Column(
+                "Score",
+                f"max by (site, block, rig)"
+                f" (topk(20, {score} * on (job, site, instance, rig) group_left (block) {place}))",
+                USD_PER_KILOWATT_YEAR,
+                GAIN,
             ),
+            key="rig",
+            link=panels.open_with("hashmargin-rig", "rig"),
         ),
         panels.lines(
             Face("Score by block", "Above zero, AI hosting would earn more.", USD_PER_KILOWATT_YEAR, 8, 10),
@@ -130,7 +139,7 @@ def _course() -> list[Panel]:
         ),
         panels.lines(
             Face("Rigs by verdict", "How the verdicts of the chosen blocks' rigs moved.", PLAIN, 8, 10),
-            Query(total("mining_block_rigs", _BLOCK, _VERDICT, by="verdict"), "{{verdict}}"),
+            Query(total("mining_block_rigs", _BLOCK, _VERDICT, by="site, verdict"), "{{site}} {{verdict}}"),
             stacked=True,
         ),
     ]

@@ -54,6 +54,7 @@ def build() -> builders.Dashboard:
         "One rig in depth. Where a line stops, the rig did not answer: nothing is held or filled in.",
         RIG_BLOCK,
         RIG,
+        several_sites=False,
     )
     for panel in (*_identity(), *_now(), *_state(), _faults(), *_money(), *_work(), *_health(), *_pools()):
         page.with_panel(panel)
@@ -72,12 +73,12 @@ def _identity() -> list[Panel]:
     identity = "make, model, firmware, firmware_version, ip, mac, serial"
     return [
         panels.rows(
-            Face("Inventory", "Where the inventory has it; there whether it answers or not.", PLAIN, 10, 4),
+            Face("Inventory", "Its entry in the inventory. Shown whether it answers or not.", PLAIN, 10, 4),
             Column("In the inventory", largest("mining_rig_inventory_info", _RIG, by=inventory), PLAIN),
             key="block",
         ),
         panels.rows(
-            Face("Identity", "Who answers at its address.", PLAIN, 14, 4),
+            Face("Identity", "The rig that answers at its address.", PLAIN, 14, 4),
             Column("Identified", largest("mining_rig_info", _RIG, by=identity), PLAIN),
             key="model",
         ),
@@ -112,8 +113,8 @@ def _now() -> list[Panel]:
             Face(
                 "Verdict and power source", "The verdict in force, and where the power figure comes from.", PLAIN, 5, 4
             ),
-            Query(f"max by (verdict) ({series('mining_rig_verdict')})", "{{verdict}}"),
-            Query(f"max by (source) ({series('mining_rig_power_source')})", "{{source}}"),
+            (series("mining_rig_verdict"), "verdict"),
+            (series("mining_rig_power_source"), "source"),
         ),
     ]
 
@@ -123,7 +124,7 @@ def _state() -> list[Panel]:
         panels.figure(
             Face(
                 "Told to stop",
-                "Yes: somebody, or a schedule, put it to sleep or paused it: no hashrate is then no fault.",
+                "Yes: an operator or a schedule paused it or put it to sleep. Having no hashrate is then not a fault.",
                 YES_OR_NO,
                 4,
                 4,
@@ -134,14 +135,14 @@ def _state() -> list[Panel]:
         panels.names(
             Face(
                 "Power mode and tuner",
-                "Mode, profile or preset in the firmware's own word, and what its tuner does: "
-                "while it is tuning, hashrate and power are not yet what they will be.",
+                "Mode, profile or preset as the firmware names it, and what its tuner does. "
+                "While it is tuning, hashrate and power still change.",
                 PLAIN,
                 6,
                 4,
             ),
-            Query(f"max by (mode) ({series('mining_rig_power_mode')})", "{{mode}}"),
-            Query(f"max by (state) ({series('mining_rig_tuner_state')})", "{{state}}"),
+            (series("mining_rig_power_mode"), "mode"),
+            (series("mining_rig_tuner_state"), "state"),
         ),
         panels.figure(
             Face(
@@ -171,7 +172,7 @@ def _state() -> list[Panel]:
         panels.figure(
             Face(
                 "Login refused",
-                "Yes: its web interface refuses our login, and what only that tells is unknown. Correct the login.",
+                "Yes: its web interface rejects the login. Values that only it provides are unknown.",
                 YES_OR_NO,
                 3,
                 4,
@@ -234,14 +235,14 @@ def _money() -> list[Panel]:
 def _work() -> list[Panel]:
     return [
         panels.lines(
-            Face("Hashrate", "Realised, expected, as the accepted shares tell, and on average.", HASHRATE, 8),
+            Face("Hashrate", "Realised, expected, computed from accepted shares, and average.", HASHRATE, 8),
             Query(series("mining_rig_hashrate_hashes_per_second"), "realised"),
             Query(series("mining_rig_expected_hashrate_hashes_per_second"), "expected"),
             Query(series("mining_rig_work_hashrate_hashes_per_second"), "from accepted work"),
             Query(series("mining_rig_average_hashrate_hashes_per_second"), "average since it started"),
         ),
         panels.lines(
-            Face("Power", "From its best source, its nameplate, its limit, and what its tuner aims at.", WATTS, 8),
+            Face("Power", "From its best source, its nameplate, its limit, and its tuner's target.", WATTS, 8),
             Query(series("mining_rig_power_watts"), "power"),
             Query(series("mining_rig_rated_power_watts"), "nameplate"),
             Query(series("mining_rig_power_limit_watts"), "limit"),
@@ -308,7 +309,7 @@ def _boards() -> list[Panel]:
         panels.band(
             Face(
                 "Chips, hottest to coolest",
-                "Over all boards. A band that widens: one place lacks air or paste. One that rises: the air is warm.",
+                "Over all boards. A widening band means that one spot lacks air or paste. A rising one means warm air.",
                 CELSIUS,
                 8,
             ),
@@ -336,13 +337,13 @@ def _boards() -> list[Panel]:
             Query(series(f"{board}_voltage_volts"), "board {{board}}"),
         ),
         panels.lines(
-            Face("Board power", "Power of each board, where the firmware tells.", WATTS, 8),
+            Face("Board power", "Power of each board, if the firmware reports it.", WATTS, 8),
             Query(series(f"{board}_power_watts"), "board {{board}}"),
         ),
         panels.lines(
             Face(
                 "Hardware errors by board",
-                "Results that each board's chips got wrong: one that leads is the one to change.",
+                "Wrong results of each board's chips. Replace the board that leads.",
                 PER_SECOND,
                 8,
             ),
@@ -426,7 +427,7 @@ def _shares() -> list[Panel]:
         panels.figure(
             Face(
                 "Hardware error ratio",
-                "Hashes that the chips got wrong, of all. Above 1 %: look which board, and how hot it is.",
+                "Share of hashes that the chips got wrong. Above 1 %, find the board and check its temperature.",
                 RATIO,
                 4,
             ),
@@ -442,7 +443,7 @@ def _hardware() -> list[Panel]:
         panels.rows(
             Face(
                 "Hardware",
-                "What it told when it was identified, for orders and warranty. Empty: its firmware does not tell.",
+                "As reported at identification, for orders and warranty. Empty if its firmware does not report it.",
                 PLAIN,
                 14,
                 5,
@@ -451,7 +452,7 @@ def _hardware() -> list[Panel]:
             key="control_board",
         ),
         panels.rows(
-            Face("Hash boards' serial numbers", "As it told when it was identified.", PLAIN, 10, 5),
+            Face("Hash boards' serial numbers", "As reported at identification.", PLAIN, 10, 5),
             Column("Identified", largest("mining_rig_board_info", _RIG, by="board, serial"), PLAIN),
             key="board",
             order="board",

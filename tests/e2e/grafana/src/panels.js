@@ -1,0 +1,160 @@
+// From a dashboard and its Prometheus to what each panel shows, through Grafana's own pipeline.
+import {
+  FieldType,
+  applyFieldOverrides,
+  cacheFieldDisplayNames,
+  colorManipulator,
+  createTheme,
+  dateTime,
+  getFieldDisplayName,
+  getFieldDisplayValues,
+  toDataFrame,
+  transformDataFrame,
+} from '@grafana/data';
+import { firstValueFrom } from 'rxjs';
+import { fieldConfigOf, registryOf } from './fields.js';
+import { frames, query, steps } from './prometheus.js';
+import { choose, interpolate } from './variables.js';
+
+export const theme = createTheme({ colors: { mode: 'dark' } });
+const COLOR_NAMES = ['text', 'green', 'orange', 'red', 'yellow', 'blue', 'purple', 'gray'];
+
+/** Ask for all that a dashboard shows: {dashboard, range, chosen, answers by panel}; it can be stored as JSON. */
+export async function collect(dashboard, { url, range, scrapeInterval, variables }) {
+  const chosen = await choose(dashboard, url, variables, range);
+  const { step, rate } = steps(range, scrapeInterval);
+  const more = { __rate_interval: `${rate}s` };
+  const answers = await Promise.all(
+    unfolded(dashboard).map(async ({ targets = [] }) => {
+      try {
+        return await Promise.all(
+          targets.map(async (target) => {
+            const expr = interpolate(target.expr, chosen, more);
+            return { expr, ...(await query(url, target, expr, range, step)) };
+          })
+        );
+      } catch (error) {
+        return { error: error.message };
+      }
+    })
+  );
+  return { dashboard, range, step, chosen: [...chosen], answers };
+}
+
+/** Every panel, rows and what is folded away in them included. */
+export const unfolded = ({ panels }) => panels.flatMap((panel) => [panel, ...(panel.panels ?? [])]);
+
+/** Each panel with its frames as Grafana would hand them to the panel's component. */
+export async function prepare({ dashboard, range, step, chosen, answers }) {
+  const variables = new Map(chosen);
+  const link = { __url_time_range: `from=${range.from}&to=${range.to}` };
+  const replaceVariables = (text, scopedVars = {}, format = undefined) =>
+    interpolate(text, variables, link, scopedVars, format);
+  const timeRange = { from: dateTime(range.from), to: dateTime(range.to), raw: { from: 'now', to: 'now' } };
+  return Promise.all(
+    unfolded(dashboard).map(async (panel, index) => {
+      const { targets = [] } = panel;
+      const answer = answers[index];
+      if (answer.error || panel.type === 'row') {
+        return { panel, error: answer.error, series: [], replaceVariables, timeRange };
+      }
+      const raw = targets.flatMap((target, i) => frames(target, answer[i].expr, answer[i], step, targets));
+      const transformed = await firstValueFrom(
+        transformDataFrame(panel.transformations ?? [], raw.map(toDataFrame), { interpolate: (text) => text })
+      );
+      const fieldConfig = fieldConfigOf(panel);
+      const series = applyFieldOverrides({
+        data: transformed,
+        fieldConfig,
+        fieldConfigRegistry: registryOf(fieldConfig),
+        replaceVariables,
+        theme,
+        timeZone: 'utc',
+      });
+      cacheFieldDisplayNames(series);
+      return { panel, fieldConfig, series, replaceVariables, timeRange };
+    })
+  );
+}
+
+/** The values of a panel that shows one thing per series. */
+export function values({ panel, fieldConfig, series, replaceVariables }) {
+  const reduceOptions = { calcs: [], values: false, fields: '', ...panel.options.reduceOptions };
+  const options = { data: series, fieldConfig, reduceOptions, replaceVariables, theme, timeZone: 'utc' };
+  return getFieldDisplayValues({ ...options, sparkline: panel.options.graphMode === 'area' });
+}
+
+/** What a viewer reads in a panel. */
+export function shown(prepared) {
+  const { panel, error } = prepared;
+  const kind = { title: panel.title, type: panel.type, ...(error && { error }) };
+  if (error || panel.type === 'row') {
+    return kind;
+  }
+  return { ...kind, ...KINDS[panel.type](prepared) };
+}
+
+const KINDS = { stat: tiles, bargauge: tiles, table: rows, timeseries: lines, heatmap: cells };
+
+function tiles(prepared) {
+  const { textMode } = prepared.panel.options;
+  const all = values(prepared);
+  return {
+    tiles: all.map(({ display, field }) => ({
+      ...look(display),
+      name: display.title ?? '',
+      text: textMode === 'name' ? (display.title ?? '') : textOf(display),
+      unit: field.unit,
+      min: field.min ?? null,
+      max: field.max ?? null,
+      numeric: Number.isFinite(display.numeric) ? display.numeric : null,
+    })),
+  };
+}
+
+function rows({ series }) {
+  const [frame] = series;
+  const fields = frame?.fields.filter((field) => !field.config.custom?.hideFrom?.viz) ?? [];
+  return {
+    rows: Array.from({ length: frame?.length ?? 0 }, (_, valueRowIndex) =>
+      Object.fromEntries(
+        fields.map((field) => {
+          const value = field.values[valueRowIndex];
+          const display = field.display(value);
+          const links = field.getLinks({ valueRowIndex }).map(({ href }) => href);
+          const colored = field.config.custom?.cellOptions?.type?.startsWith('color-');
+          const cell = { text: textOf(display), value: value ?? null, unit: field.config.unit ?? null, links };
+          return [getFieldDisplayName(field, frame, series), colored ? { ...cell, color: look(display).color } : cell];
+        })
+      )
+    ),
+  };
+}
+
+function lines({ series }) {
+  const numeric = (frame) => frame.fields.filter((field) => field.type === FieldType.number);
+  return {
+    lines: series.flatMap((frame) =>
+      numeric(frame).map((field) => {
+        const last = field.values.at(-1);
+        const at = frame.fields[0].values.at(-1);
+        return { name: getFieldDisplayName(field, frame, series), text: textOf(field.display(last)), at, points: field.values.length };
+      })
+    ),
+  };
+}
+
+function cells({ series }) {
+  const [frame] = series;
+  const [, ...buckets] = frame?.fields ?? [];
+  return { buckets: buckets.map((field) => ({ name: getFieldDisplayName(field, frame, series), last: field.values.at(-1) })) };
+}
+
+const textOf = ({ prefix = '', text, suffix = '' }) => `${prefix}${text}${suffix}`;
+
+function look({ color }) {
+  const named = COLOR_NAMES.find((name) => same(theme.visualization.getColorByName(name), color));
+  return { color: named ?? color };
+}
+
+const same = (one, other) => colorManipulator.asHexString(one) === colorManipulator.asHexString(other);
