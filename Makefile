@@ -66,7 +66,8 @@ format: $(DEV)  ## Format the code and apply automatic fixes
 	$(BIN)/ruff format .
 
 clean:  ## Remove all build results
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache mutants .coverage
+	rm -rf $(VENV) dist build $(GRAFANA)/node_modules $(GRAFANA)/build \
+		.mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache mutants .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/uv:

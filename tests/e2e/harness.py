@@ -329,8 +329,12 @@ def prometheus(
     managers: list[str] | None = None,
     interval: int = 1,
     release: Release = PACKAGED,
+    jobs: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Iterator[Prometheus]:
-    """A Prometheus with our rules that scrapes ``targets`` every ``interval`` seconds."""
+    """A Prometheus with our rules that scrapes ``targets`` every ``interval`` seconds.
+
+    ``jobs`` are more of its jobs: each with the address of the target of each site.
+    """
     hurried_rules(folder)
     document = {
         "global": {"scrape_interval": f"{interval}s", "evaluation_interval": f"{interval}s"},
@@ -339,7 +343,16 @@ def prometheus(
             {
                 "job_name": "hashmargin",
                 "static_configs": [{"targets": [_netloc(url) for url in targets], "labels": {"site": SITE}}],
-            }
+            },
+            *(
+                {
+                    "job_name": job,
+                    "static_configs": [
+                        {"targets": [_netloc(url)], "labels": {"site": site}} for site, url in sites.items()
+                    ],
+                }
+                for job, sites in (jobs or {}).items()
+            ),
         ],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [_netloc(url) for url in managers or []]}]}]},
     }

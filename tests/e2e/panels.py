@@ -25,6 +25,8 @@ BUILD = LIBRARIES / "build"
 SCREEN = (1920, 1080)
 
 Panel = dict[str, Any]
+View = tuple[str, Mapping[str, str]]
+"""A dashboard's name, and what is chosen in its variables."""
 
 
 class MissingError(Exception):
@@ -58,28 +60,25 @@ class Shown:
         return found
 
 
-def show(
-    prometheus: str,
-    names: Iterable[str] = DASHBOARDS,
-    *,
-    minutes: float = 5,
-    scrape_interval: float = 1,
-    **variables: str | list[str],
-) -> dict[str, Shown]:
-    """What dashboards show now, of the last ``minutes``, with ``variables`` chosen and the others as they open."""
+def show(prometheus: str, views: Iterable[View], *, minutes: float = 5, scrape_interval: float = 1) -> list[Shown]:
+    """What dashboards show now, of the last ``minutes``: of each view, its panels."""
     now = time.time() * 1000
     asked = {
-        "dashboards": {name: DASHBOARDS[name] for name in names},
+        "views": [{"dashboard": DASHBOARDS[name], "variables": variables} for name, variables in views],
         "url": prometheus,
         "range": {"from": now - minutes * 60_000, "to": now},
         "scrapeInterval": scrape_interval,
-        "variables": variables,
     }
     done = subprocess.run(
         (node(), BUILD / "answer.mjs"), input=json.dumps(asked).encode(), capture_output=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr.decode()[-4000:]
-    return {name: Shown(**answer) for name, answer in json.loads(done.stdout).items()}
+    return [Shown(**answer) for answer in json.loads(done.stdout)]
+
+
+def show_all(prometheus: str, **variables: str) -> dict[str, Shown]:
+    """What every dashboard shows now, with ``variables`` chosen and the others as they open."""
+    return dict(zip(DASHBOARDS, show(prometheus, [(name, variables) for name in DASHBOARDS]), strict=True))
 
 
 def draw(browser: Browser, shown: Shown, folder: Path) -> bytes:
@@ -99,10 +98,6 @@ def draw(browser: Browser, shown: Shown, folder: Path) -> bytes:
     return browser.photograph()
 
 
-def _variables(pairs: Iterable[str]) -> Mapping[str, str]:
-    return dict(pair.split("=", 1) for pair in pairs)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prometheus", required=True, help="its address")
@@ -113,15 +108,10 @@ def main() -> None:
     parser.add_argument("target", type=Path)
     options = parser.parse_args()
     build()
-    shown = show(
-        options.prometheus,
-        [options.dashboard],
-        minutes=options.minutes,
-        scrape_interval=options.scrape_interval,
-        **_variables(options.choose),
-    )
+    view = (options.dashboard, dict(pair.split("=", 1) for pair in options.choose))
+    (shown,) = show(options.prometheus, [view], minutes=options.minutes, scrape_interval=options.scrape_interval)
     with tempfile.TemporaryDirectory() as folder, chromium(Path(folder)) as browser:
-        options.target.write_bytes(draw(browser, shown[options.dashboard], Path(folder)))
+        options.target.write_bytes(draw(browser, shown, Path(folder)))
 
 
 if __name__ == "__main__":

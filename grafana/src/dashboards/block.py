@@ -61,7 +61,9 @@ def _now() -> list[Panel]:
         ),
         panels.figure(
             Face("Avoidable loss", "What switching off its losing rigs would save.", USD_PER_DAY, 5, 5),
-            Query(_total("mining_block_avoidable_loss_usd_per_day")),
+            Query(
+                f"{_total('mining_block_avoidable_loss_usd_per_day')} and {_total('mining_block_margin_usd_per_day')}"
+            ),
             ((None, "green"), (1.0, "orange"), (50.0, "red")),
         ),
         panels.figure(

@@ -54,7 +54,7 @@ def _now() -> list[Panel]:
                 5,
                 5,
             ),
-            site("avoidable_loss_usd_per_day"),
+            f"{site('avoidable_loss_usd_per_day')} and {site('margin_usd_per_day')}",
             ((None, "green"), (1.0, "orange"), (100.0, "red")),
         ),
         panels.figures(

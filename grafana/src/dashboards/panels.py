@@ -37,6 +37,9 @@ YES_OR_NO: Final = "bool_yes_no"
 
 DATASOURCE: Final = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
+_WIDE: Final = 12
+"""From this width on a panel has room for a legend beside its lines."""
+
 Panel = Builder[dashboard.Panel]
 
 GREY: Final = "#8e8e8e"
@@ -211,7 +214,7 @@ def lines(face: Face, *queries: Query, stacked: bool = False) -> timeseries.Pane
         .legend(
             common_builders.VizLegendOptions()
             .display_mode(common.LegendDisplayMode.TABLE)
-            .placement(common.LegendPlacement.BOTTOM)
+            .placement(common.LegendPlacement.RIGHT if face.width >= _WIDE else common.LegendPlacement.BOTTOM)
             .show_legend(True)
             .calcs(["lastNotNull"])
         )

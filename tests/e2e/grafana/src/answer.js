@@ -1,4 +1,4 @@
-// Reads {dashboards, url, range, scrapeInterval, variables} as JSON; writes what each dashboard's panels show, and its data.
+// Reads {views: [{dashboard, variables}], url, range, scrapeInterval} as JSON; writes what each view shows, and its data.
 import { readFileSync } from 'node:fs';
 import { JSDOM } from 'jsdom';
 
@@ -10,10 +10,10 @@ const { begin } = await import('./fields.js');
 const { collect, prepare, shown } = await import('./panels.js');
 
 begin();
-const { dashboards, ...asked } = JSON.parse(readFileSync(0, 'utf8'));
-const answers = {};
-for (const [name, dashboard] of Object.entries(dashboards)) {
-  const data = await collect(dashboard, asked);
-  answers[name] = { data, panels: (await prepare(data)).map(shown) };
+const { views, ...asked } = JSON.parse(readFileSync(0, 'utf8'));
+const answers = [];
+for (const { dashboard, variables } of views) {
+  const data = await collect(dashboard, { ...asked, variables });
+  answers.push({ data, panels: (await prepare(data)).map(shown) });
 }
 process.stdout.write(JSON.stringify(answers));

@@ -8,6 +8,7 @@ import {
   dateTime,
   getFieldDisplayName,
   getFieldDisplayValues,
+  sortDataFrame,
   toDataFrame,
   transformDataFrame,
 } from '@grafana/data';
@@ -72,7 +73,8 @@ export async function prepare({ dashboard, range, step, chosen, answers }) {
         timeZone: 'utc',
       });
       cacheFieldDisplayNames(series);
-      return { panel, fieldConfig, series, replaceVariables, timeRange };
+      const empty = targets.filter((_, i) => answer[i].result.length === 0).map(({ refId }) => refId);
+      return { panel, fieldConfig, series, empty, replaceVariables, timeRange };
     })
   );
 }
@@ -91,7 +93,7 @@ export function shown(prepared) {
   if (error || panel.type === 'row') {
     return kind;
   }
-  return { ...kind, ...KINDS[panel.type](prepared) };
+  return { ...kind, empty: prepared.empty, ...KINDS[panel.type](prepared) };
 }
 
 const KINDS = { stat: tiles, bargauge: tiles, table: rows, timeseries: lines, heatmap: cells };
@@ -112,11 +114,11 @@ function tiles(prepared) {
   };
 }
 
-function rows({ series }) {
+function rows({ panel, series }) {
   const [frame] = series;
-  const fields = frame?.fields.filter((field) => !field.config.custom?.hideFrom?.viz) ?? [];
+  const fields = frame?.fields ?? [];
   return {
-    rows: Array.from({ length: frame?.length ?? 0 }, (_, valueRowIndex) =>
+    rows: order(panel, frame, series).map((valueRowIndex) =>
       Object.fromEntries(
         fields.map((field) => {
           const value = field.values[valueRowIndex];
@@ -129,6 +131,18 @@ function rows({ series }) {
       )
     ),
   };
+}
+
+/** The indices of a table's rows as it sorts them. */
+function order({ options }, frame, series) {
+  const indices = Array.from({ length: frame?.length ?? 0 }, (_, index) => index);
+  const [{ displayName, desc }] = options.sortBy;
+  const key = frame?.fields.findIndex((field) => getFieldDisplayName(field, frame, series) === displayName) ?? -1;
+  if (key < 0) {
+    return indices;
+  }
+  const indexed = [...frame.fields, { name: '', type: FieldType.number, config: {}, values: indices }];
+  return sortDataFrame({ ...frame, fields: indexed }, key, desc).fields.at(-1).values;
 }
 
 function lines({ series }) {
