@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from harness import Stack, exported_site, stack, wait_for
+from panels import MissingError, build
 from prometheus_releases import RELEASES
 
 USUAL = 55  # USD per MWh: old rigs lose, new ones earn
@@ -34,3 +35,12 @@ def running(
         )
         wait_for("site totals", lambda: prometheus.query("site:mining_margin_usd_per_day:sum"))
         yield started
+
+
+@pytest.fixture(scope="session")
+def libraries() -> None:
+    """Grafana's libraries, ready to be asked."""
+    try:
+        build()
+    except MissingError as error:
+        pytest.skip(str(error))

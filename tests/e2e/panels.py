@@ -9,10 +9,11 @@ import json
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from browser import Browser, chromium
 from harness import ROOT
@@ -27,6 +28,11 @@ SCREEN = (1920, 1080)
 Panel = dict[str, Any]
 View = tuple[str, Mapping[str, str]]
 """A dashboard's name, and what is chosen in its variables."""
+
+
+GREY = "#8e8e8e"
+UNKNOWN = ("unknown", GREY)
+"""The text and the colour of what is not known."""
 
 
 class MissingError(Exception):
@@ -79,6 +85,36 @@ def show(prometheus: str, views: Iterable[View], *, minutes: float = 5, scrape_i
 def show_all(prometheus: str, **variables: str) -> dict[str, Shown]:
     """What every dashboard shows now, with ``variables`` chosen and the others as they open."""
     return dict(zip(DASHBOARDS, show(prometheus, [(name, variables) for name in DASHBOARDS]), strict=True))
+
+
+def tiles(shown: Shown) -> Iterator[tuple[str, str, str, str]]:
+    """(panel, name, text, colour) of every big number."""
+    for panel in shown.panels:
+        if panel["type"] == "stat":
+            yield from ((panel["title"], tile["name"], tile["text"], tile["color"]) for tile in panel["tiles"])
+
+
+def known(shown: Shown) -> dict[str, list[str]]:
+    """The texts of the big numbers that are not shown as unknown, by panel."""
+    found: dict[str, list[str]] = {}
+    for title, _, text, color in tiles(shown):
+        if (text, color) != UNKNOWN:
+            found.setdefault(title, []).append(text)
+    return found
+
+
+def of(kind: str, shown: Mapping[str, Shown]) -> Iterator[tuple[str, Panel]]:
+    """Every panel of a kind with its place."""
+    for name, dashboard in shown.items():
+        yield from ((f"{name}: {each['title']}", each) for each in dashboard.panels if each["type"] == kind)
+
+
+def links(panel: Panel) -> Iterator[tuple[dict[str, str], dict[str, list[str]]]]:
+    """The texts of a row and what a link in it chooses."""
+    for row in panel["rows"]:
+        for cell in row.values():
+            for link in cell["links"]:
+                yield {heading: each["text"] for heading, each in row.items()}, parse_qs(urlsplit(link).query)
 
 
 def draw(browser: Browser, shown: Shown, folder: Path) -> bytes:

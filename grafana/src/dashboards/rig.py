@@ -113,7 +113,7 @@ def _now() -> list[Panel]:
             Face(
                 "Verdict and power source", "The verdict in force, and where the power figure comes from.", PLAIN, 5, 4
             ),
-            (series("mining_rig_verdict"), "verdict"),
+            (_series("mining_rig_verdict", _RIG, 'verdict!="unknown"'), "verdict"),
             (series("mining_rig_power_source"), "source"),
         ),
     ]
