@@ -15,6 +15,8 @@ from yarl import URL
 from exporter.model.fault_codes import FaultCode
 from exporter.sources.rigs.faults import fault
 
+UNKNOWN = '<span class="unknown">unknown</span>'
+
 PAGES = ["", "rigs", "rigs/a-01", "rigs/b-01", "blocks", "sources", "config"]
 
 
@@ -45,8 +47,8 @@ async def test_unknown_values_are_shown_as_unknown() -> None:
     )
     async with served(publication=lambda: published(view)) as site, site.get("") as answer:
         page = await answer.text()
-        assert "<dt>Cash margin</dt><dd>unknown</dd>" in page
-        assert "<dt>Bitcoin price</dt><dd>unknown</dd>" in page
+        assert f'<div class="lead"><dt>Cash margin</dt><dd>{UNKNOWN}</dd>' in page
+        assert f"<dt>Bitcoin price</dt><dd>{UNKNOWN}</dd>" in page
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -235,7 +237,7 @@ async def test_values_that_a_rig_does_not_report_are_omitted() -> None:
             down = await answer.text()
     for page in (stopped, down):
         assert not re.search('id="(faults|state|boards)"', page)
-        assert "<dt>Control board</dt><dd>unknown</dd>" in page
+        assert f"<dt>Control board</dt><dd>{UNKNOWN}</dd>" in page
 
 
 async def test_faults_of_a_rig_are_escaped() -> None:

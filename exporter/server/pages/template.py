@@ -5,11 +5,12 @@ from typing import Any, Final
 
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from exporter import __version__
 from exporter.model.units import HASHES_PER_PETAHASH, HASHES_PER_TERAHASH, WATTS_PER_KILOWATT
 
-UNKNOWN: Final = "unknown"
+UNKNOWN: Final = Markup('<span class="unknown">unknown</span>')  # grey on every page
 _MINUS: Final = "−"  # noqa: RUF001 -- a real one
 _LARGE: Final = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"))
 _SMALL: Final = 1e-3
@@ -85,7 +86,7 @@ _environment: Final = Environment(
 _environment.filters.update(
     usd=usd, hashrate=hashrate, power=power, number=number, duration=duration, figure=figure, moment=moment, words=words
 )
-_environment.globals["version"] = __version__
+_environment.globals.update(version=__version__, unknown=UNKNOWN)
 
 
 def page(template: str, *, status: int = 200, **values: Any) -> web.Response:
