@@ -1,4 +1,4 @@
-"""The demo: a simulated site as a process of its own, the exporter in this one against it, both ended together."""
+"""Runs the demo: a simulated site in a child process and the exporter in this one, stopped together."""
 
 import json
 import os
@@ -22,41 +22,43 @@ _STOP_SECONDS: Final = 5.0
 
 
 class DemoError(Exception):
-    """The demo could not start, or its simulated site ended by itself. One sentence."""
+    """The demo could not start, or its simulated site stopped unexpectedly. The message is one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """A simulated site that is ready: what it said of itself, and where the exporter's configuration for it lies."""
+    """A simulated site that is ready: what it printed about itself, and the exporter's configuration for it."""
 
     ready: Mapping[str, Any]
     config_file: Path
     notice: str
 
 
-def run(arguments: list[str], overrides: Mapping[str, object], tell: Callable[[Simulation, Settings], None]) -> None:
-    """Run until SIGINT or SIGTERM, and leave nothing behind.
+def run(
+    arguments: list[str], overrides: Mapping[str, object], announce: Callable[[Simulation, Settings], None]
+) -> None:
+    """Run until SIGINT or SIGTERM, then stop everything and remove all files.
 
     Args:
-        arguments: For ``python -m exporter.simulation``.
+        arguments: Arguments of ``python -m exporter.simulation``.
         overrides: Settings that replace those the simulation writes.
-        tell: Called once the simulated site is ready, before the exporter reads it.
+        announce: Called once the simulated site is ready, before the exporter starts.
 
     Raises:
-        DemoError: Where the simulated site did not start or ended by itself.
-        ConfigError: Where the settings cannot be used.
+        DemoError: The simulated site did not start or stopped unexpectedly.
+        ConfigError: The settings are invalid.
     """
     with _interrupted_by_sigterm(), TemporaryDirectory(prefix="hashmargin-demo-") as folder:
         config_file = Path(folder) / "site.yml"
         with _simulation(arguments, config_file) as simulation:
             settings = load(config_file, overrides=overrides, environ=os.environ)
-            tell(simulation, settings)
+            announce(simulation, settings)
             app.run_blocking(settings)
 
 
 @contextmanager
 def _interrupted_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the demo as Ctrl-C does; while it tidies up, neither breaks in."""
+    """Let SIGTERM stop the demo like Ctrl-C. During cleanup both are ignored."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -74,28 +76,28 @@ def _interrupted_by_sigterm() -> Iterator[None]:
 
 @contextmanager
 def _simulation(arguments: list[str], config_file: Path) -> Iterator[Simulation]:
-    """Start a simulated site, and end this process's exporter should it end first."""
-    words = config_file.with_suffix(".err")
-    with words.open("w") as errors:
+    """Start a simulated site. If it stops first, the exporter in this process is stopped too."""
+    errors_file = config_file.with_suffix(".err")
+    with errors_file.open("w") as errors:
         process = subprocess.Popen(  # noqa: S603 -- our own module and numbers
             [sys.executable, "-m", "exporter.simulation", "--config-out", str(config_file), *arguments],
-            stdin=subprocess.PIPE,  # its end tells the simulation that we are gone, however we went
+            stdin=subprocess.PIPE,  # the simulation stops when this pipe closes
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            start_new_session=True,  # Ctrl-C is for us: we end it after ourselves
+            start_new_session=True,  # Ctrl-C stops only this process, which then stops the simulation
         )
     ending = threading.Event()
-    watcher = threading.Thread(target=_end_with, args=(process, ending), daemon=True)
+    watcher = threading.Thread(target=_stop_with, args=(process, ending), daemon=True)
     try:
         assert process.stdout is not None  # noqa: S101 -- for mypy: it was asked for
         first = process.stdout.readline()
         if not first:
-            raise DemoError(f"the simulated site did not start: {_last_words(words, process)}")
+            raise DemoError(f"the simulated site did not start: {_last_error(errors_file, process)}")
         watcher.start()
-        yield Simulation(json.loads(first), config_file, words.read_text().strip())
+        yield Simulation(json.loads(first), config_file, errors_file.read_text().strip())
         if process.poll() is not None:
-            raise DemoError(f"the simulated site ended by itself: {_last_words(words, process)}")
+            raise DemoError(f"the simulated site stopped unexpectedly: {_last_error(errors_file, process)}")
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
@@ -108,13 +110,13 @@ def _simulation(arguments: list[str], config_file: Path) -> Iterator[Simulation]
             process.communicate()
 
 
-def _end_with(process: subprocess.Popen[str], ending: threading.Event) -> None:
+def _stop_with(process: subprocess.Popen[str], ending: threading.Event) -> None:
     process.wait()
     if not ending.is_set():
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _last_words(words: Path, process: subprocess.Popen[str]) -> str:
+def _last_error(errors_file: Path, process: subprocess.Popen[str]) -> str:
     code = process.wait()
-    said = words.read_text().strip().splitlines()
-    return said[-1] if said else f"exit code {code}"
+    lines = errors_file.read_text().strip().splitlines()
+    return lines[-1] if lines else f"exit code {code}"

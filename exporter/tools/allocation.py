@@ -1,4 +1,4 @@
-"""Free so many kilowatts: which whole blocks to convert so that the least mining margin is lost."""
+"""Chooses whole blocks that free enough power and lose the least mining margin."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Final
 
 BIN_KILOWATTS: Final = 10.0
 _CELLS: Final = 3_000_000
-"""Size of table (blocks x bins) that is filled in about a second; bins are finer than 10 kW where it allows."""
+"""Size of a table (blocks x bins) that is filled in about a second. Bins are as fine as this allows, at most 10 kW."""
 _FINEST_KILOWATTS: Final = 0.01
 
 
@@ -18,40 +18,40 @@ class Offer:
     """A block that can be converted."""
 
     block: str
-    kilowatts: float  # that it would free
-    margin_lost: float  # USD per day; negative where its mining loses money
+    kilowatts: float  # freed by its conversion
+    margin_lost: float  # USD per day; negative if its mining loses money
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MiningRig:
-    """A rig as a candidate for retirement."""
+    """A rig that a swap may retire or move."""
 
     rig: str
     block: str
     kilowatts: float
     margin: float  # USD per day
-    moving_cost: float | None = None  # USD, to another block
+    moving_cost: float | None = None  # USD, to another block; None if unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swap:
-    """The same power freed by retiring the fleet's worst rigs and moving good ones out of the chosen blocks."""
+    """Frees the same power by retiring the worst rigs of the fleet and moving good rigs out of the chosen blocks."""
 
     retired: tuple[str, ...]
-    moved: tuple[str, ...]  # from the chosen blocks into the places of rigs retired elsewhere
+    moved: tuple[str, ...]  # from the chosen blocks into the slots of rigs retired elsewhere
     margin_lost: float  # USD per day
-    moving_cost: float | None  # USD, once; None where that of a rig that moves is not known
+    moving_cost: float | None  # USD, once; None if unknown for a moved rig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allocation:
-    """Which blocks to convert. Where not even all of them free enough, they are all here and ``feasible`` is False."""
+    """The blocks to convert. If all of them do not free enough, they are all here and ``feasible`` is False."""
 
     blocks: tuple[str, ...]
     kilowatts: float
     margin_lost: float  # USD per day, converted in place
     feasible: bool
-    greedy_margin_lost: float | None  # of the simple rule, cheapest kilowatt first; only a bound. None if infeasible
+    greedy_margin_lost: float | None  # of taking the cheapest kilowatts first, for comparison; None if infeasible
     swap: Swap | None = None
 
 
@@ -59,9 +59,9 @@ def allocate(offers: Sequence[Offer], kilowatts: float, rigs: Sequence[MiningRig
     """Choose whole blocks that free at least ``kilowatts`` and lose the least mining margin.
 
     Args:
-        offers: the convertible blocks.
-        kilowatts: how much power is wanted.
-        rigs: the fleet, for the swap figure; none, no such figure.
+        offers: The convertible blocks.
+        kilowatts: Power to free.
+        rigs: The fleet, for the swap. Empty for no swap.
     """
     usable = [offer for offer in offers if offer.kilowatts > 0]
     feasible = sum(offer.kilowatts for offer in usable) >= kilowatts
@@ -86,7 +86,7 @@ def _lost(offers: Iterable[Offer]) -> float:
 
 
 def _greedy(offers: Sequence[Offer], kilowatts: float) -> list[Offer]:
-    """Take the cheapest kilowatts first until there are enough, and every block that loses money."""
+    """Take the cheapest kilowatts until they suffice, and every block that loses money."""
     chosen: list[Offer] = []
     freed = 0.0
     for offer in sorted(offers, key=lambda offer: offer.margin_lost / offer.kilowatts):
@@ -98,9 +98,9 @@ def _greedy(offers: Sequence[Offer], kilowatts: float) -> list[Offer]:
 
 
 def _exact(offers: Sequence[Offer], kilowatts: float) -> list[Offer]:
-    """Solve the knapsack cover: blocks that lose money are in anyway, the rest fill a table of power against loss.
+    """Solve the knapsack cover by dynamic programming over power. Blocks that lose money are always chosen.
 
-    Power is rounded down to bins and the need up, so what is chosen always frees enough.
+    The power of blocks is rounded down to bins and the target up, so that the choice always frees enough.
     """
     chosen = [offer for offer in offers if offer.margin_lost < 0]
     rest = [offer for offer in offers if offer.margin_lost >= 0]
@@ -110,10 +110,10 @@ def _exact(offers: Sequence[Offer], kilowatts: float) -> list[Offer]:
     width = _bin_width(rest, need)
     bins = max(ceil(need / width - 1e-9), 1)
     sizes = [min(int(offer.kilowatts / width + 1e-9), bins) for offer in rest]
-    if sum(sizes) < bins:  # rounding down hides the last few kilowatts: only all of them will do
+    if sum(sizes) < bins:  # rounding hides the last few kilowatts: all blocks are needed
         return [*chosen, *rest]
     taken = _fill(sizes, [offer.margin_lost for offer in rest], bins)
-    return [*chosen, *(rest[place] for place in taken)]
+    return [*chosen, *(rest[index] for index in taken)]
 
 
 def _bin_width(offers: Sequence[Offer], need: float) -> float:
@@ -123,28 +123,28 @@ def _bin_width(offers: Sequence[Offer], need: float) -> float:
 
 
 def _fill(sizes: Sequence[int], losses: Sequence[float], bins: int) -> list[int]:
-    """Return the places of the items that cover ``bins`` at the least loss.
+    """Return the indexes of the items that cover ``bins`` at the least loss.
 
-    ``best[b]`` is the least loss that covers ``b`` bins with the items so far. Rows are whole-list operations, which
-    are ten times faster than a loop; of each row only who improved is kept.
+    ``best[b]`` is the least loss that covers ``b`` bins with the items so far. Whole-list operations are ten times
+    faster than a loop. Of each row only the improved bins are kept.
     """
     best = [0.0, *repeat(float("inf"), bins)]
     improved: list[bytes] = []
     for size, loss in zip(sizes, losses, strict=True):
         with_item = [best[0] + loss] * (size + 1) + list(map(add, best[1 : bins + 1 - size], repeat(loss)))
         improved.append(bytes(map(lt, with_item, best)))
-        best = [new if new < old else old for new, old in zip(with_item, best, strict=True)]  # noqa: FURB136 min() costs double
+        best = [new if new < old else old for new, old in zip(with_item, best, strict=True)]  # noqa: FURB136 -- min() takes twice as long
     taken: list[int] = []
     left = bins
-    for place in range(len(sizes) - 1, -1, -1):
-        if improved[place][left]:
-            taken.append(place)
-            left = max(left - sizes[place], 0)
+    for index in range(len(sizes) - 1, -1, -1):
+        if improved[index][left]:
+            taken.append(index)
+            left = max(left - sizes[index], 0)
     return taken
 
 
 def _swap(rigs: Sequence[MiningRig], chosen: set[str]) -> Swap:
-    """Retire the worst rigs until power and places suffice for those that leave the chosen blocks and stay."""
+    """Retire the worst rigs until power and slots suffice for the rigs that are moved out of the chosen blocks."""
     leaving = [rig for rig in rigs if rig.block in chosen]
     power = sum(rig.kilowatts for rig in leaving)
     retired: list[MiningRig] = []
@@ -154,8 +154,8 @@ def _swap(rigs: Sequence[MiningRig], chosen: set[str]) -> Swap:
             break
         retired.append(rig)
         freed += rig.kilowatts
-    gone = {rig.rig for rig in retired}
-    moved = [rig for rig in leaving if rig.rig not in gone]
+    retired_names = {rig.rig for rig in retired}
+    moved = [rig for rig in leaving if rig.rig not in retired_names]
     costs = [rig.moving_cost for rig in moved if rig.moving_cost is not None]
     return Swap(
         retired=tuple(rig.rig for rig in retired),

@@ -1,4 +1,4 @@
-"""What following the verdicts would have earned: a fleet replayed through a market's past, as a report."""
+"""Reports what the verdicts would have earned: replays the history of the market with a fleet."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -24,20 +24,20 @@ _MOST_SOURCES: Final = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
-    """What is replayed, and on which terms."""
+    """The fleet to replay, and its settings."""
 
     site: str
     groups: tuple[RigGroup, ...]
     blocks: tuple[Block, ...]
-    terms: SiteSettings
-    decision_terms: DecisionSettings
-    unrated: int = 0  # rigs left out: the inventory does not say what they are rated at
+    settings: SiteSettings
+    decision_settings: DecisionSettings
+    unrated: int = 0  # rigs left out because the inventory has no ratings
 
 
 def fleet_of(
-    site: str, rigs: Sequence[Rig], blocks: Sequence[Block], terms: SiteSettings, decision_terms: DecisionSettings
+    site: str, rigs: Sequence[Rig], blocks: Sequence[Block], settings: SiteSettings, decision_settings: DecisionSettings
 ) -> Fleet:
-    """Take the fleet of a configuration, at what its rigs are rated."""
+    """Make the fleet of a configuration from the ratings of its rigs."""
     rated: Counter[tuple[str, str, float, float]] = Counter()
     for rig in rigs:
         if rig.rated_hashrate is not None and rig.rated_power is not None:
@@ -49,15 +49,15 @@ def fleet_of(
             for (block, tariff, hashrate, watts), count in rated.items()
         ),
         blocks=tuple(blocks),
-        terms=terms,
-        decision_terms=decision_terms,
+        settings=settings,
+        decision_settings=decision_settings,
         unrated=len(rigs) - rated.total(),
     )
 
 
 def sample_fleet() -> Fleet:
-    """A site of 10 MW: a third each of old, middling and new rigs, with AI hosting at the middle of what is paid."""
-    kinds = (("old", 29.5), ("middling", 21.5), ("new", 17.5))  # J/TH
+    """Make a site of 10 MW with a third each of old, medium and new rigs, and AI hosting at a medium rent."""
+    kinds = (("old", 29.5), ("medium", 21.5), ("new", 17.5))  # J/TH
     watts = 3_000_000.0
     return Fleet(
         site="sample",
@@ -66,23 +66,23 @@ def sample_fleet() -> Fleet:
             for name, efficiency in kinds
         ),
         blocks=tuple(Block(name=name, capacity_watts=watts * 10 / 9) for name, _ in kinds),
-        terms=SiteSettings(
+        settings=SiteSettings(
             economics=EconomicsSettings(pool_fee=0.01),
             power=PowerSettings(overhead=1.03),
             ai=AiSettings(rent_usd_per_kilowatt_month=150, capex_usd_per_kilowatt=10_000),
         ),
-        decision_terms=DecisionSettings(),
+        decision_settings=DecisionSettings(),
     )
 
 
 def replay(rows: Sequence[Row], fleet: Fleet) -> Backtest:
-    """Replay the market: seconds for a year of hours."""
+    """Replay the market. Takes some seconds for a year of hourly points."""
     points = [row.point for row in rows]
-    return backtest(points, fleet.groups, fleet.blocks, fleet.terms, fleet.decision_terms)
+    return backtest(points, fleet.groups, fleet.blocks, fleet.settings, fleet.decision_settings)
 
 
 def write(rows: Sequence[Row], fleet: Fleet, result: Backtest, folder: Path, *, drawn: bool) -> Path:
-    """Write report, history and (where ``drawn``) plots into ``folder``; returns the report's path. Raises OSError."""
+    """Write report, history and, if ``drawn``, plots into ``folder``. Returns the report's path. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "history.csv").write_text(write_csv(rows), encoding="utf-8")
     pictures = plots.draw(rows, result, folder) if drawn else []
@@ -92,12 +92,12 @@ def write(rows: Sequence[Row], fleet: Fleet, result: Backtest, folder: Path, *, 
 
 
 def money(result: Backtest) -> str:
-    """What each policy would have earned, for a terminal."""
+    """Format the earnings of each policy for a terminal."""
     return tables.as_text(_MONEY, _money(result), right=(1, 2))
 
 
 def as_record(rows: Sequence[Row], result: Backtest) -> dict[str, Any]:
-    """The result for scripts."""
+    """Return the result as a record for JSON."""
     return {
         "from": _moment(rows[0].time),
         "to": _moment(rows[-1].time),
@@ -117,7 +117,7 @@ def as_record(rows: Sequence[Row], result: Backtest) -> dict[str, Any]:
     }
 
 
-_MONEY: Final = ("policy", "earned, USD", "against always mining, USD")
+_MONEY: Final = ("policy", "earned, USD", "compared with always mining, USD")
 
 
 def _money(result: Backtest) -> list[tuple[str, str, str]]:
@@ -125,7 +125,7 @@ def _money(result: Backtest) -> list[tuple[str, str, str]]:
     policies = (
         ("following the verdicts", earned.followed),
         ("always mining", earned.always_mine),
-        ("always curtailing right", earned.curtail_right),
+        ("perfect curtailment", earned.curtail_right),
         ("perfect foresight", earned.foresight),
     )
     return [(name, figure(usd, 0), f"{usd - earned.always_mine:+,.0f}") for name, usd in policies]
@@ -134,18 +134,18 @@ def _money(result: Backtest) -> list[tuple[str, str, str]]:
 def _report(rows: Sequence[Row], fleet: Fleet, result: Backtest, pictures: Sequence[str]) -> Iterator[str]:
     yield f"# Backtest of {fleet.site}"
     yield ""
-    yield f"From {_moment(rows[0].time)} to {_moment(rows[-1].time)}, {len(rows):,} points, an evaluation every hour."
-    yield from _made_up(rows)
-    yield from ("", "## Money", "", tables.as_markdown(_MONEY, _money(result), right=(1, 2)), "")
+    yield f"From {_moment(rows[0].time)} to {_moment(rows[-1].time)}: {len(rows):,} points, one evaluation per hour."
+    yield from _generated_note(rows)
+    yield from ("", "## Earnings", "", tables.as_markdown(_MONEY, _money(result), right=(1, 2)), "")
     yield (
-        "Following the verdicts curtails and resumes as they say and converts a block at its first `reassign`; from "
-        "then on it earns the AI value (net of its capital), and never mines again. Always curtailing right avoids "
-        "every loss at once and converts nothing. Perfect foresight also converts each block at its best moment, or "
-        "never: no policy can earn more."
+        "Following the verdicts curtails and resumes as they change, and converts a block at its first `reassign`. A "
+        "converted block earns the AI value, net of its capital, and never mines again. Perfect curtailment avoids "
+        "every loss immediately and converts nothing. Perfect foresight also converts each block at the best moment, "
+        "or never. No policy can earn more."
     )
     yield from (f"\n![{name.removesuffix('.svg')}]({name})" for name in pictures)
     if "market.svg" in pictures and any(row.generated for row in rows):
-        yield "\nGrey lines are generated, blue lines and dots as given."
+        yield "\nGrey lines are generated. Blue lines and dots are observed."
     yield from ("", "## Conversions", "")
     conversions = [(_moment(at), block) for block, at in result.converted]
     yield tables.as_markdown(("when (UTC)", "block"), conversions) if conversions else "None."
@@ -154,24 +154,24 @@ def _report(rows: Sequence[Row], fleet: Fleet, result: Backtest, pictures: Seque
     yield tables.as_markdown(("when (UTC)", "block", "from", "to"), changes[:_MOST_CHANGES]) if changes else "None."
     if len(changes) > _MOST_CHANGES:
         yield f"\n... and {len(changes) - _MOST_CHANGES:,} more."
-    yield from _what_was_replayed(fleet)
+    yield from _replayed(fleet)
     yield from _sources(rows)
 
 
-def _made_up(rows: Sequence[Row]) -> Iterator[str]:
-    made = Counter(name for row in rows for name in row.generated)
-    if made:
-        counts = ", ".join(f"{name.replace('_', ' ')} at {count:,}" for name, count in made.most_common())
+def _generated_note(rows: Sequence[Row]) -> Iterator[str]:
+    generated = Counter(name for row in rows for name in row.generated)
+    if generated:
+        counts = ", ".join(f"{name.replace('_', ' ')} at {count:,}" for name, count in generated.most_common())
         yield ""
         yield (
             f"> **Part of this history is generated**, not observed: of {len(rows):,} points, {counts}. `history.csv` "
-            "says which."
+            "marks them."
         )
 
 
-def _what_was_replayed(fleet: Fleet) -> Iterator[str]:
-    terms, decision = fleet.terms, fleet.decision_terms
-    yield from ("", "## What was replayed", "")
+def _replayed(fleet: Fleet) -> Iterator[str]:
+    settings, decision = fleet.settings, fleet.decision_settings
+    yield from ("", "## Fleet and settings", "")
     rows = [
         (
             group.block,
@@ -183,12 +183,13 @@ def _what_was_replayed(fleet: Fleet) -> Iterator[str]:
     ]
     yield tables.as_markdown(("block", "TH/s", "kW", "J/TH"), rows, right=(1, 2, 3))
     if fleet.unrated:
-        yield f"\nLeft out: {fleet.unrated:,} rigs without rated_terahash and rated_watts in the inventory."
-    value = value_ai(terms.ai)
+        yield f"\nNot replayed: {fleet.unrated:,} rigs without rated_terahash and rated_watts in the inventory."
+    value = value_ai(settings.ai)
     worth = "none" if value is None else f"{figure(value.per_kilowatt_year)} USD/kW/year"
     yield ""
-    elsewhere = ", if a tariff's terms say no other" if terms.tariffs else ""
-    yield f"- AI value: {worth}; pool fee {terms.economics.pool_fee:.2%}; overhead {terms.power.overhead:g}{elsewhere}"
+    elsewhere = ", unless a tariff overrides them" if settings.tariffs else ""
+    fee, overhead = settings.economics.pool_fee, settings.power.overhead
+    yield f"- AI value: {worth}; pool fee {fee:.2%}; overhead {overhead:g}{elsewhere}"
     yield (
         f"- `reassign` above {decision.reassign_score_usd_per_kilowatt_year:g} USD/kW/year and "
         f"{decision.reassign_share:.0%} of the AI value for {format_duration(decision.reassign_after)}, back below 0 "
@@ -198,15 +199,12 @@ def _what_was_replayed(fleet: Fleet) -> Iterator[str]:
         f"- `curtail` after {decision.stop_intervals} and back after {decision.resume_intervals} intervals of "
         f"{format_duration(decision.curtail_interval)}"
     )
-    yield (
-        "- the coming retarget, what a conversion costs while it is built, and what power could be sold at are not "
-        "replayed"
-    )
+    yield ("- not replayed: the next retarget, the construction cost and time of a conversion, and the sale of power")
 
 
 def _sources(rows: Sequence[Row]) -> Iterator[str]:
-    said = [row for row in rows if row.source and row.generated]
-    if not said:
+    published = [row for row in rows if row.source and row.generated]
+    if not published:
         return
     table = [
         (
@@ -217,9 +215,9 @@ def _sources(rows: Sequence[Row]) -> Iterator[str]:
             row.source,
             ", ".join(name.replace("_", " ") for name in row.generated),
         )
-        for row in said[:_MOST_SOURCES]
+        for row in published[:_MOST_SOURCES]
     ]
-    header = ("when (UTC)", "hashprice, USD/PH/day", "difficulty", "bitcoin, USD", "source", "generated there")
+    header = ("when (UTC)", "hashprice, USD/PH/day", "difficulty", "bitcoin, USD", "source", "generated values")
     yield from ("", "## Published points", "", tables.as_markdown(header, table, right=(1, 2, 3)))
 
 

@@ -1,4 +1,4 @@
-"""Why a rig has its verdict, asked of a running exporter: inputs, the sum, the one axis, and what would change it."""
+"""Explains the verdict of a rig, from a running exporter: inputs, computation, comparison per kWh, and thresholds."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -15,60 +15,58 @@ from exporter.tools.tables import significant
 
 
 class NoSuchRigError(Exception):
-    """The exporter has no rig of this name. One sentence, with the nearest name."""
+    """The exporter has no rig of this name. The message is one sentence with the nearest name."""
 
 
 async def query(endpoint: Endpoint, rig: str) -> dict[str, Any]:
-    """Ask a running exporter. Raises Failure, and NoSuchRigError."""
+    """Request the explanation from a running exporter. Raises Failure and NoSuchRigError."""
     answer = await endpoint.ask("GET", f"/api/v1/rigs/{quote(rig, safe='')}")
     if answer.status == HTTPStatus.NOT_FOUND:
         listed = await endpoint.get_json("/api/v1/rigs", max_bytes=256 * 1024 * 1024)
         with translating():
             raise NoSuchRigError(unknown("rig", rig, [known["rig"] for known in listed["rigs"]]))
-    told = answer.check().json()
+    body = answer.check().json()
     with translating():
-        return {"evaluated_at": told["evaluated_at_timestamp_seconds"]} | {
-            key: told[key] for key in ("rig", "explanation")
+        return {"evaluated_at": body["evaluated_at_timestamp_seconds"]} | {
+            key: body[key] for key in ("rig", "explanation")
         }
 
 
-def as_text(told: Mapping[str, Any]) -> str:
-    """The explanation for people. Raises Failure where the answer is not one."""
+def as_text(result: Mapping[str, Any]) -> str:
+    """Format the explanation for a terminal. Raises Failure if it has an unexpected shape."""
     with translating():
-        return "\n".join(_lines(told["rig"], told["explanation"], told["evaluated_at"]))
+        return "\n".join(_lines(result["rig"], result["explanation"], result["evaluated_at"]))
 
 
-def verdict(told: Mapping[str, Any]) -> str:
-    """The verdict in a line."""
-    rig = told["rig"]
+def verdict(result: Mapping[str, Any]) -> str:
+    """Return the verdict in one line."""
+    rig = result["rig"]
     since = rig["verdict_since_timestamp_seconds"]
     words = rig["verdict"] or "no verdict"
     if since is not None:
         words += f" since {datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M:%S} UTC"
-    return words + (", held while its inputs are stale" if rig["verdict_held"] else "")
+    return words + ("; kept because its inputs are stale" if rig["verdict_held"] else "")
 
 
 def _lines(rig: Mapping[str, Any], explanation: Mapping[str, Any], now: float) -> Iterator[str]:
     who = f"{rig['make']} {rig['model']}".strip() or "not identified"
     yield f"{who} in {rig['block']}, {rig['status'].replace('_', ' ')}"
     if rig["failure_reason"] is not None:
-        yield f"its last poll failed: {rig['failure_reason']}: {rig['failure_detail']}"
+        yield f"last poll failed: {rig['failure_reason']}: {rig['failure_detail']}"
     if explanation["unpriced"]:
         yield explanation["unpriced"]
     inputs = [_input(row, now) for row in explanation["inputs"]]
-    yield f"\nWhat goes in\n{_indented(tables.as_text(('', 'value', 'unit', 'source', 'age'), inputs, right=(1, 4)))}"
+    yield f"\nInputs\n{_indented(tables.as_text(('', 'value', 'unit', 'source', 'age'), inputs, right=(1, 4)))}"
     lines = [(line["name"], significant(line["value"]), line["unit"]) for line in explanation["lines"]]
-    yield f"\nWhat comes out\n{_indented(tables.as_text(('', 'value', 'unit'), lines, right=(1,)))}"
-    yield f"\nOn one axis, USD per kWh\n  {_axis(explanation)}"
-    yield "\nWhat would change it, all else as it is"
+    yield f"\nCalculation\n{_indented(tables.as_text(('', 'value', 'unit'), lines, right=(1,)))}"
+    yield f"\nComparison, USD per kWh\n  {_axis(explanation)}"
+    yield "\nWhat would change the verdict, with all other inputs unchanged"
     flips = [
         (flip["change"], flip["name"], significant(flip["now"]), significant(flip["at"]), flip["unit"])
         for flip in explanation["flips"]
     ]
-    header = ("between", "", "now", "turns at", "unit")
-    yield _indented(
-        tables.as_text(header, flips, right=(2, 3)) if flips else "unknown: without a margin there is nothing to weigh"
-    )
+    header = ("change", "", "now", "changes at", "unit")
+    yield _indented(tables.as_text(header, flips, right=(2, 3)) if flips else "unknown, because the margin is unknown")
 
 
 def _axis(explanation: Mapping[str, Any]) -> str:
@@ -76,8 +74,8 @@ def _axis(explanation: Mapping[str, Any]) -> str:
 
 
 def _input(row: Mapping[str, Any], now: float) -> tuple[str, str, str, str, str]:
-    seen = row["observed_at"]
-    age = "" if seen is None else format_duration(float(round(max(now - seen, 0.0))))
+    observed_at = row["observed_at"]
+    age = "" if observed_at is None else format_duration(float(round(max(now - observed_at, 0.0))))
     return row["name"], significant(row["value"]), row["unit"], row["source"], age
 
 

@@ -1,4 +1,4 @@
-"""The market's past, for a backtest: from a CSV file, from Prometheus, or the sample that ships with us."""
+"""Reads the history of the market for a backtest: from a CSV file, from Prometheus, or the included sample."""
 
 import csv
 import math
@@ -15,17 +15,18 @@ from exporter.model.failures import Failure, Reason
 from exporter.model.units import SECONDS_PER_DAY
 from exporter.sources.http import Endpoint
 from exporter.sources.prometheus import ask_range
+from exporter.tools.promql import quoted
 from exporter.tools.replay import MarketPoint
 from exporter.tools.tables import as_csv
 
 COLUMNS: Final = ("time", "hashprice", "bitcoin", "difficulty", "reward", "power_price", "generated", "source")
-"""Of a history file. Hashprice in USD per PH/s and day, bitcoin in USD, reward in BTC per block, power in USD/kWh."""
+"""Columns of a history file. Hashprice in USD/PH/day, bitcoin in USD, reward in BTC per block, power in USD/kWh."""
 
 _HOUR: Final = 3_600.0
 
 
 class HistoryError(Exception):
-    """A history that can't be replayed. One sentence, with the line."""
+    """The history is invalid. The message is one sentence with the line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +39,12 @@ class Row:
     bitcoin: float | None = None
     difficulty: float | None = None
     reward: float | None = None
-    generated: tuple[str, ...] = ()  # columns that were made up
-    source: str = ""  # of those that were not
+    generated: tuple[str, ...] = ()  # columns with generated values
+    source: str = ""  # of the other values
 
     @property
     def point(self) -> MarketPoint:
-        """As the replay takes it."""
+        """The point for the replay."""
         return MarketPoint(
             time=self.time,
             hashprice=self.hashprice,
@@ -61,16 +62,16 @@ def read_csv(path: Path) -> list[Row]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise HistoryError(f"{path} cannot be read: {getattr(error, 'strerror', 'it is not text')}") from None
+        raise HistoryError(f"{path} cannot be read: {getattr(error, 'strerror', 'it is not UTF-8 text')}") from None
     lines = csv.DictReader(text.splitlines())
     named = set(lines.fieldnames or ())
     if unknown := sorted(named - set(COLUMNS)):
-        raise HistoryError(f"{path}: no column is called {', '.join(unknown)}: choose from {', '.join(COLUMNS)}")
+        raise HistoryError(f"{path}: unknown column {', '.join(unknown)}: use only {', '.join(COLUMNS)}")
     if not {"time", "power_price"} <= named or not (
         "hashprice" in named or {"bitcoin", "difficulty", "reward"} <= named
     ):
         raise HistoryError(
-            f"{path} needs the columns time, power_price, and hashprice (or bitcoin, difficulty and reward for it)"
+            f"{path} needs the columns time, power_price and hashprice (or bitcoin, difficulty and reward for it)"
         )
     rows: list[Row] = []
     for line in lines:
@@ -79,7 +80,7 @@ def read_csv(path: Path) -> list[Row]:
         except ValueError as error:
             raise HistoryError(f"{path}, line {lines.line_num}: {error}") from None
         if rows and row.time <= rows[-1].time:
-            raise HistoryError(f"{path}, line {lines.line_num}: its time is not after that of the line before")
+            raise HistoryError(f"{path}, line {lines.line_num}: its time must be after that of the previous line")
         rows.append(row)
     return rows
 
@@ -106,17 +107,17 @@ def write_csv(rows: Sequence[Row]) -> str:
 
 def _row(line: Mapping[str, str | None]) -> Row:
     bitcoin, difficulty, reward = (_number(line, name) for name in ("bitcoin", "difficulty", "reward"))
-    told, power_price = _number(line, "hashprice"), _number(line, "power_price")
-    if told is None and bitcoin is not None and difficulty is not None and reward is not None:
-        told = hashprice(difficulty, reward * bitcoin)
-    if told is None or power_price is None:
-        raise ValueError("it needs power_price, and hashprice or all of bitcoin, difficulty and reward")
+    hashprice_, power_price = _number(line, "hashprice"), _number(line, "power_price")
+    if hashprice_ is None and bitcoin is not None and difficulty is not None and reward is not None:
+        hashprice_ = hashprice(difficulty, reward * bitcoin)
+    if hashprice_ is None or power_price is None:
+        raise ValueError("power_price, and hashprice or all of bitcoin, difficulty and reward, are required")
     generated = tuple((line.get("generated") or "").split())
     if unknown := sorted(set(generated) - set(COLUMNS)):
-        raise ValueError(f"generated names columns, of which {' '.join(unknown)} is none")
+        raise ValueError(f"generated must list columns: unknown {' '.join(unknown)}")
     return Row(
         time=_time(line.get("time") or ""),
-        hashprice=told,
+        hashprice=hashprice_,
         power_price=power_price,
         bitcoin=bitcoin,
         difficulty=difficulty,
@@ -133,14 +134,14 @@ def _number(line: Mapping[str, str | None], name: str) -> float | None:
     try:
         value = float(text)
     except ValueError:
-        raise ValueError(f"{name} {text!r:.40} is no number") from None
+        raise ValueError(f"{name} {text!r:.40} is not a number") from None
     if not math.isfinite(value) or (name != "power_price" and value < 0) or (name == "difficulty" and value == 0):
-        raise ValueError(f"{name} {text!r:.40} cannot be")
+        raise ValueError(f"{name} {text!r:.40} is out of range")
     return value
 
 
 def _time(text: str) -> float:
-    """Read unix seconds, or ISO 8601 (UTC unless it says otherwise)."""
+    """Read unix seconds, or ISO 8601, which is UTC without an offset."""
     try:
         return float(text)
     except ValueError:
@@ -148,7 +149,7 @@ def _time(text: str) -> float:
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise ValueError(f"time {text!r:.40} is neither like 2026-03-21T14:00:00Z nor unix seconds") from None
+        raise ValueError(f"time {text!r:.40} must be like 2026-03-21T14:00:00Z, or unix seconds") from None
     return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
 
 
@@ -168,11 +169,11 @@ async def query_history(
 ) -> list[Row]:
     """Read the last ``days`` until ``end`` (unix seconds), hour by hour.
 
-    Where an hour is missing the last one is repeated, and labelled generated. Raises Failure.
+    A missing hour repeats the previous one and is marked as generated. Raises Failure.
     """
     start = end - days * SECONDS_PER_DAY
-    where = [] if site is None else [f'site="{_quoted(site)}"']
-    which = where if tariff is None else [*where, f'tariff="{_quoted(tariff)}"']
+    where = [] if site is None else [f'site="{quoted(site)}"']
+    which = where if tariff is None else [*where, f'tariff="{quoted(tariff)}"']
     hashprices = await ask_range(
         endpoint, _averaged("mining_hashprice_usd_per_petahash_day", where, "site"), start, end, _HOUR
     )
@@ -181,8 +182,8 @@ async def query_history(
     )
     for series, flag in ((hashprices, "--site"), (prices, "--tariff or --site")):
         if len(series) > 1:
-            told = "; ".join(", ".join(f"{name} {value}" for name, value in labels.items()) for labels, _ in series)
-            raise Failure(Reason.UNSUPPORTED, f"several histories, say which with {flag}: {told}")
+            found = "; ".join(", ".join(f"{name} {value}" for name, value in labels.items()) for labels, _ in series)
+            raise Failure(Reason.UNSUPPORTED, f"several histories, choose one with {flag}: {found}")
     (_, hashprice_at), (_, price_at) = hashprices[0], prices[0]
     rows: list[Row] = []
     for step in range(int((end - start) // _HOUR) + 1):
@@ -205,10 +206,6 @@ def _averaged(metric: str, matchers: Sequence[str], labels: str) -> str:
     return f"avg by ({labels}) (avg_over_time({metric}{{{', '.join(matchers)}}}[1h]))"
 
 
-def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
 # --- the sample -----------------------------------------------------------------------------------------------------
 
 _SEED: Final = 21
@@ -216,7 +213,7 @@ _STEP: Final = 4 * _HOUR
 _EPOCH_DAYS: Final = 14
 _SAMPLE_ENDS: Final = datetime(2026, 6, 1, tzinfo=UTC).timestamp()
 _FIRST_BITCOIN: Final = 95_000.0
-"""No bitcoin price of its first day is among the published points: made up."""
+"""Generated: no bitcoin price of the first day is published."""
 _BITCOIN_NOISE: Final = 0.06
 _DIFFICULTY_NOISE: Final = 0.03
 
@@ -263,17 +260,17 @@ def sample() -> list[Row]:
     power = Random(f"{_SEED} power")  # noqa: S311 -- seeded: the same sample everywhere
     rows: list[Row] = []
     reward = 0.0
-    told = {each.time: each for each in points}
+    published_at = {each.time: each for each in points}
     for at in times:
-        point = told.get(at)
+        point = published_at.get(at)
         difficulty, bitcoin = difficulties(at), bitcoins(at)
-        made = {"bitcoin", "reward", "hashprice", "difficulty", "power_price"}
+        generated = {"bitcoin", "reward", "hashprice", "difficulty", "power_price"}
         if point is not None:
-            made -= {"difficulty"} | ({"bitcoin"} if point.bitcoin is not None else set())
+            generated -= {"difficulty"} | ({"bitcoin"} if point.bitcoin is not None else set())
             paid = _bitcoins_per_petahash(point)
             if paid is not None:
                 reward = paid / hashprice(point.difficulty, 1.0)
-                made -= {"reward"} | ({"hashprice"} if point.bitcoin is not None else set())
+                generated -= {"reward"} | ({"hashprice"} if point.bitcoin is not None else set())
         rows.append(
             Row(
                 time=at,
@@ -282,7 +279,7 @@ def sample() -> list[Row]:
                 difficulty=difficulty,
                 reward=reward,
                 power_price=_power_price(at, power),
-                generated=tuple(name for name in COLUMNS if name in made),
+                generated=tuple(name for name in COLUMNS if name in generated),
                 source="" if point is None else point.source,
             )
         )
@@ -301,7 +298,7 @@ def _bitcoins_per_petahash(point: Published) -> float | None:
 
 
 class _Bridge:
-    """Between known values: their geometric mean by time, and seeded noise that vanishes at each of them."""
+    """Interpolates geometrically between known values, with seeded noise that is zero at each of them."""
 
     def __init__(self, known: Sequence[tuple[float, float]], noise: float, every_days: int) -> None:
         self._known = known
@@ -321,7 +318,7 @@ class _Bridge:
 
 
 def _power_price(at: float, random: Random) -> float:
-    """Make up a price in USD per kWh: dear evenings, cheap middays, a dear summer and winter, and a few scarce days."""
+    """Generate a power price in USD per kWh: high in evenings, summer and winter, with a few days of scarcity."""
     moment = datetime.fromtimestamp(at, UTC)
     season = 0.006 * math.cos(4 * math.pi * moment.timetuple().tm_yday / 365)
     day = 0.010 * math.cos(math.tau * (moment.hour - 1) / 24)
@@ -330,10 +327,10 @@ def _power_price(at: float, random: Random) -> float:
 
 
 def stretches(rows: Sequence[Row], column: str) -> Iterator[tuple[float, float, bool]]:
-    """Cut the time into stretches (from, to, generated) in which ``column`` was told, or made up, throughout."""
+    """Split the time into periods (from, to, generated) in which ``column`` is all observed or all generated."""
     begin = 0
-    for place in range(1, len(rows)):
+    for index in range(1, len(rows)):
         made = column in rows[begin].generated
-        if place == len(rows) - 1 or (column in rows[place].generated) != made:
-            yield rows[begin].time, rows[place].time, made
-            begin = place
+        if index == len(rows) - 1 or (column in rows[index].generated) != made:
+            yield rows[begin].time, rows[index].time, made
+            begin = index

@@ -1,4 +1,4 @@
-"""Asks every configured source once: what it says, how old that is, and how long it took."""
+"""Requests every configured source once, for ``check-config --online``."""
 
 import asyncio
 import time
@@ -19,8 +19,8 @@ from exporter.sources.tariffs import TariffSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """One source's answer. ``age`` and ``seconds`` (the time it took) in seconds."""
+class Check:
+    """The result for one source: the value as text, or the failure. ``seconds`` is the duration, ``age`` in seconds."""
 
     source: str
     kind: str
@@ -30,64 +30,68 @@ class Asked:
     failure: Failure | None = None
 
 
-async def check_all(sources: Mapping[str, SourceSettings]) -> list[Asked]:
-    """Ask them all at once, each for as long as a running exporter would; a failure is an answer too."""
+async def check_all(sources: Mapping[str, SourceSettings]) -> list[Check]:
+    """Request all sources concurrently, with the timeout of a running exporter. A failure is a result too."""
     async with aiohttp.ClientSession() as session:
         context = SourceContext(session)
-        return list(await asyncio.gather(*(_ask(name, source, context) for name, source in sources.items())))
+        return list(await asyncio.gather(*(_check(name, source, context) for name, source in sources.items())))
 
 
-async def _ask(name: str, settings: SourceSettings, context: SourceContext) -> Asked:
+async def _check(name: str, settings: SourceSettings, context: SourceContext) -> Check:
     started = time.monotonic()
     try:
         reading: Reading[Any] = await fetched(settings.build(context), Guard())
         now = context.clock()
         _check_usable(reading, settings, now)
     except Failure as failure:
-        return Asked(name, settings.kind, time.monotonic() - started, failure=failure)
-    return Asked(
-        name, settings.kind, time.monotonic() - started, spoken(reading.value, now), max(0.0, now - reading.observed_at)
+        return Check(name, settings.kind, time.monotonic() - started, failure=failure)
+    return Check(
+        name,
+        settings.kind,
+        time.monotonic() - started,
+        described(reading.value, now),
+        max(0.0, now - reading.observed_at),
     )
 
 
 def _check_usable(reading: Reading[Any], settings: SourceSettings, now: float) -> None:
-    """Raise the Failure for which a running exporter would not use the value."""
+    """Raise Failure if a running exporter would not use the value."""
     if not Latest[Any](settings.max_age).accepts(reading, now):
         raise Failure(
             Reason.STALE, f"observed {now - reading.observed_at:.0f} s ago, max_age is {settings.max_age:.0f} s"
         )
     if isinstance(settings, TariffSettings) and price_in_force(reading.value, now) is None:
-        raise Failure(Reason.STALE, f"none of {len(reading.value)} prices is in force now")
+        raise Failure(Reason.STALE, f"none of {len(reading.value)} prices applies now")
 
 
-def spoken(value: object, now: float) -> str:
-    """Say a source's value in a few words."""
+def described(value: object, now: float) -> str:
+    """Describe the value of a source in a few words."""
     match value:
         case NetworkState():
-            said = f"height {value.height:,}, difficulty {value.difficulty:.4g}"
+            text = f"height {value.height:,}, difficulty {value.difficulty:.4g}"
         case float() | int():
-            said = f"${value:,.2f}"
+            text = f"${value:,.2f}"
         case tuple() if all(isinstance(entry, PriceSlot) for entry in value):
-            said = _prices(value, now)
+            text = _prices(value, now)
         case tuple() if all(isinstance(entry, GpuReading) for entry in value):
-            said = f"{len(value)} GPUs, {sum(gpu.power or 0.0 for gpu in value):,.0f} W"
+            text = f"{len(value)} GPUs, {sum(gpu.power or 0.0 for gpu in value):,.0f} W"
         case MeterReading(rigs=rigs, blocks=blocks, refused=refused):
             watts = sum(rigs.values()) + sum(blocks.values())
-            said = f"{_counted(rigs=rigs, blocks=blocks, refused=refused)}, {watts:,.0f} W"
+            text = f"{_counted(rigs=rigs, blocks=blocks, refused=refused)}, {watts:,.0f} W"
         case ExpectedOff(site=site, blocks=blocks, rigs=rigs):
-            said = f"off: {'the whole site' if site else _counted(blocks=blocks, rigs=rigs) or 'nothing'}"
+            text = f"off: {'the whole site' if site else _counted(blocks=blocks, rigs=rigs) or 'nothing'}"
         case Sequence() | Mapping():
-            said = f"{len(value)} values"
+            text = f"{len(value)} values"
         case _:
-            said = str(value)
-    return said
+            text = str(value)
+    return text
 
 
 def _prices(slots: tuple[PriceSlot, ...], now: float) -> str:
     price = price_in_force(slots, now)
     following = "" if price is None or price.next_price is None else f", then {_dollars(price.next_price)}"
     return f"{len(slots)} slots, " + (
-        "none in force now" if price is None else f"{_dollars(price.price)}/kWh{following}"
+        "no current price" if price is None else f"{_dollars(price.price)}/kWh{following}"
     )
 
 
@@ -99,33 +103,35 @@ def _dollars(price: float) -> str:
     return f"{'-' if price < 0 else ''}${abs(price):.4f}"
 
 
-def as_text(asked: Sequence[Asked]) -> str:
-    """A table for people."""
-    rows = [("source", "kind", "took", "age", "value"), *map(_row, asked)]
+def as_text(checks: Sequence[Check]) -> str:
+    """Format the results as a table for a terminal."""
+    rows = [("source", "kind", "took", "age", "value"), *map(_row, checks)]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     return "\n".join("  ".join([*map(str.ljust, row[:4], widths), row[4]]) for row in rows)
 
 
-def _row(one: Asked) -> tuple[str, str, str, str, str]:
-    failure = one.failure
-    said = (
-        one.value if failure is None else f"FAILED {failure.reason}: {failure.detail} ({SOURCE_ADVICE[failure.reason]})"
+def _row(check: Check) -> tuple[str, str, str, str, str]:
+    failure = check.failure
+    text = (
+        check.value
+        if failure is None
+        else f"FAILED {failure.reason}: {failure.detail} ({SOURCE_ADVICE[failure.reason]})"
     )
-    return one.source, one.kind, f"{one.seconds:.2f} s", "" if one.age is None else f"{one.age:.0f} s", said
+    return check.source, check.kind, f"{check.seconds:.2f} s", "" if check.age is None else f"{check.age:.0f} s", text
 
 
-def as_records(asked: Sequence[Asked]) -> list[dict[str, Any]]:
-    """The same for scripts."""
+def as_records(checks: Sequence[Check]) -> list[dict[str, Any]]:
+    """Return the results as records for JSON."""
     return [
-        {"source": one.source, "kind": one.kind, "seconds": round(one.seconds, 4)}
+        {"source": check.source, "kind": check.kind, "seconds": round(check.seconds, 4)}
         | (
-            {"value": one.value, "age": one.age}
-            if one.failure is None
+            {"value": check.value, "age": check.age}
+            if check.failure is None
             else {
-                "failure": one.failure.reason,
-                "detail": one.failure.detail,
-                "advice": SOURCE_ADVICE[one.failure.reason],
+                "failure": check.failure.reason,
+                "detail": check.failure.detail,
+                "advice": SOURCE_ADVICE[check.failure.reason],
             }
         )
-        for one in asked
+        for check in checks
     ]

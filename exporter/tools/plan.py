@@ -1,4 +1,4 @@
-"""Which blocks to convert to free so much power, asked of a running exporter or of the Prometheus that scrapes many."""
+"""Chooses the blocks to convert in order to free power, by the data of a running exporter or of a Prometheus."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from exporter.sources.http import Endpoint
 from exporter.sources.prometheus import Series, ask_prometheus
 from exporter.tools import tables
 from exporter.tools.allocation import Allocation, MiningRig, Offer, allocate
+from exporter.tools.promql import quoted
 from exporter.tools.tables import figure
 
 _MAX_BYTES: Final = 256 * 1024 * 1024  # 100,000 rigs as JSON
@@ -19,7 +20,7 @@ _KILOWATTS_PER_MEGAWATT: Final = 1_000.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A block that could be converted, and what is known of it. Watts and USD per day."""
+    """A block that can be converted. Watts, and USD per day; None if unknown."""
 
     block: str
     power_freed: float | None
@@ -31,37 +32,37 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
-    """What a plan chooses from."""
+    """The blocks and rigs of a site, or of several."""
 
     candidates: tuple[Candidate, ...]
-    fixed: tuple[str, ...]  # blocks that can't be converted
+    fixed: tuple[str, ...]  # blocks that cannot be converted
     rigs: tuple[MiningRig, ...]
-    unpriced: int  # rigs whose margin or power is not known, left out of the swap
+    unpriced: int  # rigs with unknown margin or power, ignored in the swap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The answer: which blocks, and what was left out for want of figures."""
+    """The chosen blocks, and what could not be considered."""
 
-    asked: float  # kW
+    target: float  # kW
     allocation: Allocation
     chosen: tuple[Candidate, ...]
-    unknown: tuple[str, ...]  # convertible blocks whose power or margin is not known
+    unknown: tuple[str, ...]  # convertible blocks with unknown power or margin
     fixed: tuple[str, ...]
     unpriced: int
 
 
-def plan(fleet: Fleet, kilowatts_asked: float, *, moving_cost: float | None = None) -> Plan:
-    """Choose blocks that free ``kilowatts_asked``; ``moving_cost`` (USD per rig) stands in where a block has none."""
+def plan(fleet: Fleet, target: float, *, moving_cost: float | None = None) -> Plan:
+    """Choose blocks that free ``target`` kW. ``moving_cost`` in USD per rig is the default for blocks without one."""
     offers = [
         Offer(block=one.block, kilowatts=kilowatts(one.power_freed), margin_lost=one.margin_lost)
         for one in fleet.candidates
         if one.power_freed is not None and one.margin_lost is not None
     ]
-    allocation = allocate(offers, kilowatts_asked, _in_order(fleet.rigs, moving_cost))
+    allocation = allocate(offers, target, _worst_first(fleet.rigs, moving_cost))
     known, chosen = {offer.block for offer in offers}, set(allocation.blocks)
     return Plan(
-        asked=kilowatts_asked,
+        target=target,
         allocation=allocation,
         chosen=tuple(one for one in fleet.candidates if one.block in chosen),
         unknown=tuple(one.block for one in fleet.candidates if one.block not in known),
@@ -70,8 +71,8 @@ def plan(fleet: Fleet, kilowatts_asked: float, *, moving_cost: float | None = No
     )
 
 
-def _in_order(rigs: Collection[MiningRig], moving_cost: float | None) -> list[MiningRig]:
-    """Put the worst first, and count a losing rig as nothing: it is switched off anyway, which is no gain of a plan."""
+def _worst_first(rigs: Collection[MiningRig], moving_cost: float | None) -> list[MiningRig]:
+    """Sort the worst rigs first. A negative margin counts as 0: such a rig is switched off with or without a plan."""
     return [
         MiningRig(
             rig=rig.rig,
@@ -84,11 +85,11 @@ def _in_order(rigs: Collection[MiningRig], moving_cost: float | None) -> list[Mi
     ]
 
 
-# --- where the figures come from ------------------------------------------------------------------------------------
+# --- requests ------------------------------------------------------------------------------------
 
 
 async def query_exporter(endpoint: Endpoint) -> Fleet:
-    """Ask a running exporter. Raises Failure."""
+    """Read the fleet from a running exporter. Raises Failure."""
     blocks = await endpoint.get_json("/api/v1/blocks", max_bytes=_MAX_BYTES)
     rigs = await endpoint.get_json("/api/v1/rigs", max_bytes=_MAX_BYTES)
     with translating():
@@ -116,12 +117,12 @@ async def query_exporter(endpoint: Endpoint) -> Fleet:
 
 
 async def query_shards(endpoint: Endpoint, site: str | None) -> Fleet:
-    """Ask a Prometheus that scrapes the exporters of a whole site, or of several. Raises Failure."""
+    """Read the fleet from a Prometheus that scrapes all shards of a site, or several sites. Raises Failure."""
     shards = _Shards(endpoint, site)
     convertible = await shards.blocks("mining_block_convertible")
     if not convertible:
-        told = "no exporter here" if site is None else f"no site {site!r} here"
-        raise Failure(Reason.NOT_READY, f"{told} tells mining_block_convertible")
+        who = "no target" if site is None else f"no target with site {site!r}"
+        raise Failure(Reason.NOT_READY, f"{who} has mining_block_convertible")
     freed = await shards.blocks("mining_block_power_freed_watts")
     lost = await shards.blocks("mining_block_margin_lost_usd_per_day")
     ai = await shards.blocks("mining_block_ai_value_usd_per_day")
@@ -153,11 +154,11 @@ async def query_shards(endpoint: Endpoint, site: str | None) -> Fleet:
 
 
 class _Shards:
-    """A Prometheus' series, by site and name; of replicas that tell the same, one."""
+    """Series of a Prometheus by site and name. Replicas of an exporter count once."""
 
     def __init__(self, endpoint: Endpoint, site: str | None) -> None:
         self._endpoint = endpoint
-        self._selector = "" if site is None else f'{{site="{_quoted(site)}"}}'
+        self._selector = "" if site is None else f'{{site="{quoted(site)}"}}'
         self._sites: set[str] = set()
 
     async def blocks(self, metric: str) -> dict[tuple[str, str], float]:
@@ -166,36 +167,32 @@ class _Shards:
         return values
 
     async def values(self, metric: str, label: str) -> dict[tuple[str, str], float]:
-        found = await self._ask(f"max by (site, {label}) ({metric}{self._selector})")
+        found = await self._query(f"max by (site, {label}) ({metric}{self._selector})")
         return {(series.labels.get("site", ""), series.labels.get(label, "")): series.value for series in found}
 
     async def labels(self, metric: str, label: str, wanted: str) -> dict[tuple[str, str], str]:
-        found = await self._ask(f"max by (site, {label}, {wanted}) ({metric}{self._selector}) == 1")
+        found = await self._query(f"max by (site, {label}, {wanted}) ({metric}{self._selector}) == 1")
         with translating():
             return {(series.labels.get("site", ""), series.labels[label]): series.labels[wanted] for series in found}
 
-    async def _ask(self, query: str) -> list[Series]:
+    async def _query(self, query: str) -> list[Series]:
         try:
             return await ask_prometheus(self._endpoint, query, max_bytes=_MAX_BYTES)
         except Failure as failure:
-            if failure.reason is Reason.NOT_READY:  # no series at all: unknown, for all of them
+            if failure.reason is Reason.NOT_READY:  # no series: unknown for all of them
                 return []
             raise
 
     def name(self, key: tuple[str, str]) -> str:
-        """Name a block or rig; with its site where there are several."""
+        """Return the name of a block or rig, with its site if there are several."""
         site, name = key
         return f"{site}/{name}" if len(self._sites) > 1 else name
-
-
-def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def _rigs(
     figures: Mapping[str, tuple[str, float | None, float | None]], moving_costs: Mapping[str, float | None]
 ) -> dict[str, Any]:
-    """Take the rigs with a margin and a power, and count the others."""
+    """Return the rigs with known margin and power, and the number of others."""
     priced = tuple(
         MiningRig(rig=rig, block=block, kilowatts=kilowatts(watts), margin=margin, moving_cost=moving_costs.get(block))
         for rig, (block, margin, watts) in figures.items()
@@ -204,36 +201,36 @@ def _rigs(
     return {"rigs": priced, "unpriced": len(figures) - len(priced)}
 
 
-# --- how it is shown ------------------------------------------------------------------------------------------------
+# --- output ------------------------------------------------------------------------------------------------
 
 _HEADER: Final = ("block", "MW freed", "margin lost, USD/day", "per kW and year", "AI value, USD/day", "payback, years")
 _FIGURES: Final = range(1, len(_HEADER))
 
 
-def headline(found: Plan) -> str:
-    """The answer in a sentence."""
-    allocation = found.allocation
-    freed = f"{_megawatts(allocation.kilowatts)} MW, for {figure(allocation.margin_lost)} USD of mining margin a day"
+def headline(plan_: Plan) -> str:
+    """Return the result in one sentence."""
+    allocation = plan_.allocation
+    freed = f"{_megawatts(allocation.kilowatts)} MW for {figure(allocation.margin_lost)} USD/day of mining margin"
     blocks = _counted(len(allocation.blocks), "block")
     if allocation.feasible:
-        return f"To free {_megawatts(found.asked)} MW convert {blocks}: {freed}."
-    return f"{_megawatts(found.asked)} MW cannot be freed. The most is {blocks}: {freed}."
+        return f"To free {_megawatts(plan_.target)} MW convert {blocks}: {freed}."
+    return f"{_megawatts(plan_.target)} MW cannot be freed. The most is {blocks}: {freed}."
 
 
-def as_text(found: Plan) -> str:
-    """The plan for a terminal, below its headline."""
-    table = tables.as_text((*_HEADER, "verdict"), _rows(found), right=_FIGURES)
-    return "\n".join([table, "", *_notes(found)])
+def as_text(plan_: Plan) -> str:
+    """Format the plan for a terminal, without its headline."""
+    table = tables.as_text((*_HEADER, "verdict"), _rows(plan_), right=_FIGURES)
+    return "\n".join([table, "", *_notes(plan_)])
 
 
-def as_markdown(found: Plan) -> str:
-    """The plan for a document."""
-    table = tables.as_markdown((*_HEADER, "verdict"), _rows(found), right=_FIGURES)
-    return "\n".join([headline(found), "", table, "", *(f"- {note}" for note in _notes(found))])
+def as_markdown(plan_: Plan) -> str:
+    """Format the plan as Markdown."""
+    table = tables.as_markdown((*_HEADER, "verdict"), _rows(plan_), right=_FIGURES)
+    return "\n".join([headline(plan_), "", table, "", *(f"- {note}" for note in _notes(plan_))])
 
 
-def as_csv(found: Plan) -> str:
-    """The chosen blocks for a spreadsheet."""
+def as_csv(plan_: Plan) -> str:
+    """Format the chosen blocks as CSV."""
     header = ("block", "kilowatts", "margin_lost_usd_per_day", "ai_value_usd_per_day", "payback_years", "verdict")
     rows = [
         (
@@ -244,16 +241,16 @@ def as_csv(found: Plan) -> str:
             one.payback_years,
             one.verdict,
         )
-        for one in found.chosen
+        for one in plan_.chosen
     ]
     return tables.as_csv(header, rows)
 
 
-def as_record(found: Plan) -> dict[str, Any]:
-    """The plan for scripts."""
-    allocation = found.allocation
+def as_record(plan_: Plan) -> dict[str, Any]:
+    """Return the plan as a record for JSON."""
+    allocation = plan_.allocation
     return {
-        "asked_kilowatts": found.asked,
+        "asked_kilowatts": plan_.target,
         "feasible": allocation.feasible,
         "kilowatts": allocation.kilowatts,
         "blocks": [
@@ -265,7 +262,7 @@ def as_record(found: Plan) -> dict[str, Any]:
                 "payback_years": one.payback_years,
                 "verdict": one.verdict,
             }
-            for one in found.chosen
+            for one in plan_.chosen
         ],
         "in_place": {"margin_lost_usd_per_day": allocation.margin_lost},
         "greedy": {"margin_lost_usd_per_day": allocation.greedy_margin_lost},
@@ -278,21 +275,21 @@ def as_record(found: Plan) -> dict[str, Any]:
             "moved": allocation.swap.moved,
         },
         "left_out": {
-            "blocks_without_figures": found.unknown,
-            "blocks_not_convertible": found.fixed,
-            "rigs_without_figures": found.unpriced,
+            "blocks_without_figures": plan_.unknown,
+            "blocks_not_convertible": plan_.fixed,
+            "rigs_without_figures": plan_.unpriced,
         },
     }
 
 
-def _rows(found: Plan) -> Iterator[tuple[str, ...]]:
-    for one in found.chosen:
+def _rows(plan_: Plan) -> Iterator[tuple[str, ...]]:
+    for one in plan_.chosen:
         yield _row(one, one.verdict or "")
     total = Candidate(
-        block="together",
-        power_freed=found.allocation.kilowatts * WATTS_PER_KILOWATT,
-        margin_lost=found.allocation.margin_lost,
-        ai_value=_sum([one.ai_value for one in found.chosen]),
+        block="total",
+        power_freed=plan_.allocation.kilowatts * WATTS_PER_KILOWATT,
+        margin_lost=plan_.allocation.margin_lost,
+        ai_value=_sum_if_all_known([one.ai_value for one in plan_.chosen]),
     )
     yield _row(total, "")
 
@@ -305,41 +302,42 @@ def _row(one: Candidate, verdict: str) -> tuple[str, ...]:
     return (one.block, _megawatts(freed), figure(one.margin_lost), figure(per_year), ai_value, payback, verdict)
 
 
-def _notes(found: Plan) -> Iterator[str]:
-    allocation = found.allocation
-    yield f"in place: {figure(allocation.margin_lost)} USD/day of margin is lost with the blocks' rigs"
+def _notes(plan_: Plan) -> Iterator[str]:
+    allocation = plan_.allocation
+    yield f"in place: {figure(allocation.margin_lost)} USD/day of margin lost"
     if allocation.greedy_margin_lost is not None:
         better = allocation.greedy_margin_lost - allocation.margin_lost
-        beaten = f"{figure(better)} more" if better > 0 else "the same"
-        yield f"cheapest kilowatt first, a bound: {figure(allocation.greedy_margin_lost)} USD/day, {beaten}"
-    yield from _swap_note(found)
-    if found.unknown:
-        yield f"left out, power or margin unknown: {', '.join(found.unknown)}"
-    if found.fixed:
-        yield f"left out, not convertible: {', '.join(found.fixed)}"
+        comparison = f"{figure(better)} more" if better > 0 else "the same"
+        yield f"cheapest kilowatts first, for comparison: {figure(allocation.greedy_margin_lost)} USD/day, {comparison}"
+    yield from _swap_note(plan_)
+    if plan_.unknown:
+        yield f"not considered, power or margin unknown: {', '.join(plan_.unknown)}"
+    if plan_.fixed:
+        yield f"not considered, not convertible: {', '.join(plan_.fixed)}"
 
 
-def _swap_note(found: Plan) -> Iterator[str]:
-    swap = found.allocation.swap
+def _swap_note(plan_: Plan) -> Iterator[str]:
+    swap = plan_.allocation.swap
     if swap is None:
         return
     if not swap.moved:
-        yield "swap: none to make, for the blocks hold the fleet's worst rigs"
+        yield "swap: not needed, because the blocks already contain the worst rigs of the fleet"
         return
     if swap.moving_cost is None:
-        cost = "at a cost not known (moving_cost_usd_per_rig, or --moving-cost)"
+        cost = "at unknown cost (set moving_cost_usd_per_rig or --moving-cost)"
     else:
         cost = f"for {figure(swap.moving_cost)} USD once"
-    saved = found.allocation.margin_lost - swap.margin_lost
-    pays = "" if saved > 0 else ", which saves nothing"
+    saved = plan_.allocation.margin_lost - swap.margin_lost
+    payback = "" if saved > 0 else ", which saves nothing"
     if swap.moving_cost and saved > 0:
-        pays = f", which comes back in {figure(swap.moving_cost / saved, 0)} days"
+        payback = f", paid back in {figure(swap.moving_cost / saved, 0)} days"
     yield (
-        f"swap: {figure(swap.margin_lost)} USD/day at the margins of now, retiring the fleet's worst "
-        f"{_counted(len(swap.retired), 'rig')} and moving {len(swap.moved):,} good out of the blocks {cost}{pays}"
+        f"swap: {figure(swap.margin_lost)} USD/day at current margins, by retiring the worst "
+        f"{_counted(len(swap.retired), 'rig')} of the fleet and moving {len(swap.moved):,} good rigs out of the blocks "
+        f"{cost}{payback}"
     )
-    if found.unpriced:
-        yield f"left out of the swap, margin or power unknown: {_counted(found.unpriced, 'rig')}"
+    if plan_.unpriced:
+        yield f"ignored in the swap, margin or power unknown: {_counted(plan_.unpriced, 'rig')}"
 
 
 def _megawatts(kilowatts_: float | None) -> str:
@@ -350,6 +348,6 @@ def _counted(number: int, word: str) -> str:
     return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
-def _sum(values: list[float | None]) -> float | None:
+def _sum_if_all_known(values: list[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) if known and len(known) == len(values) else None

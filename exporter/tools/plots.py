@@ -1,4 +1,4 @@
-"""A backtest's plots as SVG, with matplotlib: an extra, loaded only here."""
+"""Draws the plots of a backtest as SVG with matplotlib, an optional dependency."""
 
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -22,23 +22,23 @@ _COLOURS: Final = {
     Verdict.UNKNOWN: "#9aa0a6",
 }
 _MARKET: Final = {"hashprice": "hashprice, USD/PH/day", "difficulty": "difficulty", "power_price": "power, USD/kWh"}
-_MADE_UP: Final = "#9aa0a6"
-_TOLD: Final = "#1f4e9c"
+_GENERATED: Final = "#9aa0a6"
+_OBSERVED: Final = "#1f4e9c"
 _POLICIES: Final = (
     ("following the verdicts", "followed", "#8e44ad"),
-    ("always curtailing right", "curtail_right", "#1b7f4b"),
+    ("perfect curtailment", "curtail_right", "#1b7f4b"),
     ("always mining", "always_mine", "#d08700"),
 )
 
 
 def installed() -> bool:
-    """Whether matplotlib is there."""
+    """Whether matplotlib is installed."""
     return find_spec("matplotlib") is not None
 
 
 def draw(rows: Sequence[Row], result: Backtest, folder: Path) -> list[str]:
-    """Write the plots into ``folder``; returns their file names."""
-    import matplotlib as mpl  # noqa: PLC0415 -- an extra
+    """Write the plots into ``folder``. Returns their file names."""
+    import matplotlib as mpl  # noqa: PLC0415 -- optional
     from matplotlib.figure import Figure  # noqa: PLC0415 -- as above
 
     columns = [column for column in _MARKET if any(getattr(row, column) is not None for row in rows)]
@@ -54,7 +54,7 @@ def draw(rows: Sequence[Row], result: Backtest, folder: Path) -> list[str]:
             paint(axes)
             axes[0].xaxis_date()
             if any(row.generated for row in rows):
-                figure.suptitle("Part of this history is generated, not observed", fontsize="small", color=_MADE_UP)
+                figure.suptitle("Part of this history is generated, not observed", fontsize="small", color=_GENERATED)
             figure.savefig(folder / name, format="svg", metadata={"Date": None})
     return [name for name, _, _ in paintings]
 
@@ -70,13 +70,18 @@ def _market(rows: Sequence[Row], columns: Sequence[str], axes: "Sequence[Axes]")
                 [getattr(row, column) for row in part],
                 where="post",
                 linewidth=0.8 if made else 1.8,
-                color=_MADE_UP if made else _TOLD,
-                label=None if made in labelled else "generated" if made else "as given",
+                color=_GENERATED if made else _OBSERVED,
+                label=None if made in labelled else "generated" if made else "observed",
             )
             labelled.add(made)
-        told = [row for row in known if row.source and column not in row.generated]
-        if told and True in labelled:
-            panel.plot([_moment(row.time) for row in told], [getattr(row, column) for row in told], "o", color=_TOLD)
+        published = [row for row in known if row.source and column not in row.generated]
+        if published and True in labelled:
+            panel.plot(
+                [_moment(row.time) for row in published],
+                [getattr(row, column) for row in published],
+                "o",
+                color=_OBSERVED,
+            )
         panel.set_ylabel(_MARKET[column])
         panel.grid(alpha=0.3)
         panel.legend(loc="upper right")
@@ -86,14 +91,14 @@ def _verdicts(result: Backtest, axes: "Axes") -> None:
     from matplotlib.patches import Patch  # noqa: PLC0415 -- as above
 
     end = _moment(result.steps[-1].point.time)
-    for place, _ in enumerate(result.blocks):
+    for index, _ in enumerate(result.blocks):
         begin = 0
         for step in range(1, len(result.steps) + 1):
-            verdict = result.steps[begin].verdicts[place]
-            if step == len(result.steps) or result.steps[step].verdicts[place] is not verdict:
+            verdict = result.steps[begin].verdicts[index]
+            if step == len(result.steps) or result.steps[step].verdicts[index] is not verdict:
                 start = _moment(result.steps[begin].point.time)
                 stop = end if step == len(result.steps) else _moment(result.steps[step].point.time)
-                axes.barh(place, stop - start, left=start, height=0.6, color=_COLOURS[verdict])
+                axes.barh(index, stop - start, left=start, height=0.6, color=_COLOURS[verdict])
                 begin = step
     axes.set_yticks(range(len(result.blocks)), result.blocks)
     axes.invert_yaxis()
@@ -111,4 +116,4 @@ def _money(steps: Sequence[Step], axes: "Axes") -> None:
 
 
 def _moment(at: float) -> float:
-    return at / SECONDS_PER_DAY  # since 1970: matplotlib's dates
+    return at / SECONDS_PER_DAY  # days since 1970, as matplotlib counts

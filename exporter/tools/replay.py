@@ -1,4 +1,4 @@
-"""Replay a market through the same decision code: what following its verdicts would have earned."""
+"""Replays the history of a market with the decision code of the exporter, and adds up the earnings."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,15 +27,15 @@ class MarketPoint:
     hashprice: float  # USD per PH/s and day
     power_price: float  # USD per kWh
     difficulty: float | None = None
-    generated: bool = False  # made up to fill a gap between sourced points
+    generated: bool = False  # fills a gap between observed points
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RigGroup:
-    """Rigs of one kind in one block, described together."""
+    """Rigs of the same model in one block."""
 
     block: str
-    tariff: str = ""  # whose terms hold for them; the price is the replayed market's
+    tariff: str = ""  # whose settings apply; the price is that of the history
     hashrate: float  # H/s, of all of them
     power: float  # W, of all of them
 
@@ -44,15 +44,15 @@ class RigGroup:
 class Earnings:
     """USD by policy, since the start."""
 
-    followed: float = 0.0  # the verdicts; a converted block earns the AI value and never mines again
+    followed: float = 0.0  # following the verdicts; a converted block earns the AI value and never mines again
     always_mine: float = 0.0
-    curtail_right: float = 0.0  # every loss avoided at once, nothing converted
-    foresight: float = 0.0  # and each block converted at its best moment, or never
+    curtail_right: float = 0.0  # avoids every loss immediately, converts nothing
+    foresight: float = 0.0  # also converts each block at the best moment, or never
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A verdict on a block that changed."""
+    """A change of the verdict of a block."""
 
     time: float
     block: str
@@ -62,16 +62,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One point of the replay, for plots. ``earned`` is what it was when the point's time was over."""
+    """One point of the replay, for plots. ``earned`` is the total at the end of the point."""
 
     point: MarketPoint
-    verdicts: tuple[Verdict, ...]  # of the blocks, in the report's order
+    verdicts: tuple[Verdict, ...]  # of the blocks, in the order of the report
     earned: Earnings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backtest:
-    """What a replay gives. Perfect foresight has one figure, at the end."""
+    """The result of a replay. Perfect foresight is known only at the end."""
 
     blocks: tuple[str, ...]
     steps: tuple[Step, ...]
@@ -84,45 +84,45 @@ def backtest(
     points: Sequence[MarketPoint],
     fleet: Sequence[RigGroup],
     blocks: Sequence[Block],
-    terms: SiteSettings,
-    decision_terms: DecisionSettings,
+    settings: SiteSettings,
+    decision_settings: DecisionSettings,
     interval: float = 3_600.0,
 ) -> Backtest:
-    """Replay the points in order, with an evaluation every ``interval`` seconds; the last point only ends the replay.
+    """Replay the points in order, with an evaluation every ``interval`` seconds. The last point only ends the replay.
 
-    Nothing looks ahead: each decision knows the past and the price in force. The coming retarget is not replayed.
+    Each decision knows only earlier points and the current price. The next retarget is not replayed.
     """
-    return _Replay(fleet, blocks, terms, decision_terms, interval).run(points)
+    return _Replay(fleet, blocks, settings, decision_settings, interval).run(points)
 
 
 class _Replay:
-    """One replay: the state of the decision, and the books of each policy."""
+    """One replay: the state of the decision, and the earnings of each policy."""
 
     def __init__(
         self,
         fleet: Sequence[RigGroup],
         blocks: Sequence[Block],
-        terms: SiteSettings,
-        decision_terms: DecisionSettings,
+        settings: SiteSettings,
+        decision_settings: DecisionSettings,
         interval: float,
     ) -> None:
-        self._terms = terms
+        self._settings = settings
         self._interval = interval
-        self._decision_terms = decision_terms.model_copy(
-            update={"longest_gap": max(decision_terms.longest_gap, interval)}
+        self._decision_settings = decision_settings.model_copy(
+            update={"longest_gap": max(decision_settings.longest_gap, interval)}
         )
         self._blocks = tuple(blocks)
         self._rigs = tuple(
             RigSnapshot(
-                rig=Rig(name=str(place), address="", block=group.block, tariff=group.tariff),
+                rig=Rig(name=str(index), address="", block=group.block, tariff=group.tariff),
                 reading=Reading(RigReading(hashrate=group.hashrate, power=group.power), 0.0),
             )
-            for place, group in enumerate(fleet)
+            for index, group in enumerate(fleet)
         )
         tariffs = {group.tariff for group in fleet}
-        # What power could be sold at is not replayed: it is taken for what it costs.
-        self._tariffs = tariffs | {terms.at(tariff)[1].resale_tariff or tariff for tariff in tariffs}
-        self._market = ai_market(value_ai(terms.ai))
+        # The sale of power is not replayed: its price is that of the tariff.
+        self._tariffs = tariffs | {settings.at(tariff)[1].resale_tariff or tariff for tariff in tariffs}
+        self._market = ai_market(value_ai(settings.ai))
         self._state = DecisionState()
         self._history = MarginHistory()
         self._converted: dict[str, float] = {}
@@ -146,7 +146,7 @@ class _Replay:
         )
 
     def _replay(self, point: MarketPoint, until: float) -> None:
-        """Live through one point: evaluate, then earn until the next evaluation."""
+        """Replay one point: evaluate, then add up the earnings until the next evaluation."""
         market = replace(self._market, hashprice_usd=point.hashprice, payout_usd=point.hashprice)
         economics, snapshot = self._price(market, point)
         for now, seconds in _evaluations(point.time, until, self._interval):
@@ -160,12 +160,14 @@ class _Replay:
             blocks=self._blocks,
             tariffs=dict.fromkeys(self._tariffs, TariffPrice(point.power_price)),
         )
-        return price_on(market, snapshot, self._terms), snapshot
+        return price_on(market, snapshot, self._settings), snapshot
 
     def _decide(self, economics: SiteEconomics, snapshot: SiteSnapshot, now: float) -> SiteDecision:
-        terms = self._decision_terms
-        self._history = observe(self._history, economics, now, window=terms.history, longest_gap=terms.longest_gap)
-        decision, self._state = decide(self._state, snapshot, economics, self._history, terms, now)
+        settings = self._decision_settings
+        self._history = observe(
+            self._history, economics, now, window=settings.history, longest_gap=settings.longest_gap
+        )
+        decision, self._state = decide(self._state, snapshot, economics, self._history, settings, now)
         for block in decision.blocks:
             verdict = block.verdict or Verdict.UNKNOWN
             if block.name in self._converted:
@@ -205,7 +207,7 @@ class _Replay:
 
 
 def _evaluations(start: float, end: float, interval: float) -> Iterator[tuple[float, float]]:
-    """Cut a stretch of time into evaluations: when each is, and how long its verdict is in force."""
+    """Split a period into evaluations: the time of each, and how long its verdict applies."""
     count = max(int((end - start) // interval), 0)
     for step in range(count):
         yield start + step * interval, interval
@@ -215,14 +217,14 @@ def _evaluations(start: float, end: float, interval: float) -> Iterator[tuple[fl
 
 
 class _Foresight:
-    """The most one block could have earned: mining whenever it pays, then AI from the best moment on."""
+    """The most that one block could have earned: mining while it pays, then AI from the best moment on."""
 
     def __init__(self) -> None:
         self._mining = 0.0
-        self._converted: float | None = None  # with the best conversion so far
+        self._converted: float | None = None  # earnings with the best conversion so far
 
     def book(self, mining: float, ai: float | None) -> None:
-        """Book one stretch: what mining (losses avoided) and what AI would have earned; None if never AI."""
+        """Add one period: earnings of mining without losses, and of AI, None if the block cannot be converted."""
         if ai is not None:
             before = self._mining if self._converted is None else max(self._converted, self._mining)
             self._converted = before + ai

@@ -308,7 +308,7 @@ def test_the_demo_stops_if_its_simulation_stops(demo: Callable[[str], Demo], tmp
     os.kill(running.simulation(), signal.SIGKILL)
     code, _, errors = running.end()
     assert code == 1
-    assert "hashmargin: the simulated site ended by itself" in errors
+    assert "hashmargin: the simulated site stopped unexpectedly" in errors
     assert list(tmp_path.iterdir()) == []
 
 

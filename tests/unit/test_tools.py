@@ -372,7 +372,7 @@ async def test_a_value_that_a_running_exporter_would_ignore_is_a_failure() -> No
     assert old.failure is not None
     assert old.failure.detail == "observed 700 s ago, max_age is 600 s"
     assert past.failure is not None
-    assert past.failure.detail == "none of 1 prices is in force now"
+    assert past.failure.detail == "none of 1 prices applies now"
 
 
 @pytest.mark.parametrize(
@@ -381,7 +381,7 @@ async def test_a_value_that_a_running_exporter_would_ignore_is_a_failure() -> No
         (70_370.0, "$70,370.00"),
         (NetworkState(height=941_000, difficulty=1.3e14), "height 941,000, difficulty 1.3e+14"),
         ((PriceSlot(0, 100, 0.05), PriceSlot(100, 200, -0.01)), "2 slots, $0.0500/kWh, then -$0.0100"),
-        ((PriceSlot(0, 10, 0.05),), "1 slots, none in force now"),
+        ((PriceSlot(0, 10, 0.05),), "1 slots, no current price"),
         ((GpuReading(gpu="a", power=500.0), GpuReading(gpu="b")), "2 GPUs, 500 W"),
         (MeterReading(rigs={"a": 3_000.0, "b": 2_500.0}), "2 rigs, 5,500 W"),
         (MeterReading(blocks={"c1": 48_000.0}, refused=("c2",)), "1 blocks, 1 refused, 48,000 W"),
@@ -391,7 +391,7 @@ async def test_a_value_that_a_running_exporter_would_ignore_is_a_failure() -> No
     ],
 )
 def test_a_value_is_described_in_a_few_words(value: object, words: str) -> None:
-    assert online.spoken(value, now=50.0) == words
+    assert online.described(value, now=50.0) == words
 
 
 # --- through the command line -------------------------------------------------------------------------------------

@@ -66,7 +66,7 @@ async def test_a_history_file_is_replayed_with_the_configured_fleet(config: Path
     report = (folder / "report.md").read_text(encoding="utf-8")
     assert "| 2026-01-04 00:00 | old |" in report
     assert "| 2026-01-04 00:00 | old | curtail | reassign |" in report
-    assert "Left out: 1 rigs without rated_terahash and rated_watts" in report
+    assert "Not replayed: 1 rigs without rated_terahash and rated_watts" in report
     assert "generated" not in report
     for name in ("market.svg", "verdicts.svg", "money.svg"):
         assert f"({name})" in report
@@ -94,13 +94,13 @@ HEADER = "time,hashprice,power_price\n"
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("time,hashprise,power_price\n", "no column is called hashprise: choose from time, hashprice"),
-        ("time,power_price\n", "needs the columns time, power_price, and hashprice"),
-        (f"{HEADER}soon,33,0.05\n", "line 2: time 'soon' is neither like 2026-03-21T14:00:00Z nor unix seconds"),
-        (f"{HEADER}2026-01-01,-3,0.05\n", "line 2: hashprice '-3' cannot be"),
-        (f"{HEADER}2026-01-01,nan,0.05\n", "line 2: hashprice 'nan' cannot be"),
-        (f"{HEADER}2026-01-01,33,\n", "line 2: it needs power_price"),
-        (f"{HEADER}2026-01-02,33,0.05\n2026-01-01,33,0.05\n", "line 3: its time is not after that of the line before"),
+        ("time,hashprise,power_price\n", "unknown column hashprise: use only time, hashprice"),
+        ("time,power_price\n", "needs the columns time, power_price and hashprice"),
+        (f"{HEADER}soon,33,0.05\n", "line 2: time 'soon' must be like 2026-03-21T14:00:00Z, or unix seconds"),
+        (f"{HEADER}2026-01-01,-3,0.05\n", "line 2: hashprice '-3' is out of range"),
+        (f"{HEADER}2026-01-01,nan,0.05\n", "line 2: hashprice 'nan' is out of range"),
+        (f"{HEADER}2026-01-01,33,\n", "line 2: power_price, and hashprice"),
+        (f"{HEADER}2026-01-02,33,0.05\n2026-01-01,33,0.05\n", "line 3: its time must be after that of the previous"),
         (f"{HEADER}2026-01-02,33,0.05\n", "a history needs at least two points"),
         ("", "needs the columns"),
     ],
@@ -247,4 +247,4 @@ async def test_the_history_is_read_from_prometheus_and_its_gaps_are_labelled(con
 async def test_one_of_several_tariffs_must_be_chosen(config: Path, tmp_path: Path) -> None:
     code, _, errors = await replayed(config, tmp_path, "ppa", "spot")
     assert code == 1
-    assert "several histories, say which with --tariff or --site: tariff ppa; tariff spot" in errors
+    assert "several histories, choose one with --tariff or --site: tariff ppa; tariff spot" in errors

@@ -63,11 +63,11 @@ async def test_the_block_that_loses_least_is_chosen() -> None:
     async with served(publication=blocks_of_old_and_new) as exporter:
         code, output, _ = await invoke("plan", "--megawatts", "0.04", "--url", exporter.url)
     assert code == 0
-    assert output.startswith("To free 0.040 MW convert 1 block: 0.060 MW, for 0.00 USD of mining margin a day.\n")
+    assert output.startswith("To free 0.040 MW convert 1 block: 0.060 MW for 0.00 USD/day of mining margin.\n")
     assert re.search(r"^old +0\.060 +0\.00 +0\.00 +25\.\d\d +6\.5 +mine$", output, re.MULTILINE)
-    assert "left out, power or margin unknown: silent\n" in output
-    assert "left out, not convertible: fixed\n" in output
-    assert "swap: none to make, for the blocks hold the fleet's worst rigs\n" in output
+    assert "not considered, power or margin unknown: silent\n" in output
+    assert "not considered, not convertible: fixed\n" in output
+    assert "swap: not needed, because the blocks already contain the worst rigs of the fleet\n" in output
 
 
 async def test_an_infeasible_plan_has_the_most_that_is_possible() -> None:
@@ -105,7 +105,7 @@ async def test_a_swap_moves_good_rigs_into_the_slots_of_bad_ones() -> None:
     assert sorted(told["swap"]["moved"]) == [f"new-{number}" for number in range(10)]
     assert sorted(told["swap"]["retired"]) == [f"old-{number}" for number in range(10)]
     assert told["swap"]["moving_cost_usd"] == 500
-    assert "moving 10 good out of the blocks at a cost not known (moving_cost_usd_per_rig, or --moving-cost)" in text
+    assert "10 good rigs out of the blocks at unknown cost (set moving_cost_usd_per_rig or --moving-cost)" in text
 
 
 async def test_a_plan_is_written_as_csv_and_markdown() -> None:
@@ -115,7 +115,7 @@ async def test_a_plan_is_written_as_csv_and_markdown() -> None:
     rows = list(csv.DictReader(io.StringIO(table)))
     assert [(row["block"], float(row["kilowatts"])) for row in rows] == [("old", 60), ("new", 40)]
     assert "| block | MW freed |" in document
-    assert "| together | 0.100 |" in document
+    assert "| total | 0.100 |" in document
 
 
 async def test_the_login_is_sent_and_a_rejection_is_one_sentence(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ async def test_an_unknown_site_is_one_sentence() -> None:
     async with prometheus() as url:
         code, _, errors = await invoke("plan", "--megawatts", "2.5", "--prometheus", url, "--site", "moon")
     assert code == 1
-    assert "no site 'moon' here tells mining_block_convertible" in errors
+    assert "no target with site 'moon' has mining_block_convertible" in errors
 
 
 # --- explain --------------------------------------------------------------------------------------------------------
@@ -280,5 +280,5 @@ async def test_a_rig_that_does_not_respond_is_explained_as_far_as_known() -> Non
     async with served(publication=blocks_of_old_and_new) as exporter:
         code, output, _ = await invoke("explain", "silent-0", "--url", exporter.url)
     assert code == 0
-    assert "unknown: without a margin there is nothing to weigh" in output
+    assert "unknown, because the margin is unknown" in output
     assert re.search(r"^  hashrate +\? +TH/s$", output, re.MULTILINE)
