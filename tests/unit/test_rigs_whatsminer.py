@@ -96,7 +96,7 @@ async def test_builds_that_write_names_out_give_whole_volts_and_amperes() -> Non
 
 
 async def test_a_power_supply_that_does_not_talk_loses_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(whatsminer_v2, "_PATIENCE", 0.05)
+    monkeypatch.setattr(whatsminer_v2, "_EXTRA_TIMEOUT", 0.05)
     talking = cgminer(v2())
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -125,13 +125,18 @@ async def test_the_locate_light_is_on_where_somebody_set_a_pattern(pattern: str,
 async def test_a_liquid_cooled_rig_is_asked_for_its_fluid_at_each_read() -> None:
     answers = v2(SUMMARY | {"Env Temp": 31.5}, status={"mineroff": "false", "liquid_temp": 49})
     assert (await read_v2(answers, HYDRO)).temperatures == (("ambient", 31.5), ("fluid", 49))
-    assert (await read_v2(answers, AIR)).temperatures == (("ambient", 31.5),)
+    turning = v2(SUMMARY | {"Env Temp": 31.5, "Fan Speed In": 3_700}, status={"mineroff": "false", "liquid_temp": 49})
+    assert (await read_v2(turning, AIR)).temperatures == (("ambient", 31.5),)
 
 
 async def test_a_liquid_cooled_rig_has_no_fans_that_stand_still() -> None:
-    answers = v2(SUMMARY | {"Fan Speed In": 0, "Fan Speed Out": 0})
-    assert (await read_v2(answers, HYDRO)).fans == ()
-    assert [fan.rpm for fan in (await read_v2(answers, AIR)).fans] == [0, 0]
+    answers = v2(SUMMARY | {"Fan Speed In": 0, "Fan Speed Out": 0, "Env Temp": 54.0})
+    for identity in (HYDRO, AIR):  # an air-cooled model in oil, too
+        reading = await read_v2(answers, identity)
+        assert (reading.fans, reading.temperatures) == ((), (("fluid", 54.0),))
+    one_turns = v2(SUMMARY | {"Fan Speed In": 0, "Fan Speed Out": 3_700, "Env Temp": 28.0})
+    reading = await read_v2(one_turns, HYDRO)
+    assert ([fan.rpm for fan in reading.fans], reading.temperatures) == ([0, 3_700], (("ambient", 28.0),))
     assert (await read_v3(v3({"fan-speed-in": 0, "fan-speed-out": 0}))).fans == ()
 
 
@@ -184,9 +189,9 @@ async def test_its_tuner_is_done_when_every_board_is(finished: tuple[Any, ...], 
     assert (await read_v2(v2(boards=boards))).tuner is state
 
 
-async def test_a_board_whose_rate_is_in_another_unit_says_no_rate() -> None:
+async def test_a_board_whose_rate_is_in_terahashes_is_read_as_such() -> None:
     boards = [{"Slot": 0, "MHS 1m": 57e6}, {"Slot": 1, "MHS 1m": 57.1}, {"Slot": 2, "MHS 1m": 0}]
-    assert [board.hashrate for board in (await read_v2(v2(boards=boards))).boards] == [57e12, None, 0]
+    assert [board.hashrate for board in (await read_v2(v2(boards=boards))).boards] == [57e12, 57.1e12, 0]
 
 
 @pytest.mark.parametrize(
@@ -323,3 +328,58 @@ async def test_firmware_whose_v2_answers_have_gaps_is_left_to_v3() -> None:
     assert failure.value.reason is Reason.UNSUPPORTED
     async with serving(TARGET.address, 4028, cgminer(answers)):
         assert (await whatsminer_v2.Reader().identify(TARGET)).model == "M63S++ VM30"
+
+
+# --- builds since 2024 ------------------------------------------------------------------------------------------------
+
+NEW_SUMMARY = {"Elapsed": 884.01, "MHS av": 111e6, "MHS 1m": 140_540_000, "HS RT": 140_540_000, "Power": 3173.45}
+NEW_SUMMARY |= {"Factory GHS": 165_848, "Env Temp": 28.7, "Fan Speed In": 3764, "Fan Speed Out": 3735, "Uptime": 911}
+NEW_BOARDS = [
+    {"Slot": slot, "HS RT": rate, "MHS 1m": rate, "Factory GHS": 55_000, "Temperature": 73.9, "Effective Chips": 215}
+    for slot, rate in enumerate((45.61, 50.13, 44.8))
+]
+DEPRECATED = {"STATUS": "E", "Code": 132, "Msg": "This command is deprecated."}
+
+
+def since_2024(**answers: Any) -> dict[str, Any]:
+    """The answers of a build that joins nothing, has its summary under Msg, and edevs in place of devs."""
+    return {
+        "version": {"STATUS": "S", "Msg": {"api_ver": "2.0.5"}},
+        "devdetails": DEPRECATED,
+        "devs": DEPRECATED,
+        "summary": message(NEW_SUMMARY),
+        "edevs": {"STATUS": [{"STATUS": "S"}], "DEVS": NEW_BOARDS},
+    } | answers
+
+
+async def test_a_build_that_joins_no_commands_is_asked_one_by_one_and_so_from_then_on() -> None:
+    reader = whatsminer_v2.Reader()
+    async with serving(TARGET.address, 4028, cgminer(since_2024())) as connections:
+        reading = await reader.read(TARGET, AIR)
+        first = len(connections)
+        await reader.read(TARGET, AIR)
+        assert len(connections) - first < first
+    assert reading.hashrate == 140.54e12
+    assert [board.hashrate for board in reading.boards] == [45.61e12, 50.13e12, 44.8e12]
+    assert [board.expected_hashrate for board in reading.boards] == [55e12] * 3
+    assert [fan.rpm for fan in reading.fans] == [3764, 3735]
+    assert (reading.power, reading.uptime, reading.system_uptime) == (3173.45, 884.01, 911)
+
+
+async def test_a_mac_that_only_the_summary_has_and_a_supply_fan_that_only_it_has_are_used() -> None:
+    summary = SUMMARY | {"MAC": "C6:0C:1D:00:2A:53", "Power Fanspeed": 6688}
+    answers = v2(summary) | {
+        "version": {"STATUS": "S", "Msg": {"api_ver": "1.4.0"}},
+        "devdetails": {"DEVDETAILS": [{"Model": "M20S_V10"}]},
+    }
+    async with serving(TARGET.address, 4028, cgminer(answers)):
+        identity = await whatsminer_v2.Reader().identify(TARGET)
+        reading = await whatsminer_v2.Reader().read(TARGET, identity)
+    assert (identity.model, identity.mac) == ("M20S V10", "c6:0c:1d:00:2a:53")
+    assert reading.power_supply == PowerSupply(fan_rpm=6688)
+
+
+async def test_a_build_that_names_no_model_is_read_without_one() -> None:
+    async with serving(TARGET.address, 4028, cgminer(since_2024())):
+        identity = await whatsminer_v2.Reader().identify(TARGET)
+    assert (identity.model, identity.algorithm) == ("unknown", "SHA256")

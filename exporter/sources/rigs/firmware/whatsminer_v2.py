@@ -1,6 +1,7 @@
-"""Whatsminers with API V2: cgminer's commands on 4028, joined in one question; power is what the power supply says.
+"""Whatsminers with API V2: cgminer's commands on port 4028, joined in one question where the build takes that.
 
-Hashrate is ``MHS 1m``. Commands that begin with ``get_``, and ``status``, cannot be joined.
+Hashrate is ``MHS 1m``; power is measured by the power supply. Commands that begin with ``get_``, and ``status``, cannot
+be joined. Builds since 2024 answer ``summary`` under ``Msg`` and serve ``edevs`` in place of ``devs``.
 """
 
 import asyncio
@@ -20,23 +21,25 @@ from exporter.sources.rigs.firmware import whatsminer_v3
 from exporter.sources.rigs.transport import rpc
 
 SLOW_SECONDS: Final = 300.0
-_PATIENCE: Final = 1.0  # s
-_READ: Final = "summary+devs+pools"
+_EXTRA_TIMEOUT: Final = 1.0  # s, of a question that a read can do without
+_PARTS: Final = ("summary", "devs", "pools")
+_READ: Final = "+".join(_PARTS)
 _AVERAGE: Final = "MHS av"  # since start
 _WINDOWS: Final = {"MHS 1m": 60.0, "MHS 5s": 5.0, "HS RT": None, _AVERAGE: None}  # s
 _FANS: Final = ("Fan Speed In", "Fan Speed Out")
 _NOTHING: Final = PowerSupply()
+_MOST_OF_RIG: Final = 1.05
 _SUPPLY_SENSORS: Final = ("temp0", "Temp 0", "Temp 1")
 _MAINS: Final = (80.0, 600.0)  # V
 _OFF_BY: Final = 3.0
 """How far two readings of the same power may be apart: three phases make 1.7, a wrong unit 10."""
 _LEAST_OF_RIG: Final = 1e-5
-"""Of the rig's hashrate. Builds of 2026 write boards' TH/s where MH/s belong: a board that does less says nothing."""
+"""Of the rig's hashrate. Builds since 2024 write boards' TH/s where MH/s belong: a board that does less is in TH/s."""
 
 
 @dataclass(slots=True)
 class _Slow:
-    """What changes seldom. A rig that was stopped is asked at each read, until it says that it was not."""
+    """What changes seldom. A rig that was stopped is asked at each read, until it is no longer stopped."""
 
     due: float
     fault_light: bool | None
@@ -53,7 +56,7 @@ class Reader:
         power="reported",
         questions=Questions(
             rpc=(
-                *("version", "devdetails", _READ, "status"),
+                *("version", "devdetails", _READ, "edevs", "status"),
                 *("get_version", "get_miner_info", "get_psu", "get_error_code"),
             ),
             v3=("get.device.info",),
@@ -64,6 +67,7 @@ class Reader:
 
     def __init__(self) -> None:
         self._slow: dict[str, _Slow] = {}  # by address
+        self._one_by_one: set[str] = set()  # addresses whose build takes no joined commands
 
     def recognises(self, answer: Answer) -> bool:
         """See :class:`exporter.sources.rigs.contract.NativeReader`.
@@ -80,20 +84,21 @@ class Reader:
         model = model or coerce.text(version.get("miner_type"))
         info = await _message(address, "get_miner_info")
         supply = await _extra(address, "get_psu")
-        answer = await cgminer.optional(address, _READ)
-        summary = coerce.first(coerce.first(answer, "summary"), "SUMMARY")
-        if not summary and await _speaks_v3(address):
-            raise Failure(Reason.UNSUPPORTED, "its V2 answers are not whole: V3 says more")
-        boards = _rows(coerce.first(answer, "devs"))
+        self._one_by_one.discard(address)
+        answers = await self._ask(address)
+        summary = _summary(answers)
+        if not (summary and model) and await _speaks_v3(address):
+            raise Failure(Reason.UNSUPPORTED, "its V2 answers have gaps: V3 has more")
+        boards = _rows(answers.get("devs", {}))
         self._slow.pop(address, None)
         return RigIdentity(
             reader=self.name,
             make="WhatsMiner",
-            model=model.replace("_", " "),
+            model=model.replace("_", " ") or ("unknown" if summary else ""),
             firmware="Stock",
             algorithm=BITCOIN_ALGORITHM,  # the firmware runs on no other hardware
             firmware_version=coerce.text(version.get("fw_ver")),
-            mac=coerce.mac(info.get("mac")),
+            mac=coerce.mac(info.get("mac")) or coerce.mac(summary.get("MAC")),
             serial=coerce.text(info.get("minersn")),
             hostname=coerce.text(info.get("hostname")),
             api_version=coerce.text(version.get("api_ver")),
@@ -106,8 +111,8 @@ class Reader:
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
         address = target.address
-        answer = await rpc(address, _READ)
-        summary = coerce.first(coerce.first(answer, "summary"), "SUMMARY")
+        answers = await self._ask(address)
+        summary = _summary(answers)
         if not summary:
             return await _stopped(address, identity.mac)
         coerce.expect_mac(summary.get("MAC"), identity.mac)
@@ -115,10 +120,12 @@ class Reader:
         rate = next((key for key in _WINDOWS if key in summary), "")
         hashrate = coerce.realised(summary.get(rate), "MH/s", expected)
         power = coerce.watts(summary.get("Power"))
-        pools, boards = coerce.first(answer, "pools"), _rows(coerce.first(answer, "devs"))
+        pools, boards = answers.get("pools", {}), _rows(answers.get("devs", {}))
+        fans = tuple(whatsminer_v3.fans(summary, _FANS))
+        in_liquid = bool(summary.get("Liquid Cooling") is True or (hashrate > 0 and not any(fan.rpm for fan in fans)))
         slow = await self._slowly(address)
         status: Mapping[str, Any] = {}
-        if hashrate == 0 or slow.suspended or whatsminer_v3.LIQUID_COOLED.match(identity.model):
+        if hashrate == 0 or slow.suspended or in_liquid:
             status = await _message(address, "status")
             slow.suspended = _suspended(status)
         return RigReading(
@@ -128,7 +135,7 @@ class Reader:
             expected_hashrate=expected,
             power=power,
             power_limit=coerce.watts(summary.get("Power Limit")),
-            power_supply=_power_supply(await _extra(address, "get_psu"), power),
+            power_supply=_power_supply(await _extra(address, "get_psu"), power, summary.get("Power Fanspeed")),
             mining=hashrate > 0,
             suspended=slow.suspended,
             power_mode=coerce.text(summary.get("Power Mode")),
@@ -143,15 +150,37 @@ class Reader:
             last_share_at=cgminer.last_share(pools),
             hardware_errors=coerce.counter(summary.get("Hardware Errors")),
             hardware_error_ratio=coerce.percentage(summary.get("Device Hardware%")),
-            temperatures=coerce.by_sensor({"ambient": summary.get("Env Temp"), "fluid": status.get("liquid_temp")}),
-            fans=tuple(whatsminer_v3.fans(summary, _FANS, identity.model)),
+            temperatures=coerce.by_sensor(
+                whatsminer_v3.surroundings(summary.get("Env Temp"), status.get("liquid_temp"), in_liquid=in_liquid)
+            ),
+            fans=fans,
             boards=_boards(boards, rate, hashrate),
             pools=cgminer.pools(pools),
             faults=await _faults(address, summary),
         )
 
+    async def _ask(self, address: str) -> Mapping[str, Answer]:
+        """Ask for summary, boards and pools: in one question, or one by one on builds that refuse that. Raises Failure.
+
+        A build that has no ``devs`` is asked for ``edevs``.
+        """
+        answers: dict[str, Answer] = {}
+        if address not in self._one_by_one:
+            joined = await cgminer.optional(address, _READ)
+            answers = {part: coerce.first(joined, part) for part in _PARTS}
+            if _summary(answers):
+                return answers
+        alone = {"summary": await rpc(address, "summary")}
+        if not _summary(alone):
+            return alone
+        self._one_by_one.add(address)
+        devs = await cgminer.optional(address, "devs")
+        alone["devs"] = devs if coerce.items(devs.get("DEVS")) else await cgminer.optional(address, "edevs")
+        alone["pools"] = await cgminer.optional(address, "pools")
+        return alone
+
     async def _slowly(self, address: str) -> _Slow:
-        """Give what is asked every :data:`SLOW_SECONDS` only: it is worth no connection at each read."""
+        """Return what is asked every :data:`SLOW_SECONDS` only: it is not worth a connection at each read."""
         now = time.monotonic()
         slow = self._slow.get(address)
         if slow is None or now >= slow.due:
@@ -163,8 +192,14 @@ class Reader:
         return slow
 
 
+def _summary(answers: Mapping[str, Answer]) -> Mapping[str, Any]:
+    """Return the summary's values: the first row of a list, on builds since 2024 the content of ``Msg``."""
+    answer = answers.get("summary", {})
+    return coerce.first(answer, "SUMMARY") or coerce.mapping(answer.get("Msg"))
+
+
 async def _stopped(address: str, mac: str) -> RigReading:
-    """Read a rig whose miner answers nothing: one that was stopped hashes nothing, anything else is a failure."""
+    """Read a rig whose miner does not answer: one that was stopped hashes nothing, anything else is a failure."""
     status = await _message(address, "status")
     if not _suspended(status):
         raise Failure(Reason.GARBLED, "no summary in what it answered")
@@ -175,14 +210,14 @@ async def _stopped(address: str, mac: str) -> RigReading:
         mining=False,
         suspended=True,
         power_mode=coerce.text(status.get("power_mode")),
-        power_supply=_power_supply(await _extra(address, "get_psu"), None),
+        power_supply=_power_supply(await _extra(address, "get_psu"), None, None),
         fault_light=whatsminer_v3.fault_light(info.get("ledstat")),
         temperatures=coerce.by_sensor({"fluid": status.get("liquid_temp")}),
     )
 
 
 async def _speaks_v3(address: str) -> bool:
-    """Tell whether the firmware has the newer API too: what is left of the older one beside it has gaps."""
+    """Return whether the firmware has the newer API too: what is left of the older one beside it has gaps."""
     try:
         return bool(await whatsminer_v3.device_info(address))
     except Failure:
@@ -190,14 +225,14 @@ async def _speaks_v3(address: str) -> bool:
 
 
 async def _message(address: str, command: str) -> Mapping[str, Any]:
-    """Give the content of btminer's own kind of answer; empty where there is none."""
+    """Return the content of btminer's own kind of answer; empty if there is none."""
     return coerce.mapping((await cgminer.optional(address, command)).get("Msg"))
 
 
 async def _extra(address: str, command: str) -> Mapping[str, Any]:
-    """Give the same where it comes soon: a power supply that does not talk must not cost the reading."""
+    """Return the same if it comes soon: a power supply that does not answer must not cost the reading."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_EXTRA_TIMEOUT):
             return await _message(address, command)
     return {}
 
@@ -210,11 +245,11 @@ def _suspended(status: Mapping[str, Any]) -> bool | None:
     return coerce.flag(status.get("mineroff", status.get("btmineroff")))
 
 
-def _power_supply(said: Mapping[str, Any], power: float | None) -> PowerSupply | None:
-    """Read what the power supply measures: hundredths of a volt, and milliamperes, where these make sense.
+def _power_supply(said: Mapping[str, Any], power: float | None, fan_speed: object) -> PowerSupply | None:
+    """Read what the power supply measures: hundredths of a volt, and milliamperes, if these make sense.
 
-    Some builds write ``Vin`` instead of ``vin``, in V, and so on. Not all are known, so nothing is believed that would
-    be in another unit.
+    Some builds write ``Vin`` instead of ``vin``, in V, and so on. Not all are known, so a value that would be in
+    another unit is dropped. ``fan_speed`` is the summary's, for builds without ``get_psu``.
     """
     volts = coerce.volts(said["Vin"] if "Vin" in said else coerce.centi(said.get("vin")))
     if volts is not None and not _MAINS[0] <= volts <= _MAINS[1]:
@@ -230,7 +265,7 @@ def _power_supply(said: Mapping[str, Any], power: float | None) -> PowerSupply |
         output_voltage=volts_out if gives else None,
         output_current=amperes_out if gives else None,
         output_power=coerce.watts(said.get("Pout")) if gives else None,
-        fan_rpm=coerce.rpm(said.get("Fan Speed", said.get("fan_speed"))) or None,  # one without a fan says 0
+        fan_rpm=coerce.rpm(said.get("Fan Speed", said.get("fan_speed", fan_speed))) or None,  # 0 if it has no fan
         temperature=coerce.hottest([coerce.celsius(said[key]) for key in _SUPPLY_SENSORS if key in said]),
     )
     return None if supply == _NOTHING else supply
@@ -241,20 +276,20 @@ def _agree(power: float | None, other: float | None) -> bool:
 
 
 def _difficulty(summary: Mapping[str, Any], pools: Answer, kind: str) -> float | None:
-    """Give the total of accepted or rejected shares that the summary has, else the sum over pools."""
+    """Return the summary's total difficulty of accepted or rejected shares, else the sum over the pools."""
     if f"Difficulty {kind}" in summary:
         return coerce.counter(summary[f"Difficulty {kind}"])
     return cgminer.accepted_difficulty(pools) if kind == "Accepted" else cgminer.rejected_difficulty(pools)
 
 
 def _rows(devs: Answer) -> list[tuple[int, Mapping[str, Any]]]:
-    """Give the boards, each with its index."""
+    """Return the boards, each with its index."""
     rows = enumerate(coerce.items(devs.get("DEVS")))
     return [(coerce.index(row.get("Slot", row.get("ASC")), place), row) for place, row in rows]
 
 
 def _tuner(boards: list[tuple[int, Mapping[str, Any]]]) -> TunerState | None:
-    """Tell whether it still searches the clocks of its boards, which it calls raising the frequency."""
+    """Return whether the tuner still searches the boards' clocks, which the firmware calls raising the frequency."""
     done = [known for _, row in boards if (known := coerce.flag(row.get("Upfreq Complete"))) is not None]
     if not done:
         return None
@@ -262,7 +297,7 @@ def _tuner(boards: list[tuple[int, Mapping[str, Any]]]) -> TunerState | None:
 
 
 def _boards(rows: list[tuple[int, Mapping[str, Any]]], rate: str, of_rig: float) -> tuple[Board, ...]:
-    """Read the boards, by the rate that the rig's own is said in, else the best that they have."""
+    """Read the boards, by the same average as the rig's own hashrate, else by the best that they have."""
     keys = [rate if rate in row else next((key for key in _WINDOWS if key in row), "") for _, row in rows]
     boards = tuple([_board(index, row, key, of_rig) for key, (index, row) in zip(keys, rows, strict=True)])
     return whatsminer_v3.current(boards, of_rig) if _AVERAGE in keys else boards
@@ -270,10 +305,12 @@ def _boards(rows: list[tuple[int, Mapping[str, Any]]], rate: str, of_rig: float)
 
 def _board(index: int, row: Mapping[str, Any], rate: str, of_rig: float) -> Board:
     hashrate = coerce.hashrate(row.get(rate), "MH/s")
-    odd = hashrate and hashrate < of_rig * _LEAST_OF_RIG
+    if hashrate and hashrate < of_rig * _LEAST_OF_RIG:
+        hashrate = coerce.hashrate(row.get(rate), "TH/s")
+        hashrate = None if hashrate is None or hashrate > of_rig * _MOST_OF_RIG else hashrate
     return Board(
         index=index,
-        hashrate=None if odd else hashrate,
+        hashrate=hashrate,
         expected_hashrate=coerce.hashrate(row.get("Factory GHS"), "GH/s") or None,
         temperature=coerce.celsius(row.get("Temperature")),
         chip_temperature=coerce.celsius(row.get("Chip Temp Max")),
@@ -286,7 +323,7 @@ def _board(index: int, row: Mapping[str, Any], rate: str, of_rig: float) -> Boar
 
 
 async def _faults(address: str, summary: Mapping[str, Any]) -> tuple[Fault, ...]:
-    """Translate the vendor's codes: newer firmware has them in the summary, older in an answer of its own."""
+    """Translate MicroBT's codes: newer firmware has them in the summary, older in an answer of its own."""
     known = coerce.count(summary.get("Error Code Count"), coerce.MAX_ITEMS)
     if known is not None:
         return whatsminer_faults([summary.get(f"Error Code {index}") for index in range(known)])

@@ -1,7 +1,6 @@
 """Whatsminers with API V3: JSON with a length before it on 4433. Hashrate is ``hash-1min``."""
 
 import json
-import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -24,7 +23,6 @@ _REALTIME: Final = "hash-realtime"
 _WINDOWS: Final = {"hash-1min": 60.0, _REALTIME: None, "hash-average": None}  # s
 _AVERAGES_OFF_BY: Final = 0.05  # of the rig's hashrate: healthy ones are within 0.01 of it, a board is 0.25 or more
 _FANS: Final = ("fan-speed-in", "fan-speed-out")
-LIQUID_COOLED: Final = re.compile(r"M\d[36]")  # M53 is hydro, M56 for immersion
 _FRAMING: Final = LengthPrefixed()
 
 
@@ -105,6 +103,8 @@ class Reader:
         uptime = coerce.seconds(summary.get("elapsed"))
         pools = coerce.items(status.get("pools"))
         faults = whatsminer_faults(info.get("error-code"))
+        turning = tuple(fans(summary, _FANS))
+        in_liquid = hashrate > 0 and not turning
         return RigReading(
             hashrate=hashrate,
             hashrate_window=_WINDOWS.get(rate),
@@ -122,9 +122,11 @@ class Reader:
             system_uptime=_system_uptime(summary, uptime),
             last_share_at=_last_share(pools),
             temperatures=coerce.by_sensor(
-                {"ambient": summary.get("environment-temperature"), "fluid": power.get("liquid-temperature")}
+                surroundings(
+                    summary.get("environment-temperature"), power.get("liquid-temperature"), in_liquid=in_liquid
+                )
             ),
-            fans=tuple(fans(summary, _FANS, identity.model)),
+            fans=turning,
             boards=_boards(coerce.items(status.get("edevs")), summary.get("board-temperature"), hashrate),
             pools=tuple(_pools(pools)),
             faults=faults,
@@ -137,12 +139,18 @@ def fault_light(said: object) -> bool | None:
     return pattern != "auto" if pattern else None
 
 
-def fans(said: Mapping[str, Any], keys: tuple[str, str], model: str) -> Iterator[Fan]:
-    """Read the fans, of which a model that is cooled by liquid has none and says 0."""
-    for index, key in enumerate(keys):
-        speed = coerce.rpm(said.get(key))
-        if key in said and (speed or not LIQUID_COOLED.match(model)):
-            yield Fan(index, speed)
+def fans(said: Mapping[str, Any], keys: tuple[str, str]) -> Iterator[Fan]:
+    """Read the fans. A rig that is cooled by liquid has none and reports 0 for both."""
+    speeds = {index: coerce.rpm(said.get(key)) for index, key in enumerate(keys) if key in said}
+    if any(speed != 0 for speed in speeds.values()):
+        yield from (Fan(index, speed) for index, speed in speeds.items())
+
+
+def surroundings(environment: object, liquid: object, *, in_liquid: bool) -> Mapping[str, object]:
+    """Name the temperatures around the boards: without a sensor in the liquid, it surrounds those that it cools."""
+    if in_liquid and coerce.celsius(liquid) is None:
+        return {"fluid": environment}
+    return {"ambient": environment, "fluid": liquid}
 
 
 def _suspended(working: bool | None, faults: tuple[Fault, ...]) -> bool | None:
