@@ -1,10 +1,14 @@
-"""BitAxe and kin with AxeOS: one page of JSON on port 80. Hashrate is ``hashRate_1m`` where there is one."""
+"""AxeOS on BitAxes, and its fork on NerdAxes and their kin: one page of JSON on port 80.
+
+Hashrate is ``hashRate_1m``, else ``hashRate``, else ``hashRate_10m``, by release. The fork moves fields: its ``temp``
+is the hottest chip's, its second fan is ``fanrpm2``, and its pools report under ``stratum``.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from exporter.model.fault_codes import FaultCode
-from exporter.model.models import BITCOIN_ALGORITHM
+from exporter.model.models import BITCOIN_ALGORITHM, model_name
 from exporter.model.readings import Board, Fan, Fault, Pool, PowerSupply, RigIdentity, RigReading
 from exporter.sources.rigs import coerce
 from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
@@ -12,11 +16,14 @@ from exporter.sources.rigs.faults import fault, worded_fault
 from exporter.sources.rigs.web import get_json
 
 _PAGE: Final = "/api/system/info"
-_FANS: Final = ("fanrpm", "fan2rpm")
+_RATES: Final = {"hashRate_1m": 60.0, "hashRate": None, "hashRate_10m": 600.0}  # s, the best first
+_FANS: Final = {"fanrpm": 0, "fanSpeedRpm": 0, "fan2rpm": 1, "fanrpm2": 1}
+_SECOND_FAN: Final = frozenset({"302", "303", "701", "702"})
+"""Boards with a second fan, by AxeOS' own list of them: every other board reports 0 for it."""
 _POOLS: Final = tuple((f"{kind}URL", f"{kind}Port", f"{kind}User") for kind in ("stratum", "fallbackStratum"))
+_FORK: Final = ("nerd", "q13")  # how its models begin
 _MEASURED: Final = 0.1
 """How far volts times amperes may be from the watts of the same meter."""
-_MODELS: Final = {"BM1397": "Max", "BM1366": "Ultra", "BM1368": "Supra", "BM1370": "Gamma"}
 
 
 async def _system_info(address: str) -> Answer:
@@ -28,34 +35,33 @@ class Reader:
 
     name = "bitaxe"
     firmware = Firmware(
-        title="AxeOS (BitAxe)",
+        title="AxeOS (BitAxe, NerdAxe)",
         section="AxeOS",
         power="reported",
-        questions=Questions(
-            pages={80: (_PAGE,)},
-        ),
+        questions=Questions(pages={80: (_PAGE,)}),
         pyasic_types=frozenset({"BITAXE"}),
     )
     probe = staticmethod(_system_info)
 
     def recognises(self, answer: Answer) -> bool:
         """See :class:`exporter.sources.rigs.contract.NativeReader`."""
-        return "ASICModel" in answer and "hashRate" in answer
+        return "ASICModel" in answer and not _RATES.keys().isdisjoint(answer)
 
     async def identify(self, target: Target) -> RigIdentity:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
         info = await _system_info(target.address)
-        chip = coerce.text(info.get("ASICModel"))
+        named = coerce.text(info.get("deviceModel"))
+        board, chip = coerce.text(info.get("boardVersion")), coerce.text(info.get("ASICModel"))
         return RigIdentity(
             reader=self.name,
-            make="BitAxe",
-            model=coerce.text(info.get("deviceModel")) or _MODELS.get(chip, chip),
+            make="NerdAxe" if named.lower().startswith(_FORK) else "BitAxe",
+            model=named or (model_name("BitAxe", board) if board else chip),
             firmware="AxeOS",
             algorithm=BITCOIN_ALGORITHM,  # the firmware runs on no other hardware
             firmware_version=coerce.text(info.get("version")),
             mac=coerce.mac(info.get("macAddr")),
             hostname=coerce.text(info.get("hostname")),
-            control_board=coerce.text(info.get("boardVersion")),
+            control_board=board,
         )
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
@@ -63,14 +69,14 @@ class Reader:
         info = await _system_info(target.address)
         coerce.expect_mac(info.get("macAddr"), identity.mac)
         expected = _expected(info)
-        rate, window = ("hashRate_1m", 60.0) if "hashRate_1m" in info else ("hashRate", None)
+        rate = next((key for key in _RATES if key in info), "")
         hashrate = coerce.realised(info.get(rate), "GH/s", expected)
         power = coerce.watts(info.get("power"))
         board = _board(info, hashrate, expected)
         uptime = coerce.seconds(info.get("uptimeSeconds"))
         return RigReading(
             hashrate=hashrate,
-            hashrate_window=window,
+            hashrate_window=_RATES.get(rate),
             expected_hashrate=expected,
             power=power,
             power_supply=_power_supply(info, power, board.voltage),
@@ -82,7 +88,7 @@ class Reader:
             hardware_error_ratio=coerce.percentage(info.get("errorPercentage")),
             temperatures=coerce.by_sensor({"regulator": _celsius(info.get("vrTemp"))}),
             thermal_margin=coerce.margin(info.get("overheat_temp"), (board.chip_temperature,)),
-            fans=tuple(Fan(index, coerce.rpm(info[key])) for index, key in enumerate(_FANS) if key in info),
+            fans=tuple(_fans(info)),
             fan_duty=coerce.percentage(info.get("fanspeed")),
             boards=(board,),
             pools=tuple(_pools(info)),
@@ -90,19 +96,41 @@ class Reader:
         )
 
 
+def _is_fork(info: Mapping[str, Any]) -> bool:
+    return "fanCount" in info or "asicTemps" in info or coerce.text(info.get("deviceModel")).lower().startswith(_FORK)
+
+
+def _fans(info: Mapping[str, Any]) -> Iterator[Fan]:
+    """Read the fans. A board without a second fan reports 0 for it, except where it says how many it has."""
+    fitted = coerce.count(info.get("fanCount"))
+    second = fitted > 1 if fitted is not None else coerce.text(info.get("boardVersion")) in _SECOND_FAN
+    for key, index in _FANS.items():
+        speed = coerce.rpm(info.get(key))
+        if key in info and (index == 0 or speed or second) and (fitted is None or index < fitted):
+            yield Fan(index, speed)
+
+
 def _celsius(value: object) -> float | None:
     """Read a temperature; exactly -1 is that of a sensor that does not answer."""
     return None if value == -1 else coerce.celsius(value)
 
 
-def _board(info: Mapping[str, Any], hashrate: float, expected: float | None) -> Board:
+def _chip_temperatures(info: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """Return the hottest chip's temperature and the mean of the chips, as far as they are known."""
+    if _is_fork(info):
+        return _celsius(info.get("temp")), coerce.mean(coerce.sensors(info.get("asicTemps")))
     first, second = _celsius(info.get("temp")), _celsius(info.get("temp2"))
+    return (first, first) if second is None else (coerce.hottest((first, second)), coerce.mean((first, second)))
+
+
+def _board(info: Mapping[str, Any], hashrate: float, expected: float | None) -> Board:
+    hottest, average = _chip_temperatures(info)
     return Board(
         index=0,
         hashrate=hashrate,
         expected_hashrate=expected,
-        chip_temperature=first if second is None else coerce.hottest((first, second)),
-        chip_temperature_average=first if second is None else coerce.mean((first, second)),
+        chip_temperature=hottest,
+        chip_temperature_average=average,
         chips=coerce.count(info["asicCount"]) if "asicCount" in info else _monitored(info),
         frequency=coerce.megahertz(info.get("actualFrequency", info.get("frequency"))),
         voltage=coerce.volts(coerce.milli(info.get("coreVoltageActual"))),
@@ -116,8 +144,8 @@ def _monitored(info: Mapping[str, Any]) -> int | None:
 def _power_supply(info: Mapping[str, Any], power: float | None, core: float | None) -> PowerSupply | None:
     """Read what is measured at the inlet, or on newer boards behind the regulator: mV and mA.
 
-    ``current`` is that of the inlet or that of the chips, by what measures it (INA260 or TPS546), which is not said:
-    it is that of the inlet where it makes the power that is told, which behind the regulator counts the chips' only.
+    ``current`` is the inlet's or the chips', by the chip that measures it (INA260 or TPS546), which is not reported. It
+    is the inlet's if it makes the reported power; else it is the chips', if it makes no more than that.
     """
     volts = coerce.volts(coerce.milli(info.get("voltage")))
     amperes = coerce.amperes(coerce.milli(info.get("current")))
@@ -129,7 +157,7 @@ def _power_supply(info: Mapping[str, Any], power: float | None, core: float | No
 
 
 def _expected(info: Mapping[str, Any]) -> float | None:
-    """Give what it should do: its own figure, else cores x chips x frequency, one hash per core and cycle."""
+    """Return the expected hashrate: the reported one, else cores x chips x frequency, one hash per core and cycle."""
     if "expectedHashrate" in info:
         return coerce.hashrate(info["expectedHashrate"], "GH/s") or None
     cores, chips = coerce.count(info.get("smallCoreCount")), coerce.count(info.get("asicCount"))
@@ -139,30 +167,54 @@ def _expected(info: Mapping[str, Any]) -> float | None:
     return coerce.hashrate(cores * chips * megahertz, "MH/s") or None
 
 
+def _on_fallback(info: Mapping[str, Any]) -> bool | None:
+    """Return whether the fallback pool is in use; releases without one have only the first pool."""
+    for value in (
+        info.get("isUsingFallbackStratum"),
+        coerce.mapping(info.get("stratum")).get("usingFallback"),
+        info.get("useFallbackStratum"),
+    ):
+        if (known := coerce.flag(value)) is not None:
+            return known
+    return None if info.get("fallbackStratumURL") else False
+
+
 def _pools(info: Mapping[str, Any]) -> Iterator[Pool]:
-    fallback = coerce.flag(info.get("isUsingFallbackStratum"))
+    """Read the pools. Share counters are the rig's, so they stand with the pool in use unless each pool has its own."""
+    fallback = _on_fallback(info)
+    rows = coerce.items(coerce.mapping(info.get("stratum")).get("pools"))
     for index, (url, port_of, user) in enumerate(_POOLS):
         scheme, host = coerce.endpoint(info.get(url))
         if not host:
             continue
         port = coerce.count(info.get(port_of), 65_535)
         active = None if fallback is None else fallback is bool(index)
+        # With one row it is that of the pool in use, with two each pool has its own and both are in use.
+        both = len(rows) == len(_POOLS)
+        row = rows[index] if both else rows[0] if rows and active else {}
+        active = True if both else active
         yield Pool(
             index=index,
             host=f"{host}:{port}" if port and ":" not in host else host,
             scheme=scheme or "stratum+tcp",
             worker=coerce.text(info.get(user)),
+            up=coerce.flag(row.get("connected")),
             active=active,
-            difficulty=coerce.difficulty(info.get("poolDifficulty", info.get("stratumDiff"))) if active else None,
-            accepted=coerce.counter(info.get("sharesAccepted")) if active else None,
-            rejected=coerce.counter(info.get("sharesRejected")) if active else None,
+            difficulty=coerce.difficulty(_of_pool(row, info, "poolDifficulty", "stratumDiff")) if active else None,
+            accepted=coerce.counter(_of_pool(row, info, "accepted", "sharesAccepted")) if active else None,
+            rejected=coerce.counter(_of_pool(row, info, "rejected", "sharesRejected")) if active else None,
         )
 
 
+def _of_pool(row: Mapping[str, Any], info: Mapping[str, Any], key: str, key_of_rig: str) -> object:
+    return row[key] if key in row else info.get(key, info.get(key_of_rig))
+
+
 def _faults(info: Mapping[str, Any]) -> Iterator[Fault]:
-    if coerce.flag(info.get("overheat_mode")):
-        yield fault(FaultCode.CHIP_TEMPERATURE, "board 0", "overheat_mode")
-    if coerce.flag(info.get("isUsingFallbackStratum")):
+    for key in ("overheat_mode", "overheat", "shutdown"):
+        if coerce.flag(info.get(key)):
+            yield fault(FaultCode.CHIP_TEMPERATURE, "board 0", key)
+    if _on_fallback(info):
         yield fault(FaultCode.POOL_DEAD, "pool 0", "isUsingFallbackStratum")
     hardware = coerce.text(info.get("hardware_fault"), 64)
     if hardware:
