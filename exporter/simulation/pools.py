@@ -1,7 +1,7 @@
 """The pools that every simulated rig mines at: one in use and two in reserve."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from exporter.simulation.machine import Machine, Vitals
 
@@ -45,6 +45,29 @@ def pools(machine: Machine, vitals: Vitals) -> list[PoolVitals]:
             last_share_age=int(vitals.now) % 7,
         )
         for index, host in enumerate(_HOSTS)
+    ]
+
+
+def pool_rows(machine: Machine, vitals: Vitals) -> list[dict[str, Any]]:
+    """List the pools as a plain cgminer does, with times and difficulties as numbers."""
+    return [
+        {
+            "POOL": pool.index,
+            "URL": pool.url,
+            "Status": "Alive",
+            "Priority": pool.index,
+            "Accepted": pool.accepted,
+            "Rejected": pool.rejected,
+            "Stale": pool.stale,
+            "User": pool.worker,
+            "Last Share Time": int(vitals.now) - pool.last_share_age if pool.active else 0,
+            "Stratum Active": pool.active,
+            "Stratum Difficulty": float(pool.difficulty) if pool.active else 0.0,
+            "Work Difficulty": float(pool.difficulty) if pool.active else 0.0,
+            "Difficulty Accepted": float(pool.accepted * pool.difficulty),
+            "Difficulty Rejected": float(pool.rejected * pool.difficulty),
+        }
+        for pool in pools(machine, vitals)
     ]
 
 

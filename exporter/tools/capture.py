@@ -18,7 +18,7 @@ from exporter.sources.rigs.contract import LogsIn, NativeReader, Questions, Targ
 from exporter.sources.rigs.firmware import native_readers
 from exporter.sources.rigs.reader import Miners
 from exporter.sources.rigs.transport import Exchanged, LengthPrefixed, OtherPage, exchange, listener, parse_json, rpc
-from exporter.sources.rigs.web import HTTP_PORT, get_value
+from exporter.sources.rigs.web import get_value
 from exporter.tools.redact import redacted, redacted_text
 
 QUESTION_SECONDS: Final = 5.0
@@ -74,7 +74,7 @@ async def capture(target: Target, progress: Callable[[], None]) -> tuple[str, di
     }
     logged_in = await _logged_in(target)
     pages = {
-        port: await _all({path: _page(target, port, path, logged_in.get(path)) for path in paths}, progress)
+        port: await _all({path: _page(target, int(port), path, logged_in) for path in paths}, progress)
         for port, paths in asked.items()
     }
     answers["http"] = {port: given for port, given in pages.items() if given}
@@ -102,13 +102,14 @@ def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:120]
 
 
-async def _logged_in(target: Target) -> dict[str, LogsIn]:
+async def _logged_in(target: Target) -> dict[tuple[int, str], LogsIn]:
     """Return the reader that logs in to each page; one that posts a login only if the rig has its firmware."""
-    pages: dict[str, LogsIn] = {}
+    pages: dict[tuple[int, str], LogsIn] = {}
     for reader in native_readers().values():
         asked = reader.firmware.questions
         if isinstance(reader, LogsIn) and (not asked.login or await _is(reader, target)):
-            pages |= {path: reader for path in asked.pages.get(HTTP_PORT, ()) if path not in pages}
+            declared = ((port, path) for port, paths in asked.pages.items() for path in paths)
+            pages |= {each: reader for each in declared if each not in pages}
     return pages
 
 
@@ -157,10 +158,11 @@ def _rpc(address: str, command: str) -> _Ask:
     return lambda: rpc(address, *command.split(" "))
 
 
-def _page(target: Target, port: str, path: str, reader: LogsIn | None) -> _Ask:
-    if port == str(HTTP_PORT) and reader is not None:
+def _page(target: Target, port: int, path: str, logged_in: Mapping[tuple[int, str], LogsIn]) -> _Ask:
+    reader = logged_in.get((port, path))
+    if reader is not None:
         return lambda: reader.page(target, path)
-    return lambda: get_value(target.address, path, port=int(port))
+    return lambda: get_value(target.address, path, port=port)
 
 
 def _v3(address: str, command: str) -> _Ask:

@@ -103,7 +103,13 @@ async def fleet() -> AsyncIterator[Fleet]:
         Miners(deadline=DEADLINE) as miners,
     ):
         machines = failing.machines | {f"healthy {name}": machine for name, machine in healthy.machines.items()}
-        targets = {name: Target(machine.address, Credentials("root", "root")) for name, machine in machines.items()}
+        logins = {
+            each.address: Credentials(*each.family.credentials)
+            for site in (healthy, failing)
+            for each in site.placements
+            if each.family.credentials
+        }
+        targets = {name: Target(machine.address, logins.get(machine.address)) for name, machine in machines.items()}
         identities = await asyncio.gather(*(miners.identify(target) for target in targets.values()))
         rigs = {name: (targets[name], who) for name, who in zip(targets, identities, strict=True)}
         named = defaultdict(list)

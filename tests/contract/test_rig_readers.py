@@ -29,8 +29,8 @@ WRITES = re.compile(
     re.IGNORECASE,
 )
 """What the name of a command that changes something contains."""
-PROBES = ("/cgi-bin/get_system_info.cgi", "/api/system/info", "/api/v1/version/", "/api/v1/info", "/capabilities")
-READS = {"/cgi-bin/get_blink_status.cgi", "/api/v1/chains/factory-info"}
+PROBES = ("/", "/cgi-bin/get_system_info.cgi", "/api/system/info", "/api/v1/version/", "/api/v1/info", "/capabilities")
+READS = {"/led", "/cgi-bin/get_blink_status.cgi", "/api/v1/chains/factory-info"}
 ODD: tuple[Any, ...] = (None, "n/a", [], {}, True, -1, float("nan"), 1e30, "\x00\x1b[31m" * 50, [[[]]] * 40, 10**25)
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from rig_servers import NETWORK, cgminer, serving
 
-from exporter.model.failures import Failure, Reason
 from exporter.model.readings import RigReading, TunerState
 from exporter.sources.rigs.contract import Target
 from exporter.sources.rigs.firmware import sealminer
@@ -71,9 +70,3 @@ async def test_fans_beyond_the_boards_are_no_boards() -> None:
     reading = await read({})
     assert [board.index for board in reading.boards] == [0, 1, 2]
     assert [fan.index for fan in reading.fans] == [0, 1, 2, 3]
-
-
-async def test_a_model_of_another_line_is_not_taken_for_one_that_mines_bitcoin() -> None:
-    with pytest.raises(Failure) as failure:
-        await read({"Model": "DL1"})
-    assert failure.value.reason is Reason.UNSUPPORTED

@@ -1,6 +1,5 @@
 """Braiins OS+ on Antminers without cgminer's API: the public REST API on port 80, behind a login that gives a token."""
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -13,10 +12,10 @@ from exporter.simulation.firmware.antminer import ghs, model
 from exporter.simulation.http import Http, Request, Response, error_page
 from exporter.simulation.machine import BoardVitals, Machine, Vitals
 from exporter.simulation.pools import PoolVitals, pools
+from exporter.simulation.tokens import TOKEN_SECONDS, admits, issue
 
 _USER: Final = "root"
 _PASSWORD: Final = "root"  # noqa: S105 - a simulated rig's factory login
-_TOKEN_SECONDS: Final = 3_600
 _NORMAL, _PAUSED = 2, 3
 _STABLE: Final = 2
 _WINDOWS: Final = ("1m", "5m", "15m", "30m", "1h", "24h")
@@ -146,20 +145,6 @@ _PAGES: Final[Mapping[str, Callable[[Machine, Vitals], Any]]] = {
 }
 
 
-def _token(machine: Machine, issued: int) -> str:
-    """Make a token that carries its own time and proof."""
-    proof = hashlib.blake2b(f"{issued} {machine.serial}".encode(), digest_size=8).hexdigest()
-    return f"{issued:x}.{proof}"
-
-
-def _admits(machine: Machine, token: str, now: float) -> bool:
-    try:
-        issued = int(token.partition(".")[0], 16)
-    except ValueError:
-        return False
-    return token == _token(machine, issued) and now - issued <= _TOKEN_SECONDS
-
-
 def _log_in(machine: Machine, body: bytes, now: float) -> Response:
     try:
         login = json.loads(body)
@@ -167,7 +152,7 @@ def _log_in(machine: Machine, body: bytes, now: float) -> Response:
         return error_page(HTTPStatus.BAD_REQUEST)
     if machine.fault is Fault.AUTH_REFUSED or login != {"username": _USER, "password": _PASSWORD}:
         return error_page(HTTPStatus.UNAUTHORIZED)
-    answer = {"timeout_s": _TOKEN_SECONDS, "token": _token(machine, int(now))}
+    answer = {"timeout_s": TOKEN_SECONDS, "token": issue(machine, now)}
     return Response(encode(answer, machine.fault))
 
 
@@ -182,7 +167,7 @@ def _page(machine: Machine, request: Request, now: float) -> Response:
     page = _PAGES.get(request.path) if request.method == "GET" else None
     if page is None:
         return error_page(HTTPStatus.NOT_FOUND)
-    if machine.fault is Fault.AUTH_REFUSED or not _admits(machine, request.headers.get("authorization", ""), now):
+    if not admits(machine, request.headers.get("authorization", ""), now):
         return error_page(HTTPStatus.UNAUTHORIZED)
     return Response(encode(page(machine, machine.vitals(now)), machine.fault))
 

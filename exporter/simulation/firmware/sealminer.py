@@ -7,7 +7,7 @@ from exporter.simulation.firmware import RARE, Family
 from exporter.simulation.firmware.antminer import summary_row
 from exporter.simulation.http import Http, Pages
 from exporter.simulation.machine import BoardVitals, Machine, Model, Vitals
-from exporter.simulation.pools import pools
+from exporter.simulation.pools import pool_rows
 
 _VERSION: Final = "4.11.1"
 _DESCRIPTION: Final = f"bdminer {_VERSION}"
@@ -107,25 +107,7 @@ def _summary(machine: Machine, vitals: Vitals) -> dict[str, Any]:
 
 
 def _pools(machine: Machine, vitals: Vitals) -> dict[str, Any]:
-    rows = [
-        {
-            "POOL": pool.index,
-            "URL": pool.url,
-            "Status": "Alive",
-            "Priority": pool.index,
-            "Accepted": pool.accepted,
-            "Rejected": pool.rejected,
-            "Stale": pool.stale,
-            "User": pool.worker,
-            "Last Share Time": int(vitals.now) - pool.last_share_age if pool.active else 0,
-            "Stratum Active": pool.active,
-            "Stratum Difficulty": float(pool.difficulty) if pool.active else 0.0,
-            "Work Difficulty": float(pool.difficulty) if pool.active else 0.0,
-            "Difficulty Accepted": float(pool.accepted * pool.difficulty),
-            "Difficulty Rejected": float(pool.rejected * pool.difficulty),
-        }
-        for pool in pools(machine, vitals)
-    ]
+    rows = pool_rows(machine, vitals)
     return section(_DESCRIPTION, 7, f"{len(rows)} Pool(s)", vitals.now, "POOLS", rows)
 
 

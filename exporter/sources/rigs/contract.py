@@ -54,7 +54,7 @@ class Questions:
         rpc: Commands on port 4028, with their parameter if any, such as ``healthchipget 0``.
         pages: Paths to GET, by port.
         v3: Commands of Whatsminer's API V3 with their parameter, such as ``get.miner.status summary``.
-        login: Path of the login on port 80 that gives a token, the only thing ever posted; empty if there is none.
+        login: Path of the login that gives a token, the only thing ever posted; empty if there is none.
     """
 
     rpc: tuple[str, ...] = ()
@@ -108,5 +108,5 @@ class LogsIn(Protocol):
     """A reader whose pages need a login."""
 
     async def page(self, target: Target, path: str) -> object:
-        """Ask for a page on port 80 behind the firmware's login. Raises Failure."""
+        """Ask for one of its pages, behind the firmware's login. Raises Failure."""
         ...

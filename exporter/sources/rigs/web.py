@@ -1,9 +1,11 @@
 """HTTP as rigs serve it: one question per connection, no redirect followed, a login where the firmware wants one."""
 
+import asyncio
 import hashlib
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -21,6 +23,9 @@ _LONGEST_HEAD: Final = 16_384
 _NO_VERDICT: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.TOO_MANY_REQUESTS)
 """What says nothing of a login: there is no such page, or it is asked too often."""
 _JSON_VALUE: Final = re.compile(rb"\s*(?:[\[{\"\-\d]|true|false|null)")
+_PAGE_LOST: Final = frozenset({Reason.AUTH, Reason.GARBLED})
+"""What costs the one page that it happens to, of those that a read can do without."""
+_NO_HEADERS: Final[Mapping[str, str]] = {}
 _CHALLENGE: Final = re.compile(r'(\w+)=(?:"([^"]*)"|([^\s,]+))')
 
 
@@ -113,10 +118,12 @@ def _join_chunks(body: bytes) -> bytes:
         at = end + 2 + size + 2
 
 
-async def get(address: str, path: str, *, port: int = HTTP_PORT, authorization: str = "") -> tuple[Head, bytes]:
+async def get(
+    address: str, path: str, *, port: int = HTTP_PORT, headers: Mapping[str, str] = _NO_HEADERS
+) -> tuple[Head, bytes]:
     """Ask for a page and give its head and body, whatever the status. Raises Failure."""
-    login = f"Authorization: {authorization}\r\n" if authorization else ""
-    return await _ask(address, port, f"GET {path}", login)
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return await _ask(address, port, f"GET {path}", lines)
 
 
 async def _ask(address: str, port: int, what: str, headers: str, content: bytes = b"") -> tuple[Head, bytes]:
@@ -146,9 +153,11 @@ def _check(head: Head) -> None:
         raise OtherPage(Reason.GARBLED, f"it answered HTTP {head.status}")
 
 
-async def get_json(address: str, path: str, *, port: int = HTTP_PORT, authorization: str = "") -> Mapping[str, Any]:
+async def get_json(
+    address: str, path: str, *, port: int = HTTP_PORT, headers: Mapping[str, str] = _NO_HEADERS
+) -> Mapping[str, Any]:
     """Ask for a JSON object. Raises Failure, for every status but 200 too."""
-    head, body = await get(address, path, port=port, authorization=authorization)
+    head, body = await get(address, path, port=port, headers=headers)
     _check(head)
     try:
         return parse_json(body)
@@ -158,9 +167,9 @@ async def get_json(address: str, path: str, *, port: int = HTTP_PORT, authorizat
         raise
 
 
-async def get_value(address: str, path: str, *, port: int = HTTP_PORT, authorization: str = "") -> Any:
+async def get_value(address: str, path: str, *, port: int = HTTP_PORT, headers: Mapping[str, str] = _NO_HEADERS) -> Any:
     """Ask for any JSON: an array, a plain value or an object. Raises Failure as :func:`get_json` does."""
-    head, body = await get(address, path, port=port, authorization=authorization)
+    head, body = await get(address, path, port=port, headers=headers)
     _check(head)
     if not _JSON_VALUE.match(body):
         raise OtherPage(Reason.GARBLED, "an answer that is not JSON")
@@ -176,6 +185,33 @@ async def log_in(address: str, path: str, login: Mapping[str, str], *, port: int
         raise Failure(Reason.AUTH, f"it answered {head.status} to the login")
     _check(head)
     return parse_json(body)
+
+
+async def visit(
+    ask: Callable[[str], Awaitable[Mapping[str, Any]]], paths: Iterable[str], *, seconds: float
+) -> tuple[dict[str, Mapping[str, Any]], bool | None]:
+    """Ask for pages that a read can do without: a slow or absent web interface does not cost it.
+
+    Args:
+        ask: Asks for one page. Raises Failure.
+        paths: The pages, the most important first.
+        seconds: The time for all of them; those that come too late are lost.
+
+    Returns:
+        The pages that came, by path, and whether the login was rejected; None if nothing answered it.
+    """
+    pages: dict[str, Mapping[str, Any]] = {}
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            for path in paths:
+                try:
+                    pages[path] = await ask(path)
+                except Failure as failure:
+                    if failure.reason is Reason.AUTH and not pages:
+                        return {}, True
+                    if failure.reason not in _PAGE_LOST:
+                        break
+    return pages, False if pages else None
 
 
 class DigestSession:
@@ -196,7 +232,7 @@ class DigestSession:
                 _check(head)
                 return parse_json(body)
             self._challenge = _parse_challenge(head.header("www-authenticate"))
-        return await get_json(self._address, path, authorization=self._answer(self._challenge, path))
+        return await get_json(self._address, path, headers={"Authorization": self._answer(self._challenge, path)})
 
     def _answer(self, challenge: Mapping[str, str], path: str) -> str:
         self._uses += 1

@@ -5,12 +5,10 @@ locate light. It is asked at identification, every :data:`WEB_SECONDS`, and when
 port 4028 is closed, the rig is read from the web interface alone.
 """
 
-import asyncio
 import hashlib
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -22,7 +20,7 @@ from exporter.sources.rigs import cgminer, coerce
 from exporter.sources.rigs.contract import Answer, Firmware, OtherRig, Questions, Target
 from exporter.sources.rigs.faults import worded_fault
 from exporter.sources.rigs.transport import rpc
-from exporter.sources.rigs.web import DigestSession, digest_realm
+from exporter.sources.rigs.web import DigestSession, digest_realm, visit
 
 WEB_SECONDS: Final = 300.0
 _WEB_TIMEOUT: Final = 2.5  # s, of a visit that a read can do without
@@ -42,7 +40,6 @@ _FOREIGN: Final = ("vnish", "hiveon", "luxminer", "bosminer", "boser", "kaonsu",
 _STOCK_KEYS: Final = frozenset({"BMMiner", "CGMiner"})
 _MODES: Final = {0: "normal", 1: "sleep"}  # builds disagree on others, which keep their number
 _SLEEP: Final = 1
-_PAGE_LOST: Final = frozenset({Reason.AUTH, Reason.GARBLED})  # the other pages are still asked
 _PORT_CLOSED: Final = frozenset({Reason.REFUSED, Reason.AUTH})
 _SENSORS: Final = 4  # of each kind on a board
 _WATER_SENSORS: Final = "s21+ hyd"
@@ -337,24 +334,9 @@ def _first_visit(address: str) -> float:
 
 
 async def _visit(target: Target, *paths: str) -> tuple[dict[str, Answer], bool | None]:
-    """Ask for pages that a read can do without: a slow or absent web interface must not cost the read.
-
-    Returns:
-        The pages that were answered, and whether the login was rejected; None if nothing answered.
-    """
+    """Ask for pages behind the digest login, as :func:`exporter.sources.rigs.web.visit` does."""
     session = DigestSession(target.address, target.credentials or FACTORY_LOGIN)
-    pages: dict[str, Answer] = {}
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_WEB_TIMEOUT):
-            for path in paths:
-                try:
-                    pages[path] = await session.get_json(path)
-                except Failure as failure:
-                    if failure.reason is Reason.AUTH and not pages:
-                        return {}, True
-                    if failure.reason not in _PAGE_LOST:
-                        break
-    return pages, False if pages else None
+    return await visit(session.get_json, paths, seconds=_WEB_TIMEOUT)
 
 
 def _web_state(pages: Mapping[str, Answer], refused: bool | None) -> _WebState:

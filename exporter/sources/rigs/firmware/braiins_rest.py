@@ -7,7 +7,7 @@ of months ago, and does not say which still hold: it is not read.
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from exporter.model.failures import Failure, Reason
@@ -19,6 +19,7 @@ from exporter.model.units import HERTZ_PER_MEGAHERTZ
 from exporter.sources.rigs import coerce
 from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
 from exporter.sources.rigs.faults import fault, lost_boards
+from exporter.sources.rigs.sessions import Sessions
 from exporter.sources.rigs.transport import optional
 from exporter.sources.rigs.web import get_json, get_value, log_in
 
@@ -52,12 +53,6 @@ QUESTIONS: Final = Questions(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Session:
-    credentials: Credentials
-    token: str = field(repr=False)
-
-
 async def _version(address: str) -> Answer:
     return await get_json(address, VERSION)
 
@@ -76,7 +71,7 @@ class Reader:
     probe = staticmethod(_version)
 
     def __init__(self) -> None:
-        self._sessions: dict[str, _Session] = {}
+        self._sessions = Sessions(_token, _FACTORY_LOGIN)
 
     def recognises(self, answer: Answer) -> bool:
         """See :class:`exporter.sources.rigs.contract.NativeReader`."""
@@ -84,17 +79,7 @@ class Reader:
 
     async def page(self, target: Target, path: str) -> object:
         """Ask for a page with the token that is kept, or with a new one where that is refused. Raises Failure."""
-        credentials = target.credentials or _FACTORY_LOGIN
-        session = self._sessions.get(target.address)
-        if session is not None and session.credentials == credentials:
-            try:
-                return await get_value(target.address, path, authorization=session.token)
-            except Failure as failure:
-                if failure.reason is not Reason.AUTH:
-                    raise
-        token = await _token(target.address, credentials)
-        self._sessions[target.address] = _Session(credentials, token)
-        return await get_value(target.address, path, authorization=token)
+        return await self._sessions.ask(target, partial(_page, target.address, path))
 
     async def identify(self, target: Target) -> RigIdentity:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
@@ -172,6 +157,10 @@ class Reader:
             pools=tuple(_pools(await optional(self.page(target, _POOLS)))),
             faults=(*lost_boards(identity, boards), *_faults(tuner_state, rows)),
         )
+
+
+async def _page(address: str, path: str, token: str) -> object:
+    return await get_value(address, path, headers={"Authorization": token})
 
 
 async def _token(address: str, credentials: Credentials) -> str:

@@ -4,11 +4,9 @@ Hashrate is ``MHS(1m)`` of ``stats``: ``summary`` counts shares, and its average
 start. Boards and fans share the number in front of their keys: fan 3 is there where board 3 is not.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from exporter.model.failures import Failure, Reason
 from exporter.model.fault_codes import FaultCode
 from exporter.model.readings import Board, Fan, Fault, PowerSupply, RigIdentity, RigReading, TunerState
 from exporter.sources.rigs import cgminer, coerce
@@ -18,7 +16,6 @@ from exporter.sources.rigs.transport import rpc
 
 _WINDOWS: Final = {"MHS(1m)": 60.0, "MHS(2m)": 120.0, "MHS(30s)": 30.0, "MHS(5m)": 300.0}  # s, the best first
 _UNIT: Final = "MH/s"
-_BITCOIN: Final = re.compile(r"A\d", re.IGNORECASE)  # Bitdeer has named a line for another algorithm DL
 _BOARDS: Final = 8
 _FANS: Final = 8
 _SENSORS: Final = 8  # of a board
@@ -48,13 +45,10 @@ class Reader:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
         version = coerce.first(await rpc(target.address, "version"), "VERSION")
         stats = coerce.first(await rpc(target.address, "stats"), "STATS")
-        model = coerce.text(stats.get("Model"))
-        if model and not _BITCOIN.match(model):
-            raise Failure(Reason.UNSUPPORTED, f"a SealMiner {model} is not known to mine bitcoin")
         return RigIdentity(
             reader=self.name,
             make="SealMiner",
-            model=model,
+            model=coerce.text(stats.get("Model")),
             firmware="Stock",
             firmware_version=coerce.text(stats.get("Firmware")),
             mac=coerce.mac(stats.get("MAC")),

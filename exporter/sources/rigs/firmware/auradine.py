@@ -1,0 +1,327 @@
+"""Auradine's Teraflux (FluxOS, GCMiner): cgminer's API on port 4028, and the same and more on 8080 behind a login.
+
+Hashrate is ``MHS 1m``; ``MHS 5s`` swings by a factor of two. Port 4028 reports hashrate, boards, pools and shares. The
+power supply, fans, chips, mode and serial numbers need the login. With port 4028 closed, all is read on 8080.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, Final
+
+from exporter.model.failures import Failure, Reason
+from exporter.model.fault_codes import FaultCode
+from exporter.model.fleet import Credentials
+from exporter.model.models import BITCOIN_ALGORITHM
+from exporter.model.readings import Board, Fan, Fault, PowerSupply, RigIdentity, RigReading
+from exporter.sources.rigs import cgminer, coerce
+from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
+from exporter.sources.rigs.faults import fault, lost_boards
+from exporter.sources.rigs.sessions import Sessions
+from exporter.sources.rigs.transport import optional, rpc
+from exporter.sources.rigs.web import get, get_json, log_in, visit
+
+LOGIN_PAUSE: Final = 300.0  # s
+_PORT: Final = 8080
+_LOGIN: Final = "/token"
+_FACTORY_LOGIN: Final = Credentials("admin", "admin")
+_WEB_SECONDS: Final = 2.5
+_COMMANDS: Final = ("version", "devdetails", "asccount", "summary", "devs", "pools")
+_TITLE: Final = b"<title>Miner UI</title>"
+_FAN, _PSU, _HEAT, _MODE, _LED = "/fan", "/psu", "/temperature", "/mode", "/led"
+_VOLTS, _CLOCKS, _REPORT = "/voltage", "/frequency", "/ipreport"
+_PAGES: Final = (_PSU, _MODE, _HEAT, _FAN, _LED, _CLOCKS, _VOLTS)
+"""Of each read, the most important first: those that come too late are lost."""
+_WINDOWS: Final = {"MHS 1m": 60.0, "MHS 5m": 300.0, "MHS 5s": 5.0}  # s, of each rate, the best first
+_UNIT: Final = "MH/s"
+_OTHER_DOOR: Final = frozenset({Reason.REFUSED, Reason.AUTH})
+_REJECTED: Final = ("TOKEN", "SESSION", "EXPIRED", "UNAUTHORIZED")
+_MOST_CHIPS: Final = 1_024  # of a board
+_SWITCH: Final = {"on": True, "off": False}
+_LOCATE: Final = 3
+_LED_FAULTS: Final = {
+    1: FaultCode.PSU_OUTPUT,
+    4: FaultCode.BOARD_TEMPERATURE,
+    5: FaultCode.POOL_WRONG,
+    6: FaultCode.NETWORK,
+    7: FaultCode.CONTROL_BOARD,
+    8: FaultCode.HASHRATE_LOW,
+}
+"""What the codes of the LEDs stand for. 2 is normal, 3 locates the rig, above 100 the operator chose the light."""
+
+
+class Reader:
+    """See :class:`exporter.sources.rigs.contract.NativeReader`."""
+
+    name = "auradine"
+    firmware = Firmware(
+        title="Auradine (FluxOS)",
+        section="Auradine",
+        power="input power of the power supply",
+        questions=Questions(
+            rpc=_COMMANDS,
+            pages={80: ("/",), _PORT: (*_PAGES, _REPORT, *(f"/{command}" for command in _COMMANDS))},
+            login=_LOGIN,
+        ),
+        pyasic_types=frozenset({"AURADINE"}),
+    )
+    probe = staticmethod(cgminer.version)
+
+    def __init__(self) -> None:
+        self._sessions = Sessions(_token, _FACTORY_LOGIN)
+        self._rejected: dict[str, tuple[Credentials | None, float]] = {}  # login, and until when it rests
+        self._chips: dict[str, int | None] = {}  # that a board of the rig at an address has
+
+    async def second_probe(self, address: str) -> Answer:
+        """Ask for the front page on port 80. Raises Failure."""
+        _, body = await get(address, "/")
+        if _TITLE not in body:
+            raise Failure(Reason.UNSUPPORTED, "the web interface of another device")
+        return {"title": _TITLE}
+
+    def recognises(self, answer: Answer) -> bool:
+        """See :class:`exporter.sources.rigs.contract.NativeReader`."""
+        if answer.get("title") == _TITLE:
+            return True
+        described = coerce.text(coerce.first(answer, "STATUS").get("Description")).lower()
+        return "GCMiner" in coerce.first(answer, "VERSION") or described.startswith(("gcminer", "fluxos"))
+
+    async def page(self, target: Target, path: str) -> Answer:
+        """Ask for a page on port 8080 behind the login. Raises Failure."""
+        return await self._sessions.ask(target, partial(_page, target.address, path))
+
+    async def identify(self, target: Target) -> RigIdentity:
+        """See :class:`exporter.sources.rigs.contract.Reader`."""
+        version = coerce.first(await self._ask(target, "version"), "VERSION")
+        details = coerce.first(await optional(self._ask(target, "devdetails")), "DEVDETAILS")
+        self._chips[target.address] = _chips(await optional(self._ask(target, "asccount")))
+        self._rejected.pop(target.address, None)
+        pages, _ = await self._visit(target, _REPORT)
+        report = coerce.first(pages.get(_REPORT, {}), "IPReport")
+        serials = report.get("HBSerialNo")
+        return RigIdentity(
+            reader=self.name,
+            make="Auradine",
+            model=(coerce.text(details.get("Model")) or coerce.text(report.get("model"))).upper(),
+            firmware="FluxOS",
+            algorithm=BITCOIN_ALGORITHM,  # the firmware runs on no other hardware
+            firmware_version=coerce.text(report.get("version")),
+            mac=coerce.mac(report.get("mac")),
+            serial=coerce.text(report.get("ChassisSerialNo")) or coerce.text(report.get("SerialNo")),
+            hostname=coerce.text(report.get("hostname")),
+            api_version=coerce.text(version.get("API")),
+            board_serials=tuple(
+                (index, serial)
+                for index, said in enumerate(serials[: coerce.MAX_ITEMS] if isinstance(serials, list) else ())
+                if (serial := coerce.text(said, 64))
+            ),
+        )
+
+    async def read(self, target: Target, identity: RigIdentity) -> RigReading:
+        """See :class:`exporter.sources.rigs.contract.Reader`."""
+        summary = coerce.first(await self._ask(target, "summary"), "SUMMARY")
+        rate = next((key for key in _WINDOWS if key in summary), "")
+        hashrate = coerce.realised(summary.get(rate), _UNIT)
+        mining = hashrate > 0
+        devices = coerce.items((await optional(self._ask(target, "devs"))).get("DEVS"))
+        pools = await optional(self._ask(target, "pools"))
+        chips = await self._chips_expected(target)
+        pages, refused = await self._visit(target, *_PAGES)
+        mode, light = (coerce.first(pages.get(page, {}), name) for page, name in ((_MODE, "Mode"), (_LED, "LED")))
+        supplies = coerce.items(pages.get(_PSU, {}).get("PSU"))
+        boards = tuple(_boards(devices, pages, chips))
+        rows = coerce.items(pages.get(_FAN, {}).get("Fan"))
+        fans = tuple(
+            Fan(coerce.index(row.get("ID"), index), coerce.rpm(row.get("Speed"))) for index, row in enumerate(rows, 1)
+        )
+        seen = (*lost_boards(identity, boards), *_board_faults(devices), *cgminer.fan_faults(fans)) if mining else ()
+        return RigReading(
+            hashrate=hashrate,
+            hashrate_window=_WINDOWS[rate],
+            average_hashrate=coerce.hashrate(summary.get("MHS av"), _UNIT),
+            expected_hashrate=_expected(summary, mode),
+            power=coerce.watts(summary["Wattage"]) if "Wattage" in summary else _sum(supplies, "PowerIn", coerce.watts),
+            power_target=coerce.watts(mode.get("Power")) if _tunes_to_power(mode) else None,
+            power_supply=_power_supply(supplies),
+            mining=mining,
+            suspended=_SWITCH.get(coerce.text(mode.get("Sleep")).lower()),
+            power_mode=coerce.text(mode.get("Mode"), 64),
+            fault_light=None if (code := coerce.count(light.get("Code"))) is None else code == _LOCATE,
+            login_refused=refused,
+            uptime=coerce.seconds(summary.get("Elapsed")),
+            accepted_difficulty=coerce.counter(summary.get("Difficulty Accepted")),
+            rejected_difficulty=coerce.counter(summary.get("Difficulty Rejected")),
+            discarded_work=coerce.counter(summary.get("Discarded")),
+            best_share=coerce.difficulty(summary.get("Best Share")),
+            last_share_at=cgminer.last_share(pools),
+            hardware_errors=coerce.counter(summary.get("Hardware Errors")),
+            hardware_error_ratio=coerce.percentage(summary.get("Device Hardware%")),
+            temperatures=coerce.by_sensor({"control_board": _control_board(pages.get(_HEAT, {}))}),
+            fans=fans,
+            fan_duty=coerce.mean(_duty(row) for row in rows),
+            boards=boards,
+            pools=cgminer.pools(pools),
+            faults=cgminer.merged(seen, _reported_faults(mode, light)),
+        )
+
+    async def _ask(self, target: Target, command: str) -> Answer:
+        """Ask on port 4028, or on 8080 if that is closed to this host. Raises Failure."""
+        try:
+            return await rpc(target.address, command)
+        except Failure as failure:
+            if failure.reason not in _OTHER_DOOR:
+                raise
+            closed = Failure(failure.reason, failure.detail)
+        try:
+            return await self.page(target, f"/{command}")
+        except Failure as failure:
+            raise (closed if failure.reason is Reason.REFUSED else failure) from None
+
+    async def _visit(self, target: Target, *paths: str) -> tuple[dict[str, Answer], bool | None]:
+        """Ask for pages behind the login, as :func:`exporter.sources.rigs.web.visit` does.
+
+        A login that was rejected is not sent again within :data:`LOGIN_PAUSE`: the read can do without it.
+        """
+        login, until = self._rejected.get(target.address, (None, 0.0))
+        if login == target.credentials and time.monotonic() < until:
+            return {}, True
+        pages, refused = await visit(partial(self.page, target), paths, seconds=_WEB_SECONDS)
+        if refused:
+            self._rejected[target.address] = (target.credentials, time.monotonic() + LOGIN_PAUSE)
+        return pages, refused
+
+    async def _chips_expected(self, target: Target) -> int | None:
+        """Ask a rig that was identified before this process started, once."""
+        if target.address not in self._chips:
+            answer = await optional(self._ask(target, "asccount"))
+            if not answer:
+                return None
+            self._chips[target.address] = _chips(answer)
+        return self._chips[target.address]
+
+
+async def _token(address: str, credentials: Credentials) -> str:
+    login = {"command": "token", "user": credentials.username, "password": credentials.password}
+    answer = await log_in(address, _LOGIN, login, port=_PORT)
+    token = coerce.text(coerce.first(answer, "Token").get("Token"), 4_096)
+    if not token:
+        raise Failure(Reason.AUTH if _is_error(answer) else Reason.GARBLED, "no token in its answer to the login")
+    return token
+
+
+async def _page(address: str, path: str, token: str) -> Answer:
+    answer = await get_json(address, path, port=_PORT, headers={"Token": token})
+    if _is_error(answer):
+        message = coerce.text(coerce.first(answer, "STATUS").get("Msg"), 64)
+        rejected = any(word in message.upper() for word in _REJECTED)
+        raise Failure(Reason.AUTH if rejected else Reason.GARBLED, f"it refused {path}: {message}")
+    return answer
+
+
+def _is_error(answer: Answer) -> bool:
+    return coerce.first(answer, "STATUS").get("STATUS") in ("E", "F")
+
+
+def _chips(answer: Answer) -> int | None:
+    """Give how many chips one board has."""
+    row = coerce.first(answer, "ASCCount")
+    chips, boards = coerce.count(row.get("AsicCount")), coerce.count(row.get("BoardCount"))
+    return chips // boards if chips and boards else None
+
+
+def _expected(summary: Mapping[str, Any], mode: Mapping[str, Any]) -> float | None:
+    """Give the hashrate that the rig aims at: in ``mode`` it stands also while the aim is a power."""
+    if "ThsThrottle" in summary:
+        return coerce.hashrate(summary["ThsThrottle"], "TH/s") or None
+    return coerce.hashrate(mode.get("Ths"), "TH/s") or None if mode.get("Tune") == "ths" else None
+
+
+def _tunes_to_power(mode: Mapping[str, Any]) -> bool:
+    """Tell whether the power in ``mode`` is aimed at; firmware without ``Tune`` does so in the mode ``custom``."""
+    return mode["Tune"] == "power" if "Tune" in mode else mode.get("Mode") == "custom"
+
+
+def _by_board(answer: Answer, section: str, values: str) -> dict[int, Mapping[str, Any]]:
+    """Sort rows by the number of the board; 0 is the control board."""
+    rows = coerce.items(answer.get(section))
+    return {number: row for row in rows if (number := coerce.count(row.get("ID"), coerce.MAX_ITEMS)) and values in row}
+
+
+def _boards(devices: list[Mapping[str, Any]], pages: Mapping[str, Answer], chips: int | None) -> Iterator[Board]:
+    """Join what is known of each board by its number, which begins at 1."""
+    heat = _by_board(pages.get(_HEAT, {}), "Temperature", "BoardTemp")
+    clocks = _by_board(pages.get(_CLOCKS, {}), "Frequency", "ChipFrequency")
+    volts = _by_board(pages.get(_VOLTS, {}), "Voltage", "ChipVoltage")
+    for place, row in enumerate(devices, 1):
+        number = coerce.count(row.get("ID"), coerce.MAX_ITEMS) or place
+        sensors = [coerce.celsius(value) for value in _values(heat, number, "BoardTemp", "Temperature")]
+        on_chips = [coerce.celsius(value) for value in _values(heat, number, "ChipTemp", "Temperature")]
+        running = [coerce.megahertz(value) for value in _values(clocks, number, "ChipFrequency", "Frequency")]
+        known = sensors or [coerce.celsius(row.get("Temperature"))]
+        yield Board(
+            index=number - 1,
+            hashrate=coerce.hashrate(row.get("MHS 5s"), _UNIT),
+            temperature=coerce.hottest(known),
+            temperature_min=coerce.coolest(sensors),
+            temperature_average=coerce.mean(sensors),
+            chip_temperature=coerce.hottest(on_chips),
+            chip_temperature_min=coerce.coolest(on_chips),
+            chip_temperature_average=coerce.mean(on_chips),
+            # A list that is shorter than the board was cut: it says nothing of the chips that it lacks.
+            chips=sum(1 for clock in running if clock) or None if chips and len(running) == chips else None,
+            chips_expected=chips,
+            frequency=coerce.mean(running),
+            voltage=coerce.mean(coerce.volts(value) for value in _values(volts, number, "ChipVoltage", "Voltage")),
+        )
+
+
+def _values(rows: Mapping[int, Mapping[str, Any]], number: int, part: str, value: str) -> list[object]:
+    return [each.get(value) for each in coerce.items(rows.get(number, {}).get(part), _MOST_CHIPS)]
+
+
+def _control_board(answer: Answer) -> float | None:
+    rows = coerce.items(answer.get("Temperature"))
+    sensors = (each for row in rows if row.get("ID") == 0 for each in coerce.items(row.get("BoardTemp")))
+    return coerce.hottest(coerce.celsius(each.get("Temperature")) for each in sensors)
+
+
+def _duty(row: Mapping[str, Any]) -> float | None:
+    aim, most = coerce.rpm(row.get("Target")), coerce.rpm(row.get("Max"))
+    return coerce.ratio(aim / most) if aim is not None and most else None
+
+
+def _power_supply(rows: list[Mapping[str, Any]]) -> PowerSupply | None:
+    """Join the power supplies: currents and powers add up, voltages are the same, the slowest fan is the one to see."""
+    speeds = (coerce.rpm(coerce.leading_number(row.get(key))) for row in rows for key in ("FanSpeed1", "FanSpeed2"))
+    supply = PowerSupply(
+        input_voltage=coerce.mean(coerce.volts(coerce.leading_number(row.get("Vin"))) for row in rows),
+        input_current=_sum(rows, "Iin", coerce.amperes),
+        input_power=_sum(rows, "PowerIn", coerce.watts),
+        output_voltage=coerce.mean(coerce.volts(coerce.leading_number(row.get("Vout"))) for row in rows),
+        output_current=_sum(rows, "Iout", coerce.amperes),
+        output_power=_sum(rows, "PowerOut", coerce.watts),
+        fan_rpm=coerce.coolest(speeds),
+    )
+    return None if supply == PowerSupply() else supply
+
+
+def _sum(rows: list[Mapping[str, Any]], key: str, read: Callable[[object], float | None]) -> float | None:
+    return coerce.total([read(coerce.leading_number(row.get(key))) for row in rows])
+
+
+def _board_faults(devices: list[Mapping[str, Any]]) -> Iterator[Fault]:
+    for place, row in enumerate(devices, 1):
+        board = f"board {(coerce.count(row.get('ID'), coerce.MAX_ITEMS) or place) - 1}"
+        status = coerce.text(row.get("Status"), 64)
+        if row.get("Enabled") is False:
+            yield fault(FaultCode.BOARD_HASHRATE, board, "disabled")
+        elif status not in {"", "Alive"}:
+            yield fault(FaultCode.BOARD_HASHRATE, board, status)
+
+
+def _reported_faults(mode: Mapping[str, Any], light: Mapping[str, Any]) -> Iterator[Fault]:
+    if _SWITCH.get(coerce.text(mode.get("leakDetected")).lower()):
+        yield fault(FaultCode.COOLANT, vendor_code="leakDetected")
+    code = _LED_FAULTS.get(coerce.count(light.get("Code")) or 0)
+    if code is not None:
+        yield fault(code, vendor_code=coerce.text(light.get("Msg"), 64) or f"LED {light.get('Code')}")
