@@ -11,6 +11,7 @@ import pytest
 from rig_servers import NETWORK, cgminer, serving
 
 from exporter.model.failures import Failure, Reason
+from exporter.model.nameplate import nameplate
 from exporter.model.readings import PowerSupply, RigIdentity, RigReading
 from exporter.sources.rigs.contract import Target
 from exporter.sources.rigs.firmware import avalon
@@ -49,12 +50,22 @@ async def read(said: Mapping[str, Any]) -> RigReading:
         ({"PROD": "AvalonMiner 15-194", "MODEL": "15-194"}, "Avalon 1566"),
         ({"PROD": "Avalon Mini3", "MODEL": "Mini3"}, "Avalon Mini3"),
         ({"PROD": "AvalonNano", "MODEL": "Nano3"}, "Avalon Nano3"),
+        ({"PROD": "Avalonnano", "MODEL": "nano3"}, "Avalon Nano3"),
+        ({"PROD": "Avalon0o", "MODEL": "0o3"}, "Avalon Mini3"),
+        ({"PROD": "AVALON Q", "MODEL": "q"}, "Avalon Q"),
+        ({"PROD": "Avalonfoo", "MODEL": "foo9"}, "Avalon foo9"),
         ({"PROD": "Antminer S19"}, ""),
         ({"CGMiner": "4.10.0"}, ""),
     ],
 )
-def test_an_avalon_is_known_by_its_product(version: Mapping[str, str], model: str) -> None:
+def test_an_avalon_is_known_by_its_product_in_any_case(version: Mapping[str, str], model: str) -> None:
     assert avalon.Reader().recognises({"VERSION": [version]}) is bool(model)
+    assert avalon._model(version) == model
+
+
+@pytest.mark.parametrize("model", ["Avalon 1246", "Avalon 1566", "Avalon Nano3", "Avalon Nano3s", "Avalon Mini3"])
+def test_what_an_avalon_is_called_has_a_nameplate(model: str) -> None:
+    assert nameplate(model, 1e12) is not None
 
 
 @pytest.mark.parametrize("product", ["AvalonMiner 1246-81", "AvalonMiner 15-194", "Avalon Mini3"])
@@ -79,6 +90,7 @@ async def test_one_without_a_supply_or_with_several_managers_is_left_to_others(
 ) -> None:
     said = answers()
     said["estats"]["STATS"] = [{"ID": "AVA80", **managers}]
+    said.pop("stats", None)
     async with serving(TARGET.address, 4028, cgminer(said)):
         with pytest.raises(Failure) as failure:
             await avalon.Reader().identify(TARGET)
@@ -203,3 +215,36 @@ async def test_odd_text_loses_its_fields_only(text: str) -> None:
     reading = await read(said)
     assert reading.hashrate == pytest.approx(80.95e12, rel=1e-3)
     assert len(reading.boards) <= 32
+
+
+@pytest.mark.parametrize("command", ["stats", "litestats"])
+async def test_statistics_are_had_by_the_command_that_the_rig_answers(command: str) -> None:
+    said = answers()
+    said[command] = said.pop("estats")
+    for other in {"stats", "litestats"} - {command}:
+        said.pop(other, None)
+    firmware = avalon.Reader()
+    async with serving(TARGET.address, 4028, cgminer(said)) as connections:
+        identity = await firmware.identify(TARGET)
+        first = len(connections)
+        reading = await firmware.read(TARGET, identity)
+        assert len(connections) - first == 3  # summary, pools, and the one command that it answered
+    assert reading.boards
+    assert reading.power is not None
+
+
+@pytest.mark.parametrize(
+    ("version", "text", "serial"),
+    [("02010000aabbccdd", "", "02010000aabbccdd"), ("", "0a01", "0a01"), ("0000000000000000", "0000000000000000", "")],
+)
+async def test_the_dna_is_the_serial_number_wherever_it_is_but_for_zeros(version: str, text: str, serial: str) -> None:
+    said = rig(DNA=text)
+    said["version"]["VERSION"][0]["DNA"] = version
+    async with serving(TARGET.address, 4028, cgminer(said)):
+        assert (await avalon.Reader().identify(TARGET)).serial == serial
+
+
+async def test_a_model_in_oil_has_no_fans() -> None:
+    still = {f"Fan{number}": "0" for number in range(1, 5)}
+    assert (await read(rig(**still))).fans == ()
+    assert [fan.rpm for fan in (await read(rig(**still | {"Fan2": "5000"}))).fans][:2] == [0, 5_000]

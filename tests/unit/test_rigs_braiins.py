@@ -243,3 +243,63 @@ async def test_a_tuner_that_scales_down_aims_lower_than_it_is_told() -> None:
     scaled = await s9_reading(bosminer([], scaling={"ScaledPowerLimit": 1200}))
     whole = await s9_reading(bosminer([], scaling="InitialPowerLimit"))
     assert [(reading.power_target, reading.power_limit) for reading in (scaled, whole)] == [(1200, None), (1420, None)]
+
+
+def over_rpc(**changes: Any) -> dict[str, Any]:
+    """The answers of a rig over port 4028, some sections replaced."""
+    answers: dict[str, Any] = json.loads((FIXTURES / "braiins.json").read_text())["rpc"]
+    return answers | changes
+
+
+def joining(answers: dict[str, Any], *, joins: bool = True) -> Handler:
+    """A rig that answers joined commands, or refuses them."""
+    refusal = {"STATUS": [{"STATUS": "E", "Code": 14, "Msg": "Invalid command"}]}
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        command = json.loads(await reader.read(4096))["command"]
+        parts = command.split("+")
+        alone = answers.get(command, refusal)
+        whole = {part: [answers.get(part, refusal)] for part in parts} if joins else refusal
+        writer.write(json.dumps(whole if len(parts) > 1 else alone).encode() + b"\0")
+        await writer.drain()
+
+    return handle
+
+
+async def test_a_fan_keeps_its_own_number() -> None:
+    rows = [{"ID": number, "RPM": 4_000 + number, "Speed": 60} for number in (2, 3)]
+    reader = braiins.Reader()
+    async with serving(TARGET.address, 4028, joining(over_rpc(fans={"FANS": rows}))):
+        reading = await reader.read(TARGET, await reader.identify(TARGET))
+    assert [(fan.index, fan.rpm) for fan in reading.fans] == [(2, 4_002), (3, 4_003)]
+
+
+async def test_a_build_that_joins_no_commands_is_asked_one_by_one() -> None:
+    reader = braiins.Reader()
+    async with serving(TARGET.address, 4028, joining(over_rpc(), joins=False)) as connections:
+        identity = await reader.identify(TARGET)
+        reading = await reader.read(TARGET, identity)
+        first = len(connections)
+        await reader.read(TARGET, identity)
+        again = len(connections) - first
+    async with serving(TARGET.address, 4028, joining(over_rpc())):
+        assert reading == await reader.read(TARGET, identity)
+    assert again == len(braiins._READ)
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "model"),
+    [
+        ("Braiins Mini Miner BMM 100", "Braiins", "BMM 100"),
+        ("Antminer S19J Pro", "AntMiner", "S19j Pro"),
+        ("ANTMINER S21 PRO", "AntMiner", "S21 Pro"),
+        ("WhatsMiner M30S", "WhatsMiner", "M30S"),
+    ],
+)
+async def test_the_make_is_the_one_that_the_name_has(name: str, make: str, model: str) -> None:
+    details = {"DEVDETAILS": [{"ID": 1, "Model": name}]}
+    reader = braiins.Reader()
+    async with serving(TARGET.address, 4028, joining(over_rpc(devdetails=details))):
+        identity = await reader.identify(TARGET)
+        assert (identity.make, identity.model) == (make, model)
+        await reader.read(TARGET, identity)

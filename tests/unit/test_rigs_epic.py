@@ -149,3 +149,19 @@ async def test_fans_that_all_stand_are_none_that_failed() -> None:
 def test_a_rig_for_other_coins_is_left_to_pyasic() -> None:
     assert epic.Reader().recognises({"Model": "L7", "Max HBs": 3}) is True
     assert epic.Reader().recognises({"Model": "L7", "Max HBs": 3, "Coins": ["LTC"]}) is False
+
+
+@pytest.mark.parametrize(("own", "serial"), [("EPIC-0001", "EPIC-0001"), (None, "002000350000000000000001")])
+async def test_the_serial_number_is_the_rigs_before_that_of_its_control_board(own: str | None, serial: str) -> None:
+    content = pages()
+    content["/capabilities"] |= {"Miner Serial Number": own} if own else {}
+    async with serving(TARGET.address, 4028, serves(content)):
+        assert (await epic.Reader().identify(TARGET)).serial == serial
+
+
+@pytest.mark.parametrize(("mining", "algorithm"), [({"Algorithm": "SHA-256", "Coin": "BTC"}, "SHA-256"), ({}, "")])
+async def test_the_algorithm_is_the_one_that_it_reports(mining: dict[str, str], algorithm: str) -> None:
+    content = pages()
+    content["/summary"] |= {"Mining": mining}
+    async with serving(TARGET.address, 4028, serves(content)):
+        assert (await epic.Reader().identify(TARGET)).algorithm == algorithm

@@ -517,3 +517,26 @@ async def test_a_vnish_rig_with_anothers_mac_is_not_taken_for_it() -> None:
     with pytest.raises(Failure) as failure:
         await vnish_reading({}, {}, network_status={"mac": "02:95:23:00:00:02"})
     assert failure.value.reason is Reason.IMPLAUSIBLE
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_vnish_rig_that_wants_a_login_is_read_by_its_other_doors(status: int) -> None:
+    rpc = antminer()
+    rpc["stats"]["STATS"][1]["chain_consumption1"] = 0
+
+    async def web(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        path = (await reader.readuntil(b"\r\n\r\n")).decode().split(" ")[1]
+        known = {"/api/v1/info": {"system": {}}, "/api/v1/status": {"miner_state": "mining", "find_miner": False}}
+        body = json.dumps(known.get(path, {}))
+        code = status if path == "/api/v1/summary" else 200 if path in known else 404
+        writer.write(f"HTTP/1.1 {code} X\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+        await writer.drain()
+
+    async with serving(TARGET.address, 80, web):
+        with pytest.raises(Failure) as failure:
+            await vnish.Reader().read(TARGET, S21_PRO)
+        async with serving(TARGET.address, 4028, cgminer(rpc)):
+            reading = await vnish.Reader().read(TARGET, S21_PRO)
+    assert failure.value.reason is Reason.AUTH
+    assert (reading.hashrate, reading.login_refused, reading.suspended) == (pytest.approx(99.3015e12), True, False)
+    assert (reading.power, len(reading.boards), len(reading.fans)) == (None, 3, 4)

@@ -230,3 +230,16 @@ async def test_the_hottest_water_and_the_voltage_of_boards_are_read() -> None:
 async def test_a_power_supply_whose_fan_is_not_measured_is_none() -> None:
     assert [translate(said(power_supply_fan=rpm), "WhatsMiner").power_supply for rpm in (None, 0, -1)] == [None] * 3
     assert translate(said(power_supply_fan=6_344), "WhatsMiner").power_supply == PowerSupply(fan_rpm=6_344)
+
+
+async def test_boards_and_chips_of_old_antminers_are_not_swapped_as_pyasic_has_them(reader: PyasicReader) -> None:
+    """Bitmain's keys are the boards' sensor in ``tempN`` and the chips' in ``temp2_N``: pyasic has it the wrong way."""
+    target = Target(f"{NETWORK}.22")
+    answers = antminer(**{f"temp{slot}": 61 for slot in (1, 2, 3)}, **{f"temp2_{slot}": 78 for slot in (1, 2, 3)})
+    for row in (answers["version"]["VERSION"][0], answers["stats"]["STATS"][0]):
+        row["Type"] = "Antminer S9"
+    async with serving(target.address, 4028, cgminer(answers)):
+        identity = await reader.identify(target)
+        reading = await reader.read(target, identity)
+    assert identity.model == "S9"
+    assert {(board.temperature, board.chip_temperature) for board in reading.boards} == {(61, 78)}

@@ -1,7 +1,7 @@
 """What firmware that descends from cgminer has in common: its pools, and Bitmain's chains and fans."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from exporter.model.fault_codes import FaultCode
@@ -27,6 +27,40 @@ async def version(address: str) -> Answer:
 async def optional(address: str, command: str) -> Answer:
     """Ask for what a read can do without: empty where the answer is no good. Raises Failure where none comes."""
     return await losable(rpc(address, command))
+
+
+class Joined:
+    """Asks several commands in one question, or one by one on builds that refuse that, and remembers which do.
+
+    The first command is the one that a read cannot do without.
+    """
+
+    def __init__(self, *commands: str, usable: Callable[[Answer], bool]) -> None:
+        """Make it; ``usable`` tells a usable answer to the first command from an empty one."""
+        self._commands = commands
+        self._usable = usable
+        self._one_by_one: set[str] = set()  # addresses
+
+    def forget(self, address: str) -> None:
+        """Try the joined question first again, as after an identification."""
+        self._one_by_one.discard(address)
+
+    async def ask(self, address: str) -> dict[str, Answer]:
+        """Return the answer to each command; empty ones where a build has none. Raises Failure."""
+        first, *others = self._commands
+        if address not in self._one_by_one:
+            answer = await optional(address, "+".join(self._commands))
+            answers = {command: coerce.first(answer, command) for command in self._commands}
+            if self._usable(answers[first]):
+                return answers
+        alone: dict[str, Answer] = {first: await rpc(address, first)}
+        if self._usable(alone[first]):
+            self._one_by_one.add(address)
+            return alone | {command: await optional(address, command) for command in others}
+        return alone | dict.fromkeys(others, _EMPTY)
+
+
+_EMPTY: Final[Answer] = {}
 
 
 def pools(answer: Answer) -> tuple[Pool, ...]:

@@ -2,7 +2,7 @@
 
 pyasic has no deadline, no bound on answers, leaks sockets and reports an unplugged rig as mining. So each job runs
 under a guard that sees every connection it makes: only to its own rig, bounded in bytes, all closed when the job ends.
-What a rig said is passed on as plain values; :mod:`exporter.sources.rigs.pyasic_reader` decides what to believe.
+The values are passed on as they are; :mod:`exporter.sources.rigs.pyasic_reader` checks them.
 """
 
 import asyncio
@@ -30,6 +30,9 @@ from exporter.sources.rigs.workers import BEAT_SECONDS
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from pyasic.miners import factory
+    from pyasic.miners.backends.antminer import AntminerOld
+    from pyasic.miners.backends.bfgminer import BFGMiner
+    from pyasic.miners.backends.bmminer import BMMiner
     from pyasic.miners.data import DataOptions
 
 MEMORY_LIMIT: Final = 1_500_000_000  # bytes of address space
@@ -74,6 +77,8 @@ _CHIP_SENSORS: Final = frozenset({"AvalonMiner", "Innosilicon"})
 """Makes of whose boards the temperature is that of their hottest chip, the chips' mean or their coolest."""
 _WATER_COOLED: Final = frozenset({"AntMiner"})
 """Makes of whose boards an inlet is one: of Avalons and Whatsminers it is the mean or the coolest of the chips."""
+_SWAPPED: Final = tuple(backend._get_hashboards for backend in (AntminerOld, BFGMiner, BMMiner))  # noqa: SLF001
+"""Backends that take a board's ``temp`` for its chips' and ``temp2_``, which is the chips', for the board's."""
 _VOLTS: Final = frozenset({"ePIC"})
 """Firmware of whose boards the voltage is one, in volts: of BitAxes it is the supply's, in millivolts."""
 
@@ -235,7 +240,7 @@ async def _identify(address: str, job: Mapping[str, Any]) -> dict[str, Any]:
         raise Failure(Reason.UNSUPPORTED, "no known firmware answers there")
     model = finder.note[1] or str(miner.raw_model or "")
     if not model:
-        raise Failure(Reason.NOT_READY, f"it is a {finder.note[0].lower()} that does not say its model")
+        raise Failure(Reason.NOT_READY, f"it is a {finder.note[0].lower()} that reports no model")
     _log_in(miner, job)
     data = await _gather(miner, IDENTITY_FIELDS)
     return {
@@ -263,6 +268,9 @@ async def _read(address: str, job: Mapping[str, Any]) -> dict[str, Any]:
     _log_in(miner, job)
     data = await _gather(miner, (*READ_FIELDS, DataOptions.FAULT_LIGHT) if kind in _LIT else READ_FIELDS)
     boards = [_board(board, str(miner.make), str(miner.firmware)) for board in data.get("hashboards") or ()]
+    if type(miner)._get_hashboards in _SWAPPED:  # noqa: SLF001
+        for board in boards:
+            board["temperature"], board["chip_temperature"] = board["chip_temperature"], board["temperature"]
     rates = [board["hashrate"] for board in boards if board["hashrate"] is not None]
     hashrate = _hashes(data.get("hashrate"))
     if hashrate is None and rates:
@@ -286,12 +294,12 @@ async def _read(address: str, job: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _hashes(rate: Any) -> float | None:
-    """Give H/s by the value's own unit: unknown models come in H/s where known ones come in TH/s."""
+    """Return H/s by the value's own unit: unknown models come in H/s, known ones in TH/s."""
     return None if rate is None else float(rate.rate) * int(rate.unit.value)
 
 
 def _power_supply_fan(said: Any) -> Any:
-    """Give its speed, which of the newest Whatsminers comes in a list of fans."""
+    """Return its speed, which the newest Whatsminers report in a list of fans."""
     return said[0].speed if isinstance(said, list) and said else said
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.fault_codes import FaultCode
-from exporter.model.models import BITCOIN_ALGORITHM
+from exporter.model.models import BITCOIN_ALGORITHM, known_model
 from exporter.model.readings import Board, Fan, Fault, PowerSupply, RigIdentity, RigReading
 from exporter.sources.rigs import cgminer, coerce
 from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
@@ -21,8 +21,9 @@ from exporter.sources.rigs.transport import rpc
 _WINDOW: Final = 60.0  # s, of MHS 1m
 _FIELD: Final = re.compile(r"\b(\w{1,32})\[([^\[\]]*)\]")
 _MAKE: Final = re.compile(r"avalon(?:miner)? *", re.IGNORECASE)
-_SERIES: Final = frozenset({"AvalonNano", "Avalon0O", "AvalonMiner 15"})  # whose model is told apart
-_SOLD_AS: Final = {"15-194": "1566"}
+_STATS: Final = ("estats", "stats", "litestats")
+"""Commands for the statistics, the fullest first: home models of some releases answer only the last."""
+_NO_SERIAL: Final = re.compile(r"0*")
 _IDLE: Final = "in idle"
 _SWITCHED_OFF: Final = frozenset({1, 4, 5})  # as seen of rigs that were told to stop; 6 is of one that boots
 _NO_SENSOR: Final = "-273"
@@ -62,11 +63,14 @@ class Reader:
         section="Canaan stock",
         power="input power of the power supply",
         questions=Questions(
-            rpc=("version", "summary", "estats", "pools"),
+            rpc=("version", "summary", *_STATS, "pools"),
         ),
         pyasic_types=frozenset({"AVALONMINER"}),
     )
     probe = staticmethod(cgminer.version)
+
+    def __init__(self) -> None:
+        self._stats: dict[str, str] = {}  # the command that an address answered
 
     def recognises(self, answer: Answer) -> bool:
         """See :class:`exporter.sources.rigs.contract.NativeReader`."""
@@ -75,10 +79,12 @@ class Reader:
     async def identify(self, target: Target) -> RigIdentity:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
         version = coerce.first(await rpc(target.address, "version"), "VERSION")
-        stats = await rpc(target.address, "estats")
+        self._stats.pop(target.address, None)
+        stats = await self._statistics(target.address)
         if not _managers(stats):
-            raise Failure(Reason.NOT_READY, "it does not tell of its boards")
-        if "PS" not in _said(stats):
+            raise Failure(Reason.NOT_READY, "it reports no boards")
+        said = _said(stats)
+        if "PS" not in said:
             raise Failure(Reason.UNSUPPORTED, "an Avalon from before the A10, or several on one controller")
         return RigIdentity(
             reader=self.name,
@@ -88,7 +94,7 @@ class Reader:
             algorithm=BITCOIN_ALGORITHM,  # the firmware runs on no other hardware
             firmware_version=coerce.text(version.get("VERSION")) or coerce.text(version.get("CGVERSION")),
             mac=coerce.mac(version.get("MAC")),
-            serial=coerce.text(version.get("DNA")),
+            serial=_serial(version.get("DNA")) or _serial(said.get("DNA")),
             api_version=coerce.text(version.get("API")),
             control_board=coerce.text(version.get("HWTYPE")),
         )
@@ -96,9 +102,10 @@ class Reader:
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
         summary = coerce.first(await rpc(target.address, "summary"), "SUMMARY")
-        said = _said(await cgminer.optional(target.address, "estats"))
+        said = _said(await self._statistics(target.address))
         pools = await cgminer.optional(target.address, "pools")
-        coerce.expect_model(said.get("DNA", ""), identity.serial or said.get("DNA", ""))
+        dna = _serial(said.get("DNA"))
+        coerce.expect_model(dna, identity.serial or dna)
         expected = coerce.hashrate(said.get("GHSmm"), "GH/s") or None
         realised = coerce.realised(summary.get("MHS 1m"), "MH/s", expected)
         idle = _IDLE in said.get("SYSTEMSTATU", "").lower()
@@ -129,22 +136,42 @@ class Reader:
             temperatures=coerce.by_sensor(
                 {sensor: said[key] for sensor, key in _TEMPERATURES.items() if said.get(key, _NO_SENSOR) != _NO_SENSOR}
             ),
-            fans=tuple(_fans(said)),
+            fans=tuple(_fans(said, mining=mining)),
             fan_duty=coerce.percentage(said.get("FanR", "").rstrip("%")),
             boards=boards,
             pools=cgminer.pools(pools),
             faults=(*(cgminer.board_faults(boards) if mining else ()), *_supply_faults(said)),
         )
 
+    async def _statistics(self, address: str) -> Answer:
+        """Ask for the statistics by the first command that the rig answers with them. Raises Failure."""
+        known = self._stats.get(address)
+        for command in _STATS if known is None else (known,):
+            answer = await cgminer.optional(address, command)
+            if _managers(answer):
+                self._stats[address] = command
+                return answer
+        self._stats.pop(address, None)
+        return {}
+
 
 def _model(version: Mapping[str, Any]) -> str:
-    """Name the model: ``AvalonMiner 1246-81`` is an Avalon 1246 of bin 81."""
-    product = coerce.text(version.get("PROD")).partition("-")[0].strip()
+    """Name the model: ``AvalonMiner 1246-81`` is an Avalon 1246 of bin 81. Small models have it in ``MODEL`` only."""
+    product, code = coerce.text(version.get("PROD")), coerce.text(version.get("MODEL"))
     make = _MAKE.match(product)
     if make is None:
         return ""
-    name = coerce.text(version.get("MODEL")) if product in _SERIES else product[make.end() :]
-    return f"Avalon {_SOLD_AS.get(name, name)}" if name else ""
+    known = known_model("AvalonMiner", code) or known_model("AvalonMiner", product[make.end() :])
+    if known is not None:
+        return known.name
+    name = (code or product[make.end() :]).partition("-")[0].strip()
+    return f"Avalon {name}" if name else ""
+
+
+def _serial(value: object) -> str:
+    """Read a serial number; the first Nano 3 have one of zeros."""
+    text = coerce.text(value)
+    return "" if _NO_SERIAL.fullmatch(text) else text
 
 
 def _managers(answer: Answer) -> list[str]:
@@ -209,10 +236,11 @@ def _last_share(pools: Answer) -> float | None:
     return latest if latest > coerce.BITCOIN_BEGAN else None  # one time of each kind says nothing
 
 
-def _fans(said: Mapping[str, str]) -> Iterator[Fan]:
-    for number in range(1, _MOST_FANS + 1):
-        if (speed := coerce.rpm(said.get(f"Fan{number}"))) is not None:
-            yield Fan(number - 1, speed)
+def _fans(said: Mapping[str, str], *, mining: bool) -> Iterator[Fan]:
+    """Read the fans. A model in oil or with water blocks has none: it reports 0 for all while it hashes."""
+    speeds = {number: coerce.rpm(said.get(f"Fan{number}")) for number in range(1, _MOST_FANS + 1)}
+    if not mining or any(speeds.values()):
+        yield from (Fan(number - 1, speed) for number, speed in speeds.items() if speed is not None)
 
 
 def _boards(said: Mapping[str, str], *, mining: bool) -> Iterator[Board]:

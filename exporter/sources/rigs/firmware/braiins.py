@@ -19,7 +19,7 @@ from exporter.sources.rigs.firmware import braiins_rest
 from exporter.sources.rigs.firmware.braiins_rest import clock, slot
 from exporter.sources.rigs.transport import rpc
 
-_READ: Final = "summary+devs+devdetails+temps+fans+tunerstatus+pools"
+_READ: Final = ("summary", "devs", "devdetails", "temps", "fans", "tunerstatus", "pools")
 _WINDOWS: Final = (("MHS 1m", 60.0), ("MHS 5s", 5.0))
 _TUNED: Final = "Stable"
 _TUNING: Final = frozenset({"Testing performance profile", "Tuning individual chips"})
@@ -36,13 +36,16 @@ class Reader:
         section="Braiins OS",
         power="the tuner's estimate",
         questions=Questions(
-            rpc=("version", "devdetails", _READ),
+            rpc=("version", "devdetails", "+".join(_READ)),
             pages=braiins_rest.QUESTIONS.pages,
             login=braiins_rest.QUESTIONS.login,
         ),
         pyasic_types=frozenset({"BRAIINS_OS"}),
     )
     probe = staticmethod(cgminer.version)
+
+    def __init__(self) -> None:
+        self._joined = cgminer.Joined(*_READ, usable=lambda answer: "SUMMARY" in answer)
 
     def recognises(self, answer: Answer) -> bool:
         """See :class:`exporter.sources.rigs.contract.NativeReader`."""
@@ -52,13 +55,14 @@ class Reader:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
         version = coerce.first(await rpc(target.address, "version"), "VERSION")
         details = coerce.first(await cgminer.optional(target.address, "devdetails"), "DEVDETAILS")
-        model = coerce.bitmain_model(details.get("Model"))
+        self._joined.forget(target.address)
+        make, model = braiins_rest.product(details.get("Model"))
         if not model:
-            raise Failure(Reason.UNSUPPORTED, "it does not say its model on port 4028")
+            raise Failure(Reason.UNSUPPORTED, "it reports no model on port 4028")
         build = next((value for key, value in version.items() if key.startswith("BOS")), "")
         known = RigIdentity(
             reader=self.name,
-            make="AntMiner",
+            make=make or "AntMiner",
             model=model,
             firmware="BOS+",
             algorithm=BITCOIN_ALGORITHM,  # the firmware runs on no other hardware
@@ -73,6 +77,7 @@ class Reader:
         return replace(
             whole,
             reader=known.reader,
+            make=known.make,
             model=known.model,
             firmware_version=whole.firmware_version or known.firmware_version,
             api_version=known.api_version,
@@ -80,10 +85,9 @@ class Reader:
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
-        answer = await rpc(target.address, _READ)
-        sections = {name: coerce.first(answer, name) for name in _READ.split("+")}
-        kind = coerce.first(sections["devdetails"], "DEVDETAILS").get("Model")
-        coerce.expect_model(coerce.bitmain_model(kind), identity.model)
+        sections = await self._joined.ask(target.address)
+        _, model = braiins_rest.product(coerce.first(sections["devdetails"], "DEVDETAILS").get("Model"))
+        coerce.expect_model(model, identity.model)
         summary = coerce.first(sections["summary"], "SUMMARY")
         tuner = coerce.first(sections["tunerstatus"], "TUNERSTATUS")
         devices = coerce.items(sections["devs"].get("DEVS"))
@@ -120,9 +124,10 @@ class Reader:
 
 
 def _fans(rows: list[Mapping[str, Any]]) -> Iterator[tuple[Fan, float | None]]:
-    """Give the fans, each with the speed that is demanded of it; a slot without one has 0 of both."""
-    for index, row in enumerate(rows):
-        fan, duty = Fan(index, coerce.rpm(row.get("RPM"))), coerce.percentage(row.get("Speed"))
+    """Return the fans by their own number, each with its demanded speed. A slot without a fan has 0 of both."""
+    for position, row in enumerate(rows):
+        fan = Fan(coerce.index(row.get("ID"), position), coerce.rpm(row.get("RPM")))
+        duty = coerce.percentage(row.get("Speed"))
         if fan.rpm or duty != 0:
             yield fan, duty
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from exporter.model.failures import Failure, Reason
 from exporter.model.fault_codes import FaultCode
 from exporter.model.fleet import Credentials
-from exporter.model.models import BITCOIN_ALGORITHM
+from exporter.model.models import BITCOIN_ALGORITHM, model_name
 from exporter.model.readings import Board, Fan, Fault, Pool, RigIdentity, RigReading, TunerState
 from exporter.model.units import HERTZ_PER_MEGAHERTZ
 from exporter.sources.rigs import coerce
@@ -39,6 +39,12 @@ _LAST_SLOTS: Final = 6  # an S9 has its boards in slots 6 to 8, all others their
 # Numbers as the enumerations of Braiins' public API have them (braiins.bos.v1 MinerBrand, ControlBoardSocFamily,
 # MinerStatus, TunerState, SensorLocation); those of which it is not plain what they mean to us are left out.
 _MAKES: Final = {1: "AntMiner", 2: "WhatsMiner"}
+_MAKES_BY_WORD: Final = {
+    "antminer": "AntMiner",
+    "bitmain": "AntMiner",
+    "braiins": "Braiins",
+    "whatsminer": "WhatsMiner",
+}
 _CONTROL_BOARDS: Final = {1: "CVITEK", 2: "BBB", 3: "AML", 4: "ZYNQ", 5: "BRAIINS"}
 _STILL: Final = frozenset({1, 3, 4})  # not started, paused, suspended
 _SUSPENDED: Final = {2: False, 3: True}  # normal, paused
@@ -88,12 +94,13 @@ class Reader:
         who = coerce.mapping(details.get("miner_identity"))
         if not who:
             raise Failure(Reason.UNSUPPORTED, "its REST API is not Braiins'")
+        make, model = product(who.get("miner_model") or who.get("name"))
         boards = coerce.mapping(await optional(self.page(target, _BOARDS))).get("hashboards")
         supply = coerce.mapping(details.get("psu_info"))
         return RigIdentity(
             reader=self.name,
-            make=_MAKES.get(_code(who.get("brand")), "Braiins"),
-            model=coerce.bitmain_model(who.get("miner_model") or who.get("name")),
+            make=make or _MAKES.get(_code(who.get("brand")), "Braiins"),
+            model=model,
             firmware="BOS+",
             algorithm=BITCOIN_ALGORITHM,  # the firmware runs on no other hardware
             firmware_version=coerce.text(coerce.mapping(details.get("bos_version")).get("current")),
@@ -171,11 +178,25 @@ async def _token(address: str, credentials: Credentials) -> str:
     return token
 
 
-def slot(number: object, place: int) -> int:
-    """Give a board's index from the number of its slot, as Braiins counts them, or from its place where it has none."""
+def product(named: object) -> tuple[str, str]:
+    """Return the make and the model that a name such as ``Antminer S19 XP`` has; no make if the name has none."""
+    name = coerce.text(named)
+    for word, make in _MAKES_BY_WORD.items():
+        if name.lower().startswith(word):
+            return make, coerce.bitmain_model(name) if make == "AntMiner" else _own_name(make, name)
+    return "", coerce.bitmain_model(name)
+
+
+def _own_name(make: str, name: str) -> str:
+    known = model_name(make, name)
+    return known if known != name else name.partition(" ")[2] or name
+
+
+def slot(number: object, position: int) -> int:
+    """Return a board's index from the number of its slot, as Braiins counts them, or its position if it has none."""
     known = coerce.count(number, coerce.MAX_ITEMS)
     if not known:
-        return place
+        return position
     return known - (_LAST_SLOTS if known >= _LAST_SLOTS else 1)
 
 

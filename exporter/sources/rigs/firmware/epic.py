@@ -75,7 +75,7 @@ class Reader:
             algorithm=coerce.text(coerce.mapping(summary.get("Mining")).get("Algorithm"), 32),
             firmware_version=coerce.text(summary.get("Software")),
             mac=coerce.mac(interface.get("mac_address")),
-            serial=coerce.text(control.get("cpuSerial")),
+            serial=coerce.text(capabilities.get("Miner Serial Number")) or coerce.text(control.get("cpuSerial")),
             hostname=coerce.text(summary.get("Hostname")),
             control_board=coerce.text(control.get("cpuHardware")),
             power_supply_model="" if supply is None else f"type {supply}",

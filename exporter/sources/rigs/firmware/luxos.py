@@ -79,7 +79,7 @@ class Reader:
     probe = staticmethod(cgminer.version)
 
     def __init__(self) -> None:
-        self._one_by_one: set[str] = set()  # addresses whose firmware takes no joined commands
+        self._joined = cgminer.Joined(*_READ, usable=lambda answer: "SUMMARY" in answer)
         self._health: dict[str, _Health] = {}  # by address
 
     def recognises(self, answer: Answer) -> bool:
@@ -89,7 +89,7 @@ class Reader:
     async def identify(self, target: Target) -> RigIdentity:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
         address = target.address
-        self._one_by_one.discard(address)
+        self._joined.forget(address)
         self._health.pop(address, None)
         version = coerce.first(await rpc(address, "version"), "VERSION")
         config = coerce.first(await cgminer.optional(address, "config"), "CONFIG")
@@ -114,7 +114,7 @@ class Reader:
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
-        said = await self._ask(target.address)
+        said = await self._joined.ask(target.address)
         rows = coerce.items(said["stats"].get("STATS"))
         stats: Mapping[str, Any] = rows[-1] if rows else {}
         coerce.expect_model(coerce.bitmain_model(rows[0].get("Type")) if rows else "", identity.model)
@@ -191,18 +191,6 @@ class Reader:
             )
             health = self._health[address] = _Health(now + HEALTH_SECONDS, uptime, failed)
         return tuple(_with_failed(board, health.failed.get(board.index)) for board in boards)
-
-    async def _ask(self, address: str) -> Mapping[str, Answer]:
-        """Ask all commands in one question, or one by one where the firmware does not take that. Raises Failure."""
-        if address not in self._one_by_one:
-            joined = await cgminer.optional(address, "+".join(_READ))
-            said = {command: coerce.first(joined, command) for command in _READ}
-            if "SUMMARY" in said["summary"]:
-                return said
-        alone = {"summary": await rpc(address, "summary")}
-        self._one_by_one.add(address)
-        rest = [command for command in _READ if command not in alone]
-        return alone | {command: await cgminer.optional(address, command) for command in rest}
 
 
 def _by_board(answer: Answer, section: str) -> dict[int, Mapping[str, Any]]:

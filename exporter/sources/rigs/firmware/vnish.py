@@ -1,12 +1,14 @@
-"""VNish (AnthillOS) on Antminers: pages of JSON on port 80, readable without login, and what is left of cgminer's API.
+"""VNish (AnthillOS) on Antminers: pages of JSON on port 80, and what is left of cgminer's API on port 4028.
 
-Hashrate is ``hr_realtime``, over a window that it does not tell; power is the firmware's ``power_consumption``.
+Hashrate is ``hr_realtime``, over an unknown window; power is the firmware's ``power_consumption``. Some releases want a
+login for the summary: the rig is then read from the open pages and port 4028, without power.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from exporter.model.failures import Failure, Reason
 from exporter.model.fault_codes import FaultCode
 from exporter.model.models import UNKNOWN_ALGORITHM
 from exporter.model.readings import Board, Fan, Fault, Pool, PowerSupply, RigIdentity, RigReading, TunerState
@@ -21,6 +23,7 @@ _SUMMARY: Final = "/api/v1/summary"
 _STATUS: Final = "/api/v1/status"
 _PRESET: Final = "/api/v1/perf-summary"
 _FACTORY: Final = "/api/v1/chains/factory-info"
+_RPC_RATE: Final = "GHS 5s"
 _OWN_POOLS: Final = "DevFee"
 _POOL_STATES: Final = {"active": (True, True), "working": (True, False), "offline": (False, False)}  # up, active
 _TUNING: Final = "auto-tuning"
@@ -45,7 +48,7 @@ class Reader:
         section="VNish",
         power="reported; an estimate on most power supplies",
         questions=Questions(
-            rpc=("summary", "pools"),
+            rpc=("summary", "stats", "pools"),
             pages={80: (_INFO, _SUMMARY, _STATUS, _PRESET, _FACTORY)},
         ),
         pyasic_types=frozenset({"VNISH"}),
@@ -83,7 +86,13 @@ class Reader:
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
         address = target.address
-        miner = coerce.mapping((await get_json(address, _SUMMARY)).get("miner"))
+        try:
+            page = await get_json(address, _SUMMARY)
+        except Failure as failure:
+            if failure.reason is not Reason.AUTH:
+                raise
+            return await _read_without_login(address, identity, failure)
+        miner = coerce.mapping(page.get("miner"))
         coerce.expect_model(coerce.bitmain_model(miner.get("miner_type")), identity.model)
         system = coerce.mapping((await optional(_info(address))).get("system"))
         coerce.expect_mac(coerce.mapping(system.get("network_status")).get("mac"), identity.mac)
@@ -128,6 +137,49 @@ class Reader:
             pools=tuple(_pool(index, row) for index, row in enumerate(own)),
             faults=(*lost_boards(identity, boards), *_faults(miner, chains, fans)),
         )
+
+
+async def _read_without_login(address: str, identity: RigIdentity, refusal: Failure) -> RigReading:
+    """Read what needs no login. Raises ``refusal`` if port 4028 has no hashrate, and OtherRig."""
+    system = coerce.mapping((await optional(_info(address))).get("system"))
+    coerce.expect_mac(coerce.mapping(system.get("network_status")).get("mac"), identity.mac)
+    status = await optional(get_json(address, _STATUS))
+    preset = coerce.mapping((await optional(get_json(address, _PRESET))).get("current_preset"))
+    summary = coerce.first(await cgminer.optional(address, "summary"), "SUMMARY")
+    if _RPC_RATE not in summary:
+        raise refusal
+    rows = coerce.items((await cgminer.optional(address, "stats")).get("STATS"))
+    stats = rows[-1] if rows else {}
+    shares = _without_fee(await cgminer.optional(address, "pools"))
+    unit = coerce.text(stats.get("rate_unit")) or "GH"
+    expected = coerce.hashrate(stats.get("total_rateideal"), unit) or None
+    hashrate = coerce.realised(summary.get(_RPC_RATE), "GH/s", expected)
+    boards, (fans, fans_expected) = cgminer.chains(stats, unit, 0), cgminer.fans(stats)
+    state = status.get("miner_state")
+    return RigReading(
+        hashrate=hashrate,
+        hashrate_window=5.0,
+        average_hashrate=coerce.hashrate(summary.get("GHS av"), "GH/s"),
+        expected_hashrate=expected,
+        power_target=_power_target(preset),
+        mining=hashrate > 0,
+        suspended=True if state == _STOPPED else False if state in _RUNNING else None,
+        power_mode=coerce.text(preset.get("name"), 64),
+        tuner=_tuner(state, preset),
+        fault_light=coerce.flag(status.get("find_miner")),
+        login_refused=True,
+        uptime=coerce.seconds(summary.get("Elapsed")),
+        system_uptime=_uptime(system.get("uptime")),
+        accepted_difficulty=cgminer.accepted_difficulty(shares),
+        rejected_difficulty=cgminer.rejected_difficulty(shares),
+        last_share_at=cgminer.last_share(shares),
+        hardware_errors=coerce.counter(summary.get("Hardware Errors")),
+        fans=fans,
+        fans_expected=fans_expected,
+        boards=boards,
+        pools=cgminer.pools(shares),
+        faults=(*lost_boards(identity, boards), *(cgminer.board_faults(boards) if hashrate > 0 else ())),
+    )
 
 
 def _algorithm(info: Answer) -> str:

@@ -67,7 +67,7 @@ class Reader:
 
     def __init__(self) -> None:
         self._slow: dict[str, _Slow] = {}  # by address
-        self._one_by_one: set[str] = set()  # addresses whose build takes no joined commands
+        self._joined = cgminer.Joined(*_PARTS, usable=lambda answer: bool(_values(answer)))
 
     def recognises(self, answer: Answer) -> bool:
         """See :class:`exporter.sources.rigs.contract.NativeReader`.
@@ -84,12 +84,12 @@ class Reader:
         model = model or coerce.text(version.get("miner_type"))
         info = await _message(address, "get_miner_info")
         supply = await _extra(address, "get_psu")
-        self._one_by_one.discard(address)
+        self._joined.forget(address)
         answers = await self._ask(address)
         summary = _summary(answers)
         if not (summary and model) and await _speaks_v3(address):
             raise Failure(Reason.UNSUPPORTED, "its V2 answers have gaps: V3 has more")
-        boards = _rows(answers.get("devs", {}))
+        boards = _rows(answers["devs"])
         self._slow.pop(address, None)
         return RigIdentity(
             reader=self.name,
@@ -120,7 +120,7 @@ class Reader:
         rate = next((key for key in _WINDOWS if key in summary), "")
         hashrate = coerce.realised(summary.get(rate), "MH/s", expected)
         power = coerce.watts(summary.get("Power"))
-        pools, boards = answers.get("pools", {}), _rows(answers.get("devs", {}))
+        pools, boards = answers["pools"], _rows(answers["devs"])
         fans = tuple(whatsminer_v3.fans(summary, _FANS))
         in_liquid = bool(summary.get("Liquid Cooling") is True or (hashrate > 0 and not any(fan.rpm for fan in fans)))
         slow = await self._slowly(address)
@@ -160,24 +160,11 @@ class Reader:
         )
 
     async def _ask(self, address: str) -> Mapping[str, Answer]:
-        """Ask for summary, boards and pools: in one question, or one by one on builds that refuse that. Raises Failure.
-
-        A build that has no ``devs`` is asked for ``edevs``.
-        """
-        answers: dict[str, Answer] = {}
-        if address not in self._one_by_one:
-            joined = await cgminer.optional(address, _READ)
-            answers = {part: coerce.first(joined, part) for part in _PARTS}
-            if _summary(answers):
-                return answers
-        alone = {"summary": await rpc(address, "summary")}
-        if not _summary(alone):
-            return alone
-        self._one_by_one.add(address)
-        devs = await cgminer.optional(address, "devs")
-        alone["devs"] = devs if coerce.items(devs.get("DEVS")) else await cgminer.optional(address, "edevs")
-        alone["pools"] = await cgminer.optional(address, "pools")
-        return alone
+        """Ask for summary, boards and pools. A build that has no ``devs`` is asked for ``edevs``. Raises Failure."""
+        answers = await self._joined.ask(address)
+        if _summary(answers) and not coerce.items(answers["devs"].get("DEVS")):
+            answers["devs"] = await cgminer.optional(address, "edevs")
+        return answers
 
     async def _slowly(self, address: str) -> _Slow:
         """Return what is asked every :data:`SLOW_SECONDS` only: it is not worth a connection at each read."""
@@ -193,8 +180,11 @@ class Reader:
 
 
 def _summary(answers: Mapping[str, Answer]) -> Mapping[str, Any]:
+    return _values(answers["summary"])
+
+
+def _values(answer: Answer) -> Mapping[str, Any]:
     """Return the summary's values: the first row of a list, on builds since 2024 the content of ``Msg``."""
-    answer = answers.get("summary", {})
     return coerce.first(answer, "SUMMARY") or coerce.mapping(answer.get("Msg"))
 
 
