@@ -143,7 +143,10 @@ def main() -> None:
     parser.add_argument("dashboard", choices=sorted(DASHBOARDS))
     parser.add_argument("target", type=Path)
     options = parser.parse_args()
-    build()
+    try:
+        build()
+    except MissingError as error:
+        parser.error(str(error))
     view = (options.dashboard, dict(pair.split("=", 1) for pair in options.choose))
     (shown,) = show(options.prometheus, [view], minutes=options.minutes, scrape_interval=options.scrape_interval)
     with tempfile.TemporaryDirectory() as folder, chromium(Path(folder)) as browser:

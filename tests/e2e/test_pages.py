@@ -1,10 +1,12 @@
 """The pages in a real Chromium: what axe has to say of them, light and dark, on a desk and on a phone."""
 
 import importlib.resources
+import shutil
+from collections.abc import Iterator
 
 import html5lib
 import pytest
-from browser import Browser
+from browser import Browser, chromium
 from harness import Stack, any_prometheus, ask
 
 pytestmark = [pytest.mark.e2e, any_prometheus]
@@ -13,6 +15,14 @@ PAGES = ("/", "/rigs", "/rigs?status=down", "/blocks", "/sources", "/config", "/
 SIZES = {"desk": (1280, 900), "phone": (360, 740)}
 AXE = (importlib.resources.files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
 RUN_AXE = "const done = arguments[arguments.length - 1]; axe.run().then(done, error => done({error: `${error}`}))"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    if shutil.which("chromedriver") is None:
+        pytest.skip("needs chromedriver")
+    with chromium(tmp_path_factory.mktemp("browser")) as started:
+        yield started
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -84,6 +84,7 @@ def _wrong() -> list[Panel]:
             key="alertname",
             order="severity",
             descending=False,
+            widths={"severity": 90, "site": 110, "Firing": 80},
         ),
         panels.bars(
             Face(
@@ -93,15 +94,15 @@ def _wrong() -> list[Panel]:
                 5,
                 7,
             ),
-            Query(total("mining_rigs", by="site, status"), "{{site}} {{status}}"),
+            Query(total("mining_rigs", by="site, status"), "{{status}}, {{site}}"),
         ),
         panels.bars(
             Face("Blocks by verdict", "What should be done with the blocks as a whole.", PLAIN, 5, 7),
-            Query(total("mining_block_verdict", by="site, verdict"), "{{site}} {{verdict}}"),
+            Query(total("mining_block_verdict", by="site, verdict"), "{{verdict}}, {{site}}"),
         ),
         panels.bars(
             Face("Rigs by verdict", "What should be done with the rigs.", PLAIN, 5, 7),
-            Query(total("mining_block_rigs", by="site, verdict"), "{{site}} {{verdict}}"),
+            Query(total("mining_block_rigs", by="site, verdict"), "{{verdict}}, {{site}}"),
         ),
     ]
 

@@ -1,7 +1,8 @@
 """The few kinds of panel that our dashboards are made of: each has a title, a description and a unit."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Protocol, Self, TypeVar
 
 from grafana_foundation_sdk.builders import bargauge, heatmap, prometheus, stat, table, timeseries
@@ -268,9 +269,18 @@ def bars(face: Face, *queries: Query, steps: Steps = NEUTRAL) -> bargauge.Panel:
 
 
 def rows(
-    face: Face, *columns: Column, key: str, link: str = "", order: str = "", descending: bool = True
+    face: Face,
+    *columns: Column,
+    key: str,
+    link: str = "",
+    order: str = "",
+    descending: bool = True,
+    widths: Mapping[str, int] = MappingProxyType({}),
 ) -> table.Panel:
-    """A row per combination of the columns' labels, by ``order`` or the first column; ``link`` opens from ``key``."""
+    """A row per combination of the columns' labels, by ``order`` or the first column.
+
+    ``link`` opens from ``key``. ``widths`` are of columns, in pixels; the others share what is left.
+    """
     panel = _with_face(table.Panel(), face)
     names = {"Time": "", "Value": ""}
     for index, column in enumerate(columns):
@@ -291,6 +301,8 @@ def rows(
         panel.override_by_name(
             key, [dashboard.DynamicConfigValue(id_val="links", value=[{"title": f"Open this {key}", "url": link}])]
         )
+    for heading, width in widths.items():
+        panel.override_by_name(heading, [dashboard.DynamicConfigValue(id_val="custom.width", value=width)])
     renamed = {old: new for old, new in names.items() if new}
     if len(columns) == 1:
         renamed = {"Value": columns[0].heading}
