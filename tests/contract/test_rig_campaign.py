@@ -131,7 +131,11 @@ UNKNOWN: Mapping[Fault, set[Reason | None]] = {
     Fault.GARBAGE: {Reason.GARBLED},
     Fault.TRUNCATED: {Reason.GARBLED},
     Fault.WRONG_TYPES: {Reason.NOT_READY, Reason.GARBLED, Reason.UNSUPPORTED, None},  # the make may be no text
-    Fault.WRONG_ENCODING: {Reason.NOT_READY, Reason.GARBLED},  # pyasic reads some web interfaces all the same
+    Fault.WRONG_ENCODING: {
+        Reason.NOT_READY,
+        Reason.GARBLED,
+        Reason.UNSUPPORTED,
+    },  # pyasic reads some web interfaces all the same
     Fault.AUTH_REFUSED: {Reason.AUTH},
 }
 
@@ -245,7 +249,10 @@ async def test_a_rig_that_was_given_anothers_address_is_not_taken_for_it(fleet: 
 async def test_an_address_that_changes_hands_costs_one_poll_and_its_neighbours_none(fleet: Fleet) -> None:
     named = {"whatsminer_v2", "whatsminer_v3", "bitaxe", "luxos", "vnish", "braiins_rest"}  # who say a MAC at each read
     victims = [name for reader, name in fleet.victims[0].items() if reader in named]
-    rigs = [Rig(name=name, address=target.address) for name, (target, _) in fleet.rigs.items()]
+    rigs = [
+        Rig(name=name, address=target.address, credentials=target.credentials)
+        for name, (target, _) in fleet.rigs.items()
+    ]
     remembered = {name: RigMemory(identity=who) for name, (_, who) in fleet.rigs.items()}
     # None is identified by the way: one that just was is not again at its first odd answer.
     terms, telemetry = PollingSettings(interval=DEADLINE, deadline=DEADLINE, identify_every=1e9), Telemetry()

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from rig_replay import NETWORK, replaying
 
+from exporter.model.fleet import Credentials
 from exporter.sources.rigs import transport, web
 from exporter.sources.rigs.contract import Target
 from exporter.sources.rigs.reader import Miners
@@ -84,8 +85,9 @@ async def test_every_field_is_read_or_not_for_a_reason(firmware: str, monkeypatc
         monkeypatch.setattr(module, "parse_json", parse)
     address = f"{NETWORK}.{39 - len(firmware)}"
     async with Miners() as miners, replaying(address, fixture):
-        identity = await miners.identify(Target(address))
-        await miners.read(Target(address), identity)
+        login = Credentials(*fixture["login"]) if "login" in fixture else None
+        identity = await miners.identify(Target(address, login))
+        await miners.read(Target(address, login), identity)
     assert identity.reader == fixture["reader"]
     fields = set(names_of(fixture))
     reasons = fixture["not_read"]

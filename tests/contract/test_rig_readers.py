@@ -17,6 +17,7 @@ import pytest
 from rig_replay import NETWORK, replaying
 
 from exporter.model.failures import Failure, Reason
+from exporter.model.fleet import Credentials
 from exporter.model.readings import RigIdentity, RigReading
 from exporter.sources.rigs.contract import NativeReader, Questions, Target
 from exporter.sources.rigs.firmware import native_readers
@@ -29,7 +30,10 @@ WRITES = re.compile(
     re.IGNORECASE,
 )
 """What the name of a command that changes something contains."""
-PROBES = ("/", "/cgi-bin/get_system_info.cgi", "/api/system/info", "/api/v1/version/", "/api/v1/info", "/capabilities")
+PROBES = (
+    *("/", "/api/v1/system", "/cgi-bin/get_system_info.cgi", "/api/system/info"),
+    *("/api/v1/version/", "/api/v1/info", "/capabilities"),
+)
 READS = {"/led", "/cgi-bin/get_blink_status.cgi", "/api/v1/chains/factory-info"}
 ODD: tuple[Any, ...] = (None, "n/a", [], {}, True, -1, float("nan"), 1e30, "\x00\x1b[31m" * 50, [[[]]] * 40, 10**25)
 
@@ -85,8 +89,8 @@ def address(request: pytest.FixtureRequest) -> str:
 async def test_a_reader_finds_identifies_and_reads_its_rig(path: Path, address: str) -> None:
     fixture = load(path)
     async with Miners() as miners, replaying(address, fixture) as replay:
-        identity = await miners.identify(Target(address))
-        reading = await miners.read(Target(address), identity)
+        identity = await miners.identify(target(address, fixture))
+        reading = await miners.read(target(address, fixture), identity)
     if os.environ.get("HASHMARGIN_REWRITE"):
         save(path, fixture | {"identity": plain(identity), "reading": plain(reading)})
         return
@@ -109,7 +113,7 @@ async def test_one_odd_field_loses_that_field_only(path: Path, address: str) -> 
         broken = copy.deepcopy(answers)
         put(broken, place, ODD[count % len(ODD)])
         async with replaying(address, fixture | broken):
-            outcome = await reading_or_reason(reader, address, identity)
+            outcome = await reading_or_reason(reader, target(address, fixture), identity)
         if isinstance(outcome, Reason):
             assert outcome in {Reason.GARBLED, Reason.IMPLAUSIBLE}
             fatal.add(place[-1])
@@ -129,9 +133,14 @@ async def test_a_board_that_the_rig_no_longer_tells_of_is_missing(firmware: str,
     assert missing == ["board 3"]
 
 
-async def reading_or_reason(reader: NativeReader, address: str, identity: RigIdentity) -> RigReading | Reason:
+def target(address: str, fixture: dict[str, Any]) -> Target:
+    """Give a fixture's rig; ``login`` is there only if the firmware has none from the factory."""
+    return Target(address, Credentials(*fixture["login"]) if "login" in fixture else None)
+
+
+async def reading_or_reason(reader: NativeReader, rig: Target, identity: RigIdentity) -> RigReading | Reason:
     try:
-        return await reader.read(Target(address), identity)
+        return await reader.read(rig, identity)
     except Failure as failure:
         return failure.reason
 

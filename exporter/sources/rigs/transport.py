@@ -8,11 +8,12 @@ import asyncio
 import errno
 import json
 import re
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final, Protocol, TypeVar
 
 import orjson
@@ -24,6 +25,7 @@ from exporter.sources.rigs.names import resolved
 CONNECT_SECONDS: Final = 2.5
 MAX_ANSWER: Final = 1_000_000  # bytes
 RPC_PORT: Final = 4028
+TLS_PORT: Final = 443
 _LENGTH_BYTES: Final = 4
 _LONG_NUMBER: Final = 300  # digits
 _LONGEST_BELIEVABLE: Final = 2**28  # any printable text read as a length is more
@@ -137,8 +139,19 @@ class _Conversation(asyncio.Protocol):
             self.answer.set_exception(failure.with_traceback(None))  # whose frame holds us
 
 
+@cache
+def _rigs_own_certificates() -> ssl.SSLContext:
+    """Make the TLS settings for rigs: each made its certificate itself, so that nothing can be verified."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 def connect_failure(error: OSError) -> Failure:
     """Classify what went wrong while connecting."""
+    if isinstance(error, ssl.SSLError):
+        return Failure(Reason.TLS, f"no TLS there: {error.reason or 'the handshake failed'}")
     if isinstance(error, ConnectionRefusedError):
         return Failure(Reason.REFUSED, "connection refused")
     if isinstance(error, ConnectionError):
@@ -163,7 +176,7 @@ listener: Final[ContextVar[Callable[[Exchanged], None] | None]] = ContextVar("li
 
 
 async def exchange(address: str, port: int, request: bytes, framing: Framing) -> bytes:
-    """Connect, send ``request``, give the content of the answer, close. Raises Failure."""
+    """Connect, send ``request``, give the content of the answer, close; with TLS on port 443. Raises Failure."""
     listening = listener.get()
     if listening is None:
         return await _exchange(address, port, request, framing)
@@ -186,7 +199,12 @@ async def _exchange(address: str, port: int, request: bytes, framing: Framing) -
     connected: tuple[asyncio.Transport, _Conversation] | None = None
     try:
         with FastTimeout(CONNECT_SECONDS):
-            connected = await loop.create_connection(partial(_Conversation, request, framing, answer), host, port)
+            connected = await loop.create_connection(
+                partial(_Conversation, request, framing, answer),
+                host,
+                port,
+                ssl=_rigs_own_certificates() if port == TLS_PORT else None,
+            )
         return await answer
     except OSError as error:
         raise connect_failure(error) from None

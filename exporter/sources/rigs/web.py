@@ -13,9 +13,10 @@ import orjson
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.fleet import Credentials
-from exporter.sources.rigs.transport import MAX_ANSWER, OtherPage, exchange, parse_json
+from exporter.sources.rigs.transport import MAX_ANSWER, TLS_PORT, OtherPage, exchange, parse_json
 
 HTTP_PORT: Final = 80
+HTTPS_PORT: Final = TLS_PORT
 _HTTP: Final = b"HTTP/1."
 _HEAD_END: Final = b"\r\n\r\n"
 _LAST_CHUNK: Final = b"\r\n0\r\n\r\n"  # after the one before, or the head
@@ -169,7 +170,11 @@ async def get_json(
 
 async def get_value(address: str, path: str, *, port: int = HTTP_PORT, headers: Mapping[str, str] = _NO_HEADERS) -> Any:
     """Ask for any JSON: an array, a plain value or an object. Raises Failure as :func:`get_json` does."""
-    head, body = await get(address, path, port=port, headers=headers)
+    return answered(*await get(address, path, port=port, headers=headers))
+
+
+def answered(head: Head, body: bytes) -> Any:
+    """Give the JSON of any kind in an answer. Raises Failure as :func:`get_json` does."""
     _check(head)
     if not _JSON_VALUE.match(body):
         raise OtherPage(Reason.GARBLED, "an answer that is not JSON")
