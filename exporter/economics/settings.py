@@ -349,6 +349,32 @@ class GpuRentalSettings(PlausibleSettings):
     )
 
 
+class OutlookSettings(PlausibleSettings):
+    """How bitcoin's price and the difficulty may move, for the outlook: `hashmargin outlook --propose` estimates it."""
+
+    drift: Annotated[float, Plausible(-0.5, 1, "per year", least=-0.9, most=10)] = Field(
+        description="Yearly growth of the mean bitcoin price, such as 0.1."
+    )
+    volatility: Annotated[float, Plausible(0, 1.5, "(0.5 is 50 per cent a year)", most=5)] = Field(
+        description="Standard deviation of the yearly change of the bitcoin price's logarithm, such as 0.5."
+    )
+    difficulty_growth: Annotated[float, Plausible(-0.5, 1, "(0.3 is 30 per cent)", least=-0.9, most=10)] = Field(
+        description="Yearly growth of difficulty at a constant bitcoin price."
+    )
+    elasticity: Annotated[float, Plausible(0, 1.5, "(0.5 is half the price's change)", least=-5, most=5)] = Field(
+        description="How difficulty responds to the bitcoin price: d ln difficulty / d ln price."
+    )
+    response_months: int = Field(
+        default=6, ge=0, le=60, description="Months over which difficulty responds to a change of the price."
+    )
+    fees_bitcoins_per_block: Annotated[Banded, Plausible(0, 2, "BTC per block", most=50)] = Field(
+        description="Transaction fees per block: anywhere in the band, all values alike."
+    )
+    mining_goes_on_months: int = Field(
+        default=0, ge=0, le=60, description="Months that the rigs of a block still mine while it is being built over."
+    )
+
+
 class AiSettings(PlausibleSettings):
     """A colocation lease: the site gives powered, cooled space, the tenant brings the GPUs. No section, no AI value."""
 
@@ -406,7 +432,12 @@ class AiSettings(PlausibleSettings):
         default=None, description="Yearly growth of difficulty, to show mining over the rigs' life beside the lease."
     )
     rig_life_years: Annotated[int, Plausible(1, 10, "years", least=1, most=50)] = Field(
-        default=4, description="Years that rigs go on mining in that comparison."
+        default=4, description="Years that rigs go on mining in that comparison, and in the outlook."
+    )
+    outlook: OutlookSettings | None = Field(
+        default=None,
+        description="Compares converting now with converting later, over many paths of price and difficulty. Needs "
+        "numpy: `pip install 'hashmargin[outlook]'`.",
     )
 
     @model_validator(mode="after")
@@ -418,6 +449,8 @@ class AiSettings(PlausibleSettings):
             )
         if self.gpu_rental is not None and lease != (None, None):
             raise ValueError("either a colocation lease (rent and capex) or gpu_rental: the two never mix")
+        if self.gpu_rental is not None and self.outlook is not None:
+            raise ValueError("outlook: only for a colocation lease, not with gpu_rental")
         return self
 
 

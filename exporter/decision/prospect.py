@@ -1,0 +1,159 @@
+"""What an outlook starts from, and what it says: the market today, each block's mining at any hashprice, its lease."""
+
+from array import array
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from exporter.economics.ai import Lease, building_months, present_value
+from exporter.economics.settings import OutlookSettings
+from exporter.model.units import MONTHS_PER_YEAR, SECONDS_PER_YEAR
+
+STARTS: Final = (0, 3, 6, 12)
+"""Months from today at which a conversion may start; the end of the rigs' life is another."""
+QUANTILES: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mining:
+    """The mining margin of some rigs of a block as a function of the hashprice, in USD per utility kW and month.
+
+    At payout h (USD per PH/s and day) it is ``floor`` + the sum of ``work`` x (h - breakeven) over the breakevens below
+    h, less ``fixed``. The two arrays run in parallel, in any order.
+    """
+
+    life_months: int  # after so many months the rigs mine no more
+    floor: float = 0.0
+    fixed: float = 0.0
+    breakevens: "array[float]"
+    work: "array[float]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prospect:
+    """One block. Money per utility kW."""
+
+    block: str
+    mining: tuple[Mining, ...]
+    lease_value: float  # USD, at the start of one lease; see lease_value
+    lease_months: float  # of building and of the lease's term
+    sale: float = 0.0  # USD that its rigs bring today; it declines evenly over their life
+    removal: float = 0.0  # USD
+
+    @property
+    def life_months(self) -> int:
+        """The months until its last rigs end."""
+        return max(each.life_months for each in self.mining)
+
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """The months at which its conversion may start, in order."""
+        life = self.life_months
+        return tuple(sorted({start for start in STARTS if start <= life} | {life}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """All that an outlook needs. The market is as of ``asked_at`` (unix seconds)."""
+
+    asked_at: float
+    bitcoin_price: float  # USD
+    difficulty: float
+    height: int
+    pays_fees: bool = True  # False under PPS
+    rate: float  # yearly discount rate
+    settings: OutlookSettings
+    prospects: tuple[Prospect, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartValue:
+    """What starting the conversion after so many months is worth today, USD per utility kW."""
+
+    months: int
+    mean: float
+    quantiles: tuple[float, ...]  # at QUANTILES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockForecast:
+    """One block's outlook. Every start is a commitment made today: the option to decide later is not valued."""
+
+    block: str
+    starts: tuple[StartValue, ...]  # by months; the first is now
+    never: float  # USD per utility kW: mining until the rigs' end, and no lease
+    best_later: int  # months: the start after now with the highest mean
+    probability: float  # 0-1: that starting now is worth more than starting then
+
+    @property
+    def lead(self) -> float:
+        """By how much the mean of starting now is above that of the best later start, USD per utility kW."""
+        means = {start.months: start.mean for start in self.starts}
+        return means[0] - means[self.best_later]
+
+    @property
+    def waiting(self) -> Mapping[int, float]:
+        """By months of waiting: the mean of starting then, less that of starting now, USD per utility kW."""
+        return {start.months: start.mean - self.starts[0].mean for start in self.starts[1:]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """An outlook for the blocks of a site. ``hashprices`` are the quantiles of each month, USD per PH/s and day."""
+
+    asked_at: float  # unix seconds
+    blocks: tuple[BlockForecast, ...]
+    hashprices: tuple[tuple[float, ...], ...]
+
+
+def lease_value(lease: Lease) -> float:
+    """Return what a lease is worth at its start, USD per utility kW: its income less its capex, when each is due.
+
+    Income is monthly, in the middle of each month of the term, which begins after the building months.
+    """
+    income = 0.0
+    for middle, length in building_months(lease.years * MONTHS_PER_YEAR):
+        growth = (1 + lease.escalator) ** int(middle / MONTHS_PER_YEAR)
+        income += lease.noi / MONTHS_PER_YEAR * growth * length * present_value(lease.rate, lease.months + middle)
+    return (income - lease.capex * lease.capex_factor) / lease.utility_ratio
+
+
+def repeated_value(value: float, rate: float, months: float) -> float:
+    """Return what a lease of ``value`` is worth if the same follows it for ever: V = L / (1 - (1+i)^-(N/12)).
+
+    ``months`` are N, of its building and its term.
+    """
+    return value / (1 - present_value(rate, months))
+
+
+def mining_of(
+    curves: Iterable[tuple[float, float, Iterable[float], Iterable[float]]],
+    *,
+    kilowatts: float,
+    fixed: float,
+    life_months: int,
+) -> Mining:
+    """Join the margins of stretches of time to one, per kW and month.
+
+    Args:
+        curves: by stretch: its seconds, its floor (USD), its breakevens (USD per PH/s and day) and, to each of these,
+            the work in PH/s times days.
+        kilowatts: utility kW.
+        fixed: costs that a conversion ends, USD per month.
+        life_months: see :class:`Mining`.
+    """
+    seconds = floor = 0.0
+    breakevens, work = array("d"), array("d")
+    for length, lowest, points, amounts in curves:
+        seconds += length
+        floor += lowest
+        breakevens.extend(points)
+        work.extend(amounts)
+    month = SECONDS_PER_YEAR / MONTHS_PER_YEAR / seconds / kilowatts
+    return Mining(
+        life_months=life_months,
+        floor=floor * month,
+        fixed=fixed / kilowatts,
+        breakevens=breakevens,
+        work=array("d", (amount * month for amount in work)),
+    )
