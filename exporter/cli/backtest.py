@@ -77,8 +77,9 @@ def backtest(
         raise CommandError("plots need matplotlib: run pip install 'hashmargin[backtest]', or add --no-plots")
     fleet = backtest.sample_fleet() if config_file is None else _configured_fleet(config_file)
     rows = _history(history, prometheus, options)
-    result = backtest.replay(rows, fleet)
     try:
+        folder.mkdir(parents=True, exist_ok=True)  # before the replay, which takes long
+        result = backtest.replay(rows, fleet)
         report = backtest.write(rows, fleet, result, folder, drawn=drawn)
     except OSError as error:
         raise CommandError(f"cannot write to {folder} ({error.strerror}): give another --folder") from None

@@ -48,7 +48,7 @@ Examples:
     help="Seconds in which the scripted power price goes from high to nearly zero and back.",
 )
 @override(LISTEN_ADDRESS._replace(text="Address and port to serve on.  [default: 127.0.0.1:9852]"))
-@override(LOG_LEVEL._replace(text="Least severe level to log.  [default: warning]"))
+@override(LOG_LEVEL._replace(text="Lowest level of events to log.  [default: warning]"))
 def demo(rigs: int, seed: int, network: str, slot_seconds: float, price_wave: float, **flags: str | None) -> None:
     """Run the exporter with a simulated site.
 

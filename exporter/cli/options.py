@@ -29,6 +29,8 @@ def path_type(*, must_exist: bool = True, folder: bool = False) -> click.Path:
 class Number(click.FloatRange):
     """Type of an option that is a finite number in a range."""
 
+    name = "number"
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Reject infinity and "not a number", which :class:`click.FloatRange` accepts."""
         number = super().convert(value, param, ctx)

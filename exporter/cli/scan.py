@@ -78,7 +78,7 @@ def scan(
         click.echo(to_json(scan.as_records(found)) if output == "json" else scan.as_csv(found).rstrip())
     rigs = sum(not isinstance(one.who, Failure) for one in found)
     others = len(found) - rigs
-    click.echo(f"{len(addresses):,} addresses scanned: {rigs:,} rigs, {others:,} other hosts that answer", err=True)
+    click.echo(f"Scanned {len(addresses):,} addresses. Rigs: {rigs:,}. Other hosts that answer: {others:,}.", err=True)
 
 
 def _addresses(ranges: Sequence[str], exclude: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Annotated, Final, Literal, NamedTuple, Self, TypeAlias
+from typing import Annotated, Final, Literal, NamedTuple, Self
 
 import structlog
 import yaml
@@ -23,6 +23,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from exporter.file_stamp import Stamp, stamp
 from exporter.model.configuration_errors import nearest, sentence
 from exporter.model.fields import ConfigPath, SettingsGroup, parse_duration, paths_relative_to
 
@@ -66,9 +67,6 @@ def _check_header(value: str) -> str:
         raise ValueError("must be one line")
     return value
 
-
-_Stamp: TypeAlias = tuple[int, int, int]
-"""Modification time, size and inode of a file."""
 
 Header = Annotated[str, AfterValidator(_check_header)]
 
@@ -193,12 +191,12 @@ class WebConfigFile:
     def __init__(self, path: Path | None) -> None:
         """Read the file. Raises :class:`WebConfigError`."""
         self._path = path
-        self._read_from: dict[Path, _Stamp | None] = {}
+        self._read_from: dict[Path, Stamp | None] = {}
         self._current = CurrentConfig(WebConfig(), None) if path is None else self._read(path)
 
     def current(self) -> CurrentConfig:
         """Return the current content. If the file became invalid, log it and keep the previous content."""
-        if self._path is not None and any(_stamp(path) != stamp for path, stamp in self._read_from.items()):
+        if self._path is not None and any(stamp(path) != before for path, before in self._read_from.items()):
             try:
                 self._current = self._read(self._path)
             except WebConfigError as error:
@@ -209,9 +207,9 @@ class WebConfigFile:
 
     def _read(self, path: Path) -> CurrentConfig:
         """Read the file and the files it names. Stamps are taken first, so that no later change is missed."""
-        self._read_from = {path: _stamp(path)}
+        self._read_from = {path: stamp(path)}
         config = _parsed(path)
-        self._read_from |= {named: _stamp(named) for named in config.files()}
+        self._read_from |= {named: stamp(named) for named in config.files()}
         tls = config.tls_server_config
         try:
             return CurrentConfig(config, None if tls is None else tls.context())
@@ -258,14 +256,6 @@ def _described(error: ErrorDetails) -> str:
         match = nearest(str(error["loc"][-1]), _KEYS)
         return f"{where}: no such key" + (f": did you mean {match}?" if match else "")
     return f"{where}: {sentence({**error, 'input': None})}"
-
-
-def _stamp(path: Path) -> _Stamp | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 @contextmanager

@@ -12,7 +12,9 @@ class Flag(NamedTuple):
     text: str
 
 
-LISTEN_ADDRESS: Final = Flag("--web.listen-address", "web.listen_address", "ADDRESS:PORT", "Where to serve.")
+LISTEN_ADDRESS: Final = Flag(
+    "--web.listen-address", "web.listen_address", "ADDRESS:PORT", "Address and port to serve on."
+)
 LOG_LEVEL: Final = Flag("--log.level", "log.level", "debug|info|warning|error", "Lowest level of events to log.")
 FLAGS: Final = (
     LISTEN_ADDRESS,

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from exporter.file_stamp import stamp
 from exporter.model.failures import Failure
 from exporter.settings.describe import in_force
 from exporter.settings.model import Settings
@@ -50,16 +51,8 @@ def _targets(settings: HttpSd) -> object:
 
 
 def stamps(files: Iterable[Path]) -> dict[Path | str, object]:
-    """Return inode, size and time of each file, which differ between versions. None for a missing file."""
-    return {path: _stamp(path) for path in files}
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    """Return the stamp of each file, by its path. None for a missing file."""
+    return {path: stamp(path) for path in files}
 
 
 def changes(before: Settings, after: Settings) -> dict[str, Any]:

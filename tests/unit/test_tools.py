@@ -407,7 +407,7 @@ async def test_scan_writes_csv_and_tells_the_count_beside_it(rigs: list[str]) ->
     code, output, errors = await invoke("scan", f"{rigs[0].rpartition('.')[0]}.0/28", "--exclude", rigs[1])
     assert code == 0
     assert [line.partition(",")[0] for line in output.splitlines()] == ["address", rigs[0]]
-    assert errors == "13 addresses scanned: 1 rigs, 0 other hosts that answer\n"
+    assert errors == "Scanned 13 addresses. Rigs: 1. Other hosts that answer: 0.\n"
 
 
 async def test_scan_adds_to_an_inventory_and_a_second_time_nothing(rigs: list[str], tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 """``/``: overview of the site, with links to the other pages."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from aiohttp import web
 
 from exporter.economics.values import BlockEconomics
 from exporter.exposition.views import SiteView
+from exporter.model.units import total
 from exporter.server.context import ServerContext
 from exporter.server.pages.template import page
 
@@ -31,22 +32,17 @@ def totals(view: SiteView) -> dict[str, float | None]:
     """Sum up the blocks. None if no block has the value."""
     blocks = view.economics.blocks
 
-    def total(figure: Callable[[BlockEconomics], float | None]) -> float | None:
-        return _sum(map(figure, blocks))
+    def summed(figure: Callable[[BlockEconomics], float | None]) -> float | None:
+        return total(map(figure, blocks))
 
     return {
-        "rigs": total(lambda block: block.rigs),
-        "priced": total(lambda block: block.priced),
-        "hashrate": total(lambda block: block.hashrate),
-        "power": total(lambda block: block.power),
-        "revenue": total(lambda block: block.revenue),
-        "power_cost": total(lambda block: block.power_cost),
-        "margin": total(lambda block: block.margin),
-        "potential_margin": total(lambda block: block.potential_margin),
-        "avoidable_loss": total(lambda block: block.avoidable_loss),
+        "rigs": summed(lambda block: block.rigs),
+        "priced": summed(lambda block: block.priced),
+        "hashrate": summed(lambda block: block.hashrate),
+        "power": summed(lambda block: block.power),
+        "revenue": summed(lambda block: block.revenue),
+        "power_cost": summed(lambda block: block.power_cost),
+        "margin": summed(lambda block: block.margin),
+        "potential_margin": summed(lambda block: block.potential_margin),
+        "avoidable_loss": summed(lambda block: block.avoidable_loss),
     }
-
-
-def _sum(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None
