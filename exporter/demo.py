@@ -90,7 +90,7 @@ def _simulation(arguments: list[str], config_file: Path) -> Iterator[Simulation]
     ending = threading.Event()
     watcher = threading.Thread(target=_stop_with, args=(process, ending), daemon=True)
     try:
-        assert process.stdout is not None  # noqa: S101 -- for mypy: it was asked for
+        assert process.stdout is not None  # noqa: S101 -- for mypy
         first = process.stdout.readline()
         if not first:
             raise DemoError(f"the simulated site did not start: {_last_error(errors_file, process)}")

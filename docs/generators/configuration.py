@@ -150,7 +150,7 @@ def _table(rows: Iterable[Row]) -> str:
 
 
 def _rows(model: type[BaseModel], prefix: str = "", only: str | None = None) -> Iterator[Row]:
-    """A row per key, those of mappings within included. What any rig may be told stands once, at ``fleet.defaults``."""
+    """Yield one row per key, including nested keys. The keys of every rig are listed once, at ``fleet.defaults``."""
     for name, field in model.model_fields.items():
         told_elsewhere = model is not RigFacts and issubclass(model, RigFacts) and name in RigFacts.model_fields
         if told_elsewhere or only not in (None, name):

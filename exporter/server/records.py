@@ -45,7 +45,7 @@ class RigRecord:
     mac: Annotated[str, "MAC address."]
     serial: Annotated[str, "Serial number."]
     hostname: Annotated[str, "Host name that the rig reports."]
-    algorithm: Annotated[str, "Hash algorithm, `unknown` if nothing says so. Only `SHA256` is priced."]
+    algorithm: Annotated[str, "Hash algorithm, `unknown` if not reported. Only `SHA256` is priced."]
     control_board: Annotated[str, "Type of the control board, as the firmware names it."]
     power_supply_model: Annotated[str, "Model of the power supply."]
     power_supply_serial: Annotated[str, "Serial number of the power supply."]

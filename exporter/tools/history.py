@@ -220,7 +220,7 @@ _DIFFICULTY_NOISE: Final = 0.03
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """One published point of the market; None is what it does not tell."""
+    """One published point of the market. None if a value was not published."""
 
     time: float  # unix seconds
     difficulty: float
@@ -247,10 +247,10 @@ def published() -> list[Published]:
 
 
 def sample() -> list[Row]:
-    """The published points as steps. All that is put between them is generated, and says so row by row.
+    """Return the sample: the published points, and generated points between them, which each row marks.
 
     Difficulty moves every two weeks and bitcoin every four hours, on seeded noise between the published values; the
-    reward is that of the last point that tells it. Power prices are made up throughout.
+    reward is that of the last point that has it. All power prices are generated.
     """
     points = published()
     times = _times(points)
