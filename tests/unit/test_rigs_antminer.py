@@ -205,3 +205,24 @@ async def test_another_rig_behind_the_web_interface_is_not_taken_for_it() -> Non
         with pytest.raises(Failure) as failure:
             await Reader().read(TARGET, replace(who))
     assert failure.value.reason is Reason.IMPLAUSIBLE
+
+
+@pytest.mark.parametrize(
+    ("version", "model", "firmware", "release"),
+    [
+        ({"BMMiner": "1.0.0", "Type": "Antminer S19j Pro"}, "S19j Pro", "Stock", "2024"),
+        ({"BMMiner": "2.0.0 rwglr", "Type": "Antminer S9 Hiveon"}, "S9", "Hiveon", "2024"),
+        ({"BMMiner": "2.0.0 rwglr", "Type": "Antminer S19j Pro Hiveon"}, "S19j Pro", "Hiveon", "2024"),
+        ({"BMMiner": "4.11.1 rwglr", "Type": "S19-88 v.2.6.0.39 "}, "S19 No PIC", "MSK", "2.6.0.39"),
+        ({"BMMiner": "4.11.1 rwglr", "Type": "Antminer S19j Pro"}, "S19j Pro", "MSK", "2024"),
+    ],
+)
+async def test_firmware_on_the_same_hardware_is_called_by_its_name(
+    version: dict[str, str], model: str, firmware: str, release: str
+) -> None:
+    target = Target(f"{NETWORK}.79")
+    answer = {"STATUS": [{"STATUS": "S"}], "VERSION": [version | {"CompileTime": "2024", "API": "3.1"}], "id": 1}
+    assert Reader().recognises(answer)
+    async with serving(target.address, 4028, cgminer({"version": answer})):
+        identity = await Reader().identify(target)
+    assert (identity.model, identity.firmware, identity.firmware_version) == (model, firmware, release)

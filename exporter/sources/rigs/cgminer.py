@@ -166,6 +166,7 @@ def _board(stats: Answer, slot: int, index: int, unit: str) -> Board:
         chips_expected=max(len(chip_map), chips) or None,
         failed_chips=_failed(chip_map),
         frequency=coerce.megahertz(stats.get(f"freq{slot}", stats.get(f"freq_avg{slot}"))),
+        voltage=coerce.volts(stats.get(f"chain_voltage{slot}")),
         power=coerce.watts(coerce.leading_number(stats.get(f"chain_power{slot}"))),
         hardware_errors=coerce.counter(stats.get(f"chain_hw{slot}")),
     )

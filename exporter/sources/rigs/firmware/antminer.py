@@ -15,7 +15,7 @@ from typing import Any, Final
 from exporter.model.failures import Failure, Reason
 from exporter.model.fleet import Credentials
 from exporter.model.models import known_model
-from exporter.model.readings import Board, Fan, Fault, Pool, RigIdentity, RigReading
+from exporter.model.readings import Board, Fan, Fault, Pool, RigIdentity, RigReading, TunerState
 from exporter.sources.rigs import cgminer, coerce
 from exporter.sources.rigs.contract import Answer, Firmware, OtherRig, Questions, Target
 from exporter.sources.rigs.faults import worded_fault
@@ -36,7 +36,11 @@ _PAGES: Final = (_SYSTEM_PAGE, _STATS_PAGE, _SUMMARY_PAGE, _LIGHT_PAGE)
 _REALM: Final = "antMiner Configuration"
 FACTORY_LOGIN: Final = Credentials("root", "root")
 _BITCOIN: Final = re.compile(r"Antminer (?:[STRV]\d|BHB)", re.IGNORECASE)  # pyasic knows the units of other lines
-_FOREIGN: Final = ("vnish", "hiveon", "luxminer", "bosminer", "boser", "kaonsu", "rwglr", "braiins")
+_FOREIGN: Final = ("vnish", "luxminer", "bosminer", "boser", "kaonsu", "braiins")
+_HIVEON: Final = " Hiveon"  # at the end of the type
+_MSK: Final = re.compile(r" +v\.(\d[\d.]*)$")  # of the type, which has no maker in it: "S19-88 v.2.6.0.39"
+_RWGLR: Final = "rwglr"  # in the version of MSK's miner program, and of Hiveon's
+_PSU_WELL: Final = "PSU OK"
 _STOCK_KEYS: Final = frozenset({"BMMiner", "CGMiner"})
 _MODES: Final = {0: "normal", 1: "sleep"}  # builds disagree on others, which keep their number
 _SLEEP: Final = 1
@@ -84,7 +88,7 @@ class Reader:
 
     name = "antminer"
     firmware = Firmware(
-        title="Bitmain stock (S and T series)",
+        title="Bitmain stock (S and T series), Hiveon, MSK",
         section="Bitmain stock",
         power="`chain_power`, on the builds that have it",
         questions=Questions(
@@ -138,12 +142,13 @@ class Reader:
     ) -> RigIdentity:
         system, stats = pages.get(_SYSTEM_PAGE, {}), coerce.first(pages.get(_STATS_PAGE, {}), "STATS")
         self._web[target.address] = _Web(_first_visit(target.address), _web_state(pages, refused), _hashes(stats))
+        firmware, firmware_version = _firmware(version)
         return RigIdentity(
             reader=self.name,
             make="AntMiner",
             model=model,
-            firmware="Stock",
-            firmware_version=coerce.text(version.get("CompileTime")),
+            firmware=firmware,
+            firmware_version=firmware_version,
             mac=coerce.mac(system.get("macaddr")),
             serial=coerce.text(system.get("serinum")) or coerce.text(system.get("serial_no")),
             hostname=coerce.text(system.get("hostname")),
@@ -206,6 +211,7 @@ class Reader:
             average_hashrate=coerce.hashrate(summary.get("GHS av"), "GH/s"),
             expected_hashrate=expected,
             power=cgminer.power(stats),
+            tuner=TunerState.TUNING if coerce.flag(coerce.count(stats.get("tune_running"))) else None,
             mining=mining,
             suspended=web.suspended,
             power_mode=web.power_mode,
@@ -218,14 +224,16 @@ class Reader:
             best_share=cgminer.best_share(pools),
             last_share_at=cgminer.last_share(pools),
             hardware_errors=coerce.counter(summary.get("no_matching_work" if whole else "Hardware Errors")),
-            hardware_error_ratio=web.hardware_error_ratio,
+            hardware_error_ratio=web.hardware_error_ratio
+            if "Device Hardware%" not in stats
+            else coerce.percentage(stats["Device Hardware%"]),
             temperatures=temperatures,
             fans=fans,
             fans_expected=fans_expected,
             fan_duty=coerce.percentage(stats.get("fan_pwm")),
             boards=boards,
             pools=cgminer.pools(pools),
-            faults=cgminer.merged(seen, web.faults),
+            faults=cgminer.merged((*seen, *_supply_faults(stats)), web.faults),
         )
 
     async def _web_state(self, target: Target, identity: RigIdentity, *, mining: bool) -> _WebState:
@@ -252,8 +260,31 @@ class Reader:
 
 
 def _model(version: Mapping[str, Any]) -> str:
-    kind = coerce.text(version.get("Type"))
-    return coerce.bitmain_model(kind) if _BITCOIN.match(kind) else ""
+    """Read the model from the type, without the words that Hiveon and MSK add to it; empty if it is no rig of these."""
+    kind = _MSK.sub("", coerce.text(version.get("Type"))).removesuffix(_HIVEON)
+    if _BITCOIN.match(kind):
+        return coerce.bitmain_model(kind)
+    return coerce.bitmain_model(kind) if _is_rwglr(version) and _BITCOIN.match(f"Antminer {kind}") else ""
+
+
+def _is_rwglr(version: Mapping[str, Any]) -> bool:
+    return _RWGLR in coerce.text(version.get("BMMiner"))
+
+
+def _firmware(version: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the firmware's name and version. Both Hiveon and MSK run rwglr's program; Hiveon names itself."""
+    kind, compiled = coerce.text(version.get("Type")), coerce.text(version.get("CompileTime"))
+    if kind.endswith(_HIVEON):
+        return "Hiveon", compiled
+    release = _MSK.search(kind)
+    return ("MSK", release[1] if release else compiled) if _is_rwglr(version) else ("Stock", compiled)
+
+
+def _supply_faults(stats: Mapping[str, Any]) -> Iterator[Fault]:
+    """Report what MSK says of the power supply."""
+    state = coerce.text(stats.get("psu_status"), 64)
+    if state and state != _PSU_WELL:
+        yield worded_fault(f"PSU {state}", "psu", state)
 
 
 def _kind_and_stats(answer: Answer) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
