@@ -107,10 +107,22 @@ class Telemetry:
             ["quantity"],
             registry=registry,
         )
+        self.source_deviation = Gauge(
+            "mining_source_deviation_ratio",
+            "How far a source's value is above the median of its group, over that median; negative is below.",
+            ["source"],
+            registry=registry,
+        )
         self.source_outliers = Counter(
             "mining_source_outliers_total",
             "Values of the source that were ignored because they were too far from the median of all sources.",
             ["source"],
+            registry=registry,
+        )
+        self.source_discarded = Counter(
+            "mining_source_discarded_total",
+            "Values of answers that are not used because they are unreadable or contradict the same answer.",
+            ["source", "figure"],
             registry=registry,
         )
         self.source_ignored = Gauge(
@@ -151,8 +163,14 @@ class Telemetry:
 
     def forget_source(self, source: str) -> None:
         """Remove the series of a source that is no longer configured, counters included."""
-        for metric in (self.source_up, self.source_usable, self.source_last_success, self.source_requests):
+        for metric in (
+            self.source_up,
+            self.source_usable,
+            self.source_last_success,
+            self.source_requests,
+            self.source_deviation,
+        ):
             with suppress(KeyError):
                 metric.remove(source)
-        for metric_by_reason in (self.source_failures, self.source_ignored):
+        for metric_by_reason in (self.source_failures, self.source_ignored, self.source_discarded):
             metric_by_reason.remove_by_labels({"source": source})

@@ -214,6 +214,11 @@ class PriceSlot:
     end: float
     price: float
 
+    @property
+    def held_until(self) -> float:
+        """When the price is no longer used (unix seconds): a late market may hold it for its own length once more."""
+        return self.end + (self.end - self.start)
+
 
 # --- GPUs -----------------------------------------------------------------------------------------------------------
 

@@ -75,7 +75,7 @@ class Market:
                 self._running[name] = self._start(name, settings)
 
     def _start(self, name: SourceName, settings: SourceSettings) -> _Running:
-        source = settings.build(self._context)
+        source = settings.build(self._context.named(str(name)))
         poller = SourcePoller(str(name), source, settings, self._telemetry, clock=self._clock)
         if (reading := self._remembered.pop(name, None)) is not None:  # once: later ones have other settings
             poller.restore(reading)

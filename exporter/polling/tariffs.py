@@ -1,4 +1,4 @@
-"""The power price in force, from the slots that a tariff gave earlier: it changes on its boundary without a fetch."""
+"""The power price in force, from slots that a tariff provided earlier. It changes at the boundary of a slot."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,33 +9,32 @@ from exporter.polling.latest import Latest
 
 
 def price_in_force(slots: Sequence[PriceSlot], now: float) -> TariffPrice | None:
-    """Pick the slot in force at ``now`` (unix seconds) and the one after it.
+    """Return the prices in force at ``now`` (unix seconds) and after it.
 
-    Where the next slot is late, the last one is held for at most its own length; after that the price is unknown.
+    If the next slot is late, the last price is held until :attr:`PriceSlot.held_until`. After that it is None.
     """
     begun = [slot for slot in slots if slot.start <= now]
     if not begun:
         return None
     # Of two that overlap, the one that began later is the finer or the newer one.
     current = max(begun, key=lambda slot: (now < slot.end, slot.start))
-    held_until = current.end + (current.end - current.start)
-    if now >= held_until:
+    if now >= current.held_until:
         return None
     following = min((slot for slot in slots if slot.start > now), key=lambda slot: slot.start, default=None)
-    if following is None or following.start > held_until:
+    if following is None or following.start > current.held_until:
         return TariffPrice(current.price)
     return TariffPrice(current.price, following.price)
 
 
 def next_boundary(tariffs: Mapping[str, Latest[tuple[PriceSlot, ...]]], now: float) -> float | None:
-    """When the next slot of any tariff begins (unix seconds), as far as is known at ``now``."""
+    """Return when the next slot of any tariff begins (unix seconds). None if no slot after ``now`` is known."""
     readings = [latest.fresh(now) for latest in tariffs.values()]
     starts = (slot.start for reading in readings if reading is not None for slot in reading.value if slot.start > now)
     return min(starts, default=None)
 
 
 def tariff_prices(tariffs: Mapping[str, Latest[tuple[PriceSlot, ...]]], now: float) -> dict[str, TariffPrice]:
-    """Price every tariff at ``now``; one whose slots are too old or have run out is left out."""
+    """Return the price of every tariff at ``now``. Tariffs whose slots are too old or have ended are left out."""
     prices: dict[str, TariffPrice] = {}
     for name, latest in tariffs.items():
         reading = latest.fresh(now)

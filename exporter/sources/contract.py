@@ -1,13 +1,14 @@
-"""What every market source is: asked once, it answers in our units with the time of observation, or fails."""
+"""The contract of every market source: one request, and a value in our units with its time, or a Failure."""
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Protocol, Self, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Protocol, Self, TypeVar
 
 import aiohttp
+import structlog
 from pydantic import Field, model_validator
 
 from exporter.model.failures import Failure, Reason
@@ -17,31 +18,73 @@ from exporter.telemetry import Telemetry
 
 T = TypeVar("T")
 
+_log = structlog.get_logger(__name__)
+
+_LONGEST_QUOTE: Final = 40
+
 
 class Source(Protocol[T]):
-    """Something outside that can be asked. It remembers no value for its caller: the polling room owns time."""
+    """A server or file that provides one value. It keeps no value for its caller: the polling package does that."""
 
     async def fetch(self) -> Reading[T]:
-        """Ask once. Raises :class:`exporter.model.failures.Failure`, never anything else."""
+        """Request the value once. Raises only :class:`exporter.model.failures.Failure`."""
         ...
+
+
+class Discards:
+    """Parts of a source's answers that are not used: counted each time, logged when they begin.
+
+    Args:
+        source: Value of the ``source`` label.
+        telemetry: Where they are counted. None counts nothing.
+    """
+
+    def __init__(self, source: str = "", telemetry: Telemetry | None = None) -> None:
+        self.notes: dict[str, str] = {}
+        """What the latest answer lost, by figure."""
+        self._source = source
+        self._telemetry = telemetry
+        self._logged: set[str] = set()
+
+    def note(self, figure: str, detail: str, count: int = 1) -> None:
+        """Record that ``count`` values of ``figure`` are not used. ``detail`` goes to the log, without secrets."""
+        self.notes[figure] = detail
+        if self._telemetry is not None:
+            self._telemetry.source_discarded.labels(self._source, figure).inc(count)
+        if figure not in self._logged:
+            _log.warning(
+                "part of an answer is not used", source=self._source, figure=figure, count=count, detail=detail
+            )
+            self._logged.add(figure)
+
+    def begin(self) -> None:
+        """Start a new answer. A figure that the previous answer did not lose is logged again when it is lost again."""
+        self._logged &= self.notes.keys()
+        self.notes = {}
 
 
 @dataclass(frozen=True, slots=True)
 class SourceContext:
-    """What a source is given to work with: the process's one HTTP session, the time (unix seconds), and its metrics."""
+    """What a source works with: the HTTP session of the process, the clock (unix seconds), its name and metrics."""
 
     session: aiohttp.ClientSession
     clock: Callable[[], float] = time.time
     telemetry: Telemetry | None = None
+    discards: Discards = field(default_factory=Discards)
+
+    def named(self, source: str) -> Self:
+        """Return the context of one source. ``source`` is the value of its label."""
+        return replace(self, discards=Discards(source, self.telemetry))
 
 
 class SourceSettings(SettingsGroup):
-    """What the operator says of a source. Each source file has one subclass ``Settings`` with its own ``kind``."""
+    """Settings of a source. Each source file has one subclass ``Settings`` with its own ``kind``."""
 
     kind: str = Field(description="Which source this is.")
-    interval: Duration = Field(default=60.0, description="How often it is asked.")
+    interval: Duration = Field(default=60.0, description="How often the value is requested.")
     max_age: Duration = Field(
-        default=600.0, description="Past this age a value is refused, and all that depends on it is absent."
+        default=600.0,
+        description="A value older than this is not used, and all values that depend on it are absent.",
     )
 
     @model_validator(mode="after")
@@ -54,66 +97,122 @@ class SourceSettings(SettingsGroup):
         return self
 
     def build(self, context: SourceContext) -> Source[Any]:
-        """Make the source that these settings describe, guarded against implausible values."""
-        return _Guarded(self.connect(context), self, context.clock)
+        """Create the source that these settings describe. Its values are checked before anything uses them."""
+        return _Guarded(self.connect(context), self, context)
 
     def connect(self, context: SourceContext) -> Source[Any]:
-        """Make the bare source: what each kind defines."""
+        """Create the source without the checks. Each kind defines it."""
         raise NotImplementedError
 
+    def reconcile(self, value: Any, discards: Discards) -> Any:  # noqa: ARG002 -- most rooms have nothing to compare
+        """Return ``value`` without the figures that contradict other figures of the same answer."""
+        return value
+
     def check(self, value: Any, last: Any | None) -> None:
-        """Raise a Failure IMPLAUSIBLE for a ``value`` that can't be true, or not so soon after ``last``."""
+        """Raise a Failure IMPLAUSIBLE if ``value`` cannot be true, or cannot follow ``last`` so soon."""
+
+    def check_usable(self, value: Any, now: float) -> None:  # noqa: ARG002 -- only prices end
+        """Raise a Failure if a well-formed ``value`` contains nothing that can be used at ``now`` (unix seconds)."""
+        if isinstance(value, Sized) and not len(value):
+            raise Failure(Reason.NOT_READY, f"the answer is empty: {self.likely_cause}", retry_after=self.interval)
+
+    @property
+    def likely_cause(self) -> str:
+        """The most likely cause of an answer without a usable value."""
+        return "is the query or the address right?"
 
 
 class _Guarded:
-    """A source whose values pass their kind's plausibility check before anyone sees them."""
+    """A source whose values pass the checks of their room before anything uses them."""
 
-    def __init__(self, source: Source[Any], settings: SourceSettings, clock: Callable[[], float]) -> None:
+    def __init__(self, source: Source[Any], settings: SourceSettings, context: SourceContext) -> None:
         self._source = source
         self._settings = settings
-        self._clock = clock
+        self._discards = context.discards
+        self._clock = context.clock
         self._last: Reading[Any] | None = None
 
     async def fetch(self) -> Reading[Any]:
-        """Ask once; compare with the last value only while that is fresh, or one wrong value would block for ever."""
+        """Request the value. It is compared with the last one only while that is fresh: a wrong value must expire."""
+        self._discards.begin()
         reading = await self._source.fetch()
+        now = self._clock()
+        value = self._settings.reconcile(reading.value, self._discards)
         last = self._last
-        fresh = last is not None and self._clock() - last.observed_at <= self._settings.max_age
-        self._settings.check(reading.value, last.value if last is not None and fresh else None)
-        self._last = reading
-        return reading
+        fresh = last is not None and now - last.observed_at <= self._settings.max_age
+        self._settings.check(value, last.value if last is not None and fresh else None)
+        self._settings.check_usable(value, now)
+        self._last = Reading(value, reading.observed_at)
+        return self._last
 
 
 @contextmanager
 def translating() -> Iterator[None]:
-    """Turn what goes wrong while an answer of unexpected shape is read into a Failure GARBLED."""
+    """Turn an error while reading an answer of unexpected form into a Failure GARBLED."""
     try:
         yield
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        raise Failure(Reason.GARBLED, f"unexpected answer: {type(error).__name__}: {error}") from error
+        raise Failure(Reason.GARBLED, f"unexpected answer: {_in_words(error)}") from error
+
+
+def _in_words(error: Exception) -> str:
+    """Describe what an answer lacks, in words of the answer instead of Python's."""
+    text = str(error)
+    match error:
+        case KeyError():
+            text = f"it has no {error.args[0]!r:.{_LONGEST_QUOTE}}"
+        case IndexError():
+            text = "a list in it has too few entries"
+        case TypeError() | AttributeError() if "NoneType" in text:
+            text = "a part of it is null"
+        case TypeError() | AttributeError() if "object" in text or "indices" in text:
+            text = "a part of it has another type than expected"
+        case ValueError() if "unpack" in text:
+            text = "a list in it has another number of entries than expected"
+    return text
 
 
 def number(value: object) -> float:
-    """Read a finite number, also one written as text. Raises TypeError or ValueError for everything else."""
+    """Read a finite number, also as text. Raises TypeError or ValueError for everything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise TypeError(f"not a number: {value!r:.40}")
-    result = float(value)
+        raise TypeError(f"not a number: {value!r:.{_LONGEST_QUOTE}}")
+    try:
+        result = float(value)
+    except ValueError:
+        raise ValueError(f"not a number: {value!r:.{_LONGEST_QUOTE}}") from None
     if not math.isfinite(result):
-        raise ValueError(f"not a finite number: {value!r:.40}")
+        raise ValueError(f"not a finite number: {value!r:.{_LONGEST_QUOTE}}")
     return result
 
 
 def integer(value: object) -> int:
-    """Read an integer of 64 bits, also one written as text. Raises TypeError or ValueError for everything else."""
+    """Read an integer of 64 bits, also as text. Raises TypeError or ValueError for everything else."""
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise TypeError(f"not an integer: {value!r:.40}")
-    result = int(value)
+        raise TypeError(f"not an integer: {value!r:.{_LONGEST_QUOTE}}")
+    try:
+        result = int(value)
+    except ValueError:
+        raise ValueError(f"not an integer: {value!r:.{_LONGEST_QUOTE}}") from None
     if not -(2**63) <= result < 2**63:
         raise ValueError("an integer too large")
     return result
 
 
+_FLAGS: Final = {
+    **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "0", ""), False),
+}
+
+
+def flag(value: object) -> bool:
+    """Read a yes or no in any usual spelling: true, "Y", "yes", 1, "F", null... Raises ValueError for others."""
+    text = "" if value is None else str(value).strip().lower()
+    if text not in _FLAGS:
+        raise ValueError(f"not a yes or no: {value!r:.{_LONGEST_QUOTE}}")
+    return _FLAGS[text]
+
+
 def implausible_unless(low: float, value: float, high: float, what: str) -> None:
-    """Raise a Failure IMPLAUSIBLE unless ``value`` lies from ``low`` to ``high``."""
+    """Raise a Failure IMPLAUSIBLE unless ``value`` is between ``low`` and ``high``."""
     if not low <= value <= high:
         raise Failure(Reason.IMPLAUSIBLE, f"{what} {value:g} is outside {low:g} to {high:g}")

@@ -1,4 +1,4 @@
-"""Several sources of one quantity, each asked on its own rhythm, so that one may stand in for or check another."""
+"""Several sources of one quantity, each requested at its own interval, so that one can replace or check another."""
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -15,11 +15,11 @@ _log = structlog.get_logger(__name__)
 
 _DEADLINE: Final = 30.0  # s, for one fetch with all its requests
 _LONGEST_REST: Final = 3600.0  # s
-_EARLY: Final = 0.9  # who asks the panel on the same interval comes now and then a little early
+_EARLY: Final = 0.9  # a group polled at its members' interval sometimes asks slightly early
 
 
 def named(quantity: str, members: Sequence[SourceSettings]) -> dict[str, SourceSettings]:
-    """Name the members for their ``source`` label: by quantity and kind, counted where a kind comes more than once."""
+    """Name the members for their ``source`` label: quantity and kind, numbered if a kind occurs more than once."""
     kinds = [settings.kind for settings in members]
     return {
         f"{quantity}:{kind}" + (f"-{kinds[: index + 1].count(kind)}" if kinds.count(kind) > 1 else ""): settings
@@ -28,7 +28,7 @@ def named(quantity: str, members: Sequence[SourceSettings]) -> dict[str, SourceS
 
 
 class SourceGroup:
-    """The sources of one quantity, by name, in the operator's order."""
+    """The sources of one quantity, by name, in the configured order."""
 
     def __init__(self, members: Mapping[str, SourceSettings], context: SourceContext) -> None:
         self._context = context
@@ -39,7 +39,7 @@ class SourceGroup:
         self.replace(members)
 
     def replace(self, members: Mapping[str, SourceSettings]) -> None:
-        """Ask these from now on; one that stays keeps what it knows."""
+        """Switch to new members. One whose settings did not change keeps its value."""
         if self._telemetry is not None:
             for gone in self._members.keys() - members.keys():
                 self._telemetry.forget_source(gone)
@@ -49,7 +49,7 @@ class SourceGroup:
         }
 
     async def ask(self) -> list[tuple[str, Reading[Any]]]:
-        """Give the name and value of each member that has one. Raises the first member's Failure where none has."""
+        """Return name and reading of each member that has one. Raises the first member's Failure if none has."""
         answers = await asyncio.gather(*(member.ask() for member in self._members.values()))
         readings = [
             (name, answer) for name, answer in zip(self._members, answers, strict=True) if isinstance(answer, Reading)
@@ -59,8 +59,8 @@ class SourceGroup:
             raise next(answer for answer in answers if isinstance(answer, Failure))
         return readings
 
-    def tell_disagreement(self, quantity: str, taken: float, values: Sequence[float]) -> None:
-        """Export how far ``values`` differ, relative to the one ``taken``; with fewer than two nothing is known."""
+    def export_disagreement(self, quantity: str, taken: float, values: Sequence[float]) -> None:
+        """Export the spread of ``values`` relative to the one ``taken``. Absent with fewer than two values."""
         if self._telemetry is None:
             return
         if len(values) > 1 and taken > 0:
@@ -72,41 +72,48 @@ class SourceGroup:
 
     def _forget_disagreements(self) -> None:
         for quantity in tuple(self._compared):
-            self.tell_disagreement(quantity, 0.0, ())
+            self.export_disagreement(quantity, 0.0, ())
 
-    def tell_outliers(self, values: Mapping[str, float], outliers: Collection[str], median: float) -> None:
-        """Count values that are left out of those that came; say so once, until the source agrees again."""
+    def export_deviations(self, values: Mapping[str, float], outliers: Collection[str], median: float) -> None:
+        """Export how far each member is from the median. Count the outliers; log each when it begins and ends."""
         for name in outliers:
             if name not in self._left_out:
-                _log.warning("source left out", source=name, value=values[name], median=median)
+                deviation = f"{values[name] / median - 1:+.1%}"
+                _log.warning("source left out", source=name, value=values[name], median=median, deviation=deviation)
             if self._telemetry is not None:
                 self._telemetry.source_outliers.labels(name).inc()
         agreeing = (self._left_out & values.keys()) - set(outliers)
         for name in agreeing:
             _log.info("source counts again", source=name)
         self._left_out = self._left_out.union(outliers) - agreeing
+        if self._telemetry is not None:
+            for name in self._members:
+                if name in values:
+                    self._telemetry.source_deviation.labels(name).set(values[name] / median - 1)
+                else:
+                    self._telemetry.source_deviation.remove(name)
 
 
 class _Member:
-    """One source: not asked again before its interval is over, and left alone for as long as it asked for."""
+    """One source of a group. It is not requested before its interval, or the wait that it demanded, is over."""
 
     def __init__(self, name: str, settings: SourceSettings, context: SourceContext) -> None:
         self.name = name
         self.settings = settings
-        self._source = settings.build(context)
+        self._source = settings.build(context.named(name))
         self._clock: Callable[[], float] = context.clock
         self._telemetry: Telemetry | None = context.telemetry
         self._not_before = float("-inf")
         self._answer: Reading[Any] | Failure | None = None
 
     async def ask(self) -> Reading[Any] | Failure:
-        """Give a fresh value, or why there is none."""
+        """Return a fresh value, or the failure."""
         now = self._clock()
         if self._answer is None or now >= self._not_before:
             before = self._answer
             self._answer = self._fresh(await self._fetch(), now)
             self._not_before = now + self._rest(self._answer)
-            self._tell(before, self._answer)
+            self._export(before, self._answer)
         return self._fresh(self._answer, now)
 
     def _fresh(self, answer: Reading[Any] | Failure, now: float) -> Reading[Any] | Failure:
@@ -115,7 +122,7 @@ class _Member:
         return answer
 
     async def _fetch(self) -> Reading[Any] | Failure:
-        """Ask it. One that hangs, or has a bug, must not take the others with it."""
+        """Request the value. A member that hangs or has a bug must not affect the others."""
         try:
             async with asyncio.timeout(_DEADLINE):
                 reading: Reading[Any] = await self._source.fetch()
@@ -130,15 +137,15 @@ class _Member:
         return reading
 
     def _rest(self, answer: Reading[Any] | Failure) -> float:
-        """Seconds until it is asked again: a failed one at the next occasion, unless it was asked too often."""
+        """Seconds until the next request. A failed member is retried with the group, unless it limits its requests."""
         if isinstance(answer, Reading):
             return self.settings.interval * _EARLY
         if answer.retry_after is not None:
             return min(answer.retry_after, _LONGEST_REST)
         return 2 * self.settings.interval if answer.reason is Reason.RATE_LIMITED else 0.0
 
-    def _tell(self, before: Reading[Any] | Failure | None, answer: Reading[Any] | Failure) -> None:
-        """Log once when it goes down and once when it is back; count every fetch."""
+    def _export(self, before: Reading[Any] | Failure | None, answer: Reading[Any] | Failure) -> None:
+        """Log when the member fails and when it is back. Count every request."""
         if isinstance(answer, Failure):
             if not isinstance(before, Failure):
                 reason, detail, advice = answer.reason.value, answer.detail, SOURCE_ADVICE[answer.reason]

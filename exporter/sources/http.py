@@ -1,14 +1,14 @@
-"""The one way out over HTTP: a total deadline, a byte cap, bounded redirects, and every error classified.
+"""HTTP requests with a total deadline, a size limit, few redirects, and every error classified.
 
-No failure's detail holds more of a URL than its host: paths, queries and user information may hold secrets.
+A failure quotes the server's reason, but of a URL only the host: paths, queries and user names may be secret.
 """
 
 import asyncio
 import json
 import math
 import ssl
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -21,13 +21,16 @@ from yarl import URL
 
 from exporter import __version__
 from exporter.model.failures import Failure, Reason
-from exporter.model.fields import ConfigPath, Duration, SettingsGroup
+from exporter.model.fields import MASK, ConfigPath, Duration, SettingsGroup, looks_secret, mask_urls
 from exporter.sources.contract import SourceContext
+from exporter.sources.stated import is_html, reason_from, stated_error, stated_reason
 
 DEADLINE: Final = 10.0
 MAX_BYTES: Final = 8 * 1024 * 1024
 MAX_REDIRECTS: Final = 3
 _MAX_TAGGED: Final = 8
+_LONGEST_QUOTE: Final = 120
+_SHORTEST_SECRET: Final = 4
 _AGENT: Final = {"User-Agent": f"hashmargin/{__version__}"}
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
 _REASONS: Final[dict[int, Reason]] = {
@@ -40,7 +43,10 @@ _REASONS: Final[dict[int, Reason]] = {
 
 
 class Options(TypedDict, total=False):
-    """What a request may be told, besides its URL. ``deadline`` in seconds covers all, redirects and body included."""
+    """Options of a request. ``deadline`` (s) covers all of it, including redirects and the body.
+
+    ``secrets`` are texts that no failure may quote from the answer.
+    """
 
     params: Mapping[str, str]
     headers: Mapping[str, str]
@@ -48,24 +54,45 @@ class Options(TypedDict, total=False):
     ssl: ssl.SSLContext | bool
     deadline: float
     max_bytes: int
+    secrets: Collection[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, whatever the status."""
+    """An HTTP response with any status."""
 
     host: str
     status: int
     headers: Mapping[str, str]
     body: bytes
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def check(self) -> Self:
-        """Return it if the status is a success. Raises a classified Failure otherwise."""
+        """Return the answer if its status is a success. Raises a classified Failure with the server's reason if not."""
+        if self.status == HTTPStatus.NO_CONTENT:
+            raise Failure(Reason.NOT_READY, f"{self.host} answered with status 204: it has no data for this request")
         if HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES:
             return self
         broken = self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        reason = _REASONS.get(self.status, Reason.SERVER_ERROR if broken else Reason.GARBLED)
-        raise Failure(reason, f"{self.host} answered with status {self.status}", retry_after=self._retry_after())
+        words = self.quote(stated_reason(self.body))
+        reason = _REASONS.get(self.status, Reason.SERVER_ERROR if broken else reason_from(words))
+        detail = f"{self.host} answered with status {self.status}" + (f": {words}" if words else "")
+        raise Failure(reason, detail, retry_after=self._retry_after())
+
+    def check_stated(self, document: Any) -> None:
+        """Raise a Failure if ``document``, read from this answer, states an error in spite of its status."""
+        stated = stated_error(document)
+        if stated:
+            words = self.quote(stated)
+            raise Failure(reason_from(words), f"{self.host} answered with an error: {words}")
+
+    def quote(self, text: str) -> str:
+        """Return ``text`` from the answer for a message: on one line, bounded, without secrets."""
+        for secret in sorted(self.secrets, key=len, reverse=True):
+            if len(secret) >= _SHORTEST_SECRET:
+                text = text.replace(secret, MASK)
+        line = " ".join("".join(letter if letter.isprintable() else " " for letter in mask_urls(text)).split())
+        return line if len(line) <= _LONGEST_QUOTE else f"{line[: _LONGEST_QUOTE - 3]}..."
 
     def _retry_after(self) -> float | None:
         """Read the Retry-After header, seconds or a date, as seconds from now."""
@@ -78,33 +105,39 @@ class Answer:
             return None
 
     def text(self) -> str:
-        """Decode the body as UTF-8. Raises a Failure for HTML: a login page or a proxy's apology is no data."""
+        """Decode the body. Raises a Failure for HTML, which is a login page or an error page and never data."""
         try:
-            text = self.body.decode("utf-8-sig")
+            text = self.body.decode("utf-16" if self.body.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
         except UnicodeDecodeError:
             raise Failure(Reason.GARBLED, f"{self.host} answered bytes that are not text") from None
-        if text.lstrip()[:15].lower().startswith(("<!doctype html", "<html")):
-            raise Failure(Reason.GARBLED, f"{self.host} answered a web page instead of data")
+        if is_html(text):
+            words = self.quote(stated_reason(self.body))
+            page = f'a web page ("{words}")' if words else "a web page"
+            raise Failure(reason_from(words), f"{self.host} answered {page} instead of data")
         return text
 
     def json(self) -> Any:
         """Read the body as JSON with finite numbers; integers are exact. Raises a Failure for anything else."""
         text = self.text()
+        if not text.strip():
+            raise Failure(Reason.GARBLED, f"{self.host} answered with an empty body instead of JSON")
         try:
             return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
         except (ValueError, RecursionError):
-            raise Failure(Reason.GARBLED, f"{self.host} answered {len(text)} characters that are not JSON") from None
+            quote = self.quote(text[: 4 * _LONGEST_QUOTE])
+            raise Failure(Reason.GARBLED, f"{self.host} answered text that is not JSON: {quote}") from None
 
 
 async def exchange(
     session: aiohttp.ClientSession, method: str, url: str, payload: Any = None, **options: Unpack[Options]
 ) -> Answer:
-    """Send one request and take the answer, whatever its status. Raises a Failure where none came in time and size."""
+    """Send one request and return the answer with any status. Raises a Failure if it is too late or too large."""
     host = _host(url)
     deadline = options.get("deadline", DEADLINE)
     try:
         async with asyncio.timeout(deadline):
-            return await _follow(session, method, URL(url), payload, options)
+            answer = await _follow(session, method, URL(url), payload, options)
+            return replace(answer, secrets=tuple(_secrets(url, options)))
     except TimeoutError as error:
         connecting = isinstance(error, aiohttp.ConnectionTimeoutError)
         reason = Reason.UNREACHABLE if connecting else Reason.TIMEOUT
@@ -113,8 +146,18 @@ async def exchange(
         _classify(host, error)
 
 
+def _secrets(url: str, options: Options) -> Iterator[str]:
+    """Yield the texts of a request that no message may quote from the answer."""
+    yield from options.get("secrets", ())
+    for value in options.get("headers", {}).values():
+        yield from (value, *value.split())
+    for values in (options.get("params") or {}, options.get("form") or {}):
+        yield from (value for name, value in values.items() if looks_secret(name))
+    yield from filter(None, (URL(url).user, URL(url).password))
+
+
 async def _follow(session: aiohttp.ClientSession, method: str, url: URL, payload: Any, options: Options) -> Answer:
-    """Follow a few redirects, within the same host only: a header's secret must not travel to another."""
+    """Follow a few redirects on the same host. Another host must not receive the secrets in the headers."""
     params = options.get("params")
     for _ in range(MAX_REDIRECTS + 1):
         async with session.request(
@@ -134,7 +177,9 @@ async def _follow(session: aiohttp.ClientSession, method: str, url: URL, payload
                 return Answer(_host(str(url)), response.status, response.headers, body)
             here, url, params = url, url.join(URL(target)), None
             if url.host != here.host or url.scheme not in ("https", here.scheme):
-                raise Failure(Reason.GARBLED, f"{here.host} redirects to another host: ask that one, if it is right")
+                raise Failure(
+                    Reason.GARBLED, f"{here.host} redirects to another host: set url to that one if it is right"
+                )
     raise Failure(Reason.GARBLED, f"{_host(str(url))} redirects more than {MAX_REDIRECTS} times")
 
 
@@ -148,7 +193,7 @@ async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
 
 
 def _classify(host: str, error: Exception) -> NoReturn:
-    """Raise the Failure that a transport error means. Only its kind and the system's words go into the detail."""
+    """Raise the Failure for a transport error. The detail holds only its kind and the system's message."""
     match error:
         case aiohttp.ClientConnectorCertificateError():
             cause = error.certificate_error
@@ -157,11 +202,11 @@ def _classify(host: str, error: Exception) -> NoReturn:
         case aiohttp.ClientSSLError():
             failure = Failure(Reason.TLS, f"no TLS with {host}: {error.strerror or 'handshake failed'}")
         case aiohttp.ClientConnectorDNSError():
-            failure = Failure(Reason.UNREACHABLE, f"{host}: the name is not known")
+            failure = Failure(Reason.UNREACHABLE, f"{host}: unknown host name")
         case aiohttp.ClientConnectorError(os_error=ConnectionRefusedError()):
             failure = Failure(Reason.REFUSED, f"{host} refuses the connection")
         case aiohttp.ClientPayloadError() | aiohttp.ClientResponseError() | ValueError():
-            failure = Failure(Reason.GARBLED, f"{host} answered no valid HTTP: {type(error).__name__}")
+            failure = Failure(Reason.GARBLED, f"{host} did not answer with valid HTTP: {type(error).__name__}")
         case OSError():
             failure = Failure(Reason.UNREACHABLE, f"{host}: {error.strerror or type(error).__name__}")
         case _:
@@ -189,26 +234,26 @@ def _finite(text: str) -> float:
 
 
 class HttpSettings(SettingsGroup):
-    """What any HTTP source may be told: where, how to log in, which certificates to trust.
+    """Settings of every HTTP source: address, login, trusted certificates.
 
-    It is no SourceSettings: beside a room's own, its rhythm and age would hide those of the room.
+    It does not inherit SourceSettings: the interval and age of a room would be hidden by those of this class.
     """
 
-    url: str = Field(description="Where it is asked. Secrets do not belong in it: see `parameters` and `headers`.")
-    timeout: Duration = Field(default=DEADLINE, description="All of one request must be over by then.")
+    url: str = Field(description="Address of the server. Secrets belong in `parameters` and `headers`.")
+    timeout: Duration = Field(default=DEADLINE, description="Longest time for one request, including redirects.")
     headers: dict[str, SecretStr] = Field(default={}, description="Headers to send; shown masked.")
     parameters: dict[str, SecretStr] = Field(default={}, description="Query parameters of the URL; shown masked.")
-    username: str | None = Field(default=None, pattern="^[^:]*$", description="For basic authentication.")
-    password: SecretStr | None = Field(default=None, description="For basic authentication.")
+    username: str | None = Field(default=None, pattern="^[^:]*$", description="User name for basic authentication.")
+    password: SecretStr | None = Field(default=None, description="Password for basic authentication.")
     password_file: ConfigPath | None = Field(default=None, description="File with the password, read at each request.")
-    bearer_token: SecretStr | None = Field(default=None, description="For bearer authentication.")
+    bearer_token: SecretStr | None = Field(default=None, description="Token for bearer authentication.")
     bearer_token_file: ConfigPath | None = Field(default=None, description="File with the token, read at each request.")
     ca_file: ConfigPath | None = Field(default=None, description="Certificates (PEM) to trust instead of the system's.")
-    verify_tls: bool = Field(default=True, description="False trusts any certificate: only where nothing else helps.")
+    verify_tls: bool = Field(default=True, description="False accepts any certificate. Use it only as a last resort.")
 
     @property
     def where(self) -> str:
-        """The server asked, as host or host:port."""
+        """Host of the server, with its port if the URL has one."""
         return _host(self.url)
 
     @field_validator("url")
@@ -235,7 +280,7 @@ S = TypeVar("S", bound=HttpSettings)
 
 
 class Endpoint:
-    """One HTTP source's way to its server: session, address, login and certificates together."""
+    """The server of one HTTP source: session, address, login and certificates."""
 
     def __init__(self, settings: HttpSettings, session: aiohttp.ClientSession) -> None:
         self._settings = settings
@@ -246,8 +291,11 @@ class Endpoint:
     async def get_json(
         self, path: str = "", params: Mapping[str, str] | None = None, *, max_bytes: int = MAX_BYTES
     ) -> Any:
-        """GET ``path`` below the configured URL and read its JSON. Raises Failure only."""
-        return (await self.ask("GET", path, params=params, max_bytes=max_bytes)).check().json()
+        """GET ``path`` below the configured URL and read its JSON. Raises Failure only, also for a stated error."""
+        answer = (await self.ask("GET", path, params=params, max_bytes=max_bytes)).check()
+        document = answer.json()
+        answer.check_stated(document)
+        return document
 
     async def get_text(
         self, path: str = "", params: Mapping[str, str] | None = None, *, max_bytes: int = MAX_BYTES
@@ -266,7 +314,7 @@ class Endpoint:
         placeholders: Mapping[str, str] | None = None,
         max_bytes: int = MAX_BYTES,
     ) -> Answer:
-        """Send one request with the configured login, whatever the status. Raises Failure only.
+        """Send one request with the configured login and return the answer with any status. Raises Failure only.
 
         ``{name}`` in the configured URL and query is replaced by ``placeholders``.
         """
@@ -286,15 +334,16 @@ class Endpoint:
             ssl=self._trust(),
             deadline=settings.timeout,
             max_bytes=max_bytes,
+            secrets=[value.get_secret_value() for value in settings.parameters.values()],
         )
         return self._remember(str(url), answer)
 
     async def post_form(self, url: str, form: Mapping[str, str]) -> Answer:
-        """POST a form elsewhere, such as to where tokens are issued: without the login. Raises Failure only."""
+        """POST a form to another URL, such as a token server, without the login. Raises Failure only."""
         return await exchange(self._session, "POST", url, form=form, ssl=self._trust(), deadline=self._settings.timeout)
 
     def _trust(self) -> ssl.SSLContext | bool:
-        """Which certificates to trust; an own CA file is read at the first request."""
+        """Return the certificates to trust. A ``ca_file`` is read at the first request."""
         ca_file = self._settings.ca_file
         if ca_file is not None and self._ssl is True:
             try:
@@ -308,7 +357,7 @@ class Endpoint:
         return {"If-None-Match": tagged[0]} if tagged is not None else {}
 
     def _remember(self, url: str, answer: Answer) -> Answer:
-        """Keep a tagged answer, and give it again where the server says that it has not changed."""
+        """Keep an answer with an entity tag, and return it again if the server answers that it has not changed."""
         if answer.status == HTTPStatus.NOT_MODIFIED and url in self._tagged:
             return self._tagged[url][1]
         tag = answer.headers.get("ETag")
@@ -320,21 +369,22 @@ class Endpoint:
 
 
 class HttpSource(Generic[S]):
-    """Base of the sources that ask over HTTP."""
+    """Base of the sources that request over HTTP."""
 
     def __init__(self, settings: S, context: SourceContext) -> None:
         self._settings = settings
         self._endpoint = Endpoint(settings, context.session)
         self._clock = context.clock
+        self._discards = context.discards
 
 
 def basic(username: str, password: str) -> dict[str, str]:
-    """Make the header of basic authentication."""
+    """Return the header of basic authentication."""
     return {"Authorization": aiohttp.encode_basic_auth(username, password)}
 
 
 def read_secret(path: Path) -> str:
-    """Read a secret's file. Raises a Failure AUTH where it can't be read."""
+    """Read a file that holds a secret. Raises a Failure AUTH if it is unreadable."""
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

@@ -1,37 +1,38 @@
-"""The current value of a PromQL query: what another exporter already scrapes, such as PDU watts, prices or GPUs."""
+"""Results of PromQL queries, such as watts of PDUs, prices or GPUs that another exporter provides."""
 
+from collections import Counter
 from typing import Any, NamedTuple
 
 from pydantic import Field
 
 from exporter.model.failures import Failure, Reason
-from exporter.sources.contract import number, translating
+from exporter.sources.contract import Discards, number, translating
 from exporter.sources.http import MAX_BYTES, Endpoint, HttpSettings
 
 
 class PrometheusSettings(HttpSettings):
-    """A Prometheus, or what speaks its API (Mimir, Thanos, VictoriaMetrics), and what to ask it."""
+    """A Prometheus, or a server with its API (Mimir, Thanos, VictoriaMetrics), and the query."""
 
-    url: str = Field(description="Where it is, without /api, such as http://prometheus:9090.")
+    url: str = Field(description="Address of the server, without /api, such as http://prometheus:9090.")
     query: str = Field(min_length=1, description="The PromQL query.")
 
 
 class LabelledSettings(PrometheusSettings):
-    """A query that gives one series for each rig or block, and the label that tells which."""
+    """A query that returns one series for each rig or block, and the label with its name."""
 
-    rig_label: str = Field(default="rig", description="The label that holds the rig's name in the inventory.")
+    rig_label: str = Field(default="rig", description="Label with the name of the rig in the inventory.")
     block_label: str | None = Field(
-        default=None, description="The label that holds the block's name, where the series are of whole blocks."
+        default=None, description="Label with the name of the block, if the series are of whole blocks."
     )
 
     @property
     def label(self) -> str:
-        """The label that tells the series apart."""
+        """Label that identifies the series."""
         return self.block_label or self.rig_label
 
 
 class Series(NamedTuple):
-    """One series of an answer: its labels, its value, and when it was evaluated (unix seconds)."""
+    """One series of an answer: labels, value and time of evaluation (unix seconds)."""
 
     labels: dict[str, str]
     value: float
@@ -39,48 +40,57 @@ class Series(NamedTuple):
 
 
 async def ask_prometheus(endpoint: Endpoint, query: str, *, max_bytes: int = MAX_BYTES) -> list[Series]:
-    """Evaluate an instant query. Series without a finite value are left out; raises a Failure where none is left."""
+    """Evaluate an instant query. Series without a finite value are left out. Raises a Failure if none is left."""
     answer = await endpoint.get_json("/api/v1/query", {"query": query}, max_bytes=max_bytes)
     with translating():
         if answer["status"] != "success":
             raise Failure(Reason.GARBLED, f"the query failed: {answer.get('error')!s:.120}")
         kind, result = answer["data"]["resultType"], answer["data"]["result"]
         if kind not in ("vector", "scalar"):
-            raise Failure(Reason.UNSUPPORTED, f"the query gives a {kind!s:.20}, not an instant vector")
+            raise Failure(Reason.UNSUPPORTED, f"the query returns a {kind!s:.20}, not an instant vector")
         samples = [({}, result)] if kind == "scalar" else [(series["metric"], series["value"]) for series in result]
         found = [
             Series(_labels(metric), number(value), number(at)) for metric, (at, value) in samples if _is_finite(value)
         ]
     if not found:
-        raise Failure(Reason.NOT_READY, "the query gives no value")
+        raise Failure(Reason.NOT_READY, "the query returns no value: is the metric scraped, and are its labels right?")
     return found
 
 
 async def ask_one(endpoint: Endpoint, query: str) -> Series:
-    """Evaluate a query that must give exactly one value."""
+    """Evaluate a query that must return exactly one value."""
     found = await ask_prometheus(endpoint, query)
     if len(found) > 1:
-        raise Failure(Reason.IMPLAUSIBLE, f"the query gives {len(found)} series, not one: sum or narrow it down")
+        raise Failure(Reason.IMPLAUSIBLE, f"the query returns {len(found)} series, not one: sum them or select one")
     return found[0]
 
 
 def _labels(metric: dict[str, Any]) -> dict[str, str]:
     if not all(isinstance(value, str) for value in metric.values()):
-        raise TypeError("a label that is no text")
+        raise TypeError("a label that is not a text")
     return metric
 
 
-async def ask_by_label(endpoint: Endpoint, query: str, label: str) -> tuple[dict[str, float], float]:
-    """Evaluate a query that gives one series per value of ``label``; gives the values, and when they were evaluated.
+async def ask_by_label(
+    endpoint: Endpoint, query: str, label: str, discards: Discards
+) -> tuple[dict[str, float], float]:
+    """Evaluate a query that returns one series per value of ``label``. Returns the values and their time.
 
-    Series without the label are left aside; raises a Failure where no other is left, or where two share a value.
+    Series without the label, and those that share a value of it, are left out. Raises a Failure if no other is left.
     """
-    found = [series for series in await ask_prometheus(endpoint, query) if label in series.labels]
-    values = {series.labels[label]: series.value for series in found}
-    if len(values) < len(found):
-        raise Failure(Reason.IMPLAUSIBLE, f"the query gives two series for one {label}: sum them by ({label})")
+    everything = await ask_prometheus(endpoint, query)
+    found = [series for series in everything if label in series.labels]
+    counts = Counter(series.labels[label] for series in found)
+    values = {series.labels[label]: series.value for series in found if counts[series.labels[label]] == 1}
+    shared = sorted(name for name, count in counts.items() if count > 1)
+    if shared:
+        detail = f"the query returns several series for {shared[0]}: sum them by ({label})"
+        if not values:
+            raise Failure(Reason.IMPLAUSIBLE, detail)
+        discards.note("series", detail, len(shared))
     if not values:
-        raise Failure(Reason.GARBLED, f"no series has the label {label}")
+        others = ", ".join(sorted({name for series in everything for name in series.labels})[:8])
+        raise Failure(Reason.GARBLED, f"no series has the label {label}: they have {others or 'none'}")
     return values, found[0].time
 
 
@@ -93,7 +103,7 @@ async def ask_range(
 ) -> list[tuple[dict[str, str], dict[float, float]]]:
     """Evaluate a query from ``start`` to ``end`` (unix seconds), every ``step`` seconds.
 
-    Gives each series' labels, and its finite values by time. Raises a Failure where there is none.
+    Returns the labels of each series and its finite values by time. Raises a Failure if there is none.
     """
     window = {"query": query, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
     answer = await endpoint.get_json("/api/v1/query_range", window, max_bytes=4 * MAX_BYTES)
@@ -108,5 +118,5 @@ async def ask_range(
             for series in answer["data"]["result"]
         ]
     if not any(values for _, values in found):
-        raise Failure(Reason.NOT_READY, "the query gives no value in that time")
+        raise Failure(Reason.NOT_READY, "the query returns no value in that time")
     return [(labels, values) for labels, values in found if values]

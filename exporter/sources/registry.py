@@ -1,6 +1,6 @@
-"""Finds every source by itself: a source is a file ``exporter/sources/<room>/<kind>.py`` with a class ``Settings``.
+"""Finds every source: a source is a file ``exporter/sources/<room>/<kind>.py`` with a class ``Settings``.
 
-Adding a source is adding its file; nothing is registered by hand.
+To add a source, add its file.
 """
 
 import importlib
@@ -19,13 +19,13 @@ ROOMS: Final = ("network", "bitcoin", "fx", "tariffs", "gpus", "meters", "expect
 
 @cache
 def kinds(room: str) -> tuple[str, ...]:
-    """Name every source of a room, without loading any."""
+    """Return the kinds of a room, without loading them."""
     package = importlib.import_module(f"exporter.sources.{room}")
     return tuple(module.name for module in pkgutil.iter_modules(package.__path__) if not module.ispkg)
 
 
 def settings_classes(room: str, *, besides: str = "") -> dict[str, type[SourceSettings]]:
-    """Load the settings class of every source of ``room`` but ``besides``, by kind."""
+    """Load the settings class of every kind of ``room`` except ``besides``."""
     modules = {
         kind: importlib.import_module(f"exporter.sources.{room}.{kind}") for kind in kinds(room) if kind != besides
     }
@@ -34,16 +34,16 @@ def settings_classes(room: str, *, besides: str = "") -> dict[str, type[SourceSe
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """Pydantic annotation: the settings of one source of ``room``, chosen by its ``kind``.
+    """Pydantic annotation: the settings of one source of ``room``, selected by its ``kind``.
 
-    ``besides`` leaves out the source that is made of others, so that it can be annotated with its own room.
+    ``besides`` leaves out a kind that consists of other sources of the same room.
     """
 
     room: str
     besides: str = ""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        """Make a union tagged by ``kind``: pydantic then tells a wrong kind with the right ones."""
+        """Return a union tagged by ``kind``, so that pydantic lists the right kinds for a wrong one."""
         classes = settings_classes(self.room, besides=self.besides)
         return core_schema.tagged_union_schema(
             {kind: handler.generate_schema(settings) for kind, settings in classes.items()}, discriminator="kind"

@@ -1,12 +1,13 @@
-"""Reading XML that strangers send."""
+"""XML from servers: without entities and namespaces."""
 
+from typing import Any
 from xml.etree import ElementTree as ET
 
 from exporter.model.failures import Failure, Reason
 
 
 def parse_xml(text: str) -> ET.Element:
-    """Read a document and take off its namespaces. Raises a Failure for what is no XML, or defines entities."""
+    """Read a document without its namespaces. Raises a Failure for text that is not XML, or defines entities."""
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise Failure(Reason.GARBLED, "the XML defines entities")
     try:
@@ -19,8 +20,24 @@ def parse_xml(text: str) -> ET.Element:
 
 
 def text_of(element: ET.Element, path: str) -> str:
-    """Give the text of the child at ``path``. Raises ValueError where there is none."""
+    """Return the text of the child at ``path``. Raises ValueError if there is none."""
     text = element.findtext(path)
     if text is None:
         raise ValueError(f"no {path} in {element.tag}")
     return text.strip()
+
+
+def as_document(element: ET.Element) -> Any:
+    """Return an element as JSON would have it: children by name, a list if a name is repeated, else its text."""
+    if not len(element):
+        return (element.text or "").strip() or None
+    document: dict[str, Any] = {}
+    for child in element:
+        value = as_document(child)
+        if child.tag not in document:
+            document[child.tag] = value
+        elif isinstance(document[child.tag], list):
+            document[child.tag].append(value)
+        else:
+            document[child.tag] = [document[child.tag], value]
+    return document

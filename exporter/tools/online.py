@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -15,7 +15,6 @@ from exporter.polling.latest import Latest
 from exporter.polling.sources import fetched
 from exporter.polling.tariffs import price_in_force
 from exporter.sources.contract import SourceContext, SourceSettings
-from exporter.sources.tariffs import TariffSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +27,8 @@ class Check:
     value: str = ""
     age: float | None = None
     failure: Failure | None = None
+    discarded: Mapping[str, str] = field(default_factory=dict)
+    """Parts of the answer that are not used, by figure, each with the reason."""
 
 
 async def check_all(sources: Mapping[str, SourceSettings]) -> list[Check]:
@@ -39,6 +40,7 @@ async def check_all(sources: Mapping[str, SourceSettings]) -> list[Check]:
 
 async def _check(name: str, settings: SourceSettings, context: SourceContext) -> Check:
     started = time.monotonic()
+    context = context.named(name)
     try:
         reading: Reading[Any] = await fetched(settings.build(context), Guard())
         now = context.clock()
@@ -51,6 +53,7 @@ async def _check(name: str, settings: SourceSettings, context: SourceContext) ->
         time.monotonic() - started,
         described(reading.value, now),
         max(0.0, now - reading.observed_at),
+        discarded=context.discards.notes,
     )
 
 
@@ -60,8 +63,6 @@ def _check_usable(reading: Reading[Any], settings: SourceSettings, now: float) -
         raise Failure(
             Reason.STALE, f"observed {now - reading.observed_at:.0f} s ago, max_age is {settings.max_age:.0f} s"
         )
-    if isinstance(settings, TariffSettings) and price_in_force(reading.value, now) is None:
-        raise Failure(Reason.STALE, f"none of {len(reading.value)} prices applies now")
 
 
 def described(value: object, now: float) -> str:
@@ -117,6 +118,7 @@ def _row(check: Check) -> tuple[str, str, str, str, str]:
         if failure is None
         else f"FAILED {failure.reason}: {failure.detail} ({SOURCE_ADVICE[failure.reason]})"
     )
+    text += "".join(f"; {figure} not used: {detail}" for figure, detail in check.discarded.items())
     return check.source, check.kind, f"{check.seconds:.2f} s", "" if check.age is None else f"{check.age:.0f} s", text
 
 
@@ -133,5 +135,6 @@ def as_records(checks: Sequence[Check]) -> list[dict[str, Any]]:
                 "advice": SOURCE_ADVICE[check.failure.reason],
             }
         )
+        | ({"discarded": dict(check.discarded)} if check.discarded else {})
         for check in checks
     ]

@@ -84,7 +84,7 @@ def test_while_it_answers_something_else_the_last_list_holds_too(directory: Dire
     known = directory.rigs()
     directory.body = {"error": "the database is being restored"}
     assert directory.rigs() == known
-    with pytest.raises(InventoryError, match="must be a list"):
+    with pytest.raises(InventoryError, match="the database is being restored"):
         directory.rigs(max_age="1ms")
 
 

@@ -115,7 +115,7 @@ async def test_bad_lines_are_named_once_and_the_others_count(
         assert await file.off() == ExpectedOff(rigs=("a", "c"))
     (log,) = logs
     assert log["lines"] == len(told)
-    assert all(line.startswith(beginning) for line, beginning in zip(log["told"], told, strict=True)), log["told"]
+    assert all(line.startswith(beginning) for line, beginning in zip(log["errors"], told, strict=True)), log["errors"]
 
 
 @pytest.mark.parametrize(

@@ -81,9 +81,13 @@ def test_a_gpu_without_a_uuid_is_none() -> None:
     assert parse('DCGM_FI_DEV_POWER_USAGE{gpu="0"} 70', SETTINGS) == ()
 
 
-def test_a_broken_line_is_no_answer() -> None:
-    with pytest.raises((ValueError, LookupError)):
-        parse('DCGM_FI_DEV_POWER_USAGE{UUID="a', SETTINGS)
+def test_a_broken_line_costs_only_itself() -> None:
+    unreadable: list[str] = []
+    text = "\n".join(
+        ['DCGM_FI_DEV_POWER_USAGE{UUID="a', line("DEV_POWER_USAGE", "much", "b"), line("DEV_POWER_USAGE", 70)]
+    )
+    assert [gpu.gpu for gpu in parse(text, SETTINGS, unreadable)] == ["GPU-a"]
+    assert len(unreadable) == 2
 
 
 @pytest.mark.parametrize(
@@ -107,14 +111,116 @@ def test_a_gpu_without_a_tenant_label_is_free_where_others_have_one() -> None:
     assert [gpu.allocated for gpu in gpus] == [True, False]
 
 
+H100 = "NVIDIA H100 80GB HBM3"
+
+
+def parts(family: str, values: dict[str, object], model: str = H100) -> list[str]:
+    """One line for each instance, numbered from 7, by profile."""
+    return [
+        line(family, value, modelName=model, GPU_I_ID=str(index), GPU_I_PROFILE=profile.split("#")[0])
+        for index, (profile, value) in enumerate(values.items(), start=7)
+    ]
+
+
 def test_a_mig_gpu_is_counted_once() -> None:
     gpu = read(
-        *(line("DEV_POWER_USAGE", 300, GPU_I_ID=part) for part in "12"),
-        *(line("DEV_FB_USED", 1000, GPU_I_ID=part) for part in "12"),
-        line("PROF_GR_ENGINE_ACTIVE", 0.1, GPU_I_ID="1"),
-        line("PROF_GR_ENGINE_ACTIVE", 0.6, GPU_I_ID="2"),
+        *parts("DEV_POWER_USAGE", {"3g.40gb": 300, "3g.40gb#2": 300}),
+        *parts("DEV_FB_USED", {"3g.40gb": 1000, "3g.40gb#2": 1000}),
     )
-    assert (gpu.power, gpu.memory_used, gpu.engine_active) == (300, 2000 * 2**20, 0.6)
+    assert (gpu.power, gpu.memory_used) == (300, 2000 * 2**20)
+
+
+@pytest.mark.parametrize(
+    ("values", "model", "whole"),
+    [
+        ({"1g.10gb": 0, "1g.10gb#2": 1.0, "1g.10gb#3": 0}, H100, 1 / 7),
+        ({"3g.40gb": 0.5, "4g.40gb": 1.0}, H100, 5.5 / 7),
+        ({"7g.80gb": 0.25}, "NVIDIA A100-SXM4-80GB", 0.25),
+        ({"1g.6gb+me": 1.0, "2g.12gb": 0.5}, "NVIDIA A30", 0.5),
+        ({"1c.3g.40gb": 1.0}, "NVIDIA H200", 3 / 7),
+        ({"1g.10gb": 0, "1g.10gb#2": 0}, H100, 0),
+        ({"1g.10gb": 1.0, "1g.10gb#2": "NaN"}, H100, None),
+        ({"1g.10gb": 1.0}, "NVIDIA X1", None),
+        ({"slice": 1.0}, H100, None),
+    ],
+)
+def test_the_engine_activity_of_mig_instances_is_weighed_by_their_size(
+    values: dict[str, object], model: str, whole: float | None
+) -> None:
+    assert read(*parts("PROF_GR_ENGINE_ACTIVE", values, model)).engine_active == (
+        None if whole is None else pytest.approx(whole)
+    )
+
+
+def test_pods_that_share_a_mig_instance_count_it_once() -> None:
+    shared = [
+        line("PROF_GR_ENGINE_ACTIVE", 0.7, modelName=H100, GPU_I_ID="7", GPU_I_PROFILE="1g.10gb", pod=pod)
+        for pod in ("a", "b")
+    ]
+    assert read(*shared).engine_active == pytest.approx(0.1)
+
+
+def test_a_field_that_mig_does_not_support_is_absent() -> None:
+    assert read(*parts("DEV_GPU_UTIL", {"1g.10gb": 0, "1g.10gb#2": 0})).utilization is None
+    mixed = [line("DEV_GPU_UTIL", 0, modelName=H100), *parts("DEV_POWER_USAGE", {"1g.10gb": 300})]
+    assert (read(*mixed).utilization, read(*mixed).power) == (None, 300)
+
+
+def test_memory_of_an_instance_that_is_not_known_makes_the_sum_absent() -> None:
+    assert read(*parts("DEV_FB_USED", {"1g.10gb": 100, "1g.10gb#2": "9223372036854775794"})).memory_used is None
+
+
+def amd(family: str, value: object, partition: str = "0", mode: str = "spx", **labels: str) -> str:
+    told = {"card_model": "MI300X", "gpu_partition_id": partition, "gpu_compute_partition_type": mode, **labels}
+    shown = ",".join(
+        f'{name}="{text}"' for name, text in ({"serial_number": "SN-1", "gpu_id": partition} | told).items()
+    )
+    return f"{family}{{{shown}}} {value}"
+
+
+@pytest.mark.parametrize("prefix", ["", "amd_"])
+def test_amd_gpus_have_their_own_units(prefix: str) -> None:
+    gpu = read(
+        amd(f"{prefix}gpu_package_power", 713),
+        amd(f"{prefix}gpu_energy_consumed", 2e6),
+        amd(f"{prefix}gpu_gfx_activity", 98),
+        amd(f"{prefix}gpu_used_vram", 3),
+        amd(f"{prefix}gpu_junction_temperature", 76),
+        amd(f"{prefix}gpu_prof_gui_util_percent", 50),
+    )
+    assert gpu == GpuReading(
+        gpu="SN-1",
+        model="MI300X",
+        power=713,
+        energy=2,
+        utilization=0.98,
+        memory_used=3 * 2**20,
+        temperature=76,
+        engine_active=0.5,
+        allocated=False,
+    )
+
+
+def test_a_partitioned_amd_gpu_has_the_power_of_the_whole_and_no_utilization() -> None:
+    gpu = read(
+        amd("gpu_package_power", 400, "0", "cpx"),
+        amd("gpu_package_power", 0, "1", "cpx"),
+        amd("gpu_gfx_activity", 12, "0", "cpx"),
+        amd("gpu_used_vram", 10, "0", "cpx"),
+        amd("gpu_used_vram", 20, "1", "cpx"),
+    )
+    assert (gpu.power, gpu.utilization, gpu.memory_used) == (400, None, 30 * 2**20)
+
+
+def test_of_several_powers_of_an_amd_gpu_the_current_one_is_used() -> None:
+    assert read(amd("gpu_power_usage", 690), amd("gpu_average_package_power", 700)).power == 700
+    assert read(amd("gpu_average_package_power", 700), amd("gpu_package_power", 713)).power == 713
+    assert read(amd("gpu_package_power", 65_535), amd("gpu_power_usage", 690)).power == 690
+
+
+@pytest.mark.parametrize(("labels", "tenant"), [({"pod": "x"}, True), ({"job_id": "12"}, True), ({"pod": ""}, None)])
+def test_who_holds_an_amd_gpu(labels: dict[str, str], tenant: bool | None) -> None:
+    assert read(amd("gpu_package_power", 140, **labels)).allocated is (tenant or False)
 
 
 @given(st.text(alphabet='DCGM_FI_DEV_POWER_USAGE{}="a,1 \n\\UUID', max_size=200))

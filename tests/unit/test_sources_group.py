@@ -47,7 +47,7 @@ class Markets:
                 "api/v1/mining/hashrate/3d": {"currentDifficulty": answer},
                 "api/v1/difficulty-adjustment": {"remainingBlocks": 1000, "nextRetargetHeight": 943_488},
                 "api/v1/mining/reward-stats/144": {"startBlock": 1, "endBlock": 144, "totalFee": "288000000"},
-            }[path]
+            }.get(path, [])
         )
 
 
@@ -234,11 +234,16 @@ async def test_who_says_too_often_is_left_alone_for_as_long_as_it_asked(
 
 
 @pytest.mark.parametrize(
-    "nonsense",
-    [{"currentHashrate": 10**25}, {"currentHashrate": 0}, {"previousTime": 1_774_098_000_000}, {"previousTime": 0}],
+    ("nonsense", "figure"),
+    [
+        ({"currentHashrate": 10**25}, "hashrate"),
+        ({"currentHashrate": 0}, "hashrate"),
+        ({"previousTime": 1_774_098_000_000}, "epoch_start_time"),
+        ({"previousTime": 0}, "epoch_start_time"),
+    ],
 )
-async def test_a_network_that_contradicts_itself_is_refused(
-    markets: Markets, context: SourceContext, nonsense: dict[str, int]
+async def test_a_figure_that_contradicts_its_answer_is_absent_and_the_others_stay(
+    markets: Markets, context: SourceContext, telemetry: Telemetry, nonsense: dict[str, int], figure: str
 ) -> None:
     async def handle(request: web.Request) -> web.Response:
         if request.path.startswith("/api/v1/blocks"):
@@ -249,9 +254,23 @@ async def test_a_network_that_contradicts_itself_is_refused(
     markets.answers = {"own": 1.3e14}
     async with serve(handle) as server:
         settings = mempool.Settings.model_validate({"kind": "mempool", "url": server})
-        with pytest.raises(Failure) as caught:
+        state = (await settings.build(context.named("network")).fetch()).value
+    assert getattr(state, figure) is None
+    assert (state.difficulty, state.height) == (1.3e14, 942_488)
+    assert sample(telemetry, "mining_source_discarded_total", source="network", figure=figure) == 1
+
+
+async def test_a_height_far_from_the_newest_block_is_refused(markets: Markets, context: SourceContext) -> None:
+    async def handle(request: web.Request) -> web.Response:
+        if request.path.startswith("/api/v1/blocks"):
+            return web.json_response([{"height": 900_000, "timestamp": 1_774_698_900}])
+        return await markets.handle_mempool(request.clone(rel_url=f"/own{request.path}"))
+
+    markets.answers = {"own": 1.3e14}
+    async with serve(handle) as server:
+        settings = mempool.Settings.model_validate({"kind": "mempool", "url": server})
+        with pytest.raises(Failure, match="height 942488 by the epoch, but the newest block is 900000"):
             await settings.build(context).fetch()
-    assert caught.value.reason is Reason.IMPLAUSIBLE
 
 
 def failover_of(server: str, *names: str) -> failover.Settings:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -202,10 +203,10 @@ Ask = Callable[..., Awaitable[list[PriceSlot]]]
 
 @pytest.fixture
 def ask(context: SourceContext) -> Ask:
-    async def asking(body: str, **settings: Any) -> list[PriceSlot]:
+    async def asking(body: str, now: float = NOW, **settings: Any) -> list[PriceSlot]:
         async with serve(answers({"answers": [{"path": "/", "body": body}]})) as server:
             made = http_json.Settings.model_validate({"url": server} | settings)
-            return list((await made.build(context).fetch()).value)
+            return list((await made.build(replace(context, clock=lambda: now)).fetch()).value)
 
     return asking
 
@@ -242,9 +243,10 @@ async def test_a_local_hour_that_comes_twice_is_told_apart_by_its_order(ask: Ask
     times = ["2026-11-01T00:00", "2026-11-01T01:00", "2026-11-01T01:00", "2026-11-01T02:00"]
     rows = [f'{{"start": "{time}", "price": {price}}}' for price, time in enumerate(times)]
     body = f"[{','.join(rows[::step])}]"
-    found = await ask(body, slots="@", timezone="America/New_York")
+    midnight = datetime(2026, 11, 1, tzinfo=ZoneInfo("America/New_York")).timestamp()
+    found = await ask(body, now=midnight, slots="@", timezone="America/New_York")
     assert [(each.end - each.start, each.price) for each in found] == [(3600, 0), (3600, 1), (3600, 2), (3600, 3)]
-    assert found[0].start == datetime(2026, 11, 1, tzinfo=ZoneInfo("America/New_York")).timestamp()
+    assert found[0].start == midnight
 
 
 async def test_pence_are_a_hundredth(ask: Ask, context: SourceContext) -> None:
@@ -297,7 +299,7 @@ def test_a_wrong_expression_is_refused_when_it_is_read(settings: dict[str, Any],
         http_json.Settings.model_validate({"url": "http://host/"} | settings)
 
 
-async def test_a_broken_tomorrow_adds_nothing_to_today(context: SourceContext) -> None:
+async def test_an_unreadable_price_of_tomorrow_costs_only_itself(context: SourceContext) -> None:
     good = '{"start": "2026-03-2%sT12:00Z", "price": 0.1}'
     served = [
         {"path": "/", "if": "day=2026-03-21", "body": f"[{good % 1}]"},
@@ -308,4 +310,7 @@ async def test_a_broken_tomorrow_adds_nothing_to_today(context: SourceContext) -
             {"url": server + "/?day={date}", "days": [0, 1], "slots": "@", "duration": "1h"}
         )
         found = (await made.build(context).fetch()).value
-    assert found == (slot("2026-03-21T12:00Z", "2026-03-21T13:00Z", 0.1),)
+    assert found == (
+        slot("2026-03-21T12:00Z", "2026-03-21T13:00Z", 0.1),
+        slot("2026-03-22T12:00Z", "2026-03-22T13:00Z", 0.1),
+    )

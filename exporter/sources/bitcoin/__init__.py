@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from exporter.model.failures import Failure, Reason
 from exporter.sources.contract import SourceSettings, implausible_unless
 
 _MIN_PRICE: Final = 100.0
@@ -9,11 +10,17 @@ _MAX_PRICE: Final = 1e8
 _MAX_FACTOR: Final = 2.0  # within `max_age`
 
 
+def contradicted(price: float, low: float | None, high: float | None, tolerance: float = 0.05) -> None:
+    """Raise a Failure IMPLAUSIBLE if a last trade is outside the bid and ask, or low and high, of the same answer."""
+    if low is not None and high is not None and not low * (1 - tolerance) <= price <= high * (1 + tolerance):
+        raise Failure(Reason.IMPLAUSIBLE, f"the last trade {price:g} is outside {low:g} to {high:g} of the same answer")
+
+
 class BitcoinSettings(SourceSettings):
-    """What all price sources share: the plausibility of a price."""
+    """Settings of all price sources: the plausibility of a price."""
 
     def check(self, value: float, last: float | None) -> None:
-        """Refuse a price that was never seen, or twice or half the last one."""
+        """Reject a price that bitcoin never had, or that is more than twice or less than half the last one."""
         implausible_unless(_MIN_PRICE, value, _MAX_PRICE, "bitcoin price")
         if last is not None:
             implausible_unless(last / _MAX_FACTOR, value, last * _MAX_FACTOR, "bitcoin price")

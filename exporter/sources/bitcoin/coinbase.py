@@ -12,19 +12,19 @@ from exporter.sources.http import HttpSettings, HttpSource
 
 
 class Settings(HttpSettings, BitcoinSettings):
-    """The public spot price; no login."""
+    """The public spot price. No login."""
 
     kind: Literal["coinbase"] = "coinbase"
-    url: str = Field(default="https://api.coinbase.com/v2/prices/BTC-USD/spot", description="Where it is asked.")
+    url: str = Field(default="https://api.coinbase.com/v2/prices/BTC-USD/spot", description="Address of the API.")
 
     def connect(self, context: SourceContext) -> "_Coinbase":
-        """Make the source."""
+        """Create the source."""
         return _Coinbase(self, context)
 
 
 class _Coinbase(HttpSource[Settings]):
     async def fetch(self) -> Reading[float]:
-        """Ask for the spot price."""
+        """Request the spot price."""
         answer = await self._endpoint.get_json()
         with translating():
             currency = answer["data"].get("currency", "USD")

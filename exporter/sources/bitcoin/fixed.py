@@ -1,4 +1,4 @@
-"""A bitcoin price that the operator types in."""
+"""A bitcoin price from the configuration."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,13 +11,13 @@ from exporter.sources.contract import SourceContext
 
 
 class Settings(BitcoinSettings):
-    """The price as given."""
+    """The configured price."""
 
     kind: Literal["fixed"] = "fixed"
     usd: float = Field(gt=0, allow_inf_nan=False, description="US dollars per bitcoin.")
 
     def connect(self, context: SourceContext) -> "_Fixed":
-        """Make the source."""
+        """Create the source."""
         return _Fixed(self.usd, context)
 
 
@@ -27,5 +27,5 @@ class _Fixed:
     context: SourceContext
 
     async def fetch(self) -> Reading[float]:
-        """Answer at once."""
+        """Return the configured value."""
         return Reading(self.price, self.context.clock())

@@ -1,4 +1,7 @@
-"""Kraken's ticker: ``{"error":[],"result":{"XXBTZUSD":{"c":["70370.10000","0.01"]}}}``, under a key of its own."""
+"""Kraken's ticker: ``{"error":[],"result":{"XXBTZUSD":{"c":["70370.10000","0.01"]}}}``.
+
+The key of the result differs from the requested pair.
+"""
 
 from typing import Final, Literal
 
@@ -6,7 +9,7 @@ from pydantic import Field
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.readings import Reading
-from exporter.sources.bitcoin import BitcoinSettings
+from exporter.sources.bitcoin import BitcoinSettings, contradicted
 from exporter.sources.contract import SourceContext, number, translating
 from exporter.sources.http import HttpSettings, HttpSource
 
@@ -19,20 +22,20 @@ _ERRORS: Final = {
 
 
 class Settings(HttpSettings, BitcoinSettings):
-    """The last trade's price; no login."""
+    """The price of the last trade. No login."""
 
     kind: Literal["kraken"] = "kraken"
-    url: str = Field(default="https://api.kraken.com/0/public/Ticker?pair=XBTUSD", description="Where it is asked.")
+    url: str = Field(default="https://api.kraken.com/0/public/Ticker?pair=XBTUSD", description="Address of the API.")
 
     def connect(self, context: SourceContext) -> "_Kraken":
-        """Make the source."""
+        """Create the source."""
         return _Kraken(self, context)
 
 
 class _Kraken(HttpSource[Settings]):
     async def fetch(self) -> Reading[float]:
-        """Ask for the last trade. Errors come with status 200."""
-        answer = await self._endpoint.get_json()
+        """Request the last trade. Kraken answers errors with status 200."""
+        answer = (await self._endpoint.ask()).check().json()
         with translating():
             if answer["error"]:
                 error = str(answer["error"][0])
@@ -41,4 +44,7 @@ class _Kraken(HttpSource[Settings]):
             name, ticker = pair
             if not name.endswith("USD"):
                 raise Failure(Reason.IMPLAUSIBLE, f"a price of {name!r:.20} where USD was expected")
-            return Reading(number(ticker["c"][0]), self._clock())
+            price = number(ticker["c"][0])
+            if "a" in ticker and "b" in ticker:
+                contradicted(price, number(ticker["b"][0]), number(ticker["a"][0]))
+            return Reading(price, self._clock())

@@ -1,5 +1,6 @@
-"""The median of several bitcoin prices; one far from it is left out and counted."""
+"""The median of several bitcoin prices. A price far from it is left out and counted."""
 
+from collections.abc import Mapping
 from statistics import median
 from typing import Annotated, Literal
 
@@ -14,7 +15,7 @@ from exporter.sources.registry import OneOf
 
 
 class Settings(BitcoinSettings):
-    """The markets to ask; those that do not answer are done without."""
+    """The markets to request. Those that fail are left out."""
 
     kind: Literal["median"] = "median"
     sources: tuple[Annotated[SourceSettings, OneOf("bitcoin", besides="median")], ...] = Field(
@@ -25,32 +26,42 @@ class Settings(BitcoinSettings):
     )
 
     def connect(self, context: SourceContext) -> "_Median":
-        """Make the source."""
+        """Create the source."""
         return _Median(self, context)
 
 
 class _Median:
     def __init__(self, settings: Settings, context: SourceContext) -> None:
-        self._panel = SourceGroup(named("bitcoin", settings.sources), context)
+        self._group = SourceGroup(named("bitcoin", settings.sources), context)
         self._tolerance = settings.tolerance
         self._max_age = settings.max_age
         self._clock = context.clock
+        self._last: Reading[float] | None = None
 
     async def fetch(self) -> Reading[float]:
-        """Take the median of those near it, as old as the oldest of them.
+        """Return the median of the prices near it, with the time of the oldest of them.
 
-        A price older than the median may become is done without while there is a younger one.
+        A price older than ``max_age`` of the median is left out if there is a younger one.
         """
-        answers = await self._panel.ask()
+        answers = await self._group.ask()
         now = self._clock()
         readings = [one for one in answers if now - one[1].observed_at <= self._max_age] or answers
         by_name = {name: reading.value for name, reading in readings}
-        prices = tuple(by_name.values())
-        middle = median(prices)
-        self._panel.tell_disagreement("bitcoin_price", middle, prices)
+        middle = median(by_name.values())
+        self._group.export_disagreement("bitcoin_price", middle, tuple(by_name.values()))
         far = [name for name, price in by_name.items() if abs(price - middle) > self._tolerance * middle]
-        self._panel.tell_outliers(by_name, far, middle)
+        self._group.export_deviations(by_name, far, middle)
         near = [reading for name, reading in readings if name not in far]
         if not near:
-            raise Failure(Reason.IMPLAUSIBLE, f"the prices disagree: {min(prices):g} to {max(prices):g}")
-        return Reading(median(reading.value for reading in near), min(reading.observed_at for reading in near))
+            raise Failure(Reason.IMPLAUSIBLE, self._disagreement(by_name, now))
+        self._last = Reading(median(reading.value for reading in near), min(reading.observed_at for reading in near))
+        return self._last
+
+    def _disagreement(self, prices: Mapping[str, float], now: float) -> str:
+        """Describe prices that are all far from their median, and name those that left the last median."""
+        listed = ", ".join(f"{name} {price:,.0f}" for name, price in prices.items())
+        last = self._last
+        if last is None or now - last.observed_at > self._max_age:
+            return f"the prices disagree: {listed}"
+        strayed = [name for name, price in prices.items() if abs(price - last.value) > self._tolerance * last.value]
+        return f"the prices disagree: {listed}; far from the last price {last.value:,.0f}: {', '.join(strayed)}"

@@ -12,21 +12,21 @@ from exporter.sources.http import HttpSettings, HttpSource
 
 
 class Settings(HttpSettings, BitcoinSettings):
-    """One instance; its prices are refreshed by the hour."""
+    """One instance. It updates its prices every hour."""
 
     kind: Literal["mempool"] = "mempool"
-    url: str = Field(default="https://mempool.space", description="Where the instance is, without /api.")
-    interval: Duration = Field(default=300.0, description="How often it is asked.")
-    max_age: Duration = Field(default=5400.0, description="Past this age its value is refused.")
+    url: str = Field(default="https://mempool.space", description="Address of the instance, without /api.")
+    interval: Duration = Field(default=300.0, description="How often the value is requested.")
+    max_age: Duration = Field(default=5400.0, description="A value older than this is not used.")
 
     def connect(self, context: SourceContext) -> "_Mempool":
-        """Make the source."""
+        """Create the source."""
         return _Mempool(self, context)
 
 
 class _Mempool(HttpSource[Settings]):
     async def fetch(self) -> Reading[float]:
-        """Ask for the price, observed when the instance says so."""
+        """Request the price, with the time of the instance."""
         answer = await self._endpoint.get_json("/api/v1/prices")
         with translating():
             return Reading(number(answer["USD"]), min(number(answer["time"]), self._clock()))

@@ -1,4 +1,4 @@
-"""A bitcoin price that a Prometheus already has."""
+"""A bitcoin price from a Prometheus."""
 
 from typing import Literal
 
@@ -10,17 +10,17 @@ from exporter.sources.prometheus import PrometheusSettings, ask_one
 
 
 class Settings(PrometheusSettings, BitcoinSettings):
-    """A query that gives US dollars per bitcoin."""
+    """A query that returns US dollars per bitcoin."""
 
     kind: Literal["prometheus"] = "prometheus"
 
     def connect(self, context: SourceContext) -> "_Prometheus":
-        """Make the source."""
+        """Create the source."""
         return _Prometheus(self, context)
 
 
 class _Prometheus(HttpSource[Settings]):
     async def fetch(self) -> Reading[float]:
-        """Ask for the price."""
+        """Evaluate the query."""
         series = await ask_one(self._endpoint, self._settings.query)
         return Reading(series.value, min(series.time, self._clock()))

@@ -1,4 +1,4 @@
-"""What is meant to be off: maintenance, curtailment, demand response. A rig that is meant to be off is no fault."""
+"""What should be off: maintenance, curtailment, demand response. A rig that should be off is not a fault."""
 
 from pydantic import Field
 
@@ -7,9 +7,9 @@ from exporter.sources.contract import SourceSettings
 
 
 class ExpectedOffSettings(SourceSettings):
-    """What all of them share."""
+    """Settings of all these sources."""
 
-    interval: Duration = Field(default=15.0, description="How often it is asked.")
+    interval: Duration = Field(default=15.0, description="How often the value is requested.")
     max_age: Duration = Field(
-        default=180.0, description="Past this age it is refused: what it named is then meant to mine again."
+        default=180.0, description="A value older than this is not used. The rigs that it named should then mine again."
     )

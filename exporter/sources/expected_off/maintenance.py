@@ -1,4 +1,4 @@
-"""A file in which people write what is under maintenance, from when until when. What they change counts at once."""
+"""A file with planned maintenance, which people edit. A change is read at the next interval."""
 
 import asyncio
 import csv
@@ -18,28 +18,29 @@ from exporter.model.fields import ConfigPath, SettingsGroup, Text
 from exporter.model.readings import ExpectedOff, Reading
 from exporter.sources.contract import SourceContext
 from exporter.sources.expected_off import ExpectedOffSettings
+from exporter.sources.tables import delimiter_of
 
 _log = structlog.get_logger(__name__)
 
-_MOST_TOLD: Final = 20
+_MOST_LOGGED: Final = 20
 _MOST_BYTES: Final = 8 * 1024 * 1024
 
 _Signature = tuple[int, int]  # of a file: when it was written (ns), and its size
 
 
 class Settings(ExpectedOffSettings):
-    """A CSV file with the columns rig, block, from, until and reason, or a YAML list of the same keys.
+    """A CSV file with the columns rig, block, from, until and reason, or a YAML list with the same keys.
 
-    Each line names a rig or a block. Without ``from`` it has begun, without ``until`` it lasts until the line is taken
-    out.
+    Each line is for a rig or a block. Without ``from`` it has begun. Without ``until`` it lasts until the line is
+    removed.
     """
 
     kind: Literal["maintenance"] = "maintenance"
-    path: ConfigPath = Field(description="The file; YAML where its name ends in .yml or .yaml, else CSV.")
-    timezone: ZoneInfo = Field(default=ZoneInfo("UTC"), description="The time zone of times that do not say theirs.")
+    path: ConfigPath = Field(description="The file. It is YAML if its name ends in .yml or .yaml, else CSV.")
+    timezone: ZoneInfo = Field(default=ZoneInfo("UTC"), description="Time zone of times without one.")
 
     def connect(self, context: SourceContext) -> "_Maintenance":
-        """Make the source."""
+        """Create the source."""
         return _Maintenance(self, context)
 
 
@@ -47,7 +48,7 @@ Time = Annotated[datetime | None, BeforeValidator(lambda value: value or None)]
 
 
 class Outage(SettingsGroup):
-    """One line: a rig or a block, and from when (included) until when (excluded) it is meant to be off."""
+    """One line: a rig or a block, and from when (included) until when (excluded) it should be off."""
 
     rig: Text = ""
     block: Text = ""
@@ -62,13 +63,15 @@ class Outage(SettingsGroup):
         return self
 
     def lasts(self, timezone: ZoneInfo) -> bool:
-        """Tell whether it ends after it begins."""
-        return not self.begin or not self.until or _seconds(self.begin, timezone) < _seconds(self.until, timezone)
+        """Whether it ends after it begins."""
+        return (
+            not self.begin or not self.until or _seconds(self.begin, timezone) < _seconds(self.until, timezone, fold=1)
+        )
 
     def holds(self, now: float, timezone: ZoneInfo) -> bool:
-        """Tell whether it lasts at ``now`` (unix seconds)."""
+        """Whether it lasts at ``now`` (unix seconds)."""
         begun = self.begin is None or _seconds(self.begin, timezone) <= now
-        return begun and (self.until is None or now < _seconds(self.until, timezone))
+        return begun and (self.until is None or now < _seconds(self.until, timezone, fold=1))
 
 
 class _Maintenance:
@@ -79,7 +82,7 @@ class _Maintenance:
         self._outages: tuple[Outage, ...] = ()
 
     async def fetch(self) -> Reading[ExpectedOff]:
-        """Read the file if it has changed, and say what is under maintenance now."""
+        """Read the file if it has changed, and return what is under maintenance now."""
         await asyncio.to_thread(self._refresh)
         now = self._clock()
         lasting = [outage for outage in self._outages if outage.holds(now, self._settings.timezone)]
@@ -99,35 +102,42 @@ class _Maintenance:
             text = path.read_text("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise Failure(Reason.NOT_READY, f"{path}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}") from None
-        mistakes: list[str] = []
-        self._outages = tuple(_outages(path, text, self._settings.timezone, mistakes))
+        errors: list[str] = []
+        self._outages = tuple(_outages(path, text, self._settings.timezone, errors))
         self._signature = signature
-        if mistakes:
-            told = mistakes[:_MOST_TOLD]
-            _log.warning("lines of the maintenance file are left out", path=str(path), lines=len(mistakes), told=told)
+        if errors:
+            _log.warning(
+                "lines of the maintenance file are left out",
+                path=str(path),
+                lines=len(errors),
+                errors=errors[:_MOST_LOGGED],
+            )
 
 
-def _outages(path: Path, text: str, timezone: ZoneInfo, mistakes: list[str]) -> Iterator[Outage]:
-    """Read the lines; what is wrong with one goes to ``mistakes`` with its place, and the others count."""
+def _outages(path: Path, text: str, timezone: ZoneInfo, errors: list[str]) -> Iterator[Outage]:
+    """Read the lines. The error of a line goes to ``errors`` with its place; the other lines count."""
     for place, row in _yaml_rows(text) if path.suffix in (".yml", ".yaml") else _csv_rows(text):
         try:
             outage = Outage.model_validate(row)
         except ValidationError as error:
-            mistake = error.errors(include_url=False)[0]
-            key = str(mistake["loc"][0]) if mistake["loc"] else ""
-            mistakes.append(f"{place}: {key}: {sentence(mistake)}" if key else f"{place}: {sentence(mistake)}")
+            first = error.errors(include_url=False)[0]
+            key = str(first["loc"][0]) if first["loc"] else ""
+            errors.append(f"{place}: {key}: {sentence(first)}" if key else f"{place}: {sentence(first)}")
         else:
             if outage.lasts(timezone):
                 yield outage
             else:
-                mistakes.append(f"{place}: until: it ends before it begins")
+                errors.append(f"{place}: until: it ends before it begins")
 
 
 def _csv_rows(text: str) -> Iterator[tuple[str, Any]]:
-    lines = csv.DictReader(text.splitlines(), skipinitialspace=True, restkey="more values than columns")
+    delimiter, body = delimiter_of(text)
+    lines = csv.DictReader(
+        body.split("\n"), skipinitialspace=True, restkey="more values than columns", delimiter=delimiter
+    )
     for row in lines:
         if any(row.values()) and not str(next(iter(row.values()))).startswith("#"):
-            given = {key: value for key, value in row.items() if value and any(value)}  # what is in excess is a list
+            given = {key: value for key, value in row.items() if value and any(value)}  # values in excess are a list
             yield f"line {lines.line_num}", {key.strip().lower(): value for key, value in given.items()}
 
 
@@ -142,5 +152,7 @@ def _yaml_rows(text: str) -> Iterator[tuple[str, Any]]:
         yield f"entry {number}", dict(row) if isinstance(row, Mapping) else row
 
 
-def _seconds(time: datetime, timezone: ZoneInfo) -> float:
-    return (time if time.tzinfo is not None else time.replace(tzinfo=timezone)).astimezone(UTC).timestamp()
+def _seconds(time: datetime, timezone: ZoneInfo, fold: int = 0) -> float:
+    """Convert to unix seconds. An hour that occurs twice begins at its first and ends at its second occurrence."""
+    local = time if time.tzinfo is not None else time.replace(tzinfo=timezone, fold=fold)
+    return local.astimezone(UTC).timestamp()

@@ -1,4 +1,4 @@
-"""Exchange rates: US dollars per unit of each other currency. Never derived from two bitcoin prices."""
+"""Exchange rates: US dollars per unit of each other currency. They are never derived from two bitcoin prices."""
 
 import re
 from collections.abc import Mapping
@@ -28,15 +28,16 @@ _MAX_FACTOR: Final = 1.5  # within `max_age`
 
 
 class FxSettings(SourceSettings):
-    """What all exchange rates share: their rhythm and their plausibility."""
+    """Settings of all exchange rates: interval, age and plausibility."""
 
-    interval: Duration = Field(default=6 * 3600.0, description="How often it is asked.")
+    interval: Duration = Field(default=6 * 3600.0, description="How often the value is requested.")
     max_age: Duration = Field(
-        default=6 * 86_400.0, description="Past this age a rate is refused; there are none at weekends and holidays."
+        default=6 * 86_400.0,
+        description="A rate older than this is not used. No rates are published at weekends and holidays.",
     )
 
     def check(self, value: Mapping[str, float], last: Mapping[str, float] | None) -> None:
-        """Refuse rates that no currency has, and leaps."""
+        """Reject rates that no currency has, and rates that differ too much from the last ones."""
         for currency, rate in value.items():
             implausible_unless(_MIN_RATE, rate, _MAX_RATE, f"US dollars per {currency}")
             before = last.get(currency) if last is not None else None

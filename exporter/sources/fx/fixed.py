@@ -1,4 +1,4 @@
-"""Exchange rates that the operator types in."""
+"""Exchange rates from the configuration."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from exporter.sources.fx import Currency, FxSettings
 
 
 class Settings(FxSettings):
-    """The rates as given."""
+    """The configured rates."""
 
     kind: Literal["fixed"] = "fixed"
     usd_per: dict[Currency, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
@@ -20,7 +20,7 @@ class Settings(FxSettings):
     )
 
     def connect(self, context: SourceContext) -> "_Fixed":
-        """Make the source."""
+        """Create the source."""
         return _Fixed(self.usd_per, context)
 
 
@@ -30,5 +30,5 @@ class _Fixed:
     context: SourceContext
 
     async def fetch(self) -> Reading[Mapping[str, float]]:
-        """Answer at once."""
+        """Return the configured value."""
         return Reading(self.rates, self.context.clock())

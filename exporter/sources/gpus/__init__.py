@@ -1,23 +1,26 @@
-"""GPUs as NVIDIA's dcgm-exporter tells them, from its own text or through a Prometheus.
+"""GPUs as dcgm-exporter (NVIDIA) and device-metrics-exporter (AMD) report them, directly or through a Prometheus.
 
-Family names and units: https://docs.nvidia.com/datacenter/dcgm/latest/dcgm-api/dcgm-api-field-ids.html
+Names and units: https://docs.nvidia.com/datacenter/dcgm/latest/dcgm-api/dcgm-api-field-ids.html and
+https://instinct.docs.amd.com/projects/device-metrics-exporter.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from pydantic import Field
 
 from exporter.model.fields import Duration
 from exporter.model.readings import GpuReading
-from exporter.sources.contract import SourceSettings
+from exporter.sources.contract import Discards, SourceSettings
 
 Gpus = tuple[GpuReading, ...]
 
 
 class Sample(NamedTuple):
-    """One sample of a family, as dcgm-exporter or Prometheus tells it."""
+    """One sample of a family."""
 
     family: str
     labels: Mapping[str, str]
@@ -25,92 +28,191 @@ class Sample(NamedTuple):
 
 
 class _Family(NamedTuple):
-    """Into which field a family goes, in which unit it comes, and up to which value (in ours) it is believed."""
+    """The field of a family, the factor to our unit, and the highest plausible value in it.
+
+    ``parts`` is how a GPU that is divided into instances shows the value: the whole GPU's in each (``repeated``), a
+    share of the instance (``weighed``), an amount of the instance (``summed``), or nothing usable (``unsupported``).
+    """
 
     field: str
     scale: float
     highest: float
+    parts: str
 
 
-_MEMORY: Final = "DCGM_FI_DEV_FB_USED"
 _MEBIBYTE: Final = 1024.0 * 1024.0
-_FAMILIES: Final = {
-    "DCGM_FI_DEV_POWER_USAGE": _Family("power", 1.0, 5_000.0),
-    "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION": _Family("energy", 1e-3, 1e11),
-    "DCGM_FI_DEV_GPU_UTIL": _Family("utilization", 0.01, 1.0),
-    "DCGM_FI_DEV_GPU_TEMP": _Family("temperature", 1.0, 200.0),
-    "DCGM_FI_DEV_XID_ERRORS": _Family("xid_error", 1.0, 100_000.0),
-    "DCGM_FI_PROF_GR_ENGINE_ACTIVE": _Family("engine_active", 1.0, 1.0),
-    _MEMORY: _Family("memory_used", _MEBIBYTE, 2.0**44),
+_MAX_WATTS: Final = 5_000.0
+_MAX_JOULES: Final = 1e11
+_MAX_BYTES: Final = 2.0**44
+_NVIDIA: Final = {
+    "DCGM_FI_DEV_POWER_USAGE": _Family("power", 1.0, _MAX_WATTS, "repeated"),
+    "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION": _Family("energy", 1e-3, _MAX_JOULES, "repeated"),
+    "DCGM_FI_DEV_GPU_UTIL": _Family("utilization", 0.01, 1.0, "unsupported"),  # MIG: 0 whatever runs
+    "DCGM_FI_DEV_GPU_TEMP": _Family("temperature", 1.0, 200.0, "repeated"),
+    "DCGM_FI_DEV_XID_ERRORS": _Family("xid_error", 1.0, 100_000.0, "repeated"),
+    "DCGM_FI_PROF_GR_ENGINE_ACTIVE": _Family("engine_active", 1.0, 1.0, "weighed"),
+    "DCGM_FI_DEV_FB_USED": _Family("memory_used", _MEBIBYTE, _MAX_BYTES, "summed"),
 }
+_AMD: Final = {  # of several families for one field, the first that a GPU has is used
+    "gpu_package_power": _Family("power", 1.0, _MAX_WATTS, "repeated"),
+    "gpu_average_package_power": _Family("power", 1.0, _MAX_WATTS, "repeated"),
+    "gpu_power_usage": _Family("power", 1.0, _MAX_WATTS, "repeated"),
+    "gpu_energy_consumed": _Family("energy", 1e-6, _MAX_JOULES, "repeated"),
+    "gpu_gfx_activity": _Family("utilization", 0.01, 1.0, "unsupported"),
+    "gpu_prof_gui_util_percent": _Family("engine_active", 0.01, 1.0, "unsupported"),
+    "gpu_junction_temperature": _Family("temperature", 1.0, 200.0, "repeated"),
+    "gpu_edge_temperature": _Family("temperature", 1.0, 200.0, "repeated"),
+    "gpu_used_vram": _Family("memory_used", _MEBIBYTE, _MAX_BYTES, "summed"),
+}
+_FAMILIES: Final = _NVIDIA | _AMD | {f"amd_{name}": family for name, family in _AMD.items()}
 FAMILIES: Final = tuple(_FAMILIES)
-"""The families that are wanted; all others are not even parsed."""
+"""The families that are read. All others are not even parsed."""
 
-_JOB: Final = "hpc_job"
+_JOBS: Final = ("hpc_job", "job_id")
+_WHOLE: Final = ""
+_UNDIVIDED: Final = frozenset({"", "spx", "na", "none"})  # values of gpu_compute_partition_type
+
+_PROFILE: Final = re.compile(r"(?:\dc\.)?(\d)g\.")
+_SLICES: Final = {"A30": 4, "RTX PRO 6000": 4} | dict.fromkeys(
+    ("A100", "A800", "H100", "H800", "H20", "H200", "GH200", "B200", "GB200", "B300", "GB300"), 7
+)
+_SLICES_BY_MODEL: Final = re.compile(rf"\b({'|'.join(sorted(_SLICES, key=len, reverse=True))})\b")
+
+_BUSY: Final = 0.5
 
 MAX_BYTES: Final = 32 * 1024 * 1024
-"""What an answer may hold: 60 series each of more than a thousand GPUs."""
+"""Size limit of an answer: 60 series each of more than a thousand GPUs."""
 
 
 class GpuSettings(SourceSettings):
-    """What all sources of GPUs share. As with rigs, one lost answer must not dent a sum, two must show."""
+    """Settings of all GPU sources. One lost answer must not change a sum; two must show."""
 
-    max_age: Duration = Field(default=150.0, description="Past this age what the GPUs told is refused, all of it.")
+    max_age: Duration = Field(default=150.0, description="GPU readings older than this are not used.")
     held_memory_mebibytes: float = Field(
-        default=1024.0,  # above what driver and monitoring themselves take
+        default=1024.0,  # above what driver and monitoring use
         ge=0,
-        description="With more memory in use than this a GPU counts as allocated.",
+        description="A GPU with more memory in use than this counts as allocated.",
     )
 
-    tenant_label: str = Field(default="pod", description="The label that names who holds a GPU; hpc_job does as well.")
+    tenant_label: str = Field(default="pod", description="Label with the tenant of a GPU, beside hpc_job and job_id.")
 
     @property
     def held_memory(self) -> float:
         """The same in bytes."""
         return self.held_memory_mebibytes * _MEBIBYTE
 
+    def reconcile(self, value: Gpus, discards: Discards) -> Gpus:
+        """Leave out figures that the utilization of the same GPU excludes."""
+        return tuple(_reconciled(gpu, discards) for gpu in value)
+
+
+def _reconciled(gpu: GpuReading, discards: Discards) -> GpuReading:
+    busy = gpu.utilization or 0.0
+    if busy >= _BUSY and gpu.engine_active == 0:  # DCGM's profiling stops without an error
+        discards.note("engine_active", f"{gpu.gpu}: engine active 0 % with a utilization of {busy:.0%}")
+        gpu = replace(gpu, engine_active=None)
+    if gpu.power == 0 and busy > 0:
+        discards.note("power", f"{gpu.gpu}: 0 W with a utilization of {busy:.0%}")
+        gpu = replace(gpu, power=None)
+    return gpu
+
 
 def read_gpus(samples: Iterable[Sample], settings: GpuSettings) -> Gpus:
-    """Make one reading per physical GPU."""
+    """Return one reading per physical GPU."""
     by_gpu: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
-        uuid = sample.labels.get("UUID")
-        if uuid:
-            by_gpu[uuid].append(sample)
-    labels = (settings.tenant_label, _JOB)
-    tenants_told = any(label in sample.labels for found in by_gpu.values() for sample in found for label in labels)
-    return tuple(_gpu(uuid, found, settings, tenants_told=tenants_told) for uuid, found in by_gpu.items())
+        identity = _identity(sample.labels)
+        if identity:
+            by_gpu[identity].append(sample)
+    labels = (settings.tenant_label, *_JOBS)
+    tenants_known = any(label in sample.labels for found in by_gpu.values() for sample in found for label in labels)
+    return tuple(_gpu(gpu, found, settings, tenants_known=tenants_known) for gpu, found in by_gpu.items())
 
 
-def _gpu(uuid: str, samples: list[Sample], settings: GpuSettings, *, tenants_told: bool) -> GpuReading:
-    values: dict[str, float] = {}
-    memory: dict[str, float] = {}  # by MIG instance
-    for family, labels, value in samples:
-        field, scale, highest = _FAMILIES[family]
-        converted = value * scale
-        if not 0 <= converted <= highest:  # NaN and DCGM's "blank" sentinels fail this too
-            continue
-        if family == _MEMORY:
-            memory[labels.get("GPU_I_ID", "")] = converted
-        else:  # MIG instances and sharing pods repeat the whole GPU's figure
-            values[field] = max(converted, values.get(field, 0.0))
-    if memory:
-        values["memory_used"] = memory.get("", sum(memory.values()))
+def _identity(labels: Mapping[str, str]) -> str:
+    """Return what identifies the physical GPU: NVIDIA's UUID, or AMD's serial number, or host and index."""
+    named = labels.get("UUID") or labels.get("serial_number") or labels.get("gpu_uuid")
+    if named:
+        return named
+    host, index = labels.get("hostname"), labels.get("gpu_id")
+    return f"{host}/{index}" if host and index else ""
+
+
+def _part(labels: Mapping[str, str]) -> str:
+    """Return the instance (MIG) or partition of the GPU that a sample is of; empty for the whole GPU."""
+    instance = labels.get("GPU_I_ID")
+    if instance:
+        return instance
+    if labels.get("gpu_compute_partition_type", "").lower() in _UNDIVIDED:
+        return _WHOLE
+    return f"{labels.get('gpu_partition_id', '')}/{labels.get('gpu_id', '')}"
+
+
+def _gpu(identity: str, samples: list[Sample], settings: GpuSettings, *, tenants_known: bool) -> GpuReading:
     labels = samples[0].labels
+    model = labels.get("modelName") or labels.get("card_model", "")
+    values = _values(samples, model)
     xid = values.pop("xid_error", None)
-    held = any(sample.labels.get(label) for sample in samples for label in (settings.tenant_label, _JOB))
+    held = any(sample.labels.get(label) for sample in samples for label in (settings.tenant_label, *_JOBS))
     return GpuReading(
-        gpu=uuid,
-        model=labels.get("modelName", ""),
+        gpu=identity,
+        model=model,
         hostname=labels.get("Hostname") or labels.get("hostname", ""),
         xid_error=int(xid) if xid is not None else None,
-        allocated=held or _holds_memory(values.get("memory_used"), settings.held_memory, otherwise=tenants_told),
+        allocated=held or _holds_memory(values.get("memory_used"), settings.held_memory, otherwise=tenants_known),
         **values,
     )
 
 
+def _values(samples: list[Sample], model: str) -> dict[str, float]:
+    """Return the values of a GPU by field, put together from its parts."""
+    by_family: dict[str, dict[str, float | None]] = defaultdict(dict)
+    profiles: dict[str, str] = {}
+    for family, labels, value in samples:
+        part = _part(labels)
+        profiles[part] = labels.get("GPU_I_PROFILE", "")
+        converted = value * _FAMILIES[family].scale
+        plausible = 0 <= converted <= _FAMILIES[family].highest  # NaN and DCGM's blank values are not
+        known = by_family[family].get(part)
+        by_family[family][part] = max(converted, known or 0.0) if plausible else known
+    divided = any(part != _WHOLE for part in profiles)
+    values: dict[str, float] = {}
+    for family in sorted(by_family, key=FAMILIES.index):
+        field = _FAMILIES[family].field
+        whole = _whole(by_family[family], _FAMILIES[family].parts, profiles, model, divided=divided)
+        if whole is not None:
+            values.setdefault(field, whole)
+    return values
+
+
+def _whole(
+    parts: Mapping[str, float | None], how: str, profiles: Mapping[str, str], model: str, *, divided: bool
+) -> float | None:
+    """Return the value of the whole GPU. None if its parts do not determine it."""
+    if divided and how == "unsupported":
+        return None
+    if _WHOLE in parts:
+        return parts[_WHOLE]
+    known = [value for value in parts.values() if value is not None]
+    if how == "repeated":
+        return max(known, default=None)
+    if len(known) < len(parts):
+        return None
+    return sum(known) if how == "summed" else _weighed(parts, profiles, model)
+
+
+def _weighed(parts: Mapping[str, float | None], profiles: Mapping[str, str], model: str) -> float | None:
+    """Return the share of the whole GPU, from shares of its instances. None if the size of one is not known."""
+    total = _SLICES_BY_MODEL.search(model)
+    sizes = {part: _PROFILE.match(profiles[part]) for part in parts}
+    if total is None or not all(sizes.values()):
+        return None
+    busy = sum(value * int(size[1]) for part, value in parts.items() if value is not None and (size := sizes[part]))
+    return min(busy / _SLICES[total[1]], 1.0)
+
+
 def _holds_memory(used: float | None, held: float, *, otherwise: bool) -> bool | None:
-    """Whether memory in use shows a tenant. Where memory is not told, it is free only if tenants are ``otherwise``."""
+    """Return whether memory in use shows a tenant. If it is not known, the GPU is free only if tenants are labelled."""
     if used is not None:
         return used > held
     return False if otherwise else None

@@ -1,4 +1,4 @@
-"""Many dcgm-exporters, found through Prometheus' HTTP service discovery.
+"""The GPUs of many nodes, found through Prometheus' HTTP service discovery.
 
 https://prometheus.io/docs/prometheus/latest/http_sd: ``[{"targets": ["node-1:9400"], "labels": {...}}]``.
 """
@@ -19,34 +19,34 @@ _log = structlog.get_logger(__name__)
 
 
 class Settings(HttpSettings, GpuSettings):
-    """``url`` is where the targets are listed; login and certificates are used there and at the targets."""
+    """``url`` returns the list of targets. Login and certificates are used for the list and the targets."""
 
     kind: Literal["http_sd"] = "http_sd"
 
     def connect(self, context: SourceContext) -> "_HttpSd":
-        """Make the source."""
+        """Create the source."""
         return _HttpSd(self, context)
 
 
 class _HttpSd(HttpSource[Settings]):
     def __init__(self, settings: Settings, context: SourceContext) -> None:
         super().__init__(settings, context)
-        self._panel = SourceGroup({}, context)
+        self._group = SourceGroup({}, context)
         self._found = False
         self._lost = False
 
     async def fetch(self) -> Reading[Gpus]:
-        """Ask for the targets, then all of them at once; the GPUs of those that do not answer are left out."""
+        """Request the list, then all targets at once. The GPUs of targets that fail are left out."""
         try:
-            self._panel.replace(await self._discover())
+            self._group.replace(await self._discover())
             self._found, self._lost = True, False
         except Failure as failure:
             if not self._found:
                 raise
             if not self._lost:
-                _log.warning("targets are not told anew: the last ones stay", detail=failure.detail)
+                _log.warning("the list of targets failed: the last one is used", detail=failure.detail)
             self._lost = True
-        readings: list[Reading[Gpus]] = [reading for _, reading in await self._panel.ask()]
+        readings: list[Reading[Gpus]] = [reading for _, reading in await self._group.ask()]
         gpus = {gpu.gpu: gpu for reading in readings for gpu in reading.value}
         return Reading(tuple(gpus.values()), min(reading.observed_at for reading in readings))
 
@@ -59,7 +59,7 @@ class _HttpSd(HttpSource[Settings]):
                 for target in group["targets"]
             }
         if not found:
-            raise Failure(Reason.NOT_READY, "there are no targets")
+            raise Failure(Reason.NOT_READY, "the list has no targets")
         return found
 
     def _node(self, target: str, labels: dict[str, Any]) -> SourceSettings:

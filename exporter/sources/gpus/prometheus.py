@@ -1,4 +1,4 @@
-"""The GPUs of every dcgm-exporter that a Prometheus scrapes."""
+"""The GPUs of all exporters that a Prometheus scrapes."""
 
 import asyncio
 from typing import Final, Literal
@@ -16,29 +16,29 @@ _QUERY: Final = f'{{__name__=~"{"|".join(FAMILIES)}"}}'
 
 
 class Settings(PrometheusSettings, GpuSettings):
-    """A query that gives dcgm-exporter's series with their own names and labels."""
+    """A query that returns the series of dcgm-exporter or device-metrics-exporter with their names and labels."""
 
     kind: Literal["prometheus"] = "prometheus"
     query: str = Field(
-        default=_QUERY, description='The PromQL query; narrow it down like {__name__=~"DCGM_.*",job="x"}.'
+        default=_QUERY, description='The PromQL query. Add label matchers like {__name__=~"DCGM_.*",job="x"}.'
     )
     tenant_label: str = Field(
         default="exported_pod",
-        description="The label that names who holds a GPU; pod where Prometheus scrapes with honor_labels.",
+        description="Label with the tenant of a GPU. Use pod if Prometheus scrapes with honor_labels.",
     )
 
     def connect(self, context: SourceContext) -> "_Prometheus":
-        """Make the source."""
+        """Create the source."""
         return _Prometheus(self, context)
 
 
 class _Prometheus(HttpSource[Settings]):
     async def fetch(self) -> Reading[Gpus]:
-        """Ask for all GPUs; series of other families are left aside."""
+        """Evaluate the query. Series of other families are left out."""
         series = await ask_prometheus(self._endpoint, self._settings.query, max_bytes=MAX_BYTES)
         gpus = await asyncio.to_thread(_read, series, self._settings)
         if not gpus:
-            raise Failure(Reason.GARBLED, "the query gives no series of dcgm-exporter with a UUID")
+            raise Failure(Reason.GARBLED, "the query returns no series of a GPU with a UUID or serial_number")
         return Reading(gpus, min(series[0].time, self._clock()))
 
 

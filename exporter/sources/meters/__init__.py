@@ -7,6 +7,6 @@ from exporter.sources.contract import SourceSettings
 
 
 class MeterSettings(SourceSettings):
-    """What all meters share: watts that are not those of long ago. Past that, a rig's own report counts."""
+    """Settings of all meters. Without a fresh value, the power that the rig reports is used."""
 
-    max_age: Duration = Field(default=150.0, description="Past this age the watts are refused.")
+    max_age: Duration = Field(default=150.0, description="Watts older than this are not used.")

@@ -1,11 +1,11 @@
-"""Watts of rigs or blocks that a Prometheus already has, such as from the PDUs' SNMP exporter."""
+"""Watts of rigs or blocks from a Prometheus, such as those of PDUs from snmp_exporter."""
 
 from typing import Final, Literal
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.readings import MeterReading, Reading
 from exporter.sources.contract import SourceContext
-from exporter.sources.http import Endpoint
+from exporter.sources.http import HttpSource
 from exporter.sources.meters import MeterSettings
 from exporter.sources.prometheus import LabelledSettings, ask_by_label
 
@@ -14,27 +14,22 @@ _MAX_BLOCK_WATTS: Final = 1e9
 
 
 class Settings(LabelledSettings, MeterSettings):
-    """A query that gives watts, one series for each rig, or for each block with ``block_label``.
+    """A query that returns watts, one series for each rig, or for each block with ``block_label``.
 
-    A block's watts are shared out among its running rigs.
+    The watts of a block are divided among its running rigs.
     """
 
     kind: Literal["prometheus"] = "prometheus"
 
     def connect(self, context: SourceContext) -> "_Prometheus":
-        """Make the source."""
+        """Create the source."""
         return _Prometheus(self, context)
 
 
-class _Prometheus:
-    def __init__(self, settings: Settings, context: SourceContext) -> None:
-        self._settings = settings
-        self._endpoint = Endpoint(settings, context.session)
-        self._clock = context.clock
-
+class _Prometheus(HttpSource[Settings]):
     async def fetch(self) -> Reading[MeterReading]:
-        """Ask for the watts of all rigs or blocks; what none can draw costs only that one its meter."""
-        shown, time = await ask_by_label(self._endpoint, self._settings.query, self._settings.label)
+        """Evaluate the query. An implausible value affects only its own rig or block."""
+        shown, time = await ask_by_label(self._endpoint, self._settings.query, self._settings.label, self._discards)
         of_rigs = self._settings.block_label is None
         most = _MAX_RIG_WATTS if of_rigs else _MAX_BLOCK_WATTS
         watts = {name: value for name, value in shown.items() if 0 <= value <= most}

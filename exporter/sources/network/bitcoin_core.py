@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Sequence
+from math import isclose
 from typing import Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
+from exporter.economics.hashprice import difficulty_from_bits
 from exporter.model.failures import Failure, Reason
 from exporter.model.fields import ConfigPath, Duration
 from exporter.model.readings import NetworkState, Reading
@@ -15,19 +17,22 @@ from exporter.sources.http import HttpSettings, HttpSource, basic, read_secret
 from exporter.sources.network import EPOCH_BLOCKS, FEE_BLOCKS, NetworkSettings, epoch_start
 
 _BLOCKS_PER_BATCH: Final = 12  # a small computer takes a third of a second for each
-_FEE_SECONDS: Final = 4.0  # a slow node gives the rest of its blocks at the next fetches
+_FEE_SECONDS: Final = 4.0  # a slow node delivers the rest of its blocks at the next fetches
 _WARMING_UP: Final = -28
 _METHOD_NOT_FOUND: Final = -32601
+_SAME: Final = 1e-3
 
 
 class Settings(HttpSettings, NetworkSettings):
-    """One node; logs in with its cookie file or with a user name and password."""
+    """One node. The login is its cookie file, or a user name and password."""
 
     kind: Literal["bitcoin_core"] = "bitcoin_core"
-    url: str = Field(default="http://127.0.0.1:8332", description="The node's RPC address.")
-    cookie_file: ConfigPath | None = Field(default=None, description="The node's .cookie file, read at each request.")
+    url: str = Field(default="http://127.0.0.1:8332", description="RPC address of the node.")
+    cookie_file: ConfigPath | None = Field(
+        default=None, description="Cookie file of the node (.cookie), read at each request."
+    )
     max_tip_age: Duration = Field(
-        default=6 * 3600.0, description="A node whose last block is older has lost the network: no value."
+        default=6 * 3600.0, description="A node whose last block is older has lost the network and has no value."
     )
 
     @model_validator(mode="after")
@@ -37,7 +42,7 @@ class Settings(HttpSettings, NetworkSettings):
         return self
 
     def connect(self, context: SourceContext) -> "_BitcoinCore":
-        """Make the source."""
+        """Create the source."""
         return _BitcoinCore(self, context)
 
 
@@ -48,10 +53,11 @@ class _BitcoinCore(HttpSource[Settings]):
         self._epoch: tuple[int, float] | None = None  # (height, time) of the epoch's first block
 
     async def fetch(self) -> Reading[NetworkState]:
-        """Ask for the tip, and for what is not known yet of the blocks behind it."""
+        """Request the tip, and the recent blocks that are not known yet."""
         with translating():
             mining, chain = (_result(answer) for answer in await self._call(("getmininginfo",), ("getblockchaininfo",)))
             self._check_chain(chain)
+            _check_difficulty(mining, chain)
             height = integer(mining["blocks"])
             await self._learn_blocks(height)
             fees, interval = self._recent(height)
@@ -78,7 +84,7 @@ class _BitcoinCore(HttpSource[Settings]):
             raise Failure(Reason.STALE, f"the node's last block is {hours:.0f} hours old")
 
     async def _learn_blocks(self, tip: int) -> None:
-        """Ask for the statistics of recent blocks not known yet, newest first, each once, within a bounded time."""
+        """Request the statistics of recent blocks, newest first, each once, within a bounded time."""
         wanted = range(tip, max(tip - FEE_BLOCKS, -1), -1)
         self._blocks = {height: block for height, block in self._blocks.items() if height in wanted}
         missing = [height for height in wanted if height not in self._blocks]
@@ -90,7 +96,7 @@ class _BitcoinCore(HttpSource[Settings]):
                 self._blocks[height] = _block(answer)
 
     def _recent(self, tip: int) -> tuple[float | None, float | None]:
-        """Mean fees (bitcoins per block) and interval (s) of the last 144 blocks; None until all of them are known."""
+        """Return mean fees (bitcoins per block) and interval (s) of the last 144 blocks; None until all are known."""
         blocks = [block for block in self._blocks.values() if block is not None]
         if len(blocks) < min(FEE_BLOCKS, tip + 1):
             return None, None
@@ -100,7 +106,7 @@ class _BitcoinCore(HttpSource[Settings]):
         return bitcoins(sum(fees for fees, _ in blocks)) / len(blocks), interval
 
     async def _epoch_time(self, height: int) -> float | None:
-        """When the epoch's first block was found; asked once per epoch (headers are there on pruned nodes too)."""
+        """Return the time of the epoch's first block, requested once per epoch. Pruned nodes have its header too."""
         if self._epoch is None or self._epoch[0] != height:
             block_hash = _result((await self._call(("getblockhash", height)))[0])
             header = _result((await self._call(("getblockheader", block_hash)))[0])
@@ -108,7 +114,7 @@ class _BitcoinCore(HttpSource[Settings]):
         return self._epoch[1]
 
     async def _call(self, *calls: Sequence[Any]) -> list[dict[str, Any]]:
-        """Send one batch; answers in the order of ``calls``, each with ``result`` or ``error``."""
+        """Send one batch. Returns the answers in the order of ``calls``, each with ``result`` or ``error``."""
         payload = [
             {"jsonrpc": "1.0", "id": index, "method": method, "params": params}
             for index, (method, *params) in enumerate(calls)
@@ -126,8 +132,22 @@ class _BitcoinCore(HttpSource[Settings]):
         return [by_id[index] for index in range(len(calls))]
 
 
+def _check_difficulty(mining: dict[str, Any], chain: dict[str, Any]) -> None:
+    """Raise a Failure if the difficulty contradicts ``bits`` or the other call of the same batch."""
+    difficulty = number(mining["difficulty"])
+    if isinstance(mining.get("bits"), str):
+        exact = difficulty_from_bits(int(mining["bits"], 16))
+        if not isclose(difficulty, exact, rel_tol=_SAME):
+            raise Failure(Reason.IMPLAUSIBLE, f"difficulty {difficulty:g}, but bits {mining['bits']} mean {exact:g}")
+    other = _optional_number(chain.get("difficulty"))
+    same_tip = chain.get("blocks") == mining["blocks"]  # a block may come in between
+    if other is not None and same_tip and not isclose(difficulty, other, rel_tol=_SAME):
+        detail = f"difficulty {difficulty:g} in getmininginfo, but {other:g} in getblockchaininfo"
+        raise Failure(Reason.IMPLAUSIBLE, detail)
+
+
 def _result(answer: dict[str, Any]) -> Any:
-    """Take an answer's result. Raises the Failure that its error means."""
+    """Return the result of an answer. Raises the Failure for its error."""
     error = answer.get("error")
     if error is None:
         return answer["result"]
@@ -137,7 +157,7 @@ def _result(answer: dict[str, Any]) -> Any:
 
 
 def _block(answer: dict[str, Any]) -> tuple[int, float] | None:
-    """Read one block's fees and time; None for a block that a pruned node no longer has."""
+    """Return fees and time of one block; None for a block that a pruned node no longer has."""
     error = answer.get("error")
     if error is not None and "pruned" in str(error["message"]):
         return None
@@ -146,7 +166,7 @@ def _block(answer: dict[str, Any]) -> tuple[int, float] | None:
 
 
 def _next_difficulty(mining: dict[str, Any]) -> float | None:
-    """The difficulty after the retarget, known exactly at the epoch's last block (Core 29 and later)."""
+    """Return the difficulty after the retarget, which Core 29 and later know at the epoch's last block."""
     following = mining.get("next")
     if following is None or integer(following["height"]) % EPOCH_BLOCKS != 0:
         return None

@@ -1,4 +1,4 @@
-"""Several network sources in order: the first that answers is taken, the others check it."""
+"""Several network sources in order: the first that answers is used, the others check it."""
 
 from typing import Annotated, Literal
 
@@ -12,7 +12,7 @@ from exporter.sources.registry import OneOf
 
 
 class Settings(NetworkSettings):
-    """The sources in order of preference, such as the own node, then mempool."""
+    """The sources in order of preference, such as your own node, then mempool."""
 
     kind: Literal["failover"] = "failover"
     sources: tuple[Annotated[SourceSettings, OneOf("network", besides="failover")], ...] = Field(
@@ -20,22 +20,22 @@ class Settings(NetworkSettings):
     )
 
     def connect(self, context: SourceContext) -> "_Failover":
-        """Make the source."""
+        """Create the source."""
         return _Failover(SourceGroup(named("network", self.sources), context))
 
 
 class _Failover:
-    def __init__(self, panel: SourceGroup) -> None:
-        self._panel = panel
+    def __init__(self, group: SourceGroup) -> None:
+        self._group = group
 
     async def fetch(self) -> Reading[NetworkState]:
-        """Take the first that answers; how far the others differ becomes a metric."""
-        readings: list[Reading[NetworkState]] = [reading for _, reading in await self._panel.ask()]
+        """Return the state of the first that answers. Export how far the others differ."""
+        readings: list[Reading[NetworkState]] = [reading for _, reading in await self._group.ask()]
         taken = readings[0]
         states = [reading.value for reading in readings]
-        self._panel.tell_disagreement(
+        self._group.export_disagreement(
             "network_difficulty", taken.value.difficulty, [state.difficulty for state in states]
         )
         fees = [state.block_fees for state in states if state.block_fees is not None]
-        self._panel.tell_disagreement("network_block_fees", taken.value.block_fees or 0.0, fees)
+        self._group.export_disagreement("network_block_fees", taken.value.block_fees or 0.0, fees)
         return taken

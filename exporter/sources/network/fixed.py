@@ -1,4 +1,4 @@
-"""A network state that the operator types in: for tests, planning and sites without a node."""
+"""A network state from the configuration: for tests, planning and sites without a node."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,15 +11,15 @@ from exporter.sources.network import NetworkSettings
 
 
 class Settings(NetworkSettings):
-    """Difficulty and height as given; the rest is absent where it is not given."""
+    """The configured difficulty and height. Other values are absent unless configured."""
 
     kind: Literal["fixed"] = "fixed"
     difficulty: float = Field(gt=0, allow_inf_nan=False, description="Network difficulty.")
-    height: int = Field(ge=0, description="Height of the last block: it decides the subsidy.")
+    height: int = Field(ge=0, description="Height of the last block. The subsidy depends on it.")
     block_fees: float | None = Field(default=None, ge=0, description="Mean fees per block, in bitcoins.")
 
     def connect(self, context: SourceContext) -> "_Fixed":
-        """Make the source."""
+        """Create the source."""
         return _Fixed(self, context)
 
 
@@ -29,7 +29,7 @@ class _Fixed:
     context: SourceContext
 
     async def fetch(self) -> Reading[NetworkState]:
-        """Answer at once."""
+        """Return the configured value."""
         settings = self.settings
         state = NetworkState(height=settings.height, difficulty=settings.difficulty, block_fees=settings.block_fees)
         return Reading(state, self.context.clock())

@@ -1,6 +1,6 @@
 """A mempool instance (own, or mempool.space) over its REST interface: https://mempool.space/docs/api/rest."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -12,23 +12,25 @@ from exporter.sources.contract import SourceContext, integer, number, translatin
 from exporter.sources.http import HttpSettings, HttpSource
 from exporter.sources.network import FEE_BLOCKS, NetworkSettings
 
+_NEW_BLOCKS: Final = 3  # that may be found while the requests run
+
 
 class Settings(HttpSettings, NetworkSettings):
-    """One instance; the public one answers 429 and then bans whoever asks too often."""
+    """One instance. The public one answers 429 to frequent requests and then bans the address."""
 
     kind: Literal["mempool"] = "mempool"
-    url: str = Field(default="https://mempool.space", description="Where the instance is, without /api.")
-    interval: Duration = Field(default=300.0, description="How often it is asked.")
-    max_age: Duration = Field(default=1800.0, description="Past this age its value is refused.")
+    url: str = Field(default="https://mempool.space", description="Address of the instance, without /api.")
+    interval: Duration = Field(default=300.0, description="How often the value is requested.")
+    max_age: Duration = Field(default=1800.0, description="A value older than this is not used.")
 
     def connect(self, context: SourceContext) -> "_Mempool":
-        """Make the source."""
+        """Create the source."""
         return _Mempool(self, context)
 
 
 class _Mempool(HttpSource[Settings]):
     async def fetch(self) -> Reading[NetworkState]:
-        """Ask for difficulty, epoch, rewards and blocks, one after the other: the public instance counts requests."""
+        """Request difficulty, epoch, rewards and blocks, one after the other: the public instance limits requests."""
         now = self._clock()
         mining = await self._endpoint.get_json("/api/v1/mining/hashrate/3d")
         epoch = await self._endpoint.get_json("/api/v1/difficulty-adjustment")
@@ -38,6 +40,7 @@ class _Mempool(HttpSource[Settings]):
             height = integer(epoch["nextRetargetHeight"]) - integer(epoch["remainingBlocks"])
             hashrate, since = mining.get("currentHashrate"), epoch.get("previousTime")
             times = await self._times("/api/v1/blocks")
+            self._check_height(height, times)
             begun = (await self._times(f"/api/v1/blocks/{first}")).get(first)
             ended = times.get(last)
             state = NetworkState(
@@ -51,17 +54,24 @@ class _Mempool(HttpSource[Settings]):
             )
         return Reading(state, now)
 
+    def _check_height(self, height: int, times: dict[int, float]) -> None:
+        """Raise a Failure if the height of the epoch contradicts the newest block. A new block may come in between."""
+        newest = max(times, default=height)
+        if abs(newest - height) > _NEW_BLOCKS:
+            raise Failure(Reason.IMPLAUSIBLE, f"height {height} by the epoch, but the newest block is {newest}")
+
     async def _times(self, path: str) -> dict[int, float]:
-        """When blocks were found, by height; only estimates need it, so that an instance may do without."""
+        """Return the times of blocks by height. An instance without them only loses the estimates."""
         try:
             blocks = await self._endpoint.get_json(path)
         except Failure as failure:
             if failure.reason is Reason.RATE_LIMITED:
                 raise
+            self._discards.note("block_times", failure.detail)
             return {}
         return {integer(block["height"]): number(block["timestamp"]) for block in blocks}
 
 
 def _interval(begun: float | None, ended: float | None, blocks: int) -> float | None:
-    """Mean seconds between the blocks from the first one to the last, ``blocks`` later."""
+    """Return the mean seconds between blocks, from the first one to the last, ``blocks`` later."""
     return None if begun is None or ended is None or ended <= begun else (ended - begun) / blocks

@@ -1,7 +1,9 @@
-"""Power prices as slots on the UTC axis: a file per tariff, and on top of each currency, adders, losses and taxes."""
+"""Power prices as slots in UTC: one file per tariff, and the formula from energy price to price."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Final, Self
 
 from pydantic import Field, model_validator
@@ -11,7 +13,7 @@ from exporter.model.configuration_errors import unknown
 from exporter.model.failures import Failure, Reason
 from exporter.model.fields import Duration
 from exporter.model.readings import PriceSlot, Reading
-from exporter.sources.contract import Source, SourceContext, SourceSettings, implausible_unless
+from exporter.sources.contract import Discards, Source, SourceContext, SourceSettings
 from exporter.sources.fx import Currency
 from exporter.sources.fx.fixed import Settings as FixedFx
 from exporter.sources.registry import FxSource
@@ -19,45 +21,46 @@ from exporter.sources.registry import FxSource
 Slots = tuple[PriceSlot, ...]
 
 HORIZON: Final = 48 * 3600.0
-"""How far ahead (s) a tariff that knows its prices for ever tells them."""
+"""How far ahead (s) a tariff without an end provides prices."""
 
 _MAX_PRICE: Final = 20.0  # USD per kWh: the highest market caps are near 12, and EUR/MWh taken for EUR/kWh lies above
-
-
 _MAX_LISTED: Final = 2.0  # USD per kWh: critical-peak prices end near 1.5, and prices in cents lie above
 
 
 class TariffSettings(SourceSettings):
-    """What all tariffs share: how the price that is paid comes from the price of the energy.
+    """Settings of all tariffs: the formula from the energy price to the price that is paid.
 
     ``(min(max(energy * multiplier, floor), cap) * (1 + losses) + adder) * (1 + taxes)``
 
     All in US dollars per kilowatt-hour; ``energy`` is the source's price, converted from its currency.
     """
 
-    interval: Duration = Field(default=300.0, description="How often it is asked.")
+    interval: Duration = Field(default=300.0, description="How often the prices are requested.")
     max_age: Duration = Field(
-        default=2 * 86_400.0, description="Past this age the known slots are refused, even those that lie ahead."
+        default=2 * 86_400.0,
+        description="Prices requested longer ago than this are not used, not even those of later hours.",
     )
-    currency: Currency = Field(default="USD", description="Currency of the source's prices; not USD needs `fx`.")
-    fx: FxSource | None = Field(default=None, description="Where the exchange rate comes from.")
-    multiplier: float = Field(default=1.0, gt=0, le=100, description="Share of the index that the contract charges.")
-    floor_usd_per_kilowatt_hour: float | None = Field(default=None, description="The energy price is never below it.")
-    cap_usd_per_kilowatt_hour: float | None = Field(default=None, description="The energy price is never above it.")
-    losses: float = Field(default=0.0, ge=0, le=1, description="Line losses billed on top: 0.03 is three per cent.")
+    currency: Currency = Field(default="USD", description="Currency of the source's prices. Others than USD need `fx`.")
+    fx: FxSource | None = Field(default=None, description="Source of the exchange rate.")
+    multiplier: float = Field(
+        default=1.0, gt=0, le=100, description="Factor on the energy price, such as 0.97 of the index."
+    )
+    floor_usd_per_kilowatt_hour: float | None = Field(default=None, description="Lowest energy price.")
+    cap_usd_per_kilowatt_hour: float | None = Field(default=None, description="Highest energy price.")
+    losses: float = Field(default=0.0, ge=0, le=1, description="Line losses that are billed: 0.03 is 3 %.")
     adder_usd_per_kilowatt_hour: float = Field(
-        default=0.0, ge=-1, le=1, description="Grid fees and margins per kWh; negative is a rebate."
+        default=0.0, ge=-1, le=1, description="Grid fees and margins per kWh. Negative is a rebate."
     )
-    taxes: float = Field(default=0.0, ge=0, le=1, description="Taxes on all of it: 0.08 is eight per cent.")
+    taxes: float = Field(default=0.0, ge=0, le=1, description="Taxes on the sum: 0.08 is 8 %.")
     terms: TariffOverrides | None = Field(
-        default=None, description="What its contract or feeder has otherwise than `power` and `economics` say."
+        default=None, description="Overrides of `power` and `economics` for this contract or feeder."
     )
 
     @model_validator(mode="after")
     def _convertible(self) -> Self:
         if (self.currency == "USD") != (self.fx is None):
             raise ValueError(
-                f"prices in {self.currency} need fx: where its rate comes from"
+                f"prices in {self.currency} need fx, the source of the exchange rate"
                 if self.fx is None
                 else "prices in USD need no fx: set currency"
             )
@@ -69,15 +72,15 @@ class TariffSettings(SourceSettings):
         return self
 
     def energy(self, context: SourceContext) -> Source[Slots]:
-        """Make the bare source of energy prices, in ``currency`` per kilowatt-hour: what each tariff defines."""
+        """Create the source of energy prices, in ``currency`` per kilowatt-hour. Each kind defines it."""
         raise NotImplementedError
 
     def connect(self, context: SourceContext) -> Source[Slots]:
-        """Make the source of what the site pays."""
+        """Create the source of the prices that the site pays."""
         return _Priced(self, context)
 
     def charge(self, energy: float) -> float:
-        """Make the price from the energy price, both in US dollars per kilowatt-hour."""
+        """Return the price for an energy price, both in US dollars per kilowatt-hour."""
         charged = energy * self.multiplier
         if self.floor_usd_per_kilowatt_hour is not None:
             charged = max(charged, self.floor_usd_per_kilowatt_hour)
@@ -86,24 +89,69 @@ class TariffSettings(SourceSettings):
         return (charged * (1 + self.losses) + self.adder_usd_per_kilowatt_hour) * (1 + self.taxes)
 
     def believe(self, price: float) -> float:
-        """Return a price that stands on a contract or price list. Raises ValueError for one that nobody pays."""
+        """Return a price of a contract or price list. Raises ValueError for one that nobody pays."""
         if self.currency == "USD" and abs(price) > _MAX_LISTED:
             raise ValueError(f"{price:g} USD per kWh is implausible, expected at most {_MAX_LISTED:g}: is it in cents?")
         return price
 
-    def check(self, value: Slots, last: Slots | None) -> None:  # noqa: ARG002 spot prices may leap
-        """Refuse two prices for one slot, slots that end before they start, and prices that no market allows."""
-        known: dict[tuple[float, float], float] = {}
+    def reconcile(self, value: Slots, discards: Discards) -> Slots:
+        """Leave out slots with two prices, that end before they start, or with a price that no market has.
+
+        Raises a Failure IMPLAUSIBLE if that is most of them: then the filter or the unit is wrong.
+        """
+        prices: dict[tuple[float, float], set[float]] = defaultdict(set)
         for slot in value:
-            if slot.end <= slot.start:
-                raise Failure(Reason.IMPLAUSIBLE, f"a price slot ends before it starts, at {slot.start:.0f}")
-            if known.setdefault((slot.start, slot.end), slot.price) != slot.price:
-                raise Failure(Reason.IMPLAUSIBLE, f"two prices for the slot at {slot.start:.0f}: is a filter missing?")
-            implausible_unless(-_MAX_PRICE, slot.price, _MAX_PRICE, "power price in USD per kWh")
+            prices[slot.start, slot.end].add(slot.price)
+        bad: dict[tuple[float, float], str] = {}
+        for (start, end), listed in prices.items():
+            if end <= start:
+                bad[start, end] = f"the price slot at {_utc(start)} ends before it starts"
+            elif len(listed) > 1:
+                low, high = min(listed), max(listed)
+                bad[start, end] = (
+                    f"two prices for the slot at {_utc(start)}, {low:g} and {high:g}: is a filter missing?"
+                )
+            elif not -_MAX_PRICE <= (price := next(iter(listed))) <= _MAX_PRICE:
+                limits = f"{-_MAX_PRICE:g} to {_MAX_PRICE:g}"
+                bad[start, end] = f"power price {price:g} USD per kWh at {_utc(start)} is outside {limits}: check unit"
+        if 2 * len(bad) > len(prices):
+            raise Failure(Reason.IMPLAUSIBLE, next(iter(bad.values())))
+        if bad:
+            discards.note("slot", next(iter(bad.values())), len(bad))
+        kept: dict[tuple[float, float], PriceSlot] = {
+            (slot.start, slot.end): slot for slot in value if (slot.start, slot.end) not in bad
+        }
+        return tuple(kept.values())
+
+    def check_usable(self, value: Slots, now: float) -> None:
+        """Raise a Failure if no slot is in force at ``now`` (unix seconds)."""
+        if not value:
+            raise Failure(Reason.NOT_READY, f"the answer has no prices: {self.likely_cause}", retry_after=self.interval)
+        if any(slot.start <= now < slot.held_until for slot in value):
+            return
+        over = [slot for slot in value if slot.start <= now]
+        if over:
+            last = max(over, key=lambda slot: slot.end)
+            detail = f"the last price ended at {_utc(last.end)}: {self.likely_cause}"
+            raise Failure(Reason.STALE, detail, retry_after=self.interval)
+        first = _utc(min(slot.start for slot in value))
+        raise Failure(Reason.NOT_READY, f"no price for now, the first starts at {first}", retry_after=self.interval)
+
+    @property
+    def likely_cause(self) -> str:
+        """The most likely cause of an answer without a usable price."""
+        return "not published yet, or the zone or product does not exist any more; check time_format and timezone"
+
+
+def _utc(instant: float) -> str:
+    try:
+        return f"{datetime.fromtimestamp(instant, UTC):%Y-%m-%d %H:%M} UTC"
+    except (ValueError, OverflowError, OSError):
+        return f"{instant:.0f}"
 
 
 class _Priced:
-    """A tariff with its currency converted and its formula applied."""
+    """A tariff after currency conversion and formula."""
 
     def __init__(self, settings: TariffSettings, context: SourceContext) -> None:
         self._settings = settings
@@ -111,7 +159,7 @@ class _Priced:
         self._rate = _Rate(settings.currency, settings.fx, context) if settings.fx is not None else None
 
     async def fetch(self) -> Reading[Slots]:
-        """Ask for the energy prices, and price them."""
+        """Request the energy prices and apply the formula."""
         rate = await self._rate.fetch() if self._rate is not None else 1.0
         energy = await self._energy.fetch()
         charge = self._settings.charge
@@ -120,26 +168,28 @@ class _Priced:
 
 
 class _Rate:
-    """One exchange rate, asked on its own rhythm and not with every price."""
+    """One exchange rate, requested at its own interval."""
 
     def __init__(self, currency: str, settings: SourceSettings, context: SourceContext) -> None:
         self._currency = currency
         self._settings = settings
         self._source = settings.build(context)
         self._clock = context.clock
+        self._discards = context.discards
         self._asked_at = float("-inf")
         self._rates: Reading[Mapping[str, float]] | None = None
 
     async def fetch(self) -> float:
-        """US dollars per unit of the currency. Raises a Failure where there is no fresh rate."""
+        """Return US dollars per unit of the currency. Raises a Failure if there is no fresh rate."""
         now = self._clock()
         if now - self._asked_at >= self._settings.interval:
             try:
                 self._rates = await self._source.fetch()
                 self._asked_at = now
-            except Failure:
+            except Failure as failure:
                 if self._rates is None or self._expired(self._rates, now):
                     raise
+                self._discards.note("exchange_rate", f"the last rates are used: {failure.detail}")
         if self._rates is None or self._expired(self._rates, now):
             raise Failure(Reason.STALE, f"the exchange rates are older than {self._settings.max_age:.0f} s")
         rate = self._rates.value.get(self._currency)

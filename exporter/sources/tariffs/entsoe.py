@@ -1,6 +1,7 @@
 """ENTSO-E's transparency platform: day-ahead prices (A44) of every European bidding zone, as XML.
 
-https://transparency.entsoe.eu: 400 requests a minute, then a ban of ten. A price equal to the one before is left out.
+https://transparency.entsoe.eu allows 400 requests a minute and then bans the address for ten minutes. A position whose
+price equals the one before is left out.
 """
 
 from collections.abc import Iterator
@@ -28,20 +29,20 @@ class Settings(HttpSettings, TariffSettings):
     """One bidding zone. The token goes into ``parameters: {securityToken: ...}``."""
 
     kind: Literal["entsoe"] = "entsoe"
-    url: str = Field(default="https://web-api.tp.entsoe.eu/api", description="Where it is asked.")
-    interval: Duration = Field(default=900.0, description="How often it is asked.")
-    currency: Currency = Field(default="EUR", description="Currency of the zone's prices; not USD needs `fx`.")
-    zone: str = Field(pattern=r"^[0-9A-Z-]{16}$", description="The zone's EIC code, such as 10Y1001A1001A82H (DE-LU).")
-    auction: int = Field(default=1, ge=1, description="Which auction's prices: 1 is the day-ahead coupling.")
+    url: str = Field(default="https://web-api.tp.entsoe.eu/api", description="Address of the API.")
+    interval: Duration = Field(default=900.0, description="How often the prices are requested.")
+    currency: Currency = Field(default="EUR", description="Currency of the zone's prices. Others than USD need `fx`.")
+    zone: str = Field(pattern=r"^[0-9A-Z-]{16}$", description="EIC code of the zone, such as 10Y1001A1001A82H (DE-LU).")
+    auction: int = Field(default=1, ge=1, description="Number of the auction. 1 is the day-ahead coupling.")
 
     def energy(self, context: SourceContext) -> "_Entsoe":
-        """Make the source."""
+        """Create the source."""
         return _Entsoe(self, context)
 
 
 class _Entsoe(HttpSource[Settings]):
     async def fetch(self) -> Reading[Slots]:
-        """Ask for yesterday evening to the day after tomorrow: market days begin before UTC's."""
+        """Request from yesterday evening to tomorrow: market days start before those of UTC."""
         now = self._clock()
         day = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0)
         asked = {
@@ -55,9 +56,10 @@ class _Entsoe(HttpSource[Settings]):
         with translating():
             if root.tag == "Acknowledgement_MarketDocument":
                 raise Failure(Reason.NOT_READY, f"no prices: {text_of(root, 'Reason/text'):.120}")
-            slots = tuple(slot for series in root.iterfind("TimeSeries") for slot in self._slots(series))
-        if not slots:
-            raise Failure(Reason.GARBLED, f"the answer holds no prices of auction {self._settings.auction}")
+            series = root.findall("TimeSeries")
+            slots = tuple(slot for each in series for slot in self._slots(each))
+        if series and not slots:
+            raise Failure(Reason.GARBLED, f"the answer has no prices of auction {self._settings.auction}")
         return Reading(slots, now)
 
     def _slots(self, series: Element) -> Iterator[PriceSlot]:
@@ -67,20 +69,26 @@ class _Entsoe(HttpSource[Settings]):
         if (currency, unit) != (self._settings.currency, "MWH"):
             raise Failure(Reason.IMPLAUSIBLE, f"prices in {currency} per {unit}, not {self._settings.currency} per MWH")
         for period in series.iterfind("Period"):
-            yield from _period(period)
+            yield from self._period(period)
 
-
-def _period(period: Element) -> Iterator[PriceSlot]:
-    """Read a period's slots; a position that is left out has the price of the one before it."""
-    start, end = (datetime.fromisoformat(text_of(period, f"timeInterval/{edge}")) for edge in ("start", "end"))
-    step = _RESOLUTIONS[text_of(period, "resolution")]
-    prices = {
-        integer(text_of(point, "position")): number(text_of(point, "price.amount"))
-        for point in period.iterfind("Point")
-    }
-    price = None
-    for index in range(round((end - start).total_seconds() / step)):
-        price = prices.get(index + 1, price)
-        if price is not None:
-            begin = start.timestamp() + index * step
-            yield PriceSlot(begin, begin + step, per_kilowatt_hour(price, "MWh"))
+    def _period(self, period: Element) -> Iterator[PriceSlot]:
+        """Read the slots of a period. A position that is left out has the price of the one before it."""
+        start, end = (datetime.fromisoformat(text_of(period, f"timeInterval/{edge}")) for edge in ("start", "end"))
+        step = _RESOLUTIONS[text_of(period, "resolution")]
+        prices = {
+            integer(text_of(point, "position")): number(text_of(point, "price.amount"))
+            for point in period.iterfind("Point")
+        }
+        count = round((end - start).total_seconds() / step)
+        outside = sum(not 1 <= position <= count for position in prices)
+        if outside:
+            resolution, first = text_of(period, "resolution"), text_of(period, "timeInterval/start")
+            self._discards.note("position", f"the period from {first} has {count} slots of {resolution}", outside)
+        if 2 * outside > len(prices):
+            return  # resolution and positions contradict each other
+        price = None
+        for index in range(count):
+            price = prices.get(index + 1, price)
+            if price is not None:
+                begin = start.timestamp() + index * step
+                yield PriceSlot(begin, begin + step, per_kilowatt_hour(price, "MWh"))

@@ -11,7 +11,7 @@ from exporter.sources.tariffs import HORIZON, Slots, TariffSettings
 
 
 class Settings(TariffSettings):
-    """The price as given."""
+    """The configured price."""
 
     kind: Literal["fixed"] = "fixed"
     usd_per_kilowatt_hour: float = Field(allow_inf_nan=False, description="The price, in US dollars per kWh.")
@@ -22,7 +22,7 @@ class Settings(TariffSettings):
         return self
 
     def energy(self, context: SourceContext) -> "_Fixed":
-        """Make the source."""
+        """Create the source."""
         return _Fixed(self.usd_per_kilowatt_hour, context)
 
 
@@ -32,6 +32,6 @@ class _Fixed:
     context: SourceContext
 
     async def fetch(self) -> Reading[Slots]:
-        """Answer at once, for the next two days."""
+        """Return the configured price for the next two days."""
         now = self.context.clock()
         return Reading((PriceSlot(now, now + HORIZON, self.price),), now)

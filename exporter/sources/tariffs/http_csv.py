@@ -1,42 +1,57 @@
-"""Any power price that is served as CSV, also zipped: like ``http_json``, looked up in rows by column name."""
+"""Any power price that is served as CSV, also zipped: like ``http_json``, with columns looked up by name."""
 
-import csv
 import io
 import zipfile
+from collections.abc import Collection
+from dataclasses import replace
 from typing import Any, Final, Literal
 
 from pydantic import Field
 
 from exporter.model.failures import Failure, Reason
 from exporter.sources.http import MAX_BYTES, Answer
+from exporter.sources.stated import reason_from, stated_reason
+from exporter.sources.tables import read_table
 from exporter.sources.tariffs import http_json
 
 _ZIP: Final = b"PK\x03\x04"
 
 
 class Settings(http_json.Settings):
-    """Where the prices are; a column whose name is no plain word is written in quotes: '"LBMP ($/MWHr)"'."""
+    """Where the prices are. A column name that is not a plain word is written in quotes: '"LBMP ($/MWHr)"'."""
 
     kind: Literal["http_csv"] = "http_csv"  # type: ignore[assignment]
     slots: http_json.Expression | None = Field(default="@", description="JMESPath to the wanted rows.")
 
     def parse(self, answer: Answer) -> Any:
-        """Read the rows, each an object with the header's names."""
-        return read_csv(answer)
+        """Read the rows, each an object with the names of the header."""
+        return read_csv(answer, self.columns_wanted)
 
 
-def read_csv(answer: Answer) -> list[dict[str, str]]:
-    """Read the rows of a CSV, or of the first file in a zip. Raises a Failure for what is neither."""
+class Rows(list[dict[str, str]]):
+    """The rows of a CSV, with the line of each by its ``id``."""
+
+    def __init__(self, rows: list[dict[str, str]], lines: list[int], delimiter: str) -> None:
+        super().__init__(rows)
+        self.lines = {id(row): line for row, line in zip(rows, lines, strict=True)}
+        self.delimiter = delimiter
+
+
+def read_csv(answer: Answer, wanted: Collection[str]) -> Rows:
+    """Read the rows of a CSV with the ``wanted`` columns, or of the first file in a zip. Raises Failure otherwise."""
     if answer.body.startswith(_ZIP):
-        answer = Answer(answer.host, answer.status, answer.headers, _unzip(answer))
-    rows = csv.DictReader(io.StringIO(answer.text(), newline=""), strict=True)
+        answer = replace(answer, body=_unzip(answer))
+    text = answer.text()
+    if text.lstrip().startswith(("<", "{")):
+        words = answer.quote(stated_reason(answer.body))
+        raise Failure(reason_from(words), f"{answer.host} answered no CSV: {words}")
     try:
-        found = [{str(name).strip(): str(value).strip() for name, value in row.items()} for row in rows]
-    except csv.Error as error:
-        raise Failure(Reason.GARBLED, f"{answer.host} answered no CSV: {error}") from None
-    if not found:
-        raise Failure(Reason.GARBLED, f"{answer.host} answered no rows")
-    return found
+        table = read_table(text, wanted)
+    except ValueError as error:
+        raise Failure(Reason.GARBLED, f"{answer.host} answered no such CSV: {answer.quote(str(error))}") from None
+    if not table.rows:
+        raise Failure(Reason.NOT_READY, f"{answer.host} answered a CSV without rows")
+    return Rows(table.rows, table.lines, table.delimiter)
 
 
 def _unzip(answer: Answer) -> bytes:

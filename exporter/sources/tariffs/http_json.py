@@ -1,10 +1,10 @@
-"""Any power price that is served as JSON: a URL, and JMESPath expressions that say where the slots are."""
+"""Any power price that is served as JSON: a URL, and JMESPath expressions that find the slots."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from itertools import pairwise
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 import jmespath
@@ -17,6 +17,9 @@ from exporter.model.readings import PriceSlot, Reading
 from exporter.model.units import per_kilowatt_hour
 from exporter.sources.contract import SourceContext, number, translating
 from exporter.sources.http import Answer, HttpSettings, HttpSource
+from exporter.sources.local_times import instants, newest_first, read_time
+from exporter.sources.stated import stated_error
+from exporter.sources.tables import UNPRICED, DecimalMark, decimal_mark, plain_number
 from exporter.sources.tariffs import Slots, TariffSettings
 
 
@@ -31,110 +34,263 @@ def _expression(text: str) -> str:
 Expression = Annotated[str, AfterValidator(_expression)]
 """A JMESPath expression, checked when the configuration is read."""
 
-_EPOCH_UNITS: Final = {"epoch_seconds": 1.0, "epoch_milliseconds": 1e-3}
 _ENERGY_UNITS: Final = frozenset({"WH", "KWH", "MWH", "GWH"})
+_LONGEST_QUOTE: Final = 40
+_FARTHEST_DAY: Final = 8
+_HOUR: Final = 3600.0
+_MOST_HOURS: Final = 25  # of the day on which the clock is set back
 
 
 class Settings(HttpSettings, TariffSettings):
     """Where the prices are, and how to read them.
 
-    ``slots`` gives a list of objects, on each of which ``start``, ``end`` and ``price`` are looked up. Without
-    ``slots`` these three give a list each, taken side by side.
+    ``slots`` returns a list of objects, in each of which ``start``, ``end`` and ``price`` are looked up. Without
+    ``slots`` each of these three returns a list, and the lists are read side by side.
     """
 
     kind: Literal["http_json"] = "http_json"
     body: dict[str, Any] | None = Field(default=None, description="JSON to POST, such as a GraphQL query; else GET.")
     days: tuple[int, ...] = Field(
-        default=(), description="One request per day from today (0): {date} in url and query is replaced by its date."
+        default=(), description="One request for each day from today (0). {date} in url and parameters is its date."
     )
-    date_format: str = Field(default="%Y-%m-%d", description="How {date} is written.")
+    date_format: str = Field(default="%Y-%m-%d", description="Format of {date}, {date+1}, {date-1} and so on.")
     slots: Expression | None = Field(default=None, description="JMESPath to the list of slots.")
-    start: Expression | None = Field(default="start", description="JMESPath to a slot's beginning.")
+    columns: Expression | None = Field(
+        default=None, description="JMESPath to the names of the columns, if each slot is a list of values."
+    )
+    filter: Expression | None = Field(default=None, description="JMESPath that filters the slots: [?zone=='WEST'].")
+    start: Expression | None = Field(default="start", description="JMESPath to the start of a slot.")
     end: Expression | None = Field(
         default=None,
-        description="JMESPath to a slot's end; else the next one's beginning, across slots that are missing.",
+        description="JMESPath to the end of a slot. By default a slot ends when the next one starts.",
     )
-    price: Expression = Field(default="price", description="JMESPath to a slot's price; null where there is none.")
-    duration: Duration | None = Field(default=None, description="Length of a slot, where only one end of it is told.")
+    hour_ending: Expression | None = Field(
+        default=None, description="JMESPath to the hour, 1 to 24 on the requested day, at whose end a slot ends."
+    )
+    price: Expression = Field(default="price", description="JMESPath to the price of a slot; null if not known yet.")
+    numbered_hours: bool = Field(
+        default=False, description="True if `end` is the number of an hour, such as 24, and not the clock at its end."
+    )
+    duration: Duration | None = Field(default=None, description="Length of a slot, if only one end of it is given.")
     time_format: str = Field(
         default="iso", description="iso, epoch_seconds, epoch_milliseconds, or a pattern such as %m/%d/%Y %H:%M."
     )
     timezone: ZoneInfo = Field(default=ZoneInfo("UTC"), description="Time zone of dates, and of times without one.")
-    unit: Literal["Wh", "kWh", "MWh", "GWh"] = Field(default="kWh", description="Energy that the price is for.")
-    minor_units: bool = Field(default=False, description="True where prices are in cents or pence.")
+    unit: Literal["Wh", "kWh", "MWh", "GWh"] = Field(default="kWh", description="Unit of energy of the price.")
+    minor_units: bool = Field(default=False, description="True if prices are in cents or pence.")
+    decimal: DecimalMark | None = Field(
+        default=None, description="Decimal mark of prices that are texts, if it is not clear from the column."
+    )
     stated: Expression = Field(
         default="[currency, unit]",
-        description="JMESPath to where the answer states currency and unit: others than the configured are refused.",
+        description="JMESPath to the currency and unit in the answer. They must match `currency` and `unit`.",
+    )
+    missing: dict[Expression, str] = Field(
+        default={}, description="What it means if a part of the answer is null: JMESPath to the part, and a sentence."
     )
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:
+        if self.hour_ending is not None:
+            if self.end is not None or "start" in self.model_fields_set:
+                raise ValueError("give hour_ending, or start and end, not both")
+            return self
         given = sum(name is not None for name in (self.start, self.end, self.duration))
         if (self.start is None and given < 2) or given > 2:  # noqa: PLR2004
             raise ValueError("give start alone or two of start, end and duration")
         return self
 
     def energy(self, context: SourceContext) -> "HttpSlots":
-        """Make the source."""
+        """Create the source."""
         return HttpSlots(self, context)
 
     def parse(self, answer: Answer) -> Any:
-        """Read an answer's body as what the expressions are looked up in."""
+        """Read the body of an answer as the document in which the expressions are looked up."""
         return answer.json()
+
+    @property
+    def columns_wanted(self) -> tuple[str, ...]:
+        """Names of the columns that the expressions for times and price look up."""
+        expressions = (self.start if self.hour_ending is None else None, self.end, self.hour_ending, self.price)
+        names = (name for each in expressions if each is not None for name in _fields(jmespath.compile(each).parsed))
+        return tuple(dict.fromkeys(names))
+
+
+class _Row(NamedTuple):
+    """One slot as the answer writes it, with its place in the answer for messages."""
+
+    place: str
+    start: Any
+    end: Any
+    hour: Any
+    price: Any
+
+
+class _Times(NamedTuple):
+    """One slot with its times read; None is a time that is not given."""
+
+    row: _Row
+    start: datetime | float | None
+    end: datetime | float | None
 
 
 class HttpSlots(HttpSource[Settings]):
     """The energy prices of an HTTP answer, in the tariff's currency per kilowatt-hour."""
 
     async def fetch(self) -> Reading[Slots]:
-        """Ask for each day; days ahead that are not published yet are left out."""
+        """Request each day. Days ahead that are not published yet are left out."""
         settings, now = self._settings, self._clock()
         today = datetime.fromtimestamp(now, settings.timezone).date()
         found: list[PriceSlot] = []
+        asked: set[str] = set()
         for ahead in settings.days or (0,):
-            date = (today + timedelta(days=ahead)).strftime(settings.date_format)
+            day = today + timedelta(days=ahead)
+            placeholders = self._placeholders(day)
+            request = _filled(settings, placeholders)
+            if request in asked:
+                continue  # one answer holds both days
+            asked.add(request)
             try:
-                document = settings.parse(await self._ask({"date": date} if settings.days else {}))
-                with translating():
-                    found += list(self._read(document))  # all of it or nothing
+                found += await self._day(day, placeholders, now)
             except Failure:
                 if ahead <= 0:
                     raise
-        if not found:
-            raise Failure(Reason.NOT_READY, "the answer holds no prices")
         return Reading(tuple(found), now)
 
-    async def _ask(self, placeholders: Mapping[str, str]) -> Answer:
-        body = self._settings.body
-        method = "GET" if body is None else "POST"
-        return (await self._endpoint.ask(method, payload=body, placeholders=placeholders)).check()
+    def _placeholders(self, day: date) -> dict[str, str]:
+        settings = self._settings
+        monday = datetime.combine(day - timedelta(days=day.weekday()), datetime.min.time(), settings.timezone)
+        near = range(-_FARTHEST_DAY, _FARTHEST_DAY + 1)
+        dates = {f"date{ahead:+d}": (day + timedelta(days=ahead)).strftime(settings.date_format) for ahead in near}
+        week = f"{monday.timestamp() * 1000:.0f}"
+        return dates | {"date": day.strftime(settings.date_format), "week_milliseconds": week}
 
-    def _read(self, document: Any) -> Iterator[PriceSlot]:
+    async def _day(self, day: date, placeholders: Mapping[str, str], now: float) -> list[PriceSlot]:
+        settings = self._settings
+        method = "GET" if settings.body is None else "POST"
+        answer = await self._endpoint.ask(method, payload=settings.body, placeholders=placeholders)
+        document = settings.parse(answer.check())
+        with translating():
+            try:
+                return list(self._read(document, day, now))
+            except _NothingError as nothing:
+                if stated_error(document):
+                    answer.check_stated(document)
+                raise Failure(nothing.reason, answer.quote(str(nothing)), retry_after=settings.interval) from None
+
+    def _read(self, document: Any, day: date, now: float) -> Iterator[PriceSlot]:
         settings = self._settings
         self._check_stated(jmespath.search(settings.stated, document))
-        rows = self._oldest_first(list(self._rows(document)))
-        scale = 0.01 if settings.minor_units else 1.0
-        starts = list(_ascending(self._time(row[0]) for row in rows)) if settings.start else None
-        ends = list(_ascending(self._time(row[1]) for row in rows)) if settings.end else None
-        for (_, _, price), (start, end) in zip(rows, _spans(starts, ends, settings.duration), strict=True):
+        written = list(self._rows(document))
+        if not written:
+            raise _NothingError(f"the answer has no prices: {settings.likely_cause}", Reason.NOT_READY)
+        rows = self._timed(written, day)
+        prices = self._prices([times.row for times in rows], getattr(document, "delimiter", ","))
+        if newest_first([time for times in rows if (time := times.start or times.end) is not None]):
+            rows, prices = rows[::-1], prices[::-1]
+        starts = _instants([times.start for times in rows], now)
+        ends = _instants([times.end for times in rows], now)
+        spans = _spans(starts, ends, settings.duration, complete=len(rows) == len(written))
+        for (start, end), price in zip(spans, prices, strict=True):
             if price is not None:
-                yield PriceSlot(start, end, per_kilowatt_hour(number(price) * scale, settings.unit))
+                yield PriceSlot(start, end, per_kilowatt_hour(price, settings.unit))
 
-    def _rows(self, document: Any) -> Iterable[tuple[Any, ...]]:
-        """Start, end and price of each slot, as the answer writes them."""
+    def _rows(self, document: Any) -> Iterable[_Row]:
+        """Yield start, end, hour and price of each slot as the answer writes them."""
         settings = self._settings
-        columns = (settings.start, settings.end, settings.price)
-        if settings.slots is not None:
-            slots = jmespath.search(settings.slots, document)
-            return [tuple(_look(column, slot) for column in columns) for slot in slots]
-        lists = [_look(column, document) for column in columns]
-        length = max(len(values) for values in lists if values is not None)
-        return zip(*([None] * length if values is None else values for values in lists), strict=True)
+        hourly = settings.hour_ending is not None
+        columns = (None if hourly else settings.start, settings.end, settings.hour_ending, settings.price)
+        if settings.slots is None:
+            lists = [_look(column, document) for column in columns]
+            for column, values in zip(columns, lists, strict=True):
+                if column is not None and not isinstance(values, list):
+                    raise self._nothing(document, column)
+            length = max(len(values) for values in lists if values is not None)
+            sides = zip(*([None] * length if values is None else values for values in lists), strict=True)
+            return [_Row(f"entry {place}", *values) for place, values in enumerate(sides, start=1)]
+        slots = jmespath.search(settings.slots, document)
+        if not isinstance(slots, list):
+            raise self._nothing(document, settings.slots)
+        if settings.columns is not None:
+            names = jmespath.search(settings.columns, document)
+            whole = [values for values in slots if isinstance(values, list) and len(values) == len(names)]
+            if len(whole) < len(slots):
+                self._discards.note("row", f"not {len(names)} values in each row", len(slots) - len(whole))
+            slots = [dict(zip(names, values, strict=True)) for values in whole]
+        if settings.filter is not None:
+            slots = jmespath.search(settings.filter, slots) or []
+        lines: Mapping[int, int] = getattr(document, "lines", {})
+        return [
+            _Row(
+                f"line {lines[id(slot)]}" if id(slot) in lines else f"row {place}",
+                *(_look(column, slot) for column in columns),
+            )
+            for place, slot in enumerate(slots, start=1)
+        ]
 
-    def _oldest_first(self, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-        column = 0 if self._settings.start else 1
-        newest_first = len(rows) > 1 and _instant(self._time(rows[0][column])) > _instant(self._time(rows[-1][column]))
-        return rows[::-1] if newest_first else rows
+    def _nothing(self, document: Any, expression: str) -> "_NothingError":
+        """Explain why an expression finds nothing in the answer."""
+        for path, sentence in self._settings.missing.items():
+            if jmespath.search(path, document) is None:
+                return _NothingError(sentence, Reason.NOT_READY)
+        return _NothingError(f"the answer has nothing at {expression!r}: {_outline(document)}", Reason.GARBLED)
+
+    def _timed(self, rows: Sequence[_Row], day: date) -> list[_Times]:
+        """Read the times of the rows. A row whose time is unreadable is discarded."""
+        timed: list[_Times] = []
+        bad: list[str] = []
+        for row in rows:
+            try:
+                timed.append(self._times(row, day))
+            except ValueError as error:
+                bad.append(f"{row.place}: {error}")
+        if bad and not timed:
+            raise _NothingError(bad[0], Reason.GARBLED)
+        if bad:
+            self._discards.note("row", bad[0], len(bad))
+        return timed
+
+    def _times(self, row: _Row, day: date) -> _Times:
+        settings = self._settings
+        if settings.hour_ending is not None:
+            try:
+                hour = round(number(row.hour))
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"column {settings.hour_ending!r}: {error}") from None
+            if not 1 <= hour <= _MOST_HOURS:
+                raise ValueError(f"column {settings.hour_ending!r}: {hour} is not an hour from 1 to {_MOST_HOURS}")
+            midnight = datetime.combine(day, datetime.min.time(), settings.timezone).timestamp()
+            return _Times(row, midnight + (hour - 1) * _HOUR, midnight + hour * _HOUR)
+        read: list[datetime | float | None] = []
+        for column, value in ((settings.start, row.start), (settings.end, row.end)):
+            try:
+                read.append(None if column is None else read_time(value, settings.time_format, settings.timezone))
+            except ValueError as error:
+                raise ValueError(f"column {column!r}: {error}") from None
+        start, end = read
+        if settings.numbered_hours and isinstance(end, datetime) and settings.duration is not None:
+            return _Times(row, (end - timedelta(seconds=settings.duration)).replace(fold=end.fold), None)
+        return _Times(row, start, end)
+
+    def _prices(self, rows: Sequence[_Row], delimiter: str) -> list[float | None]:
+        """Read the prices. None is a price that is not known yet, or is unreadable and discarded."""
+        settings = self._settings
+        texts = [row.price for row in rows if isinstance(row.price, str) and row.price.strip().lower() not in UNPRICED]
+        mark = settings.decimal or decimal_mark(texts, delimiter)
+        prices: list[float | None] = []
+        bad: list[str] = []
+        for row in rows:
+            try:
+                prices.append(_price(row.price, mark))
+            except (TypeError, ValueError) as error:
+                prices.append(None)
+                bad.append(f"{row.place}: column {settings.price!r}: {error}")
+        if bad and len(bad) == len(rows):
+            raise _NothingError(bad[0], Reason.GARBLED)
+        if bad:
+            self._discards.note("price", bad[0], len(bad))
+        scale = 0.01 if settings.minor_units else 1.0
+        return [None if price is None else price * scale for price in prices]
 
     def _check_stated(self, stated: Any) -> None:
         """Refuse an answer that states another currency or unit than the configured one."""
@@ -147,40 +303,66 @@ class HttpSlots(HttpSource[Settings]):
             if not right:
                 raise Failure(Reason.IMPLAUSIBLE, f"prices in {word}, not {settings.currency} per {settings.unit}")
 
-    def _time(self, value: Any) -> datetime | float:
-        """A time as unix seconds, or as a local time without its offset."""
-        form = self._settings.time_format
-        if form in _EPOCH_UNITS:
-            return number(value) * _EPOCH_UNITS[form]
-        if not isinstance(value, str):
-            raise TypeError(f"a time that is no text: {value!r:.40}: is time_format epoch_seconds?")
-        read = datetime.fromisoformat(value) if form == "iso" else datetime.strptime(value, form)  # noqa: DTZ007
-        return read.timestamp() if read.tzinfo is not None else read.replace(tzinfo=self._settings.timezone)
+
+class _NothingError(Exception):
+    """An answer without a usable row; the text says why."""
+
+    def __init__(self, text: str, reason: Reason) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+def _price(value: Any, mark: DecimalMark | None) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        if value.strip().lower() in UNPRICED:
+            return None
+        value = plain_number(value, mark)
+    return number(value)
 
 
 def _look(column: str | None, where: Any) -> Any:
     return None if column is None else jmespath.search(column, where)
 
 
-def _ascending(times: Iterable[datetime | float]) -> Iterator[float]:
-    """Unix seconds of times in rising order: of a local hour that comes twice in autumn, the second is the later."""
-    last = float("-inf")
-    for time in times:
-        instant = _instant(time)
-        if isinstance(time, datetime) and instant <= last:
-            instant = time.replace(fold=1).timestamp()
-        last = instant
-        yield instant
+def _fields(tree: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the names that a parsed JMESPath expression looks up."""
+    if tree["type"] == "field":
+        yield tree["value"]
+    for child in tree["children"]:
+        if isinstance(child, Mapping):
+            yield from _fields(child)
 
 
-def _instant(time: datetime | float) -> float:
-    return time.timestamp() if isinstance(time, datetime) else time
+def _outline(document: Any) -> str:
+    """Describe a document by its keys, for a message about an expression that finds nothing in it."""
+    if isinstance(document, Mapping):
+        return f"it has {', '.join(map(str, list(document)[:8])) or 'no keys'}"
+    if isinstance(document, list):
+        return f"it is a list of {len(document)}"
+    return f"it is {document!r:.{_LONGEST_QUOTE}}"
+
+
+def _filled(settings: Settings, placeholders: Mapping[str, str]) -> str:
+    """Return what tells the request of a day from those of other days."""
+    texts = [settings.url, *(value.get_secret_value() for value in settings.parameters.values())]
+    used = [name for name in placeholders if any(f"{{{name}}}" in text for text in texts)]
+    return "\n".join(f"{name}={placeholders[name]}" for name in used)
+
+
+def _instants(times: Sequence[datetime | float | None], now: float) -> list[float] | None:
+    given = [time for time in times if time is not None]
+    return instants(given, now) if given else None
 
 
 def _spans(
-    starts: list[float] | None, ends: list[float] | None, duration: float | None
+    starts: list[float] | None, ends: list[float] | None, duration: float | None, *, complete: bool
 ) -> Iterable[tuple[float, float]]:
-    """Start and end of each slot. Else a slot lasts until the next one, and the last as long as the one before."""
+    """Return start and end of each slot. Without an end a slot lasts until the next; the last one as the one before.
+
+    If rows are missing (not ``complete``), no slot is longer than the shortest: its price must not cover theirs.
+    """
     if starts is None:
         if ends is None or duration is None:
             raise ValueError("neither a start nor an end with a duration")
@@ -191,7 +373,9 @@ def _spans(
         return [(start, start + duration) for start in starts]
     if len(starts) == 1:
         raise ValueError("one slot alone has no end: give end or duration")
-    return pairwise([*starts, 2 * starts[-1] - starts[-2]]) if starts else ()
+    spans = list(pairwise([*starts, 2 * starts[-1] - starts[-2]])) if starts else []
+    longest = float("inf") if complete else min((end - start for start, end in spans if end > start), default=0.0)
+    return [(start, min(end, start + longest)) for start, end in spans]
 
 
 def _flat(value: Any) -> list[Any]:

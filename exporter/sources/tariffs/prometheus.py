@@ -1,4 +1,4 @@
-"""A power price that a Prometheus already has."""
+"""A power price from a Prometheus."""
 
 from typing import Literal
 
@@ -14,21 +14,21 @@ from exporter.sources.tariffs import Slots, TariffSettings
 
 
 class Settings(PrometheusSettings, TariffSettings):
-    """A query that gives the price in force now."""
+    """A query that returns the price in force now."""
 
     kind: Literal["prometheus"] = "prometheus"
-    interval: Duration = Field(default=60.0, description="How often it is asked.")
-    duration: Duration = Field(default=300.0, description="For how long a price is taken to be in force.")
-    unit: Literal["Wh", "kWh", "MWh", "GWh"] = Field(default="kWh", description="Energy that the price is for.")
+    interval: Duration = Field(default=60.0, description="How often the value is requested.")
+    duration: Duration = Field(default=300.0, description="How long a price is in force.")
+    unit: Literal["Wh", "kWh", "MWh", "GWh"] = Field(default="kWh", description="Unit of energy of the price.")
 
     def energy(self, context: SourceContext) -> "_Prometheus":
-        """Make the source."""
+        """Create the source."""
         return _Prometheus(self, context)
 
 
 class _Prometheus(HttpSource[Settings]):
     async def fetch(self) -> Reading[Slots]:
-        """Ask for the price in force."""
+        """Evaluate the query."""
         series = await ask_one(self._endpoint, self._settings.query)
         price = per_kilowatt_hour(series.value, self._settings.unit)
         start = min(series.time, self._clock())

@@ -1,4 +1,4 @@
-"""A market that needs no code: one of the YAML files in ``templates``, with the operator's area filled in."""
+"""A market that needs no code: one of the YAML files in ``templates``, with the configured area filled in."""
 
 from functools import cache
 from importlib import resources
@@ -9,20 +9,24 @@ import yaml
 from pydantic import Field, model_validator
 
 from exporter.model.configuration_errors import unknown
+from exporter.model.fields import Text
 from exporter.sources.http import Answer
 from exporter.sources.tariffs import http_json
 from exporter.sources.tariffs.http_csv import read_csv
+from exporter.sources.xml import as_document, parse_xml
 
 _FOLDER: Final = resources.files("exporter.sources.tariffs") / "templates"
 
 
 class Settings(http_json.Settings):
-    """All settings of ``http_json``, already filled in by the template; what is set here as well takes precedence."""
+    """The settings of ``http_json``, filled in by the template. A setting that is given here takes precedence."""
 
     kind: Literal["template"] = "template"  # type: ignore[assignment]
-    template: str = Field(description="Which template, such as awattar.")
-    area: str = Field(default="", description="The template's market, zone or node; some have a default.")
-    format: Literal["json", "csv"] = Field(default="json", description="What the market serves; the template knows.")
+    template: str = Field(description="Name of the template, such as awattar.")
+    area: Text = Field(default="", description="Market, zone or node. Some templates have a default.")
+    format: Literal["json", "csv", "xml"] = Field(
+        default="json", description="Format of the answer. The template sets it."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -38,13 +42,24 @@ class Settings(http_json.Settings):
         return _substituted(document["settings"], str(area)) | said
 
     def parse(self, answer: Answer) -> Any:
-        """Read an answer as the template's format says."""
-        return answer.json() if self.format == "json" else read_csv(answer)
+        """Read the body of an answer in the template's format."""
+        match self.format:
+            case "csv":
+                return read_csv(answer, self.columns_wanted)
+            case "xml":
+                return as_document(parse_xml(answer.text()))
+        return answer.json()
+
+    @property
+    def likely_cause(self) -> str:
+        """The most likely cause of an answer without a usable price."""
+        areas = _load(self.template)["areas"]
+        return f"not published yet, or the area is wrong: it is {areas}"
 
 
 @cache
 def templates() -> tuple[str, ...]:
-    """Name every template there is."""
+    """Return the names of all templates."""
     return tuple(sorted(file.name.removesuffix(".yml") for file in _FOLDER.iterdir() if file.name.endswith(".yml")))
 
 
@@ -55,9 +70,9 @@ def _load(name: str) -> dict[str, Any]:
 
 
 def _substituted(value: Any, area: str) -> Any:
-    """Put the area where the template says ``$area``."""
+    """Put the area wherever the template has ``$area``."""
     if isinstance(value, str):
         return Template(value).safe_substitute(area=area)
     if isinstance(value, dict):
-        return {name: _substituted(item, area) for name, item in value.items()}
+        return {Template(name).safe_substitute(area=area): _substituted(item, area) for name, item in value.items()}
     return value

@@ -21,7 +21,7 @@ _OFFSET_MINUTES: Final = 15  # today's UTC offsets are all multiples of it
 
 
 class Day(StrEnum):
-    """The days a price may be for; a holiday is no weekday."""
+    """Kinds of day. A holiday is none of the weekdays."""
 
     MON = "mon"
     TUE = "tue"
@@ -46,7 +46,7 @@ class MonthDay(NamedTuple):
 
 
 def _read_days(value: Any) -> Any:
-    """Spell out weekday, weekend and all."""
+    """Replace weekday, weekend and all by their days."""
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list | tuple):
         return value
@@ -59,7 +59,7 @@ def _read_month_day(value: Any) -> Any:
         try:
             read = date.fromisoformat(f"{_LEAP_YEAR}-{value}")
         except ValueError:
-            raise ValueError(f"{value!r} is no day of the year: write it like 06-01") from None
+            raise ValueError(f"{value!r} is not a day of the year: write it like 06-01") from None
         return MonthDay(read.month, read.day)
     return value
 
@@ -69,7 +69,7 @@ _MonthDay = Annotated[MonthDay, BeforeValidator(_read_month_day)]
 
 
 class Season(SettingsGroup):
-    """A part of each year, both ends included; it may run over New Year."""
+    """A part of each year, both ends included. It may contain New Year."""
 
     first: _MonthDay = Field(description="First day, such as 06-01.")
     last: _MonthDay = Field(description="Last day, such as 09-30.")
@@ -82,24 +82,26 @@ class Season(SettingsGroup):
 
 
 class Period(SettingsGroup):
-    """A price, and when it holds: on which days, from when to when, in which season. What is left out always holds."""
+    """A price, and the days, hours and season in which it is in force. Each of these defaults to always."""
 
     price: float = Field(allow_inf_nan=False, description="Price per kWh, in the tariff's currency.")
     days: _Days = Field(default=_DAYS, description="mon to sun, holiday, weekday, weekend or all.")
-    start: TimeOfDay = Field(default=0, alias="from", description="Local time at which it begins, such as 06:00.")
+    start: TimeOfDay = Field(default=0, alias="from", description="Local time at which it starts, such as 06:00.")
     end: TimeOfDay = Field(
         default=MINUTES_PER_DAY, alias="to", description="Local time at which it ends, such as 22:00."
     )
-    season: str | None = Field(default=None, description="The season it is for; without one it is for the whole year.")
+    season: str | None = Field(default=None, description="Season in which it is in force. Default: the whole year.")
 
     @model_validator(mode="after")
     def _one_day(self) -> Self:
         if self.start >= self.end and set(self.days) != set(Day):
-            raise ValueError("its days are ambiguous over midnight: write one period until 24:00, another from 00:00")
+            raise ValueError(
+                "its days are ambiguous over midnight: write one period until 24:00 and another from 00:00"
+            )
         return self
 
     def holds(self, day: Day, minute: int) -> bool:
-        """Whether it is for this minute of such a day."""
+        """Whether it is in force at this minute of such a day."""
         if day not in self.days:
             return False
         if self.start < self.end:
@@ -108,13 +110,13 @@ class Period(SettingsGroup):
 
 
 class Settings(TariffSettings):
-    """A list of periods; the first that holds gives the price. Every minute of every kind of day must have one."""
+    """A list of periods. The first that is in force has the price. Every minute of every kind of day needs one."""
 
     kind: Literal["time_of_use"] = "time_of_use"
-    timezone: ZoneInfo = Field(description="The tariff's time zone, such as America/Chicago.")
-    periods: tuple[Period, ...] = Field(min_length=1, description="Prices; the first that holds is in force.")
-    seasons: dict[str, Season] = Field(default={}, description="Parts of the year that periods name.")
-    holidays: tuple[date, ...] = Field(default=(), description="Dates on which only `holiday` prices hold.")
+    timezone: ZoneInfo = Field(description="Time zone of the tariff, such as America/Chicago.")
+    periods: tuple[Period, ...] = Field(min_length=1, description="Prices. The first that matches is in force.")
+    seasons: dict[str, Season] = Field(default={}, description="Parts of the year, for `season` of periods.")
+    holidays: tuple[date, ...] = Field(default=(), description="Dates on which only `holiday` prices are in force.")
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -130,13 +132,13 @@ class Settings(TariffSettings):
         return self
 
     def price_at(self, instant: float) -> float:
-        """The energy price at an instant (unix seconds), in the tariff's currency per kilowatt-hour."""
+        """Return the energy price at an instant (unix seconds), in the tariff's currency per kilowatt-hour."""
         local = datetime.fromtimestamp(instant, UTC).astimezone(self.timezone)
         day = Day.HOLIDAY if local.date() in self.holidays else _WEEK[local.weekday()]
         return self._find(day, MonthDay(local.month, local.day), local.hour * 60 + local.minute)
 
     def slots(self, start: float, end: float) -> Slots:
-        """The slots between two instants (unix seconds), each as long as its price holds."""
+        """Return the slots between two instants (unix seconds), each as long as its price is in force."""
         step = math.gcd(_OFFSET_MINUTES, *self._edges()) * 60
         instants = range(int(start) // step * step, math.ceil(end / step) * step + 1, step)
         spans = [(price, next(group)) for price, group in groupby(instants, self.price_at)]
@@ -148,7 +150,7 @@ class Settings(TariffSettings):
         )
 
     def energy(self, context: SourceContext) -> "_TimeOfUse":
-        """Make the source."""
+        """Create the source."""
         return _TimeOfUse(self, context)
 
     def _find(self, day: Day, month_day: MonthDay, minute: int) -> float:
@@ -160,11 +162,11 @@ class Settings(TariffSettings):
         raise ValueError(f"there is no price for {day} at {at}")
 
     def _edges(self) -> set[int]:
-        """Minutes of the day at which a price may change."""
+        """Return the minutes of the day at which a price may change."""
         return {0} | {edge % MINUTES_PER_DAY for period in self.periods for edge in (period.start, period.end)}
 
     def _season_edges(self) -> set[MonthDay]:
-        """Days of the year at which a price may change."""
+        """Return the days of the year at which a price may change."""
         edges = {MonthDay(1, 1)}
         for season in self.seasons.values():
             after = date(_LEAP_YEAR, *season.last) + timedelta(days=1)
@@ -178,6 +180,6 @@ class _TimeOfUse:
     context: SourceContext
 
     async def fetch(self) -> Reading[Slots]:
-        """Answer at once, for the next two days."""
+        """Return the slots of the next two days."""
         now = self.context.clock()
         return Reading(self.settings.slots(now, now + HORIZON), now)
