@@ -1,6 +1,7 @@
 """The native readers over recorded answers of real rigs, where this checkout has such recordings beside it."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from exporter.sources.rigs.contract import Target
 from exporter.sources.rigs.firmware import native_readers
 from exporter.sources.rigs.reader import Miners
 
-CAPTURES = Path(__file__).parents[3] / "shared" / "captures"
+CAPTURES = Path(os.environ.get("HASHMARGIN_CAPTURES", Path(__file__).parents[3] / "shared" / "captures"))
 
 # Reader, where its answers are, model, and the TH/s, W and number of boards in them.
 RECORDED = {
