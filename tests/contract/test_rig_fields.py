@@ -17,6 +17,7 @@ from rig_replay import NETWORK, replaying
 from exporter.model.fleet import Credentials
 from exporter.sources.rigs import transport, web
 from exporter.sources.rigs.contract import Target
+from exporter.sources.rigs.firmware import whatsminer_v3
 from exporter.sources.rigs.reader import Miners
 
 FIXTURES = sorted((Path(__file__).parent.parent / "fixtures" / "rigs").glob("*.json"))
@@ -81,7 +82,7 @@ async def test_every_field_is_read_or_not_for_a_reason(firmware: str, monkeypatc
         return watching(transport_parse(content))
 
     transport_parse = transport.parse_json
-    for module in (transport, web):
+    for module in (transport, web, whatsminer_v3):
         monkeypatch.setattr(module, "parse_json", parse)
     address = f"{NETWORK}.{39 - len(firmware)}"
     async with Miners() as miners, replaying(address, fixture):
@@ -129,7 +130,9 @@ class Noting(dict[str, Any]):
 
 def name(names: tuple[str, ...]) -> str:
     """Name a field by the keys on the way to it."""
-    own = names[1:] if names[0] == "value" else names  # where any JSON may come it is read as the value of an object
+    # Any JSON is read as the value of an object, and a joined answer has each command's under its name.
+    joined = len(names) > 1 and names[0].islower() and names[1].isupper()
+    own = names[1:] if names[0] == "value" or joined else names
     return NUMBER.sub("#", " / ".join(own))
 
 

@@ -196,7 +196,9 @@ def fans(stats: Answer) -> tuple[tuple[Fan, ...], int | None]:
     expected = coerce.count(stats.get("fan_num"), _MOST_FANS)
     speeds = {slot: coerce.rpm(stats[f"fan{slot}"]) for slot in range(1, _MOST_FANS + 1) if f"fan{slot}" in stats}
     turning = sum(1 for speed in speeds.values() if speed != 0)
-    last_stopped = 0 if not turning or expected is None or turning >= expected else expected
+    # Builds for the S7 count slots: with most of its fans stopped a rig would not run.
+    believed = expected is not None and expected / 2 <= turning < expected
+    last_stopped = expected if believed and expected else 0
     return tuple(Fan(slot - 1, speed) for slot, speed in speeds.items() if speed != 0 or slot <= last_stopped), expected
 
 
