@@ -9,6 +9,7 @@ import pytest
 from rig_replay import NETWORK, replaying
 
 from exporter.model.fault_codes import FaultCode
+from exporter.model.fleet import Credentials
 from exporter.model.readings import PowerSupply, RigIdentity
 from exporter.sources.rigs.contract import Target
 from exporter.sources.rigs.firmware import native_readers
@@ -26,6 +27,9 @@ RECORDED = {
     "luxos": ("luxos", "rpc", "luxminer/v1", "S19k Pro", 60.82948, 1051, 3),
     "vnish": ("vnish", "http", "proto-fleet/antminer-vnish/web", "S21 Pro", 173.87094, 2583, 3),
     "epic": ("epic", "http", "epic/v1", "S19 XP", 99.365848, 2166.6174, 2),
+    "auradine": ("auradine", "both", "auradine/v1", "AT1500", 10.256845, 58.94, 3),
+    "sealminer": ("sealminer", "rpc", "sealminer/v2025", "A2", 220.315525, 3504, 3),
+    "proto": ("proto", "http", "proto/v1", "Rig", 135.475676, 3526.337, 4),
     "braiins-rest": ("braiins_rest", "http", "braiins/v25_11", "S19 XP", 119.99501, 2472, 3),
 }
 BRAIINS_PAGES = {
@@ -38,7 +42,15 @@ BRAIINS_PAGES = {
     "pools": "pools/",
     "actions_locate": "actions/locate",
 }
+LOGINS: dict[str, dict[str, Any]] = {  # whose answers nobody records
+    "braiins_rest": {"auth_login": {"token": "recorded", "timeout_s": 3600}},
+    "auradine": {"token": {"Token": [{"Token": "recorded"}]}},
+    "proto": {"auth_login": {"access_token": "recorded"}},
+}
+PROTO_PAGES = {"auth_login": "auth/login", "telemetry_full": "telemetry?level=miner,hashboard,psu,asic"}
 PAGES = {
+    "auradine": ("8080", "/{}", {}),
+    "proto": ("80", "/api/v1/{}", PROTO_PAGES),
     "bitaxe": ("80", "/api/{}", {"system_info": "system/info"}),
     "vnish": ("80", "/api/v1/{}", {}),
     "braiins_rest": ("80", "/api/v1/{}", BRAIINS_PAGES),
@@ -55,10 +67,10 @@ def recorded(kind: str, reader: str, folder: Path) -> dict[str, Any]:
             f"get.miner.status {part}": answers[f"get_miner_status_{part}"] for part in ("summary", "edevs", "pools")
         }
         return {"v3": status | {"get.device.info": answers["get_device_info_with_errors"]}}
-    if reader == "braiins_rest":
-        answers["auth_login"] = {"token": "recorded", "timeout_s": 3600}  # which nobody records
+    answers |= LOGINS.get(reader, {})
     port, pattern, names = PAGES.get(reader, ("4028", "/{}", {}))
-    return {"http": {port: {pattern.format(names.get(name, name)): answer for name, answer in answers.items()}}}
+    pages = {pattern.format(names.get(name, name)): answer for name, answer in answers.items()}
+    return {"http": {port: pages}} | ({"rpc": answers} if kind == "both" else {})
 
 
 if CAPTURES.is_dir():  # elsewhere there is no such test: CI takes a skip for a failure
@@ -69,7 +81,8 @@ if CAPTURES.is_dir():  # elsewhere there is no such test: CI takes a skip for a 
         address = f"{NETWORK}.{list(RECORDED).index(name) + 1}"
         async with replaying(address, recorded(kind, reader, CAPTURES / folder)):
             identity = RigIdentity(reader=reader, make="", model=model)
-            reading = await native_readers()[reader].read(Target(address), identity)
+            target = Target(address, Credentials("root", "root") if reader in LOGINS else None)
+            reading = await native_readers()[reader].read(target, identity)
         assert reading.hashrate == pytest.approx(terahash * 1e12, rel=1e-3)
         assert reading.power == (None if watts is None else pytest.approx(watts, rel=1e-3))
         assert len(reading.boards) == boards
