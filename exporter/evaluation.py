@@ -9,7 +9,6 @@ from typing import Final, TypeVar
 import structlog
 
 from exporter.decision.explain import Case, Explanation, explain
-from exporter.decision.history import observe
 from exporter.decision.site import decide
 from exporter.economics.metering import Metered, metered_power, with_metered_power
 from exporter.economics.site import price_site
@@ -147,12 +146,13 @@ class Evaluator:
         return next(iter(self._market.fresh(room, now).values()), None)
 
     def _publish(self, snapshot: SiteSnapshot) -> Metered:
-        settings, terms, now = self.settings, self.settings.decision, snapshot.taken_at
+        settings = self.settings
         metered = metered_power(snapshot)
         snapshot = with_metered_power(snapshot, metered.rigs)
         economics = price_site(snapshot, settings.terms)
-        self._history = observe(self._history, economics, now, window=terms.history, longest_gap=terms.longest_gap)
-        decision, self._decision = decide(self._decision, snapshot, economics, self._history, terms, now)
+        decision, self._decision, self._history = decide(
+            self._decision, snapshot, economics, self._history, settings.terms, settings.decision
+        )
         shard = Shard(settings.sharding.shard, settings.sharding.total_shards)
         view = SiteView(snapshot=snapshot, economics=economics, decision=decision, shard=shard)
         self.latest.publish(self._renderer.render(view))

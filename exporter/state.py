@@ -5,13 +5,15 @@ comfort, not a need: where it can't be read or written the exporter runs on, say
 """
 
 import asyncio
+import json
 import sqlite3
 import time
+from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias, TypeVar
@@ -20,7 +22,7 @@ import structlog
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from exporter.decision.history import HourlyMargin, MarginHistory
+from exporter.decision.history import BlockHour, FormerHours, MarginHistory, TariffHour, restored
 from exporter.decision.values import Clock, DecisionState
 from exporter.model.fields import ConfigPath, Duration, SettingsGroup
 from exporter.model.readings import Reading, RigIdentity
@@ -32,7 +34,13 @@ T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
-_VERSION: Final = 4
+_VERSION: Final = 5
+_HOURS_TABLE: Final = """
+CREATE TABLE hours (
+    block TEXT, hour REAL, seconds REAL NOT NULL, payout REAL NOT NULL, told INTEGER NOT NULL, tariffs TEXT NOT NULL,
+    PRIMARY KEY (block, hour)
+) WITHOUT ROWID;
+"""
 _SCHEMA: Final = f"""
 BEGIN;
 CREATE TABLE identities (
@@ -49,6 +57,7 @@ CREATE TABLE margins (
     block TEXT, hour REAL, seconds REAL NOT NULL, revenue REAL NOT NULL, cost REAL NOT NULL, kwh REAL NOT NULL,
     PRIMARY KEY (block, hour)
 ) WITHOUT ROWID;
+{_HOURS_TABLE}
 PRAGMA user_version = {_VERSION};
 COMMIT;
 """
@@ -61,9 +70,10 @@ WHERE json_valid(identity) AND json_extract(identity, '$.algorithm') = 'SHA256'
 """Up to version 3 SHA256 also stood where a rig did not report its algorithm, on firmware that runs on others too."""
 _UPGRADES: Final = {
     0: _SCHEMA,
-    2: f"BEGIN; ALTER TABLE meters ADD COLUMN faults TEXT; {_FORGET_ALGORITHMS} "
+    2: f"BEGIN; ALTER TABLE meters ADD COLUMN faults TEXT; {_FORGET_ALGORITHMS} {_HOURS_TABLE} "
     f"PRAGMA user_version = {_VERSION}; COMMIT;",
-    3: f"BEGIN; {_FORGET_ALGORITHMS} PRAGMA user_version = {_VERSION}; COMMIT;",
+    3: f"BEGIN; {_FORGET_ALGORITHMS} {_HOURS_TABLE} PRAGMA user_version = {_VERSION}; COMMIT;",
+    4: f"BEGIN; {_HOURS_TABLE} PRAGMA user_version = {_VERSION}; COMMIT;",
 }
 """What makes a file of an older version, or an empty one, one of this version."""
 _RIGS: Final = """
@@ -71,10 +81,14 @@ SELECT rig, identity, address, discovered, faults, last_success, energy, power,
     good_hashrate, good_power, good_at, good_metered
 FROM meters LEFT JOIN identities USING (rig)
 """
-_HOURS_KEPT: Final = 14 * 24
+_HOURS_KEPT: Final = 28 * 24
+"""Hours that are kept at least; more if the history's window is longer."""
 _FORGET_HOURS: Final = """
-DELETE FROM margins WHERE hour <= (SELECT DISTINCT hour FROM margins ORDER BY hour DESC LIMIT 1 OFFSET ?)
+DELETE FROM hours WHERE hour <= (SELECT DISTINCT hour FROM hours ORDER BY hour DESC LIMIT 1 OFFSET ?)
 """  # by count, not by age: a clock that jumps ahead for a moment must not wipe the history
+_FORMER_KEPT: Final = 28 * 86_400.0
+"""Seconds for which the hours that versions up to 3 kept are shown, in the table ``margins``."""
+_FORMER: Final = "SELECT block, COUNT(*), SUM(revenue - cost), SUM(kwh) FROM margins GROUP BY block"
 _GONE_KEPT: Final = 30 * 86_400.0
 """Seconds that a rig is remembered for after it left the inventory."""
 _FORGET_RIG: Final = (
@@ -97,6 +111,7 @@ _BLOCK: Final = "block"
 
 _IDENTITY: Final = TypeAdapter(RigIdentity)
 _CLOCK: Final = TypeAdapter(Clock)
+_TARIFF_HOURS: Final = TypeAdapter(list[tuple[str, float, float | None, list[int], list[float], list[float]]])
 _FAULTS: Final = TypeAdapter(tuple[tuple[str, str, float], ...])
 
 _Subject: TypeAlias = tuple[str, str]  # rig or block, and its name
@@ -228,7 +243,8 @@ class _StateFile:
         self._gone: dict[str, float] = {}  # since when
         self._documents: dict[str, Reading[str]] = {}
         self._clocks: dict[_Subject, Clock] = {}
-        self._margins: dict[tuple[str, float], HourlyMargin] = {}
+        self._hours: dict[tuple[str, float], BlockHour] = {}  # as written
+        self._former: dict[str, FormerHours] = {}
 
     def load(self) -> State:
         return self._with_sound_file(self._load)
@@ -280,7 +296,8 @@ class _StateFile:
         self._gone.clear()
         self._documents.clear()
         self._clocks.clear()
-        self._margins.clear()
+        self._hours.clear()
+        self._former.clear()
         _log.error("state file is unusable: starting anew", path=str(self._path), kept_as=str(aside), error=why)
 
     def _load(self, connection: sqlite3.Connection) -> State:
@@ -292,14 +309,15 @@ class _StateFile:
         looked = self._documents.get(_DECISION)
         looked_at = looked.observed_at if looked is not None else None
         self._clocks = dict(_clocks(connection.execute("SELECT kind, name, clock FROM clocks")))
-        hours = connection.execute("SELECT block, hour, seconds, revenue, cost, kwh FROM margins ORDER BY block, hour")
-        self._margins = {
-            (block, hour): HourlyMargin(hour=hour, seconds=seconds, revenue=revenue, cost=cost, kwh=kwh)
-            for block, hour, seconds, revenue, cost, kwh in hours
+        self._former = {
+            block: FormerHours(hours=hours, margin=margin, kwh=kwh)
+            for block, hours, margin, kwh in connection.execute(_FORMER)
         }
-        blocks: dict[str, list[HourlyMargin]] = defaultdict(list)
-        for (block, _), margin in self._margins.items():
-            blocks[block].append(margin)
+        rows = connection.execute("SELECT block, hour, seconds, payout, told, tariffs FROM hours ORDER BY block, hour")
+        self._hours = {(block, hour.hour): hour for block, *row in rows if (hour := _hour(*row)) is not None}
+        blocks: dict[str, list[BlockHour]] = defaultdict(list)
+        for (block, _), hour in self._hours.items():
+            blocks[block].append(hour)
         clocks: dict[str, dict[str, Clock]] = {_RIG: {}, _BLOCK: {}}
         for (kind, name), clock in self._clocks.items():
             clocks[kind][name] = clock
@@ -307,7 +325,11 @@ class _StateFile:
             rigs=dict(self._rigs),
             documents={name: item for name, item in self._documents.items() if name != _DECISION},
             decision=DecisionState(evaluated_at=looked_at, rigs=clocks[_RIG], blocks=clocks[_BLOCK]),
-            history=MarginHistory(observed_at=looked_at, blocks={name: tuple(told) for name, told in blocks.items()}),
+            history=MarginHistory(
+                observed_at=looked_at,
+                blocks={name: restored(hours) for name, hours in blocks.items()},
+                former=dict(self._former),
+            ),
         )
 
     def _save(self, connection: sqlite3.Connection, state: State) -> None:
@@ -318,11 +340,12 @@ class _StateFile:
             told[_DECISION] = Reading("null", state.decision.evaluated_at)
         documents = {name: item for name, item in told.items() if item != self._documents.get(name)}
         clocks = dict(_judged(state.decision) - self._clocks.items())
-        margins = dict(_earned(state.history) - self._margins.items())
+        kept = {(block, hour.hour): hour for block, past in state.history.blocks.items() for hour in past.hours}
+        hours = {key: hour for key, hour in kept.items() if self._hours.get(key) is not hour}
         leaving = dict.fromkeys(self._rigs.keys() - state.rigs.keys() - self._gone.keys(), self._clock())
         back = self._gone.keys() & state.rigs.keys()
         forgotten = {rig for rig, since in self._gone.items() if self._clock() - since > _GONE_KEPT} - back
-        if not (rigs or documents or clocks or margins or leaving or back or forgotten):
+        if not (rigs or documents or clocks or hours or leaving or back or forgotten):
             return
         identities = [
             _identity(rig, memory)
@@ -341,16 +364,19 @@ class _StateFile:
             connection.executemany("REPLACE INTO documents VALUES (?, ?, ?)", rows)
             verdicts = [(kind, name, to_json(clock).decode()) for (kind, name), clock in clocks.items()]
             connection.executemany("REPLACE INTO clocks VALUES (?, ?, ?)", verdicts)
-            hours = [(block, *astuple(hour)) for (block, _), hour in margins.items()]
-            connection.executemany("REPLACE INTO margins VALUES (?, ?, ?, ?, ?, ?)", hours)
-            if margins:
-                connection.execute(_FORGET_HOURS, (_HOURS_KEPT,))
+            connection.executemany(
+                "REPLACE INTO hours VALUES (?, ?, ?, ?, ?, ?)",
+                [(block, *_row(hour)) for (block, _), hour in hours.items()],
+            )
+            if hours:
+                connection.execute(_FORGET_HOURS, (max(_HOURS_KEPT, len({hour for _, hour in kept})),))
+                connection.execute("DELETE FROM margins WHERE hour < ?", (self._clock() - _FORMER_KEPT,))
         self._rigs = {rig: memory for rig, memory in (self._rigs | rigs).items() if rig not in forgotten}
         self._gone = {rig: since for rig, since in (self._gone | leaving).items() if rig not in back | forgotten}
         self._documents |= documents
         dropped = {(_RIG, rig) for rig in forgotten}
         self._clocks = {subject: clock for subject, clock in (self._clocks | clocks).items() if subject not in dropped}
-        self._margins = dict(_earned(state.history))
+        self._hours = kept
 
 
 def _identity(rig: str, memory: RigMemory) -> tuple[object, ...]:
@@ -369,8 +395,33 @@ def _judged(decision: DecisionState) -> set[tuple[_Subject, Clock]]:
     return rigs | {((_BLOCK, name), clock) for name, clock in decision.blocks.items()}
 
 
-def _earned(history: MarginHistory) -> set[tuple[tuple[str, float], HourlyMargin]]:
-    return {((block, hour.hour), hour) for block, hours in history.blocks.items() for hour in hours}
+def _row(hour: BlockHour) -> tuple[object, ...]:
+    tariffs = [
+        (each.tariff, each.price, each.sale, list(each.steps), list(each.work), list(each.kwh)) for each in hour.tariffs
+    ]
+    return hour.hour, hour.seconds, hour.payout, hour.told, json.dumps(tariffs, separators=(",", ":"))
+
+
+def _hour(hour: float, seconds: float, payout: float, told: int, tariffs: str) -> BlockHour | None:
+    with suppress(ValidationError):  # of another version: the hour is not known
+        return BlockHour(
+            hour=hour,
+            seconds=seconds,
+            payout=payout,
+            told=bool(told),
+            tariffs=tuple(
+                TariffHour(
+                    tariff=tariff,
+                    price=price,
+                    sale=sale,
+                    steps=array("i", steps),
+                    work=array("d", work),
+                    kwh=array("d", kwh),
+                )
+                for tariff, price, sale, steps, work, kwh in _TARIFF_HOURS.validate_json(tariffs)
+            ),
+        )
+    return None
 
 
 def _meter(rig: str, memory: RigMemory) -> tuple[object, ...]:

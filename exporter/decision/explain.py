@@ -194,7 +194,7 @@ def _lines(case: Case, rig: RigSnapshot, priced: RigEconomics) -> Iterator[Line]
     yield Line("margin if it ran, per kW", _mining(priced), "USD/kW/year")
     decided = next((block for block in case.decision.blocks if block.name == rig.rig.block), None)
     if decided is not None:
-        yield Line("block's margin that AI must beat", decided.mining_margin, "USD/kW/year")
+        yield Line("block's conversion margin", decided.conversion_margin, "USD/kW/year")
         yield Line("block's reassign score", decided.reassign_score, "USD/kW/year")
         yield Line("block's margin over its rigs' life, levelised", _levelised(case, decided.name), "USD/kW/year")
 

@@ -1,107 +1,375 @@
-"""What each block would have earned, hour by hour: the past that a conversion is judged on."""
+"""What each block would have earned, hour by hour: the past that a conversion is judged on.
 
-from collections.abc import Mapping, Sequence
+A block's hour keeps sums over groups of rigs with the same tariff and efficiency: the paid work, the energy, and the
+prices. From these the margin of the hour can be worked out at any hashprice, with the floor before the sum.
+"""
+
+from array import array
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from functools import cached_property
+from math import inf
+from typing import Final, NamedTuple, Self
 
-from exporter.economics.values import BlockEconomics, SiteEconomics
-from exporter.model.units import HOURS_PER_YEAR, SECONDS_PER_DAY, finite, kilowatts
+from exporter.economics.contract import Contract, is_owed, sold_at
+from exporter.economics.lines import cost_lines
+from exporter.economics.settings import SiteSettings, StopsWith
+from exporter.model.units import HOURS_PER_YEAR, SECONDS_PER_DAY, SECONDS_PER_HOUR
 
-SECONDS_PER_HOUR: Final = 3_600.0
-_FEWEST_ROWS: Final = 24
-"""A window shorter than a day is kept in rows shorter than an hour."""
+_ROWS_PER_DAY: Final = 24
+"""Also of a window shorter than a day, whose rows are then shorter than an hour."""
+STEPS_PER_JOULE: Final = 10
+"""Rigs are grouped by efficiency in steps of 0.1 J/TH: billed joules per terahash that is paid for."""
+
+
+class Rule(NamedTuple):
+    """How the energy of one tariff is contracted, as the settings are now."""
+
+    owed: bool = False
+    sellable: bool = False
+    with_rig: float = 0.0  # USD per kWh of monthly costs that stop with the rig
+
+
+class Rules:
+    """The rule of every tariff as the settings are at ``now`` (unix seconds). Two with the same rules are equal."""
+
+    def __init__(self, settings: SiteSettings, now: float) -> None:
+        named = {"", *settings.tariffs, settings.power.resale_tariff or ""}
+        self._rules = {name: _rule(settings, name, now) for name in sorted(named)}
+        self.key = tuple(self._rules.items())
+
+    def __getitem__(self, tariff: str) -> Rule:
+        """Return the rule of a tariff; one without settings of its own has the site's."""
+        return self._rules.get(tariff) or self._rules[""]
+
+
+def _rule(settings: SiteSettings, tariff: str, now: float) -> Rule:
+    economics, power = settings.at(tariff)
+    return Rule(
+        owed=is_owed(power, now),
+        sellable=sold_at(tariff, power) is not None,
+        with_rig=sum(
+            line.per_kilowatt_hour for line in cost_lines(economics, power) if line.stops_with is StopsWith.RIG
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HourlyMargin:
-    """One hour of a block at its potential: what its rigs earned, or would have earned had they run.
+class TariffHour:
+    """The groups of one tariff in one hour of a block. The three arrays run in parallel, by rising efficiency step."""
+
+    tariff: str
+    price: float  # USD per kWh, as billed, weighted by energy
+    sale: float | None = None  # USD per kWh, weighted by energy; None if it could not be sold
+    steps: "array[int]"  # 0.1 J/TH
+    work: "array[float]"  # PH/s times days that are paid for
+    kwh: "array[float]"
+
+    def contract(self, rule: Rule) -> Contract | None:
+        """Return the contract of the hour; None if its energy can be sold and the price was not known."""
+        if rule.sellable and self.sale is None:
+            return None
+        return Contract(price=self.price, owed=rule.owed, sale=self.sale if rule.sellable else None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockHour:
+    """One hour of a block at its potential: what its rigs earned, or would have earned if they had run.
 
     Where the history's window is shorter than a day, it is a 24th part of that window.
     """
 
     hour: float  # unix seconds at which it began
-    seconds: float = 0.0  # watched
-    revenue: float = 0.0  # USD
-    cost: float = 0.0  # USD
-    kwh: float = 0.0
+    seconds: float = 0.0  # evaluated, with enough of the block known
+    payout: float = 0.0  # USD per PH/s and day, weighted by work
+    told: bool = False  # from a backfill, not from evaluations of this exporter
+    tariffs: tuple[TariffHour, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Day:
+    """Up to 24 hours that are over, in order. Their curves are worked out once."""
+
+    hours: tuple[BlockHour, ...]
+
+    @cached_property
+    def _curves(self) -> dict[tuple[tuple[str, Rule], ...], "Curve"]:
+        return {}
+
+    def curve(self, rules: Rules) -> "Curve":
+        """Return the day's margin as a function of the payout."""
+        if rules.key not in self._curves:
+            self._curves.clear()  # of other settings
+            self._curves[rules.key] = Curve.of(self.hours, rules)
+        return self._curves[rules.key]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockHistory:
+    """One block's past: whole days of hours that are over, oldest first, and the hour that is still open."""
+
+    days: tuple[Day, ...] = ()
+    open: BlockHour | None = None
+
+    @property
+    def hours(self) -> Iterator[BlockHour]:
+        """All hours, oldest first."""
+        for day in self.days:
+            yield from day.hours
+        if self.open is not None:
+            yield self.open
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormerHours:
+    """Sums over a block's hours that an older version kept. They are shown, and count for nothing."""
+
+    hours: int
+    margin: float  # USD
+    kwh: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarginHistory:
-    """The hours of every block, oldest first; the last one is still open."""
+    """The past of every block."""
 
     observed_at: float | None = None  # unix seconds
-    blocks: Mapping[str, tuple[HourlyMargin, ...]] = field(default_factory=dict)
+    blocks: Mapping[str, BlockHistory] = field(default_factory=dict)
+    former: Mapping[str, FormerHours] = field(default_factory=dict)
 
 
-def observe(
-    history: MarginHistory, economics: SiteEconomics, now: float, *, window: float, longest_gap: float
-) -> MarginHistory:
-    """Book the time since the last observation, at today's figures, and keep as many hours as ``window`` (s) has.
+# --- the margin of hours, at any hashprice --------------------------------------------------------------------------
 
-    A gap longer than ``longest_gap`` (s), or a clock that went back, books nothing.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """The margin (USD) of some hours as a function of the payout: each group mines above its breakeven payout.
+
+    ``margin`` is at each hour's own payout. The arrays hold the breakevens in order, and up to each the sums of work
+    and of work times breakeven: the margin at payout h is floor + sum of work x (h - breakeven) over those below h.
     """
-    elapsed = watched(history.observed_at, now, longest_gap)
-    length = _row_length(window)
+
+    seconds: float
+    margin: float
+    floor: float
+    breakevens: "array[float]"
+    work: "array[float]"
+    offset: "array[float]"
+
+    @classmethod
+    def of(cls, hours: Sequence[BlockHour], rules: Rules) -> Self:
+        """Work out the curve of some hours. An hour with a tariff whose sale price was not known is left out."""
+        seconds = margin = floor = 0.0
+        kinks: list[tuple[float, float]] = []
+        for hour in hours:
+            if any(each.contract(rules[each.tariff]) is None for each in hour.tariffs):
+                continue
+            seconds += hour.seconds
+            for each in hour.tariffs:
+                rule = rules[each.tariff]
+                contract = each.contract(rule)
+                if contract is None:
+                    continue
+                idle, needed = contract.idle_value, contract.price + rule.with_rig + contract.idle_value
+                for work, kwh in zip(each.work, each.kwh, strict=True):
+                    floor += idle * kwh
+                    breakeven = needed * kwh / work if work > 0 else inf
+                    margin += idle * kwh + (max(hour.payout - breakeven, 0.0) * work if work > 0 else 0.0)
+                    kinks.append((breakeven, work))
+        kinks = sorted(kink for kink in kinks if kink[0] < inf)
+        works, offsets = [0.0], [0.0]
+        for breakeven, work in kinks:
+            works.append(works[-1] + work)
+            offsets.append(offsets[-1] + work * breakeven)
+        return cls(
+            seconds=seconds,
+            margin=margin,
+            floor=floor,
+            breakevens=array("d", (breakeven for breakeven, _ in kinks)),
+            work=array("d", works),
+            offset=array("d", offsets),
+        )
+
+    def at(self, payout: float) -> float:
+        """Return the margin at ``payout`` (USD per PH/s and day)."""
+        below = bisect_left(self.breakevens, payout)
+        return self.floor + payout * self.work[below] - self.offset[below]
+
+
+class Window(NamedTuple):
+    """The hours of a block that a look takes in."""
+
+    curves: tuple[Curve, ...]
+
+    @property
+    def seconds(self) -> float:
+        """How much time is known, s."""
+        return sum(curve.seconds for curve in self.curves)
+
+    def margin_per_year(self, payout: float | None = None) -> float | None:
+        """Return the mean margin, USD per year; None if no time is known.
+
+        Args:
+            payout: USD per PH/s and day in place of each hour's own, at the hours' power prices.
+        """
+        seconds = self.seconds
+        if seconds <= 0:
+            return None
+        usd = sum(curve.margin if payout is None else curve.at(payout) for curve in self.curves)
+        return usd / seconds * SECONDS_PER_HOUR * HOURS_PER_YEAR
+
+
+def window_of(history: BlockHistory, rules: Rules, now: float, window: float) -> Window:
+    """Return the hours of the last ``window`` seconds. Days that begin in it and end after ``now`` are cut."""
+    oldest = now - window - row_length(window)
+    curves = [
+        day.curve(rules)
+        if day.hours[0].hour > oldest and day.hours[-1].hour <= now
+        else Curve.of([hour for hour in day.hours if oldest < hour.hour <= now], rules)
+        for day in history.days
+    ]
+    if history.open is not None and oldest < history.open.hour <= now:
+        curves.append(Curve.of([history.open], rules))
+    return Window(tuple(curves))
+
+
+# --- booking --------------------------------------------------------------------------------------------------------
+
+
+class Moment(NamedTuple):
+    """What a block would earn at one moment. ``groups`` are by tariff and step: PH/s that are paid for, and kW."""
+
+    payout: float  # USD per PH/s and day
+    prices: Mapping[str, tuple[float, float | None]]  # by tariff: as billed, and of sale
+    groups: Mapping[tuple[str, int], tuple[float, float]]
+
+    def hour(self, hour: float, seconds: float) -> BlockHour:
+        """Return so many seconds of it."""
+        return _add(BlockHour(hour=hour), self, seconds)
+
+
+def step_of(work: float, kilowatts: float) -> int:
+    """Return the efficiency step of rigs of so many PH/s that are paid for, and so many billed kW."""
+    if work <= 0:
+        return -1  # energy that stands still
+    return min(round(kilowatts / work * STEPS_PER_JOULE), 1_000_000)
+
+
+def book(history: BlockHistory, moment: Moment | None, now: float, elapsed: float, window: float) -> BlockHistory:
+    """Book ``elapsed`` seconds at the figures of ``moment``, and keep as many hours as ``window`` (s) has."""
+    if moment is None or not elapsed:
+        return history
+    length = row_length(window)
+    begin = now - now % length
+    former = history.open
+    if former is not None and former.hour == begin:
+        return replace(history, open=_add(former, moment, elapsed))
+    by_hour = {hour.hour: hour for hour in history.hours}
+    hour = by_hour.pop(begin, None) or BlockHour(hour=begin)
     most = int(window // length) + 1  # by count, so that a clock that jumps ahead for a moment wipes nothing
-    blocks = {
-        block.name: _book(block, history.blocks.get(block.name, ()), now, elapsed, length)[-most:]
-        for block in economics.blocks
-    }
-    return MarginHistory(observed_at=now, blocks=blocks)
+    return with_hours(history, by_hour.values(), _add(hour, moment, elapsed), length, most)
+
+
+def with_hours(
+    history: BlockHistory, hours: Iterable[BlockHour], current: BlockHour | None, length: float, most: int
+) -> BlockHistory:
+    """Return a history of these hours and the open one; days that did not change are kept with their curves."""
+    ordered = sorted(hours, key=lambda hour: hour.hour)
+    ordered = ordered[-(most - (current is not None)) :] if most > 1 else []
+    days: dict[float, list[BlockHour]] = defaultdict(list)
+    for hour in ordered:
+        days[hour.hour // (length * _ROWS_PER_DAY)].append(hour)
+    known = {day.hours[0].hour: day for day in history.days}
+    kept: list[Day] = []
+    for group in days.values():
+        before = known.get(group[0].hour)
+        same = before is not None and len(before.hours) == len(group) and all(map(_is, before.hours, group))
+        kept.append(before if same and before is not None else Day(hours=tuple(group)))
+    return BlockHistory(days=tuple(kept), open=current)
+
+
+def restored(hours: Iterable[BlockHour]) -> BlockHistory:
+    """Return the history of hours that were kept; none of them is open."""
+    ordered = sorted(hours, key=lambda hour: hour.hour)
+    days: dict[float, list[BlockHour]] = defaultdict(list)
+    for hour in ordered:
+        days[hour.hour // SECONDS_PER_DAY].append(hour)
+    return BlockHistory(days=tuple(Day(hours=tuple(group)) for group in days.values()))
+
+
+def _is(one: BlockHour, other: BlockHour) -> bool:
+    return one is other
+
+
+def row_length(window: float) -> float:
+    """Return the length of a row (s): an hour, or a 24th part of a window that is shorter than a day."""
+    return min(SECONDS_PER_HOUR, window / _ROWS_PER_DAY)
 
 
 def watched(before: float | None, now: float, longest_gap: float) -> float:
-    """Return the seconds since the last look; 0 where they were too many, or the clock went back."""
+    """Return the seconds since the last look; 0 if they were too many, or the clock went back."""
     elapsed = 0.0 if before is None else now - before
     return elapsed if 0 <= elapsed <= longest_gap else 0.0
 
 
-def recent(hours: Sequence[HourlyMargin], now: float, window: float) -> list[HourlyMargin]:
-    """Return those hours that lie within the last ``window`` seconds."""
-    oldest = now - window - _row_length(window)
-    return [hour for hour in hours if oldest < hour.hour <= now]
-
-
-def _row_length(window: float) -> float:
-    return min(SECONDS_PER_HOUR, window / _FEWEST_ROWS)
-
-
-def mean_margin(hours: Sequence[HourlyMargin], revenue_per_kwh: float | None = None) -> float | None:
-    """Return the mean mining margin over the hours, in USD per kW and year; None without any energy.
-
-    An hour that loses counts as zero: its rigs are switched off, which is curtailment's gain and not AI's.
-
-    Args:
-        hours: the past.
-        revenue_per_kwh: what mining earns per kWh (USD), in place of what it earned then: with the revenue after the
-            next retarget, this is the margin to come at the past's energy-weighted power price.
-    """
-    kwh = sum(hour.kwh for hour in hours)
-    if kwh <= 0:
-        return None
-    if revenue_per_kwh is None:
-        margins = [hour.revenue - hour.cost for hour in hours]
-    else:
-        margins = [revenue_per_kwh * hour.kwh - hour.cost for hour in hours]
-    return finite(HOURS_PER_YEAR * sum(max(margin, 0.0) for margin in margins) / kwh)
-
-
-def _book(
-    block: BlockEconomics, hours: tuple[HourlyMargin, ...], now: float, elapsed: float, length: float
-) -> tuple[HourlyMargin, ...]:
-    revenue, margin, power = block.potential_revenue, block.potential_margin, block.potential_power
-    if not elapsed or revenue is None or margin is None or power is None:
-        return hours
-    begin = now - now % length
-    by_hour = {hour.hour: hour for hour in hours}
-    hour = by_hour.get(begin) or HourlyMargin(hour=begin)
-    days = elapsed / SECONDS_PER_DAY
-    by_hour[begin] = replace(
-        hour,
-        seconds=hour.seconds + elapsed,
-        revenue=hour.revenue + revenue * days,
-        cost=hour.cost + (revenue - margin) * days,
-        kwh=hour.kwh + kilowatts(power) * elapsed / SECONDS_PER_HOUR,
+def _add(hour: BlockHour, moment: Moment, seconds: float) -> BlockHour:
+    """Add ``seconds`` of a moment to an hour."""
+    days, hours = seconds / SECONDS_PER_DAY, seconds / SECONDS_PER_HOUR
+    sums: dict[tuple[str, int], list[float]] = {}
+    prices: dict[str, tuple[float, float | None, float]] = {}
+    before = 0.0
+    for each in hour.tariffs:
+        prices[each.tariff] = each.price, each.sale, sum(each.kwh)
+        for step, work, kwh in zip(each.steps, each.work, each.kwh, strict=True):
+            sums[each.tariff, step] = [work, kwh]
+            before += work
+    added = 0.0
+    energy: dict[str, float] = defaultdict(float)
+    for key, (work, kilowatts) in moment.groups.items():
+        group = sums.setdefault(key, [0.0, 0.0])
+        group[0] += work * days
+        group[1] += kilowatts * hours
+        added += work * days
+        energy[key[0]] += kilowatts * hours
+    work = before + added
+    mixed = {
+        name: _mixed(prices.get(name), moment.prices.get(name), energy[name])
+        for name in sorted({key[0] for key in sums})
+    }
+    return BlockHour(
+        hour=hour.hour,
+        seconds=hour.seconds + seconds,
+        payout=(hour.payout * before + moment.payout * added) / work if work else moment.payout,
+        told=hour.told,
+        tariffs=tuple(_tariff_hours(sums, mixed)),
     )
-    return tuple(by_hour[at] for at in sorted(by_hour))
+
+
+def _mixed(
+    before: tuple[float, float | None, float] | None, price: tuple[float, float | None] | None, kwh: float
+) -> tuple[float, float | None]:
+    """Return price and sale price after more energy; the sale price is unknown if it is for a part of it."""
+    if price is None:
+        return (before[0], before[1]) if before is not None else (0.0, None)
+    if before is None or before[2] + kwh <= 0:
+        return price
+    share = kwh / (before[2] + kwh)
+    sale = None if before[1] is None or price[1] is None else before[1] + share * (price[1] - before[1])
+    return before[0] + share * (price[0] - before[0]), sale
+
+
+def _tariff_hours(
+    sums: Mapping[tuple[str, int], Sequence[float]], prices: Mapping[str, tuple[float, float | None]]
+) -> Iterator[TariffHour]:
+    for tariff, (price, sale) in prices.items():
+        steps = sorted(step for name, step in sums if name == tariff)
+        yield TariffHour(
+            tariff=tariff,
+            price=price,
+            sale=sale,
+            steps=array("i", steps),
+            work=array("d", (sums[tariff, step][0] for step in steps)),
+            kwh=array("d", (sums[tariff, step][1] for step in steps)),
+        )

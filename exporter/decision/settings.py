@@ -1,15 +1,15 @@
-"""What the operator must tell the decision: thresholds, dwell times and the strikes of curtailment."""
+"""Settings of the decision: thresholds, dwell times, evidence and curtailment."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from exporter.economics.settings import Plausible, PlausibleSettings
 from exporter.model.fields import Duration, Ratio
 
 
 class DecisionSettings(PlausibleSettings):
-    """When a verdict is sure enough to be given, and to be taken back."""
+    """When a verdict is given, and when it is taken back."""
 
     reassign_score_usd_per_kilowatt_year: Annotated[float, Plausible(0, 500, "USD per kW and year")] = Field(
         default=40.0, description="A block is reassigned when its score is above this, and above `reassign_share`."
@@ -24,13 +24,35 @@ class DecisionSettings(PlausibleSettings):
         default=24 * 3600.0, description="How long the score must stay below zero before `reassign` is taken back."
     )
     history: Duration = Field(
-        default=168 * 3600.0, description="Window of the hourly margins that the score looks back on."
+        default=28 * 86_400.0, description="Window of the hourly margins that the score is made of."
     )
     history_needed: Duration = Field(
-        default=48 * 3600.0, description="Watched time that a block needs in that window before a first `reassign`."
+        default=14 * 86_400.0,
+        description="Known time in that window before the clock of a first `reassign` starts; half of `history` if "
+        "`history` is shorter.",
+    )
+    rigs_sale_usd_per_terahash: Annotated[float | None, Plausible(0, 100, "USD per TH/s")] = Field(
+        default=None, description="What the rigs would be sold for at a conversion, per TH/s of rated hashrate."
+    )
+    rigs_removal_usd_per_rig: Annotated[float, Plausible(0, 1_000, "USD per rig")] = Field(
+        default=0.0, description="Cost of removing and selling one rig."
     )
     resale_decay_usd_per_kilowatt_year: Annotated[float, Plausible(0, 500, "USD per kW and year")] = Field(
-        default=0.0, description="What the rigs' resale price loses while they go on mining, per kW and year."
+        default=0.0,
+        description="Former setting: what the rigs' sale price loses per kW and year while they mine. Set "
+        "`rigs_sale_usd_per_terahash` instead; both together are refused.",
+    )
+    mining_availability: Ratio = Field(
+        default=1.0, description="Share of its potential at which a rig that needs a repair counts as mining."
+    )
+    confidence: Ratio = Field(
+        default=0.8,
+        description="Probability, of `ai.outlook`, from which `reassign` does not need AI's low scenario to pay.",
+    )
+    waiting_gain_usd_per_kilowatt: Annotated[float, Plausible(0, 1_000, "USD per kW")] = Field(
+        default=0.0,
+        description="By how much converting now must beat every later start, of `ai.outlook`, to be `reassign` on the "
+        "outlook alone.",
     )
     curtail_interval: Duration = Field(
         default=300.0, description="Length of a price interval, in which the two counts below are given."
@@ -51,7 +73,9 @@ class DecisionSettings(PlausibleSettings):
         default=600.0, description="How long it must hash again before `repair` is taken back."
     )
     coverage: Ratio = Field(
-        default=0.8, description="Share of a block's rigs whose inputs must be known for a verdict on the block."
+        default=0.8,
+        description="Share of a block that must be known for a verdict on it: of its rigs for `curtail`, of its kW for "
+        "`reassign`.",
     )
     hold_limit: Duration = Field(
         default=3600.0, description="How long a verdict is held while its inputs are stale; then it is `unknown`."
@@ -60,6 +84,20 @@ class DecisionSettings(PlausibleSettings):
         default=300.0, description="Longest time between two evaluations that still counts as watched."
     )
 
+    @model_validator(mode="after")
+    def _one_formula(self) -> Self:
+        if self.resale_decay_usd_per_kilowatt_year and self.rigs_sale_usd_per_terahash is not None:
+            raise ValueError(
+                "resale_decay_usd_per_kilowatt_year and rigs_sale_usd_per_terahash: set only one; the rigs' sale price "
+                "replaces the decay"
+            )
+        return self
+
+    @property
+    def needed(self) -> float:
+        """Known time (s) that a block needs in the history's window."""
+        return self.history_needed if self.history_needed <= self.history else self.history / 2
+
     def threshold(self, ai_value: float) -> float:
-        """Return the score from which a reassignment is worth its trouble; both in USD per kW and year."""
+        """Return the score above which a block is reassigned; both in USD per kW and year."""
         return max(self.reassign_score_usd_per_kilowatt_year, self.reassign_share * ai_value)

@@ -1,9 +1,22 @@
 """The decision for a whole site."""
 
-from exporter.decision.history import MarginHistory, recent, watched
+from collections.abc import Mapping
+
+from exporter.decision.conversion import BlockCase, Turn
+from exporter.decision.history import BlockHistory, MarginHistory, Rules, book, watched, window_of
 from exporter.decision.settings import DecisionSettings
-from exporter.decision.values import BlockDecision, Clock, DecisionState, RigDecision, SiteDecision, Verdict
-from exporter.decision.verdict import Turn, decide_block, decide_rig
+from exporter.decision.survey import Survey, Surveyor
+from exporter.decision.values import (
+    BlockDecision,
+    BlockOutlook,
+    Clock,
+    DecisionState,
+    RigDecision,
+    SiteDecision,
+    Verdict,
+)
+from exporter.decision.verdict import decide_block, decide_rig
+from exporter.economics.settings import SiteSettings
 from exporter.economics.site import rigs_by_block
 from exporter.economics.values import SiteEconomics
 from exporter.model.snapshot import SiteSnapshot
@@ -16,43 +29,70 @@ def decide(
     snapshot: SiteSnapshot,
     economics: SiteEconomics,
     history: MarginHistory,
-    terms: DecisionSettings,
-    now: float,
-) -> tuple[SiteDecision, DecisionState]:
-    """Say the verdict on every rig and block, and what the next evaluation must know of this one.
+    settings: SiteSettings,
+    decision: DecisionSettings,
+    outlooks: Mapping[str, BlockOutlook] | None = None,
+) -> tuple[SiteDecision, DecisionState, MarginHistory]:
+    """Return the verdict on every rig and block, the state for the next evaluation, and the history with this one.
 
     Args:
-        previous: what the last evaluation returned; a new one at the first start.
+        previous: the state that the last evaluation returned; a new one at the first start.
         snapshot: the site.
         economics: the same snapshot, priced.
-        history: hourly margins of the blocks, this moment's included.
-        terms: thresholds and dwell times.
-        now: unix seconds.
+        history: hourly margins of the blocks, without this evaluation's.
+        settings: contracts and AI business.
+        decision: thresholds and dwell times.
+        outlooks: by block, where an outlook is set and known.
     """
+    now = snapshot.taken_at
+    elapsed = watched(previous.evaluated_at, now, decision.longest_gap)
     turn = Turn(
-        terms=terms,
+        settings=decision,
         market=economics.market,
         now=now,
-        elapsed=watched(previous.evaluated_at, now, terms.longest_gap),
+        elapsed=elapsed,
+        ai=settings.ai,
+        outlooks=outlooks or {},
     )
+    surveyor = Surveyor(snapshot, economics, previous, settings, decision)
+    rules = Rules(settings, now)
     blocks: list[BlockDecision] = []
     rigs: dict[int, RigDecision] = {}
     block_clocks: dict[str, Clock] = {}
     rig_clocks: dict[str, Clock] = {}
-    for (block, places), summed in zip(rigs_by_block(snapshot).items(), economics.blocks, strict=True):
-        hours = recent(history.blocks.get(block.name, ()), now, terms.history)
-        decision, clock = decide_block(previous.blocks.get(block.name, _NEW), block, summed, hours, turn)
-        blocks.append(decision)
+    pasts: dict[str, BlockHistory] = {}
+    booked = watched(history.observed_at, now, decision.longest_gap)
+    for (block, indices), summed in zip(rigs_by_block(snapshot).items(), economics.blocks, strict=True):
+        survey = surveyor.survey(indices)
+        past = history.blocks.get(block.name, BlockHistory())
+        past = pasts[block.name] = _booked(past, survey, now, booked, decision)
+        case = BlockCase(
+            block=block,
+            economics=summed,
+            rigs=[snapshot.rigs[index] for index in indices],
+            survey=survey,
+            window=window_of(past, rules, now, decision.history),
+            rules=rules,
+        )
+        decided, clock = decide_block(previous.blocks.get(block.name, _NEW), case, turn)
+        blocks.append(decided)
         block_clocks[block.name] = clock
-        reassigned = decision.verdict is Verdict.REASSIGN
-        for place in places:
-            rig = snapshot.rigs[place]
+        reassigned = decided.verdict is Verdict.REASSIGN
+        for index in indices:
+            rig = snapshot.rigs[index]
             name = rig.rig.name
             before = previous.rigs.get(name, _NEW)
-            rigs[place], rig_clocks[name] = decide_rig(
-                before, rig, economics.rigs[place], turn, block_reassigned=reassigned
+            rigs[index], rig_clocks[name] = decide_rig(
+                before, rig, economics.rigs[index], turn, block_reassigned=reassigned
             )
     return (
-        SiteDecision(rigs=tuple(rigs[place] for place in range(len(snapshot.rigs))), blocks=tuple(blocks)),
+        SiteDecision(rigs=tuple(rigs[index] for index in range(len(snapshot.rigs))), blocks=tuple(blocks)),
         DecisionState(evaluated_at=now, rigs=rig_clocks, blocks=block_clocks),
+        MarginHistory(observed_at=now, blocks=pasts, former=history.former),
     )
+
+
+def _booked(past: BlockHistory, survey: Survey, now: float, elapsed: float, decision: DecisionSettings) -> BlockHistory:
+    """Book the time since the last evaluation, if enough of the block is known."""
+    moment = survey.moment if survey.coverage >= decision.coverage else None
+    return book(past, moment, now, elapsed, decision.history)

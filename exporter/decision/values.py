@@ -1,4 +1,4 @@
-"""What the decision room says per rig and per block, and what it must remember to say it."""
+"""Verdicts per rig and block, and the state that the next evaluation needs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,17 +19,45 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RigDecision:
-    """One rig: its reassign score (USD per kW and year; None without an AI value or a potential margin)."""
+    """One rig: its verdict, and its reassign score (USD per kW and year) if AI value and potential margin are known."""
 
     reassign_score: float | None = None
     verdict: Verdict | None = None
     verdict_since: float | None = None  # unix seconds
-    held: bool = False  # its inputs are stale, so the verdict stands as it was
+    held: bool = False  # its inputs are stale, and the verdict is still the one before
+
+
+class Hindrance(StrEnum):
+    """Why a block is not `reassign`. The first that applies is given."""
+
+    NO_AI_VALUE = "no_ai_value"
+    UNASSIGNED = "unassigned"
+    NOT_CONVERTIBLE = "not_convertible"
+    CUSTOMER_WITHOUT_CONTRACT = "customer_without_contract"
+    BELOW_LEAST_SIZE = "below_least_size"
+    CAPACITY_EXCEEDED = "capacity_exceeded"
+    NOT_OBSERVED = "not_observed"
+    SCORE_UNKNOWN = "score_unknown"
+    SCORE_TOO_LOW = "score_too_low"
+    EVIDENCE = "evidence"
+    NEXT_EPOCH_UNKNOWN = "next_epoch_unknown"
+    NEXT_EPOCH_TOO_LOW = "next_epoch_too_low"
+    LOW_SCENARIO = "low_scenario"
+    DWELL = "dwell"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockOutlook:
+    """What an outlook says of converting a block now. Values per utility kW, in USD of today."""
+
+    probability: float  # 0-1: that converting now is better than the best later start
+    lead: float  # mean value of converting now, less that of the best later start
+    waiting: Mapping[int, float] = field(default_factory=dict)  # by months: mean value of waiting, less of now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockDecision:
-    """One block, with what its conversion would free, cost and pay back."""
+    """One block, with what its conversion would free, cost and pay back. Margins in USD per utility kW and year."""
 
     name: str
     reassign_score: float | None = None
@@ -37,10 +65,20 @@ class BlockDecision:
     verdict: Verdict | None = None
     verdict_since: float | None = None  # unix seconds
     held: bool = False
-    mining_margin: float | None = None  # USD per kW and year, 0 or more: what the score sets against the AI value
-    margin_lost: float | None = None  # USD per day, of the whole block
-    power_freed: float | None = None  # W: what the feeder carries, else what the rigs would draw
+    conversion_margin: float | None = None  # M: the higher of the two looks; below 0 where fixed costs exceed it
+    window_margin: float | None = None  # the mean of the history's window
+    ahead_margin: float | None = None  # the same hours after the next retarget; None while that is not known
+    low_score: float | None = None  # of AI's low scenario
+    sale_value: float | None = None  # of the rigs, less their removal, levelised over the AI term
+    margin_lost: float | None = None  # USD per day, of its convertible part; None below the coverage
+    power_freed: float | None = None  # W, of its convertible part
+    unused_power: float | None = None  # W of capacity that its rigs would not use
+    coverage: float = 0.0  # 0-1, by kW: observed, and with a known margin
     watched: float = 0.0  # s of history behind the score
+    evidence: float = 0.0  # 0-1, of the history that is needed
+    dwell: float | None = None  # 0-1, of the time that `reassign` must be called for; None if it cannot be
+    hindrance: Hindrance | None = None  # None while it is `reassign`
+    outlook: BlockOutlook | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +96,7 @@ class Clock:
     verdict: Verdict = Verdict.UNKNOWN
     since: float | None = None  # unix seconds
     stale_since: float | None = None  # unix seconds; None while the inputs are there
+    covered_at: float | None = None  # unix seconds: when enough of a block was last observed
     curtail: Latch = OFF
     repair: Latch = OFF
     reassign: Latch = OFF
@@ -65,7 +104,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionState:
-    """All that the next evaluation must know of this one. Plain data: it is kept across restarts as JSON."""
+    """What the next evaluation needs of this one. Plain data: it is kept across restarts as JSON."""
 
     evaluated_at: float | None = None  # unix seconds
     rigs: Mapping[str, Clock] = field(default_factory=dict)

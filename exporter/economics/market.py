@@ -43,6 +43,7 @@ def price_market(
         payout_btc=payout_btc,
         payout_usd=_hashprice(state.difficulty, mined, paid_fees, price),
         forward_payout_usd=_hashprice(retarget.difficulty, later, paid_fees, price),
+        halved_payout_usd=_hashprice(state.difficulty, mined / 2, paid_fees, price),
         network_hashrate=_network_hashrate(state, retarget),
         next_difficulty=finite(retarget.difficulty),
         retarget_blocks_remaining=retarget.blocks_remaining,

@@ -10,7 +10,7 @@ from exporter.economics.lines import cost_lines, fixed
 from exporter.economics.margin import RigPricer
 from exporter.economics.market import price_market
 from exporter.economics.settings import AiSettings, Basis, SiteSettings
-from exporter.economics.values import BlockEconomics, MarketEconomics, RigEconomics, SiteEconomics
+from exporter.economics.values import BlockEconomics, MarketEconomics, PowerSource, RigEconomics, SiteEconomics
 from exporter.model.fleet import Block
 from exporter.model.snapshot import RigSnapshot, SiteSnapshot
 from exporter.model.units import (
@@ -218,6 +218,7 @@ def _sum_block(
         potential_margin=potential_margin,
         potential_power=potential_power,
         running_power=running,
+        metered_power=total(rig.billed_power for rig in rigs if rig.power_source is PowerSource.METERED),
         sale_income=total(rig.sale_income for rig in rigs),
         allin_cost=allin_cost,
         allin_breakeven_hashprice=finite(allin_cost / allin_work) if allin_cost is not None and allin_work else None,
@@ -252,9 +253,10 @@ def _ai_of_block(
         return base, None if low is None else low * HOURS_PER_YEAR
     owed = costs.owed(_running_by_tariff(members, running, costs, energy=True))
     watts = running if block.capacity_watts is None else block.capacity_watts
-    if owed is None or not watts:
+    power = kilowatts(watts or 0.0)
+    if owed is None or not power:
         return None, None
-    per_kilowatt = [finite(cost / kilowatts(watts)) for cost in owed]
+    per_kilowatt = [finite(cost / power) for cost in owed]
     if None in per_kilowatt:
         return None, None
     return base - (per_kilowatt[0] or 0.0), low * HOURS_PER_YEAR - (per_kilowatt[1] or 0.0)
@@ -269,7 +271,8 @@ def _ai_value(per_kilowatt_year: float | None, watts: float | None) -> float | N
 
 def per_kilowatt_year(usd_per_day: float | None, watts: float | None) -> float | None:
     """Return a flow per kW and year: the axis on which mining and AI compare."""
-    return finite(usd_per_day * DAYS_PER_YEAR / kilowatts(watts)) if usd_per_day is not None and watts else None
+    power = kilowatts(watts or 0.0)
+    return finite(usd_per_day * DAYS_PER_YEAR / power) if usd_per_day is not None and power else None
 
 
 def _horizon(now: float, market: MarketEconomics, settings: AiSettings) -> MiningHorizon | None:

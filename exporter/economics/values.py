@@ -30,6 +30,7 @@ class MarketEconomics:
     payout_usd: float | None = None  # what the pool pays for, before its fee: the hashprice, or its subsidy's part
     payout_btc: float | None = None
     forward_payout_usd: float | None = None
+    halved_payout_usd: float | None = None  # with half of today's subsidy
     ai_value_per_kwh: tuple[tuple[str, float], ...] = ()  # (scenario, USD per kWh): low, base, high
     ai_value_per_kilowatt_year: float | None = None  # base scenario
     ai_noi_per_kilowatt_year: float | None = None  # first year's net operating income, per utility kW
@@ -97,6 +98,7 @@ class BlockEconomics:
     potential_margin: float | None = None
     potential_power: float | None = None  # W at the billing point, of the rigs with a potential margin
     running_power: float | None = None  # W at the billing point if all its rigs ran; the unknown ones at the mean
+    metered_power: float | None = None  # W at the billing point, of the rigs with a meter
     sale_income: float | None = None
     allin_cost: float | None = None  # at running power, of the rigs that have it
     allin_breakeven_hashprice: float | None = None  # USD per PH/s and day

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
-from exporter.model.fields import ConfigPath, SettingsGroup, Text
+from exporter.model.fields import ConfigPath, Ratio, SettingsGroup, Text
 from exporter.model.fleet import Block
 from exporter.model.units import WATTS_PER_KILOWATT
 from exporter.sources.discovery import HttpSd
@@ -161,7 +161,11 @@ class BlockSettings(SettingsGroup):
     """A block: a container, a building, a feeder (YAML ``blocks:``)."""
 
     capacity_kilowatts: float | None = Field(None, gt=0, le=2_000_000, description="What its feeder carries, in kW.")
-    convertible: bool = Field(True, description="Whether it could be converted to AI hosting.")
+    convertible: bool | Ratio = Field(
+        True,
+        description="Whether it can be converted to AI hosting, or which share of its capacity, such as 0.5. The worst "
+        "rigs leave first.",
+    )
     moving_cost_usd_per_rig: float | None = Field(
         None,
         ge=0,
@@ -178,7 +182,7 @@ class BlockSettings(SettingsGroup):
         return Block(
             name=name,
             capacity_watts=watts,
-            convertible=self.convertible,
+            convertible_share=float(self.convertible),
             moving_cost_per_rig=self.moving_cost_usd_per_rig,
         )
 

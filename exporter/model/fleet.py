@@ -44,5 +44,10 @@ class Block:
 
     name: str
     capacity_watts: float | None = None  # capacity of the feeder
-    convertible: bool = True
+    convertible_share: float = 1.0  # 0-1 of its capacity that can be converted
     moving_cost_per_rig: float | None = None  # USD, to move a rig from it to another block of the site
+
+    @property
+    def convertible(self) -> bool:
+        """Whether any of it can be converted."""
+        return self.convertible_share > 0

@@ -8,6 +8,7 @@ from functools import lru_cache
 from math import isfinite
 from typing import Final
 
+SECONDS_PER_HOUR: Final = 3_600.0
 SECONDS_PER_DAY: Final = 86_400.0
 SECONDS_PER_YEAR: Final = 31_536_000.0
 HOURS_PER_DAY: Final = 24.0

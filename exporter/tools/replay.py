@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from exporter.decision.history import MarginHistory, observe
+from exporter.decision.history import MarginHistory
 from exporter.decision.settings import DecisionSettings
 from exporter.decision.site import decide
 from exporter.decision.values import DecisionState, SiteDecision, Verdict
@@ -147,7 +147,13 @@ class _Replay:
 
     def _replay(self, point: MarketPoint, until: float) -> None:
         """Replay one point: evaluate, then add up the earnings until the next evaluation."""
-        market = replace(self._market, hashprice_usd=point.hashprice, payout_usd=point.hashprice)
+        market = replace(
+            self._market,
+            hashprice_usd=point.hashprice,
+            payout_usd=point.hashprice,
+            forward_payout_usd=point.hashprice,
+            retarget_confident=True,
+        )
         economics, snapshot = self._price(market, point)
         for now, seconds in _evaluations(point.time, until, self._interval):
             decision = self._decide(economics, snapshot, now)
@@ -163,11 +169,10 @@ class _Replay:
         return price_on(market, snapshot, self._settings), snapshot
 
     def _decide(self, economics: SiteEconomics, snapshot: SiteSnapshot, now: float) -> SiteDecision:
-        settings = self._decision_settings
-        self._history = observe(
-            self._history, economics, now, window=settings.history, longest_gap=settings.longest_gap
+        snapshot = replace(snapshot, taken_at=now)
+        decision, self._state, self._history = decide(
+            self._state, snapshot, economics, self._history, self._settings, self._decision_settings
         )
-        decision, self._state = decide(self._state, snapshot, economics, self._history, settings, now)
         for block in decision.blocks:
             verdict = block.verdict or Verdict.UNKNOWN
             if block.name in self._converted:

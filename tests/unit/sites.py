@@ -105,7 +105,11 @@ def site(*rigs: RigSnapshot, **changes: Any) -> SiteSnapshot:
     return SiteSnapshot(**(facts | changes))
 
 
-def decided(snapshot: SiteSnapshot, economics: SiteEconomics, terms: DecisionSettings | None = None) -> SiteDecision:
+def decided(
+    snapshot: SiteSnapshot,
+    economics: SiteEconomics,
+    terms: DecisionSettings | None = None,
+    site_terms: SiteSettings = SITE,
+) -> SiteDecision:
     """What the first evaluation decides, with no past behind it."""
-    terms = terms or DecisionSettings()
-    return decide(DecisionState(), snapshot, economics, MarginHistory(), terms, snapshot.taken_at)[0]
+    return decide(DecisionState(), snapshot, economics, MarginHistory(), site_terms, terms or DecisionSettings())[0]

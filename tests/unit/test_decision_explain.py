@@ -55,7 +55,7 @@ def test_the_sum_adds_up_line_by_line() -> None:
     assert told["billed power"] == pytest.approx(3.605)
     assert told["mining margin"] == pytest.approx((told["mining revenue"] or 0) - (told["power price"] or 0))
     assert told["AI value, base"] == pytest.approx(0.0175524, rel=1e-5)
-    beaten = (told["block's margin that AI must beat"] or 0) - 30
+    beaten = (told["block's conversion margin"] or 0) - 30
     assert told["block's reassign score"] == pytest.approx(153.758737 - beaten)
 
 

@@ -5,27 +5,27 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from pydantic import TypeAdapter
 from pydantic_core import to_json
-from sites import LEASE, NOW, SITE, network, rig, site
+from sites import LEASE, NOW, SITE, rig, site
 
-from exporter.decision.history import HourlyMargin, MarginHistory, mean_margin, observe
+from exporter.decision.history import BlockHour, MarginHistory
 from exporter.decision.latch import OFF, Latch, step
 from exporter.decision.settings import DecisionSettings
 from exporter.decision.site import decide
-from exporter.decision.values import BlockDecision, DecisionState, RigDecision, SiteDecision, Verdict
+from exporter.decision.values import BlockDecision, DecisionState, Hindrance, RigDecision, SiteDecision, Verdict
 from exporter.economics.settings import SiteSettings
 from exporter.economics.site import price_site
 from exporter.model.fleet import UNASSIGNED, Block
-from exporter.model.readings import Reading
 from exporter.model.snapshot import LastGood, RigSnapshot, TariffPrice
 
 HOUR = 3_600.0
 MINUTE = 60.0
-TERMS = DecisionSettings(longest_gap=HOUR)
+DAY = 24 * HOUR
+TERMS = DecisionSettings(longest_gap=HOUR, history=7 * DAY, history_needed=2 * DAY)
 GOOD = LastGood(hashrate=200e12, power=3_500.0, observed_at=NOW)
 
 
@@ -55,13 +55,13 @@ class Desk:
             self.evaluate()
 
     def evaluate(self) -> None:
-        facts = {"tariffs": {} if self.price is None else {"ppa": TariffPrice(self.price)}} | self.facts
+        tariffs = {} if self.price is None else {"ppa": TariffPrice(self.price)}
+        facts = {"tariffs": tariffs, "blocks": (Block(name="north"),)} | self.facts
         snapshot = site(*self.rigs, taken_at=self.now, **facts)
         economics = price_site(snapshot, self.site_terms)
-        self.history = observe(
-            self.history, economics, self.now, window=self.terms.history, longest_gap=self.terms.longest_gap
+        self.decision, self.state, self.history = decide(
+            self.state, snapshot, economics, self.history, self.site_terms, self.terms
         )
-        self.decision, self.state = decide(self.state, snapshot, economics, self.history, self.terms, self.now)
 
     @property
     def rig(self) -> RigDecision:
@@ -253,28 +253,24 @@ def test_a_block_is_judged_only_where_most_of_its_rigs_are_known() -> None:
 # --- reassign -------------------------------------------------------------------------------------------------------
 
 
-def test_a_block_is_reassigned_after_its_dwell() -> None:
+def test_a_block_is_reassigned_after_its_evidence_and_then_its_dwell() -> None:
     desk = Desk(old())
     desk.evaluate()
-    desk.wait(71 * HOUR, every=HOUR)
-    assert desk.block.verdict is Verdict.CURTAIL
-    assert desk.block.reassign_score == pytest.approx(153.758737)
-    desk.wait(2 * HOUR, every=HOUR)
-    assert desk.block.verdict is Verdict.REASSIGN
+    desk.wait(47 * HOUR, every=HOUR)
+    assert (desk.block.verdict, desk.block.hindrance) == (Verdict.CURTAIL, Hindrance.EVIDENCE)
+    assert desk.block.evidence == pytest.approx(47 / 48)
+    assert desk.block.dwell == 0.0
+    assert desk.block.reassign_score == pytest.approx(153.758737)  # it shows at once
+    desk.wait(72 * HOUR, every=HOUR)
+    assert (desk.block.verdict, desk.block.hindrance) == (Verdict.CURTAIL, Hindrance.DWELL)
+    assert desk.block.dwell == pytest.approx(71 / 72)
     desk.wait(HOUR)
+    assert (desk.block.verdict, desk.block.hindrance) == (Verdict.REASSIGN, None)
+    desk.wait(2 * HOUR, every=HOUR)
     assert desk.rig.verdict is Verdict.REASSIGN
-    assert desk.block.power_freed == 500_000
+    assert desk.block.power_freed == pytest.approx(3_245 * 1.03)
     assert desk.block.margin_lost == 0.0
     assert desk.block.payback_years == pytest.approx(10_000 / (12 * 150 * 0.85))
-
-
-def test_no_reassign_before_two_days_of_history() -> None:
-    desk = Desk(old(), terms=TERMS.model_copy(update={"reassign_after": HOUR}))
-    desk.evaluate()
-    desk.wait(47 * HOUR, every=HOUR)
-    assert desk.block.verdict is Verdict.CURTAIL
-    desk.wait(HOUR)
-    assert desk.block.verdict is Verdict.REASSIGN
 
 
 def test_reassign_is_taken_back_below_zero_for_a_day() -> None:
@@ -319,7 +315,7 @@ def test_reassign_is_left_at_once_when_hashrate_or_watts_are_gone(gone: RigSnaps
 @pytest.mark.parametrize(
     ("blocks", "rig_block", "terms"),
     [
-        ((Block(name="north", convertible=False),), "north", SITE),
+        ((Block(name="north", convertible_share=0.0),), "north", SITE),
         ((), UNASSIGNED, SITE),
         ((Block(name="north"),), "north", replace(SITE, ai=None)),
         (
@@ -349,15 +345,20 @@ def test_stale_inputs_stop_the_clock_of_a_block_and_hold_it() -> None:
     assert desk.block.held
 
 
-def test_time_that_was_not_watched_is_no_evidence() -> None:
+def test_time_without_evaluations_is_no_evidence_and_a_day_of_it_starts_the_clock_anew() -> None:
     desk = Desk(old())
-    desk.wait(50 * HOUR, every=HOUR)
+    desk.wait(60 * HOUR, every=HOUR)
     before = desk.state.blocks["north"].reassign
-    desk.wait(1_000 * HOUR)  # the exporter was down
+    assert before.evidence == 11 * HOUR
+    desk.wait(10 * HOUR)  # the exporter was down
     assert desk.state.blocks["north"].reassign == before
+    desk.wait(HOUR)
+    assert desk.state.blocks["north"].reassign.evidence == 12 * HOUR
+    desk.wait(30 * HOUR)
+    assert desk.state.blocks["north"].reassign.evidence == 0
+    assert desk.block.watched == 60 * HOUR  # the history stays
     desk.now -= 2_000 * HOUR  # the clock went back
     desk.evaluate()
-    assert desk.state.blocks["north"].reassign == before
     assert desk.rig.verdict_since is not None
     assert desk.rig.verdict_since <= desk.now
 
@@ -366,29 +367,30 @@ def test_the_state_survives_as_json() -> None:
     desk = Desk(old(), rig(name="b", hashrate=0.0))
     desk.wait(123 * HOUR, every=HOUR)
     assert TypeAdapter(DecisionState).validate_json(to_json(desk.state)) == desk.state
-    assert TypeAdapter(MarginHistory).validate_json(to_json(desk.history)) == desk.history
 
 
 # --- history --------------------------------------------------------------------------------------------------------
+
+
+def hours_of(desk: Desk) -> list[BlockHour]:
+    return list(desk.history.blocks["north"].hours)
 
 
 def test_history_is_booked_by_the_hour() -> None:
     desk = Desk(rig())
     desk.evaluate()
     desk.wait(2 * HOUR, every=15 * MINUTE)
-    *_, (whole, *rest) = [desk.history.blocks["north"]]
+    first, *rest = hours_of(desk)
     assert len(rest) == 2
-    assert whole.kwh == pytest.approx(3.605 * 0.75)  # the quarter that ends on the hour opens the next
-    assert sum(hour.seconds for hour in desk.history.blocks["north"]) == 2 * HOUR
-    assert sum(hour.revenue - hour.cost for hour in desk.history.blocks["north"]) == pytest.approx(
-        2.254181 / 12, rel=1e-5
-    )
+    assert sum(first.tariffs[0].kwh) == pytest.approx(3.605 * 0.75)  # the quarter that ends on the hour opens the next
+    assert sum(hour.seconds for hour in hours_of(desk)) == 2 * HOUR
+    assert desk.block.conversion_margin == pytest.approx(228.2319, rel=1e-5)
 
 
 def test_history_keeps_only_its_window() -> None:
     desk = Desk(rig(), terms=TERMS.model_copy(update={"history": 30 * HOUR}))
     desk.wait(50 * HOUR, every=HOUR)
-    assert len(desk.history.blocks["north"]) == 31
+    assert len(hours_of(desk)) == 31
     assert desk.block.watched <= 31 * HOUR
 
 
@@ -401,7 +403,7 @@ def test_with_everything_shortened_a_block_turns_and_turns_back_in_minutes() -> 
         "longest_gap": MINUTE,
     }
     desk = Desk(old(), terms=TERMS.model_copy(update=quick))
-    desk.wait(2 * MINUTE, every=5)
+    desk.wait(3 * MINUTE, every=5)
     assert desk.block.verdict is Verdict.REASSIGN
     desk.price = 0.01  # 29.5 J/TH earn more than AI pays
     desk.wait(3 * MINUTE, every=5)
@@ -417,47 +419,14 @@ def test_a_clock_that_jumps_ahead_for_a_moment_wipes_no_history() -> None:
     assert desk.block.watched == 0  # what is too old says nothing
     desk.now -= 10_000 * HOUR
     desk.evaluate()
-    assert desk.history.blocks["north"] == before
+    assert desk.history.blocks["north"] is before
 
 
 def test_missing_inputs_book_nothing() -> None:
     desk = Desk(rig())
     desk.price = None
     desk.wait(5 * HOUR, every=HOUR)
-    assert desk.history.blocks["north"] == ()
-
-
-def test_an_hour_that_loses_counts_as_zero() -> None:
-    gain = HourlyMargin(hour=0, seconds=HOUR, revenue=10, cost=4, kwh=100)
-    spike = HourlyMargin(hour=3_600, seconds=HOUR, revenue=10, cost=90, kwh=100)
-    assert mean_margin([gain, spike]) == pytest.approx(8_760 * 6 / 200)
-    assert mean_margin([gain], revenue_per_kwh=0.05) == pytest.approx(8_760 * 0.01)
-    assert mean_margin([]) is None
-
-
-def test_the_next_epoch_counts_only_from_500_blocks() -> None:
-    slow = {"epoch_start_time": NOW - 1_000 * 1_200.0}  # difficulty is about to halve
-    desk = Desk(old())
-    desk.facts = {"network": Reading(network(**slow), NOW)}
-    desk.evaluate()
-    assert desk.block.mining_margin is not None
-    assert desk.block.mining_margin > 200
-    early = {"height": 941_472 + 499, "epoch_start_time": NOW - 499 * 1_200.0}
-    desk.facts = {"network": Reading(network(**early), NOW)}
-    desk.evaluate()
-    assert desk.block.mining_margin == 0.0
-
-
-@given(st.lists(st.tuples(*[st.floats(0, 1e4)] * 2, st.floats(0.1, 1e4)), min_size=1, max_size=20), st.data())
-def test_a_worse_past_never_looks_better(rows: list[tuple[float, float, float]], data: st.DataObject) -> None:
-    hours = [HourlyMargin(hour=n, revenue=r, cost=c, kwh=k) for n, (r, c, k) in enumerate(rows)]
-    worse = list(hours)
-    at = data.draw(st.integers(0, len(hours) - 1))
-    worse[at] = replace(hours[at], revenue=hours[at].revenue * 0.5, cost=hours[at].cost + 1)
-    mean, lower = mean_margin(hours), mean_margin(worse)
-    assert mean is not None
-    assert lower is not None
-    assert lower <= mean
+    assert hours_of(desk) == []
 
 
 # --- the model ------------------------------------------------------------------------------------------------------

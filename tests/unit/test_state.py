@@ -15,7 +15,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from structlog.testing import capture_logs
 
-from exporter.decision.history import HourlyMargin, MarginHistory
+from exporter.decision.history import (
+    BlockHour,
+    FormerHours,
+    MarginHistory,
+    Moment,
+    restored,
+)
 from exporter.decision.latch import Latch
 from exporter.decision.values import Clock, DecisionState, Verdict
 from exporter.model.readings import NetworkState, PriceSlot, Reading, RigIdentity
@@ -28,7 +34,10 @@ IDENTITY = RigIdentity(reader="fake", make="Acme", model="A1", mac="02:00:00:00:
 GOOD = LastGood(hashrate=1e14, power=None, observed_at=900.0)
 RIG = RigMemory(identity=IDENTITY, last_success=1000.0, energy=5e9, power=3000.0, last_good=GOOD)
 FAULTY = replace(RIG, faults=(("fan_lost", "fan 1", 900.0), ("board_chips", "board 2", 950.5)))
-HISTORY = MarginHistory(observed_at=1000.0, blocks={"b1": (HourlyMargin(hour=0.0, seconds=9.0, revenue=2.0),)})
+MOMENT = Moment(
+    33.30, {"ppa": (0.05, None), "grid": (0.07, 0.02)}, {("ppa", 175): (5.7, 100.0), ("grid", -1): (0.0, 3.0)}
+)
+HISTORY = MarginHistory(observed_at=1000.0, blocks={"b1": restored([MOMENT.hour(0.0, 9.0)])})
 CURTAILED = Clock(verdict=Verdict.CURTAIL, since=5.0, curtail=Latch(on=True), reassign=Latch(evidence=60.0))
 DECISION = DecisionState(evaluated_at=1000.0, rigs={"a": CURTAILED}, blocks={"b1": Clock(), "a": CURTAILED})
 NETWORK = Reading(NetworkState(height=941_000, difficulty=133.79e12, block_fees=0.02), 1000.0)
@@ -179,8 +188,8 @@ async def test_an_assumed_algorithm_of_a_former_version_is_forgotten(
 
 
 def hours(block: str, *numbers: int) -> MarginHistory:
-    told = tuple(HourlyMargin(hour=3600.0 * number, kwh=1.0) for number in numbers)
-    return MarginHistory(observed_at=1000.0, blocks={block: told})
+    known = [MOMENT.hour(3600.0 * number, 60.0) for number in numbers]
+    return MarginHistory(observed_at=1000.0, blocks={block: restored(known)})
 
 
 @pytest.mark.parametrize(("days", "kept"), [(29, True), (31, False)])
@@ -213,17 +222,57 @@ async def test_a_rig_that_comes_back_is_not_counted_as_gone(tmp_path: Path) -> N
     assert "b" in (await load(path)).rigs
 
 
-async def test_hourly_margins_are_kept_for_fourteen_days(tmp_path: Path) -> None:
+async def test_the_hours_of_28_days_are_kept_and_of_a_longer_window_all_of_it(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite"
-    await save(path, State(history=hours("a", *range(400))))
-    assert (await load(path)).history.blocks == hours("a", *range(64, 400)).blocks
+    await save(path, State(history=hours("a", *range(700))), State(history=hours("a", *range(100, 701))))
+    assert (await load(path)).history.blocks == hours("a", *range(29, 701)).blocks
+    await save(path, State(history=hours("a", *range(2_000))))
+    assert (await load(path)).history.blocks == hours("a", *range(2_000)).blocks
 
 
 async def test_a_clock_that_jumps_does_not_wipe_the_history(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite"
     kept = range(500_000, 500_200)
     await save(path, *(State(history=hours("a", *numbers)) for numbers in (kept, (1_000_000,), (0,))))
-    assert set(hours("a", *kept).blocks["a"]) <= set((await load(path)).history.blocks["a"])
+    known = {hour.hour for hour in (await load(path)).history.blocks["a"].hours}
+    assert {hour.hour for hour in hours("a", *kept).blocks["a"].hours} <= known
+
+
+VERSION_3 = (
+    VERSION_2.replace("user_version = 2", "user_version = 3")
+    + """
+ALTER TABLE meters ADD COLUMN faults TEXT;
+INSERT INTO documents VALUES ('decision', 'null', 1773999000.0);
+INSERT INTO clocks VALUES ('block', 'b1', '{"verdict":"reassign","since":5.0,"stale_since":null,"curtail":[false,null],'
+    || '"repair":[false,null],"reassign":[true,null]}');
+INSERT INTO margins VALUES ('b1', 1773990000.0, 3600.0, 10.0, 4.0, 100.0);
+INSERT INTO margins VALUES ('b1', 1773993600.0, 3600.0, 10.0, 90.0, 100.0);
+"""
+)
+
+
+async def test_a_file_of_version_3_keeps_its_verdicts_and_shows_its_hours_which_count_for_nothing(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "state.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(VERSION_3)
+    for _ in range(2):
+        state = await load(path)
+        clock = state.decision.blocks["b1"]
+        assert (clock.verdict, clock.reassign, clock.covered_at) == (Verdict.REASSIGN, Latch(on=True), None)
+        assert state.history.former == {"b1": FormerHours(hours=2, margin=pytest.approx(-74.0), kwh=200.0)}
+        assert state.history.blocks == {}
+        await save(path, state)
+
+
+@pytest.mark.parametrize("tariffs", ["", "{", "[[1]]", '[["ppa", 0.05, null, [1.5], [1], [1]]]'])
+async def test_an_hour_that_is_not_understood_costs_only_itself(tmp_path: Path, tariffs: str) -> None:
+    path = tmp_path / "state.sqlite"
+    await save(path, State(history=hours("a", 1, 2)))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE hours SET tariffs = ? WHERE hour = 3600", (tariffs,))
+    assert (await load(path)).history.blocks == hours("a", 2).blocks
 
 
 async def test_without_a_path_nothing_is_kept() -> None:
@@ -258,7 +307,7 @@ async def test_it_saves_at_intervals(tmp_path: Path) -> None:
 _WRITER = """
 import asyncio, sys
 from pathlib import Path
-from exporter.decision.history import HourlyMargin, MarginHistory
+from exporter.decision.history import BlockHour, MarginHistory, restored
 from exporter.decision.latch import Latch
 from exporter.decision.values import Clock, DecisionState, Verdict
 from exporter.polling.ledger import RigMemory
@@ -275,7 +324,7 @@ async def main():
         rigs = {f"rig-{i}": RigMemory(energy=at) for i in range(300)}
         clock = Clock(verdict=Verdict.MINE, since=at, reassign=Latch(evidence=at))
         decision = DecisionState(evaluated_at=at, rigs={rig: clock for rig in rigs}, blocks={"b": clock})
-        history = MarginHistory(observed_at=at, blocks={"b": (HourlyMargin(hour=0.0, seconds=at),)})
+        history = MarginHistory(observed_at=at, blocks={"b": restored([BlockHour(hour=0.0, seconds=at)])})
         documents = {"number": Reading(str(number), at)}
         await store.save(State(rigs=rigs, documents=documents, decision=decision, history=history))
         print(number, flush=True)
@@ -302,7 +351,7 @@ async def test_it_is_whole_after_a_kill_at_any_instant(tmp_path: Path, saves: in
     assert clocks == {Clock(verdict=Verdict.MINE, since=number, reassign=Latch(evidence=number))}
     assert len(state.decision.rigs) == 300
     assert state.decision.evaluated_at == state.history.observed_at == number
-    assert state.history.blocks == {"b": (HourlyMargin(hour=0.0, seconds=number),)}
+    assert state.history.blocks == {"b": restored([BlockHour(hour=0.0, seconds=number)])}
 
 
 def _garble(path: Path) -> None:
@@ -459,7 +508,8 @@ async def test_a_full_disk_costs_what_is_new_and_nothing_that_was(tmp_path: Path
     known = await load(path)
     assert known.rigs == rigs | many
     assert known.decision.blocks["b1"] == CURTAILED
-    assert known.history.blocks["b1"] == HISTORY.blocks["b1"] + hours("b1", 1, 2).blocks["b1"]
+    both = [*HISTORY.blocks["b1"].hours, *hours("b1", 1, 2).blocks["b1"].hours]
+    assert known.history.blocks["b1"] == restored(both)
 
 
 async def test_a_disk_that_turns_read_only_costs_what_is_new_and_nothing_that_was(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def blocks_of_old_and_new() -> Publication:
     blocks = (
         Block(name="old", capacity_watts=60_000.0, moving_cost_per_rig=100.0),
         Block(name="new", capacity_watts=40_000.0, moving_cost_per_rig=120.0),
-        Block(name="fixed", capacity_watts=40_000.0, convertible=False),
+        Block(name="fixed", capacity_watts=40_000.0, convertible_share=0.0),
         Block(name="silent", capacity_watts=40_000.0),
     )
     snapshot = site(*rigs, blocks=blocks)
@@ -89,7 +89,7 @@ async def test_a_swap_moves_good_rigs_into_the_slots_of_bad_ones() -> None:
     def old_fixed() -> Publication:
         view = blocks_of_old_and_new().view
         fixed = tuple(
-            Block(name=block.name, capacity_watts=block.capacity_watts, convertible=block.name == "new")
+            Block(name=block.name, capacity_watts=block.capacity_watts, convertible_share=float(block.name == "new"))
             for block in view.snapshot.blocks
         )
         snapshot = site(*view.snapshot.rigs, blocks=fixed)

@@ -35,7 +35,7 @@ FLAT = market((0, 33.3, 0.05), (30, 33.3, 0.05))
 def test_a_flat_market_converts_the_old_block_after_its_dwell() -> None:
     result = replay(FLAT)
     assert result.blocks == ("old", "new")
-    assert result.converted == (("old", 72 * 3_600.0),)
+    assert result.converted == (("old", (14 * 24 + 72) * 3_600.0),)  # its evidence, then its dwell
     assert [(change.block, change.before, change.after) for change in result.changes] == [
         ("old", Verdict.MINE, Verdict.CURTAIL),
         ("old", Verdict.CURTAIL, Verdict.REASSIGN),
@@ -52,7 +52,7 @@ def test_each_policy_has_its_earnings() -> None:
     assert result.earned.always_mine == pytest.approx(30 * (old + new))
     assert result.earned.curtail_right == pytest.approx(30 * new)
     assert result.earned.foresight == pytest.approx(30 * (new + ai))
-    assert result.earned.followed == pytest.approx(30 * new + old / 24 + 27 * ai)  # an hour until it curtails
+    assert result.earned.followed == pytest.approx(30 * new + old / 24 + 13 * ai)  # an hour until it curtails
 
 
 def test_a_resale_tariff_changes_nothing() -> None:
@@ -70,7 +70,9 @@ def test_each_group_is_priced_by_the_terms_of_its_tariff() -> None:
 
 
 def test_a_block_that_is_not_convertible_is_never_converted() -> None:
-    blocks = tuple(Block(name=block.name, capacity_watts=block.capacity_watts, convertible=False) for block in BLOCKS)
+    blocks = tuple(
+        Block(name=block.name, capacity_watts=block.capacity_watts, convertible_share=0.0) for block in BLOCKS
+    )
     result = replay(FLAT, blocks)
     assert result.converted == ()
     assert result.earned.foresight == result.earned.curtail_right

@@ -1,0 +1,302 @@
+"""The conversion of a block to AI: its mining margin, its score, and whether `reassign` is called for."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf
+from typing import Final, NamedTuple
+
+from exporter.decision.history import Curve, Rules, Window
+from exporter.decision.latch import OFF, Latch, step
+from exporter.decision.score import advantage, payback_years, reassign_score
+from exporter.decision.settings import DecisionSettings
+from exporter.decision.survey import Survey
+from exporter.decision.values import BlockDecision, BlockOutlook, Clock, Hindrance
+from exporter.economics.settings import AiSettings
+from exporter.economics.values import BlockEconomics, MarketEconomics
+from exporter.model.fleet import UNASSIGNED, Block
+from exporter.model.snapshot import RigSnapshot
+from exporter.model.units import (
+    DAYS_PER_YEAR,
+    HASHES_PER_TERAHASH,
+    MONTHS_PER_YEAR,
+    SECONDS_PER_HOUR,
+    SECONDS_PER_YEAR,
+    finite,
+    kilowatts,
+)
+
+_MONTHS_AFTER_BUILDING: Final = 6.0
+_PAUSING: Final = frozenset({Hindrance.NOT_OBSERVED, Hindrance.SCORE_UNKNOWN, Hindrance.NEXT_EPOCH_UNKNOWN})
+"""While one of these lasts, the clock neither counts nor starts anew."""
+BARRIERS: Final = frozenset(
+    {
+        Hindrance.NO_AI_VALUE,
+        Hindrance.UNASSIGNED,
+        Hindrance.NOT_CONVERTIBLE,
+        Hindrance.CUSTOMER_WITHOUT_CONTRACT,
+        Hindrance.BELOW_LEAST_SIZE,
+        Hindrance.CAPACITY_EXCEEDED,
+    }
+)
+"""Those that no market can change: the block is not `reassign` whatever it earns."""
+_LONGEST_PAUSE: Final = 86_400.0
+"""Seconds without coverage after which the clock of `reassign` starts anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What all verdicts of one evaluation share."""
+
+    settings: DecisionSettings
+    market: MarketEconomics
+    now: float  # unix seconds
+    elapsed: float  # watched seconds since the last evaluation
+    ai: AiSettings | None = None
+    outlooks: Mapping[str, BlockOutlook] = field(default_factory=dict)
+
+    def score(self, margin: float | None, ai_value: float | None, sale_value: float = 0.0) -> float | None:
+        """Score a mining margin against an AI value, all in USD per kW and year."""
+        decay = self.settings.resale_decay_usd_per_kilowatt_year
+        return reassign_score(ai_value, margin, sale_value=sale_value, resale_decay=decay)
+
+    def low_score(self, margin: float | None, low_value: float | None, sale_value: float = 0.0) -> float | None:
+        """Score a mining margin against AI's low scenario, which may be below zero."""
+        decay = self.settings.resale_decay_usd_per_kilowatt_year
+        return advantage(low_value, margin, sale_value=sale_value, resale_decay=decay)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockCase:
+    """What is known of one block at one evaluation. ``window`` holds the hours of its history."""
+
+    block: Block
+    economics: BlockEconomics
+    rigs: Sequence[RigSnapshot]
+    survey: Survey
+    window: Window
+    rules: Rules
+
+
+def net_sale(rigs: Iterable[RigSnapshot], settings: DecisionSettings) -> float:
+    """Return what rigs are sold for at a conversion, less their removal, USD. A rig of unknown size sells for 0."""
+    price = settings.rigs_sale_usd_per_terahash
+    if price is None:
+        return 0.0
+    return sum(
+        price * (_sold_hashrate(rig) or 0.0) / HASHES_PER_TERAHASH - settings.rigs_removal_usd_per_rig for rig in rigs
+    )
+
+
+def _sold_hashrate(rig: RigSnapshot) -> float | None:
+    if rig.rig.rated_hashrate is not None:
+        return rig.rig.rated_hashrate
+    if rig.last_good is not None:
+        return rig.last_good.hashrate
+    return rig.reading.value.hashrate if rig.reading is not None else None
+
+
+def per_kilowatt(usd: float, watts: float | None) -> float:
+    """Return a sum of money per kW; 0 without watts."""
+    return _per(usd, watts) or 0.0
+
+
+class Looks(NamedTuple):
+    """Mining margins of a block, USD per utility kW and year, less the costs that a conversion ends."""
+
+    window: float | None
+    ahead: float | None
+
+    @property
+    def higher(self) -> float | None:
+        """M: a conversion cannot be undone, so it must beat both."""
+        return max((look for look in self if look is not None), default=None)
+
+
+def looks_of(case: BlockCase, turn: Turn) -> Looks:
+    """Return the two looks at a block: its window's mean, and the same hours at the hashprice to come.
+
+    The second look is None while it is not known: in the first blocks of an epoch. If a halving lies within AI's
+    building months, it is the lower of the margins after the retarget and after the halving.
+    """
+    market, watts, ending = turn.market, case.economics.conversion_power, case.economics.ending_cost
+    hours = case.window
+    if hours.seconds <= 0 and case.survey.moment is not None:  # without a past, this moment stands for it
+        hours = Window((Curve.of([case.survey.moment.hour(turn.now, SECONDS_PER_HOUR)], case.rules),))
+    if watts is None or ending is None:
+        return Looks(None, None)
+
+    def per_kilowatt(usd_per_year: float | None) -> float | None:
+        return None if usd_per_year is None else _per(usd_per_year - ending * DAYS_PER_YEAR, watts)
+
+    window = per_kilowatt(hours.margin_per_year())
+    if not market.retarget_confident or market.forward_payout_usd is None:
+        return Looks(window, None)
+    ahead = per_kilowatt(hours.margin_per_year(market.forward_payout_usd))
+    if ahead is not None and case.block.name not in turn.outlooks and _halves_while_building(turn):
+        halved = per_kilowatt(hours.margin_per_year(market.halved_payout_usd))
+        ahead = ahead if halved is None else min(ahead, halved)
+    return Looks(window, ahead)
+
+
+def _halves_while_building(turn: Turn) -> bool:
+    market = turn.market
+    if market.halving_time is None or market.halved_payout_usd is None:
+        return False
+    return market.halving_time <= turn.now + market.ai_building_months / MONTHS_PER_YEAR * SECONDS_PER_YEAR
+
+
+def appraise(case: BlockCase, turn: Turn) -> BlockDecision:
+    """Score a block's conversion, and work out what it would free, cost and pay back. No verdict yet."""
+    market, economics, settings = turn.market, case.economics, turn.settings
+    looks = looks_of(case, turn)
+    margin, watts = looks.higher, economics.conversion_power
+    sale = per_kilowatt(net_sale(case.rigs, settings), watts)
+    sale_value = sale * (market.ai_recovery or 0.0)
+    share = case.block.convertible_share
+    covered = case.survey.coverage >= settings.coverage
+    known = min(case.window.seconds, settings.history)  # a clock that is set back lives hours twice
+    unused = (
+        None
+        if economics.capacity is None or economics.running_power is None
+        else economics.capacity - economics.running_power
+    )
+    return BlockDecision(
+        name=economics.name,
+        reassign_score=turn.score(margin, economics.ai_value_per_kilowatt_year, sale_value),
+        payback_years=payback_years(market.ai_capex_per_kilowatt, market.ai_noi_per_kilowatt_year, margin, sale),
+        conversion_margin=margin,
+        window_margin=looks.window,
+        ahead_margin=looks.ahead,
+        low_score=turn.low_score(margin, economics.ai_low_per_kilowatt_year, sale_value),
+        sale_value=sale_value if settings.rigs_sale_usd_per_terahash is not None else None,
+        margin_lost=_per_day(margin, None if watts is None else watts * share) if covered else None,
+        power_freed=None if watts is None else watts * share,
+        unused_power=unused,
+        coverage=case.survey.coverage,
+        watched=known,
+        evidence=min(known / settings.needed, 1.0),
+        outlook=turn.outlooks.get(economics.name),
+    )
+
+
+def judge(
+    clock: Clock, appraisal: BlockDecision, case: BlockCase, turn: Turn, *, covered: bool
+) -> tuple[Hindrance | None, Latch]:
+    """Move the latch of `reassign` on. Returns why it is not called for, if it is not, and the latch.
+
+    Args:
+        clock: the block's, before this evaluation.
+        appraisal: the block's score and margins.
+        case: the block.
+        turn: this evaluation.
+        covered: whether enough of the block is observed and priced.
+    """
+    barrier = _barrier(appraisal, case, turn)
+    if barrier is not None:
+        return barrier, OFF
+    latch = _rested(clock, turn)
+    scores = _Scores.of(appraisal, case, turn)
+    hindrance = _hindrance(scores, appraisal, turn, covered=covered and case.survey.observed)
+    if hindrance in _PAUSING - {Hindrance.NEXT_EPOCH_UNKNOWN}:
+        return hindrance, latch
+    if latch.on:
+        if appraisal.evidence < 1:  # of a former version, or of longer windows: held until the new evidence decides
+            return hindrance, latch
+        lost = any(score is not None and score < 0 for score in (scores.window, scores.ahead))
+        return hindrance, step(latch, calls=lost, dwell=turn.settings.reassign_clear_after, elapsed=turn.elapsed)
+    if hindrance in _PAUSING:
+        return hindrance, latch
+    return hindrance, step(latch, calls=hindrance is None, dwell=turn.settings.reassign_after, elapsed=turn.elapsed)
+
+
+class _Scores(NamedTuple):
+    """Scores of a block with its power at the end of its band at which mining earns more, USD per kW and year."""
+
+    window: float | None
+    ahead: float | None
+    low: float | None  # of AI's low scenario, against the higher margin
+    threshold: float
+
+    @classmethod
+    def of(cls, appraisal: BlockDecision, case: BlockCase, turn: Turn) -> "_Scores":
+        value, low = case.economics.ai_value_per_kilowatt_year, case.economics.ai_low_per_kilowatt_year
+        sale = appraisal.sale_value or 0.0
+        doubt = per_kilowatt((case.economics.nameplate_doubt or 0.0) * DAYS_PER_YEAR, case.economics.conversion_power)
+        looks = Looks(
+            *(None if look is None else look + doubt for look in (appraisal.window_margin, appraisal.ahead_margin))
+        )
+        return cls(
+            window=turn.score(looks.window, value, sale),
+            ahead=turn.score(looks.ahead, value, sale),
+            low=turn.low_score(looks.higher, low, sale),
+            threshold=turn.settings.threshold(value or 0.0),
+        )
+
+
+def _barrier(appraisal: BlockDecision, case: BlockCase, turn: Turn) -> Hindrance | None:
+    """Return why the block cannot be `reassign` whatever it earns; None if it can."""
+    value, economics = case.economics.ai_value_per_kilowatt_year, case.economics
+    if value is None and turn.market.ai_value_per_kilowatt_year is not None:
+        value = turn.market.ai_value_per_kilowatt_year  # the price of owed energy is not known now
+    size = inf if appraisal.power_freed is None else kilowatts(appraisal.power_freed)
+    capacity = inf if economics.capacity is None else economics.capacity
+    checks = (
+        (value is None or value <= 0, Hindrance.NO_AI_VALUE),
+        (case.block.name == UNASSIGNED, Hindrance.UNASSIGNED),
+        (not case.block.convertible, Hindrance.NOT_CONVERTIBLE),
+        (any(rig.rig.customer for rig in case.rigs), Hindrance.CUSTOMER_WITHOUT_CONTRACT),
+        (turn.ai is not None and size < turn.ai.least_kilowatts, Hindrance.BELOW_LEAST_SIZE),
+        ((economics.metered_power or 0.0) > capacity, Hindrance.CAPACITY_EXCEEDED),
+    )
+    return next((hindrance for applies, hindrance in checks if applies), None)
+
+
+def _hindrance(scores: _Scores, appraisal: BlockDecision, turn: Turn, *, covered: bool) -> Hindrance | None:
+    """Return why `reassign` is not called for now; None if it is.
+
+    It needs both looks above the threshold, and AI that pays in its low scenario too or a confident outlook; or the
+    outlook alone.
+    """
+    outlook = appraisal.outlook
+    sure = outlook is not None and outlook.probability >= turn.settings.confidence
+    alone = sure and outlook is not None and _best_now(outlook, turn)
+    too_low = scores.window is not None and scores.window <= scores.threshold
+    ahead_too_low = scores.ahead is not None and scores.ahead <= scores.threshold
+    unsafe = not sure and (scores.low is None or scores.low <= 0)
+    checks = (
+        (not covered, Hindrance.NOT_OBSERVED),
+        (scores.window is None, Hindrance.SCORE_UNKNOWN),
+        (too_low and not alone, Hindrance.SCORE_TOO_LOW),
+        (appraisal.evidence < 1, Hindrance.EVIDENCE),
+        (scores.ahead is None and not alone, Hindrance.NEXT_EPOCH_UNKNOWN),
+        (ahead_too_low and not alone, Hindrance.NEXT_EPOCH_TOO_LOW),
+        (unsafe, Hindrance.LOW_SCENARIO),
+    )
+    return next((hindrance for applies, hindrance in checks if applies), None)
+
+
+def _best_now(outlook: BlockOutlook, turn: Turn) -> bool:
+    """Tell whether converting now beats every later start, with a halving within building months and half a year."""
+    market = turn.market
+    months = market.ai_building_months + _MONTHS_AFTER_BUILDING
+    soon = turn.now + months / MONTHS_PER_YEAR * SECONDS_PER_YEAR
+    halves = market.halving_time is not None and market.halving_time <= soon
+    return halves and outlook.lead > turn.settings.waiting_gain_usd_per_kilowatt
+
+
+def _rested(clock: Clock, turn: Turn) -> Latch:
+    """Return the latch of `reassign`; its evidence starts anew after a day without coverage."""
+    pause = 0.0 if clock.covered_at is None else abs(turn.now - clock.covered_at)
+    return Latch(clock.reassign.on) if pause > _LONGEST_PAUSE else clock.reassign
+
+
+def _per_day(per_kilowatt_year: float | None, watts: float | None) -> float | None:
+    if per_kilowatt_year is None or watts is None:
+        return None
+    return finite(per_kilowatt_year * kilowatts(watts) / DAYS_PER_YEAR)
+
+
+def _per(usd: float, watts: float | None) -> float | None:
+    """Return a sum of money per kW; None without power, or where the result is not finite."""
+    power = kilowatts(watts or 0.0)
+    return finite(usd / power) if power else None

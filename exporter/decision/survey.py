@@ -1,0 +1,156 @@
+"""How much of a block is known at one moment, and what it would earn then."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from exporter.decision.history import Moment, step_of
+from exporter.decision.settings import DecisionSettings
+from exporter.decision.values import Clock, DecisionState
+from exporter.economics.contract import sold_at
+from exporter.economics.margin import IDLE_SHARE
+from exporter.economics.settings import SiteSettings
+from exporter.economics.values import RigEconomics, SiteEconomics
+from exporter.model.snapshot import RigSnapshot, SiteSnapshot
+from exporter.model.units import finite, kilowatts
+
+_NEW = Clock()
+
+
+class Survey(NamedTuple):
+    """One block at one moment."""
+
+    coverage: float  # 0-1, by kW: the share of its rigs that are observed, and whose margin is known
+    observed: bool  # whether any rig is
+    moment: Moment | None  # None if no rig has a margin
+
+
+class Surveyor:
+    """Surveys blocks at one moment; what all blocks share is worked out once.
+
+    Args:
+        snapshot: the site.
+        economics: the same snapshot, priced.
+        previous: the state after the last evaluation: which rigs were to be curtailed or repaired.
+        settings: the site's contracts.
+        decision: what counts as observed.
+    """
+
+    def __init__(
+        self,
+        snapshot: SiteSnapshot,
+        economics: SiteEconomics,
+        previous: DecisionState,
+        settings: SiteSettings,
+        decision: DecisionSettings,
+    ) -> None:
+        self._rigs = snapshot.rigs
+        self._priced = economics.rigs
+        self._clocks = previous.rigs
+        self._now = snapshot.taken_at
+        self._decision = decision
+        self._payout = economics.market.payout_usd
+        known = {name: tariff.price for name, tariff in snapshot.tariffs.items()}
+        powers = {name: settings.at(name)[1] for name in known}
+        sales = {name: sold_at(name, power) for name, power in powers.items()}
+        self._prices: Mapping[str, tuple[float, float | None]] = {
+            name: (price, known.get(sale) if (sale := sales[name]) is not None else None)
+            for name, price in known.items()
+        }
+        self._block_tariffs = {name: power.block_tariff for name, power in powers.items()}
+
+    def survey(self, indices: Sequence[int]) -> Survey:
+        """Survey the block of the rigs at these indices of the snapshot.
+
+        Rigs whose margin is not known count at the highest margin per kW of the block's others, so that the sums mean
+        the whole block; rigs whose power is not known, at the others' mean power.
+        """
+        total = seen = unpriced = 0.0
+        unknown = 0
+        observed = False
+        best: tuple[float, str, int, float] | None = None
+        groups: dict[tuple[str, int], list[float]] = {}
+        for index in indices:
+            rig, priced = self._rigs[index], self._priced[index]
+            answers = self._observed(rig, priced)
+            observed |= answers
+            if priced.potential_power is None:
+                unknown += 1
+                continue
+            power = kilowatts(priced.potential_power)
+            total += power
+            margin, work = priced.best_margin, priced.potential_work
+            if margin is None or work is None or power <= 0:
+                unpriced += power
+                continue
+            if answers:
+                seen += power
+            step = step_of(work, power)
+            for tariff, share in self._shares(rig, priced):
+                if best is None or margin / power > best[0]:
+                    best = margin / power, tariff, step, work / power
+                self._add(groups, tariff, step, work * share, power * share, rig)
+        priced_rigs = len(indices) - unknown
+        missing = total / priced_rigs * unknown if priced_rigs else 0.0
+        whole = total + missing
+        if best is not None and unpriced + missing > 0:
+            _, tariff, step, work_per_kilowatt = best
+            power = unpriced + missing
+            self._add(groups, tariff, step, work_per_kilowatt * power, power, None)
+        coverage = finite(seen / whole) if whole > 0 else None
+        return Survey(coverage=coverage or 0.0, observed=observed, moment=self._moment(groups))
+
+    def _moment(self, groups: Mapping[tuple[str, int], Sequence[float]]) -> Moment | None:
+        if not groups or self._payout is None:
+            return None
+        sums = {key: (work, power) for key, (work, power) in groups.items()}
+        if any(finite(figure) is None for pair in sums.values() for figure in pair):
+            return None
+        tariffs = {tariff for tariff, _ in sums}
+        return Moment(self._payout, {name: self._prices[name] for name in tariffs if name in self._prices}, sums)
+
+    def _shares(self, rig: RigSnapshot, priced: RigEconomics) -> Sequence[tuple[str, float]]:
+        """Return the tariffs that a rig's energy is billed on, with the share of each."""
+        tariff, share = rig.rig.tariff, priced.block_share
+        block = None if share is None else self._block_tariffs.get(tariff)
+        if share is None or block is None:
+            return ((tariff, 1.0),)
+        return [(name, part) for name, part in ((block, share), (tariff, 1 - share)) if part > 0]
+
+    def _add(
+        self,
+        groups: dict[tuple[str, int], list[float]],
+        tariff: str,
+        step: int,
+        work: float,
+        power: float,
+        rig: RigSnapshot | None,
+    ) -> None:
+        """Add a rig to its group; of a rig that needs a repair, what it would not be available for stands still."""
+        available = self._decision.mining_availability
+        if available < 1 and rig is not None and self._clocks.get(rig.rig.name, _NEW).repair.on:
+            still = groups.setdefault((tariff, step_of(0.0, power)), [0.0, 0.0])
+            still[1] += power * (1 - available)
+            work, power = work * available, power * available
+        group = groups.get((tariff, step))
+        if group is None:
+            groups[tariff, step] = [work, power]
+        else:
+            group[0] += work
+            group[1] += power
+
+    def _observed(self, rig: RigSnapshot, priced: RigEconomics) -> bool:
+        """Tell whether a rig answered lately, or is off on purpose and hashed within the history's window."""
+        if rig.reading is not None:
+            return True
+        now, decision = self._now, self._decision
+        if rig.last_success is not None and 0 <= now - rig.last_success <= decision.hold_limit:
+            return True
+        if rig.last_good is None or now - rig.last_good.observed_at > decision.history:
+            return False
+        return not rig.expected_mining or self._heeded(rig, priced)
+
+    def _heeded(self, rig: RigSnapshot, priced: RigEconomics) -> bool:
+        """Tell whether a rig was to be curtailed, and its meter shows that it is off."""
+        drawn, running = priced.billed_power, priced.potential_power
+        curtailed = self._clocks.get(rig.rig.name, _NEW).curtail.on
+        return curtailed and drawn is not None and running is not None and drawn < IDLE_SHARE * running

@@ -1,0 +1,506 @@
+"""The flag: sixteen ways in which it was wrong, each as the rule that it broke, and the margin it is made of."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import calculator
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sites import HASHPRICE, LEASE, NOW, rig
+
+from exporter.decision.conversion import net_sale
+from exporter.decision.history import MarginHistory
+from exporter.decision.latch import Latch
+from exporter.decision.settings import DecisionSettings
+from exporter.decision.site import decide
+from exporter.decision.values import (
+    BlockDecision,
+    BlockOutlook,
+    Clock,
+    DecisionState,
+    Hindrance,
+    SiteDecision,
+    Verdict,
+)
+from exporter.economics.ai import value_ai
+from exporter.economics.market import ai_market
+from exporter.economics.settings import (
+    AiSettings,
+    Band,
+    Basis,
+    EconomicsSettings,
+    PowerSettings,
+    SiteSettings,
+    TariffOverrides,
+)
+from exporter.economics.site import price_on
+from exporter.economics.values import MarketEconomics, SiteEconomics
+from exporter.model.fleet import Block, Rig
+from exporter.model.snapshot import LastGood, RigSnapshot, SiteSnapshot, TariffPrice
+from exporter.settings.load import load
+
+HOUR = 3_600.0
+DAY = 24 * HOUR
+YEAR = 365 * DAY
+BARE = SiteSettings(ai=LEASE, tariff="ppa")
+QUICK = DecisionSettings(longest_gap=HOUR, history=7 * DAY, history_needed=6 * HOUR)
+"""Evidence after six hours; the dwell is the usual one."""
+
+
+def of(efficiency: float, *, kilowatts: float = 1.0, name: str = "a", **changes: Any) -> RigSnapshot:
+    """Rigs of so many J/TH, without rejects."""
+    facts = {"hashrate": kilowatts * 1e15 / efficiency, "power": kilowatts * 1e3, "reject_ratio": 0.0, "name": name}
+    return rig(**(facts | changes))
+
+
+class Desk:
+    """A block on a market that is known by its hashprice, evaluated hour by hour."""
+
+    def __init__(
+        self,
+        *rigs: RigSnapshot,
+        site: SiteSettings = BARE,
+        decision: DecisionSettings = QUICK,
+        block: Block | None = None,
+    ) -> None:
+        self.now = NOW - NOW % HOUR
+        self.rigs: tuple[RigSnapshot, ...] = rigs
+        self.site = site
+        self.decision = decision
+        self.block_facts = block or Block(name="north")
+        self.prices: dict[str, float] = {"ppa": 0.05}
+        self.hashprice = HASHPRICE
+        self.market: dict[str, Any] = {}
+        self.outlooks: dict[str, BlockOutlook] = {}
+        self.history = MarginHistory()
+        self.state = DecisionState()
+        self.result = SiteDecision()
+        self.economics: SiteEconomics | None = None
+
+    def evaluate(self) -> BlockDecision:
+        market = replace(
+            MarketEconomics() if self.site.ai is None else ai_market(value_ai(self.site.ai)),
+            payout_usd=self.hashprice,
+            forward_payout_usd=self.hashprice,
+            retarget_confident=True,
+        )
+        snapshot = SiteSnapshot(
+            taken_at=self.now,
+            rigs=self.rigs,
+            blocks=(self.block_facts,),
+            tariffs={name: TariffPrice(price) for name, price in self.prices.items()},
+        )
+        self.economics = price_on(replace(market, **self.market), snapshot, self.site)
+        self.result, self.state, self.history = decide(
+            self.state, snapshot, self.economics, self.history, self.site, self.decision, self.outlooks
+        )
+        return self.block
+
+    def wait(self, hours: float, each: Callable[[], None] | None = None) -> BlockDecision:
+        for _ in range(round(hours)):
+            self.now += HOUR
+            if each is not None:
+                each()
+            self.evaluate()
+        return self.block
+
+    @property
+    def block(self) -> BlockDecision:
+        return self.result.blocks[0]
+
+
+def flagged(desk: Desk, hours: float = 90) -> bool:
+    """Whether `reassign` ever came in so many hours."""
+    verdicts = []
+    desk.evaluate()
+    desk.wait(hours, lambda: verdicts.append(desk.block.verdict))
+    return Verdict.REASSIGN in [*verdicts, desk.block.verdict]
+
+
+def test_the_control_is_flagged() -> None:
+    desk = Desk(of(29.5))
+    assert flagged(desk)
+    assert desk.block.hindrance is None
+
+
+# --- the sixteen cases ----------------------------------------------------------------------------------------------
+
+
+def test_1_costs_that_end_at_the_conversion_count_against_mining() -> None:
+    site = replace(
+        BARE,
+        economics=EconomicsSettings(opex_usd_per_kilowatt_month=6),
+        power=PowerSettings(demand_charge_usd_per_kilowatt_month=9.5),
+    )
+    block = Desk(of(17.5), site=site).evaluate()
+    assert block.conversion_margin == pytest.approx(70.5429, abs=5e-5)
+    assert block.reassign_score == pytest.approx(83.2159, abs=5e-5)
+    assert LEASE.tenant_pays_demand
+    kept = replace(site, ai=LEASE.model_copy(update={"tenant_pays_demand": False}))
+    assert Desk(of(17.5), site=kept).evaluate().conversion_margin == pytest.approx(70.5429 + 9.5 * 12, abs=5e-5)
+
+
+def test_2_while_the_next_difficulty_is_a_guess_the_clock_pauses() -> None:
+    """Blocks come 9 % late from an epoch's first: mining earns more after the retarget than the window says."""
+    late = 1 / 0.91
+    desk = Desk(of(22.2))
+    desk.market = {"forward_payout_usd": HASHPRICE * late}
+    blocks = 0.0
+    paused = []
+
+    def found() -> None:
+        nonlocal blocks
+        blocks += HOUR / (600 * late)
+        desk.market = {"forward_payout_usd": HASHPRICE * late, "retarget_confident": blocks >= 500}
+        assert desk.block.verdict is not Verdict.REASSIGN
+        paused.append(desk.block.hindrance)
+
+    desk.market["retarget_confident"] = False
+    desk.evaluate()
+    desk.wait(2_016 * 600 * late / HOUR, found)
+    assert paused.count(Hindrance.NEXT_EPOCH_UNKNOWN) > 80
+    assert desk.block.hindrance is Hindrance.NEXT_EPOCH_TOO_LOW
+    assert flagged(Desk(of(22.2)))  # control: it would be without the retarget
+
+
+def test_2_the_pause_neither_counts_nor_starts_anew_and_a_low_window_still_does() -> None:
+    desk = Desk(of(29.5))
+    desk.evaluate()
+    desk.wait(30)
+    before = desk.state.blocks["north"].reassign
+    assert before.evidence == 24 * HOUR
+    desk.market = {"retarget_confident": False}
+    desk.wait(100)
+    assert desk.state.blocks["north"].reassign == before
+    desk.rigs = (of(15),)
+    desk.wait(24 * 7)
+    assert desk.state.blocks["north"].reassign.evidence is None
+    assert desk.block.hindrance is Hindrance.SCORE_TOO_LOW
+
+
+def test_2_taking_back_needs_the_window_alone() -> None:
+    desk = Desk(of(29.5))
+    assert flagged(desk)
+    desk.market = {"retarget_confident": False}
+    desk.rigs = (of(10),)
+    desk.wait(24 * 8)
+    assert desk.block.verdict is Verdict.MINE
+
+
+@pytest.mark.parametrize(("days", "margin"), [(28, 248.07), (14, 194.14), (7, 86.29)])
+def test_3_a_price_event_of_five_days_is_outweighed_by_the_window(days: int, margin: float) -> None:
+    decision = DecisionSettings(longest_gap=HOUR, history=days * DAY, history_needed=days * DAY / 2)
+    desk = Desk(of(33.30 / 24 / (0.05 + 302 / 8_760)), decision=decision)
+    desk.evaluate()
+    desk.wait((days - 5) * 24)
+    assert desk.block.conversion_margin == pytest.approx(302)
+    desk.prices["ppa"] = 0.30
+    desk.wait(5 * 24)
+    assert desk.block.conversion_margin == pytest.approx(margin, abs=0.6)
+    assert (desk.block.verdict is Verdict.REASSIGN) is False
+
+
+def test_3_the_default_window_is_28_days() -> None:
+    assert (DecisionSettings().history, DecisionSettings().needed) == (28 * DAY, 14 * DAY)
+    assert DecisionSettings(history=7 * DAY).needed == 3.5 * DAY
+
+
+def test_4_the_floor_stands_per_rig_and_hour() -> None:
+    block = Desk(of(17.5, name="new"), of(35, name="old")).evaluate()
+    assert block.conversion_margin == pytest.approx(128.2714, abs=5e-5)
+    assert block.reassign_score == pytest.approx(25.4873, abs=5e-5)
+
+
+def test_5_a_block_of_which_nothing_answers_is_not_reassigned() -> None:
+    facts = {"rated_hashrate": 100e12, "rated_power": 4_500.0}
+    desk = Desk(rig(hashrate=None, facts=facts))
+    assert not flagged(desk)
+    assert desk.block.hindrance is Hindrance.NOT_OBSERVED
+    assert desk.block.coverage == 0.0
+    assert desk.block.verdict is Verdict.CURTAIL  # its potential says so much
+
+
+def test_5_a_flagged_block_that_falls_silent_loses_its_flag_after_the_hold() -> None:
+    good = LastGood(hashrate=1e15 / 29.5, power=1_000.0, observed_at=NOW)
+    desk = Desk(of(29.5, last_good=good))
+    assert flagged(desk)
+    desk.rigs = (of(29.5, hashrate=None, last_good=good, last_success=desk.now),)
+    desk.wait(1)
+    assert desk.block.verdict is Verdict.REASSIGN
+    desk.wait(1)
+    assert desk.block.verdict is Verdict.CURTAIL
+
+
+def test_6_below_its_coverage_a_block_is_not_planned_with() -> None:
+    half = Desk(*(of(17.5, name=f"r{n}", power=1_000.0 if n < 5 else None, hashrate=1e15 / 17.5) for n in range(10)))
+    block = half.evaluate()
+    assert block.coverage == pytest.approx(0.5)
+    assert block.margin_lost is None
+
+
+def test_6_unpriced_rigs_count_at_the_best_margin_of_the_others() -> None:
+    rigs = [of(17.5, name=f"r{n}", power=None if n == 9 else 1_000.0, hashrate=1e15 / 17.5) for n in range(10)]
+    block = Desk(*rigs).evaluate()
+    whole = Desk(*(of(17.5, name=f"r{n}") for n in range(10))).evaluate()
+    assert block.coverage == pytest.approx(0.9)
+    assert block.conversion_margin == pytest.approx(whole.conversion_margin)
+    assert block.margin_lost == pytest.approx(whole.margin_lost)
+    mixed = [of(35 if n < 5 else 17.5, name=f"r{n}", power=None if n == 9 else 1_000.0) for n in range(10)]
+    assert Desk(*mixed).evaluate().conversion_margin == pytest.approx(256.5429 / 2, abs=5e-5)
+
+
+def test_7_the_example_can_recommend_ai() -> None:
+    example = load(Path("deploy/examples/site.yml"))
+    worn = replace(of(35), rig=Rig(name="worn", address="127.0.0.1", block="north", tariff="utility"))
+    desk = Desk(worn, site=example.terms, decision=example.decision.model_copy(update={"longest_gap": HOUR}))
+    desk.prices = {"utility": 0.062}
+    assert flagged(desk, 14 * 24 + 80)
+
+
+def test_8_ai_must_pay_in_its_low_scenario_too() -> None:
+    wide = LEASE.model_copy(update={"capex_usd_per_kilowatt": Band(low=8_000, base=10_000, high=15_000)})
+    desk = Desk(of(29.5), site=replace(BARE, ai=wide))
+    assert not flagged(desk)
+    assert desk.block.hindrance is Hindrance.LOW_SCENARIO
+    desk.outlooks = {"north": BlockOutlook(probability=0.9, lead=-1.0)}
+    assert flagged(desk)
+
+
+def test_9_what_the_rigs_are_sold_for_counts() -> None:
+    decision = QUICK.model_copy(update={"rigs_sale_usd_per_terahash": 8.0})
+    miner = rig(hashrate=200e12, power=3_500.0, reject_ratio=0.0, facts={"rated_hashrate": 200e12, "rated_power": 3e3})
+    desk = Desk(miner, decision=decision)
+    block = desk.evaluate()
+    assert net_sale([miner], decision) / 3.5 == pytest.approx(457.1429, abs=5e-5)
+    assert block.sale_value == pytest.approx(60.1023, abs=5e-5)
+    assert block.reassign_score == pytest.approx(153.7587 + 60.1023 - 256.5429, abs=1e-3)
+    assert block.payback_years == pytest.approx((10_000 / 1.4 - 457.1429) / (1_530 / 1.4 - 256.5429), rel=1e-6)
+    removed = Desk(miner, decision=decision.model_copy(update={"rigs_removal_usd_per_rig": 350.0})).evaluate()
+    assert removed.sale_value == pytest.approx(60.1023 - 13.1474, abs=1e-3)
+
+
+def test_9_what_power_is_sold_for_counts() -> None:
+    site = replace(BARE, tariffs={"ppa": TariffOverrides(resale_tariff="grid")})
+    desk = Desk(of(17.5), site=site)
+    desk.prices = {"ppa": 0.03, "grid": 0.0}
+    desk.evaluate()
+
+    def market() -> None:
+        desk.prices["grid"] = 0.09 if round(desk.now / HOUR) % 10 == 0 else 0.02
+
+    desk.wait(100, market)
+    assert desk.block.conversion_margin == pytest.approx(441.1286, abs=5e-5)
+
+
+def test_10_owed_energy_is_not_curtailed_and_not_counted_as_saved() -> None:
+    site = replace(BARE, tariffs={"ppa": TariffOverrides(take_or_pay=True, resale_tariff="grid")})
+    desk = Desk(of(21.5), site=site)
+    desk.prices = {"ppa": 0.055, "grid": 0.02}
+    desk.evaluate()
+    desk.wait(10)
+    assert desk.block.verdict is Verdict.MINE
+    assert desk.block.conversion_margin == pytest.approx(83.5256, abs=5e-5)
+    assert desk.block.reassign_score == pytest.approx(153.758737 - 83.5256, abs=1e-4)  # nothing is built: month 0
+
+
+def test_10_while_building_the_site_still_owes_its_energy() -> None:
+    ai = AiSettings(rent_usd_per_kilowatt_month=150, capex_usd_per_kilowatt=8_000, months_until_power_earns=12)
+    site = replace(BARE, ai=ai, tariffs={"ppa": TariffOverrides(take_or_pay=True)})
+    plain = value_ai(ai)
+    assert plain is not None
+
+    def value(**changes: Any) -> float:
+        desk = Desk(of(21.5), site=replace(site, ai=ai.model_copy(update=changes)))
+        desk.prices = {"ppa": 0.02}
+        block = desk.evaluate()
+        assert block.reassign_score is not None
+        return block.reassign_score + max(block.conversion_margin or 0.0, 0.0)
+
+    yearly, recovery = 0.02 * 8_760, calculator.annuity(0.1, 15)
+    building = sum(yearly / 12 / 1.1 ** ((month + 0.5) / 12) for month in range(12)) * recovery
+    assert value() == pytest.approx(plain.per_kilowatt_year - building)
+    assert value(tenant_pays_energy=False) == pytest.approx(plain.per_kilowatt_year - building - yearly / 1.1)
+
+
+def test_11_a_block_with_a_customers_rig_is_not_reassigned_without_a_contract() -> None:
+    theirs = replace(of(29.5), rig=replace(of(29.5).rig, customer="acme"))
+    desk = Desk(theirs, of(29.5, name="ours"))
+    assert not flagged(desk)
+    assert desk.block.hindrance is Hindrance.CUSTOMER_WITHOUT_CONTRACT
+    assert desk.block.dwell is None
+
+
+def test_12_a_halving_before_the_lease_begins_counts() -> None:
+    ai = LEASE.model_copy(update={"months_until_power_earns": Band(low=15, base=15, high=15)}).model_copy(
+        update={"rent_usd_per_kilowatt_month": Band(low=200, base=200, high=200)}
+    )
+    desk = Desk(of(21.5), site=replace(BARE, ai=ai))
+    desk.market = {
+        "forward_payout_usd": HASHPRICE * 1.6,
+        "halved_payout_usd": HASHPRICE * 0.51,
+        "halving_time": desk.now + 2 * YEAR,
+    }
+    assert not flagged(desk)
+    assert desk.block.hindrance is Hindrance.NEXT_EPOCH_TOO_LOW
+    desk.market["halving_time"] = desk.now + YEAR
+    assert flagged(desk)
+    assert desk.block.ahead_margin == 0.0
+
+
+def test_13_a_half_used_feeder_is_compared_on_one_basis() -> None:
+    feeder = Block(name="north", capacity_watts=1e6)
+    half = Desk(of(17.5, kilowatts=500), block=feeder).evaluate()
+    assert half.conversion_margin == pytest.approx(128.2714, abs=5e-5)
+    assert half.reassign_score == pytest.approx(25.4873, abs=5e-5)
+    assert half.unused_power == 500_000
+    assert half.power_freed == 1e6
+    assert half.margin_lost == pytest.approx(128.2714 * 1_000 / 365, abs=5e-4)
+    fixed = replace(BARE, economics=EconomicsSettings(opex_usd_per_kilowatt_month=15.5))
+    assert Desk(of(17.5, kilowatts=500), site=fixed, block=feeder).evaluate().conversion_margin == pytest.approx(
+        35.2714, abs=5e-5
+    )
+    capacity = replace(fixed, economics=fixed.economics.model_copy(update={"basis": {"opex": Basis.CAPACITY}}))
+    desk = Desk(of(17.5, kilowatts=500), site=capacity, block=feeder)
+    assert desk.evaluate().conversion_margin == pytest.approx(-57.7286, abs=5e-5)
+    assert desk.economics is not None
+    (priced,) = desk.economics.rigs
+    assert priced.allin_cost == pytest.approx(500 * 24 * 0.05 + 1_000 * 15.5 * 24 / 730)
+
+
+def test_13_a_block_that_draws_more_than_its_capacity_is_not_judged_by_it() -> None:
+    desk = Desk(of(29.5, kilowatts=500, metered_power=5e5), block=Block(name="north", capacity_watts=4e5))
+    assert not flagged(desk)
+    assert desk.block.hindrance is Hindrance.CAPACITY_EXCEEDED
+
+
+def test_14_a_gap_without_observation_is_not_bridged() -> None:
+    desk = Desk(of(29.5))
+    desk.evaluate()
+    desk.wait(77)
+    assert desk.block.verdict is Verdict.CURTAIL
+    desk.rigs = (of(29.5, hashrate=None),)
+    desk.wait(48)
+    desk.rigs = (of(29.5),)
+    desk.wait(60)
+    assert desk.block.verdict is Verdict.CURTAIL
+    desk.wait(13)
+    assert desk.block.verdict is Verdict.REASSIGN
+
+
+def test_15_a_block_below_the_least_size_is_not_reassigned() -> None:
+    site = replace(BARE, ai=LEASE.model_copy(update={"least_kilowatts": 2_000.0}))
+    desk = Desk(of(29.5, kilowatts=1_000), site=site, block=Block(name="north", capacity_watts=1.9e6))
+    assert not flagged(desk)
+    assert desk.block.hindrance is Hindrance.BELOW_LEAST_SIZE
+    half = Block(name="north", capacity_watts=3e6, convertible_share=0.5)
+    assert not flagged(Desk(of(29.5, kilowatts=1_000), site=site, block=half))
+    assert flagged(Desk(of(29.5, kilowatts=1_000), site=site, block=replace(half, convertible_share=1.0)))
+
+
+# --- evidence -------------------------------------------------------------------------------------------------------
+
+
+def off(efficiency: float = 29.5, **changes: Any) -> RigSnapshot:
+    """A rig that is switched off, and ran in the last days."""
+    good = LastGood(hashrate=1e15 / efficiency, power=1_000.0, observed_at=NOW)
+    return of(efficiency, hashrate=None, last_good=good, **changes)
+
+
+def test_a_block_that_is_off_on_purpose_for_twenty_days_can_be_reassigned() -> None:
+    decision = QUICK.model_copy(update={"history": 28 * DAY})
+    assert flagged(Desk(off(expected_mining=False), decision=decision), 20 * 24)
+    heeded = Desk(off(metered_power=5.0), decision=decision)
+    heeded.state = DecisionState(
+        evaluated_at=heeded.now, rigs={"a": Clock(verdict=Verdict.CURTAIL, curtail=Latch(on=True))}
+    )
+    assert flagged(heeded, 20 * 24)
+    assert not flagged(
+        Desk(off(25, metered_power=5.0), decision=decision), 20 * 24
+    )  # it failed: nobody told it to stop
+
+
+def test_a_broken_rig_counts_at_its_potential_and_its_availability() -> None:
+    good = LastGood(hashrate=1e15 / 17.5, power=1_000.0, observed_at=NOW)
+    broken = of(17.5, hashrate=0.0, last_good=good)
+    for availability in (1.0, 0.9):
+        desk = Desk(broken, decision=QUICK.model_copy(update={"mining_availability": availability}))
+        desk.evaluate()
+        desk.wait(40)
+        assert desk.result.rigs[0].verdict is Verdict.REPAIR
+        desk.history = MarginHistory(observed_at=desk.now)
+        desk.wait(10)
+        assert desk.block.conversion_margin == pytest.approx(256.5429 * availability, abs=5e-4)
+
+
+def test_a_reassignment_of_a_former_version_is_held_until_the_new_evidence_decides() -> None:
+    desk = Desk(of(15))
+    desk.state = DecisionState(blocks={"north": Clock(verdict=Verdict.REASSIGN, reassign=Latch(on=True))})
+    desk.evaluate()
+    desk.wait(6)
+    assert desk.block.verdict is Verdict.REASSIGN
+    desk.wait(30)
+    assert desk.block.verdict is Verdict.MINE
+
+
+def test_an_outlook_alone_can_call_for_it_if_the_halving_is_near() -> None:
+    wide = LEASE.model_copy(update={"capex_usd_per_kilowatt": Band(low=8_000, base=10_000, high=15_000)})
+    desk = Desk(of(21.5), site=replace(BARE, ai=wide))
+    desk.market = {"halving_time": desk.now + 100 * DAY}
+    desk.outlooks = {"north": BlockOutlook(probability=0.9, lead=10.0)}
+    assert flagged(desk)
+    for changes in ({"probability": 0.7}, {"lead": -1.0}):
+        unsure = Desk(of(21.5), site=replace(BARE, ai=wide))
+        unsure.market = desk.market
+        unsure.outlooks = {"north": replace(desk.outlooks["north"], **changes)}
+        assert not flagged(unsure)
+    far = Desk(of(21.5), site=replace(BARE, ai=wide))
+    far.market, far.outlooks = {"halving_time": desk.now + 400 * DAY}, desk.outlooks
+    assert not flagged(far)
+
+
+# --- against the independent calculator -----------------------------------------------------------------------------
+
+rigs_of_hours = st.lists(st.tuples(st.floats(12, 60), st.floats(0.5, 5)), min_size=1, max_size=4)
+prices_of_hours = st.lists(st.tuples(st.floats(-0.02, 0.2), st.floats(15, 80)), min_size=1, max_size=5)
+
+
+@settings(deadline=None, max_examples=60)
+@given(rigs_of_hours, prices_of_hours, st.floats(0, 20), st.floats(1, 3))
+def test_the_margin_is_that_of_an_independent_calculator(
+    fleet: list[tuple[float, float]], hours: list[tuple[float, float]], opex: float, spare: float
+) -> None:
+    total = sum(kilowatts for _, kilowatts in fleet)
+    site = replace(BARE, economics=EconomicsSettings(opex_usd_per_kilowatt_month=opex))
+    desk = Desk(
+        *(of(efficiency, kilowatts=kilowatts, name=f"r{n}") for n, (efficiency, kilowatts) in enumerate(fleet)),
+        site=site,
+        block=Block(name="north", capacity_watts=total * spare * 1_000),
+    )
+    desk.evaluate()
+    table = []
+    for price, hashprice in hours:
+        desk.prices["ppa"], desk.hashprice = price, hashprice
+        desk.wait(1)
+        table.append([(hashprice * kw / efficiency / 24, kw, price) for efficiency, kw in fleet])
+    expected = calculator.conversion_margin(table, opex * 12 * total, total * spare)
+    # Rigs within 0.1 J/TH of each other share a group: the floor may fall on all of a group or on none.
+    slack = 8_760 * 0.2 * 0.1 / 12
+    assert desk.block.window_margin == pytest.approx(expected, abs=slack)
+
+
+@given(rent=st.integers(100, 200), capex=st.integers(0, 15_000), years=st.integers(5, 20), months=st.integers(0, 24))
+def test_the_ai_value_is_that_of_an_independent_calculator(rent: int, capex: int, years: int, months: int) -> None:
+    ai = value_ai(
+        AiSettings(
+            rent_usd_per_kilowatt_month=rent,
+            capex_usd_per_kilowatt=capex,
+            term_years=years,
+            months_until_power_earns=months,
+        )
+    )
+    assert ai is not None
+    expected = calculator.lease_value(rent=rent, noi=0.85, capex=capex, rate=0.1, years=years, ratio=1.4, months=months)
+    assert ai.per_kilowatt_year == pytest.approx(expected, rel=1e-9, abs=1e-6)
