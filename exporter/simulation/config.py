@@ -17,7 +17,7 @@ _MOST_READ_OFTEN: Final = 1_000
 
 _QUICK_DECISION: Final = {
     "history": "1m",
-    "history_needed": "30s",
+    "history_needed": "15s",
     "reassign_after": "30s",
     "reassign_clear_after": "20s",
     "curtail_interval": "5s",
@@ -30,6 +30,8 @@ _BLOCK_TARIFFS: Final = (None, "ppa", None, "time-of-use")
 """The tariffs of blocks in turn; None is the site's own."""
 
 _CUSTOMERS: Final = ("acme", "birch")
+_HOSTED: Final = slice(3, None, 4)
+"""Blocks of customers' rigs: without a hosting contract they are never `reassign`."""
 
 
 def site_config(site: Plant) -> dict[str, Any]:
@@ -43,11 +45,12 @@ def _quick(site: Plant) -> dict[str, Any]:
 
 
 def _site(site: Plant) -> dict[str, Any]:
+    hosted = site.blocks[_HOSTED]
     return {
         "site": "prairie-1",
         "fleet": {
             "defaults": {"worker": f"{ACCOUNT}.{{rig}}"},
-            "rigs": [_rig(placement) for placement in site.placements],
+            "rigs": [_rig(placement, hosted=placement.block in hosted) for placement in site.placements],
         },
         "blocks": {
             block: _block([placement for placement in site.placements if placement.block == block], number)
@@ -70,9 +73,9 @@ def _site(site: Plant) -> dict[str, Any]:
         "power": {"overhead": 1.03},
         "economics": {"pool_fee": 0.01, "opex_usd_per_kilowatt_month": 4, "rig_price_usd_per_terahash": 8},
         "ai": {
-            "rent_usd_per_kilowatt_month": {"low": 120, "base": 150, "high": 190},
-            "noi_share": {"low": 0.80, "base": 0.85, "high": 0.90},
-            "capex_usd_per_kilowatt": {"low": 8_000, "base": 10_000, "high": 15_000},
+            "rent_usd_per_kilowatt_month": {"low": 145, "base": 150, "high": 160},
+            "noi_share": {"low": 0.84, "base": 0.85, "high": 0.86},
+            "capex_usd_per_kilowatt": {"low": 9_000, "base": 10_000, "high": 10_800},
             "discount_rate": 0.10,
             "term_years": 15,
             "utility_ratio": 1.4,
@@ -91,17 +94,18 @@ def _site(site: Plant) -> dict[str, Any]:
     }
 
 
-def _rig(placement: Placement) -> dict[str, Any]:
+def _rig(placement: Placement, *, hosted: bool) -> dict[str, Any]:
     row: dict[str, Any] = {
         "name": placement.name,
         "address": placement.address,
         "block": placement.block,
         "rack": placement.rack,
         "position": placement.position,
-        "customer": _CUSTOMERS[int(placement.rack.removeprefix("r")) % len(_CUSTOMERS)],
         "rated_terahash": placement.model.terahash,
         "rated_watts": placement.model.watts,
     }
+    if hosted:
+        row["customer"] = _CUSTOMERS[int(placement.rack.removeprefix("r")) % len(_CUSTOMERS)]
     if placement.family.credentials is not None:
         row["username"], row["password"] = placement.family.credentials
     return row

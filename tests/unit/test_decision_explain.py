@@ -16,6 +16,7 @@ from exporter.economics.settings import (
     TariffOverrides,
 )
 from exporter.economics.site import per_kilowatt_year, price_site
+from exporter.model.fleet import Block
 from exporter.model.readings import GpuReading, Reading
 from exporter.model.snapshot import LastGood, RigSnapshot, TariffPrice
 
@@ -50,7 +51,7 @@ def test_an_unknown_rig_has_no_explanation() -> None:
 
 
 def test_the_sum_adds_up_line_by_line() -> None:
-    told = lines(explained(case(rig())))
+    told = lines(explained(case(rig(), blocks=(Block(name="north"),))))
     assert told["margin"] == pytest.approx((told["revenue"] or 0) - (told["power cost"] or 0))
     assert told["billed power"] == pytest.approx(3.605)
     assert told["mining margin"] == pytest.approx((told["mining revenue"] or 0) - (told["power price"] or 0))

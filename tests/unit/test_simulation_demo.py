@@ -3,7 +3,7 @@
 from itertools import groupby
 from pathlib import Path
 
-from exporter.decision.history import MarginHistory, observe
+from exporter.decision.history import MarginHistory
 from exporter.decision.site import decide
 from exporter.decision.values import DecisionState
 from exporter.economics.site import price_site
@@ -16,7 +16,9 @@ from exporter.simulation.market import BITCOIN_USD
 from exporter.simulation.site import SimulatedSite
 
 START = 1_774_000_000.0
-NETWORK = NetworkState(height=941_472, difficulty=133.79e12, block_fees=0.0222)
+NETWORK = NetworkState(
+    height=942_472, difficulty=133.79e12, block_fees=0.0222, epoch_start_time=START - 594_000, tip_time=START
+)
 
 
 def demo(folder: Path, **options: float) -> tuple[SimulatedSite, Settings]:
@@ -52,14 +54,13 @@ def snapshot(site: SimulatedSite, settings: Settings, now: float) -> SiteSnapsho
 
 def test_a_block_of_old_rigs_is_reassigned_and_back_within_one_price_wave(tmp_path: Path) -> None:
     site, settings = demo(tmp_path, wave_seconds=300.0)
-    state, history, terms = DecisionState(), MarginHistory(), settings.decision
+    state, history = DecisionState(), MarginHistory()
     seen: dict[str, list[str]] = {block: [] for block in site.blocks}
     for step in range(int(500 / settings.evaluation_interval)):
         now = START + step * settings.evaluation_interval
         taken = snapshot(site, settings, now)
         economics = price_site(taken, settings.terms)
-        history = observe(history, economics, now, window=terms.history, longest_gap=terms.longest_gap)
-        decision, state = decide(state, taken, economics, history, terms, now)
+        decision, state, history = decide(state, taken, economics, history, settings.terms, settings.decision)
         for block in decision.blocks:
             seen[block.name].append(str(block.verdict))
     turns = {block: [verdict for verdict, _ in groupby(verdicts)] for block, verdicts in seen.items()}

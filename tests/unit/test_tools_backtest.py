@@ -59,13 +59,13 @@ async def test_a_history_file_is_replayed_with_the_configured_fleet(config: Path
     code, output, _ = await invoke(*arguments, "--output", "json")
     told = json.loads(output)
     assert code == 0
-    assert told["converted"] == [{"block": "old", "at": "2026-01-04 00:00"}]
+    assert told["converted"] == [{"block": "old", "at": "2026-01-18 00:00"}]
     assert told["earned_usd"]["always_mine"] < told["earned_usd"]["curtail_right"] == 0
     assert 0 < told["earned_usd"]["followed"] < told["earned_usd"]["foresight"]
     assert told["rows_generated"] == 0
     report = (folder / "report.md").read_text(encoding="utf-8")
-    assert "| 2026-01-04 00:00 | old |" in report
-    assert "| 2026-01-04 00:00 | old | curtail | reassign |" in report
+    assert "| 2026-01-18 00:00 | old |" in report
+    assert "| 2026-01-18 00:00 | old | curtail | reassign |" in report
     assert "Not replayed: 1 rigs without rated_terahash and rated_watts" in report
     assert "generated" not in report
     for name in ("market.svg", "verdicts.svg", "money.svg"):
@@ -231,7 +231,7 @@ HASHPRICE, POWER = "mining_hashprice_usd_per_petahash_day", "mining_power_price_
 async def replayed(config: Path, tmp_path: Path, *tariffs: str) -> tuple[int, Any, str]:
     async with prometheus({HASHPRICE: [{"site": "x"}], POWER: [{"tariff": tariff} for tariff in tariffs]}) as url:
         return await invoke(
-            *("--prometheus", url, "--days", "10", "--config.file", str(config), "--folder", str(tmp_path / "report")),
+            *("--prometheus", url, "--days", "20", "--config.file", str(config), "--folder", str(tmp_path / "report")),
             *("--no-plots", "--output", "json"),
         )
 
@@ -240,7 +240,7 @@ async def test_the_history_is_read_from_prometheus_and_its_gaps_are_labelled(con
     code, output, errors = await replayed(config, tmp_path, "ppa")
     assert code == 0, errors
     told = json.loads(output)
-    assert (told["rows"], told["rows_generated"]) == (241, 1)
+    assert (told["rows"], told["rows_generated"]) == (481, 1)
     assert [one["block"] for one in told["converted"]] == ["old"]
 
 
