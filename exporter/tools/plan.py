@@ -1,9 +1,11 @@
 """Chooses the blocks to convert in order to free power, by the data of a running exporter or of a Prometheus."""
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Final
 
+from exporter.model.configuration_errors import unknown
 from exporter.model.failures import Failure, Reason
 from exporter.model.units import DAYS_PER_YEAR, WATTS_PER_KILOWATT, kilowatts
 from exporter.sources.contract import translating
@@ -41,33 +43,111 @@ class Fleet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Constraints:
+    """What a plan must respect."""
+
+    least_kilowatts: float = 0.0  # smallest block, or blocks converted together, that a tenant takes
+    together: tuple[tuple[str, ...], ...] = ()  # blocks that are only converted together
+    bound_until: Mapping[str, date] = field(default_factory=dict)  # by block: last day of a contract that binds it
+    needed_on: date | None = None  # the day on which the power must be free
+
+
+class UnknownBlockError(Exception):
+    """A constraint names a block that the site does not have. The message is one sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """The chosen blocks, and what could not be considered."""
 
     target: float  # kW
     allocation: Allocation
     chosen: tuple[Candidate, ...]
+    refused: Mapping[str, str]  # by convertible block: why it was not considered
     unknown: tuple[str, ...]  # convertible blocks with unknown power or margin
     fixed: tuple[str, ...]
     unpriced: int
 
 
-def plan(fleet: Fleet, target: float, *, moving_cost: float | None = None) -> Plan:
-    """Choose blocks that free ``target`` kW. ``moving_cost`` in USD per rig is the default for blocks without one."""
-    offers = [
-        Offer(block=one.block, kilowatts=kilowatts(one.power_freed), margin_lost=one.margin_lost)
-        for one in fleet.candidates
-        if one.power_freed is not None and one.margin_lost is not None
-    ]
+def plan(
+    fleet: Fleet, target: float, *, moving_cost: float | None = None, constraints: Constraints | None = None
+) -> Plan:
+    """Choose blocks that free ``target`` kW.
+
+    Args:
+        fleet: The blocks and rigs.
+        target: Power to free, in kW.
+        moving_cost: USD per rig, for blocks without one.
+        constraints: What the choice must respect.
+
+    Raises:
+        UnknownBlockError: A constraint names a block that does not exist.
+    """
+    constraints = constraints or Constraints()
+    candidates = {one.block: one for one in fleet.candidates}
+    _check(constraints, {*candidates, *fleet.fixed})
+    refused = dict(_refused(fleet, constraints))
+    offers: list[Offer] = []
+    for names in _together(candidates, constraints):
+        missing = [name for name in names if name in refused]
+        offer = _offer([candidates[name] for name in names if name not in missing])
+        if missing:
+            refused |= {name: f"only together with {', '.join(missing)}" for name in names if name not in refused}
+        elif offer.kilowatts < constraints.least_kilowatts:
+            refused |= dict.fromkeys(names, f"smaller than {_megawatts(constraints.least_kilowatts)} MW")
+        else:
+            offers.append(offer)
     allocation = allocate(offers, target, _worst_first(fleet.rigs, moving_cost))
-    known, chosen = {offer.block for offer in offers}, set(allocation.blocks)
+    chosen = set(allocation.blocks)
     return Plan(
         target=target,
         allocation=allocation,
         chosen=tuple(one for one in fleet.candidates if one.block in chosen),
-        unknown=tuple(one.block for one in fleet.candidates if one.block not in known),
+        refused={one.block: refused[one.block] for one in fleet.candidates if one.block in refused},
+        unknown=tuple(one.block for one in fleet.candidates if refused.get(one.block) == _UNKNOWN),
         fixed=fleet.fixed,
         unpriced=fleet.unpriced,
+    )
+
+
+_UNKNOWN: Final = "power or margin unknown"
+
+
+def _check(constraints: Constraints, known: Collection[str]) -> None:
+    named = {name for group in constraints.together for name in group} | set(constraints.bound_until)
+    for name in sorted(named - set(known)):
+        raise UnknownBlockError(unknown("block", name, sorted(known)))
+
+
+def _refused(fleet: Fleet, constraints: Constraints) -> Iterator[tuple[str, str]]:
+    """Return the blocks that cannot be considered by themselves, with the reason."""
+    for name in fleet.fixed:
+        yield name, "not convertible"
+    for one in fleet.candidates:
+        end = constraints.bound_until.get(one.block)
+        if one.power_freed is None or one.margin_lost is None:
+            yield one.block, _UNKNOWN
+        elif end is not None and constraints.needed_on is not None and constraints.needed_on <= end:
+            yield one.block, f"bound by contract until {end}"
+
+
+def _together(blocks: Iterable[str], constraints: Constraints) -> Iterator[tuple[str, ...]]:
+    """Group the blocks that are only converted together. Groups with a block in common are one."""
+    groups: list[set[str]] = []
+    for named in constraints.together:
+        touching = [group for group in groups if group & set(named)]
+        groups = [group for group in groups if group not in touching] + [set(named).union(*touching)]
+    grouped = {name for group in groups for name in group}
+    yield from ((name,) for name in blocks if name not in grouped)
+    yield from (tuple(sorted(group)) for group in groups)
+
+
+def _offer(members: Collection[Candidate]) -> Offer:
+    """Offer blocks together. One that loses money counts as 0, because its rigs can be switched off anyway."""
+    return Offer(
+        blocks=tuple(one.block for one in members),
+        kilowatts=sum(kilowatts(one.power_freed or 0.0) for one in members),
+        margin_lost=sum(max(one.margin_lost or 0.0, 0.0) for one in members),
     )
 
 
@@ -265,6 +345,7 @@ def as_record(plan_: Plan) -> dict[str, Any]:
             for one in plan_.chosen
         ],
         "in_place": {"margin_lost_usd_per_day": allocation.margin_lost},
+        "bound": {"margin_lost_usd_per_day": allocation.bound, "gap_ratio": allocation.gap},
         "greedy": {"margin_lost_usd_per_day": allocation.greedy_margin_lost},
         "swap": None
         if allocation.swap is None
@@ -276,6 +357,7 @@ def as_record(plan_: Plan) -> dict[str, Any]:
         },
         "left_out": {
             "blocks_without_figures": plan_.unknown,
+            "blocks_refused": plan_.refused,
             "blocks_not_convertible": plan_.fixed,
             "rigs_without_figures": plan_.unpriced,
         },
@@ -304,16 +386,27 @@ def _row(one: Candidate, verdict: str) -> tuple[str, ...]:
 
 def _notes(plan_: Plan) -> Iterator[str]:
     allocation = plan_.allocation
-    yield f"in place: {figure(allocation.margin_lost)} USD/day of margin lost"
+    yield f"in place: {figure(allocation.margin_lost)} USD/day of margin lost{_gap(plan_)}"
     if allocation.greedy_margin_lost is not None:
         better = allocation.greedy_margin_lost - allocation.margin_lost
         comparison = f"{figure(better)} more" if better > 0 else "the same"
         yield f"cheapest kilowatts first, for comparison: {figure(allocation.greedy_margin_lost)} USD/day, {comparison}"
     yield from _swap_note(plan_)
-    if plan_.unknown:
-        yield f"not considered, power or margin unknown: {', '.join(plan_.unknown)}"
+    by_reason: dict[str, list[str]] = {}
+    for block, reason in plan_.refused.items():
+        by_reason.setdefault(reason, []).append(block)
+    yield from (f"refused, {reason}: {', '.join(blocks)}" for reason, blocks in by_reason.items())
     if plan_.fixed:
         yield f"not considered, not convertible: {', '.join(plan_.fixed)}"
+
+
+def _gap(plan_: Plan) -> str:
+    allocation = plan_.allocation
+    if not allocation.feasible:
+        return ""
+    if not allocation.gap:
+        return "; no choice loses less (gap 0 %)"
+    return f"; no choice loses less than {figure(allocation.bound)} (gap {allocation.gap:.2%})"
 
 
 def _swap_note(plan_: Plan) -> Iterator[str]:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from exporter.exposition.views import SiteView
 from exporter.model.fleet import Block
 from exporter.server.settings import WebSettings
 from exporter.tools.allocation import MiningRig
-from exporter.tools.plan import Candidate, Fleet, plan
+from exporter.tools.plan import Candidate, Constraints, Fleet, plan
 
 HOST = "127.81.0.9"
 OLD, NEW = 29.5 / 17.5 * 3_500.0, 3_500.0  # W, at 200 TH/s
@@ -65,7 +66,7 @@ async def test_the_block_that_loses_least_is_chosen() -> None:
     assert code == 0
     assert output.startswith("To free 0.040 MW convert 1 block: 0.060 MW for 0.00 USD/day of mining margin.\n")
     assert re.search(r"^old +0\.060 +0\.00 +0\.00 +25\.\d\d +6\.5 +mine$", output, re.MULTILINE)
-    assert "not considered, power or margin unknown: silent\n" in output
+    assert "refused, power or margin unknown: silent\n" in output
     assert "not considered, not convertible: fixed\n" in output
     assert "swap: not needed, because the blocks already contain the worst rigs of the fleet\n" in output
 
@@ -80,6 +81,7 @@ async def test_an_infeasible_plan_has_the_most_that_is_possible() -> None:
     assert told["greedy"]["margin_lost_usd_per_day"] is None
     assert told["left_out"] == {
         "blocks_without_figures": ["silent"],
+        "blocks_refused": {"silent": "power or margin unknown"},
         "blocks_not_convertible": ["fixed"],
         "rigs_without_figures": 1,
     }
@@ -166,6 +168,63 @@ def test_five_hundred_uneven_blocks_are_planned_exactly() -> None:
     assert found.allocation.kilowatts >= 100_000
     assert found.allocation.greedy_margin_lost is not None
     assert found.allocation.margin_lost <= found.allocation.greedy_margin_lost
+    assert found.allocation.gap <= 1e-4
+
+
+def candidates(**freed: float) -> Fleet:
+    blocks = tuple(
+        Candidate(block=name, power_freed=watts, margin_lost=watts / 1e4, ai_value=1.0) for name, watts in freed.items()
+    )
+    return Fleet(candidates=blocks, fixed=("hall",), rigs=(), unpriced=0)
+
+
+def test_blocks_that_go_together_are_chosen_together() -> None:
+    fleet = candidates(a=1e6, b=1e6, c=5e6, d=1e6)
+    found = plan(fleet, 1_500.0, constraints=Constraints(together=(("a", "b"), ("b", "d"))))
+    assert found.allocation.blocks == ("a", "b", "d")
+    assert found.allocation.margin_lost == 300
+    assert plan(fleet, 500.0, constraints=Constraints(together=(("a", "b"),))).allocation.blocks == ("d",)
+
+
+def test_a_block_is_refused_with_those_that_it_goes_together_with() -> None:
+    fleet = candidates(a=1e6, b=1e6, c=5e6)
+    found = plan(fleet, 1_000.0, constraints=Constraints(together=(("a", "hall"),)))
+    assert found.refused == {"a": "only together with hall"}
+    assert found.allocation.blocks == ("b",)
+
+
+def test_blocks_below_the_least_size_are_refused_unless_together() -> None:
+    fleet = candidates(a=1e6, b=1e6, c=5e6)
+    found = plan(fleet, 1_000.0, constraints=Constraints(least_kilowatts=2_000.0))
+    assert found.refused == dict.fromkeys("ab", "smaller than 2.000 MW")
+    assert found.allocation.blocks == ("c",)
+    found = plan(fleet, 1_000.0, constraints=Constraints(least_kilowatts=2_000.0, together=(("a", "b"),)))
+    assert (found.refused, found.allocation.blocks) == ({}, ("a", "b"))
+
+
+def test_a_block_is_refused_while_a_contract_binds_it() -> None:
+    bound = {"a": date(2027, 6, 30)}
+    fleet = candidates(a=1e6, b=2e6)
+    last = plan(fleet, 500.0, constraints=Constraints(bound_until=bound, needed_on=date(2027, 6, 30)))
+    assert last.refused == {"a": "bound by contract until 2027-06-30"}
+    after = plan(fleet, 500.0, constraints=Constraints(bound_until=bound, needed_on=date(2027, 7, 1)))
+    assert after.allocation.blocks == ("a",)
+
+
+async def test_constraints_are_given_as_options_and_a_wrong_name_is_refused() -> None:
+    async with served(publication=blocks_of_old_and_new) as exporter:
+        common = ("plan", "--megawatts", "0.03", "--url", exporter.url)
+        bound = ("--bound-until", "old=2027-12-31", "--by", "2027-07-01")
+        _, text, _ = await invoke(*common, *bound, "--least-megawatts", "0.05")
+        wrong = await invoke(*common, "--together", "old,news")
+        alone = await invoke(*common, *bound[:2])
+        malformed = await invoke(*common, "--bound-until", "old")
+    assert "refused, bound by contract until 2027-12-31: old" in text
+    assert "refused, smaller than 0.050 MW: new" in text
+    assert (wrong[0], wrong[2]) == (2, "hashmargin: there is no block 'news': did you mean 'new'?\n")
+    assert (alone[0], malformed[0]) == (2, 2)
+    assert "--bound-until needs --by" in alone[2]
+    assert "'old' is not like c1=2027-12-31" in malformed[2]
 
 
 # --- plan, through Prometheus -------------------------------------------------------------------------------------
@@ -227,7 +286,12 @@ async def test_shards_are_planned_as_one_site() -> None:
     told = await planned("--site", "prairie")
     assert [(block["block"], block["verdict"]) for block in told["blocks"]] == [("c2", "reassign")]
     assert told["in_place"]["margin_lost_usd_per_day"] == 40
-    assert told["left_out"] == {"blocks_without_figures": [], "blocks_not_convertible": [], "rigs_without_figures": 1}
+    assert told["left_out"] == {
+        "blocks_without_figures": [],
+        "blocks_refused": {},
+        "blocks_not_convertible": [],
+        "rigs_without_figures": 1,
+    }
 
 
 async def test_blocks_of_several_sites_have_the_site_in_their_names() -> None:
