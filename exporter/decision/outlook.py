@@ -102,7 +102,7 @@ def _forecast(prospect: Prospect, question: Question, market: _Market) -> BlockF
     values: dict[int, Floats] = {}
     for start in starts:
         sale = prospect.sale * (1 - start / life)
-        mined = flows[:, market.month_of < start + question.settings.mining_goes_on_months].sum(axis=1)
+        mined = flows[:, market.month_of < start + question.mining_goes_on_months].sum(axis=1)
         values[start] = mined + (lease + sale - prospect.removal) * present_value(rate, start)
     means = {start: float(value.mean()) for start, value in values.items()}
     best_later = max(starts[1:], key=means.__getitem__)

@@ -63,6 +63,7 @@ class Question:
     pays_fees: bool = True  # False under PPS
     rate: float  # yearly discount rate
     settings: OutlookSettings
+    mining_goes_on_months: int = 0  # while building
     prospects: tuple[Prospect, ...]
 
 

@@ -370,9 +370,6 @@ class OutlookSettings(PlausibleSettings):
     fees_bitcoins_per_block: Annotated[Banded, Plausible(0, 2, "BTC per block", most=50)] = Field(
         description="Transaction fees per block: anywhere in the band, all values alike."
     )
-    mining_goes_on_months: int = Field(
-        default=0, ge=0, le=60, description="Months that the rigs of a block still mine while it is being built over."
-    )
 
 
 class AiSettings(PlausibleSettings):
@@ -433,6 +430,12 @@ class AiSettings(PlausibleSettings):
     )
     rig_life_years: Annotated[int, Plausible(1, 10, "years", least=1, most=50)] = Field(
         default=4, description="Years that rigs go on mining in that comparison, and in the outlook."
+    )
+    mining_goes_on_months: int = Field(
+        default=0,
+        ge=0,
+        le=60,
+        description="Months that the rigs of a block still mine while it is being rebuilt, in the outlook.",
     )
     outlook: OutlookSettings | None = Field(
         default=None,

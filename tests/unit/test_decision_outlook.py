@@ -173,7 +173,7 @@ def test_sale_of_the_rigs_declines_evenly_and_their_removal_does_not() -> None:
 
 
 def test_mining_may_go_on_while_building() -> None:
-    going_on = means(ask(outlook=STILL | {"mining_goes_on_months": 3})[0])
+    going_on = means(ask(mining_goes_on_months=3)[0])
     stopping = means(ask()[0])
     assert going_on[0] > stopping[0]
     assert going_on[48] == pytest.approx(stopping[48])

@@ -10,6 +10,7 @@ import yaml
 
 from exporter.cli import main
 from exporter.decision.settings import DecisionSettings
+from exporter.economics.settings import AiSettings
 from exporter.exposition.catalogue import CATALOGUE
 from exporter.telemetry import Telemetry
 
@@ -17,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 SUFFIXES = {"counter": ("_total",), "info": ("_info",), "histogram": ("", "_bucket", "_sum", "_count"), "gauge": ("",)}
 METRICS = {metric.name for metric in CATALOGUE}
 METRICS |= {f"{own.name}{suffix}" for own in Telemetry().registry.collect() for suffix in SUFFIXES[own.type]}
+METRICS |= {name for name in AiSettings.model_fields if name.startswith("mining_")}  # settings that look like metrics
 METRICS |= {
     rule["record"]
     for file in (ROOT / "deploy/prometheus/rules").glob("*.yml")
