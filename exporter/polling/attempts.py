@@ -1,4 +1,4 @@
-"""What went wrong of late, for people to look at: the last failed attempt at each rig and source."""
+"""The last failed attempt at each rig and source, for the web pages and the API."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,25 +33,25 @@ class FailureLog:
         self._attempts: dict[str, FailedAttempt] = {}  # oldest first
 
     def note(self, attempt: FailedAttempt) -> None:
-        """Remember it in place of the one before."""
+        """Remember it instead of the last one under its name."""
         self._attempts.pop(attempt.name, None)
         self._attempts[attempt.name] = attempt
         if len(self._attempts) > _MOST:
             del self._attempts[next(iter(self._attempts))]
 
     def get(self, name: str) -> FailedAttempt | None:
-        """The last one under this name."""
+        """Return the last one under this name."""
         return self._attempts.get(name)
 
     def latest(self, count: int) -> list[FailedAttempt]:
-        """The latest ones, newest first."""
+        """Return the latest ones, newest first."""
         newest: Iterator[FailedAttempt] = reversed(self._attempts.values())
         return list(islice(newest, count))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceStatus:
-    """One source: how fresh its value is, and what last went wrong."""
+    """One source: how fresh its value is, and its last failure."""
 
     name: str
     kind: str

@@ -1,4 +1,4 @@
-"""What is made of successive readings of one rig: its energy, and what its share counters did over a sliding window."""
+"""Values calculated from successive readings of one rig: its energy, and the growth of counters in a sliding window."""
 
 import math
 from typing import Final
@@ -7,7 +7,7 @@ _SAMPLES_PER_WINDOW: Final = 5  # enough to slide smoothly, few enough for 10,00
 
 
 class Energy:
-    """Joules drawn, by the trapezoid between successive readings. None until a power was read."""
+    """Energy in joules, by the trapezoid rule between successive readings. None until a power was read."""
 
     __slots__ = ("_at", "_watts", "joules")
 
@@ -29,7 +29,7 @@ class Energy:
 
 
 class CounterWindow:
-    """Counters over a sliding window of at least ``length`` seconds, begun anew when one of them falls."""
+    """Counters over a sliding window of at least ``length`` seconds, which starts again when one of them falls."""
 
     __slots__ = ("_last", "_length", "_samples")
 
@@ -38,7 +38,7 @@ class CounterWindow:
         self.clear()
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Start the window again."""
         self._samples: list[tuple[float, ...]] = []
         self._last: tuple[float, ...] = ()
 
@@ -59,7 +59,7 @@ class CounterWindow:
         return grown and sample[0] - self._last[0] <= self._length
 
     def growth(self) -> tuple[float, ...] | None:
-        """Seconds covered, then what each counter grew by; None before the window is full."""
+        """Return the seconds covered, then the growth of each counter; None until the window is full."""
         if not self._samples:
             return None
         growth = tuple(new - old for new, old in zip(self._last, self._samples[0], strict=True))

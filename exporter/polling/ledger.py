@@ -1,4 +1,4 @@
-"""What is known of one rig: who it is, how it does, and what adds up over its readings."""
+"""What is known of one rig: its identity, its last reading, and what is accumulated over its readings."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -19,14 +19,14 @@ from exporter.sources.rigs.coerce import MAX_RIG_HASHRATE
 from exporter.sources.rigs.faults import fault, missing_board
 from exporter.sources.rigs.implausible import note
 
-_UPTIME_SLACK: Final = 60.0  # s that an uptime may gain: some are told in minutes
+_UPTIME_SLACK: Final = 60.0  # s that an uptime may gain: some are reported in minutes
 _LUCK: Final = 10.0
-_RUNNING_WELL: Final = (0.8, 1.5)  # realised against expected hashrate: below it limps, above it lies
+_RUNNING_WELL: Final = (0.8, 1.5)  # realised against expected hashrate: below it is impaired, above it is implausible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RigMemory:
-    """What should outlive a restart. ``power`` was drawn at ``last_success``; None once that is no longer fresh."""
+    """What should outlive a restart. ``power`` was measured at ``last_success``; None once that is no longer fresh."""
 
     identity: RigIdentity | None = None
     last_success: float | None = None  # unix seconds
@@ -46,7 +46,7 @@ class IdentityChange(StrEnum):
 
 
 class RigLedger:
-    """Keeps the books of one rig. Times called ``now`` are unix seconds, those called ``at`` monotonic ones."""
+    """Keeps the records of one rig. Times called ``now`` are unix seconds, those called ``at`` are monotonic."""
 
     __slots__ = (
         "_boards",
@@ -69,20 +69,20 @@ class RigLedger:
         "up",
     )
 
-    def __init__(self, rig: Rig, terms: PollingSettings, memory: RigMemory, now: float) -> None:
+    def __init__(self, rig: Rig, settings: PollingSettings, memory: RigMemory, now: float) -> None:
         self.rig = rig
         self.up: bool | None = None
-        self.mac_lost = False  # it told its MAC address before, by the same API
+        self.mac_lost = False  # it reported its MAC address before, by the same API
         self.identity = memory.identity
         self.last_success = memory.last_success
         self._last_good = memory.last_good
-        self._latest: Latest[RigReading] = Latest(terms.stale_after)
+        self._latest: Latest[RigReading] = Latest(settings.stale_after)
         self._drawn: float | None = None  # W, at the last success
-        self._energy = Energy(_energy_across_restart(memory, now, terms.stale_after))
-        self._work = CounterWindow(terms.work_window)
-        self._shares = CounterWindow(terms.work_window)
-        self._uptime: tuple[float, float] | None = None  # s, as it last said, and when (monotonic)
-        self._expected_hashrate: float | None = None  # H/s, as it last said
+        self._energy = Energy(_energy_across_restart(memory, now, settings.stale_after))
+        self._work = CounterWindow(settings.work_window)
+        self._shares = CounterWindow(settings.work_window)
+        self._uptime: tuple[float, float] | None = None  # s, as last reported, and when (monotonic)
+        self._expected_hashrate: float | None = None  # H/s, as last reported
         self._faults = {(code, component): since for code, component, since in memory.faults}
         self._boards = frozenset(_indexes(memory.faults, FaultCode.BOARD_MISSING, "board "))  # that worked, by index
         self._fans = frozenset(_indexes(memory.faults, FaultCode.FAN_FAILED, "fan "))  # that turned, by index
@@ -91,7 +91,7 @@ class RigLedger:
 
     @property
     def rated_hashrate(self) -> float | None:
-        """What it should do in H/s, by the inventory, else by its nameplate."""
+        """The rated hashrate in H/s, from the inventory, else from the nameplate."""
         return self._rated.rated_hashrate
 
     def _began_anew(self, reading: RigReading, at: float) -> bool:
@@ -101,13 +101,13 @@ class RigLedger:
         return not known <= reading.uptime <= known + (at - then) + _UPTIME_SLACK
 
     def succeeded(self, reading: RigReading, now: float, at: float, metered: float | None = None) -> bool:
-        """Book a successful read; ``metered`` is what a meter showed of late (W).
+        """Record a successful read; ``metered`` is a fresh meter reading (W).
 
-        Tells whether its miner process was restarted, or is another rig's that has run for longer.
+        Returns whether the miner process was restarted, or belongs to another rig that has run for longer.
         """
         reading = self._with_known_fans(self._with_lost_boards(reading))
         began_anew = self._began_anew(reading, at)
-        if began_anew:  # what its counters do across that is nobody's work
+        if began_anew:  # counters mean nothing across that
             self._forget_shares()
         self.up = True
         self.last_success = now
@@ -130,7 +130,7 @@ class RigLedger:
             self._work.observe(at, reading.accepted_difficulty)
         if (shares := _shares(reading.pools)) is not None:
             self._shares.observe(at, *shares)
-        if (self._work_hashrate() or 0.0) > self._most_work():  # a counter that leapt: of another rig, perhaps
+        if (self._work_hashrate() or 0.0) > self._most_work():  # a counter that jumped, perhaps another rig's
             note("work_hashrate")
             self._forget_shares()
         if self._runs_well(reading):
@@ -141,20 +141,20 @@ class RigLedger:
         return began_anew
 
     def failed(self) -> None:
-        """Book a failed read: the last reading stays until it is too old."""
+        """Record a failed read: the last reading stays until it is too old."""
         self.up = False
         self._redraw()
 
     def lost(self) -> None:
-        """Book that another device answers at its address: what was read there of late may be the other's."""
+        """Record that another device answers at its address: the last reading may be the other's."""
         self.up = False
         self._forget_reading()
 
     def identified(self, identity: RigIdentity) -> IdentityChange | None:
-        """Book who answers; tell what changed. What another device did is forgotten."""
+        """Record the identity and return what changed. Everything about another device is forgotten."""
         before, self.identity = self.identity, identity
-        told = before is not None and before.reader == identity.reader and (self.mac_lost or before.mac != "")
-        self.mac_lost = told and not identity.mac
+        had_mac = before is not None and before.reader == identity.reader and (self.mac_lost or before.mac != "")
+        self.mac_lost = had_mac and not identity.mac
         change = _change(before, identity) if before is not None else None
         if change is not None:
             self._boards = self._fans = frozenset()  # which other firmware may number otherwise
@@ -170,13 +170,13 @@ class RigLedger:
 
     @property
     def expected_mining(self) -> bool:
-        """Whether it was meant to mine when last pictured."""
+        """Whether the rig should have mined at the last snapshot."""
         return self._snapshot.expected_mining
 
     def snapshot(self, now: float, expected_mining: bool) -> RigSnapshot:
-        """Picture the rig at ``now``. As long as nothing changed it is the same object.
+        """Return the rig at ``now``; the same object until something changes.
 
-        It was drawn when something changed: the moments of change are spread, those of evaluation are not.
+        It is made when something changes: those moments are spread over time, evaluations are not.
         """
         reading = self._latest.fresh(now)
         if self._snapshot.reading is not reading or self._snapshot.expected_mining != expected_mining:
@@ -184,7 +184,7 @@ class RigLedger:
         return self._snapshot
 
     def _rate(self) -> None:
-        """Fill in what the inventory does not say of the rig's rating."""
+        """Fill in the parts of the rig's rating that the inventory lacks."""
         who = self.identity
         model, sticker = ("", None) if who is None else (who.model, who.rated_hashrate)
         self._rated = rated(self.rig, model, self._expected_hashrate, sticker)
@@ -201,7 +201,7 @@ class RigLedger:
             return RigSnapshot(
                 rig=self._rated,
                 identity=self.identity,
-                up=False if self.up is False else None,  # a success too long ago says nothing of now
+                up=False if self.up is False else None,  # the last success is too long ago
                 last_success=self.last_success,
                 expected_mining=expected_mining,
                 last_good=self._last_good,
@@ -223,8 +223,8 @@ class RigLedger:
         )
 
     def _with_lost_boards(self, reading: RigReading) -> RigReading:
-        """Miss the boards that hashed before, and that it no longer tells of: some firmware drops one that is dead."""
-        if reading.hashrate <= 0 or not reading.boards:  # one that stands still or boots may not know its boards
+        """Report a fault for boards that used to hash and are no longer listed: some firmware drops a dead one."""
+        if reading.hashrate <= 0 or not reading.boards:  # one that is stopped or boots may not know its boards
             return reading
         known = {board.index for board in reading.boards}
         lost = self._boards - known - set(_indexes(map(_key, reading.faults), FaultCode.BOARD_MISSING, "board "))
@@ -261,7 +261,7 @@ class RigLedger:
         return None if work is None else work[1] * HASHES_PER_DIFFICULTY / work[0]
 
     def _most_work(self) -> float:
-        """H/s that its shares cannot prove: few large ones come in lucky runs, so it is a loose bound."""
+        """Return the H/s beyond which accepted work is implausible; loose, as large shares come in lucky runs."""
         expected = self._expected_hashrate or self._rated.rated_hashrate
         return min(MAX_RIG_HASHRATE, expected * _LUCK) if expected else MAX_RIG_HASHRATE
 
@@ -270,14 +270,14 @@ class RigLedger:
         self._shares.clear()
 
     def replace(self, rig: Rig) -> None:
-        """Take over what the inventory now says of this rig."""
+        """Apply the inventory's new facts of this rig."""
         if rig != self.rig:
             self.rig = rig
             self._rate()
             self._redraw()
 
     def memory(self, now: float) -> RigMemory:
-        """Say what should outlive a restart."""
+        """Return what should outlive a restart."""
         rig, reading = self.rig, self._latest.fresh(now)
         return RigMemory(
             identity=self.identity,
@@ -301,14 +301,14 @@ class RigLedger:
 
 
 def _energy_across_restart(memory: RigMemory, now: float, max_gap: float) -> float | None:
-    """Count the restart's gap too, up to ``max_gap``: a counter that fell below what was scraped reads as a reset."""
+    """Add the gap of the restart, up to ``max_gap``: a counter below the last scraped value would count as a reset."""
     if memory.energy is None or memory.power is None or memory.last_success is None:
         return memory.energy
     return memory.energy + memory.power * min(max(now - memory.last_success, 0.0), max_gap)
 
 
 def _worker_expected(rig: Rig, pools: tuple[Pool, ...]) -> bool | None:
-    """Tell whether it mines under the worker that it should; None where none is expected, or it mines nowhere."""
+    """Return whether the active worker is the expected one; None if none is expected or no pool is active."""
     worker = next((pool.worker for pool in pools if pool.active and pool.worker), "")
     if not rig.worker or not worker:
         return None
@@ -321,7 +321,7 @@ def _key(fault: Fault) -> tuple[str, str]:
 
 
 def _works(board: Board) -> bool:
-    """Tell a board from an empty slot; where boards' rates are not told one that has chips is a board."""
+    """Return whether a board works: it hashes, or has chips if the firmware reports no hashrate of boards."""
     return bool(board.chips if board.hashrate is None else board.hashrate)
 
 
@@ -337,14 +337,14 @@ def _indexes(faults: Iterable[tuple[str, str, *tuple[float, ...]]], wanted: Faul
 
 
 def _shares(pools: tuple[Pool, ...]) -> tuple[float, float] | None:
-    """Add up shares sent, and those of them refused (rejected and stale), over the pools that tell."""
-    told = [(pool.accepted, pool.rejected + (pool.stale or 0.0)) for pool in pools if pool.rejected is not None]
-    known = [(accepted + refused, refused) for accepted, refused in told if accepted is not None]
+    """Return the shares sent, and those refused (rejected and stale), over the pools that report both."""
+    counted = [(pool.accepted, pool.rejected + (pool.stale or 0.0)) for pool in pools if pool.rejected is not None]
+    known = [(accepted + refused, refused) for accepted, refused in counted if accepted is not None]
     return (sum(sent for sent, _ in known), sum(refused for _, refused in known)) if known else None
 
 
 def _change(before: RigIdentity, after: RigIdentity) -> IdentityChange | None:
-    """Tell devices apart by MAC address, else serial number, else make and model, which new firmware leaves alone."""
+    """Compare devices by MAC address, else serial number, else make and model: new firmware does not change these."""
     keys = ((before.mac, after.mac), (before.serial, after.serial), (_product(before), _product(after)))
     was, now = next(pair for pair in keys if all(pair))
     if was != now:

@@ -1,4 +1,4 @@
-"""What the log says of rigs that come and go, and of bugs: each once, and no flood when thousands change at once."""
+"""Logs rigs that come and go: each change once, and few lines when thousands change at once."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ _LINES_PER_WINDOW: Final = 20
 
 
 class RigNotices:
-    """Says which rigs are found, move, go down and come back; past some lines per window only how many more did."""
+    """Logs rigs that are found, move, go down and come back; beyond some lines per window only how many more did."""
 
     def __init__(self, window: float) -> None:
         self._window = window
@@ -30,19 +30,19 @@ class RigNotices:
         self._more_changed = 0
 
     def found(self, rig: Rig, identity: RigIdentity) -> None:
-        """Say that a rig was found in a range."""
+        """Log that a rig was found in a range."""
         if self._has_room():
             _log.info("rig found", rig=rig.name, address=rig.address, make=identity.make, model=identity.model)
         else:
             self._more_found += 1
 
     def moved(self, rig: Rig, address: str) -> None:
-        """Say that a rig now answers at another address."""
+        """Log that a rig now answers at another address."""
         if self._has_room():
             _log.info("rig has moved", rig=rig.name, before=rig.address, address=address)
 
     def changed(self, rig: Rig, change: str, before: RigIdentity, now: RigIdentity) -> None:
-        """Say that another device or another firmware answers at a rig's address, and what of it differs."""
+        """Log that another device or firmware answers at a rig's address, and what differs."""
         if self._has_room():
             facts = ((field.name, getattr(before, field.name), getattr(now, field.name)) for field in fields(now))
             what = "; ".join(f"{name} {old!r} is now {new!r}" for name, old, new in facts if old != new)
@@ -51,15 +51,17 @@ class RigNotices:
             self._more_changed += 1
 
     def twins(self, rig: Rig, address: str) -> None:
-        """Say that a rig seems to be at two addresses at once."""
+        """Log that two addresses answer with the identity of one rig."""
         if self._has_room():
-            advice = "two rigs have one MAC address or serial number: the first is read, give the other its own"
+            advice = (
+                "two rigs have the same MAC address or serial number, and the first is read: give the other its own"
+            )
             _log.warning(
                 "another rig says it is this one", rig=rig.name, here=rig.address, there=address, advice=advice
             )
 
     def down(self, rig: Rig, failure: Failure) -> None:
-        """Say that a rig went down, why, and what to do; not again before it is back."""
+        """Log that a rig is down, the reason and what to do; not again until it is back."""
         if rig.name in self._down:
             return
         self._down.add(rig.name)
@@ -76,7 +78,7 @@ class RigNotices:
             self._more_down[failure.reason] += 1
 
     def back(self, rig: Rig) -> None:
-        """Say that a rig is back, if it was said to be down."""
+        """Log that a rig is back, if it was logged as down."""
         if rig.name not in self._down:
             return
         self._down.remove(rig.name)
@@ -94,7 +96,7 @@ class RigNotices:
         return self._lines <= _LINES_PER_WINDOW
 
     def tick(self, at: float) -> None:
-        """Sum up the window if it is over at ``at`` (monotonic seconds)."""
+        """Log the numbers of the window if it is over at ``at`` (monotonic seconds)."""
         if at < self._ends:
             return
         if self._more_down:

@@ -1,7 +1,7 @@
-"""Who is where: the rigs, and the places (the inventory's addresses) at which they answer.
+"""Which rig is expected in which slot: a slot is one of the inventory's addresses.
 
-A rig whose MAC address or serial number is known, from the inventory or from when it was found in a range, is the same
-rig wherever it answers: DHCP may move it. Any other rig is whatever answers at its address.
+A rig with a known MAC address or serial number, from the inventory or from its discovery in a range, is the same rig
+wherever it answers: DHCP may move it. Any other rig is whatever answers at its address.
 """
 
 import math
@@ -23,18 +23,18 @@ _FORGOTTEN_AFTER: Final = 30 * 86_400.0
 
 
 class _Claim(NamedTuple):
-    """A rig answered here (at a time of the loop) that is expected at another place."""
+    """A rig answered here, at a time of the loop, that is expected in another slot."""
 
     rig: str
     since: float
-    told: bool = False
+    logged: bool = False
 
 
-class Place:
-    """One address, and the rig that is expected there: None where nothing has answered yet. Times are the loop's.
+class Slot:
+    """One address, and the rig that is expected there: None before anything answers. Times are the loop's.
 
-    Whatever comes from another target than the present one is not booked: meanwhile another rig is expected here, or
-    the same with another login.
+    The outcome of a visit counts only while its target is still the slot's: meanwhile the slot can be given to another
+    rig, or to the same one with another login.
     """
 
     __slots__ = (
@@ -47,8 +47,8 @@ class Place:
         "keyless",
         "ledger",
         "phase",
-        "slot",
         "target",
+        "turn",
     )
 
     def __init__(self, home: Rig, identify_at: float) -> None:
@@ -56,16 +56,16 @@ class Place:
         self.ledger: RigLedger | None = None
         self.target = _target(home)
         self.phase = phase(home.address)  # of an interval
-        self.slot = -math.inf  # for which it is due, in flight or waiting
+        self.turn = -math.inf  # for which it is due, in flight or waiting
         self.identify_at = identify_at
         self.identified_at = -math.inf
         self.failures = 0  # in a row
         self.gone = False  # from the inventory, or replaced
         self.claim: _Claim | None = None
-        self.keyless = False  # what answered told neither MAC nor serial: if it does so again its address names it
+        self.keyless = False  # what answered had neither MAC nor serial: if that happens again, its address names it
 
     def seat(self, ledger: RigLedger | None) -> None:
-        """Expect this rig here from now on, or none."""
+        """Expect this rig here from now on, or none if it is None."""
         self.ledger = ledger
         self.target = _target(self.home if ledger is None else ledger.rig)
         self.claim = None
@@ -73,27 +73,27 @@ class Place:
 
 
 class Roster:
-    """Keeps the ledgers of all rigs, and the places where they are expected.
+    """Keeps the ledgers of all rigs, and the slots in which they are expected.
 
     Args:
-        terms: how long readings hold.
-        notices: where rigs that are found, move and go are told.
-        remembered: by rig name, what a former process knew.
-        clock: unix seconds.
+        settings: How long readings are fresh.
+        notices: Logs rigs that are found or move.
+        remembered: What the last process knew, by rig name.
+        clock: Unix seconds.
     """
 
     def __init__(
         self,
-        terms: PollingSettings,
+        settings: PollingSettings,
         notices: RigNotices,
         remembered: Mapping[str, RigMemory],
         clock: Callable[[], float],
     ) -> None:
-        self.places: dict[str, Place] = {}
+        self.slots: dict[str, Slot] = {}
         """By address."""
         self.rigs: dict[str, RigLedger] = {}
         """By name: those that the inventory lists, in its order, then those found."""
-        self._terms = terms
+        self._settings = settings
         self._notices = notices
         self._remembered = dict(remembered)
         self._clock = clock
@@ -102,10 +102,10 @@ class Roster:
 
     # --- a new inventory ----------------------------------------------------------------------------------------------
 
-    def replace(self, rigs: Iterable[Rig], at: float, first_check: Callable[[], float]) -> list[Place]:
-        """Take over an inventory; gives the places that are new or changed. Rigs that leave it are remembered.
+    def replace(self, rigs: Iterable[Rig], at: float, first_check: Callable[[], float]) -> list[Slot]:
+        """Apply an inventory and return the slots that are new or changed. Rigs that leave it are remembered.
 
-        ``at`` is the loop's time; ``first_check`` gives the time at which a new place is asked again who is there.
+        ``at`` is the loop's time; ``first_check`` returns the time at which the rig in a new slot is identified again.
         """
         homes = {rig.address: rig for rig in rigs}
         rows = {rig.name: rig for rig in homes.values() if not rig.discovered}
@@ -130,11 +130,11 @@ class Roster:
         return self._furnish(homes, seats, at, first_check)
 
     def _listed(self, row: Rig, ledger: RigLedger | None) -> RigLedger:
-        """Give the ledger of a rig that the inventory lists, with the address where it was last seen."""
+        """Return the ledger of a rig that the inventory lists, with the address where it was last seen."""
         if ledger is None:
             memory = self._remembered.pop(row.name, None) or RigMemory()
             address = memory.address if _keys(row) and memory.address else row.address
-            return RigLedger(replace(row, address=address), self._terms, memory, self._clock())
+            return RigLedger(replace(row, address=address), self._settings, memory, self._clock())
         before = self._rows.get(row.name)
         stays = _keys(row) and before is not None and before.address == row.address
         ledger.replace(replace(row, address=ledger.rig.address) if stays else row)
@@ -143,7 +143,7 @@ class Roster:
     def _found_before(
         self, homes: Mapping[str, Rig], listed: set[str], before: Mapping[str, RigLedger]
     ) -> Iterator[RigLedger]:
-        """Give the rigs found in ranges that are still searched, unless the inventory now lists them."""
+        """Return the rigs found in ranges that are still searched, unless the inventory now lists them."""
         for ledger in before.values():
             home = homes.get(ledger.rig.address)
             if ledger.rig.discovered and home is not None and home.discovered and listed.isdisjoint(_keys(ledger.rig)):
@@ -154,12 +154,12 @@ class Roster:
             mac, serial = (who.mac, who.serial) if who is not None else ("", "")
             if memory.discovered and home is not None and home.discovered and listed.isdisjoint({mac, serial}):
                 del self._remembered[name]
-                yield RigLedger(_found(home, name, mac, serial), self._terms, memory, self._clock())
+                yield RigLedger(_found(home, name, mac, serial), self._settings, memory, self._clock())
 
     def _seats(self, homes: Mapping[str, Rig]) -> dict[str, RigLedger]:
-        """Say where each rig is expected: bound to its address, else where it was seen last, else where it is listed.
+        """Return the rig of each address: a rig without a key at its own, others where last seen, else where listed.
 
-        Where two were seen at one address it belongs to the later one; the other has no place until it answers.
+        If two were seen at one address, the later one has it; the other has no slot until it answers.
         """
         seats: dict[str, RigLedger] = {}
         for ledger in sorted(self.rigs.values(), key=lambda each: (bool(_keys(each.rig)), -(each.last_success or 0.0))):
@@ -177,100 +177,100 @@ class Roster:
 
     def _furnish(
         self, homes: Mapping[str, Rig], seats: Mapping[str, RigLedger], at: float, first_check: Callable[[], float]
-    ) -> list[Place]:
-        running = {place.ledger for place in self.places.values()} - {None}
-        before, self.places = self.places, {}
+    ) -> list[Slot]:
+        running = {slot.ledger for slot in self.slots.values()} - {None}
+        before, self.slots = self.slots, {}
         new = []
         for address, home in homes.items():
-            place, ledger = before.get(address), seats.get(address)
-            if place is not None and place.ledger is ledger and place.target == _target(ledger.rig if ledger else home):
-                place.home = home
+            slot, ledger = before.get(address), seats.get(address)
+            if slot is not None and slot.ledger is ledger and slot.target == _target(ledger.rig if ledger else home):
+                slot.home = home
                 del before[address]
             else:  # another rig, or another login: tried soon, however long nothing came of the one before
-                place = Place(home, at if ledger in running else first_check())
-                place.seat(ledger)
-                new.append(place)
-            self.places[address] = place
-        for place in before.values():
-            place.gone = True
-            place.seat(None)
+                slot = Slot(home, at if ledger in running else first_check())
+                slot.seat(ledger)
+                new.append(slot)
+            self.slots[address] = slot
+        for slot in before.values():
+            slot.gone = True
+            slot.seat(None)
         return new
 
     # --- what answers -------------------------------------------------------------------------------------------------
 
-    def answered(self, place: Place, identity: RigIdentity, at: float) -> None:
-        """Seat at ``place`` the rig that answered there at ``at``. None is seated where that is nobody's.
+    def answered(self, slot: Slot, identity: RigIdentity, at: float) -> None:
+        """Seat in ``slot`` the rig that answered there at ``at``, or nobody if it is no rig of this site.
 
-        A rig that is expected at another place and may well be there keeps it: it is asked there first who it is.
+        A rig that is expected in another slot, and may still be there, keeps that one until it is identified there.
         """
-        occupant, known = place.ledger, self._recognise(identity)
+        occupant, known = slot.ledger, self._recognise(identity)
         if occupant is not None and (known is occupant or not _keys(occupant.rig)):
             pass
         elif known is not None:
-            self._move(known, place, identity, at)
+            self._move(known, slot, identity, at)
         elif occupant is None or (occupant.rig.discovered and _is_another(occupant.rig, identity)):
-            self._vacate(place, identity)
-            self._find(place, identity)
-        if place.ledger is not None:
-            self._learn(place.ledger, identity)
+            self._vacate(slot, identity)
+            self._find(slot, identity)
+        if slot.ledger is not None:
+            self._learn(slot.ledger, identity)
 
     def _recognise(self, identity: RigIdentity) -> RigLedger | None:
         known = [self._known[key] for key in (identity.mac, identity.serial) if key in self._known]
         return next((ledger for ledger in known if not _is_another(ledger.rig, identity)), None)
 
-    def _move(self, ledger: RigLedger, place: Place, identity: RigIdentity, at: float) -> None:
-        """Let a rig answer here from now on, unless it may well still be where it is expected."""
-        rig, claim = ledger.rig, place.claim
-        old = self.places[rig.address] if self._is_seated(ledger) else None
-        self._vacate(place, identity)
+    def _move(self, ledger: RigLedger, slot: Slot, identity: RigIdentity, at: float) -> None:
+        """Move a rig here, unless it may still be where it is expected."""
+        rig, claim = ledger.rig, slot.claim
+        old = self.slots[rig.address] if self._is_seated(ledger) else None
+        self._vacate(slot, identity)
         if old is not None and ledger.up and (ledger.identity is None or not _is_another(rig, ledger.identity)):
             if claim is None or claim.rig != rig.name:
                 claim = _Claim(rig.name, at)
-                place.failures = 0  # it is looked at again soon
-            elif old.identified_at > claim.since and not claim.told:
-                claim = claim._replace(told=True)
-                self._notices.twins(rig, place.home.address)
-            place.claim = claim
+                slot.failures = 0  # it is looked at again soon
+            elif old.identified_at > claim.since and not claim.logged:
+                claim = claim._replace(logged=True)
+                self._notices.twins(rig, slot.home.address)
+            slot.claim = claim
             old.identify_at = min(old.identify_at, at)
             return
         if old is not None:
             old.seat(None)
-        self._notices.moved(rig, place.home.address)
+        self._notices.moved(rig, slot.home.address)
         row = self._rows.get(rig.name)
-        facts = _found(place.home, rig.name, rig.mac, rig.serial) if row is None else row
-        ledger.replace(replace(facts, address=place.home.address))
-        place.seat(ledger)
+        facts = _found(slot.home, rig.name, rig.mac, rig.serial) if row is None else row
+        ledger.replace(replace(facts, address=slot.home.address))
+        slot.seat(ledger)
 
     def _is_seated(self, ledger: RigLedger) -> bool:
-        place = self.places.get(ledger.rig.address)
-        return place is not None and place.ledger is ledger
+        slot = self.slots.get(ledger.rig.address)
+        return slot is not None and slot.ledger is ledger
 
-    def _vacate(self, place: Place, identity: RigIdentity) -> None:
-        """Book that the rig expected here is not here: somebody else is."""
-        if place.ledger is None:
+    def _vacate(self, slot: Slot, identity: RigIdentity) -> None:
+        """Record that another rig answers where this one is expected."""
+        if slot.ledger is None:
             return
         who = identity.mac or identity.serial or "another rig"
-        if place.ledger.expected_mining:
-            self._notices.down(place.ledger.rig, Failure(Reason.IMPLAUSIBLE, f"{who} answers at its address"))
-        place.ledger.lost()
-        place.seat(None)
+        if slot.ledger.expected_mining:
+            self._notices.down(slot.ledger.rig, Failure(Reason.IMPLAUSIBLE, f"{who} answers at its address"))
+        slot.ledger.lost()
+        slot.seat(None)
 
-    def _find(self, place: Place, identity: RigIdentity) -> None:
-        """Make a rig of what answers at an address of a range, named by its MAC, else its serial, else the address."""
-        if not place.home.discovered:
+    def _find(self, slot: Slot, identity: RigIdentity) -> None:
+        """Add the rig that answers at an address of a range, named by its MAC, else its serial, else the address."""
+        if not slot.home.discovered:
             return
-        if not (identity.mac or identity.serial or place.keyless):
-            place.keyless = True  # perhaps it only could not say now: a name is for ever
-            place.failures = 0
+        if not (identity.mac or identity.serial or slot.keyless):
+            slot.keyless = True  # it may report them at the next try, and a name is for ever
+            slot.failures = 0
             return
-        names = (identity.mac, identity.serial, place.home.address)
+        names = (identity.mac, identity.serial, slot.home.address)
         name = next((name for name in names if name and name not in self.rigs), None)
         if name is None:
             return
-        rig = _found(place.home, name, identity.mac, identity.serial)
+        rig = _found(slot.home, name, identity.mac, identity.serial)
         memory = self._remembered.pop(name, None) or RigMemory()
-        self.rigs[name] = ledger = RigLedger(rig, self._terms, memory, self._clock())
-        place.seat(ledger)
+        self.rigs[name] = ledger = RigLedger(rig, self._settings, memory, self._clock())
+        slot.seat(ledger)
         self._notices.found(rig, identity)
 
     def _learn(self, ledger: RigLedger, identity: RigIdentity) -> None:
@@ -285,7 +285,7 @@ class Roster:
 
 
 def phase(name: str) -> float:
-    """Place an address in the interval (0 to 1) by a stable hash, so that polls are spread evenly."""
+    """Return an address' share of the interval (0 to 1), by a stable hash: polls are spread evenly."""
     return int.from_bytes(blake2b(name.encode(), digest_size=8).digest()) / 2**64
 
 
@@ -294,7 +294,7 @@ def _target(rig: Rig) -> Target:
 
 
 def _keys(rig: Rig) -> tuple[str, ...]:
-    """Give what tells this rig from all others wherever it answers; empty for one that is bound to its address."""
+    """Return the keys that identify a rig wherever it answers; none for a rig that is bound to its address."""
     return tuple(key for key in (rig.mac, rig.serial) if key)
 
 
@@ -305,5 +305,5 @@ def _is_another(rig: Rig, identity: RigIdentity) -> bool:
 
 
 def _found(home: Rig, name: str, mac: str, serial: str) -> Rig:
-    """Make a rig of an address of a range."""
+    """Return the rig found at an address of a range."""
     return replace(home, name=name, mac=mac, serial=serial)

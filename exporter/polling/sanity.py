@@ -1,4 +1,4 @@
-"""What a rig says that it hashes, against what it should: tuning makes half as much again, never three times."""
+"""Checks hashrates against the expected one. Tuning adds up to half of it, never twice as much."""
 
 from dataclasses import replace
 from typing import Final
@@ -11,10 +11,10 @@ from exporter.sources.rigs.implausible import note
 _KIND: Final = "hashrate"
 
 
-def believed(reading: RigReading, rated: float | None) -> RigReading:
-    """Leave out averages and boards' hashrates that cannot be; ``rated`` (H/s) is of the inventory, else the nameplate.
+def drop_implausible(reading: RigReading, rated: float | None) -> RigReading:
+    """Return the reading without implausible averages and boards' hashrates.
 
-    Raises Failure where the rig's own hashrate cannot be.
+    ``rated`` (H/s) is from the inventory, else the nameplate. Raises Failure if the rig's own hashrate is implausible.
     """
     known = [expected for expected in (reading.expected_hashrate, rated) if expected]
     if not known:

@@ -14,29 +14,30 @@ class PollingSettings(SettingsGroup):
     """How often, how patiently and how many at once."""
 
     interval: Duration = Field(default=30.0, description="How often each rig is read.")
-    deadline: Duration = Field(default=5.0, description="How long one read of a rig may take, all told.")
-    max_in_flight: int = Field(default=200, ge=1, description="Healthy rigs that are read at once.")
+    deadline: Duration = Field(default=5.0, description="How long one read of a rig may take in all.")
+    max_in_flight: int = Field(default=200, ge=1, description="How many healthy rigs are read at once.")
     max_backoff: Duration = Field(default=300.0, description="The longest pause between two attempts at a failing rig.")
     max_identifying: int = Field(
         default=50,
         ge=1,
-        description="New and failing rigs that are asked at once, beside half as many addresses that are searched.",
+        description="New and failing rigs that are identified at once, beside half as many addresses of ranges.",
     )
     identify_deadline: Duration = Field(
-        default=IDENTIFY_SECONDS, description="How long it may take to find out what a rig is."
+        default=IDENTIFY_SECONDS, description="How long one identification of a rig may take."
     )
     identify_every: Duration = Field(
         default=86_400.0,
-        description="How often it is asked again what a rig is, in case that changed; sooner after a start.",
+        description="How often a rig is identified again, in case it was replaced; sooner after a start.",
     )
     identify_after_failures: int = Field(
-        default=3, ge=1, description="Failed reads in a row after which a rig is asked again what it is."
+        default=3, ge=1, description="Failed reads in a row after which a rig is identified again."
     )
     search_interval: Duration = Field(
-        default=900.0, description="The longest pause between two looks at an address of a range where nothing answers."
+        default=900.0,
+        description="The longest pause between attempts at an address of a range where nothing answers.",
     )
     work_window: Duration = Field(
-        default=600.0, description="The shortest time over which accepted work is turned into a hashrate."
+        default=600.0, description="The shortest time over which a hashrate is calculated from accepted work."
     )
 
     @model_validator(mode="after")

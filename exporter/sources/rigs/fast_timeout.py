@@ -1,11 +1,11 @@
-"""How long a question may take: :func:`asyncio.timeout` at half its cost, which every poll pays twice."""
+"""A timeout like :func:`asyncio.timeout` at half its cost, which every poll pays twice."""
 
 import asyncio
 from types import TracebackType
 
 
 class FastTimeout:
-    """Cancels what runs inside after ``seconds``, and raises TimeoutError in its place."""
+    """Cancels the code inside after ``seconds`` and raises TimeoutError instead."""
 
     __slots__ = ("_cancelling", "_expired", "_handle", "_seconds", "_task")
 
@@ -16,7 +16,7 @@ class FastTimeout:
     def __enter__(self) -> None:
         task = asyncio.current_task()
         if task is None:
-            raise RuntimeError("patience is a task's")
+            raise RuntimeError("a timeout needs a running task")
         self._task = task
         self._cancelling = task.cancelling()
         self._handle = asyncio.get_running_loop().call_later(self._seconds, self._expire)
@@ -29,6 +29,6 @@ class FastTimeout:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._handle.cancel()
-        # Whoever else cancelled the task meanwhile is heard.
+        # A cancellation by somebody else must not be lost.
         if self._expired and self._task.uncancel() <= self._cancelling and exc_type is asyncio.CancelledError:
             raise TimeoutError from exc

@@ -1,4 +1,4 @@
-"""Values that physics forbids: whoever reads a rig drops them, and whoever polls it learns of which kind they were."""
+"""Implausible values: a reader drops them, and the poller counts them by kind."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ _noted: Final[ContextVar[set[str] | None]] = ContextVar("noted", default=None)
 
 @contextmanager
 def noting() -> Iterator[set[str]]:
-    """Collect the kinds of forbidden values that are dropped inside, such as ``temperature``."""
+    """Collect the kinds of implausible values that are dropped inside, such as ``temperature``."""
     kinds: set[str] = set()
     token = _noted.set(kinds)
     try:

@@ -1,4 +1,4 @@
-"""Host names in place of addresses: looked up at each poll, and never twice at once, however long it takes."""
+"""Looks host names up: at each poll, and never the same name twice at once."""
 
 import asyncio
 import socket
@@ -14,7 +14,7 @@ _lookups: Final[dict[str, asyncio.Task[str | Exception]]] = {}
 
 
 async def resolved(address: str) -> str:
-    """Give the IP address behind a host name; an IP address is one already. Raises Failure."""
+    """Return the IP address of a host name or address. Raises Failure."""
     if is_ip(address):
         return address
     lookup = _lookups.get(address)
@@ -28,7 +28,7 @@ async def resolved(address: str) -> str:
         raise Failure(Reason.UNREACHABLE, f"the name server does not answer for {address}") from None
     if isinstance(found, str):
         return found
-    raise Failure(Reason.UNREACHABLE, f"no address is known for the name {address}: mend it here or in the DNS")
+    raise Failure(Reason.UNREACHABLE, f"the name {address} has no address: correct it in the inventory or in the DNS")
 
 
 async def _look_up(name: str) -> str | Exception:
@@ -36,13 +36,13 @@ async def _look_up(name: str) -> str | Exception:
         found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
         of_rigs = sorted(found, key=lambda each: each[0] != socket.AF_INET)  # few firmwares speak IPv6
         return str(of_rigs[0][4][0])
-    except (OSError, UnicodeError) as error:  # given, not raised: nobody may wait for it any more
+    except (OSError, UnicodeError) as error:  # returned, not raised: nobody may be waiting any more
         return error
 
 
 @lru_cache(maxsize=200_000)
 def is_ip(address: str) -> bool:
-    """Tell an IP address from a host name."""
+    """Return whether this is an IP address, not a host name."""
     try:
         ip_address(address)
     except ValueError:
