@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import os
-import signal
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -17,7 +16,14 @@ from exporter.evaluation import Evaluator
 from exporter.logs import configure
 from exporter.polling.market import Market
 from exporter.polling.rigs import RigPoller
-from exporter.runtime import collect_garbage, measure_loop_delay, prepare_process, stop_signal
+from exporter.runtime import (
+    collect_garbage,
+    measure_loop_delay,
+    prepare_process,
+    reload_signal,
+    reload_when,
+    stop_signal,
+)
 from exporter.server.context import ServerContext
 from exporter.server.serve import serving
 from exporter.settings.describe import describe
@@ -66,6 +72,7 @@ def run_blocking(settings: Settings, load: Callable[[], Settings] | None = None)
 
 async def _run(settings: Settings, load: Callable[[], Settings] | None) -> None:
     stopping = stop_signal()
+    reload_requested = None if load is None else reload_signal()
     async with AsyncExitStack() as resources:
         telemetry = Telemetry()
         store = StateStore(settings.state, telemetry)
@@ -96,8 +103,8 @@ async def _run(settings: Settings, load: Callable[[], Settings] | None) -> None:
                 tasks.create_task(measure_loop_delay(telemetry), name="loop delay"),
                 tasks.create_task(collect_garbage(), name="garbage"),
             ]
-            if reload is not None:
-                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: tasks.create_task(reload()))
+            if reload is not None and reload_requested is not None:
+                running.append(tasks.create_task(reload_when(reload_requested, reload), name="reload"))
                 running.append(tasks.create_task(watch(lambda: evaluator.settings, reload), name="watch"))
             await stopping.wait()
             _log.info("stopping")

@@ -5,14 +5,17 @@ import ctypes
 import gc
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
+from exporter.signals import reload_requested
 from exporter.telemetry import Telemetry
 
 _SWITCH_INTERVAL: Final = 0.0002  # s
 _COLLECTION_INTERVAL: Final = 300.0  # s
 _PULSE_INTERVAL: Final = 0.1  # s
+_RELOAD_DELAY: Final = 0.25  # s, in which more requests join the first
 _NEVER: Final = 1_000_000_000
 _M_MMAP_THRESHOLD: Final = -3  # from glibc's malloc.h
 _LARGE_BLOCK: Final = 262_144  # bytes
@@ -47,6 +50,24 @@ def stop_signal() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     return stopping
+
+
+def reload_signal() -> asyncio.Event:
+    """Return an event that SIGHUP sets. It is already set if SIGHUP came during the start."""
+    requested = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, requested.set)
+    if reload_requested():
+        requested.set()
+    return requested
+
+
+async def reload_when(requested: asyncio.Event, reload: Callable[[], Awaitable[object]]) -> None:
+    """Reload whenever ``requested`` is set, until cancelled: once for all requests up to the start of a reload."""
+    while True:
+        await requested.wait()
+        await asyncio.sleep(_RELOAD_DELAY)
+        requested.clear()
+        await reload()
 
 
 async def collect_garbage() -> None:

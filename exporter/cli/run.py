@@ -2,39 +2,17 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 from collections.abc import Callable
-from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from exporter.cli.errors import EXIT_CODES, CommandError
-from exporter.cli.options import CommandT, with_settings
+from exporter.cli.options import with_settings
+from exporter.signals import held
 
 if TYPE_CHECKING:
     from exporter.settings.model import Settings
-
-
-def _stopped_by_signals(command: CommandT) -> CommandT:
-    """Exit with code 0 on SIGTERM and SIGINT, and ignore SIGHUP, until the event loop handles signals itself."""
-
-    @wraps(command)
-    def wrapped(**options: Any) -> Any:
-        before = {number: signal.signal(number, _exit) for number in (signal.SIGTERM, signal.SIGINT)}
-        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        try:
-            return command(**options)
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    return wrapped  # type: ignore[return-value]
-
-
-def _exit(_number: int, _frame: object) -> None:
-    sys.exit(0)
 
 
 @click.command(
@@ -46,12 +24,12 @@ Examples:
 
 {EXIT_CODES}"""
 )
-@_stopped_by_signals
+@held()
 @with_settings
 def run(load: Callable[[], Settings]) -> None:
     """Read the site and serve its metrics until stopped.
 
-    SIGHUP reloads the configuration.
+    SIGHUP reloads the configuration. Several in quick succession, or during the start, cause one reload.
     """
     from exporter import app
 

@@ -55,10 +55,11 @@ class Exporter:
         self.file.write_text(yaml.safe_dump(self.config), encoding="utf-8")
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[asyncio.subprocess.Process]:
+    async def running(self, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
+        """Start it; ``options`` are those of the interpreter."""
         self.configure()
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "exporter", "run", "--config.file", str(self.file)),
+            *(sys.executable, *options, "-m", "exporter", "run", "--config.file", str(self.file)),
             stderr=asyncio.subprocess.PIPE,
             env={name: value for name, value in os.environ.items() if not name.startswith("HASHMARGIN_")},
         )
@@ -115,6 +116,24 @@ async def ended(process: asyncio.subprocess.Process) -> str:
         _, errors = await process.communicate()
     assert process.returncode == 0
     return errors.decode()
+
+
+async def test_sighup_during_the_start_causes_one_reload_after_it(site: SimulatedSite, tmp_path: Path) -> None:
+    exporter = Exporter(tmp_path, site.config())
+    async with exporter.running("-X", "importtime") as process:
+        assert process.stderr is not None
+        while b"click" not in await process.stderr.readline():  # one of the first imports
+            pass
+        lines = []
+        while not lines or b"event=serving" not in lines[-1]:
+            process.send_signal(signal.SIGHUP)
+            lines.append(await process.stderr.readline())
+            assert lines[-1], "it was killed"
+        while b"configuration reloaded" not in lines[-1]:
+            lines.append(await process.stderr.readline())
+        rest = await ended(process)
+    reloads = b"".join(lines).count(b"configuration reloaded") + rest.count("configuration reloaded")
+    assert reloads in (1, 2)  # two if this test was slow to see that the start was over
 
 
 async def test_every_rig_is_priced_and_a_signal_stops_the_exporter(site: SimulatedSite, tmp_path: Path) -> None:
