@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import click
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 Examples:
   hashmargin check-config --config.file site.yml
   hashmargin check-config --config.file site.yml --online
+  hashmargin check-config --config.file site.yml --offline
   hashmargin check-config --config.file site.yml --output json | jq .rigs
 
 {EXIT_CODES}""",
@@ -29,15 +31,24 @@ Examples:
 @click.option(
     "--online", is_flag=True, help="Request every source once and show its value, its age and how long it took."
 )
+@click.option(
+    "--offline",
+    is_flag=True,
+    help="Check without secrets and network, such as in CI: missing secrets are no error, and http_sd lists no rigs.",
+)
 @with_output
-def check_config(load: Callable[[], Settings], online: bool, output: str) -> None:
+def check_config(load: Callable[[], Settings], online: bool, offline: bool, output: str) -> None:
     """Check a configuration and show what it would run.
 
     Nothing is started. Secrets are masked.
     """
+    from exporter.model.fields import offline as without_secrets
     from exporter.settings.describe import as_json, as_text
 
-    settings = load()
+    if online and offline:
+        raise click.UsageError("--online and --offline exclude each other.")
+    with without_secrets() if offline else nullcontext():
+        settings = load()
     if online:
         _check_online(settings, output)
     else:

@@ -13,6 +13,7 @@ from exporter.inventory.listed import Listed, dotted, identity, parse_row, why_u
 from exporter.inventory.model import RigRow
 from exporter.model.configuration_errors import ErrorAt, nearest, sentence
 from exporter.model.failures import SOURCE_ADVICE, Failure
+from exporter.model.fields import is_offline
 from exporter.sources.discovery import HttpSd, TargetGroups, file_targets, http_targets
 
 
@@ -32,6 +33,8 @@ def file_rows(path: Path, errors: list[ErrorAt]) -> Iterator[Listed]:
 
 def http_rows(settings: HttpSd, errors: list[ErrorAt]) -> Iterator[Listed]:
     """Yield the rigs of one http_sd URL; a failed request or an error in the list is added to ``errors``."""
+    if is_offline():
+        return
     try:
         groups = http_targets(settings)
     except Failure as failure:

@@ -1,5 +1,6 @@
 """Configuration errors: where each one is, and one sentence that says what is wrong and suggests the nearest name."""
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -94,7 +95,7 @@ def _message(error: ErrorDetails) -> str:
     if kind == "union_tag_invalid":
         return unknown("kind", context["tag"], _listed(context["expected_tags"]))
     if kind == "zoneinfo_str":
-        return unknown("time zone", str(error["input"]), available_timezones())
+        return _unknown_zone(str(error["input"]))
     if kind in {"too_long", "too_short"} and isinstance(error["input"], str):
         kind = f"string_{kind}"
     write = _SENTENCES.get(kind)
@@ -104,6 +105,63 @@ def _message(error: ErrorDetails) -> str:
         if kind.startswith(prefixes):
             return text
     return error["msg"].replace("Input should be", "must be").replace("Value error, ", "")
+
+
+_ABBREVIATED_ZONES: Final = {
+    "PST": "America/Los_Angeles",
+    "PDT": "America/Los_Angeles",
+    "PT": "America/Los_Angeles",
+    "MDT": "America/Denver",
+    "MT": "America/Denver",
+    "MPT": "America/Edmonton",
+    "CST": "America/Chicago, or Asia/Shanghai in China",
+    "CDT": "America/Chicago",
+    "CT": "America/Chicago",
+    "CPT": "America/Chicago",
+    "EDT": "America/New_York",
+    "ET": "America/New_York",
+    "EPT": "America/New_York",
+    "AKST": "America/Anchorage",
+    "AST": "America/Halifax, or Asia/Riyadh in Arabia",
+    "ADT": "America/Halifax",
+    "BRT": "America/Sao_Paulo",
+    "ART": "America/Argentina/Buenos_Aires",
+    "PYT": "America/Asuncion",
+    "BST": "Europe/London",
+    "IST": "Asia/Kolkata, Europe/Dublin or Asia/Jerusalem",
+    "CEST": "Europe/Berlin or another city of Central Europe",
+    "EEST": "Europe/Helsinki or another city of Eastern Europe",
+    "MSK": "Europe/Moscow",
+    "GST": "Asia/Dubai",
+    "ALMT": "Asia/Almaty",
+    "EAT": "Africa/Nairobi",
+    "SAST": "Africa/Johannesburg",
+    "SGT": "Asia/Singapore",
+    "HKT": "Asia/Hong_Kong",
+    "JST": "Asia/Tokyo",
+    "AEST": "Australia/Sydney or Australia/Brisbane",
+    "AEDT": "Australia/Sydney",
+    "AWST": "Australia/Perth",
+}
+_OFFSET: Final = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2})(?::?00)?")
+
+
+def _unknown_zone(name: str) -> str:
+    """Write that there is no time zone of this name, and suggest real ones for abbreviations, offsets and cities."""
+    bare = name.strip().upper()
+    offset = _OFFSET.fullmatch(bare)
+    if bare in _ABBREVIATED_ZONES:
+        return f"there is no time zone {name!r}: use {_ABBREVIATED_ZONES[bare]}"
+    if offset is not None:
+        reversed_sign = "-" if offset[1] == "+" else "+"  # POSIX counts hours west of Greenwich
+        fixed = f"Etc/GMT{reversed_sign}{int(offset[2])}"
+        return f"there is no time zone {name!r}: use that of a city, or {fixed} without summer time"
+    zones = sorted(zone for zone in available_timezones() if "/" in zone)
+    city = name.strip().replace(" ", "_").casefold()
+    found = [zone for zone in zones if zone.rpartition("/")[2].casefold() == city]
+    if found:
+        return f"there is no time zone {name!r}: did you mean {found[0]!r}?"
+    return unknown("time zone", name, zones)
 
 
 def _listed(expected: str) -> list[str]:

@@ -87,6 +87,24 @@ def paths_relative_to(directory: Path) -> Iterator[None]:
         _directory.reset(token)
 
 
+_offline: ContextVar[bool] = ContextVar("offline", default=False)
+
+
+@contextmanager
+def offline() -> Iterator[None]:
+    """Validate settings inside without what only the production host has: secrets, secret files and the network."""
+    token = _offline.set(True)
+    try:
+        yield
+    finally:
+        _offline.reset(token)
+
+
+def is_offline() -> bool:
+    """Whether settings are validated without secrets and network, for a check in CI."""
+    return _offline.get()
+
+
 ConfigPath = Annotated[Path, AfterValidator(lambda path: _directory.get() / path)]
 """A path. A relative one is resolved against the directory of the configuration file."""
 

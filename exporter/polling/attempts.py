@@ -51,7 +51,10 @@ class FailureLog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceStatus:
-    """One source: how fresh its value is, and its last failure."""
+    """One source: the age of its value and the state of the source, which are two facts.
+
+    A source can fail while its last value is still usable.
+    """
 
     name: str
     kind: str
@@ -60,3 +63,5 @@ class SourceStatus:
     observed_at: float | None  # unix seconds, of the last value; None before the first
     usable: bool  # fresh enough
     last_failure: FailedAttempt | None
+    up: bool | None = None  # whether the latest request succeeded; None before the first
+    failing_since: float | None = None  # unix seconds, of the first failure in a row; None if it does not fail

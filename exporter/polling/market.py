@@ -117,6 +117,8 @@ class Market:
                 observed_at=poller.latest.observed_at,
                 usable=poller.latest.fresh(now) is not None,
                 last_failure=poller.last_failure,
+                up=poller.up,
+                failing_since=poller.failing_since,
             )
             for name, (settings, poller, _) in self._running.items()
         ]

@@ -1,4 +1,4 @@
-"""Asks one source on its cadence and keeps its last value, which refuses to be read once it is stale."""
+"""Polls one source at its interval and keeps its last value until that is too old."""
 
 import asyncio
 import random
@@ -22,12 +22,12 @@ _log = structlog.get_logger(__name__)
 
 _DEADLINE: Final = 60.0  # s, for one fetch with all its requests
 _FIRST_RETRY: Final = 10.0  # s
-_LONGEST_REST: Final = 3600.0  # s: who asks for more is asked again all the same
+_LONGEST_REST: Final = 3600.0  # s, also if the server demands more
 _JITTER: Final = 0.05
 
 
 async def fetched(source: Source[T], guard: Guard) -> Reading[T]:
-    """Ask a source once. Raises Failure, also where it hangs or has a bug: neither may cost the others anything."""
+    """Request a value once. Raises Failure, also if the source hangs or has a bug, so that others are not affected."""
     try:
         async with asyncio.timeout(_DEADLINE):
             return await source.fetch()
@@ -40,15 +40,15 @@ async def fetched(source: Source[T], guard: Guard) -> Reading[T]:
 
 
 class SourcePoller(Generic[T]):
-    """Keeps the ``latest`` value of one source. :meth:`run` asks until cancelled.
+    """Keeps the ``latest`` value of one source. :meth:`run` polls until cancelled.
 
     Args:
-        name: the value of the ``source`` label.
-        source: who is asked; what it raises besides Failure is a bug, and costs one fetch.
-        settings: how often it is asked, and how old its value may become.
-        telemetry: where fetches are counted.
-        clock: unix seconds.
-        rng: for the jitter.
+        name: Value of the ``source`` label.
+        source: The source. An exception other than Failure is a bug and counts as one failed request.
+        settings: Interval and longest age of the value.
+        telemetry: Where requests are counted.
+        clock: Unix seconds.
+        rng: For the jitter.
     """
 
     def __init__(
@@ -64,8 +64,10 @@ class SourcePoller(Generic[T]):
         self.name = name
         self.latest: Latest[T] = Latest(settings.max_age)
         self.attempted = asyncio.Event()
-        """Set once the first fetch is over, whatever the result."""
+        """Set after the first request, successful or not."""
         self.last_failure: FailedAttempt | None = None
+        self.failing_since: float | None = None
+        """Unix seconds of the first failure in a row. None if the latest request succeeded."""
         self._source = source
         self._interval = settings.interval
         self._telemetry = telemetry
@@ -75,18 +77,18 @@ class SourcePoller(Generic[T]):
         self._failures = 0  # in a row
 
     def restore(self, reading: Reading[T]) -> None:
-        """Begin with what a former process last knew; like any value it is refused once it is stale."""
+        """Start with the last value of a previous process. It expires like any other."""
         self.latest.put(reading)
 
     async def run(self) -> None:
-        """Ask until cancelled."""
+        """Poll until cancelled."""
         while True:
             rest = await self._fetch()
             self.attempted.set()
             await asyncio.sleep(rest)
 
     async def _fetch(self) -> float:
-        """Ask once; tell how many seconds to rest."""
+        """Request a value once. Returns the seconds until the next request."""
         self._telemetry.source_requests.labels(self.name).inc()
         try:
             self._accept(await fetched(self._source, self._guard))
@@ -104,21 +106,28 @@ class SourcePoller(Generic[T]):
         if self._failures:
             _log.info("source is back", source=self.name)
         self._failures = 0
+        self.failing_since = None
+
+    @property
+    def up(self) -> bool | None:
+        """Whether the latest request succeeded. None before the first."""
+        return self._failures == 0 if self.attempted.is_set() else None
 
     def _failed(self, failure: Failure) -> float:
         self._telemetry.source_up.labels(self.name).set(0)
         self._telemetry.source_failures.labels(self.name, failure.reason).inc()
         self.last_failure = FailedAttempt(self.name, "", self._clock(), failure.reason, failure.detail)
-        if not self._failures:
+        if self.failing_since is None:
+            self.failing_since = self._clock()
             detail, advice = failure.detail, SOURCE_ADVICE[failure.reason]
             _log.warning("source is down", source=self.name, reason=failure.reason.value, detail=detail, advice=advice)
         self._failures += 1
         return self._rest(failure)
 
     def _rest(self, failure: Failure) -> float:
-        """Seconds until the next attempt: doubling, with jitter, up to the cadence; longer if the other side asked so.
+        """Return the seconds until the next request: doubling up to the interval, with jitter, longer if demanded.
 
-        One that said "too often" without saying how long is left alone for longer than its cadence.
+        A server that limits requests without naming a wait is left alone for longer than the interval.
         """
         first, ceiling = min(_FIRST_RETRY, self._interval), self._interval
         if failure.reason is Reason.RATE_LIMITED and failure.retry_after is None:

@@ -1,4 +1,4 @@
-"""What meters and outages tell of that cannot be used: counted at each evaluation, and each name told once."""
+"""Names in meter readings and planned downtime that match no rig or block: counted, and each logged once."""
 
 from collections.abc import Collection
 from enum import StrEnum
@@ -15,8 +15,8 @@ _log = structlog.get_logger(__name__)
 _MOST_NAMED: Final = 10
 
 
-class Misfit(StrEnum):
-    """Why what a source tells of a rig or block is not used."""
+class Unmatched(StrEnum):
+    """Why the report of a source about a rig or block is not used."""
 
     UNKNOWN = "unknown"
     IMPLAUSIBLE = "implausible"
@@ -24,48 +24,48 @@ class Misfit(StrEnum):
 
 
 _ADVICE: Final = {
-    Misfit.UNKNOWN: "the inventory has no rig or block of that name: mend the name there or here",
-    Misfit.IMPLAUSIBLE: "no rig or block draws that: look for a wrong unit, or a whole PDU in place of one outlet",
-    Misfit.DISBELIEVED: "it shows less than half or more than twice of what the block's rigs say: does it meter that?",
+    Unmatched.UNKNOWN: "the inventory has no rig or block of that name: correct the name there or here",
+    Unmatched.IMPLAUSIBLE: "no rig or block draws that: look for a wrong unit, or a whole PDU in place of one outlet",
+    Unmatched.DISBELIEVED: "it shows less than half or more than twice the block's rigs: is it that block's meter?",
 }
 
 
 class UnmatchedReports:
-    """Remembers what was told of which source, so that a name that comes and goes is told once."""
+    """Counts unmatched reports. A name that comes and goes is logged once."""
 
     def __init__(self, telemetry: Telemetry, rigs: Collection[Rig], blocks: Collection[Block]) -> None:
         self._telemetry = telemetry
-        self._told: dict[tuple[str, Misfit], frozenset[str]] = {}
+        self._logged: dict[tuple[str, Unmatched], frozenset[str]] = {}
         self.replace(rigs, blocks)
 
     def replace(self, rigs: Collection[Rig], blocks: Collection[Block]) -> None:
-        """Judge by this inventory from now on, that of the whole site."""
+        """Switch to this inventory of the whole site."""
         self._blocks = {UNASSIGNED, *(block.name for block in blocks)}
-        # What is found in a range gets its name there and then, maybe on another shard: any name may be right.
+        # A rig that is found in a range gets its name then, maybe on another shard: any name may be right.
         self._rigs = None if any(rig.discovered for rig in rigs) else {rig.name for rig in rigs}
 
-    def judge(self, source: str, told: MeterReading | ExpectedOff | None, disbelieved: frozenset[str]) -> None:
-        """Count and tell the names of ``source`` that can't be used, those of blocks with a ``disbelieved`` meter too.
+    def judge(self, source: str, report: MeterReading | ExpectedOff | None, disbelieved: frozenset[str]) -> None:
+        """Count and log the names in the ``report`` of ``source`` that are not used, including ``disbelieved`` blocks.
 
-        What a source ``told`` is None where nothing of it can be relied on now.
+        ``report`` is None if the source has no usable value.
         """
-        if told is None:
+        if report is None:
             self._telemetry.source_ignored.remove_by_labels({"source": source})
             return
-        strangers = set() if self._rigs is None else {*told.rigs} - self._rigs
-        self._tell(source, Misfit.UNKNOWN, strangers | {*told.blocks} - self._blocks)
-        if isinstance(told, MeterReading):
-            self._tell(source, Misfit.IMPLAUSIBLE, {*told.refused})
-            self._tell(source, Misfit.DISBELIEVED, {*told.blocks} & disbelieved)
+        strangers = set() if self._rigs is None else {*report.rigs} - self._rigs
+        self._count(source, Unmatched.UNKNOWN, strangers | {*report.blocks} - self._blocks)
+        if isinstance(report, MeterReading):
+            self._count(source, Unmatched.IMPLAUSIBLE, {*report.refused})
+            self._count(source, Unmatched.DISBELIEVED, {*report.blocks} & disbelieved)
 
-    def _tell(self, source: str, why: Misfit, names: set[str]) -> None:
+    def _count(self, source: str, why: Unmatched, names: set[str]) -> None:
         self._telemetry.source_ignored.labels(source, why).set(len(names))
-        told = self._told.get((source, why), frozenset())
-        fresh = sorted(names - told)
+        logged = self._logged.get((source, why), frozenset())
+        fresh = sorted(names - logged)
         if fresh:
-            self._told[source, why] = told.union(fresh)
+            self._logged[source, why] = logged.union(fresh)
             _log.warning(
-                "a source tells of what cannot be used",
+                "reports of a source are not used",
                 source=source,
                 reason=why.value,
                 count=len(fresh),

@@ -20,7 +20,7 @@ from exporter.inventory.listed import InventoryError, KeyPath, dotted
 from exporter.inventory.load import Names, load_inventory
 from exporter.inventory.model import InventorySettings
 from exporter.model.configuration_errors import ErrorAt, nearest, sentence, unknown
-from exporter.model.fields import looks_secret, paths_relative_to
+from exporter.model.fields import is_offline, looks_secret, paths_relative_to
 from exporter.settings import document
 from exporter.settings.flags import flag_of
 from exporter.settings.model import Settings, default_tariff
@@ -230,6 +230,8 @@ def _secrets_layer(directory: Path | None, file: dict[str, Any], errors: list[Er
     if directory is None:
         return _NOTHING
     try:
+        if is_offline() and not directory.is_dir():
+            return _NOTHING
         if not directory.is_dir():
             raise SettingsError("is not a directory")  # noqa: TRY301 -- reported like the others
         given = NestedSecretsSettingsSource.load_secrets(directory.resolve())

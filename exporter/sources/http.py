@@ -21,7 +21,7 @@ from yarl import URL
 
 from exporter import __version__
 from exporter.model.failures import Failure, Reason
-from exporter.model.fields import MASK, ConfigPath, Duration, SettingsGroup, looks_secret, mask_urls
+from exporter.model.fields import MASK, ConfigPath, Duration, SettingsGroup, is_offline, looks_secret, mask_urls
 from exporter.sources.contract import SourceContext
 from exporter.sources.stated import is_html, reason_from, stated_error, stated_reason
 
@@ -271,7 +271,8 @@ class HttpSettings(SettingsGroup):
         logins = (self.password, self.password_file, self.bearer_token, self.bearer_token_file)
         if sum(login is not None for login in logins) > 1:
             raise ValueError("give only one of password, password_file, bearer_token and bearer_token_file")
-        if (self.username is None) != (self.password is None and self.password_file is None):
+        incomplete = (self.username is None) != (self.password is None and self.password_file is None)
+        if incomplete and not is_offline():
             raise ValueError("username and password (or password_file) belong together")
         return self
 

@@ -83,6 +83,8 @@ SOURCES = (
         observed_at=TAKEN_AT,
         usable=True,
         last_failure=FailedAttempt("network", "", TAKEN_AT, Reason.AUTH, "401 <Unauthorized>"),
+        up=False,
+        failing_since=TAKEN_AT - 720.0,
     ),
     SourceStatus(
         name="tariff:spot",

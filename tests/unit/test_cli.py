@@ -86,6 +86,33 @@ def test_check_config_prints_json_for_scripts(site: Path) -> None:
     assert told["settings"]["network"]["height"] == 941000
 
 
+def test_check_config_offline_needs_neither_secrets_nor_network(tmp_path: Path) -> None:
+    file = tmp_path / "site.yml"
+    file.write_text(
+        """\
+site: x
+tariff: hub
+tariffs:
+  hub: {kind: ercot, point: HB_WEST, username: me, password_file: absent, subscription_key_file: absent}
+network: {kind: bitcoin_core, username: rpc}
+bitcoin: {kind: fixed, usd: 70370}
+fleet:
+  http_sd: [{url: "http://127.60.250.1:9/rigs"}]
+  defaults: {username: root, password_file: also-absent}
+  rigs: [{name: a, address: 127.60.0.5}]
+""",
+        encoding="utf-8",
+    )
+    secrets = ("--config.secrets-dir", str(tmp_path / "not-mounted"))
+    assert invoke("check-config", "--config.file", str(file), *secrets).exit_code == 2
+    result = invoke("check-config", "--config.file", str(file), *secrets, "--offline")
+    assert result.exit_code == 0, result.output
+    assert "rigs                 1\n" in result.output
+    file.write_text(file.read_text(encoding="utf-8").replace("point:", "pont:"), encoding="utf-8")
+    assert "did you mean 'point'?" in invoke("check-config", "--config.file", str(file), "--offline").output
+    assert invoke("check-config", "--config.file", str(file), "--offline", "--online").exit_code == 2
+
+
 def test_options_override_variables_and_both_override_the_file(
     site: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

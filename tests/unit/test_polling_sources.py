@@ -51,6 +51,11 @@ def make(feed: Feed, telemetry: Telemetry | None = None, **settings: float) -> S
     )
 
 
+def value_of(poller: SourcePoller[float]) -> float | None:
+    reading = poller.latest.fresh(unix_clock())
+    return None if reading is None else reading.value
+
+
 @asynccontextmanager
 async def polling(poller: SourcePoller[float]) -> AsyncIterator[None]:
     task = asyncio.create_task(poller.run())
@@ -74,7 +79,7 @@ def test_it_asks_at_once_and_then_on_its_cadence() -> None:
         async with polling(poller):
             await poller.attempted.wait()
             assert asyncio.get_running_loop().time() == began
-            assert poller.latest.get(unix_clock()).value == 70_370.0
+            assert value_of(poller) == 70_370.0
             await asyncio.sleep(3600)
         assert 57 <= min(feed.pauses) < max(feed.pauses) <= 63
         assert sample(telemetry, "mining_source_up") == 1
@@ -125,11 +130,11 @@ def test_down_and_back_are_said_once_and_the_value_is_used_while_fresh() -> None
             async with polling(poller):
                 await asyncio.sleep(100)
                 assert sample(telemetry, "mining_source_up") == 0
-                assert poller.latest.get(unix_clock()).value == 1.0
+                assert value_of(poller) == 1.0
                 await asyncio.sleep(40)
                 assert poller.latest.fresh(unix_clock()) is None
                 await asyncio.sleep(600)
-                assert poller.latest.get(unix_clock()).value == 2.0
+                assert value_of(poller) == 2.0
         assert [log["event"] for log in logs] == ["source is down", "source is back"]
         assert (logs[0]["source"], logs[0]["reason"], logs[0]["detail"]) == ("price", "refused", "closed")
         assert sample(telemetry, "mining_source_failures_total", reason="refused") == 5
@@ -145,7 +150,7 @@ def test_an_answer_that_is_stale_already_is_a_failure_and_replaces_nothing(age: 
         poller = make(feed, telemetry, interval=60, max_age=600)
         async with polling(poller):
             await asyncio.sleep(70)
-            assert poller.latest.get(unix_clock()).value == 1.0
+            assert value_of(poller) == 1.0
         assert sample(telemetry, "mining_source_failures_total", reason="stale") >= 1
         assert sample(telemetry, "mining_source_up") == 0
 
@@ -185,7 +190,7 @@ def test_a_remembered_value_is_used_while_it_is_fresh() -> None:
         poller.restore(Reading(1.5, unix_clock() - 500))
         async with polling(poller):
             await asyncio.sleep(50)
-            assert poller.latest.get(unix_clock()).value == 1.5
+            assert value_of(poller) == 1.5
             await asyncio.sleep(100)
             assert poller.latest.fresh(unix_clock()) is None
 
@@ -217,3 +222,23 @@ def test_what_was_remembered_is_not_taken_for_the_value_of_other_settings() -> N
             market.replace({})
 
     run(main())
+
+
+def test_the_state_of_a_source_and_the_age_of_its_value_are_two_facts() -> None:
+    async def check() -> None:
+        poller = make(Feed(70_370.0, Failure(Reason.TIMEOUT, "too late"), Failure(Reason.TIMEOUT, "again"), 70_400.0))
+        assert (poller.up, poller.failing_since) == (None, None)
+        async with polling(poller):
+            await asyncio.sleep(1)
+            assert (poller.up, poller.failing_since) == (True, None)
+            await asyncio.sleep(65)
+            assert poller.up is False
+            began = poller.failing_since
+            assert began is not None
+            assert value_of(poller) == 70_370.0
+            await asyncio.sleep(15)
+            assert poller.up or poller.failing_since == began
+            await asyncio.sleep(60)
+            assert (poller.up, poller.failing_since, value_of(poller)) == (True, None, 70_400.0)
+
+    run(check())

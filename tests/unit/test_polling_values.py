@@ -14,7 +14,7 @@ from exporter.model.fleet import Rig
 from exporter.model.readings import Fault, Pool, PriceSlot, Reading, RigIdentity, RigReading
 from exporter.model.snapshot import TariffPrice
 from exporter.polling.counters import CounterWindow, Energy
-from exporter.polling.latest import FUTURE_SKEW, Latest, Stale
+from exporter.polling.latest import FUTURE_SKEW, Latest
 from exporter.polling.ledger import RigLedger, RigMemory
 from exporter.polling.schedules import ScheduleSettings
 from exporter.polling.settings import PollingSettings
@@ -31,29 +31,16 @@ def test_a_value_is_given_only_while_it_can_be_relied_on(age: float, max_age: fl
     latest.put(reading)
     now = 1e9 + age
     if -FUTURE_SKEW <= now - 1e9 <= max_age:
-        assert latest.get(now) is latest.fresh(now) is reading
+        assert latest.fresh(now) is reading
     else:
         assert latest.fresh(now) is None
-        with pytest.raises(Stale):
-            latest.get(now)
-
-
-def test_a_refusal_says_why() -> None:
-    latest: Latest[str] = Latest(60)
-    with pytest.raises(Stale, match="no value yet"):
-        latest.get(0)
-    latest.put(Reading("value", 1000))
-    with pytest.raises(Stale, match="100 s old, 60 allowed"):
-        latest.get(1100)
-    with pytest.raises(Stale, match="500 s in the future"):
-        latest.get(500)
 
 
 def test_once_the_clock_is_put_right_an_older_observation_counts() -> None:
     latest: Latest[str] = Latest(60)
     latest.put(Reading("clock was ahead", 9e9))
     latest.put(Reading("right", 1000))
-    assert latest.get(1001).value == "right"
+    assert latest.fresh(1001) == Reading("right", 1000)
 
 
 # --- energy -----------------------------------------------------------------------------------------------------------

@@ -285,6 +285,8 @@ async def test_sources_and_failed_polls_are_listed() -> None:
         page = await answer.text()
         assert "401 &lt;Unauthorized&gt;" in page
         assert "no value yet" in page
+        assert "failing for" in page  # its last value is fresh all the same
+        assert ">fresh</td>" in page
         assert "no answer within 5 s" in page
         assert "check its login, token or key" in page.lower()
 

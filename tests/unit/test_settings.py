@@ -269,6 +269,25 @@ site: x
     ]
 
 
+@pytest.mark.parametrize(
+    ("zone", "suggestion"),
+    [
+        ("CST", "use America/Chicago, or Asia/Shanghai in China"),
+        ("cdt", "use America/Chicago"),
+        ("PT", "use America/Los_Angeles"),
+        ("CEST", "use Europe/Berlin or another city of Central Europe"),
+        ("UTC-6", "use that of a city, or Etc/GMT+6 without summer time"),
+        ("+05:00", "use that of a city, or Etc/GMT-5 without summer time"),
+        ("Chicago", "did you mean 'America/Chicago'?"),
+        ("new york", "did you mean 'America/New_York'?"),
+        ("America/Chicag", "did you mean 'America/Chicago'?"),
+    ],
+)
+def test_a_wrong_time_zone_is_answered_with_a_real_one(tmp_path: Path, zone: str, suggestion: str) -> None:
+    text = f"site: x\nschedules: {{n: {{timezone: '{zone}', mining: []}}}}\n"
+    assert errors(tmp_path, text) == [f"site.yml:2: schedules.n.timezone: there is no time zone '{zone}': {suggestion}"]
+
+
 def test_mistakes_outside_the_file_are_told_by_variable_secret_and_flag(tmp_path: Path) -> None:
     environ = {
         "HASHMARGIN_WEB_LISTEN_ADDRESS": "127.60.0.1:1",

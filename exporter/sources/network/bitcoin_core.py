@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from exporter.economics.hashprice import difficulty_from_bits
 from exporter.model.failures import Failure, Reason
-from exporter.model.fields import ConfigPath, Duration
+from exporter.model.fields import ConfigPath, Duration, is_offline
 from exporter.model.readings import NetworkState, Reading
 from exporter.model.units import bitcoins
 from exporter.sources.contract import SourceContext, integer, number, translating
@@ -37,7 +37,7 @@ class Settings(HttpSettings, NetworkSettings):
 
     @model_validator(mode="after")
     def _has_login(self) -> Self:
-        if (self.cookie_file is None) == (self.username is None):
+        if (self.cookie_file is None) == (self.username is None) and not is_offline():
             raise ValueError("give either cookie_file, or username and password (or password_file)")
         return self
 
