@@ -5,16 +5,29 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from docs.generators.sections import with_section
+from docs.generators.sections import replaced, with_section
+from exporter.simulation.firmware import families
 from exporter.sources.rigs.contract import Questions
 from exporter.sources.rigs.firmware import native_readers
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "firmware.md"
+_READERS: Final = {"whatsminer": "whatsminer_v2"}
+"""The readers of simulated families that are not named after theirs."""
 
 
 def page() -> str:
-    """Return the page with its table of firmware written anew."""
-    return with_section(PAGE, "firmware", list(_table()))
+    """Return the page with its tables of firmware written anew."""
+    text = with_section(PAGE, "firmware", list(_table()))
+    return replaced(text, "evidence", list(_evidence()))
+
+
+def _evidence() -> Iterator[str]:
+    yield from ("| reader | recorded | documented | simulated |", "|---|---|---|---|")
+    simulated = {_READERS.get(family.name, family.name): len(family.models) for family in families()}
+    for name, reader in sorted(native_readers().items()):
+        known, models = reader.firmware, simulated.get(name, 0)
+        count = f"{models} model{'s' if models > 1 else ''}" if models else "unseen"
+        yield f"| `{name}` | {known.recorded or 'unseen'} | {known.documented or 'unseen'} | {count} |"
 
 
 def _table() -> Iterator[str]:

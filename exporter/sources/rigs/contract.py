@@ -71,6 +71,8 @@ class Firmware:
         title: The firmware's name as operators know it.
         section: The heading in docs/firmware.md that describes it.
         power: Where the power comes from, in a few words.
+        recorded: Models, with their firmware version, whose recorded answers the reader was tried against.
+        documented: Documents and releases that the fields are from, with their author.
         questions: Every question that the reader may send.
         pyasic_types: pyasic's names for this firmware: pyasic never reads it in the native reader's place.
     """
@@ -80,6 +82,8 @@ class Firmware:
     power: str
     questions: Questions
     pyasic_types: frozenset[str]
+    recorded: str = ""
+    documented: str = ""
 
 
 class NativeReader(Reader, Protocol):

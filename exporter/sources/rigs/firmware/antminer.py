@@ -91,6 +91,8 @@ class Reader:
         title="Bitmain stock (S and T series), Hiveon, MSK",
         section="Bitmain stock",
         power="`chain_power`, on the builds that have it",
+        recorded="S19 Pro (2020), S9 (2019), S7 (3.5.3.0)",
+        documented="keys of S21 Hyd. and web interface, by clients",
         questions=Questions(
             rpc=("version", "stats", "summary", "pools"), pages={80: (*_PAGES, _POOLS_PAGE, _TYPE_PAGE)}
         ),

@@ -58,6 +58,8 @@ class Reader:
         title="Auradine (FluxOS)",
         section="Auradine",
         power="input power of the power supply",
+        recorded="AT1500 (2023-12.27)",
+        documented="field names of 2.x (bitcap)",
         questions=Questions(
             rpc=_COMMANDS,
             pages={80: ("/",), _PORT: (*_PAGES, _REPORT, *(f"/{command}" for command in _COMMANDS))},

@@ -62,6 +62,8 @@ class Reader:
         title="Canaan stock (Avalon from the A10 on)",
         section="Canaan stock",
         power="input power of the power supply",
+        recorded="Avalon Q, A1246",
+        documented="API manual of the A10 (Canaan)",
         questions=Questions(
             rpc=("version", "summary", *_STATS, "pools"),
         ),

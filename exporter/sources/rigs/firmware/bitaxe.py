@@ -38,6 +38,8 @@ class Reader:
         title="AxeOS (BitAxe, NerdAxe)",
         section="AxeOS",
         power="reported",
+        recorded="Supra 401 (v2.4.5)",
+        documented="v2.0 to v2.15, NerdAxe v1.0.2 to v1.0.37",
         questions=Questions(pages={80: (_PAGE,)}),
         pyasic_types=frozenset({"BITAXE"}),
     )

@@ -71,6 +71,8 @@ class Reader:
         title="Braiins OS+ 25.07 and later",
         section="Braiins OS",
         power="the tuner's estimate",
+        recorded="S19 XP (25.11)",
+        documented="API 25.07 to 26.04 (Braiins)",
         questions=QUESTIONS,
         pyasic_types=frozenset({"BRAIINS_OS"}),
     )

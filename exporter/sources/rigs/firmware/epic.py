@@ -40,6 +40,8 @@ class Reader:
         title="ePIC (UMC OS)",
         section="ePIC",
         power="input power of the power supply",
+        recorded="S19 XP (BHB56801)",
+        documented="API 1.22.5 to 1.30.0 (ePIC)",
         questions=Questions(
             pages={RPC_PORT: ("/capabilities", "/summary", "/network", _BOARD_SENSORS, _CHIP_SENSORS)},
         ),

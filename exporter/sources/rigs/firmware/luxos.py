@@ -71,6 +71,8 @@ class Reader:
         title="LuxOS",
         section="LuxOS",
         power="reported; an estimate if `PSU` is false",
+        recorded="S19k Pro (2025.4.8)",
+        documented="API commands (Luxor)",
         questions=Questions(
             rpc=("version", *_READ, "voltageget 0", *(f"healthchipget {board}" for board in range(_MOST_BOARDS))),
         ),

@@ -32,6 +32,7 @@ class Reader:
         title="Bitdeer stock (SealMiner)",
         section="Bitdeer stock",
         power="input power of the power supply",
+        recorded="A2",
         questions=Questions(rpc=("version", "stats", "summary", "pools")),
         pyasic_types=frozenset(),
     )

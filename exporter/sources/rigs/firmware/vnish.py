@@ -47,6 +47,8 @@ class Reader:
         title="VNish",
         section="VNish",
         power="reported; an estimate on most power supplies",
+        recorded="S21 Pro (1.2.7)",
+        documented="API 1.2.6 to 1.3.4 (VNish)",
         questions=Questions(
             rpc=("summary", "stats", "pools"),
             pages={80: (_INFO, _SUMMARY, _STATUS, _PRESET, _FACTORY)},

@@ -54,6 +54,8 @@ class Reader:
         title="MicroBT, API V2",
         section="MicroBT, API V2",
         power="reported",
+        recorded="M60S (2022, 2026), M20S (API 1.4)",
+        documented="API 2.0 (MicroBT)",
         questions=Questions(
             rpc=(
                 *("version", "devdetails", _READ, "edevs", "status"),

@@ -49,6 +49,8 @@ class Reader:
         title="MicroBT, API V3",
         section="MicroBT, API V3",
         power="reported",
+        recorded="M60S VK40 (2024-11)",
+        documented="API 3.0 (MicroBT)",
         questions=Questions(
             v3=(_DEVICE, " ".join(_STATUS), _SETTING),
         ),
