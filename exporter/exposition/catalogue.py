@@ -978,6 +978,26 @@ _RIG_ECONOMICS: Final = (
     ),
     Metric(
         scope=RIG,
+        name="mining_rig_allin_breakeven_hashprice_usd_per_petahash_day",
+        help=(
+            "Hashprice in USD per PH/s and day at which the all-in margin is zero at running power: energy, monthly "
+            "costs and depreciation. Absent without such costs, or if an input is unknown."
+        ),
+        unit="usd_per_petahash_day",
+        get=lambda r: r.economics.allin_breakeven_hashprice,
+    ),
+    Metric(
+        scope=RIG,
+        name="mining_rig_allin_cost_usd_per_bitcoin",
+        help=(
+            "All-in cost of mining one bitcoin with this rig at running power, in USD: energy, monthly costs and "
+            "depreciation. Absent without such costs, or if an input is unknown."
+        ),
+        unit="usd_per_bitcoin",
+        get=lambda r: r.economics.allin_cost_per_bitcoin,
+    ),
+    Metric(
+        scope=RIG,
         name="mining_rig_reassign_score_usd_per_kilowatt_year",
         help="AI value minus mining margin, in USD per kW and year. Absent if either is unknown.",
         unit="usd_per_kilowatt_year",
@@ -1023,6 +1043,108 @@ _BLOCKS: Final = (
         name="mining_block_convertible",
         help="1 if the block can be converted to AI hosting, 0 if not, as configured.",
         get=lambda b: b.convertible,
+    ),
+    Metric(
+        scope=BLOCK,
+        name="mining_block_convertible_ratio",
+        help="Share of the block's capacity that can be converted to AI hosting (0-1), as configured.",
+        unit="ratio",
+        get=lambda b: b.block.convertible_share if b.convertible else 0.0,
+    ),
+    Metric(
+        scope=BLOCK,
+        name="mining_block_unused_power_watts",
+        help=(
+            "Part of the block's capacity in watts that its rigs would not use if all of them ran, 0 or more. Absent "
+            "without a configured capacity, or if no rig's power is known."
+        ),
+        unit="watts",
+        get=lambda b: b.decision.unused_power,
+    ),
+    Metric(
+        scope=BLOCK,
+        name="mining_block_conversion_margin_usd_per_kilowatt_year",
+        help=(
+            "What mining would earn if the block is not converted, in USD per utility kW and year: each hour's best "
+            "use of each rig's energy, less the costs that a conversion ends. The higher of the history's mean and the "
+            "same hours after the next retarget. Absent if unknown."
+        ),
+        unit="usd_per_kilowatt_year",
+        get=lambda b: b.decision.conversion_margin,
+    ),
+    Metric(
+        scope=BLOCK,
+        name="mining_block_verdict_evidence_ratio",
+        help="Known hours of the block's history, as a share of those that a first reassign needs (0-1).",
+        unit="ratio",
+        get=lambda b: b.decision.evidence,
+    ),
+    Metric(
+        scope=BLOCK,
+        name="mining_block_verdict_dwell_ratio",
+        help=(
+            "Time for which reassign has been called for without a break, as a share of the time that is required "
+            "(0-1). Absent if the block cannot be reassigned."
+        ),
+        unit="ratio",
+        get=lambda b: b.decision.dwell,
+    ),
+    Metric(
+        scope=BLOCK,
+        name="mining_block_coverage_ratio",
+        help="Share of the block's kW whose rigs are observed and have a known margin (0-1).",
+        unit="ratio",
+        get=lambda b: b.decision.coverage,
+    ),
+    Metric(
+        scope=BLOCK,
+        name="mining_block_reassign_low_score_usd_per_kilowatt_year",
+        help=(
+            "Reassign score in AI's low scenario, in USD per utility kW and year. Absent without an AI value or a "
+            "conversion margin."
+        ),
+        unit="usd_per_kilowatt_year",
+        get=lambda b: b.decision.low_score,
+    ),
+    Metric(
+        scope=BLOCK,
+        name="mining_block_resale_income_usd_per_day",
+        help=(
+            "Income in USD per day from power sales: of the energy that the block's rigs could use and do not, at the "
+            "resale tariff, less what it saves. 0 or more. Absent if unknown for every rig."
+        ),
+        unit="usd_per_day",
+        get=lambda b: b.economics.sale_income,
+    ),
+    Metric(
+        scope=BLOCK,
+        name="mining_block_allin_cost_usd_per_day",
+        help=(
+            "All costs of the block's rigs at running power in USD per day: energy, monthly costs and depreciation. "
+            "Absent without such costs, or if unknown for every rig."
+        ),
+        unit="usd_per_day",
+        get=lambda b: b.economics.allin_cost,
+    ),
+    Metric(
+        scope=BLOCK,
+        name="mining_block_allin_breakeven_hashprice_usd_per_petahash_day",
+        help=(
+            "Hashprice in USD per PH/s and day at which the block's all-in margin is zero at running power. Absent "
+            "without monthly costs and depreciation, or if unknown for every rig."
+        ),
+        unit="usd_per_petahash_day",
+        get=lambda b: b.economics.allin_breakeven_hashprice,
+    ),
+    Metric(
+        scope=BLOCK,
+        name="mining_block_allin_cost_usd_per_bitcoin",
+        help=(
+            "All-in cost of mining one bitcoin with the block's rigs at running power, in USD. Absent without monthly "
+            "costs and depreciation, or if an input is unknown."
+        ),
+        unit="usd_per_bitcoin",
+        get=lambda b: b.economics.allin_cost_per_bitcoin,
     ),
     Metric(
         scope=BLOCK,

@@ -103,6 +103,11 @@ class BlockRecord:
     ai_value_usd_per_day: Number
     reassign_score_usd_per_kilowatt_year: Number
     reassign_payback_years: Number
+    conversion_margin_usd_per_kilowatt_year: Number
+    coverage_ratio: float
+    verdict_evidence_ratio: float
+    verdict_dwell_ratio: Number
+    reassign_hindrance: Annotated[str | None, "Why the block is not `reassign`. Null while it is."]
     power_freed_watts: Number
     margin_lost_usd_per_day: Number
     verdict: Annotated[str | None, "`mine`, `curtail`, `reassign` or `unknown`. Null before the first verdict."]
@@ -234,6 +239,11 @@ def block_record(view: BlockView) -> BlockRecord:
         ai_value_usd_per_day=economics.ai_value,
         reassign_score_usd_per_kilowatt_year=decision.reassign_score,
         reassign_payback_years=decision.payback_years,
+        conversion_margin_usd_per_kilowatt_year=decision.conversion_margin,
+        coverage_ratio=decision.coverage,
+        verdict_evidence_ratio=decision.evidence,
+        verdict_dwell_ratio=decision.dwell,
+        reassign_hindrance=decision.hindrance,
         power_freed_watts=decision.power_freed,
         margin_lost_usd_per_day=decision.margin_lost,
         verdict=decision.verdict,
