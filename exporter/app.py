@@ -4,7 +4,7 @@ import asyncio
 import errno
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -13,6 +13,7 @@ import structlog
 import uvloop
 
 from exporter.evaluation import Evaluator
+from exporter.inventory.shrink import shrinks
 from exporter.logs import configure
 from exporter.polling.market import Market
 from exporter.polling.rigs import RigPoller
@@ -33,7 +34,7 @@ from exporter.settings.sources import restored
 from exporter.settings.watch import watch
 from exporter.sources.contract import SourceContext
 from exporter.sources.rigs.reader import Miners
-from exporter.state import StateStore
+from exporter.state import LIST_SIZES, State, StateStore
 from exporter.telemetry import Telemetry
 
 _log = structlog.get_logger(__name__)
@@ -49,12 +50,13 @@ class StartError(Exception):
     """The exporter could not start. The message is one sentence for the operator and includes the next step."""
 
 
-def run_blocking(settings: Settings, load: Callable[[], Settings] | None = None) -> None:
+def run_blocking(settings: Settings, load: Callable[[], Settings] | None = None, *, allow_shrink: bool = False) -> None:
     """Run one site until SIGTERM or SIGINT.
 
     Args:
         settings: What to run.
         load: Loads the settings again for a reload, and raises ConfigError. None disables reloads.
+        allow_shrink: Accept an inventory that lost more rigs since the last run than ``fleet.max_shrink`` allows.
 
     Raises:
         StartError: The exporter could not start.
@@ -62,7 +64,7 @@ def run_blocking(settings: Settings, load: Callable[[], Settings] | None = None)
     configure(settings.log)
     prepare_process()
     try:
-        uvloop.run(_run(settings, load))
+        uvloop.run(_run(settings, load, allow_shrink=allow_shrink))
     except ExceptionGroup as errors:  # `except*` would wrap the StartError again on Python 3.11
         start_errors = errors.subgroup(StartError)
         if start_errors is None:
@@ -70,7 +72,7 @@ def run_blocking(settings: Settings, load: Callable[[], Settings] | None = None)
         raise start_errors.exceptions[0] from None
 
 
-async def _run(settings: Settings, load: Callable[[], Settings] | None) -> None:
+async def _run(settings: Settings, load: Callable[[], Settings] | None, *, allow_shrink: bool) -> None:
     stopping = stop_signal()
     reload_requested = None if load is None else reload_signal()
     async with AsyncExitStack() as resources:
@@ -78,6 +80,8 @@ async def _run(settings: Settings, load: Callable[[], Settings] | None) -> None:
         store = StateStore(settings.state, telemetry)
         resources.push_async_callback(store.close)
         state = await store.load()
+        if not allow_shrink:
+            _refuse_cut_inventory(settings, state)
         session = await resources.enter_async_context(aiohttp.ClientSession())
         miners = await resources.enter_async_context(
             Miners(deadline=settings.polling.deadline, identify_deadline=settings.polling.identify_deadline)
@@ -95,6 +99,9 @@ async def _run(settings: Settings, load: Callable[[], Settings] | None) -> None:
             )
             evaluator = Evaluator(settings, telemetry, market, rigs, state)
             reload = None if load is None else Reload(load, evaluator, telemetry)
+            if settings.rigs and not settings.served_rigs:
+                advice = "use fewer shards, or more and smaller blocks: see hashmargin check-config"
+                _log.warning("this shard serves no rigs", shard=settings.sharding.shard, advice=advice)
             await _serve(resources, _server_context(evaluator, market, rigs, reload), settings)
             running = [
                 tasks.create_task(rigs.run(), name="rigs"),
@@ -105,7 +112,9 @@ async def _run(settings: Settings, load: Callable[[], Settings] | None) -> None:
             ]
             if reload is not None and reload_requested is not None:
                 running.append(tasks.create_task(reload_when(reload_requested, reload), name="reload"))
-                running.append(tasks.create_task(watch(lambda: evaluator.settings, reload), name="watch"))
+                running.append(
+                    tasks.create_task(watch(lambda: evaluator.settings, reload, due=reload.is_due), name="watch")
+                )
             await stopping.wait()
             _log.info("stopping")
             last = evaluator.state()
@@ -115,6 +124,19 @@ async def _run(settings: Settings, load: Callable[[], Settings] | None) -> None:
         await store.save(last)
 
 
+def _refuse_cut_inventory(settings: Settings, state: State) -> None:
+    """Raise StartError if the inventory lost too many rigs since the state file was written."""
+    before = state.reading(LIST_SIZES, dict[str, int])
+    if before is None:
+        return
+    cut = shrinks(before.value, settings.list_sizes, settings.fleet.max_shrink)
+    if cut:
+        raise StartError(
+            f"{'; '.join(map(str, cut))}, more than fleet.max_shrink allows: correct the list, or confirm it with "
+            "--allow-shrink"
+        )
+
+
 def _server_context(evaluator: Evaluator, market: Market, rigs: RigPoller, reload: Reload | None) -> ServerContext:
     settings = evaluator.settings
     return ServerContext(
@@ -122,12 +144,16 @@ def _server_context(evaluator: Evaluator, market: Market, rigs: RigPoller, reloa
         latest=evaluator.latest,
         evaluation_interval=settings.evaluation_interval,
         ready=lambda: rigs.first_round.is_set() and market.attempted,
-        reload=reload if settings.web.enable_lifecycle else None,
+        reload=_reload_by_request(reload) if settings.web.enable_lifecycle else None,
         explain=evaluator.explain,
         failures=rigs.failures,
         sources=lambda: market.statuses(time.time()),
         config=lambda: describe(evaluator.settings),
     )
+
+
+def _reload_by_request(reload: Reload | None) -> Callable[[bool], Awaitable[str | None]] | None:
+    return None if reload is None else lambda allow_shrink: reload(allow_shrink=allow_shrink)
 
 
 async def _serve(resources: AsyncExitStack, context: ServerContext, settings: Settings) -> None:

@@ -23,7 +23,7 @@ from exporter.polling.tariffs import next_boundary, tariff_prices
 from exporter.polling.unmatched import UnmatchedReports
 from exporter.settings.model import Settings
 from exporter.settings.sources import BITCOIN, EXPECTED_OFF, GPUS, METERS, NETWORK, TARIFFS, documents, sources
-from exporter.state import State
+from exporter.state import LIST_SIZES, State, document
 from exporter.telemetry import Telemetry
 
 T = TypeVar("T")
@@ -55,6 +55,7 @@ class Evaluator:
         self._unmatched = UnmatchedReports(telemetry, settings.rigs, settings.fleet_blocks)
         self._failing = False
         self._snapshot_at = 0.0
+        self._list_sizes = _list_sizes(settings)
         market.replace(sources(settings))
 
     def apply(self, settings: Settings) -> None:
@@ -64,6 +65,7 @@ class Evaluator:
         self._blocks = settings.served_blocks
         self._renderer = Renderer(settings.exposition, self._telemetry.registry)
         self._unmatched.replace(settings.rigs, settings.fleet_blocks)
+        self._list_sizes = _list_sizes(settings)
         self.settings = settings
 
     def explain(self, view: SiteView, rig: str) -> Explanation | None:
@@ -163,10 +165,15 @@ class Evaluator:
         now = time.time()
         return State(
             rigs=self._rigs.memories(now),
-            documents=documents(self._market.fresh_all(now), self.settings),
+            documents=documents(self._market.fresh_all(now), self.settings) | {LIST_SIZES: self._list_sizes},
             decision=self._decision,
             history=self._history,
         )
+
+
+def _list_sizes(settings: Settings) -> Reading[str]:
+    """Return the sizes of the inventory's lists for the state file, which a later start is compared with."""
+    return document(Reading(settings.list_sizes, time.time()))
 
 
 def _joined(parts: Iterable[tuple[GpuReading, ...]]) -> tuple[GpuReading, ...]:

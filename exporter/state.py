@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
-_VERSION: Final = 5
+_VERSION: Final = 6
 _HOURS_TABLE: Final = """
 CREATE TABLE hours (
     block TEXT, hour REAL, seconds REAL NOT NULL, payout REAL NOT NULL, told INTEGER NOT NULL, tariffs TEXT NOT NULL,
@@ -48,7 +48,8 @@ CREATE TABLE identities (
 ) WITHOUT ROWID;
 CREATE TABLE meters (
     rig TEXT PRIMARY KEY, last_success REAL, energy REAL, power REAL,
-    good_hashrate REAL, good_power REAL, good_at REAL, good_metered REAL, faults TEXT
+    good_hashrate REAL, good_power REAL, good_at REAL, good_metered REAL, faults TEXT,
+    login TEXT, login_rejected REAL
 ) WITHOUT ROWID;
 CREATE TABLE gone (rig TEXT PRIMARY KEY, since REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE documents (name TEXT PRIMARY KEY, document TEXT NOT NULL, observed_at REAL NOT NULL) WITHOUT ROWID;
@@ -68,16 +69,24 @@ WHERE json_valid(identity) AND json_extract(identity, '$.algorithm') = 'SHA256'
         OR json_extract(identity, '$.reader') IN ('antminer', 'epic', 'vnish'));
 """
 """Up to version 3 SHA256 also stood where a rig did not report its algorithm, on firmware that runs on others too."""
+_ADD_FAULTS: Final = "ALTER TABLE meters ADD COLUMN faults TEXT;"
+_ADD_LOGINS: Final = "ALTER TABLE meters ADD COLUMN login TEXT; ALTER TABLE meters ADD COLUMN login_rejected REAL;"
+
+
+def _upgrade(*steps: str) -> str:
+    return f"BEGIN; {' '.join(steps)} PRAGMA user_version = {_VERSION}; COMMIT;"
+
+
 _UPGRADES: Final = {
     0: _SCHEMA,
-    2: f"BEGIN; ALTER TABLE meters ADD COLUMN faults TEXT; {_FORGET_ALGORITHMS} {_HOURS_TABLE} "
-    f"PRAGMA user_version = {_VERSION}; COMMIT;",
-    3: f"BEGIN; {_FORGET_ALGORITHMS} {_HOURS_TABLE} PRAGMA user_version = {_VERSION}; COMMIT;",
-    4: f"BEGIN; {_HOURS_TABLE} PRAGMA user_version = {_VERSION}; COMMIT;",
+    2: _upgrade(_ADD_FAULTS, _FORGET_ALGORITHMS, _HOURS_TABLE, _ADD_LOGINS),
+    3: _upgrade(_FORGET_ALGORITHMS, _HOURS_TABLE, _ADD_LOGINS),
+    4: _upgrade(_HOURS_TABLE, _ADD_LOGINS),
+    5: _upgrade(_ADD_LOGINS),
 }
 """What makes a file of an older version, or an empty one, one of this version."""
 _RIGS: Final = """
-SELECT rig, identity, address, discovered, faults, last_success, energy, power,
+SELECT rig, identity, address, discovered, faults, login, login_rejected, last_success, energy, power,
     good_hashrate, good_power, good_at, good_metered
 FROM meters LEFT JOIN identities USING (rig)
 """
@@ -143,6 +152,20 @@ def _other_database(path: Path) -> str:
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     return "another program's database" if tables and _OWN_TABLE not in tables else ""
+
+
+LIST_SIZES: Final = "inventory"
+"""The document with the number of rigs in each list of the inventory."""
+
+
+def stored_list_sizes(path: Path) -> dict[str, int] | None:
+    """Read the sizes of the inventory's lists from a state file that may be in use. None if it has none."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+            row = connection.execute("SELECT document FROM documents WHERE name = ?", (LIST_SIZES,)).fetchone()
+        return None if row is None else TypeAdapter(dict[str, int]).validate_json(row[0])
+    except (sqlite3.Error, ValidationError):
+        return None
 
 
 class StateSettings(SettingsGroup):
@@ -355,7 +378,7 @@ class _StateFile:
         with connection:
             connection.executemany("REPLACE INTO identities VALUES (?, ?, ?, ?)", identities)
             meters = map(_meter, rigs, rigs.values())
-            connection.executemany("REPLACE INTO meters VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", meters)
+            connection.executemany("REPLACE INTO meters VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", meters)
             connection.executemany("INSERT INTO gone VALUES (?, ?)", leaving.items())
             connection.executemany("DELETE FROM gone WHERE rig = ?", [(rig,) for rig in back])
             for statement in _FORGET_RIG:
@@ -428,14 +451,18 @@ def _meter(rig: str, memory: RigMemory) -> tuple[object, ...]:
     good = memory.last_good
     last_good = (good.hashrate, good.power, good.observed_at, good.metered_power) if good is not None else (None,) * 4
     faults = to_json(memory.faults).decode() if memory.faults else None
-    return rig, memory.last_success, memory.energy, memory.power, *last_good, faults
+    login = memory.login or None
+    own = rig, memory.last_success, memory.energy, memory.power
+    return *own, *last_good, faults, login, memory.login_rejected_at
 
 
-def _memory(
+def _memory(  # noqa: PLR0913, PLR0917 -- the columns of a row
     identity: str | None,
     address: str | None,
     discovered: int | None,
     faults: str | None,
+    login: str | None,
+    login_rejected_at: float | None,
     last_success: float | None,
     energy: float | None,
     power: float | None,
@@ -462,4 +489,6 @@ def _memory(
         address=address or "",
         discovered=bool(discovered),
         faults=known_faults,
+        login=login or "",
+        login_rejected_at=login_rejected_at,
     )

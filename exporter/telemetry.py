@@ -155,6 +155,11 @@ class Telemetry:
             registry=registry,
         )
         self.config_reload_time.set_to_current_time()
+        self.inventory_shrink_refused = Gauge(
+            "mining_inventory_shrink_refused",
+            "1 if the latest inventory was refused because it lost more rigs than fleet.max_shrink allows, else 0.",
+            registry=registry,
+        )
         self.evaluation_failures = Counter(
             "mining_evaluation_failures_total",
             "Failed evaluations. Each is a bug; see the log.",

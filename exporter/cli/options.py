@@ -116,6 +116,15 @@ def with_output(command: CommandT) -> CommandT:
     )(command)
 
 
+def with_allow_shrink(command: CommandT) -> CommandT:
+    """Add ``--allow-shrink``."""
+    return click.option(
+        "--allow-shrink",
+        is_flag=True,
+        help="Accept an inventory that lost more rigs since the last run than fleet.max_shrink allows.",
+    )(command)
+
+
 def with_login(command: CommandT) -> CommandT:
     """Add the options with the login of rigs."""
     username = click.option("--username", metavar="NAME", help="User name for the rigs' web interface.")

@@ -54,11 +54,16 @@ def probe(
 
     from exporter.model.failures import RIG_ADVICE
     from exporter.sources.rigs.contract import Target
+    from exporter.sources.rigs.logins import Logins
     from exporter.tools import probe
 
     listed = None if config_file is None else _listed(rig, config_file)
     login = credentials(username, password_file)
-    target = Target(resolvable(rig), login) if listed is None else Target(listed.address, login or listed.credentials)
+    target = (
+        Target(resolvable(rig), login)
+        if listed is None
+        else Target(listed.address, login or Logins(listed.logins, listed.address).current)
+    )
     log_errors_only()
     probed = asyncio.run(probe.probe(target, deadline))
     click.echo(to_json(probe.as_record(probed, raw=raw)) if output == "json" else probe.as_text(probed, raw=raw))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from exporter.cli.errors import EXIT_CODES, CommandError
-from exporter.cli.options import with_settings
+from exporter.cli.options import with_allow_shrink, with_settings
 from exporter.signals import held
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ Examples:
 )
 @held()
 @with_settings
-def run(load: Callable[[], Settings]) -> None:
+@with_allow_shrink
+def run(load: Callable[[], Settings], allow_shrink: bool) -> None:
     """Read the site and serve its metrics until stopped.
 
     SIGHUP reloads the configuration. Several in quick succession, or during the start, cause one reload.
@@ -34,6 +35,6 @@ def run(load: Callable[[], Settings]) -> None:
     from exporter import app
 
     try:
-        app.run_blocking(load(), load)
+        app.run_blocking(load(), load, allow_shrink=allow_shrink)
     except app.StartError as error:
         raise CommandError(str(error)) from None

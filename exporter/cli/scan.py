@@ -91,9 +91,8 @@ def _addresses(ranges: Sequence[str], exclude: Sequence[str]) -> list[str]:
 
     listed = [{"cidr": text, "exclude": exclude} for text in ranges]
     try:
-        rigs = load_inventory(
-            InventorySettings.model_validate({"ranges": listed}), Names(blocks={}, tariffs=(), schedules=())
-        )
+        settings = InventorySettings.model_validate({"ranges": listed})
+        rigs = load_inventory(settings, Names(blocks={}, tariffs=(), schedules=())).rigs
     except ValidationError as error:
         raise InputError("; ".join(map(sentence, error.errors()))) from None
     except InventoryError as error:

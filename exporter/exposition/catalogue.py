@@ -432,6 +432,17 @@ _HASHRATE_AND_POWER: Final = (
         get=lambda r: r.snapshot.rig.rated_power,
     ),
     Metric(
+        scope=RIG,
+        name="mining_rig_rating_deviation_ratio",
+        help=(
+            "Rated hashrate or power in the inventory divided by that of the model's nameplate, the one that differs "
+            "more. Beyond a factor of 3 the nameplate is used instead. Absent if the inventory has no rating or "
+            "accept_implausible, or if the nameplate is not known."
+        ),
+        unit="ratio",
+        get=lambda r: r.snapshot.rating_ratio,
+    ),
+    Metric(
         scope=RIG_POWER_SOURCE,
         name="mining_rig_power_source",
         help=(

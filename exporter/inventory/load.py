@@ -1,27 +1,38 @@
-"""The rigs of a site as the operator lists them: single rigs, CSV files, service discovery and address ranges."""
+"""Loads the rigs of a site: single rigs, CSV files, service discovery and address ranges."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from exporter.inventory.csv_files import csv_rows
+from exporter.inventory.csv_files import csv_rows, headers
 from exporter.inventory.listed import InventoryError, KeyPath, Listed, dotted, duplicates, identity, why_unreadable
-from exporter.inventory.model import BlockSettings, CustomerSettings, InventorySettings, RangeSettings, RigFacts, RigRow
-from exporter.inventory.service_discovery import file_rows, http_rows
+from exporter.inventory.model import (
+    BlockSettings,
+    CustomerSettings,
+    InventorySettings,
+    LoginSettings,
+    RangeSettings,
+    RigFacts,
+    RigRow,
+)
+from exporter.inventory.ratings import doubtful_rating, implausible_rating
+from exporter.inventory.service_discovery import file_rows, files_of, http_rows
+from exporter.inventory.shrink import INLINE
 from exporter.model.configuration_errors import ErrorAt, unknown
 from exporter.model.fields import is_offline
 from exporter.model.fleet import UNASSIGNED, Credentials, Rig
 from exporter.model.units import HASHES_PER_TERAHASH
 
 MOST_ADDRESSES: Final = 100_000
-"""The most addresses of one inventory, those in ranges where nothing answers included."""
+"""Maximum number of addresses of an inventory, including addresses of ranges where nothing answers."""
+_MOST_WARNED: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
-    """The names that the rest of the configuration defines, for rigs to refer to."""
+    """The names that other sections of the configuration define and rigs may use."""
 
     blocks: Mapping[str, BlockSettings]
     tariffs: Collection[str]
@@ -31,80 +42,174 @@ class Names:
     """The site's tariff."""
 
 
-def inventory_files(terms: InventorySettings) -> tuple[Path, ...]:
-    """The files beside the configuration that the fleet is read from."""
-    passwords = (facts.password_file for facts in (terms.defaults, *terms.ranges, *terms.rigs))
-    return tuple(dict.fromkeys((*terms.csv, *terms.file_sd, *(path for path in passwords if path is not None))))
+class Inventory(NamedTuple):
+    """The fleet, and a sentence for each valid setting that is probably wrong."""
+
+    rigs: tuple[Rig, ...]
+    warnings: tuple[str, ...] = ()
 
 
-def load_inventory(terms: InventorySettings, names: Names, where: Callable[[KeyPath], str] = dotted) -> tuple[Rig, ...]:
-    """Read the whole fleet.
+def inventory_files(settings: InventorySettings) -> tuple[Path, ...]:
+    """Return the files, besides the configuration file, that define the fleet."""
+    rigs: tuple[RigFacts, ...] = (settings.defaults, *settings.ranges, *settings.rigs)
+    files = (*(each.password_file for each in rigs), *(each.password_file for each in settings.logins.values()))
+    passwords = (path for path in files if path is not None)
+    targets = (path for pattern in settings.file_sd for path in files_of(pattern))
+    return tuple(dict.fromkeys((*settings.csv, *targets, *passwords)))
 
-    ``where`` tells how a key path is shown to the operator, in front of what is wrong there. Raises InventoryError with
-    every mistake found.
+
+def load_inventory(settings: InventorySettings, names: Names, where: Callable[[KeyPath], str] = dotted) -> Inventory:
+    """Load the whole fleet.
+
+    Args:
+        settings: The fleet's settings.
+        names: The names that rigs may use.
+        where: Returns the location of a key path, for error messages.
+
+    Raises:
+        InventoryError: The inventory is invalid.
     """
     errors: list[ErrorAt] = []
+    warnings: list[str] = []
     rows = [
         *(
-            Listed(row, row.address, identity(row), where(("fleet", "rigs", index)))
-            for index, row in enumerate(terms.rigs)
+            Listed(row, row.address, identity(row), where(("fleet", "rigs", index)), listed_in=INLINE)
+            for index, row in enumerate(settings.rigs)
         ),
-        *(listed for path in terms.csv for listed in csv_rows(path, errors)),
-        *(listed for path in terms.file_sd for listed in file_rows(path, errors)),
-        *(listed for url in terms.http_sd for listed in http_rows(url, errors)),
+        *(listed for path in settings.csv for listed in csv_rows(path, settings.columns, errors)),
+        *(listed for pattern in settings.file_sd for listed in file_rows(pattern, errors, warnings)),
+        *(listed for url in settings.http_sd for listed in http_rows(url, errors, warnings)),
     ]
     errors += duplicates(rows)
-    size = len(rows) + sum(entry.cidr.num_addresses for entry in terms.ranges)
+    errors += _absent_columns(settings, where)
+    size = len(rows) + sum(entry.cidr.num_addresses for entry in settings.ranges)
     if size > MOST_ADDRESSES:
         errors.append(ErrorAt(where(("fleet",)), f"lists {size:,} addresses, more than the {MOST_ADDRESSES:,} allowed"))
         raise InventoryError(errors)
-    listed = [*rows, *_candidates(terms.ranges, {row.address for row in rows}, where, errors)]
-    reader = _Reader(terms.defaults, names, errors)
-    rigs = tuple(map(reader.rig, listed))
+    listed = [*rows, *_candidates(settings.ranges, {row.address for row in rows}, where, errors)]
+    secrets = _Secrets(errors)
+    logins = _logins(settings.logins, secrets, where)
+    builder = _Builder(settings.defaults, logins, secrets, names, where, errors)
+    rigs = tuple(map(builder.rig, listed))
     if errors:
         raise InventoryError(dict.fromkeys(errors))
-    return rigs
+    return Inventory(rigs, (*dict.fromkeys(warnings), *_shortened(builder.doubtful)))
+
+
+def _shortened(sentences: list[str]) -> Iterator[str]:
+    yield from sentences[:_MOST_WARNED]
+    if len(sentences) > _MOST_WARNED:
+        yield f"{len(sentences) - _MOST_WARNED:,} more rigs have ratings that differ from the nameplate of their model"
+
+
+def _absent_columns(settings: InventorySettings, where: Callable[[KeyPath], str]) -> Iterator[ErrorAt]:
+    """Yield an error for each header of ``fleet.columns`` that no CSV file has."""
+    found = set[str]().union(*(headers(path) for path in settings.csv))
+    for ours, theirs in settings.columns.items():
+        if found and theirs.strip().casefold() not in found:
+            yield ErrorAt(where(("fleet", "columns", ours)), unknown("header", theirs, found))
 
 
 def _candidates(
     ranges: Iterable[RangeSettings], taken: Collection[str], where: Callable[[KeyPath], str], errors: list[ErrorAt]
 ) -> Iterator[Listed]:
-    """Every address of every range that no row takes. A range that overlaps an earlier one is a problem."""
+    """Yield every address of every range that is not listed. A range that overlaps an earlier one is an error."""
     seen: dict[IPv4Address, IPv4Network] = {}
-    for index, terms in enumerate(ranges):
-        place = where(("fleet", "ranges", index))
-        clash = None
-        for address in terms.cidr.hosts():
-            if any(address in network for network in terms.exclude):
+    for index, entry in enumerate(ranges):
+        location = where(("fleet", "ranges", index))
+        overlapped = None
+        for address in entry.cidr.hosts():
+            if any(address in network for network in entry.exclude):
                 continue
-            clash = clash or seen.get(address)
-            if seen.setdefault(address, terms.cidr) is terms.cidr and str(address) not in taken:
-                yield Listed(terms, str(address), str(address), place, discovered=True)
-        if clash is not None:
-            errors.append(ErrorAt(place, f"{terms.cidr} overlaps {clash}: exclude the common part from one of them"))
+            overlapped = overlapped or seen.get(address)
+            if seen.setdefault(address, entry.cidr) is entry.cidr and str(address) not in taken:
+                yield Listed(entry, str(address), str(address), location, discovered=True)
+        if overlapped is not None:
+            message = f"{entry.cidr} overlaps {overlapped}: exclude the common part from one of them"
+            errors.append(ErrorAt(location, message))
 
 
-class _Reader:
-    """Makes rigs of what is listed: fills in the defaults, checks what is referred to, reads passwords once."""
+class _Secrets:
+    """Reads each password file once. An error is reported at the first place that uses the file."""
 
-    def __init__(self, defaults: RigFacts, names: Names, errors: list[ErrorAt]) -> None:
-        self._defaults = defaults
-        self._names = names
-        self._problems = errors
+    def __init__(self, errors: list[ErrorAt]) -> None:
+        self._errors = errors
         self._passwords: dict[Path, str] = {}
 
+    def password(self, owner: RigFacts | LoginSettings, where: str) -> str | None:
+        if owner.password_file is None:
+            return None if owner.password is None else owner.password.get_secret_value()
+        if owner.password_file not in self._passwords:
+            self._passwords[owner.password_file] = self._content(owner.password_file, where)
+        return self._passwords[owner.password_file]
+
+    def _content(self, path: Path, where: str) -> str:
+        try:
+            password = path.read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            if is_offline():
+                return ""
+            self._errors.append(ErrorAt(where, f"password_file {path} {why_unreadable(error)}"))
+            return ""
+        if not password:
+            self._errors.append(ErrorAt(where, f"password_file {path} is empty: for no password write password: ''"))
+        return password
+
+
+def _logins(
+    logins: Mapping[str, LoginSettings], secrets: _Secrets, where: Callable[[KeyPath], str]
+) -> dict[str, Credentials]:
+    return {
+        name: Credentials(
+            login.username,
+            secrets.password(login, where(("fleet", "logins", name, "password_file"))) or "",
+            name=name,
+            networks=login.cidr,
+        )
+        for name, login in logins.items()
+    }
+
+
+class _Builder:
+    """Makes rigs of rows: adds defaults, checks names and ratings, resolves logins."""
+
+    def __init__(
+        self,
+        defaults: RigFacts,
+        logins: Mapping[str, Credentials],
+        secrets: _Secrets,
+        names: Names,
+        where: Callable[[KeyPath], str],
+        errors: list[ErrorAt],
+    ) -> None:
+        self.doubtful: list[str] = []
+        """A sentence for each rating that differs from the nameplate of the model, but not too much."""
+        self._defaults = defaults
+        self._logins = logins
+        self._secrets = secrets
+        self._names = names
+        self._errors = errors
+        self._defaults_at = where(("fleet", "defaults"))
+        self._default_login = where(("fleet", "defaults", "password_file"))
+        missing = (name for name in defaults.login or () if name not in logins)
+        errors += (ErrorAt(where(("fleet", "defaults", "login")), unknown("login", name, logins)) for name in missing)
+        if defaults.has_own_login:  # a missing file is reported here, once, rather than at a rig that uses it
+            secrets.password(defaults, self._default_login)
+
     def rig(self, listed: Listed) -> Rig:
-        """The rig of a row or of an address of a range."""
+        """Make the rig of a row or of an address of a range."""
         block = self._known(listed, "block", self._names.blocks)
-        block_terms = self._names.blocks.get(block)
+        block_settings = self._names.blocks.get(block)
         customer = self._known(listed, "customer", self._names.customers)
-        customer_terms = self._names.customers.get(customer)
+        customer_settings = self._names.customers.get(customer)
         own_tariff = self._known(listed, "tariff", self._names.tariffs)
-        shared_tariff = (customer_terms and customer_terms.tariff) or (block_terms and block_terms.tariff)
+        shared_tariff = (customer_settings and customer_settings.tariff) or (block_settings and block_settings.tariff)
         expected = self._fact(listed, "expected_mining")
         if isinstance(expected, str) and expected not in self._names.schedules:
-            self._problems.append(ErrorAt(listed.where, unknown("schedule", expected, self._names.schedules)))
-        terahash = self._fact(listed, "rated_terahash")
+            self._errors.append(ErrorAt(listed.where, unknown("schedule", expected, self._names.schedules)))
+        terahash, watts = self._fact(listed, "rated_terahash"), self._fact(listed, "rated_watts")
+        accepted = self._fact(listed, "accept_implausible") is True
+        self._judge_rating(listed, watts, terahash, accepted=accepted)
         row = listed.row if isinstance(listed.row, RigRow) else None
         return Rig(
             name=listed.name,
@@ -116,14 +221,16 @@ class _Reader:
             position=self._fact(listed, "position") or "",
             customer=customer,
             tariff=own_tariff or shared_tariff or self._names.tariff,
-            credentials=self._credentials(listed),
+            logins=self._logins_of(listed),
             rated_hashrate=None if terahash is None else terahash * HASHES_PER_TERAHASH,
-            rated_power=self._fact(listed, "rated_watts"),
+            rated_power=watts,
+            accept_implausible=accepted,
             algorithm=self._fact(listed, "algorithm") or "",
             worker=self._fact(listed, "worker") or "",
             expected_schedule=expected if isinstance(expected, str) else None,
             expected_mining=expected is not False,
             searched_range=str(listed.row.cidr) if isinstance(listed.row, RangeSettings) else "",
+            listed_in=listed.listed_in,
             discovered=listed.discovered,
         )
 
@@ -133,29 +240,57 @@ class _Reader:
 
     def _known(self, listed: Listed, what: str, names: Collection[str]) -> str:
         name: str = self._fact(listed, what) or ""
-        free = what in ("block", "customer") and not names  # without such a section any name goes
+        free = what in ("block", "customer") and not names  # without such a section any name is valid
         if name and name not in names and not free:
-            self._problems.append(ErrorAt(listed.where, unknown(what, name, names)))
+            self._errors.append(ErrorAt(listed.where, unknown(what, name, names)))
         return name
 
-    def _credentials(self, listed: Listed) -> Credentials | None:
-        facts = listed.row if listed.row.password or listed.row.password_file else self._defaults
-        username = self._fact(listed, "username")
-        password = self._password(facts, listed.where)
-        return None if username is None and password is None else Credentials(username or "", password or "")
+    def _judge_rating(self, listed: Listed, watts: float | None, terahash: float | None, *, accepted: bool) -> None:
+        if accepted:
+            return
+        wrong = list(implausible_rating(watts, terahash, listed.model))
+        for key, sentence in wrong:
+            location = listed.where if getattr(listed.row, key) is not None else self._defaults_at
+            end = "" if sentence.endswith("?") else "."
+            message = f"{sentence}{end} If it is right, set accept_implausible: true"
+            self._errors.append(ErrorAt(f"{location}: {key}", message))
+        if not wrong and listed.model:
+            self.doubtful += (f"{listed.where}: {text}" for text in doubtful_rating(watts, terahash, listed.model))
 
-    def _password(self, facts: RigFacts, where: str) -> str | None:
-        if facts.password_file is None:
-            return None if facts.password is None else facts.password.get_secret_value()
-        if facts.password_file not in self._passwords:
-            self._passwords[facts.password_file] = ""
-            try:
-                self._passwords[facts.password_file] = facts.password_file.read_text("utf-8").strip()
-                if not self._passwords[facts.password_file]:
-                    empty = f"password_file {facts.password_file} is empty: for no password write password: ''"
-                    self._problems.append(ErrorAt(where, empty))
-            except (OSError, UnicodeDecodeError) as error:
-                if is_offline():
-                    return ""
-                self._problems.append(ErrorAt(where, f"password_file {facts.password_file} {why_unreadable(error)}"))
-        return self._passwords[facts.password_file]
+    # --- logins -------------------------------------------------------------------------------------------------------
+
+    def _logins_of(self, listed: Listed) -> tuple[Credentials, ...]:
+        """Return the logins of a rig in the order in which they are tried: its own, else those of the defaults."""
+        own = listed.row
+        if own.login is not None:
+            return tuple(self._named(own.login, listed))
+        if own.has_own_login:
+            return (self._given(own, listed),)
+        if self._defaults.login is not None:
+            known = (self._logins[name] for name in self._defaults.login if name in self._logins)
+            return tuple(login for login in known if login.may_go_to(listed.address))
+        return (self._given(own, listed),) if self._defaults.has_own_login else ()
+
+    def _named(self, names: Iterable[str], listed: Listed) -> Iterator[Credentials]:
+        for name in names:
+            login = self._logins.get(name)
+            if login is None:
+                self._errors.append(ErrorAt(listed.where, unknown("login", name, self._logins)))
+            elif login.may_go_to(listed.address):
+                yield login
+            elif not listed.discovered:  # a range may be partly within a login's networks
+                networks = ", ".join(map(str, login.networks))
+                self._errors.append(
+                    ErrorAt(
+                        listed.where,
+                        f"the login {name!r} may only be sent to {networks}, and not to {listed.address}: add the "
+                        f"address to fleet.logins.{name}.cidr, or name another login",
+                    )
+                )
+
+    def _given(self, own: RigFacts, listed: Listed) -> Credentials:
+        """Combine user name and password of a rig with those of the defaults."""
+        has_password = own.password is not None or own.password_file is not None
+        owner, where = (own, listed.where) if has_password else (self._defaults, self._default_login)
+        username = self._fact(listed, "username")
+        return Credentials(username or "", self._secrets.password(owner, where) or "")

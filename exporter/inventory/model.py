@@ -1,20 +1,22 @@
-"""The settings of a fleet: rigs, ranges of addresses, lists, blocks and customers."""
+"""Settings of the fleet: rigs, address ranges, lists, logins, blocks and customers."""
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from ipaddress import IPv4Network
 from typing import Annotated, Final, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator, model_validator
 
-from exporter.model.fields import ConfigPath, Ratio, SettingsGroup, Text
+from exporter.model.configuration_errors import unknown
+from exporter.model.fields import ConfigPath, Network, Ratio, SettingsGroup, Text, is_offline
 from exporter.model.fleet import Block
 from exporter.model.units import WATTS_PER_KILOWATT
 from exporter.sources.discovery import HttpSd
 from exporter.sources.rigs import coerce
 
 WIDEST_RANGE: Final = 16
-"""The shortest prefix that a range may have: beyond 65,536 addresses a slip is likelier than a site."""
+"""The shortest prefix of a range. More than 65,536 addresses are more likely a typing error than a site."""
 
 _HOST_NAME: Final = re.compile(r"(?=.{1,253}$)(?!-)[\w-]{1,63}(\.(?!-)[\w-]{1,63})*\.?")
 DIGITS_AND_DOTS: Final = re.compile(r"[\d.]+")
@@ -22,7 +24,7 @@ _BROADCAST: Final = "255.255.255.255"
 
 
 def host(text: str) -> str:
-    """Return the address of a rig as we write it. Raises ValueError for what is neither IP address nor host name."""
+    """Return the normalized address of a rig. Raises ValueError if it is neither an IP address nor a host name."""
     text = text.strip()
     if "/" in text or (":" not in text and not DIGITS_AND_DOTS.fullmatch(text)):
         if _HOST_NAME.fullmatch(text):
@@ -81,86 +83,157 @@ def _worker(text: str) -> str:
     return text
 
 
+def _names(value: object) -> object:
+    """Split ``a|b`` and accept a single name instead of a list."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split("|") if part.strip())
+    return (value,) if isinstance(value, int) else value
+
+
 Name = Annotated[Text, Field(max_length=200), AfterValidator(_name)]
+
+LARGEST_BLOCK_KILOWATTS: Final = 250_000
+"""No block of a mining site is larger than the largest sites' substations."""
 
 
 class RigFacts(SettingsGroup):
-    """What may be said of a rig, of a whole range, and of all rigs that do not say it themselves."""
+    """Settings of one rig, of all rigs of a range, or of all rigs without a value of their own."""
 
-    block: Name | None = Field(None, description="Block that it stands in: what is switched or converted as one.")
+    block: Name | None = Field(None, description="Block of the rig: a group that is switched or converted together.")
     rack: Name | None = Field(None, description="Rack within the block.")
-    position: Name | None = Field(None, description="Place within the rack.")
-    customer: Name | None = Field(None, description="Who owns it, on a hosting site.")
+    position: Name | None = Field(None, description="Position within the rack.")
+    customer: Name | None = Field(None, description="Owner of the rig, on a hosting site.")
     tariff: Name | None = Field(
         None,
-        description="Tariff that its power is billed by; else its customer's, else its block's, else the site's.",
+        description="Tariff of its power. Default: its customer's, else its block's, else the site's.",
     )
-    username: Text | None = Field(None, description="User of its web interface or API.")
+    login: Annotated[tuple[Name, ...], BeforeValidator(_names)] | None = Field(
+        None,
+        description="Names of `fleet.logins` for its web interface or API, tried in order. In CSV files and labels, "
+        "separate them by `|`.",
+    )
+    username: Text | None = Field(None, description="User of its web interface or API, instead of `login`.")
     password: SecretStr | None = Field(None, description="Password of that user.")
-    password_file: ConfigPath | None = Field(None, description="File that holds the password, instead of `password`.")
+    password_file: ConfigPath | None = Field(None, description="File with the password, instead of `password`.")
     rated_terahash: float | None = Field(None, gt=0, le=100_000, description="Nameplate hashrate in TH/s.")
     rated_watts: float | None = Field(None, gt=0, le=1_000_000, description="Nameplate power in W.")
+    accept_implausible: Annotated[bool, BeforeValidator(_yes_or_no)] | None = Field(
+        None,
+        description="Accept ratings that are refused as implausible: outside 8 to 150 J/TH, or more than a factor of 3 "
+        "from the nameplate of the model.",
+    )
     algorithm: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _-]{0,31}$")] | None = Field(
         None,
-        description="What it hashes, such as `sha256`, for models that hashmargin does not know and that do not report "
-        "it. Only a rig that is known to hash SHA-256 is priced.",
+        description="Algorithm, such as `sha256`, for models that hashmargin does not know and that do not report it. "
+        "Only rigs that are known to hash SHA-256 are priced.",
     )
     worker: Annotated[Name, AfterValidator(_worker)] | None = Field(
         None,
-        description="Worker name that it should mine under, such as `acme.{rig}` (`{rig}` is its name) or `acme.*`.",
+        description="Expected worker name, such as `acme.{rig}` (`{rig}` is its name) or `acme.*`.",
     )
     expected_mining: Annotated[bool | str, BeforeValidator(_yes_or_no)] | None = Field(
-        None, description="Whether it is meant to mine: true, false, or the name of one of the `schedules`."
+        None, description="Whether it should mine: true, false, or the name of one of the `schedules`."
     )
 
     @model_validator(mode="after")
     def _one_password(self) -> Self:
         if self.password is not None and self.password_file is not None:
             raise ValueError("give password or password_file, not both")
+        if self.login is not None and self.has_own_login:
+            raise ValueError("give login, or username and password, not both")
         return self
+
+    @property
+    def has_own_login(self) -> bool:
+        """Whether a login is given here, rather than named."""
+        return any(value is not None for value in (self.username, self.password, self.password_file))
 
 
 class RigRow(RigFacts):
-    """One rig, inline or as a line of a CSV file."""
+    """One rig, in the configuration file or as a line of a CSV file."""
 
     name: Name | None = Field(
-        None, description="Its name for ever: the `rig` label. Else its MAC, serial or address is."
+        None, description="Name of the rig: the `rig` label. Default: its MAC address, serial number or address."
     )
     mac: Annotated[Text, AfterValidator(_mac)] | None = Field(
-        None, description="Its MAC address: with it the rig is recognised wherever in the inventory it answers."
+        None, description="MAC address. A rig with one is recognised at every address of the inventory."
     )
-    serial: Name | None = Field(None, description="Its serial number, by which it is recognised likewise.")
+    serial: Name | None = Field(
+        None, description="Serial number. A rig with one is recognised at every address of the inventory."
+    )
     address: Annotated[str, AfterValidator(host)] = Field(description="IP address or host name.")
 
 
 class RangeSettings(RigFacts):
-    """A range of addresses in which rigs are to be found."""
+    """A range of addresses that is searched for rigs."""
 
     cidr: Annotated[IPv4Network, BeforeValidator(_range)] = Field(description="The range, such as 10.1.0.0/24.")
     exclude: tuple[Annotated[IPv4Network, BeforeValidator(_range)], ...] = Field(
-        (), description="Addresses and ranges within it where no rig is: gateways, switches, PDUs."
+        (), description="Addresses and ranges within it that are not searched: gateways, switches, PDUs."
     )
+
+
+class LoginSettings(SettingsGroup):
+    """One login for web interfaces or APIs of rigs. It is sent only to addresses within ``cidr``."""
+
+    username: Text = Field("", description="User name. Leave it out for firmware that has only a password.")
+    password: SecretStr | None = Field(None, description="Password of that user.")
+    password_file: ConfigPath | None = Field(None, description="File with the password, instead of `password`.")
+    cidr: tuple[Network, ...] = Field(
+        min_length=1, description="Networks whose addresses may receive this login, such as [10.1.0.0/16]."
+    )
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        if (self.password is None) == (self.password_file is None) and not is_offline():
+            raise ValueError("give password or password_file")
+        return self
 
 
 class InventorySettings(SettingsGroup):
-    """The fleet (YAML ``fleet:``). A rig's own row wins over the range that its address lies in."""
+    """The fleet (YAML ``fleet:``). A listed rig takes precedence over a range that contains its address."""
 
-    defaults: RigFacts = Field(RigFacts(), description="What holds for every rig that does not say it itself.")
-    csv: tuple[ConfigPath, ...] = Field((), description="CSV files with a header line, one rig a line.")
+    defaults: RigFacts = Field(RigFacts(), description="Values for every rig that has none of its own.")
+    logins: dict[Name, LoginSettings] = Field(
+        {}, description="Logins by name, for `login` of rigs, ranges, defaults and labels."
+    )
+    csv: tuple[ConfigPath, ...] = Field((), description="CSV files with a header line and one rig per line.")
+    columns: dict[str, Text] = Field(
+        {}, description="Header of a CSV column by our name for it, if your files use other names: `address: IP`."
+    )
     file_sd: tuple[ConfigPath, ...] = Field(
-        (), description="Files of targets as Prometheus' file_sd reads them, JSON or YAML; labels tell of the rigs."
+        (),
+        description="Target files in the format of Prometheus' file_sd, JSON or YAML. The file's name may contain `*`.",
     )
     http_sd: tuple[HttpSd, ...] = Field(
-        (), description="URLs of such lists, as Prometheus' http_sd asks them; each a [source](#sources) over HTTP."
+        (),
+        description="URLs of target lists in the format of Prometheus' http_sd, each a [source](#sources) over HTTP.",
     )
-    ranges: tuple[RangeSettings, ...] = Field((), description="Address ranges: rigs are found in them.")
+    ranges: tuple[RangeSettings, ...] = Field((), description="Address ranges that are searched for rigs.")
     rigs: tuple[RigRow, ...] = Field((), description="Rigs listed here.")
+    max_shrink: Ratio = Field(
+        0.2,
+        description="Largest share of its rigs that a list, or the fleet, may lose at once. A smaller list is refused "
+        "until it is confirmed. The loss of one rig is always accepted, unless it is the last.",
+    )
+
+    @field_validator("columns")
+    @classmethod
+    def _known_columns(cls, columns: Mapping[str, str]) -> Mapping[str, str]:
+        for column in columns:
+            if column not in RigRow.model_fields:
+                raise ValueError(f"{column}: {unknown('column', column, RigRow.model_fields)}")
+        headers = [header.strip().casefold() for header in columns.values()]
+        twice = next((header for header in headers if headers.count(header) > 1), None)
+        if twice is not None:
+            raise ValueError(f"the header {twice!r} is given for two columns")
+        return columns
 
 
 class BlockSettings(SettingsGroup):
     """A block: a container, a building, a feeder (YAML ``blocks:``)."""
 
-    capacity_kilowatts: float | None = Field(None, gt=0, le=2_000_000, description="What its feeder carries, in kW.")
+    capacity_kilowatts: float | None = Field(None, gt=0, description="Capacity of its feeder in kW.")
     convertible: bool | Ratio = Field(
         True,
         description="Whether it can be converted to AI hosting, or which share of its capacity, such as 0.5. The worst "
@@ -170,14 +243,21 @@ class BlockSettings(SettingsGroup):
         None,
         ge=0,
         le=100_000,
-        description="What it costs to move a rig from it to another block, for `hashmargin plan`.",
+        description="Cost of moving a rig from it to another block, in USD, for `hashmargin plan`.",
     )
-    tariff: Name | None = Field(
-        None, description="Tariff of the rigs in it, unless they or their customers have their own."
-    )
+    tariff: Name | None = Field(None, description="Tariff of its rigs, unless they or their customers have one.")
+
+    @field_validator("capacity_kilowatts")
+    @classmethod
+    def _in_kilowatts(cls, capacity: float | None) -> float | None:
+        if capacity is not None and capacity > LARGEST_BLOCK_KILOWATTS:
+            raise ValueError(
+                f"{capacity:g} is above the largest plausible capacity, {LARGEST_BLOCK_KILOWATTS:,} kW: is it in watts?"
+            )
+        return capacity
 
     def block(self, name: str) -> Block:
-        """The block's facts under its name."""
+        """Return the block of this name."""
         watts = None if self.capacity_kilowatts is None else self.capacity_kilowatts * WATTS_PER_KILOWATT
         return Block(
             name=name,
@@ -188,6 +268,6 @@ class BlockSettings(SettingsGroup):
 
 
 class CustomerSettings(SettingsGroup):
-    """What the operator says of one customer, under its name in YAML ``customers:``."""
+    """Settings of one customer (YAML ``customers:``)."""
 
-    tariff: Name | None = Field(None, description="Tariff of the rigs it owns, unless they have their own.")
+    tariff: Name | None = Field(None, description="Tariff of its rigs that have none of their own.")

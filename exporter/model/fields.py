@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, ClassVar, Final
 
@@ -115,6 +116,17 @@ def _plain_number(value: object) -> object:
 
 Text = Annotated[str, BeforeValidator(_plain_number)]
 """A text such as a rack or a position. An unquoted number is accepted: 12 means "12"."""
+
+
+def _network(value: object) -> object:
+    try:
+        return ip_network(value, strict=False) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError(f"{value!r} is not a network: write it like 10.1.0.0/16") from None
+
+
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network), PlainSerializer(str, return_type=str)]
+"""An IPv4 or IPv6 network, written ``10.1.0.0/16``. A single address is a network too."""
 
 MASK: Final = "***"
 _SECRET_NAME: Final = re.compile(

@@ -1,6 +1,7 @@
 """Rigs and blocks as the inventory defines them. Nothing here comes from a reading."""
 
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
 UNASSIGNED = "unassigned"
 """Name of the block for rigs without one in the inventory."""
@@ -8,10 +9,27 @@ UNASSIGNED = "unassigned"
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Login for a rig's web interface. The password is not part of the repr."""
+    """Login for a rig's web interface. The password is not part of the repr.
+
+    Attributes:
+        name: Its name in ``fleet.logins``. Empty if it is given with the rig.
+        networks: The only networks whose addresses may receive it. Empty means any address.
+    """
 
     username: str
     password: str = field(repr=False)
+    name: str = ""
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+
+    def may_go_to(self, address: str) -> bool:
+        """Return whether the login may be sent to ``address``. A host name is in no network."""
+        if not self.networks:
+            return True
+        try:
+            parsed = ip_address(address)
+        except ValueError:
+            return False
+        return any(parsed in network for network in self.networks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,14 +45,16 @@ class Rig:
     position: str = ""
     customer: str = ""
     tariff: str = ""  # resolved: the rig's own, else its customer's, its block's, the site's
-    credentials: Credentials | None = None
+    logins: tuple[Credentials, ...] = ()  # in the order in which they are tried
     rated_hashrate: float | None = None  # H/s
     rated_power: float | None = None  # W
+    accept_implausible: bool = False  # keep a rating that contradicts the nameplate of its model
     algorithm: str = ""  # set by the operator for models that do not report theirs
     worker: str = ""  # expected worker; `{rig}` stands for its name, `*` at the end for any text
     expected_schedule: str | None = None  # name of a schedule; None means that `expected_mining` always applies
     expected_mining: bool = True
     searched_range: str = ""  # the address range that contains it, if it was not listed
+    listed_in: str = field(default="", compare=False)  # the list that contains it: ``fleet.rigs``, a file or a URL
     discovered: bool = False  # an address of a range; it is not a rig until something answers there
 
 

@@ -3,14 +3,14 @@
 import csv
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Final, NamedTuple
 
 from exporter.model.fleet import Rig
-from exporter.model.units import hashes_per_second
+from exporter.model.units import HASHES_PER_TERAHASH, hashes_per_second
 
 _MAKE: Final = re.compile(r"bitmain|antminer|microbt|whatsminer|canaan|avalon(?:miner)?")
 _VARIANT: Final = re.compile(r"(?<=[\s_])v[a-z]?\d.*")  # of a Whatsminer: the M60 VK40 is an M60
@@ -26,6 +26,47 @@ class Nameplate(NamedTuple):
     source: str
 
 
+TOLERATED: Final = 1.3
+"""Factor between an operator's rating and the nameplate up to which both are right: bins and tuned rigs differ."""
+IMPLAUSIBLE: Final = 3.0
+"""Factor between an operator's rating and the nameplate from which on the rating is wrong."""
+
+
+class Deviation(NamedTuple):
+    """A rating of the inventory compared with the nameplate. ``ratio`` is the rating over the nameplate's value."""
+
+    key: str
+    ratio: float
+    sentence: str
+
+    def beyond(self, factor: float) -> bool:
+        """Return whether the two differ by more than ``factor``, in either direction."""
+        return not 1 / factor <= self.ratio <= factor
+
+
+def deviations(plate: Nameplate, watts: float | None, terahash: float | None) -> Iterator[Deviation]:
+    """Compare the ratings of the inventory with a nameplate: hashrate, and power or, with both given, J/TH."""
+    plate_terahash = plate.hashrate / HASHES_PER_TERAHASH
+    if terahash is not None:
+        ratio = terahash / plate_terahash
+        yield Deviation(
+            "rated_terahash",
+            ratio,
+            f"{terahash:g} TH/s is {ratio:.3g} times the nameplate of the {plate.model} ({plate_terahash:g} TH/s)",
+        )
+    if watts is not None:
+        of = plate.power if terahash is None else plate.power / plate_terahash * terahash
+        at = "" if terahash is None else f" at {terahash:g} TH/s"
+        ratio = watts / of
+        sentence = f"{watts:g} W is {ratio:.3g} times the nameplate of the {plate.model} ({of:.4g} W{at})"
+        yield Deviation("rated_watts", ratio, sentence)
+
+
+def implausible_deviations(plate: Nameplate, watts: float | None, terahash: float | None) -> list[Deviation]:
+    """Return the ratings that differ from the nameplate by more than a factor of 3."""
+    return [each for each in deviations(plate, watts, terahash) if each.beyond(IMPLAUSIBLE)]
+
+
 def rated(rig: Rig, model: str, expected_hashrate: float | None, sticker_hashrate: float | None = None) -> Rig:
     """Fill in what the inventory does not say, from the nameplate of ``model`` in the bin of its hashrate (H/s).
 
@@ -33,15 +74,46 @@ def rated(rig: Rig, model: str, expected_hashrate: float | None, sticker_hashrat
     rating of a model that the table does not have. A hashrate or power that the inventory does say stays; the other
     then goes by the nameplate's efficiency.
     """
+    plate = nameplate(model, rig.rated_hashrate or sticker_hashrate or expected_hashrate)
+    if plate is not None and not rig.accept_implausible:
+        rig = _without_implausible(rig, plate)
+        plate = nameplate(model, rig.rated_hashrate or sticker_hashrate or expected_hashrate)
     if rig.rated_hashrate is not None and rig.rated_power is not None:
         return rig
-    plate = nameplate(model, rig.rated_hashrate or sticker_hashrate or expected_hashrate)
     if plate is None:
         told = rig.rated_hashrate is None and sticker_hashrate is not None
         return replace(rig, rated_hashrate=sticker_hashrate) if told else rig
     hashrate = rig.rated_hashrate or plate.hashrate
     power = rig.rated_power or plate.power * hashrate / plate.hashrate
     return replace(rig, rated_hashrate=hashrate, rated_power=power)
+
+
+def rating_deviations(rig: Rig, model: str, expected_hashrate: float | None = None) -> list[Deviation]:
+    """Compare what the inventory says of a rig with the nameplate of ``model``. Empty if either is missing."""
+    plate = nameplate(model, rig.rated_hashrate or expected_hashrate)
+    return [] if plate is None else list(deviations(plate, rig.rated_power, _terahash(rig)))
+
+
+def rating_ratio(rig: Rig, model: str, expected_hashrate: float | None = None) -> float | None:
+    """Return the rating of the inventory over the nameplate's value, of the one that differs more.
+
+    None if the inventory has no rating, if the nameplate is not known, or if the operator accepted the difference.
+    """
+    ratios = [each.ratio for each in rating_deviations(rig, model, expected_hashrate)]
+    return None if rig.accept_implausible else max(ratios, key=lambda ratio: max(ratio, 1 / ratio), default=None)
+
+
+def _without_implausible(rig: Rig, plate: Nameplate) -> Rig:
+    """Remove ratings that differ from the nameplate by more than a factor of 3."""
+    wrong = {each.key for each in implausible_deviations(plate, rig.rated_power, _terahash(rig))}
+    if "rated_terahash" in wrong:  # the power was compared at this hashrate: compare it alone
+        rig = replace(rig, rated_hashrate=None)
+        wrong = {each.key for each in implausible_deviations(plate, rig.rated_power, None)}
+    return replace(rig, rated_power=None) if "rated_watts" in wrong else rig
+
+
+def _terahash(rig: Rig) -> float | None:
+    return None if rig.rated_hashrate is None else rig.rated_hashrate / HASHES_PER_TERAHASH
 
 
 @lru_cache(maxsize=10_000)

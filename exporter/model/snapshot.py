@@ -37,6 +37,7 @@ class RigSnapshot:
     energy: float | None = None  # J, integrated since the rig was first seen
     worker_expected: bool | None = None  # does the active pool's worker match; None where none is expected
     last_good: LastGood | None = None
+    rating_ratio: float | None = None  # rating of the inventory over the nameplate of its model; None if not comparable
     faults_since: tuple[float, ...] = ()  # unix seconds: when each of the reading's faults was first seen
 
     @property

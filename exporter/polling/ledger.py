@@ -8,7 +8,7 @@ from typing import Final
 from exporter.economics.power import best_power
 from exporter.model.fault_codes import FaultCode
 from exporter.model.fleet import Rig
-from exporter.model.nameplate import rated
+from exporter.model.nameplate import rated, rating_ratio
 from exporter.model.readings import Board, Fault, Pool, Reading, RigIdentity, RigReading
 from exporter.model.snapshot import LastGood, RigSnapshot
 from exporter.model.units import HASHES_PER_DIFFICULTY
@@ -35,6 +35,8 @@ class RigMemory:
     last_good: LastGood | None = None
     address: str = ""  # where it was last expected, if it is known by its MAC or serial or was found in a range
     discovered: bool = False  # in a range: no inventory lists it
+    login: str = ""  # name of the login that it accepted last
+    login_rejected_at: float | None = None  # unix seconds, if it rejected one less than 15 minutes ago
     faults: tuple[tuple[str, str, float], ...] = ()  # code, component, unix seconds since when
 
 
@@ -58,12 +60,14 @@ class RigLedger:
         "_last_good",
         "_latest",
         "_rated",
+        "_rating_ratio",
         "_shares",
         "_snapshot",
         "_uptime",
         "_work",
         "identity",
         "last_success",
+        "login",
         "mac_lost",
         "rig",
         "up",
@@ -75,6 +79,9 @@ class RigLedger:
         self.mac_lost = False  # it reported its MAC address before, by the same API
         self.identity = memory.identity
         self.last_success = memory.last_success
+        since_rejected = None if memory.login_rejected_at is None else max(0.0, now - memory.login_rejected_at)
+        self.login: tuple[str, float | None] = (memory.login, since_rejected)
+        """Name of the login that it accepted last, and seconds since it rejected one, as of the last poll."""
         self._last_good = memory.last_good
         self._latest: Latest[RigReading] = Latest(settings.stale_after)
         self._drawn: float | None = None  # W, at the last success
@@ -188,6 +195,7 @@ class RigLedger:
         who = self.identity
         model, sticker = ("", None) if who is None else (who.model, who.rated_hashrate)
         self._rated = rated(self.rig, model, self._expected_hashrate, sticker)
+        self._rating_ratio = rating_ratio(self.rig, model, sticker or self._expected_hashrate)
 
     def _forget_reading(self) -> None:
         self._latest = Latest(self._latest.max_age)
@@ -205,6 +213,7 @@ class RigLedger:
                 last_success=self.last_success,
                 expected_mining=expected_mining,
                 last_good=self._last_good,
+                rating_ratio=self._rating_ratio,
             )
         shares = self._shares.growth()
         return RigSnapshot(
@@ -219,6 +228,7 @@ class RigLedger:
             energy=self._energy.joules,
             worker_expected=_worker_expected(self.rig, reading.value.pools),
             last_good=self._last_good,
+            rating_ratio=self._rating_ratio,
             faults_since=tuple(self._faults.get(_key(one), reading.observed_at) for one in reading.value.faults),
         )
 
@@ -287,6 +297,8 @@ class RigLedger:
             last_good=self._last_good,
             address=rig.address if rig.mac or rig.serial or rig.discovered else "",
             discovered=rig.discovered,
+            login=self.login[0],
+            login_rejected_at=None if self.login[1] is None else now - self.login[1],
             faults=tuple((*key, since) for key, since in self._faults.items()),
         )
 

@@ -10,14 +10,15 @@ import heapq
 import math
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from itertools import count
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import structlog
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.fleet import Rig
+from exporter.model.nameplate import rating_deviations
 from exporter.model.readings import ExpectedOff, RigIdentity, RigReading
 from exporter.model.snapshot import RigSnapshot
 from exporter.polling.attempts import FailedAttempt, FailureLog
@@ -30,9 +31,12 @@ from exporter.polling.schedules import ScheduleSettings
 from exporter.polling.settings import PollingSettings
 from exporter.sources.rigs.contract import OtherRig, Target
 from exporter.sources.rigs.implausible import noting
+from exporter.sources.rigs.logins import using
 from exporter.telemetry import Telemetry
 
 _log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 _TICK: Final = 0.02  # s: polls due within one tick start together
 _SEARCH_TICK: Final = 0.2  # s: the search is in no hurry
@@ -276,7 +280,9 @@ class RigPoller:
     async def _read(self, visit: _Visit, identity: RigIdentity) -> RigReading:
         with noting() as dropped:
             try:
-                reading = await self._guard.ask(self._reader.read(visit.target, identity), self._settings.deadline)
+                reading = await self._logged_in(
+                    visit, lambda target: self._reader.read(target, identity), self._settings.deadline
+                )
                 ledger = visit.slot.ledger
                 return reading if ledger is None else drop_implausible(reading, ledger.rated_hashrate)
             finally:
@@ -291,7 +297,7 @@ class RigPoller:
     async def _identify(self, visit: _Visit) -> RigIdentity:
         """Identify the rig and seat it. Raises Failure if nothing answers, :class:`_Vacated` if nobody is seated."""
         slot = visit.slot
-        identity = await self._guard.ask(self._reader.identify(visit.target), self._settings.identify_deadline)
+        identity = await self._logged_in(visit, self._reader.identify, self._settings.identify_deadline)
         if not visit.is_current:
             return identity
         slot.identified_at = self._loop.time()
@@ -302,12 +308,26 @@ class RigPoller:
             raise _Vacated
         before = slot.ledger.identity
         change = slot.ledger.identified(identity)
+        self._notices.rating(
+            slot.ledger.rig, rating_deviations(slot.ledger.rig, identity.model, identity.rated_hashrate)
+        )
         if slot.ledger.mac_lost:  # the web interface that reports it did not answer this time
             slot.identify_at = min(slot.identify_at, slot.identified_at + self._settings.max_backoff)
         if before is not None and change is not None:
             self._telemetry.rig_identity_changes.labels(change).inc()
             self._notices.changed(slot.ledger.rig, change, before, identity)
         return identity
+
+    async def _logged_in(self, visit: _Visit, work: Callable[[Target], Coroutine[Any, Any, T]], deadline: float) -> T:
+        """Ask the rig with the login whose turn it is, and remember what the rig did with it."""
+        slot = visit.slot
+        logins = slot.logins
+        try:
+            with using(logins):
+                return await self._guard.ask(work(replace(visit.target, credentials=logins.current)), deadline)
+        finally:
+            if slot.ledger is not None and slot.logins is logins:
+                slot.ledger.login = logins.accepted or slot.ledger.login[0], logins.waited
 
     def _succeeded(self, visit: _Visit, reading: RigReading) -> None:
         slot, ledger = visit.slot, visit.slot.ledger
@@ -321,6 +341,8 @@ class RigPoller:
         if began_anew:  # it may have other firmware, or be another rig
             slot.identify_at = min(slot.identify_at, slot.identified_at + self._settings.max_backoff)
         self._count_dropped(visit, dropped)
+        if reading.login_refused is not None or slot.logins.rejected:
+            self._notices.login(ledger.rig, slot.logins.rejected, refused=reading.login_refused is not False)
         slot.failures = 0
 
     def _failed(self, visit: _Visit, failure: Failure) -> None:

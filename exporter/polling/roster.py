@@ -17,6 +17,7 @@ from exporter.polling.ledger import RigLedger, RigMemory
 from exporter.polling.notices import RigNotices
 from exporter.polling.settings import PollingSettings
 from exporter.sources.rigs.contract import Target
+from exporter.sources.rigs.logins import Logins
 
 _FORGOTTEN_AFTER: Final = 30 * 86_400.0
 """Seconds of silence after which a rig found in a range is forgotten at a reload, if another one has its address."""
@@ -46,6 +47,7 @@ class Slot:
         "identify_at",
         "keyless",
         "ledger",
+        "logins",
         "phase",
         "target",
         "turn",
@@ -55,6 +57,7 @@ class Slot:
         self.home = home  # what the inventory says of the address
         self.ledger: RigLedger | None = None
         self.target = _target(home)
+        self.logins = Logins(home.logins, home.address)
         self.phase = phase(home.address)  # of an interval
         self.turn = -math.inf  # for which it is due, in flight or waiting
         self.identify_at = identify_at
@@ -64,10 +67,17 @@ class Slot:
         self.claim: _Claim | None = None
         self.keyless = False  # what answered had neither MAC nor serial: if that happens again, its address names it
 
+    def is_for(self, rig: Rig) -> bool:
+        """Return whether address and logins of ``rig`` are those that are used here."""
+        return self.target == _target(rig) and self.logins.offered == Logins(rig.logins, rig.address).offered
+
     def seat(self, ledger: RigLedger | None) -> None:
         """Expect this rig here from now on, or none if it is None."""
         self.ledger = ledger
-        self.target = _target(self.home if ledger is None else ledger.rig)
+        rig = self.home if ledger is None else ledger.rig
+        self.target = _target(rig)
+        accepted, waited = ("", None) if ledger is None else ledger.login
+        self.logins = Logins(rig.logins, rig.address, accepted=accepted, waited=waited)
         self.claim = None
         self.keyless = False
 
@@ -183,7 +193,7 @@ class Roster:
         new = []
         for address, home in homes.items():
             slot, ledger = before.get(address), seats.get(address)
-            if slot is not None and slot.ledger is ledger and slot.target == _target(ledger.rig if ledger else home):
+            if slot is not None and slot.ledger is ledger and slot.is_for(ledger.rig if ledger else home):
                 slot.home = home
                 del before[address]
             else:  # another rig, or another login: tried soon, however long nothing came of the one before
@@ -290,7 +300,7 @@ def phase(name: str) -> float:
 
 
 def _target(rig: Rig) -> Target:
-    return Target(rig.address, rig.credentials)
+    return Target(rig.address, next((login for login in rig.logins if login.may_go_to(rig.address)), None))
 
 
 def _keys(rig: Rig) -> tuple[str, ...]:

@@ -16,8 +16,8 @@ class ServerContext:
     site: str
     latest: LatestPublication
     evaluation_interval: float  # s
-    reload: Callable[[], Awaitable[str | None]] | None = (
-        None  # returns why it was rejected, or None; None if not allowed
+    reload: Callable[[bool], Awaitable[str | None]] | None = (
+        None  # takes allow_shrink, returns why the reload was rejected, or None; None if not allowed
     )
     ready: Callable[[], bool]  # whether the first round of polls is over
     explain: Callable[[SiteView, str], Explanation | None]  # of the verdict of the rig with this name

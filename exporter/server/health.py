@@ -1,8 +1,12 @@
 """``/-/healthy``, ``/-/ready`` and ``/-/reload``."""
 
+from typing import Final
+
 from aiohttp import web
 
 from exporter.server.context import ServerContext
+
+_YES: Final = ("1", "true")
 
 
 def add_health(app: web.Application, context: ServerContext) -> None:
@@ -16,10 +20,10 @@ def add_health(app: web.Application, context: ServerContext) -> None:
             raise web.HTTPServiceUnavailable(text="Not ready: the first round of polls is not complete.\n")
         return web.Response(text="Ready.\n")
 
-    async def reload(_request: web.Request) -> web.Response:
+    async def reload(request: web.Request) -> web.Response:
         if context.reload is None:
             raise web.HTTPForbidden(text="Reloading over HTTP is disabled: set web.enable_lifecycle, or send SIGHUP.\n")
-        rejection = await context.reload()
+        rejection = await context.reload(request.query.get("allow_shrink", "") in _YES)
         if rejection is not None:
             raise web.HTTPInternalServerError(
                 text=f"The new configuration is rejected, the running one stays:\n{rejection}\n"

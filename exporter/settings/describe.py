@@ -8,6 +8,7 @@ from typing import Any, Final
 import yaml
 
 from exporter.model.fields import MASK, looks_secret, mask_urls
+from exporter.model.fleet import Rig
 from exporter.settings.model import Settings
 from exporter.settings.sources import listed
 from exporter.sources.network.fixed import Settings as FixedNetwork
@@ -49,15 +50,56 @@ def in_force(settings: Settings) -> Any:
 
 def _summary(settings: Settings) -> dict[str, Any]:
     rigs = settings.rigs
+    listed_rigs = [rig for rig in rigs if not rig.discovered]
     return {
         "site": settings.site,
-        "rigs": sum(not rig.discovered for rig in rigs),
+        "rigs": len(listed_rigs),
         "addresses_to_search": sum(rig.discovered for rig in rigs),
-        "blocks": _counted(rig.block for rig in rigs),
-        "tariffs": _counted(rig.tariff or "none" for rig in rigs),
+        "blocks": _counted(rig.block for rig in listed_rigs),
+        "tariffs": _counted(rig.tariff or "none" for rig in listed_rigs),
+        **_searched(rigs),
+        **_shards(settings),
         "sources": {str(name): source.kind if source else "none" for name, source in listed(settings)},
         "warnings": list(warnings(settings)),
     }
+
+
+def _searched(rigs: Iterable[Rig]) -> dict[str, Any]:
+    """Count the addresses to search by block and tariff. A rig is counted there only once it answers."""
+    addresses = [rig for rig in rigs if rig.discovered]
+    if not addresses:
+        return {}
+    return {
+        "addresses_by_block": _counted(rig.block for rig in addresses),
+        "addresses_by_tariff": _counted(rig.tariff or "none" for rig in addresses),
+    }
+
+
+def _shards(settings: Settings) -> dict[str, Any]:
+    """Preview which shard serves what, if several share the site."""
+    total = settings.sharding.total_shards
+    if total == 1:
+        return {}
+    shards = settings.shards
+    rigs = Counter(shards.of_rig(rig) for rig in settings.rigs if not rig.discovered)
+    addresses = Counter(shards.of_rig(rig) for rig in settings.rigs if rig.discovered)
+    blocks = Counter(shards.of_block(block.name) for block in settings.fleet_blocks)
+    return {
+        "shards": {
+            str(shard): f"{_plural(blocks[shard], 'block')}, {rigs_and_addresses(rigs[shard], addresses[shard])}"
+            for shard in range(total)
+        }
+    }
+
+
+def rigs_and_addresses(rigs: int, addresses: int) -> str:
+    """Write a number of rigs, and a number of addresses to search if there are any."""
+    parts = [_plural(rigs, "rig")] if rigs or not addresses else []
+    return " and ".join([*parts, *([_plural(addresses, "address", "addresses")] if addresses else [])])
+
+
+def _plural(count: int, one: str, many: str = "") -> str:
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
 def _counted(names: Iterable[str]) -> dict[str, int]:
@@ -74,17 +116,33 @@ def warnings(settings: Settings) -> Iterator[str]:
         yield "network has no block_fees: without them no hashprice, and no revenue where economics.scheme is fpps"
     if settings.bitcoin is None:
         yield "no bitcoin source: without a price there is no revenue or margin"
-    free = sum(not rig.tariff for rig in settings.rigs)
+    free = _how_many(rig for rig in settings.rigs if not rig.tariff)
     if free:
-        yield f"{free:,} rigs have no tariff: they have no power cost and no margin"
-    unrated = sum(rig.rated_power is None for rig in settings.rigs)
+        yield f"{free} without a tariff: no power cost and no margin there"
+    unrated = _how_many(rig for rig in settings.rigs if rig.rated_power is None)
     if unrated:
         yield (
-            f"{unrated:,} rigs have no rated_watts: where the firmware reports no power either (stock Antminer) and "
+            f"{unrated} without rated_watts: where the firmware reports no power either (stock Antminer) and "
             "the table of nameplates does not have their model, they have no margin"
         )
+    yield from settings.inventory_warnings
+    empty = _empty_shards(settings) if settings.sharding.total_shards > 1 and settings.rigs else []
+    if empty:
+        yield f"no rigs for shard {', '.join(empty)}: use fewer shards, or more and smaller blocks"
     if settings.ai is None:
         yield "no ai section: no AI value, no reassign score, and no verdict `reassign`"
+
+
+def _empty_shards(settings: Settings) -> list[str]:
+    shards = settings.shards
+    used = {shards.of_rig(rig) for rig in settings.rigs}
+    return [str(shard) for shard in range(settings.sharding.total_shards) if shard not in used]
+
+
+def _how_many(rigs: Iterable[Rig]) -> str:
+    """Write how many rigs and addresses there are. Empty if there are none."""
+    count = Counter(rig.discovered for rig in rigs)
+    return rigs_and_addresses(count[False], count[True]) if count else ""
 
 
 def _masked(value: Any, name: str = "") -> Any:

@@ -271,12 +271,13 @@ def _validated(stack: _Stack, errors: list[ErrorAt]) -> Settings:
     errors += _dangling(valid, names, stack)
     read = {} if settings is None else stamps(settings.inventory_files)
     try:
-        rigs = load_inventory(valid.get("fleet", InventorySettings()), names, stack.where)
+        fleet = valid.get("fleet", InventorySettings())
+        inventory = load_inventory(fleet, names, stack.where)
     except InventoryError as error:
         raise ConfigError([*errors, *error.errors]) from None
     if errors or settings is None:
         raise ConfigError(errors)
-    settings._rigs, settings._inventory_stamps = rigs, read  # noqa: SLF001 -- the loader fills the private fields of its result
+    settings._inventory, settings._inventory_stamps = inventory, read  # noqa: SLF001 -- the loader fills the private fields of its result
     return settings
 
 

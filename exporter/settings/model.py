@@ -10,9 +10,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from exporter.decision.settings import DecisionSettings
 from exporter.economics.settings import AiSettings, EconomicsSettings, GpuEconomicsSettings, PowerSettings, SiteSettings
 from exporter.exposition.settings import ExpositionSettings
-from exporter.inventory.load import inventory_files
+from exporter.inventory.load import Inventory, inventory_files
 from exporter.inventory.model import BlockSettings, CustomerSettings, InventorySettings, Name
-from exporter.inventory.shards import ShardSettings
+from exporter.inventory.shards import Shards, ShardSettings
+from exporter.inventory.shrink import list_sizes, names_of_lists
 from exporter.logs import LogSettings
 from exporter.model.fields import Duration
 from exporter.model.fleet import UNASSIGNED, Block, Rig
@@ -84,7 +85,7 @@ class Settings(BaseSettings):
     ai: AiSettings | None = Field(None, description="Revenue of AI hosting. Without it there is no AI value.")
     gpus: GpuSettings | None = Field(None, description="GPUs that already run at the site.")
 
-    _rigs: tuple[Rig, ...] = PrivateAttr(())
+    _inventory: Inventory = PrivateAttr(Inventory(()))
     _inventory_stamps: Mapping[Path | str, object] = PrivateAttr({})
 
     @field_validator("evaluation_interval")
@@ -97,7 +98,17 @@ class Settings(BaseSettings):
     @property
     def rigs(self) -> tuple[Rig, ...]:
         """The fleet as it was when these settings were loaded."""
-        return self._rigs
+        return self._inventory.rigs
+
+    @property
+    def list_sizes(self) -> dict[str, int]:
+        """Number of rigs in each list of the fleet. Addresses of ranges are not counted."""
+        return list_sizes(names_of_lists(self.fleet), self.rigs)
+
+    @property
+    def inventory_warnings(self) -> tuple[str, ...]:
+        """A sentence for each valid setting of the fleet that is probably wrong."""
+        return self._inventory.warnings
 
     @property
     def inventory_files(self) -> tuple[Path, ...]:
@@ -113,18 +124,25 @@ class Settings(BaseSettings):
     def fleet_blocks(self) -> tuple[Block, ...]:
         """All blocks: those that rigs name, then the configured ones."""
         configured = {name: block.block(name) for name, block in self.blocks.items()}
-        named = {rig.block: Block(name=rig.block) for rig in self._rigs if rig.block != UNASSIGNED}
+        named = {rig.block: Block(name=rig.block) for rig in self.rigs if rig.block != UNASSIGNED}
         return tuple((named | configured).values())
+
+    @property
+    def shards(self) -> Shards:
+        """The shard of every rig and block."""
+        return Shards(self.rigs, (block.name for block in self.fleet_blocks), self.sharding.total_shards)
 
     @property
     def served_rigs(self) -> list[Rig]:
         """The rigs that this shard serves."""
-        return [rig for rig in self._rigs if self.sharding.serves_rig(rig)]
+        shards = self.shards
+        return [rig for rig in self.rigs if shards.of_rig(rig) == self.sharding.shard]
 
     @property
     def served_blocks(self) -> tuple[Block, ...]:
         """The blocks that this shard serves."""
-        return tuple(block for block in self.fleet_blocks if self.sharding.serves(block.name))
+        shards = self.shards
+        return tuple(block for block in self.fleet_blocks if shards.of_block(block.name) == self.sharding.shard)
 
     @property
     def default_tariff(self) -> str:

@@ -18,18 +18,23 @@ _MOST_NAMED: Final = 10
 
 
 async def watch(
-    running: Callable[[], Settings], changed: Callable[[], Awaitable[object]], *, every: float = LOOK_SECONDS
+    running: Callable[[], Settings],
+    changed: Callable[[], Awaitable[object]],
+    *,
+    due: Callable[[], bool] = lambda: False,
+    every: float = LOOK_SECONDS,
 ) -> None:
     """Await ``changed`` whenever the inventory of the ``running`` settings differs from the one that was read.
 
-    A changed file is read after it has not changed for ``every`` seconds, because it may still be being written.
+    It is also awaited whenever ``due`` returns true. A changed file is read after it has not changed for ``every``
+    seconds, because it may still be being written.
     """
     last = await asyncio.to_thread(inventory_now, running())
     known = {**last, **running().inventory_stamps}  # as they were when they were read
     while True:
         await asyncio.sleep(every)
         now = await asyncio.to_thread(inventory_now, running())
-        if now != known and now == last:
+        if (now != known and now == last) or due():
             await changed()
             after = await asyncio.to_thread(inventory_now, running())
             # A file that changed during the reload may have been read too early, so it counts as changed again.

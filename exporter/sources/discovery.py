@@ -4,14 +4,14 @@ import asyncio
 import json
 import time
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import aiohttp
 import yaml
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
-from exporter.model.failures import Failure
-from exporter.model.fields import Duration
+from exporter.model.failures import Failure, Reason
+from exporter.model.fields import Duration, SettingsGroup
 from exporter.model.readings import Reading
 from exporter.sources.contract import SourceSettings
 from exporter.sources.http import Endpoint, HttpSettings
@@ -19,14 +19,30 @@ from exporter.sources.http import Endpoint, HttpSettings
 _MAX_BYTES: Final = 20_000_000  # enough for 100,000 rigs with their labels
 
 
-class TargetGroup(BaseModel):
+def _or_nothing(value: object) -> object:
+    """Read null and an empty YAML value as an empty collection, as Prometheus does."""
+    return () if value is None or value == "" else value
+
+
+def _or_no_labels(value: object) -> object:
+    return {} if value is None or value == "" else value
+
+
+def _label(value: object) -> object:
+    """Read a number or a boolean as the text of a label."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else value
+
+
+class TargetGroup(SettingsGroup):
     """Targets and the labels that they share, as Prometheus defines a target group."""
 
-    targets: tuple[str, ...]
-    labels: dict[str, str] = {}
+    targets: Annotated[tuple[str, ...], BeforeValidator(_or_nothing)] = ()
+    labels: Annotated[dict[str, Annotated[str, BeforeValidator(_label)]], BeforeValidator(_or_no_labels)] = Field({})
 
 
-TargetGroups = tuple[TargetGroup, ...]
+TargetGroups = Annotated[tuple[TargetGroup, ...], BeforeValidator(_or_nothing)]
 _GROUPS: Final[TypeAdapter[TargetGroups]] = TypeAdapter(TargetGroups)
 
 
@@ -39,8 +55,15 @@ class HttpSd(HttpSettings, SourceSettings):
 
 def file_targets(path: Path) -> TargetGroups:
     """Read a file. Raises OSError, UnicodeDecodeError, JSONDecodeError, YAMLError or pydantic's ValidationError."""
-    text = path.read_text("utf-8")
-    return _GROUPS.validate_python(json.loads(text) if path.suffix == ".json" else yaml.safe_load(text))
+    text = path.read_text("utf-8-sig")
+    if path.suffix != ".json":
+        return _GROUPS.validate_python(yaml.load(text, Loader=yaml.BaseLoader))  # noqa: S506 -- makes only texts
+    return _GROUPS.validate_python(_json(text) if text.strip() else None)
+
+
+def _json(text: str) -> object:
+    """Parse JSON. Numbers stay as they are written, because they can only be labels."""
+    return json.loads(text, parse_int=str, parse_float=str)
 
 
 _lists: Final[dict[str, Reading[TargetGroups]]] = {}
@@ -67,6 +90,16 @@ def http_targets(settings: HttpSd) -> TargetGroups:
     return groups
 
 
+def last_read(url: str) -> float | None:
+    """Return when the list of ``url`` was last read (unix seconds), or None."""
+    known = _lists.get(url)
+    return None if known is None else known.observed_at
+
+
 async def _ask(settings: HttpSd) -> Any:
     async with aiohttp.ClientSession() as session:
-        return await Endpoint(settings, session).get_json(max_bytes=_MAX_BYTES)
+        text = await Endpoint(settings, session).get_text(max_bytes=_MAX_BYTES)
+    try:
+        return _json(text) if text.strip() else None
+    except (ValueError, RecursionError):
+        raise Failure(Reason.GARBLED, f"{settings.where} answered {len(text)} characters that are not JSON") from None

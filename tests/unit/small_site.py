@@ -64,6 +64,7 @@ WELL = RigSnapshot(
     ),
     up=True,
     last_success=TAKEN_AT - 4.5,
+    rating_ratio=1.05,
     reading=Reading(
         RigReading(
             hashrate=2.001e14,

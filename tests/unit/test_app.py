@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -55,11 +55,11 @@ class Exporter:
         self.file.write_text(yaml.safe_dump(self.config), encoding="utf-8")
 
     @asynccontextmanager
-    async def running(self, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
-        """Start it; ``options`` are those of the interpreter."""
+    async def running(self, *options: str, flags: Sequence[str] = ()) -> AsyncIterator[asyncio.subprocess.Process]:
+        """Start it; ``options`` are those of the interpreter, ``flags`` those of the command."""
         self.configure()
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, *options, "-m", "exporter", "run", "--config.file", str(self.file)),
+            *(sys.executable, *options, "-m", "exporter", "run", "--config.file", str(self.file), *flags),
             stderr=asyncio.subprocess.PIPE,
             env={name: value for name, value in os.environ.items() if not name.startswith("HASHMARGIN_")},
         )
@@ -215,6 +215,35 @@ def test_two_queries_to_one_prometheus_are_two_sources(tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump({"site": "x", "gpus": {"endpoints": [*queries, node]}}), encoding="utf-8")
     named = sources(load(file, environ={}))
     assert sorted(map(str, named)) == ["gpus:127.61.0.9:9090#1", "gpus:127.61.0.9:9090#2", "gpus:127.61.0.9:9400"]
+
+
+async def test_an_inventory_that_lost_most_rigs_is_refused_until_it_is_allowed(
+    site: SimulatedSite, tmp_path: Path
+) -> None:
+    exporter = Exporter(tmp_path, site.config())
+    rigs = exporter.config["fleet"]["rigs"]
+    refused = "mining_inventory_shrink_refused"
+    async with exporter.running() as process:
+        await exporter.until(all_margins)
+        exporter.configure(fleet={"rigs": rigs[:1]})
+        status, text = await exporter.ask("POST", "/-/reload")
+        assert status == 500
+        assert "fleet.rigs lists 1 rigs instead of 3" in text
+        samples = await exporter.until(lambda samples: one(samples, refused) == 1)
+        assert len(values(samples, "mining_rig_up")) == 3
+        errors = await ended(process)
+        assert "inventory lost too many rigs" in errors
+    async with exporter.running() as process:
+        _, errors = await process.communicate()
+        assert process.returncode == 1
+        assert b"--allow-shrink" in errors
+    async with exporter.running(flags=["--allow-shrink"]) as process:
+        await exporter.until(lambda samples: len(values(samples, "mining_rig_margin_usd_per_day")) == 1)
+        exporter.configure(fleet={"rigs": []})
+        assert (await exporter.ask("POST", "/-/reload"))[0] == 500
+        assert (await exporter.ask("POST", "/-/reload?allow_shrink=1")) == (200, "Reloaded.\n")
+        await exporter.until(lambda samples: one(samples, refused) == 0 and not values(samples, "mining_rig_up"))
+        await ended(process)
 
 
 async def test_reloading_over_http_is_disabled_by_default(site: SimulatedSite, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_check_config_shows_the_settings_with_secrets_masked(site: Path) -> None
     assert result.exit_code == 0
     assert "rigs                 1\n" in result.output
     assert "network fixed, bitcoin fixed, tariff:ppa fixed" in result.output
-    assert "warning: 1 rigs have no rated_watts" in result.output
+    assert "warning: 1 rig without rated_watts" in result.output
     assert "hunter2" not in result.output
 
 

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from exporter.inventory.listed import InventoryError
-from exporter.inventory.load import Names, load_inventory
+from exporter.inventory.load import Names, inventory_files, load_inventory
 from exporter.inventory.model import BlockSettings, CustomerSettings, InventorySettings
 from exporter.model.configuration_errors import sentence
 from exporter.model.fields import paths_relative_to
@@ -24,7 +24,7 @@ FREE = Names(blocks={}, tariffs=(), schedules=())
 
 def fleet(names: Names = NAMES, directory: Path = Path(), **terms: Any) -> tuple[Rig, ...]:
     with paths_relative_to(directory):
-        return load_inventory(InventorySettings.model_validate(terms), names)
+        return load_inventory(InventorySettings.model_validate(terms), names).rigs
 
 
 def csv_fleet(directory: Path, text: str, names: Names = NAMES, **terms: Any) -> tuple[Rig, ...]:
@@ -74,7 +74,7 @@ def test_a_row_with_everything_becomes_a_rig_in_our_units() -> None:
             position="3",
             customer="acme",
             tariff="ppa",
-            credentials=Credentials("root", "hunter2"),
+            logins=(Credentials("root", "hunter2"),),
             rated_hashrate=200e12,
             rated_power=3500.0,
             worker="acme.{rig}",
@@ -169,7 +169,7 @@ def test_a_customers_tariff_comes_after_the_rigs_and_before_its_blocks(row: dict
         tariff="day",
     )
     rig = {"address": "127.60.0.5", "block": "c1", "customer": "acme", **row}
-    assert load_inventory(InventorySettings.model_validate({"rigs": [rig]}), names)[0].tariff == tariff
+    assert load_inventory(InventorySettings.model_validate({"rigs": [rig]}), names).rigs[0].tariff == tariff
 
 
 def test_where_customers_are_listed_a_slip_in_one_is_refused() -> None:
@@ -187,16 +187,16 @@ def test_defaults_fill_what_a_row_leaves_out_and_yield_to_what_it_says() -> None
             {"address": "127.60.0.6", "block": "c2", "password": "b", "expected_mining": True},
         ],
     )
-    assert (first.block, first.rack, first.credentials, first.expected_mining) == (
+    assert (first.block, first.rack, first.logins, first.expected_mining) == (
         "c1",
         "r9",
-        Credentials("root", "a"),
+        (Credentials("root", "a"),),
         False,
     )
-    assert (second.block, second.rack, second.credentials, second.expected_mining) == (
+    assert (second.block, second.rack, second.logins, second.expected_mining) == (
         "c2",
         "r9",
-        Credentials("root", "b"),
+        (Credentials("root", "b"),),
         True,
     )
 
@@ -209,8 +209,8 @@ def test_a_password_comes_from_a_file_and_a_rows_own_wins_over_the_default_file(
         defaults={"username": "root", "password_file": "rig"},
         rigs=[{"address": "127.60.0.5"}, {"address": "127.60.0.6", "password": "own"}],
     )
-    assert first.credentials == Credentials("root", "from-file")
-    assert second.credentials == Credentials("root", "own")
+    assert first.logins == (Credentials("root", "from-file"),)
+    assert second.logins == (Credentials("root", "own"),)
 
 
 def test_an_empty_password_file_is_told(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_a_missing_password_file_is_told_once_for_all_rigs(tmp_path: Path) -> No
         defaults={"password_file": "nowhere"},
         rigs=[{"address": "127.60.0.5"}, {"address": "127.60.0.6"}],
     )
-    assert told == [f"fleet.rigs.0: password_file {tmp_path / 'nowhere'} does not exist"]
+    assert told == [f"fleet.defaults.password_file: password_file {tmp_path / 'nowhere'} does not exist"]
 
 
 def test_a_range_gives_candidates_without_network_broadcast_and_excluded_addresses() -> None:
@@ -370,7 +370,7 @@ def test_a_wrong_header_is_told_and_its_lines_are_not_read(tmp_path: Path, heade
 def test_a_quotation_mark_that_swallows_a_large_file_is_told_with_its_line(tmp_path: Path) -> None:
     rows = "".join(f"rig-{number:05},127.60.0.{number % 250 + 1}\n" for number in range(10_000))
     text = f'name,address\na,127.60.1.1\n"b,127.60.1.2\n{rows}'
-    assert csv_problems(tmp_path, text) == ["rigs.csv:3: has a quotation mark that no other one closes"]
+    assert csv_problems(tmp_path, text) == ["rigs.csv:3: has a quotation mark that is not closed"]
 
 
 def test_a_spreadsheets_csv_is_read(tmp_path: Path) -> None:
@@ -445,7 +445,8 @@ def test_labels_for_others_are_skipped_and_a_misspelt_one_is_told(tmp_path: Path
     [
         ("[", "is not valid JSON or YAML"),
         ('{"targets": []}', "must be a list"),
-        ('[{"labels": {}}]', "0.targets: is required"),
+        ('[{"target": ["127.60.0.5"]}]', "0.target: "),
+        ("[null]", "0: must be a mapping"),
         ('[{"targets": ["http://127.60.0.5/"]}]', "address: "),
         ('[{"targets": ["127.60.0.5", "127.60.0.5"]}]', "is already taken"),
     ],
@@ -459,3 +460,63 @@ def test_a_bad_target_file_is_told(tmp_path: Path, text: str, told: str) -> None
 def test_a_csv_file_without_a_header_says_so(tmp_path: Path) -> None:
     told = csv_problems(tmp_path, "a,127.60.0.5\nb,127.60.0.6\n")
     assert told == ["rigs.csv:1: is no header line: begin the file with one, such as name,address,block"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.yml", "- targets: [127.60.0.5]\n  labels: {rack: 012, position: 3, expected_mining: false, job: }\n"),
+        (
+            "a.json",
+            (
+                '[{"targets": ["127.60.0.5"], '
+                '"labels": {"rack": "012", "position": 3, "expected_mining": false, "a": null}}]'
+            ),
+        ),
+    ],
+)
+def test_a_label_without_quotes_is_the_text_as_written(tmp_path: Path, name: str, text: str) -> None:
+    (rig,) = file_sd(tmp_path, name, text)
+    assert (rig.rack, rig.position, rig.expected_mining) == ("012", "3", False)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.yml", ""),
+        ("a.yml", "# nothing yet\n"),
+        ("a.yml", "[]"),
+        ("a.yml", "- targets:\n  labels:\n"),
+        ("a.json", ""),
+        ("a.json", "[]"),
+        ("a.json", "null"),
+        ("a.json", '[{"targets": [], "labels": null}, {"labels": {"block": "c1"}}]'),
+    ],
+)
+def test_an_empty_target_list_is_valid(tmp_path: Path, name: str, text: str) -> None:
+    assert file_sd(tmp_path, name, text) == ()
+
+
+def test_a_target_list_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    assert len(file_sd(tmp_path, "a.json", '\ufeff[{"targets": ["127.60.0.5"]}]')) == 1
+
+
+@pytest.mark.parametrize("target", ["127.60.0.5/32", "127.60.0.5", "127.60.0.5:9100", " 127.60.0.5 "])
+def test_a_target_may_have_a_port_or_the_prefix_of_one_address(tmp_path: Path, target: str) -> None:
+    (rig,) = file_sd(tmp_path, "a.json", f'[{{"targets": ["{target}"]}}]')
+    assert rig.address == "127.60.0.5"
+
+
+def test_a_target_that_is_a_network_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InventoryError, match=r"'127\.60\.0\.0/24' is not an address"):
+        file_sd(tmp_path, "a.json", '[{"targets": ["127.60.0.0/24"]}]')
+
+
+def test_a_target_files_name_may_be_a_pattern(tmp_path: Path) -> None:
+    for number in (1, 2):
+        (tmp_path / f"rigs-{number}.yml").write_text(f"- targets: [127.60.0.{number}]\n", encoding="utf-8")
+    settings = {"file_sd": ["rigs-*.yml"]}
+    assert [rig.address for rig in fleet(NAMES, tmp_path, **settings)] == ["127.60.0.1", "127.60.0.2"]
+    with paths_relative_to(tmp_path):
+        files = inventory_files(InventorySettings.model_validate(settings))
+    assert [file.name for file in files] == ["rigs-1.yml", "rigs-2.yml"]

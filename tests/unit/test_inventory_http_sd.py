@@ -40,7 +40,7 @@ class Directory:
 
     def rigs(self, **terms: Any) -> tuple[Rig, ...]:
         inventory = InventorySettings.model_validate({"http_sd": [{"url": self.url, "interval": "1ms"} | terms]})
-        return load_inventory(inventory, Names(blocks={}, tariffs=(), schedules=()))
+        return load_inventory(inventory, Names(blocks={}, tariffs=(), schedules=())).rigs
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_while_it_answers_something_else_the_last_list_holds_too(directory: Dire
     ("body", "told"),
     [
         ({"targets": []}, "must be a list"),
-        ([{"labels": {}}], "0.targets: is required"),
+        ([{"target": []}], "0.target: "),
         (listing("127.60.0.5", blok="c1"), "there is no label 'blok': did you mean 'block'?"),
         (listing("a b"), "'a b' is not an address"),
         (None, "gave no list of rigs"),

@@ -28,6 +28,7 @@ from exporter.polling.settings import PollingSettings
 from exporter.sources.rigs import coerce
 from exporter.sources.rigs.contract import Target
 from exporter.sources.rigs.faults import fault
+from exporter.sources.rigs.logins import login_attempt
 from exporter.telemetry import Telemetry
 
 TERMS = PollingSettings()
@@ -793,7 +794,7 @@ def test_identities_are_checked_now_and_then_without_losing_a_poll() -> None:
 def test_down_and_back_are_logged_once_with_advice() -> None:
     async def main() -> None:
         site, rigs, telemetry = Site(), fleet(1), Telemetry()
-        rigs = [replace(rigs[0], credentials=Credentials("root", "hunter2"))]
+        rigs = [replace(rigs[0], logins=(Credentials("root", "hunter2"),))]
         poller = make(rigs, site, remembered=known(rigs), telemetry=telemetry)
         with capture_logs() as logs:
             async with polling(poller):
@@ -807,6 +808,72 @@ def test_down_and_back_are_logged_once_with_advice() -> None:
         assert "enable the API" in logs[0]["advice"]
         assert "hunter2" not in repr(logs)
         assert telemetry.registry.get_sample_value("mining_poll_failures_total", {"reason": "refused"}) > 1
+
+    run(main())
+
+
+def test_several_logins_are_tried_one_in_fifteen_minutes_logged_once_and_the_right_one_remembered() -> None:
+    async def main() -> None:
+        site = Site()
+        logins = tuple(Credentials("root", name, name=name) for name in ("day", "old", "right"))
+        rigs = [replace(rig, logins=logins) for rig in fleet(34)]
+        sent: dict[str, list[tuple[str, float]]] = defaultdict(list)
+
+        async def read(target: Target, identity: RigIdentity) -> RigReading:
+            refused = False
+            try:
+                with login_attempt():
+                    assert target.credentials is not None
+                    sent[target.address].append((target.credentials.name, asyncio.get_running_loop().time()))
+                    if target.credentials.password != "right":
+                        raise Failure(Reason.AUTH, "401")  # noqa: TRY301 -- as a reader does
+            except Failure:
+                refused = True
+            return replace(await Site.read(site, target, identity), login_refused=refused)
+
+        site.read = read
+        poller = make(rigs, site, remembered=known(rigs))
+        with capture_logs() as logs:
+            async with polling(poller):
+                await asyncio.sleep(1_740)
+                assert all(snapshot.up for snapshot in poller.snapshots(unix_clock()))
+                assert all([name for name, _ in sent[rig.address]] == ["day", "old"] for rig in rigs)
+                memory = poller.memories(unix_clock())["rig-0"]
+                assert memory.login == ""
+                assert memory.login_rejected_at is not None
+                await asyncio.sleep(900)
+        for attempts in sent.values():
+            wrong = [at for name, at in attempts if name != "right"]
+            assert wrong[1] - wrong[0] >= 900
+            assert attempts[2][0] == "right"
+            assert attempts[2][1] - wrong[1] >= 900
+        rejected = [log for log in logs if log["event"] == "rig rejects the login"]
+        assert 0 < len(rejected) <= 20
+        assert [log["rigs"] for log in logs if log["event"] == "more rigs reject the login"] == [34 - len(rejected)]
+        assert rejected[0]["tried"] == "day"
+        remembered = poller.memories(unix_clock())
+        assert {memory.login for memory in remembered.values()} == {"right"}
+        sent.clear()
+        async with polling(make(rigs, site, remembered=remembered)):
+            await asyncio.sleep(60)
+        assert {name for attempts in sent.values() for name, _ in attempts} == {"right"}
+
+    run(main())
+
+
+def test_a_rating_that_contradicts_the_nameplate_is_logged_once_and_not_used() -> None:
+    async def main() -> None:
+        site, rigs = Site(), fleet(1, rated_hashrate=104e12, rated_power=3.068)
+        site.identities = {"rig-0": replace(IDENTITY, model="Antminer S19j Pro")}
+        poller = make(rigs, site)
+        with capture_logs() as logs:
+            async with polling(poller):
+                await asyncio.sleep(4 * 86_400)
+                snapshot = only(poller)
+        assert snapshot.rig.rated_power == pytest.approx(3068)
+        assert snapshot.rating_ratio == pytest.approx(0.001)
+        (told,) = [log for log in logs if log["event"] == "rating of the inventory differs from the nameplate"]
+        assert told["used"] == "the nameplate"
 
     run(main())
 

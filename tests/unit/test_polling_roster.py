@@ -391,7 +391,7 @@ def test_what_the_inventory_says_anew_of_an_address_is_tried_within_the_interval
         async with polling(poller):
             await asyncio.sleep(2 * 3600)
             lan.devices = {"x": device(1), "y": device(2)}
-            anew = [replace(listed, credentials=Credentials("root", "right")), Rig(name="a-02", address="y")]
+            anew = [replace(listed, logins=(Credentials("root", "right"),)), Rig(name="a-02", address="y")]
             poller.replace(anew, {})
             await asyncio.sleep(31)
             assert whereabouts(poller) == {"a-01": ("x", True), "a-02": ("y", True)}

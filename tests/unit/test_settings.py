@@ -99,8 +99,8 @@ def test_lists_and_mappings_are_json_in_a_variable_and_other_values_stay_text(tm
     }
     settings = given(tmp_path, FULL, environ)
     assert [rig.name for rig in settings.rigs] == ["b"]
-    assert settings.rigs[0].credentials is not None
-    assert settings.rigs[0].credentials.password == "0123"
+    assert settings.rigs[0].logins
+    assert settings.rigs[0].logins[0].password == "0123"
     assert settings.network is not None
     assert settings.network.model_dump()["password"].get_secret_value() == "[1]"
 
@@ -436,16 +436,31 @@ def test_the_summary_counts_and_warns(tmp_path: Path) -> None:
     text = FULL.replace("  rigs:\n", "  ranges: [{cidr: 127.60.1.0/29}]\n  rigs:\n")
     summary = json.loads(as_json(given(tmp_path, text)))
     assert (summary["rigs"], summary["addresses_to_search"]) == (1, 6)
-    assert summary["blocks"] == {"container-1": 1, "unassigned": 6}
-    assert summary["tariffs"] == {"ppa": 7}
+    assert summary["blocks"] == {"container-1": 1}
+    assert summary["addresses_by_block"] == {"unassigned": 6}
+    assert (summary["tariffs"], summary["addresses_by_tariff"]) == ({"ppa": 1}, {"ppa": 6})
     assert summary["sources"] == {
         "network": "bitcoin_core",
         "bitcoin": "fixed",
         "tariff:ppa": "fixed",
         "tariff:Night.Rate-2": "fixed",
     }
-    assert any(warning.startswith("6 rigs have no rated_watts") for warning in summary["warnings"])
+    assert any(warning.startswith("6 addresses without rated_watts") for warning in summary["warnings"])
     assert "rigs                 1\n" in as_text(given(tmp_path, text))
+
+
+def test_the_summary_previews_the_shards_and_warns_of_empty_ones(tmp_path: Path) -> None:
+    rows = "".join(f"    - {{address: 127.60.0.{number}, block: b{number % 3}}}\n" for number in range(1, 10))
+    text = MINIMAL + f"sharding: {{total_shards: 4}}\nfleet:\n  ranges: [{{cidr: 127.60.1.0/29}}]\n  rigs:\n{rows}"
+    summary = json.loads(as_json(given(tmp_path, text)))
+    assert sorted(summary["shards"].values()) == [
+        "0 blocks, 6 addresses",
+        "1 block, 3 rigs",
+        "1 block, 3 rigs",
+        "1 block, 3 rigs",
+    ]
+    text = text.replace("total_shards: 4", "total_shards: 5")
+    assert any(warning.startswith("no rigs for shard ") for warning in warnings(given(tmp_path, text)))
 
 
 @pytest.mark.parametrize(

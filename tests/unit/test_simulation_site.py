@@ -150,7 +150,7 @@ async def test_its_configuration_is_one_the_exporter_takes(tmp_path: Path) -> No
         placement.name: placement.model.terahash * 1e12 for placement in site.placements
     }
     for placement, settled in zip(site.placements, settings.rigs, strict=True):
-        assert (settled.credentials is not None) == (placement.family.name == "antminer")
+        assert bool(settled.logins) == (placement.family.name == "antminer")
     assert {rig.tariff for rig in settings.rigs} == {"spot", "ppa", "time-of-use"}
     assert [block.name for block in settings.fleet_blocks] == site.blocks
     assert all(block.capacity_watts for block in settings.fleet_blocks)

@@ -159,6 +159,23 @@ INSERT INTO documents VALUES ('bitcoin', '70370.0', 1000.0);
 """
 
 
+VERSION_4 = (
+    VERSION_2.replace("good_metered REAL", "good_metered REAL, faults TEXT")
+    .replace("user_version = 2", "user_version = 4")
+    .replace("900.0, NULL)", "900.0, NULL, NULL)")
+)
+
+
+async def test_the_login_that_worked_and_the_last_rejection_are_kept_also_in_an_older_file(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(VERSION_4)
+    assert (await load(path)).rigs == {"a": RIG}
+    known = {"a": replace(RIG, login="old", login_rejected_at=950.0)}
+    await save(path, State(rigs=known))
+    assert (await load(path)).rigs == known
+
+
 async def test_a_file_of_the_version_before_is_taken_over_with_all_it_knew(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite"
     with closing(sqlite3.connect(path)) as connection:

@@ -86,7 +86,9 @@ async def test_the_csv_of_a_scan_is_an_inventory(rigs: list[str], tmp_path: Path
     found = await scan(rigs, None, ignore)
     (tmp_path / "rigs.csv").write_text(as_csv(found), encoding="utf-8")
     with paths_relative_to(tmp_path):
-        fleet = load_inventory(InventorySettings(csv=(Path("rigs.csv"),)), Names(blocks={}, tariffs=(), schedules=()))
+        fleet = load_inventory(
+            InventorySettings(csv=(Path("rigs.csv"),)), Names(blocks={}, tariffs=(), schedules=())
+        ).rigs
     identities = [one.who for one in found if isinstance(one.who, RigIdentity)]
     assert [rig.address for rig in fleet] == rigs
     assert [rig.name for rig in fleet] == [who.mac for who in identities]

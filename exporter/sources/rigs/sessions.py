@@ -7,6 +7,7 @@ from typing import TypeVar
 from exporter.model.failures import Failure, Reason
 from exporter.model.fleet import Credentials
 from exporter.sources.rigs.contract import Target
+from exporter.sources.rigs.logins import login_attempt
 
 T = TypeVar("T")
 
@@ -41,6 +42,7 @@ class Sessions:
             except Failure as failure:
                 if failure.reason is not Reason.AUTH:
                     raise
-        token = await self._log_in(target.address, credentials)
+        with login_attempt():
+            token = await self._log_in(target.address, credentials)
         self._sessions[target.address] = _Session(credentials, token)
         return await question(token)

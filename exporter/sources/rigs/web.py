@@ -13,6 +13,7 @@ import orjson
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.fleet import Credentials
+from exporter.sources.rigs.logins import login_attempt
 from exporter.sources.rigs.transport import MAX_ANSWER, TLS_PORT, OtherPage, exchange, parse_json
 
 HTTP_PORT: Final = 80
@@ -228,6 +229,7 @@ class DigestSession:
         self._credentials = credentials
         self._challenge: Mapping[str, str] | None = None
         self._uses = 0
+        self._accepted = False
 
     async def get_json(self, path: str) -> Mapping[str, Any]:
         """Ask for a JSON object behind the login. Raises Failure."""
@@ -237,7 +239,11 @@ class DigestSession:
                 _check(head)
                 return parse_json(body)
             self._challenge = _parse_challenge(head.header("www-authenticate"))
-        return await get_json(self._address, path, headers={"Authorization": self._answer(self._challenge, path)})
+        with login_attempt(repeated=self._accepted):
+            headers = {"Authorization": self._answer(self._challenge, path)}
+            answer = await get_json(self._address, path, headers=headers)
+        self._accepted = True
+        return answer
 
     def _answer(self, challenge: Mapping[str, str], path: str) -> str:
         self._uses += 1
