@@ -11,6 +11,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import Any, Final, Protocol, TypeVar
 
