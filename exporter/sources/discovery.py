@@ -10,7 +10,7 @@ import aiohttp
 import yaml
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
-from exporter.model.failures import Failure, Reason
+from exporter.model.failures import Failure
 from exporter.model.fields import Duration, SettingsGroup
 from exporter.model.readings import Reading
 from exporter.sources.contract import SourceSettings
@@ -32,6 +32,8 @@ def _label(value: object) -> object:
     """Read a number or a boolean as the text of a label."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, int | float):
+        return str(value)
     return "" if value is None else value
 
 
@@ -58,12 +60,8 @@ def file_targets(path: Path) -> TargetGroups:
     text = path.read_text("utf-8-sig")
     if path.suffix != ".json":
         return _GROUPS.validate_python(yaml.load(text, Loader=yaml.BaseLoader))  # noqa: S506 -- makes only texts
-    return _GROUPS.validate_python(_json(text) if text.strip() else None)
-
-
-def _json(text: str) -> object:
-    """Parse JSON. Numbers stay as they are written, because they can only be labels."""
-    return json.loads(text, parse_int=str, parse_float=str)
+    # Numbers stay as they are written, because they can only be labels.
+    return _GROUPS.validate_python(json.loads(text, parse_int=str, parse_float=str) if text.strip() else None)
 
 
 _lists: Final[dict[str, Reading[TargetGroups]]] = {}
@@ -98,8 +96,4 @@ def last_read(url: str) -> float | None:
 
 async def _ask(settings: HttpSd) -> Any:
     async with aiohttp.ClientSession() as session:
-        text = await Endpoint(settings, session).get_text(max_bytes=_MAX_BYTES)
-    try:
-        return _json(text) if text.strip() else None
-    except (ValueError, RecursionError):
-        raise Failure(Reason.GARBLED, f"{settings.where} answered {len(text)} characters that are not JSON") from None
+        return await Endpoint(settings, session).get_json(max_bytes=_MAX_BYTES)

@@ -116,3 +116,21 @@ def test_a_changed_list_is_noticed(directory: Directory, tmp_path_factory: pytes
     directory.body = listing("127.60.0.5", "127.60.0.6")
     assert inventory_now(settings) != before
     assert len(load(file).rigs) == 2
+
+
+@pytest.mark.parametrize("body", [[], [{"targets": [], "labels": None}], [{"labels": {}}]])
+def test_an_empty_list_means_no_rigs(directory: Directory, body: Any) -> None:
+    directory.body = body
+    assert directory.rigs() == ()
+
+
+def test_labels_may_be_numbers_and_an_address_may_have_the_prefix_of_one(directory: Directory) -> None:
+    directory.body = [{"targets": ["127.60.0.67/32"], "labels": {"rack": 12, "position": 3, "rated_watts": 3250.0}}]
+    ((rig),) = directory.rigs()
+    assert (rig.address, rig.rack, rig.position, rig.rated_power) == ("127.60.0.67", "12", "3", 3250.0)
+
+
+def test_a_file_that_a_list_names_is_never_read(directory: Directory) -> None:
+    directory.body = listing("127.60.0.5", password_file="/etc/hostname")
+    with pytest.raises(InventoryError, match="a list of rigs must not name files"):
+        directory.rigs()
