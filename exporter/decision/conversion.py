@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Final, NamedTuple
 
+from exporter.decision.curtailment import Slot
 from exporter.decision.history import Curve, Rules, Window
 from exporter.decision.latch import OFF, Latch, step
 from exporter.decision.score import advantage, payback_years, reassign_score
@@ -53,6 +54,7 @@ class Turn:
     elapsed: float  # watched seconds since the last evaluation
     ai: AiSettings | None = None
     outlooks: Mapping[str, BlockOutlook] = field(default_factory=dict)
+    ahead: Mapping[str, Sequence[Slot]] = field(default_factory=dict)  # by tariff: known prices; see curtailment
 
     def score(self, margin: float | None, ai_value: float | None, sale_value: float = 0.0) -> float | None:
         """Score a mining margin against an AI value, all in USD per kW and year."""

@@ -8,6 +8,17 @@ from exporter.economics.settings import Plausible, PlausibleSettings
 from exporter.model.fields import Duration, Ratio
 
 
+class RestartSettings(PlausibleSettings):
+    """What a start of a rig costs. With neither, starts are free."""
+
+    minutes: Annotated[float, Plausible(0, 60, "minutes", most=1_440)] = Field(
+        default=0.0, description="Minutes of full revenue that a start loses: booting, tuning and warming up."
+    )
+    usd: Annotated[float, Plausible(0, 20, "USD per start")] = Field(
+        default=0.0, description="Wear of a start, USD per rig."
+    )
+
+
 class DecisionSettings(PlausibleSettings):
     """When a verdict is given, and when it is taken back."""
 
@@ -53,6 +64,11 @@ class DecisionSettings(PlausibleSettings):
         default=0.0,
         description="By how much converting now must beat every later start, of `ai.outlook`, to be `reassign` on the "
         "outlook alone.",
+    )
+    restart: RestartSettings = Field(
+        default=RestartSettings(),
+        description="Cost of a start. With it a stop must be worth a start: of prices that are known ahead within what "
+        "is known, of others once the losses have reached it. The intervals below then do not count.",
     )
     curtail_interval: Duration = Field(
         default=300.0, description="Length of a price interval, in which the two counts below are given."

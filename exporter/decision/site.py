@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from exporter.decision.conversion import BlockCase, Turn
+from exporter.decision.curtailment import slots_ahead
 from exporter.decision.history import BlockHistory, MarginHistory, Rules, book, watched, window_of
 from exporter.decision.settings import DecisionSettings
 from exporter.decision.survey import Survey, Surveyor
@@ -53,6 +54,7 @@ def decide(
         elapsed=elapsed,
         ai=settings.ai,
         outlooks=outlooks or {},
+        ahead={tariff: slots_ahead(tariff, snapshot, settings) for tariff in snapshot.tariffs},
     )
     surveyor = Surveyor(snapshot, economics, previous, settings, decision)
     rules = Rules(settings, now)

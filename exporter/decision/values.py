@@ -100,6 +100,8 @@ class Clock:
     curtail: Latch = OFF
     repair: Latch = OFF
     reassign: Latch = OFF
+    regret: float = 0.0  # USD that not having stopped, or resumed, has cost; see curtailment
+    price: float | None = None  # USD per kWh, marginal, at the last evaluation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

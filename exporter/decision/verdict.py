@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from exporter.decision.conversion import BARRIERS, BlockCase, Turn, appraise, judge, net_sale, per_kilowatt
+from exporter.decision.curtailment import Course, Load, follow, restart_cost
 from exporter.decision.latch import OFF, Latch, step
 from exporter.decision.values import BlockDecision, Clock, Hindrance, RigDecision, Verdict
 from exporter.economics.margin import IDLE_SHARE
@@ -27,7 +28,13 @@ def decide_rig(
     value = turn.market.ai_value_per_kilowatt_year
     sale = per_kilowatt(net_sale([rig], turn.settings), economics.potential_power) * (turn.market.ai_recovery or 0.0)
     score = turn.score(mining, value, sale)
-    curtail = _curtail(clock.curtail, margin, doubt, economics.marginal_price, turn)
+    course = follow(
+        Course(clock.curtail, clock.regret, clock.price),
+        _load_of_rig(rig, economics, turn),
+        turn.settings,
+        turn.elapsed,
+    )
+    curtail = course.latch
     still = _stands_still(rig, economics, hashes)
     repair = _repair(clock.repair, still, turn)
     reassign = OFF
@@ -49,8 +56,23 @@ def decide_rig(
         curtail=curtail,
         repair=repair,
         reassign=reassign,
+        regret=course.regret,
+        price=course.price,
     )
     return RigDecision(reassign_score=score, verdict=verdict, verdict_since=moved.since, held=held), moved
+
+
+def _load_of_rig(rig: RigSnapshot, economics: RigEconomics, turn: Turn) -> Load:
+    revenue = economics.potential_revenue or 0.0
+    return Load(
+        margin=economics.opportunity_margin,
+        doubt=economics.nameplate_doubt or 0.0,
+        revenue=revenue,
+        kwh=HOURS_PER_DAY * kilowatts(economics.potential_power or 0.0),
+        price=economics.marginal_price,
+        restart=restart_cost(turn.settings, revenue),
+        ahead=turn.ahead.get(rig.rig.tariff, ()),
+    )
 
 
 def _stands_still(rig: RigSnapshot, economics: RigEconomics, hashes: bool | None) -> bool | None:
@@ -79,9 +101,11 @@ def decide_block(clock: Clock, case: BlockCase, turn: Turn) -> tuple[BlockDecisi
     """Move one block's clock on and return the verdict in force."""
     settings, economics, survey = turn.settings, case.economics, case.survey
     appraisal = appraise(case, turn)
-    margin, doubt = economics.opportunity_margin, economics.nameplate_doubt or 0.0
-    known = margin is not None and economics.judged >= settings.coverage * economics.rigs
-    curtail = _curtail(clock.curtail, margin, doubt, _mean_price(economics), turn) if known else clock.curtail
+    known = economics.opportunity_margin is not None and economics.judged >= settings.coverage * economics.rigs
+    course = Course(clock.curtail, clock.regret, clock.price)
+    if known:
+        course = follow(course, _load_of_block(case, turn), turn.settings, turn.elapsed)
+    curtail = course.latch
     covered_at = turn.now if survey.coverage >= settings.coverage and known else clock.covered_at
     hindrance, reassign = judge(clock, appraisal, case, turn, covered=covered_at == turn.now)
     uncovered = 0.0 if covered_at is None else turn.now - covered_at
@@ -101,6 +125,8 @@ def decide_block(clock: Clock, case: BlockCase, turn: Turn) -> tuple[BlockDecisi
         covered_at=covered_at,
         curtail=curtail,
         reassign=reassign,
+        regret=course.regret,
+        price=course.price,
     )
     held = verdict is not Verdict.UNKNOWN and (not known or (verdict is Verdict.REASSIGN and covered_at != turn.now))
     decision = replace(
@@ -121,6 +147,21 @@ def _dwell(latch: Latch, hindrance: Hindrance | None, turn: Turn) -> float | Non
     return None if hindrance in BARRIERS else min((latch.evidence or 0.0) / turn.settings.reassign_after, 1.0)
 
 
+def _load_of_block(case: BlockCase, turn: Turn) -> Load:
+    """Return the sums of a block. Its prices ahead are known if all its rigs are on one tariff."""
+    economics, tariffs = case.economics, {rig.rig.tariff for rig in case.rigs}
+    revenue = economics.potential_revenue or 0.0
+    return Load(
+        margin=economics.opportunity_margin,
+        doubt=economics.nameplate_doubt or 0.0,
+        revenue=revenue,
+        kwh=HOURS_PER_DAY * kilowatts(economics.potential_power or 0.0),
+        price=_mean_price(economics),
+        restart=restart_cost(turn.settings, revenue, economics.judged),
+        ahead=turn.ahead.get(next(iter(tariffs)), ()) if len(tariffs) == 1 else (),
+    )
+
+
 def _mean_price(block: BlockEconomics) -> float | None:
     """Return the energy-weighted marginal price of a block's rigs, USD per kWh."""
     revenue, margin, power = block.potential_revenue, block.opportunity_margin, block.potential_power
@@ -130,20 +171,6 @@ def _mean_price(block: BlockEconomics) -> float | None:
 
 
 # --- both -----------------------------------------------------------------------------------------------------------
-
-
-def _curtail(latch: Latch, margin: float | None, doubt: float, price: float | None, turn: Turn) -> Latch:
-    """Stop what loses and resume what earns; a margin within its doubt calls for neither. No margin, no movement."""
-    if margin is None:
-        return latch
-    settings = turn.settings
-    if latch.on:
-        dwell = settings.resume_intervals * settings.curtail_interval
-        return step(latch, calls=margin - doubt > 0, dwell=dwell, elapsed=turn.elapsed)
-    strike = settings.immediate_stop_usd_per_kilowatt_hour
-    at_once = strike is not None and price is not None and price >= strike
-    dwell = 0.0 if at_once else settings.stop_intervals * settings.curtail_interval
-    return step(latch, calls=margin + doubt < 0, dwell=dwell, elapsed=turn.elapsed)
 
 
 def _follow(latch: Latch, score: float | None, turn: Turn) -> Latch:

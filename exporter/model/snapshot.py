@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 
 from exporter.model.fleet import Block, Rig
 from exporter.model.models import BITCOIN_ALGORITHM, algorithm_of
-from exporter.model.readings import GpuReading, MeterReading, NetworkState, Reading, RigIdentity, RigReading
+from exporter.model.readings import (
+    GpuReading,
+    MeterReading,
+    NetworkState,
+    PriceSlot,
+    Reading,
+    RigIdentity,
+    RigReading,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +68,7 @@ class TariffPrice:
     price: float
     next_price: float | None = None
     observed_at: float | None = None  # unix seconds at which the tariff told its prices
+    ahead: tuple[PriceSlot, ...] = ()  # the slot in force, and those that follow without a gap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,16 @@ def price_in_force(slots: Sequence[PriceSlot], now: float) -> TariffPrice | None
     following = min((slot for slot in slots if slot.start > now), key=lambda slot: slot.start, default=None)
     if following is None or following.start > current.held_until:
         return TariffPrice(current.price)
-    return TariffPrice(current.price, following.price)
+    return TariffPrice(current.price, following.price, ahead=_chain(slots, current))
+
+
+def _chain(slots: Sequence[PriceSlot], current: PriceSlot) -> tuple[PriceSlot, ...]:
+    """Return the slot in force and those that follow it without a gap or an overlap."""
+    chain = [current]
+    for slot in sorted(slots, key=lambda slot: slot.start):
+        if slot.start == chain[-1].end:
+            chain.append(slot)
+    return tuple(chain)
 
 
 def next_boundary(tariffs: Mapping[str, Latest[tuple[PriceSlot, ...]]], now: float) -> float | None:

@@ -1,0 +1,165 @@
+"""Curtailment: known prices act at their boundary, a start costs, and following is never far behind hindsight."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import inf
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sites import NOW, SITE, rig, site
+
+from exporter.decision.curtailment import Course, Load, Slot, avoided, follow, restart_cost, slots_ahead
+from exporter.decision.history import MarginHistory
+from exporter.decision.latch import OFF, Latch
+from exporter.decision.settings import DecisionSettings, RestartSettings
+from exporter.decision.site import decide
+from exporter.decision.values import DecisionState
+from exporter.economics.settings import SiteSettings, TariffOverrides
+from exporter.economics.site import price_site
+from exporter.model.fleet import Block
+from exporter.model.readings import PriceSlot
+from exporter.model.snapshot import SiteSnapshot, TariffPrice
+
+HOUR = 3_600.0
+REVENUE, KWH = 24.0, 24.0  # a dollar per hour at a kilowatt: breaks even at $1 per kWh
+
+
+def load(price: float, ahead: Sequence[float] = (), *, restart: float = 0.0) -> Load:
+    """A rig at a price, with the prices of the hours from now on, its own included."""
+    slots = [Slot(1.0, each) for each in ahead]
+    return Load(REVENUE - price * KWH, 0.0, REVENUE, KWH, price, restart, slots)
+
+
+def at(*prices: float, start: float = NOW) -> TariffPrice:
+    slots = tuple(PriceSlot(start + n * HOUR, start + (n + 1) * HOUR, price) for n, price in enumerate(prices))
+    return TariffPrice(prices[0], prices[1] if len(prices) > 1 else None, ahead=slots)
+
+
+# --- known ahead ----------------------------------------------------------------------------------------------------
+
+
+def verdicts_of(
+    prices: Sequence[float], decision: DecisionSettings | None = None, every: float = HOUR / 4
+) -> list[str]:
+    """The verdicts on a rig that breaks even near $0.078, of evaluations on a day-ahead tariff."""
+    state, history, seen, every = DecisionState(), MarginHistory(), [], HOUR / 4
+    for number in range(round((len(prices) - 1) * HOUR / every)):
+        now = NOW + number * every
+        slot = int(number * every // HOUR)
+        known = at(*prices[slot:], start=NOW + slot * HOUR)
+        snapshot = site(rig(), taken_at=now, tariffs={"ppa": known}, blocks=(Block(name="north"),))
+        terms = decision or DecisionSettings(longest_gap=HOUR)
+        result, state, history = decide(state, snapshot, price_site(snapshot, SITE), history, SITE, terms)
+        assert result.blocks[0].verdict == result.rigs[0].verdict
+        seen.append(str(result.rigs[0].verdict))
+    return seen
+
+
+def test_16_a_known_price_is_acted_on_at_its_boundary() -> None:
+    assert verdicts_of([0.05, 0.09, 0.05, 0.05]) == ["mine"] * 4 + ["curtail"] * 4 + ["mine"] * 4
+
+
+def test_a_stop_that_avoids_less_than_a_start_costs_is_not_called_for() -> None:
+    costly = DecisionSettings(longest_gap=HOUR, restart=RestartSettings(usd=0.06))  # an hour at 0.09 loses 0.05
+    assert set(verdicts_of([0.05, 0.09, 0.05, 0.05], costly)) == {"mine"}
+    assert verdicts_of([0.05, 0.09, 0.09, 0.05, 0.05], costly)[4:12] == ["curtail"] * 8
+
+
+def test_a_gap_that_earns_less_than_a_start_is_stayed_through() -> None:
+    costly = DecisionSettings(longest_gap=HOUR, restart=RestartSettings(usd=0.08))
+    prices = [0.05, 0.12, 0.07, 0.12, 0.05, 0.05]
+    assert verdicts_of(prices, costly)[4:16] == ["curtail"] * 12
+
+
+def test_the_cost_of_a_start_is_wear_and_lost_revenue() -> None:
+    terms = DecisionSettings(restart=RestartSettings(minutes=20, usd=0.25))
+    assert restart_cost(terms, 24.0) == pytest.approx(0.25 + 1 / 3)
+    assert restart_cost(terms, 240.0, rigs=10) == pytest.approx(2.5 + 10 / 3)
+    assert restart_cost(DecisionSettings(), 24.0) == 0.0
+
+
+def test_without_a_second_known_slot_a_price_is_a_surprise() -> None:
+    def ahead(power: TariffOverrides, **tariffs: TariffPrice) -> tuple[Slot, ...]:
+        snapshot = SiteSnapshot(taken_at=NOW + 1_800, tariffs=tariffs)
+        return slots_ahead("ppa", snapshot, SiteSettings(tariffs={"ppa": power}))
+
+    plain = TariffOverrides()
+    assert ahead(plain, ppa=at(0.05)) == ()
+    assert ahead(plain) == ()
+    assert ahead(plain, ppa=at(0.05, 0.09)) == (Slot(0.5, 0.05), Slot(1.0, 0.09))
+    selling = TariffOverrides(resale_tariff="grid")
+    assert ahead(selling, ppa=at(0.05, 0.05), grid=at(0.02, 0.07)) == (Slot(0.5, 0.05), Slot(1.0, 0.07))
+    assert ahead(selling, ppa=at(0.05, 0.05), grid=at(0.02)) == (Slot(0.5, 0.05),)
+    assert ahead(selling, ppa=at(0.05, 0.05)) == ()
+    assert ahead(TariffOverrides(block_tariff="block", block_kilowatts=1), ppa=at(0.05, 0.09)) == ()
+
+
+prices = st.lists(st.floats(-1, 4), min_size=2, max_size=24)
+
+
+@settings(max_examples=300)
+@given(prices, st.floats(0.01, 5), st.integers(2, 12))
+def test_with_known_prices_following_is_never_worse_than_never_stopping(
+    series: list[float], restart: float, horizon: int
+) -> None:
+    course, gained = Course(OFF, 0.0, None), 0.0
+    for number, price in enumerate(series):
+        before = course.latch.on
+        known = load(price, series[number : number + horizon], restart=restart)
+        course = follow(course, known, DecisionSettings(), HOUR)
+        if course.latch.on:
+            gained += price - 1.0  # the loss that is avoided, or the gain forgone
+            gained -= 0.0 if before else restart  # booked at the stop
+    assert gained >= -1e-9
+
+
+# --- surprises ------------------------------------------------------------------------------------------------------
+
+
+def test_a_surprise_is_followed_once_it_has_cost_a_start() -> None:
+    course, terms = Course(OFF, 0.0, None), DecisionSettings()
+    for _ in range(3):
+        course = follow(course, load(2.0, restart=3.5), terms, HOUR)
+    assert (course.latch.on, course.regret) == (False, 3.0)
+    course = follow(course, load(0.5, restart=3.5), terms, HOUR)
+    assert course.regret == 2.5
+    course = follow(follow(course, load(2.0, restart=3.5), terms, HOUR), load(2.0, restart=3.5), terms, HOUR)
+    assert (course.latch.on, course.regret) == (True, 0.0)
+
+
+def test_an_unknown_margin_moves_nothing() -> None:
+    before = Course(Latch(on=True), 1.0, 0.05)
+    assert follow(before, load(2.0)._replace(margin=None), DecisionSettings(), HOUR) == before
+
+
+def hindsight(losses: Sequence[float], restart: float) -> float:
+    """The least loss against the sum of what earns, of all ways to stop and start."""
+    on, off = 0.0, inf
+    for loss in losses:  # of running; below zero it earns
+        on, off = min(on, off), min(off, on + restart)
+        on, off = on + max(loss, 0.0), off + max(-loss, 0.0)
+    return min(on, off)
+
+
+@settings(max_examples=300)
+@given(st.lists(st.floats(-3, 3), min_size=1, max_size=60), st.floats(0.2, 4))
+def test_with_surprising_prices_the_loss_is_bounded_by_that_of_hindsight(margins: list[float], restart: float) -> None:
+    minutes = 60
+    course, lost = Course(OFF, 0.0, None), 0.0
+    slack = 0.0
+    for loss in margins:
+        for _ in range(minutes):
+            before = course.latch.on
+            course = follow(course, load(1 + loss, restart=restart), DecisionSettings(), HOUR / minutes)
+            if course.latch.on != before:
+                slack += 2 * abs(loss) / minutes  # an evaluation late
+                lost += restart if course.latch.on else 0.0
+            lost += (max(-loss, 0.0) if course.latch.on else max(loss, 0.0)) / minutes
+    assert lost <= 3 * hindsight(margins, restart) + 2 * restart + slack + 1e-6
+
+
+@given(prices, st.floats(0, 5))
+def test_what_a_stop_avoids_is_never_negative_and_grows_with_what_is_known(series: list[float], restart: float) -> None:
+    known = [avoided(load(series[0], series[:length], restart=restart)) for length in range(2, len(series) + 1)]
+    assert all(later >= earlier >= 0 for earlier, later in pairwise(known))
