@@ -1,4 +1,4 @@
-"""What models are rated at, from the kept table ``nameplates.csv``, for rigs of which the inventory does not say it."""
+"""Ratings of models, from the table ``nameplates.csv``, for rigs that have none in the inventory."""
 
 import csv
 import re
@@ -18,7 +18,7 @@ _IGNORED: Final = re.compile(r"[^a-z0-9+]|\ba(?=\d{4}\b)")  # an AvalonMiner cal
 
 
 class Nameplate(NamedTuple):
-    """What a model is rated at by its maker, in its bin of hashrate. ``source`` says where that is from."""
+    """The maker's rating of a model, in one bin of hashrate, and the source of it."""
 
     model: str
     hashrate: float  # H/s
@@ -68,11 +68,11 @@ def implausible_deviations(plate: Nameplate, watts: float | None, terahash: floa
 
 
 def rated(rig: Rig, model: str, expected_hashrate: float | None, sticker_hashrate: float | None = None) -> Rig:
-    """Fill in what the inventory does not say, from the nameplate of ``model`` in the bin of its hashrate (H/s).
+    """Return the rig with the rating that its inventory lacks, from the nameplate of ``model`` in its bin (H/s).
 
-    That is the one on its sticker where the rig tells it: what is expected of it now may be tuned up or down. It is the
-    rating of a model that the table does not have. A hashrate or power that the inventory does say stays; the other
-    then goes by the nameplate's efficiency.
+    The sticker's hashrate chooses the bin if the rig reports it: the expected one can be tuned up or down. It is also
+    the rating of a model that is not in the table. A hashrate or power from the inventory stays; the other one then
+    follows from the nameplate's efficiency.
     """
     plate = nameplate(model, rig.rated_hashrate or sticker_hashrate or expected_hashrate)
     if plate is not None and not rig.accept_implausible:
@@ -81,8 +81,8 @@ def rated(rig: Rig, model: str, expected_hashrate: float | None, sticker_hashrat
     if rig.rated_hashrate is not None and rig.rated_power is not None:
         return rig
     if plate is None:
-        told = rig.rated_hashrate is None and sticker_hashrate is not None
-        return replace(rig, rated_hashrate=sticker_hashrate) if told else rig
+        use_sticker = rig.rated_hashrate is None and sticker_hashrate is not None
+        return replace(rig, rated_hashrate=sticker_hashrate) if use_sticker else rig
     hashrate = rig.rated_hashrate or plate.hashrate
     power = rig.rated_power or plate.power * hashrate / plate.hashrate
     return replace(rig, rated_hashrate=hashrate, rated_power=power)
@@ -118,9 +118,9 @@ def _terahash(rig: Rig) -> float | None:
 
 @lru_cache(maxsize=10_000)
 def nameplate(model: str, hashrate: float | None) -> Nameplate | None:
-    """Return the nameplate of a model in the bin nearest to ``hashrate`` (H/s); None where the table has none.
+    """Return the nameplate of a model in the bin nearest to ``hashrate`` (H/s); None if the table has none.
 
-    Of a model with several bins, one whose hashrate is not known has none.
+    If the model has several bins, it needs the hashrate.
     """
     bins = _table().get(_plain(model), ())
     if hashrate is None:

@@ -1,4 +1,4 @@
-"""What a source can say, in our units. Plain frozen data; None means that the source did not say."""
+"""Values from sources, in our units. Plain frozen data; None means that the source has no such value."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -84,7 +84,7 @@ class Board:
     chip_temperature_average: float | None = None
     chips: int | None = None
     chips_expected: int | None = None
-    failed_chips: tuple[int, ...] = ()  # places of the chips that do not work, from 0
+    failed_chips: tuple[int, ...] = ()  # indexes of the chips that do not work, from 0
     frequency: float | None = None  # Hz
     voltage: float | None = None  # V
     power: float | None = None  # W
@@ -140,22 +140,22 @@ class RigReading:
     expected_hashrate: float | None = None  # H/s
     power: float | None = None  # W, as the rig reports it
     power_limit: float | None = None  # W
-    power_target: float | None = None  # W, that the tuner aims at
+    power_target: float | None = None  # W, target of the tuner
     power_supply: PowerSupply | None = None
     mining: bool | None = None
-    suspended: bool | None = None  # told to stop, and so asleep or paused
-    power_mode: str = ""  # the firmware's own word for its mode, profile or preset
+    suspended: bool | None = None  # stopped by command: asleep or paused
+    power_mode: str = ""  # the firmware's name of its mode, profile or preset
     tuner: TunerState | None = None
     fault_light: bool | None = None
-    login_refused: bool | None = None  # by a web interface that the read can do without
+    login_refused: bool | None = None  # by a web interface that the read does not need
     uptime: float | None = None  # s, of the miner process where known
     system_uptime: float | None = None  # s, since the rig booted
-    firmware_fee: float | None = None  # 0-1, of its work, that the firmware does for its maker
+    firmware_fee: float | None = None  # 0-1, share of the hashrate that the firmware takes as a developer fee
     accepted_difficulty: float | None = None  # sum over accepted shares since the miner process started
     rejected_difficulty: float | None = None  # the same of rejected ones
-    discarded_work: float | None = None  # pieces of work that came to nothing, since the miner process started
+    discarded_work: float | None = None  # work units without a result, since the miner process started
     best_share: float | None = None  # difficulty of the best share since the miner process started
-    last_share_at: float | None = None  # unix seconds, when a pool last took a share
+    last_share_at: float | None = None  # unix seconds, when a pool last accepted a share
     hardware_errors: float | None = None
     hardware_error_ratio: float | None = None  # 0-1, of the hashes that were done
     temperatures: tuple[tuple[str, float], ...] = ()  # (sensor, celsius), such as ambient, inlet, outlet
@@ -170,10 +170,7 @@ class RigReading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterReading:
-    """What meters show, in watts: of single rigs by their name, of whole blocks by theirs.
-
-    ``refused`` are the names of which they show what no rig or block draws.
-    """
+    """Meter readings in watts, by name of the rig or block. ``refused`` are the names with implausible readings."""
 
     rigs: Mapping[str, float] = field(default_factory=dict)
     blocks: Mapping[str, float] = field(default_factory=dict)
@@ -182,7 +179,7 @@ class MeterReading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedOff:
-    """What is meant to be off: the whole site, whole blocks, single rigs, by their names."""
+    """What should be off: the whole site, blocks, or rigs, by name."""
 
     site: bool = False
     blocks: tuple[str, ...] = ()
@@ -201,7 +198,7 @@ class NetworkState:
     block_fees: float | None = None
     epoch_start_time: float | None = None  # unix seconds, of the epoch's first block
     tip_time: float | None = None  # unix seconds, of the last block
-    next_difficulty: float | None = None  # only where the source knows it exactly
+    next_difficulty: float | None = None  # only if the source knows it exactly
     hashrate: float | None = None  # H/s, as the source estimates it
     block_interval: float | None = None  # s, mean over the last 144 blocks
 
@@ -225,7 +222,7 @@ class PriceSlot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuReading:
-    """One physical GPU, keyed on its UUID. ``allocated`` is known only where the scrape tells of pods or memory."""
+    """One physical GPU, keyed on its UUID. ``allocated`` is known only if the scrape has pods or memory."""
 
     gpu: str
     model: str = ""
@@ -237,4 +234,4 @@ class GpuReading:
     memory_used: float | None = None  # bytes
     temperature: float | None = None
     allocated: bool | None = None
-    xid_error: int | None = None  # last code, 0 where none
+    xid_error: int | None = None  # last code, 0 if none

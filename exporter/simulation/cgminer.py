@@ -60,7 +60,7 @@ class Cgminer:
         return Reply(encode(payload, machine.fault) + self._terminator, f"{self._name} {request}")
 
     def prefix(self, length: int, content_type: str) -> bytes:  # noqa: ARG002 - the answer ends where the connection does
-        """Give nothing: answers have no header."""
+        """Return nothing: answers have no header."""
         return b""
 
     def _one(self, machine: Machine, vitals: Vitals, name: str, *, joined: bool = False) -> dict[str, Any]:
@@ -73,7 +73,7 @@ class Cgminer:
 
 
 def _asked(request: Mapping[str, object]) -> str:
-    """Give the command, with its parameter behind it where it has one."""
+    """Return the command, with its parameter behind it where it has one."""
     return " ".join(str(part) for key in ("command", "cmd", "parameter") if (part := request.get(key)))
 
 

@@ -35,7 +35,7 @@ _HOSTED: Final = slice(3, None, 4)
 
 
 def site_config(site: Plant) -> dict[str, Any]:
-    """Give the whole configuration; times are short, so that what changes in the simulation soon shows."""
+    """Return the whole configuration; times are short, so that what changes in the simulation soon shows."""
     return _site(site) | (_quick(site) if site.power.wave_seconds is not None else {})
 
 

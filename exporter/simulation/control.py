@@ -55,7 +55,7 @@ class Control:
         return web.json_response(self.state())
 
     def state(self) -> dict[str, Any]:
-        """Say how the site is now."""
+        """Return how the site is now."""
         site = self._site
         now = site.clock()
         site.node.chain.advance(now)

@@ -76,7 +76,7 @@ class Http:
         return self._page(machine, request, now)
 
     def prefix(self, length: int, content_type: str) -> bytes:
-        """Give the head of a good answer."""
+        """Return the head of a good answer."""
         return frame(HTTPStatus.OK, length, content_type, {})
 
 

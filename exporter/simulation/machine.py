@@ -43,7 +43,7 @@ class Wave:
         self._terms = [(math.tau / period, random.uniform(0.0, math.tau)) for period in periods]
 
     def __call__(self, now: float) -> float:
-        """Give the noise at a time."""
+        """Return the noise at a time."""
         return sum(math.sin(speed * now + phase) for speed, phase in self._terms) / len(self._terms)
 
 
@@ -69,7 +69,7 @@ class Flapping:
     phase: float
 
     def is_down(self, now: float) -> bool:
-        """Tell whether the part has failed at a time."""
+        """Return whether the part has failed at a time."""
         return (now - self.phase) % self.period < self.down
 
     def downtime(self, now: float) -> float:
@@ -161,7 +161,7 @@ class Machine:
 
     @property
     def mining(self) -> bool:
-        """Tell whether it hashes at all."""
+        """Return whether it hashes at all."""
         return self.fault not in {Fault.STOPPED, Fault.UNPLUGGED}
 
     def set_fault(self, fault: Fault | None, now: float) -> None:

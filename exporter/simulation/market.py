@@ -59,7 +59,7 @@ class PowerMarket:
         self._override = None if price is None else (price, self._start(self._slot(self._clock())))
 
     def price(self, at: float) -> float:
-        """Give the price in force at a time, in USD per MWh."""
+        """Return the price in force at a time, in USD per MWh."""
         return self._price(self._slot(at))
 
     def slots(self) -> list[tuple[float, float, float]]:
@@ -111,7 +111,7 @@ class BitcoinMarket:
         self._zero = self._wave(self._clock())
 
     def price(self) -> float:
-        """Give the price now, in USD."""
+        """Return the price now, in USD."""
         return round(self._usd * (1.0 + 0.004 * (self._wave(self._clock()) - self._zero)), 2)
 
     async def _handle(self, request: web.Request) -> web.Response:
@@ -123,7 +123,7 @@ class BitcoinMarket:
 
 
 def _scripted(turns: float) -> float:
-    """Give the scripted price: a third of each turn dear, a third nearly free, and the way between them."""
+    """Return the scripted price: a third of each turn dear, a third nearly free, and the way between them."""
     swing = min(max(1.5 * math.cos(math.tau * turns), -1.0), 1.0)
     return round(_SCRIPTED_MEAN + _SCRIPTED_SWING * swing, 2)
 

@@ -50,7 +50,7 @@ class RpcError(Exception):
 
 
 def to_bits(target: int) -> int:
-    """Give the compact form of a target: three digits to the base 256, the rest cut off."""
+    """Return the compact form of a target: three digits to the base 256, the rest cut off."""
     size = (target.bit_length() + 7) // 8
     mantissa = target >> 8 * (size - 3)
     if mantissa & 0x800000:
@@ -60,23 +60,23 @@ def to_bits(target: int) -> int:
 
 
 def to_target(bits: int) -> int:
-    """Give the target of a compact form."""
+    """Return the target of a compact form."""
     return (bits & 0xFFFFFF) << 8 * ((bits >> 24) - 3)
 
 
 def to_difficulty(bits: int) -> float:
-    """Give the difficulty of a compact form."""
+    """Return the difficulty of a compact form."""
     return _DIFFICULTY_ONE / to_target(bits)
 
 
 def retargeted(bits: int, seconds: float) -> int:
-    """Give the compact target of the next epoch after one that took ``seconds`` from its first block to its last."""
+    """Return the compact target of the next epoch after one that took ``seconds`` from its first block to its last."""
     bounded = min(max(int(seconds), RETARGET_SECONDS // 4), RETARGET_SECONDS * 4)
     return to_bits(min(to_target(bits) * bounded // RETARGET_SECONDS, _DIFFICULTY_ONE))
 
 
 def subsidy(height: int) -> int:
-    """Give the subsidy of a block in satoshis."""
+    """Return the subsidy of a block in satoshis."""
     return _FIRST_SUBSIDY >> (height // _HALVING_BLOCKS)
 
 
@@ -120,17 +120,17 @@ class Chain:
             self._append(now, self.next_bits)
 
     def time(self, height: int) -> int:
-        """Give the timestamp of a block."""
+        """Return the timestamp of a block."""
         return self._times[self._index(height)]
 
     def median_time(self, height: int) -> int:
-        """Give the median timestamp of a block and the ten before it."""
+        """Return the median timestamp of a block and the ten before it."""
         index = self._index(height)
         window = sorted(self._times[max(index - _MEDIAN_BLOCKS + 1, 0) : index + 1])
         return window[len(window) // 2]
 
     def bits(self, height: int) -> int:
-        """Give the compact target of a block."""
+        """Return the compact target of a block."""
         return self._bits[self._index(height)]
 
     @property
@@ -141,28 +141,28 @@ class Chain:
         return retargeted(self._bits[-1], self._times[-1] - self._times[-RETARGET_BLOCKS])
 
     def fees(self, height: int) -> int:
-        """Give the fees of a block in satoshis."""
+        """Return the fees of a block in satoshis."""
         mean = REWARD - subsidy(START_HEIGHT) / SATOSHIS_PER_BITCOIN
         location = math.log(mean) - _FEE_SPREAD**2 / 2.0
         return int(Random(f"{self._seed} fees {height}").lognormvariate(location, _FEE_SPREAD) * SATOSHIS_PER_BITCOIN)
 
     def transactions(self, height: int) -> int:
-        """Give the number of transactions in a block."""
+        """Return the number of transactions in a block."""
         return Random(f"{self._seed} transactions {height}").randrange(1_500, 4_500)
 
     def hash(self, height: int) -> str:
-        """Give the hash of a block."""
+        """Return the hash of a block."""
         return "0" * 19 + hashlib.sha256(f"{self._seed} block {height}".encode()).hexdigest()[19:]
 
     def find(self, block_hash: str) -> int:
-        """Give the height of a block. Raises RpcError where there is none of that hash."""
+        """Return the height of a block. Raises RpcError where there is none of that hash."""
         try:
             return self._heights[block_hash]
         except KeyError:
             raise RpcError(-5, "Block not found") from None
 
     def chainwork(self, height: int) -> int:
-        """Give the work from the first stored block up to a height, in hashes."""
+        """Return the work from the first stored block up to a height, in hashes."""
         bits = self._bits[: self._index(height) + 1]
         return sum(count * (1 << 256) // (to_target(value) + 1) for value, count in _counts(bits).items())
 

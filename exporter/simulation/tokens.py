@@ -17,7 +17,7 @@ def issue(machine: Machine, now: float) -> str:
 
 
 def admits(machine: Machine, token: str, now: float) -> bool:
-    """Tell whether the rig accepts a token."""
+    """Return whether the rig accepts a token."""
     try:
         issued = int(token.partition(".")[0], 16)
     except ValueError:

@@ -47,7 +47,7 @@ class Dialect(Protocol):
         ...
 
     def prefix(self, length: int, content_type: str) -> bytes:
-        """Give what comes before a body of that length."""
+        """Return what comes before a body of that length."""
         ...
 
 
@@ -278,7 +278,7 @@ def _explain(error: OSError, host: str, port: int) -> str:
 
 
 def can_listen(host: str, port: int) -> bool:
-    """Tell whether this user may bind that port there; one that is merely taken counts as allowed."""
+    """Return whether this user may bind that port there; one that is merely taken counts as allowed."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
         try:
             sock.bind((host, port))

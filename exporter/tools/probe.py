@@ -1,4 +1,4 @@
-"""Reads one rig once and shows it all: who it is, what it said, what that means, and how long each question took."""
+"""Reads one rig once and shows everything: identity, reading, each question, its answer and its duration."""
 
 import re
 import time
@@ -65,10 +65,10 @@ async def probe(target: Target, deadline: float) -> Probed:
 
 
 def stranger(probed: Probed, listed: Rig) -> str:
-    """Give the MAC address or serial number that answers where the inventory has another; empty where it is right."""
+    """Return the MAC address or serial number that answers, if the inventory has another one; else an empty text."""
     who = probed.identity
-    told = () if who is None else ((listed.mac, who.mac), (listed.serial, who.serial))
-    return next((said for known, said in told if known and said and known != said), "")
+    keys = () if who is None else ((listed.mac, who.mac), (listed.serial, who.serial))
+    return next((said for known, said in keys if known and said and known != said), "")
 
 
 def as_record(probed: Probed, *, raw: bool) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def _lines(probed: Probed, *, raw: bool) -> Iterator[str]:
     if probed.failure is not None:
         yield f"\nfailed: {probed.failure.reason}: {probed.failure.detail}"
         yield f"what to do: {RIG_ADVICE[probed.failure.reason]}"
-    yield "\nquestions, in order" if probed.exchanges else "\nno question was asked by a reader of ours"
+    yield "\nquestions, in order" if probed.exchanges else "\nno question was asked by a native reader"
     for one in probed.exchanges:
         told = _question(one, probed.target.address, raw=raw)
         yield f"  {told['seconds']:6.3f} s  port {told['port']:<5} {told['request']}  ->  {told['result']}"

@@ -1,4 +1,4 @@
-"""Takes out of a rig's answers what is private: logins, workers, wallets, and who and where the rig is."""
+"""Removes private values from a rig's answers: logins, workers, wallets, addresses and serial numbers."""
 
 import re
 from typing import Any, Final
@@ -44,7 +44,7 @@ def redacted(value: Any, address: str, key: str = "") -> Any:
 
 
 def _shape(serial: str) -> str:
-    """Give a serial number of the same shape, as Bitmain's are mostly letters; a word such as ``N/A`` is none."""
+    """Return a serial number of the same shape, as Bitmain's are mostly letters; a word such as ``N/A`` is none."""
     if not any(map(str.isdigit, serial)):
         return serial
     for characters, sample in _SHAPES:
@@ -53,7 +53,7 @@ def _shape(serial: str) -> str:
 
 
 def redacted_text(text: str) -> str:
-    """Take out of a text that is nearly JSON, or has ``key=value``, what is private by its key."""
+    """Return a text that is nearly JSON, or has ``key=value``, without the values of private keys."""
     return _PAIR.sub(lambda pair: pair[1] + redacted(pair[3], SAMPLE_ADDRESS, pair[2]), text)
 
 

@@ -1,4 +1,4 @@
-"""Finds rigs in address ranges: knocks at the ports that rigs listen on, and asks only those that open who they are."""
+"""Finds rigs in address ranges: tries the ports that rigs listen on, and identifies only addresses that accept."""
 
 import asyncio
 import csv
@@ -31,7 +31,7 @@ COLUMNS: Final = ("address", "mac", "serial", "#make", "#model", "#firmware", "#
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Something that opened a port: who it says it is, or why no reader understood it."""
+    """A device that accepted a connection: its identity, or the failure to identify it."""
 
     address: str
     who: RigIdentity | Failure
@@ -40,7 +40,7 @@ class Found:
 async def scan(
     addresses: Sequence[str], credentials: Credentials | None, progress: Callable[[int], None]
 ) -> list[Found]:
-    """Find what answers; ``progress`` is told of each address that is done. In the order of ``addresses``."""
+    """Return what answers, in the order of ``addresses``; ``progress`` is called for each address that is done."""
     knocking, identifying = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(IDENTIFYING)
     guard = Guard()
     async with Miners() as miners:
@@ -63,7 +63,7 @@ async def scan(
 
 
 async def _knock(address: str) -> bool:
-    """Whether any of :data:`PORTS` opens."""
+    """Return whether any of :data:`PORTS` accepts a connection."""
     return any(await asyncio.gather(*(_opens(address, port) for port in PORTS)))
 
 
@@ -78,13 +78,13 @@ async def _opens(address: str, port: int) -> bool:
 
 
 def as_csv(found: Sequence[Found]) -> str:
-    """The rigs as an inventory file; columns that begin with # are for people."""
+    """Return the rigs as an inventory file; columns that begin with # are for people."""
     return ",".join(COLUMNS) + "\n" + _lines(found, COLUMNS, ",")
 
 
 @dataclass(frozen=True, slots=True)
 class Rescan:
-    """What a scan tells beyond an inventory file: lines to add to it, and sentences on those that need a person."""
+    """The difference between a scan and an inventory file: lines to add, and remarks that need a person."""
 
     lines: str
     added: int
@@ -126,7 +126,7 @@ def _lines(found: Sequence[Found], columns: Sequence[str], delimiter: str) -> st
 
 
 def _no_formula(text: str) -> str:
-    """What a rig says must not run in the spreadsheet that opens the file."""
+    """Return a text that a spreadsheet does not run as a formula."""
     return f"'{text}" if text[:1] in ("=", "+", "-", "@") and text else text
 
 

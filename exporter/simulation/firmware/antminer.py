@@ -95,7 +95,7 @@ def _summary(machine: Machine, vitals: Vitals) -> dict[str, Any]:
 
 
 def stats_row(machine: Machine, vitals: Vitals) -> dict[str, Any]:
-    """Say what chains and fans do; there are more chains than boards."""
+    """Return what chains and fans do; there are more chains than boards."""
     model = machine.model
     row: dict[str, Any] = {
         "STATS": 0,

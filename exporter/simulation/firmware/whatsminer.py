@@ -33,7 +33,7 @@ def error_codes(vitals: Vitals) -> list[int]:
 
 
 def _chip_temperatures(boards: tuple[BoardVitals, ...]) -> tuple[float, float, float]:
-    """Give minimum, mean and maximum over the boards that are there."""
+    """Return minimum, mean and maximum over the boards that are there."""
     if not boards:
         return 0.0, 0.0, 0.0
     chips = [board.chip for board in boards]

@@ -196,7 +196,7 @@ class _LengthPrefixed:
         return Reply(self.prefix(len(body), "") + body, f"whatsminer_v3 {command} {parameter}".rstrip(), close=False)
 
     def prefix(self, length: int, content_type: str) -> bytes:  # noqa: ARG002 - there is no type
-        """Give the length."""
+        """Return the length."""
         return length.to_bytes(_PREFIX, "little")
 
     def _message(self, machine: Machine, vitals: Vitals, command: str, parameter: str) -> tuple[int, Any]:

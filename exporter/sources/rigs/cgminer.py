@@ -1,4 +1,4 @@
-"""What firmware that descends from cgminer has in common: its pools, and Bitmain's chains and fans."""
+"""The common parts of firmware that descends from cgminer: pools, and Bitmain's boards and fans."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -25,7 +25,7 @@ async def version(address: str) -> Answer:
 
 
 async def optional(address: str, command: str) -> Answer:
-    """Ask for what a read can do without: empty where the answer is no good. Raises Failure where none comes."""
+    """Ask for what a read can do without: empty if the answer is unusable. Raises Failure if none comes."""
     return await losable(rpc(address, command))
 
 
@@ -70,22 +70,22 @@ def pools(answer: Answer) -> tuple[Pool, ...]:
 
 
 def accepted_difficulty(answer: Answer) -> float | None:
-    """Sum the pools' ``Difficulty Accepted``; unknown where one pool does not say."""
+    """Sum the pools' ``Difficulty Accepted``; None if one pool does not report it."""
     return _total(answer, "Difficulty Accepted")
 
 
 def rejected_difficulty(answer: Answer) -> float | None:
-    """Sum the pools' ``Difficulty Rejected``; unknown where one pool does not say."""
+    """Sum the pools' ``Difficulty Rejected``; None if one pool does not report it."""
     return _total(answer, "Difficulty Rejected")
 
 
 def discarded_work(answer: Answer) -> float | None:
-    """Sum the pools' ``Discarded``; unknown where one pool does not say."""
+    """Sum the pools' ``Discarded``; None if one pool does not report it."""
     return _total(answer, "Discarded")
 
 
 def best_share(answer: Answer) -> float | None:
-    """Give the difficulty of the best share that any pool was sent; unknown while there is none."""
+    """Return the difficulty of the best share sent to any pool; None before the first."""
     rows = coerce.items(answer.get("POOLS"))
     return max(filter(None, (coerce.difficulty(row.get("Best Share")) for row in rows)), default=None)
 
@@ -95,7 +95,7 @@ def _total(answer: Answer, key: str) -> float | None:
 
 
 def last_share(answer: Answer) -> float | None:
-    """Give the time of the latest share that any pool took; of one that took none LuxOS tells the time of its start."""
+    """Return when any pool last accepted a share. LuxOS reports its start for a pool without shares."""
     now = time.time()
     rows = (row for row in coerce.items(answer.get("POOLS")) if coerce.counter(row.get("Accepted")) != 0)
     times = (coerce.share_time(row.get("Last Share Time"), now) for row in rows)

@@ -1,4 +1,4 @@
-"""What a rig says, made safe: finite numbers in a physical range, short printable text. An odd value is None, alone."""
+"""Makes a rig's values safe: finite numbers in a physical range, short printable text. A bad value alone is None."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -43,7 +43,7 @@ MAX_ITEMS: Final = 32
 def number(value: object, low: float, high: float, kind_of_value: str = "number") -> float | None:
     """Read a number or numeric text within bounds; None for anything else, NaN and infinities included.
 
-    A number out of bounds is noted as a forbidden ``kind_of_value``.
+    A number out of bounds is noted as an implausible ``kind_of_value``.
     """
     kind = type(value)
     if kind is str:
@@ -71,10 +71,10 @@ def count(value: object, high: int = MAX_CHIPS) -> int | None:
     return None if result is None else int(result)
 
 
-def index(value: object, place: int) -> int:
-    """Read the number of a board or fan, or give its place among the others where it tells none."""
+def index(value: object, position: int) -> int:
+    """Read the number of a board or fan, or return its position among the others if it has none."""
     known = count(value, MAX_ITEMS)
-    return place if known is None else known
+    return position if known is None else known
 
 
 def counter(value: object) -> float | None:
@@ -83,7 +83,7 @@ def counter(value: object) -> float | None:
 
 
 def celsius(value: object) -> float | None:
-    """Read a temperature. Exactly 0 is how firmware says that no sensor is there."""
+    """Read a temperature. Firmware writes exactly 0 where there is no sensor."""
     return number(value, MIN_TEMPERATURE, MAX_TEMPERATURE, "temperature") or None
 
 
@@ -100,23 +100,23 @@ def by_sensor(said: Mapping[str, object]) -> tuple[tuple[str, float], ...]:
 
 
 def hottest(temperatures: Iterable[float | None]) -> float | None:
-    """Give the highest of those that are known."""
+    """Return the highest of those that are known."""
     return max(_known(temperatures), default=None)
 
 
 def coolest(temperatures: Iterable[float | None]) -> float | None:
-    """Give the lowest of those that are known."""
+    """Return the lowest of those that are known."""
     return min(_known(temperatures), default=None)
 
 
 def mean(values: Iterable[float | None]) -> float | None:
-    """Give the mean of those that are known."""
+    """Return the mean of those that are known."""
     known = _known(values)
     return sum(known) / len(known) if known else None
 
 
 def margin(limit: object, temperatures: Iterable[float | None]) -> float | None:
-    """Give how far the hottest of them is below a limit, in degrees; unknown where either is."""
+    """Return how far the hottest of them is below a limit, in degrees; None if either is unknown."""
     ceiling = celsius(limit)
     top = None if ceiling is None else hottest(temperatures)
     return None if ceiling is None or top is None else ceiling - top
@@ -127,17 +127,17 @@ def _known(values: Iterable[float | None]) -> list[float]:
 
 
 def watts(value: object) -> float | None:
-    """Read a power. Exactly 0 is how firmware says that it does not measure it."""
+    """Read a power. Firmware writes exactly 0 for a power that it does not measure."""
     return number(value, 0, MAX_POWER, "power") or None
 
 
 def volts(value: object) -> float | None:
-    """Read a voltage. Exactly 0 is how firmware says that it does not measure it."""
+    """Read a voltage. Firmware writes exactly 0 for one that it does not measure."""
     return number(value, 0, MAX_VOLTS, "voltage") or None
 
 
 def amperes(value: object) -> float | None:
-    """Read a current. Exactly 0 is how firmware says that it does not measure it."""
+    """Read a current. Firmware writes exactly 0 for one that it does not measure."""
     return number(value, 0, MAX_AMPERES, "current") or None
 
 
@@ -246,7 +246,7 @@ def text(value: object, limit: int = MAX_TEXT) -> str:
 
 
 def total(parts: list[float | None]) -> float | None:
-    """Sum what is known in every part; None where a part is unknown, or there is none."""
+    """Return the sum; None if a part is unknown or there are no parts."""
     known = [part for part in parts if part is not None]
     return sum(known) if known and len(known) == len(parts) else None
 
@@ -270,7 +270,7 @@ def bitmain_model(value: object) -> str:
 
 
 def expect_mac(said: object, known: str) -> None:
-    """Refuse the answer of another rig: where both MAC addresses are known they are the same. Raises OtherRig."""
+    """Refuse another rig's answer: raises OtherRig if both MAC addresses are known and differ."""
     if isinstance(said, str) and said.lower() == known:
         return
     here = mac(said)
@@ -279,23 +279,23 @@ def expect_mac(said: object, known: str) -> None:
 
 
 def expect_model(said: str, known: str) -> None:
-    """Refuse the answer of a rig that is not the model it was, where it says its model. Raises OtherRig."""
+    """Refuse another model's answer: raises OtherRig if the answer has a model and it differs."""
     if said and said != known:
         raise OtherRig(said)
 
 
 def mapping(value: object) -> Mapping[str, Any]:
-    """Give a JSON object, or an empty one where the rig sent something else."""
+    """Return a JSON object, or an empty one if the rig sent something else."""
     return value if isinstance(value, dict) else {}
 
 
 def items(value: object, most: int = MAX_ITEMS) -> list[Mapping[str, Any]]:
-    """Give the objects of a JSON array, as many as a rig can sensibly have."""
+    """Return the objects of a JSON array, as many as a rig can sensibly have."""
     return [item for item in value[:most] if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def first(answer: Mapping[str, Any], section: str) -> Mapping[str, Any]:
-    """Give the first object of a cgminer section; empty where it is missing."""
+    """Return the first object of a cgminer section; empty if it is missing."""
     found = items(answer.get(section))
     return found[0] if found else {}
 

@@ -1,4 +1,4 @@
-"""The closed list of faults that every firmware's own codes are mapped to, and the table of Whatsminer's codes."""
+"""Maps the faults that firmware reports, in words or in MicroBT's codes, to the canonical ones."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -16,14 +16,14 @@ def fault(code: FaultCode, component: str = "", vendor_code: str = "") -> Fault:
 
 
 def lost_boards(identity: RigIdentity, boards: Iterable[Board]) -> Iterator[Fault]:
-    """Name the boards that it had when it was identified and says nothing of now, where it says something of any."""
+    """Report the boards that the rig had when it was identified and no longer lists, if it lists any."""
     there = {board.index for board in boards}
     if there:
         yield from (missing_board(index) for index, _ in identity.board_serials if index not in there)
 
 
 def missing_board(index: int) -> Fault:
-    """Make the fault of a board that is not there."""
+    """Return the fault of a missing board."""
     return fault(FaultCode.BOARD_MISSING, f"board {index}")
 
 
@@ -66,7 +66,7 @@ _BY_WORD: Final = tuple((re.compile(pattern, re.IGNORECASE), code) for pattern, 
 
 
 def worded_fault(message: str, component: str = "", vendor_code: str = "") -> Fault:
-    """Translate a fault that a firmware tells in words; ``vendor_code`` is what is kept, the message where empty."""
+    """Translate a fault that firmware reports in words. An empty ``vendor_code`` becomes the message."""
     words = message.replace("_", " ")
     code = next((code for pattern, code in _BY_WORD if pattern.search(words)), FaultCode.UNKNOWN)
     return fault(code, component, vendor_code or text(message, 64))
@@ -138,7 +138,7 @@ def _whatsminer_pattern() -> re.Pattern[str]:
 
 
 def whatsminer_fault(vendor_code: str) -> Fault:
-    """Translate one of MicroBT's numeric codes; one that the list does not have is ``unknown``."""
+    """Translate one of MicroBT's numeric codes; a code that is not in the list becomes ``unknown``."""
     match = _whatsminer_pattern().match(vendor_code)
     if match is None or match.lastgroup is None:
         return fault(FaultCode.UNKNOWN, vendor_code=vendor_code)

@@ -1,4 +1,4 @@
-"""The long tail of firmware, read by pyasic in worker processes. Here is decided what of its answers is believed."""
+"""Reads all other firmware with pyasic in worker processes, and checks every value that it returns."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -70,7 +70,7 @@ class PyasicReader:
 
 
 def pyasic_type(identity: RigIdentity) -> str:
-    """Say what pyasic took the rig's firmware for, in its own word."""
+    """Return pyasic's name of the rig's firmware."""
     return identity.reader.split(":")[1]
 
 
@@ -84,7 +84,7 @@ def _request(target: Target) -> dict[str, Any]:
 
 
 def translate(said: Mapping[str, Any], make: str) -> RigReading:
-    """Make a reading of what a worker passed on. Raises Failure where the mandatory hashrate is not believable."""
+    """Return the reading of a worker's answer. Raises Failure if the mandatory hashrate is implausible."""
     expected = coerce.hashrate(said["expected_hashrate"], "H/s") or None
     hashrate = coerce.realised(said["hashrate"], "H/s", expected)
     boards = coerce.items(said["boards"])
@@ -115,7 +115,7 @@ def _serials(boards: list[list[Any]]) -> Iterator[tuple[int, str]]:
 
 
 def _water(boards: list[Mapping[str, Any]]) -> dict[str, float | None]:
-    """Give the hottest of each end, where boards have water."""
+    """Return the hottest inlet and outlet of boards that are cooled by water."""
     return {end: coerce.hottest(coerce.celsius(board[end]) for board in boards) for end in ("inlet", "outlet")}
 
 

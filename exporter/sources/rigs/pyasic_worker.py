@@ -149,7 +149,7 @@ class _Guard:
         return not self._answered
 
     def verdict(self, *, timed_out: bool) -> Failure:
-        """Say why the job got nothing."""
+        """Return why the job got nothing."""
         if self._too_large:
             return Failure(Reason.TOO_LARGE, f"more than {MAX_ANSWER} bytes")
         if not self._transports:

@@ -1,7 +1,7 @@
-"""How native readers talk: one request, one bounded answer, connection closed, every failure classified.
+"""One request, one bounded answer, connection closed, every failure classified.
 
-Built on :class:`asyncio.Protocol`: streams cost twice as much per poll. The total deadline is the caller's
-(:class:`exporter.sources.rigs.reader.Miners`); connecting has its own, to tell a rig that is away from a hung one.
+Built on :class:`asyncio.Protocol`: streams cost twice as much per poll. The total deadline is the caller's;
+connecting has its own, to distinguish an absent rig from one that hangs.
 """
 
 import asyncio
@@ -36,18 +36,18 @@ T = TypeVar("T")
 
 
 class OtherPage(Failure):
-    """A proper answer of a web server, only not one of a rig's API: no such page, or one for people."""
+    """A web server's proper answer that is not a rig's API: no such page, or a page for people."""
 
 
 class Framing(Protocol):
-    """Knows when an answer is complete, and what of it is content."""
+    """Knows when an answer is complete, and which part of it is content."""
 
     def complete(self, received: bytearray) -> bool:
-        """Tell whether nothing more need be waited for. Raises Failure where it can never be an answer."""
+        """Return whether the answer is complete. Raises Failure if it can never become one."""
         ...
 
     def content(self, received: bytearray) -> bytes:
-        """Give the content once complete or at the end of the connection. Raises Failure where it is cut short."""
+        """Return the content, once complete or at the end of the connection. Raises Failure if it is cut short."""
         ...
 
 
@@ -163,7 +163,7 @@ def connect_failure(error: OSError) -> Failure:
 
 @dataclass(frozen=True, slots=True)
 class Exchanged:
-    """One question and its answer, for whoever wants to see what passes."""
+    """One question and its answer, for tools that show the exchange."""
 
     port: int
     request: bytes
@@ -172,7 +172,7 @@ class Exchanged:
 
 
 listener: Final[ContextVar[Callable[[Exchanged], None] | None]] = ContextVar("listener", default=None)
-"""Told of every exchange of the task that sets it, and of the tasks that this one starts."""
+"""Called with every exchange of the task that sets it, and of the tasks that this one starts."""
 
 
 async def exchange(address: str, port: int, request: bytes, framing: Framing) -> bytes:
@@ -263,7 +263,7 @@ _DECODER: Final = json.JSONDecoder(strict=False, parse_int=_integer)
 
 
 async def optional(question: Awaitable[T]) -> T | Mapping[str, Any]:
-    """Ask what a read can do without: empty where the answer is no good. Raises Failure where none comes."""
+    """Ask what a read can do without: empty if the answer is unusable. Raises Failure if none comes."""
     try:
         return await question
     except Failure as failure:
@@ -285,7 +285,7 @@ async def rpc(address: str, command: str, parameter: str = "") -> Mapping[str, A
 
 
 def _denied(answer: Mapping[str, Any]) -> bool:
-    """Tell whether cgminer's access list refused the command, or each of joined ones."""
+    """Return whether cgminer's access list refused the command, or all of the joined ones."""
     if "STATUS" in answer:
         return _refused(answer)
     parts = [value[0] for value in answer.values() if isinstance(value, list) and value]

@@ -1,4 +1,4 @@
-"""HTTP as rigs serve it: one question per connection, no redirect followed, a login where the firmware wants one."""
+"""HTTP as rigs serve it: one question per connection, no redirects, and the logins of their firmware."""
 
 import asyncio
 import hashlib
@@ -45,7 +45,7 @@ class Head:
         self._raw = raw
 
     def header(self, name: str) -> str:
-        """Give a header's value (``name`` in lower case); empty where it is missing."""
+        """Return a header's value (``name`` in lower case); empty if it is missing."""
         at = self._raw.lower().find(f"\r\n{name}:".encode())
         if at < 0:
             return ""
@@ -175,7 +175,7 @@ async def get_value(address: str, path: str, *, port: int = HTTP_PORT, headers: 
 
 
 def answered(head: Head, body: bytes) -> Any:
-    """Give the JSON of any kind in an answer. Raises Failure as :func:`get_json` does."""
+    """Return the JSON of any kind in an answer. Raises Failure as :func:`get_json` does."""
     _check(head)
     if not _JSON_VALUE.match(body):
         raise OtherPage(Reason.GARBLED, "an answer that is not JSON")

@@ -177,7 +177,7 @@ def _serial(value: object) -> str:
 
 
 def _managers(answer: Answer) -> list[str]:
-    """Give the texts of the module managers, each of which has the fields of its boards."""
+    """Return the texts of the module managers, each of which has the fields of its boards."""
     row = coerce.first(answer, "STATS").items()
     return [value for key, value in row if key.startswith(_MANAGER) and isinstance(value, str)]
 
@@ -218,7 +218,7 @@ def _power_supply(said: Mapping[str, str]) -> PowerSupply:
 
 
 def _suspended(said: Mapping[str, str], *, idle: bool) -> bool | None:
-    """Tell whether it idles because it was switched off by command."""
+    """Return whether it idles because it was switched off by command."""
     switch = coerce.count(said.get("SoftOFF"))
     if switch == 0:
         return False
@@ -226,7 +226,7 @@ def _suspended(said: Mapping[str, str], *, idle: bool) -> bool | None:
 
 
 def _last_share(pools: Answer) -> float | None:
-    """Give when a pool last took a share. Without a clock of its own a rig counts both times from when it started."""
+    """Return when a pool last took a share. Without a clock of its own a rig counts both times from when it started."""
     now = coerce.counter(coerce.first(pools, "STATUS").get("When"))
     rows = (row for row in coerce.items(pools.get("POOLS")) if coerce.counter(row.get("Accepted")))
     times = [coerce.counter(row.get("Last Share Time")) or 0.0 for row in rows]
@@ -246,7 +246,7 @@ def _fans(said: Mapping[str, str], *, mining: bool) -> Iterator[Fan]:
 
 
 def _boards(said: Mapping[str, str], *, mining: bool) -> Iterator[Board]:
-    """Give the boards: their rates are averages since start, which an idle rig keeps, as it does its chips' sensors."""
+    """Return the boards. Their rates are averages since start and stay while the rig idles, so they are not read."""
     hottest, average, errors = (_parts(said, key) for key in ("MTmax", "MTavg", "MH"))
     count = len(_parts(said, "MGHS"))
     if count == 1 and not hottest:
@@ -270,7 +270,7 @@ def _at(parts: list[str], index: int) -> str:
 
 
 def _idle_chips(works: list[str]) -> Iterator[int]:
-    """Give the places of chips that did no work where the others of their board did much."""
+    """Return the indexes of chips that did no work while the others of their board did much."""
     if "0" not in works:  # as on almost every board
         return
     done = [coerce.counter(work) for work in works]
@@ -279,7 +279,7 @@ def _idle_chips(works: list[str]) -> Iterator[int]:
 
 
 def _supply_faults(said: Mapping[str, str]) -> Iterator[Fault]:
-    """Name what the supply's error code says, each fault once."""
+    """Return the faults in the supply's error code, each once."""
     code = coerce.count(next(iter(_parts(said, "PS")), None)) or 0
     raised = {code_of_fault: name for bit, name, code_of_fault in reversed(_SUPPLY_ERRORS) if code & bit}
     yield from (fault(code_of_fault, "psu", name) for code_of_fault, name in raised.items())

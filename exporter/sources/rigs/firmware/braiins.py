@@ -139,7 +139,7 @@ def _nominal(devices: list[Mapping[str, Any]]) -> float | None:
 
 
 def _power_target(tuner: Mapping[str, Any]) -> float | None:
-    """Give what the tuner aims at: less than is configured where it scales down, as in heat."""
+    """Return the tuner's target: less than the configured one while it scales down, such as in heat."""
     scaled = coerce.mapping(tuner.get("DynamicPowerScaling")).get("ScaledPowerLimit")
     return coerce.watts(scaled) or coerce.watts(tuner.get("PowerLimit"))
 
@@ -150,11 +150,11 @@ def _boards(
     temperatures = {str(row.get("ID")): row for row in coerce.items(sections["temps"].get("TEMPS"))}
     details = {str(row.get("ID")): row for row in coerce.items(sections["devdetails"].get("DEVDETAILS"))}
     tuned = {str(row.get("HashchainIndex")): row for row in chains}
-    for place, row in enumerate(devices):
+    for position, row in enumerate(devices):
         number = str(row.get("ID"))
         sensors, detail, chain = (known.get(number, {}) for known in (temperatures, details, tuned))
         yield Board(
-            index=slot(row.get("ID"), place),
+            index=slot(row.get("ID"), position),
             hashrate=coerce.hashrate(row.get("MHS 1m", row.get("MHS 5s")), "MH/s"),
             expected_hashrate=coerce.hashrate(row.get("Nominal MHS"), "MH/s") or None,
             temperature=coerce.celsius(sensors.get("Board")),
@@ -172,7 +172,7 @@ def _status(chain: Mapping[str, Any]) -> str:
 
 
 def _tuner_state(chains: list[Mapping[str, Any]]) -> TunerState | None:
-    """Say what the tuner does on boards that are well: it tunes where it does on any."""
+    """Return the tuner's state on boards without a fault: it tunes if it tunes any board."""
     said = {_status(chain) for chain in chains}
     if said & _TUNING:
         return TunerState.TUNING
@@ -180,7 +180,7 @@ def _tuner_state(chains: list[Mapping[str, Any]]) -> TunerState | None:
 
 
 def _faults(chains: list[Mapping[str, Any]]) -> Iterator[Fault]:
-    for place, chain in enumerate(chains):
+    for position, chain in enumerate(chains):
         status = _status(chain)
         if status and status not in _WELL:
-            yield worded_fault(f"{status} tuning", f"board {slot(chain.get('HashchainIndex'), place)}", status)
+            yield worded_fault(f"{status} tuning", f"board {slot(chain.get('HashchainIndex'), position)}", status)

@@ -240,7 +240,7 @@ def _board(place: int, row: Mapping[str, Any]) -> Board:
 
 
 def _pools(groups: object) -> Iterator[Pool]:
-    """Give the pools of all groups, in their order."""
+    """Return the pools of all groups, in their order."""
     rows = (row for group in coerce.items(groups) for row in coerce.items(group.get("pools")))
     for index, row in zip(range(coerce.MAX_ITEMS), rows, strict=False):
         scheme, host = coerce.endpoint(row.get("url"))

@@ -157,7 +157,7 @@ def _index(row: Mapping[str, Any]) -> int:
 
 
 def _board_serials(capabilities: Answer, summary: Answer) -> Iterator[tuple[int, str]]:
-    """Give the boards' serial numbers, where there is one for each: with a board off the list does not say which."""
+    """Return the boards' serial numbers if there is one for each: with a board off, the list has no index."""
     serials = capabilities.get("Board Serial Numbers")
     boards = coerce.items(summary.get("HBStatus"))
     if not isinstance(serials, list) or len(serials) != len(boards):
@@ -180,7 +180,7 @@ def _power_supply(said: Mapping[str, Any]) -> PowerSupply | None:
 
 
 def _suspended(summary: Answer, state: Mapping[str, Any]) -> bool | None:
-    """Tell whether it idles because it was told to: not where an error or a lost pool may be why."""
+    """Return whether it idles on command; None if an error or a lost pool can be the cause."""
     said = state.get("Operating State")
     if said == _MINING:
         return False
@@ -218,7 +218,7 @@ def _board_rate(row: Mapping[str, Any]) -> float | None:
 
 
 def _board_expected(row: Mapping[str, Any]) -> float | None:
-    """Give what a board should do at its clock in H/s, from what it does and the percentage that this is."""
+    """Return what a board should do at its clock in H/s, from what it does and the percentage that this is."""
     rate, said = _board_rate(row), row.get("Hashrate")
     share = coerce.number(said[1], 0, 1_000) if isinstance(said, list) and len(said) > 1 else None
     return None if rate is None or share is None or share < 1 else coerce.hashrate(rate / share * 100, "MH/s")
@@ -257,7 +257,7 @@ def _fans(speeds: Mapping[str, Any]) -> Iterator[Fan]:
 
 
 def _pools(summary: Answer, session: Mapping[str, Any]) -> Iterator[Pool]:
-    """Give the configured pools; the share totals are of the session, so they stand with the pool in use."""
+    """Return the configured pools; the share totals are of the session, so they stand with the pool in use."""
     stratum = coerce.mapping(summary.get("Stratum"))
     current = coerce.count(stratum.get("Config Id"), coerce.MAX_ITEMS)
     for index, row in enumerate(coerce.items(summary.get("StratumConfigs"))):

@@ -223,7 +223,7 @@ def _boards(chains: tuple[Board, ...], stats: Mapping[str, Any], said: Mapping[s
 
 
 def _chip_temperatures(temps: Answer) -> dict[int, float | None]:
-    """Give the hottest chip of each board, of models whose chips have sensors."""
+    """Return the hottest chip of each board, of models whose chips have sensors."""
     labels = coerce.first(temps, "METADATA").items()
     key = next((key for key, place in labels if coerce.mapping(place).get("Label") == _HOTTEST_CHIP), None)
     if key is None:
@@ -238,8 +238,8 @@ async def _unhealthy(address: str, boards: Iterable[int]) -> dict[int, frozenset
         async with asyncio.timeout(_HEALTH_PATIENCE):
             for board in boards:
                 chips = coerce.items((await rpc(address, "healthchipget", str(board))).get("CHIPS"), _MOST_CHIPS)
-                places = (coerce.count(chip.get("Chip")) for chip in chips if chip.get("Healthy") == "N")
-                failed[board] = frozenset(place for place in places if place is not None)
+                indexes = (coerce.count(chip.get("Chip")) for chip in chips if chip.get("Healthy") == "N")
+                failed[board] = frozenset(index for index in indexes if index is not None)
     return failed
 
 
@@ -248,7 +248,7 @@ def _with_failed(board: Board, failed: frozenset[int] | None) -> Board:
 
 
 def _tuner(config: Mapping[str, Any], profiles: list[Mapping[str, Any]]) -> TunerState | None:
-    """Tell whether it tunes, or has tuned the profile in force; whether it is off it does not say."""
+    """Return whether it tunes, or has tuned the profile in force; whether it is off it does not say."""
     if coerce.flag(config.get("IsTuning")):
         return TunerState.TUNING
     in_force = (row for row in profiles if row.get("Profile Name") == config.get("Profile"))
@@ -256,7 +256,7 @@ def _tuner(config: Mapping[str, Any], profiles: list[Mapping[str, Any]]) -> Tune
 
 
 def _water(temps: Answer) -> Iterator[tuple[str, float]]:
-    """Give the hottest inlet and outlet; the answer labels which sensor of each board sits where."""
+    """Return the hottest inlet and outlet, by the labels that the answer has for the boards' sensors."""
     rows = coerce.items(temps.get("TEMPS"))
     for key, place in coerce.first(temps, "METADATA").items():
         sensor = _SENSORS.get(coerce.text(coerce.mapping(place).get("Label")))

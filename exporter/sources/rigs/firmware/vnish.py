@@ -190,7 +190,7 @@ def _algorithm(info: Answer) -> str:
 
 
 def _index(position: int, chain: Mapping[str, Any]) -> int:
-    """Give a board's index from 0: it is counted from 1, and the board of a slot between others may be missing."""
+    """Return a board's index from 0: it is counted from 1, and the board of a slot between others may be missing."""
     return (coerce.count(chain.get("id"), coerce.MAX_ITEMS) or position + 1) - 1
 
 
@@ -207,7 +207,7 @@ def _without_fee(pools: Answer) -> Answer:
 
 
 def _power_target(preset: Mapping[str, Any]) -> float | None:
-    """Give the watts that the preset itself says it is for."""
+    """Return the watts in the preset's name."""
     said = _PRESET_WATTS.match(coerce.text(preset.get("pretty"), 64))
     return coerce.watts(said[1]) if said else None
 
@@ -235,7 +235,7 @@ def _uptime(said: object) -> float | None:
 
 
 def _water(chains: list[Mapping[str, Any]]) -> dict[str, float | None]:
-    """Give the hottest inlet and outlet of the boards of a hydro model."""
+    """Return the hottest inlet and outlet of the boards of a hydro model."""
     return {end: coerce.hottest(coerce.celsius(chain.get(key)) for chain in chains) for end, key in _WATER.items()}
 
 

@@ -136,7 +136,7 @@ class Reader:
 
 
 def fault_light(said: object) -> bool | None:
-    """Tell whether its lights blink in a pattern that somebody set, as is done to find it, or show how it does."""
+    """Return whether its lights blink in a pattern that somebody set, as is done to find it, or show how it does."""
     pattern = coerce.text(said)
     return pattern != "auto" if pattern else None
 
@@ -156,7 +156,7 @@ def surroundings(environment: object, liquid: object, *, in_liquid: bool) -> Map
 
 
 def _suspended(working: bool | None, faults: tuple[Fault, ...]) -> bool | None:
-    """Tell whether it was told to stop: one that does not work and has faults may have stopped by itself."""
+    """Return whether it was stopped by command; None if it has faults and may have stopped by itself."""
     return None if working is None or (faults and not working) else not working
 
 
@@ -177,7 +177,7 @@ def _power_supply(said: Mapping[str, Any]) -> PowerSupply | None:
 
 
 def _tuner(summary: Mapping[str, Any]) -> TunerState | None:
-    """Tell whether it still searches the clocks of its boards, which it calls raising the frequency."""
+    """Return whether it still searches the clocks of its boards, which it calls raising the frequency."""
     done = coerce.flag(summary.get("up-freq-finish"))
     if done is None:
         return None
