@@ -13,8 +13,10 @@ from exporter.sources.rigs.transport import optional as losable
 from exporter.sources.rigs.transport import rpc
 
 _SLOTS: Final = 16
+_CHIP_COUNTS: Final = tuple((slot, f"chain_acn{slot}") for slot in range(1, _SLOTS + 1))
 _LATE_SLOT: Final = 6  # of the first board of an S9
 _MOST_FANS: Final = 8
+_BOARD_POWER: Final = "chain_power1"  # of builds that have it by board
 _DEAD_CHIP: Final = "x"
 _DIFFICULTIES: Final = ("Stratum Difficulty", "Work Difficulty", "Diff")
 
@@ -141,7 +143,7 @@ def chains(stats: Answer, unit: str, expected: int) -> tuple[Board, ...]:
     Returns:
         The boards by index, from 0. One without chips is missing.
     """
-    chips = {slot: coerce.count(stats.get(f"chain_acn{slot}")) for slot in range(1, _SLOTS + 1)}
+    chips = {slot: coerce.count(stats[key]) for slot, key in _CHIP_COUNTS if key in stats}
     present = [slot for slot, count in chips.items() if count]
     first = _LATE_SLOT if present and present[0] >= _LATE_SLOT else 1
     empty = [slot for slot in range(first, first + expected) if chips.get(slot) == 0]
@@ -167,9 +169,13 @@ def _board(stats: Answer, slot: int, index: int, unit: str) -> Board:
         failed_chips=_failed(chip_map),
         frequency=coerce.megahertz(stats.get(f"freq{slot}", stats.get(f"freq_avg{slot}"))),
         voltage=coerce.volts(stats.get(f"chain_voltage{slot}")),
-        power=coerce.watts(coerce.leading_number(stats.get(f"chain_power{slot}"))),
+        power=_board_power(stats, slot) if _BOARD_POWER in stats else None,
         hardware_errors=coerce.counter(stats.get(f"chain_hw{slot}")),
     )
+
+
+def _board_power(stats: Answer, slot: int) -> float | None:
+    return coerce.watts(coerce.leading_number(stats.get(f"chain_power{slot}")))
 
 
 def _sensors(stats: Answer, key: str, old_key: str) -> list[float]:
@@ -219,7 +225,8 @@ def board_faults(boards: tuple[Board, ...]) -> Iterator[Fault]:
 
 def power(stats: Answer) -> float | None:
     """Read the watts of the boards together, as some builds report them: ``3250 W``, or on Hiveon ``456.78 (AB)``."""
-    return coerce.watts(coerce.leading_number(stats.get("total_power", stats.get("chain_power"))))
+    reported = stats.get("total_power", stats.get("chain_power"))
+    return None if reported is None else coerce.watts(coerce.leading_number(reported))
 
 
 def merged(seen: Iterable[Fault], reported: Iterable[Fault]) -> tuple[Fault, ...]:

@@ -261,11 +261,16 @@ def mac(value: object) -> str:
 
 def bitmain_model(value: object) -> str:
     """Read a model as Bitmain's rigs are called by any firmware: ``Antminer S19j Pro (Vnish 1.2)`` is an S19j Pro."""
-    first, *rest = _BITMAIN.sub("", text(value).partition(" (")[0].strip()).split() or [""]
+    return _bitmain_model(text(value))
+
+
+@lru_cache(maxsize=4_096)  # each rig names its model at each poll
+def _bitmain_model(name: str) -> str:
+    first, *rest = _BITMAIN.sub("", name.partition(" (")[0].strip()).split() or [""]
     series = _SERIES.fullmatch(first)
-    name = series[1].upper() + series[2].lower() if series else first
+    head = series[1].upper() + series[2].lower() if series else first
     return model_name(
-        "AntMiner", " ".join((name, *(word if word in _CAPITALS else word.capitalize() for word in rest)))
+        "AntMiner", " ".join((head, *(word if word in _CAPITALS else word.capitalize() for word in rest)))
     )
 
 

@@ -99,7 +99,11 @@ class Reader:
 
 
 def _is_fork(info: Mapping[str, Any]) -> bool:
-    return "fanCount" in info or "asicTemps" in info or coerce.text(info.get("deviceModel")).lower().startswith(_FORK)
+    return (
+        "fanCount" in info
+        or "asicTemps" in info
+        or ("deviceModel" in info and coerce.text(info.get("deviceModel")).lower().startswith(_FORK))
+    )
 
 
 def _fans(info: Mapping[str, Any]) -> Iterator[Fan]:
@@ -171,8 +175,9 @@ def _expected(info: Mapping[str, Any]) -> float | None:
 
 def _on_fallback(info: Mapping[str, Any]) -> bool | None:
     """Return whether the fallback pool is in use; releases without one have only the first pool."""
+    if (usual := coerce.flag(info.get("isUsingFallbackStratum"))) is not None:  # on almost every release
+        return usual
     for value in (
-        info.get("isUsingFallbackStratum"),
         coerce.mapping(info.get("stratum")).get("usingFallback"),
         info.get("useFallbackStratum"),
     ):
