@@ -11,6 +11,7 @@ import structlog
 from exporter.decision.explain import Case, Explanation, explain
 from exporter.decision.site import decide
 from exporter.economics.metering import Metered, metered_power, with_metered_power
+from exporter.economics.overhead import Overhead, overheads
 from exporter.economics.site import price_site
 from exporter.exposition.publication import LatestPublication
 from exporter.exposition.render import Renderer
@@ -18,6 +19,7 @@ from exporter.exposition.views import Shard, SiteView
 from exporter.model.readings import ExpectedOff, GpuReading, MeterReading, Reading
 from exporter.model.snapshot import SiteSnapshot
 from exporter.polling.market import Market, SourceName, SourceRoom
+from exporter.polling.overhead import OverheadCheck
 from exporter.polling.rigs import RigPoller
 from exporter.polling.tariffs import next_boundary, tariff_prices
 from exporter.polling.unmatched import UnmatchedReports
@@ -52,6 +54,8 @@ class Evaluator:
         self._renderer = Renderer(settings.exposition, telemetry.registry)
         self._decision = state.decision
         self._history = state.history
+        self._overhead = OverheadCheck(telemetry)
+        self._overheads: tuple[Overhead, ...] = ()
         self._unmatched = UnmatchedReports(telemetry, settings.rigs, settings.fleet_blocks)
         self._failing = False
         self._snapshot_at = 0.0
@@ -118,6 +122,7 @@ class Evaluator:
         self._rigs.metered = metered.rigs
         self._count_unmatched(METERS, snapshot.taken_at, metered)
         self._count_unmatched(EXPECTED_OFF, snapshot.taken_at, metered)
+        self._overhead.export(self._overheads)
 
     def _count_unmatched(self, room: SourceRoom[ReportT], now: float, metered: Metered) -> None:
         fresh = self._market.fresh(room, now)
@@ -151,6 +156,7 @@ class Evaluator:
         settings = self.settings
         metered = metered_power(snapshot)
         snapshot = with_metered_power(snapshot, metered.rigs)
+        self._overheads = overheads(snapshot, settings.terms)
         economics = price_site(snapshot, settings.terms)
         decision, self._decision, self._history = decide(
             self._decision, snapshot, economics, self._history, settings.terms, settings.decision

@@ -125,6 +125,19 @@ class Telemetry:
             ["source", "figure"],
             registry=registry,
         )
+        self.measured_overhead = Gauge(
+            "mining_measured_overhead_ratio",
+            "Watts at the feeder or utility meter per watt of the rigs behind it; block is empty for the site. Absent "
+            "without such a meter, or if the power of more than 2 % of the rigs is unknown.",
+            ["block"],
+            registry=registry,
+        )
+        self.configured_overhead = Gauge(
+            "mining_configured_overhead_ratio",
+            "The same as configured by overhead, calibration and transformer_loss. Absent if the measured one is.",
+            ["block"],
+            registry=registry,
+        )
         self.source_ignored = Gauge(
             "mining_source_ignored",
             "Rigs and blocks whose values from the source are ignored, by reason. unknown: not in the inventory. "

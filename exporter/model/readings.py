@@ -174,6 +174,8 @@ class MeterReading:
 
     rigs: Mapping[str, float] = field(default_factory=dict)
     blocks: Mapping[str, float] = field(default_factory=dict)
+    feeders: Mapping[str, float] = field(default_factory=dict)  # of a whole block, or of the site (""), at the feeder
+    utilities: Mapping[str, float] = field(default_factory=dict)  # the same at the utility's meter
     refused: tuple[str, ...] = ()
 
 

@@ -53,7 +53,7 @@ class UnmatchedReports:
             self._telemetry.source_ignored.remove_by_labels({"source": source})
             return
         strangers = set() if self._rigs is None else {*report.rigs} - self._rigs
-        self._count(source, Unmatched.UNKNOWN, strangers | {*report.blocks} - self._blocks)
+        self._count(source, Unmatched.UNKNOWN, strangers | _blocks_of(report) - self._blocks)
         if isinstance(report, MeterReading):
             self._count(source, Unmatched.IMPLAUSIBLE, {*report.refused})
             self._count(source, Unmatched.DISBELIEVED, {*report.blocks} & disbelieved)
@@ -72,3 +72,9 @@ class UnmatchedReports:
                 names=fresh[:_MOST_NAMED],
                 advice=_ADVICE[why],
             )
+
+
+def _blocks_of(report: MeterReading | ExpectedOff) -> set[str]:
+    """Return the names of the blocks in a report. The whole site, whose name is empty, is not a block."""
+    totals = {*report.feeders, *report.utilities} if isinstance(report, MeterReading) else set()
+    return {*report.blocks, *totals} - {""}

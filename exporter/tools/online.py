@@ -76,9 +76,12 @@ def described(value: object, now: float) -> str:
             text = _prices(value, now)
         case tuple() if all(isinstance(entry, GpuReading) for entry in value):
             text = f"{len(value)} GPUs, {sum(gpu.power or 0.0 for gpu in value):,.0f} W"
-        case MeterReading(rigs=rigs, blocks=blocks, refused=refused):
+        case MeterReading(rigs=rigs, blocks=blocks, refused=refused) if not (value.feeders or value.utilities):
             watts = sum(rigs.values()) + sum(blocks.values())
             text = f"{_counted(rigs=rigs, blocks=blocks, refused=refused)}, {watts:,.0f} W"
+        case MeterReading(feeders=feeders, utilities=utilities, refused=refused):
+            watts = sum(feeders.values()) + sum(utilities.values())
+            text = f"{_counted(feeders=feeders, utilities=utilities, refused=refused)}, {watts:,.0f} W"
         case ExpectedOff(site=site, blocks=blocks, rigs=rigs):
             text = f"off: {'the whole site' if site else _counted(blocks=blocks, rigs=rigs) or 'nothing'}"
         case Sequence() | Mapping():

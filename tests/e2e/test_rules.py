@@ -35,6 +35,14 @@ def test_alerts_fire_stay_quiet_and_resolve(path: Path, release: Release) -> Non
 
 
 @of_each_release
+def test_the_example_rules_give_the_watts_of_pdus_and_meters(release: Release) -> None:
+    meters = ROOT / "deploy" / "examples" / "meters"
+    assert "SUCCESS" in promtool(release, "check", "rules", "--lint=all", "--lint-fatal", meters / "rules.yml")
+    assert "SUCCESS" in promtool(release, "test", "rules", meters / "test.yml")
+    assert "SUCCESS" in promtool(release, "check", "config", "--syntax-only", meters / "scrape.yml")
+
+
+@of_each_release
 def test_compose_prometheus_finds_its_rules(tmp_path: Path, release: Release) -> None:
     for folder in ("rules", "alerts"):
         shutil.copytree(PROMETHEUS / folder, tmp_path / folder)

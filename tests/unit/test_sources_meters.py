@@ -53,3 +53,21 @@ async def test_what_is_no_watts_by_rig_is_a_failure(series: list[tuple[dict[str,
     with pytest.raises(Failure) as caught:
         await read(*series)
     assert caught.value.reason is reason
+
+
+async def test_a_total_meter_shows_the_site_or_its_blocks_and_no_rig() -> None:
+    assert await read(({}, "1.2e6"), total_at="utility") == MeterReading(utilities={"": 1.2e6})
+    blocks = await read(({"block": "north"}, "6e5"), ({"block": "south"}, "0"), block_label="block", total_at="feeder")
+    assert blocks == MeterReading(feeders={"north": 6e5}, refused=("south",))
+
+
+async def test_a_total_meter_of_the_site_is_one_series() -> None:
+    with pytest.raises(Failure, match="returns 2 series, not one"):
+        await read(({"phase": "1"}, "1"), ({"phase": "2"}, "1"), total_at="feeder")
+    with pytest.raises(Failure, match="watts of the site -5 is outside 0 to 1e"):
+        await read(({}, "-5"), total_at="feeder")
+
+
+async def test_one_rig_with_two_series_costs_only_that_one_its_meter() -> None:
+    reading = await read(({"rig": "a"}, "1"), ({"rig": "a", "phase": "2"}, "1"), ({"rig": "b"}, "3400"))
+    assert reading == MeterReading(rigs={"b": 3400.0})

@@ -1,0 +1,75 @@
+"""The overhead that a feeder or utility meter shows, against the configured one."""
+
+from dataclasses import replace
+
+import pytest
+from sites import rig, site
+from structlog.testing import capture_logs
+
+from exporter.economics.overhead import Overhead, overheads
+from exporter.economics.settings import MeteringPoint, PowerSettings, SiteSettings, TariffOverrides
+from exporter.model.readings import MeterReading
+from exporter.model.snapshot import RigSnapshot
+from exporter.polling.overhead import OverheadCheck
+from exporter.telemetry import Telemetry
+
+POWER = PowerSettings(overhead=1.05, transformer_loss=0.02)
+SETTINGS = SiteSettings(power=POWER)
+
+
+def running(name: str, power: float | None = 3000.0, metered: float | None = None) -> RigSnapshot:
+    return replace(rig(name=name, power=power, hashrate=100e12), metered_power=metered)
+
+
+def test_the_feeder_is_compared_with_the_sum_of_the_rigs() -> None:
+    snapshot = site(running("a"), running("b"), meters=(MeterReading(feeders={"": 6600.0}),))
+    assert overheads(snapshot, SETTINGS) == (Overhead("", pytest.approx(1.1), pytest.approx(1.05)),)
+
+
+def test_the_utility_is_compared_with_the_transformer_too() -> None:
+    snapshot = site(running("a"), running("b"), meters=(MeterReading(utilities={"": 6600.0}),))
+    assert overheads(snapshot, SETTINGS) == (Overhead("", pytest.approx(1.1), pytest.approx(1.05 / 0.98)),)
+
+
+def test_rigs_that_are_metered_at_the_feeder_have_no_overhead_left() -> None:
+    metered = SiteSettings(power=POWER.model_copy(update={"metered_at": MeteringPoint.FEEDER}))
+    snapshot = site(running("a", metered=3100.0), meters=(MeterReading(feeders={"": 3100.0}),))
+    assert overheads(snapshot, metered) == (Overhead("", pytest.approx(1.0), pytest.approx(1.0)),)
+
+
+def test_a_contract_has_its_own_overhead() -> None:
+    settings = SiteSettings(power=POWER, tariff="ppa", tariffs={"ppa": TariffOverrides(overhead=1.2)})
+    snapshot = site(running("a"), meters=(MeterReading(feeders={"": 3600.0}),))
+    assert overheads(snapshot, settings) == (Overhead("", pytest.approx(1.2), pytest.approx(1.2)),)
+
+
+def test_without_a_meter_or_with_too_many_unknown_rigs_there_is_none() -> None:
+    meter = MeterReading(feeders={"": 6600.0, "nowhere": 1.0})
+    assert overheads(site(running("a")), SETTINGS) == ()
+    assert overheads(site(running("a"), running("b", None), meters=(meter,)), SETTINGS) == ()
+    dark = rig(name="dark", hashrate=None)
+    assert overheads(site(running("a"), dark, meters=(meter,)), SETTINGS) == ()
+    assert len(overheads(site(*(running(f"r{index}") for index in range(60)), dark, meters=(meter,)), SETTINGS)) == 1
+
+
+def test_a_lasting_disagreement_is_logged_once_and_so_is_its_end() -> None:
+    telemetry = Telemetry()
+    check = OverheadCheck(telemetry)
+    with capture_logs() as logs:
+        for _ in range(50):
+            check.export([Overhead("", 1.10, 1.05), Overhead("north", 1.06, 1.05)])
+        for _ in range(3):
+            check.export([Overhead("", 1.05, 1.05)])
+    assert [(entry["log_level"], entry["block"]) for entry in logs] == [("warning", "the whole site"), ("info", "")]
+    assert telemetry.registry.get_sample_value("mining_measured_overhead_ratio", {"block": ""}) == 1.05
+    assert telemetry.registry.get_sample_value("mining_measured_overhead_ratio", {"block": "north"}) is None
+
+
+def test_a_short_disagreement_is_not_logged() -> None:
+    check = OverheadCheck(Telemetry())
+    with capture_logs() as logs:
+        for _ in range(10):
+            for _ in range(19):
+                check.export([Overhead("", 1.2, 1.05)])
+            check.export([Overhead("", 1.06, 1.05)])
+    assert logs == []
