@@ -250,7 +250,7 @@ async def test_an_address_that_changes_hands_costs_one_poll_and_its_neighbours_n
     named = {"whatsminer_v2", "whatsminer_v3", "bitaxe", "luxos", "vnish", "braiins_rest"}  # who say a MAC at each read
     victims = [name for reader, name in fleet.victims[0].items() if reader in named]
     rigs = [
-        Rig(name=name, address=target.address, credentials=target.credentials)
+        Rig(name=name, address=target.address, logins=() if target.credentials is None else (target.credentials,))
         for name, (target, _) in fleet.rigs.items()
     ]
     remembered = {name: RigMemory(identity=who) for name, (_, who) in fleet.rigs.items()}
