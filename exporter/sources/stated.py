@@ -31,7 +31,7 @@ _WORDS: Final = {
     Reason.RATE_LIMITED: re.compile(r"rate limit|too many|throttl|quota|exceeded", re.IGNORECASE),
     Reason.AUTH: re.compile(
         r"unauth|not authori[sz]ed|not authenticated|access denied|forbidden|log ?in|sign in"
-        r"|(invalid|missing|expired) [\w ]*(key|token|credential)",
+        r"|(invalid|no valid|missing|expired|unknown|wrong) [\w ]*(key|token|credential)",
         re.IGNORECASE,
     ),
     Reason.NOT_READY: re.compile(r"no (matching )?data|not (yet )?(published|available|found)", re.IGNORECASE),

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from exporter.model.configuration_errors import unknown
+from exporter.model.configuration_errors import nearest
 
 DecimalMark = Literal[".", ","]
 
@@ -38,7 +38,7 @@ def read_table(text: str, wanted: Collection[str] = ()) -> Table:
     a quotation mark is not closed.
     """
     separator, body = _separator(text)
-    best: tuple[int, str, list[tuple[int, list[str]]]] | None = None
+    best: tuple[tuple[int, int], str, list[tuple[int, list[str]]]] | None = None
     broken: ValueError | None = None
     for delimiter in separator or _DELIMITERS:
         try:
@@ -49,17 +49,21 @@ def read_table(text: str, wanted: Collection[str] = ()) -> Table:
         for index, (_, cells) in enumerate(lines):
             if wanted and set(wanted) <= set(cells):
                 return _table(delimiter, lines[index:])
-        widest = max((len(cells) for _, cells in lines), default=0)
-        if best is None or widest > best[0]:
-            best = widest, delimiter, lines
+        widths = [len(cells) for _, cells in lines]
+        widest = max(widths, default=0)
+        score = (widths.count(widest) if widest > 1 else 0, widest)  # the right delimiter divides most lines alike
+        if best is None or score > best[0]:
+            best = score, delimiter, lines
     if best is None or not best[2]:
         raise broken or ValueError("it has no rows")
-    widest, delimiter, lines = best
+    (_, widest), delimiter, lines = best
     header = next(index for index, (_, cells) in enumerate(lines) if len(cells) == widest)
     if wanted:
         columns = lines[header][1]
         missing = next(name for name in wanted if name not in columns)
-        raise ValueError(f"{unknown('column', missing, columns)}; its columns: {', '.join(columns[:_MOST_NAMED])}")
+        match = nearest(missing, columns)
+        suggestion = f"did you mean {match!r}?" if match else f"it has {', '.join(columns[:_MOST_NAMED])}"
+        raise ValueError(f"there is no column {missing!r}: {suggestion}")
     return _table(delimiter, lines[header:])
 
 

@@ -217,6 +217,7 @@ def saying(status: int, body: str) -> Handler:
         (200, '{"errors": [{"message": "Query cost too high"}], "data": null}', Reason.GARBLED, "Query cost too high"),
         (200, '{"errors": [{"message": "invalid token", "extensions": {"code": "UNAUTHENTICATED"}}], "data": null}',
          Reason.AUTH, "invalid token"),
+        (200, '{"errors": [{"message": "No valid access token"}]}', Reason.AUTH, "No valid access token"),
         (400, "x" * 5000, Reason.GARBLED, "xxx..."),
     ],
 )  # fmt: skip
@@ -402,6 +403,7 @@ async def test_a_bad_row_costs_only_itself_and_is_named(ask: Ask, telemetry: Tel
         ("von;preis\n21.03.2026 12:00;88\n", {"time_format": "epoch_seconds"}, "is not a number of epoch_seconds"),
         ('von,preis\n21.03.2026 12:00,"1,234"\n', {}, "could be a fraction or thousands: set decimal to ',' or '.'"),
         ("von;preise\n21.03.2026 12:00;88\n", {}, "there is no column 'preis': did you mean 'preise'?"),
+        ("zeit;euro\n21.03.2026 12:00;88,1\n", {}, "there is no column 'von': it has zeit, euro"),
         ("von;preis\n", {}, "without rows"),
         ('von;preis\n"21.03', {}, "no such CSV"),
     ],

@@ -53,7 +53,10 @@ class Settings(http_json.Settings):
     @property
     def likely_cause(self) -> str:
         """The most likely cause of an answer without a usable price."""
-        areas = _load(self.template)["areas"]
+        document = _load(self.template)
+        areas = document["areas"]
+        if document.get("area") == areas:  # there is only one
+            return super().likely_cause
         return f"not published yet, or the area is wrong: it is {areas}"
 
 
