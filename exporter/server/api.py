@@ -1,19 +1,18 @@
 """``/api/v1``: the latest evaluation as JSON. See ``docs/api.md``."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from aiohttp import hdrs, web
+from aiohttp import web
 from pydantic_core import to_json
 
 from exporter.exposition.views import SiteView
+from exporter.server.admission import in_worker
 from exporter.server.context import ServerContext
 from exporter.server.fleet import RigQuery, read_count, read_query
 from exporter.server.records import block_record, market_record, rig_record
 
 _EVERYTHING: Final = 1_000_000
-_COMPRESSED_FROM: Final = 4_096  # bytes
 _PIECE: Final = 200  # records; writing them takes a few milliseconds
 
 
@@ -23,25 +22,28 @@ def add_api(app: web.Application, context: ServerContext) -> None:
     async def rigs(request: web.Request) -> web.Response:
         query, view = read_query(request), evaluated(context)
         limit, offset = read_count(request, "limit", _EVERYTHING), read_count(request, "offset", 0)
-        return await _respond(lambda: _rigs(context, view, query, limit, offset))
+        return await _respond(request, lambda: _rigs(context, view, query, limit, offset))
 
     async def rig(request: web.Request) -> web.Response:
         view, name = evaluated(context), request.match_info["rig"]
-        explanation = await asyncio.to_thread(context.explain, view, name)
+        explanation = await in_worker(request, context.explain, view, name)
         if explanation is None:
             raise web.HTTPNotFound(text="There is no rig with this name.\n")
         known = next(rig for rig in view.rigs if rig.snapshot.rig.name == name)
         return await _respond(
-            lambda: _envelope(context, view, rig=rig_record(known, context.failures), explanation=explanation)
+            request,
+            lambda: _envelope(context, view, rig=rig_record(known, context.failures), explanation=explanation),
         )
 
-    async def blocks(_request: web.Request) -> web.Response:
+    async def blocks(request: web.Request) -> web.Response:
         view = evaluated(context)
-        return await _respond(lambda: _envelope(context, view, blocks=[block_record(block) for block in view.blocks]))
+        return await _respond(
+            request, lambda: _envelope(context, view, blocks=[block_record(block) for block in view.blocks])
+        )
 
-    async def market(_request: web.Request) -> web.Response:
+    async def market(request: web.Request) -> web.Response:
         view = evaluated(context)
-        return await _respond(lambda: _envelope(context, view, market=market_record(view)))
+        return await _respond(request, lambda: _envelope(context, view, market=market_record(view)))
 
     app.router.add_get("/api/v1/rigs", rigs)
     app.router.add_get("/api/v1/rigs/{rig}", rig)
@@ -66,13 +68,10 @@ def _envelope(context: ServerContext, view: SiteView, **content: Any) -> dict[st
     return {"site": context.site, "evaluated_at_timestamp_seconds": view.snapshot.taken_at, **content}
 
 
-async def _respond(content: Callable[[], Mapping[str, Any]]) -> web.Response:
+async def _respond(request: web.Request, content: Callable[[], Mapping[str, Any]]) -> web.Response:
     """Respond with the JSON that ``content`` makes. It runs in a worker thread."""
-    body = await asyncio.to_thread(lambda: _json(content()))
-    response = web.Response(body=body, content_type="application/json", headers={hdrs.VARY: "Accept-Encoding"})
-    if len(body) >= _COMPRESSED_FROM:
-        response.enable_compression()
-    return response
+    body = await in_worker(request, lambda: _json(content()))
+    return web.Response(body=body, content_type="application/json")
 
 
 def _json(content: Mapping[str, Any]) -> bytes:

@@ -4,7 +4,9 @@ from typing import Final
 
 from aiohttp import web
 
+from exporter.server.admission import add_admission
 from exporter.server.api import add_api
+from exporter.server.connections import mark_busy
 from exporter.server.context import ServerContext
 from exporter.server.guard import add_guard
 from exporter.server.health import add_health
@@ -18,8 +20,9 @@ _LARGEST_REQUEST_BYTES: Final = 65_536
 
 def make_app(context: ServerContext, settings: WebSettings, web_config: WebConfigFile) -> web.Application:
     """Make the application for one site."""
-    app = web.Application(client_max_size=_LARGEST_REQUEST_BYTES)
+    app = web.Application(client_max_size=_LARGEST_REQUEST_BYTES, middlewares=[mark_busy])
     add_guard(app, settings, web_config)
+    add_admission(app, settings)
     add_metrics(app, context)
     add_health(app, context)
     add_api(app, context)

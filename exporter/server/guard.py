@@ -1,11 +1,11 @@
 """Checks that every request passes first: rate limit, client certificate, login. Adds the headers of every response."""
 
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from aiohttp import hdrs, web
 
+from exporter.server.admission import Handler, client_of
 from exporter.server.logins import Logins
 from exporter.server.settings import WebSettings
 from exporter.server.web_config import RateLimit, TlsServerConfig, WebConfigFile
@@ -26,8 +26,6 @@ _HEADERS: Final = {
     "X-Frame-Options": "DENY",
 }
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
 
 def add_guard(app: web.Application, settings: WebSettings, file: WebConfigFile) -> None:
     """Check the requests to every path of the application, including unknown ones."""
@@ -45,7 +43,7 @@ def add_guard(app: web.Application, settings: WebSettings, file: WebConfigFile) 
         is_open = settings.open_health_checks and request.path in _HEALTH
         if config.basic_auth_users and not is_open:
             given = request.headers.get(hdrs.AUTHORIZATION, "")
-            if not await logins.allows(given, config.basic_auth_users):
+            if not await logins.allows(given, config.basic_auth_users, client_of(request.remote)):
                 challenge = {hdrs.WWW_AUTHENTICATE: 'Basic realm="hashmargin", charset="UTF-8"'}
                 raise web.HTTPUnauthorized(text="Unauthorized.\n", headers=challenge)
         return await handler(request)
@@ -53,7 +51,11 @@ def add_guard(app: web.Application, settings: WebSettings, file: WebConfigFile) 
     async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
         put_headers(response, file)
 
+    async def close(_app: web.Application) -> None:
+        logins.close()
+
     app.middlewares.append(guard)
+    app.on_cleanup.append(close)
     app.on_response_prepare.append(add_headers)
 
 

@@ -4,14 +4,22 @@ import asyncio
 import base64
 import hmac
 import secrets
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections import Counter, OrderedDict
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import bcrypt
 from pydantic import SecretStr
 
+from exporter.server.admission import reject_overload
+
 _MOST_REJECTED: Final = 256
+_MOST_WAITING: Final = 32
+_MOST_WAITING_PER_CLIENT: Final = 8
+_MOST_CLIENTS: Final = 1_024
 _LONGEST_PASSWORD: Final = 72  # bytes; bcrypt ignores the rest, and Go accepts longer ones
 
 
@@ -22,10 +30,14 @@ class Logins:
         self._key = secrets.token_bytes(32)
         self._accepted: set[bytes] = set()
         self._rejected: OrderedDict[bytes, None] = OrderedDict()  # oldest first
-        self._one_at_a_time = asyncio.Lock()  # bcrypt is slow by design: attackers must not occupy all cores
+        self._turns = _Turns()
 
-    async def allows(self, authorization: str, users: Mapping[str, SecretStr]) -> bool:
-        """Whether this Authorization header is the login of one of these users."""
+    async def allows(self, authorization: str, users: Mapping[str, SecretStr], client: str = "") -> bool:
+        """Whether this Authorization header is the login of one of these users.
+
+        Raises:
+            aiohttp.web.HTTPTooManyRequests: Too many logins of this client, or of all, are waiting.
+        """
         login = _login(authorization)
         if login is None:
             return False
@@ -33,18 +45,99 @@ class Logins:
         hashed = users[user].get_secret_value() if user in users else _unmatchable(users)
         digest = hmac.digest(self._key, repr((user, hashed, password)).encode(), "sha256")
         if digest not in self._accepted and digest not in self._rejected:
-            async with self._one_at_a_time:
-                accepted = await asyncio.to_thread(_matches, password, hashed)
-            self._remember(digest, accepted=accepted and user in users)
+            async with self._turns.turn(client):
+                if digest not in self._accepted and digest not in self._rejected:
+                    matches = await self._turns.run(_matches, password, hashed)
+                    self._remember(digest, client, accepted=matches and user in users)
         return digest in self._accepted
 
-    def _remember(self, digest: bytes, *, accepted: bool) -> None:
+    def close(self) -> None:
+        """Stop the thread."""
+        self._turns.close()
+
+    def _remember(self, digest: bytes, client: str, *, accepted: bool) -> None:
         if accepted:
             self._accepted.add(digest)
             return
+        self._turns.note_rejected(client)
         self._rejected[digest] = None
         if len(self._rejected) > _MOST_REJECTED:
             self._rejected.popitem(last=False)
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    client: str
+    turn: asyncio.Future[None]
+
+
+class _Turns:
+    """One check at a time in a thread of its own: bcrypt is slow by design. The client that guessed least is next."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "logins")
+        self._busy = False
+        self._waiting: list[_Waiting] = []  # oldest first
+        self._guesses: Counter[str] = Counter()
+
+    @asynccontextmanager
+    async def turn(self, client: str) -> AsyncIterator[None]:
+        """Wait for the client's turn. Raises 429 if too many are waiting."""
+        if self._busy:
+            await self._wait(client)
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._busy = False
+            self._call_next()
+
+    async def run(self, check: Callable[[str, str], bool], password: str, hashed: str) -> bool:
+        """Call ``check`` in the thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, check, password, hashed)
+
+    def note_rejected(self, client: str) -> None:
+        """Let this client wait for clients with fewer rejected logins."""
+        self._guesses[client] += 1
+        if len(self._guesses) > _MOST_CLIENTS:
+            self._guesses = Counter(dict(self._guesses.most_common(_MOST_CLIENTS // 2)))
+
+    def close(self) -> None:
+        """Stop the thread."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _wait(self, client: str) -> None:
+        if sum(waiting.client == client for waiting in self._waiting) >= _MOST_WAITING_PER_CLIENT:
+            reject_overload()
+        if len(self._waiting) >= _MOST_WAITING:
+            last = max(reversed(self._waiting), key=self._rank)
+            if self._guesses[client] >= self._rank(last):
+                reject_overload()
+            self._waiting.remove(last)
+            last.turn.cancel()
+        waiting = _Waiting(client, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        try:
+            await waiting.turn
+        except asyncio.CancelledError:
+            if waiting in self._waiting:  # the client has gone
+                self._waiting.remove(waiting)
+                raise
+            if not waiting.turn.cancelled():  # it was called in the moment in which the client went
+                self._busy = False
+                self._call_next()
+                raise
+            reject_overload()
+
+    def _call_next(self) -> None:
+        if self._waiting:
+            first = min(self._waiting, key=self._rank)
+            self._waiting.remove(first)
+            self._busy = True
+            first.turn.set_result(None)
+
+    def _rank(self, waiting: _Waiting) -> int:
+        return self._guesses[waiting.client]
 
 
 def _login(authorization: str) -> tuple[str, str] | None:

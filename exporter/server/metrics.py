@@ -1,18 +1,16 @@
 """``/metrics``: the latest publication. A scrape polls no rig."""
 
 import asyncio
-import socket
-import struct
 from typing import Final
 
 from aiohttp import hdrs, web
 
 from exporter.exposition.publication import Body, Encoding, Publication
+from exporter.server.admission import LONGEST_WRITE, METRICS_PATH, writing
 from exporter.server.context import ServerContext
 from exporter.server.negotiation import Negotiated, negotiate
 
 _STUCK_AFTER: Final = 3  # evaluation intervals
-_LONGEST_WRITE: Final = 60.0  # s
 _SCRAPE_TIMEOUT: Final = "X-Prometheus-Scrape-Timeout-Seconds"
 
 
@@ -30,7 +28,7 @@ def add_metrics(app: web.Application, context: ServerContext) -> None:
             await _write(request, response, body)
         return response
 
-    app.router.add_get("/metrics", metrics)
+    app.router.add_get(METRICS_PATH, metrics)
 
 
 def _current(context: ServerContext) -> Publication:
@@ -65,26 +63,15 @@ def _headers(wanted: Negotiated, body: Body) -> dict[str, str]:
 
 
 async def _write(request: web.Request, response: web.StreamResponse, body: Body) -> None:
-    """Write the body. A client that reads too slowly is disconnected."""
-    try:
-        async with asyncio.timeout(_deadline(request)):
-            for chunk in body.chunks:
-                await response.write(chunk)
-            await response.write_eof()
-    except TimeoutError:
-        if request.transport is not None:
-            _reset(request.transport)
-
-
-def _reset(transport: asyncio.Transport) -> None:
-    """Reset the connection and discard unsent data, which a normal close would leave in the kernel."""
-    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
+    async with writing(request, _deadline(request)):
+        for chunk in body.chunks:
+            await response.write(chunk)
+        await response.write_eof()
 
 
 def _deadline(request: web.Request) -> float:
     try:
         timeout = float(request.headers.get(_SCRAPE_TIMEOUT, ""))
     except ValueError:
-        return _LONGEST_WRITE
-    return timeout if 0 < timeout < _LONGEST_WRITE else _LONGEST_WRITE
+        return LONGEST_WRITE
+    return timeout if 0 < timeout < LONGEST_WRITE else LONGEST_WRITE

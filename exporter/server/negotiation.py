@@ -42,7 +42,7 @@ def negotiate(accept: str, accept_encoding: str) -> Negotiated:
     """
     choices = [choice for offer in _offers(accept) if offer.quality > 0 and (choice := _choice(offer))]
     best = max(choices, key=lambda choice: (choice.quality, choice.format is Format.OPENMETRICS), default=_FALLBACK)
-    return Negotiated(Encoding(best.format, _accepts_gzip(accept_encoding)), best.content_type)
+    return Negotiated(Encoding(best.format, accepts_gzip(accept_encoding)), best.content_type)
 
 
 def _choice(offer: _Offer) -> _Choice | None:
@@ -59,7 +59,8 @@ def _choice(offer: _Offer) -> _Choice | None:
     return None
 
 
-def _accepts_gzip(accept_encoding: str) -> bool:
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Whether the client prefers gzip to no compression."""
     qualities = {offer.name: offer.quality for offer in _offers(accept_encoding)}
     gzip = qualities.get("gzip", qualities.get("*", 0.0))
     return gzip > 0 and gzip >= qualities.get("identity", 0.0)

@@ -4,15 +4,18 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from itertools import count
 from typing import Any, Final
 
 import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from exporter.server.admission import client_of
 from exporter.server.app import make_app
+from exporter.server.connections import Seat, SeatedHandler, Seats
 from exporter.server.context import ServerContext
 from exporter.server.guard import put_headers
 from exporter.server.settings import WebSettings, split_address
@@ -30,6 +33,7 @@ _UNREAD_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 2.0
 _RETRY_SECONDS: Final = 1.0
 _BACKLOG: Final = 128
+_ACCEPTED_AT_ONCE: Final = 16
 
 
 @asynccontextmanager
@@ -64,16 +68,17 @@ async def serving(context: ServerContext, settings: WebSettings) -> AsyncIterato
         yield urls
 
 
-class _Connection(web.RequestHandler):
+class _Connection(SeatedHandler):
     """One connection. A malformed request does not reach the application, but its response has the same headers."""
 
     __slots__ = ("_web_config",)
 
-    def __init__(self, handlers: web.Server, web_config: WebConfigFile) -> None:
+    def __init__(self, handlers: web.Server, web_config: WebConfigFile, seats: Seats, seat: Seat) -> None:
         super().__init__(
             handlers,
-            loop=asyncio.get_running_loop(),
-            access_log=None,  # type: ignore[arg-type]
+            seats,
+            seat,
+            access_log=None,
             logger=_server_log,
             keepalive_timeout=_IDLE_SECONDS,
             lingering_time=_STOP_SECONDS,
@@ -93,7 +98,7 @@ class _Acceptor:
     def __init__(self, handlers: web.Server, web_config: WebConfigFile, limit: int) -> None:
         self._handlers = handlers
         self._web_config = web_config
-        self._limit = limit
+        self._seats = Seats(limit)
         self._accepting: list[asyncio.Task[None]] = []
         self._handshakes: set[asyncio.Task[None]] = set()
 
@@ -111,9 +116,11 @@ class _Acceptor:
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         failing = False
-        while True:
+        for number in count(1):
+            if number % _ACCEPTED_AT_ONCE == 0:
+                await asyncio.sleep(0)  # accepting does not wait while clients do
             try:
-                connection, _ = await loop.sock_accept(listener)
+                connection, address = await loop.sock_accept(listener)
             except ConnectionError:
                 continue
             except OSError as error:  # mostly no free file descriptors
@@ -123,23 +130,30 @@ class _Acceptor:
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
             failing = False
-            if len(self._handlers.connections) + len(self._handshakes) >= self._limit:
+            seat = self._seats.take(client_of(address))
+            if seat is None:
                 connection.close()
                 continue
-            task = asyncio.create_task(self._handshake(connection))
+            task = asyncio.create_task(self._handshake(connection, seat))
+            seat.end = task.cancel
             self._handshakes.add(task)
             task.add_done_callback(self._handshakes.discard)
 
-    async def _handshake(self, connection: socket.socket) -> None:
+    async def _handshake(self, connection: socket.socket, seat: Seat) -> None:
         tls = self._web_config.current().tls
         deadline = None if tls is None else _HANDSHAKE_SECONDS
-        with suppress(OSError):  # a failed handshake is an error of the client
+        try:
             await asyncio.get_running_loop().connect_accepted_socket(
-                partial(_Connection, self._handlers, self._web_config),
+                partial(_Connection, self._handlers, self._web_config, self._seats, seat),
                 connection,
                 ssl=tls,
                 ssl_handshake_timeout=deadline,
             )
+        except (OSError, asyncio.CancelledError) as error:  # a failed handshake is an error of the client
+            self._seats.leave(seat)
+            connection.close()
+            if isinstance(error, asyncio.CancelledError):
+                raise
 
 
 def _listener(family: socket.AddressFamily, address: tuple[Any, ...]) -> socket.socket:

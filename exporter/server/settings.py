@@ -40,7 +40,16 @@ class WebSettings(SettingsGroup):
         False, description="Allow /-/healthy and /-/ready without a login even if config_file requires one."
     )
     max_connections: int = Field(
-        512, ge=1, description="Maximum number of open connections. Further ones are closed immediately."
+        512,
+        ge=1,
+        description="Maximum number of open connections. A further one replaces the connection that has been idle "
+        "longest, of the client with the most.",
+    )
+    max_requests: int = Field(
+        32, ge=1, description="Maximum number of requests for pages and the JSON API in progress. Further ones get 429."
+    )
+    max_requests_per_client: int = Field(
+        8, ge=1, description="Maximum number of requests of one client for pages and the JSON API in progress."
     )
     enable_lifecycle: bool = Field(
         False, description="Allow POST and PUT to /-/reload to reload the configuration. SIGHUP always does."

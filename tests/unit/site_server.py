@@ -104,6 +104,7 @@ async def served(
     settings: WebSettings | None = None,
     publication: Callable[[], Publication] | None = None,
     site: str = "prairie-1",
+    explain: Callable[[SiteView, str], Explanation | None] = explained,
 ) -> AsyncIterator[Served]:
     clock = Clock()
     latest = LatestPublication(clock)
@@ -116,7 +117,7 @@ async def served(
         latest=latest,
         evaluation_interval=15.0,
         ready=lambda: flags["ready"],
-        explain=explained,
+        explain=explain,
         failures=failures,
         sources=lambda: SOURCES,
         config=configuration,

@@ -7,6 +7,7 @@ from aiohttp import web
 from exporter.economics.values import BlockEconomics
 from exporter.exposition.views import SiteView
 from exporter.model.units import total
+from exporter.server.admission import in_worker
 from exporter.server.context import ServerContext
 from exporter.server.pages.template import page
 
@@ -14,18 +15,22 @@ from exporter.server.pages.template import page
 def add_to(app: web.Application, context: ServerContext) -> None:
     """Serve ``/``."""
 
-    async def landing(_request: web.Request) -> web.Response:
-        publication = context.latest.publication
-        return page(
-            "landing.html",
-            site=context.site,
-            ready=context.ready(),
-            age=context.latest.age(),
-            view=None if publication is None else publication.view,
-            totals={} if publication is None else totals(publication.view),
-        )
+    async def landing(request: web.Request) -> web.Response:
+        return await in_worker(request, _page, context)
 
     app.router.add_get("/", landing)
+
+
+def _page(context: ServerContext) -> web.Response:
+    publication = context.latest.publication
+    return page(
+        "landing.html",
+        site=context.site,
+        ready=context.ready(),
+        age=context.latest.age(),
+        view=None if publication is None else publication.view,
+        totals={} if publication is None else totals(publication.view),
+    )
 
 
 def totals(view: SiteView) -> dict[str, float | None]:

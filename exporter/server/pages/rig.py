@@ -1,11 +1,10 @@
 """``/rigs/{rig}``: explanation of the verdict, faults and hardware of a rig."""
 
-import asyncio
-
 from aiohttp import web
 
 from exporter.decision.explain import Explanation
 from exporter.exposition.views import SiteView
+from exporter.server.admission import in_worker
 from exporter.server.api import evaluated
 from exporter.server.context import ServerContext
 from exporter.server.pages import hardware
@@ -18,7 +17,7 @@ def add_to(app: web.Application, context: ServerContext) -> None:
     """Serve ``/rigs/{rig}``."""
 
     async def rig(request: web.Request) -> web.Response:
-        return await asyncio.to_thread(_page, context, evaluated(context), request.match_info["rig"])
+        return await in_worker(request, _page, context, evaluated(context), request.match_info["rig"])
 
     app.router.add_get("/rigs/{rig}", rig)
 

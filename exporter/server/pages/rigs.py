@@ -1,12 +1,12 @@
 """``/rigs``: the fleet as a table with sorting, filters and pages."""
 
-import asyncio
 from typing import Final
 
 from aiohttp import web
 
 from exporter.decision.values import Verdict
 from exporter.exposition.views import SiteView, Status
+from exporter.server.admission import in_worker
 from exporter.server.api import evaluated
 from exporter.server.context import ServerContext
 from exporter.server.fleet import SORTS, RigQuery, read_count, read_query
@@ -21,7 +21,7 @@ def add_to(app: web.Application, context: ServerContext) -> None:
 
     async def rigs(request: web.Request) -> web.Response:
         query, view = read_query(request), evaluated(context)
-        return await asyncio.to_thread(_page, context, view, query, read_count(request, "page", 1))
+        return await in_worker(request, _page, context, view, query, read_count(request, "page", 1))
 
     app.router.add_get("/rigs", rigs)
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
+from exporter.server.admission import in_worker
 from exporter.server.context import ServerContext
 from exporter.server.pages.template import page
 
@@ -14,13 +15,10 @@ _LONGEST_LIST: Final = 100
 def add_to(app: web.Application, context: ServerContext) -> None:
     """Serve ``/sources``."""
 
-    async def sources(_request: web.Request) -> web.Response:
-        return page(
-            "sources.html",
-            site=context.site,
-            now=time.time(),
-            sources=context.sources(),
-            polls=context.failures.latest(_LONGEST_LIST),
+    async def sources(request: web.Request) -> web.Response:
+        statuses, polls = context.sources(), context.failures.latest(_LONGEST_LIST)  # the pollers run in this thread
+        return await in_worker(
+            request, page, "sources.html", site=context.site, now=time.time(), sources=statuses, polls=polls
         )
 
     app.router.add_get("/sources", sources)

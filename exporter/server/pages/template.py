@@ -93,6 +93,4 @@ def page(template: str, *, status: int = 200, **values: Any) -> web.Response:
     """Render a template as a response."""
     text = _environment.get_template(template).render(values)
     body = text.encode("utf-8", "replace")  # rigs may send invalid text
-    response = web.Response(status=status, body=body, content_type="text/html", charset="utf-8")
-    response.enable_compression()
-    return response
+    return web.Response(status=status, body=body, content_type="text/html", charset="utf-8")
