@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from ipaddress import ip_interface
-from typing import Final, NoReturn, ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 from aiohttp import hdrs, web
 
@@ -46,9 +46,9 @@ def client_of(address: object) -> str:
     return str(interface.network.network_address)
 
 
-def reject_overload() -> NoReturn:
-    """Raise 429. The client should try again in a second."""
-    raise web.HTTPTooManyRequests(
+def overloaded() -> web.HTTPTooManyRequests:
+    """Return the error 429. The client should try again in a second."""
+    return web.HTTPTooManyRequests(
         text="Too many requests are waiting: try again in a moment.\n", headers={hdrs.RETRY_AFTER: "1"}
     )
 
@@ -65,7 +65,7 @@ class Slots:
     def taken(self, client: str) -> Iterator[None]:
         """Take a slot while the context is active. Raises 429 if the client or all clients together have too many."""
         if self._taken[client] >= self._per_client or self._taken.total() >= self._total:
-            reject_overload()
+            raise overloaded()
         self._taken[client] += 1
         try:
             yield

@@ -14,7 +14,7 @@ from typing import Final
 import bcrypt
 from pydantic import SecretStr
 
-from exporter.server.admission import reject_overload
+from exporter.server.admission import overloaded
 
 _MOST_REJECTED: Final = 256
 _MOST_WAITING: Final = 32
@@ -108,13 +108,13 @@ class _Turns:
 
     async def _wait(self, client: str) -> None:
         if sum(waiting.client == client for waiting in self._waiting) >= _MOST_WAITING_PER_CLIENT:
-            reject_overload()
+            raise overloaded()
         if len(self._waiting) >= _MOST_WAITING:
             last = max(reversed(self._waiting), key=self._rank)
             if self._guesses[client] >= self._rank(last):
-                reject_overload()
+                raise overloaded()
             self._waiting.remove(last)
-            last.turn.cancel()
+            last.turn.set_exception(overloaded())
         waiting = _Waiting(client, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         try:
@@ -122,16 +122,15 @@ class _Turns:
         except asyncio.CancelledError:
             if waiting in self._waiting:  # the client has gone
                 self._waiting.remove(waiting)
-                raise
-            if not waiting.turn.cancelled():  # it was called in the moment in which the client went
+            elif not waiting.turn.cancelled():  # it was called in the moment in which the client went
                 self._busy = False
                 self._call_next()
-                raise
-            reject_overload()
+            raise
 
     def _call_next(self) -> None:
-        if self._waiting:
-            first = min(self._waiting, key=self._rank)
+        present = [waiting for waiting in self._waiting if not waiting.turn.done()]
+        if present:
+            first = min(present, key=self._rank)
             self._waiting.remove(first)
             self._busy = True
             first.turn.set_result(None)

@@ -11,11 +11,13 @@ import aiohttp
 import bcrypt
 import pytest
 import yaml
+from pydantic import SecretStr
 from site_server import Served, explained, served
 
 from exporter.decision.explain import Explanation
 from exporter.exposition.views import SiteView
 from exporter.server.admission import client_of
+from exporter.server.logins import Logins
 from exporter.server.settings import WebSettings
 
 PASSWORD = "correct horse"
@@ -63,7 +65,7 @@ async def client(address: str) -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def status(session: aiohttp.ClientSession, site: Served, path: str, *, login: str | None = None) -> int:
-    headers = {} if login is None else {"Authorization": aiohttp.encode_basic_auth("noc", login)}
+    headers = {} if login is None else {"Authorization": basic(login)}
     async with session.get(f"{site.url}{path}", headers=headers) as answer:
         if answer.status == 429:
             assert answer.headers["Retry-After"] == "1"
@@ -226,6 +228,10 @@ def guess(number: int) -> str:
     return f"guess {number}"
 
 
+def basic(password: str) -> str:
+    return aiohttp.encode_basic_auth("noc", password)
+
+
 RIGHT = PASSWORD
 
 
@@ -237,26 +243,25 @@ async def test_guesses_of_one_client_get_429_above_its_share(guarded: WebSetting
         assert sorted(await asyncio.gather(*flood)) == [401] * 9 + [429] * 11
 
 
-async def test_the_first_login_of_a_client_goes_before_the_guesses_of_others(
-    guarded: WebSettings, slow_hash: Gate
-) -> None:
+async def test_the_first_login_of_a_client_goes_before_the_guesses_of_others(slow_hash: Gate) -> None:
+    logins, users = Logins(), {"noc": SecretStr(HASH)}
+    slow_hash.open()
+    assert not await logins.allows(basic(guess(0)), users, "guesser")
+    slow_hash.shut()
     order: list[str] = []
 
-    async def ordered(name: str, session: aiohttp.ClientSession, login: str) -> None:
-        await status(session, site, "metrics", login=login)
-        order.append(name)
+    async def ordered(client: str, password: str) -> None:
+        await logins.allows(basic(password), users, client)
+        order.append(client)
 
-    async with served(settings=guarded) as site, client("127.0.0.9") as guesser:
-        slow_hash.open()
-        assert await status(guesser, site, "metrics", login=guess(0)) == 401
-        slow_hash.shut()
-        flood = [asyncio.ensure_future(ordered("guess", guesser, guess(number))) for number in range(1, 6)]
-        await until(lambda: slow_hash.entered == 1)
-        login = asyncio.ensure_future(ordered("login", site.client, RIGHT))
-        await asyncio.sleep(0.1)  # until it waits; without this it could only be later
-        slow_hash.open()
-        await asyncio.gather(*flood, login)
-        assert order.index("login") <= 1
+    flood = [asyncio.create_task(ordered("guesser", guess(number))) for number in range(1, 6)]
+    await until(lambda: slow_hash.entered == 1)
+    login = asyncio.create_task(ordered("scraper", RIGHT))
+    await asyncio.sleep(0)  # it is waiting now
+    slow_hash.open()
+    await asyncio.gather(*flood, login)
+    assert order.index("scraper") == 1, "after the one that was being checked"
+    logins.close()
 
 
 async def test_guesses_of_many_clients_give_way_to_one_that_has_not_guessed(
@@ -280,16 +285,13 @@ async def test_guesses_of_many_clients_give_way_to_one_that_has_not_guessed(
         assert sorted(await asyncio.gather(*flood)) == [401] * 32 + [429] * 8
 
 
-async def test_a_guesser_that_hangs_up_frees_its_place(guarded: WebSettings, slow_hash: Gate) -> None:
-    async with served(settings=guarded) as site:
-        async with client("127.0.0.9") as guesser:
-            flood = [
-                asyncio.ensure_future(status(guesser, site, "metrics", login=guess(number))) for number in range(9)
-            ]
-            await until(lambda: slow_hash.entered == 1)
-            await asyncio.sleep(0.1)
-            for request in flood:
-                request.cancel()
-            await asyncio.gather(*flood, return_exceptions=True)
-        slow_hash.open()
-        assert await status(site.client, site, "metrics", login=RIGHT) == 200
+async def test_a_guesser_that_hangs_up_frees_its_place(slow_hash: Gate) -> None:
+    logins, users = Logins(), {"noc": SecretStr(HASH)}
+    flood = [asyncio.create_task(logins.allows(basic(guess(number)), users, "guesser")) for number in range(9)]
+    await until(lambda: slow_hash.entered == 1)
+    for request in flood:
+        request.cancel()
+    await asyncio.gather(*flood, return_exceptions=True)
+    slow_hash.open()
+    assert await logins.allows(basic(RIGHT), users, "guesser")
+    logins.close()
