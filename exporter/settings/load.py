@@ -26,6 +26,7 @@ from exporter.settings.flags import flag_of
 from exporter.settings.model import Settings, default_tariff
 from exporter.settings.schema import OUTSIDE, PREFIX, entry, full_annotation, keys_at, kinds_at, variables
 from exporter.settings.watch import stamps
+from exporter.sources.tariffs.template import expanded
 
 # Kubernetes sets variables such as HASHMARGIN_PORT_9852_TCP_ADDR for a service named hashmargin.
 _SERVICE_LINK: Final = re.compile(r".*_(?:SERVICE_HOST|(?:SERVICE_)?PORT(?:_\w+)?)")
@@ -263,10 +264,10 @@ def _validated(stack: _Stack, errors: list[ErrorAt]) -> Settings:
         valid = _salvaged(stack.values, [path for _, path in located])
     names = Names(
         blocks=valid.get("blocks", {}),
-        tariffs=_names(stack.values.get("tariffs")),
+        tariffs=_names(expanded(stack.values.get("tariffs"))),
         schedules=_names(stack.values.get("schedules")),
         customers=valid.get("customers", {}),
-        tariff=default_tariff(valid.get("tariff"), _names(stack.values.get("tariffs"))),
+        tariff=default_tariff(valid.get("tariff"), _names(expanded(stack.values.get("tariffs")))),
     )
     errors += _dangling(valid, names, stack)
     read = {} if settings is None else stamps(settings.inventory_files)

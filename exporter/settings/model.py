@@ -29,6 +29,7 @@ from exporter.sources.registry import (
     TariffSource,
 )
 from exporter.sources.tariffs import TariffSettings
+from exporter.sources.tariffs.template import expanded
 from exporter.state import StateSettings
 
 _LONGEST_EVALUATION: Final = 3_600.0
@@ -87,6 +88,11 @@ class Settings(BaseSettings):
 
     _inventory: Inventory = PrivateAttr(Inventory(()))
     _inventory_stamps: Mapping[Path | str, object] = PrivateAttr({})
+
+    @field_validator("tariffs", mode="before")
+    @classmethod
+    def _one_for_each_area(cls, tariffs: object) -> object:
+        return expanded(tariffs)
 
     @field_validator("evaluation_interval")
     @classmethod

@@ -269,6 +269,13 @@ site: x
     ]
 
 
+def test_several_areas_of_a_template_are_a_tariff_each(tmp_path: Path) -> None:
+    text = "site: x\ntariff: spot-WEST\ntariffs: {spot: {kind: template, template: nyiso, areas: [WEST, CAPITL]}}\n"
+    settings = given(tmp_path, text)
+    assert sorted(settings.tariffs) == ["spot-CAPITL", "spot-WEST"]
+    assert [getattr(tariff, "area", None) for tariff in settings.tariffs.values()] == ["WEST", "CAPITL"]
+
+
 @pytest.mark.parametrize(
     ("zone", "suggestion"),
     [

@@ -1,5 +1,6 @@
 """A market that needs no code: one of the YAML files in ``templates``, with the configured area filled in."""
 
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from string import Template
@@ -24,6 +25,9 @@ class Settings(http_json.Settings):
     kind: Literal["template"] = "template"  # type: ignore[assignment]
     template: str = Field(description="Name of the template, such as awattar.")
     area: Text = Field(default="", description="Market, zone or node. Some templates have a default.")
+    areas: tuple[Text, ...] = Field(
+        default=(), description="Several areas instead of `area`: one tariff for each, named like spot-WEST."
+    )
     format: Literal["json", "csv", "xml"] = Field(
         default="json", description="Format of the answer. The template sets it."
     )
@@ -36,6 +40,8 @@ class Settings(http_json.Settings):
         if said["template"] not in templates():
             raise ValueError(unknown("template", said["template"], templates()))
         document = _load(said["template"])
+        if said.get("areas"):
+            raise ValueError("give areas only to a template directly in tariffs, or give area")
         area = said.get("area") or document.get("area")
         if not area:
             raise ValueError(f"the template {said['template']} needs an area: {document['areas']}")
@@ -58,6 +64,21 @@ class Settings(http_json.Settings):
         if document.get("area") == areas:  # there is only one
             return super().likely_cause
         return f"not published yet, or the area is wrong: it is {areas}"
+
+
+def expanded(tariffs: object) -> object:
+    """Replace each tariff with several ``areas`` by one tariff for each, named ``<name>-<area>``."""
+    if not isinstance(tariffs, Mapping):
+        return tariffs
+    found: dict[str, Any] = {}
+    for name, settings in tariffs.items():
+        areas = settings.get("areas") if isinstance(settings, Mapping) else None
+        if not isinstance(areas, list | tuple) or not areas or settings.get("area"):
+            found[name] = settings
+            continue
+        common = {key: value for key, value in settings.items() if key != "areas"}
+        found |= {f"{name}-{area}": common | {"area": area} for area in areas}
+    return found
 
 
 @cache
