@@ -12,6 +12,7 @@ import aiohttp
 import structlog
 import uvloop
 
+from exporter.decision.advice import advise
 from exporter.evaluation import Evaluator
 from exporter.inventory.shrink import shrinks
 from exporter.logs import configure
@@ -62,6 +63,8 @@ def run_blocking(settings: Settings, load: Callable[[], Settings] | None = None,
         StartError: The exporter could not start.
     """
     configure(settings.log)
+    for advice in advise(settings.terms, settings.decision, settings.rigs):
+        _log.warning("settings of the decision", advice=advice)
     prepare_process()
     try:
         uvloop.run(_run(settings, load, allow_shrink=allow_shrink))

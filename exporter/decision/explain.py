@@ -1,18 +1,28 @@
 """Why a rig has its verdict: every input with source and time, the sum line by line, and what would change it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from exporter.decision.settings import DecisionSettings
-from exporter.decision.values import RigDecision, SiteDecision
+from exporter.decision.values import BlockDecision, Hindrance, RigDecision, SiteDecision
 from exporter.economics.ai import value_ai
+from exporter.economics.lines import CostLine, cost_lines
 from exporter.economics.margin import firmware_fee
-from exporter.economics.settings import SiteSettings
+from exporter.economics.settings import AiSettings, SiteSettings, StopsWith
 from exporter.economics.site import per_kilowatt_year
 from exporter.economics.values import GpuEconomics, RigEconomics, SiteEconomics
 from exporter.model.models import UNKNOWN_ALGORITHM
 from exporter.model.snapshot import RigSnapshot, SiteSnapshot
-from exporter.model.units import HASHES_PER_TERAHASH, HOURS_PER_DAY, HOURS_PER_YEAR, finite, kilowatts
+from exporter.model.units import (
+    HASHES_PER_TERAHASH,
+    HOURS_PER_DAY,
+    HOURS_PER_YEAR,
+    SECONDS_PER_DAY,
+    SECONDS_PER_HOUR,
+    finite,
+    kilowatts,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,14 +199,67 @@ def _lines(case: Case, rig: RigSnapshot, priced: RigEconomics) -> Iterator[Line]
     yield Line("margin, high end", priced.margin_high, "USD/day")
     yield Line("margin after the next retarget", priced.forward_margin, "USD/day")
     yield Line("all-in margin", priced.allin_margin, "USD/day")
+    yield Line("all-in breakeven hashprice", priced.allin_breakeven_hashprice, "USD/PH/day")
+    yield Line("all-in cost per bitcoin", priced.allin_cost_per_bitcoin, "USD")
+    for cost in cost_lines(*case.terms.at(rig.rig.tariff)):
+        yield Line(f"{cost.name}, {_counts(cost, case.terms.ai)}", cost.usd_per_kilowatt_month, "USD/kW/month")
     yield Line("margin if it ran", priced.potential_margin, "USD/day")
     yield Line("margin if it ran, against the opportunity", priced.opportunity_margin, "USD/day")
     yield Line("margin if it ran, per kW", _mining(priced), "USD/kW/year")
     decided = next((block for block in case.decision.blocks if block.name == rig.rig.block), None)
     if decided is not None:
-        yield Line("block's conversion margin", decided.conversion_margin, "USD/kW/year")
-        yield Line("block's reassign score", decided.reassign_score, "USD/kW/year")
+        yield from _lines_of_block(decided, case.decision_terms)
         yield Line("block's margin over its rigs' life, levelised", _levelised(case, decided.name), "USD/kW/year")
+
+
+def _lines_of_block(block: BlockDecision, settings: DecisionSettings) -> Iterator[Line]:
+    """Yield what a block's conversion margin and score are made of, and how far its flag is."""
+    unit = "USD/kW/year"
+    yield Line("block's margin, mean of the history", block.window_margin, unit)
+    yield Line("block's margin, same hours after the next retarget", block.ahead_margin, unit)
+    yield Line("block's conversion margin", block.conversion_margin, unit)
+    if block.sale_value is not None:
+        yield Line("block's rigs' sale price, levelised", block.sale_value, unit)
+    yield Line("block's reassign score", block.reassign_score, unit)
+    yield Line("block's reassign score, AI's low scenario", block.low_score, unit)
+    yield Line(
+        "block's known history", block.watched / SECONDS_PER_DAY, f"of {settings.needed / SECONDS_PER_DAY:g} days"
+    )
+    yield Line("block's coverage", block.coverage, f"of kW, {settings.coverage:g} needed")
+    if block.dwell is not None:
+        hours = settings.reassign_after / SECONDS_PER_HOUR
+        yield Line("reassign called for", block.dwell * hours, f"of {hours:g} hours")
+    if block.hindrance is not None:
+        yield Line(f"not reassign: {WORDS[block.hindrance]}", None, "")
+
+
+WORDS: Final[Mapping[Hindrance, str]] = {
+    Hindrance.NO_AI_VALUE: "there is no AI value above zero",
+    Hindrance.UNASSIGNED: "the rigs are in no block",
+    Hindrance.NOT_CONVERTIBLE: "the block is not convertible",
+    Hindrance.CUSTOMER_WITHOUT_CONTRACT: "a customer's rig in the block has no hosting contract",
+    Hindrance.BELOW_LEAST_SIZE: "the block is smaller than ai.least_kilowatts",
+    Hindrance.CAPACITY_EXCEEDED: "the block's meters show more than its capacity_kilowatts",
+    Hindrance.NOT_OBSERVED: "too little of the block is observed and priced",
+    Hindrance.SCORE_UNKNOWN: "the score is unknown",
+    Hindrance.SCORE_TOO_LOW: "the score is not above the threshold",
+    Hindrance.EVIDENCE: "the history is too short",
+    Hindrance.NEXT_EPOCH_UNKNOWN: "the next difficulty is not known well enough yet",
+    Hindrance.NEXT_EPOCH_TOO_LOW: "the score after the next retarget is not above the threshold",
+    Hindrance.LOW_SCENARIO: "AI does not pay in its low scenario",
+    Hindrance.DWELL: "it has not been called for long enough",
+}
+"""Why a block is not `reassign`, for people."""
+
+
+def _counts(cost: CostLine, ai: AiSettings | None) -> str:
+    """Say in which margins a cost counts."""
+    margins = [
+        "cash" if cost.stops_with is StopsWith.RIG else "",
+        "all-in",
+        "conversion" if cost.stops_at_conversion(ai) else "",
+    ]
+    return f"counts in the {' and '.join(margin for margin in margins if margin)} margin"
 
 
 def _levelised(case: Case, name: str) -> float | None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import yaml
 
+from exporter.decision.advice import advise
 from exporter.model.fields import MASK, looks_secret, mask_urls
 from exporter.model.fleet import Rig
 from exporter.settings.model import Settings
@@ -131,6 +132,7 @@ def warnings(settings: Settings) -> Iterator[str]:
         yield f"no rigs for shard {', '.join(empty)}: use fewer shards, or more and smaller blocks"
     if settings.ai is None:
         yield "no ai section: no AI value, no reassign score, and no verdict `reassign`"
+    yield from advise(settings.terms, settings.decision, settings.rigs)
 
 
 def _empty_shards(settings: Settings) -> list[str]:
