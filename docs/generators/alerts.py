@@ -12,7 +12,7 @@ _ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = _ROOT / "docs" / "monitoring.md"
 _ALERTS: Final = _ROOT / "deploy" / "prometheus" / "alerts"
 _TEAMS: Final = {"noc": "NOC", "energy": "energy desk", "hardware": "hardware team"}
-_SEVERITIES: Final = ("critical", "warning", "info")
+_SEVERITIES: Final = ("critical", "warning", "info", "none")
 
 
 def page() -> str:

@@ -258,6 +258,7 @@ def hurried_alertmanager(target: Path, receiver: str) -> Path:
     hurry(document["route"])
     for each in document["receivers"]:
         each["webhook_configs"] = [{"url": f"{receiver}/{each['name']}", "send_resolved": True}]
+    shutil.copy(ROOT / "deploy/alertmanager/hashmargin.tmpl", target)
     path = target / "alertmanager.yml"
     path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
     return path

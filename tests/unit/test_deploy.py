@@ -1,6 +1,8 @@
 """The files in deploy/ agree: rules, alerts, runbooks, routes, compose. tests/e2e runs the real programs on them."""
 
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +32,20 @@ def rules(folder: str) -> list[dict[str, Any]]:
 ALERTS = rules("alerts")
 RECORDS = rules("rules")
 NAMES = {alert["alert"] for alert in ALERTS}
+(WATCHDOG,) = (alert for alert in ALERTS if alert["alert"] == "MiningWatchdog")
+DASHBOARDS = {
+    board["uid"]: board
+    for board in (json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "grafana/dashboards").glob("*.json"))
+}
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
 def test_every_alert_has_severity_team_texts_and_a_runbook(alert: dict[str, Any]) -> None:
     assert re.fullmatch(r"Mining[A-Za-z]+", alert["alert"])
-    assert alert["labels"]["severity"] in {"critical", "warning", "info"}
+    assert alert["labels"]["severity"] in ({"none"} if alert is WATCHDOG else {"critical", "warning", "info"})
     assert alert["labels"]["team"] in TEAMS
     assert "{{" not in alert["annotations"]["summary"], "a summary is static"
-    assert "{{ $labels.site }}" in alert["annotations"]["description"]
+    assert "{{ $labels.site }}" in alert["annotations"]["description"] or alert is WATCHDOG
     assert alert["annotations"]["runbook_url"] == f"{RUNBOOKS}{alert['alert']}.md"
     page = (DEPLOY / "runbooks" / f"{alert['alert']}.md").read_text(encoding="utf-8")
     severity, team = alert["labels"]["severity"], TEAMS[alert["labels"]["team"]]
@@ -46,16 +53,77 @@ def test_every_alert_has_severity_team_texts_and_a_runbook(alert: dict[str, Any]
     assert re.findall(r"^## (.+)$", page, re.MULTILINE) == RUNBOOK_SECTIONS
 
 
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
+def test_every_alert_links_to_a_dashboard_with_what_it_is_about_chosen(alert: dict[str, Any]) -> None:
+    link = re.fullmatch(r"/d/([\w-]+)(?:\?(.+))?", alert["annotations"]["dashboard"])
+    assert link is not None
+    variables = {variable["name"] for variable in DASHBOARDS[link[1]]["templating"]["list"]}
+    chosen = re.findall(r"var-(\w+)=\{\{ urlquery \$labels\.(\w+) \}\}", link[2] or "")
+    assert "".join(f"&var-{name}={{{{ urlquery $labels.{label} }}}}" for name, label in chosen)[1:] == (link[2] or "")
+    assert all(name == label and name in variables for name, label in chosen)
+    assert {"job", "site"} <= {name for name, _ in chosen} or alert is WATCHDOG
+
+
 def test_no_alert_pages_for_one_rig() -> None:
-    assert not [
-        name
-        for name in NAMES
-        if name.startswith("MiningRig") and name != "MiningRigsDown" and severity(name) == "critical"
-    ]
+    assert not [name for name in NAMES if re.match("MiningRig[^s]", name) and severity(name) == "critical"]
+
+
+def test_an_alert_does_not_resolve_because_its_exporter_is_down() -> None:
+    """It is held, or it keeps firing until MiningExporterDown inhibits it by its label `instance`."""
+    with_instance = {
+        case["alertname"]: all("instance" in each["exp_labels"] for each in case["exp_alerts"])
+        for case in alert_tests()
+        if case.get("exp_alerts")
+    }
+    down = next(alert for alert in ALERTS if alert["alert"] == "MiningExporterDown")
+    by_shards = {"MiningShardMissing"}  # inhibited by the label `site`
+    for alert in ALERTS:
+        name = alert["alert"]
+        if alert is not down and alert is not WATCHDOG:
+            held = (
+                f'site:mining_alerts_firing:held{{alertname="{name}"}}' in alert["expr"]
+                or "last_over_time" in alert["expr"]
+            )
+            assert held or with_instance[name] or name in by_shards, f"{name} is neither held nor inhibited"
+            enough = minutes("1m" if held else down["for"])
+            assert minutes(alert["keep_firing_for"]) > enough, f"{name} resolves before it is held or inhibited"
+
+
+def alert_tests() -> Iterator[dict[str, Any]]:
+    for file in (DEPLOY / "prometheus" / "tests").glob("*.yml"):
+        for test in load(file)["tests"]:
+            yield from sorted(test.get("alert_rule_test", []), key=lambda case: minutes(case["eval_time"]))
 
 
 def severity(name: str) -> str:
     return next(alert["labels"]["severity"] for alert in ALERTS if alert["alert"] == name)
+
+
+def test_a_runbook_names_only_dashboards_and_panels_that_exist() -> None:
+    titles = {
+        board["title"].removeprefix("hashmargin / "): {panel["title"] for panel in unfolded(board)}
+        for board in DASHBOARDS.values()
+    }
+    every = {title for panels in titles.values() for title in panels}
+    named = 0
+    for page in (DEPLOY / "runbooks").glob("*.md"):
+        for line in re.sub(r"\n +", " ", page.read_text(encoding="utf-8")).splitlines():
+            names = re.findall(r"(?<![*\w])\*([A-Z][^*]*)\*(?!\*)", line)
+            boards = [name for name in names if name in titles and f"*{name}* dashboard" in line]
+            for name in names:
+                if name not in boards:
+                    known = titles[boards[0]] if boards else every
+                    assert name in known, f"{page.name}: there is no panel {name!r} on {boards or 'any dashboard'}"
+                    named += 1
+            for name in re.findall(r"\*([^*]+)\* dashboard", line):
+                assert name in titles, f"{page.name}: there is no dashboard {name!r}"
+    assert named > 20
+
+
+def unfolded(board: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for panel in board["panels"]:
+        yield panel
+        yield from panel.get("panels") or []
 
 
 def test_every_runbook_belongs_to_an_alert_and_its_links_exist() -> None:
@@ -68,12 +136,12 @@ def test_every_runbook_belongs_to_an_alert_and_its_links_exist() -> None:
 
 def test_every_alert_is_tested_to_fire_to_stay_quiet_and_to_resolve() -> None:
     seen: dict[str, list[bool]] = {name: [] for name in NAMES}
-    for file in (DEPLOY / "prometheus" / "tests").glob("*.yml"):
-        for test in load(file)["tests"]:
-            for case in sorted(test.get("alert_rule_test", []), key=lambda case: minutes(case["eval_time"])):
-                seen[case["alertname"]].append(bool(case.get("exp_alerts")))
+    for case in alert_tests():
+        seen[case["alertname"]].append(bool(case.get("exp_alerts")))
     for name, course in seen.items():
         assert any(course), f"no test shows {name} firing"
+        if name == WATCHDOG["alert"]:
+            continue
         first, last = course.index(True), len(course) - 1 - course[::-1].index(True)
         assert False in course[:first], f"no test shows {name} quiet before it fires"
         assert False in course[last:], f"no test shows {name} resolved"
@@ -100,7 +168,7 @@ def test_rules_and_alerts_use_only_metrics_that_exist() -> None:
 
 def test_recording_rules_are_named_level_metric_operation() -> None:
     for rule in RECORDS:
-        assert re.fullmatch(r"(site|block|model|host|gpu):mining_\w+:\w+", rule["record"])
+        assert re.fullmatch(r"(site|block|model|host|rig|gpu):mining_\w+:\w+", rule["record"])
 
 
 def test_alertmanager_inhibits_and_routes_only_existing_alerts_and_teams() -> None:
@@ -112,7 +180,8 @@ def test_alertmanager_inhibits_and_routes_only_existing_alerts_and_teams() -> No
             for name in pattern[2].split("|") if "(" not in pattern[2] and "+" not in pattern[2] else []:
                 assert name in NAMES, name
     teams = {matcher for route in config["route"]["routes"] for matcher in route["matchers"]}
-    assert teams == {'team="energy"', 'team="hardware"'}
+    assert teams == {'team="energy"', 'team="hardware"', f'alertname="{WATCHDOG["alert"]}"'}
+    assert (DEPLOY / "alertmanager" / config["templates"][0]).exists()
 
 
 def test_compose_mounts_and_builds_only_existing_files() -> None:
