@@ -3,11 +3,14 @@
 import argparse
 import json
 import sys
+from itertools import count
 from pathlib import Path
 from typing import Final
 
 from dashboards import DASHBOARDS
+from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models import dashboard as models
 
 TARGET: Final = Path(__file__).parents[1] / "dashboards"
 
@@ -15,10 +18,22 @@ TARGET: Final = Path(__file__).parents[1] / "dashboards"
 def render() -> dict[str, str]:
     """Every dashboard's JSON by file name."""
     return {
-        f"{name}.json": json.dumps(build().build(), cls=JSONEncoder, indent=2, sort_keys=True, ensure_ascii=False)
+        f"{name}.json": json.dumps(_numbered(build()), cls=JSONEncoder, indent=2, sort_keys=True, ensure_ascii=False)
         + "\n"
         for name, build in DASHBOARDS.items()
     }
+
+
+def _numbered(dashboard: builders.Dashboard) -> models.Dashboard:
+    """Give every panel an id: links to a panel, and Grafana's conversion to its next format, need one."""
+    built = dashboard.build()
+    ids = count(1)
+    for panel in built.panels or ():
+        panel.id_val = next(ids)
+        if isinstance(panel, models.RowPanel):
+            for folded in panel.panels:
+                folded.id_val = next(ids)
+    return built
 
 
 def main() -> int:

@@ -107,7 +107,7 @@ def test_every_query_keeps_to_the_chosen_job_and_site(dashboard: dict[str, Any])
             selectors = re.findall(r"[\w:]+\{([^}]*)\}", expr)
             assert selectors, f"{panel['title']} queries without selectors: {expr}"
             assert all('site=~"$site"' in selector for selector in selectors), expr
-            assert set(re.findall(r"\$(\w+)", expr)) <= known | {"__rate_interval", "__range"}, expr
+            assert set(re.findall(r"\$(\w+)", expr)) <= known | {"__rate_interval", "__range", "1"}, expr
             assert "[5m]" not in expr, "rates take $__rate_interval"
 
 

@@ -5,10 +5,11 @@ from typing import Final
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from dashboards import block, economics, exporter_health, gpu, ops_room, reassignment, rig
+from dashboards import block, economics, exporter_health, fleet, gpu, ops_room, reassignment, rig
 
 DASHBOARDS: Final[Mapping[str, Callable[[], Dashboard]]] = {
     "ops-room": ops_room.build,
+    "fleet": fleet.build,
     "economics": economics.build,
     "ai-reassignment": reassignment.build,
     "rig": rig.build,

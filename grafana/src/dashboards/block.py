@@ -139,10 +139,16 @@ def _rigs() -> list[Panel]:
             key="rig",
             link=_RIG_LINK,
         ),
-        panels.bars(
-            Face("Hottest rigs", "The 10 rigs with the hottest chips.", CELSIUS, 12),
-            Query(f"topk(10, max by (job, site, instance, rig) ({chips}) * {_PLACE})", "{{block}} / {{rig}}"),
-            steps=((None, "green"), (85.0, "orange"), (95.0, "red")),
+        panels.rows(
+            Face("Hottest rigs", "The 25 rigs with the hottest chips.", CELSIUS, 12),
+            Column(
+                "Chips",
+                f"max by (site, block, rig) (topk(25, max by (job, site, instance, rig) ({chips}) * {_PLACE}))",
+                CELSIUS,
+                ((None, "green"), (85.0, "orange"), (95.0, "red")),
+            ),
+            key="rig",
+            link=_RIG_LINK,
         ),
         panels.bars(
             Face("Efficiency by model", "The median rig of each model at the site.", EFFICIENCY, 12),

@@ -69,11 +69,40 @@ def _now() -> list[Panel]:
             Face("Series", "Samples of the last scrape.", PLAIN, 5, 5),
             f"sum by (site) ({series('scrape_samples_scraped')} > 0)",
         ),
+        panels.figures(
+            Face(
+                "Configuration reload",
+                "Refused: an exporter refused its new configuration and still uses the previous one.",
+                PLAIN,
+                6,
+                4,
+            ),
+            f"min by (site) ({series('mining_config_last_reload_successful')})",
+            ((None, "red"), (1.0, "green")),
+            panels.texts(**{"0": ("refused", "red"), "1": ("in use", "green")}),
+        ),
+        panels.figures(
+            Face("Configuration loaded", "When the configuration in use was loaded, the oldest shard.", SINCE, 6, 4),
+            f"1000 * min by (site) ({series('mining_config_last_reload_success_timestamp_seconds')})",
+        ),
+        panels.figures(
+            Face("State failures", "Failed reads and writes of the state file within an hour.", PLAIN, 6, 4),
+            f"sum by (site) (round(increase({series('mining_state_failures_total')}[1h])))",
+            NONE_WANTED,
+        ),
+        panels.figures(
+            Face("Sources not usable", "Sources without a value that is fresh enough to be used.", PLAIN, 6, 4),
+            f"count by (site) ({series('mining_source_usable')} == 0)"
+            f" or 0 * max by (site) ({series('mining_source_usable')})",
+            ((None, "green"), (1.0, "red")),
+        ),
     ]
 
 
 def _polls() -> list[Panel]:
     buckets = f"sum by (site, le) (rate({series('mining_poll_duration_seconds_bucket')}{_RATE}))"
+    late = f"sum by (site, le) (rate({series('mining_poll_lateness_seconds_bucket')}{_RATE}))"
+    delay = f"sum by (site, le) (rate({series('mining_event_loop_delay_seconds_bucket')}{_RATE}))"
     return [
         panels.lines(
             Face("Time of a poll", "Of one rig, failed polls included.", SECONDS, 8),
@@ -92,6 +121,14 @@ def _polls() -> list[Panel]:
             Query(total("mining_rigs", by="site, status"), "{{site}} {{status}}"),
             stacked=True,
         ),
+        panels.lines(
+            Face("Lateness of polls", "How late polls of healthy rigs begin. Above a second: too few cores.", SECONDS),
+            Query(f"histogram_quantile(0.99, {late})", "{{site}} 99 of 100 are earlier"),
+        ),
+        panels.lines(
+            Face("Delay of the event loop", "How late a waiting task wakes up. Above 0.1 s: too few cores.", SECONDS),
+            Query(f"histogram_quantile(0.99, {delay})", "{{site}} 99 of 100 are earlier"),
+        ),
     ]
 
 
@@ -102,13 +139,16 @@ def _sources() -> list[Panel]:
         panels.rows(
             Face(
                 "Market and power sources",
-                "Whether each gave a value when last asked, and when it last did.",
+                "Failing ones first: whether the last fetch succeeded, whether the value can be used, and its time.",
                 PLAIN,
                 12,
                 8,
             ),
             Column(
-                "Up", f"min by (site, source) ({series('mining_source_up')})", PLAIN, ((None, "red"), (1.0, "green"))
+                "Succeeds", f"min by (site, source) ({series('mining_source_up')})", PLAIN, shown_as=panels.YES_GOOD
+            ),
+            Column(
+                "Usable", f"min by (site, source) ({series('mining_source_usable')})", PLAIN, shown_as=panels.YES_GOOD
             ),
             Column(
                 "Last value",
@@ -116,10 +156,22 @@ def _sources() -> list[Panel]:
                 SINCE,
             ),
             key="source",
+            descending=False,
         ),
         panels.lines(
             Face("Failed fetches", "Share of fetches that failed, by source.", RATIO),
             Query(f"({failures} or 0 * {requests}) / ({requests} > 0)", "{{site}} {{source}}"),
+        ),
+        panels.lines(
+            Face("Failed fetches by reason", "Of each source, per second.", PER_SECOND),
+            Query(
+                f"sum by (site, source, reason) (rate({series('mining_source_failures_total')}{_RATE}))",
+                "{{site}} {{source}} {{reason}}",
+            ),
+        ),
+        panels.lines(
+            Face("Disagreement of sources", "Largest minus smallest value of a quantity, over the value used.", RATIO),
+            Query(largest("mining_source_disagreement_ratio", by="site, quantity"), "{{site}} {{quantity}}"),
         ),
     ]
 

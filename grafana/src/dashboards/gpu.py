@@ -25,6 +25,7 @@ from dashboards.panels import (
 _HOSTS = 'hostname=~"$hostname"'
 _CHOSEN = series("mining_gpu_info", _HOSTS)
 _HOST = f"on (job, site, instance, gpu) group_left (hostname) {_CHOSEN}"
+_NAMED = f"on (job, site, instance, gpu) group_left (hostname, model) {_CHOSEN}"
 
 
 def build() -> builders.Dashboard:
@@ -42,6 +43,11 @@ def build() -> builders.Dashboard:
 
 def _of_hosts(metric: str) -> str:
     return f"{series(metric)} * {_HOST}"
+
+
+def _short(expr: str, by: str) -> str:
+    """``expr`` by ``by`` with the first eight characters of the GPU's UUID as its name."""
+    return f'max by ({by}) (label_replace({expr}, "gpu", "$1", "gpu", "(?:GPU-)?(.{{8}}).+"))'
 
 
 def _now() -> list[Panel]:
@@ -105,16 +111,29 @@ def _each() -> list[Panel]:
             Face("Memory used by host", "Framebuffer in use.", BYTES, 6),
             Query(f"sum by (site, hostname) ({_of_hosts('mining_gpu_memory_used_bytes')})", "{{site}} {{hostname}}"),
         ),
-        panels.bars(
-            Face("Hottest GPUs", "The 10 hottest.", CELSIUS, 6),
-            Query(f"topk(10, {_of_hosts('mining_gpu_temperature_celsius')})", "{{site}} {{hostname}} {{gpu}}"),
-            steps=((None, "green"), (80.0, "orange"), (88.0, "red")),
+        panels.lines(
+            Face("GPUs by host", "GPUs that report. A host that falls to nothing is dark.", PLAIN, 6),
+            Query(f"count by (site, hostname) ({_CHOSEN})", "{{site}} {{hostname}}"),
         ),
         panels.rows(
-            Face("GPUs that earn least", "The 25 with the lowest margin.", USD_PER_DAY, 12, 9),
+            Face("Hottest GPUs", "The 25 hottest.", CELSIUS, 8, 9),
+            Column(
+                "Temperature",
+                _short(
+                    f"topk(25, {series('mining_gpu_temperature_celsius')} * {_NAMED})", "site, hostname, model, gpu"
+                ),
+                CELSIUS,
+                ((None, "green"), (80.0, "orange"), (88.0, "red")),
+            ),
+            key="gpu",
+        ),
+        panels.rows(
+            Face("GPUs that earn least", "The 25 with the lowest margin.", USD_PER_DAY, 8, 9),
             Column(
                 "Margin",
-                f"max by (site, hostname, gpu) (bottomk(25, {_of_hosts('mining_gpu_margin_usd_per_day')}))",
+                _short(
+                    f"bottomk(25, {series('mining_gpu_margin_usd_per_day')} * {_NAMED})", "site, hostname, model, gpu"
+                ),
                 USD_PER_DAY,
                 GAIN,
             ),
@@ -122,12 +141,12 @@ def _each() -> list[Panel]:
             descending=False,
         ),
         panels.rows(
-            Face("XID errors", "GPUs whose driver reports an error.", PLAIN, 12, 9),
+            Face("XID errors", "GPUs whose driver reports an error.", PLAIN, 8, 9),
             Column(
                 "Reported",
-                f"max by (site, hostname, gpu, code) ({_of_hosts('mining_gpu_xid_error_info')})",
+                _short(f"{series('mining_gpu_xid_error_info')} * {_NAMED}", "site, hostname, model, gpu, code"),
                 PLAIN,
-                ((None, "red"),),
+                shown_as=panels.texts(**{"1": ("yes", "red")}),
             ),
             key="gpu",
         ),

@@ -3,7 +3,8 @@
 from grafana_foundation_sdk.builders import dashboard as builders
 
 from dashboards import panels
-from dashboards.frame import begin
+from dashboards.firing import ACTIVE, INHIBITED
+from dashboards.frame import RUNBOOKS, begin
 from dashboards.panels import (
     GAIN,
     HASHRATE,
@@ -24,7 +25,16 @@ from dashboards.panels import (
     total,
 )
 
-_FIRING = 'ALERTS{alertname=~"Mining.+",alertstate="firing",severity=~"critical|warning",site=~"$site"}'
+_SILENCE = (
+    "${alertmanager}/#/silences/new?filter=%7Balertname%3D%22${__data.fields.alertname}%22"
+    "%2Csite%3D%22${__data.fields.site}%22%7D"
+)
+_ALERT_LINKS = {
+    "alertname": (
+        ("What to do: runbook", f"{RUNBOOKS}/${{__data.fields.alertname}}.md"),
+        ("Silence in Alertmanager", _SILENCE),
+    ),
+}
 
 
 def build() -> builders.Dashboard:
@@ -34,6 +44,9 @@ def build() -> builders.Dashboard:
         "hashmargin-ops-room",
         "What the site earns now, what is wrong, and which block to look at. What is unknown is absent, never zero.",
     )
+    page.with_variable(
+        builders.TextBoxVariable("alertmanager").label("Alertmanager").default_value("http://localhost:9093")
+    )
     for panel in (*_now(), *_wrong(), *_course(), *_worst()):
         page.with_panel(panel)
     return page
@@ -42,7 +55,7 @@ def build() -> builders.Dashboard:
 def _now() -> list[Panel]:
     return [
         panels.figures(
-            Face("Margin", "Revenue less avoidable power cost, of all rigs whose inputs are known.", USD_PER_DAY, 7, 5),
+            Face("Margin", "Revenue less avoidable power cost, of all rigs whose inputs are known.", USD_PER_DAY, 6, 4),
             site("margin_usd_per_day"),
             GAIN,
         ),
@@ -52,22 +65,32 @@ def _now() -> list[Panel]:
                 "What losing rigs cost while they draw power. Curtailing them avoids it.",
                 USD_PER_DAY,
                 5,
-                5,
+                4,
             ),
             f"{site('avoidable_loss_usd_per_day')} and {site('margin_usd_per_day')}",
             ((None, "green"), (1.0, "orange"), (100.0, "red")),
         ),
         panels.figures(
-            Face("Hashrate", "Realised hashrate of all rigs that answer.", HASHRATE, 4, 5),
+            Face("Hashrate", "Realised hashrate of all rigs that answer.", HASHRATE, 4, 4),
             site("hashrate_hashes_per_second"),
         ),
-        panels.figures(Face("Power", "Power of all rigs whose power is known.", WATTS, 4, 5), site("power_watts")),
-        panels.figure(
-            Face("Alerts firing", "Critical and warning alerts that fire now.", PLAIN, 4, 5),
-            Query(f"count by (site) ({_FIRING}) or 0 * max by (site) ({series('up')})", "{{site}}"),
-            NONE_WANTED,
-        ),
+        panels.figures(Face("Power", "Power of all rigs whose power is known.", WATTS, 3, 4), site("power_watts")),
+        _alerts("Critical", "Critical alerts that fire now and are not inhibited: somebody was paged.", "red"),
+        _alerts("Warnings", "Warnings that fire now and are not inhibited: to be acted on today.", "orange"),
     ]
+
+
+def _alerts(title: str, description: str, color: str) -> Panel:
+    severity = "critical" if title == "Critical" else "warning"
+    return panels.figure(
+        Face(title, description, PLAIN, 3, 4),
+        Query(
+            f'count by (site) ({ACTIVE} and on (alertname, site) ALERTS{{severity="{severity}",site=~"$site"}})'
+            f" or 0 * max by (site) ({series('up')})",
+            "{{site}}",
+        ),
+        ((None, "green"), (1.0, color)),
+    )
 
 
 def _wrong() -> list[Panel]:
@@ -75,33 +98,36 @@ def _wrong() -> list[Panel]:
         panels.rows(
             Face(
                 "What is wrong",
-                "Alerts that fire now, critical ones first, with how many blocks or rigs each names.",
+                "Alerts that fire now, critical ones first. Inhibited ones follow from another and notify nobody.",
                 PLAIN,
-                9,
+                12,
                 7,
             ),
-            Column("Firing", f"count by (site, severity, alertname) ({_FIRING})", PLAIN, NONE_WANTED),
-            key="alertname",
+            Column("Firing", f"count by (severity, alertname, site, block) ({ACTIVE})", PLAIN),
+            Column("Inhibited", f"count by (severity, alertname, site, block) ({INHIBITED})", PLAIN),
+            key="block",
+            link=panels.open_with("hashmargin-block", "block"),
             order="severity",
             descending=False,
-            widths={"severity": 90, "site": 110, "Firing": 80},
+            widths={"severity": 90, "site": 110, "block": 120, "Firing": 70, "Inhibited": 80},
+            links=_ALERT_LINKS,
         ),
         panels.bars(
             Face(
                 "Rigs by status",
                 "Each rig has one: mining, stopped (answers, does not hash), expected_off, down, unknown.",
                 PLAIN,
-                5,
+                4,
                 7,
             ),
             Query(total("mining_rigs", by="site, status"), "{{status}}, {{site}}"),
         ),
         panels.bars(
-            Face("Blocks by verdict", "What should be done with the blocks as a whole.", PLAIN, 5, 7),
+            Face("Blocks by verdict", "What should be done with the blocks as a whole.", PLAIN, 4, 7),
             Query(total("mining_block_verdict", by="site, verdict"), "{{verdict}}, {{site}}"),
         ),
         panels.bars(
-            Face("Rigs by verdict", "What should be done with the rigs.", PLAIN, 5, 7),
+            Face("Rigs by verdict", "What should be done with the rigs.", PLAIN, 4, 7),
             Query(total("mining_block_rigs", by="site, verdict"), "{{verdict}}, {{site}}"),
         ),
     ]
@@ -110,7 +136,7 @@ def _wrong() -> list[Panel]:
 def _course() -> list[Panel]:
     return [
         panels.lines(
-            Face("Revenue, power cost and margin", "The margin is the first less the second.", USD_PER_DAY, 12, 7),
+            Face("Revenue, power cost and margin", "The margin is the first less the second.", USD_PER_DAY, 12, 6),
             Query(site("revenue_usd_per_day"), "{{site}} revenue"),
             Query(site("power_cost_usd_per_day"), "{{site}} power cost"),
             Query(site("margin_usd_per_day"), "{{site}} margin"),
@@ -121,7 +147,7 @@ def _course() -> list[Panel]:
                 "How many rigs stand at which margin per billed kilowatt-hour; below zero they lose money.",
                 USD_PER_KILOWATT_HOUR,
                 12,
-                7,
+                6,
             ),
             Query(total("site:mining_rig_margin_usd_per_kilowatt_hour:bucket", by="le")),
         ),
@@ -132,7 +158,7 @@ def _worst() -> list[Panel]:
     by_block = "site, block"
     return [
         panels.rows(
-            Face("Rigs that lose most", "The 15 rigs with the lowest margin now.", USD_PER_DAY, 8, 8),
+            Face("Rigs that lose most", "The 15 rigs with the lowest margin now.", USD_PER_DAY, 8, 7),
             Column(
                 "Margin",
                 f"max by (site, block, rig) (bottomk(15, {series('mining_rig_margin_usd_per_day')}) * {IN_BLOCK})",
@@ -149,7 +175,7 @@ def _worst() -> list[Panel]:
                 "What a kilowatt-year of each block would earn more as AI hosting than by mining.",
                 USD_PER_KILOWATT_YEAR,
                 16,
-                8,
+                7,
             ),
             Column(
                 "Reassign score",

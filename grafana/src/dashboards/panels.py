@@ -1,5 +1,6 @@
 """The few kinds of panel that our dashboards are made of: each has a title, a description and a unit."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -50,6 +51,39 @@ UNKNOWN: Final = dashboard.SpecialValueMap(
     )
 )
 """How every panel shows a value that is not known."""
+
+
+def texts(**shown: tuple[str, str]) -> dashboard.ValueMap:
+    """How values are shown: by value, a text and a colour."""
+    return dashboard.ValueMap(
+        {value: dashboard.ValueMappingResult(text=text, color=color) for value, (text, color) in shown.items()}
+    )
+
+
+def _by_number(zero: tuple[str, str], one: tuple[str, str]) -> dashboard.ValueMap:
+    return texts(**{"0": zero, "1": one})
+
+
+YES_GOOD: Final = _by_number(("no", "red"), ("yes", "green"))
+YES_PLAIN: Final = _by_number(("no", "text"), ("yes", "text"))
+LABELS: Final[Mapping[str, dashboard.ValueMap]] = MappingProxyType(
+    {
+        "severity": texts(
+            critical=("CRITICAL", "red"),
+            warning=("warning", "orange"),
+            info=("info", "blue"),
+            error=("error", "red"),
+        ),
+        "verdict": texts(
+            mine=("mine", "green"),
+            curtail=("curtail", "orange"),
+            reassign=("reassign", "purple"),
+            repair=("repair", "red"),
+            unknown=("unknown", GREY),
+        ),
+    }
+)
+"""How the values of these labels are shown in the columns of tables."""
 
 Steps = Sequence[tuple[float | None, str]]
 """(from this value, this colour); the first from None, below everything."""
@@ -112,6 +146,7 @@ class Column:
     expr: str
     unit: str
     steps: Steps = NEUTRAL
+    shown_as: dashboard.ValueMap | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,22 +207,27 @@ def _by_steps() -> builders.FieldColor:
     return builders.FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS)
 
 
-def figure(face: Face, query: Query, steps: Steps = NEUTRAL) -> stat.Panel:
-    """One big number, as of now, coloured by ``steps``."""
+def figure(face: Face, query: Query, steps: Steps = NEUTRAL, shown_as: dashboard.ValueMap | None = None) -> stat.Panel:
+    """One big number, as of now, coloured by ``steps``, or shown as a text."""
     return (
         _with_face(stat.Panel(), face)
+        .mappings([UNKNOWN, *_optional(shown_as)])
         .with_target(_target(query, 0).instant())
         .thresholds(_thresholds(steps))
         .color_scheme(_by_steps())
-        .color_mode(common.BigValueColorMode.BACKGROUND if steps is not NEUTRAL else common.BigValueColorMode.VALUE)
+        .color_mode(common.BigValueColorMode.VALUE if steps is NEUTRAL else common.BigValueColorMode.BACKGROUND)
         .graph_mode(common.BigValueGraphMode.NONE)
         .reduce_options(common_builders.ReduceDataOptions().calcs(["last"]))
     )
 
 
-def figures(face: Face, expr: str, steps: Steps = NEUTRAL) -> stat.Panel:
+def figures(face: Face, expr: str, steps: Steps = NEUTRAL, shown_as: dashboard.ValueMap | None = None) -> stat.Panel:
     """One big number for each site, as of now: ``expr`` has one value for each."""
-    return figure(face, Query(per_site(expr), "{{site}}"), steps)
+    return figure(face, Query(per_site(expr), "{{site}}"), steps, shown_as)
+
+
+def _optional(mapping: dashboard.ValueMap | None) -> list[dashboard.ValueMap]:
+    return [] if mapping is None else [mapping]
 
 
 def names(face: Face, *labels: tuple[str, str]) -> stat.Panel:
@@ -276,10 +316,12 @@ def rows(
     order: str = "",
     descending: bool = True,
     widths: Mapping[str, int] = MappingProxyType({}),
+    links: Mapping[str, Sequence[tuple[str, str]]] = MappingProxyType({}),
 ) -> table.Panel:
     """A row per combination of the columns' labels, by ``order`` or the first column.
 
-    ``link`` opens from ``key``. ``widths`` are of columns, in pixels; the others share what is left.
+    ``link`` opens from ``key``, and ``links`` from other columns: each has titles and addresses. ``widths`` are of
+    columns, in pixels; the others share what is left.
     """
     panel = _with_face(table.Panel(), face)
     names = {"Time": "", "Value": ""}
@@ -293,14 +335,26 @@ def rows(
                 dashboard.DynamicConfigValue(id_val="thresholds", value=_thresholds(column.steps).build()),
                 dashboard.DynamicConfigValue(
                     id_val="custom.cellOptions",
-                    value={"type": "color-text" if column.steps is not NEUTRAL else "auto"},
+                    value={"type": "auto" if column.steps is NEUTRAL and column.shown_as is None else "color-text"},
+                ),
+                *(
+                    dashboard.DynamicConfigValue(id_val="mappings", value=[UNKNOWN, mapping])
+                    for mapping in _optional(column.shown_as)
                 ),
             ],
         )
-    if link:
-        panel.override_by_name(
-            key, [dashboard.DynamicConfigValue(id_val="links", value=[{"title": f"Open this {key}", "url": link}])]
-        )
+    for label, mapping in LABELS.items():
+        if any(re.search(rf"\b{label}\b", column.expr) for column in columns):
+            panel.override_by_name(
+                label,
+                [
+                    dashboard.DynamicConfigValue(id_val="mappings", value=[mapping]),
+                    dashboard.DynamicConfigValue(id_val="custom.cellOptions", value={"type": "color-background"}),
+                ],
+            )
+    for column_name, opened in {**({key: [(f"Open this {key}", link)]} if link else {}), **links}.items():
+        targets = [{"title": title, "url": url, "targetBlank": url.startswith("http")} for title, url in opened]
+        panel.override_by_name(column_name, [dashboard.DynamicConfigValue(id_val="links", value=targets)])
     for heading, width in widths.items():
         panel.override_by_name(heading, [dashboard.DynamicConfigValue(id_val="custom.width", value=width)])
     renamed = {old: new for old, new in names.items() if new}
@@ -323,7 +377,9 @@ def spread(face: Face, query: Query) -> heatmap.Panel:
         _with_face(heatmap.Panel(), face)
         .with_target(_target(Query(query.expr, "{{le}}"), 0).range().format(PromQueryFormat.HEATMAP))
         .calculate(False)
-        .y_axis(heatmap.YAxisConfig().unit(face.unit))
+        .rows_frame(heatmap.RowsHeatmapOptions().layout(common.HeatmapCellLayout.LE).value("Rigs"))
+        .cell_values(heatmap.CellValues().unit(PLAIN))
+        .y_axis(heatmap.YAxisConfig().unit(face.unit).decimals(2))
         .color(heatmap.HeatmapColorOptions().mode(heatmap_models.HeatmapColorMode.SCHEME).scheme("Turbo").steps(32))
         .show_legend()
     )

@@ -288,8 +288,18 @@ def _pools() -> list[Panel]:
     return [
         panels.rows(
             Face("Pools", "What is configured, which is alive, which is used.", PLAIN, 12, 6),
-            Column("Alive", f"max by ({named}) ({series('mining_rig_pool_up')} * {details})", PLAIN, _UP),
-            Column("Used", f"max by ({named}) ({series('mining_rig_pool_active')} * {details})", PLAIN),
+            Column(
+                "Alive",
+                f"max by ({named}) ({series('mining_rig_pool_up')} * {details})",
+                PLAIN,
+                shown_as=panels.YES_GOOD,
+            ),
+            Column(
+                "Used",
+                f"max by ({named}) ({series('mining_rig_pool_active')} * {details})",
+                PLAIN,
+                shown_as=panels.YES_PLAIN,
+            ),
             Column("Difficulty", f"max by ({named}) ({series('mining_rig_pool_difficulty')} * {details})", NUMBER),
             key="host",
             order="pool",

@@ -14,6 +14,10 @@ export async function choose(dashboard, url, wanted, range) {
       chosen.set(name, { values: ['prometheus'] });
       continue;
     }
+    if (type === 'textbox') {
+      chosen.set(name, { values: [wanted[name] ?? variable.query] });
+      continue;
+    }
     const options = await optionsOf(variable, url, chosen, range);
     const values = wanted[name] === undefined ? (includeAll ? [ALL] : options.slice(0, 1)) : [wanted[name]].flat();
     chosen.set(name, { values, options, multi: multi || includeAll, allValue });
