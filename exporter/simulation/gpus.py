@@ -1,8 +1,8 @@
-"""Simulated GPU nodes as dcgm-exporter shows them: eight H100s each, in its exact text.
+"""Simulated GPU nodes in the text of dcgm-exporter, with eight H100s each.
 
-The first node is fully let. The second shows what makes reading hard: an idle GPU, one held by a pod that does nothing,
-one split by MIG (the whole GPU's power stands in each slice), and one that has fallen off the bus (sentinel values). It
-runs a newer release, which writes ``hostname`` for ``Hostname``.
+The first node is fully rented. The second has the difficult cases: an idle GPU, one held by an idle pod, one divided by
+MIG (each slice has the power of the whole GPU), and one that has fallen off the bus (blank values). It runs a newer
+release, which writes ``hostname`` instead of ``Hostname``.
 """
 
 import math
@@ -28,7 +28,7 @@ _CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What runs on a GPU: its mean share of full power, how much that swings, and over which period (s)."""
+    """The load of a GPU: mean share of full power, its swing, and the period of the swing (s)."""
 
     mean: float
     swing: float = 0.0
@@ -58,7 +58,7 @@ class Gpu:
     memory: float = 0.0  # share in use
     slices: tuple[tuple[str, int], ...] = ()
     failed: bool = False
-    energy_at_start: float = 0.0  # J, what the counter showed beyond `joules`
+    energy_at_start: float = 0.0  # J, offset of the counter to `joules`
 
     def watts(self, now: float) -> float:
         """Power now."""
@@ -71,7 +71,7 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One field of DCGM: how it is declared, and how it is read. Not every field exists ``per_slice`` of a GPU."""
+    """One field of DCGM: its declaration and its value. Not every field exists ``per_slice`` of a GPU."""
 
     name: str
     kind: str
@@ -174,7 +174,7 @@ class GpuNode:
         self.service = Service(name, host, port, [web.get("/metrics", self._handle)])
 
     def text(self) -> str:
-        """Write everything in the text format."""
+        """Return all metrics in the text format."""
         now = self._clock()
         lines: list[str] = []
         for metric in _METRICS:
@@ -222,7 +222,7 @@ class GpuNode:
 
 
 def gpu_nodes(seed: int, clock: Callable[[], float], host: str, ports: tuple[int, int]) -> tuple[GpuNode, GpuNode]:
-    """Make the site's two nodes."""
+    """Create the two nodes of the site."""
     random = Random(f"{seed} gpus")
 
     def training() -> Load:  # all GPUs of a job wait for each other

@@ -1,4 +1,4 @@
-"""The simulated markets: power, whose price moves through the day and is negative at times, and bitcoin."""
+"""The simulated markets: a power price that changes through the day and is sometimes negative, and bitcoin."""
 
 import math
 from collections.abc import Callable
@@ -29,8 +29,8 @@ class PowerMarket:
     """Prices in USD per MWh for slots of 15 market minutes; a slot lasts ``slot_seconds`` of the clock.
 
     Most hours cost 47-65, so that a rig of 30 J/TH loses at a hashprice of $33.30 while one of 17.5 earns; sunny
-    middays are cheap or negative, a few evenings dear. With ``wave_seconds`` the prices are scripted instead: from the
-    start they go from dear to nearly free and back in so many seconds, for a viewer to see verdicts follow.
+    middays are cheap or negative, a few evenings expensive. With ``wave_seconds`` the prices are scripted instead: they
+    fall from high to nearly zero and rise again in that time, so that a viewer sees the verdicts follow.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class PowerMarket:
         self.service = Service("power", host, port, [web.get("/prices", self._handle)])
 
     def override(self, price: float | None) -> None:
-        """Set the price of the slot that runs and of all later ones; None lets the market go on."""
+        """Set the price of the current slot and all later ones. None returns to the market's price."""
         self._override = None if price is None else (price, self._start(self._slot(self._clock())))
 
     def price(self, at: float) -> float:
@@ -97,7 +97,7 @@ class PowerMarket:
 
 
 class BitcoinMarket:
-    """A bitcoin price near where it was set, in Coinbase's words."""
+    """A bitcoin price near a given value, in Coinbase's format."""
 
     def __init__(self, seed: int, clock: Callable[[], float], host: str, port: int) -> None:
         self._clock = clock
@@ -106,7 +106,7 @@ class BitcoinMarket:
         self.service = Service("bitcoin", host, port, [web.get("/v2/prices/{pair}/spot", self._handle)])
 
     def set(self, usd: float) -> None:
-        """Let the price be this now, and move on from there."""
+        """Set the price. It moves on from there."""
         self._usd = usd
         self._zero = self._wave(self._clock())
 

@@ -245,11 +245,11 @@ class Node:
         try:
             result = self._result(asked)
         except RpcError as error:
-            told = {"code": error.code, "message": error.message}
+            document = {"code": error.code, "message": error.message}
             if modern:
-                return {"jsonrpc": "2.0", "error": told} | envelope, HTTPStatus.OK
+                return {"jsonrpc": "2.0", "error": document} | envelope, HTTPStatus.OK
             status = HTTPStatus.NOT_FOUND if error.code == -32601 else HTTPStatus.INTERNAL_SERVER_ERROR  # noqa: PLR2004
-            return {"result": None, "error": told} | envelope, status
+            return {"result": None, "error": document} | envelope, status
         if modern:
             return {"jsonrpc": "2.0", "result": result} | envelope, HTTPStatus.OK
         return {"result": result, "error": None} | envelope, HTTPStatus.OK

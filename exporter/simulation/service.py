@@ -1,4 +1,4 @@
-"""What the HTTP services of the simulated site have in common: a listening socket, and faults that can be switched."""
+"""Base of the HTTP services of the simulated site: a listening socket, and faults that can be switched on."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,7 +14,7 @@ _SHUTDOWN_SECONDS: Final = 0.1
 
 
 class SourceFault(StrEnum):
-    """What can be wrong with a service."""
+    """A fault of a service."""
 
     DOWN = "down"
     HANG = "hang"
@@ -36,13 +36,13 @@ class Service:
 
     @property
     def url(self) -> str:
-        """Where it is; with port 0 only once it has been started."""
+        """Its address. With port 0 it is known only after the start."""
         return f"http://{self._host}:{self._port}"
 
     async def start(self) -> None:
-        """Listen and serve. Raises SimulationError where the port is taken."""
+        """Listen and serve. Raises SimulationError if the port is taken."""
         sock = listen(self._host, self._port)
-        self._port = sock.getsockname()[1]  # where any free one was asked for
+        self._port = sock.getsockname()[1]  # with port 0 the system has chosen one
         application = web.Application(middlewares=[self._suffer])
         application.add_routes(self._routes)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
@@ -50,7 +50,7 @@ class Service:
         await web.SockSite(self._runner, sock).start()
 
     async def stop(self) -> None:
-        """Stop listening and break what is open."""
+        """Stop listening and close open connections."""
         self._release()
         runner, self._runner = self._runner, None
         if runner is not None:
@@ -66,7 +66,7 @@ class Service:
             await self.start()
 
     def _release(self) -> None:
-        """Let requests that hang go on to whatever holds now."""
+        """Let hanging requests continue with the current fault."""
         self._changed.set()
         self._changed = asyncio.Event()
 
