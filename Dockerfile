@@ -38,6 +38,6 @@ WORKDIR /var/lib/hashmargin
 VOLUME /var/lib/hashmargin
 EXPOSE 9852
 HEALTHCHECK --interval=15s --timeout=5s --start-period=20s \
-  CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:9852/-/healthy', timeout=4)"]
+  CMD ["python", "-m", "exporter.healthcheck"]
 ENTRYPOINT ["hashmargin"]
 CMD ["run", "--config.file=/etc/hashmargin/site.yml"]

@@ -2,11 +2,14 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from exporter.decision.explain import Explanation
 from exporter.exposition.publication import LatestPublication
 from exporter.exposition.views import SiteView
 from exporter.polling.attempts import FailureLog, SourceStatus
+
+_STUCK_AFTER: Final = 3  # evaluation intervals
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,3 +27,7 @@ class ServerContext:
     failures: FailureLog  # of polls
     sources: Callable[[], Sequence[SourceStatus]]
     config: Callable[[], str]  # the settings in use as YAML, secrets masked
+
+    def is_stuck(self) -> bool:
+        """Whether the latest publication, or the start if there is none, is so old that evaluations must be stuck."""
+        return self.latest.age() > _STUCK_AFTER * self.evaluation_interval

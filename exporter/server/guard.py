@@ -6,11 +6,11 @@ from typing import Any, Final
 from aiohttp import hdrs, web
 
 from exporter.server.admission import Handler, client_of
+from exporter.server.health import HEALTHY_PATH, READY_PATH
 from exporter.server.logins import Logins
 from exporter.server.settings import WebSettings
 from exporter.server.web_config import RateLimit, TlsServerConfig, WebConfigFile
 
-_HEALTH: Final = {"/-/healthy", "/-/ready"}
 _SAFE_METHODS: Final = {hdrs.METH_GET, hdrs.METH_HEAD}
 _OTHER_SITES: Final = {"cross-site", "same-site"}
 _HEADERS: Final = {
@@ -40,8 +40,11 @@ def add_guard(app: web.Application, settings: WebSettings, file: WebConfigFile) 
             raise web.HTTPForbidden(text="This connection has no accepted client certificate.\n")
         if request.method not in _SAFE_METHODS and request.headers.get("Sec-Fetch-Site") in _OTHER_SITES:
             raise web.HTTPForbidden(text="Requests from pages of other sites are not accepted.\n")
-        is_open = settings.open_health_checks and request.path in _HEALTH
-        if config.basic_auth_users and not is_open:
+        is_open = {
+            HEALTHY_PATH: config.healthy_without_login,
+            READY_PATH: settings.open_health_checks,
+        }
+        if config.basic_auth_users and not is_open.get(request.path, False):
             given = request.headers.get(hdrs.AUTHORIZATION, "")
             if not await logins.allows(given, config.basic_auth_users, client_of(request.remote)):
                 challenge = {hdrs.WWW_AUTHENTICATE: 'Basic realm="hashmargin", charset="UTF-8"'}
@@ -73,7 +76,7 @@ def put_headers(response: web.StreamResponse, file: WebConfigFile) -> None:
 def _is_admitted(request: web.Request, tls: TlsServerConfig) -> bool:
     """Whether the connection would still be accepted. It may be older than this configuration."""
     certificate: dict[str, Any] = request.get_extra_info("peercert") or {}
-    if not request.secure or (tls.client_auth_type == "RequireAndVerifyClientCert" and not certificate):
+    if not request.secure or (tls.requires_client_certificate and not certificate):
         return False
     names = {name for _, name in certificate.get("subjectAltName", ())}
     return not tls.client_allowed_sans or not names.isdisjoint(tls.client_allowed_sans)

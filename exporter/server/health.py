@@ -6,6 +6,8 @@ from aiohttp import web
 
 from exporter.server.context import ServerContext
 
+HEALTHY_PATH: Final = "/-/healthy"
+READY_PATH: Final = "/-/ready"
 _YES: Final = ("1", "true")
 
 
@@ -13,7 +15,7 @@ def add_health(app: web.Application, context: ServerContext) -> None:
     """Serve the health checks, and the reload if it is allowed."""
 
     async def healthy(_request: web.Request) -> web.Response:
-        return web.Response(text="Healthy.\n")
+        return web.Response(status=503 if context.is_stuck() else 200)  # nothing else: anybody may ask
 
     async def ready(_request: web.Request) -> web.Response:
         if not context.ready():
@@ -32,5 +34,5 @@ def add_health(app: web.Application, context: ServerContext) -> None:
 
     app.router.add_post("/-/reload", reload)
     app.router.add_put("/-/reload", reload)
-    app.router.add_get("/-/healthy", healthy)
-    app.router.add_get("/-/ready", ready)
+    app.router.add_get(HEALTHY_PATH, healthy)
+    app.router.add_get(READY_PATH, ready)

@@ -10,7 +10,6 @@ from exporter.server.admission import LONGEST_WRITE, METRICS_PATH, writing
 from exporter.server.context import ServerContext
 from exporter.server.negotiation import Negotiated, negotiate
 
-_STUCK_AFTER: Final = 3  # evaluation intervals
 _SCRAPE_TIMEOUT: Final = "X-Prometheus-Scrape-Timeout-Seconds"
 
 
@@ -33,13 +32,13 @@ def add_metrics(app: web.Application, context: ServerContext) -> None:
 
 def _current(context: ServerContext) -> Publication:
     """Return the latest publication. Raises 503 if there is none, or if it is so old that evaluations must be stuck."""
-    publication, age = context.latest.publication, context.latest.age()
+    publication = context.latest.publication
     if publication is None:
         raise web.HTTPServiceUnavailable(text="There is no evaluation yet: try again in a moment.\n")
-    if age > _STUCK_AFTER * context.evaluation_interval:
+    if context.is_stuck():
         raise web.HTTPServiceUnavailable(
-            text=f"The latest evaluation is {age:.0f} s old, but one is due every {context.evaluation_interval:g} s: "
-            "evaluations are stuck, see the log of the exporter.\n"
+            text=f"The latest evaluation is {context.latest.age():.0f} s old, but one is due every "
+            f"{context.evaluation_interval:g} s: evaluations are stuck, see the log of the exporter.\n"
         )
     return publication
 

@@ -37,7 +37,7 @@ class WebSettings(SettingsGroup):
         None, description="TLS, basic auth and headers, in the format of Prometheus' exporter-toolkit."
     )
     open_health_checks: bool = Field(
-        False, description="Allow /-/healthy and /-/ready without a login even if config_file requires one."
+        False, description="Allow /-/ready without a login even if config_file requires one. /-/healthy needs none."
     )
     max_connections: int = Field(
         512,

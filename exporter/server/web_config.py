@@ -19,19 +19,22 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from pydantic_core import ErrorDetails
 
 from exporter.file_stamp import Stamp, stamp
 from exporter.model.configuration_errors import nearest, sentence
-from exporter.model.fields import ConfigPath, SettingsGroup, parse_duration, paths_relative_to
+from exporter.model.fields import ConfigPath, SettingsGroup, Text, parse_duration, paths_relative_to
 
 _log = structlog.get_logger(__name__)
 
 _LARGEST_FILE_BYTES: Final = 1_048_576
 _BCRYPT: Final = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
 _VERSIONS: Final = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
+_OLDEST_VERSIONS: Final = {"TLS10": ssl.TLSVersion.TLSv1_2, "TLS11": ssl.TLSVersion.TLSv1_2, **_VERSIONS}
+"""The server speaks no version before 1.2, also where older ones are allowed."""
 _CURVES: Final = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1", "X25519": "X25519"}
 _CIPHERS: Final = {
     "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
@@ -40,7 +43,15 @@ _CIPHERS: Final = {
     "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
     "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
     "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA": "ECDHE-ECDSA-AES128-SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA": "ECDHE-ECDSA-AES256-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA": "ECDHE-RSA-AES128-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA": "ECDHE-RSA-AES256-SHA",
+    "TLS_AES_128_GCM_SHA256": "",
+    "TLS_AES_256_GCM_SHA384": "",
+    "TLS_CHACHA20_POLY1305_SHA256": "",
 }
+"""OpenSSL's name of each cipher suite. Those of TLS 1.3 have none here: like Go's, they cannot be configured."""
 
 
 class WebConfigError(ValueError):
@@ -68,56 +79,95 @@ def _check_header(value: str) -> str:
     return value
 
 
-Header = Annotated[str, AfterValidator(_check_header)]
+Header = Annotated[Text, AfterValidator(_check_header)]
+
+
+OptionalPath = Annotated[ConfigPath | None, BeforeValidator(lambda path: None if path == "" else path)]
+"""A path. Empty means none, as in the toolkit."""
+
+
+class _ClientCertificate(NamedTuple):
+    is_verified: bool
+    is_required: bool
+
+
+_CLIENT_AUTH_TYPES: Final = {
+    "": _ClientCertificate(is_verified=False, is_required=False),
+    "NoClientCert": _ClientCertificate(is_verified=False, is_required=False),
+    "RequestClientCert": _ClientCertificate(is_verified=False, is_required=False),
+    "VerifyClientCertIfGiven": _ClientCertificate(is_verified=True, is_required=False),
+    "RequireAndVerifyClientCert": _ClientCertificate(is_verified=True, is_required=True),
+}
+_UNVERIFIED: Final = ("RequireAnyClientCert", "RequireClientCert")
+
+
+def _check_client_auth_type(name: str) -> str:
+    if name in _UNVERIFIED:
+        raise ValueError("does not verify certificates, which cannot be done here: use RequireAndVerifyClientCert")
+    if name not in _CLIENT_AUTH_TYPES:
+        raise ValueError(f"must be one of {', '.join(filter(None, _CLIENT_AUTH_TYPES))}")
+    return name
+
+
+_EMPTY: Final = (None, "", SecretStr(""))
 
 
 class TlsServerConfig(SettingsGroup):
     """``tls_server_config``: certificate and key as files or inline, and which clients may connect.
 
-    Unlike Go, Python accepts only one curve, and cannot request a client certificate without verifying it.
+    Unlike Go, Python cannot require a client certificate without verifying it, and before 3.15 it takes one curve only.
+    A client that sends an unverified certificate is treated like one without.
     """
 
     cert: str | None = None
     key: SecretStr | None = None
     client_ca: str | None = None
-    cert_file: ConfigPath | None = None
-    key_file: ConfigPath | None = None
-    client_ca_file: ConfigPath | None = None
-    client_auth_type: Literal["NoClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert"] = "NoClientCert"
+    cert_file: OptionalPath = None
+    key_file: OptionalPath = None
+    client_ca_file: OptionalPath = None
+    client_auth_type: Annotated[str, AfterValidator(_check_client_auth_type)] = "NoClientCert"
     client_allowed_sans: tuple[str, ...] = ()
-    min_version: Annotated[str, _of(_VERSIONS)] = "TLS12"
+    min_version: Annotated[str, _of(_OLDEST_VERSIONS)] = "TLS12"
     max_version: Annotated[str, _of(_VERSIONS)] = "TLS13"
     cipher_suites: tuple[Annotated[str, _of(_CIPHERS)], ...] = ()
     prefer_server_cipher_suites: bool = True
-    curve_preferences: Annotated[tuple[Annotated[str, _of(_CURVES)], ...], Field(max_length=1)] = ()
+    curve_preferences: tuple[Annotated[str, _of(_CURVES)], ...] = ()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         for name in ("cert", "key", "client_ca"):
-            given = [part for part in (name, f"{name}_file") if getattr(self, part) is not None]
+            given = [part for part in (name, f"{name}_file") if getattr(self, part) not in _EMPTY]
             if len(given) > 1:
                 raise ValueError(f"give either {name} or {name}_file")
             if not given and name != "client_ca":
                 raise ValueError(f"{name}_file is required")
-        has_authority = self.client_ca is not None or self.client_ca_file is not None
-        if has_authority != (self.client_auth_type != "NoClientCert"):
-            raise ValueError("client_ca_file and client_auth_type: RequireAndVerifyClientCert need each other")
-        if self.client_allowed_sans and self.client_auth_type != "RequireAndVerifyClientCert":
+        if self.has_authority and self.client_auth_type in ("", "NoClientCert"):
+            raise ValueError("client_ca_file needs client_auth_type: RequireAndVerifyClientCert")
+        if self.client_allowed_sans and not self.requires_client_certificate:
             raise ValueError("client_allowed_sans needs client_auth_type: RequireAndVerifyClientCert")
+        if self.min_version == "TLS13" and self.max_version == "TLS12":
+            raise ValueError("min_version is above max_version")
         return self
+
+    @property
+    def has_authority(self) -> bool:
+        """Whether an authority for client certificates is given. Without one it is the system's authorities."""
+        return bool(self.client_ca) or self.client_ca_file is not None
+
+    @property
+    def requires_client_certificate(self) -> bool:
+        """Whether every client must have a verified certificate."""
+        return _CLIENT_AUTH_TYPES[self.client_auth_type].is_required
 
     def context(self) -> ssl.SSLContext:
         """Make the TLS context. Raises OSError, which includes ssl.SSLError, for unusable certificates."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = _VERSIONS[self.min_version]
+        context.minimum_version = _OLDEST_VERSIONS[self.min_version]
         context.maximum_version = _VERSIONS[self.max_version]
         context.set_alpn_protocols(["http/1.1"])
         if self.prefer_server_cipher_suites:
             context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
-        if self.cipher_suites:
-            context.set_ciphers(":".join(_CIPHERS[name] for name in self.cipher_suites))
-        for curve in self.curve_preferences:
-            context.set_ecdh_curve(_CURVES[curve])
+        self._restrict(context)
         with ExitStack() as written:
             cert = self.cert_file or written.enter_context(_as_file(self.cert or ""))
             key = self.key_file or written.enter_context(_as_file(self.key.get_secret_value() if self.key else ""))
@@ -125,11 +175,29 @@ class TlsServerConfig(SettingsGroup):
                 if path is not None:
                     path.open("rb").close()  # raises with the file name, which OpenSSL does not give
             context.load_cert_chain(cert, key, password="")  # OpenSSL must not prompt for a passphrase
-        if self.client_auth_type != "NoClientCert":
-            context.load_verify_locations(self.client_ca_file, cadata=self.client_ca)
-            is_required = self.client_auth_type == "RequireAndVerifyClientCert"
-            context.verify_mode = ssl.CERT_REQUIRED if is_required else ssl.CERT_OPTIONAL
+        if self.client_ca_file is not None:
+            self.client_ca_file.open("rb").close()
+        client = _CLIENT_AUTH_TYPES[self.client_auth_type]
+        if client.is_verified:
+            if self.has_authority:
+                context.load_verify_locations(self.client_ca_file, cadata=self.client_ca)
+            else:
+                context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
+            context.verify_mode = ssl.CERT_REQUIRED if client.is_required else ssl.CERT_OPTIONAL
         return context
+
+    def _restrict(self, context: ssl.SSLContext) -> None:
+        """Allow only the cipher suites and curves that are named."""
+        ciphers = [_CIPHERS[name] for name in self.cipher_suites if _CIPHERS[name]]
+        if ciphers:
+            context.set_ciphers(":".join(ciphers))
+        elif self.cipher_suites:
+            context.minimum_version = ssl.TLSVersion.TLSv1_3
+        curves = [_CURVES[name] for name in self.curve_preferences]
+        if len(curves) > 1 and hasattr(context, "set_groups"):
+            context.set_groups(":".join(curves))
+        elif curves:
+            context.set_ecdh_curve(curves[0])
 
 
 class Headers(SettingsGroup):
@@ -150,10 +218,13 @@ class HttpServerConfig(SettingsGroup):
 
 
 class RateLimit(SettingsGroup):
-    """``rate_limit``: one request per interval in seconds, 0 for no limit, with bursts of up to ``burst`` requests."""
+    """``rate_limit``: one request per interval in seconds, 0 for no limit, with bursts of up to ``burst`` requests.
+
+    A burst of 0 means the same as 1: with none, not even one request could pass.
+    """
 
     interval: Annotated[float, BeforeValidator(parse_duration), Field(ge=0)] = 0.0
-    burst: Annotated[int, Field(ge=1)] = 1
+    burst: Annotated[int, Field(ge=0), AfterValidator(lambda burst: max(burst, 1))] = 1
 
 
 class WebConfig(SettingsGroup):
@@ -163,6 +234,13 @@ class WebConfig(SettingsGroup):
     http_server_config: HttpServerConfig = HttpServerConfig()
     basic_auth_users: Mapping[str, Annotated[SecretStr, AfterValidator(_check_hash)]] = {}
     rate_limit: RateLimit = RateLimit()
+    healthy_without_login: bool = True
+
+    @field_validator("tls_server_config", mode="before")
+    @classmethod
+    def _without_content(cls, value: object) -> object:
+        """An empty section is none, as in the toolkit."""
+        return None if value == {} else value
 
     def files(self) -> tuple[Path, ...]:
         """Return the other files that it names."""
@@ -192,31 +270,55 @@ class WebConfigFile:
         """Read the file. Raises :class:`WebConfigError`."""
         self._path = path
         self._read_from: dict[Path, Stamp | None] = {}
+        self._in_use: dict[Path, Stamp | None] = {}
         self._current = CurrentConfig(WebConfig(), None) if path is None else self._read(path)
 
     def current(self) -> CurrentConfig:
         """Return the current content. If the file became invalid, log it and keep the previous content."""
-        if self._path is not None and any(stamp(path) != before for path, before in self._read_from.items()):
+        if self._path is not None and _changed(self._read_from):
             try:
                 self._current = self._read(self._path)
             except WebConfigError as error:
                 _log.error("new web configuration rejected, the running one stays", error=str(error))
             else:
                 _log.info("web configuration reloaded", file=str(self._path))
+        if self._path is not None and _changed(self._in_use):
+            self._renew(self._path)
         return self._current
 
     def _read(self, path: Path) -> CurrentConfig:
         """Read the file and the files it names. Stamps are taken first, so that no later change is missed."""
         self._read_from = {path: stamp(path)}
         config = _parsed(path)
-        self._read_from |= {named: stamp(named) for named in config.files()}
-        tls = config.tls_server_config
+        named = {file: stamp(file) for file in config.files()}
+        self._read_from |= named
+        current = CurrentConfig(config, _context(path, config.tls_server_config))
+        self._in_use = named
+        return current
+
+    def _renew(self, path: Path) -> None:
+        """Load renewed certificates of the configuration in use, while the file itself is rejected."""
+        config = self._current.config
+        self._in_use = {file: stamp(file) for file in config.files()}
         try:
-            return CurrentConfig(config, None if tls is None else tls.context())
-        except OSError as error:
-            raise WebConfigError(f"{path}: tls_server_config: {_tls_error(error, tls)}") from None
-        except ValueError:
-            raise WebConfigError(f"{path}: tls_server_config: inline certificates and keys must be PEM") from None
+            self._current = CurrentConfig(config, _context(path, config.tls_server_config))
+        except WebConfigError as error:
+            _log.error("renewed certificates rejected, the previous ones stay", error=str(error))
+        else:
+            _log.info("renewed certificates loaded", files=", ".join(map(str, self._in_use)))
+
+
+def _changed(stamps: Mapping[Path, Stamp | None]) -> bool:
+    return any(stamp(path) != before for path, before in stamps.items())
+
+
+def _context(path: Path, tls: TlsServerConfig | None) -> ssl.SSLContext | None:
+    try:
+        return None if tls is None else tls.context()
+    except OSError as error:
+        raise WebConfigError(f"{path}: tls_server_config: {_tls_error(error, tls)}") from None
+    except ValueError:
+        raise WebConfigError(f"{path}: tls_server_config: inline certificates and keys must be PEM") from None
 
 
 def _tls_error(error: OSError, tls: TlsServerConfig | None) -> str:

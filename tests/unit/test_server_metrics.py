@@ -91,6 +91,15 @@ async def test_other_methods_are_not_allowed(method: str) -> None:
         assert answer.headers["Allow"] == "GET,HEAD"
 
 
+async def test_the_health_check_returns_503_if_evaluations_are_stuck() -> None:
+    async with served() as site:
+        for seconds, status in ((45, 200), (1, 503)):
+            site.clock.now += seconds
+            async with site.get("-/healthy") as answer:
+                assert answer.status == status
+                assert await answer.read() == b""
+
+
 async def test_healthy_and_ready() -> None:
     async with served() as site:
         for path, ready, status in (("-/healthy", False, 200), ("-/ready", False, 503), ("-/ready", True, 200)):

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 from pydantic import SecretStr
 from site_server import Served, served
 
+from exporter.healthcheck import is_healthy
 from exporter.server import logins as logins_module
 from exporter.server.logins import Logins
 from exporter.server.settings import WebSettings
@@ -209,12 +210,47 @@ async def test_every_path_requires_the_login(site: Site, path: str) -> None:
         assert await status(running, path) == 401
 
 
-async def test_health_checks_may_be_excepted_from_the_login(site: Site) -> None:
-    path = site.write(basic_auth_users={"noc": HASH})
-    async with served(settings=terms(path, open_health_checks=True)) as running:
-        assert await status(running, "-/healthy") == 200
-        assert await status(running, "-/ready") == 200
+@pytest.mark.parametrize(
+    ("content", "settings", "healthy", "ready"),
+    [
+        ({}, {}, 200, 401),
+        ({}, {"open_health_checks": True}, 200, 200),
+        ({"healthy_without_login": False}, {}, 401, 401),
+        ({"healthy_without_login": False}, {"open_health_checks": True}, 401, 200),
+    ],
+)
+async def test_which_health_checks_need_a_login(
+    site: Site, content: dict[str, object], settings: dict[str, object], healthy: int, ready: int
+) -> None:
+    path = site.write(basic_auth_users={"noc": HASH}, **content)
+    async with served(settings=terms(path, **settings)) as running:
+        assert await status(running, "-/healthy") == healthy
+        assert await status(running, "-/ready") == ready
         assert await status(running, "metrics") == 401
+
+
+async def test_the_health_check_tells_nothing_else(site: Site) -> None:
+    async with (
+        served(settings=terms(site.write(basic_auth_users={"noc": HASH}))) as running,
+        running.get("-/healthy") as answer,
+    ):
+        assert await answer.read() == b""
+        assert answer.headers["Content-Length"] == "0"
+
+
+@pytest.mark.parametrize(
+    "content", [{}, {"tls_server_config": TLS}, {"tls_server_config": MUTUAL}, {"basic_auth_users": {"noc": HASH}}]
+)
+async def test_the_check_of_the_image_works_with_every_web_configuration(
+    site: Site, content: dict[str, object]
+) -> None:
+    async with served(settings=terms(site.write(**content))) as running:
+        address = f"127.0.0.1:{running.port}"
+        assert await asyncio.to_thread(is_healthy, address)
+        running.clock.now += 46
+        is_visible = content.get("tls_server_config") != MUTUAL
+        assert await asyncio.to_thread(is_healthy, address) is not is_visible
+    assert not await asyncio.to_thread(is_healthy, address)
 
 
 async def test_each_login_is_hashed_once_for_unknown_users_too(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,6 +346,22 @@ async def test_a_renewed_certificate_is_served_to_new_connections(site: Site) ->
         assert await certificate(running, site) != before
 
 
+@pytest.mark.parametrize("refused", [{"nonsense": 1}, {"tls_server_config": TLS | {"key_file": "no"}}])
+async def test_a_renewed_certificate_is_served_after_the_file_was_refused(
+    site: Site, refused: dict[str, object]
+) -> None:
+    async with served(settings=terms(site.write(tls_server_config=TLS))) as running:
+        site.write(**refused)
+        before = await certificate(running, site)
+        site.issue("server", "127.0.0.1")
+        renewed = await certificate(running, site)
+        assert renewed != before
+        (site.folder / "server.key").write_text("half written")
+        assert await certificate(running, site) == renewed
+        site.issue("server", "127.0.0.1")
+        assert await certificate(running, site) not in (before, renewed)
+
+
 async def test_an_invalid_file_changes_nothing(site: Site) -> None:
     async with served(settings=terms(site.write(basic_auth_users={"noc": HASH}))) as running:
         for content in (
@@ -345,9 +397,11 @@ async def certificate(running: Served, site: Site) -> bytes:
         ({"tls_server_config": TLS | {"cert_fil": "x"}}, "cert_fil: no such key: did you mean cert_file?"),
         ({"tls_server_config": {"cert_file": "server.crt"}}, "key_file is required"),
         ({"tls_server_config": TLS | {"cert": "x"}}, "give either cert or cert_file"),
-        ({"tls_server_config": TLS | {"min_version": "TLS10"}}, "must be one of TLS12, TLS13"),
-        ({"tls_server_config": TLS | {"client_auth_type": "RequestClientCert"}}, "must be one of NoClientCert"),
-        ({"tls_server_config": TLS | {"client_ca_file": "ca.pem"}}, "need each other"),
+        ({"tls_server_config": TLS | {"max_version": "TLS11"}}, "must be one of TLS12, TLS13"),
+        ({"tls_server_config": TLS | {"min_version": "TLS13", "max_version": "TLS12"}}, "above max_version"),
+        ({"tls_server_config": TLS | {"client_auth_type": "Require"}}, "must be one of NoClientCert"),
+        ({"tls_server_config": TLS | {"client_auth_type": "RequireAnyClientCert"}}, "does not verify certificates"),
+        ({"tls_server_config": TLS | {"client_ca_file": "ca.pem"}}, "needs client_auth_type"),
         ({"tls_server_config": TLS | {"client_allowed_sans": ["x"]}}, "client_allowed_sans needs"),
         ({"tls_server_config": TLS | {"cipher_suites": ["TLS_RSA_WITH_RC4_128_SHA"]}}, "must be one of TLS_ECDHE"),
         ({"tls_server_config": TLS | {"cert_file": "missing.crt"}}, "missing.crt: No such file or directory"),
@@ -361,7 +415,7 @@ async def certificate(running: Served, site: Site) -> bytes:
         ({"http_server_config": {"headers": {"X-Frame-Options": "ALLOW"}}}, "must be one of deny, sameorigin"),
         ({"http_server_config": {"headers": {"X-XSS-Protection": "0\r\nSet-Cookie: a=b"}}}, "must be one line"),
         ({"rate_limit": {"interval": "soon"}}, "is not a duration"),
-        ({"rate_limit": {"interval": "1s", "burst": 0}}, "rate_limit.burst: must be 1 or more"),
+        ({"rate_limit": {"interval": "1s", "burst": -1}}, "rate_limit.burst: must be 0 or more"),
     ],
 )
 def test_configuration_errors_name_key_and_reason(site: Site, content: dict[str, object], told: str) -> None:
@@ -397,3 +451,118 @@ def test_an_encrypted_key_is_rejected_without_a_prompt(site: Site) -> None:
     (site.folder / "server.key").write_bytes(locked)
     with pytest.raises(WebConfigError, match="tls_server_config"):
         WebConfigFile(site.write(tls_server_config=TLS))
+
+
+# --- the files of exporter-toolkit's own tests: what it accepts and can be meant here, and what it refuses ------------
+
+CA_CHECKED = TLS | {"client_auth_type": "VerifyClientCertIfGiven"}
+ALL_CIPHERS = [
+    *("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"),
+    *(
+        f"TLS_ECDHE_{kind}_WITH_{suite}"
+        for kind in ("ECDSA", "RSA")
+        for suite in (
+            *("AES_128_GCM_SHA256", "AES_256_GCM_SHA384", "CHACHA20_POLY1305_SHA256"),
+            *("AES_128_CBC_SHA", "AES_256_CBC_SHA"),
+        )
+    ),
+]
+CURVES = ["CurveP256", "CurveP384", "CurveP521", "X25519"]
+ACCEPTED: dict[str, dict[str, object]] = {
+    "empty": {},
+    "no content": {"tls_server_config": {}},
+    "no certificates of clients": {"tls_server_config": TLS | {"client_auth_type": ""}},
+    "requested certificates": {"tls_server_config": TLS | {"client_auth_type": "RequestClientCert"}},
+    "verified if given": {"tls_server_config": CA_CHECKED},
+    "all ciphers": {"tls_server_config": CA_CHECKED | {"cipher_suites": ALL_CIPHERS}},
+    "some ciphers": {
+        "tls_server_config": CA_CHECKED
+        | {
+            "cipher_suites": ["TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"],
+            "prefer_server_cipher_suites": False,
+            "min_version": "TLS12",
+            "max_version": "TLS12",
+        },
+        "http_server_config": {"http2": False},
+    },
+    "ciphers of TLS 1.3 only": {"tls_server_config": TLS | {"cipher_suites": ["TLS_AES_128_GCM_SHA256"]}},
+    "all curves": {"tls_server_config": CA_CHECKED | {"curve_preferences": CURVES}},
+    "one curve": {"tls_server_config": CA_CHECKED | {"curve_preferences": ["CurveP521"], "min_version": "TLS13"}},
+    "old versions": {"tls_server_config": TLS | {"min_version": "TLS10"}},
+    "empty paths": {"tls_server_config": TLS | {"client_ca_file": "", "cert": "", "key": ""}},
+    "headers": {
+        "http_server_config": {
+            "headers": {
+                "X-Frame-Options": "deny",
+                "Strict-Transport-Security": "max-age=600; includeSubDomains",
+                "X-Content-Type-Options": "nosniff",
+                "X-XSS-Protection": 1,
+                "Content-Security-Policy": "default-src 'self' *.example.com",
+            }
+        }
+    },
+    "no rate limit": {"rate_limit": {"interval": 0, "burst": 0}},
+    "users with TLS": {"tls_server_config": TLS, "basic_auth_users": {"ann": HASH, "bob": HASH}},
+}
+
+
+@pytest.mark.parametrize("content", [pytest.param(content, id=name) for name, content in ACCEPTED.items()])
+async def test_what_the_toolkit_accepts_is_accepted_and_serves(site: Site, content: dict[str, object]) -> None:
+    async with served(settings=terms(site.write(**content))) as running:
+        encrypted = bool(content.get("tls_server_config"))
+        assert running.url.startswith("https" if encrypted else "http:")
+        login = f"ann:{PASSWORD}" if "basic_auth_users" in content else None
+        assert await status(running, login=login, ssl=site.client() if encrypted else True) == 200
+
+
+async def test_required_certificates_are_verified_with_the_authorities_of_the_system(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.issue("client", "prometheus.example.com")
+    monkeypatch.setenv("SSL_CERT_FILE", str(site.folder / "ca.pem"))
+    path = site.write(tls_server_config=TLS | {"client_auth_type": "RequireAndVerifyClientCert"})
+    async with served(settings=terms(path)) as running:
+        assert await status(running, ssl=site.client("client")) == 200
+        with pytest.raises(aiohttp.ClientError):
+            await status(running, ssl=site.client())
+
+
+async def test_a_rate_limit_without_bursts_lets_one_request_pass_per_interval(site: Site) -> None:
+    async with served(settings=terms(site.write(rate_limit={"interval": "1h", "burst": 0}))) as running:
+        assert [await status(running) for _ in range(3)] == [200, 429, 429]
+
+
+async def test_only_ciphers_of_tls_1_3_exclude_older_clients(site: Site) -> None:
+    old = site.client()
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    path = site.write(tls_server_config=TLS | {"cipher_suites": ["TLS_AES_256_GCM_SHA384"]})
+    async with served(settings=terms(path)) as running:
+        with pytest.raises(aiohttp.ClientError):
+            await status(running, ssl=old)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ({"tls_server_config": TLS | {"cert_file": ""}}, "cert_file is required"),
+        ({"tls_server_config": TLS | {"key_file": ""}}, "key_file is required"),
+        ({"tls_server_config": {"cert": "", "key_file": "server.key"}}, "cert_file is required"),
+        ({"tls_server_config": {"cert_file": "server.crt", "key": ""}}, "key_file is required"),
+        ({"tls_server_config": {"cert_file": "", "key_file": "", "client_auth_type": "x"}}, "client_auth_type"),
+        ({"tls_server_config": TLS | {"cert_file": "no", "key_file": "no"}}, "No such file"),
+        ({"tls_server_config": TLS | {"client_ca_file": "/dev/null"}}, "needs client_auth_type"),
+        (
+            {"tls_server_config": TLS | {"client_ca_file": "no", "client_auth_type": "RequireAndVerifyClientCert"}},
+            "no: No such file",
+        ),
+        ({"tls_server_config": TLS | {"curve_preferences": ["CurveP257"]}}, "must be one of CurveP256"),
+        ({"tls_server_config": TLS | {"cipher_suites": ["TLS_ECDHE_RSA_WITH_AES_1_GCM_SHA1"]}}, "must be one of TLS_"),
+        ({"tls_server_config": TLS | {"min_version": "TLS14"}}, "must be one of TLS10"),
+        ({"basic_auth_users": {"ann": "secret"}}, "must be a bcrypt hash"),
+        ({"http_server_config": {"headers": {"Content-Type": "text/html"}}}, "no such key"),
+        ({"http_server_config": {"headers": {"X-Content-Type-Options": "sniff"}}}, "must be"),
+    ],
+)
+def test_what_the_toolkit_refuses_is_refused(site: Site, content: dict[str, object], told: str) -> None:
+    with pytest.raises(WebConfigError, match=told):
+        WebConfigFile(site.write(**content))

@@ -31,3 +31,9 @@ relabelings:
   - targetLabel: site
     replacement: {{ .root.Values.config.site | quote }}
 {{- end }}
+
+{{/* The path of the readiness probe. With a web configuration, /-/ready may need a login unless the site's configuration opens it. */}}
+{{- define "hashmargin.readyPath" -}}
+{{- $web := .Values.config.web | default dict -}}
+{{- if and $web.config_file (not $web.open_health_checks) -}}/-/healthy{{- else -}}/-/ready{{- end -}}
+{{- end -}}
