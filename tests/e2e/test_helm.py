@@ -153,3 +153,19 @@ def test_kubernetes_knows_all_that_it_makes(everything: dict[str, list[dict[str,
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     assert said.count(" passed for resource ") == len(own)
+
+
+@pytest.mark.parametrize(
+    ("options", "scheme", "ready"),
+    [
+        ((), "HTTP", "/-/ready"),
+        (("probes.scheme=HTTPS", "config.web.config_file=web.yml"), "HTTPS", "/-/healthy"),
+        (("config.web.config_file=web.yml", "config.web.open_health_checks=true"), "HTTP", "/-/ready"),
+    ],
+)
+def test_probes_need_no_login(options: tuple[str, ...], scheme: str, ready: str) -> None:
+    sets = [word for option in options for word in ("--set", option)]
+    rendered = helm("template", "site", CHART, *sets, "--show-only", "templates/statefulset.yaml")
+    container = yaml.safe_load(rendered)["spec"]["template"]["spec"]["containers"][0]
+    assert container["livenessProbe"]["httpGet"] == {"path": "/-/healthy", "port": "http", "scheme": scheme}
+    assert container["readinessProbe"]["httpGet"] == {"path": ready, "port": "http", "scheme": scheme}
