@@ -233,28 +233,11 @@ def _finite(text: str) -> float:
     return value
 
 
-class HttpSettings(SettingsGroup):
-    """Settings of every HTTP source: address, login, trusted certificates.
-
-    It does not inherit SourceSettings: the interval and age of a room would be hidden by those of this class.
-    """
-
+class _Request(SettingsGroup):
     url: str = Field(description="Address of the server. Secrets belong in `parameters` and `headers`.")
     timeout: Duration = Field(default=DEADLINE, description="Longest time for one request, including redirects.")
     headers: dict[str, SecretStr] = Field(default={}, description="Headers to send; shown masked.")
     parameters: dict[str, SecretStr] = Field(default={}, description="Query parameters of the URL; shown masked.")
-    username: str | None = Field(default=None, pattern="^[^:]*$", description="User name for basic authentication.")
-    password: SecretStr | None = Field(default=None, description="Password for basic authentication.")
-    password_file: ConfigPath | None = Field(default=None, description="File with the password, read at each request.")
-    bearer_token: SecretStr | None = Field(default=None, description="Token for bearer authentication.")
-    bearer_token_file: ConfigPath | None = Field(default=None, description="File with the token, read at each request.")
-    ca_file: ConfigPath | None = Field(default=None, description="Certificates (PEM) to trust instead of the system's.")
-    verify_tls: bool = Field(default=True, description="False accepts any certificate. Use it only as a last resort.")
-
-    @property
-    def where(self) -> str:
-        """Host of the server, with its port if the URL has one."""
-        return _host(self.url)
 
     @field_validator("url")
     @classmethod
@@ -266,6 +249,16 @@ class HttpSettings(SettingsGroup):
             raise ValueError("must not hold a user name or password: give username and password_file")
         return value
 
+
+class HttpLogin(SettingsGroup):
+    """The login of an HTTP server."""
+
+    username: str | None = Field(default=None, pattern="^[^:]*$", description="User name for basic authentication.")
+    password: SecretStr | None = Field(default=None, description="Password for basic authentication.")
+    password_file: ConfigPath | None = Field(default=None, description="File with the password, read at each request.")
+    bearer_token: SecretStr | None = Field(default=None, description="Token for bearer authentication.")
+    bearer_token_file: ConfigPath | None = Field(default=None, description="File with the token, read at each request.")
+
     @model_validator(mode="after")
     def _one_login(self) -> Self:
         logins = (self.password, self.password_file, self.bearer_token, self.bearer_token_file)
@@ -275,6 +268,21 @@ class HttpSettings(SettingsGroup):
         if incomplete and not is_offline():
             raise ValueError("username and password (or password_file) belong together")
         return self
+
+
+class HttpSettings(HttpLogin, _Request):
+    """Settings of every HTTP source: address, login, trusted certificates.
+
+    It does not inherit SourceSettings: the interval and age of a room would be hidden by those of this class.
+    """
+
+    ca_file: ConfigPath | None = Field(default=None, description="Certificates (PEM) to trust instead of the system's.")
+    verify_tls: bool = Field(default=True, description="False accepts any certificate. Use it only as a last resort.")
+
+    @property
+    def where(self) -> str:
+        """Host of the server, with its port if the URL has one."""
+        return _host(self.url)
 
 
 S = TypeVar("S", bound=HttpSettings)

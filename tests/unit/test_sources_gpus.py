@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from source_site import serve
 from structlog.testing import capture_logs
 
@@ -300,3 +301,63 @@ async def test_nodes_come_and_go(cluster: Cluster, context: SourceContext, telem
         with pytest.raises(Failure) as caught:
             await gpus()
         assert caught.value.reason is Reason.NOT_READY
+
+
+class GuardedCluster(Cluster):
+    """A cluster that keeps the Authorization headers, by path."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: dict[str, str | None] = {}
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.sent[request.path] = request.headers.get("Authorization")
+        return await super().handle(request)
+
+
+LIST_LOGIN = {"username": "list", "password": "secret", "headers": {"X-Key": "k"}}
+
+
+async def test_the_login_of_the_list_is_not_sent_to_its_targets(context: SourceContext) -> None:
+    cluster = GuardedCluster()
+    async with serve(cluster.handle) as server:
+        cluster.targets = [server.removeprefix("http://")]
+        await http_sd.Settings.model_validate({"url": f"{server}/targets"} | LIST_LOGIN).build(context).fetch()
+        assert cluster.sent["/metrics"] is None
+        assert (cluster.sent["/targets"] or "").startswith("Basic ")
+        networks = {"target_login": {"bearer_token": "gpu"}, "target_networks": ["127.0.0.0/8"]}
+        settings = http_sd.Settings.model_validate({"url": f"{server}/targets"} | LIST_LOGIN | networks)
+        await settings.build(context).fetch()
+        assert cluster.sent["/metrics"] == "Bearer gpu"
+        assert (cluster.sent["/targets"] or "").startswith("Basic ")
+
+
+@pytest.mark.parametrize(
+    ("networks", "target"),
+    [
+        ([], "169.254.169.254"),
+        ([], "[fe80::1]:9400"),
+        (["10.2.0.0/16"], "127.0.0.1:1"),
+        (["10.2.0.0/16"], "localhost:1"),
+        ([], "user:password@127.0.0.1"),
+    ],
+)
+async def test_a_target_outside_the_networks_is_not_requested(
+    cluster: Cluster, context: SourceContext, networks: list[str], target: str
+) -> None:
+    async with serve(cluster.handle) as server:
+        cluster.targets = [target]
+        settings = http_sd.Settings.model_validate({"url": f"{server}/targets", "target_networks": networks})
+        source = settings.build(context)
+        with capture_logs() as logs, pytest.raises(Failure, match="no target of the list is within target_networks"):
+            await source.fetch()
+        assert [entry["targets"] for entry in logs] == [f"gpus:{target}"]
+        own = server.removeprefix("http://")
+        cluster.targets = [target, own]
+        if not networks:
+            assert [gpu.gpu for gpu in (await source.fetch()).value] == [f"GPU-{own}"]
+
+
+def test_a_login_for_targets_needs_their_networks() -> None:
+    with pytest.raises(ValidationError, match="target_login needs target_networks"):
+        http_sd.Settings.model_validate({"url": "http://127.0.0.1/targets", "target_login": {"bearer_token": "x"}})

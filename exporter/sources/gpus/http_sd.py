@@ -3,25 +3,45 @@
 https://prometheus.io/docs/prometheus/latest/http_sd: ``[{"targets": ["node-1:9400"], "labels": {...}}]``.
 """
 
-from typing import Any, Literal
+import asyncio
+from collections.abc import AsyncIterator
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any, Final, Literal, Self
 
 import structlog
+from pydantic import Field, ValidationError, model_validator
 from yarl import URL
 
 from exporter.model.failures import Failure, Reason
+from exporter.model.fields import Network
 from exporter.model.readings import Reading
 from exporter.sources.contract import SourceContext, SourceSettings, translating
 from exporter.sources.gpus import Gpus, GpuSettings, dcgm_exporter
 from exporter.sources.group import SourceGroup
-from exporter.sources.http import HttpSettings, HttpSource
+from exporter.sources.http import HttpLogin, HttpSettings, HttpSource
 
 _log = structlog.get_logger(__name__)
 
+_RESOLVING: Final = 5.0  # s
+_SHARED: Final = ("timeout", "ca_file", "verify_tls", "interval", "max_age")
+
 
 class Settings(HttpSettings, GpuSettings):
-    """``url`` returns the list of targets. Login and certificates are used for the list and the targets."""
+    """``url`` returns the list of targets. Its login is for the list only, and its certificates for the targets too."""
 
     kind: Literal["http_sd"] = "http_sd"
+    target_login: HttpLogin | None = Field(
+        None, description="Login for the targets. It needs `target_networks`, because the list decides who receives it."
+    )
+    target_networks: tuple[Network, ...] = Field(
+        (), description="Networks of the targets, such as [10.2.0.0/16]. Targets elsewhere are not requested."
+    )
+
+    @model_validator(mode="after")
+    def _login_stays_within_networks(self) -> Self:
+        if self.target_login is not None and not self.target_networks:
+            raise ValueError("target_login needs target_networks: the networks whose addresses may receive it")
+        return self
 
     def connect(self, context: SourceContext) -> "_HttpSd":
         """Create the source."""
@@ -34,6 +54,7 @@ class _HttpSd(HttpSource[Settings]):
         self._group = SourceGroup({}, context)
         self._found = False
         self._lost = False
+        self._refused: frozenset[str] = frozenset()
 
     async def fetch(self) -> Reading[Gpus]:
         """Request the list, then all targets at once. The GPUs of targets that fail are left out."""
@@ -53,17 +74,67 @@ class _HttpSd(HttpSource[Settings]):
     async def _discover(self) -> dict[str, SourceSettings]:
         groups = await self._endpoint.get_json()
         with translating():
-            found = {
-                f"gpus:{target}": self._node(target, group.get("labels") or {})
+            listed = {
+                f"gpus:{target}": (str(target), dict(group.get("labels") or {}))
                 for group in groups
                 for target in group["targets"]
             }
+        nodes = {name: self._node(target, labels) for name, (target, labels) in listed.items()}
+        allowed = await asyncio.gather(*map(self._may_be_asked, nodes.values()))
+        found: dict[str, SourceSettings] = {
+            name: node for (name, node), may in zip(nodes.items(), allowed, strict=True) if node is not None and may
+        }
+        self._report(frozenset(nodes.keys() - found.keys()))
         if not found:
-            raise Failure(Reason.NOT_READY, "the list has no targets")
+            detail = "the list has no targets" if not nodes else "no target of the list is within target_networks"
+            raise Failure(Reason.NOT_READY, detail)
         return found
 
-    def _node(self, target: str, labels: dict[str, Any]) -> SourceSettings:
-        own = URL(self._settings.url)
-        address = URL(f"{labels.get('__scheme__', own.scheme)}://{target}{labels.get('__metrics_path__', '/metrics')}")
-        said = {name: getattr(self._settings, name) for name in dcgm_exporter.Settings.model_fields}
-        return dcgm_exporter.Settings.model_validate(said | {"kind": "dcgm_exporter", "url": str(address)})
+    def _node(self, target: str, labels: dict[str, Any]) -> dcgm_exporter.Settings | None:
+        """Return the settings of a target. None if it is not an address."""
+        settings, own = self._settings, URL(self._settings.url)
+        shared = {name: getattr(settings, name) for name in _SHARED}
+        login = {} if settings.target_login is None else dict(settings.target_login)
+        url = f"{labels.get('__scheme__', own.scheme)}://{target}{labels.get('__metrics_path__', '/metrics')}"
+        plausibility = {name: getattr(settings, name) for name in GpuSettings.model_fields if name != "kind"}
+        try:
+            return dcgm_exporter.Settings.model_validate(
+                plausibility | shared | login | {"kind": "dcgm_exporter", "url": str(URL(url))}
+            )
+        except (ValidationError, ValueError):
+            return None
+
+    async def _may_be_asked(self, node: dcgm_exporter.Settings | None) -> bool:
+        """Return whether all addresses of a target are in the networks, or without networks not link-local."""
+        host = None if node is None else URL(node.url).host
+        if host is None:
+            return False
+        networks = self._settings.target_networks
+        addresses = [address async for address in _addresses(host)]
+        if networks:
+            return bool(addresses) and all(any(each in network for network in networks) for each in addresses)
+        return not any(each.is_link_local for each in addresses)
+
+    def _report(self, refused: frozenset[str]) -> None:
+        new = sorted(refused - self._refused)
+        self._refused = refused
+        if new:
+            advice = "correct the list, or add their networks to target_networks"
+            _log.warning("targets are not requested", targets=", ".join(new[:10]), count=len(new), advice=advice)
+
+
+async def _addresses(host: str) -> AsyncIterator[IPv4Address | IPv6Address]:
+    """Yield the addresses of a host. A name that cannot be resolved has none."""
+    try:
+        yield ip_address(host)
+    except ValueError:
+        pass
+    else:
+        return
+    try:
+        async with asyncio.timeout(_RESOLVING):
+            found = await asyncio.get_running_loop().getaddrinfo(host, None)
+    except (OSError, TimeoutError, UnicodeError):
+        return
+    for *_, address in found:
+        yield ip_address(str(address[0]).partition("%")[0])
