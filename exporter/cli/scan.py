@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from exporter.cli.errors import EXIT_CODES, InputError
-from exporter.cli.options import credentials, with_login
+from exporter.cli.errors import EXIT_CODES, CommandError, InputError
+from exporter.cli.options import credentials, load_file, path_type, with_login
 from exporter.cli.output import log_errors_only, progress, to_json
+
+if TYPE_CHECKING:
+    from exporter.model.fleet import Credentials
+    from exporter.settings.model import Settings
+    from exporter.tools.scan import Scan
 
 
 @click.command(
@@ -17,6 +24,8 @@ from exporter.cli.output import log_errors_only, progress, to_json
 Examples:
   hashmargin scan 10.0.0.0/20 > rigs.csv            then in site.yml: fleet: {{csv: [rigs.csv]}}
   hashmargin scan 10.0.0.0/20 --update rigs.csv     add new rigs, keep those that are off now
+  hashmargin scan 10.0.0.0/20 --update rigs.csv --config.file site.yml
+  hashmargin scan 10.0.0.0/16 --resume scan.journal > rigs.csv
   hashmargin scan 10.1.0.0/24 10.2.0.0/24 --exclude 10.1.0.1 --output json
 
 \b
@@ -41,6 +50,19 @@ A rig that is off or asleep is in neither.
     metavar="FILE",
     help="Append the rigs that this inventory file lacks to it, instead of printing one.",
 )
+@click.option(
+    "--config.file",
+    "config_file",
+    type=path_type(),
+    metavar="FILE",
+    help="Use the logins and the names of CSV columns of this site's fleet.",
+)
+@click.option(
+    "--resume",
+    type=path_type(must_exist=False),
+    metavar="FILE",
+    help="Keep the progress in this file, and continue with it if the scan was stopped. Removed when the scan is done.",
+)
 def scan(
     ranges: tuple[str, ...],
     exclude: tuple[str, ...],
@@ -48,30 +70,32 @@ def scan(
     password_file: Path | None,
     output: str,
     update: Path | None,
+    config_file: Path | None,
+    resume: Path | None,
 ) -> None:
     """Find the rigs in address ranges.
 
     Prints an inventory file to standard output.
     """
-    import asyncio
-
     from exporter.inventory.csv_files import csv_file
     from exporter.inventory.listed import InventoryError
     from exporter.model.failures import Failure
     from exporter.tools import scan
 
     addresses = _addresses(ranges, exclude)
+    settings = None if config_file is None else load_file(config_file)
     try:
-        known = None if update is None else csv_file(update)
+        known = None if update is None else csv_file(update, settings.fleet.columns if settings else {})
     except InventoryError as error:
         raise InputError(str(error)) from None
+    login = _logins(settings, credentials(username, password_file))
     log_errors_only()
-    with progress(len(addresses), "Scanning") as advance:
-        found = asyncio.run(scan.scan(addresses, credentials(username, password_file), advance))
+    done = _scan(addresses, login, resume)
+    found = done.found
     if update is not None and known is not None:
         news = scan.rescan(known, found)
-        _append(update, news.lines)
-        for sentence in news.told:
+        _append(update, news.lines, known.line_end)
+        for sentence in news.conflicts:
             click.echo(f"{sentence}: correct its line", err=True)
         click.echo(f"{news.added:,} rigs added to {update}", err=True)
     if output == "json" or update is None:
@@ -79,6 +103,37 @@ def scan(
     rigs = sum(not isinstance(one.who, Failure) for one in found)
     others = len(found) - rigs
     click.echo(f"Scanned {len(addresses):,} addresses. Rigs: {rigs:,}. Other hosts that answer: {others:,}.", err=True)
+    if done.unsure:
+        raise CommandError(
+            f"this host was too busy to tell whether {len(done.unsure):,} addresses have rigs, such as "
+            f"{done.unsure[0]}: scan again on a quieter host, in smaller ranges, or with more open files (ulimit -n)"
+        )
+
+
+def _scan(addresses: Sequence[str], login: Callable[[str], Credentials | None], resume: Path | None) -> Scan:
+    import asyncio
+
+    from exporter.tools import scan
+
+    try:
+        journal = None if resume is None else scan.Journal(resume)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{resume} cannot be read as the progress of a scan: {error}") from None
+    with journal or nullcontext(), progress(len(addresses), "Scanning") as advance:
+        done = asyncio.run(scan.scan(addresses, login, advance, journal))
+    if journal is not None and not done.unsure:
+        journal.remove()
+    return done
+
+
+def _logins(settings: Settings | None, given: Credentials | None) -> Callable[[str], Credentials | None]:
+    """Return the given login for every address, else that of the configuration."""
+    from exporter.sources.rigs.logins import Logins
+
+    if given is not None or settings is None:
+        return lambda _: given
+    logins = {rig.address: Logins(rig.logins, rig.address).current for rig in settings.rigs}
+    return logins.get
 
 
 def _addresses(ranges: Sequence[str], exclude: Sequence[str]) -> list[str]:
@@ -100,9 +155,9 @@ def _addresses(ranges: Sequence[str], exclude: Sequence[str]) -> list[str]:
     return [rig.address for rig in rigs]
 
 
-def _append(path: Path, lines: str) -> None:
+def _append(path: Path, lines: str, line_end: str) -> None:
     if not lines:
         return
     text = path.read_bytes()
-    with path.open("a", encoding="utf-8") as file:
-        file.write(lines if text.endswith(b"\n") else f"\n{lines}")
+    with path.open("a", encoding="utf-8", newline="") as file:
+        file.write(lines if text.endswith(b"\n") else f"{line_end}{lines}")

@@ -1,10 +1,13 @@
 """Scanning, probing, capturing and asking the sources, against a simulated site over real sockets."""
 
 import asyncio
+import contextlib
 import csv
 import io
 import json
 import re
+import socket
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +39,7 @@ from exporter.tools import online
 from exporter.tools.capture import capture, questions
 from exporter.tools.probe import Probed, as_record, as_text, probe
 from exporter.tools.redact import redacted
-from exporter.tools.scan import Found, as_csv, as_records, rescan, scan
+from exporter.tools.scan import KNOCK_SECONDS, Found, Journal, as_csv, as_records, rescan, scan
 
 MODELS = ("Antminer S19j Pro", "Antminer S21")
 
@@ -56,6 +59,10 @@ def ignore(*_: object) -> None:
     """Take no notice of progress."""
 
 
+def no_login(_: str) -> None:
+    """Use the factory's login."""
+
+
 # --- scan ---------------------------------------------------------------------------------------------------------
 
 
@@ -63,10 +70,79 @@ async def test_a_scan_finds_the_rigs_among_silent_addresses(rigs: list[str]) -> 
     first = rigs[0].rpartition(".")[0]
     addresses = [f"{first}.{last}" for last in range(1, 30)]
     done: list[int] = []
-    found = await scan(addresses, None, done.append)
+    found = (await scan(addresses, no_login, done.append)).found
     assert [one.address for one in found] == rigs
     assert [one.who.model for one in found if isinstance(one.who, RigIdentity)] == ["S19j Pro", "S21"]
     assert sum(done) == len(addresses)
+
+
+async def test_a_scan_with_few_open_files_finds_every_rig(rigs: list[str]) -> None:
+    command = f"ulimit -n 64; exec {sys.executable} -m exporter scan {rigs[0].rpartition('.')[0]}.0/24"
+    process = await asyncio.create_subprocess_exec(
+        "sh", "-c", command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    output, errors = await process.communicate()
+    assert [line.partition(",")[0] for line in output.decode().splitlines()[1:]] == rigs
+    assert (process.returncode, errors) == (0, b"Scanned 254 addresses. Rigs: 2. Other hosts that answer: 0.\n")
+
+
+async def test_what_misses_the_first_knock_gets_a_second_one(rigs: list[str]) -> None:
+    address = rigs[0].rpartition(".")[0] + ".98"
+    with socket.create_server((address, 4028), backlog=0) as server, contextlib.ExitStack() as queue:
+        for _ in range(2):  # fill its queue, so that the kernel drops what comes next
+            client = queue.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex((address, 4028))
+        server.setblocking(False)
+
+        async def accept_later() -> None:
+            await asyncio.sleep(KNOCK_SECONDS + 0.1)
+            while True:
+                connection, _ = await asyncio.get_running_loop().sock_accept(server)
+                connection.close()
+
+        accepting = asyncio.create_task(accept_later())
+        (found,) = (await scan([address], no_login, ignore)).found
+        accepting.cancel()
+    assert found.address == address
+
+
+async def test_a_scan_that_was_stopped_continues_where_it_was(rigs: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with Journal(path) as journal:
+        whole = await scan(rigs, no_login, ignore, journal)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    done: list[int] = []
+    path.write_text("\n".join((*lines, '{"address": "127.60.0.9"}', '{"addr')), encoding="utf-8")
+    with Journal(path) as journal:
+        assert journal.known["127.60.0.9"] is None
+        again = await scan([*rigs, "127.60.0.9"], no_login, done.append, journal)
+    assert (again, sum(done)) == (whole, 3)
+
+
+async def test_the_scan_command_removes_its_progress_when_it_is_done(rigs: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    entry = json.dumps({"address": rigs[1], "reason": "auth", "detail": "kept"})
+    path.write_text(f"{entry}\n", encoding="utf-8")
+    network = f"{rigs[0].rpartition('.')[0]}.0/28"
+    code, output, _ = await invoke("scan", network, "--output", "json", "--resume", str(path))
+    assert code == 0
+    assert {record["address"]: record.get("detail") for record in json.loads(output)} == {
+        rigs[0]: None,
+        rigs[1]: "kept",
+    }
+    assert not path.exists()
+
+
+async def test_an_update_keeps_the_files_separator_line_ends_and_columns(rigs: list[str], tmp_path: Path) -> None:
+    file, site = tmp_path / "rigs.csv", tmp_path / "site.yml"
+    before = f"\ufeffsep=;\r\nBezeichnung;IP;Gekauft am\r\na;{rigs[0]};2024\r\n"
+    file.write_bytes(before.encode())
+    site.write_text("site: x\nfleet: {csv: [rigs.csv], columns: {address: IP, name: Bezeichnung}}\n", encoding="utf-8")
+    network = f"{rigs[0].rpartition('.')[0]}.0/28"
+    code, _, errors = await invoke("scan", network, "--update", str(file), "--config.file", str(site))
+    assert (code, "1 rigs added" in errors) == (0, True)
+    assert file.read_bytes().decode() == f"{before};{rigs[1]};\r\n"
 
 
 async def test_what_answers_but_is_no_rig_is_told_apart(rigs: list[str]) -> None:
@@ -76,14 +152,14 @@ async def test_what_answers_but_is_no_rig_is_told_apart(rigs: list[str]) -> None
         writer.close()
 
     async with await asyncio.start_server(hang_up, address, 4028):
-        (found,) = await scan([address], None, ignore)
+        (found,) = (await scan([address], no_login, ignore)).found
     assert isinstance(found.who, Failure)
     assert as_csv([found]).splitlines()[1:] == []
     assert as_records([found]) == [{"address": address, "reason": found.who.reason, "detail": found.who.detail}]
 
 
 async def test_the_csv_of_a_scan_is_an_inventory(rigs: list[str], tmp_path: Path) -> None:
-    found = await scan(rigs, None, ignore)
+    found = (await scan(rigs, no_login, ignore)).found
     (tmp_path / "rigs.csv").write_text(as_csv(found), encoding="utf-8")
     with paths_relative_to(tmp_path):
         fleet = load_inventory(
@@ -124,7 +200,7 @@ def test_a_later_scan_adds_what_is_new_and_forgets_nothing(tmp_path: Path) -> No
     ]
     news = rescan(csv_file(file), found)
     assert (news.lines, news.added) == (";127.60.0.6;02:00:00:00:00:06;\n", 1)
-    assert news.told == (
+    assert news.conflicts == (
         "moved is listed at 127.60.0.3 and answers at 127.60.0.9",
         "swapped is listed at 127.60.0.4, where 02:00:00:00:00:44 answers",
     )
