@@ -1,4 +1,7 @@
-"""For all tests: any user can run them; where FAIL_ON_SKIP is set, as in CI, what would be skipped fails instead."""
+"""For all tests: any user can run them; where FAIL_ON_SKIP is set, as in CI, what would be skipped fails instead.
+
+Tests marked ``recordings`` are the exception: the recorded answers that they need are not in the repository.
+"""
 
 import os
 import runpy
@@ -8,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from recordings import ABSENT
 
 from exporter.simulation.wire import can_listen
 
@@ -31,10 +35,16 @@ def pytest_report_header() -> str:
     return f"ports below 1024: {'stood for by higher ones' if str(_ANY_USER) in sys.path else 'as they are'}"
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if ABSENT and item.get_closest_marker("recordings"):
+        pytest.skip(ABSENT)
+
+
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if _NO_SKIP and report.skipped and not hasattr(report, "wasxfail"):
+    allowed = ABSENT and item.get_closest_marker("recordings")
+    if _NO_SKIP and report.skipped and not allowed and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
     return report
 

@@ -14,6 +14,11 @@ from own_network import OWN, fresh_network
 from exporter.simulation.site import SimulatedSite
 
 NETWORK = f"{OWN}.2"  # a /24
+REFUSAL: Mapping[str, Any] = {
+    "STATUS": [{"STATUS": "E", "Code": 14, "Msg": "Invalid command", "Description": "cgminer"}],
+    "id": 1,
+}
+"""What cgminer answers to a command that it does not have. A fixture has its own as ``refusal`` if it differs."""
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -30,7 +35,7 @@ class Replay:
         self.asked.append(command)
         answers = self.fixture["rpc"]
         parts = command.split("+")
-        refusal = {"STATUS": [{"STATUS": "E", "Code": 14, "Msg": "Invalid command", "Description": "x"}], "id": 1}
+        refusal = self.fixture.get("refusal", REFUSAL)
         if len(parts) == 1:
             answer = answers.get(command, refusal)
         elif self.fixture.get("joined"):

@@ -59,7 +59,6 @@ PYASIC: Mapping[str, Mapping[str, str]] = {
         "board_hashrates": "we: it loses all boards over one field that is not served",
         "chips": "we: the same",
         "fans": "we: it takes a slot without a fan for one that does not say its speed",
-        "workers": "we: it reads the login only from the pool in use, where it is not",
         "voltages": "both: it lists the board that is switched off, which we tell as a fault",
         "board_serials": "both: the same",
     },
@@ -104,7 +103,6 @@ ASIC_RS: Mapping[str, Mapping[str, str]] = {
         "expected_hashrate": "we: it gives the default of the model, not what the clocks in force make",
         "board_hashrates": "both: it lists the board that is switched off, which we tell as a fault",
         "chips": "it: it knows how many chips the model has; the rig does not say",
-        "workers": "we: the rig says the login",
         "board_expected": "both: the board that is switched off again",
         "frequencies": "both: the same",
         "voltages": "both: the same",
@@ -182,9 +180,9 @@ def differing(ours: Mapping[str, Any], theirs: Mapping[str, Any] | None) -> set[
     }
 
 
-def with_pages_for_rivals(pages: Mapping[str, Any]) -> dict[str, Any]:
+def with_pages_for_rivals(pages: Mapping[str, Any], model: str) -> dict[str, Any]:
     """Serve what asic-rs asks of Braiins OS+ beside our pages: GraphQL first, and pages without a slash at the end."""
-    who = {"bosminer": {"info": {"modelName": "Antminer S19J Pro"}}}
+    who = {"bosminer": {"info": {"modelName": model}}}
     version = {"bos": {"info": {"version": {"full": pages["/api/v1/miner/details"]["bos_version"]["current"]}}}}
     return {**pages, **{path.rstrip("/"): page for path, page in pages.items()}, "/graphql": {"data": who | version}}
 
@@ -201,7 +199,7 @@ async def rigs() -> AsyncIterator[dict[str, Target]]:
             found[name] = f"{NETWORK}.{number + 20}"
             fixture = json.loads((FIXTURES / f"{name}.json").read_text())
             if name == "braiins_rest":
-                fixture["http"]["80"] = with_pages_for_rivals(fixture["http"]["80"])
+                fixture["http"]["80"] = with_pages_for_rivals(fixture["http"]["80"], "Antminer S19J Pro")
             await stack.enter_async_context(replaying(found[name], fixture))
         yield {name: Target(address, Credentials("root", "root")) for name, address in found.items()}
 
