@@ -100,7 +100,7 @@ async def _run(settings: Settings, load: Callable[[], Settings] | None, *, allow
                 schedules=settings.schedules,
                 remembered=state.rigs,
             )
-            evaluator = Evaluator(settings, telemetry, market, rigs, state)
+            evaluator = Evaluator(settings, telemetry, market, rigs, state, store.save_energy)
             reload = None if load is None else Reload(load, evaluator, telemetry)
             if settings.rigs and not settings.served_rigs:
                 advice = "use fewer shards, or more and smaller blocks: see hashmargin check-config"

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Final, TypeVar
 
@@ -13,11 +13,12 @@ from exporter.decision.site import decide
 from exporter.economics.metering import Metered, metered_power, with_metered_power
 from exporter.economics.overhead import Overhead, overheads
 from exporter.economics.site import price_site
-from exporter.exposition.publication import LatestPublication
+from exporter.exposition.publication import LatestPublication, Publication
 from exporter.exposition.render import Renderer
 from exporter.exposition.views import Shard, SiteView
 from exporter.model.readings import ExpectedOff, GpuReading, MeterReading, Reading
 from exporter.model.snapshot import SiteSnapshot
+from exporter.polling.ledger import EnergyCounter
 from exporter.polling.market import Market, SourceName, SourceRoom
 from exporter.polling.overhead import OverheadCheck
 from exporter.polling.rigs import RigPoller
@@ -43,8 +44,19 @@ _GRACE: Final = 0.02
 class Evaluator:
     """Evaluates the site at each interval: snapshot, economics, decision, publication."""
 
-    def __init__(self, settings: Settings, telemetry: Telemetry, market: Market, rigs: RigPoller, state: State) -> None:
-        """Start the sources of ``settings`` in ``market``. The decision and the history continue from ``state``."""
+    def __init__(
+        self,
+        settings: Settings,
+        telemetry: Telemetry,
+        market: Market,
+        rigs: RigPoller,
+        state: State,
+        save_energy: Callable[[Mapping[str, EnergyCounter]], Awaitable[None]],
+    ) -> None:
+        """Start the sources of ``settings`` in ``market``. The decision and the history continue from ``state``.
+
+        ``save_energy`` is awaited with the energy counters of all rigs before they are served.
+        """
         self.latest = LatestPublication()
         self.settings = settings
         self._telemetry = telemetry
@@ -57,6 +69,12 @@ class Evaluator:
         self._overhead = OverheadCheck(telemetry)
         self._overheads: tuple[Overhead, ...] = ()
         self._unmatched = UnmatchedReports(telemetry, settings.rigs, settings.fleet_blocks)
+        self._save_energy = save_energy
+        self._energy = {
+            name: EnergyCounter(memory.energy, memory.last_success)
+            for name, memory in state.rigs.items()
+            if memory.energy is not None
+        }
         self._failing = False
         self._snapshot_at = 0.0
         self._list_sizes = _list_sizes(settings)
@@ -118,7 +136,9 @@ class Evaluator:
         """Take a snapshot in the event loop, where the pollers run, and evaluate it in a worker thread."""
         self._snapshot_at = time.time()
         snapshot = self._snapshot(self._snapshot_at)
-        metered = await asyncio.to_thread(self._publish, snapshot)
+        publication, metered = await asyncio.to_thread(self._render, snapshot)
+        await self._save_energy(self._energy)
+        await asyncio.to_thread(self.latest.publish, publication)
         self._rigs.metered = metered.rigs
         self._count_unmatched(METERS, snapshot.taken_at, metered)
         self._count_unmatched(EXPECTED_OFF, snapshot.taken_at, metered)
@@ -152,7 +172,7 @@ class Evaluator:
     def _only(self, room: SourceRoom[T], now: float) -> Reading[T] | None:
         return next(iter(self._market.fresh(room, now).values()), None)
 
-    def _publish(self, snapshot: SiteSnapshot) -> Metered:
+    def _render(self, snapshot: SiteSnapshot) -> tuple[Publication, Metered]:
         settings = self.settings
         metered = metered_power(snapshot)
         snapshot = with_metered_power(snapshot, metered.rigs)
@@ -163,8 +183,10 @@ class Evaluator:
         )
         shard = Shard(settings.sharding.shard, settings.sharding.total_shards)
         view = SiteView(snapshot=snapshot, economics=economics, decision=decision, shard=shard)
-        self.latest.publish(self._renderer.render(view))
-        return metered
+        self._energy = self._energy | {
+            rig.rig.name: EnergyCounter(rig.energy, rig.last_success) for rig in snapshot.rigs if rig.energy is not None
+        }
+        return self._renderer.render(view), metered
 
     def state(self) -> State:
         """Collect what a restart keeps."""

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias, TypeVar
@@ -27,7 +27,7 @@ from exporter.decision.values import Clock, DecisionState
 from exporter.model.fields import ConfigPath, Duration, SettingsGroup
 from exporter.model.readings import Reading, RigIdentity
 from exporter.model.snapshot import LastGood
-from exporter.polling.ledger import RigMemory
+from exporter.polling.ledger import EnergyCounter, RigMemory
 from exporter.telemetry import Telemetry
 
 T = TypeVar("T")
@@ -115,12 +115,17 @@ _PRIMARY_CODE: Final = 0xFF  # of SQLite's extended error codes
 
 _DECISION: Final = "decision"
 """The document whose time tells when the decision last looked."""
+_ENERGY: Final = "energy"
+"""The document with the energy counters of the latest publication. They are saved before they are served."""
+_ENERGY_SECONDS: Final = 1.0
+"""Seconds that a publication waits for its counters to be saved. A disk that hangs must not stop it."""
 _RIG: Final = "rig"
 _BLOCK: Final = "block"
 
 _IDENTITY: Final = TypeAdapter(RigIdentity)
 _CLOCK: Final = TypeAdapter(Clock)
 _TARIFF_HOURS: Final = TypeAdapter(list[tuple[str, float, float | None, list[int], list[float], list[float]]])
+_COUNTERS: Final = TypeAdapter(dict[str, EnergyCounter])
 _FAULTS: Final = TypeAdapter(tuple[tuple[str, str, float], ...])
 
 _Subject: TypeAlias = tuple[str, str]  # rig or block, and its name
@@ -214,6 +219,7 @@ class StateStore:
         self._failing = False
         self._file = _StateFile(terms.path, clock) if terms.path is not None else None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="state")
+        self._saving_energy: asyncio.Task[None] | None = None
 
     async def load(self) -> State:
         """Read what a former process kept."""
@@ -226,6 +232,17 @@ class StateStore:
         file = self._file
         if file is not None:
             await self._attempt(lambda: file.save(state))
+
+    async def save_energy(self, counters: Mapping[str, EnergyCounter]) -> None:
+        """Save the energy counters of rigs by name, before they are served: no crash lets a served counter fall.
+
+        Returns after a second at the latest. Until a save that hangs is over, later ones are skipped.
+        """
+        file = self._file
+        if file is None or (self._saving_energy is not None and not self._saving_energy.done()):
+            return
+        self._saving_energy = asyncio.create_task(self._attempt(lambda: file.save_energy(counters)))
+        await asyncio.wait({self._saving_energy}, timeout=_ENERGY_SECONDS)
 
     async def run(self, collect: Callable[[], State]) -> None:
         """Save what ``collect`` gives, at intervals until cancelled."""
@@ -274,6 +291,9 @@ class _StateFile:
 
     def save(self, state: State) -> None:
         self._with_sound_file(lambda connection: self._save(connection, state))
+
+    def save_energy(self, counters: Mapping[str, EnergyCounter]) -> None:
+        self._with_sound_file(lambda connection: self._save_energy(connection, counters))
 
     def close(self) -> None:
         if self._connection is not None:
@@ -324,12 +344,13 @@ class _StateFile:
         _log.error("state file is unusable: starting anew", path=str(self._path), kept_as=str(aside), error=why)
 
     def _load(self, connection: sqlite3.Connection) -> State:
-        rigs = connection.execute(_RIGS)
-        self._rigs = {rig: _memory(*columns) for rig, *columns in rigs}
+        self._rigs = {rig: _memory(*columns) for rig, *columns in connection.execute(_RIGS)}
         self._gone = dict(connection.execute("SELECT rig, since FROM gone"))
         documents = connection.execute("SELECT name, document, observed_at FROM documents")
         self._documents = {name: Reading(text, observed_at) for name, text, observed_at in documents}
         looked = self._documents.get(_DECISION)
+        served = self._documents.pop(_ENERGY, None)
+        rigs = _with_served(self._rigs, {} if served is None else _counters(served.value), self._clock())
         looked_at = looked.observed_at if looked is not None else None
         self._clocks = dict(_clocks(connection.execute("SELECT kind, name, clock FROM clocks")))
         self._former = {
@@ -345,7 +366,7 @@ class _StateFile:
         for (kind, name), clock in self._clocks.items():
             clocks[kind][name] = clock
         return State(
-            rigs=dict(self._rigs),
+            rigs=rigs,
             documents={name: item for name, item in self._documents.items() if name != _DECISION},
             decision=DecisionState(evaluated_at=looked_at, rigs=clocks[_RIG], blocks=clocks[_BLOCK]),
             history=MarginHistory(
@@ -400,6 +421,31 @@ class _StateFile:
         dropped = {(_RIG, rig) for rig in forgotten}
         self._clocks = {subject: clock for subject, clock in (self._clocks | clocks).items() if subject not in dropped}
         self._hours = kept
+
+    def _save_energy(self, connection: sqlite3.Connection, counters: Mapping[str, EnergyCounter]) -> None:
+        with connection:
+            row = (_ENERGY, to_json(counters).decode(), self._clock())
+            connection.execute("REPLACE INTO documents VALUES (?, ?, ?)", row)
+
+
+def _counters(text: str) -> dict[str, EnergyCounter]:
+    with suppress(ValidationError):
+        return _COUNTERS.validate_json(text)
+    return {}
+
+
+def _with_served(
+    rigs: Mapping[str, RigMemory], served: Mapping[str, EnergyCounter], now: float
+) -> dict[str, RigMemory]:
+    """Return the rigs with the energy that was served last, where that is more than what was saved with the rest."""
+    resumed = dict(rigs)
+    for rig, counter in served.items():
+        if rig not in rigs and (counter.last_success is None or now - counter.last_success > _GONE_KEPT):
+            continue
+        memory = rigs.get(rig, RigMemory())
+        if memory.energy is None or memory.energy < counter.joules:
+            resumed[rig] = replace(memory, energy=counter.joules, last_success=counter.last_success)
+    return resumed
 
 
 def _identity(rig: str, memory: RigMemory) -> tuple[object, ...]:

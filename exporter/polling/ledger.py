@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from exporter.economics.power import best_power
 from exporter.model.fault_codes import FaultCode
@@ -38,6 +38,13 @@ class RigMemory:
     login: str = ""  # name of the login that it accepted last
     login_rejected_at: float | None = None  # unix seconds, if it rejected one less than 15 minutes ago
     faults: tuple[tuple[str, str, float], ...] = ()  # code, component, unix seconds since when
+
+
+class EnergyCounter(NamedTuple):
+    """Energy of one rig (J), measured up to its last successful poll (unix seconds)."""
+
+    joules: float
+    last_success: float | None
 
 
 class IdentityChange(StrEnum):

@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import random
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -183,6 +185,30 @@ async def test_a_reload_takes_effect_and_loses_nothing(site: SimulatedSite, tmp_
         assert one(refused, "mining_power_price_usd_per_kilowatt_hour", tariff="ppa") == 0.07
         assert len(values(refused, "mining_rig_margin_usd_per_day")) == 2
         await ended(process)
+
+
+KILLS = int(os.environ.get("KILLS", "3"))
+
+
+async def test_no_kill_lets_an_energy_counter_fall(site: SimulatedSite, tmp_path: Path) -> None:
+    exporter = Exporter(tmp_path, site.config())  # whose state is saved once a minute
+    rng, started = random.Random(KILLS), time.monotonic()
+    served: dict[str, float] = {}
+    power: dict[str, float] = {}
+    for _ in range(KILLS):
+        async with exporter.running() as process:
+            await exporter.until(lambda samples: len(values(samples, "mining_rig_energy_joules_total")) == 3)
+            kill_at = time.monotonic() + rng.uniform(0.5, 5.0)
+            while time.monotonic() < kill_at:
+                samples = await exporter.until(bool)
+                energy = values(samples, "mining_rig_energy_joules_total")
+                assert all(energy[rig] >= joules for rig, joules in served.items())
+                served = energy
+                for rig, watts in values(samples, "mining_rig_power_watts").items():
+                    power[rig] = max(watts, power.get(rig, 0.0))
+            process.kill()
+    assert len(served) == 3
+    assert all(0 < joules < 1.2 * power[rig] * (time.monotonic() - started) for rig, joules in served.items())
 
 
 async def test_a_restart_keeps_rigs_and_market(site: SimulatedSite, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
@@ -26,7 +27,7 @@ from exporter.decision.latch import Latch
 from exporter.decision.values import Clock, DecisionState, Verdict
 from exporter.model.readings import NetworkState, PriceSlot, Reading, RigIdentity
 from exporter.model.snapshot import LastGood
-from exporter.polling.ledger import RigMemory
+from exporter.polling.ledger import EnergyCounter, RigMemory
 from exporter.state import State, StateSettings, StateStore, document
 from exporter.telemetry import Telemetry
 
@@ -74,6 +75,40 @@ async def test_what_was_saved_is_there_after_a_restart(tmp_path: Path) -> None:
     assert loaded == state
     assert loaded.reading("network", NetworkState) == NETWORK
     assert loaded.reading("bitcoin", float) == price
+
+
+async def test_a_restart_continues_from_the_energy_that_was_served_last(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    now = 1_774_000_000.0
+    async with store(path) as opened:
+        rigs = {"a": RigMemory(energy=5e9, last_success=1000.0, power=3000.0), "b": RigMemory(energy=7e9)}
+        await opened.save(State(rigs=rigs, documents={"price": document(Reading(1.0, 1.0))}))
+        served = {
+            "a": EnergyCounter(5.1e9, 1030.0),
+            "b": EnergyCounter(6e9, 990.0),
+            "new": EnergyCounter(1e5, now),
+            "long gone": EnergyCounter(1e9, now - 31 * 86_400),
+        }
+        await opened.save_energy(served)
+    state = await load(path)
+    assert state.rigs == {
+        "a": RigMemory(energy=5.1e9, last_success=1030.0, power=3000.0),
+        "b": RigMemory(energy=7e9),
+        "new": RigMemory(energy=1e5, last_success=now),
+    }
+    assert state.documents.keys() == {"price"}
+
+
+async def test_a_disk_that_hangs_does_not_stop_what_is_served(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    async with store(path) as opened:
+        await opened.save(State(rigs={"a": RIG}))
+        hanging = threading.Event()
+        opened._thread.submit(hanging.wait)
+        await opened.save_energy({"a": EnergyCounter(6e9, 1060.0)})
+        await opened.save_energy({"a": EnergyCounter(7e9, 1090.0)})
+        hanging.set()
+    assert (await load(path)).rigs["a"].energy == 6e9
 
 
 @pytest.mark.parametrize(
@@ -327,7 +362,7 @@ from pathlib import Path
 from exporter.decision.history import BlockHour, MarginHistory, restored
 from exporter.decision.latch import Latch
 from exporter.decision.values import Clock, DecisionState, Verdict
-from exporter.polling.ledger import RigMemory
+from exporter.polling.ledger import EnergyCounter, RigMemory
 from exporter.model.readings import Reading
 from exporter.state import State, StateStore, StateSettings
 from exporter.telemetry import Telemetry
