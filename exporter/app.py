@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import os
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Final
@@ -36,6 +35,7 @@ from exporter.settings.watch import watch
 from exporter.sources.contract import SourceContext
 from exporter.sources.rigs.reader import Miners
 from exporter.state import LIST_SIZES, State, StateStore
+from exporter.steady_clock import SteadyClock
 from exporter.telemetry import Telemetry
 
 _log = structlog.get_logger(__name__)
@@ -90,8 +90,9 @@ async def _run(settings: Settings, load: Callable[[], Settings] | None, *, allow
             Miners(deadline=settings.polling.deadline, identify_deadline=settings.polling.identify_deadline)
         )
         async with asyncio.TaskGroup() as tasks:
-            context = SourceContext(session, telemetry=telemetry)
-            market = Market(tasks, context, telemetry, restored(state, settings), time.time)
+            clock = SteadyClock()
+            context = SourceContext(session, clock, telemetry=telemetry)
+            market = Market(tasks, context, telemetry, restored(state, settings), clock)
             rigs = RigPoller(
                 settings.served_rigs,
                 miners,
@@ -99,13 +100,14 @@ async def _run(settings: Settings, load: Callable[[], Settings] | None, *, allow
                 telemetry,
                 schedules=settings.schedules,
                 remembered=state.rigs,
+                clock=clock,
             )
-            evaluator = Evaluator(settings, telemetry, market, rigs, state, store.save_energy)
+            evaluator = Evaluator(settings, telemetry, market, rigs, state, clock, store.save_energy)
             reload = None if load is None else Reload(load, evaluator, telemetry)
             if settings.rigs and not settings.served_rigs:
                 advice = "use fewer shards, or more and smaller blocks: see hashmargin check-config"
                 _log.warning("this shard serves no rigs", shard=settings.sharding.shard, advice=advice)
-            await _serve(resources, _server_context(evaluator, market, rigs, reload), settings)
+            await _serve(resources, _server_context(evaluator, market, rigs, reload, clock), settings)
             running = [
                 tasks.create_task(rigs.run(), name="rigs"),
                 tasks.create_task(evaluator.run(), name="evaluation"),
@@ -140,7 +142,9 @@ def _refuse_cut_inventory(settings: Settings, state: State) -> None:
         )
 
 
-def _server_context(evaluator: Evaluator, market: Market, rigs: RigPoller, reload: Reload | None) -> ServerContext:
+def _server_context(
+    evaluator: Evaluator, market: Market, rigs: RigPoller, reload: Reload | None, clock: SteadyClock
+) -> ServerContext:
     settings = evaluator.settings
     return ServerContext(
         site=settings.site,
@@ -150,7 +154,7 @@ def _server_context(evaluator: Evaluator, market: Market, rigs: RigPoller, reloa
         reload=_reload_by_request(reload) if settings.web.enable_lifecycle else None,
         explain=evaluator.explain,
         failures=rigs.failures,
-        sources=lambda: market.statuses(time.time()),
+        sources=lambda: market.statuses(clock()),
         config=lambda: describe(evaluator.settings),
     )
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final, TypeVar
 
 import structlog
@@ -27,6 +28,7 @@ from exporter.polling.unmatched import UnmatchedReports
 from exporter.settings.model import Settings
 from exporter.settings.sources import BITCOIN, EXPECTED_OFF, GPUS, METERS, NETWORK, TARIFFS, documents, sources
 from exporter.state import LIST_SIZES, State, document
+from exporter.steady_clock import SteadyClock
 from exporter.telemetry import Telemetry
 
 T = TypeVar("T")
@@ -51,10 +53,12 @@ class Evaluator:
         market: Market,
         rigs: RigPoller,
         state: State,
+        clock: SteadyClock,
         save_energy: Callable[[Mapping[str, EnergyCounter]], Awaitable[None]],
     ) -> None:
         """Start the sources of ``settings`` in ``market``. The decision and the history continue from ``state``.
 
+        ``clock`` follows the system clock before each evaluation; ``market`` and ``rigs`` use it too.
         ``save_energy`` is awaited with the energy counters of all rigs before they are served.
         """
         self.latest = LatestPublication()
@@ -69,6 +73,7 @@ class Evaluator:
         self._overhead = OverheadCheck(telemetry)
         self._overheads: tuple[Overhead, ...] = ()
         self._unmatched = UnmatchedReports(telemetry, settings.rigs, settings.fleet_blocks)
+        self._clock = clock
         self._save_energy = save_energy
         self._energy = {
             name: EnergyCounter(memory.energy, memory.last_success)
@@ -130,11 +135,13 @@ class Evaluator:
         """Seconds until the next evaluation: at the end of the interval, or earlier if a power price changes."""
         due = max(0.0, self.settings.evaluation_interval - spent)
         boundary = next_boundary(self._market.latest(TARIFFS), self._snapshot_at)
-        return due if boundary is None else min(due, max(_SHORTEST_REST, boundary + _GRACE - time.time()))
+        return due if boundary is None else min(due, max(_SHORTEST_REST, boundary + _GRACE - self._clock()))
 
     async def _evaluate(self) -> None:
         """Take a snapshot in the event loop, where the pollers run, and evaluate it in a worker thread."""
-        self._snapshot_at = time.time()
+        if step := self._clock.follow():
+            self._shift(step)
+        self._snapshot_at = self._clock()
         snapshot = self._snapshot(self._snapshot_at)
         publication, metered = await asyncio.to_thread(self._render, snapshot)
         await self._save_energy(self._energy)
@@ -143,6 +150,15 @@ class Evaluator:
         self._count_unmatched(METERS, snapshot.taken_at, metered)
         self._count_unmatched(EXPECTED_OFF, snapshot.taken_at, metered)
         self._overhead.export(self._overheads)
+
+    def _shift(self, seconds: float) -> None:
+        """Keep the age of everything when the system clock was set."""
+        _log.warning("the system clock was set: ages and verdicts go on as before", seconds=round(seconds, 1))
+        self._market.shift(seconds)
+        self._rigs.shift(seconds)
+        self._decision = self._decision.shifted(seconds)
+        if self._history.observed_at is not None:
+            self._history = replace(self._history, observed_at=self._history.observed_at + seconds)
 
     def _count_unmatched(self, room: SourceRoom[ReportT], now: float, metered: Metered) -> None:
         fresh = self._market.fresh(room, now)
@@ -190,7 +206,7 @@ class Evaluator:
 
     def state(self) -> State:
         """Collect what a restart keeps."""
-        now = time.time()
+        now = self._clock()
         return State(
             rigs=self._rigs.memories(now),
             documents=documents(self._market.fresh_all(now), self.settings) | {LIST_SIZES: self._list_sizes},

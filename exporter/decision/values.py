@@ -1,7 +1,7 @@
 """Verdicts per rig and block, and the state that the next evaluation needs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from exporter.decision.latch import OFF, Latch
@@ -103,6 +103,15 @@ class Clock:
     regret: float = 0.0  # USD that not having stopped, or resumed, has cost; see curtailment
     price: float | None = None  # USD per kWh, marginal, at the last evaluation
 
+    def shifted(self, seconds: float) -> "Clock":
+        """Return it with all times moved by ``seconds``: the system clock was set."""
+        return replace(
+            self,
+            since=_moved(self.since, seconds),
+            stale_since=_moved(self.stale_since, seconds),
+            covered_at=_moved(self.covered_at, seconds),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionState:
@@ -111,3 +120,15 @@ class DecisionState:
     evaluated_at: float | None = None  # unix seconds
     rigs: Mapping[str, Clock] = field(default_factory=dict)
     blocks: Mapping[str, Clock] = field(default_factory=dict)
+
+    def shifted(self, seconds: float) -> "DecisionState":
+        """Return it with all times moved by ``seconds``: the system clock was set."""
+        return DecisionState(
+            evaluated_at=_moved(self.evaluated_at, seconds),
+            rigs={name: clock.shifted(seconds) for name, clock in self.rigs.items()},
+            blocks={name: clock.shifted(seconds) for name, clock in self.blocks.items()},
+        )
+
+
+def _moved(at: float | None, seconds: float) -> float | None:
+    return None if at is None else at + seconds

@@ -23,6 +23,11 @@ class Latest(Generic[T]):
         """Replace the reading, also by an older one: the clock may have been corrected."""
         self._reading = reading
 
+    def shift(self, seconds: float) -> None:
+        """Move the time of the reading with the system clock, which was set by ``seconds``."""
+        if self._reading is not None:
+            self._reading = Reading(self._reading.value, self._reading.observed_at + seconds)
+
     @property
     def observed_at(self) -> float | None:
         """When the last value was observed (unix seconds), at any age. None if there is none."""

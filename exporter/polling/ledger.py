@@ -197,6 +197,16 @@ class RigLedger:
             self._snapshot = self._picture(reading, expected_mining)
         return self._snapshot
 
+    def shift(self, seconds: float, now: float) -> None:
+        """Move all times with the system clock, which was set by ``seconds`` and now shows ``now``."""
+        self._latest.shift(seconds)
+        if self.last_success is not None:
+            self.last_success += seconds
+        if self._last_good is not None:
+            self._last_good = replace(self._last_good, observed_at=self._last_good.observed_at + seconds)
+        self._faults = {key: since + seconds for key, since in self._faults.items()}
+        self._snapshot = self._picture(self._latest.fresh(now), self._snapshot.expected_mining)
+
     def _rate(self) -> None:
         """Fill in the parts of the rig's rating that the inventory lacks."""
         who = self.identity

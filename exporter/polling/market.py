@@ -81,6 +81,11 @@ class Market:
             poller.restore(reading)
         return _Running(settings, poller, self._tasks.create_task(poller.run(), name=f"source {name}"))
 
+    def shift(self, seconds: float) -> None:
+        """Move the times of all values with the system clock, which was set by ``seconds``."""
+        for running in self._running.values():
+            running.poller.shift(seconds)
+
     def latest(self, room: SourceRoom[T]) -> dict[str, Latest[T]]:
         """Return the latest values of the sources of a room, by their names there."""
         return {name.name: running.poller.latest for name, running in self._running.items() if name.room == room.label}

@@ -170,6 +170,11 @@ class RigPoller:
         if not self._untried:
             self.first_round.set()
 
+    def shift(self, seconds: float) -> None:
+        """Move the times of all readings with the system clock, which was set by ``seconds``."""
+        for ledger in self._roster.rigs.values():
+            ledger.shift(seconds, self._clock())
+
     def snapshots(self, now: float, off: Iterable[ExpectedOff] = ()) -> tuple[RigSnapshot, ...]:
         """Return a snapshot of every rig at ``now`` (unix seconds), in the inventory's order, in the loop's thread.
 

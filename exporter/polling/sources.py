@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Generic, TypeVar
 
 import structlog
@@ -75,17 +76,34 @@ class SourcePoller(Generic[T]):
         self._rng = rng or random.Random()  # noqa: S311 -- spreads load, guards nothing
         self._guard = Guard()
         self._failures = 0  # in a row
+        self._wake = asyncio.Event()
 
     def restore(self, reading: Reading[T]) -> None:
         """Start with the last value of a previous process. It expires like any other."""
         self.latest.put(reading)
+
+    def shift(self, seconds: float) -> None:
+        """Move the time of the last value with the system clock, which was set by ``seconds``, and request a new one.
+
+        A source that failed waits as it would have.
+        """
+        self.latest.shift(seconds)
+        if self.failing_since is not None:
+            self.failing_since += seconds
+        if self.latest.observed_at is not None:
+            self._telemetry.source_last_success.labels(self.name).set(self.latest.observed_at)
+        if not self._failures:
+            self._wake.set()
 
     async def run(self) -> None:
         """Poll until cancelled."""
         while True:
             rest = await self._fetch()
             self.attempted.set()
-            await asyncio.sleep(rest)
+            self._wake.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(rest):
+                    await self._wake.wait()
 
     async def _fetch(self) -> float:
         """Request a value once. Returns the seconds until the next request."""

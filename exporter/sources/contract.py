@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol, Self, TypeVar
+from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
 import aiohttp
 import structlog
@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from exporter.model.failures import Failure, Reason
 from exporter.model.fields import Duration, SettingsGroup
 from exporter.model.readings import Reading
+from exporter.steady_clock import SLEW, elapsed
 from exporter.telemetry import Telemetry
 
 T = TypeVar("T")
@@ -69,12 +70,36 @@ class SourceContext:
 
     session: aiohttp.ClientSession
     clock: Callable[[], float] = time.time
+    timer: Callable[[], float] = elapsed
+    """Seconds that never jump, for timers."""
     telemetry: Telemetry | None = None
     discards: Discards = field(default_factory=Discards)
 
     def named(self, source: str) -> Self:
         """Return the context of one source. ``source`` is the value of its label."""
         return replace(self, discards=Discards(source, self.telemetry))
+
+
+class Kept(Generic[T]):
+    """A reading that a source keeps. Its age does not depend on changes of the system clock."""
+
+    def __init__(self, reading: Reading[T], context: SourceContext) -> None:
+        self._reading = reading
+        self._context = context
+        self._offset = context.clock() - context.timer()
+
+    @property
+    def reading(self) -> Reading[T]:
+        """The reading. If the system clock was set, its time is moved by as much."""
+        step = self._context.clock() - self._context.timer() - self._offset
+        if abs(step) <= SLEW:
+            return self._reading
+        return Reading(self._reading.value, self._reading.observed_at + step)
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was observed, at least 0."""
+        return max(0.0, self._context.clock() - self.reading.observed_at)
 
 
 class SourceSettings(SettingsGroup):
@@ -129,21 +154,21 @@ class _Guarded:
         self._source = source
         self._settings = settings
         self._discards = context.discards
-        self._clock = context.clock
-        self._last: Reading[Any] | None = None
+        self._context = context
+        self._last: Kept[Any] | None = None
 
     async def fetch(self) -> Reading[Any]:
         """Request the value. It is compared with the last one only while that is fresh: a wrong value must expire."""
         self._discards.begin()
         reading = await self._source.fetch()
-        now = self._clock()
         value = self._settings.reconcile(reading.value, self._discards)
         last = self._last
-        fresh = last is not None and now - last.observed_at <= self._settings.max_age
-        self._settings.check(value, last.value if last is not None and fresh else None)
-        self._settings.check_usable(value, now)
-        self._last = Reading(value, reading.observed_at)
-        return self._last
+        fresh = last is not None and last.age <= self._settings.max_age
+        self._settings.check(value, last.reading.value if last is not None and fresh else None)
+        self._settings.check_usable(value, self._context.clock())
+        accepted = Reading(value, reading.observed_at)
+        self._last = Kept(accepted, self._context)
+        return accepted
 
 
 @contextmanager

@@ -1,14 +1,14 @@
 """Several sources of one quantity, each requested at its own interval, so that one can replace or check another."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
 
 from exporter.model.failures import SOURCE_ADVICE, Failure, Reason
 from exporter.model.readings import Reading
-from exporter.sources.contract import SourceContext, SourceSettings
+from exporter.sources.contract import Kept, SourceContext, SourceSettings
 from exporter.telemetry import Telemetry
 
 _log = structlog.get_logger(__name__)
@@ -101,27 +101,34 @@ class _Member:
         self.name = name
         self.settings = settings
         self._source = settings.build(context.named(name))
-        self._clock: Callable[[], float] = context.clock
+        self._context = context
         self._telemetry: Telemetry | None = context.telemetry
         self._not_before = float("-inf")
-        self._answer: Reading[Any] | Failure | None = None
+        self._answer: Kept[Any] | Failure | None = None
 
     async def ask(self) -> Reading[Any] | Failure:
         """Return a fresh value, or the failure."""
-        now = self._clock()
+        now = self._context.timer()
         if self._answer is None or now >= self._not_before:
-            before = self._answer
-            self._answer = self._fresh(await self._fetch(), now)
-            self._not_before = now + self._rest(self._answer)
-            self._export(before, self._answer)
-        return self._fresh(self._answer, now)
+            before, fetched = self._answer, await self._fetch()
+            self._answer = fetched
+            answer = self._fresh()
+            if isinstance(answer, Failure):
+                self._answer = answer
+            self._not_before = now + self._rest(answer)
+            self._export(before, answer)
+        return self._fresh()
 
-    def _fresh(self, answer: Reading[Any] | Failure, now: float) -> Reading[Any] | Failure:
-        if isinstance(answer, Reading) and now - answer.observed_at > self.settings.max_age:
-            return Failure(Reason.STALE, f"observed {now - answer.observed_at:.0f} s ago")
-        return answer
+    def _fresh(self) -> Reading[Any] | Failure:
+        answer = self._answer
+        if not isinstance(answer, Kept):
+            assert answer is not None  # noqa: S101 -- for mypy: it was requested
+            return answer
+        if answer.age > self.settings.max_age:
+            return Failure(Reason.STALE, f"observed {answer.age:.0f} s ago")
+        return answer.reading
 
-    async def _fetch(self) -> Reading[Any] | Failure:
+    async def _fetch(self) -> Kept[Any] | Failure:
         """Request the value. A member that hangs or has a bug must not affect the others."""
         try:
             async with asyncio.timeout(_DEADLINE):
@@ -134,7 +141,7 @@ class _Member:
             if not isinstance(self._answer, Failure):
                 _log.error("unexpected error", source=self.name, exc_info=error)
             return Failure(Reason.INTERNAL, type(error).__name__)
-        return reading
+        return Kept(reading, self._context)
 
     def _rest(self, answer: Reading[Any] | Failure) -> float:
         """Seconds until the next request. A failed member is retried with the group, unless it limits its requests."""
@@ -144,7 +151,7 @@ class _Member:
             return min(answer.retry_after, _LONGEST_REST)
         return 2 * self.settings.interval if answer.reason is Reason.RATE_LIMITED else 0.0
 
-    def _export(self, before: Reading[Any] | Failure | None, answer: Reading[Any] | Failure) -> None:
+    def _export(self, before: Kept[Any] | Failure | None, answer: Reading[Any] | Failure) -> None:
         """Log when the member fails and when it is back. Count every request."""
         if isinstance(answer, Failure):
             if not isinstance(before, Failure):

@@ -211,6 +211,37 @@ async def test_no_kill_lets_an_energy_counter_fall(site: SimulatedSite, tmp_path
     assert all(0 < joules < 1.2 * power[rig] * (time.monotonic() - started) for rig, joules in served.items())
 
 
+UNDER_ANOTHER_CLOCK = """
+import pathlib, runpy, sys, time
+real, setting = time.time, pathlib.Path(sys.argv.pop(1))
+time.time = lambda: real() + float(setting.read_text() or 0)
+sys.argv[:] = sys.argv[2:]
+runpy.run_module("exporter", run_name="__main__", alter_sys=True)
+"""
+
+
+async def test_a_clock_that_is_set_costs_no_reading(site: SimulatedSite, tmp_path: Path) -> None:
+    exporter = Exporter(tmp_path, site.config())
+    exporter.config["polling"] = {"interval": "10s", "deadline": "5s"}
+    setting = tmp_path / "clock"
+    setting.write_text("0", encoding="utf-8")
+    evaluated = "mining_evaluation_timestamp_seconds"
+    async with exporter.running("-c", UNDER_ANOTHER_CLOCK, str(setting)) as process:
+        before = await exporter.until(all_margins)
+        for step in (3600.0, -3600.0, 86_400.0, -86_400.0):
+            file = tmp_path / "next"
+            file.write_text(str(float(setting.read_text(encoding="utf-8")) + step), encoding="utf-8")
+            file.rename(setting)
+            reached = (one(before, evaluated) or 0.0) + step
+            after = await exporter.until(
+                lambda samples, reached=reached: abs((one(samples, evaluated) or 0.0) - reached) < 60
+            )
+            assert all_margins(after)
+            assert one(after, "mining_bitcoin_price_usd") is not None
+            before = after
+        assert (await ended(process)).count("the system clock was set") == 4
+
+
 async def test_a_restart_keeps_rigs_and_market(site: SimulatedSite, tmp_path: Path) -> None:
     exporter = Exporter(tmp_path, site.config())
     async with exporter.running() as process:

@@ -242,3 +242,21 @@ def test_the_state_of_a_source_and_the_age_of_its_value_are_two_facts() -> None:
             assert (poller.up, poller.failing_since, value_of(poller)) == (True, None, 70_400.0)
 
     run(check())
+
+
+@pytest.mark.parametrize("step", [3600.0, -3600.0])
+def test_a_clock_that_is_set_costs_no_value_and_a_new_one_is_requested_at_once(step: float) -> None:
+    async def main() -> None:
+        shift = 0.0
+        telemetry, feed = Telemetry(), Feed(1.0, 2.0)
+        poller = make(feed, telemetry, interval=600.0, max_age=900.0)
+        poller._clock = lambda: unix_clock() + shift
+        async with polling(poller):
+            await asyncio.sleep(100)
+            shift = step
+            poller.shift(step)
+            assert poller.latest.fresh(unix_clock() + step) is not None
+            await asyncio.sleep(1)
+        assert len(feed.asked) == 2
+
+    run(main())

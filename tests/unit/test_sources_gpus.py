@@ -262,7 +262,7 @@ def telemetry() -> Telemetry:
 @pytest.fixture
 async def context(cluster: Cluster, telemetry: Telemetry) -> AsyncIterator[SourceContext]:
     async with aiohttp.ClientSession() as session:
-        yield SourceContext(session, clock=lambda: cluster.now, telemetry=telemetry)
+        yield SourceContext(session, clock=lambda: cluster.now, timer=lambda: cluster.now, telemetry=telemetry)
 
 
 async def test_nodes_come_and_go(cluster: Cluster, context: SourceContext, telemetry: Telemetry) -> None:

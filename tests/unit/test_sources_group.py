@@ -64,7 +64,7 @@ def telemetry() -> Telemetry:
 @pytest.fixture
 async def context(markets: Markets, telemetry: Telemetry) -> AsyncIterator[SourceContext]:
     async with aiohttp.ClientSession() as session:
-        yield SourceContext(session, clock=lambda: markets.now, telemetry=telemetry)
+        yield SourceContext(session, clock=lambda: markets.now, timer=lambda: markets.now, telemetry=telemetry)
 
 
 def sample(telemetry: Telemetry, name: str, **labels: str) -> float | None:

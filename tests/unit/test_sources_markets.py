@@ -324,7 +324,7 @@ async def test_a_rate_is_asked_on_its_own_rhythm_and_kept_while_it_is_fresh(sess
                 "fx": {"kind": "ecb", "url": server, "interval": "1h", "max_age": "4d"},
             }
         )
-        source = settings.build(SourceContext(session, clock=lambda: clock["now"]))
+        source = settings.build(SourceContext(session, clock=lambda: clock["now"], timer=lambda: clock["now"]))
         for wait in (0, 1800, 1800):
             clock["now"] += wait
             assert (await source.fetch()).value[0].price == pytest.approx(0.108)
@@ -381,7 +381,7 @@ async def test_a_leap_of_the_price_is_refused_until_the_old_one_is_stale(session
 
     async with serve(handle) as server:
         settings = settings_classes("bitcoin")["coinbase"].model_validate({"kind": "coinbase", "url": server})
-        source = settings.build(SourceContext(session, clock=lambda: clock["now"]))
+        source = settings.build(SourceContext(session, clock=lambda: clock["now"], timer=lambda: clock["now"]))
         assert (await source.fetch()).value == 70370
         for _ in range(2):
             with pytest.raises(Failure) as caught:

@@ -13,7 +13,7 @@ from exporter.model.configuration_errors import unknown
 from exporter.model.failures import Failure, Reason
 from exporter.model.fields import Duration
 from exporter.model.readings import PriceSlot, Reading
-from exporter.sources.contract import Discards, Source, SourceContext, SourceSettings
+from exporter.sources.contract import Discards, Kept, Source, SourceContext, SourceSettings
 from exporter.sources.fx import Currency
 from exporter.sources.fx.fixed import Settings as FixedFx
 from exporter.sources.registry import FxSource
@@ -174,28 +174,28 @@ class _Rate:
         self._currency = currency
         self._settings = settings
         self._source = settings.build(context)
-        self._clock = context.clock
+        self._context = context
         self._discards = context.discards
-        self._asked_at = float("-inf")
-        self._rates: Reading[Mapping[str, float]] | None = None
+        self._asked_at = float("-inf")  # by the timer
+        self._rates: Kept[Mapping[str, float]] | None = None
 
     async def fetch(self) -> float:
         """Return US dollars per unit of the currency. Raises a Failure if there is no fresh rate."""
-        now = self._clock()
+        now = self._context.timer()
         if now - self._asked_at >= self._settings.interval:
             try:
-                self._rates = await self._source.fetch()
+                self._rates = Kept(await self._source.fetch(), self._context)
                 self._asked_at = now
             except Failure as failure:
-                if self._rates is None or self._expired(self._rates, now):
+                if self._rates is None or self._expired(self._rates):
                     raise
                 self._discards.note("exchange_rate", f"the last rates are used: {failure.detail}")
-        if self._rates is None or self._expired(self._rates, now):
+        if self._rates is None or self._expired(self._rates):
             raise Failure(Reason.STALE, f"the exchange rates are older than {self._settings.max_age:.0f} s")
-        rate = self._rates.value.get(self._currency)
+        rate = self._rates.reading.value.get(self._currency)
         if rate is None:
             raise Failure(Reason.UNSUPPORTED, f"there is no exchange rate for {self._currency}")
         return rate
 
-    def _expired(self, rates: Reading[Mapping[str, float]], now: float) -> bool:
-        return now - rates.observed_at > self._settings.max_age
+    def _expired(self, rates: Kept[Mapping[str, float]]) -> bool:
+        return rates.age > self._settings.max_age

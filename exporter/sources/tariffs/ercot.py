@@ -85,7 +85,8 @@ class Settings(HttpSettings, TariffSettings):
 class _Ercot(HttpSource[Settings]):
     def __init__(self, settings: Settings, context: SourceContext) -> None:
         super().__init__(settings, context)
-        self._token: tuple[str, float] | None = None  # and its time (unix seconds)
+        self._timer = context.timer
+        self._token: tuple[str, float] | None = None  # and its time by the timer
 
     async def fetch(self) -> Reading[Slots]:
         """Request the days around now."""
@@ -100,7 +101,7 @@ class _Ercot(HttpSource[Settings]):
             "size": "1000",
         }
         key = _secret(self._settings.subscription_key, self._settings.subscription_key_file)
-        headers = {"Ocp-Apim-Subscription-Key": key, "Authorization": f"Bearer {await self._get_token(now)}"}
+        headers = {"Ocp-Apim-Subscription-Key": key, "Authorization": f"Bearer {await self._get_token()}"}
         try:
             answer = (await self._endpoint.ask(path=report.path, params=asked, headers=headers)).check().json()
         except Failure as failure:
@@ -131,7 +132,8 @@ class _Ercot(HttpSource[Settings]):
             raise Failure(Reason.UNSUPPORTED, f"{point} has no type {wanted}: it has {', '.join(sorted(types))}")
         return [row for row in rows if str(row.get("settlementPointType", "")) == wanted]
 
-    async def _get_token(self, now: float) -> str:
+    async def _get_token(self) -> str:
+        now = self._timer()
         if self._token is None or now - self._token[1] > _TOKEN_SECONDS:
             settings = self._settings
             form = {

@@ -1,0 +1,40 @@
+"""Time for timers and ages: it never jumps when the system clock is set."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+SLEW: Final = 1.0
+"""Seconds. A smaller deviation of the system clock is followed without notice: time servers slew it in small steps."""
+
+
+def elapsed() -> float:
+    """Return seconds since the system booted, including time in suspend where the system counts it."""
+    return time.clock_gettime(_CLOCK)
+
+
+_CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+class SteadyClock:
+    """Unix seconds that follow a change of the system clock only when told, so that all stored times move with it.
+
+    Args:
+        wall: The system clock, unix seconds.
+        timer: Seconds that never jump.
+    """
+
+    def __init__(self, wall: Callable[[], float] = time.time, timer: Callable[[], float] = elapsed) -> None:
+        self._wall = wall
+        self._timer = timer
+        self._offset = wall() - timer()
+
+    def __call__(self) -> float:
+        """Return the time, unix seconds."""
+        return self._offset + self._timer()
+
+    def follow(self) -> float:
+        """Follow the system clock. Return by how many seconds it was set since the last call; 0 if it was not set."""
+        step = self._wall() - self()
+        self._offset += step
+        return step if abs(step) > SLEW else 0.0
