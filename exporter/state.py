@@ -313,7 +313,9 @@ class _StateFile:
     def _open(self) -> sqlite3.Connection:
         if self._connection is not None:
             return self._connection
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        if not self._path.parent.is_dir():
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            _log.info("directory of the state file created", path=str(self._path.parent))
         self._connection = connection = sqlite3.connect(self._path, timeout=_LOCK_PATIENCE)
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # two exporters on one file would undo each other's work
         connection.execute("PRAGMA journal_mode = WAL")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exporter.cli.errors import EXIT_CODES, CommandError
-from exporter.cli.options import with_output, with_settings
+from exporter.cli.errors import EXIT_CODES, CommandError, InputError
+from exporter.cli.options import with_allow_shrink, with_output, with_settings
 from exporter.cli.output import log_errors_only, to_json
 
 if TYPE_CHECKING:
@@ -36,8 +36,9 @@ Examples:
     is_flag=True,
     help="Check without secrets and network, such as in CI: missing secrets are no error, and http_sd lists no rigs.",
 )
+@with_allow_shrink
 @with_output
-def check_config(load: Callable[[], Settings], online: bool, offline: bool, output: str) -> None:
+def check_config(load: Callable[[], Settings], online: bool, offline: bool, allow_shrink: bool, output: str) -> None:
     """Check a configuration and show what it would run.
 
     Nothing is started. Secrets are masked.
@@ -49,10 +50,26 @@ def check_config(load: Callable[[], Settings], online: bool, offline: bool, outp
         raise click.UsageError("--online and --offline exclude each other.")
     with without_secrets() if offline else nullcontext():
         settings = load()
+    if not (allow_shrink or offline):
+        _refuse_cut_inventory(settings)
     if online:
         _check_online(settings, output)
     else:
         click.echo(as_json(settings) if output == "json" else as_text(settings))
+
+
+def _refuse_cut_inventory(settings: Settings) -> None:
+    """Raise InputError if the inventory lost too many rigs since the state file was written."""
+    from exporter.inventory.shrink import shrinks
+    from exporter.state import stored_list_sizes
+
+    path = settings.state.path
+    before = None if path is None or not path.is_file() else stored_list_sizes(path)
+    cut = shrinks(before, settings.list_sizes, settings.fleet.max_shrink) if before is not None else []
+    if cut:
+        raise InputError(
+            f"{'; '.join(map(str, cut))}, more than fleet.max_shrink allows: correct the list, or add --allow-shrink"
+        )
 
 
 def _check_online(settings: Settings, output: str) -> None:

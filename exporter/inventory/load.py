@@ -1,6 +1,6 @@
 """Loads the rigs of a site: single rigs, CSV files, service discovery and address ranges."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -71,13 +71,22 @@ def load_inventory(settings: InventorySettings, names: Names, where: Callable[[K
     """
     errors: list[ErrorAt] = []
     warnings: list[str] = []
+
+    def found(paths: Sequence[Path], key: str) -> Iterator[Path]:
+        """Yield the files that exist. A missing one is an error at its key in the configuration."""
+        for index, path in enumerate(paths):
+            if files_of(path) == (path,) and not path.exists():
+                errors.append(ErrorAt(where(("fleet", key, index)), f"{path} does not exist"))
+            else:
+                yield path
+
     rows = [
         *(
             Listed(row, row.address, identity(row), where(("fleet", "rigs", index)), listed_in=INLINE)
             for index, row in enumerate(settings.rigs)
         ),
-        *(listed for path in settings.csv for listed in csv_rows(path, settings.columns, errors)),
-        *(listed for pattern in settings.file_sd for listed in file_rows(pattern, errors, warnings)),
+        *(listed for path in found(settings.csv, "csv") for listed in csv_rows(path, settings.columns, errors)),
+        *(listed for path in found(settings.file_sd, "file_sd") for listed in file_rows(path, errors, warnings)),
         *(listed for url in settings.http_sd for listed in http_rows(url, errors, warnings)),
     ]
     errors += duplicates(rows)

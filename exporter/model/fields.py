@@ -28,7 +28,9 @@ def parse_duration(value: object) -> object:
         return value
     match = _DURATION.fullmatch(value.strip())
     if match is None or not any(match.groups()):
-        raise ValueError(f"{value!r} is not a duration: write it like 15s, 5m, 1h30m or 2d")
+        text = value.strip()
+        hint = f"did you mean {text + 's'!r}?" if text.isdecimal() else "write it like 15s, 5m, 1h30m or 2d"
+        raise ValueError(f"{value!r} is not a duration: {hint}")
     return sum(int(part) * seconds for part, seconds in zip(match.groups(), _DURATION_SECONDS, strict=True) if part)
 
 

@@ -58,6 +58,7 @@ class RigRecord:
     failure_detail: Annotated[str | None, "Details of the failure. Null if the last poll succeeded."]
     faults: Annotated[tuple[FaultRecord, ...], "Faults that the rig reports."]
     suspended: bool | None
+    login_refused: bool | None
     power_mode: Annotated[str | None, "Active power mode, profile or preset, named as in the firmware."]
     tuner: Annotated[str | None, "State of the firmware's tuner: `off`, `tuning`, `tuned` or `failed`."]
     hashrate_hashes_per_second: Number
@@ -186,6 +187,7 @@ def rig_record(view: RigView, failures: FailureLog) -> RigRecord:
         failure_detail=None if failure is None else failure.detail,
         faults=() if reading is None else tuple(_faults(reading, snapshot.faults_since)),
         suspended=None if reading is None else reading.suspended,
+        login_refused=None if reading is None else reading.login_refused,
         power_mode=None if reading is None else reading.power_mode or None,
         tuner=None if reading is None else reading.tuner,
         hashrate_hashes_per_second=None if reading is None else reading.hashrate,

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import yaml
@@ -127,12 +128,20 @@ def warnings(settings: Settings) -> Iterator[str]:
             "the table of nameplates does not have their model, they have no margin"
         )
     yield from settings.inventory_warnings
+    yield from _state_warnings(settings.state.path)
     empty = _empty_shards(settings) if settings.sharding.total_shards > 1 and settings.rigs else []
     if empty:
         yield f"no rigs for shard {', '.join(empty)}: use fewer shards, or more and smaller blocks"
     if settings.ai is None:
         yield "no ai section: no AI value, no reassign score, and no verdict `reassign`"
     yield from advise(settings.terms, settings.decision, settings.rigs)
+
+
+def _state_warnings(path: Path | None) -> Iterator[str]:
+    if path is None:
+        yield "no state.path: a restart forgets who the rigs are, their energy and the last prices"
+    elif not path.parent.is_dir():
+        yield f"the directory {path.parent} of state.path does not exist: `hashmargin run` creates it"
 
 
 def _empty_shards(settings: Settings) -> list[str]:

@@ -30,6 +30,7 @@ from exporter.sources.tariffs.template import expanded
 
 # Kubernetes sets variables such as HASHMARGIN_PORT_9852_TCP_ADDR for a service named hashmargin.
 _SERVICE_LINK: Final = re.compile(r".*_(?:SERVICE_HOST|(?:SERVICE_)?PORT(?:_\w+)?)")
+_PLACEHOLDER: Final = re.compile(r"\$\{\w+\}")
 _MOST_SHOWN: Final = 50
 _OTHER_TARIFFS: Final = ("resale_tariff", "block_tariff")
 """Settings of a tariff's contract whose value is the name of another tariff."""
@@ -80,6 +81,7 @@ def load(
     file = _file_layer(config_file, errors)
     secrets = _secrets_layer(secrets_dir, file.values, errors)
     environment = _environment_layer(environ or {}, file.values, errors)
+    errors += _placeholders(file)
     stack = _Stack((_flag_layer(overrides or {}), environment, secrets, file), str(config_file or "configuration"))
     with paths_relative_to(config_file.parent if config_file else Path()):
         return _validated(stack, errors)
@@ -157,6 +159,29 @@ def _file_layer(path: Path | None, errors: list[ErrorAt]) -> _Layer:
         return None if line is None else f"{path}:{line}"
 
     return _Layer(given, find, names_keys=False)
+
+
+def _placeholders(file: _Layer) -> Iterator[ErrorAt]:
+    """Yield an error for each value such as ``${PASSWORD}``: YAML files are read without replacing variables."""
+    for path, value in _texts(file.values):
+        if _PLACEHOLDER.fullmatch(value.strip()):
+            variable = PREFIX + _spelled(path)
+            yield ErrorAt(
+                file.place(path, path) or dotted(path),
+                f"{value.strip()} is not replaced: remove this line and set the environment variable {variable}, or "
+                f"write the value into a file {'__'.join(map(str, path))} of --config.secrets-dir",
+            )
+
+
+def _texts(values: Any, at: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
+    if isinstance(values, str):
+        yield at, values
+    elif isinstance(values, dict):
+        for key, value in values.items():
+            yield from _texts(value, (*at, key))
+    elif isinstance(values, list):
+        for index, value in enumerate(values):
+            yield from _texts(value, (*at, index))
 
 
 def _flag_layer(overrides: Mapping[str, object]) -> _Layer:

@@ -484,3 +484,31 @@ def test_the_summary_previews_the_shards_and_warns_of_empty_ones(tmp_path: Path)
 )
 def test_the_line_told_is_the_line_to_mend(tmp_path: Path, section: str, told: str) -> None:
     assert errors(tmp_path, MINIMAL + section)[0].startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        (
+            "network:\n  kind: bitcoin_core\n  url: http://127.0.0.1:8332\n  username: u\n  password: ${RPC_PASSWORD}",
+            (
+                "site.yml:6: network.password: ${RPC_PASSWORD} is not replaced: remove this line and set the "
+                "environment variable HASHMARGIN_NETWORK__PASSWORD, or write the value into a file "
+                "network__password of --config.secrets-dir"
+            ),
+        ),
+        ("fleet:\n  csv:\n    - a.csv\n    - b.csv", "site.yml:4: fleet.csv.0: a.csv does not exist"),
+        ("fleet:\n  file_sd: [b.json]", "site.yml:3: fleet.file_sd.0: b.json does not exist"),
+        ('polling:\n  interval: "30"', "site.yml:3: polling.interval: '30' is not a duration: did you mean '30s'?"),
+    ],
+)
+def test_a_frequent_slip_is_told_with_its_line_and_what_to_write(tmp_path: Path, section: str, told: str) -> None:
+    assert errors(tmp_path, MINIMAL + section)[0].replace(f"{tmp_path}/", "") == told
+
+
+def test_a_state_directory_that_does_not_exist_is_warned_of_and_not_created(tmp_path: Path) -> None:
+    told = list(warnings(given(tmp_path, MINIMAL + "state: {path: elsewhere/state.sqlite}\n")))
+    missing = f"the directory {tmp_path / 'elsewhere'} of state.path does not exist: `hashmargin run` creates it"
+    assert missing in told
+    assert not (tmp_path / "elsewhere").exists()
+    assert any(warning.startswith("no state.path") for warning in warnings(given(tmp_path, MINIMAL)))

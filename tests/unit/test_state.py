@@ -28,7 +28,7 @@ from exporter.decision.values import Clock, DecisionState, Verdict
 from exporter.model.readings import NetworkState, PriceSlot, Reading, RigIdentity
 from exporter.model.snapshot import LastGood
 from exporter.polling.ledger import EnergyCounter, RigMemory
-from exporter.state import State, StateSettings, StateStore, document
+from exporter.state import LIST_SIZES, State, StateSettings, StateStore, document, stored_list_sizes
 from exporter.telemetry import Telemetry
 
 IDENTITY = RigIdentity(reader="fake", make="Acme", model="A1", mac="02:00:00:00:00:01")
@@ -532,7 +532,8 @@ async def test_where_it_can_not_write_it_runs_on_says_so_once_and_recovers(tmp_p
             assert telemetry.registry.get_sample_value("mining_state_failures_total") == 4
             (tmp_path / "blocked").unlink()
             await opened.save(State(rigs={"a": RIG}))
-    assert [log["event"] for log in logs] == ["state can not be kept", "state is kept again"]
+    events = [log["event"] for log in logs]
+    assert events == ["state can not be kept", "directory of the state file created", "state is kept again"]
     assert (await load(path)).rigs == {"a": RIG}
 
 
@@ -639,3 +640,15 @@ async def test_any_sequence_of_saves_leaves_the_last_of_each(
     loaded = (await load(path)).rigs
     assert {name: loaded.get(name, blank) for name in expected} == expected
     assert loaded.keys() <= expected.keys()
+
+
+async def test_the_sizes_of_the_lists_are_read_while_another_process_has_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    assert stored_list_sizes(path) is None
+    await save(path, State(documents={LIST_SIZES: document(Reading({"fleet.rigs": 800}, 1000.0))}))
+    opened = StateStore(StateSettings(path=path), Telemetry())
+    await opened.load()
+    assert stored_list_sizes(path) == {"fleet.rigs": 800}
+    await opened.close()
+    path.write_bytes(b"junk")
+    assert stored_list_sizes(path) is None
