@@ -50,6 +50,8 @@ class Course(NamedTuple):
 def restart_cost(settings: DecisionSettings, revenue: float, rigs: int = 1) -> float:
     """Return what a start costs, USD: wear, and what is lost of ``revenue`` (USD per day, of all rigs) meanwhile."""
     restart = settings.restart
+    if not restart.usd and not restart.minutes:
+        return 0.0
     return restart.usd * rigs + max(revenue, 0.0) / HOURS_PER_DAY * restart.minutes / _MINUTES_PER_HOUR
 
 

@@ -48,6 +48,7 @@ class Surveyor:
         self._clocks = previous.rigs
         self._now = snapshot.taken_at
         self._decision = decision
+        self._availability = decision.mining_availability
         self._payout = economics.market.payout_usd
         known = {name: tariff.price for name, tariff in snapshot.tariffs.items()}
         powers = {name: settings.at(name)[1] for name in known}
@@ -71,7 +72,7 @@ class Surveyor:
         groups: dict[tuple[str, int], list[float]] = {}
         for index in indices:
             rig, priced = self._rigs[index], self._priced[index]
-            answers = self._observed(rig, priced)
+            answers = rig.reading is not None or self._off_on_purpose(rig, priced)
             observed |= answers
             if priced.potential_power is None:
                 unknown += 1
@@ -85,9 +86,12 @@ class Surveyor:
             if answers:
                 seen += power
             step = step_of(work, power)
+            if best is None or margin / power > best[0]:
+                best = margin / power, rig.rig.tariff, step, work / power
+            if priced.block_share is None:
+                self._add(groups, rig.rig.tariff, step, work, power, rig)
+                continue
             for tariff, share in self._shares(rig, priced):
-                if best is None or margin / power > best[0]:
-                    best = margin / power, tariff, step, work / power
                 self._add(groups, tariff, step, work * share, power * share, rig)
         priced_rigs = len(indices) - unknown
         missing = total / priced_rigs * unknown if priced_rigs else 0.0
@@ -126,7 +130,7 @@ class Surveyor:
         rig: RigSnapshot | None,
     ) -> None:
         """Add a rig to its group; of a rig that needs a repair, what it would not be available for stands still."""
-        available = self._decision.mining_availability
+        available = self._availability
         if available < 1 and rig is not None and self._clocks.get(rig.rig.name, _NEW).repair.on:
             still = groups.setdefault((tariff, step_of(0.0, power)), [0.0, 0.0])
             still[1] += power * (1 - available)
@@ -138,10 +142,8 @@ class Surveyor:
             group[0] += work
             group[1] += power
 
-    def _observed(self, rig: RigSnapshot, priced: RigEconomics) -> bool:
-        """Tell whether a rig answered lately, or is off on purpose and hashed within the history's window."""
-        if rig.reading is not None:
-            return True
+    def _off_on_purpose(self, rig: RigSnapshot, priced: RigEconomics) -> bool:
+        """Tell whether a rig without a reading answered lately, or is off on purpose and hashed within the window."""
         now, decision = self._now, self._decision
         if rig.last_success is not None and 0 <= now - rig.last_success <= decision.hold_limit:
             return True

@@ -26,7 +26,10 @@ def decide_rig(
     margin, doubt = economics.opportunity_margin, economics.nameplate_doubt or 0.0
     mining = per_kilowatt_year(economics.best_margin, economics.potential_power)
     value = turn.market.ai_value_per_kilowatt_year
-    sale = per_kilowatt(net_sale([rig], turn.settings), economics.potential_power) * (turn.market.ai_recovery or 0.0)
+    sale = 0.0
+    if turn.settings.rigs_sale_usd_per_terahash is not None:
+        sold = per_kilowatt(net_sale((rig,), turn.settings), economics.potential_power)
+        sale = sold * (turn.market.ai_recovery or 0.0)
     score = turn.score(mining, value, sale)
     course = follow(
         Course(clock.curtail, clock.regret, clock.price),
@@ -49,16 +52,27 @@ def decide_rig(
     else:
         verdict, stale_since = _held(clock, turn, (Verdict.MINE, Verdict.CURTAIL))
         held = verdict is not Verdict.UNKNOWN
-    moved = Clock(
-        verdict=verdict,
-        since=_since(clock, verdict, turn.now),
-        stale_since=stale_since,
-        curtail=curtail,
-        repair=repair,
-        reassign=reassign,
-        regret=course.regret,
-        price=course.price,
-    )
+    moved = clock
+    if not (
+        verdict is clock.verdict
+        and course.latch is clock.curtail
+        and repair is clock.repair
+        and reassign is clock.reassign
+        and stale_since == clock.stale_since
+        and (course.regret, course.price) == (clock.regret, clock.price)
+        and clock.since is not None
+        and clock.since <= turn.now
+    ):  # most clocks do not move, and ten thousand new ones cost as much as judging them
+        moved = Clock(
+            verdict=verdict,
+            since=_since(clock, verdict, turn.now),
+            stale_since=stale_since,
+            curtail=curtail,
+            repair=repair,
+            reassign=reassign,
+            regret=course.regret,
+            price=course.price,
+        )
     return RigDecision(reassign_score=score, verdict=verdict, verdict_since=moved.since, held=held), moved
 
 

@@ -50,6 +50,8 @@ class Contract:
     @property
     def idle_value(self) -> float:
         """What a kWh is worth if it is not used: the gain of its sale, less the bill if it is owed."""
+        if self.sale is None:
+            return -self.price if self.owed else 0.0
         return self.sale_gain - self.price if self.owed else self.sale_gain
 
 
@@ -104,4 +106,5 @@ def best(revenue: float, kwh: float, contract: Contract) -> float:
         kwh: E, the energy that it would use.
         contract: p and s, and whether the energy is owed.
     """
-    return max(revenue - contract.price * kwh, contract.idle_value * kwh)
+    mined, idle = revenue - contract.price * kwh, contract.idle_value * kwh
+    return max(idle, mined)  # ten thousand times an evaluation: max() takes twice as long

@@ -51,6 +51,7 @@ class Supply(NamedTuple):
     cost: float | None  # that stops with the rig
     marginal_price: float | None
     shares: tuple[Share, ...]  # none if a price is missing
+    sale_gain: float | None  # USD per kWh that is sold instead of used, at least 0
     kwh_per_watt: Mapping[PowerSource, float]  # billed per day
     with_rig_per_kwh: float  # monthly costs that stop with the rig
     fixed_per_kwh: float | None  # monthly costs that do not; None if there are none and all energy is optional
@@ -190,13 +191,13 @@ class RigPricer:
         owed = any(is_owed(self._settings.at(name)[1], self._now) for name, _ in parts)
         cost = self._mean(parts, self._cost)
         marginal = self._mean(parts, lambda name: _marginal_price(self._contract(name)))
+        shares = tuple(Share(name, share, contract) for name, share in parts if (contract := self._contract(name)))
         return Supply(
             price=self._mean(parts, self._prices.get),
             cost=None if cost is None else cost + with_rig,
             marginal_price=None if marginal is None else marginal + with_rig,
-            shares=()
-            if marginal is None
-            else tuple(Share(name, share, contract) for name, share in parts if (contract := self._contract(name))),
+            shares=() if marginal is None else shares,
+            sale_gain=None if marginal is None else sum(share * contract.sale_gain for _, share, contract in shares),
             kwh_per_watt={source: HOURS_PER_DAY * kilowatts(billed_per_watt(source, power)) for source in PowerSource},
             with_rig_per_kwh=with_rig,
             fixed_per_kwh=per_kilowatt_hour(rest, Basis.RUNNING) + capacity if rest or owed else None,
@@ -330,15 +331,16 @@ def _best_margin(potential: Operation, supply: Supply) -> float | None:
     if potential.revenue is None or potential.kwh is None or not supply.shares:
         return None
     net = potential.revenue - supply.with_rig_per_kwh * potential.kwh
+    if len(supply.shares) == 1:
+        return finite(best(net, potential.kwh, supply.shares[0].contract))
     return finite(sum(best(share * net, share * potential.kwh, contract) for _, share, contract in supply.shares))
 
 
 def _sale_income(actual: Operation, potential: Operation, supply: Supply) -> float | None:
     """Return what the sale of the energy that a rig could use and does not use brings per day; never below 0."""
-    if actual.kwh is None or potential.kwh is None or not supply.shares:
+    if actual.kwh is None or potential.kwh is None or supply.sale_gain is None:
         return None
-    unused = max(potential.kwh - actual.kwh, 0.0)
-    return finite(sum(share * unused * contract.sale_gain for _, share, contract in supply.shares))
+    return finite(max(potential.kwh - actual.kwh, 0.0) * supply.sale_gain) if supply.sale_gain else 0.0
 
 
 def _write_off_per_hash(economics: EconomicsSettings) -> float | None:
