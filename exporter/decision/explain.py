@@ -225,6 +225,9 @@ def _lines_of_block(block: BlockDecision, settings: DecisionSettings) -> Iterato
     yield Line(
         "block's known history", block.watched / SECONDS_PER_DAY, f"of {settings.needed / SECONDS_PER_DAY:g} days"
     )
+    if block.former is not None:
+        per_year = _per(block.former.margin * HOURS_PER_YEAR, block.former.kwh)
+        yield Line(f"{block.former.hours} hours of an older version, not counted", per_year, unit)
     yield Line("block's coverage", block.coverage, f"of kW, {settings.coverage:g} needed")
     if block.dwell is not None:
         hours = settings.reassign_after / SECONDS_PER_HOUR

@@ -1,6 +1,7 @@
 """The decision for a whole site."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from exporter.decision.conversion import BlockCase, Turn
 from exporter.decision.curtailment import slots_ahead
@@ -77,7 +78,8 @@ def decide(
             rules=rules,
         )
         decided, clock = decide_block(previous.blocks.get(block.name, _NEW), case, turn)
-        blocks.append(decided)
+        former = history.former.get(block.name)
+        blocks.append(decided if former is None else replace(decided, former=former))
         block_clocks[block.name] = clock
         reassigned = decided.verdict is Verdict.REASSIGN
         for index in indices:

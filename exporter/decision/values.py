@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from exporter.decision.history import FormerHours
 from exporter.decision.latch import OFF, Latch
 
 
@@ -79,6 +80,7 @@ class BlockDecision:
     dwell: float | None = None  # 0-1, of the time that `reassign` must be called for; None if it cannot be
     hindrance: Hindrance | None = None  # None while it is `reassign`
     outlook: BlockOutlook | None = None
+    former: FormerHours | None = None  # of an older version: shown, and counted nowhere
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

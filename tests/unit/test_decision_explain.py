@@ -7,6 +7,7 @@ import pytest
 from sites import LEASE, NOW, SITE, decided, network, rig, site
 
 from exporter.decision.explain import Case, Explanation, explain
+from exporter.decision.history import FormerHours
 from exporter.decision.settings import DecisionSettings
 from exporter.economics.settings import (
     AiSettings,
@@ -194,3 +195,12 @@ def test_mining_over_the_rigs_life_stands_beside_the_score() -> None:
     assert levelised == asked.economics.blocks[0].mining_value
     assert 0 < (levelised or 0) < (lines(explained(asked))["margin if it ran, per kW"] or 0)
     assert lines(explained(case(rig())))[name] is None
+
+
+def test_the_hours_of_an_older_version_are_shown() -> None:
+    asked = case(rig())
+    (block,) = asked.decision.blocks
+    former = FormerHours(hours=48, margin=12.0, kwh=100.0)
+    told = lines(explained(replace(asked, decision=replace(asked.decision, blocks=(replace(block, former=former),)))))
+    assert told["48 hours of an older version, not counted"] == pytest.approx(0.12 * 8_760)
+    assert not any("older version" in name for name in lines(explained(asked)))
