@@ -12,6 +12,7 @@ import structlog
 import uvloop
 
 from exporter.decision.advice import advise
+from exporter.descriptors import share_descriptors
 from exporter.evaluation import Evaluator
 from exporter.inventory.shrink import shrinks
 from exporter.logs import configure
@@ -27,12 +28,14 @@ from exporter.runtime import (
 )
 from exporter.server.context import ServerContext
 from exporter.server.serve import serving
+from exporter.server.settings import WebSettings
 from exporter.settings.describe import describe
 from exporter.settings.model import Settings
 from exporter.settings.reload import Reload
 from exporter.settings.sources import restored
 from exporter.settings.watch import watch
 from exporter.sources.contract import SourceContext
+from exporter.sources.resolver import HttpResolver
 from exporter.sources.rigs.reader import Miners
 from exporter.state import LIST_SIZES, State, StateStore
 from exporter.steady_clock import SteadyClock
@@ -77,6 +80,7 @@ def run_blocking(settings: Settings, load: Callable[[], Settings] | None = None,
 
 async def _run(settings: Settings, load: Callable[[], Settings] | None, *, allow_shrink: bool) -> None:
     stopping = stop_signal()
+    limits = share_descriptors(settings.polling, settings.web)
     reload_requested = None if load is None else reload_signal()
     async with AsyncExitStack() as resources:
         telemetry = Telemetry()
@@ -85,7 +89,11 @@ async def _run(settings: Settings, load: Callable[[], Settings] | None, *, allow
         state = await store.load()
         if not allow_shrink:
             _refuse_cut_inventory(settings, state)
-        session = await resources.enter_async_context(aiohttp.ClientSession())
+        session = await resources.enter_async_context(
+            aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(resolver=HttpResolver(), limit=limits.sources, limit_per_host=0)
+            )
+        )
         miners = await resources.enter_async_context(
             Miners(deadline=settings.polling.deadline, identify_deadline=settings.polling.identify_deadline)
         )
@@ -96,7 +104,7 @@ async def _run(settings: Settings, load: Callable[[], Settings] | None, *, allow
             rigs = RigPoller(
                 settings.served_rigs,
                 miners,
-                settings.polling,
+                limits.polling,
                 telemetry,
                 schedules=settings.schedules,
                 remembered=state.rigs,
@@ -107,7 +115,7 @@ async def _run(settings: Settings, load: Callable[[], Settings] | None, *, allow
             if settings.rigs and not settings.served_rigs:
                 advice = "use fewer shards, or more and smaller blocks: see hashmargin check-config"
                 _log.warning("this shard serves no rigs", shard=settings.sharding.shard, advice=advice)
-            await _serve(resources, _server_context(evaluator, market, rigs, reload, clock), settings)
+            await _serve(resources, _server_context(evaluator, market, rigs, reload, clock), limits.web)
             running = [
                 tasks.create_task(rigs.run(), name="rigs"),
                 tasks.create_task(evaluator.run(), name="evaluation"),
@@ -163,12 +171,12 @@ def _reload_by_request(reload: Reload | None) -> Callable[[bool], Awaitable[str 
     return None if reload is None else lambda allow_shrink: reload(allow_shrink=allow_shrink)
 
 
-async def _serve(resources: AsyncExitStack, context: ServerContext, settings: Settings) -> None:
+async def _serve(resources: AsyncExitStack, context: ServerContext, settings: WebSettings) -> None:
     try:
-        await resources.enter_async_context(serving(context, settings.web))
+        await resources.enter_async_context(serving(context, settings))
     except OSError as error:
         advice = _ADVICE.get(error.errno or 0, "")
         reason = os.strerror(error.errno) if error.errno in _ADVICE else error.strerror or error
         raise StartError(
-            f"cannot serve on {settings.web.listen_address}: {reason}; {advice}give another --web.listen-address"
+            f"cannot serve on {settings.listen_address}: {reason}; {advice}give another --web.listen-address"
         ) from None

@@ -6,6 +6,7 @@ A failure quotes the server's reason, but of a URL only the host: paths, queries
 import asyncio
 import json
 import math
+import socket
 import ssl
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -202,7 +203,9 @@ def _classify(host: str, error: Exception) -> NoReturn:
         case aiohttp.ClientSSLError():
             failure = Failure(Reason.TLS, f"no TLS with {host}: {error.strerror or 'handshake failed'}")
         case aiohttp.ClientConnectorDNSError():
-            failure = Failure(Reason.UNREACHABLE, f"{host}: unknown host name")
+            cause = error.os_error
+            words = "unknown host name" if isinstance(cause, socket.gaierror) else str(cause)
+            failure = Failure(Reason.UNREACHABLE, f"{host}: {words}")
         case aiohttp.ClientConnectorError(os_error=ConnectionRefusedError()):
             failure = Failure(Reason.REFUSED, f"{host} refuses the connection")
         case aiohttp.ClientPayloadError() | aiohttp.ClientResponseError() | ValueError():

@@ -20,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.settings.load import load
 from exporter.settings.sources import sources
+from exporter.simulation.faults import Fault
 from exporter.simulation.site import SimulatedSite
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -212,6 +213,29 @@ async def test_no_kill_lets_an_energy_counter_fall(site: SimulatedSite, tmp_path
             process.kill()
     assert len(served) == 3
     assert all(joules < 1.2 * power[rig] * (time.monotonic() - started) for rig, joules in served.items())
+
+
+FEW_DESCRIPTORS = """
+import resource, runpy, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, 60))
+sys.argv[:] = sys.argv[2:]
+runpy.run_module("exporter", run_name="__main__", alter_sys=True)
+"""
+
+
+async def test_rigs_that_hang_leave_file_descriptors_to_scrapes(tmp_path: Path) -> None:
+    async with SimulatedSite(
+        models=["Antminer S21"] * 60, network=fresh_network(), port_offset=20_000, control_port=0, lowest_port=1024
+    ) as site:
+        await site.set_fault(site.machines, Fault.HUNG)
+        exporter = Exporter(tmp_path, site.config())
+        async with exporter.running("-c", FEW_DESCRIPTORS) as process:
+            await exporter.until(lambda samples: 0 in values(samples, "mining_rig_up").values())
+            for _ in range(40):
+                assert (await exporter.ask("GET", "/metrics"))[0] == 200
+            log = await ended(process)
+            assert log.count("few file descriptors") == 1
+            assert "Too many open files" not in log
 
 
 UNDER_ANOTHER_CLOCK = """

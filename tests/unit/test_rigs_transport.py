@@ -2,11 +2,13 @@ import asyncio
 import gc
 import json
 import socket
+import threading
 
 import pytest
 from rig_servers import NETWORK, Handler, cgminer, closing, dripping, flooding, hanging, resetting, saying, serving
 
 from exporter.model.failures import Failure, Reason
+from exporter.sources import resolver
 from exporter.sources.rigs import coerce, names, transport
 from exporter.sources.rigs.transport import LengthPrefixed, exchange, rpc
 
@@ -152,33 +154,33 @@ async def test_a_host_name_is_an_address_too() -> None:
 
 
 async def test_a_name_that_nobody_knows_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def unknown(*_: object, **__: object) -> object:
+    def unknown(*_: object, **__: object) -> object:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", unknown)
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with pytest.raises(Failure, match=r"the name rig-7 has no address") as caught:
         await exchange("rig-7", 4028, b"x", transport.UntilNul())
     assert caught.value.reason is Reason.UNREACHABLE
 
 
 async def test_a_name_server_that_hangs_is_asked_once_for_each_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked, unheard, answers = [], [], asyncio.Event()
+    asked, unheard, answers = [], [], threading.Event()
 
-    async def hanging(name: str, *_: object, **__: object) -> object:
+    def hanging(name: str, *_: object, **__: object) -> object:
         asked.append(name)
-        await answers.wait()
+        answers.wait()
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: unheard.append(context))
-    monkeypatch.setattr(loop, "getaddrinfo", hanging)
-    monkeypatch.setattr(names, "LOOKUP_SECONDS", 0.01)
+    monkeypatch.setattr(socket, "getaddrinfo", hanging)
+    monkeypatch.setattr(resolver, "LOOKUP_SECONDS", 0.01)
     for _ in range(3):
         with pytest.raises(Failure, match="the name server does not answer for rig-7") as caught:
             await exchange("rig-7", 4028, b"x", transport.UntilNul())
         assert caught.value.reason is Reason.UNREACHABLE
     assert asked == ["rig-7"]
     answers.set()
-    await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})
+    await asyncio.wait(names._resolver._lookups.values())
     gc.collect()
     assert not unheard
