@@ -1,5 +1,6 @@
 """The command line: help at once, errors in a sentence, exit codes, and a demo that leaves nothing behind."""
 
+import asyncio
 import json
 import os
 import re
@@ -16,11 +17,15 @@ from urllib.request import urlopen
 
 import click
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 from own_network import OWN, fresh_network
 
 from exporter import __version__
 from exporter.cli import main
+from exporter.model.readings import Reading
+from exporter.state import LIST_SIZES, State, StateSettings, StateStore, document
+from exporter.telemetry import Telemetry
 
 SITE = """\
 site: prairie-1
@@ -359,3 +364,22 @@ def test_a_demo_that_cannot_start_says_why(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert result.stderr.startswith("hashmargin: the simulated site did not start: the network 10.0.0.0/16 is not on")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_check_config_compares_the_inventory_with_the_state_file(tmp_path: Path) -> None:
+    site, state = tmp_path / "site.yml", tmp_path / "state.sqlite"
+    rigs = [{"address": f"127.60.0.{number}"} for number in range(1, 11)]
+    config = {"site": "x", "state": {"path": str(state)}, "fleet": {"rigs": rigs[:5]}}
+    site.write_text(yaml.safe_dump(config), encoding="utf-8")
+
+    async def keep(rigs: int) -> None:
+        store = StateStore(StateSettings(path=state), Telemetry())
+        await store.save(State(documents={LIST_SIZES: document(Reading({"fleet.rigs": rigs}, 1.0))}))
+        await store.close()
+
+    assert invoke("check-config", "--config.file", str(site)).exit_code == 0
+    asyncio.run(keep(10))
+    refused = invoke("check-config", "--config.file", str(site))
+    assert refused.exit_code == 2
+    assert "fleet.rigs lists 5 rigs instead of 10" in refused.output
+    assert invoke("check-config", "--config.file", str(site), "--allow-shrink").exit_code == 0
