@@ -20,7 +20,9 @@ from exporter.polling.market import Market
 from exporter.polling.rigs import RigPoller
 from exporter.runtime import (
     collect_garbage,
+    feed_watchdog,
     measure_loop_delay,
+    notify_systemd,
     prepare_process,
     reload_signal,
     reload_when,
@@ -115,11 +117,14 @@ async def _run(settings: Settings, load: Callable[[], Settings] | None, *, allow
             if settings.rigs and not settings.served_rigs:
                 advice = "use fewer shards, or more and smaller blocks: see hashmargin check-config"
                 _log.warning("this shard serves no rigs", shard=settings.sharding.shard, advice=advice)
-            await _serve(resources, _server_context(evaluator, market, rigs, reload, clock), limits.web)
+            server = _server_context(evaluator, market, rigs, reload, clock)
+            await _serve(resources, server, limits.web)
+            notify_systemd("READY=1")
             running = [
                 tasks.create_task(rigs.run(), name="rigs"),
                 tasks.create_task(evaluator.run(), name="evaluation"),
                 tasks.create_task(store.run(evaluator.state), name="state"),
+                tasks.create_task(feed_watchdog(server.is_stuck), name="watchdog"),
                 tasks.create_task(measure_loop_delay(telemetry), name="loop delay"),
                 tasks.create_task(collect_garbage(), name="garbage"),
             ]
@@ -130,6 +135,7 @@ async def _run(settings: Settings, load: Callable[[], Settings] | None, *, allow
                 )
             await stopping.wait()
             _log.info("stopping")
+            notify_systemd("STOPPING=1")
             last = evaluator.state()
             market.replace({})
             for task in running:

@@ -3,7 +3,9 @@
 import asyncio
 import ctypes
 import gc
+import os
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -16,6 +18,8 @@ _SWITCH_INTERVAL: Final = 0.0002  # s
 _COLLECTION_INTERVAL: Final = 300.0  # s
 _PULSE_INTERVAL: Final = 0.1  # s
 _RELOAD_DELAY: Final = 0.25  # s, in which more requests join the first
+_FEEDS_PER_INTERVAL: Final = 3  # of the watchdog
+_MICROSECONDS: Final = 1_000_000  # per second
 _NEVER: Final = 1_000_000_000
 _M_MMAP_THRESHOLD: Final = -3  # from glibc's malloc.h
 _LARGE_BLOCK: Final = 262_144  # bytes
@@ -84,3 +88,31 @@ async def measure_loop_delay(telemetry: Telemetry) -> None:
         due = loop.time() + _PULSE_INTERVAL
         await asyncio.sleep(_PULSE_INTERVAL)
         telemetry.loop_delay.observe(max(0.0, loop.time() - due))
+
+
+def notify_systemd(message: str) -> None:
+    """Tell systemd about the state of the service. Does nothing if systemd did not start the process.
+
+    https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
+    """
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address[:1] not in ("/", "@"):
+        return
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as connection:
+        connection.sendto(message.encode(), address.replace("@", "\0", 1) if address[0] == "@" else address)
+
+
+async def feed_watchdog(is_stuck: Callable[[], bool]) -> None:
+    """Tell systemd's watchdog that the service is alive while evaluations are not stuck, until cancelled."""
+    interval = _watchdog_seconds() / _FEEDS_PER_INTERVAL
+    while interval > 0:
+        if not is_stuck():
+            notify_systemd("WATCHDOG=1")
+        await asyncio.sleep(interval)
+
+
+def _watchdog_seconds() -> float:
+    """Return the interval of the watchdog. 0 without one."""
+    usec, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
+    is_ours = not pid or pid == str(os.getpid())
+    return int(usec) / _MICROSECONDS if usec.isdecimal() and is_ours else 0.0

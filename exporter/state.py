@@ -6,6 +6,7 @@ comfort, not a need: where it can't be read or written the exporter runs on, say
 
 import asyncio
 import json
+import os
 import sqlite3
 import time
 from array import array
@@ -24,6 +25,7 @@ from pydantic_core import to_json
 
 from exporter.decision.history import BlockHour, FormerHours, MarginHistory, TariffHour, restored
 from exporter.decision.values import Clock, DecisionState
+from exporter.file_stamp import stamp
 from exporter.model.fields import ConfigPath, Duration, SettingsGroup
 from exporter.model.readings import Reading, RigIdentity
 from exporter.model.snapshot import LastGood
@@ -107,6 +109,7 @@ _FORGET_RIG: Final = (
     "DELETE FROM gone WHERE rig = ?",
 )
 _LOCK_PATIENCE: Final = 5.0  # s: another process that is just ending
+_PRIVATE: Final = 0o600
 _MAGIC: Final = b"SQLite format 3\0"
 _HEAD: Final = 4_096  # bytes, which in a database are never all text
 _OWN_TABLE: Final = "meters"  # in files of every version
@@ -171,6 +174,18 @@ def stored_list_sizes(path: Path) -> dict[str, int] | None:
         return None if row is None else TypeAdapter(dict[str, int]).validate_json(row[0])
     except (sqlite3.Error, ValidationError):
         return None
+
+
+def _inode(path: Path) -> int | None:
+    written = stamp(path)
+    return None if written is None else written[0]
+
+
+def _make_private(path: Path) -> None:
+    """Create the file if needed, and let only its owner read it: it names rigs, addresses and logins."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, _PRIVATE))
+    with suppress(PermissionError):  # it belongs to somebody else
+        path.chmod(_PRIVATE)
 
 
 class StateSettings(SettingsGroup):
@@ -279,6 +294,7 @@ class _StateFile:
         self._path = path
         self._clock = clock
         self._connection: sqlite3.Connection | None = None
+        self._inode: int | None = None  # of the file that is open
         self._rigs: dict[str, RigMemory] = {}  # as written
         self._gone: dict[str, float] = {}  # since when
         self._documents: dict[str, Reading[str]] = {}
@@ -311,11 +327,17 @@ class _StateFile:
         return work(self._open())
 
     def _open(self) -> sqlite3.Connection:
-        if self._connection is not None:
+        if self._connection is not None and _inode(self._path) == self._inode:
             return self._connection
+        if self._connection is not None:
+            self.close()
+            self._forget_written()
+            _log.warning("state file was moved away or replaced: writing everything again", path=str(self._path))
         if not self._path.parent.is_dir():
             self._path.parent.mkdir(parents=True, exist_ok=True)
             _log.info("directory of the state file created", path=str(self._path.parent))
+        _make_private(self._path)
+        self._inode = _inode(self._path)
         self._connection = connection = sqlite3.connect(self._path, timeout=_LOCK_PATIENCE)
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # two exporters on one file would undo each other's work
         connection.execute("PRAGMA journal_mode = WAL")
@@ -337,13 +359,17 @@ class _StateFile:
         for suffix in ("", "-wal", "-shm"):
             with suppress(FileNotFoundError):
                 self._path.with_name(self._path.name + suffix).replace(aside.with_name(aside.name + suffix))
+        self._forget_written()
+        _log.error("state file is unusable: starting anew", path=str(self._path), kept_as=str(aside), error=why)
+
+    def _forget_written(self) -> None:
+        """Write everything the next time, because the file is a new one."""
         self._rigs.clear()
         self._gone.clear()
         self._documents.clear()
         self._clocks.clear()
         self._hours.clear()
         self._former.clear()
-        _log.error("state file is unusable: starting anew", path=str(self._path), kept_as=str(aside), error=why)
 
     def _load(self, connection: sqlite3.Connection) -> State:
         self._rigs = {rig: _memory(*columns) for rig, *columns in connection.execute(_RIGS)}

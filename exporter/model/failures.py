@@ -81,6 +81,9 @@ SERVER_ADVICE: Final[Mapping[Reason, str]] = {
 """What the operator can do about a running exporter, or a Prometheus, that a command gets no answer from."""
 
 
+_LONGEST_DETAIL: Final = 200
+
+
 class Failure(Exception):  # noqa: N818 -- reads as what it says
     """A read that gave no value. ``reason`` is for metrics, ``detail`` for the log (short, without secrets).
 
@@ -88,7 +91,7 @@ class Failure(Exception):  # noqa: N818 -- reads as what it says
     """
 
     def __init__(self, reason: Reason, detail: str, *, retry_after: float | None = None) -> None:
-        super().__init__(f"{reason}: {detail[:200]}")
+        self.detail = "".join(letter if letter.isprintable() else " " for letter in detail[:_LONGEST_DETAIL])
+        super().__init__(f"{reason}: {self.detail}")
         self.reason = reason
-        self.detail = detail[:200]
         self.retry_after = retry_after

@@ -1,5 +1,6 @@
 """Field types of all settings (durations, ratios, paths, texts), and the rules for which values are secret."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,7 +32,11 @@ def parse_duration(value: object) -> object:
         text = value.strip()
         hint = f"did you mean {text + 's'!r}?" if text.isdecimal() else "write it like 15s, 5m, 1h30m or 2d"
         raise ValueError(f"{value!r} is not a duration: {hint}")
-    return sum(int(part) * seconds for part, seconds in zip(match.groups(), _DURATION_SECONDS, strict=True) if part)
+    parts = zip(match.groups(), _DURATION_SECONDS, strict=True)
+    try:
+        return sum(int(part) * seconds for part, seconds in parts if part)
+    except (ValueError, OverflowError):
+        raise ValueError("is longer than any duration") from None
 
 
 def format_duration(seconds: float) -> str:
@@ -47,7 +52,7 @@ def format_duration(seconds: float) -> str:
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
-    Field(gt=0),
+    Field(gt=0, allow_inf_nan=False),
     PlainSerializer(format_duration, return_type=str),
 ]
 """Seconds, written as a Prometheus duration: ``15s``, ``5m``, ``1h30m``."""
@@ -108,7 +113,17 @@ def is_offline() -> bool:
     return _offline.get()
 
 
-ConfigPath = Annotated[Path, AfterValidator(lambda path: _directory.get() / path)]
+def _config_path(path: Path) -> Path:
+    try:
+        encoded = os.fsencode(path)
+    except UnicodeEncodeError:
+        encoded = b"\0"
+    if b"\0" in encoded:
+        raise ValueError("is not a path: it contains a character that no path can have")
+    return _directory.get() / path
+
+
+ConfigPath = Annotated[Path, AfterValidator(_config_path)]
 """A path. A relative one is resolved against the directory of the configuration file."""
 
 
@@ -135,7 +150,9 @@ _SECRET_NAME: Final = re.compile(
     r"pass(word|wd|phrase)?$|secret|token$|api_?key|authorization|cookie$|credential", re.IGNORECASE
 )
 _SECRET_IN_URL: Final = re.compile(
-    r"(?<=://)[^/\s]+(?=@)|(?<=[?&])([^=&\s]*(?:token|key|password|secret)[^=&\s]*=)[^&\s'\"]+", re.IGNORECASE
+    r"(?<=://)[^/\s]+(?=@)|(?<=[?&])"
+    r"([^=&\s]*(?:token|key|passw|secret|sig|auth|credential|hmac|jwt|session|pwd)[^=&\s]*=)[^&\s'\"]+",
+    re.IGNORECASE,
 )
 
 

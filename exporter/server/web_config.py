@@ -223,7 +223,7 @@ class RateLimit(SettingsGroup):
     A burst of 0 means the same as 1: with none, not even one request could pass.
     """
 
-    interval: Annotated[float, BeforeValidator(parse_duration), Field(ge=0)] = 0.0
+    interval: Annotated[float, BeforeValidator(parse_duration), Field(ge=0, allow_inf_nan=False)] = 0.0
     burst: Annotated[int, Field(ge=0), AfterValidator(lambda burst: max(burst, 1))] = 1
 
 
@@ -340,9 +340,13 @@ def _parsed(path: Path) -> WebConfig:
         raise WebConfigError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise WebConfigError(f"{path}: is not UTF-8 text") from None
+    except RecursionError:
+        raise WebConfigError(f"{path}: is nested too deeply") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise WebConfigError(f"{path}:{mark.line + 1 if mark else 1}: is not YAML") from None
+    except (ValueError, LookupError, AttributeError, TypeError):  # PyYAML's, for a value that does not fit its tag
+        raise WebConfigError(f"{path}: has a value that is no date or number, though it is written like one") from None
     with paths_relative_to(path.parent):
         try:
             return WebConfig.model_validate({} if content is None else content)

@@ -15,6 +15,7 @@ from exporter.settings.model import Settings
 from exporter.settings.sources import listed
 from exporter.sources.network.fixed import Settings as FixedNetwork
 
+_BODY: Final = "body"
 _Dumper: Final = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 """Ten times faster if PyYAML was built with libyaml."""
 
@@ -158,6 +159,8 @@ def _how_many(rigs: Iterable[Rig]) -> str:
 
 def _masked(value: Any, name: str = "") -> Any:
     match value:
+        case Mapping() if name == _BODY:  # of a request: a token may stand anywhere in it
+            return MASK
         case Mapping():
             return {key: _masked(entry, str(key)) for key, entry in value.items()}
         case list():

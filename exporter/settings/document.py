@@ -85,7 +85,7 @@ class _Builder:
         self._loader.flatten_mapping(node)  # `<<: *defaults`
         values: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = str(self._loader.construct_object(key_node, deep=True))
+            key = str(self._constructed(key_node))
             self._document.lines[*at, key] = key_node.start_mark.line + 1
             values[key] = self._value(value_node, (*at, key))
         return values
@@ -101,9 +101,17 @@ class _Builder:
                 case yaml.SequenceNode():
                     return [self._item(item, (*at, index)) for index, item in enumerate(node.value)]
                 case _:
-                    return self._loader.construct_object(node)
+                    return self._constructed(node)
         finally:
             self._open.discard(node)
+
+    def _constructed(self, node: yaml.Node) -> Any:
+        """Construct a scalar or a key. PyYAML raises all kinds of errors for a value that does not fit its tag."""
+        try:
+            return self._loader.construct_object(node, deep=True)
+        except (ValueError, LookupError, AttributeError, TypeError):
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.constructor.ConstructorError(None, None, f"this is no {kind}", node.start_mark) from None
 
     def _item(self, node: yaml.Node, at: KeyPath) -> Any:
         self._document.lines[at] = node.start_mark.line + 1

@@ -512,3 +512,23 @@ def test_a_state_directory_that_does_not_exist_is_warned_of_and_not_created(tmp_
     assert missing in told
     assert not (tmp_path / "elsewhere").exists()
     assert any(warning.startswith("no state.path") for warning in warnings(given(tmp_path, MINIMAL)))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("site: !!timestamp x", "this is no timestamp"),
+        ("polling: {interval: !!float x}", "this is no float"),
+        ("site: !!bool x", "this is no bool"),
+        ("!!int x: 1", "this is no int"),
+        (f"polling: {{max_in_flight: {'9' * 5_000}}}", "this is no int"),
+        (f"evaluation_interval: {'9' * 400}w", "longer than any duration"),
+        ('fleet: {csv: ["a\\0b"]}', "a character that no path can have"),
+        ('fleet: {defaults: {password_file: "a\\0b"}}', "a character that no path can have"),
+        ("site: " + "[" * 3_000 + "]" * 3_000, "nested too deeply"),
+    ],
+)
+def test_what_python_cannot_hold_is_told_with_its_line(tmp_path: Path, text: str, reason: str) -> None:
+    told = errors(tmp_path, text)
+    assert all(error.startswith("site.yml") for error in told)
+    assert any(reason in error for error in told)

@@ -652,3 +652,36 @@ async def test_the_sizes_of_the_lists_are_read_while_another_process_has_the_fil
     await opened.close()
     path.write_bytes(b"junk")
     assert stored_list_sizes(path) is None
+
+
+def _modes(folder: Path) -> dict[str, int]:
+    return {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()}
+
+
+@pytest.mark.parametrize("before", [None, 0o644])
+async def test_only_its_owner_may_read_the_file(tmp_path: Path, before: int | None) -> None:
+    path = tmp_path / "state.sqlite"
+    if before is not None:
+        path.touch(before)
+    async with store(path) as opened:
+        await opened.load()
+        await opened.save(State(rigs={"a": RIG}))
+        modes = _modes(tmp_path)
+    assert set(modes.values()) == {0o600}, modes
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_a_file_that_is_moved_away_is_written_again_with_all_that_is_known(
+    tmp_path: Path, replaced: bool
+) -> None:
+    path = tmp_path / "state.sqlite"
+    async with store(path) as opened:
+        await opened.load()
+        await opened.save(State(rigs={"a": RIG, "b": RIG}))
+        path.rename(tmp_path / "moved.sqlite")
+        if replaced:
+            path.touch()
+        with capture_logs() as logs:
+            await opened.save(State(rigs={"a": RIG, "b": RIG}))
+        assert [entry["log_level"] for entry in logs] == ["warning"]
+    assert set((await load(path)).rigs) == {"a", "b"}

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Final, Self
 
 from pydantic import Field, model_validator
@@ -104,7 +105,9 @@ class TariffSettings(SourceSettings):
             prices[slot.start, slot.end].add(slot.price)
         bad: dict[tuple[float, float], str] = {}
         for (start, end), listed in prices.items():
-            if end <= start:
+            if not (isfinite(start) and isfinite(end)):
+                bad[start, end] = f"the price slot from {_utc(start)} to {_utc(end)} has no beginning or no end"
+            elif end <= start:
                 bad[start, end] = f"the price slot at {_utc(start)} ends before it starts"
             elif len(listed) > 1:
                 low, high = min(listed), max(listed)

@@ -1,7 +1,9 @@
 """Any power price that is served as CSV, also zipped: like ``http_json``, with columns looked up by name."""
 
 import io
+import lzma
 import zipfile
+import zlib
 from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, Final, Literal
@@ -61,5 +63,5 @@ def _unzip(answer: Answer) -> bytes:
             if first.file_size > MAX_BYTES:
                 raise Failure(Reason.TOO_LARGE, f"{answer.host} zipped more than {MAX_BYTES} bytes")
             return archive.read(first)
-    except (zipfile.BadZipFile, IndexError, RuntimeError, NotImplementedError, EOFError, OSError):
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, IndexError, ValueError, RuntimeError, EOFError, OSError):
         raise Failure(Reason.GARBLED, f"{answer.host} answered a broken zip") from None

@@ -297,7 +297,7 @@ def _events(answer: Answer) -> Iterator[Fault]:
     now, here = time.time(), coerce.counter(coerce.first(answer, "STATUS").get("When"))
     right = here is not None and abs(here - now) < coerce.CLOCK_SKEW
     for row in coerce.items(answer.get("EVENTS")):
-        if row.get("Code") in _STATES:
+        if coerce.text(row.get("Code"), 64) in _STATES:
             continue
         board = coerce.count(row.get("ID"), coerce.MAX_ITEMS) if row.get("Target") == "BOARD" else None
         code = coerce.text(row.get("Code"), 64)

@@ -103,7 +103,7 @@ class Reader:
         summary = coerce.first(await cgminer.optional(address, "summary"), "SUMMARY")
         shares = _without_fee(await cgminer.optional(address, "pools"))
         expected = coerce.hashrate(miner.get("hr_nominal"), "GH/s") or None
-        state = coerce.mapping(miner.get("miner_status")).get("miner_state")
+        state = coerce.text(coerce.mapping(miner.get("miner_status")).get("miner_state"))
         stopped = state in (_STOPPED, "failure")
         hashrate = coerce.realised(miner.get("hr_realtime", 0.0 if stopped else None), "GH/s", expected)
         cooling = coerce.mapping(miner.get("cooling"))
@@ -157,7 +157,7 @@ async def _read_without_login(address: str, identity: RigIdentity, refusal: Fail
     expected = coerce.hashrate(stats.get("total_rateideal"), unit) or None
     hashrate = coerce.realised(summary.get(_RPC_RATE), "GH/s", expected)
     boards, (fans, fans_expected) = cgminer.chains(stats, unit, 0), cgminer.fans(stats)
-    state = status.get("miner_state")
+    state = coerce.text(status.get("miner_state"))
     return RigReading(
         hashrate=hashrate,
         hashrate_window=5.0,
