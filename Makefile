@@ -53,7 +53,7 @@ check: $(DEV)  ## Run linters, type checks, import layers, dead code, spelling; 
 	$(BIN)/python grafana/src/build.py --check
 
 bench: $(DEV)  ## Measure speed and size, compared with alternatives (BENCH=name for one)
-	@$(BIN)/python -m tests.bench $(BENCH)
+	@PYTHONPATH=tests:tests/e2e $(BIN)/python -m tests.bench $(BENCH)
 
 docs: $(DEV)  ## Write the generated documentation
 	$(BIN)/python -m docs.generators

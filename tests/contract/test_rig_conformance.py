@@ -30,6 +30,7 @@ NOT_REALISED = "we: it takes the average since start for the present"
 BOARD_OFF = "both: it lists the board that is switched off, which we report as a fault"
 AIR_FOR_FLUID = "we: `Env Temp` is the air around a rig that is not cooled by liquid"
 MODELS_CHIPS = "both: it gives the chips of the model, we only a count of those that work"
+LOGIN_AND_ADDRESS = "both: it gives the login with the address that the rig appends, we the configured one"
 OTHER_VERSION = "we: it repeats the firmware's version"
 RATED = "we: it gives the rating, not what the clocks in force make"
 JUDGED: Mapping[str, Mapping[str, Mapping[str, str]]] = {
@@ -88,12 +89,14 @@ JUDGED: Mapping[str, Mapping[str, Mapping[str, str]]] = {
             "board_serials": "we: of two serials for three slots nothing says whose they are",
             "chips": MODELS_CHIPS,
             "fans": "we: it has twelve slots for four fans",
+            "workers": LOGIN_AND_ADDRESS,
         },
         "asic-rs": {
             **dict.fromkeys(("board_hashrates", "frequencies", "voltages", "board_expected"), BOARD_OFF),
             "board_serials": "we: of two serials for three slots nothing says whose they are",
             "chips": MODELS_CHIPS,
             "expected_hashrate": RATED,
+            "workers": LOGIN_AND_ADDRESS,
         },
     },
     "auradine": {

@@ -65,6 +65,62 @@ async def test_an_old_antminer_misses_the_board_that_it_lists_without_chips() ->
     assert [(one.code, one.component) for one in reading.faults] == [("board_missing", "board 1")]
 
 
+async def test_a_slot_without_a_board_has_no_voltage_whatever_is_listed_for_it() -> None:
+    reading = await read(s9(chain_acn7=0, chain_acs7="", chain_rate7="", temp7=0, temp2_7=0, freq_avg7=0.0))
+    assert [(board.chips, board.voltage) for board in reading.boards] == [(63, 8.8), (0, None), (63, 8.8)]
+    assert [(one.code, one.component) for one in reading.faults] == [("board_missing", "board 1")]
+
+
+async def test_a_hiveon_s9_with_two_of_its_boards_reports_the_third_missing_and_the_power_of_two() -> None:
+    kind = {"BMMiner": "2.0.0 rwglr", "Miner": "30.0.1.3", "CompileTime": "Fri Jul 9", "Type": "Antminer S9 Hiveon"}
+    gone = {"chain_acn8": 0, "chain_acs8": "", "chain_rate8": "", "temp8": 0, "temp2_8": 0, "freq_avg8": 0.0}
+    power = {"chain_power": "455.50 (AB)", "chain_power1": 0, "chain_power6": 230.25, "chain_power7": 225.25}
+    answers = s9(**gone, **power, miner_count=2)
+    answers["version"]["VERSION"] = [{"API": "3.1", **kind}]
+    answers["stats"]["STATS"][0] = kind
+    reading = await read(answers)
+    assert reading.power == 455.5
+    assert [(board.index, board.chips, board.power) for board in reading.boards] == [
+        (0, 63, 230.25),
+        (1, 63, 225.25),
+        (2, 0, None),
+    ]
+    assert [(one.code, one.component) for one in reading.faults] == [("board_missing", "board 2")]
+
+
+async def test_the_missing_comma_of_builds_for_the_s7_costs_nothing() -> None:
+    """Their two rows of statistics stand side by side without one."""
+    row = {
+        "Elapsed": 80_000,
+        "GHS 5s": 5_100.5,
+        "GHS av": 4_800.25,
+        "fan_num": 6,
+        "fan1": 4_200,
+        "fan2": 0,
+        "fan3": 4_080,
+    }
+    for slot, temperature in ((1, 54), (2, 56), (3, 62), (4, 0)):
+        here = bool(temperature)
+        row |= {f"temp{slot}": temperature, f"chain_acn{slot}": 45 if here else 0}
+        row |= {f"chain_acs{slot}": "ooooooooo" * 5 if here else ""}
+    kind = {"CGMiner": "4.8.0", "Miner": "3.5.3.0", "CompileTime": "Thu Dec 3", "Type": "Antminer S7"}
+    stats = json.dumps({"STATUS": [{"STATUS": "S"}], "STATS": [kind, row], "id": 1}).replace("}, {", "}{")
+    version = json.dumps({"STATUS": [{"STATUS": "S"}], "VERSION": [kind], "id": 1})
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        command = json.loads(await reader.read(4096))["command"]
+        writer.write({"version": version, "stats": stats}.get(command, "{}").encode() + b"\0")
+        await writer.drain()
+
+    async with serving(TARGET.address, 4028, handle), Miners() as miners:
+        identity = await miners.identify(TARGET)
+        reading = await miners.read(TARGET, identity)
+    assert (identity.model, reading.hashrate) == ("S7", 5_100.5e9)
+    assert [(board.chips, board.temperature) for board in reading.boards] == [(45, 54), (45, 56), (45, 62)]
+    assert {fan.index: fan.rpm for fan in reading.fans} == {0: 4_200, 2: 4_080}
+    assert reading.faults == ()
+
+
 async def test_empty_slots_beyond_the_boards_of_the_model_are_not_missed() -> None:
     empty = {f"chain_{key}{slot}": value for slot in range(4, 17) for key, value in (("acn", 0), ("rateideal", 31e3))}
     reading = await read(antminer(**empty))
@@ -174,6 +230,34 @@ async def test_a_rig_whose_api_closes_is_read_on_and_read_by_it_again_once_it_op
             firmware._closed[TARGET.address] = 0.0
             by_api = await firmware.read(TARGET, who)
     assert (by_web.hashrate, by_api.hashrate) == (99.3e12, pytest.approx(99.3015e12))
+
+
+@pytest.mark.parametrize(("admits", "boards", "hashrate"), [(True, 3, 99.3e12), (False, 0, 98e12)])
+async def test_a_rig_whose_api_has_no_statistics_is_read_from_its_web_interface_if_that_admits(
+    admits: bool, boards: int, hashrate: float
+) -> None:
+    answers = antminer() | {"summary": {"SUMMARY": [{"GHS 5s": 98_000, "GHS av": 97_000, "Elapsed": 60}]}}
+    del answers["stats"]
+    who = RigIdentity(reader="antminer", make="AntMiner", model="S19j Pro")
+    async with (
+        serving(TARGET.address, 4028, cgminer(answers)),
+        serving(TARGET.address, 80, digest(stock_web(), admits=admits)),
+    ):
+        reading = await Reader().read(TARGET, who)
+    assert (len(reading.boards), reading.hashrate) == (boards, hashrate)
+
+
+async def test_another_rig_behind_the_web_interface_is_not_read_for_one_without_statistics() -> None:
+    answers = antminer()
+    del answers["stats"]
+    who = RigIdentity(reader="antminer", make="AntMiner", model="S19j Pro", mac="28:e2:97:00:00:02")
+    async with (
+        serving(TARGET.address, 4028, cgminer(answers)),
+        serving(TARGET.address, 80, digest(stock_web())),
+    ):
+        with pytest.raises(Failure) as failure:
+            await Reader().read(TARGET, who)
+    assert failure.value.reason is Reason.IMPLAUSIBLE
 
 
 async def test_a_closed_api_and_a_rejected_login_is_auth() -> None:

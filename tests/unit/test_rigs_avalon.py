@@ -248,3 +248,28 @@ async def test_a_model_in_oil_has_no_fans() -> None:
     still = {f"Fan{number}": "0" for number in range(1, 5)}
     assert (await read(rig(**still))).fans == ()
     assert [fan.rpm for fan in (await read(rig(**still | {"Fan2": "5000"}))).fans][:2] == [0, 5_000]
+
+
+async def test_a_rig_without_a_summary_is_read_by_its_statistics() -> None:
+    said = rig(GHSspd="199000.50", GHSmm="202000.00", GHSavg="184000.25", Elapsed="975")
+    del said["summary"]
+    reading = await read(said)
+    assert (reading.hashrate, reading.hashrate_window) == (pytest.approx(199.0005e12), None)
+    assert (reading.average_hashrate, reading.expected_hashrate) == (pytest.approx(184.00025e12), 202e12)
+    assert reading.uptime == 975
+
+
+async def test_an_a15_has_three_boards_of_160_chips_and_a_limit_below_what_it_draws() -> None:
+    chips = {f"PVT_T{board}": " ".join(["66"] * 159 + ["78"]) for board in range(3)}
+    rates = {"MGHS": "59400.5 61400.5 63100.5", "MTmax": "77 78 77", "MTavg": "69 70 71", "MH": "0 0 0"}
+    works = {f"MW{board}": " ".join(["500"] * 160) for board in range(3)}
+    clocks = {f"SF{board}": "300 318 339 360" for board in range(3)}
+    supply = {"PS": "0 1209 1187 297 3526 1188 3731", "WALLPOWER": "3731", "MPO": "3515"}
+    reading = await read(rig(**chips, **rates, **works, **clocks, **supply))
+    assert [(board.chips, board.chip_temperature, board.frequency) for board in reading.boards] == [
+        (160, 77, 329.25e6),
+        (160, 78, 329.25e6),
+        (160, 77, 329.25e6),
+    ]
+    assert (reading.power, reading.power_limit) == (3731, 3515)
+    assert reading.faults == ()

@@ -168,7 +168,7 @@ def _board(stats: Answer, slot: int, index: int, unit: str) -> Board:
         chips_expected=max(len(chip_map), chips) or None,
         failed_chips=_failed(chip_map),
         frequency=coerce.megahertz(stats.get(f"freq{slot}", stats.get(f"freq_avg{slot}"))),
-        voltage=coerce.volts(stats.get(f"chain_voltage{slot}")),
+        voltage=coerce.volts(stats.get(f"chain_voltage{slot}")) if chips else None,  # empty slots have one too
         power=_board_power(stats, slot) if _BOARD_POWER in stats else None,
         hardware_errors=coerce.counter(stats.get(f"chain_hw{slot}")),
     )

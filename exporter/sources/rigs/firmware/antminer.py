@@ -198,6 +198,8 @@ class Reader:
         # Except on some old builds, everything in the summary is in the other two answers as well.
         whole = _RATE in stats
         summary = stats if whole else coerce.first(await rpc(target.address, "summary"), "SUMMARY")
+        if not stats and (by_web := await _attempt_by_web(target, identity)):
+            return by_web
         pools = await cgminer.optional(target.address, "pools")
         unit = coerce.text(stats.get("rate_unit")) or "GH"
         expected = coerce.hashrate(stats.get("total_rateideal"), unit) or None
@@ -401,6 +403,16 @@ def _status_faults(page: Mapping[str, Any]) -> Iterator[Fault]:
             continue
         kind, message = coerce.text(status.get("type")), coerce.text(status.get("msg"), 64)
         yield worded_fault(f"{message} {kind}", vendor_code=message or kind)
+
+
+async def _attempt_by_web(target: Target, identity: RigIdentity) -> RigReading | None:
+    """Read a rig whose API has no statistics from its web interface; None if that fails. Raises OtherRig."""
+    try:
+        return await _read_by_web(target, identity)
+    except OtherRig:
+        raise
+    except Failure:
+        return None
 
 
 async def _read_by_web(target: Target, identity: RigIdentity) -> RigReading:

@@ -1,7 +1,7 @@
 """Avalons from the A10 on: cgminer's API on 4028, most of it as text inside JSON. One command at a time, says Canaan.
 
-Hashrate is ``MHS 1m``, which fades for hours once a rig idles: then it is 0. Power is what the supply draws. The fields
-are those of Canaan's API manual, and of recordings.
+Hashrate is ``MHS 1m`` of ``summary``, else ``GHSspd`` of the statistics. It fades for hours once a rig idles: it is 0
+then. Power is what the supply draws. The fields are those of Canaan's API manual, and of recordings.
 """
 
 import re
@@ -18,6 +18,7 @@ from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
 from exporter.sources.rigs.faults import fault
 from exporter.sources.rigs.transport import rpc
 
+_RATE: Final = "MHS 1m"
 _WINDOW: Final = 60.0  # s, of MHS 1m
 _FIELD: Final = re.compile(r"\b(\w{1,32})\[([^\[\]]*)\]")
 _MAKE: Final = re.compile(r"avalon(?:miner)? *", re.IGNORECASE)
@@ -103,13 +104,16 @@ class Reader:
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
-        summary = coerce.first(await rpc(target.address, "summary"), "SUMMARY")
+        summary = coerce.first(await cgminer.optional(target.address, "summary"), "SUMMARY")
         said = _said(await self._statistics(target.address))
         pools = await cgminer.optional(target.address, "pools")
         dna = _serial(said.get("DNA"))
         coerce.expect_model(dna, identity.serial or dna)
         expected = coerce.hashrate(said.get("GHSmm"), "GH/s") or None
-        realised = coerce.realised(summary.get("MHS 1m"), "MH/s", expected)
+        by_summary = _RATE in summary
+        realised = coerce.realised(
+            summary[_RATE] if by_summary else said.get("GHSspd"), "MH/s" if by_summary else "GH/s", expected
+        )
         idle = _IDLE in said.get("SYSTEMSTATU", "").lower()
         hashrate = 0.0 if idle else realised
         mining = hashrate > 0
@@ -117,8 +121,10 @@ class Reader:
         supply = _power_supply(said)
         return RigReading(
             hashrate=hashrate,
-            hashrate_window=_WINDOW,
-            average_hashrate=coerce.hashrate(summary.get("MHS av"), "MH/s"),
+            hashrate_window=_WINDOW if by_summary else None,
+            average_hashrate=coerce.hashrate(summary.get("MHS av"), "MH/s")
+            if "MHS av" in summary
+            else coerce.hashrate(said.get("GHSavg"), "GH/s"),
             expected_hashrate=expected,
             power=supply.input_power,
             power_limit=coerce.watts(said.get("MPO")),
@@ -127,7 +133,7 @@ class Reader:
             suspended=_suspended(said, idle=idle),
             power_mode=coerce.text(said.get("WORKMODE"), 64),
             fault_light={"0": False, "1": True}.get(said.get("Led", "")),
-            uptime=coerce.seconds(summary.get("Elapsed")),
+            uptime=coerce.seconds(summary.get("Elapsed", said.get("Elapsed"))),
             accepted_difficulty=coerce.counter(summary.get("Difficulty Accepted")),
             rejected_difficulty=coerce.counter(summary.get("Difficulty Rejected")),
             discarded_work=coerce.counter(summary.get("Discarded")),

@@ -267,19 +267,13 @@ def _pools(summary: Answer, session: Mapping[str, Any]) -> Iterator[Pool]:
             index=index,
             host=host,
             scheme=scheme or "stratum+tcp",
-            worker=_worker(row, stratum) if active else coerce.text(row.get("login")),
+            worker=coerce.text(row.get("login")),
             up=coerce.flag(stratum.get("IsPoolConnected")) if active else None,
             active=active,
             difficulty=coerce.difficulty(session.get("Difficulty")) if active else None,
             accepted=coerce.counter(session.get("Accepted")) if active else None,
             rejected=coerce.counter(session.get("Rejected")) if active else None,
         )
-
-
-def _worker(row: Mapping[str, Any], stratum: Mapping[str, Any]) -> str:
-    """Return the worker of the pool in use, as the pool knows it: the rig can append its own address to the login."""
-    login, used = coerce.text(row.get("login")), coerce.text(stratum.get("Current User"))
-    return used if used.startswith(login) else login
 
 
 def _faults(state: Mapping[str, Any], boards: list[Mapping[str, Any]]) -> Iterator[Fault]:

@@ -1,11 +1,13 @@
 """VNish (AnthillOS) on Antminers: pages of JSON on port 80, and what is left of cgminer's API on port 4028.
 
 Hashrate is ``hr_realtime``, over an unknown window; power is the firmware's ``power_consumption``. Some releases want a
-login for the summary: the rig is then read from the open pages and port 4028, without power.
+login for the summary: the rig is then read from the open pages and port 4028, without power. If port 80 is closed, port
+4028 is used alone.
 """
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from exporter.model.failures import Failure, Reason
@@ -23,6 +25,7 @@ _SUMMARY: Final = "/api/v1/summary"
 _STATUS: Final = "/api/v1/status"
 _PRESET: Final = "/api/v1/perf-summary"
 _FACTORY: Final = "/api/v1/chains/factory-info"
+_TYPE: Final = re.compile(r"(.+?) *\(vnish *([^()]*)\)", re.IGNORECASE)  # of ``version``
 _RPC_RATE: Final = "GHS 5s"
 _OWN_POOLS: Final = "DevFee"
 _POOL_STATES: Final = {"active": (True, True), "working": (True, False), "offline": (False, False)}  # up, active
@@ -47,24 +50,44 @@ class Reader:
         title="VNish",
         section="VNish",
         power="reported; an estimate on most power supplies",
-        recorded="S21 Pro (1.2.7)",
+        recorded="S21 Pro (1.2.7), S19 XP (1.2.0)",
         documented="API 1.2.6 to 1.3.4 (VNish)",
         questions=Questions(
-            rpc=("summary", "stats", "pools"),
+            rpc=("version", "summary", "stats", "pools"),
             pages={80: (_INFO, _SUMMARY, _STATUS, _PRESET, _FACTORY)},
         ),
         pyasic_types=frozenset({"VNISH"}),
     )
     probe = staticmethod(_info)
 
+    async def second_probe(self, address: str) -> Answer:
+        """Ask for the version on port 4028, for rigs whose port 80 is closed. Raises Failure."""
+        return await cgminer.version(address)
+
     def recognises(self, answer: Answer) -> bool:
         """See :class:`exporter.sources.rigs.contract.NativeReader`."""
+        if "VERSION" in answer:
+            return _type(answer) is not None
         bitcoin = coerce.text(answer.get("algorithm")).lower() in ("", "sha256", "sha256d", UNKNOWN_ALGORITHM)
         return bitcoin and coerce.text(answer.get("fw_name")).lower() in ("vnish", "anthillos")
 
     async def identify(self, target: Target) -> RigIdentity:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
-        info = await _info(target.address)
+        try:
+            info = await _info(target.address)
+        except Failure as failure:
+            if failure.reason is not Reason.REFUSED:
+                raise
+            kind = _type(await cgminer.version(target.address))
+            if kind is None:
+                raise
+            return RigIdentity(
+                reader=self.name,
+                make="AntMiner",
+                model=coerce.bitmain_model(kind[1]),
+                firmware="VNish",
+                firmware_version=coerce.text(kind[2]),
+            )
         factory = await optional(get_json(target.address, _FACTORY))
         network = coerce.mapping(coerce.mapping(info.get("system")).get("network_status"))
         serial = coerce.text(info.get("serial"))
@@ -91,9 +114,11 @@ class Reader:
         try:
             page = await get_json(address, _SUMMARY)
         except Failure as failure:
-            if failure.reason is not Reason.AUTH:
-                raise
-            return await _read_without_login(address, identity, failure)
+            if failure.reason is Reason.AUTH:
+                return await _read_without_login(address, identity, failure)
+            if failure.reason is Reason.REFUSED:
+                return await _read_by_rpc(address, identity, failure, {}, {}, {})
+            raise
         miner = coerce.mapping(page.get("miner"))
         coerce.expect_model(coerce.bitmain_model(miner.get("miner_type")), identity.model)
         system = coerce.mapping((await optional(_info(address))).get("system"))
@@ -147,11 +172,27 @@ async def _read_without_login(address: str, identity: RigIdentity, refusal: Fail
     coerce.expect_mac(coerce.mapping(system.get("network_status")).get("mac"), identity.mac)
     status = await optional(get_json(address, _STATUS))
     preset = coerce.mapping((await optional(get_json(address, _PRESET))).get("current_preset"))
+    reading = await _read_by_rpc(address, identity, refusal, system, status, preset)
+    return replace(reading, login_refused=True)
+
+
+async def _read_by_rpc(
+    address: str,
+    identity: RigIdentity,
+    rejected: Failure,
+    system: Mapping[str, Any],
+    status: Mapping[str, Any],
+    preset: Mapping[str, Any],
+) -> RigReading:
+    """Read port 4028, beside what is known of the open pages. Raises ``rejected`` if it has no hashrate."""
     summary = coerce.first(await cgminer.optional(address, "summary"), "SUMMARY")
     if _RPC_RATE not in summary:
-        raise refusal
+        raise rejected
     rows = coerce.items((await cgminer.optional(address, "stats")).get("STATS"))
     stats = rows[-1] if rows else {}
+    kind = _TYPE.match(coerce.text(rows[0].get("Type"))) if rows else None
+    if kind is not None:
+        coerce.expect_model(coerce.bitmain_model(kind[1]), identity.model)
     shares = _without_fee(await cgminer.optional(address, "pools"))
     unit = coerce.text(stats.get("rate_unit")) or "GH"
     expected = coerce.hashrate(stats.get("total_rateideal"), unit) or None
@@ -169,7 +210,7 @@ async def _read_without_login(address: str, identity: RigIdentity, refusal: Fail
         power_mode=coerce.text(preset.get("name"), 64),
         tuner=_tuner(state, preset),
         fault_light=coerce.flag(status.get("find_miner")),
-        login_refused=True,
+        firmware_fee=coerce.percentage(summary.get("Fee Percent")),
         uptime=coerce.seconds(summary.get("Elapsed")),
         system_uptime=_uptime(system.get("uptime")),
         accepted_difficulty=cgminer.accepted_difficulty(shares),
@@ -182,6 +223,11 @@ async def _read_without_login(address: str, identity: RigIdentity, refusal: Fail
         pools=cgminer.pools(shares),
         faults=(*lost_boards(identity, boards), *(cgminer.board_faults(boards) if hashrate > 0 else ())),
     )
+
+
+def _type(version: Answer) -> re.Match[str] | None:
+    """Return the model and the release in the type that ``version`` has; None for other firmware."""
+    return _TYPE.match(coerce.text(coerce.first(version, "VERSION").get("Type")))
 
 
 def _algorithm(info: Answer) -> str:
