@@ -140,6 +140,8 @@ class RigPoller:
         self._searching = _Lane(max(1, settings.max_identifying // 2))
         self._due: list[tuple[float, int, Slot]] = []  # a heap
         self._order = count()
+        self._returned: set[str] = set()  # blocks of rigs that answer again
+        self._woken: dict[str, float] = {}  # by block: when its failing rigs were last polled because of that
         self._notices = RigNotices(settings.interval)
         self._guard = Guard()
         self._roster = Roster(settings, self._notices, remembered or {}, clock)
@@ -192,11 +194,30 @@ class RigPoller:
         async with asyncio.TaskGroup() as polls:
             while True:
                 at = self._loop.time()
+                self._wake(at)
                 self._queue_due(at)
                 for lane in (self._settled, self._doubtful, self._searching):
                     self._fill(lane, polls, at)
                 self._notices.tick(at)
                 await asyncio.sleep(self._pause())
+
+    def _wake(self, at: float) -> None:
+        """Poll the failing rigs of a block now if one of them answers again: its power or network is back.
+
+        At most once per interval for each block. Those that still fail begin their pauses anew.
+        """
+        blocks = {
+            block for block in self._returned if at >= self._woken.get(block, -math.inf) + self._settings.interval
+        }
+        if not blocks:
+            return
+        self._returned -= blocks
+        self._woken.update(dict.fromkeys(blocks, at))
+        for index, (_, order, slot) in enumerate(self._due):
+            if slot.failures > 1 and slot.ledger is not None and slot.ledger.rig.block in blocks:
+                slot.failures, slot.turn = 1, at
+                self._due[index] = (at, order, slot)
+        heapq.heapify(self._due)
 
     def _queue_due(self, at: float) -> None:
         while self._due and self._due[0][0] <= at:
@@ -347,6 +368,8 @@ class RigPoller:
         if began_anew:  # it may have other firmware, or be another rig
             slot.identify_at = min(slot.identify_at, slot.identified_at + self._settings.max_backoff)
         self._count_dropped(visit, dropped)
+        if slot.failures > 1:
+            self._returned.add(ledger.rig.block)
         if reading.login_refused is not None or slot.logins.rejected:
             self._notices.login(ledger.rig, slot.logins.rejected, refused=reading.login_refused is not False)
         slot.failures = 0

@@ -16,6 +16,8 @@ class Fault(StrEnum):
     BOARD_LOST = "board_lost"
     FAN_LOST = "fan_lost"
     OTHER_MAC = "other_mac"
+    POOLS_DEAD = "pools_dead"
+    WORKER_RENAMED = "worker_renamed"
     # What it says.
     LYING = "lying"
     WRONG_TYPES = "wrong_types"

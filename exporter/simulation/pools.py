@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
+from exporter.simulation.faults import Fault
 from exporter.simulation.machine import Machine, Vitals
 
 ACCOUNT: Final = "prairie"
+_THIEF: Final = "stranger"
 _HOSTS: Final = ("btc.pool-a.example", "btc-backup.pool-a.example", "btc.pool-b.example")
 PORT: Final = 3333
 
@@ -17,12 +19,18 @@ class PoolVitals:
     index: int
     host: str
     worker: str
+    alive: bool
     active: bool
     difficulty: int
     accepted: int
     rejected: int
     stale: int
     last_share_age: int  # s
+
+    @property
+    def status(self) -> str:
+        """Its state in cgminer's words."""
+        return "Alive" if self.alive else "Dead"
 
     @property
     def url(self) -> str:
@@ -36,8 +44,9 @@ def pools(machine: Machine, vitals: Vitals) -> list[PoolVitals]:
         PoolVitals(
             index=index,
             host=host,
-            worker=f"{ACCOUNT}.{machine.name}",
-            active=index == 0 and vitals.mining,
+            worker=f"{_THIEF if machine.fault is Fault.WORKER_RENAMED else ACCOUNT}.{machine.name}",
+            alive=machine.fault is not Fault.POOLS_DEAD,
+            active=index == 0 and vitals.mining and machine.fault is not Fault.POOLS_DEAD,
             difficulty=vitals.share_difficulty,
             accepted=0 if index else vitals.accepted,
             rejected=0 if index else vitals.rejected,
@@ -54,7 +63,7 @@ def pool_rows(machine: Machine, vitals: Vitals) -> list[dict[str, Any]]:
         {
             "POOL": pool.index,
             "URL": pool.url,
-            "Status": "Alive",
+            "Status": pool.status,
             "Priority": pool.index,
             "Accepted": pool.accepted,
             "Rejected": pool.rejected,

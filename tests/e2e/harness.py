@@ -252,6 +252,8 @@ def hurried_alertmanager(target: Path, receiver: str) -> Path:
         for wait in ("group_wait", "group_interval"):
             if wait in route:
                 route[wait] = "2s"
+        if route.get("repeat_interval") == "1m":
+            route["repeat_interval"] = "2s"
         for child in route.get("routes", []):
             hurry(child)
 
@@ -299,8 +301,9 @@ def hurry_exporter(config: Path) -> None:
 
 
 @contextlib.contextmanager
-def exporter(folder: Path, config: Path, name: str = "exporter") -> Iterator[str]:
-    url = f"http://{HOST}:{(port := free_port())}"
+def exporter(folder: Path, config: Path, name: str = "exporter", port: int | None = None) -> Iterator[str]:
+    port = port or free_port()
+    url = f"http://{HOST}:{port}"
     command = (BIN / "hashmargin", "run", "--config.file", config, "--web.listen-address", f"{HOST}:{port}")
     with program(name, *command, folder=folder) as running:
         wait_for("the exporter to be ready", lambda: running.get(f"{url}/-/ready"))

@@ -110,11 +110,12 @@ def of(kind: str, shown: Mapping[str, Shown]) -> Iterator[tuple[str, Panel]]:
 
 
 def links(panel: Panel) -> Iterator[tuple[dict[str, str], dict[str, list[str]]]]:
-    """The texts of a row and what a link in it chooses."""
+    """The texts of a row and what a link in it to a dashboard chooses."""
     for row in panel["rows"]:
         for cell in row.values():
             for link in cell["links"]:
-                yield {heading: each["text"] for heading, each in row.items()}, parse_qs(urlsplit(link).query)
+                if urlsplit(link).path.startswith("/d/"):
+                    yield {heading: each["text"] for heading, each in row.items()}, parse_qs(urlsplit(link).query)
 
 
 def draw(browser: Browser, shown: Shown, folder: Path) -> bytes:

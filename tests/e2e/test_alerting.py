@@ -71,6 +71,50 @@ def test_a_stale_price_pages_and_neither_starts_nor_ends_a_margin_page(running: 
     wait_for("them to resolve", lambda: len(running.pages.alerts(LOSS, "resolved")) >= len(spot))
 
 
+@pytest.mark.parametrize(
+    ("fault", "page", "single"),
+    [
+        ("worker_renamed", "MiningRigsWorkerWrong", "MiningRigWorkerWrong"),
+        ("pools_dead", "MiningRigsPoolDead", "MiningRigPoolDead"),
+        ("hot", "MiningBlockOverheating", "MiningRigOverheating"),
+    ],
+)
+def test_a_fault_of_many_rigs_pages_the_noc_once_and_its_rigs_are_not_told(
+    running: Stack, fault: str, page: str, single: str
+) -> None:
+    block = "container-2"
+    rigs = {name for name, rig in running.site()["rigs"].items() if rig["block"] == block}
+
+    def told(name: str, status: str) -> set[str]:
+        return {alert["labels"]["rig"] for _, alert in running.pages.alerts(name, status)} & rigs
+
+    running.tell("faults", block=block, fault=fault)
+    try:
+        wait_for("the page", lambda: running.pages.alerts(page, "firing"))
+        wait_for(
+            "alerts of the rigs",
+            lambda: len({labels["rig"] for labels in running.prometheus.firing(single)} & rigs) > len(rigs) / 3,
+        )
+        wait_for_evaluations(running, 10)
+        assert {receiver for receiver, _ in running.pages.alerts(page, "firing")} == {"noc"}
+        assert len(running.pages.firing(page)) == 1
+        assert not told(single, "firing")
+    finally:
+        running.tell("faults", block=block, fault=None)
+    wait_for("it to resolve", lambda: running.pages.alerts(page, "resolved"))
+    wait_for_evaluations(running, 10)
+    assert not told(single, "firing"), "its rigs are well again"
+    assert not told(single, "resolved"), "nobody was told that they fire"
+
+
+def test_the_watchdog_is_told_again_and_again(running: Stack) -> None:
+    def told() -> int:
+        return sum(receiver == "watchdog" for receiver, _ in list(running.pages.notifications))
+
+    first = wait_for("the watchdog", told)
+    wait_for("it again", lambda: told() > first)
+
+
 def test_a_block_that_is_out_pages_once_and_silences_its_rigs(running: Stack) -> None:
     block = "container-2"
     rigs = {name for name, rig in running.site()["rigs"].items() if rig["block"] == block and not rig["fault"]}
@@ -92,3 +136,7 @@ def test_a_block_that_is_out_pages_once_and_silences_its_rigs(running: Stack) ->
         running.tell("faults", block=block, fault=None)
     wait_for("it to resolve", lambda: running.pages.alerts("MiningBlockUnreachable", "resolved"))
     wait_for("its rigs to be back", lambda: rigs <= set(running.prometheus.by("rig", "mining_rig_up == 1")))
+    wait_for_evaluations(running, 10)
+    for status in ("firing", "resolved"):
+        told = {alert["labels"]["rig"] for _, alert in running.pages.alerts("MiningRigDown", status)}
+        assert not told & rigs, f"nobody was told before that they are {status}"

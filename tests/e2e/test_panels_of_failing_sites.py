@@ -62,13 +62,17 @@ def sites(libraries: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         of_a_site = {name: show_all(watcher.url, site=name) for name in ("north", "plain", LOST)}
         for block in {rig["block"] for rig in ask(f"{control}/")["rigs"].values()}:
             ask(f"{control}/faults", {"block": block, "fault": "unplugged"})
+        ask(f"{control}/sources", {"name": "bitcoin", "fault": "down"})
         wait_for("all rigs to be dead", lambda: watcher.value("sum(mining_rig_up)") == 0)
         wait_for("the totals to be gone", lambda: not watcher.query("site:mining_margin_usd_per_day:sum"))
+        wait_for("the page", lambda: watcher.firing("MiningSiteUnreachable"))
+        wait_for("what follows from it", lambda: watcher.firing("MiningBlockUnreachable"))
+        wait_for("failed fetches", lambda: watcher.query("rate(mining_source_failures_total[1m]) > 0"))
         without_rigs = show_all(watcher.url, site="north")
         killed_at = time.time()
         mortal.close()
         wait_for("the exporter to be missed", lambda: watcher.value('up{job="mining",site="north"}') == 0)
-        recorded = '{__name__=~"(site|block|model|host):.+",__name__!~".+7d",site="north"}'
+        recorded = '{__name__=~"(site|block|model|host):.+",__name__!~".+(7d|held)",site="north"}'
         wait_for("the rules to know", lambda: not watcher.query(recorded))
         without_exporter = show_all(watcher.url, site="north")
         yield Sites(well, of_a_site, without_rigs, without_exporter, killed_at)
@@ -124,7 +128,7 @@ def test_optional_parts_that_are_not_there_are_unknown_and_nothing_else_is(sites
 
 def test_of_dead_rigs_no_value_is_left(sites: Sites) -> None:
     shown = sites.without_rigs
-    assert known(shown["ops-room"]).keys() == {"Alerts firing"}
+    assert known(shown["ops-room"]).keys() == {"Critical", "Warnings"}
     assert known(shown["economics"]).keys() == {"Next retarget", "Next halving"}
     assert known(shown["block"]) == {"Rigs that answer": ["0%"]}
     decided = "Verdict and power source"  # a verdict is in force until another is
@@ -139,7 +143,7 @@ def test_of_a_dead_exporter_no_value_is_left(sites: Sites) -> None:
         name: {} for name in DASHBOARDS
     } | {
         "exporter-health": {"Exporters down": ["1"]},
-        "ops-room": {"Alerts firing": known(sites.without_exporter["ops-room"])["Alerts firing"]},
+        "ops-room": {title: known(sites.without_exporter["ops-room"])[title] for title in ("Critical", "Warnings")},
     }
     for place, panel in of("bargauge", sites.without_exporter):
         assert {(bar["text"], bar["color"]) for bar in panel["tiles"]} == {UNKNOWN}, place
@@ -150,3 +154,24 @@ def test_of_a_dead_exporter_no_value_is_left(sites: Sites) -> None:
             for line in panel.get("lines", ()):
                 if not re.search("Scrape takes|mean of 7 days", f"{place}: {line['name']}"):
                     assert line["at"] / 1000 <= sites.killed_at + 2, f"{place}: {line}"
+
+
+def test_what_is_wrong_shows_severity_what_is_inhibited_and_where_to_go(sites: Sites) -> None:
+    rows = {row["alertname"]["text"]: row for row in sites.without_rigs["ops-room"].panel("What is wrong")["rows"]}
+    page, inhibited = rows["MiningSiteUnreachable"], rows["MiningBlockUnreachable"]
+    assert page["severity"]["text"] == "CRITICAL"
+    assert (page["Firing"]["text"], page["Inhibited"]["text"], page["block"]["text"]) == ("1", "", "")
+    assert (inhibited["Firing"]["text"], inhibited["Inhibited"]["text"]) == ("", "1")
+    runbook, silence = page["alertname"]["links"]
+    assert runbook.endswith("/deploy/runbooks/MiningSiteUnreachable.md")
+    chosen = "%7Balertname%3D%22MiningSiteUnreachable%22%2Csite%3D%22north%22%7D"
+    assert silence == f"http://localhost:9093/#/silences/new?filter={chosen}"
+    (critical,) = known(sites.without_rigs["ops-room"])["Critical"]
+    assert int(critical) < len(rows), "inhibited ones are not counted"
+
+
+def test_failing_sources_come_first_and_say_why(sites: Sites) -> None:
+    shown = sites.without_rigs["exporter-health"]
+    first, *_ = shown.panel("Market and power sources")["rows"]
+    assert (first["source"]["text"], first["Succeeds"]["text"]) == ("bitcoin", "no")
+    assert [line for line in shown.panel("Failed fetches by reason")["lines"] if "bitcoin" in line["name"]]

@@ -1086,3 +1086,42 @@ async def test_rigs_are_read_over_sockets_while_others_hang_or_refuse() -> None:
         for each in [server, *others]:
             each.close()
             await each.wait_closed()
+
+
+def test_all_rigs_of_a_block_are_read_within_two_intervals_when_its_power_returns() -> None:
+    async def course() -> None:
+        rigs = fleet(60, block="container-1")
+        others = [Rig(name="other", address="other", block="container-2")]
+        site = Site()
+        for rig in (*rigs, *others):
+            site.behaviour[rig.address] = Failure(Reason.UNREACHABLE, "no route")
+        async with polling(make([*rigs, *others], site)):
+            await asyncio.sleep(3600)
+            polls = len(site.identifications["other"])
+            site.behaviour.clear()
+            back = asyncio.get_running_loop().time()
+            await asyncio.sleep(2 * TERMS.interval)
+            unread = [rig.name for rig in rigs if not any(at > back for at in site.reads[rig.address])]
+            assert unread == []
+            assert polls < 60, "a block of which no rig answers is asked less and less"
+
+    run(course())
+
+
+def test_a_dead_rig_is_asked_at_most_twice_per_interval_while_others_of_its_block_come_and_go() -> None:
+    async def course() -> None:
+        rigs = fleet(40, block="container-1")
+        site = Site()
+        dead, flapping = rigs[0], rigs[1:]
+        site.behaviour[dead.address] = Failure(Reason.UNREACHABLE, "no route")
+        async with polling(make(rigs, site)):
+            for turn in range(80):
+                for index, rig in enumerate(flapping):
+                    site.behaviour.pop(rig.address, None)
+                    if (turn + index) % 8 < 4:
+                        site.behaviour[rig.address] = Failure(Reason.UNREACHABLE, "no route")
+                await asyncio.sleep(TERMS.interval / 2)
+            asked = sorted([*site.reads[dead.address], *site.identifications[dead.address]])
+            assert 20 < len(asked) <= 2 * 40
+
+    run(course())

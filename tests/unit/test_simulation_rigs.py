@@ -14,6 +14,7 @@ from exporter.model.readings import TunerState
 from exporter.simulation.faults import Fault
 from exporter.simulation.firmware import families
 from exporter.simulation.machine import Climate, Flapping, Machine, Model
+from exporter.simulation.pools import pools
 from exporter.simulation.site import SimulatedSite
 from exporter.sources.rigs.contract import Target
 from exporter.sources.rigs.pyasic_reader import PyasicReader
@@ -408,6 +409,16 @@ def test_a_hot_rig_throttles_with_its_fans_at_full_speed() -> None:
     assert hot.vitals(NOW).boards[0].chip > cool.vitals(NOW).boards[0].chip + 20
     assert hot.vitals(NOW).hashrate < 0.92 * cool.vitals(NOW).hashrate
     assert min(hot.vitals(NOW).fans) > 5_800
+
+
+def test_a_rig_loses_its_pools_and_mines_for_a_stranger() -> None:
+    rig = machine()
+    (first, *_) = pools(rig, rig.vitals(NOW))
+    assert (first.status, first.active, first.worker) == ("Alive", True, f"prairie.{rig.name}")
+    rig.set_fault(Fault.POOLS_DEAD, NOW)
+    assert {(pool.status, pool.active) for pool in pools(rig, rig.vitals(NOW))} == {("Dead", False)}
+    rig.set_fault(Fault.WORKER_RENAMED, NOW)
+    assert {pool.worker for pool in pools(rig, rig.vitals(NOW))} == {f"stranger.{rig.name}"}
 
 
 def test_another_machine_in_its_place_has_another_mac() -> None:

@@ -309,7 +309,7 @@ def _web_pools(machine: Machine, vitals: Vitals) -> dict[str, Any]:
             "index": pool.index,
             "url": pool.url,
             "user": pool.worker,
-            "status": "Alive",
+            "status": pool.status,
             "priority": pool.index,
             "getworks": pool.accepted,
             "accepted": pool.accepted,

@@ -101,7 +101,7 @@ def _pools(machine: Machine, vitals: Vitals) -> dict[str, Any]:
         {
             "POOL": pool.index,
             "URL": pool.url,
-            "Status": "Alive",
+            "Status": pool.status,
             "Priority": pool.index,
             "Accepted": pool.accepted,
             "Rejected": pool.rejected,

@@ -121,7 +121,7 @@ def _pools(machine: Machine, vitals: Vitals) -> list[dict[str, Any]]:
             "url": pool.url,
             "user": pool.worker,
             "enabled": True,
-            "alive": True,
+            "alive": pool.alive,
             "active": pool.active,
             "stats": _pool_stats(pool, vitals),
         }

@@ -108,7 +108,7 @@ def _pools(machine: Machine, vitals: Vitals) -> list[dict[str, Any]]:
             "url": pool.url.removeprefix("stratum+tcp://"),
             "pool_type": "UserPool",
             "user": pool.worker,
-            "status": "active" if pool.active else "working",
+            "status": "active" if pool.active else "working" if pool.alive else "offline",
             "diff": metric_text(pool.difficulty) if pool.active else "",
             "accepted": pool.accepted,
             "rejected": pool.rejected,

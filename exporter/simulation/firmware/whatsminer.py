@@ -160,7 +160,7 @@ def _pools(machine: Machine, vitals: Vitals) -> dict[str, Any]:
         {
             "POOL": pool.index + 1,  # this firmware counts from one
             "URL": pool.url,
-            "Status": "Alive",
+            "Status": pool.status,
             "Priority": pool.index,
             "Quota": 1,
             "Long Poll": "N",

@@ -82,7 +82,7 @@ def _pools(machine: Machine, vitals: Vitals) -> list[dict[str, Any]]:
             "id": pool.index + 1,
             "url": pool.url,
             "account": pool.worker,
-            "status": "alive",
+            "status": pool.status.lower(),
             "stratum-active": pool.active,
             "pool-priority": pool.index,
             "reject-rate": round(100.0 * pool.rejected / max(pool.accepted, 1), 4),

@@ -44,7 +44,7 @@ def _over_time() -> list[Panel]:
     )
     return [
         panels.lines(
-            Face("Rigs that do not answer", "Of those that should mine.", PLAIN, 8),
+            Face("Rigs that are down", "They do not answer, of those that should mine.", PLAIN, 8),
             Query(_counted(f"{up} == 0 and {_SHOULD_MINE}", up), "{{site}}"),
         ),
         panels.lines(

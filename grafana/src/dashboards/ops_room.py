@@ -103,14 +103,17 @@ def _wrong() -> list[Panel]:
                 12,
                 7,
             ),
-            Column("Firing", f"count by (severity, alertname, site, block) ({ACTIVE})", PLAIN),
-            Column("Inhibited", f"count by (severity, alertname, site, block) ({INHIBITED})", PLAIN),
+            Column("Firing", f"count by (severity, alertname, site, block) ({ACTIVE})", PLAIN, shown_as=panels.BLANK),
+            Column(
+                "Inhibited", f"count by (severity, alertname, site, block) ({INHIBITED})", PLAIN, shown_as=panels.BLANK
+            ),
             key="block",
             link=panels.open_with("hashmargin-block", "block"),
             order="severity",
             descending=False,
             widths={"severity": 90, "site": 110, "block": 120, "Firing": 70, "Inhibited": 80},
             links=_ALERT_LINKS,
+            blank=("block",),
         ),
         panels.bars(
             Face(

@@ -64,6 +64,13 @@ def _by_number(zero: tuple[str, str], one: tuple[str, str]) -> dashboard.ValueMa
     return texts(**{"0": zero, "1": one})
 
 
+BLANK: Final = dashboard.SpecialValueMap(
+    dashboard.DashboardSpecialValueMapOptions(
+        match=dashboard.SpecialValueMatch.NULL_AND_NAN, result=dashboard.ValueMappingResult(text="")
+    )
+)
+"""How a value is shown that there is none of, which is not unknown."""
+
 YES_GOOD: Final = _by_number(("no", "red"), ("yes", "green"))
 YES_PLAIN: Final = _by_number(("no", "text"), ("yes", "text"))
 LABELS: Final[Mapping[str, dashboard.ValueMap]] = MappingProxyType(
@@ -146,7 +153,7 @@ class Column:
     expr: str
     unit: str
     steps: Steps = NEUTRAL
-    shown_as: dashboard.ValueMap | None = None
+    shown_as: dashboard.ValueMapping | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +233,7 @@ def figures(face: Face, expr: str, steps: Steps = NEUTRAL, shown_as: dashboard.V
     return figure(face, Query(per_site(expr), "{{site}}"), steps, shown_as)
 
 
-def _optional(mapping: dashboard.ValueMap | None) -> list[dashboard.ValueMap]:
+def _optional(mapping: dashboard.ValueMapping | None) -> list[dashboard.ValueMapping]:
     return [] if mapping is None else [mapping]
 
 
@@ -317,11 +324,12 @@ def rows(
     descending: bool = True,
     widths: Mapping[str, int] = MappingProxyType({}),
     links: Mapping[str, Sequence[tuple[str, str]]] = MappingProxyType({}),
+    blank: Sequence[str] = (),
 ) -> table.Panel:
     """A row per combination of the columns' labels, by ``order`` or the first column.
 
     ``link`` opens from ``key``, and ``links`` from other columns: each has titles and addresses. ``widths`` are of
-    columns, in pixels; the others share what is left.
+    columns, in pixels; the others share what is left. Of the labels ``blank`` not every row has a value.
     """
     panel = _with_face(table.Panel(), face)
     names = {"Time": "", "Value": ""}
@@ -338,7 +346,7 @@ def rows(
                     value={"type": "auto" if column.steps is NEUTRAL and column.shown_as is None else "color-text"},
                 ),
                 *(
-                    dashboard.DynamicConfigValue(id_val="mappings", value=[UNKNOWN, mapping])
+                    dashboard.DynamicConfigValue(id_val="mappings", value=[mapping, UNKNOWN])
                     for mapping in _optional(column.shown_as)
                 ),
             ],
@@ -352,6 +360,8 @@ def rows(
                     dashboard.DynamicConfigValue(id_val="custom.cellOptions", value={"type": "color-background"}),
                 ],
             )
+    for label in blank:
+        panel.override_by_name(label, [dashboard.DynamicConfigValue(id_val="mappings", value=[BLANK])])
     for column_name, opened in {**({key: [(f"Open this {key}", link)]} if link else {}), **links}.items():
         targets = [{"title": title, "url": url, "targetBlank": url.startswith("http")} for title, url in opened]
         panel.override_by_name(column_name, [dashboard.DynamicConfigValue(id_val="links", value=targets)])
