@@ -244,8 +244,8 @@ def _minutes(duration: str) -> int:
     return int(duration[:-1]) * {"m": 1, "h": 60}[duration[-1]]
 
 
-def hurried_alertmanager(target: Path, receiver: str) -> Path:
-    """Our Alertmanager example, with its waits shortened and its receivers pointed at ours."""
+def hurried_alertmanager(target: Path, receiver: str, noc: Mapping[str, Any] | None = None) -> Path:
+    """Our Alertmanager example, with its waits shortened and its receivers pointed at ours; ``noc`` is the NOC's."""
     document = yaml.safe_load((ROOT / "deploy/alertmanager/alertmanager.yml").read_text(encoding="utf-8"))
 
     def hurry(route: dict[str, Any]) -> None:
@@ -260,6 +260,9 @@ def hurried_alertmanager(target: Path, receiver: str) -> Path:
     hurry(document["route"])
     for each in document["receivers"]:
         each["webhook_configs"] = [{"url": f"{receiver}/{each['name']}", "send_resolved": True}]
+        if noc is not None and each["name"] == "noc":
+            del each["webhook_configs"]
+            each.update(noc)
     shutil.copy(ROOT / "deploy/alertmanager/hashmargin.tmpl", target)
     path = target / "alertmanager.yml"
     path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
@@ -311,9 +314,9 @@ def exporter(folder: Path, config: Path, name: str = "exporter", port: int | Non
 
 
 @contextlib.contextmanager
-def alertmanager(folder: Path, receiver: str) -> Iterator[str]:
+def alertmanager(folder: Path, receiver: str, noc: Mapping[str, Any] | None = None) -> Iterator[str]:
     url = f"http://{HOST}:{(port := free_port())}"
-    config = hurried_alertmanager(folder, receiver)
+    config = hurried_alertmanager(folder, receiver, noc)
     command = (
         "prometheus-alertmanager",
         f"--config.file={config}",

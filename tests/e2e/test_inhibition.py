@@ -57,6 +57,37 @@ def on(name: str, team: dict[str, str], **labels: str) -> dict[str, str]:
         ),
         pytest.param(
             [
+                on("MiningRigsPoolDead", NOC),
+                on("MiningRigsWorkerWrong", NOC),
+                on("MiningBlockOverheating", NOC, block="a"),
+                on("MiningSiteLoginsRefused", HARDWARE),
+                on("MiningRigPoolDead", HARDWARE, block="a", rig="a-1"),
+                on("MiningRigNotMining", HARDWARE, block="a", rig="a-1"),
+                on("MiningRigWorkerWrong", HARDWARE, block="a", rig="a-2"),
+                on("MiningRigOverheating", HARDWARE, block="a", rig="a-3"),
+                on("MiningBlockNearThermalLimit", HARDWARE, block="a"),
+                on("MiningRigOverheating", HARDWARE, block="b", rig="b-3"),
+                on("MiningRigsLoginRefused", {**HARDWARE, "severity": "info"}),
+            ],
+            {
+                "MiningRigsPoolDead",
+                "MiningRigsWorkerWrong",
+                "MiningBlockOverheating",
+                "MiningSiteLoginsRefused",
+                "MiningRigOverheating b",
+            },
+            id="faults of many rigs",
+        ),
+        pytest.param(
+            [
+                on("MiningPowerPriceStale", ENERGY),
+                on("MiningSourceFailing", {**ENERGY, "severity": "warning"}, source="power"),
+            ],
+            {"MiningPowerPriceStale"},
+            id="a price that is missing",
+        ),
+        pytest.param(
+            [
                 on("MiningExporterDown", NOC, instance="shard-1"),
                 on("MiningShardMissing", NOC),
                 on("MiningBlockAvoidableLoss", ENERGY, block="a", instance="shard-1"),
