@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import pytest
 import yaml
@@ -164,8 +165,8 @@ def test_what_is_wrong_shows_severity_what_is_inhibited_and_where_to_go(sites: S
     assert (inhibited["Firing"]["text"], inhibited["Inhibited"]["text"]) == ("", "1")
     runbook, silence = page["alertname"]["links"]
     assert runbook.endswith("/deploy/runbooks/MiningSiteUnreachable.md")
-    chosen = "%7Balertname%3D%22MiningSiteUnreachable%22%2Csite%3D%22north%22%7D"
-    assert silence == f"http://localhost:9093/#/silences/new?filter={chosen}"
+    chosen = '{alertname="MiningSiteUnreachable",site="north"}'
+    assert unquote(silence) == f"http://localhost:9093/#/silences/new?filter={chosen}"
     (critical,) = known(sites.without_rigs["ops-room"])["Critical"]
     assert int(critical) < len(rows), "inhibited ones are not counted"
 

@@ -87,7 +87,8 @@ def _now() -> list[Panel]:
         ),
         panels.figures(
             Face("State failures", "Failed reads and writes of the state file within an hour.", PLAIN, 6, 4),
-            f"sum by (site) (round(increase({series('mining_state_failures_total')}[1h])))",
+            f"sum by (site) (round(increase({series('mining_state_failures_total')}[1h]))"
+            f" and {series('mining_state_failures_total')})",
             NONE_WANTED,
         ),
         panels.figures(

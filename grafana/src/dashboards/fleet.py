@@ -93,6 +93,15 @@ def _grouped(title: str, description: str, label: str, order: str) -> Panel:
         Column("Efficiency", per_group("avg", series("mining_rig_efficiency_joules_per_terahash")), EFFICIENCY),
         key=label,
         order=order,
+        widths={
+            "site": 90,
+            "Rigs": 60,
+            "Down": 65,
+            "Not mining": 90,
+            "Hashrate": 90,
+            "Of rated": 80,
+            "Efficiency": 100,
+        },
     )
 
 

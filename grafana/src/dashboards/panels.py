@@ -42,6 +42,12 @@ DATASOURCE: Final = common.DataSourceRef(type_val="prometheus", uid="${datasourc
 _WIDE: Final = 12
 """From this width on a panel has room for a legend beside its lines."""
 
+_AXIS_REACHES: Final = MappingProxyType({RATIO: 0.05, PLAIN: 1})
+"""By unit: up to where an axis reaches at least. Of zeros only it would reach to 10000 %."""
+
+_BAR_HEIGHT: Final = 32
+"""In pixels: a single bar does not fill its panel."""
+
 Panel = Builder[dashboard.Panel]
 
 GREY: Final = "#8e8e8e"
@@ -273,6 +279,8 @@ def lines(face: Face, *queries: Query, stacked: bool = False) -> timeseries.Pane
         .show_points(common.VisibilityMode.NEVER)
         .span_nulls(False)
     )
+    if face.unit in _AXIS_REACHES:
+        panel.axis_soft_min(0).axis_soft_max(_AXIS_REACHES[face.unit])
     if stacked:
         panel.stacking(common_builders.StackingConfig().mode(common.StackingMode.NORMAL))
     for index, query in enumerate(queries):
@@ -305,6 +313,9 @@ def bars(face: Face, *queries: Query, steps: Steps = NEUTRAL) -> bargauge.Panel:
         _with_face(bargauge.Panel(), face)
         .orientation(common.VizOrientation.HORIZONTAL)
         .display_mode(common.BarGaugeDisplayMode.BASIC)
+        .sizing(common.BarGaugeSizing.MANUAL)
+        .max_viz_height(_BAR_HEIGHT)
+        .name_placement(common.BarGaugeNamePlacement.LEFT)
         .min(0)
         .thresholds(_thresholds(steps))
         .color_scheme(_by_steps())
@@ -324,12 +335,12 @@ def rows(
     descending: bool = True,
     widths: Mapping[str, int] = MappingProxyType({}),
     links: Mapping[str, Sequence[tuple[str, str]]] = MappingProxyType({}),
-    blank: Sequence[str] = (),
+    first: Sequence[str] = (),
 ) -> table.Panel:
     """A row per combination of the columns' labels, by ``order`` or the first column.
 
     ``link`` opens from ``key``, and ``links`` from other columns: each has titles and addresses. ``widths`` are of
-    columns, in pixels; the others share what is left. Of the labels ``blank`` not every row has a value.
+    columns, in pixels; the others share what is left. The columns ``first`` stand before the others.
     """
     panel = _with_face(table.Panel(), face)
     names = {"Time": "", "Value": ""}
@@ -360,8 +371,7 @@ def rows(
                     dashboard.DynamicConfigValue(id_val="custom.cellOptions", value={"type": "color-background"}),
                 ],
             )
-    for label in blank:
-        panel.override_by_name(label, [dashboard.DynamicConfigValue(id_val="mappings", value=[BLANK])])
+    panel.override_by_name("block", [dashboard.DynamicConfigValue(id_val="mappings", value=[BLANK])])
     for column_name, opened in {**({key: [(f"Open this {key}", link)]} if link else {}), **links}.items():
         targets = [{"title": title, "url": url, "targetBlank": url.startswith("http")} for title, url in opened]
         panel.override_by_name(column_name, [dashboard.DynamicConfigValue(id_val="links", value=targets)])
@@ -374,7 +384,12 @@ def rows(
         panel.with_transformation(dashboard.DataTransformerConfig(id_val="merge", options={}))
         .with_transformation(
             dashboard.DataTransformerConfig(
-                id_val="organize", options={"excludeByName": {"Time": True}, "renameByName": renamed}
+                id_val="organize",
+                options={
+                    "excludeByName": {"Time": True},
+                    "renameByName": renamed,
+                    "indexByName": {name: index for index, name in enumerate(first)},
+                },
             )
         )
         .sort_by([common_builders.TableSortByFieldState().display_name(order or columns[0].heading).desc(descending)])
