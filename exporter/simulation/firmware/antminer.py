@@ -167,7 +167,7 @@ def pool_rows(machine: Machine, vitals: Vitals) -> list[dict[str, Any]]:
         {
             "POOL": pool.index,
             "URL": pool.url,
-            "Status": "Alive",
+            "Status": pool.status,
             "Priority": pool.index,
             "Quota": 1,
             "Long Poll": "N",
