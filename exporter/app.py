@@ -16,6 +16,7 @@ from exporter.descriptors import share_descriptors
 from exporter.evaluation import Evaluator
 from exporter.inventory.shrink import shrinks
 from exporter.logs import configure
+from exporter.outlooks import installed
 from exporter.polling.market import Market
 from exporter.polling.rigs import RigPoller
 from exporter.runtime import (
@@ -67,6 +68,8 @@ def run_blocking(settings: Settings, load: Callable[[], Settings] | None = None,
     Raises:
         StartError: The exporter could not start.
     """
+    if settings.ai is not None and settings.ai.outlook is not None and not installed():
+        raise StartError("ai.outlook needs numpy: run pip install 'hashmargin[outlook]', or remove ai.outlook")
     configure(settings.log)
     for advice in advise(settings.terms, settings.decision, settings.rigs):
         _log.warning("settings of the decision", advice=advice)
@@ -123,6 +126,7 @@ async def _run(settings: Settings, load: Callable[[], Settings] | None, *, allow
             running = [
                 tasks.create_task(rigs.run(), name="rigs"),
                 tasks.create_task(evaluator.run(), name="evaluation"),
+                tasks.create_task(evaluator.outlooks.run(), name="outlook"),
                 tasks.create_task(store.run(evaluator.state), name="state"),
                 tasks.create_task(feed_watchdog(server.is_stuck), name="watchdog"),
                 tasks.create_task(measure_loop_delay(telemetry), name="loop delay"),
@@ -167,6 +171,7 @@ def _server_context(
         ready=lambda: rigs.first_round.is_set() and market.attempted,
         reload=_reload_by_request(reload) if settings.web.enable_lifecycle else None,
         explain=evaluator.explain,
+        outlook=lambda: evaluator.outlooks.latest(clock()),
         failures=rigs.failures,
         sources=lambda: market.statuses(clock()),
         config=lambda: describe(evaluator.settings),

@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 import structlog
 
 from exporter.decision.explain import Case, Explanation, explain
+from exporter.decision.prospect import Question, question
 from exporter.decision.site import decide
 from exporter.economics.metering import Metered, metered_power, with_metered_power
 from exporter.economics.overhead import Overhead, overheads
@@ -19,6 +20,7 @@ from exporter.exposition.render import Renderer
 from exporter.exposition.views import Shard, SiteView
 from exporter.model.readings import ExpectedOff, GpuReading, MeterReading, Reading
 from exporter.model.snapshot import SiteSnapshot
+from exporter.outlooks import Outlooks
 from exporter.polling.ledger import EnergyCounter
 from exporter.polling.market import Market, SourceName, SourceRoom
 from exporter.polling.overhead import OverheadCheck
@@ -62,6 +64,7 @@ class Evaluator:
         ``save_energy`` is awaited with the energy counters of all rigs before they are served.
         """
         self.latest = LatestPublication()
+        self.outlooks = Outlooks(telemetry)
         self.settings = settings
         self._telemetry = telemetry
         self._market = market
@@ -93,6 +96,8 @@ class Evaluator:
         self._renderer = Renderer(settings.exposition, self._telemetry.registry)
         self._unmatched.replace(settings.rigs, settings.fleet_blocks)
         self._list_sizes = _list_sizes(settings)
+        if (settings.terms, settings.decision) != (self.settings.terms, self.settings.decision):
+            self.outlooks.forget()
         self.settings = settings
 
     def explain(self, view: SiteView, rig: str) -> Explanation | None:
@@ -146,6 +151,10 @@ class Evaluator:
         publication, metered = await asyncio.to_thread(self._render, snapshot)
         await self._save_energy(self._energy)
         await asyncio.to_thread(self.latest.publish, publication)
+        if self.outlooks.due:
+            asked = await asyncio.to_thread(self._question, publication.view)
+            if asked is not None:
+                self.outlooks.ask(asked)
         self._rigs.metered = metered.rigs
         self._count_unmatched(METERS, snapshot.taken_at, metered)
         self._count_unmatched(EXPECTED_OFF, snapshot.taken_at, metered)
@@ -156,6 +165,7 @@ class Evaluator:
         _log.warning("the system clock was set: ages and verdicts go on as before", seconds=round(seconds, 1))
         self._market.shift(seconds)
         self._rigs.shift(seconds)
+        self.outlooks.forget()
         self._decision = self._decision.shifted(seconds)
         if self._history.observed_at is not None:
             self._history = replace(self._history, observed_at=self._history.observed_at + seconds)
@@ -188,14 +198,20 @@ class Evaluator:
     def _only(self, room: SourceRoom[T], now: float) -> Reading[T] | None:
         return next(iter(self._market.fresh(room, now).values()), None)
 
+    def _question(self, view: SiteView) -> Question | None:
+        settings = self.settings
+        return question(view.snapshot, view.economics, self._history, settings.terms, settings.decision)
+
     def _render(self, snapshot: SiteSnapshot) -> tuple[Publication, Metered]:
         settings = self.settings
         metered = metered_power(snapshot)
         snapshot = with_metered_power(snapshot, metered.rigs)
         self._overheads = overheads(snapshot, settings.terms)
         economics = price_site(snapshot, settings.terms)
+        outlook = self.outlooks.latest(snapshot.taken_at)
+        forecasts = {} if outlook is None else {forecast.block: forecast.verdict for forecast in outlook.blocks}
         decision, self._decision, self._history = decide(
-            self._decision, snapshot, economics, self._history, settings.terms, settings.decision
+            self._decision, snapshot, economics, self._history, settings.terms, settings.decision, forecasts
         )
         shard = Shard(settings.sharding.shard, settings.sharding.total_shards)
         view = SiteView(snapshot=snapshot, economics=economics, decision=decision, shard=shard)

@@ -178,6 +178,11 @@ class Telemetry:
             "Failed evaluations. Each is a bug; see the log.",
             registry=registry,
         )
+        self.outlook_failures = Counter(
+            "mining_outlook_failures_total",
+            "Failed attempts to compute the outlook of `ai.outlook`; see the log. There is no outlook until the next.",
+            registry=registry,
+        )
 
     def forget_source(self, source: str) -> None:
         """Remove the series of a source that is no longer configured, counters included."""

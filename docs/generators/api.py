@@ -1,12 +1,13 @@
 """Renders ``docs/api.md`` from the records of the JSON API and the catalogue of metrics."""
 
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin, get_type_hints
 
 from exporter.exposition.catalogue import CATALOGUE
 from exporter.server.fleet import SORTS
+from exporter.server.outlook_records import BlockOutlookRecord, OutlookRecord, StartRecord
 from exporter.server.records import BlockRecord, FaultRecord, MarketRecord, RigRecord, TariffRecord
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "api.md"
@@ -26,6 +27,7 @@ curl -s 'http://127.0.0.1:9852/api/v1/rigs?verdict=curtail&sort=margin&limit=10'
 | `/api/v1/rigs/<rig>` | `rig`, and the `explanation` of its verdict |
 | `/api/v1/blocks` | `blocks` |
 | `/api/v1/market` | `market` |
+| `/api/v1/outlook` | `outlook` of `ai.outlook`; null if there is none |
 
 - All calls are GET and read only. They are answered from memory, and no rig is contacted.
 - Every answer has the `site` and the time of the evaluation, `evaluated_at_timestamp_seconds`.
@@ -74,6 +76,9 @@ _RECORDS: Final = (
     _Record("Block", BlockRecord, "mining_block_"),
     _Record("Market", MarketRecord, "mining_"),
     _Record("Tariff, in a market", TariffRecord, "mining_"),
+    _Record("Outlook", OutlookRecord, "mining_"),
+    _Record("Block, in an outlook", BlockOutlookRecord, "mining_"),
+    _Record("Start, of a block in an outlook", StartRecord, "mining_"),
 )
 _METRICS: Final = {metric.name: metric.help for metric in CATALOGUE}
 _TABLE: Final = ("| field | type | meaning |", "|---|---|---|")
@@ -83,7 +88,6 @@ _JSON_TYPES: Final = {
     "str": "string",
     "bool": "boolean",
     "NoneType": "null",
-    "tuple": "array of objects",
     "Mapping": "object",
 }
 
@@ -105,10 +109,16 @@ def _table(record: _Record) -> Iterator[str]:
 
 
 def _json_type(kind: Any) -> str:
+    if get_origin(kind) is tuple:
+        part = get_args(kind)[0]
+        if is_dataclass(part):
+            return "array of objects"
+        inner = _json_type(part)
+        return f"array of {inner.replace('array', 'arrays', 1) if inner.startswith('array') else inner + 's'}"
     if get_origin(kind) is None or _is_container(kind):
         return _JSON_TYPES[(get_origin(kind) or kind).__name__]
     return " or ".join(map(_json_type, get_args(kind)))
 
 
 def _is_container(kind: Any) -> bool:
-    return getattr(get_origin(kind), "__name__", "") in _JSON_TYPES
+    return getattr(get_origin(kind), "__name__", "") in {*_JSON_TYPES, "tuple"}

@@ -27,8 +27,10 @@ from exporter.model.units import (
 )
 
 _MONTHS_AFTER_BUILDING: Final = 6.0
-_PAUSING: Final = frozenset({Hindrance.NOT_OBSERVED, Hindrance.SCORE_UNKNOWN, Hindrance.NEXT_EPOCH_UNKNOWN})
+_PAUSING: Final = frozenset({Hindrance.NOT_OBSERVED, Hindrance.SCORE_UNKNOWN})
 """While one of these lasts, the clock neither counts nor starts anew."""
+_PAUSING_FIRST: Final = frozenset({Hindrance.NEXT_EPOCH_UNKNOWN, Hindrance.OUTLOOK_UNKNOWN})
+"""The same, until the block is `reassign`: it can be taken back without these."""
 BARRIERS: Final = frozenset(
     {
         Hindrance.NO_AI_VALUE,
@@ -199,14 +201,14 @@ def judge(
     latch = _rested(clock, turn)
     scores = _Scores.of(appraisal, case, turn)
     hindrance = _hindrance(scores, appraisal, turn, covered=covered and case.survey.observed)
-    if hindrance in _PAUSING - {Hindrance.NEXT_EPOCH_UNKNOWN}:
+    if hindrance in _PAUSING:
         return hindrance, latch
     if latch.on:
         if appraisal.evidence < 1:  # of a former version, or of longer windows: held until the new evidence decides
             return hindrance, latch
         lost = any(score is not None and score < 0 for score in (scores.window, scores.ahead))
         return hindrance, step(latch, calls=lost, dwell=turn.settings.reassign_clear_after, elapsed=turn.elapsed)
-    if hindrance in _PAUSING:
+    if hindrance in _PAUSING_FIRST:
         return hindrance, latch
     return hindrance, step(latch, calls=hindrance is None, dwell=turn.settings.reassign_after, elapsed=turn.elapsed)
 
@@ -265,13 +267,16 @@ def _hindrance(scores: _Scores, appraisal: BlockDecision, turn: Turn, *, covered
     too_low = scores.window is not None and scores.window <= scores.threshold
     ahead_too_low = scores.ahead is not None and scores.ahead <= scores.threshold
     unsafe = not sure and (scores.low is None or scores.low <= 0)
+    missing = outlook is None and turn.ai is not None and turn.ai.outlook is not None  # as after a start
     checks = (
         (not covered, Hindrance.NOT_OBSERVED),
         (scores.window is None, Hindrance.SCORE_UNKNOWN),
+        (too_low and missing and _halves_soon(turn), Hindrance.OUTLOOK_UNKNOWN),
         (too_low and not alone, Hindrance.SCORE_TOO_LOW),
         (appraisal.evidence < 1, Hindrance.EVIDENCE),
         (scores.ahead is None and not alone, Hindrance.NEXT_EPOCH_UNKNOWN),
         (ahead_too_low and not alone, Hindrance.NEXT_EPOCH_TOO_LOW),
+        (unsafe and missing, Hindrance.OUTLOOK_UNKNOWN),
         (unsafe, Hindrance.LOW_SCENARIO),
     )
     return next((hindrance for applies, hindrance in checks if applies), None)
@@ -279,11 +284,14 @@ def _hindrance(scores: _Scores, appraisal: BlockDecision, turn: Turn, *, covered
 
 def _best_now(outlook: BlockOutlook, turn: Turn) -> bool:
     """Tell whether converting now beats every later start, with a halving within building months and half a year."""
+    return _halves_soon(turn) and outlook.lead > turn.settings.waiting_gain_usd_per_kilowatt
+
+
+def _halves_soon(turn: Turn) -> bool:
     market = turn.market
     months = market.ai_building_months + _MONTHS_AFTER_BUILDING
     soon = turn.now + months / MONTHS_PER_YEAR * SECONDS_PER_YEAR
-    halves = market.halving_time is not None and market.halving_time <= soon
-    return halves and outlook.lead > turn.settings.waiting_gain_usd_per_kilowatt
+    return market.halving_time is not None and market.halving_time <= soon
 
 
 def _rested(clock: Clock, turn: Turn) -> Latch:

@@ -1,13 +1,21 @@
 """What an outlook starts from, and what it says: the market today, each block's mining at any hashprice, its lease."""
 
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
-from exporter.economics.ai import Lease, building_months, present_value
-from exporter.economics.settings import OutlookSettings
-from exporter.model.units import MONTHS_PER_YEAR, SECONDS_PER_YEAR
+from exporter.decision.conversion import net_sale, per_kilowatt
+from exporter.decision.history import BlockHistory, Curve, MarginHistory, Rules, window_of
+from exporter.decision.settings import DecisionSettings
+from exporter.decision.values import BlockOutlook
+from exporter.economics.ai import Lease, building_months, present_value, value_ai
+from exporter.economics.settings import OutlookSettings, PayoutScheme, SiteSettings
+from exporter.economics.site import rigs_by_block
+from exporter.economics.values import SiteEconomics
+from exporter.model.snapshot import SiteSnapshot
+from exporter.model.units import DAYS_PER_YEAR, MONTHS_PER_YEAR, SECONDS_PER_YEAR, kilowatts
 
 STARTS: Final = (0, 3, 6, 12)
 """Months from today at which a conversion may start; the end of the rigs' life is another."""
@@ -87,15 +95,14 @@ class BlockForecast:
     probability: float  # 0-1: that starting now is worth more than starting then
 
     @property
-    def lead(self) -> float:
-        """By how much the mean of starting now is above that of the best later start, USD per utility kW."""
+    def verdict(self) -> BlockOutlook:
+        """What the verdict on the block needs of it."""
         means = {start.months: start.mean for start in self.starts}
-        return means[0] - means[self.best_later]
-
-    @property
-    def waiting(self) -> Mapping[int, float]:
-        """By months of waiting: the mean of starting then, less that of starting now, USD per utility kW."""
-        return {start.months: start.mean - self.starts[0].mean for start in self.starts[1:]}
+        return BlockOutlook(
+            probability=self.probability,
+            lead=means[0] - means[self.best_later],
+            waiting={months: mean - means[0] for months, mean in means.items() if months},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,34 +134,78 @@ def repeated_value(value: float, rate: float, months: float) -> float:
     return value / (1 - present_value(rate, months))
 
 
-def mining_of(
-    curves: Iterable[tuple[float, float, Iterable[float], Iterable[float]]],
-    *,
-    kilowatts: float,
-    fixed: float,
-    life_months: int,
-) -> Mining:
+def mining_of(curves: Iterable[Curve], *, utility_kilowatts: float, fixed: float, life_months: int) -> Mining:
     """Join the margins of stretches of time to one, per kW and month.
 
     Args:
-        curves: by stretch: its seconds, its floor (USD), its breakevens (USD per PH/s and day) and, to each of these,
-            the work in PH/s times days.
-        kilowatts: utility kW.
+        curves: of the stretches.
+        utility_kilowatts: of the block.
         fixed: costs that a conversion ends, USD per month.
         life_months: see :class:`Mining`.
     """
     seconds = floor = 0.0
     breakevens, work = array("d"), array("d")
-    for length, lowest, points, amounts in curves:
-        seconds += length
-        floor += lowest
-        breakevens.extend(points)
-        work.extend(amounts)
-    month = SECONDS_PER_YEAR / MONTHS_PER_YEAR / seconds / kilowatts
+    for curve in curves:
+        seconds += curve.seconds
+        floor += curve.floor
+        breakevens.extend(curve.breakevens)
+        work.extend(after - before for before, after in pairwise(curve.work))
+    month = SECONDS_PER_YEAR / MONTHS_PER_YEAR / seconds / utility_kilowatts
     return Mining(
         life_months=life_months,
         floor=floor * month,
-        fixed=fixed / kilowatts,
+        fixed=fixed / utility_kilowatts,
         breakevens=breakevens,
         work=array("d", (amount * month for amount in work)),
+    )
+
+
+def question(
+    snapshot: SiteSnapshot,
+    economics: SiteEconomics,
+    history: MarginHistory,
+    settings: SiteSettings,
+    decision: DecisionSettings,
+) -> Question | None:
+    """Return what the outlook is asked; None without its settings, the market, or a block with a history."""
+    ai, value, network, bitcoin = settings.ai, value_ai(settings.ai), snapshot.network, snapshot.bitcoin_price
+    if ai is None or ai.outlook is None or value is None or value.lease is None or network is None or bitcoin is None:
+        return None
+    rules, now, lease = Rules(settings, snapshot.taken_at), snapshot.taken_at, value.lease
+    prospects: list[Prospect] = []
+    for (block, indices), summed in zip(rigs_by_block(snapshot).items(), economics.blocks, strict=True):
+        window = window_of(history.blocks.get(block.name, BlockHistory()), rules, now, decision.history)
+        watts, ending, own = summed.conversion_power, summed.ending_cost, summed.ai_value_per_kilowatt_year
+        if window.seconds <= 0 or not watts or ending is None or own is None:
+            continue
+        rigs = [snapshot.rigs[index] for index in indices]
+        removal = 0.0 if decision.rigs_sale_usd_per_terahash is None else decision.rigs_removal_usd_per_rig * len(rigs)
+        mining = mining_of(
+            window.curves,
+            utility_kilowatts=kilowatts(watts),
+            fixed=ending * DAYS_PER_YEAR / MONTHS_PER_YEAR,
+            life_months=round(ai.rig_life_years * MONTHS_PER_YEAR),
+        )
+        prospects.append(
+            Prospect(
+                block=block.name,
+                mining=(mining,),
+                lease_value=lease_value(lease) + (own - value.per_kilowatt_year) / value.recovery,  # less owed energy
+                lease_months=lease.months + lease.years * MONTHS_PER_YEAR,
+                sale=per_kilowatt(net_sale(rigs, decision) + removal, watts),
+                removal=per_kilowatt(removal, watts),
+            )
+        )
+    if not prospects:
+        return None
+    return Question(
+        asked_at=now,
+        bitcoin_price=bitcoin.value,
+        difficulty=network.value.difficulty,
+        height=network.value.height,
+        pays_fees=settings.economics.scheme is PayoutScheme.FPPS,
+        rate=lease.rate,
+        settings=ai.outlook,
+        mining_goes_on_months=ai.mining_goes_on_months,
+        prospects=tuple(prospects),
     )

@@ -43,6 +43,7 @@ class Hindrance(StrEnum):
     EVIDENCE = "evidence"
     NEXT_EPOCH_UNKNOWN = "next_epoch_unknown"
     NEXT_EPOCH_TOO_LOW = "next_epoch_too_low"
+    OUTLOOK_UNKNOWN = "outlook_unknown"
     LOW_SCENARIO = "low_scenario"
     DWELL = "dwell"
 

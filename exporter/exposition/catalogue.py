@@ -217,6 +217,16 @@ BLOCK_VERDICT: Final = _scope(
     block=lambda block: block.economics.name,
     verdict=lambda block: str(block.decision.verdict),
 )
+BLOCK_WAITING: Final = _scope(
+    lambda view: [
+        (block.economics.name, months, value)
+        for block in view.blocks
+        if block.decision.outlook is not None
+        for months, value in block.decision.outlook.waiting.items()
+    ],
+    block=lambda waiting: waiting[0],
+    months=lambda waiting: str(waiting[1]),
+)
 NETWORK: Final = _scope(lambda view: [view.snapshot.network.value] if view.snapshot.network else [])
 MARKET: Final = _scope(lambda view: [view.economics.market])
 BITCOIN: Final = _scope(lambda view: [view.snapshot.bitcoin_price.value] if view.snapshot.bitcoin_price else [])
@@ -1279,6 +1289,26 @@ _BLOCKS: Final = (
         help="Years until the conversion of the block pays for itself. Absent if unknown or if it never does.",
         unit="years",
         get=lambda b: b.decision.payback_years,
+    ),
+    Metric(
+        scope=BLOCK,
+        name="mining_block_conversion_probability_ratio",
+        help=(
+            "Probability that converting the block now is worth more than converting it at the best later start, 0 to "
+            "1. Absent without `ai.outlook`, or if the outlook is unknown."
+        ),
+        unit="ratio",
+        get=lambda b: None if b.decision.outlook is None else b.decision.outlook.probability,
+    ),
+    Metric(
+        scope=BLOCK_WAITING,
+        name="mining_block_value_of_waiting_usd_per_kilowatt",
+        help=(
+            "Mean value of converting the block after so many months, minus that of converting it now, in USD per "
+            "utility kW. The last number of months is the end of the rigs' life. Absent without `ai.outlook`."
+        ),
+        unit="usd_per_kilowatt",
+        get=lambda waiting: waiting[2],
     ),
 )
 

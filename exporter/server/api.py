@@ -10,6 +10,7 @@ from exporter.exposition.views import SiteView
 from exporter.server.admission import in_worker
 from exporter.server.context import ServerContext
 from exporter.server.fleet import RigQuery, read_count, read_query
+from exporter.server.outlook_records import outlook_record
 from exporter.server.records import block_record, market_record, rig_record
 
 _EVERYTHING: Final = 1_000_000
@@ -45,10 +46,16 @@ def add_api(app: web.Application, context: ServerContext) -> None:
         view = evaluated(context)
         return await _respond(request, lambda: _envelope(context, view, market=market_record(view)))
 
+    async def outlook(request: web.Request) -> web.Response:
+        view, found = evaluated(context), context.outlook()
+        record = None if found is None else outlook_record(found)
+        return await _respond(request, lambda: _envelope(context, view, outlook=record))
+
     app.router.add_get("/api/v1/rigs", rigs)
     app.router.add_get("/api/v1/rigs/{rig}", rig)
     app.router.add_get("/api/v1/blocks", blocks)
     app.router.add_get("/api/v1/market", market)
+    app.router.add_get("/api/v1/outlook", outlook)
 
 
 def evaluated(context: ServerContext) -> SiteView:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from exporter.decision.explain import Explanation
+from exporter.decision.prospect import Outlook
 from exporter.exposition.publication import LatestPublication
 from exporter.exposition.views import SiteView
 from exporter.polling.attempts import FailureLog, SourceStatus
@@ -24,6 +25,7 @@ class ServerContext:
     )
     ready: Callable[[], bool]  # whether the first round of polls is over
     explain: Callable[[SiteView, str], Explanation | None]  # of the verdict of the rig with this name
+    outlook: Callable[[], Outlook | None]  # the latest, if `ai.outlook` is set
     failures: FailureLog  # of polls
     sources: Callable[[], Sequence[SourceStatus]]
     config: Callable[[], str]  # the settings in use as YAML, secrets masked

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from small_site import TAKEN_AT, small_site
 
 from exporter.decision.explain import Case, Explanation, explain
+from exporter.decision.prospect import Outlook
 from exporter.decision.settings import DecisionSettings
 from exporter.economics.settings import SiteSettings
 from exporter.exposition.publication import LatestPublication, Publication
@@ -105,6 +106,7 @@ async def served(
     publication: Callable[[], Publication] | None = None,
     site: str = "prairie-1",
     explain: Callable[[SiteView, str], Explanation | None] = explained,
+    outlook: Outlook | None = None,
 ) -> AsyncIterator[Served]:
     clock = Clock()
     latest = LatestPublication(clock)
@@ -118,6 +120,7 @@ async def served(
         evaluation_interval=15.0,
         ready=lambda: flags["ready"],
         explain=explain,
+        outlook=lambda: outlook,
         failures=failures,
         sources=lambda: SOURCES,
         config=configuration,

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from exporter.decision.values import BlockDecision, RigDecision, SiteDecision, Verdict
+from exporter.decision.values import BlockDecision, BlockOutlook, RigDecision, SiteDecision, Verdict
 from exporter.economics.values import (
     BlockEconomics,
     GpuEconomics,
@@ -305,6 +305,7 @@ def small_site() -> SiteView:
                     evidence=0.6429,
                     dwell=0.0,
                     coverage=1.0,
+                    outlook=BlockOutlook(probability=0.31, lead=-12.5, waiting={3: 12.5, 6: 11.0, 12: 4.0, 48: -260.0}),
                 ),
                 BlockDecision(name="south"),
             ),

@@ -32,6 +32,7 @@ from exporter.economics.settings import (
     Band,
     Basis,
     EconomicsSettings,
+    OutlookSettings,
     PowerSettings,
     SiteSettings,
     TariffOverrides,
@@ -459,6 +460,37 @@ def test_an_outlook_alone_can_call_for_it_if_the_halving_is_near() -> None:
     far = Desk(of(21.5), site=replace(BARE, ai=wide))
     far.market, far.outlooks = {"halving_time": desk.now + 400 * DAY}, desk.outlooks
     assert not flagged(far)
+
+
+@pytest.mark.parametrize("halving_days", [100.0, 900.0])
+@pytest.mark.parametrize("efficiency", [21.5, 29.5])
+def test_an_outlook_that_is_set_and_not_there_pauses_the_clock(efficiency: float, halving_days: float) -> None:
+    outlook = OutlookSettings(
+        drift=0, volatility=0.5, difficulty_growth=0.2, elasticity=0.5,
+        fees_bitcoins_per_block=Band(low=0, base=0.02, high=0.1),
+    )  # fmt: skip
+    wide = LEASE.model_copy(
+        update={"capex_usd_per_kilowatt": Band(low=8_000, base=10_000, high=15_000), "outlook": outlook}
+    )
+    desk = Desk(of(efficiency), site=replace(BARE, ai=wide))
+    desk.market = {"halving_time": desk.now + halving_days * DAY}
+    desk.outlooks = {"north": BlockOutlook(probability=0.9, lead=10.0)}
+    desk.evaluate()
+    desk.wait(48)
+    before = desk.state.blocks["north"].reassign
+    desk.outlooks = {}  # the exporter starts again
+    desk.wait(3)
+    rests = efficiency == 29.5 or halving_days == 100.0
+    assert (desk.block.hindrance is Hindrance.OUTLOOK_UNKNOWN) is rests
+    assert (desk.state.blocks["north"].reassign == before) is (rests or before.evidence is None)
+    if before.evidence is not None:
+        desk.outlooks = {"north": BlockOutlook(probability=0.9, lead=10.0)}
+        desk.wait(30)
+        assert desk.block.verdict is Verdict.REASSIGN
+        desk.outlooks = {}
+        desk.hashprice = 90.0
+        desk.wait(30)
+        assert desk.block.verdict is Verdict.MINE  # taken back without an outlook
 
 
 # --- against the independent calculator -----------------------------------------------------------------------------

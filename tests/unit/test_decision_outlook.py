@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from exporter.decision.history import Curve
 from exporter.decision.outlook import foresee
 from exporter.decision.prospect import BlockForecast, Mining, Prospect, Question, lease_value, mining_of, repeated_value
 from exporter.economics.ai import Lease
@@ -93,8 +94,8 @@ def test_never_converting_has_its_known_value_and_is_never_compared_with() -> No
     found = known_answers(17.5)
     assert round(found.never, 4) == 853.2186
     assert (found.best_later, found.probability) == (48, 0.0)
-    assert found.lead == pytest.approx(1_280.0902 - 1_727.5374, abs=1e-4)
-    assert found.waiting[3] == pytest.approx(33.2366, abs=1e-4)
+    assert found.verdict.lead == pytest.approx(1_280.0902 - 1_727.5374, abs=1e-4)
+    assert found.verdict.waiting[3] == pytest.approx(33.2366, abs=1e-4)
     old = known_answers(29.5)
     assert (old.best_later, old.probability) == (3, 1.0)
 
@@ -181,12 +182,12 @@ def test_mining_may_go_on_while_building() -> None:
 
 def test_stretches_of_time_are_joined_to_one_month() -> None:
     year = 31_536_000.0
-    joined = mining_of(
-        [(year / 4, 10.0, [30.0], [2.0]), (year / 4, 20.0, [20.0, 40.0], [1.0, 3.0])],
-        kilowatts=5.0,
-        fixed=50.0,
-        life_months=48,
-    )
+    shape = {"margin": 0.0, "offset": array("d")}
+    quarters = [
+        Curve(seconds=year / 4, floor=10.0, breakevens=array("d", [30.0]), work=array("d", [0.0, 2.0]), **shape),
+        Curve(seconds=year / 4, floor=20.0, breakevens=array("d", [20.0, 40.0]), work=array("d", [0, 1, 4]), **shape),
+    ]
+    joined = mining_of(quarters, utility_kilowatts=5.0, fixed=50.0, life_months=48)
     assert joined.floor == pytest.approx(30.0 / 6 / 5)
     assert joined.fixed == 10.0
     assert list(joined.breakevens) == [30.0, 20.0, 40.0]
