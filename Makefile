@@ -19,7 +19,7 @@ export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(VENV)
 .DEFAULT_GOAL := help
 PYTEST := $(BIN)/python -m pytest -m "not e2e" --ignore=tests/bench --numprocesses=auto --dist=loadfile
 
-.PHONY: help demo test e2e coverage mutants check bench docs dashboards format clean
+.PHONY: help demo test e2e coverage mutants chaos leak fuzz audit sbom check bench docs dashboards format clean
 
 help:  ## List these targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,25 @@ coverage: $(DEV)  ## Run the tests of `make test` and check that coverage has no
 
 mutants: $(DEV)  ## Run mutation tests of economics/ and decision/ (MUTANTS="exporter.economics.margin*" for some)
 	$(BIN)/uv run --frozen --group mutants python -m tests.mutants $(MUTANTS)
+
+chaos: $(DEV)  ## Let everything fail for 20 minutes and check every scrape (ARGS="--seconds 300 --rigs 300")
+	@$(BIN)/python tests/chaos $(ARGS)
+
+leak: $(DEV)  ## Poll at ten times the pace for 12 minutes and judge the growth of memory per poll
+	@$(BIN)/python tests/chaos/leak.py $(ARGS)
+
+fuzz: $(DEV)  ## Fuzz all readers of files and texts, guided by coverage (ARGS="-max_total_time=600")
+	$(BIN)/uv run --isolated --frozen --group fuzz python tests/chaos/coverage_guided.py $(or $(ARGS),-max_total_time=600)
+
+audit: $(DEV)  ## Report known vulnerabilities of the locked packages (needs the network; never fails)
+	mkdir -p build
+	-$(BIN)/uv export --quiet --frozen --no-dev --all-extras --no-emit-project --output-file build/audit.txt
+	-$(BIN)/uv run --isolated --frozen --only-group audit pip-audit --disable-pip --require-hashes --requirement build/audit.txt
+
+sbom: $(DEV)  ## Write all packages with versions and licences to build/sbom.json (CycloneDX)
+	UV_PROJECT_ENVIRONMENT=build/environment $(BIN)/uv sync --quiet --frozen --no-dev --all-extras
+	$(BIN)/uv run --isolated --frozen --only-group audit cyclonedx-py environment --pyproject pyproject.toml \
+		--output-reproducible --output-file build/sbom.json build/environment
 
 check: $(DEV)  ## Run linters, type checks, import layers, dead code, spelling; check generated files
 	$(BIN)/ruff check .

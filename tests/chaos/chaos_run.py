@@ -1,0 +1,298 @@
+"""Runs the simulated site and the exporter, makes them fail, checks every scrape, and returns the figures."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import bcrypt
+import yaml
+from chaos_faults import (
+    Faulty,
+    Plant,
+    bursts_of_hup,
+    connections,
+    few_descriptors,
+    flood,
+    market_lies,
+    rig_faults,
+    source_faults,
+    state_moved_away,
+)
+from chaos_invariants import Invariants, label, parsed
+
+_LOGIN: Final = "prometheus"
+_PASSWORD: Final = "chaos"
+_POLL_SECONDS: Final = 5
+_LOST_AFTER: Final = 2.5 * _POLL_SECONDS  # s without a success
+_SETTLED: Final = 30.0
+"""Seconds after a start in which rigs are read for the first time: only later scrapes are timed."""
+_START_LIMIT: Final = 120.0  # s
+_SCRAPE_LIMIT: Final = 1.0  # s
+_PAGES: Final = ("/", "/rigs", "/blocks", "/config", "/api/v1/rigs", "/api/v1/blocks", "/static/style.css", "/nowhere")
+
+
+@dataclass
+class Figures:
+    """What was measured."""
+
+    scrape_seconds: list[float] = field(default_factory=list)
+    failed_scrapes: list[str] = field(default_factory=list)
+    lost: dict[str, str] = field(default_factory=dict)  # a healthy rig, and when
+    kills: int = 0
+    faults: list[str] = field(default_factory=list)
+    scraped: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Exporter:
+    """The exporter as a process that can be killed and started again."""
+
+    def __init__(
+        self, folder: Path, config: Path, url: str, *, poll_seconds: int = _POLL_SECONDS, login: bool = True
+    ) -> None:
+        self.url = url
+        self._poll_seconds = poll_seconds
+        self._login = login
+        self.folder = folder
+        self.state = folder / "state.sqlite"
+        self.started = 0.0
+        self._config = config
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        web = self.folder / "web.yml"
+        hashed = bcrypt.hashpw(_PASSWORD.encode(), bcrypt.gensalt(10)).decode()
+        web.write_text(yaml.safe_dump({"basic_auth_users": {_LOGIN: hashed} if self._login else {}}))
+        settings = {
+            "WEB__LISTEN_ADDRESS": self.url.removeprefix("http://"),
+            "WEB__CONFIG_FILE": str(web),
+            "POLLING__INTERVAL": f"{self._poll_seconds}s",
+            "EVALUATION_INTERVAL": "2s",
+            "STATE__PATH": str(self.state),
+            "STATE__INTERVAL": "10s",
+            "LOG__LEVEL": "error",
+        }
+        with (self.folder / "exporter.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "exporter", "run", f"--config.file={self._config}"],
+                env=os.environ | {f"HASHMARGIN_{name}": value for name, value in settings.items()},
+                stdout=log,
+                stderr=log,
+            )
+        self.started = time.monotonic()
+
+    def kill(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def ended(self) -> bool:
+        return self._process is not None and self._process.poll() is not None
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(60)
+
+
+@contextmanager
+def simulated(folder: Path, rigs: int, network: str) -> Iterator[tuple[str, Path]]:
+    """Run a simulated site. Yields the URL of its control port and the exporter's configuration."""
+    config = folder / "site.yml"
+    command = [sys.executable, "-m", "exporter.simulation", f"--rigs={rigs}", f"--network={network}"]
+    process = subprocess.Popen(
+        [*command, f"--config-out={config}", "--control-port=0"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        ready = json.loads(process.stdout.readline())
+        yield ready["control"], config
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+async def run(
+    seconds: float, rigs: int, network: str, address: str, seed: int, pause: float | None = None
+) -> tuple[Figures, Invariants]:
+    """Let one fault follow the other, then pairs of them, until ``seconds`` are over.
+
+    ``pause`` is how many seconds each fault lasts. By default it depends on ``seconds``.
+    """
+    chance, figures, invariants = random.Random(seed), Figures(), Invariants()
+    with tempfile.TemporaryDirectory(prefix="hashmargin-chaos-") as name, simulated(Path(name), rigs, network) as site:
+        control, config = site
+        exporter = Exporter(Path(name), config, f"http://{address}")
+        async with aiohttp.ClientSession() as session:
+            plant = Plant(control, session)
+            await plant.load()
+            exporter.start()
+            try:
+                async with scraping(exporter, plant, figures, invariants):
+                    await _chaos(exporter, plant, figures, invariants, chance, seconds, pause)
+            finally:
+                exporter.stop()
+        log = (Path(name) / "exporter.log").read_text(errors="replace")
+        if "Traceback" in log:
+            invariants.broken["traceback"] += log.count("Traceback")
+            invariants.examples["traceback"] = log[log.index("Traceback") :][:3_000]
+    return figures, invariants
+
+
+async def _chaos(
+    exporter: Exporter,
+    plant: Plant,
+    figures: Figures,
+    invariants: Invariants,
+    chance: random.Random,
+    seconds: float,
+    pause: float | None,
+) -> None:
+    pid = lambda: exporter.pid  # noqa: E731 -- it changes with each start
+    faults: dict[str, Faulty] = {
+        "rigs": rig_faults(plant, chance),
+        "pages": flood(exporter.url, _PAGES, chance),
+        "guesses": flood(exporter.url, ("/metrics",), chance, login=True),
+        "idle connections": connections(exporter.url, b""),
+        "half requests": connections(exporter.url, b"GET /metrics HTTP/1.1\r\nX-Slow: "),
+        "sources": source_faults(plant, chance),
+        "market": market_lies(plant, chance),
+        "descriptors": few_descriptors(pid),
+        "state moved away": state_moved_away(exporter.state),
+        "hup": bursts_of_hup(pid),
+    }
+    await _first_scrape(figures)
+    ends = time.monotonic() + seconds
+    each = max(2.0, seconds / (3 * len(faults))) if pause is None else pause
+    await asyncio.sleep(min(_SETTLED, seconds / 4))
+    rounds = [[name] for name in faults]
+    while time.monotonic() < ends:
+        names = rounds.pop(0) if rounds else chance.sample([*faults], 2)
+        figures.faults.append(" and ".join(names))
+        async with AsyncExitStack() as stack:
+            for name in names:
+                await stack.enter_async_context(faults[name]())
+            await asyncio.sleep(min(each, max(0.0, ends - time.monotonic())))
+        if len(figures.faults) % 3 == 0 and time.monotonic() < ends:
+            figures.kills += 1
+            exporter.kill()
+            invariants.forget_process()
+            exporter.start()
+            await _first_scrape(figures)
+            await asyncio.sleep(min(each, _SETTLED))
+
+
+async def _first_scrape(figures: Figures) -> None:
+    """Wait for the first scrape after a start."""
+    figures.scraped.clear()
+    async with asyncio.timeout(_START_LIMIT):
+        await figures.scraped.wait()
+
+
+@asynccontextmanager
+async def scraping(exporter: Exporter, plant: Plant, figures: Figures, invariants: Invariants) -> AsyncIterator[None]:
+    task = asyncio.create_task(_scrape(exporter, plant.healthy, figures, invariants))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _scrape(exporter: Exporter, healthy: set[str], figures: Figures, invariants: Invariants) -> None:
+    headers = {"Authorization": aiohttp.encode_basic_auth(_LOGIN, _PASSWORD)}
+    while True:
+        began, process = time.monotonic(), exporter.pid
+        settled = began - exporter.started > _SETTLED
+        try:
+            async with (
+                asyncio.timeout(10),
+                aiohttp.ClientSession(headers=headers) as session,
+                session.get(f"{exporter.url}/metrics") as answer,
+            ):
+                text, status = await answer.text(), answer.status
+        except (aiohttp.ClientError, TimeoutError) as error:
+            text, status = f"{type(error).__name__}: {error}", 0
+        spent = time.monotonic() - began
+        if process != exporter.pid:
+            continue
+        if status == 200:
+            series = await asyncio.to_thread(parsed, text)
+            if process == exporter.pid:
+                invariants.check(series, time.time())
+                figures.scraped.set()
+                if settled:
+                    figures.scrape_seconds.append(spent)
+                    _note_lost(series, healthy, figures)
+        elif settled:
+            figures.failed_scrapes.append(f"{figures.faults[-1:]}: {status} {text[:100]}")
+        await asyncio.sleep(max(0.0, 1.0 - spent))
+
+
+def _note_lost(series: Any, healthy: set[str], figures: Figures) -> None:
+    now = time.time()
+    for labels, at in series.get("mining_rig_last_success_timestamp_seconds", {}).items():
+        rig = label(labels, "rig")
+        if rig in healthy and now - at > _LOST_AFTER:
+            figures.lost.setdefault(rig, f"{figures.faults[-1:]}: {now - at:.1f} s")
+
+
+def lines(figures: Figures, invariants: Invariants) -> list[dict[str, Any]]:
+    """Return one record for each figure, with its limit and whether it holds."""
+    ordered = sorted(figures.scrape_seconds)
+    p99 = ordered[int(0.99 * (len(ordered) - 1))] if ordered else None
+    slowest = ordered[-1] if ordered else None
+
+    def line(figure: str, value: object, limit: object, *, holds: bool, example: str = "") -> dict[str, Any]:
+        record = {"figure": figure, "value": value, "limit": limit, "holds": holds}
+        return record | ({"example": example} if example else {})
+
+    return [
+        line("scrapes", invariants.scrapes, "at least 1", holds=invariants.scrapes > 0),
+        line("kills", figures.kills, None, holds=True),
+        line("faults", len(figures.faults), None, holds=True),
+        line("scrape_seconds_p99", p99, _SCRAPE_LIMIT, holds=p99 is not None and p99 < _SCRAPE_LIMIT),
+        line("scrape_seconds_max", slowest, None, holds=True),
+        line(
+            "failed_scrapes",
+            len(figures.failed_scrapes),
+            0,
+            holds=not figures.failed_scrapes,
+            example="; ".join(figures.failed_scrapes[:5]),
+        ),
+        line(
+            "healthy_rigs_that_lost_a_poll",
+            len(figures.lost),
+            0,
+            holds=not figures.lost,
+            example="; ".join(f"{rig} {when}" for rig, when in list(figures.lost.items())[:5]),
+        ),
+        *(
+            line(
+                f"scrapes_breaking_{rule}",
+                invariants.broken[rule],
+                0,
+                holds=not invariants.broken[rule],
+                example=invariants.examples.get(rule, ""),
+            )
+            for rule in ("finite", "margin", "sum", "age", "counter", "traceback")
+        ),
+    ]

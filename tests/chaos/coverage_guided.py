@@ -1,0 +1,58 @@
+"""``make fuzz``: fuzzing that is guided by coverage (atheris), of everything that reads bytes from outside.
+
+Arguments are those of libFuzzer: ``-max_total_time=600``, ``-runs=1000000``. An exception that is not a classified one
+ends it, and the input is written to the working directory.
+"""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["exporter"]):
+    from exporter.model.failures import Failure
+    from exporter.model.fields import mask_urls, parse_duration
+    from exporter.server.negotiation import negotiate
+    from exporter.server.web_config import WebConfigError, WebConfigFile
+    from exporter.settings import document
+    from exporter.sources.http import Answer
+    from exporter.sources.tables import read_table
+    from exporter.sources.tariffs.http_csv import read_csv
+
+_FILE = Path(tempfile.mkdtemp(prefix="hashmargin-fuzz-")) / "input.yml"
+
+
+def _web_config(content: bytes) -> None:
+    _FILE.write_bytes(content)
+    WebConfigFile(_FILE)
+
+
+def _document(content: bytes) -> None:
+    _FILE.write_bytes(content)
+    document.read(_FILE)
+
+
+_READERS: tuple[Callable[[bytes], object], ...] = (
+    _document,
+    _web_config,
+    lambda content: read_csv(Answer("host", 200, {}, content), ("time", "price")),
+    lambda content: read_table(content.decode(errors="replace"), ("time", "price")),
+    lambda content: parse_duration(content.decode(errors="replace")),
+    lambda content: mask_urls(content.decode(errors="replace")),
+    lambda content: negotiate(content.decode("latin-1"), content[::-1].decode("latin-1")),
+)
+
+
+def one_input(content: bytes) -> None:
+    """Give the input to the reader that its first byte chooses."""
+    if content:
+        with suppress(Failure, WebConfigError, ValueError):
+            _READERS[content[0] % len(_READERS)](content[1:])
+
+
+if __name__ == "__main__":
+    atheris.Setup(sys.argv, one_input)
+    atheris.Fuzz()

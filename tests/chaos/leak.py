@@ -1,0 +1,73 @@
+"""``make leak``: whether memory grows with the number of polls. Polls at ten times the usual pace for twelve minutes.
+
+Twelve minutes stand for two hours. The first quarter is left out: caches fill then. Prints one line of JSON per figure,
+and exits with 1 if memory grows by more than its limit.
+"""
+
+import argparse
+import json
+import os
+import re
+import statistics
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import Final
+
+from chaos_run import Exporter, simulated
+
+_WARM: Final = 0.25  # of the time
+_MOST_BYTES_PER_POLL: Final = 20.0
+"""A leak of one object per poll is larger; 10,000 rigs at 30 s would grow by 0.6 GB a day."""
+_POLLS: Final = re.compile(r"^mining_poll_duration_seconds_count (\S+)$", re.MULTILINE)
+
+
+def resident(pid: int) -> int:
+    """Return the resident memory of a process in bytes."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def main() -> int:
+    """Measure, and judge the slope of memory over polls."""
+    parser = argparse.ArgumentParser(prog="make leak", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=720.0)
+    parser.add_argument("--rigs", type=int, default=300)
+    parser.add_argument("--network", default="127.91.0.0/18")
+    parser.add_argument("--address", default="127.0.0.1:19853")
+    options = parser.parse_args()
+    points: list[tuple[float, float]] = []
+    with (
+        tempfile.TemporaryDirectory(prefix="hashmargin-leak-") as name,
+        simulated(Path(name), options.rigs, options.network) as (_, config),
+    ):
+        exporter = Exporter(Path(name), config, f"http://{options.address}", poll_seconds=3, login=False)
+        exporter.start()
+        began = time.monotonic()
+        try:
+            while (spent := time.monotonic() - began) < options.seconds:
+                time.sleep(1)
+                if spent > _WARM * options.seconds:
+                    with urllib.request.urlopen(f"{exporter.url}/metrics", timeout=30) as answer:
+                        polls = _POLLS.search(answer.read().decode())
+                    if polls is not None:
+                        points.append((float(polls[1]), resident(exporter.pid)))
+        finally:
+            exporter.stop()
+    slope = statistics.linear_regression(*zip(*points, strict=True)).slope
+    polls_made = points[-1][0] - points[0][0]
+    holds = slope < _MOST_BYTES_PER_POLL
+    for record in (
+        {"figure": "polls", "value": polls_made},
+        {"figure": "resident_bytes_first", "value": points[0][1]},
+        {"figure": "resident_bytes_last", "value": points[-1][1]},
+        {"figure": "resident_bytes_per_poll", "value": slope, "limit": _MOST_BYTES_PER_POLL, "holds": holds},
+    ):
+        print(json.dumps(record))
+    return int(not holds)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
