@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 
+from exporter.polling.rigs import SLOW_LANES
 from exporter.polling.settings import PollingSettings
 from exporter.server.settings import WebSettings
 
@@ -32,7 +33,7 @@ def share(free: int, polling: PollingSettings, web: WebSettings) -> Limits:
     free = max(0, free - min(_OTHERS, free // 4))
     clients = min(web.max_connections, max(_FEWEST_CLIENTS, free // 4))
     sources = min(_MOST_SOURCES, max(2, (free - clients) // 4))
-    wanted = polling.max_in_flight + polling.max_identifying + polling.max_identifying // 2
+    wanted = (1 + SLOW_LANES) * polling.max_in_flight + polling.max_identifying + polling.max_identifying // 2
     ratio = min(1.0, (free - clients - sources) / _PER_POLL / wanted)
     return Limits(
         polling=polling.model_copy(

@@ -44,6 +44,9 @@ _SEARCH_TICK: Final = 0.2  # s: the search is in no hurry
 _FIRST_ROUND: Final = 0.75  # of an interval: the rest is for the start, so that a restart takes one interval in all
 _FIRST_CHECK: Final = 1 / 24  # of the time between identifications: a rig may have been swapped before the start
 _ROUNDING: Final = 1e-6  # of an interval: a turn that has just passed must not come again
+SLOW_LANES: Final = 4
+"""How many times ``max_in_flight`` healthy rigs may hang in flight without delaying others."""
+_SLOW_SECONDS: Final = 0.5  # hardly any healthy rig takes longer to answer
 _LONGEST_SLEEP: Final = 1.0  # s: a new inventory waits no longer than this
 
 
@@ -69,11 +72,14 @@ class _Vacated(Failure):
 class _Visit:
     """One poll of a slot. Its outcome counts while it is current."""
 
-    __slots__ = ("slot", "target")
+    __slots__ = ("cut", "slot", "started", "target", "task")
 
-    def __init__(self, slot: Slot) -> None:
+    def __init__(self, slot: Slot, started: float) -> None:
         self.slot = slot
         self.target = slot.target
+        self.started = started
+        self.cut = False  # ended before its deadline to make room
+        self.task: asyncio.Task[None] | None = None
 
     @property
     def is_current(self) -> bool:
@@ -81,15 +87,48 @@ class _Visit:
 
 
 class _Lane:
-    """Polls that may run at once, and those that wait for room."""
+    """Polls that may run at once, and those that wait for room.
 
-    def __init__(self, limit: int) -> None:
+    If the lane is full, polls that take unusually long leave it while still in flight, so that rigs that hang do not
+    delay the others. At most ``most_slow`` such polls run at once. Beyond that the oldest is ended before its deadline.
+    """
+
+    def __init__(self, limit: int, most_slow: int = 0) -> None:
         self._limit = limit
-        self.in_flight = 0
+        self._most_slow = most_slow
+        self._running: dict[_Visit, None] = {}  # oldest first
+        self._slow: dict[_Visit, None] = {}  # oldest first
         self.waiting: list[tuple[int, float, int, Slot]] = []  # a heap: failures, due, order of arrival
 
     def has_room(self) -> bool:
-        return self.in_flight < self._limit
+        return len(self._running) < self._limit
+
+    def enter(self, visit: _Visit) -> None:
+        """Start a poll."""
+        self._running[visit] = None
+
+    def leave(self, visit: _Visit) -> None:
+        """End a poll."""
+        self._running.pop(visit, None)
+        self._slow.pop(visit, None)
+
+    def make_room(self, at: float) -> bool:
+        """Move the oldest poll out of a full lane if it takes unusually long. Returns whether there is room now.
+
+        ``at`` is the loop's time.
+        """
+        oldest = next(iter(self._running))
+        if not self._most_slow or at - oldest.started < _SLOW_SECONDS:
+            return False
+        if len(self._slow) >= self._most_slow:
+            longest = next(iter(self._slow))
+            del self._slow[longest]
+            longest.cut = True
+            if longest.task is not None:
+                longest.task.cancel()
+        del self._running[oldest]
+        self._slow[oldest] = None
+        return True
 
 
 class RigPoller:
@@ -135,7 +174,7 @@ class RigPoller:
         for change in IdentityChange:  # a series from the start: what grows from nothing is no increase
             telemetry.rig_identity_changes.labels(change)
         self._loop = asyncio.get_running_loop()
-        self._settled = _Lane(settings.max_in_flight)
+        self._settled = _Lane(settings.max_in_flight, SLOW_LANES * settings.max_in_flight)
         self._doubtful = _Lane(settings.max_identifying)
         self._searching = _Lane(max(1, settings.max_identifying // 2))
         self._due: list[tuple[float, int, Slot]] = []  # a heap
@@ -234,14 +273,15 @@ class RigPoller:
         return self._doubtful if at >= slot.identify_at and self._doubtful.has_room() else self._settled
 
     def _fill(self, lane: _Lane, polls: asyncio.TaskGroup, at: float) -> None:
-        while lane.waiting and lane.has_room():
+        while lane.waiting and (lane.has_room() or lane.make_room(at)):
             _, due, _, slot = heapq.heappop(lane.waiting)
             if slot.gone:
                 continue
             if lane is self._settled:
                 self._telemetry.poll_lateness.observe(at - due)
-            lane.in_flight += 1
-            polls.create_task(self._poll(slot, lane))
+            visit = _Visit(slot, at)
+            lane.enter(visit)
+            visit.task = polls.create_task(self._poll(visit, lane))
 
     def _pause(self) -> float:
         if self._settled.waiting or self._doubtful.waiting:
@@ -250,19 +290,24 @@ class RigPoller:
         longest = _SEARCH_TICK if self._searching.waiting else _LONGEST_SLEEP
         return min(max(next_due - self._loop.time(), _TICK), longest)
 
-    async def _poll(self, slot: Slot, lane: _Lane) -> None:
+    async def _poll(self, visit: _Visit, lane: _Lane) -> None:
+        slot, at_once = visit.slot, False
         started = self._loop.time()
-        visit, at_once = _Visit(slot), False
         try:
             self._succeeded(visit, await self._ask(visit, may_identify=lane is not self._settled))
         except Failure as failure:
             self._failed(visit, failure)
             at_once = lane is self._settled and visit.is_current and self._is_news(slot, failure)
+        except asyncio.CancelledError:
+            if not visit.cut:
+                raise
+            detail = f"no complete answer within {self._loop.time() - started:.1f} s, while many rigs hang"
+            self._failed(visit, Failure(Reason.TIMEOUT, detail))
         except Exception as error:  # noqa: BLE001 -- a bug of the poller's own must not stop the other rigs
             self._failed(visit, self._guard.classified(error))
         finally:
             ended = self._loop.time()
-            lane.in_flight -= 1
+            lane.leave(visit)
             if slot.ledger is not None:
                 self._telemetry.poll_duration.observe(ended - started)
             self._tried(slot)

@@ -15,7 +15,11 @@ class PollingSettings(SettingsGroup):
 
     interval: Duration = Field(default=30.0, description="How often each rig is read.")
     deadline: Duration = Field(default=5.0, description="How long one read of a rig may take in all.")
-    max_in_flight: int = Field(default=200, ge=1, description="How many healthy rigs are read at once.")
+    max_in_flight: int = Field(
+        default=200,
+        ge=1,
+        description="How many healthy rigs are read at once, beside up to four times as many that begin to hang.",
+    )
     max_backoff: Duration = Field(default=300.0, description="The longest pause between two attempts at a failing rig.")
     max_identifying: int = Field(
         default=50,

@@ -13,7 +13,7 @@ def test_enough_descriptors_change_nothing() -> None:
 def test_the_server_sources_and_polls_never_want_more_than_there_is() -> None:
     for free in range(24, 4096):
         limits = share(free, PollingSettings(), WebSettings())
-        polls = limits.polling.max_in_flight + limits.polling.max_identifying + limits.polling.max_identifying // 2
+        polls = 5 * limits.polling.max_in_flight + limits.polling.max_identifying + limits.polling.max_identifying // 2
         assert 2 * polls + limits.sources + limits.web.max_connections <= free
         assert limits.web.max_connections >= 8
         assert limits.sources >= 2
