@@ -58,6 +58,7 @@ function Repeated({ prepared, width, height, orientation, itemSpacing, Value }) 
       {...{ width, height, orientation, itemSpacing }}
       minVizWidth={prepared.panel.options.minVizWidth}
       minVizHeight={prepared.panel.options.minVizHeight}
+      maxVizHeight={prepared.panel.options.maxVizHeight}
       renderCounter={0}
     />
   );
