@@ -29,7 +29,8 @@ Examples:
 
 \b
 A history file has one line per change of the market, with the columns time, power_price (USD/kWh) and hashprice
-(USD/PH/day). Instead of hashprice it may have bitcoin (USD), difficulty and reward (BTC per block).
+(USD/PH/day). Instead of hashprice it may have bitcoin (USD), difficulty and reward (BTC per block). With difficulty,
+retargets are known as the exporter would know them. sale_price (USD/kWh) is what power can be sold at.
 
 {EXIT_CODES}"""
 )
@@ -40,6 +41,13 @@ A history file has one line per change of the market, with the columns time, pow
     "--days", type=Number(1, 3_650), default=90.0, show_default=True, help="With --prometheus: length of the history."
 )
 @click.option("--tariff", metavar="NAME", help="With --prometheus: use the power price of this tariff.")
+@click.option(
+    "--hours-ahead",
+    type=Number(0, 48),
+    default=0.0,
+    show_default=True,
+    help="Hours for which power prices are known ahead, such as 24 in a day-ahead market.",
+)
 @click.option("--site", metavar="NAME", help="With --prometheus: only series with this target label `site`.")
 @click.option(
     "--config.file",
@@ -79,7 +87,7 @@ def backtest(
     rows = _history(history, prometheus, options)
     try:
         folder.mkdir(parents=True, exist_ok=True)  # before the replay, which takes long
-        result = backtest.replay(rows, fleet)
+        result = backtest.replay(rows, fleet, known_ahead=options["hours_ahead"] * 3_600.0)
         report = backtest.write(rows, fleet, result, folder, drawn=drawn)
     except OSError as error:
         raise CommandError(f"cannot write to {folder} ({error.strerror}): give another --folder") from None

@@ -87,7 +87,8 @@ def net_sale(rigs: Iterable[RigSnapshot], settings: DecisionSettings) -> float:
     if price is None:
         return 0.0
     return sum(
-        price * (_sold_hashrate(rig) or 0.0) / HASHES_PER_TERAHASH - settings.rigs_removal_usd_per_rig for rig in rigs
+        price * (_sold_hashrate(rig) or 0.0) / HASHES_PER_TERAHASH - settings.rigs_removal_usd_per_rig * rig.rig.count
+        for rig in rigs
     )
 
 

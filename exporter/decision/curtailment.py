@@ -47,7 +47,7 @@ class Course(NamedTuple):
     price: float | None
 
 
-def restart_cost(settings: DecisionSettings, revenue: float, rigs: int = 1) -> float:
+def restart_cost(settings: DecisionSettings, revenue: float, rigs: float = 1.0) -> float:
     """Return what a start costs, USD: wear, and what is lost of ``revenue`` (USD per day, of all rigs) meanwhile."""
     restart = settings.restart
     if not restart.usd and not restart.minutes:

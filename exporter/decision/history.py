@@ -266,10 +266,32 @@ def book(history: BlockHistory, moment: Moment | None, now: float, elapsed: floa
     former = history.open
     if former is not None and former.hour == begin:
         return replace(history, open=_add(former, moment, elapsed))
+    if (
+        former is not None
+        and former.hour < begin
+        and (not history.days or history.days[-1].hours[-1].hour < former.hour)
+    ):
+        return _rolled(history, former, _add(BlockHour(hour=begin), moment, elapsed), window)
     by_hour = {hour.hour: hour for hour in history.hours}
     hour = by_hour.pop(begin, None) or BlockHour(hour=begin)
     most = int(window // length) + 1  # by count, so that a clock that jumps ahead for a moment wipes nothing
     return with_hours(history, by_hour.values(), _add(hour, moment, elapsed), length, most)
+
+
+def _rolled(history: BlockHistory, over: BlockHour, current: BlockHour, window: float) -> BlockHistory:
+    """Return a history whose open hour is over, and that goes on with another. Most days are kept with their curves."""
+    length = row_length(window)
+    days, day = list(history.days), length * _ROWS_PER_DAY
+    if days and days[-1].hours[0].hour // day == over.hour // day:
+        days[-1] = Day(hours=(*days[-1].hours, over))
+    else:
+        days.append(Day(hours=(over,)))
+    surplus = sum(len(each.hours) for each in days) - int(window // length)
+    while surplus > 0 and surplus >= len(days[0].hours):
+        surplus -= len(days.pop(0).hours)
+    if surplus > 0:
+        days[0] = Day(hours=days[0].hours[surplus:])
+    return BlockHistory(days=tuple(days), open=current)
 
 
 def with_hours(

@@ -84,7 +84,7 @@ def _load_of_rig(rig: RigSnapshot, economics: RigEconomics, turn: Turn) -> Load:
         revenue=revenue,
         kwh=HOURS_PER_DAY * kilowatts(economics.potential_power or 0.0),
         price=economics.marginal_price,
-        restart=restart_cost(turn.settings, revenue),
+        restart=restart_cost(turn.settings, revenue, rig.rig.count),
         ahead=turn.ahead.get(rig.rig.tariff, ()),
     )
 
@@ -164,6 +164,7 @@ def _dwell(latch: Latch, hindrance: Hindrance | None, turn: Turn) -> float | Non
 def _load_of_block(case: BlockCase, turn: Turn) -> Load:
     """Return the sums of a block. Its prices ahead are known if all its rigs are on one tariff."""
     economics, tariffs = case.economics, {rig.rig.tariff for rig in case.rigs}
+    count = sum(rig.rig.count for rig in case.rigs) / len(case.rigs)
     revenue = economics.potential_revenue or 0.0
     return Load(
         margin=economics.opportunity_margin,
@@ -171,7 +172,7 @@ def _load_of_block(case: BlockCase, turn: Turn) -> Load:
         revenue=revenue,
         kwh=HOURS_PER_DAY * kilowatts(economics.potential_power or 0.0),
         price=_mean_price(economics),
-        restart=restart_cost(turn.settings, revenue, economics.judged),
+        restart=restart_cost(turn.settings, revenue, economics.judged * count),
         ahead=turn.ahead.get(next(iter(tariffs)), ()) if len(tariffs) == 1 else (),
     )
 

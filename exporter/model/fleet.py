@@ -56,6 +56,7 @@ class Rig:
     searched_range: str = ""  # the address range that contains it, if it was not listed
     listed_in: str = field(default="", compare=False)  # the list that contains it: ``fleet.rigs``, a file or a URL
     discovered: bool = False  # an address of a range; it is not a rig until something answers there
+    count: int = 1  # equal rigs that it stands for, in a backtest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

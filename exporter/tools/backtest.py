@@ -45,7 +45,7 @@ def fleet_of(
     return Fleet(
         site=site,
         groups=tuple(
-            RigGroup(block=block, tariff=tariff, hashrate=hashrate * count, power=watts * count)
+            RigGroup(block=block, tariff=tariff, hashrate=hashrate * count, power=watts * count, rigs=count)
             for (block, tariff, hashrate, watts), count in rated.items()
         ),
         blocks=tuple(blocks),
@@ -75,10 +75,12 @@ def sample_fleet() -> Fleet:
     )
 
 
-def replay(rows: Sequence[Row], fleet: Fleet) -> Backtest:
-    """Replay the market. Takes some seconds for a year of hourly points."""
+def replay(rows: Sequence[Row], fleet: Fleet, *, known_ahead: float = 0.0) -> Backtest:
+    """Replay the market, with power prices known ``known_ahead`` seconds ahead. Takes some seconds for a year."""
     points = [row.point for row in rows]
-    return backtest(points, fleet.groups, fleet.blocks, fleet.settings, fleet.decision_settings)
+    return backtest(
+        points, fleet.groups, fleet.blocks, fleet.settings, fleet.decision_settings, known_ahead=known_ahead
+    )
 
 
 def write(rows: Sequence[Row], fleet: Fleet, result: Backtest, folder: Path, *, drawn: bool) -> Path:
@@ -93,7 +95,7 @@ def write(rows: Sequence[Row], fleet: Fleet, result: Backtest, folder: Path, *, 
 
 def money(result: Backtest) -> str:
     """Format the earnings of each policy for a terminal."""
-    return tables.as_text(_MONEY, _money(result), right=(1, 2))
+    return tables.as_text(_MONEY, _money(result), right=(1, 2, 3))
 
 
 def as_record(rows: Sequence[Row], result: Backtest) -> dict[str, Any]:
@@ -106,6 +108,7 @@ def as_record(rows: Sequence[Row], result: Backtest) -> dict[str, Any]:
         "earned_usd": {
             "followed": result.earned.followed,
             "always_mine": result.earned.always_mine,
+            "curtailed": result.earned.curtailed,
             "curtail_right": result.earned.curtail_right,
             "foresight": result.earned.foresight,
         },
@@ -117,31 +120,40 @@ def as_record(rows: Sequence[Row], result: Backtest) -> dict[str, Any]:
     }
 
 
-_MONEY: Final = ("policy", "earned, USD", "compared with always mining, USD")
+_MONEY: Final = ("policy", "earned, USD", "compared with always mining, USD", "of the perfect one below")
 
 
-def _money(result: Backtest) -> list[tuple[str, str, str]]:
+def _money(result: Backtest) -> list[tuple[str, str, str, str]]:
     earned = result.earned
     policies = (
-        ("following the verdicts", earned.followed),
-        ("always mining", earned.always_mine),
-        ("perfect curtailment", earned.curtail_right),
-        ("perfect foresight", earned.foresight),
+        ("always mining", earned.always_mine, None),
+        ("curtailing by the verdicts", earned.curtailed, earned.curtail_right),
+        ("perfect curtailment", earned.curtail_right, None),
+        ("curtailing and converting by the verdicts", earned.followed, earned.foresight),
+        ("perfect foresight", earned.foresight, None),
     )
-    return [(name, figure(usd, 0), f"{usd - earned.always_mine:+,.0f}") for name, usd in policies]
+    return [
+        (name, figure(usd, 0), f"{usd - earned.always_mine:+,.0f}", f"{usd / most:.1%}" if most and most > 0 else "")
+        for name, usd, most in policies
+    ]
 
 
 def _report(rows: Sequence[Row], fleet: Fleet, result: Backtest, pictures: Sequence[str]) -> Iterator[str]:
     yield f"# Backtest of {fleet.site}"
     yield ""
-    yield f"From {_moment(rows[0].time)} to {_moment(rows[-1].time)}: {len(rows):,} points, one evaluation per hour."
+    yield f"From {_moment(rows[0].time)} to {_moment(rows[-1].time)}: {len(rows):,} points, evaluated at each "
+    yield "point, every hour, and when a verdict is due to change."
     yield from _generated_note(rows)
-    yield from ("", "## Earnings", "", tables.as_markdown(_MONEY, _money(result), right=(1, 2)), "")
+    yield from ("", "## Earnings", "", tables.as_markdown(_MONEY, _money(result), right=(1, 2, 3)), "")
+    if any(row.generated for row in rows):
+        yield "All of these figures rest on **generated** values.\n"
     yield (
-        "Following the verdicts curtails and resumes as they change, and converts a block at its first `reassign`. A "
-        "converted block earns the AI value, net of its capital, and never mines again. Perfect curtailment avoids "
-        "every loss immediately and converts nothing. Perfect foresight also converts each block at the best moment, "
-        "or never. No policy can earn more."
+        "Curtailing by the verdicts stops and resumes as they change, and converts nothing. Converting by them also "
+        "converts a block at its first `reassign`. A converted block never mines again. From that day it earns the "
+        "value of its leases, net of their capital and the building time, as a perpetual annuity, and the sale price "
+        "of its rigs. Perfect curtailment knows all prices and pays the same for a start. Perfect foresight also "
+        "converts each block at the best moment, or never. No policy can earn more. Costs that end at a conversion "
+        "are paid until then."
     )
     yield from (f"\n![{name.removesuffix('.svg')}]({name})" for name in pictures)
     if "market.svg" in pictures and any(row.generated for row in rows):
@@ -199,7 +211,14 @@ def _replayed(fleet: Fleet) -> Iterator[str]:
         f"- `curtail` after {decision.stop_intervals} and back after {decision.resume_intervals} intervals of "
         f"{format_duration(decision.curtail_interval)}"
     )
-    yield ("- not replayed: the next retarget, the construction cost and time of a conversion, and the sale of power")
+    yield (
+        f"- a start costs {decision.restart.usd:g} USD per rig and {decision.restart.minutes:g} minutes of revenue, "
+        "booked at the stop"
+    )
+    yield (
+        "- the next difficulty is known from 500 blocks of an epoch on, by the pace of its blocks; without a "
+        "difficulty in the history it stays"
+    )
 
 
 def _sources(rows: Sequence[Row]) -> Iterator[str]:

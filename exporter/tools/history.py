@@ -19,7 +19,17 @@ from exporter.tools.promql import quoted
 from exporter.tools.replay import MarketPoint
 from exporter.tools.tables import as_csv
 
-COLUMNS: Final = ("time", "hashprice", "bitcoin", "difficulty", "reward", "power_price", "generated", "source")
+COLUMNS: Final = (
+    "time",
+    "hashprice",
+    "bitcoin",
+    "difficulty",
+    "reward",
+    "power_price",
+    "sale_price",
+    "generated",
+    "source",
+)
 """Columns of a history file. Hashprice in USD/PH/day, bitcoin in USD, reward in BTC per block, power in USD/kWh."""
 
 _HOUR: Final = 3_600.0
@@ -39,6 +49,7 @@ class Row:
     bitcoin: float | None = None
     difficulty: float | None = None
     reward: float | None = None
+    sale_price: float | None = None
     generated: tuple[str, ...] = ()  # columns with generated values
     source: str = ""  # of the other values
 
@@ -49,6 +60,7 @@ class Row:
             time=self.time,
             hashprice=self.hashprice,
             power_price=self.power_price,
+            sale_price=self.sale_price,
             difficulty=self.difficulty,
             generated=bool(self.generated),
         )
@@ -97,6 +109,7 @@ def write_csv(rows: Sequence[Row]) -> str:
                 _short(row.difficulty),
                 _short(row.reward),
                 _short(row.power_price),
+                _short(row.sale_price),
                 " ".join(row.generated),
                 row.source,
             )
@@ -122,6 +135,7 @@ def _row(line: Mapping[str, str | None]) -> Row:
         bitcoin=bitcoin,
         difficulty=difficulty,
         reward=reward,
+        sale_price=_number(line, "sale_price"),
         generated=generated,
         source=line.get("source") or "",
     )
@@ -135,7 +149,11 @@ def _number(line: Mapping[str, str | None], name: str) -> float | None:
         value = float(text)
     except ValueError:
         raise ValueError(f"{name} {text!r:.40} is not a number") from None
-    if not math.isfinite(value) or (name != "power_price" and value < 0) or (name == "difficulty" and value == 0):
+    if (
+        not math.isfinite(value)
+        or (name not in {"power_price", "sale_price"} and value < 0)
+        or (name == "difficulty" and value == 0)
+    ):
         raise ValueError(f"{name} {text!r:.40} is out of range")
     return value
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from exporter.decision.values import Verdict
 from exporter.model.units import SECONDS_PER_DAY
@@ -25,10 +25,14 @@ _MARKET: Final = {"hashprice": "hashprice, USD/PH/day", "difficulty": "difficult
 _GENERATED: Final = "#9aa0a6"
 _OBSERVED: Final = "#1f4e9c"
 _POLICIES: Final = (
-    ("following the verdicts", "followed", "#8e44ad"),
-    ("perfect curtailment", "curtail_right", "#1b7f4b"),
-    ("always mining", "always_mine", "#d08700"),
+    ("perfect foresight", "foresight", "#5f6368", "--"),
+    ("curtailing and converting by the verdicts", "followed", "#8e44ad", "-"),
+    ("perfect curtailment", "curtail_right", "#1b7f4b", "--"),
+    ("curtailing by the verdicts", "curtailed", "#d08700", "-"),
 )
+_BESIDE: Final[dict[str, Any]] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}
+_TAIL: Final = 0.005
+"""Share of the values at each end that may lie outside a panel, if they would flatten it."""
 
 
 def installed() -> bool:
@@ -84,7 +88,24 @@ def _market(rows: Sequence[Row], columns: Sequence[str], axes: "Sequence[Axes]")
             )
         panel.set_ylabel(_MARKET[column])
         panel.grid(alpha=0.3)
-        panel.legend(loc="upper right")
+        _cut_spikes(panel, [getattr(row, column) for row in known])
+        panel.legend(**_BESIDE)
+
+
+def _cut_spikes(axes: "Axes", values: Sequence[float]) -> None:
+    """Leave rare extremes out of a panel that they would flatten, and name them."""
+    ordered = sorted(values)
+    tail = int(len(ordered) * _TAIL)
+    low, high = ordered[tail], ordered[-1 - tail]
+    room = (high - low) / 4
+    if not room:
+        return
+    if ordered[-1] > high + room:
+        axes.set_ylim(top=high + room)
+        axes.text(0.005, 0.97, f"highest: {ordered[-1]:.4g}", transform=axes.transAxes, va="top", fontsize="small")
+    if ordered[0] < low - room:
+        axes.set_ylim(bottom=low - room)
+        axes.text(0.005, 0.03, f"lowest: {ordered[0]:.4g}", transform=axes.transAxes, va="bottom", fontsize="small")
 
 
 def _verdicts(result: Backtest, axes: "Axes") -> None:
@@ -103,16 +124,18 @@ def _verdicts(result: Backtest, axes: "Axes") -> None:
     axes.set_yticks(range(len(result.blocks)), result.blocks)
     axes.invert_yaxis()
     seen = [verdict for verdict in Verdict if any(verdict in step.verdicts for step in result.steps)]
-    axes.legend(handles=[Patch(color=_COLOURS[verdict], label=verdict.value) for verdict in seen], loc="upper right")
+    axes.legend(handles=[Patch(color=_COLOURS[verdict], label=verdict.value) for verdict in seen], **_BESIDE)
 
 
 def _money(steps: Sequence[Step], axes: "Axes") -> None:
     moments = [_moment(step.point.time) for step in steps]
-    for label, policy, colour in _POLICIES:
-        axes.plot(moments, [getattr(step.earned, policy) for step in steps], label=label, color=colour)
-    axes.set_ylabel("earned since the start, USD")
+    for label, policy, colour, style in _POLICIES:
+        gains = [getattr(step.earned, policy) - step.earned.always_mine for step in steps]
+        axes.plot(moments, gains, style, label=label, color=colour)
+    axes.axhline(0.0, color=_GENERATED, linewidth=0.8)
+    axes.set_ylabel("more than always mining since the start, USD")
     axes.grid(alpha=0.3)
-    axes.legend(loc="upper left")
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, frameon=False)
 
 
 def _moment(at: float) -> float:

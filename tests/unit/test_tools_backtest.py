@@ -152,7 +152,7 @@ async def test_a_report_is_written_without_plots(config: Path, tmp_path: Path) -
 def test_the_sample_has_each_published_point_unchanged() -> None:
     by_time = {row.time: row for row in sample()}
     points = published()
-    assert len(points) == 5
+    assert len(points) == 7
     for point in points:
         row = by_time[point.time]
         assert row.source == point.source != ""
