@@ -16,10 +16,10 @@ RUN python3 -m venv /opt/uv && /opt/uv/bin/pip install --quiet --no-cache-dir uv
 WORKDIR /src
 COPY pyproject.toml uv.lock ./
 RUN /opt/uv/bin/uv venv --quiet --python "$(command -v python3)" /opt/hashmargin \
- && /opt/uv/bin/uv sync --quiet --frozen --no-dev --no-install-project
+ && /opt/uv/bin/uv sync --quiet --frozen --no-dev --extra outlook --no-install-project
 COPY README.md LICENSE ./
 COPY exporter exporter
-RUN /opt/uv/bin/uv sync --quiet --frozen --no-dev --no-editable
+RUN /opt/uv/bin/uv sync --quiet --frozen --no-dev --extra outlook --no-editable
 
 FROM ${BASE}
 ARG VERSION=0.1.0

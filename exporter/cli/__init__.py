@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 
 from exporter import __version__
-from exporter.cli import backtest, capture, check_config, demo, explain, plan, probe, run, scan, simulate
+from exporter.cli import backtest, capture, check_config, demo, explain, outlook, plan, probe, run, scan, simulate
 from exporter.cli.errors import EXIT_CODES
 
 
@@ -23,6 +23,7 @@ Examples:
   hashmargin probe 10.1.0.17                          read one rig and show why it fails
   hashmargin explain c1-001                           show how the verdict of a rig is computed
   hashmargin plan --megawatts 5                       choose the blocks that free 5 MW for AI hosting
+  hashmargin outlook                                  compare converting blocks now with later
   hashmargin backtest --sample                        compute what the verdicts would have earned
 
 {EXIT_CODES}
@@ -50,6 +51,7 @@ for _command in (
     capture.capture,
     plan.plan,
     explain.explain,
+    outlook.outlook,
     backtest.backtest,
     simulate.simulate,
 ):
