@@ -34,7 +34,9 @@ def main() -> int:
     if not options.inside:
         return _in_own_network([*sys.argv[1:], "--inside"])
     share = options.seconds * (1 - _FUZZ_SHARE)
-    figures, invariants = asyncio.run(run(share, options.rigs, options.network, options.address, options.seed))
+    figures, invariants = asyncio.run(
+        run(share, options.rigs, options.network, options.address, options.seed, prometheus=True)
+    )
     records = [*lines(figures, invariants), _fuzz(options.seconds - share, options.seed)]
     for record in records:
         print(json.dumps(record))

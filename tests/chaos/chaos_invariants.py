@@ -9,6 +9,7 @@ from typing import Final
 _REVENUE, _COST, _MARGIN = (f"mining_rig_{part}_usd_per_day" for part in ("revenue", "power_cost", "margin"))
 _BLOCK_MARGIN: Final = "mining_block_margin_usd_per_day"
 _INVENTORY: Final = "mining_rig_inventory_info"
+_RIG: Final = "mining_rig_"
 _CLOSE: Final = 1e-6
 _CLOCK: Final = 1.0  # s, that a time may be ahead of ours
 
@@ -89,7 +90,7 @@ class Invariants:
 
     def _falls(self, series: Series) -> Iterator[tuple[str, str]]:
         for name, samples in series.items():
-            if name.endswith("_total"):
+            if name.endswith("_total") and ("energy" in name or not name.startswith(_RIG)):  # a rig's own may restart
                 for labels, value in samples.items():
                     before = self._counters.get((name, labels), 0.0)
                     if value < before:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +31,7 @@ from chaos_faults import (
     state_moved_away,
 )
 from chaos_invariants import Invariants, label, parsed
+from chaos_prometheus import prometheus_servers
 
 _LOGIN: Final = "prometheus"
 _PASSWORD: Final = "chaos"
@@ -52,6 +53,7 @@ class Figures:
     lost: dict[str, str] = field(default_factory=dict)  # a healthy rig, and when
     kills: int = 0
     faults: list[str] = field(default_factory=list)
+    prometheus: list[dict[str, Any]] = field(default_factory=list)
     scraped: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -130,11 +132,19 @@ def simulated(folder: Path, rigs: int, network: str) -> Iterator[tuple[str, Path
 
 
 async def run(
-    seconds: float, rigs: int, network: str, address: str, seed: int, pause: float | None = None
+    seconds: float,
+    rigs: int,
+    network: str,
+    address: str,
+    seed: int,
+    pause: float | None = None,
+    *,
+    prometheus: bool = False,
 ) -> tuple[Figures, Invariants]:
     """Let one fault follow the other, then pairs of them, until ``seconds`` are over.
 
-    ``pause`` is how many seconds each fault lasts. By default it depends on ``seconds``.
+    ``pause`` is how many seconds each fault lasts. By default it depends on ``seconds``. With ``prometheus``, every
+    installed release scrapes, too.
     """
     chance, figures, invariants = random.Random(seed), Figures(), Invariants()
     with tempfile.TemporaryDirectory(prefix="hashmargin-chaos-") as name, simulated(Path(name), rigs, network) as site:
@@ -145,8 +155,13 @@ async def run(
             await plant.load()
             exporter.start()
             try:
-                async with scraping(exporter, plant, figures, invariants):
-                    await _chaos(exporter, plant, figures, invariants, chance, seconds, pause)
+                servers = (
+                    prometheus_servers(Path(name), address, (_LOGIN, _PASSWORD)) if prometheus else nullcontext([])
+                )
+                with servers as running:
+                    async with scraping(exporter, plant, figures, invariants):
+                        await _chaos(exporter, plant, figures, invariants, chance, seconds, pause)
+                    figures.prometheus = [figure for server in running for figure in server.figures()]
             finally:
                 exporter.stop()
         log = (Path(name) / "exporter.log").read_text(errors="replace")
@@ -295,4 +310,5 @@ def lines(figures: Figures, invariants: Invariants) -> list[dict[str, Any]]:
             )
             for rule in ("finite", "margin", "sum", "age", "counter", "traceback")
         ),
+        *figures.prometheus,
     ]
