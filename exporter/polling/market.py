@@ -75,9 +75,10 @@ class Market:
                 self._running[name] = self._start(name, settings)
 
     def _start(self, name: SourceName, settings: SourceSettings) -> _Running:
-        source = settings.build(self._context.named(str(name)))
+        reading = self._remembered.pop(name, None)  # once: later ones have other settings
+        source = settings.build(self._context.named(str(name)), reading)
         poller = SourcePoller(str(name), source, settings, self._telemetry, clock=self._clock)
-        if (reading := self._remembered.pop(name, None)) is not None:  # once: later ones have other settings
+        if reading is not None:
             poller.restore(reading)
         return _Running(settings, poller, self._tasks.create_task(poller.run(), name=f"source {name}"))
 

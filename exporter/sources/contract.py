@@ -121,9 +121,12 @@ class SourceSettings(SettingsGroup):
             )
         return self
 
-    def build(self, context: SourceContext) -> Source[Any]:
-        """Create the source that these settings describe. Its values are checked before anything uses them."""
-        return _Guarded(self.connect(context), self, context)
+    def build(self, context: SourceContext, remembered: Reading[Any] | None = None) -> Source[Any]:
+        """Create the source that these settings describe. Its values are checked before anything uses them.
+
+        ``remembered`` is the last value that a former process accepted, however old.
+        """
+        return _Guarded(self.connect(context), self, context, remembered)
 
     def connect(self, context: SourceContext) -> Source[Any]:
         """Create the source without the checks. Each kind defines it."""
@@ -135,6 +138,9 @@ class SourceSettings(SettingsGroup):
 
     def check(self, value: Any, last: Any | None) -> None:
         """Raise a Failure IMPLAUSIBLE if ``value`` cannot be true, or cannot follow ``last`` so soon."""
+
+    def check_after(self, value: Any, last: Any, age: float) -> None:
+        """Raise a Failure IMPLAUSIBLE if ``value`` cannot follow ``last``, which is ``age`` s old and no longer used."""
 
     def check_usable(self, value: Any, now: float) -> None:  # noqa: ARG002 -- only prices end
         """Raise a Failure if a well-formed ``value`` contains nothing that can be used at ``now`` (unix seconds)."""
@@ -150,21 +156,25 @@ class SourceSettings(SettingsGroup):
 class _Guarded:
     """A source whose values pass the checks of their room before anything uses them."""
 
-    def __init__(self, source: Source[Any], settings: SourceSettings, context: SourceContext) -> None:
+    def __init__(
+        self, source: Source[Any], settings: SourceSettings, context: SourceContext, remembered: Reading[Any] | None
+    ) -> None:
         self._source = source
         self._settings = settings
         self._discards = context.discards
         self._context = context
-        self._last: Kept[Any] | None = None
+        self._last = None if remembered is None else Kept(remembered, context)
 
     async def fetch(self) -> Reading[Any]:
-        """Request the value. It is compared with the last one only while that is fresh: a wrong value must expire."""
+        """Request the value, and compare it with the last one: more loosely if that is too old to use."""
         self._discards.begin()
         reading = await self._source.fetch()
         value = self._settings.reconcile(reading.value, self._discards)
         last = self._last
         fresh = last is not None and last.age <= self._settings.max_age
         self._settings.check(value, last.reading.value if last is not None and fresh else None)
+        if last is not None and not fresh:
+            self._settings.check_after(value, last.reading.value, last.age)
         self._settings.check_usable(value, self._context.clock())
         accepted = Reading(value, reading.observed_at)
         self._last = Kept(accepted, self._context)

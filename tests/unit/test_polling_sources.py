@@ -203,7 +203,7 @@ class Dead(SourceSettings):
     kind: str = "dead"
     url: str
 
-    def build(self, context: SourceContext) -> Feed:  # noqa: ARG002 - all sources are built so
+    def build(self, context: SourceContext, remembered: object = None) -> Feed:  # noqa: ARG002 - all are built so
         return Feed(Failure(Reason.UNREACHABLE, "no route"))
 
 

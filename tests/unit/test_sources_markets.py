@@ -372,9 +372,9 @@ async def test_two_meters_for_one_rig_are_refused(session: aiohttp.ClientSession
             await settings.build(SourceContext(session)).fetch()
 
 
-async def test_a_leap_of_the_price_is_refused_until_the_old_one_is_stale(session: aiohttp.ClientSession) -> None:
+async def test_a_leap_of_the_price_is_refused_also_after_the_old_one_is_stale(session: aiohttp.ClientSession) -> None:
     clock = {"now": 1_774_094_400.0}
-    prices = iter(["70370", "7037000", "703.7", "70400", "7037000"])
+    prices = iter(["70370", "7037000", "703.7", "70400", "7037000", "180000"])
 
     async def handle(request: web.Request) -> web.Response:
         return web.json_response({"data": {"amount": next(prices), "currency": "USD"}})
@@ -389,4 +389,6 @@ async def test_a_leap_of_the_price_is_refused_until_the_old_one_is_stale(session
             assert caught.value.reason is Reason.IMPLAUSIBLE
         assert (await source.fetch()).value == 70400
         clock["now"] += 3600
-        assert (await source.fetch()).value == 7037000
+        with pytest.raises(Failure):
+            await source.fetch()
+        assert (await source.fetch()).value == 180_000

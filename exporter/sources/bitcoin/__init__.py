@@ -8,6 +8,9 @@ from exporter.sources.contract import SourceSettings, implausible_unless
 _MIN_PRICE: Final = 100.0
 _MAX_PRICE: Final = 1e8
 _MAX_FACTOR: Final = 2.0  # within `max_age`
+_MAX_FACTOR_AFTER: Final = 3.0  # after an outage, more for each month of it
+_MOST_FACTOR_AFTER: Final = 10.0
+_MONTH: Final = 30 * 86_400.0
 
 
 def contradicted(price: float, low: float | None, high: float | None, tolerance: float = 0.05) -> None:
@@ -24,3 +27,8 @@ class BitcoinSettings(SourceSettings):
         implausible_unless(_MIN_PRICE, value, _MAX_PRICE, "bitcoin price")
         if last is not None:
             implausible_unless(last / _MAX_FACTOR, value, last * _MAX_FACTOR, "bitcoin price")
+
+    def check_after(self, value: float, last: float, age: float) -> None:
+        """Reject a price that bitcoin cannot have reached in ``age`` seconds."""
+        factor = min(_MAX_FACTOR_AFTER * (1 + age / _MONTH), _MOST_FACTOR_AFTER)
+        implausible_unless(last / factor, value, last * factor, "bitcoin price")

@@ -13,6 +13,8 @@ FEE_BLOCKS: Final = 144
 _MAX_DIFFICULTY: Final = 1e20
 _MAX_FEES: Final = 300.0  # bitcoins per block; the dearest block ever paid 291, by mistake
 _RETARGET_LIMIT: Final = 4.0
+_FASTEST_EPOCH: Final = 3.5 * 86_400.0  # s: at four times the pace
+_MOST_FACTOR_AFTER: Final = 16.0  # after an outage of any length; no year since 2014 had more
 _MAX_INTERVAL: Final = 86_400.0  # s per block
 _MAX_FACTOR: Final = 10.0  # between a hashrate and what the difficulty makes of it
 _HASHES_PER_DIFFICULTY: Final = 2.0**32
@@ -44,6 +46,12 @@ class NetworkSettings(SourceSettings):
         if last is not None:
             low, high = last.difficulty / _RETARGET_LIMIT, last.difficulty * _RETARGET_LIMIT
             implausible_unless(low * 0.999, value.difficulty, high * 1.001, "difficulty")
+
+    def check_after(self, value: NetworkState, last: NetworkState, age: float) -> None:
+        """Reject a difficulty that the network cannot have reached in ``age`` seconds."""
+        retargets = 1 + age // _FASTEST_EPOCH
+        factor = min(_RETARGET_LIMIT ** min(retargets, 9.0), _MOST_FACTOR_AFTER) * 1.001
+        implausible_unless(last.difficulty / factor, value.difficulty, last.difficulty * factor, "difficulty")
 
 
 def _contradictions(state: NetworkState) -> Iterator[tuple[str, str]]:
