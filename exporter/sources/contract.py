@@ -140,7 +140,7 @@ class SourceSettings(SettingsGroup):
         """Raise a Failure IMPLAUSIBLE if ``value`` cannot be true, or cannot follow ``last`` so soon."""
 
     def check_after(self, value: Any, last: Any, age: float) -> None:
-        """Raise a Failure IMPLAUSIBLE if ``value`` cannot follow ``last``, which is ``age`` s old and no longer used."""
+        """Raise a Failure IMPLAUSIBLE if ``value`` cannot follow ``last``, which is ``age`` s old and not used."""
 
     def check_usable(self, value: Any, now: float) -> None:  # noqa: ARG002 -- only prices end
         """Raise a Failure if a well-formed ``value`` contains nothing that can be used at ``now`` (unix seconds)."""
