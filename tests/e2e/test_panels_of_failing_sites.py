@@ -66,8 +66,9 @@ def sites(libraries: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         ask(f"{control}/sources", {"name": "bitcoin", "fault": "down"})
         wait_for("all rigs to be dead", lambda: watcher.value("sum(mining_rig_up)") == 0)
         wait_for("the totals to be gone", lambda: not watcher.query("site:mining_margin_usd_per_day:sum"))
-        wait_for("the page", lambda: watcher.firing("MiningSiteUnreachable"))
-        wait_for("what follows from it", lambda: watcher.firing("MiningBlockUnreachable"))
+        for name in ("MiningSiteUnreachable", "MiningBlockUnreachable"):
+            firing = f'ALERTS{{alertname="{name}",alertstate="firing",site="north"}}'
+            wait_for(name, lambda firing=firing: watcher.query(firing))
         wait_for("failed fetches", lambda: watcher.query("rate(mining_source_failures_total[1m]) > 0"))
         without_rigs = show_all(watcher.url, site="north")
         killed_at = time.time()
