@@ -1,0 +1,80 @@
+"""Why the margin of a site changed, from the Prometheus that scrapes its exporters."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from exporter.decision.change import CAUSES, Cause, split
+from exporter.economics.hashprice import hashprice
+from exporter.model.failures import Failure, Reason
+from exporter.model.units import HOURS_PER_DAY, kilowatts
+from exporter.sources.http import Endpoint
+from exporter.sources.prometheus import ask_one
+from exporter.tools import tables
+from exporter.tools.promql import quoted
+
+_QUERIES: Final = {
+    "bitcoin": "max(mining_bitcoin_price_usd{site}{at})",
+    "difficulty": "max(mining_network_difficulty{site}{at})",
+    "subsidy": "max(mining_network_subsidy_bitcoins{site}{at})",
+    "hashprice": "max(mining_hashprice_bitcoins_per_petahash_day{site}{at})",
+    "revenue": "sum(mining_block_revenue_usd_per_day{site}{at})",
+    "cost": "sum(mining_block_power_cost_usd_per_day{site}{at})",
+    "watts": "sum(mining_block_billed_power_watts{site}{at})",
+    "uptime": "sum(mining_rigs{mining}{at}) / sum(mining_rigs{site}{at})",
+}
+_WORDS: Final = {"bitcoin_price": "bitcoin price", "power_price": "power price"}
+
+
+async def query(endpoint: Endpoint, *, site: str | None, seconds: float) -> dict[str, Any]:
+    """Return the change of the margin since so many seconds ago, by cause. Raises Failure."""
+    before, after = await _cause(endpoint, site, seconds), await _cause(endpoint, site, 0.0)
+    return {
+        "seconds": seconds,
+        "margin_usd_per_day": {"before": before.margin, "after": after.margin},
+        "causes_usd_per_day": dict(split(before, after)),
+        "values": {name: {"before": getattr(before, name), "after": getattr(after, name)} for name in CAUSES},
+    }
+
+
+async def _cause(endpoint: Endpoint, site: str | None, ago: float) -> Cause:
+    where = [] if site is None else [f'site="{quoted(site)}"']
+    at = f" offset {ago:.0f}s" if ago else ""
+    mining = [*where, 'status="mining"']
+    selectors = {"{site}": "{" + ",".join(where) + "}", "{mining}": "{" + ",".join(mining) + "}"}
+    told: dict[str, float] = {}
+    for name, query in _QUERIES.items():
+        text = query.replace("{at}", at)
+        for mark, selector in selectors.items():
+            text = text.replace(mark, selector)
+        told[name] = (await ask_one(endpoint, text)).value
+    work, power = told["revenue"] / (told["hashprice"] * told["bitcoin"]), kilowatts(told["watts"])
+    if min(work, power, told["uptime"]) <= 0:
+        raise Failure(Reason.NOT_READY, "no rig was mining at one of the two times: give another --since")
+    reward = told["hashprice"] / hashprice(told["difficulty"], 1.0)
+    return Cause(
+        bitcoin_price=told["bitcoin"],
+        difficulty=told["difficulty"],
+        subsidy=told["subsidy"],
+        fees=reward - told["subsidy"],
+        power_price=told["cost"] / (power * HOURS_PER_DAY),
+        hashrate=work / told["uptime"],
+        efficiency=power / work,
+        uptime=told["uptime"],
+    )
+
+
+def as_text(told: Mapping[str, Any]) -> str:
+    """Format the change for a terminal, largest cause first."""
+    margin, causes, values = told["margin_usd_per_day"], told["causes_usd_per_day"], told["values"]
+    rows = [
+        (
+            _WORDS.get(name, name),
+            tables.significant(values[name]["before"]),
+            tables.significant(values[name]["after"]),
+            f"{causes[name]:+,.2f}",
+        )
+        for name in sorted(causes, key=lambda name: -abs(causes[name]))
+    ]
+    change = margin["after"] - margin["before"]
+    rows.append(("margin", tables.figure(margin["before"]), tables.figure(margin["after"]), f"{change:+,.2f}"))
+    return tables.as_text(("cause", "before", "now", "margin, USD/day"), rows, right=(1, 2, 3))
