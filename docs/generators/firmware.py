@@ -22,12 +22,17 @@ def page() -> str:
 
 
 def _evidence() -> Iterator[str]:
-    yield from ("| reader | recorded | documented | simulated |", "|---|---|---|---|")
-    simulated = {_READERS.get(family.name, family.name): len(family.models) for family in families()}
+    yield from ("| reader | model | firmware version | evidence |", "|---|---|---|---|")
+    simulated = {_READERS.get(family.name, family.name): family.models for family in families()}
     for name, reader in sorted(native_readers().items()):
-        known, models = reader.firmware, simulated.get(name, 0)
-        count = f"{models} model{'s' if models > 1 else ''}" if models else "unseen"
-        yield f"| `{name}` | {known.recorded or 'unseen'} | {known.documented or 'unseen'} | {count} |"
+        known = reader.firmware
+        for model, version, by in known.recorded:
+            yield f"| `{name}` | {model} | {version or 'not published'} | recorded ({by}) |"
+        if known.documented:
+            yield f"| `{name}` | all others | {known.documented} | documented |"
+        for each in simulated.get(name, ()):
+            yield f"| `{name}` | {each.name} | the demo's | simulated |"
+    yield "| all | all others | all others | unseen |"
 
 
 def _table() -> Iterator[str]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
+from typing import Final
 
 import click
 
 from exporter.cli.errors import EXIT_CODES, CommandError
 from exporter.cli.options import credentials, path_type, resolvable, with_login
 from exporter.cli.output import log_errors_only, progress, to_json
+
+_ISSUE: Final = "https://github.com/hashmargin/hashmargin/issues/new?template=misread-rig.yml"
 
 
 @click.command(
@@ -51,14 +54,14 @@ def capture(address: str, folder: Path, username: str | None, password_file: Pat
     except Failure as failure:
         unsupported = failure.reason is Reason.UNSUPPORTED  # the usual advice is to make a capture
         advice = (
-            "it answers none of our requests: open an issue with make and model"
+            f"it answers none of our requests: report its make and model at {_ISSUE}"
             if unsupported
             else RIG_ADVICE[failure.reason]
         )
         raise CommandError(f"{address} could not be captured ({failure.reason}): {advice}") from None
     except OSError as error:
         raise CommandError(f"cannot write to {folder} ({error.strerror}): give another --folder") from None
-    click.echo(f"Written to {path}: check it, then attach it to an issue.")
+    click.echo(f"Written to {path}: check it, then attach it to an issue at {_ISSUE}")
 
 
 def _unused(path: Path) -> Path:

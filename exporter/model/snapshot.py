@@ -57,8 +57,11 @@ class RigSnapshot:
 
     @property
     def mines_bitcoin(self) -> bool:
-        """Whether its hashes are known to be bitcoin's. A rig that was never identified has none to be priced."""
-        return self.identity is None or self.algorithm == BITCOIN_ALGORITHM
+        """Whether its hashes are known to be bitcoin's.
+
+        A rig that was never identified has no hashrate. Its configured rating is priced unless `algorithm` excludes it.
+        """
+        return self.algorithm == BITCOIN_ALGORITHM or (self.identity is None and not self.rig.algorithm)
 
 
 @dataclass(frozen=True, slots=True)

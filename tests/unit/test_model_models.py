@@ -2,13 +2,15 @@
 
 import csv
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
 from exporter.model.fleet import Rig
-from exporter.model.models import UNKNOWN_ALGORITHM, algorithm_of, known_model, model_name
+from exporter.model.models import BITCOIN_ALGORITHM, UNKNOWN_ALGORITHM, algorithm_of, known_model, model_name
 from exporter.model.readings import RigIdentity
 from exporter.model.snapshot import RigSnapshot
+from exporter.sources.rigs.coerce import bitmain_model
 
 ROWS = list(csv.DictReader((files("exporter.model") / "models.csv").read_text(encoding="utf-8").splitlines()))
 
@@ -90,3 +92,23 @@ def test_the_rig_is_believed_first_then_the_operator_then_the_table(
 def test_another_makers_model_of_the_same_name_is_not_taken_for_it() -> None:
     assert known_model("Acme", "S21") is None
     assert algorithm_of("", "", "Acme", "S21") == UNKNOWN_ALGORITHM
+
+
+PUBLIC = list(csv.DictReader((Path(__file__).parents[1] / "fixtures" / "antminer_names.csv").read_text().splitlines()))
+
+
+@pytest.mark.parametrize("row", PUBLIC, ids=lambda row: row["name"])
+def test_bitmains_names_in_public_lists_have_their_model_and_only_sha256_is_priced(row: dict[str, str]) -> None:
+    """``other`` is any algorithm but SHA-256, whether the table has its name or not."""
+    model = bitmain_model(row["name"])
+    assert model == row["model"]
+    assert bitmain_model(row["name"].lower()) == row["model"]
+    assert (algorithm_of("", "", "AntMiner", model) == BITCOIN_ALGORITHM) == (row["algorithm"] == BITCOIN_ALGORITHM)
+
+
+@pytest.mark.parametrize(("setting", "priced"), [("", True), ("sha256", True), ("kHeavyHash", False)])
+def test_the_rating_of_a_rig_that_was_never_identified_is_not_priced_against_its_setting(
+    setting: str, priced: bool
+) -> None:
+    snapshot = RigSnapshot(rig=Rig(name="a-1", address="10.0.0.1", algorithm=setting))
+    assert snapshot.mines_bitcoin is priced

@@ -31,7 +31,7 @@ CLOCK_SKEW: Final = 300.0  # s, that a rig's clock may be ahead
 _BITMAIN: Final = re.compile(r"^(?:bitmain )?(?:antminer )?", re.IGNORECASE)
 _BETWEEN_SENSORS: Final = re.compile(r"(?<=\d)-")
 _LEADING_NUMBER: Final = re.compile(r"\s*-?\d+(?:\.\d+)?(?=\s|[A-Za-z(]|$)")
-_SERIES: Final = re.compile(r"([A-Za-z]\d+)([A-Za-z+]*)")
+_SERIES: Final = re.compile(r"([A-Za-z]{1,2}\d+)([A-Za-z+]*)")
 _CAPITALS: Final = frozenset({"XP", "XP+", "AML"})
 _SCALES: Final = {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
 _MAC_DIGITS: Final = 12
@@ -270,7 +270,8 @@ def _bitmain_model(name: str) -> str:
     series = _SERIES.fullmatch(first)
     head = series[1].upper() + series[2].lower() if series else first
     return model_name(
-        "AntMiner", " ".join((head, *(word if word in _CAPITALS else word.capitalize() for word in rest)))
+        "AntMiner",
+        " ".join((head, *(word.upper() if word.upper() in _CAPITALS else word.capitalize() for word in rest))),
     )
 
 

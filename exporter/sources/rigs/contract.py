@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.fleet import Credentials
@@ -63,6 +63,14 @@ class Questions:
     login: str = ""
 
 
+class Recording(NamedTuple):
+    """Answers of a rig, recorded and published by others."""
+
+    model: str
+    version: str  # of its firmware, or the date of its build; empty if not published
+    by: str  # the project that published them
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Firmware:
     """What a native reader declares: its questions, and its row in docs/firmware.md.
@@ -71,7 +79,7 @@ class Firmware:
         title: The firmware's name as operators know it.
         section: The heading in docs/firmware.md that describes it.
         power: Where the power comes from, in a few words.
-        recorded: Models, with their firmware version, whose recorded answers the reader was tried against.
+        recorded: Rigs whose recorded answers the reader was tried against.
         documented: Documents and releases that the fields are from, with their author.
         questions: Every question that the reader may send.
         pyasic_types: pyasic's names for this firmware: pyasic never reads it in the native reader's place.
@@ -82,7 +90,7 @@ class Firmware:
     power: str
     questions: Questions
     pyasic_types: frozenset[str]
-    recorded: str = ""
+    recorded: tuple[Recording, ...] = ()
     documented: str = ""
 
 

@@ -17,7 +17,7 @@ from exporter.model.fleet import Credentials
 from exporter.model.models import known_model
 from exporter.model.readings import Board, Fan, Fault, Pool, RigIdentity, RigReading, TunerState
 from exporter.sources.rigs import cgminer, coerce
-from exporter.sources.rigs.contract import Answer, Firmware, OtherRig, Questions, Target
+from exporter.sources.rigs.contract import Answer, Firmware, OtherRig, Questions, Recording, Target
 from exporter.sources.rigs.faults import worded_fault
 from exporter.sources.rigs.transport import rpc
 from exporter.sources.rigs.web import DigestSession, digest_realm, visit
@@ -91,7 +91,13 @@ class Reader:
         title="Bitmain stock (S and T series), Hiveon, MSK",
         section="Bitmain stock",
         power="`chain_power`, on the builds that have it",
-        recorded="S19 Pro (2020), S9 (2019), S7 (3.5.3.0)",
+        recorded=(
+            Recording("S19 Pro", "2022-12", "asic-rs"),
+            Recording("S19", "2023-11", "proto-fleet"),
+            Recording("S19-88 No PIC", "MSK 2.6.0.39", "pyasic"),
+            Recording("S9", "Hiveon, 2021-07", "public logs"),
+            Recording("S7", "3.5.3.0", "public logs"),
+        ),
         documented="keys of S21 Hyd. and web interface, by clients",
         questions=Questions(
             rpc=("version", "stats", "summary", "pools"), pages={80: (*_PAGES, _POOLS_PAGE, _TYPE_PAGE)}

@@ -15,7 +15,7 @@ from exporter.model.fleet import Credentials
 from exporter.model.models import BITCOIN_ALGORITHM
 from exporter.model.readings import Board, Fan, Fault, PowerSupply, RigIdentity, RigReading
 from exporter.sources.rigs import cgminer, coerce
-from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
+from exporter.sources.rigs.contract import Answer, Firmware, Questions, Recording, Target
 from exporter.sources.rigs.faults import fault, lost_boards
 from exporter.sources.rigs.sessions import Sessions
 from exporter.sources.rigs.transport import optional, rpc
@@ -58,7 +58,7 @@ class Reader:
         title="Auradine (FluxOS)",
         section="Auradine",
         power="input power of the power supply",
-        recorded="AT1500 (2023-12.27)",
+        recorded=(Recording("AT1500", "2023-12.27", "asic-rs"),),
         documented="field names of 2.x (bitcap)",
         questions=Questions(
             rpc=_COMMANDS,

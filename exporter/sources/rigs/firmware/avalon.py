@@ -14,7 +14,7 @@ from exporter.model.fault_codes import FaultCode
 from exporter.model.models import BITCOIN_ALGORITHM, known_model
 from exporter.model.readings import Board, Fan, Fault, PowerSupply, RigIdentity, RigReading
 from exporter.sources.rigs import cgminer, coerce
-from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
+from exporter.sources.rigs.contract import Answer, Firmware, Questions, Recording, Target
 from exporter.sources.rigs.faults import fault
 from exporter.sources.rigs.transport import rpc
 
@@ -63,7 +63,11 @@ class Reader:
         title="Canaan stock (Avalon from the A10 on)",
         section="Canaan stock",
         power="input power of the power supply",
-        recorded="Avalon Q, A1246",
+        recorded=(
+            Recording("Avalon Q", "", "asic-rs"),
+            Recording("Avalon 1246", "", "asic-rs"),
+            Recording("Avalon 1566", "24102401", "pyasic"),
+        ),
         documented="API manual of the A10 (Canaan)",
         questions=Questions(
             rpc=("version", "summary", *_STATS, "pools"),

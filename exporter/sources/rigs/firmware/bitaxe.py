@@ -11,7 +11,7 @@ from exporter.model.fault_codes import FaultCode
 from exporter.model.models import BITCOIN_ALGORITHM, model_name
 from exporter.model.readings import Board, Fan, Fault, Pool, PowerSupply, RigIdentity, RigReading
 from exporter.sources.rigs import coerce
-from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
+from exporter.sources.rigs.contract import Answer, Firmware, Questions, Recording, Target
 from exporter.sources.rigs.faults import fault, worded_fault
 from exporter.sources.rigs.web import get_json
 
@@ -38,7 +38,7 @@ class Reader:
         title="AxeOS (BitAxe, NerdAxe)",
         section="AxeOS",
         power="reported",
-        recorded="Supra 401 (v2.4.5)",
+        recorded=(Recording("Supra 401", "v2.4.5", "asic-rs"),),
         documented="v2.0 to v2.15, NerdAxe v1.0.2 to v1.0.37",
         questions=Questions(pages={80: (_PAGE,)}),
         pyasic_types=frozenset({"BITAXE"}),

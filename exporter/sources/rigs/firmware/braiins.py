@@ -35,7 +35,6 @@ class Reader:
         title="Braiins OS+ with cgminer's API",
         section="Braiins OS",
         power="the tuner's estimate",
-        recorded="",
         documented="cgminer API (Braiins)",
         questions=Questions(
             rpc=("version", "devdetails", "+".join(_READ)),

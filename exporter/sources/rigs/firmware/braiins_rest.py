@@ -17,7 +17,7 @@ from exporter.model.models import BITCOIN_ALGORITHM, model_name
 from exporter.model.readings import Board, Fan, Fault, Pool, RigIdentity, RigReading, TunerState
 from exporter.model.units import HERTZ_PER_MEGAHERTZ
 from exporter.sources.rigs import coerce
-from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
+from exporter.sources.rigs.contract import Answer, Firmware, Questions, Recording, Target
 from exporter.sources.rigs.faults import fault, lost_boards
 from exporter.sources.rigs.sessions import Sessions
 from exporter.sources.rigs.transport import optional
@@ -71,7 +71,11 @@ class Reader:
         title="Braiins OS+ 25.07 and later",
         section="Braiins OS",
         power="the tuner's estimate",
-        recorded="S19 XP (25.11)",
+        recorded=(
+            Recording("S19 XP", "25.07", "asic-rs"),
+            Recording("S19 XP", "25.11", "asic-rs"),
+            Recording("S21 Pro", "26.04", "asic-rs"),
+        ),
         documented="API 25.07 to 26.04 (Braiins)",
         questions=QUESTIONS,
         pyasic_types=frozenset({"BRAIINS_OS"}),

@@ -12,7 +12,7 @@ from typing import Any, Final
 from exporter.model.fault_codes import FaultCode
 from exporter.model.readings import Board, Fan, Fault, Pool, PowerSupply, RigIdentity, RigReading, TunerState
 from exporter.sources.rigs import cgminer, coerce
-from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
+from exporter.sources.rigs.contract import Answer, Firmware, Questions, Recording, Target
 from exporter.sources.rigs.faults import fault, worded_fault
 from exporter.sources.rigs.transport import RPC_PORT, optional
 from exporter.sources.rigs.web import get_json, get_value
@@ -40,7 +40,7 @@ class Reader:
         title="ePIC (UMC OS)",
         section="ePIC",
         power="input power of the power supply",
-        recorded="S19 XP (BHB56801)",
+        recorded=(Recording("S19 XP", "PowerPlay-BMS 1.5.13", "asic-rs"),),
         documented="API 1.22.5 to 1.30.0 (ePIC)",
         questions=Questions(
             pages={RPC_PORT: ("/capabilities", "/summary", "/network", _BOARD_SENSORS, _CHIP_SENSORS)},

@@ -16,7 +16,7 @@ from exporter.model.fault_codes import FaultCode, Severity
 from exporter.model.models import BITCOIN_ALGORITHM
 from exporter.model.readings import Board, Fault, PowerSupply, RigIdentity, RigReading, TunerState
 from exporter.sources.rigs import cgminer, coerce
-from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
+from exporter.sources.rigs.contract import Answer, Firmware, Questions, Recording, Target
 from exporter.sources.rigs.faults import fault, worded_fault
 from exporter.sources.rigs.transport import rpc
 
@@ -71,7 +71,7 @@ class Reader:
         title="LuxOS",
         section="LuxOS",
         power="reported; an estimate if `PSU` is false",
-        recorded="S19k Pro (2025.4.8)",
+        recorded=(Recording("S19k Pro", "2025.4.8", "asic-rs"),),
         documented="API commands (Luxor)",
         questions=Questions(
             rpc=("version", *_READ, "voltageget 0", *(f"healthchipget {board}" for board in range(_MOST_BOARDS))),

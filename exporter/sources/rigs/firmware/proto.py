@@ -114,7 +114,6 @@ class Reader:
         title="Proto Rig (ProtoOS)",
         section="Proto Rig",
         power="input power of the power supplies",
-        recorded="simulator only",
         documented="MDK API 1.8.2 (Proto)",
         questions=Questions(
             pages=dict.fromkeys((HTTP_PORT, HTTPS_PORT), (*_OPEN, *_BEHIND_LOGIN)),

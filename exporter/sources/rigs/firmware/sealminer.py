@@ -10,7 +10,7 @@ from typing import Any, Final
 from exporter.model.fault_codes import FaultCode
 from exporter.model.readings import Board, Fan, Fault, PowerSupply, RigIdentity, RigReading, TunerState
 from exporter.sources.rigs import cgminer, coerce
-from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
+from exporter.sources.rigs.contract import Answer, Firmware, Questions, Recording, Target
 from exporter.sources.rigs.faults import fault, missing_board, worded_fault
 from exporter.sources.rigs.transport import rpc
 
@@ -32,7 +32,7 @@ class Reader:
         title="Bitdeer stock (SealMiner)",
         section="Bitdeer stock",
         power="input power of the power supply",
-        recorded="A2",
+        recorded=(Recording("A2", "2025-09-10", "asic-rs"),),
         questions=Questions(rpc=("version", "stats", "summary", "pools")),
         pyasic_types=frozenset(),
     )

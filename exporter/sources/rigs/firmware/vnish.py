@@ -15,7 +15,7 @@ from exporter.model.fault_codes import FaultCode
 from exporter.model.models import UNKNOWN_ALGORITHM
 from exporter.model.readings import Board, Fan, Fault, Pool, PowerSupply, RigIdentity, RigReading, TunerState
 from exporter.sources.rigs import cgminer, coerce
-from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
+from exporter.sources.rigs.contract import Answer, Firmware, Questions, Recording, Target
 from exporter.sources.rigs.faults import fault, lost_boards, worded_fault
 from exporter.sources.rigs.transport import optional
 from exporter.sources.rigs.web import get_json
@@ -50,7 +50,10 @@ class Reader:
         title="VNish",
         section="VNish",
         power="reported; an estimate on most power supplies",
-        recorded="S21 Pro (1.2.7), S19 XP (1.2.0)",
+        recorded=(
+            Recording("S21 Pro", "1.2.7", "proto-fleet"),
+            Recording("S19 XP", "1.2.0-rc1", "public logs"),
+        ),
         documented="API 1.2.6 to 1.3.4 (VNish)",
         questions=Questions(
             rpc=("version", "summary", "stats", "pools"),

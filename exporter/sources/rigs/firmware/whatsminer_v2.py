@@ -15,7 +15,7 @@ from exporter.model.failures import Failure, Reason
 from exporter.model.models import BITCOIN_ALGORITHM
 from exporter.model.readings import Board, Fault, PowerSupply, RigIdentity, RigReading, TunerState
 from exporter.sources.rigs import cgminer, coerce
-from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
+from exporter.sources.rigs.contract import Answer, Firmware, Questions, Recording, Target
 from exporter.sources.rigs.faults import whatsminer_faults
 from exporter.sources.rigs.firmware import whatsminer_v3
 from exporter.sources.rigs.transport import rpc
@@ -54,7 +54,12 @@ class Reader:
         title="MicroBT, API V2",
         section="MicroBT, API V2",
         power="reported",
-        recorded="M60S (2022, 2026), M20S (API 1.4)",
+        recorded=(
+            Recording("M60S", "2024-06-24", "proto-fleet"),
+            Recording("M60S", "2026-02", "Whatsminer-Pulse"),
+            Recording("unnamed, 105 chips per board", "2021-03-22", "asic-rs"),
+            Recording("unnamed, 135 chips per board", "2023-08-03", "asic-rs"),
+        ),
         documented="API 2.0 (MicroBT)",
         questions=Questions(
             rpc=(

@@ -10,7 +10,7 @@ from exporter.model.failures import Failure, Reason
 from exporter.model.models import BITCOIN_ALGORITHM
 from exporter.model.readings import Board, Fan, Fault, Pool, PowerSupply, RigIdentity, RigReading, TunerState
 from exporter.sources.rigs import coerce
-from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
+from exporter.sources.rigs.contract import Answer, Firmware, Questions, Recording, Target
 from exporter.sources.rigs.faults import whatsminer_faults
 from exporter.sources.rigs.transport import LengthPrefixed, exchange, optional, parse_json
 
@@ -49,7 +49,7 @@ class Reader:
         title="MicroBT, API V3",
         section="MicroBT, API V3",
         power="reported",
-        recorded="M60S VK40 (2024-11)",
+        recorded=(Recording("M60S VK40", "2025-12-09", "asic-rs"),),
         documented="API 3.0 (MicroBT)",
         questions=Questions(
             v3=(_DEVICE, " ".join(_STATUS), _SETTING),
