@@ -10,6 +10,7 @@ import math
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from rig_replay import NETWORK, replaying
 from exporter.model.failures import Failure, Reason
 from exporter.model.fleet import Credentials
 from exporter.model.readings import RigIdentity, RigReading
-from exporter.sources.rigs.contract import NativeReader, Questions, Target
+from exporter.sources.rigs.contract import HasSecondProbe, NativeReader, Questions, Target
 from exporter.sources.rigs.firmware import native_readers
 from exporter.sources.rigs.reader import Miners
 
@@ -30,10 +31,6 @@ WRITES = re.compile(
     re.IGNORECASE,
 )
 """What the name of a command that changes something contains."""
-PROBES = (
-    *("/", "/api/v1/system", "/cgi-bin/get_system_info.cgi", "/api/system/info"),
-    *("/api/v1/version/", "/api/v1/info", "/capabilities"),
-)
 READS = {"/led", "/cgi-bin/get_blink_status.cgi", "/api/v1/chains/factory-info"}
 ODD: tuple[Any, ...] = (None, "n/a", [], {}, True, -1, float("nan"), 1e30, "\x00\x1b[31m" * 50, [[[]]] * 40, 10**25)
 
@@ -61,6 +58,17 @@ def asked_of(questions: Questions) -> set[str]:
     commands = {part for command in (*questions.rpc, *questions.v3) for part in command.split("+")}
     pages = {f"GET {path}" for paths in questions.pages.values() for path in paths}
     return commands | pages | ({f"POST {questions.login}"} if questions.login else set())
+
+
+async def probes(address: str, fixture: dict[str, Any]) -> set[str]:
+    """Send the probes of all readers to a fixture's rig, and return what it was asked."""
+    async with replaying(address, fixture) as replay:
+        for reader in native_readers().values():
+            second = (reader.second_probe,) if isinstance(reader, HasSecondProbe) else ()
+            for probe in (reader.probe, *second):
+                with suppress(Failure):
+                    await probe(address)
+    return set(replay.asked)
 
 
 @pytest.mark.parametrize("reader", native_readers().values(), ids=lambda reader: reader.name)
@@ -97,8 +105,7 @@ async def test_a_reader_finds_identifies_and_reads_its_rig(path: Path, address: 
     assert plain(identity) == fixture["identity"]
     assert plain(reading) == fixture["reading"]
     asked = {part for question in replay.asked for part in question.split("+")}
-    probes = {"version", *(f"GET {page}" for page in PROBES), "get.device.info"}
-    assert asked <= asked_of(native_readers()[identity.reader].firmware.questions) | probes
+    assert asked <= asked_of(native_readers()[identity.reader].firmware.questions) | await probes(address, fixture)
 
 
 @pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)

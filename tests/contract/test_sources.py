@@ -55,10 +55,10 @@ async def failure_of(session: aiohttp.ClientSession, room: str, kind: str, serve
 
 
 def plain(value: Any) -> Any:
-    """A reading's value as the fixtures write it: without what is absent, and times as numbers."""
+    """Return a reading's value as fixtures write it: without absent and empty fields, and with times as numbers."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {name: plain(item) for name, item in dataclasses.asdict(value).items()}
-        return {name: item for name, item in fields.items() if item not in (None, "")}
+        return {name: item for name, item in fields.items() if item not in (None, "", {}, [])}
     if isinstance(value, Mapping):
         return {name: plain(item) for name, item in value.items()}
     if isinstance(value, tuple | list):
