@@ -45,6 +45,7 @@ curl -s 'http://127.0.0.1:9852/api/v1/rigs?verdict=curtail&sort=margin&limit=10'
 | `sort` | {", ".join(f"`{word}`" for word in SORTS)} |
 | `order` | `asc` or `desc` |
 | `limit`, `offset` | number of rigs, and rigs to skip |
+| `fields` | only these fields of each rig, such as `rig,margin_usd_per_day` |
 
 Rigs without the value to sort by come last.
 

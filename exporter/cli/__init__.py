@@ -8,7 +8,21 @@ from __future__ import annotations
 import click
 
 from exporter import __version__
-from exporter.cli import backtest, capture, check_config, demo, explain, outlook, plan, probe, run, scan, simulate
+from exporter.cli import (
+    backtest,
+    capture,
+    check_config,
+    demo,
+    explain,
+    outlook,
+    plan,
+    probe,
+    rigs,
+    run,
+    scan,
+    simulate,
+    status,
+)
 from exporter.cli.errors import EXIT_CODES
 
 
@@ -21,6 +35,8 @@ Examples:
   hashmargin check-config --config.file site.yml      check a configuration without starting it
   hashmargin run --config.file site.yml               serve http://0.0.0.0:9852/metrics
   hashmargin probe 10.1.0.17                          read one rig and show why it fails
+  hashmargin status                                   show the state of the site in one line, with an exit code
+  hashmargin rigs --status down                       list rigs: filter, sort, as table, CSV or JSON
   hashmargin explain c1-001                           show how the verdict of a rig is computed
   hashmargin plan --megawatts 5                       choose the blocks that free 5 MW for AI hosting
   hashmargin outlook                                  compare converting blocks now with later
@@ -49,6 +65,8 @@ for _command in (
     scan.scan,
     probe.probe,
     capture.capture,
+    status.status,
+    rigs.rigs,
     plan.plan,
     explain.explain,
     outlook.outlook,

@@ -10,7 +10,7 @@ import click
 from exporter.cli.errors import EXIT_CODES, InputError
 from exporter.cli.options import with_output
 from exporter.cli.output import to_json
-from exporter.cli.server import Server, with_server
+from exporter.cli.server import Server, complete_rig, with_scheme, with_server
 
 _VERDICT_COLOURS: Final = {"mine": "green", "curtail": "yellow", "reassign": "magenta", "repair": "red"}
 
@@ -34,12 +34,13 @@ def _seconds(_context: click.Context, _option: click.Parameter, value: str | Non
     epilog=f"""\b
 Examples:
   hashmargin explain c1-001
+  hashmargin explain 10.1.0.17
   hashmargin explain c1-001 --url http://miner-gw:9852 --output json
   hashmargin explain --since 24h --prometheus http://prometheus:9090 --site prairie-1
 
 {EXIT_CODES}"""
 )
-@click.argument("rig", required=False)
+@click.argument("rig", required=False, shell_complete=complete_rig)
 @with_server
 @click.option(
     "--since",
@@ -55,8 +56,9 @@ def explain(
 ) -> None:
     """Show how the verdict of a rig is computed, or why the margin changed.
 
-    Queries a running exporter. The output lists every input with its value, source and age, then every step of the
-    computation, then power, mining and AI in USD per kWh, and the prices at which the verdict would change.
+    RIG is a name or an address. Queries a running exporter. The output lists every input with its value, source and
+    age, then every step of the computation, then power, mining and AI in USD per kWh, and the prices at which the
+    verdict would change.
 
     With --since, queries Prometheus and splits the change of the margin into bitcoin price, difficulty, subsidy, fees,
     power price, hashrate, efficiency and uptime. The causes add up to the change.
@@ -68,7 +70,7 @@ def explain(
     if since is not None and prometheus is not None:
         if rig is not None:
             raise click.UsageError("give either a rig or --since")
-        told = server._replace(url=prometheus).query(partial(change.query, site=site, seconds=since))
+        told = server._replace(url=with_scheme(prometheus)).query(partial(change.query, site=site, seconds=since))
         click.echo(to_json(told) if output == "json" else change.as_text(told))
         return
     if rig is None:
@@ -81,4 +83,5 @@ def explain(
         click.echo(to_json(result))
     else:
         colour = _VERDICT_COLOURS.get(result["rig"]["verdict"])
-        click.echo(f"{rig}: {click.style(explain.verdict(result), fg=colour, bold=True)}\n{explain.as_text(result)}")
+        name, verdict = result["rig"]["rig"], click.style(explain.verdict(result), fg=colour, bold=True)
+        click.echo(f"{name}: {verdict}\n{explain.as_text(result)}")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from exporter.cli.errors import EXIT_CODES, InputError
-from exporter.cli.options import POSITIVE, Number
+from exporter.cli.options import Number
 from exporter.cli.output import to_json
-from exporter.cli.server import Server, with_server
+from exporter.cli.server import Server, with_scheme, with_server
 
 if TYPE_CHECKING:
     from exporter.sources.http import Endpoint
@@ -28,6 +29,21 @@ def _bounds(_context: click.Context, _option: click.Parameter, values: tuple[str
     return bounds
 
 
+class _Megawatts(Number):
+    """Type of an option in MW. A unit, such as ``500kW``, is understood."""
+
+    name = "power, such as 5MW or 500kW"
+    _POWER: Final = re.compile(r"(.+?)\s*(kW|MW|GW)", re.IGNORECASE)
+    _MEGAWATTS: Final = {"kw": 1e-3, "mw": 1.0, "gw": 1e3}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Convert a number with or without a unit."""
+        match = self._POWER.fullmatch(value.strip()) if isinstance(value, str) else None
+        if match is None:
+            return super().convert(value, param, ctx)
+        return super().convert(match[1], param, ctx) * self._MEGAWATTS[match[2].casefold()]
+
+
 @click.command(
     epilog=f"""\b
 Examples:
@@ -39,7 +55,13 @@ Examples:
 
 {EXIT_CODES}"""
 )
-@click.option("--megawatts", type=POSITIVE, required=True, help="Power to free, in MW.")
+@click.option(
+    "--megawatts",
+    type=_Megawatts(min=0, min_open=True),
+    required=True,
+    metavar="POWER",
+    help="Power to free, in MW, or with a unit: 5MW, 500kW.",
+)
 @with_server
 @click.option("--prometheus", metavar="URL", help="Query this Prometheus, which scrapes all shards, instead of --url.")
 @click.option("--site", metavar="NAME", help="With --prometheus: only blocks with this target label `site`.")
@@ -51,8 +73,9 @@ Examples:
 )
 @click.option(
     "--least-megawatts",
-    type=Number(min=0),
+    type=_Megawatts(min=0),
     default=0.0,
+    metavar="POWER",
     help="Refuse blocks that free less, alone or together with others of --together.",
 )
 @click.option(
@@ -111,7 +134,7 @@ def plan(
     async def query(endpoint: Endpoint) -> plan.Fleet:
         return await (plan.query_exporter(endpoint) if prometheus is None else plan.query_shards(endpoint, site))
 
-    fleet = (server if prometheus is None else server._replace(url=prometheus)).query(query)
+    fleet = (server if prometheus is None else server._replace(url=with_scheme(prometheus))).query(query)
     try:
         result = plan.plan(fleet, megawatts * 1_000.0, moving_cost=options["moving_cost"], constraints=constraints)
     except plan.UnknownBlockError as error:

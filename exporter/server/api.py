@@ -1,19 +1,22 @@
 """``/api/v1``: the latest evaluation as JSON. See ``docs/api.md``."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any, Final
 
 from aiohttp import web
 from pydantic_core import to_json
 
 from exporter.exposition.views import SiteView
+from exporter.model.configuration_errors import unknown
 from exporter.server.admission import in_worker
 from exporter.server.context import ServerContext
 from exporter.server.fleet import RigQuery, read_count, read_query
 from exporter.server.outlook_records import outlook_record
-from exporter.server.records import block_record, market_record, rig_record
+from exporter.server.records import RigRecord, block_record, market_record, rig_record
 
 _EVERYTHING: Final = 1_000_000
+_LONGEST_NAME: Final = 80
 _PIECE: Final = 200  # records; writing them takes a few milliseconds
 
 
@@ -23,7 +26,8 @@ def add_api(app: web.Application, context: ServerContext) -> None:
     async def rigs(request: web.Request) -> web.Response:
         query, view = read_query(request), evaluated(context)
         limit, offset = read_count(request, "limit", _EVERYTHING), read_count(request, "offset", 0)
-        return await _respond(request, lambda: _rigs(context, view, query, limit, offset))
+        names = _read_fields(request)
+        return await _respond(request, lambda: _rigs(context, view, query, slice(offset, offset + limit), names))
 
     async def rig(request: web.Request) -> web.Response:
         view, name = evaluated(context), request.match_info["rig"]
@@ -65,10 +69,24 @@ def evaluated(context: ServerContext) -> SiteView:
     return context.latest.publication.view
 
 
-def _rigs(context: ServerContext, view: SiteView, query: RigQuery, limit: int, offset: int) -> dict[str, Any]:
+def _rigs(
+    context: ServerContext, view: SiteView, query: RigQuery, chosen: slice, names: Sequence[str]
+) -> dict[str, Any]:
     found = query.select(view)
-    chosen = [rig_record(rig, context.failures) for rig in found[offset : offset + limit]]
-    return _envelope(context, view, total=len(found), rigs=chosen)
+    records: Iterable[Any] = (rig_record(rig, context.failures) for rig in found[chosen])
+    if names:
+        records = ({name: getattr(record, name) for name in names} for record in records)
+    return _envelope(context, view, total=len(found), rigs=list(records))
+
+
+def _read_fields(request: web.Request) -> list[str]:
+    """Read the fields to return, all if empty. Raises 400 for an unknown one."""
+    names = [name for name in request.query.get("fields", "").split(",") if name]
+    known = [field.name for field in fields(RigRecord)]
+    for name in names:
+        if name not in known:
+            raise web.HTTPBadRequest(text=f"{unknown('field', name[:_LONGEST_NAME], known)}\n")
+    return names
 
 
 def _envelope(context: ServerContext, view: SiteView, **content: Any) -> dict[str, Any]:

@@ -9,27 +9,41 @@ from urllib.parse import quote
 from exporter.model.configuration_errors import unknown
 from exporter.model.fields import format_duration
 from exporter.sources.contract import translating
-from exporter.sources.http import Endpoint
-from exporter.tools import tables
+from exporter.sources.http import Answer, Endpoint
+from exporter.tools import fleet, tables
 from exporter.tools.tables import significant
 
 
 class NoSuchRigError(Exception):
-    """The exporter has no rig of this name. The message is one sentence with the nearest name."""
+    """No rig, or several, have this name or address. The message is one sentence with the nearest name."""
 
 
 async def query(endpoint: Endpoint, rig: str) -> dict[str, Any]:
-    """Request the explanation from a running exporter. Raises Failure and NoSuchRigError."""
-    answer = await endpoint.ask("GET", f"/api/v1/rigs/{quote(rig, safe='')}")
+    """Request the explanation of the rig with this name or address. Raises Failure and NoSuchRigError."""
+    answer = await _ask(endpoint, rig)
     if answer.status == HTTPStatus.NOT_FOUND:
-        listed = await endpoint.get_json("/api/v1/rigs", max_bytes=256 * 1024 * 1024)
-        with translating():
-            raise NoSuchRigError(unknown("rig", rig, [known["rig"] for known in listed["rigs"]]))
+        answer = await _ask(endpoint, await _at_address(endpoint, rig))
     body = answer.check().json()
     with translating():
         return {"evaluated_at": body["evaluated_at_timestamp_seconds"]} | {
             key: body[key] for key in ("rig", "explanation")
         }
+
+
+async def _ask(endpoint: Endpoint, rig: str) -> Answer:
+    return await endpoint.ask("GET", f"/api/v1/rigs/{quote(rig, safe='')}")
+
+
+async def _at_address(endpoint: Endpoint, address: str) -> str:
+    """Return the name of the only rig at an address. Raises NoSuchRigError."""
+    known = await fleet.rigs(endpoint, {"fields": "rig,address"})
+    with translating():
+        found = [rig["rig"] for rig in known.rigs if rig["address"] == address]
+        if not found:
+            raise NoSuchRigError(unknown("rig", address, [rig["rig"] for rig in known.rigs]))
+    if len(found) > 1:
+        raise NoSuchRigError(f"{len(found)} rigs have the address {address!r}: give a name, such as {found[0]!r}")
+    return str(found[0])
 
 
 def as_text(result: Mapping[str, Any]) -> str:

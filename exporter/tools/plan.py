@@ -201,8 +201,7 @@ async def query_shards(endpoint: Endpoint, site: str | None) -> Fleet:
     shards = _Shards(endpoint, site)
     convertible = await shards.blocks("mining_block_convertible")
     if not convertible:
-        who = "no target" if site is None else f"no target with site {site!r}"
-        raise Failure(Reason.NOT_READY, f"{who} has mining_block_convertible")
+        raise Failure(Reason.NOT_READY, await _missing(endpoint, site))
     freed = await shards.blocks("mining_block_power_freed_watts")
     lost = await shards.blocks("mining_block_margin_lost_usd_per_day")
     ai = await shards.blocks("mining_block_ai_value_usd_per_day")
@@ -231,6 +230,16 @@ async def query_shards(endpoint: Endpoint, site: str | None) -> Fleet:
         fixed=tuple(shards.name(key) for key, value in sorted(convertible.items()) if not value),
         **_rigs(figures, {}),
     )
+
+
+async def _missing(endpoint: Endpoint, site: str | None) -> str:
+    """Write that no target of ``site`` has blocks, and which sites have some."""
+    if site is None:
+        return "no target has mining_block_convertible"
+    blocks = await _Shards(endpoint, None).blocks("mining_block_convertible")
+    sites = ", ".join(sorted({name or "without a name" for name, _ in blocks}))
+    message = f"no target with site {site!r} has mining_block_convertible"
+    return f"{message}; the sites are {sites}" if sites else message
 
 
 class _Shards:

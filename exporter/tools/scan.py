@@ -28,6 +28,7 @@ from exporter.polling.settings import IDENTIFY_SECONDS
 from exporter.sources.rigs.contract import Target
 from exporter.sources.rigs.names import is_ip
 from exporter.sources.rigs.reader import Miners
+from exporter.tools.tables import no_formula
 
 PORTS: Final = (4028, 80, 4433)
 """cgminer's API and ePIC's, web interfaces, Whatsminer V3: every reader begins at one of them."""
@@ -322,13 +323,8 @@ def _lines(found: Sequence[Found], columns: Sequence[str], delimiter: str, line_
             keys = [key if key not in seen else "" for key in (who.mac, who.serial)]
             seen.update(keys)
             facts = (*keys, who.make, who.model, who.firmware, who.firmware_version, who.hostname)
-            writer.writerow(dict(zip(COLUMNS, (one.address, *map(_no_formula, facts)), strict=True)))
+            writer.writerow(dict(zip(COLUMNS, (one.address, *map(no_formula, facts)), strict=True)))
     return text.getvalue()
-
-
-def _no_formula(text: str) -> str:
-    """Quote text of a rig that a spreadsheet would run as a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@") and text else text
 
 
 def as_records(found: Sequence[Found]) -> list[dict[str, str]]:

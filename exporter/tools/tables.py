@@ -50,6 +50,11 @@ def as_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return text.getvalue()
 
 
+def no_formula(text: str) -> str:
+    """Quote text of a rig that a spreadsheet would run as a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@") and text else text
+
+
 def as_json(value: object) -> str:
     """Format indented JSON that can be printed. A lone surrogate, which a rig may send, is escaped."""
     return json.dumps(value, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()

@@ -65,6 +65,16 @@ async def test_a_large_fleet_is_returned_completely() -> None:
     assert [rig["rig"] for rig in rigs] == [f"r-{number:03}" for number in range(450)]
 
 
+async def test_only_the_fields_that_are_asked_for_are_returned() -> None:
+    async with served() as site:
+        answer = await read(site, "rigs?fields=margin_usd_per_day,rig&limit=1")
+        async with site.get("api/v1/rigs?fields=rig,marg") as refused:
+            words = await refused.text()
+    assert answer["rigs"] == [{"margin_usd_per_day": 2.254, "rig": "a-01"}]
+    assert refused.status == 400
+    assert words.startswith("there is no field 'marg'")
+
+
 async def test_one_rig_has_its_explanation() -> None:
     async with served() as site:
         answer = await read(site, "rigs/a-01")

@@ -17,6 +17,7 @@ from aiohttp import web
 from click.testing import CliRunner
 from site_server import published, served
 from sites import NOW, SITE, decided, rig, site
+from small_site import small_site
 from source_site import serve
 
 from exporter.cli import main
@@ -120,6 +121,14 @@ async def test_a_plan_is_written_as_csv_and_markdown() -> None:
     assert "| total | 0.100 |" in document
 
 
+@pytest.mark.parametrize("power", ["0.04", "0.04MW", "40kW", "40 kw", "0.00004GW"])
+async def test_power_may_have_a_unit(power: str) -> None:
+    async with served(publication=blocks_of_old_and_new) as exporter:
+        code, output, _ = await invoke("plan", "--megawatts", power, "--url", exporter.url, "--output", "json")
+    assert code == 0
+    assert json.loads(output)["asked_kilowatts"] == pytest.approx(40.0)
+
+
 async def test_the_login_is_sent_and_a_rejection_is_one_sentence(tmp_path: Path) -> None:
     users = bcrypt.hashpw(b"hunter2", bcrypt.gensalt(4)).decode()
     config = tmp_path / "web.yml"
@@ -142,6 +151,8 @@ async def test_the_login_is_sent_and_a_rejection_is_one_sentence(tmp_path: Path)
         (("--megawatts", "5", "--url", f"http://{HOST}:1"), 1, "start `hashmargin run` there, or give another --url"),
         (("--megawatts", "5", "--url", "exporter"), 2, "is not an http:// or https:// address"),
         (("--megawatts", "0"), 2, "not in the range"),
+        (("--megawatts", "0kW"), 2, "not in the range"),
+        (("--megawatts", "5 apples"), 2, "'5 apples' is not a valid power, such as 5MW or 500kW"),
         (("--megawatts", "5", "--site", "prairie-1"), 2, "--site needs --prometheus"),
         (("--megawatts", "5", "--username", "desk"), 2, "belong together"),
     ],
@@ -304,7 +315,7 @@ async def test_an_unknown_site_is_one_sentence() -> None:
     async with prometheus() as url:
         code, _, errors = await invoke("plan", "--megawatts", "2.5", "--prometheus", url, "--site", "moon")
     assert code == 1
-    assert "no target with site 'moon' has mining_block_convertible" in errors
+    assert "no target with site 'moon' has mining_block_convertible; the sites are mesa, prairie" in errors
 
 
 # --- explain --------------------------------------------------------------------------------------------------------
@@ -338,6 +349,20 @@ async def test_an_unknown_rig_is_exit_code_2_with_the_nearest_name() -> None:
         code, _, errors = await invoke("explain", "old-33", "--url", exporter.url)
     assert code == 2
     assert errors.startswith("hashmargin: there is no rig 'old-33': did you mean 'old-")
+
+
+async def test_a_rig_is_explained_by_its_address() -> None:
+    async with served(publication=lambda: published(small_site())) as exporter:
+        code, output, _ = await invoke("explain", "10.1.1.1", "--url", exporter.url)
+    assert code == 0
+    assert output.startswith("a-01: ")
+
+
+async def test_an_address_of_several_rigs_is_exit_code_2() -> None:
+    async with served(publication=blocks_of_old_and_new) as exporter:
+        code, _, errors = await invoke("explain", "127.0.0.1", "--url", exporter.url)
+    assert code == 2
+    assert "22 rigs have the address '127.0.0.1': give a name, such as 'fixed-0'" in errors
 
 
 async def test_a_rig_that_does_not_respond_is_explained_as_far_as_known() -> None:

@@ -1,0 +1,160 @@
+"""Reads rigs and the state of a site from a running exporter, for ``status``, ``rigs``, ``top`` and ``explain``."""
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+from exporter.exposition.views import Status
+from exporter.model.units import HASHES_PER_TERAHASH, total
+from exporter.sources.contract import translating
+from exporter.sources.http import Answer, Endpoint
+from exporter.tools import tables
+
+_MAX_BYTES: Final = 256 * 1024 * 1024  # 100,000 rigs as JSON
+
+
+class QueryError(Exception):
+    """The exporter rejects a parameter. The message is its sentence, which lists the known values."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rigs:
+    """The selected rigs as records of the JSON API, and how many match in total."""
+
+    total: int
+    rigs: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """The state of a site. USD per day, H/s and watts; None if no block has the value. ``age`` is in seconds."""
+
+    site: str
+    age: float
+    counts: Mapping[Status, int]
+    priced: int
+    margin: float | None
+    avoidable_loss: float | None
+    hashrate: float | None
+    power: float | None
+
+    @property
+    def rigs(self) -> int:
+        """Number of rigs in the inventory."""
+        return sum(self.counts.values())
+
+    @property
+    def failing(self) -> int:
+        """Number of rigs that should mine and do not answer or do not hash."""
+        return self.counts[Status.DOWN] + self.counts[Status.STOPPED]
+
+    @property
+    def wanted(self) -> int:
+        """Number of rigs that should mine and have been polled."""
+        return self.counts[Status.MINING] + self.failing
+
+
+async def rigs(endpoint: Endpoint, parameters: Mapping[str, str]) -> Rigs:
+    """Request rigs by the parameters of ``/api/v1/rigs``. Raises Failure and QueryError."""
+    given = {name: value for name, value in parameters.items() if value}
+    answer = await endpoint.ask("GET", "/api/v1/rigs", params=given, max_bytes=_MAX_BYTES)
+    if answer.status == HTTPStatus.BAD_REQUEST:
+        raise QueryError(answer.text().strip())
+    body = answer.check().json()
+    with translating():
+        return Rigs(total=int(body["total"]), rigs=list(body["rigs"]))
+
+
+async def names(endpoint: Endpoint, prefix: str) -> list[str]:
+    """Return the names of rigs that begin with ``prefix``. Raises Failure."""
+    found = await rigs(endpoint, {"q": prefix, "fields": "rig"})
+    with translating():
+        return [rig["rig"] for rig in found.rigs if rig["rig"].startswith(prefix)]
+
+
+async def overview(endpoint: Endpoint) -> Overview:
+    """Request the state of the site. Raises Failure."""
+    counts = {status: (await rigs(endpoint, {"status": status, "limit": "0"})).total for status in Status}
+    answer = (await endpoint.ask("GET", "/api/v1/blocks", max_bytes=_MAX_BYTES)).check()
+    body = answer.json()
+    with translating():
+        blocks = body["blocks"]
+        return Overview(
+            site=str(body["site"]),
+            age=max(0.0, _time_of(answer) - body["evaluated_at_timestamp_seconds"]),
+            counts=counts,
+            priced=sum(block["rigs_priced"] for block in blocks),
+            margin=_total(blocks, "margin_usd_per_day"),
+            avoidable_loss=_total(blocks, "avoidable_loss_usd_per_day"),
+            hashrate=_total(blocks, "hashrate_hashes_per_second"),
+            power=_total(blocks, "power_watts"),
+        )
+
+
+def _time_of(answer: Answer) -> float:
+    """Return the server's time, so that the age is right on a host whose clock is wrong."""
+    try:
+        return parsedate_to_datetime(answer.headers["Date"]).timestamp()
+    except (KeyError, ValueError):
+        return time.time()
+
+
+def _total(blocks: Iterable[Mapping[str, Any]], field: str) -> float | None:
+    return total(block[field] for block in blocks)
+
+
+# --- output ------------------------------------------------------------------------------------------------
+
+_UNITS: Final[tuple[tuple[str, str, float, int], ...]] = (
+    ("_usd_per_kilowatt_hour", "USD/kWh", 1.0, 4),
+    ("_usd_per_kilowatt_year", "USD/kW-year", 1.0, 2),
+    ("_usd_per_day", "USD/day", 1.0, 2),
+    ("_hashes_per_second", "TH/s", HASHES_PER_TERAHASH, 1),
+    ("_joules_per_terahash", "J/TH", 1.0, 1),
+    ("_watts", "W", 1.0, 0),
+)
+"""What the name of a field ends with, and the unit, its size and the decimals in a table."""
+
+
+def as_text(rigs_: Rigs) -> str:
+    """Format rigs as a table for a terminal, with units that people use. An unknown value is a question mark."""
+    fields = list(rigs_.rigs[0]) if rigs_.rigs else []
+    columns = [_column(field, [rig[field] for rig in rigs_.rigs]) for field in fields]
+    right = [index for index, field in enumerate(fields) if _unit(field) is not None]
+    header, *rows = zip(*columns, strict=True) if columns else [()]
+    return tables.as_text(header, rows, right=right) if rows else "no rig matches"
+
+
+def as_csv(rigs_: Rigs) -> str:
+    """Format rigs as CSV with the fields of the JSON API. Lists and objects are JSON."""
+    fields = list(rigs_.rigs[0]) if rigs_.rigs else []
+    return tables.as_csv(fields, [[_cell(value) for value in rig.values()] for rig in rigs_.rigs])
+
+
+def _column(field: str, values: Iterable[Any]) -> list[str]:
+    unit = _unit(field)
+    if unit is None:
+        return [field.replace("_", " "), *map(_text, values)]
+    end, name, size, decimals = unit
+    cells = [tables.figure(None if value is None else value / size, decimals) for value in values]
+    return [f"{field.removesuffix(end).replace('_', ' ')}, {name}", *cells]
+
+
+def _unit(field: str) -> tuple[str, str, float, int] | None:
+    return next((unit for unit in _UNITS if field.endswith(unit[0])), None)
+
+
+def _text(value: Any) -> str:
+    """Write a value of a cell on one line. A rig may send characters that a terminal would obey."""
+    text = tables.UNKNOWN if value is None else value if isinstance(value, str) else json.dumps(value)
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str):
+        return tables.no_formula(value)
+    return json.dumps(value) if isinstance(value, (list, dict)) else value
