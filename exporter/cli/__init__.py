@@ -14,6 +14,7 @@ from exporter.cli import (
     check_config,
     demo,
     explain,
+    maintenance,
     outlook,
     plan,
     probe,
@@ -37,6 +38,7 @@ Examples:
   hashmargin probe 10.1.0.17                          read one rig and show why it fails
   hashmargin status                                   show the state of the site in one line, with an exit code
   hashmargin rigs --status down                       list rigs: filter, sort, as table, CSV or JSON
+  hashmargin maintenance add c1-001 --for 4h          announce planned downtime
   hashmargin explain c1-001                           show how the verdict of a rig is computed
   hashmargin plan --megawatts 5                       choose the blocks that free 5 MW for AI hosting
   hashmargin outlook                                  compare converting blocks now with later
@@ -67,6 +69,7 @@ for _command in (
     capture.capture,
     status.status,
     rigs.rigs,
+    maintenance.maintenance,
     plan.plan,
     explain.explain,
     outlook.outlook,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial, wraps
 from math import isfinite
 from pathlib import Path
@@ -92,6 +93,16 @@ def load_file(config_file: Path) -> Settings:
         return load(config_file, environ=os.environ)
     except ConfigError as error:
         raise InputError(f"the configuration is invalid\n{error}") from None
+
+
+def complete_listed_rig(context: click.Context, _option: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a rig from the inventory of ``--config.file``. Without a valid one, complete none."""
+    config_file = context.params.get("config_file")
+    if config_file is None:
+        return []
+    with suppress(InputError):
+        return [rig.name for rig in load_file(config_file).rigs if rig.name.startswith(incomplete)]
+    return []
 
 
 def override(flag: Flag) -> Callable[[CommandT], CommandT]:

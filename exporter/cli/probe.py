@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 import click
 
 from exporter.cli.errors import EXIT_CODES, CommandError, InputError
-from exporter.cli.options import POSITIVE, credentials, load_file, path_type, resolvable, with_login, with_output
+from exporter.cli.options import (
+    POSITIVE,
+    complete_listed_rig,
+    credentials,
+    load_file,
+    path_type,
+    resolvable,
+    with_login,
+    with_output,
+)
 from exporter.cli.output import log_errors_only, to_json
 
 if TYPE_CHECKING:
@@ -24,7 +33,7 @@ Examples:
 
 {EXIT_CODES}"""
 )
-@click.argument("rig")
+@click.argument("rig", shell_complete=complete_listed_rig)
 @click.option(
     "--config.file",
     "config_file",

@@ -51,7 +51,10 @@ def test_pre_commit_runs_the_commands_of_make_check() -> None:
 def test_a_command_of_the_documentation_exists_with_its_options(line: str) -> None:
     _, name, *arguments = shlex.split(line, comments=True)
     assert isinstance(main, click.Group)
-    known = {option for parameter in main.commands[name].params for option in parameter.opts}
+    command = main.commands[name]
+    if isinstance(command, click.Group) and arguments:
+        command = command.commands[arguments[0]]
+    known = {option for parameter in command.params for option in parameter.opts}
     assert {argument.partition("=")[0] for argument in arguments if argument.startswith("--")} <= known
 
 

@@ -68,10 +68,15 @@ class Outage(SettingsGroup):
             not self.begin or not self.until or _seconds(self.begin, timezone) < _seconds(self.until, timezone, fold=1)
         )
 
+    def begins_after(self, now: float, timezone: ZoneInfo) -> bool:
+        """Whether it has not begun at ``now`` (unix seconds)."""
+        return self.begin is not None and _seconds(self.begin, timezone) > now
+
     def holds(self, now: float, timezone: ZoneInfo) -> bool:
         """Whether it lasts at ``now`` (unix seconds)."""
-        begun = self.begin is None or _seconds(self.begin, timezone) <= now
-        return begun and (self.until is None or now < _seconds(self.until, timezone, fold=1))
+        return not self.begins_after(now, timezone) and (
+            self.until is None or now < _seconds(self.until, timezone, fold=1)
+        )
 
 
 class _Maintenance:
@@ -103,7 +108,8 @@ class _Maintenance:
         except (OSError, UnicodeDecodeError) as error:
             raise Failure(Reason.NOT_READY, f"{path}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}") from None
         errors: list[str] = []
-        self._outages = tuple(_outages(path, text, self._settings.timezone, errors))
+        found = outages(path, text, self._settings.timezone, errors)
+        self._outages = tuple(outage for outage in found if outage is not None)
         self._signature = signature
         if errors:
             _log.warning(
@@ -114,8 +120,11 @@ class _Maintenance:
             )
 
 
-def _outages(path: Path, text: str, timezone: ZoneInfo, errors: list[str]) -> Iterator[Outage]:
-    """Read the lines. The error of a line goes to ``errors`` with its place; the other lines count."""
+def outages(path: Path, text: str, timezone: ZoneInfo, errors: list[str]) -> Iterator[Outage | None]:
+    """Yield each entry, None for one with an error, which goes to ``errors`` with its place.
+
+    Raises Failure if the text has no entries at all.
+    """
     for place, row in _yaml_rows(text) if path.suffix in (".yml", ".yaml") else _csv_rows(text):
         try:
             outage = Outage.model_validate(row)
@@ -123,11 +132,11 @@ def _outages(path: Path, text: str, timezone: ZoneInfo, errors: list[str]) -> It
             first = error.errors(include_url=False)[0]
             key = str(first["loc"][0]) if first["loc"] else ""
             errors.append(f"{place}: {key}: {sentence(first)}" if key else f"{place}: {sentence(first)}")
+            yield None
         else:
-            if outage.lasts(timezone):
-                yield outage
-            else:
+            if not outage.lasts(timezone):
                 errors.append(f"{place}: until: it ends before it begins")
+            yield outage if outage.lasts(timezone) else None
 
 
 def _csv_rows(text: str) -> Iterator[tuple[str, Any]]:
