@@ -23,6 +23,7 @@ from exporter.cli import (
     scan,
     simulate,
     status,
+    top,
 )
 from exporter.cli.errors import EXIT_CODES
 
@@ -37,6 +38,7 @@ Examples:
   hashmargin run --config.file site.yml               serve http://0.0.0.0:9852/metrics
   hashmargin probe 10.1.0.17                          read one rig and show why it fails
   hashmargin status                                   show the state of the site in one line, with an exit code
+  hashmargin top                                      show the site live: firing, down, losing most
   hashmargin rigs --status down                       list rigs: filter, sort, as table, CSV or JSON
   hashmargin maintenance add c1-001 --for 4h          announce planned downtime
   hashmargin explain c1-001                           show how the verdict of a rig is computed
@@ -68,6 +70,7 @@ for _command in (
     probe.probe,
     capture.capture,
     status.status,
+    top.top,
     rigs.rigs,
     maintenance.maintenance,
     plan.plan,

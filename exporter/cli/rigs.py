@@ -66,7 +66,7 @@ def rigs(
 ) -> None:
     """List rigs: filter, sort, and print them as a table, CSV or JSON.
 
-    Queries a running exporter. An unknown value is `?` in the table, an empty cell in CSV and null in JSON.
+    Queries a running exporter. An unknown number is `?` in the table, an empty cell in CSV and null in JSON.
     """
     from exporter.tools import fleet
 

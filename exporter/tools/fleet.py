@@ -121,7 +121,7 @@ _UNITS: Final[tuple[tuple[str, str, float, int], ...]] = (
 
 
 def as_text(rigs_: Rigs) -> str:
-    """Format rigs as a table for a terminal, with units that people use. An unknown value is a question mark."""
+    """Format rigs as a table for a terminal, with units that people use. An unknown number is a question mark."""
     fields = list(rigs_.rigs[0]) if rigs_.rigs else []
     columns = [_column(field, [rig[field] for rig in rigs_.rigs]) for field in fields]
     right = [index for index, field in enumerate(fields) if _unit(field) is not None]
@@ -150,7 +150,7 @@ def _unit(field: str) -> tuple[str, str, float, int] | None:
 
 def _text(value: Any) -> str:
     """Write a value of a cell on one line. A rig may send characters that a terminal would obey."""
-    text = tables.UNKNOWN if value is None else value if isinstance(value, str) else json.dumps(value)
+    text = "" if value is None else value if isinstance(value, str) else json.dumps(value)
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 

@@ -8,6 +8,7 @@ from typing import Final
 from exporter.exposition.views import Status
 from exporter.model.failures import SERVER_ADVICE, Failure, Reason
 from exporter.model.fields import format_duration
+from exporter.tools import tables
 from exporter.tools.fleet import Overview
 
 _DEAD: Final = (Reason.UNREACHABLE, Reason.REFUSED, Reason.TIMEOUT, Reason.SERVER_ERROR)
@@ -60,8 +61,8 @@ def of_site(site: Overview, limits: Limits) -> SiteStatus:
     facts = [
         f"{site.counts[Status.MINING]:,} of {site.rigs:,} rigs mine",
         f"{site.failing:,} down or stopped",
-        f"margin {_usd(site.margin)} a day",
-        f"avoidable loss {_usd(site.avoidable_loss)} a day",
+        f"margin {tables.usd(site.margin)} a day",
+        f"avoidable loss {tables.usd(site.avoidable_loss)} a day",
         f"evaluated {age} ago",
     ]
     return SiteStatus(level=level, text=f"{site.site}: {', '.join(facts)}", figures=" ".join(_figures(site, limits)))
@@ -92,7 +93,3 @@ def _figures(site: Overview, limits: Limits) -> Iterator[str]:
         yield f"hashrate={site.hashrate:.6g};;;0"
     if site.power is not None:
         yield f"power={site.power:.6g};;;0"
-
-
-def _usd(value: float | None) -> str:
-    return "unknown" if value is None else f"{'-' if round(value, 2) < 0 else ''}${abs(value):,.2f}"

@@ -13,6 +13,11 @@ def figure(value: float | None, decimals: int = 2) -> str:
     return UNKNOWN if value is None else f"{value:,.{decimals}f}"
 
 
+def usd(value: float | None) -> str:
+    """Format US dollars for a sentence, with the minus before the dollar sign."""
+    return "unknown" if value is None else f"{'-' if round(value, 2) < 0 else ''}${abs(value):,.2f}"
+
+
 def significant(value: float | None) -> str:
     """Format a number of any size with six significant digits. A question mark if it is unknown."""
     if value is None:
