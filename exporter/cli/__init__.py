@@ -13,6 +13,7 @@ from exporter.cli import (
     capture,
     check_config,
     demo,
+    doctor,
     explain,
     maintenance,
     outlook,
@@ -35,6 +36,7 @@ Examples:
   hashmargin demo                                     run the exporter with a simulated site
   hashmargin scan 10.0.0.0/20 > rigs.csv              find rigs and write an inventory file
   hashmargin check-config --config.file site.yml      check a configuration without starting it
+  hashmargin doctor --config.file site.yml            show what is wrong with this installation
   hashmargin run --config.file site.yml               serve http://0.0.0.0:9852/metrics
   hashmargin probe 10.1.0.17                          read one rig and show why it fails
   hashmargin status                                   show the state of the site in one line, with an exit code
@@ -65,6 +67,7 @@ def main() -> None:
 for _command in (
     run.run,
     check_config.check_config,
+    doctor.doctor,
     demo.demo,
     scan.scan,
     probe.probe,
