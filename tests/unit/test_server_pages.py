@@ -334,3 +334,12 @@ async def test_pages_load_only_files_that_the_server_has() -> None:
 async def test_no_other_file_is_served(path: str) -> None:
     async with served() as site, site.get(path) as answer:
         assert answer.status == 404
+
+
+async def test_the_page_of_a_rig_starts_with_the_rig() -> None:
+    async with served() as site:
+        page = await (await site.get("rigs/a-01")).text()
+    found = [
+        page.index(f'<h2 id="{name}">') for name in ("faults", "state", "boards", "identity", "inputs", "sum", "flips")
+    ]
+    assert found == sorted(found)
