@@ -106,6 +106,7 @@ async def served(
     publication: Callable[[], Publication] | None = None,
     site: str = "prairie-1",
     explain: Callable[[SiteView, str], Explanation | None] = explained,
+    config: Callable[[], str] = configuration,
     outlook: Outlook | None = None,
 ) -> AsyncIterator[Served]:
     clock = Clock()
@@ -123,7 +124,7 @@ async def served(
         outlook=lambda: outlook,
         failures=failures,
         sources=lambda: SOURCES,
-        config=configuration,
+        config=config,
     )
     async with (
         serving(context, settings or WebSettings(listen_address="127.0.0.1:0")) as urls,

@@ -291,6 +291,21 @@ async def test_sources_and_failed_polls_are_listed() -> None:
         assert "check its login, token or key" in page.lower()
 
 
+async def test_a_long_configuration_is_split_into_pages() -> None:
+    text = "".join(f"line {number}\n" for number in range(4_001))
+    async with served(config=lambda: text) as site:
+        pages = [await (await site.get(f"config?page={number}")).text() for number in (1, 2, 3, 9)]
+    shown = [re.findall(r"line (\d+)", page) for page in pages]
+    assert [(lines[0], lines[-1]) for lines in shown] == [
+        ("0", "1999"),
+        ("2000", "3999"),
+        ("4000", "4000"),
+        ("4000", "4000"),
+    ]
+    assert 'rel="next" href="/config?page=3"' in pages[1]
+    assert 'rel="next"' not in pages[2]
+
+
 async def test_the_configuration_is_shown_unchanged() -> None:
     async with served() as site, site.get("config") as answer:
         assert "site: prairie-1\npassword: &#39;***&#39;\n" in await answer.text()
