@@ -144,7 +144,7 @@ class RigPricer:
             sale_income=_sale_income(actual, potential, supply),
             opportunity_margin=opportunity_margin,
             nameplate_doubt=nameplate_doubt,
-            avoidable_loss=_avoidable_loss(actual, potential),
+            avoidable_loss=_avoidable_loss(rig, actual, potential),
             allin_margin=self._allin_margin(rig, actual, potential, supply),
             allin_cost=allin_cost,
             allin_breakeven_hashprice=_ratio(allin_cost, work),
@@ -372,11 +372,19 @@ def _breakeven_power_price(operation: Operation) -> float | None:
     return _ratio(operation.revenue, operation.kwh) if operation.hashrate else None
 
 
-def _avoidable_loss(actual: Operation, potential: Operation) -> float | None:
-    """Return what switching the rig off would save per day: its potential loss, while it draws power."""
+def _avoidable_loss(rig: RigSnapshot, actual: Operation, potential: Operation) -> float | None:
+    """Return what switching the rig off would save per day: its potential loss, while it draws power.
+
+    None if it is not known whether it draws power. One that does not answer, and is meant to be off, draws none.
+    """
     if potential.margin is None:
         return None
-    draws = bool(actual.hashrate) or (
-        actual.kwh is not None and potential.kwh is not None and actual.kwh >= IDLE_SHARE * potential.kwh
-    )
+    if actual.hashrate:
+        draws = True
+    elif actual.kwh is not None and potential.kwh is not None:
+        draws = actual.kwh >= IDLE_SHARE * potential.kwh
+    elif rig.reading is None and not rig.expected_mining:
+        draws = False
+    else:
+        return None
     return finite(-potential.margin) if draws and potential.margin < 0 else 0.0

@@ -1246,8 +1246,8 @@ _BLOCKS: Final = (
         scope=BLOCK,
         name="mining_block_avoidable_loss_usd_per_day",
         help=(
-            "USD per day saved by switching off the rigs with a negative margin, 0 or more. Absent if unknown for "
-            "every rig."
+            "USD per day saved by switching off the rigs with a negative margin, 0 or more. Rigs of which it is not "
+            "known whether they draw power are left out; absent if that is so for every rig."
         ),
         unit="usd_per_day",
         get=lambda b: b.economics.avoidable_loss,

@@ -256,6 +256,18 @@ def test_avoidable_loss_is_a_losing_rig_that_draws_power() -> None:
     assert price(rig(power=None)).avoidable_loss is None
 
 
+def test_the_loss_of_a_rig_that_does_not_answer_is_unknown_and_not_zero() -> None:
+    losing = LastGood(hashrate=100e12, power=3_250.0, observed_at=NOW)
+    silent = replace(rig(last_good=losing), reading=None)
+    loss = price(rig(hashrate=100e12, power=3_250.0)).avoidable_loss
+    assert loss
+    assert price(silent).avoidable_loss is None
+    assert price(replace(silent, metered_power=3_250.0)).avoidable_loss == pytest.approx(loss, rel=0.1)
+    assert price(replace(silent, metered_power=0.0)).avoidable_loss == 0.0
+    assert price(replace(silent, expected_mining=False)).avoidable_loss == 0.0
+    assert price(rig(hashrate=0.0, power=None, last_good=losing)).avoidable_loss is None
+
+
 def test_the_resale_price_counts_where_it_is_higher() -> None:
     terms = PowerSettings(resale_tariff="grid")
     assert price(rig(), power=terms, grid=0.09).marginal_price == 0.09
