@@ -17,6 +17,7 @@ from exporter.evaluation import Evaluator
 from exporter.inventory.shrink import shrinks
 from exporter.logs import configure
 from exporter.outlooks import installed
+from exporter.polling.backfill import Backfill
 from exporter.polling.market import Market
 from exporter.polling.rigs import RigPoller
 from exporter.runtime import (
@@ -132,6 +133,12 @@ async def _run(settings: Settings, load: Callable[[], Settings] | None, *, allow
                 tasks.create_task(measure_loop_delay(telemetry), name="loop delay"),
                 tasks.create_task(collect_garbage(), name="garbage"),
             ]
+            if settings.decision.backfill is not None:
+                backfill = Backfill(
+                    settings.decision.backfill, context, telemetry, lambda: evaluator.history, evaluator.tell
+                )
+                filling = backfill.run(settings.served_rigs, settings.terms, settings.decision)
+                running.append(tasks.create_task(filling, name="backfill"))
             if reload is not None and reload_requested is not None:
                 running.append(tasks.create_task(reload_when(reload_requested, reload), name="reload"))
                 running.append(

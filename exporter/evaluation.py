@@ -9,7 +9,9 @@ from typing import Final, TypeVar
 
 import structlog
 
+from exporter.decision.backfill import with_told
 from exporter.decision.explain import Case, Explanation, explain
+from exporter.decision.history import BlockHour, MarginHistory
 from exporter.decision.prospect import Question, question
 from exporter.decision.site import decide
 from exporter.economics.metering import Metered, metered_power, with_metered_power
@@ -73,6 +75,7 @@ class Evaluator:
         self._renderer = Renderer(settings.exposition, telemetry.registry)
         self._decision = state.decision
         self._history = state.history
+        self._told: dict[str, list[BlockHour]] = {}
         self._overhead = OverheadCheck(telemetry)
         self._overheads: tuple[Overhead, ...] = ()
         self._unmatched = UnmatchedReports(telemetry, settings.rigs, settings.fleet_blocks)
@@ -99,6 +102,15 @@ class Evaluator:
         if (settings.terms, settings.decision) != (self.settings.terms, self.settings.decision):
             self.outlooks.forget()
         self.settings = settings
+
+    @property
+    def history(self) -> MarginHistory:
+        """The history of all blocks after the last evaluation."""
+        return self._history
+
+    def tell(self, block: str, hours: Iterable[BlockHour]) -> None:
+        """Take hours of a block that were recorded elsewhere; the next evaluation adds those that are missing."""
+        self._told.setdefault(block, []).extend(hours)
 
     def explain(self, view: SiteView, rig: str) -> Explanation | None:
         """Explain the verdict of a rig in ``view``. None if the view has no rig of this name."""
@@ -148,7 +160,8 @@ class Evaluator:
             self._shift(step)
         self._snapshot_at = self._clock()
         snapshot = self._snapshot(self._snapshot_at)
-        publication, metered = await asyncio.to_thread(self._render, snapshot)
+        told, self._told = self._told, {}
+        publication, metered = await asyncio.to_thread(self._render, snapshot, told)
         await self._save_energy(self._energy)
         await asyncio.to_thread(self.latest.publish, publication)
         if self.outlooks.due:
@@ -202,8 +215,10 @@ class Evaluator:
         settings = self.settings
         return question(view.snapshot, view.economics, self._history, settings.terms, settings.decision)
 
-    def _render(self, snapshot: SiteSnapshot) -> tuple[Publication, Metered]:
+    def _render(self, snapshot: SiteSnapshot, told: Mapping[str, list[BlockHour]]) -> tuple[Publication, Metered]:
         settings = self.settings
+        if told:
+            self._history = with_told(self._history, told, snapshot.taken_at, settings.decision.history)
         metered = metered_power(snapshot)
         snapshot = with_metered_power(snapshot, metered.rigs)
         self._overheads = overheads(snapshot, settings.terms)

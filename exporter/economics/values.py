@@ -66,7 +66,9 @@ class RigEconomics:
     sale_income: float | None = None  # from energy that it could use and does not
     opportunity_margin: float | None = None  # the potential margin at the marginal price: below zero, stop
     nameplate_doubt: float | None = None  # by how much that may be wrong where its power is the nameplate's, else 0
-    avoidable_loss: float | None = None  # 0 or more: a negative potential margin while it draws power; None if not known
+    avoidable_loss: float | None = (
+        None  # 0 or more: a negative potential margin while it draws power; None if not known
+    )
     allin_margin: float | None = None
     allin_cost: float | None = None  # at running power: bill, monthly costs and depreciation
     allin_breakeven_hashprice: float | None = None  # USD per PH/s and day

@@ -236,8 +236,8 @@ class BlockSettings(SettingsGroup):
     capacity_kilowatts: float | None = Field(None, gt=0, description="Capacity of its feeder in kW.")
     convertible: bool | Ratio = Field(
         True,
-        description="Whether it can be converted to AI hosting, or which share of its capacity, such as 0.5. The worst "
-        "rigs leave first.",
+        description="Whether it can be converted to AI hosting, or which share of its capacity. With a share such as "
+        "0.5 the other rigs stay, and the worst ones leave first; the margin per kW is that of the whole block.",
     )
     moving_cost_usd_per_rig: float | None = Field(
         None,

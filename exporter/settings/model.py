@@ -20,6 +20,7 @@ from exporter.model.fleet import UNASSIGNED, Block, Rig
 from exporter.polling.schedules import ScheduleSettings
 from exporter.polling.settings import PollingSettings
 from exporter.server.settings import WebSettings
+from exporter.sources.backfill import BackfillSettings
 from exporter.sources.registry import (
     BitcoinSource,
     ExpectedOffSource,
@@ -43,6 +44,16 @@ class GpuSettings(GpuEconomicsSettings):
     """Where the GPUs of the site are read, and what they earn."""
 
     endpoints: tuple[GpuSource, ...] = Field((), description="Sources of GPU metrics, one entry per node or server.")
+
+
+class VerdictSettings(DecisionSettings):
+    """Thresholds and delays of verdicts, and where the history before the first start is recorded."""
+
+    backfill: BackfillSettings | None = Field(
+        None,
+        description="Where hours before the first start are recorded. They are read once after each start, in the "
+        "background, for the hours that the history lacks.",
+    )
 
 
 class Settings(BaseSettings):
@@ -82,7 +93,7 @@ class Settings(BaseSettings):
         PowerSettings(), description="How the power of a rig becomes billed power and its cost."
     )
     economics: EconomicsSettings = Field(EconomicsSettings(), description="Pool scheme, pool fees and fixed costs.")
-    decision: DecisionSettings = Field(DecisionSettings(), description="Thresholds and delays of verdicts.")
+    decision: VerdictSettings = Field(VerdictSettings(), description="Thresholds and delays of verdicts.")
     ai: AiSettings | None = Field(None, description="Revenue of AI hosting. Without it there is no AI value.")
     gpus: GpuSettings | None = Field(None, description="GPUs that already run at the site.")
 

@@ -1,7 +1,7 @@
 """Times of a table as a market writes them: epochs, ISO, patterns, hour 24, and hours that occur twice in autumn."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -156,3 +156,16 @@ def _instant(time: datetime | float) -> float:
 def _clock(time: datetime | float) -> float:
     """What the clock on the wall shows, as a number that grows with it."""
     return (time.replace(tzinfo=None) - _ZERO).total_seconds() if isinstance(time, datetime) else time
+
+
+def unix_seconds(text: str) -> float:
+    """Read unix seconds, or ISO 8601, which is UTC without an offset. Raises ValueError."""
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ValueError(f"time {text!r:.40} must be like 2026-03-21T14:00:00Z, or unix seconds") from None
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()

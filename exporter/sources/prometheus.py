@@ -99,11 +99,12 @@ def _is_finite(value: Any) -> bool:
 
 
 async def ask_range(
-    endpoint: Endpoint, query: str, start: float, end: float, step: float
+    endpoint: Endpoint, query: str, start: float, end: float, step: float, *, allow_empty: bool = False
 ) -> list[tuple[dict[str, str], dict[float, float]]]:
     """Evaluate a query from ``start`` to ``end`` (unix seconds), every ``step`` seconds.
 
-    Returns the labels of each series and its finite values by time. Raises a Failure if there is none.
+    Returns the labels of each series and its finite values by time. Raises a Failure if there is none, unless
+    ``allow_empty``.
     """
     window = {"query": query, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
     answer = await endpoint.get_json("/api/v1/query_range", window, max_bytes=4 * MAX_BYTES)
@@ -117,6 +118,11 @@ async def ask_range(
             )
             for series in answer["data"]["result"]
         ]
-    if not any(values for _, values in found):
+    if not allow_empty and not any(values for _, values in found):
         raise Failure(Reason.NOT_READY, "the query returns no value in that time")
     return [(labels, values) for labels, values in found if values]
+
+
+def quoted(text: str) -> str:
+    """Return ``text`` as the inside of a string literal of PromQL, in double quotes."""
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -14,8 +14,8 @@ from exporter.economics.hashprice import hashprice
 from exporter.model.failures import Failure, Reason
 from exporter.model.units import SECONDS_PER_DAY
 from exporter.sources.http import Endpoint
-from exporter.sources.prometheus import ask_range
-from exporter.tools.promql import quoted
+from exporter.sources.local_times import unix_seconds
+from exporter.sources.prometheus import ask_range, quoted
 from exporter.tools.replay import MarketPoint
 from exporter.tools.tables import as_csv
 
@@ -129,7 +129,7 @@ def _row(line: Mapping[str, str | None]) -> Row:
     if unknown := sorted(set(generated) - set(COLUMNS)):
         raise ValueError(f"generated must list columns: unknown {' '.join(unknown)}")
     return Row(
-        time=_time(line.get("time") or ""),
+        time=unix_seconds(line.get("time") or ""),
         hashprice=hashprice_,
         power_price=power_price,
         bitcoin=bitcoin,
@@ -156,19 +156,6 @@ def _number(line: Mapping[str, str | None], name: str) -> float | None:
     ):
         raise ValueError(f"{name} {text!r:.40} is out of range")
     return value
-
-
-def _time(text: str) -> float:
-    """Read unix seconds, or ISO 8601, which is UTC without an offset."""
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise ValueError(f"time {text!r:.40} must be like 2026-03-21T14:00:00Z, or unix seconds") from None
-    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _iso(at: float) -> str:
@@ -221,7 +208,7 @@ async def query_history(
 
 
 def _averaged(metric: str, matchers: Sequence[str], labels: str) -> str:
-    return f"avg by ({labels}) (avg_over_time({metric}{{{', '.join(matchers)}}}[1h]))"
+    return f"avg by ({labels}) (avg_overunix_seconds({metric}{{{', '.join(matchers)}}}[1h]))"
 
 
 # --- the sample -----------------------------------------------------------------------------------------------------
@@ -253,7 +240,7 @@ def published() -> list[Published]:
     text = files("exporter.tools").joinpath("sample_history.csv").read_text(encoding="utf-8")
     return [
         Published(
-            time=_time(line["time"]),
+            time=unix_seconds(line["time"]),
             difficulty=float(line["difficulty"]),
             hashprice_bitcoins=_number(line, "hashprice_bitcoins"),
             hashprice=_number(line, "hashprice"),

@@ -10,10 +10,9 @@ from exporter.model.failures import Failure, Reason
 from exporter.model.units import DAYS_PER_YEAR, WATTS_PER_KILOWATT, kilowatts
 from exporter.sources.contract import translating
 from exporter.sources.http import Endpoint
-from exporter.sources.prometheus import Series, ask_prometheus
+from exporter.sources.prometheus import Series, ask_prometheus, quoted
 from exporter.tools import tables
 from exporter.tools.allocation import Allocation, MiningRig, Offer, allocate
-from exporter.tools.promql import quoted
 from exporter.tools.tables import figure
 
 _MAX_BYTES: Final = 256 * 1024 * 1024  # 100,000 rigs as JSON

@@ -1,0 +1,147 @@
+"""Recorded hours: the floor before the sum, what is left out, and that measured hours win."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sites import HASHPRICE, NOW
+
+from exporter.decision.backfill import RecordedHour, RecordedRig, missing_hours, told_hours, with_told
+from exporter.decision.history import BlockHistory, BlockHour, MarginHistory, Moment, Rules, book, window_of
+from exporter.economics.settings import EconomicsSettings, PowerSettings, SiteSettings, StopsWith, TariffOverrides
+
+HOUR = 3_600.0
+DAY = 24 * HOUR
+WINDOW = 28 * DAY
+CURRENT = NOW - NOW % HOUR
+SITE = SiteSettings(tariff="ppa")
+
+
+def recorded(*rigs: RecordedRig, hour: float = CURRENT - HOUR, **changes: Any) -> RecordedHour:
+    return replace(RecordedHour(hour=hour, payout=HASHPRICE, rigs=rigs, prices={"ppa": 0.05}), **changes)
+
+
+def by_margin(efficiency: float, kilowatts: float = 1.0, price: float = 0.05, tariff: str = "ppa") -> RecordedRig:
+    """A rig of so many J/TH, known by its power and its potential margin."""
+    margin = HASHPRICE * kilowatts / efficiency - price * kilowatts * 24
+    return RecordedRig(tariff, kilowatts, margin=margin)
+
+
+def told(one: RecordedHour, site: SiteSettings = SITE, coverage: float = 0.8) -> BlockHour | None:
+    return next(told_hours([one], site, coverage), None)
+
+
+def margin_per_year(hour: BlockHour, site: SiteSettings = SITE, payout: float | None = None) -> float | None:
+    history = with_told(MarginHistory(), {"north": [hour]}, NOW, WINDOW).blocks["north"]
+    return window_of(history, Rules(site, NOW), NOW, WINDOW).margin_per_year(payout)
+
+
+def test_the_floor_stands_per_rig_before_the_sum() -> None:
+    hour = told(recorded(by_margin(17.5, 0.5), by_margin(35.0, 0.5)))
+    assert hour is not None
+    assert hour.told
+    assert margin_per_year(hour) == pytest.approx(128.2714, abs=5e-5)
+
+
+def test_a_recorded_margin_and_the_work_behind_it_are_the_same_hour() -> None:
+    by_work = told(recorded(RecordedRig("ppa", 1.0, work=1 / 17.5)))
+    assert by_work is not None
+    derived = told(recorded(by_margin(17.5)))
+    assert derived is not None
+    for payout in (None, HASHPRICE * 1.1):
+        assert margin_per_year(derived, payout=payout) == pytest.approx(margin_per_year(by_work, payout=payout))
+
+
+def test_costs_that_stop_with_the_rig_are_in_a_recorded_margin() -> None:
+    site = replace(
+        SITE,
+        economics=EconomicsSettings(opex_usd_per_kilowatt_month=7.3, stops_with={"opex": StopsWith.RIG}),
+    )
+    rig = by_margin(17.5, price=0.06)  # $7.30 a month are a cent per kWh
+    hour = told(recorded(rig), site)
+    assert hour is not None
+    assert margin_per_year(hour, site) == pytest.approx((HASHPRICE / 17.5 - 0.06 * 24) * 365)
+
+
+def test_rigs_that_were_not_recorded_count_like_the_best() -> None:
+    hour = told(recorded(*[by_margin(17.5, 2.0)] * 7, by_margin(29.5, 2.0), fleet=10))
+    assert hour is not None
+    best, worse = HASHPRICE / 17.5 - 1.2, max(HASHPRICE / 29.5 - 1.2, 0.0)
+    assert margin_per_year(hour) == pytest.approx((18 * best + 2 * worse) * 365)
+    assert told(recorded(*[by_margin(17.5)] * 7, fleet=10)) is None
+    assert told(recorded(fleet=10)) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "site"),
+    [
+        (recorded(by_margin(17.5), payout=0.0), SITE),
+        (recorded(by_margin(17.5), prices={}), SITE),
+        (recorded(RecordedRig("ppa", 0.0, margin=1.0)), SITE),
+        (recorded(RecordedRig("ppa", 1.0)), SITE),
+        (recorded(RecordedRig("ppa", 1e308, work=1e308), RecordedRig("ppa", 1e308, work=1e308)), SITE),
+        (recorded(by_margin(17.5)), replace(SITE, power=PowerSettings(resale_tariff="grid"))),
+        (recorded(by_margin(17.5)), replace(SITE, power=PowerSettings(take_or_pay=True))),
+        (recorded(by_margin(17.5)), replace(SITE, power=PowerSettings(block_tariff="base", block_kilowatts=500))),
+    ],
+    ids=["no hashprice", "no price", "no power", "no margin", "overflow", "no sale price", "owed", "block and index"],
+)
+def test_an_hour_that_is_not_known_is_absent(one: RecordedHour, site: SiteSettings) -> None:
+    assert told(one, site) is None
+
+
+def test_energy_that_can_be_sold_counts_where_its_price_was_recorded() -> None:
+    site = replace(SITE, power=PowerSettings(resale_tariff="grid"), tariffs={"grid": TariffOverrides()})
+    hour = told(recorded(by_margin(17.5), sales={"ppa": 0.2}), site)
+    assert hour is not None
+    assert margin_per_year(hour, site) == pytest.approx(0.15 * 8_760)
+
+
+def test_owed_energy_counts_where_its_work_was_recorded() -> None:
+    site = replace(SITE, power=PowerSettings(take_or_pay=True))
+    hour = told(recorded(RecordedRig("ppa", 1.0, work=1 / 17.5)), site)
+    assert hour is not None
+    assert margin_per_year(hour, site) == pytest.approx((HASHPRICE / 17.5 - 1.2) * 365)
+
+
+def measured(hour: float) -> BlockHistory:
+    return book(BlockHistory(), Moment(1.0, {"ppa": (0.05, None)}, {("ppa", 175): (1.0, 17.5)}), hour + 1, 600, WINDOW)
+
+
+def test_measured_hours_win_and_the_open_one_stays() -> None:
+    past = book(measured(CURRENT - HOUR), Moment(1.0, {}, {("ppa", 175): (1.0, 17.5)}), NOW, 15, WINDOW)
+    hours = [hour for back in range(3) if (hour := told(recorded(by_margin(17.5), hour=CURRENT - back * HOUR)))]
+    filled = with_told(MarginHistory(blocks={"north": past}), {"north": hours}, NOW, WINDOW).blocks["north"]
+    assert [(hour.hour, hour.told) for hour in filled.hours] == [
+        (CURRENT - 2 * HOUR, True),
+        (CURRENT - HOUR, False),
+        (CURRENT, False),
+    ]
+    assert filled.open is past.open
+    again = with_told(MarginHistory(blocks={"north": filled}), {"north": hours}, NOW, WINDOW)
+    assert again.blocks["north"] is filled
+
+
+def test_hours_outside_the_window_are_neither_wanted_nor_kept() -> None:
+    wanted = missing_hours(measured(CURRENT - HOUR), NOW, 2 * DAY)
+    assert len(wanted) == 47
+    assert (wanted[0], wanted[-1]) == (CURRENT - 2 * DAY, CURRENT - 2 * HOUR)
+    assert missing_hours(BlockHistory(), NOW, HOUR) == []  # its rows are shorter than an hour
+    old = told(recorded(by_margin(17.5), hour=CURRENT - 3 * DAY))
+    assert old is not None
+    assert with_told(MarginHistory(), {"north": [old]}, NOW, 2 * DAY).blocks == {}
+
+
+@given(st.lists(st.tuples(st.floats(10, 60), st.floats(0.1, 10)), min_size=1, max_size=8), st.floats(0.0, 0.2))
+def test_an_hour_lies_between_the_floor_of_the_sum_and_the_sum_of_floors(
+    fleet: list[tuple[float, float]], price: float
+) -> None:
+    rigs = [by_margin(efficiency, kilowatts, price) for efficiency, kilowatts in fleet]
+    hour = told(recorded(*rigs, prices={"ppa": price}))
+    assert hour is not None
+    margin = margin_per_year(hour)
+    margins = [(rig.margin or 0.0) * 365 for rig in rigs]
+    assert margin is not None
+    assert max(sum(margins), 0.0) - 1e-6 <= margin <= sum(max(each, 0.0) for each in margins) + 1e-6
