@@ -8,9 +8,8 @@ from exporter.economics.hashprice import hashprice
 from exporter.model.failures import Failure, Reason
 from exporter.model.units import HOURS_PER_DAY, kilowatts
 from exporter.sources.http import Endpoint
-from exporter.sources.prometheus import ask_one
+from exporter.sources.prometheus import ask_one, quoted
 from exporter.tools import tables
-from exporter.tools.promql import quoted
 
 _QUERIES: Final = {
     "bitcoin": "max(mining_bitcoin_price_usd{site}{at})",
