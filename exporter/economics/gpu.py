@@ -1,4 +1,4 @@
-"""One GPU: what it is paid, and what it draws with its share of the node."""
+"""Revenue, power cost and margin of each GPU. Its power includes its share of the node's."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -11,30 +11,30 @@ from exporter.model.units import HOURS_PER_DAY, finite, kilowatts
 
 
 def price_gpus(
-    gpus: tuple[GpuReading, ...], terms: GpuEconomicsSettings, tariffs: Mapping[str, TariffPrice], site_tariff: str
+    gpus: tuple[GpuReading, ...], settings: GpuEconomicsSettings, tariffs: Mapping[str, TariffPrice], site_tariff: str
 ) -> tuple[GpuEconomics, ...]:
-    """Price each GPU; what depends on a missing input is None. How busy a GPU is never changes what it is paid."""
-    tariff = tariffs.get(terms.tariff or site_tariff)
+    """Price each GPU. Values that need a missing input are None. Utilisation does not change revenue."""
+    tariff = tariffs.get(settings.tariff or site_tariff)
     price = tariff.price if tariff is not None else None
-    # The node draws its power whichever of its GPUs still tell theirs: these share all of it.
-    on_node = Counter(gpu.hostname for gpu in gpus if _tells_power(gpu))
-    return tuple(_price_gpu(gpu, _rate(gpu, terms), terms.pue, price, on_node[gpu.hostname]) for gpu in gpus)
+    # The GPUs with a power reading share the host's whole power, because the host draws it even if other GPUs fail.
+    on_node = Counter(gpu.hostname for gpu in gpus if _has_power(gpu))
+    return tuple(_price_gpu(gpu, _rate(gpu, settings), settings.pue, price, on_node[gpu.hostname]) for gpu in gpus)
 
 
-def _tells_power(gpu: GpuReading) -> bool:
+def _has_power(gpu: GpuReading) -> bool:
     return gpu.power is not None and gpu.power >= 0
 
 
-def _rate(gpu: GpuReading, terms: GpuEconomicsSettings) -> tuple[float | None, bool, float | None]:
+def _rate(gpu: GpuReading, settings: GpuEconomicsSettings) -> tuple[float | None, bool, float | None]:
     """Return the revenue per billed hour (USD), whether it is contracted, and the watts of the node beside its GPUs."""
-    for rate in terms.rates:
+    for rate in settings.rates:
         if rate.model in (None, gpu.model) and rate.hostname in (None, gpu.hostname):
-            return rate.revenue_usd_per_hour, rate.billing == "contracted", _host_watts(rate, terms)
-    return terms.revenue_usd_per_hour, terms.billing == "contracted", terms.host_watts
+            return rate.revenue_usd_per_hour, rate.billing == "contracted", _host_watts(rate, settings)
+    return settings.revenue_usd_per_hour, settings.billing == "contracted", settings.host_watts
 
 
-def _host_watts(rate: GpuRate, terms: GpuEconomicsSettings) -> float | None:
-    return terms.host_watts if rate.host_watts is None else rate.host_watts
+def _host_watts(rate: GpuRate, settings: GpuEconomicsSettings) -> float | None:
+    return settings.host_watts if rate.host_watts is None else rate.host_watts
 
 
 def _price_gpu(

@@ -1,4 +1,4 @@
-"""What the operator must tell the economics: pool, power, AI lease and GPU terms. Implausible figures are refused."""
+"""Settings of the economics: pool, power, AI lease and GPUs. Implausible values are refused."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from exporter.model.fields import SettingsGroup
 
 
 class Plausible(NamedTuple):
-    """The range in which a figure is believed without asking, inside the one that can be computed with at all."""
+    """``low`` to ``high`` is accepted; ``least`` to ``most`` only with ``accept_implausible``; all else is refused."""
 
     low: float
     high: float
@@ -51,7 +51,7 @@ def _flat(figure: float) -> Band:
 
 
 class PlausibleSettings(SettingsGroup):
-    """Base of all terms: frozen, closed, and each figure inside its plausible range unless accepted on purpose."""
+    """Base of these settings. Raises ValueError for a value outside its :class:`Plausible` range."""
 
     model_config = ConfigDict(allow_inf_nan=False)
 
@@ -61,16 +61,16 @@ class PlausibleSettings(SettingsGroup):
 
     @model_validator(mode="after")
     def _plausible(self) -> Self:
-        if mistakes := list(dict.fromkeys(self._mistakes())):
-            raise ValueError("; ".join(mistakes))
+        if errors := list(dict.fromkeys(self._implausible())):
+            raise ValueError("; ".join(errors))
         return self
 
-    def _mistakes(self) -> Iterator[str]:
-        """Tell every figure that can't be believed, by its name."""
-        for name, told in type(self).model_fields.items():
-            said = getattr(self, name)
-            figures = (said.low, said.high) if isinstance(said, Band) else () if said is None else (said,)
-            for mark in (mark for mark in told.metadata if isinstance(mark, Plausible)):
+    def _implausible(self) -> Iterator[str]:
+        """Describe each implausible value in a sentence."""
+        for name, declared in type(self).model_fields.items():
+            value = getattr(self, name)
+            figures = (value.low, value.high) if isinstance(value, Band) else () if value is None else (value,)
+            for mark in (mark for mark in declared.metadata if isinstance(mark, Plausible)):
                 for figure in figures:
                     if not mark.least <= figure <= mark.most:
                         yield f"{name}: {figure:g} cannot be, expected {mark.low:g} to {mark.high:g} {mark.unit}"

@@ -1,4 +1,4 @@
-"""The classified failures: each says what went wrong, and what the operator can do about it."""
+"""The classes of failures, and the advice to the operator for each."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import Final
 
 
 class Reason(StrEnum):
-    """Why an answer could not be had. The closed list behind every ``reason`` label."""
+    """Why a request failed. These are all values of the label ``reason``."""
 
     UNREACHABLE = "unreachable"
     TIMEOUT = "timeout"
@@ -32,19 +32,19 @@ RIG_ADVICE: Final[Mapping[Reason, str]] = {
     Reason.TIMEOUT: "it accepted the connection but did not answer in time: restart it if this lasts",
     Reason.REFUSED: "it is up, but its API port is closed or hangs up: enable the API, and let this host in",
     Reason.AUTH: "check its user name and password in the inventory, and that its API admits this host",
-    Reason.GARBLED: "it answered something that is not its protocol: check address, port and firmware",
-    Reason.TOO_LARGE: "it answered more than a rig does: check that the address is the right device",
+    Reason.GARBLED: "its answer does not follow its protocol: check address, port and firmware",
+    Reason.TOO_LARGE: "its answer is larger than that of any rig: check that the address is the right device",
     Reason.UNSUPPORTED: "no reader knows this device: send us `hashmargin capture ADDRESS`",
     Reason.RATE_LIMITED: "it is asked too often: raise polling.interval, and see who else asks it",
     Reason.SERVER_ERROR: "its firmware failed inside: look at its own log, and restart it if this lasts",
     Reason.TLS: "its firmware offers no TLS that we can use: update the firmware",
-    Reason.NOT_READY: "it answers but has nothing to give yet: wait while it starts, restart it if this lasts",
-    Reason.WRONG_CHAIN: "it does not mine bitcoin: check which rig stands at this address",
-    Reason.STALE: "it repeats old figures: its miner program hangs, so restart it",
-    Reason.IMPLAUSIBLE: "what it says cannot be of this rig: compare its own page, and check its address and firmware",
+    Reason.NOT_READY: "it answers, but has no values yet: wait while it starts, restart it if this lasts",
+    Reason.WRONG_CHAIN: "it does not mine bitcoin: check which rig has this address",
+    Reason.STALE: "it repeats old values: its miner program hangs, so restart it",
+    Reason.IMPLAUSIBLE: "its values are implausible: compare its web interface, and check its address and firmware",
     Reason.INTERNAL: f"allow more open files where this host ran out of sockets; else {_BUG}",
 }
-"""What the operator can do about a rig that gives no reading."""
+"""Advice for a rig without a reading."""
 
 SOURCE_ADVICE: Final[Mapping[Reason, str]] = {
     Reason.UNREACHABLE: "check the host in its url, name resolution, and the firewall on the way",
@@ -57,13 +57,13 @@ SOURCE_ADVICE: Final[Mapping[Reason, str]] = {
     Reason.RATE_LIMITED: "it is asked too often: raise its interval, or use a key or server of your own",
     Reason.SERVER_ERROR: "the server failed inside: look at its own log, or name a second source",
     Reason.TLS: "check the server's certificate, ca_file, and the host name in its url",
-    Reason.NOT_READY: "it answers, but has nothing to give yet: wait, and check the query if this lasts",
+    Reason.NOT_READY: "it answers, but has no values yet: wait, and check the query if this lasts",
     Reason.WRONG_CHAIN: "the node is not on the main chain: point at a mainnet node",
     Reason.STALE: "it answers, but with old data: look at what feeds it, and at both clocks",
     Reason.IMPLAUSIBLE: "the value was rejected: check its unit, currency and query, and compare with a second source",
     Reason.INTERNAL: _BUG,
 }
-"""What the operator can do about a source (market, tariff, meter, GPUs, lists) that gives no value."""
+"""Advice for a source (market, tariff, meter, GPUs, lists) without a value."""
 
 
 SERVER_ADVICE: Final[Mapping[Reason, str]] = {
@@ -72,22 +72,22 @@ SERVER_ADVICE: Final[Mapping[Reason, str]] = {
     Reason.REFUSED: "start `hashmargin run` there, or give another --url",
     Reason.TIMEOUT: "it did not answer in time: look at its load, and try again",
     Reason.AUTH: "give --username and --password-file as its web configuration has them",
-    Reason.GARBLED: "no hashmargin or Prometheus answers so: give another --url",
-    Reason.UNSUPPORTED: "say more exactly what is wanted, with --site or --tariff",
+    Reason.GARBLED: "the answer is not from hashmargin or Prometheus: give another --url",
+    Reason.UNSUPPORTED: "choose one with --site or --tariff",
     Reason.RATE_LIMITED: "it is asked too often: try again in a while",
     Reason.TLS: "give --ca-file, and the host name that its certificate has",
-    Reason.NOT_READY: "it has nothing to tell yet: try again in a minute",
+    Reason.NOT_READY: "it has no values yet: try again in a minute",
 }
-"""What the operator can do about a running exporter, or a Prometheus, that a command gets no answer from."""
+"""Advice for a command that fails to query a running exporter or a Prometheus."""
 
 
 _LONGEST_DETAIL: Final = 200
 
 
-class Failure(Exception):  # noqa: N818 -- reads as what it says
-    """A read that gave no value. ``reason`` is for metrics, ``detail`` for the log (short, without secrets).
+class Failure(Exception):  # noqa: N818 -- a failure is an outcome of a poll, not an error of the program
+    """A request that failed. ``reason`` is for metrics, ``detail`` for the log (short, without secrets).
 
-    ``retry_after`` is the wait in seconds that the other side asked for, where it did.
+    ``retry_after`` is the wait in seconds that the server requested, if any.
     """
 
     def __init__(self, reason: Reason, detail: str, *, retry_after: float | None = None) -> None:

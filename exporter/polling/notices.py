@@ -62,7 +62,11 @@ class RigNotices:
                 "two rigs have the same MAC address or serial number, and the first is read: give the other its own"
             )
             _log.warning(
-                "another rig says it is this one", rig=rig.name, here=rig.address, there=address, advice=advice
+                "another address has the identity of this rig",
+                rig=rig.name,
+                here=rig.address,
+                there=address,
+                advice=advice,
             )
 
     def down(self, rig: Rig, failure: Failure) -> None:

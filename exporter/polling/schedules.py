@@ -1,4 +1,4 @@
-"""When rigs are meant to mine: weekly windows of wall-clock time in a time zone of their own."""
+"""Weekly schedules of mining, as windows of local time."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -26,7 +26,7 @@ _WEEK: Final = tuple(Day)
 
 
 class Window(SettingsGroup):
-    """From one time of day to another; one that ends no later than it starts ends on the following day."""
+    """A window of local time on some weekdays. If ``end`` is not after ``start``, it ends on the next day."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(serialize_by_alias=True)
 
@@ -35,7 +35,7 @@ class Window(SettingsGroup):
     end: TimeOfDay = Field(alias="to", description="When it ends, local time; on the next day unless after `from`.")
 
     def holds(self, local: datetime) -> bool:
-        """Tell whether it is open at a local wall-clock time."""
+        """Return whether a local time is in the window."""
         minute = local.hour * 60 + local.minute
         today = _WEEK[local.weekday()] in self.days
         if self.start < self.end:
@@ -45,12 +45,12 @@ class Window(SettingsGroup):
 
 
 class ScheduleSettings(BaseModel):
-    """The windows in which rigs of this schedule are meant to mine."""
+    """The windows in which the rigs of a schedule should mine."""
 
     timezone: ZoneInfo = Field(description="The time zone of the windows, such as America/Chicago.")
     mining: tuple[Window, ...] = Field(description="When to mine; off at all other times.")
 
     def mining_at(self, now: float) -> bool:
-        """Tell whether mining is meant at ``now`` (unix seconds)."""
+        """Return whether rigs should mine at ``now`` (unix seconds)."""
         local = datetime.fromtimestamp(now, self.timezone)
         return any(window.holds(local) for window in self.mining)

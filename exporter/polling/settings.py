@@ -1,4 +1,4 @@
-"""What the operator may say of how rigs are polled."""
+"""Settings of polling."""
 
 from typing import Final, Self
 

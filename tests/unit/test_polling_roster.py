@@ -512,7 +512,7 @@ def test_of_two_rigs_with_one_mac_the_first_is_kept_and_the_other_told_once() ->
             with capture_logs() as logs:
                 await asyncio.sleep(DAY)
             assert whereabouts(poller) == {mac(1): ("x", True)}
-            told = [log for log in logs if log["event"] == "another rig says it is this one"]
+            told = [log for log in logs if log["event"] == "another address has the identity of this rig"]
             assert [(log["here"], log["there"]) for log in told] == [("x", "y")]
             assert lan.asked["y"] <= 3 * DAY / SEARCH
             del lan.devices["x"]
