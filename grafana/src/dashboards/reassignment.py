@@ -97,6 +97,12 @@ def _blocks() -> list[Panel]:
                 USD_PER_KILOWATT_YEAR,
                 GAIN,
             ),
+            Column(
+                "Conversion margin",
+                largest("mining_block_conversion_margin_usd_per_kilowatt_year", _BLOCK, by=by),
+                USD_PER_KILOWATT_YEAR,
+            ),
+            Column("Evidence", largest("mining_block_verdict_evidence_ratio", _BLOCK, by=by), RATIO),
             Column("Frees", largest("mining_block_power_freed_watts", _BLOCK, by=by), WATTS),
             Column("AI value", largest("mining_block_ai_value_usd_per_day", _BLOCK, by=by), USD_PER_DAY),
             Column("Mining margin", largest("mining_block_margin_usd_per_day", _BLOCK, by=by), USD_PER_DAY, GAIN),
