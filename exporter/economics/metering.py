@@ -8,18 +8,21 @@ from typing import Final, NamedTuple
 from exporter.economics.power import power_now
 from exporter.model.snapshot import RigSnapshot, SiteSnapshot
 
-_BELIEVED: Final = (0.5, 2.0)  # a block's meter against what its running rigs say: else it measures something else
+_BELIEVED: Final = (
+    0.5,
+    2.0,
+)  # a block's meter per power of its running rigs; outside this range the meter measures something else
 
 
 class Metered(NamedTuple):
-    """The watts of each rig that a meter tells of, by name; and the blocks whose meter is not believed."""
+    """Metered watts by name of the rig, and the blocks whose meter is implausible."""
 
     rigs: Mapping[str, float]
     disbelieved: frozenset[str] = frozenset()
 
 
 def metered_power(snapshot: SiteSnapshot) -> Metered:
-    """Return what meters tell of each rig. Of two that tell of it the first is taken."""
+    """Return the metered power of each rig. If two meters measure a rig, the first is used."""
     rigs: dict[str, float] = {}
     blocks: dict[str, float] = {}
     for meter in reversed(snapshot.meters):
@@ -46,8 +49,8 @@ def with_metered_power(snapshot: SiteSnapshot, watts: Mapping[str, float]) -> Si
 def _shared(watts: float, members: Sequence[RigSnapshot], own: Mapping[str, float]) -> dict[str, float] | None:
     """Share a block's watts out among its running rigs, less what those with a meter of their own draw.
 
-    The shares go by what each reports or should draw; where that is not known of every one, by hashrate. None where the
-    meter is not believed.
+    A share is proportional to the reported or expected power of the rig, or to its hashrate if the power of any rig is
+    unknown. None if the meter is implausible.
     """
     rest = watts - sum(own.get(rig.rig.name, 0.0) for rig in members)
     running = {rig.rig.name: rig for rig in members if rig.rig.name not in own and _hashrate(rig) > 0}

@@ -27,7 +27,7 @@ _PARENT_CHECK_SECONDS: Final = 1.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a site until it is told to stop, and return the process's exit status."""
+    """Run a site until a signal or its parent's end stops it, and return the process's exit status."""
     options = _parser().parse_args(arguments)
     with contextlib.suppress(ImportError, ValueError, OSError):
         _raise_file_limit()
@@ -83,15 +83,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m exporter.simulation",
         description="A simulated mining site on loopback addresses, with the real protocols and ports.",
-        epilog=f"Its control API: GET / says how the site is; {'; '.join(f'POST {each}' for each in SWITCHES)}.",
+        epilog=f"Its control API: GET / returns its state; {'; '.join(f'POST {each}' for each in SWITCHES)}.",
     )
     parser.add_argument("--rigs", type=int, default=120, help="how many rigs (default: %(default)s)")
     parser.add_argument(
         "--model",
         action="append",
         default=[],
-        help="a rig of this model, such as 'LuxOS S21', instead of the mixture; may be repeated (a name that does "
-        "not exist tells those that do)",
+        help="a rig of this model, such as 'LuxOS S21', instead of the mixture; may be repeated (an unknown "
+        "name lists the known ones)",
     )
     parser.add_argument("--seed", type=int, default=21, help="same seed, same site (default: %(default)s)")
     parser.add_argument(

@@ -29,7 +29,7 @@ SWITCHES: Final = (
 
 
 class BadRequestError(Exception):
-    """A request that cannot be done; the message says why."""
+    """An invalid request. The message is the reason."""
 
 
 class Control:
@@ -89,7 +89,7 @@ class Control:
         elif "block" in body:
             rigs = site.rigs_of(_member(body, "block", site.blocks))
         else:
-            raise BadRequestError("say which rig or block")
+            raise BadRequestError("name a rig or a block")
         await site.set_fault(rigs, fault)
         return {"rigs": rigs, "fault": fault}
 

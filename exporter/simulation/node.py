@@ -239,7 +239,7 @@ class Node:
         return _json(*self._call(asked))
 
     def _call(self, asked: Any) -> tuple[dict[str, Any], HTTPStatus]:
-        """Answer one request. JSON-RPC 2.0 tells errors with status 200, the older ways with 404 and 500."""
+        """Answer one request. JSON-RPC 2.0 returns errors with status 200, older versions with 404 and 500."""
         modern = isinstance(asked, dict) and asked.get("jsonrpc") == "2.0"
         envelope: dict[str, Any] = {"id": asked.get("id") if isinstance(asked, dict) else None}
         try:
@@ -295,7 +295,7 @@ class Node:
 
     def _getblockheader(self, blockhash: str, verbose: bool = True) -> dict[str, Any]:
         if not verbose:
-            raise RpcError(-1, "this node tells headers in words only")
+            raise RpcError(-1, "this node returns headers only with verbose = true")
         chain = self.chain
         height = chain.find(blockhash)
         header = {

@@ -24,7 +24,7 @@ _ANY: Final = "0.0.0.0"  # noqa: S104 - calls to addresses where no rig is are r
 
 
 class SimulationError(Exception):
-    """The site cannot be simulated here; the message is one sentence that says why, and what helps."""
+    """The site cannot be simulated here. The message gives the reason and a remedy."""
 
 
 class Reply(NamedTuple):

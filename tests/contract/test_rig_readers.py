@@ -130,7 +130,7 @@ async def test_one_odd_field_loses_that_field_only(path: Path, address: str) -> 
 
 
 @pytest.mark.parametrize("firmware", ["braiins", "braiins_rest", "vnish"])
-async def test_a_board_that_the_rig_no_longer_tells_of_is_missing(firmware: str, address: str) -> None:
+async def test_a_board_that_the_rig_no_longer_lists_is_missing(firmware: str, address: str) -> None:
     """Such firmware leaves out a board that it lost, where others list it without chips."""
     fixture = load(next(path for path in FIXTURES if path.stem == firmware))
     identity = RigIdentity(**fixture["identity"] | {"board_serials": ((0, "S0"), (3, "S3"))})

@@ -104,7 +104,7 @@ def test_its_rhythm_and_age_are_its_own_or_its_rooms(room: str, kind: str) -> No
             assert settings.model_fields[key].default == shared[0].model_fields[key].default, key
 
 
-def test_prices_told_a_day_ahead_outlast_the_day() -> None:
+def test_day_ahead_prices_outlast_the_day() -> None:
     assert all(settings.model_fields["max_age"].default > 86_400 for settings in settings_classes("tariffs").values())
     assert all(settings.model_fields["max_age"].default > 4 * 86_400 for settings in settings_classes("fx").values())
 

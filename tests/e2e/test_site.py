@@ -97,7 +97,7 @@ def test_an_unplugged_rig_vanishes_and_comes_back(running: Stack) -> None:
     wait_for("it to be back", lambda: prometheus.query(hashrate))
 
 
-def test_a_lying_rig_is_not_believed(running: Stack) -> None:
+def test_implausible_values_of_a_rig_are_dropped(running: Stack) -> None:
     (liar,) = running.rigs_with("lying")
     assert not running.prometheus.query(f'mining_rig_hashrate_hashes_per_second{{rig="{liar}"}} > 1e15')
 

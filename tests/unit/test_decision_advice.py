@@ -40,18 +40,18 @@ def test_a_low_scenario_below_zero_can_never_fire_without_an_outlook() -> None:
     assert "can never come" in told(wide, (), rigs_sale_usd_per_terahash=90.0)  # of rigs of unknown size
 
 
-def test_a_history_shorter_than_what_is_needed_is_told_with_what_is_needed_then() -> None:
+def test_a_history_shorter_than_required_gives_advice_with_the_requirement() -> None:
     assert "decision.history (1w) is shorter than decision.history_needed (2w): 3d12h of history are needed" in told(
         history=7 * 86_400.0
     )
 
 
-def test_the_former_decay_and_inputs_without_a_band_are_told() -> None:
+def test_the_former_decay_and_inputs_without_a_band_give_advice() -> None:
     assert "rigs_sale_usd_per_terahash in its place" in told(resale_decay_usd_per_kilowatt_year=5.0)
     flat = told(replace(SITE, ai=LEASE))
     assert "ai.rent_usd_per_kilowatt_month has no band" in flat
     assert "ai.capex_usd_per_kilowatt has no band" in flat
 
 
-def test_customers_without_contracts_are_told() -> None:
+def test_customers_without_contracts_give_advice() -> None:
     assert "1 rigs belong to customers" in told(rigs=(RIG, replace(RIG, name="b", customer="acme")))

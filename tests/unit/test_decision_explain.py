@@ -107,7 +107,7 @@ def test_at_each_reassignment_flip_the_score_is_the_threshold() -> None:
     assert score == pytest.approx(TERMS.threshold(dearer.economics.market.ai_value_per_kilowatt_year or 0))
 
 
-def test_what_the_rigs_tariff_has_otherwise_is_told() -> None:
+def test_overrides_of_the_rigs_tariff_are_shown() -> None:
     own = TariffOverrides(resale_tariff="grid", overhead=1.2)
     asked = case(
         rig(), replace(SITE, tariffs={"ppa": own}), tariffs={"ppa": TariffPrice(0.05), "grid": TariffPrice(0.06)}

@@ -185,7 +185,7 @@ def test_implausible_terms_are_refused_with_the_plausible_range(
         lease(**changes)
 
 
-def test_all_that_is_implausible_is_told_at_once() -> None:
+def test_all_implausible_values_are_reported_at_once() -> None:
     with pytest.raises(
         ValidationError, match=r"noi_share: 85 cannot be.*utility_ratio: 14 cannot be.*uptime: 0.5 is impl"
     ):

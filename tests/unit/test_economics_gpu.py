@@ -54,7 +54,7 @@ def test_the_nodes_power_is_shared_by_the_gpus_that_are_left() -> None:
     assert alone.power_cost == pytest.approx((600 + 4_600) / 1_000 * 1.25 * 24 * 0.05)
 
 
-def test_a_gpu_that_tells_no_power_leaves_its_share_of_the_node_to_the_others() -> None:
+def test_the_other_gpus_share_the_host_power_of_a_gpu_without_power() -> None:
     failed = (*NODE[:7], GpuReading(gpu="GPU-7", hostname="node-1"))
     priced = price_gpus(failed, TERMS, {"ppa": TariffPrice(0.05)}, "ppa")
     assert sum(each.billed_power or 0 for each in priced) == pytest.approx((7 * 600 + 4_600) * 1.25)

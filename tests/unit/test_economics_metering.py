@@ -17,7 +17,7 @@ def running(name: str, power: float | None, hashrate: float = 200e12, **facts: f
     return rig(name=name, power=power, hashrate=hashrate, facts=facts)
 
 
-def test_a_rigs_own_meter_tells_of_it() -> None:
+def test_a_rigs_power_is_that_of_its_own_meter() -> None:
     snapshot = site(running("a", 3500.0), running("b", 3500.0), meters=(OWN,))
     metered = with_metered_power(snapshot, metered_power(snapshot).rigs)
     assert [each.metered_power for each in metered.rigs] == [3400.0, None]

@@ -138,7 +138,7 @@ def test_a_mac_is_read_however_it_is_written() -> None:
     assert (rig.name, rig.mac, rig.serial) == ("a", "02:1a:b3:00:00:01", "S1")
 
 
-def test_a_mac_that_is_none_or_taken_is_told(tmp_path: Path) -> None:
+def test_an_invalid_or_duplicate_mac_is_an_error(tmp_path: Path) -> None:
     lines = ["address,name,mac", "127.60.0.5,a,02:1a:b3:00:00:01", "127.60.0.6,b,021ab3000001", "127.60.0.7,c,12345"]
     with pytest.raises(InventoryError) as caught:
         csv_fleet(tmp_path, "\n".join(lines))
@@ -213,13 +213,13 @@ def test_a_password_comes_from_a_file_and_a_rows_own_wins_over_the_default_file(
     assert second.logins == (Credentials("root", "own"),)
 
 
-def test_an_empty_password_file_is_told(tmp_path: Path) -> None:
+def test_an_empty_password_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "rig").write_text("\n", encoding="utf-8")
     told = errors(NAMES, tmp_path, rigs=[{"address": "127.60.0.5", "password_file": "rig"}])
     assert told == [f"fleet.rigs.0: password_file {tmp_path / 'rig'} is empty: for no password write password: ''"]
 
 
-def test_a_missing_password_file_is_told_once_for_all_rigs(tmp_path: Path) -> None:
+def test_a_missing_password_file_is_one_error_for_all_rigs(tmp_path: Path) -> None:
     told = errors(
         NAMES,
         tmp_path,
@@ -336,7 +336,7 @@ def test_names_and_addresses_stand_once(tmp_path: Path) -> None:
     ]
 
 
-def test_every_bad_line_of_a_csv_is_told_with_its_number_and_column(tmp_path: Path) -> None:
+def test_every_bad_line_of_a_csv_is_an_error_with_line_and_column(tmp_path: Path) -> None:
     text = (
         "name,address,rated_watts\n"
         "a,127.60.0.5,3500\n"
@@ -363,11 +363,11 @@ def test_every_bad_line_of_a_csv_is_told_with_its_number_and_column(tmp_path: Pa
         ("name,rack", ["the column 'address' is missing"]),
     ],
 )
-def test_a_wrong_header_is_told_and_its_lines_are_not_read(tmp_path: Path, header: str, told: list[str]) -> None:
+def test_a_wrong_header_is_an_error_and_its_lines_are_not_read(tmp_path: Path, header: str, told: list[str]) -> None:
     assert csv_problems(tmp_path, f"{header}\nx,y,z,w\n") == [f"rigs.csv:1: {text}" for text in told]
 
 
-def test_a_quotation_mark_that_swallows_a_large_file_is_told_with_its_line(tmp_path: Path) -> None:
+def test_an_unclosed_quotation_mark_in_a_large_file_is_an_error_with_its_line(tmp_path: Path) -> None:
     rows = "".join(f"rig-{number:05},127.60.0.{number % 250 + 1}\n" for number in range(10_000))
     text = f'name,address\na,127.60.1.1\n"b,127.60.1.2\n{rows}'
     assert csv_problems(tmp_path, text) == ["rigs.csv:3: has a quotation mark that is not closed"]
@@ -387,13 +387,13 @@ def test_a_spreadsheets_csv_is_read(tmp_path: Path) -> None:
         (None, "does not exist"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, content: bytes | None, told: str) -> None:
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path, content: bytes | None, told: str) -> None:
     if content is not None:
         (tmp_path / "rigs.csv").write_bytes(content)
     assert told in errors(NAMES, tmp_path, csv=["rigs.csv"])[0]
 
 
-def test_a_bad_password_value_is_never_told(tmp_path: Path) -> None:
+def test_a_bad_password_value_is_never_shown(tmp_path: Path) -> None:
     text = "address,password,password_file\n127.60.0.5,hunter2,secret.txt\n"
     told = csv_problems(tmp_path, text)
     assert told == ["rigs.csv:2: give password or password_file, not both"]
@@ -434,7 +434,7 @@ def test_a_target_may_be_written_as_ipv6(tmp_path: Path, target: str) -> None:
     assert rig.address == "::1"
 
 
-def test_labels_for_others_are_skipped_and_a_misspelt_one_is_told(tmp_path: Path) -> None:
+def test_labels_of_other_programs_are_skipped_and_a_misspelt_one_is_an_error(tmp_path: Path) -> None:
     assert file_sd(tmp_path, "a.json", '[{"targets": ["127.60.0.5"], "labels": {"job": "x", "__meta_block": "y"}}]')
     with pytest.raises(InventoryError, match=r"a\.json: 0: there is no label 'blok': did you mean 'block'\?"):
         file_sd(tmp_path, "a.json", '[{"targets": ["127.60.0.5"], "labels": {"blok": "c1"}}]')
@@ -451,7 +451,7 @@ def test_labels_for_others_are_skipped_and_a_misspelt_one_is_told(tmp_path: Path
         ('[{"targets": ["127.60.0.5", "127.60.0.5"]}]', "is already taken"),
     ],
 )
-def test_a_bad_target_file_is_told(tmp_path: Path, text: str, told: str) -> None:
+def test_a_bad_target_file_is_an_error(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(InventoryError) as caught:
         file_sd(tmp_path, "rigs.json", text)
     assert told in str(caught.value)

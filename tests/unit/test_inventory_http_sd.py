@@ -98,7 +98,7 @@ def test_while_it_answers_something_else_the_last_list_holds_too(directory: Dire
         (None, "gave no list of rigs"),
     ],
 )
-def test_a_list_that_cannot_be_used_is_told_with_its_url(directory: Directory, body: Any, told: str) -> None:
+def test_an_unusable_list_is_an_error_with_its_url(directory: Directory, body: Any, told: str) -> None:
     directory.body = body
     with pytest.raises(InventoryError) as caught:
         directory.rigs()

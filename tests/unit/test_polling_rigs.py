@@ -510,7 +510,7 @@ def test_last_good_is_kept_from_when_it_ran_well() -> None:
 @pytest.mark.parametrize(
     ("rig", "model"), [({"rated_hashrate": 100e12}, "A1"), ({}, "Antminer S19 Pro")], ids=["inventory", "nameplate"]
 )
-def test_three_times_what_it_is_rated_at_is_not_believed(rig: dict[str, float], model: str) -> None:
+def test_three_times_the_rated_hashrate_is_implausible(rig: dict[str, float], model: str) -> None:
     async def main() -> None:
         site, rigs, telemetry = Site(), fleet(1, **rig), Telemetry()
         remembered = {"rig-0": RigMemory(identity=replace(IDENTITY, model=model))}
@@ -588,7 +588,7 @@ def missing(ledger: RigLedger) -> list[str]:
     return [fault.component for fault in reading.value.faults if fault.code == "board_missing"]
 
 
-def test_a_board_that_is_no_longer_told_of_is_missed_across_a_restart_too() -> None:
+def test_a_board_that_is_no_longer_listed_is_missing_after_a_restart_too() -> None:
     rig = fleet(1)[0]
     ledger = RigLedger(rig, TERMS, RigMemory(identity=IDENTITY), 0.0)
     ledger.succeeded(hashing(0, 1, 2), 0.0, 0.0)
@@ -615,7 +615,7 @@ def test_a_board_that_is_no_longer_told_of_is_missed_across_a_restart_too() -> N
     ],
     ids=["the firmware says so itself", "no board told", "it stands still"],
 )
-def test_no_board_is_missed_twice_or_of_a_rig_that_tells_of_none(later: RigReading) -> None:
+def test_no_board_is_missing_twice_or_on_a_rig_that_lists_none(later: RigReading) -> None:
     ledger = RigLedger(fleet(1)[0], TERMS, RigMemory(identity=IDENTITY), 0.0)
     ledger.succeeded(hashing(0, 1, 2), 0.0, 0.0)
     ledger.succeeded(later, 0.0, 30.0)
@@ -644,7 +644,7 @@ def test_a_board_that_never_hashed_and_those_of_other_firmware_are_not_missed() 
         ({"mac": ""}, None),
     ],
 )
-def test_another_device_is_told_by_its_mac_else_by_its_model(facts: dict[str, str], change: str | None) -> None:
+def test_another_device_is_recognised_by_its_mac_else_by_its_model(facts: dict[str, str], change: str | None) -> None:
     ledger = RigLedger(fleet(1)[0], TERMS, RigMemory(identity=IDENTITY), 0.0)
     assert ledger.identified(replace(IDENTITY, **facts)) == change
 
@@ -796,7 +796,7 @@ def test_a_rig_whose_uptime_does_not_go_on_is_asked_who_it_is(uptimes: list[floa
     run(main())
 
 
-def test_a_rig_that_no_longer_tells_its_mac_is_asked_again_until_it_does() -> None:
+def test_a_rig_without_its_mac_is_identified_again_until_it_reports_it() -> None:
     async def main() -> None:
         site, rigs = Site(), fleet(1)
         site.identities["rig-0"] = replace(IDENTITY, mac="")

@@ -502,7 +502,7 @@ def test_a_swapped_control_board_is_the_same_rig_of_the_inventory(rig: Rig) -> N
     run(main())
 
 
-def test_of_two_rigs_with_one_mac_the_first_is_kept_and_the_other_told_once() -> None:
+def test_the_first_of_two_rigs_with_one_mac_is_kept_and_the_other_logged_once() -> None:
     async def main() -> None:
         lan = Lan({"x": device(1)})
         poller = make(ranged("x", "y"), lan)

@@ -21,7 +21,7 @@ def ignored(telemetry: Telemetry, source: str) -> dict[str, float]:
     return {reason: value for reason, value in values.items() if value is not None}
 
 
-def test_what_cannot_be_used_is_counted_and_each_name_told_once() -> None:
+def test_unmatched_reports_are_counted_and_each_name_logged_once() -> None:
     telemetry = Telemetry()
     misfits = UnmatchedReports(telemetry, RIGS, BLOCKS)
     with capture_logs() as logs:
@@ -40,7 +40,7 @@ def test_what_cannot_be_used_is_counted_and_each_name_told_once() -> None:
     assert ignored(telemetry, "meters:pdus") == {}
 
 
-def test_an_outage_of_a_rig_that_nobody_has_is_told() -> None:
+def test_an_outage_of_an_unknown_rig_is_logged() -> None:
     telemetry = Telemetry()
     with capture_logs() as logs:
         outage = ExpectedOff(rigs=("a", "a-typo"), blocks=("unassigned", "nowhere"))

@@ -216,13 +216,13 @@ def test_once_the_clock_is_put_right_no_fault_is_of_the_future() -> None:
     assert _faulty(ledger, 1030.0, FAN) == (1000.0,)
 
 
-def test_a_fault_that_a_rig_tells_with_two_codes_has_one_age() -> None:
+def test_a_fault_with_two_codes_has_one_age() -> None:
     ledger = _ledger()
     _faulty(ledger, 1000.0, FAN)
     assert _faulty(ledger, 1030.0, FAN, replace(FAN, vendor_code="0x18")) == (1000.0, 1000.0)
 
 
-def test_a_fault_is_as_old_as_the_rig_says() -> None:
+def test_a_fault_has_the_age_that_the_rig_reports() -> None:
     ledger = _ledger()
     assert _faulty(ledger, 1000.0, replace(FAN, since=400.0), FAN) == (400.0, 400.0)
     assert _faulty(ledger, 1030.0, replace(FAN, since=1020.0)) == (1020.0,)  # that one was mended, this is another

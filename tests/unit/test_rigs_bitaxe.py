@@ -88,7 +88,7 @@ async def test_a_share_of_errors_and_of_fan_speed_are_ratios_and_a_ceiling_leave
     assert (reading.hardware_error_ratio, reading.fan_duty, reading.thermal_margin) == (0.005, 0.62, 13.5)
 
 
-async def test_a_hardware_fault_is_told() -> None:
+async def test_a_hardware_fault_is_reported() -> None:
     (fault,) = (await read(hardware_fault="Fan 1 failed")).faults
     assert (fault.code, fault.vendor_code) == ("fan_failed", "Fan 1 failed")
 

@@ -114,7 +114,7 @@ async def test_a_paused_rig_reads_zero_though_its_figures_are_gone() -> None:
     assert [pool.up for pool in reading.pools] == [True, False]
 
 
-async def test_a_rig_that_should_mine_and_tells_no_hashrate_has_failed() -> None:
+async def test_a_rig_that_should_mine_and_reports_no_hashrate_has_failed() -> None:
     rig = Rest()
     del rig.pages["/api/v1/miner/stats"]
     async with serving(TARGET.address, 80, rig):

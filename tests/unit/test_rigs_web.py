@@ -127,7 +127,7 @@ async def test_a_digest_login_is_challenged_once_for_all_pages(quality: str) -> 
     assert log == ["challenged", "in", "in"]
 
 
-async def test_a_refused_login_is_tried_once_and_tells_no_password() -> None:
+async def test_a_refused_login_is_tried_once_and_shows_no_password() -> None:
     handler, log = digest_rig("other", ', qop="auth"')
     async with serving(ADDRESS, 80, handler):
         with pytest.raises(Failure) as failure:

@@ -56,7 +56,7 @@ async def test_a_power_supply_says_hundredths_of_a_volt_and_milliamperes() -> No
         ({"pin": "33100"}, {"input_power"}),  # tenths
     ],
 )
-async def test_a_figure_in_another_unit_is_not_believed(changes: dict[str, str], lost: set[str]) -> None:
+async def test_a_value_in_another_unit_is_dropped(changes: dict[str, str], lost: set[str]) -> None:
     supply = (await read_v2(v2(get_psu=PSU | changes))).power_supply
     whole = (await read_v2(v2(get_psu=PSU))).power_supply
     assert {name for name in PowerSupply.__slots__ if getattr(supply, name) != getattr(whole, name)} == lost

@@ -154,7 +154,7 @@ def test_a_tariffs_own_terms_reach_the_economics(tmp_path: Path) -> None:
     assert terms.at("ppa") == (terms.economics, terms.power)
 
 
-def test_mistakes_in_a_tariffs_own_terms_are_told(tmp_path: Path) -> None:
+def test_errors_in_a_tariffs_own_settings_are_reported(tmp_path: Path) -> None:
     text = MINIMAL + TWO_CONTRACTS
     assert errors(tmp_path, text + "      resale_tariff: gird\n") == [
         "site.yml:10: tariffs.hosted.terms.resale_tariff: there is no tariff 'gird': choose from hosted, ppa"
@@ -201,7 +201,7 @@ def test_a_list_whose_entries_are_refused_is_not_told_to_be_short_too(tmp_path: 
     ]
 
 
-def test_a_file_nested_too_deeply_is_told(tmp_path: Path) -> None:
+def test_a_file_nested_too_deeply_is_an_error(tmp_path: Path) -> None:
     told = errors(tmp_path, f"site: {'[' * 5_000}{']' * 5_000}\n")
     assert told == ["site.yml: is nested too deeply"]
 
@@ -234,7 +234,7 @@ def test_anchors_and_merges_are_understood(tmp_path: Path) -> None:
     assert given(tmp_path, text).tariffs["night"].kind == "fixed"
 
 
-def test_every_mistake_is_told_at_once_with_its_line(tmp_path: Path) -> None:
+def test_all_errors_are_reported_at_once_with_their_lines(tmp_path: Path) -> None:
     text = """\
 site: prairie-1
 log: {levle: info}
@@ -295,7 +295,7 @@ def test_a_wrong_time_zone_is_answered_with_a_real_one(tmp_path: Path, zone: str
     assert errors(tmp_path, text) == [f"site.yml:2: schedules.n.timezone: there is no time zone '{zone}': {suggestion}"]
 
 
-def test_mistakes_outside_the_file_are_told_by_variable_secret_and_flag(tmp_path: Path) -> None:
+def test_errors_outside_the_file_name_variable_secret_or_flag(tmp_path: Path) -> None:
     environ = {
         "HASHMARGIN_WEB_LISTEN_ADDRESS": "127.60.0.1:1",
         "HASHMARGIN_POLLING__INTERVALL": "30s",
@@ -312,12 +312,12 @@ def test_mistakes_outside_the_file_are_told_by_variable_secret_and_flag(tmp_path
     ]
 
 
-def test_a_secret_file_for_no_setting_is_told_and_other_programs_secrets_are_not(tmp_path: Path) -> None:
+def test_a_secret_file_for_no_setting_is_an_error_and_other_programs_secrets_are_ignored(tmp_path: Path) -> None:
     told = errors(tmp_path, FULL, secrets={"netwrok__password": "x", "postgres": "y"})
     assert told == ["secrets/netwrok__password: there is no setting 'netwrok': did you mean 'network'?"]
 
 
-def test_kubernetes_service_variables_are_no_mistake(tmp_path: Path) -> None:
+def test_kubernetes_service_variables_are_no_error(tmp_path: Path) -> None:
     environ = {
         "HASHMARGIN_SERVICE_HOST": "10.0.0.1",
         "HASHMARGIN_SERVICE_PORT_HTTP": "9852",
@@ -338,12 +338,12 @@ def test_kubernetes_service_variables_are_no_mistake(tmp_path: Path) -> None:
         ("", "site.yml: site: is required"),
     ],
 )
-def test_a_file_that_is_no_configuration_is_told(tmp_path: Path, text: str, told: str) -> None:
+def test_a_file_that_is_no_configuration_is_an_error(tmp_path: Path, text: str, told: str) -> None:
     (message,) = errors(tmp_path, text)
     assert told in message
 
 
-def test_a_missing_file_or_secrets_directory_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_or_secrets_directory_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.yml: cannot be read: No such file"):
         load(tmp_path / "nowhere.yml")
     (tmp_path / "site.yml").write_text(MINIMAL, encoding="utf-8")
@@ -411,7 +411,7 @@ def test_secrets_show_nowhere(tmp_path: Path) -> None:
     assert yaml.safe_load(describe(settings))["network"]["password"] == "***"
 
 
-def test_mistakes_do_not_show_secrets(tmp_path: Path) -> None:
+def test_errors_do_not_show_secrets(tmp_path: Path) -> None:
     text = FULL.replace("password: hunter2", "password: [hunter2]").replace("password: hunter3", "pasword: hunter3")
     text += "ai: {rent_usd_per_kilowatt_month: 150, api_key: hunter2}\n"
     told = "\n".join(errors(tmp_path, text))
@@ -482,7 +482,7 @@ def test_the_summary_previews_the_shards_and_warns_of_empty_ones(tmp_path: Path)
         ("fleet:\n  ranges:\n    - cidr: 5", "site.yml:4: fleet.ranges.0.cidr: 5 is not an IPv4 range"),
     ],
 )
-def test_the_line_told_is_the_line_to_mend(tmp_path: Path, section: str, told: str) -> None:
+def test_an_error_names_the_line_to_correct(tmp_path: Path, section: str, told: str) -> None:
     assert errors(tmp_path, MINIMAL + section)[0].startswith(told)
 
 
@@ -502,7 +502,7 @@ def test_the_line_told_is_the_line_to_mend(tmp_path: Path, section: str, told: s
         ('polling:\n  interval: "30"', "site.yml:3: polling.interval: '30' is not a duration: did you mean '30s'?"),
     ],
 )
-def test_a_frequent_slip_is_told_with_its_line_and_what_to_write(tmp_path: Path, section: str, told: str) -> None:
+def test_a_frequent_error_is_reported_with_its_line_and_the_correction(tmp_path: Path, section: str, told: str) -> None:
     assert errors(tmp_path, MINIMAL + section)[0].replace(f"{tmp_path}/", "") == told
 
 
@@ -528,7 +528,7 @@ def test_a_state_directory_that_does_not_exist_is_warned_of_and_not_created(tmp_
         ("site: " + "[" * 3_000 + "]" * 3_000, "nested too deeply"),
     ],
 )
-def test_what_python_cannot_hold_is_told_with_its_line(tmp_path: Path, text: str, reason: str) -> None:
+def test_a_value_that_python_cannot_hold_is_an_error_with_its_line(tmp_path: Path, text: str, reason: str) -> None:
     told = errors(tmp_path, text)
     assert all(error.startswith("site.yml") for error in told)
     assert any(reason in error for error in told)

@@ -93,7 +93,7 @@ async def test_what_changes_between_the_load_and_the_first_look_is_told(folder: 
         watching.cancel()
 
 
-async def test_a_changed_file_is_told_once(folder: Path) -> None:
+async def test_a_changed_file_is_reported_once(folder: Path) -> None:
     settings, looks, told = loaded(folder), asyncio.Semaphore(0), 0
 
     def running() -> Settings:
@@ -120,7 +120,7 @@ async def test_a_changed_file_is_told_once(folder: Path) -> None:
     assert told == 2
 
 
-def test_what_a_reload_changes_is_told(folder: Path) -> None:
+def test_the_changes_of_a_reload_are_logged(folder: Path) -> None:
     before = loaded(folder)
     (folder / "rigs.csv").write_text("name,address\na,127.60.0.9\nc,127.60.0.7\n", encoding="utf-8")
     (folder / "site.yml").write_text(SITE.replace("0.05", "0.06") + "polling: {interval: 60s}\n", encoding="utf-8")

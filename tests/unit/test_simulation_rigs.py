@@ -251,7 +251,7 @@ async def test_a_whatsminers_own_commands_cannot_be_joined() -> None:
         assert (await rpc(address(site), "power_off"))["STATUS"] == "E"
 
 
-async def test_a_whatsminer_tells_its_faults_by_code() -> None:
+async def test_a_whatsminer_reports_its_faults_by_code() -> None:
     async with simulated("Whatsminer M60") as site:
         for fault, codes in ((Fault.BOARD_LOST, {"532"}), (Fault.FAN_LOST, {"110"}), (Fault.HOT, {"350", "600"})):
             await site.set_fault(rig(site), fault)

@@ -228,7 +228,7 @@ async def test_prices_and_blocks_are_set(site: SimulatedSite) -> None:
     [
         ("/faults", b"{", "send JSON"),
         ("/faults", [], "send a JSON object"),
-        ("/faults", {"fault": "hung"}, "say which rig or block"),
+        ("/faults", {"fault": "hung"}, "name a rig or a block"),
         ("/faults", {"rig": "nobody", "fault": "hung"}, "there is no rig 'nobody'"),
         ("/faults", {"block": "container-9", "fault": "hung"}, "there is no block 'container-9'"),
         ("/faults", {"block": "container-1", "fault": "tired"}, "fault is one of stopped, hot, "),

@@ -89,7 +89,7 @@ async def test_an_outlier_is_left_out_and_counted(
     )
 
 
-async def test_an_outlier_is_told_once_until_it_agrees_again(markets: Markets, context: SourceContext) -> None:
+async def test_an_outlier_is_logged_once_until_it_agrees_again(markets: Markets, context: SourceContext) -> None:
     async with serve(markets.handle) as server:
         source = median_of(server, "a", "b", "c", interval="10s").build(context)
         with capture_logs() as logs:
@@ -176,7 +176,7 @@ async def test_one_whose_price_is_old_is_down(markets: Markets, context: SourceC
     assert sample(telemetry, "mining_source_up", source="bitcoin:bitstamp") == 0
 
 
-async def test_where_none_answers_the_first_reason_is_told(markets: Markets, context: SourceContext) -> None:
+async def test_the_first_reason_is_raised_if_no_source_answers(markets: Markets, context: SourceContext) -> None:
     markets.answers = {"/a": 401, "/b": 500}
     async with serve(markets.handle) as server:
         with pytest.raises(Failure) as caught:

@@ -132,7 +132,7 @@ async def test_a_name_that_is_not_known_is_unreachable(
 
 
 @pytest.mark.parametrize("status", [401, 429, 500, 302])
-async def test_no_failure_tells_a_secret(session: aiohttp.ClientSession, status: int) -> None:
+async def test_no_failure_contains_a_secret(session: aiohttp.ClientSession, status: int) -> None:
     async with serve(body("<secret>", status=status, headers={"Location": "/?token=secret"})) as server:
         url = server.replace("http://", "http://user:secret@") + "/secret"
         with pytest.raises(Failure) as caught:

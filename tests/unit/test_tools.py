@@ -498,7 +498,7 @@ async def test_scan_adds_to_an_inventory_and_a_second_time_nothing(rigs: list[st
         assert file.read_text(encoding="utf-8").splitlines() == ["name,address", f"mine,{rigs[0]}", f",{rigs[1]}"]
 
 
-async def test_scan_refuses_to_add_to_an_inventory_with_a_mistake(tmp_path: Path) -> None:
+async def test_scan_refuses_to_add_to_an_inventory_with_an_error(tmp_path: Path) -> None:
     (tmp_path / "rigs.csv").write_text("name,adress\na,10.0.0.1\n", encoding="utf-8")
     code, _, errors = await invoke("scan", "127.60.0.0/30", "--update", str(tmp_path / "rigs.csv"))
     assert code == 2
@@ -534,7 +534,7 @@ async def test_probe_says_when_another_rig_has_the_address(rigs: list[str], tmp_
     assert errors == f"hashmargin: {who} answers at {rigs[0]}, not a-01: has it moved?\n"
 
 
-async def test_a_password_file_that_is_no_text_is_a_mistake(tmp_path: Path) -> None:
+async def test_a_password_file_that_is_no_text_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_bytes(b"\xff\xfe")
     code, _, errors = await invoke("probe", "127.0.0.1", "--password-file", str(file))
