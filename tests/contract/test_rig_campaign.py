@@ -62,6 +62,8 @@ EVERY: Mapping[Fault, set[Reason | None]] = {
     Fault.HOT: {None},
     Fault.BOARD_LOST: {None},
     Fault.FAN_LOST: {None},
+    Fault.POOLS_DEAD: {None},
+    Fault.WORKER_RENAMED: {None},
 }
 
 
