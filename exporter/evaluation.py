@@ -118,8 +118,8 @@ class Evaluator:
             snapshot=view.snapshot,
             economics=view.economics,
             decision=view.decision,
-            terms=self.settings.terms,
-            decision_terms=self.settings.decision,
+            settings=self.settings.terms,
+            decision_settings=self.settings.decision,
         )
         return explain(case, rig)
 

@@ -27,7 +27,7 @@ from exporter.model.units import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """One figure that went in. ``observed_at`` (unix seconds) is None for what is not observed but said."""
+    """One input of the verdict. ``observed_at`` (unix seconds) is None for settings and calculated values."""
 
     name: str
     value: float | None
@@ -73,25 +73,25 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """What is asked about: a site at one moment, with the terms it was judged on."""
+    """A site at one moment, with its economics and decision, and the settings of both."""
 
     snapshot: SiteSnapshot
     economics: SiteEconomics
     decision: SiteDecision
-    terms: SiteSettings
-    decision_terms: DecisionSettings
+    settings: SiteSettings
+    decision_settings: DecisionSettings
 
 
 def explain(case: Case, name: str) -> Explanation | None:
-    """Explain the rig called ``name``; None where the inventory has none of that name."""
-    for place, rig in enumerate(case.snapshot.rigs):
+    """Explain the rig ``name``. None if the inventory has no such rig."""
+    for index, rig in enumerate(case.snapshot.rigs):
         if rig.rig.name == name:
-            priced = case.economics.rigs[place]
+            priced = case.economics.rigs[index]
             return Explanation(
                 rig=name,
                 block=rig.rig.block,
                 taken_at=case.snapshot.taken_at,
-                decision=case.decision.rigs[place],
+                decision=case.decision.rigs[index],
                 inputs=tuple(_inputs(case, rig, priced)),
                 lines=tuple(_lines(case, rig, priced)),
                 axis=tuple(_axis(case.economics, priced)),
@@ -110,7 +110,7 @@ def _unpriced(rig: RigSnapshot) -> str:
 
 
 def _inputs(case: Case, rig: RigSnapshot, priced: RigEconomics) -> Iterator[Input]:
-    snapshot, terms = case.snapshot, case.terms
+    snapshot, settings = case.snapshot, case.settings
     reading, network = rig.reading, snapshot.network
     answered_at = reading.observed_at if reading is not None else None
     reader = rig.identity.reader if rig.identity is not None else ""
@@ -122,14 +122,14 @@ def _inputs(case: Case, rig: RigSnapshot, priced: RigEconomics) -> Iterator[Inpu
             name="reject ratio", value=rig.reject_ratio, unit="", source="its pools' shares", observed_at=answered_at
         )
     else:
-        yield Input(name="reject ratio", value=terms.economics.reject_ratio, unit="", source="settings")
-    told_fee = reading is not None and reading.value.firmware_fee is not None
+        yield Input(name="reject ratio", value=settings.economics.reject_ratio, unit="", source="settings")
+    reported_fee = reading is not None and reading.value.firmware_fee is not None
     yield Input(
         name="firmware fee",
-        value=firmware_fee(rig, terms.economics.firmware_fees),
+        value=firmware_fee(rig, settings.economics.firmware_fees),
         unit="",
-        source=reader if told_fee else "settings",
-        observed_at=answered_at if told_fee else None,
+        source=reader if reported_fee else "settings",
+        observed_at=answered_at if reported_fee else None,
     )
     if rig.last_good is not None:
         good = rig.last_good
@@ -158,10 +158,10 @@ def _inputs(case: Case, rig: RigSnapshot, priced: RigEconomics) -> Iterator[Inpu
         observed_at=bitcoin.observed_at if bitcoin is not None else None,
     )
     yield _price(snapshot, "power price", rig.rig.tariff)
-    _, power = terms.at(rig.rig.tariff)
+    _, power = settings.at(rig.rig.tariff)
     if power.resale_tariff is not None:
         yield _price(snapshot, "resale price", power.resale_tariff)
-    yield Input(name="pool fee", value=terms.economics.pool_fee, unit="", source="settings")
+    yield Input(name="pool fee", value=settings.economics.pool_fee, unit="", source="settings")
     yield Input(name="overhead", value=power.overhead, unit="W per W", source="settings")
     yield Input(
         name="AI value",
@@ -171,20 +171,20 @@ def _inputs(case: Case, rig: RigSnapshot, priced: RigEconomics) -> Iterator[Inpu
     )
     yield Input(
         name="resale decay",
-        value=case.decision_terms.resale_decay_usd_per_kilowatt_year,
+        value=case.decision_settings.resale_decay_usd_per_kilowatt_year,
         unit="USD/kW/year",
         source="settings",
     )
 
 
 def _price(snapshot: SiteSnapshot, name: str, tariff: str) -> Input:
-    told = snapshot.tariffs.get(tariff)
+    price = snapshot.tariffs.get(tariff)
     return Input(
         name=name,
-        value=told.price if told is not None else None,
+        value=price.price if price is not None else None,
         unit="USD/kWh",
         source=f"tariff {tariff}" if tariff else "",
-        observed_at=told.observed_at if told is not None else None,
+        observed_at=price.observed_at if price is not None else None,
     )
 
 
@@ -201,14 +201,14 @@ def _lines(case: Case, rig: RigSnapshot, priced: RigEconomics) -> Iterator[Line]
     yield Line("all-in margin", priced.allin_margin, "USD/day")
     yield Line("all-in breakeven hashprice", priced.allin_breakeven_hashprice, "USD/PH/day")
     yield Line("all-in cost per bitcoin", priced.allin_cost_per_bitcoin, "USD")
-    for cost in cost_lines(*case.terms.at(rig.rig.tariff)):
-        yield Line(f"{cost.name}, {_counts(cost, case.terms.ai)}", cost.usd_per_kilowatt_month, "USD/kW/month")
+    for cost in cost_lines(*case.settings.at(rig.rig.tariff)):
+        yield Line(f"{cost.name}, {_counts(cost, case.settings.ai)}", cost.usd_per_kilowatt_month, "USD/kW/month")
     yield Line("margin if it ran", priced.potential_margin, "USD/day")
     yield Line("margin if it ran, against the opportunity", priced.opportunity_margin, "USD/day")
     yield Line("margin if it ran, per kW", _mining(priced), "USD/kW/year")
     decided = next((block for block in case.decision.blocks if block.name == rig.rig.block), None)
     if decided is not None:
-        yield from _lines_of_block(decided, case.decision_terms)
+        yield from _lines_of_block(decided, case.decision_settings)
         yield Line("block's margin over its rigs' life, levelised", _levelised(case, decided.name), "USD/kW/year")
 
 
@@ -256,7 +256,7 @@ WORDS: Final[Mapping[Hindrance, str]] = {
 
 
 def _counts(cost: CostLine, ai: AiSettings | None) -> str:
-    """Say in which margins a cost counts."""
+    """Return in which margins a cost counts, in words."""
     margins = [
         "cash" if cost.stops_with is StopsWith.RIG else "",
         "all-in",
@@ -301,18 +301,18 @@ def _flips(case: Case, priced: RigEconomics) -> Iterator[Flip]:
         return
     if needed > 0:
         yield from _solve(case, "mine or reassign", earned, priced.power_price, needed / HOURS_PER_YEAR)
-    lease = value_ai(case.terms.ai)
+    lease = value_ai(case.settings.ai)
     if lease is None or lease.lease is None:
         return
-    beaten = max(mining - case.decision_terms.resale_decay_usd_per_kilowatt_year, 0.0)
-    value = _with_threshold(beaten, case.decision_terms)
+    beaten = max(mining - case.decision_settings.resale_decay_usd_per_kilowatt_year, 0.0)
+    value = _with_threshold(beaten, case.decision_settings)
     if value is not None:
         at = lease.lease.rent_for(value)
         yield Flip(change="mine or reassign", name="rent", now=lease.lease.rent, at=at, unit="USD/kW/month")
 
 
 def _solve(case: Case, change: str, earned: float, price: float, margin: float) -> Iterator[Flip]:
-    """Say where revenue ``earned`` less power ``price`` (USD per kWh) comes down, or up, to ``margin``."""
+    """Yield each input's value at which revenue ``earned`` less power ``price`` (USD per kWh) equals ``margin``."""
     bitcoin = case.snapshot.bitcoin_price
     factor = (price + margin) / earned
     yield Flip(change=change, name="power price", now=price, at=earned - margin, unit="USD/kWh")
@@ -330,14 +330,14 @@ def _needed(case: Case) -> float | None:
     value = case.economics.market.ai_value_per_kilowatt_year
     if value is None or value <= 0:
         return None
-    return value - case.decision_terms.threshold(value) + case.decision_terms.resale_decay_usd_per_kilowatt_year
+    return value - case.decision_settings.threshold(value) + case.decision_settings.resale_decay_usd_per_kilowatt_year
 
 
-def _with_threshold(mining: float, terms: DecisionSettings) -> float | None:
+def _with_threshold(mining: float, settings: DecisionSettings) -> float | None:
     """Return the AI value whose score against ``mining`` is just the threshold; None where none is high enough."""
-    if terms.reassign_share >= 1:
+    if settings.reassign_share >= 1:
         return None
-    return max(mining + terms.reassign_score_usd_per_kilowatt_year, mining / (1 - terms.reassign_share))
+    return max(mining + settings.reassign_score_usd_per_kilowatt_year, mining / (1 - settings.reassign_share))
 
 
 def _mining(priced: RigEconomics) -> float | None:

@@ -62,8 +62,8 @@ def explained(view: SiteView, rig: str) -> Explanation | None:
         snapshot=view.snapshot,
         economics=view.economics,
         decision=view.decision,
-        terms=SiteSettings(),
-        decision_terms=DecisionSettings(),
+        settings=SiteSettings(),
+        decision_settings=DecisionSettings(),
     )
     return explain(case, rig)
 

@@ -25,12 +25,18 @@ TERMS = DecisionSettings(resale_decay_usd_per_kilowatt_year=30)
 
 
 def case(
-    snapshot_rig: RigSnapshot, terms: SiteSettings = SITE, decision_terms: DecisionSettings = TERMS, **facts: Any
+    snapshot_rig: RigSnapshot, settings: SiteSettings = SITE, decision_settings: DecisionSettings = TERMS, **facts: Any
 ) -> Case:
     snapshot = site(snapshot_rig, **facts)
-    economics = price_site(snapshot, terms)
-    decision = decided(snapshot, economics, decision_terms)
-    return Case(snapshot=snapshot, economics=economics, decision=decision, terms=terms, decision_terms=decision_terms)
+    economics = price_site(snapshot, settings)
+    decision = decided(snapshot, economics, decision_settings)
+    return Case(
+        snapshot=snapshot,
+        economics=economics,
+        decision=decision,
+        settings=settings,
+        decision_settings=decision_settings,
+    )
 
 
 def explained(asked: Case) -> Explanation:
@@ -171,7 +177,7 @@ def test_rented_gpus_have_no_rent_at_which_the_verdict_flips() -> None:
 
 def test_no_rent_flips_a_verdict_that_needs_all_of_the_ai_value() -> None:
     never = DecisionSettings(reassign_share=1.0)
-    assert flips(explained(case(rig(), decision_terms=never)), "mine or reassign") == {}
+    assert flips(explained(case(rig(), decision_settings=never)), "mine or reassign") == {}
 
 
 def test_a_rig_whose_block_was_not_decided_has_no_lines_of_the_block() -> None:
