@@ -1,4 +1,4 @@
-"""From a rig's watts to the kilowatts that are billed: which figure is believed, and what lies between the meters."""
+"""From a rig's watts to the kilowatts that are billed: which source is used, and the losses between the meters."""
 
 from exporter.economics.settings import MeteringPoint, PowerSettings
 from exporter.economics.values import PowerSource
@@ -30,7 +30,7 @@ def best_power(
 ) -> tuple[float, PowerSource] | None:
     """Return the best of what is known of a rig's power (W), and its source.
 
-    A meter or rig that shows 0 W while the rig hashes has no figure. The nameplate says nothing of a rig at rest.
+    A meter or rig that shows 0 W while the rig hashes has no figure. The nameplate does not apply to an idle rig.
     """
     hashing = hashrate is not None and hashrate > 0
     for watts, source in ((metered, PowerSource.METERED), (reported, PowerSource.REPORTED)):

@@ -24,7 +24,7 @@ class MarketEconomics:
     next_difficulty: float | None = None
     retarget_blocks_remaining: int | None = None
     retarget_time: float | None = None  # unix seconds, estimated
-    retarget_confident: bool | None = None  # at least 500 blocks into the epoch, or told by the node
+    retarget_confident: bool | None = None  # at least 500 blocks into the epoch, or reported by the node
     halving_time: float | None = None  # unix seconds, estimated
     subsidy_share: float | None = None  # 0-1, of the block reward
     payout_usd: float | None = None  # what the pool pays for, before its fee: the hashprice, or its subsidy's part

@@ -12,7 +12,7 @@ _OTHER: Final = {",": ".", ".": ","}
 
 
 class AmbiguousNumbersError(ValueError):
-    """The decimal separator of a file cannot be determined. The message says what to do."""
+    """The decimal separator of a file cannot be determined. The message gives the remedy."""
 
 
 def separator_of(cells: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Configuration errors: where each one is, and one sentence that says what is wrong and suggests the nearest name."""
+"""Configuration errors: where each one is, and one sentence with what is wrong and the nearest name."""
 
 import re
 from collections.abc import Callable, Iterable

@@ -89,7 +89,7 @@ def rated(rig: Rig, model: str, expected_hashrate: float | None, sticker_hashrat
 
 
 def rating_deviations(rig: Rig, model: str, expected_hashrate: float | None = None) -> list[Deviation]:
-    """Compare what the inventory says of a rig with the nameplate of ``model``. Empty if either is missing."""
+    """Compare the rating of a rig in the inventory with the nameplate of ``model``. Empty if either is missing."""
     plate = nameplate(model, rig.rated_hashrate or expected_hashrate)
     return [] if plate is None else list(deviations(plate, rig.rated_power, _terahash(rig)))
 

@@ -50,7 +50,7 @@ class RigSnapshot:
 
     @property
     def algorithm(self) -> str:
-        """What the rig hashes: :data:`~exporter.model.models.UNKNOWN_ALGORITHM` if nothing says so."""
+        """The rig's algorithm; :data:`~exporter.model.models.UNKNOWN_ALGORITHM` if it is unknown."""
         known = self.identity
         reported, make, model = ("", "", "") if known is None else (known.algorithm, known.make, known.model)
         return algorithm_of(reported, self.rig.algorithm, make, model)
@@ -70,7 +70,7 @@ class TariffPrice:
 
     price: float
     next_price: float | None = None
-    observed_at: float | None = None  # unix seconds at which the tariff told its prices
+    observed_at: float | None = None  # unix seconds of the tariff's last answer
     ahead: tuple[PriceSlot, ...] = ()  # the slot in force, and those that follow without a gap
 
 

@@ -54,7 +54,7 @@ class Slot:
     )
 
     def __init__(self, home: Rig, identify_at: float) -> None:
-        self.home = home  # what the inventory says of the address
+        self.home = home  # the inventory's entry for the address
         self.ledger: RigLedger | None = None
         self.target = _target(home)
         self.logins = Logins(home.logins, home.address)

@@ -1,4 +1,4 @@
-"""What a server says about an error, in whatever form it says it: JSON, XML, HTML or text."""
+"""The error message in a server's answer, from JSON, XML, HTML or text."""
 
 import html
 import json

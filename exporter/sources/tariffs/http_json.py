@@ -305,7 +305,7 @@ class HttpSlots(HttpSource[Settings]):
 
 
 class _NothingError(Exception):
-    """An answer without a usable row; the text says why."""
+    """An answer without a usable row. The text is the reason."""
 
     def __init__(self, text: str, reason: Reason) -> None:
         super().__init__(text)
@@ -345,7 +345,7 @@ def _outline(document: Any) -> str:
 
 
 def _filled(settings: Settings, placeholders: Mapping[str, str]) -> str:
-    """Return what tells the request of a day from those of other days."""
+    """Return the part of a request that differs between days."""
     texts = [settings.url, *(value.get_secret_value() for value in settings.parameters.values())]
     used = [name for name in placeholders if any(f"{{{name}}}" in text for text in texts)]
     return "\n".join(f"{name}={placeholders[name]}" for name in used)
