@@ -536,3 +536,12 @@ def test_the_ai_value_is_that_of_an_independent_calculator(rent: int, capex: int
     assert ai is not None
     expected = calculator.lease_value(rent=rent, noi=0.85, capex=capex, rate=0.1, years=years, ratio=1.4, months=months)
     assert ai.per_kilowatt_year == pytest.approx(expected, rel=1e-9, abs=1e-6)
+
+
+def test_a_rig_without_a_nameplate_is_sold_at_what_it_last_hashed() -> None:
+    sale = DecisionSettings(rigs_sale_usd_per_terahash=8, rigs_removal_usd_per_rig=50)
+    unrated = replace(rig(hashrate=200e12), rig=Rig(name="a", address="10.0.0.1"))
+    assert net_sale([unrated], sale) == pytest.approx(1_550)
+    good = LastGood(hashrate=190e12, power=3_500.0, observed_at=NOW)
+    assert net_sale([replace(unrated, last_good=good)], sale) == pytest.approx(1_470)
+    assert net_sale([replace(unrated, reading=None)], sale) == -50

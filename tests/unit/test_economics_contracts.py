@@ -270,3 +270,8 @@ def test_a_cost_is_in_the_cash_or_in_the_fixed_part_of_the_allin_margin(
     assert priced.allin_margin == pytest.approx(priced.revenue - priced.allin_cost, abs=1e-9)
     kilowatts = efficiency / 10
     assert priced.allin_cost == pytest.approx(24 * kilowatts * (power_price + (monthly + other) / 730), abs=1e-9)
+
+
+def test_energy_that_cannot_be_sold_brings_nothing_if_it_is_not_used() -> None:
+    assert Contract(price=0.05).sale_gain == 0.0
+    assert Contract(price=0.05, owed=True).sale_gain == 0.0
