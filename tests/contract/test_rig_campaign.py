@@ -129,7 +129,7 @@ UNKNOWN: Mapping[Fault, set[Reason | None]] = {
     Fault.RESET: {Reason.REFUSED},
     Fault.HUGE: {Reason.TOO_LARGE},
     Fault.HTML: {Reason.UNSUPPORTED, Reason.GARBLED},  # a web server, or garbage on a port of another protocol
-    Fault.REDIRECT: {Reason.UNSUPPORTED, None},
+    Fault.REDIRECT: {Reason.UNSUPPORTED, Reason.GARBLED, None},  # VNish is known by port 4028 too
     Fault.GARBAGE: {Reason.GARBLED},
     Fault.TRUNCATED: {Reason.GARBLED},
     Fault.WRONG_TYPES: {Reason.NOT_READY, Reason.GARBLED, Reason.UNSUPPORTED, None},  # the make may be no text

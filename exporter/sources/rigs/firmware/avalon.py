@@ -110,6 +110,8 @@ class Reader:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
         summary = coerce.first(await cgminer.optional(target.address, "summary"), "SUMMARY")
         said = _said(await self._statistics(target.address))
+        if not summary and not said:
+            await rpc(target.address, "summary")  # fails for the reason that took both
         pools = await cgminer.optional(target.address, "pools")
         dna = _serial(said.get("DNA"))
         coerce.expect_model(dna, identity.serial or dna)

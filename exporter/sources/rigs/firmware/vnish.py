@@ -17,7 +17,7 @@ from exporter.model.readings import Board, Fan, Fault, Pool, PowerSupply, RigIde
 from exporter.sources.rigs import cgminer, coerce
 from exporter.sources.rigs.contract import Answer, Firmware, Questions, Recording, Target
 from exporter.sources.rigs.faults import fault, lost_boards, worded_fault
-from exporter.sources.rigs.transport import optional
+from exporter.sources.rigs.transport import OtherPage, optional
 from exporter.sources.rigs.web import get_json
 
 _INFO: Final = "/api/v1/info"
@@ -65,7 +65,10 @@ class Reader:
 
     async def second_probe(self, address: str) -> Answer:
         """Ask for the version on port 4028, for rigs whose port 80 is closed. Raises Failure."""
-        return await cgminer.version(address)
+        try:
+            return await cgminer.version(address)
+        except OtherPage as page:  # the first probe has seen that web server: one is no evidence of a second
+            raise Failure(page.reason, page.detail) from None
 
     def recognises(self, answer: Answer) -> bool:
         """See :class:`exporter.sources.rigs.contract.NativeReader`."""
