@@ -81,7 +81,7 @@ def sold_at(tariff: str, power: PowerSettings) -> str | None:
 
 def is_owed(power: PowerSettings, now: float) -> bool:
     """Tell whether energy is owed at ``now`` (unix seconds). The contract ends with its last day, UTC."""
-    return power.take_or_pay and owed_seconds(power, now) != 0
+    return owed_seconds(power, now) != 0
 
 
 def owed_seconds(power: PowerSettings, now: float) -> float | None:

@@ -1,5 +1,6 @@
 """What AI is worth per kilowatt: the capital recovery factor, leases, GPU rental and mining over the same years."""
 
+import calculator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,6 +87,28 @@ def test_a_part_of_a_month_is_paid_in_its_own_middle() -> None:
     assert lease_ is not None
     assert lease_.lease is not None
     assert lease_.lease.capex_factor == pytest.approx(half)
+
+
+@pytest.mark.parametrize(
+    ("owed", "building", "after"),
+    [
+        (6, range(6), range(0)),
+        (18, range(12), range(12, 18)),
+        (12 + 15 * 12 + 60, range(12), range(12, 12 + 15 * 12)),  # what is owed after the term does not count
+    ],
+)
+def test_owed_energy_costs_by_the_month_until_its_contract_or_the_term_ends(
+    owed: int, building: range, after: range
+) -> None:
+    ai = value_ai(lease(months_until_power_earns=12))
+    assert ai is not None
+    assert ai.lease is not None
+
+    def levelised(months: range) -> float:
+        return sum(100 / 1.1 ** ((month + 0.5) / 12) for month in months) * calculator.annuity(0.1, 15)
+
+    assert ai.lease.levelised_building_cost(1_200, owed) == pytest.approx(levelised(building))
+    assert ai.lease.levelised_term_cost(1_200, owed) == pytest.approx(levelised(after), abs=1e-9)
 
 
 def test_building_time_costs_and_an_escalator_earns() -> None:

@@ -190,9 +190,27 @@ def test_a_rig_across_the_edge_of_the_block_pays_both_prices() -> None:
     ]  # fmt: skip
 
 
-def test_a_block_needs_a_tariff_and_a_size() -> None:
+def test_a_rig_of_unknown_breakeven_takes_from_the_block_first() -> None:
+    known = [rig(name=f"r{n}", hashrate=1e17 / 17.5, power=1e5, reject_ratio=0.0) for n in range(7)]
+    snapshot = SiteSnapshot(
+        taken_at=0.0,
+        rigs=(*known, rig(name="warming", hashrate=0.0, power=1e5)),
+        blocks=(Block(name="north"),),
+        tariffs={"ppa": TariffPrice(0.12), "block": TariffPrice(0.04)},
+    )
+    priced = price_on(flat_market(), snapshot, BLOCK_AND_INDEX).rigs
+    assert priced[-1].potential_breakeven_power_price is None
+    assert (priced[-1].block_share, priced[-1].power_price) == (1.0, 0.04)
+    assert sorted(rig.block_share or 0.0 for rig in priced[:-1]) == [0.0] + [1.0] * 6
+
+
+@pytest.mark.parametrize("terms", [PowerSettings, TariffOverrides])
+@pytest.mark.parametrize("said", [{"block_tariff": "block"}, {"block_kilowatts": 700}])
+def test_a_block_needs_a_tariff_and_a_size(
+    terms: type[PowerSettings | TariffOverrides], said: dict[str, object]
+) -> None:
     with pytest.raises(ValidationError, match="set both or neither"):
-        TariffOverrides(block_tariff="block")
+        terms.model_validate(said)
 
 
 # --- cost lines -----------------------------------------------------------------------------------------------------

@@ -1,19 +1,20 @@
 """The whole site: blocks are sums of rigs, and nothing but finite numbers ever leaves."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from math import isfinite
 from typing import Any
 
+import calculator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sites import LEASE, NOW, SITE, decided, network, rig, site
 
-from exporter.economics.settings import GpuEconomicsSettings, PowerSettings, SiteSettings
+from exporter.economics.settings import Band, GpuEconomicsSettings, PowerSettings, SiteSettings, TariffOverrides
 from exporter.economics.site import price_site
 from exporter.model.fleet import UNASSIGNED, Block
 from exporter.model.readings import GpuReading, Reading, RigIdentity
-from exporter.model.snapshot import LastGood, SiteSnapshot, TariffPrice
+from exporter.model.snapshot import LastGood, RigSnapshot, SiteSnapshot, TariffPrice
 
 
 def test_a_block_is_the_sum_of_its_priced_rigs() -> None:
@@ -88,6 +89,68 @@ def test_without_an_ai_section_there_is_no_ai_anywhere() -> None:
     decision = decided(site(rig()), priced)
     assert decision.rigs[0].reassign_score is None
     assert (decision.blocks[0].reassign_score, decision.blocks[0].payback_years) == (None, None)
+
+
+# --- owed energy and AI ---------------------------------------------------------------------------------------------
+
+BUILT_IN_A_YEAR = LEASE.model_copy(update={"months_until_power_earns": Band(low=12, base=12, high=12)})
+OWED = TariffOverrides(take_or_pay=True)
+
+
+def while_building(price: float) -> float:
+    """What a kilowatt at this price costs while building, levelised over the lease, USD per kW and year."""
+    return sum(price * 730 / 1.1 ** ((month + 0.5) / 12) for month in range(12)) * calculator.annuity(0.1, 15)
+
+
+def ai_of_blocks(
+    *rigs: RigSnapshot, own: dict[str, TariffOverrides], prices: dict[str, float], capacity: float | None = None
+) -> list[tuple[float | None, float | None]]:
+    """The AI value of each block, base and low, USD per kW and year."""
+    names = dict.fromkeys(rig.rig.block for rig in rigs)
+    snapshot = site(
+        *rigs,
+        blocks=tuple(Block(name=name, capacity_watts=capacity) for name in names),
+        tariffs={name: TariffPrice(price) for name, price in prices.items()},
+    )
+    priced = price_site(snapshot, SiteSettings(ai=BUILT_IN_A_YEAR, tariff="ppa", tariffs=own))
+    return [(block.ai_value_per_kilowatt_year, block.ai_low_per_kilowatt_year) for block in priced.blocks]
+
+
+def plain_ai() -> float:
+    """The AI value of a site that owes nothing."""
+    ((base, low),) = ai_of_blocks(rig(), own={}, prices={"ppa": 0.05})
+    assert base is not None
+    assert low == pytest.approx(base)  # the lease has no bands
+    return base
+
+
+def test_only_the_block_that_owes_energy_pays_for_it_while_ai_is_built() -> None:
+    south = rig(block="south")
+    south = replace(south, rig=replace(south.rig, tariff="grid"))
+    owing, free = ai_of_blocks(rig(), south, own={"ppa": OWED}, prices={"ppa": 0.02, "grid": 0.05})
+    assert owing == pytest.approx((plain_ai() - while_building(0.02),) * 2)
+    assert free == pytest.approx((plain_ai(),) * 2)
+
+
+def test_of_a_block_and_index_only_what_is_billed_as_the_block_is_owed() -> None:
+    rigs = [rig(name=f"r{n}", hashrate=1e17 / 17.5, power=1e5) for n in range(10)]
+    own = {"ppa": TariffOverrides(block_tariff="block", block_kilowatts=700), "block": OWED}
+    (value,) = ai_of_blocks(*rigs, own=own, prices={"ppa": 0.12, "block": 0.04})
+    assert value == pytest.approx((plain_ai() - 0.7 * while_building(0.04),) * 2)
+
+
+def test_what_owed_energy_costs_while_building_is_spread_over_the_feeder() -> None:
+    (value,) = ai_of_blocks(rig(), own={"ppa": OWED}, prices={"ppa": 0.02}, capacity=7_000)
+    assert value == pytest.approx((plain_ai() - while_building(0.02) / 2,) * 2)
+
+
+def test_the_ai_value_is_unknown_if_what_is_owed_is() -> None:
+    sold = TariffOverrides(take_or_pay=True, resale_tariff="grid")
+    assert ai_of_blocks(rig(), own={"ppa": sold}, prices={"ppa": 0.02}) == [(None, None)]
+    (known,) = ai_of_blocks(rig(), own={"ppa": sold}, prices={"ppa": 0.02, "grid": 0.005})
+    assert known == pytest.approx((plain_ai() - while_building(0.015),) * 2)
+    assert ai_of_blocks(rig(power=None), own={"ppa": OWED}, prices={"ppa": 0.02}) == [(None, None)]
+    assert ai_of_blocks(rig(), own={"ppa": OWED}, prices={"ppa": 1e308}) == [(None, None)]
 
 
 # --- properties -----------------------------------------------------------------------------------------------------
