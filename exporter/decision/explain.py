@@ -249,6 +249,7 @@ WORDS: Final[Mapping[Hindrance, str]] = {
     Hindrance.EVIDENCE: "the history is too short",
     Hindrance.NEXT_EPOCH_UNKNOWN: "the next difficulty is not known well enough yet",
     Hindrance.NEXT_EPOCH_TOO_LOW: "the score after the next retarget is not above the threshold",
+    Hindrance.OUTLOOK_UNKNOWN: "the outlook is not worked out yet",
     Hindrance.LOW_SCENARIO: "AI does not pay in its low scenario",
     Hindrance.DWELL: "it has not been called for long enough",
 }

@@ -164,15 +164,16 @@ class Curve:
         seconds = margin = floor = 0.0
         kinks: list[tuple[float, float]] = []
         for hour in hours:
-            if any(each.contract(rules[each.tariff]) is None for each in hour.tariffs):
+            known = [
+                (each, rules[each.tariff].with_rig, contract)
+                for each in hour.tariffs
+                if (contract := each.contract(rules[each.tariff])) is not None
+            ]
+            if len(known) < len(hour.tariffs):
                 continue
             seconds += hour.seconds
-            for each in hour.tariffs:
-                rule = rules[each.tariff]
-                contract = each.contract(rule)
-                if contract is None:
-                    continue
-                idle, needed = contract.idle_value, contract.price + rule.with_rig + contract.idle_value
+            for each, with_rig, contract in known:
+                idle, needed = contract.idle_value, contract.price + with_rig + contract.idle_value
                 for work, kwh in zip(each.work, each.kwh, strict=True):
                     floor += idle * kwh
                     breakeven = needed * kwh / work if work > 0 else inf
@@ -254,7 +255,7 @@ def step_of(work: float, kilowatts: float) -> int:
     """Return the efficiency step of rigs of so many PH/s that are paid for, and so many billed kW."""
     if work <= 0:
         return -1  # energy that stands still
-    return min(round(kilowatts / work * STEPS_PER_JOULE), 1_000_000)
+    return round(min(kilowatts / work * STEPS_PER_JOULE, 1_000_000))
 
 
 def book(history: BlockHistory, moment: Moment | None, now: float, elapsed: float, window: float) -> BlockHistory:

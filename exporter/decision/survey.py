@@ -57,7 +57,8 @@ class Surveyor:
             name: (price, known.get(sale) if (sale := sales[name]) is not None else None)
             for name, price in known.items()
         }
-        self._block_tariffs = {name: power.block_tariff for name, power in powers.items()}
+        used = {rig.rig.tariff for rig in snapshot.rigs}  # a rig that is wholly in its block needs no price of its own
+        self._block_tariffs = {name: settings.at(name)[1].block_tariff for name in used}
 
     def survey(self, indices: Sequence[int]) -> Survey:
         """Survey the block of the rigs at these indices of the snapshot.
@@ -68,7 +69,7 @@ class Surveyor:
         total = seen = unpriced = 0.0
         unknown = 0
         observed = False
-        best: tuple[float, str, int, float] | None = None
+        best: tuple[float, Sequence[tuple[str, float]], int, float] | None = None
         groups: dict[tuple[str, int], list[float]] = {}
         for index in indices:
             rig, priced = self._rigs[index], self._priced[index]
@@ -87,7 +88,7 @@ class Surveyor:
                 seen += power
             step = step_of(work, power)
             if best is None or margin / power > best[0]:
-                best = margin / power, rig.rig.tariff, step, work / power
+                best = margin / power, self._shares(rig, priced), step, work / power
             if priced.block_share is None:
                 self._add(groups, rig.rig.tariff, step, work, power, rig)
                 continue
@@ -97,9 +98,10 @@ class Surveyor:
         missing = total / priced_rigs * unknown if priced_rigs else 0.0
         whole = total + missing
         if best is not None and unpriced + missing > 0:
-            _, tariff, step, work_per_kilowatt = best
-            power = unpriced + missing
-            self._add(groups, tariff, step, work_per_kilowatt * power, power, None)
+            _, shares, step, work_per_kilowatt = best
+            for tariff, share in shares:
+                power = (unpriced + missing) * share
+                self._add(groups, tariff, step, work_per_kilowatt * power, power, None)
         coverage = finite(seen / whole) if whole > 0 else None
         return Survey(coverage=coverage or 0.0, observed=observed, moment=self._moment(groups))
 
@@ -115,7 +117,7 @@ class Surveyor:
     def _shares(self, rig: RigSnapshot, priced: RigEconomics) -> Sequence[tuple[str, float]]:
         """Return the tariffs that a rig's energy is billed on, with the share of each."""
         tariff, share = rig.rig.tariff, priced.block_share
-        block = None if share is None else self._block_tariffs.get(tariff)
+        block = self._block_tariffs[tariff]
         if share is None or block is None:
             return ((tariff, 1.0),)
         return [(name, part) for name, part in ((block, share), (tariff, 1 - share)) if part > 0]

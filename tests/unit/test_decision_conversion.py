@@ -545,3 +545,73 @@ def test_a_rig_without_a_nameplate_is_sold_at_what_it_last_hashed() -> None:
     good = LastGood(hashrate=190e12, power=3_500.0, observed_at=NOW)
     assert net_sale([replace(unrated, last_good=good)], sale) == pytest.approx(1_470)
     assert net_sale([replace(unrated, reading=None)], sale) == -50
+
+
+# --- what is not known ----------------------------------------------------------------------------------------------
+
+
+def test_a_gap_in_the_price_of_owed_energy_pauses_the_clock_and_is_no_missing_ai_value() -> None:
+    site = replace(BARE, tariffs={"ppa": TariffOverrides(take_or_pay=True, resale_tariff="grid")})
+    desk = Desk(of(29.5), site=site)
+    desk.prices = {"ppa": 0.055, "grid": 0.02}
+    desk.evaluate()
+    desk.wait(30)
+    before = desk.state.blocks["north"].reassign
+    assert before.evidence == 24 * HOUR
+    del desk.prices["grid"]
+    desk.wait(1)
+    assert desk.block.hindrance is Hindrance.NOT_OBSERVED
+    assert desk.state.blocks["north"].reassign == before
+
+
+def test_without_a_least_coverage_an_unknown_margin_is_still_no_margin_to_lose() -> None:
+    block = Desk(of(17.5, power=None), decision=QUICK.model_copy(update={"coverage": 0.0})).evaluate()
+    assert (block.conversion_margin, block.margin_lost, block.coverage) == (None, None, 0.0)
+
+
+def test_hours_whose_sale_price_was_not_known_are_left_out() -> None:
+    desk = Desk(of(17.5))
+    desk.evaluate()
+    desk.wait(10)
+    assert desk.block.watched == 10 * HOUR
+    desk.site = replace(BARE, tariffs={"ppa": TariffOverrides(resale_tariff="grid")})
+    desk.prices["grid"] = 0.09
+    desk.wait(5)
+    assert desk.block.watched == 5 * HOUR
+    assert desk.block.window_margin == pytest.approx((0.09 - 0.05) * 8_760)  # sold: more than the 256.54 of mining
+
+
+@pytest.mark.parametrize("dark", [0, 1])
+def test_energy_in_a_block_of_power_is_booked_at_the_price_of_the_block(dark: int) -> None:
+    """Two rigs of 1 kW: one is wholly in a block of 1.5 kW, the other by half."""
+    site = replace(BARE, tariffs={"ppa": TariffOverrides(block_tariff="base", block_kilowatts=1.5)})
+    desk = Desk(of(17.5, name="a"), of(17.5, name="b"), site=site)
+    desk.prices = {"base": 0.03, "ppa": 0.06}
+    desk.evaluate()
+    desk.wait(3)
+    mean = (1.5 * 0.03 + 0.5 * 0.06) / 2
+    assert desk.block.window_margin == pytest.approx(256.5429 + (0.05 - mean) * 8_760, abs=5e-5)
+    whole = Desk(
+        *(of(17.5, name=f"r{n}") for n in range(4)),
+        *(of(17.5, name=f"dark-{n}", power=None) for n in range(dark)),
+        site=replace(BARE, tariffs={"ppa": TariffOverrides(block_tariff="base", block_kilowatts=9)}),
+    )
+    whole.prices = {"base": 0.03}  # nothing is drawn at the price of `ppa`
+    whole.evaluate()
+    whole.wait(3)
+    assert whole.block.window_margin == pytest.approx(256.5429 + (0.05 - 0.03) * 8_760, abs=5e-5)
+
+
+def test_figures_beyond_all_numbers_are_not_booked() -> None:
+    """What is paid per kW of the one rig that is priced, times the kW of the other, is infinite."""
+    absurd = of(17.5, name="a", power=1e-300)
+    unpriced = of(17.5, name="b", power=1e12)
+    desk = Desk(absurd, replace(unpriced, rig=replace(unpriced.rig, tariff="spot")))
+    desk.decision = QUICK.model_copy(update={"coverage": 0.0})
+    desk.evaluate()
+    desk.wait(3)
+    assert desk.block.conversion_margin is None
+    assert list(desk.history.blocks["north"].hours) == []
+    desk.rigs = (of(17.5, name="a"), desk.rigs[1])
+    desk.wait(1)
+    assert desk.block.conversion_margin == pytest.approx(256.5429, abs=5e-5)

@@ -6,19 +6,22 @@ from typing import Any
 import pytest
 from sites import LEASE, NOW, SITE, decided, network, rig, site
 
-from exporter.decision.explain import Case, Explanation, explain
+from exporter.decision.explain import WORDS, Case, Explanation, explain
 from exporter.decision.history import FormerHours
 from exporter.decision.settings import DecisionSettings
+from exporter.decision.values import Hindrance
 from exporter.economics.settings import (
     AiSettings,
+    EconomicsSettings,
     GpuEconomicsSettings,
     GpuRentalSettings,
     SiteSettings,
+    StopsWith,
     TariffOverrides,
 )
 from exporter.economics.site import per_kilowatt_year, price_site
 from exporter.model.fleet import Block
-from exporter.model.readings import GpuReading, Reading
+from exporter.model.readings import GpuReading, Reading, RigIdentity
 from exporter.model.snapshot import LastGood, RigSnapshot, TariffPrice
 
 TERMS = DecisionSettings(resale_decay_usd_per_kilowatt_year=30)
@@ -210,3 +213,51 @@ def test_the_hours_of_an_older_version_are_shown() -> None:
     told = lines(explained(replace(asked, decision=replace(asked.decision, blocks=(replace(block, former=former),)))))
     assert told["48 hours of an older version, not counted"] == pytest.approx(0.12 * 8_760)
     assert not any("older version" in name for name in lines(explained(asked)))
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "words"),
+    [
+        ("SHA256", ""),
+        ("Scrypt", "Not priced: it hashes Scrypt, not SHA-256."),
+        (
+            "",
+            "Not priced: its algorithm is unknown. If it is SHA-256, set `algorithm: sha256` for it in the fleet.",
+        ),
+    ],
+)
+def test_a_rig_whose_hashes_have_no_price_says_why(algorithm: str, words: str) -> None:
+    identity = RigIdentity(reader="pyasic", make="Maker", model="Box", algorithm=algorithm)
+    assert explained(case(rig(identity=identity))).unpriced == words
+
+
+def test_each_monthly_cost_says_in_which_margins_it_counts() -> None:
+    costs = EconomicsSettings(
+        hosting_usd_per_kilowatt_month=4,
+        opex_usd_per_kilowatt_month=6,
+        credits_usd_per_kilowatt_month=2,
+        stops_with={"hosting": StopsWith.RIG, "credits": StopsWith.NEVER},
+    )
+    told = lines(explained(case(rig(), replace(SITE, economics=costs))))
+    assert {name: value for name, value in told.items() if "counts in" in name} == {
+        "hosting, counts in the cash and all-in and conversion margin": 4,
+        "opex, counts in the all-in and conversion margin": 6,
+        "credits, counts in the all-in margin": -2,
+    }
+
+
+def test_what_the_rigs_are_sold_for_is_a_line_of_the_score() -> None:
+    name = "block's rigs' sale price, levelised"
+    north = (Block(name="north"),)
+    sold = case(rig(), decision_settings=DecisionSettings(rigs_sale_usd_per_terahash=8), blocks=north)
+    assert lines(explained(sold))[name] == pytest.approx(60.1023 / 1.03, abs=1e-4)  # 3.605 kW at the utility
+    assert name not in lines(explained(case(rig(), blocks=north)))
+
+
+@pytest.mark.parametrize("hindrance", Hindrance)
+def test_every_reason_against_a_reassignment_has_words(hindrance: Hindrance) -> None:
+    asked = case(rig())
+    (block,) = asked.decision.blocks
+    hindered = replace(block, hindrance=hindrance)
+    told = lines(explained(replace(asked, decision=replace(asked.decision, blocks=(hindered,)))))
+    assert [name for name in told if name.startswith("not reassign")] == [f"not reassign: {WORDS[hindrance]}"]

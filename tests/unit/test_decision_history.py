@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.decision.history import BlockHistory, Moment, book, with_hours
+from exporter.decision.history import BlockHistory, Moment, book, step_of, with_hours
 
 HOUR = 3_600.0
 
@@ -22,3 +22,10 @@ def test_hours_that_go_by_are_kept_as_if_the_history_were_made_anew(skipped: int
         anew = with_hours(BlockHistory(), before[:-1], before[-1], HOUR, 31)
         assert history == anew
         assert [hour.hour / HOUR for hour in before] == [each for each in hours if each <= at][-31:]
+
+
+@pytest.mark.parametrize(
+    ("work", "kilowatts", "step"), [(1.0, 17.5, 175), (0.0, 17.5, -1), (1e-310, 3.5, 1_000_000), (1.0, 0.0, 0)]
+)
+def test_rigs_are_grouped_by_tenths_of_a_joule_per_terahash(work: float, kilowatts: float, step: int) -> None:
+    assert step_of(work, kilowatts) == step

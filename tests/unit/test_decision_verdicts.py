@@ -250,6 +250,19 @@ def test_a_block_is_judged_only_where_most_of_its_rigs_are_known() -> None:
     assert desk.block.verdict is Verdict.MINE
 
 
+@pytest.mark.parametrize(("watts", "at_once"), [(1e6, True), (1.2e308, False)], ids=["known", "sum is infinite"])
+def test_a_block_whose_mean_price_is_not_known_is_not_stopped_at_once(watts: float, *, at_once: bool) -> None:
+    terms = TERMS.model_copy(update={"immediate_stop_usd_per_kilowatt_hour": 0.2})
+    desk = Desk(rig(name="a", power=watts), rig(name="b", power=watts), terms=terms)
+    desk.price = 0.01
+    desk.evaluate()
+    desk.price = 0.21
+    desk.wait(15)
+    assert (desk.block.verdict is Verdict.CURTAIL) is at_once
+    desk.wait(HOUR, every=MINUTE)
+    assert desk.block.verdict is Verdict.CURTAIL
+
+
 # --- reassign -------------------------------------------------------------------------------------------------------
 
 
@@ -310,6 +323,19 @@ def test_reassign_is_left_at_once_when_hashrate_or_watts_are_gone(gone: RigSnaps
     desk.rigs = (gone,)
     desk.wait(15)
     assert desk.rig.verdict is not Verdict.REASSIGN
+
+
+def test_a_rig_whose_price_is_gone_for_a_moment_is_reassigned_again_at_once() -> None:
+    desk = Desk(old())
+    desk.wait(122 * HOUR, every=HOUR)
+    assert desk.rig.verdict is Verdict.REASSIGN
+    desk.price = None
+    desk.wait(15)
+    assert (desk.block.verdict, desk.block.held) == (Verdict.REASSIGN, True)
+    assert (desk.rig.verdict, desk.rig.reassign_score) == (Verdict.UNKNOWN, None)
+    desk.price = 0.05
+    desk.wait(15)
+    assert desk.rig.verdict is Verdict.REASSIGN
 
 
 @pytest.mark.parametrize(
