@@ -99,7 +99,8 @@ class _TariffCosts:
         named = {rig.rig.tariff for rig in snapshot.rigs}
         self._lines = {tariff: cost_lines(*settings.at(tariff)) for tariff in named}
         self.any_for_capacity = any(line.basis is Basis.CAPACITY for lines in self._lines.values() for line in lines)
-        self._owing = {name for name in snapshot.tariffs if is_owed(settings.at(name)[1], self._now)}
+        blocks = {block for tariff in named if (block := settings.at(tariff)[1].block_tariff) is not None}
+        self._owing = {name for name in named | blocks if is_owed(settings.at(name)[1], self._now)}
 
     def ending(self, watts: Mapping[str, float], capacity: float | None) -> float:
         """Return the monthly costs that end at the conversion, USD per day.
@@ -123,10 +124,11 @@ class _TariffCosts:
         While building, the site owes the bill less what the energy can be sold for; then the tenant takes and pays it,
         or the site owes the bill. USD per year; None if a price is missing.
         """
-        if self._ai is None or self._ai.lease is None or self._ai.low_lease is None or not self._owing & watts.keys():
+        owing = [tariff for tariff, drawn in watts.items() if drawn and tariff in self._owing]
+        if self._ai is None or self._ai.lease is None or self._ai.low_lease is None or not owing:
             return 0.0, 0.0
         base = low = 0.0
-        for tariff in self._owing & watts.keys():
+        for tariff in owing:
             power = self._settings.at(tariff)[1]
             contract = contract_of(tariff, power, self._prices, self._now)
             if contract is None:

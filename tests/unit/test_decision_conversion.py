@@ -615,3 +615,21 @@ def test_figures_beyond_all_numbers_are_not_booked() -> None:
     desk.rigs = (of(17.5, name="a"), desk.rigs[1])
     desk.wait(1)
     assert desk.block.conversion_margin == pytest.approx(256.5429, abs=5e-5)
+
+
+def test_while_the_price_of_owed_energy_is_not_known_the_blocks_ai_value_is_not_either() -> None:
+    ai = LEASE.model_copy(update={"months_until_power_earns": Band(low=12, base=12, high=12)})
+    desk = Desk(of(29.5), site=replace(BARE, ai=ai, tariffs={"ppa": TariffOverrides(take_or_pay=True)}))
+    plain = value_ai(ai)
+    assert plain is not None
+
+    def value() -> float | None:
+        desk.wait(1)
+        assert desk.economics is not None
+        return desk.economics.blocks[0].ai_value_per_kilowatt_year
+
+    building = sum(0.05 * 730 / 1.1 ** ((month + 0.5) / 12) for month in range(12)) * calculator.annuity(0.1, 15)
+    assert value() == pytest.approx(plain.per_kilowatt_year - building)
+    desk.prices = {}
+    assert value() is None
+    assert desk.block.hindrance is Hindrance.NOT_OBSERVED
