@@ -90,5 +90,5 @@ def why_unreadable(error: OSError | UnicodeDecodeError) -> str:
         case PermissionError():
             return "cannot be read: give the exporter's user the right to read it"
         case UnicodeDecodeError():
-            return "is not UTF-8 text: save it as UTF-8"
+            return "is not UTF-8 text: save it as UTF-8 (in Excel: CSV UTF-8)"
     return f"cannot be read ({error.strerror})"

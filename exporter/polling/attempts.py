@@ -53,7 +53,7 @@ class FailureLog:
 class SourceStatus:
     """One source: the age of its value and the state of the source, which are two facts.
 
-    A source can fail while its last value is still usable.
+    A source can fail while its last value is still usable. That of a member of a group is then not used.
     """
 
     name: str
@@ -61,7 +61,8 @@ class SourceStatus:
     interval: float  # s
     max_age: float  # s
     observed_at: float | None  # unix seconds, of the last value; None before the first
-    usable: bool  # fresh enough
+    usable: bool  # fresh enough, and not of a failing member of a group
     last_failure: FailedAttempt | None
     up: bool | None = None  # whether the latest request succeeded; None before the first
     failing_since: float | None = None  # unix seconds, of the first failure in a row; None if it does not fail
+    left_out: str = ""  # why a group does not use the value that its member gave

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from exporter.model.readings import Reading
-from exporter.polling.attempts import SourceStatus
+from exporter.polling.attempts import FailedAttempt, SourceStatus
 from exporter.polling.latest import Latest
 from exporter.polling.sources import SourcePoller
-from exporter.sources.contract import SourceContext, SourceSettings
+from exporter.sources.contract import MemberState, SourceContext, SourceSettings
 from exporter.telemetry import Telemetry
 
 T = TypeVar("T")
@@ -37,6 +37,7 @@ class _Running(NamedTuple):
     settings: SourceSettings
     poller: SourcePoller[Any]
     task: asyncio.Task[None]
+    members: Mapping[str, MemberState]
 
 
 class Market:
@@ -76,11 +77,12 @@ class Market:
 
     def _start(self, name: SourceName, settings: SourceSettings) -> _Running:
         reading = self._remembered.pop(name, None)  # once: later ones have other settings
-        source = settings.build(self._context.named(str(name)), reading)
+        context = self._context.named(str(name))
+        source = settings.build(context, reading)
         poller = SourcePoller(str(name), source, settings, self._telemetry, clock=self._clock)
         if reading is not None:
             poller.restore(reading)
-        return _Running(settings, poller, self._tasks.create_task(poller.run(), name=f"source {name}"))
+        return _Running(settings, poller, self._tasks.create_task(poller.run(), name=f"source {name}"), context.members)
 
     def shift(self, seconds: float) -> None:
         """Move the times of all values with the system clock, which was set by ``seconds``."""
@@ -113,18 +115,39 @@ class Market:
         return all(running.poller.attempted.is_set() for running in self._running.values())
 
     def statuses(self, now: float) -> list[SourceStatus]:
-        """Return the status of every source at ``now`` (unix seconds)."""
-        return [
-            SourceStatus(
-                name=str(name),
-                kind=settings.kind,
-                interval=settings.interval,
-                max_age=settings.max_age,
-                observed_at=poller.latest.observed_at,
-                usable=poller.latest.fresh(now) is not None,
-                last_failure=poller.last_failure,
-                up=poller.up,
-                failing_since=poller.failing_since,
+        """Return the status of every source at ``now`` (unix seconds), each group before its members."""
+        statuses = []
+        for name, (settings, poller, _, members) in self._running.items():
+            statuses.append(
+                SourceStatus(
+                    name=str(name),
+                    kind=settings.kind,
+                    interval=settings.interval,
+                    max_age=settings.max_age,
+                    observed_at=poller.latest.observed_at,
+                    usable=poller.latest.fresh(now) is not None,
+                    last_failure=poller.last_failure,
+                    up=poller.up,
+                    failing_since=poller.failing_since,
+                )
             )
-            for name, (settings, poller, _) in self._running.items()
-        ]
+            statuses += [_member(each, state, now) for each, state in members.items()]
+        return statuses
+
+
+def _member(name: str, state: MemberState, now: float) -> SourceStatus:
+    failure, up = state.failure, state.failing_since is None
+    return SourceStatus(
+        name=name,
+        kind=state.kind,
+        interval=state.interval,
+        max_age=state.max_age,
+        observed_at=state.observed_at,
+        usable=up and not state.left_out and state.observed_at is not None and now - state.observed_at <= state.max_age,
+        last_failure=None
+        if failure is None or state.failed_at is None
+        else FailedAttempt(name, "", state.failed_at, failure.reason, failure.detail),
+        up=up,
+        failing_since=state.failing_since,
+        left_out=state.left_out,
+    )

@@ -1,6 +1,7 @@
 """Displays the effective settings as YAML with secrets masked, and a summary of the fleet."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -9,10 +10,10 @@ from typing import Any, Final
 import yaml
 
 from exporter.decision.advice import advise
-from exporter.model.fields import MASK, looks_secret, mask_urls
+from exporter.model.fields import MASK, is_offline, looks_secret, mask_urls
 from exporter.model.fleet import Rig
 from exporter.settings.model import Settings
-from exporter.settings.sources import listed
+from exporter.settings.sources import listed, sources
 from exporter.sources.network.fixed import Settings as FixedNetwork
 
 _BODY: Final = "body"
@@ -130,6 +131,7 @@ def warnings(settings: Settings) -> Iterator[str]:
         )
     yield from settings.inventory_warnings
     yield from _state_warnings(settings.state.path)
+    yield from _unreadable_files(settings)
     empty = _empty_shards(settings) if settings.sharding.total_shards > 1 and settings.rigs else []
     if empty:
         yield f"no rigs for shard {', '.join(empty)}: use fewer shards, or more and smaller blocks"
@@ -143,6 +145,17 @@ def _state_warnings(path: Path | None) -> Iterator[str]:
         yield "no state.path: a restart forgets who the rigs are, their energy and the last prices"
     elif not path.parent.is_dir():
         yield f"the directory {path.parent} of state.path does not exist: `hashmargin run` creates it"
+
+
+def _unreadable_files(settings: Settings) -> Iterator[str]:
+    """Yield the files of secrets and certificates that sources need and cannot read, or nothing with ``--offline``."""
+    if is_offline():
+        return
+    for name, source in sources(settings).items():
+        for each in (source, *getattr(source, "sources", ())):
+            for key, path in each:
+                if isinstance(path, Path) and key.endswith("_file") and not os.access(path, os.R_OK):
+                    yield f"{name}: {key} {path} does not exist or cannot be read: the source fails until it can"
 
 
 def _empty_shards(settings: Settings) -> list[str]:

@@ -64,6 +64,20 @@ class Discards:
         self.notes = {}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberState:
+    """One source of a group after its latest request. The value of a member that fails is not used, however young."""
+
+    kind: str
+    interval: float  # s
+    max_age: float  # s
+    observed_at: float | None = None  # unix seconds, of the last value; None before the first
+    failing_since: float | None = None  # unix seconds, of the first failure in a row; None if it does not fail
+    failed_at: float | None = None  # unix seconds, of the last failure
+    failure: Failure | None = None  # the last one
+    left_out: str = ""  # why a value that it gave is not used
+
+
 @dataclass(frozen=True, slots=True)
 class SourceContext:
     """What a source works with: the HTTP session of the process, the clock (unix seconds), its name and metrics."""
@@ -74,10 +88,12 @@ class SourceContext:
     """Seconds that never jump, for timers."""
     telemetry: Telemetry | None = None
     discards: Discards = field(default_factory=Discards)
+    members: dict[str, MemberState] = field(default_factory=dict)
+    """The members of the source, by name, if it is a group."""
 
     def named(self, source: str) -> Self:
         """Return the context of one source. ``source`` is the value of its label."""
-        return replace(self, discards=Discards(source, self.telemetry))
+        return replace(self, discards=Discards(source, self.telemetry), members={})
 
 
 class Kept(Generic[T]):

@@ -55,6 +55,11 @@ class HttpSd(HttpSettings, SourceSettings):
     max_age: Duration = Field(86_400.0, description="How long the last list stays in use while the URL gives none.")
 
 
+def target_groups(document: object) -> TargetGroups:
+    """Read a JSON document as Prometheus does. Raises pydantic's ValidationError."""
+    return _GROUPS.validate_python(document)
+
+
 def file_targets(path: Path) -> TargetGroups:
     """Read a file. Raises OSError, UnicodeDecodeError, JSONDecodeError, YAMLError or pydantic's ValidationError."""
     text = path.read_text("utf-8-sig")
@@ -79,7 +84,7 @@ def http_targets(settings: HttpSd) -> TargetGroups:
     if known is not None and now - known.observed_at < settings.interval:
         return known.value
     try:
-        groups = _GROUPS.validate_python(asyncio.run(_ask(settings)))
+        groups = target_groups(asyncio.run(_ask(settings)))
     except (Failure, ValidationError):
         if known is not None and now - known.observed_at <= settings.max_age:
             return known.value

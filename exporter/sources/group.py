@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import structlog
 
 from exporter.model.failures import SOURCE_ADVICE, Failure, Reason
 from exporter.model.readings import Reading
-from exporter.sources.contract import Kept, SourceContext, SourceSettings
+from exporter.sources.contract import Kept, MemberState, SourceContext, SourceSettings
 from exporter.telemetry import Telemetry
 
 _log = structlog.get_logger(__name__)
@@ -40,8 +41,9 @@ class SourceGroup:
 
     def replace(self, members: Mapping[str, SourceSettings]) -> None:
         """Switch to new members. One whose settings did not change keeps its value."""
-        if self._telemetry is not None:
-            for gone in self._members.keys() - members.keys():
+        for gone in self._members.keys() - members.keys():
+            self._context.members.pop(gone, None)
+            if self._telemetry is not None:
                 self._telemetry.forget_source(gone)
         kept = {name: member for name, member in self._members.items() if members.get(name) == member.settings}
         self._members = {
@@ -82,6 +84,9 @@ class SourceGroup:
                 _log.warning("source left out", source=name, value=values[name], median=median, deviation=deviation)
             if self._telemetry is not None:
                 self._telemetry.source_outliers.labels(name).inc()
+        for name, state in self._context.members.items():
+            left_out = f"{values[name] / median - 1:+.1%} from the median" if name in outliers else ""
+            self._context.members[name] = replace(state, left_out=left_out)
         agreeing = (self._left_out & values.keys()) - set(outliers)
         for name in agreeing:
             _log.info("source counts again", source=name)
@@ -105,6 +110,7 @@ class _Member:
         self._telemetry: Telemetry | None = context.telemetry
         self._not_before = float("-inf")
         self._answer: Kept[Any] | Failure | None = None
+        self._state = MemberState(kind=settings.kind, interval=settings.interval, max_age=settings.max_age)
 
     async def ask(self) -> Reading[Any] | Failure:
         """Return a fresh value, or the failure."""
@@ -115,6 +121,7 @@ class _Member:
             answer = self._fresh()
             if isinstance(answer, Failure):
                 self._answer = answer
+            self._record(fetched, answer)
             self._not_before = now + self._rest(answer)
             self._export(before, answer)
         return self._fresh()
@@ -150,6 +157,18 @@ class _Member:
         if answer.retry_after is not None:
             return min(answer.retry_after, _LONGEST_REST)
         return 2 * self.settings.interval if answer.reason is Reason.RATE_LIMITED else 0.0
+
+    def _record(self, fetched: Kept[Any] | Failure, answer: Reading[Any] | Failure) -> None:
+        """Keep the state of this member for the page of the sources."""
+        state = self._state
+        if isinstance(fetched, Kept):
+            state = replace(state, observed_at=fetched.reading.observed_at)
+        if isinstance(answer, Failure):
+            now = self._context.clock()
+            state = replace(state, failing_since=state.failing_since or now, failed_at=now, failure=answer, left_out="")
+        else:
+            state = replace(state, failing_since=None)
+        self._state = self._context.members[self.name] = state
 
     def _export(self, before: Kept[Any] | Failure | None, answer: Reading[Any] | Failure) -> None:
         """Log when the member fails and when it is back. Count every request."""

@@ -105,10 +105,17 @@ class Answer:
         except (ValueError, TypeError):
             return None
 
-    def text(self) -> str:
-        """Decode the body. Raises a Failure for HTML, which is a login page or an error page and never data."""
+    def text(self, *, otherwise: str = "utf-8-sig") -> str:
+        """Decode the body as UTF-16 if it is marked so, else as UTF-8, or ``otherwise`` if it is not UTF-8.
+
+        Raises a Failure for HTML, which is a login page or an error page and never data.
+        """
+        marked = self.body.startswith((b"\xff\xfe", b"\xfe\xff"))
         try:
-            text = self.body.decode("utf-16" if self.body.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
+            try:
+                text = self.body.decode("utf-16" if marked else "utf-8-sig")
+            except UnicodeDecodeError:
+                text = self.body.decode(otherwise)
         except UnicodeDecodeError:
             raise Failure(Reason.GARBLED, f"{self.host} answered bytes that are not text") from None
         if is_html(text):

@@ -57,10 +57,15 @@ def read_table(text: str, wanted: Collection[str] = ()) -> Table:
     if best is None or not best[2]:
         raise broken or ValueError("it has no rows")
     (_, widest), delimiter, lines = best
-    header = next(index for index, (_, cells) in enumerate(lines) if len(cells) == widest)
+    matches = [sum(name in cells for name in wanted) for _, cells in lines]
+    if any(matches):
+        header = matches.index(max(matches))
+    else:
+        header = next(index for index, (_, cells) in enumerate(lines) if len(cells) == widest)
     if wanted:
         columns = lines[header][1]
         missing = next(name for name in wanted if name not in columns)
+        columns = [name for name in columns if name]
         match = nearest(missing, columns)
         suggestion = f"did you mean {match!r}?" if match else f"it has {', '.join(columns[:_MOST_NAMED])}"
         raise ValueError(f"there is no column {missing!r}: {suggestion}")

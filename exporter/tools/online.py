@@ -14,7 +14,7 @@ from exporter.polling.guard import Guard
 from exporter.polling.latest import Latest
 from exporter.polling.sources import fetched
 from exporter.polling.tariffs import price_in_force
-from exporter.sources.contract import SourceContext, SourceSettings
+from exporter.sources.contract import MemberState, SourceContext, SourceSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Check:
     age: float | None = None
     failure: Failure | None = None
     discarded: Mapping[str, str] = field(default_factory=dict)
-    """Parts of the answer that are not used, by figure, each with the reason."""
+    """Parts of the answer that are not used, by figure, and members of a group, each with the reason."""
 
 
 async def check_all(sources: Mapping[str, SourceSettings]) -> list[Check]:
@@ -53,8 +53,17 @@ async def _check(name: str, settings: SourceSettings, context: SourceContext) ->
         time.monotonic() - started,
         described(reading.value, now),
         max(0.0, now - reading.observed_at),
-        discarded=context.discards.notes,
+        discarded=context.discards.notes | _not_used(context.members),
     )
+
+
+def _not_used(members: Mapping[str, MemberState]) -> dict[str, str]:
+    """Return the members of a group that failed or strayed, each with the reason."""
+    return {
+        name: state.left_out or str(state.failure)
+        for name, state in members.items()
+        if state.left_out or state.failing_since is not None
+    }
 
 
 def _check_usable(reading: Reading[Any], settings: SourceSettings, now: float) -> None:

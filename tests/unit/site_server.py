@@ -88,6 +88,17 @@ SOURCES = (
         failing_since=TAKEN_AT - 720.0,
     ),
     SourceStatus(
+        name="bitcoin:coinbase",
+        kind="coinbase",
+        interval=60.0,
+        max_age=600.0,
+        observed_at=TAKEN_AT,
+        usable=False,
+        last_failure=None,
+        up=True,
+        left_out="+30.0% from the median",
+    ),
+    SourceStatus(
         name="tariff:spot",
         kind="http_json",
         interval=60.0,

@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -14,7 +15,7 @@ from exporter.model.failures import Failure, Reason
 from exporter.model.readings import Reading
 from exporter.polling.market import Market, SourceName, SourceRoom
 from exporter.polling.sources import SourcePoller
-from exporter.sources.contract import SourceContext, SourceSettings
+from exporter.sources.contract import MemberState, SourceContext, SourceSettings
 from exporter.telemetry import Telemetry
 
 
@@ -219,6 +220,49 @@ def test_what_was_remembered_is_not_taken_for_the_value_of_other_settings() -> N
             assert market.fresh(tariffs, unix_clock())["day"].value == 0.05
             market.replace({day: Dead(url="http://b", max_age=3600)})
             assert market.fresh(tariffs, unix_clock()) == {}
+            market.replace({})
+
+    run(main())
+
+
+class Panel(SourceSettings):
+    """Settings of a group with a fine, a stray, a failing and an old member."""
+
+    kind: str = "panel"
+
+    def build(self, context: SourceContext, remembered: object = None) -> Feed:  # noqa: ARG002 - all are built so
+        def member(**known: Any) -> MemberState:
+            return MemberState(kind="coinbase", interval=60, max_age=600, **known)
+
+        now = unix_clock()
+        context.members.update(
+            {
+                "fine": member(observed_at=now),
+                "stray": member(observed_at=now, left_out="+30.0% from the median"),
+                "failing": member(
+                    observed_at=now, failing_since=now - 5, failed_at=now, failure=Failure(Reason.AUTH, "who are you?")
+                ),
+                "old": member(observed_at=now - 601),
+            }
+        )
+        return Feed(70_000.0)
+
+
+def test_members_of_a_group_have_states_of_their_own() -> None:
+    async def main() -> None:
+        telemetry = Telemetry()
+        async with asyncio.TaskGroup() as tasks:
+            market = Market(tasks, SourceContext(None, telemetry=telemetry), telemetry, {}, unix_clock)
+            market.replace({SourceName("bitcoin"): Panel()})
+            await asyncio.sleep(1)
+            group, fine, stray, failing, old = market.statuses(unix_clock())
+            assert (group.name, group.usable, group.up) == ("bitcoin", True, True)
+            assert (fine.usable, fine.up, fine.last_failure) == (True, True, None)
+            assert (stray.usable, stray.up, stray.left_out) == (False, True, "+30.0% from the median")
+            assert (failing.usable, failing.up) == (False, False)
+            assert failing.last_failure is not None
+            assert failing.last_failure.reason is Reason.AUTH
+            assert (old.usable, old.up) == (False, True)
             market.replace({})
 
     run(main())

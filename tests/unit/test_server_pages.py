@@ -287,6 +287,7 @@ async def test_sources_and_failed_polls_are_listed() -> None:
         assert "no value yet" in page
         assert "failing for" in page  # its last value is fresh all the same
         assert ">fresh</td>" in page
+        assert "left out: +30.0% from the median" in page
         assert "no answer within 5 s" in page
         assert "check its login, token or key" in page.lower()
 

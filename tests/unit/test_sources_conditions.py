@@ -374,6 +374,11 @@ async def test_a_table_in_utf_16_is_read(ask: Ask) -> None:
     assert await ask("tariffs", table.encode("utf-16"), NOW, **CSV) == EXPECTED
 
 
+async def test_a_table_as_windows_saves_it_is_read(ask: Ask) -> None:
+    table = "Börse\r\nvon;preis\r\n21.03.2026 12:00;88,1 €\r\n21.03.2026 13:00;-1.234,56 €\r\n"
+    assert await ask("tariffs", table.encode("cp1252"), NOW, **CSV) == EXPECTED
+
+
 @pytest.mark.parametrize("unknown", ["-", "", "n/a", "N/A", "null", "--"])
 async def test_a_price_that_is_not_known_yet_costs_nothing_else(ask: Ask, telemetry: Telemetry, unknown: str) -> None:
     table = f"von;preis\n21.03.2026 12:00;88,1\n21.03.2026 13:00;{unknown}\n"
@@ -404,6 +409,7 @@ async def test_a_bad_row_costs_only_itself_and_is_named(ask: Ask, telemetry: Tel
         ('von,preis\n21.03.2026 12:00,"1,234"\n', {}, "could be a fraction or thousands: set decimal to ',' or '.'"),
         ("von;preise\n21.03.2026 12:00;88\n", {}, "there is no column 'preis': did you mean 'preise'?"),
         ("zeit;euro\n21.03.2026 12:00;88,1\n", {}, "there is no column 'von': it has zeit, euro"),
+        ("Börse;\nvon;preise\n21.03.2026 12:00;88\n", {}, "there is no column 'preis': did you mean 'preise'?"),
         ("von;preis\n", {}, "without rows"),
         ('von;preis\n"21.03', {}, "no such CSV"),
     ],

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from typing import Any
 
 import aiohttp
 import pytest
@@ -234,7 +235,7 @@ class Cluster:
     """A discovery server, and nodes known by the address they are asked at."""
 
     def __init__(self) -> None:
-        self.targets: list[str] | None = []
+        self.targets: Any = []
         self.down: set[str] = set()
         self.now = NOW
 
@@ -263,6 +264,17 @@ def telemetry() -> Telemetry:
 async def context(cluster: Cluster, telemetry: Telemetry) -> AsyncIterator[SourceContext]:
     async with aiohttp.ClientSession() as session:
         yield SourceContext(session, clock=lambda: cluster.now, timer=lambda: cluster.now, telemetry=telemetry)
+
+
+@pytest.mark.parametrize(("targets", "where"), [("127.0.0.1:9400", "0.targets: "), ([9400], "0.targets.0: ")])
+async def test_what_is_no_list_of_targets_is_refused(
+    cluster: Cluster, context: SourceContext, targets: Any, where: str
+) -> None:
+    cluster.targets = targets
+    async with serve(cluster.handle) as discovery:
+        with pytest.raises(Failure, match=f"not a list of targets as http_sd has it: {where}") as caught:
+            await http_sd.Settings(url=f"{discovery}/targets").build(context).fetch()
+    assert caught.value.reason is Reason.GARBLED
 
 
 async def test_nodes_come_and_go(cluster: Cluster, context: SourceContext, telemetry: Telemetry) -> None:

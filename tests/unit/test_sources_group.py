@@ -89,6 +89,37 @@ async def test_an_outlier_is_left_out_and_counted(
     )
 
 
+async def test_each_member_shows_the_state_of_its_requests_and_its_value(
+    markets: Markets, context: SourceContext
+) -> None:
+    async with serve(markets.handle) as server:
+        urls = [f"{server}/{name}" for name in ("a", "b", "c", "d")]
+        sources = [{"kind": "coinbase", "url": url} for url in urls]
+        source = median.Settings.model_validate({"sources": sources}).build(context)
+        markets.answers = {"/a": 100_000.0, "/b": 100_100.0, "/c": 130_000.0, "/d": 100_050.0}
+        began = markets.now
+        await source.fetch()
+        markets.answers["/b"] = 500
+        markets.now += 60
+        await source.fetch()
+        markets.now += 60
+        await source.fetch()
+        members = context.members
+        assert list(members) == [f"bitcoin:coinbase-{number}" for number in (1, 2, 3, 4)]
+        fine, failing, strayed, _ = members.values()
+        assert (fine.observed_at, fine.failing_since, fine.left_out) == (markets.now, None, "")
+        assert (failing.observed_at, failing.failing_since, failing.failed_at) == (began, began + 60, began + 120)
+        assert failing.failure is not None
+        assert failing.failure.reason is Reason.SERVER_ERROR
+        assert (strayed.failing_since, strayed.left_out) == (None, "+29.9% from the median")
+        markets.answers |= {"/b": 100_100.0, "/c": 100_000.0}
+        markets.now += 60
+        await source.fetch()
+        _, back, agrees, _ = members.values()
+        assert (back.observed_at, back.failing_since, back.failed_at) == (markets.now, None, began + 120)
+        assert agrees.left_out == ""
+
+
 async def test_an_outlier_is_logged_once_until_it_agrees_again(markets: Markets, context: SourceContext) -> None:
     async with serve(markets.handle) as server:
         source = median_of(server, "a", "b", "c", interval="10s").build(context)

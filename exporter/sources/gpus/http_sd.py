@@ -4,18 +4,20 @@ https://prometheus.io/docs/prometheus/latest/http_sd: ``[{"targets": ["node-1:94
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any, Final, Literal, Self
+from typing import Final, Literal, Self
 
 import structlog
 from pydantic import Field, ValidationError, model_validator
 from yarl import URL
 
+from exporter.model.configuration_errors import sentence
 from exporter.model.failures import Failure, Reason
 from exporter.model.fields import Network
 from exporter.model.readings import Reading
-from exporter.sources.contract import SourceContext, SourceSettings, translating
+from exporter.sources.contract import SourceContext, SourceSettings
+from exporter.sources.discovery import target_groups
 from exporter.sources.gpus import Gpus, GpuSettings, dcgm_exporter
 from exporter.sources.group import SourceGroup
 from exporter.sources.http import HttpLogin, HttpSettings, HttpSource
@@ -72,13 +74,14 @@ class _HttpSd(HttpSource[Settings]):
         return Reading(tuple(gpus.values()), min(reading.observed_at for reading in readings))
 
     async def _discover(self) -> dict[str, SourceSettings]:
-        groups = await self._endpoint.get_json()
-        with translating():
-            listed = {
-                f"gpus:{target}": (str(target), dict(group.get("labels") or {}))
-                for group in groups
-                for target in group["targets"]
-            }
+        try:
+            groups = target_groups(await self._endpoint.get_json())
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"])) or "the answer"
+            detail = f"not a list of targets as http_sd has it: {where}: {sentence(first)}"
+            raise Failure(Reason.GARBLED, detail) from None
+        listed = {f"gpus:{target}": (target, group.labels) for group in groups for target in group.targets}
         nodes = {name: self._node(target, labels) for name, (target, labels) in listed.items()}
         allowed = await asyncio.gather(*map(self._may_be_asked, nodes.values()))
         found: dict[str, SourceSettings] = {
@@ -90,7 +93,7 @@ class _HttpSd(HttpSource[Settings]):
             raise Failure(Reason.NOT_READY, detail)
         return found
 
-    def _node(self, target: str, labels: dict[str, Any]) -> dcgm_exporter.Settings | None:
+    def _node(self, target: str, labels: Mapping[str, str]) -> dcgm_exporter.Settings | None:
         """Return the settings of a target. None if it is not an address."""
         settings, own = self._settings, URL(self._settings.url)
         shared = {name: getattr(settings, name) for name in _SHARED}

@@ -43,7 +43,7 @@ def read_csv(answer: Answer, wanted: Collection[str]) -> Rows:
     """Read the rows of a CSV with the ``wanted`` columns, or of the first file in a zip. Raises Failure otherwise."""
     if answer.body.startswith(_ZIP):
         answer = replace(answer, body=_unzip(answer))
-    text = answer.text()
+    text = answer.text(otherwise="cp1252")  # as Windows saves tables: its numbers are the same
     if text.lstrip().startswith(("<", "{")):
         words = answer.quote(stated_reason(answer.body))
         raise Failure(reason_from(words), f"{answer.host} answered no CSV: {words}")
