@@ -50,12 +50,12 @@ def check_config(load: Callable[[], Settings], online: bool, offline: bool, allo
         raise click.UsageError("--online and --offline exclude each other.")
     with without_secrets() if offline else nullcontext():
         settings = load()
-    if not (allow_shrink or offline):
-        _refuse_cut_inventory(settings)
-    if online:
-        _check_online(settings, output)
-    else:
-        click.echo(as_json(settings) if output == "json" else as_text(settings))
+        if not (allow_shrink or offline):
+            _refuse_cut_inventory(settings)
+        if online:
+            _check_online(settings, output)
+        else:
+            click.echo(as_json(settings) if output == "json" else as_text(settings))
 
 
 def _refuse_cut_inventory(settings: Settings) -> None:

@@ -14,6 +14,7 @@ from hypothesis import given as given_by_hypothesis
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
+from exporter.model.fields import offline
 from exporter.settings.describe import as_json, as_text, describe, warnings
 from exporter.settings.load import ConfigError, load
 from exporter.settings.model import Settings
@@ -399,6 +400,19 @@ def test_junk_anywhere_is_told_in_plain_words_or_accepted(
         assert told
         assert all(one.startswith(str(file)) for one in told)
         assert not any(word in one for one in told for word in SPEECH)
+
+
+def test_a_file_that_a_source_cannot_read_is_a_warning_except_offline(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("secret")
+    text = MINIMAL + (
+        "tariffs: {spot: {kind: template, template: tibber, currency: USD, bearer_token_file: token}}\n"
+        "bitcoin: {kind: median, sources: [{kind: kraken}, {kind: coinbase, ca_file: missing.pem}]}\n"
+    )
+    settings = given(tmp_path, text)
+    told = f"bitcoin: ca_file {tmp_path}/missing.pem does not exist or cannot be read: the source fails until it can"
+    assert [warning for warning in warnings(settings) if "_file" in warning] == [told]
+    with offline():
+        assert not any("_file" in warning for warning in warnings(settings))
 
 
 SECRETS = ("hunter2", "hunter3")
