@@ -8,12 +8,14 @@ from exporter.model.failures import Failure, Reason
 
 def parse_xml(text: str) -> ET.Element:
     """Read a document without its namespaces. Raises a Failure for text that is not XML, or defines entities."""
+    if not text.strip():
+        raise Failure(Reason.GARBLED, "the server answered with an empty body instead of XML")
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise Failure(Reason.GARBLED, "the XML defines entities")
     try:
         root = ET.fromstring(text)  # noqa: S314
     except (ET.ParseError, ValueError):
-        raise Failure(Reason.GARBLED, f"answered {len(text)} characters that are not XML") from None
+        raise Failure(Reason.GARBLED, f"the server answered {len(text)} characters that are not XML") from None
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
     return root

@@ -266,7 +266,7 @@ class HttpSlots(HttpSource[Settings]):
             try:
                 read.append(None if column is None else read_time(value, settings.time_format, settings.timezone))
             except ValueError as error:
-                raise ValueError(f"column {column!r}: {error}") from None
+                raise ValueError(f"column {_as_named(column)!r}: {error}") from None
         start, end = read
         if settings.numbered_hours and isinstance(end, datetime) and settings.duration is not None:
             return _Times(row, (end - timedelta(seconds=settings.duration)).replace(fold=end.fold), None)
@@ -284,7 +284,7 @@ class HttpSlots(HttpSource[Settings]):
                 prices.append(_price(row.price, mark))
             except (TypeError, ValueError) as error:
                 prices.append(None)
-                bad.append(f"{row.place}: column {settings.price!r}: {error}")
+                bad.append(f"{row.place}: column {_as_named(settings.price)!r}: {error}")
         if bad and len(bad) == len(rows):
             raise _NothingError(bad[0], Reason.GARBLED)
         if bad:
@@ -310,6 +310,11 @@ class _NothingError(Exception):
     def __init__(self, text: str, reason: Reason) -> None:
         super().__init__(text)
         self.reason = reason
+
+
+def _as_named(column: str | None) -> str:
+    """Return a column as its table names it, without the quotation marks that JMESPath needs."""
+    return (column or "").strip('"')
 
 
 def _price(value: Any, mark: DecimalMark | None) -> float | None:
