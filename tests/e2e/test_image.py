@@ -124,8 +124,8 @@ bitcoin: {{kind: fixed, usd: 70370}}
     )
     command = entered(image, state, *image.config["Entrypoint"], *image.config["Cmd"])
     with program("image", *command, folder=tmp_path) as running:
-        wait_for("it to be healthy", lambda: running.get(f"http://{HOST}:{port}/-/healthy"))
+        wait_for("it to be healthy", lambda: running.get(f"http://{HOST}:{port}/-/healthy") is not None)
         wait_for("the market", lambda: "mining_hashprice_usd_per_petahash_day" in ask(f"http://{HOST}:{port}/metrics"))
-        check = [part.replace("127.0.0.1:9852", f"{HOST}:{port}") for part in image.config["Healthcheck"]["Test"][1:]]
+        check = [*image.config["Healthcheck"]["Test"][1:], f"{HOST}:{port}"]
         run(*entered(image, state, *check))
     assert list(state.glob("state.sqlite*")), "state is kept where a volume is mounted"

@@ -141,9 +141,12 @@ def test_a_link_opens_what_its_row_is_about(healthy: dict[str, Shown]) -> None:
     linked = 0
     for place, panel in of("table", healthy):
         for row, chosen in links(panel):
-            label = "rig" if "var-rig" in chosen else "block"
-            assert (chosen["var-site"], chosen[f"var-{label}"]) == ([SITE], [row[label]]), place
-            assert chosen["from"] < chosen["to"]
+            about = [label for label in ("rig", "block") if f"var-{label}" in chosen]  # none: the whole site
+            assert [chosen[f"var-{label}"] for label in ("site", *about)] == [
+                [SITE],
+                *([row[label]] for label in about),
+            ]
+            assert chosen["from"] < chosen["to"], place
             linked += 1
     assert linked > 20
 
