@@ -186,6 +186,12 @@ class MeteringPoint(StrEnum):
     UTILITY = "utility"
 
 
+def _refuse_half_a_block(tariff: str | None, kilowatts: float | None) -> None:
+    """Raise ValueError if a block of power has a price without a size, or a size without a price."""
+    if (tariff is None) is not (kilowatts is None):
+        raise ValueError("block_tariff and block_kilowatts: set both or neither")
+
+
 class PowerSettings(PlausibleSettings):
     """From the watts of a rig to the kilowatts that are billed. A step is taken only downstream of the meter."""
 
@@ -241,8 +247,7 @@ class PowerSettings(PlausibleSettings):
 
     @model_validator(mode="after")
     def _whole_block(self) -> Self:
-        if (self.block_tariff is None) is not (self.block_kilowatts is None):
-            raise ValueError("block_tariff and block_kilowatts: set both or neither")
+        _refuse_half_a_block(self.block_tariff, self.block_kilowatts)
         return self
 
     def error(self, source: PowerSource) -> float:
@@ -294,8 +299,7 @@ class TariffOverrides(PlausibleSettings):
 
     @model_validator(mode="after")
     def _whole_block(self) -> Self:
-        if (self.block_tariff is None) is not (self.block_kilowatts is None):
-            raise ValueError("block_tariff and block_kilowatts: set both or neither")
+        _refuse_half_a_block(self.block_tariff, self.block_kilowatts)
         return self
 
     def over(self, settings: SettingsT) -> SettingsT:
