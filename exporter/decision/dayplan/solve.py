@@ -18,7 +18,6 @@ _ROUNDS: Final = 30
 _PLACE_EVERY: Final = 3
 _PATIENCE: Final = 4
 """Rounds without a better bound after which the steps become half as long."""
-_PASSES: Final = 4
 _BISECTIONS: Final = 12
 _RAISES: Final = 80
 _RAISE: Final = 1.25
@@ -142,9 +141,8 @@ class _Solver:
                 break
             prices = prices._replace(energy=max(prices.energy * _RAISE, _LEAST_PRICE))
             paths = self._sequence(prices)
-        for _ in range(_PASSES):
-            if not self._improve(paths, prices.energy):
-                break
+        while self._improve(paths, prices.energy):
+            pass  # each round is better than the one before, and there are finitely many plans
         return _Placed(paths, sum(path.score for path in paths))
 
     def _sequence(self, prices: _Prices) -> list[Path]:
