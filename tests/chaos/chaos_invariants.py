@@ -9,9 +9,13 @@ from typing import Final
 _REVENUE, _COST, _MARGIN = (f"mining_rig_{part}_usd_per_day" for part in ("revenue", "power_cost", "margin"))
 _BLOCK_MARGIN: Final = "mining_block_margin_usd_per_day"
 _INVENTORY: Final = "mining_rig_inventory_info"
-_RIG: Final = "mining_rig_"
+_GPU: Final = "mining_gpu_"
 _CLOSE: Final = 1e-6
 _CLOCK: Final = 1.0  # s, that a time may be ahead of ours
+_LAST_SUCCESS: Final = "mining_rig_last_success_timestamp_seconds"
+_UPTIME: Final = "mining_rig_uptime_seconds"
+_ENERGY: Final = "mining_rig_energy_joules_total"
+_ROUNDING: Final = 2.0  # s, of an uptime
 
 Series = Mapping[str, Mapping[str, float]]
 """Values by name of the metric, then by its labels as text."""
@@ -41,6 +45,7 @@ class Invariants:
     examples: dict[str, str] = field(default_factory=dict)
     scrapes: int = 0
     _counters: dict[tuple[str, str], float] = field(default_factory=dict)
+    _starts: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def check(self, series: Series, now: float) -> None:
         """Check one scrape of ``now`` (unix seconds)."""
@@ -56,8 +61,8 @@ class Invariants:
             self.examples.setdefault(rule, example)
 
     def forget_process(self) -> None:
-        """Note that the process was started anew: only the counters of energy continue."""
-        self._counters = {key: value for key, value in self._counters.items() if "energy" in key[0]}
+        """Note that the process was started anew: its own counters begin at 0, those of rigs and GPUs continue."""
+        self._counters = {key: value for key, value in self._counters.items() if label(key[1], "rig") or _GPU in key[0]}
 
     def _finite(self, series: Series) -> Iterator[tuple[str, str]]:
         for name, samples in series.items():
@@ -89,10 +94,25 @@ class Invariants:
                         yield "age", f"{name}{{{labels}}} is {-age:.1f} s in the future"
 
     def _falls(self, series: Series) -> Iterator[tuple[str, str]]:
+        started = _process_starts(series)
         for name, samples in series.items():
-            if name.endswith("_total") and ("energy" in name or not name.startswith(_RIG)):  # a rig's own may restart
+            if name.endswith("_total"):
                 for labels, value in samples.items():
-                    before = self._counters.get((name, labels), 0.0)
-                    if value < before:
+                    key = name, labels
+                    start = started.get(label(labels, "rig")) if name != _ENERGY else None
+                    before = self._counters.get(key, 0.0)
+                    if value < before and (start is None or start <= self._starts.get(key, start) + _ROUNDING):
                         yield "counter", f"{name}{{{labels}}} fell from {before} to {value}"
-                    self._counters[name, labels] = value
+                    self._counters[key] = value
+                    if start is not None:
+                        self._starts[key] = start
+
+
+def _process_starts(series: Series) -> dict[str, float]:
+    """Return when each rig's miner process was started, which is when its counters begin at 0, in unix seconds."""
+    read = {label(labels, "rig"): at for labels, at in series.get(_LAST_SUCCESS, {}).items()}
+    return {
+        rig: read[rig] - uptime
+        for labels, uptime in series.get(_UPTIME, {}).items()
+        if (rig := label(labels, "rig")) in read
+    }

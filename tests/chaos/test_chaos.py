@@ -14,7 +14,10 @@ mining_rig_power_cost_usd_per_day{rig="a"} 3
 mining_rig_margin_usd_per_day{rig="a"} 2
 mining_block_margin_usd_per_day{block="north"} 2
 mining_rig_last_success_timestamp_seconds{rig="a"} 1000
+mining_rig_uptime_seconds{rig="a"} 100
+mining_rig_accepted_difficulty_total{rig="a"} 7
 mining_rig_energy_joules_total{rig="a"} 10
+mining_poll_failures_total{reason="timeout"} 3
 """
 
 
@@ -34,6 +37,7 @@ def test_a_good_scrape_breaks_no_rule() -> None:
         ('mining_block_margin_usd_per_day{block="north"} 3', "sum"),
         ('mining_rig_last_success_timestamp_seconds{rig="a"} 1002', "age"),
         ('mining_rig_energy_joules_total{rig="a"} 9', "counter"),
+        ('mining_rig_accepted_difficulty_total{rig="a"} 0', "counter"),
     ],
 )
 def test_each_rule_is_checked(line: str, rule: str) -> None:
@@ -42,6 +46,20 @@ def test_each_rule_is_checked(line: str, rule: str) -> None:
     invariants.forget_process()
     invariants.check(parsed(f"{GOOD}{line}\n"), now=1000.0)
     assert rule in invariants.broken
+
+
+def test_only_what_was_started_anew_may_count_from_0() -> None:
+    invariants = Invariants()
+    invariants.check(parsed(GOOD), now=1000.0)
+    rig_anew = 'mining_rig_uptime_seconds{rig="a"} 5\nmining_rig_accepted_difficulty_total{rig="a"} 0\n'
+    invariants.check(parsed(GOOD + rig_anew), now=1000.0)
+    assert not invariants.broken
+    fallen = 'mining_poll_failures_total{reason="timeout"} 0\n'
+    invariants.check(parsed(GOOD + rig_anew + fallen), now=1000.0)
+    assert invariants.broken == {"counter": 1}
+    invariants.forget_process()
+    invariants.check(parsed(GOOD + rig_anew + fallen), now=1000.0)
+    assert invariants.broken == {"counter": 1}
 
 
 async def test_no_fault_breaks_an_invariant() -> None:

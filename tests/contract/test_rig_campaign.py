@@ -205,6 +205,7 @@ async def test_failing_rigs_have_their_class_and_their_neighbours_lose_nothing(
     fleet: Fleet, faults: tuple[Fault, ...]
 ) -> None:
     files, memory = open_files(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = {name: await fleet.poll(name) for name in fleet.failing.machines}
     async with fleet.failed(faults) as failing:
         healthy = [name for name in fleet.rigs if name not in fleet.failing.machines]
         names = [*(name for victims in failing.values() for name in victims.values()), *healthy]
@@ -214,12 +215,32 @@ async def test_failing_rigs_have_their_class_and_their_neighbours_lose_nothing(
         told = {reader: outcomes[name] for reader, name in victims.items()}
         reasons = {outcome if isinstance(outcome, Reason) else None for outcome in told.values()}
         assert reasons <= EVERY[fault], (fault, told)
+    assert not [
+        (name, counter, was, now)
+        for name, known in before.items()
+        for counter, was in counters(known).items()
+        if (now := counters(outcomes.get(name, known)).get(counter, was)) < was
+    ]
     beside = [outcomes[name] for name in healthy]
     assert len(beside) == HEALTHY
     assert all(isinstance(outcome, RigReading) and outcome.hashrate > 0 for outcome in beside)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 60_000
     gc.collect()
     await settled(files)
+
+
+def counters(outcome: RigReading | Reason) -> dict[str, float]:
+    """Return all counters of a reading by name."""
+    if isinstance(outcome, Reason):
+        return {}
+    rig = ("accepted_difficulty", "rejected_difficulty", "discarded_work", "hardware_errors")
+    pool = ("accepted", "rejected", "stale")
+    named: dict[str, float | None] = {
+        **{name: getattr(outcome, name) for name in rig},
+        **{f"pool {each.index} {name}": getattr(each, name) for each in outcome.pools for name in pool},
+        **{f"board {board.index}": board.hardware_errors for board in outcome.boards},
+    }
+    return {name: value for name, value in named.items() if value is not None}
 
 
 async def settled(files: int) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.model.failures import Failure, Reason
-from exporter.sources.rigs import coerce
+from exporter.sources.rigs import cgminer, coerce
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -145,6 +145,15 @@ def test_a_hashrate_no_rig_can_have_fails_the_read(said: object, unit: str, expe
     with pytest.raises(Failure) as failure:
         coerce.realised(said, unit, expected)
     assert failure.value.reason is reason
+
+
+def test_a_garbled_row_keeps_its_position_and_leaves_the_sum_unknown() -> None:
+    rows = [None, {"Difficulty Accepted": 7, "URL": "stratum+tcp://b.example:3333"}, "row"]
+    assert [index for index, row in enumerate(coerce.items(rows)) if row] == [1]
+    assert coerce.first({"POOLS": rows}, "POOLS") == rows[1]
+    assert cgminer.accepted_difficulty({"POOLS": rows}) is None
+    assert cgminer.accepted_difficulty({"POOLS": rows[1:2]}) == 7
+    assert [pool.index for pool in cgminer.pools({"POOLS": rows})] == [1]
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,7 @@ def _board(stats: Answer, slot: int, index: int, unit: str) -> Board:
         frequency=coerce.megahertz(stats.get(f"freq{slot}", stats.get(f"freq_avg{slot}"))),
         voltage=coerce.volts(stats.get(f"chain_voltage{slot}")) if chips else None,  # empty slots have one too
         power=_board_power(stats, slot) if _BOARD_POWER in stats else None,
-        hardware_errors=coerce.counter(stats.get(f"chain_hw{slot}")),
+        hardware_errors=coerce.counter(stats.get(f"chain_hw{slot}")) if chips else None,  # 0 for an empty slot
     )
 
 

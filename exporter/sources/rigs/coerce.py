@@ -296,14 +296,16 @@ def mapping(value: object) -> Mapping[str, Any]:
 
 
 def items(value: object, most: int = MAX_ITEMS) -> list[Mapping[str, Any]]:
-    """Return the objects of a JSON array, as many as a rig can sensibly have."""
-    return [item for item in value[:most] if isinstance(item, dict)] if isinstance(value, list) else []
+    """Return the objects of a JSON array, as many as a rig can sensibly have, at their positions.
+
+    Anything else in it becomes an empty object: without it the others would have wrong indexes, and sums would fall.
+    """
+    return [mapping(item) for item in value[:most]] if isinstance(value, list) else []
 
 
 def first(answer: Mapping[str, Any], section: str) -> Mapping[str, Any]:
     """Return the first object of a cgminer section; empty if it is missing."""
-    found = items(answer.get(section))
-    return found[0] if found else {}
+    return next(filter(None, items(answer.get(section))), {})
 
 
 def endpoint(url: object) -> tuple[str, str]:

@@ -476,6 +476,7 @@ def _web_boards(chains: Iterable[Mapping[str, Any]], unit: str, *, hydro: bool) 
         pcb, chip = coerce.sensors(chain.get("temp_pcb")), coerce.sensors(chain.get("temp_chip"))
         if hydro:  # which sensors are in the water is unknown
             chip = []
+        chips = coerce.count(chain.get("asic_num"))
         yield Board(
             index=coerce.index(chain.get("index"), position),
             hashrate=coerce.hashrate(chain.get("rate_real"), unit),
@@ -486,9 +487,9 @@ def _web_boards(chains: Iterable[Mapping[str, Any]], unit: str, *, hydro: bool) 
             chip_temperature=coerce.hottest(chip),
             chip_temperature_min=coerce.coolest(chip),
             chip_temperature_average=coerce.mean(chip),
-            chips=coerce.count(chain.get("asic_num")),
+            chips=chips,
             frequency=coerce.megahertz(chain.get("freq_avg")),
-            hardware_errors=coerce.counter(chain.get("hw")),
+            hardware_errors=None if chips == 0 else coerce.counter(chain.get("hw")),  # 0 for an empty slot
         )
 
 
