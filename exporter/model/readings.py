@@ -145,6 +145,9 @@ class RigReading:
     mining: bool | None = None
     suspended: bool | None = None  # stopped by command: asleep or paused
     power_mode: str = ""  # the firmware's name of its mode, profile or preset
+    point: str = ""  # name of the operating point in force
+    settled: bool | None = None  # the hashrate no longer climbs after a start, where the firmware reports it
+    ramp: float | None = None  # s, that the last start took until the hashrate had settled, as reported
     tuner: TunerState | None = None
     fault_light: bool | None = None
     login_refused: bool | None = None  # by a web interface that the read does not need

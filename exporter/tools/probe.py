@@ -3,12 +3,14 @@
 import re
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from exporter.model.failures import RIG_ADVICE, Failure
 from exporter.model.fleet import Rig
+from exporter.model.points import Point, PointList
 from exporter.model.readings import Board, Pool, PowerSupply, RigIdentity, RigReading
 from exporter.model.units import HASHES_PER_TERAHASH, HERTZ_PER_MEGAHERTZ, joules_per_terahash
 from exporter.polling.guard import Guard
@@ -39,6 +41,7 @@ class Probed:
     target: Target
     identity: RigIdentity | None = None
     reading: RigReading | None = None
+    points: PointList | None = None
     failure: Failure | None = None
     identify_seconds: float | None = None
     read_seconds: float | None = None
@@ -57,6 +60,8 @@ async def probe(target: Target, deadline: float) -> Probed:
             started = time.monotonic()
             probed.reading = await guard.ask(miners.read(target, probed.identity), deadline)
             probed.read_seconds = time.monotonic() - started
+            with suppress(Failure):  # what a read can do without; the question is shown with its failure
+                probed.points = await guard.ask(miners.points(target, probed.identity), deadline)
     except Failure as failure:
         probed.failure = failure
     finally:
@@ -78,6 +83,7 @@ def as_record(probed: Probed, *, raw: bool) -> dict[str, Any]:
         "address": probed.target.address,
         "identity": probed.identity and asdict(probed.identity),
         "reading": probed.reading and asdict(probed.reading),
+        "points": probed.points and asdict(probed.points),
         "failure": failure and _failure(failure),
         "identify_seconds": probed.identify_seconds,
         "read_seconds": probed.read_seconds,
@@ -102,6 +108,8 @@ def _lines(probed: Probed, *, raw: bool) -> Iterator[str]:
     if probed.reading is not None and probed.read_seconds is not None:
         yield f"\nread in {probed.read_seconds:.2f} s"
         yield from _reading(probed.reading)
+    if probed.points is not None and probed.reading is not None:
+        yield from _points(probed.points, probed.reading.point)
     if probed.failure is not None:
         yield f"\nfailed: {probed.failure.reason}: {probed.failure.detail}"
         yield f"what to do: {RIG_ADVICE[probed.failure.reason]}"
@@ -126,11 +134,25 @@ def _reading(reading: RigReading) -> Iterator[str]:
         yield f"  fault  {fault.code} ({fault.severity}) {fault.component} {fault.vendor_code}".rstrip()
 
 
+def _points(listed: PointList, in_force: str) -> Iterator[str]:
+    yield "\noperating points, as the firmware lists them (* in force)"
+    limit = "" if listed.power_limit is None else f"{listed.power_limit:,.0f} W"
+    yield from _facts({"stock": listed.variant, "power limit": limit})
+    for point in listed.points:
+        efficiency = ""
+        if point.power is not None and point.hashrate:
+            efficiency = f"{joules_per_terahash(point.power, point.hashrate):.1f} J/TH"
+        words = {True: "tuned", False: "not tuned", None: ""}[point.tuned], "" if point.allowed else "not allowed"
+        figures = [value for name, value in _shown(point).items() if name not in {"name", "tuned", "allowed"}]
+        mark = "*" if point.name == in_force else " "
+        yield f"  {mark} {point.name:<16} {', '.join(filter(None, (*figures, efficiency, *words)))}"
+
+
 def _listed(part: Board | Pool) -> str:
     return ", ".join(f"{name} {value}" for name, value in _shown(part).items() if value and name != "index")
 
 
-def _shown(part: RigIdentity | RigReading | PowerSupply | Board | Pool) -> dict[str, str]:
+def _shown(part: RigIdentity | RigReading | PowerSupply | Board | Pool | Point) -> dict[str, str]:
     """What is known, by its field's name, in the units that people speak; parts have lines of their own."""
     said = {one.name: getattr(part, one.name) for one in fields(part)}
     return {name.replace("_", " "): _spoken(name, value) for name, value in said.items() if not _is_parts(value)}

@@ -89,6 +89,7 @@ async def test_every_field_is_read_or_not_for_a_reason(firmware: str, monkeypatc
         login = Credentials(*fixture["login"]) if "login" in fixture else None
         identity = await miners.identify(Target(address, login))
         await miners.read(Target(address, login), identity)
+        await miners.points(Target(address, login), identity)
     assert identity.reader == fixture["reader"]
     fields = set(names_of(fixture))
     reasons = fixture["not_read"]

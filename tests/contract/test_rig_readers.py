@@ -19,8 +19,9 @@ from rig_replay import NETWORK, replaying
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.fleet import Credentials
+from exporter.model.points import PointList
 from exporter.model.readings import RigIdentity, RigReading
-from exporter.sources.rigs.contract import HasSecondProbe, NativeReader, Questions, Target
+from exporter.sources.rigs.contract import HasSecondProbe, ListsPoints, NativeReader, Questions, Target
 from exporter.sources.rigs.firmware import native_readers
 from exporter.sources.rigs.reader import Miners
 
@@ -31,7 +32,10 @@ WRITES = re.compile(
     re.IGNORECASE,
 )
 """What the name of a command that changes something contains."""
-READS = {"/led", "/cgi-bin/get_blink_status.cgi", "/api/v1/chains/factory-info"}
+READS = {
+    *("/led", "/cgi-bin/get_blink_status.cgi", "/api/v1/chains/factory-info", "/api/v1/autotune/presets"),
+    "atm",  # without a parameter; atmset writes
+}
 ODD: tuple[Any, ...] = (None, "n/a", [], {}, True, -1, float("nan"), 1e30, "\x00\x1b[31m" * 50, [[[]]] * 40, 10**25)
 
 
@@ -99,11 +103,14 @@ async def test_a_reader_finds_identifies_and_reads_its_rig(path: Path, address: 
     async with Miners() as miners, replaying(address, fixture) as replay:
         identity = await miners.identify(target(address, fixture))
         reading = await miners.read(target(address, fixture), identity)
+        points = await miners.points(target(address, fixture), identity)
     if os.environ.get("HASHMARGIN_REWRITE"):
-        save(path, fixture | {"identity": plain(identity), "reading": plain(reading)})
+        listed = {} if points is None else {"points": plain(points)}
+        save(path, fixture | {"identity": plain(identity), "reading": plain(reading)} | listed)
         return
     assert plain(identity) == fixture["identity"]
     assert plain(reading) == fixture["reading"]
+    assert plain(points) == fixture.get("points")
     asked = {part for question in replay.asked for part in question.split("+")}
     assert asked <= asked_of(native_readers()[identity.reader].firmware.questions) | await probes(address, fixture)
 
@@ -126,6 +133,10 @@ async def test_one_odd_field_loses_that_field_only(path: Path, address: str) -> 
             fatal.add(place[-1])
         else:
             assert_sane(outcome)
+        if isinstance(reader, ListsPoints):
+            async with replaying(address, fixture | broken):
+                with suppress(Failure):
+                    assert_sane(await reader.points(target(address, fixture), identity))
     assert len(fatal) <= 3, fatal
 
 
@@ -167,7 +178,7 @@ def put(value: Any, place: tuple[Any, ...], odd: Any) -> None:
     value[place[-1]] = odd
 
 
-def assert_sane(reading: RigReading) -> None:
+def assert_sane(reading: RigReading | PointList) -> None:
     def check(value: Any) -> None:
         if isinstance(value, float | int):
             assert math.isfinite(value)
@@ -183,4 +194,4 @@ def assert_sane(reading: RigReading) -> None:
                 check(item)
 
     check(dataclasses.asdict(reading))
-    assert 0 <= reading.hashrate < 2e15
+    assert isinstance(reading, PointList) or 0 <= reading.hashrate < 2e15

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.fleet import Credentials
+from exporter.model.points import PointList
 from exporter.model.readings import RigIdentity, RigReading
 
 
@@ -112,6 +113,15 @@ class HasSecondProbe(Protocol):
 
     async def second_probe(self, address: str) -> Answer:
         """Ask the question whose answer tells this firmware too. Raises Failure."""
+        ...
+
+
+@runtime_checkable
+class ListsPoints(Protocol):
+    """A reader whose firmware lists the operating points of a rig."""
+
+    async def points(self, target: Target, identity: RigIdentity) -> PointList:
+        """List the operating points. Raises Failure. They change seldom: this is not part of a read."""
         ...
 
 

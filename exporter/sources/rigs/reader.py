@@ -6,9 +6,10 @@ from types import TracebackType
 from typing import Final, Self
 
 from exporter.model.failures import Failure, Reason
+from exporter.model.points import PointList
 from exporter.model.readings import RigIdentity, RigReading
 from exporter.sources.rigs import cgminer
-from exporter.sources.rigs.contract import Answer, HasSecondProbe, NativeReader, Probe, Target
+from exporter.sources.rigs.contract import Answer, HasSecondProbe, ListsPoints, NativeReader, Probe, Target
 from exporter.sources.rigs.fast_timeout import FastTimeout
 from exporter.sources.rigs.firmware import native_readers
 from exporter.sources.rigs.pyasic_reader import PyasicReader, pyasic_type
@@ -60,6 +61,13 @@ class Miners:
         """Read a rig once. Raises Failure."""
         native = self._native.get(identity.reader)
         return await (native or self._pyasic).read(target, identity)
+
+    async def points(self, target: Target, identity: RigIdentity) -> PointList | None:
+        """List the operating points of a rig. None if its firmware lists none. Raises Failure."""
+        native = self._native.get(identity.reader)
+        if native is None or not isinstance(native, ListsPoints):
+            return None
+        return await native.points(target, identity)
 
     async def identify(self, target: Target) -> RigIdentity:
         """Identify the rig at an address. Raises Failure.

@@ -148,6 +148,7 @@ class Reader:
             mining=mining,
             suspended=_SWITCH.get(coerce.text(mode.get("Sleep")).lower()),
             power_mode=coerce.text(mode.get("Mode"), 64),
+            point=_point(mode),
             fault_light=None if (code := coerce.count(light.get("Code"))) is None else code == _LOCATE,
             login_refused=refused,
             uptime=coerce.seconds(summary.get("Elapsed")),
@@ -236,6 +237,11 @@ def _expected(summary: Mapping[str, Any], mode: Mapping[str, Any]) -> float | No
     if "ThsThrottle" in summary:
         return coerce.hashrate(summary["ThsThrottle"], "TH/s") or None
     return coerce.hashrate(mode.get("Ths"), "TH/s") or None if mode.get("Tune") == "ths" else None
+
+
+def _point(mode: Mapping[str, Any]) -> str:
+    watts = coerce.watts(mode.get("Power")) if _tunes_to_power(mode) else None
+    return " ".join(filter(None, (coerce.text(mode.get("Mode"), 32), f"{watts:g} W" if watts else "")))
 
 
 def _tunes_to_power(mode: Mapping[str, Any]) -> bool:

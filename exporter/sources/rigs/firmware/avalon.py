@@ -138,6 +138,7 @@ class Reader:
             mining=mining,
             suspended=_suspended(said, idle=idle),
             power_mode=coerce.text(said.get("WORKMODE"), 64),
+            point=" ".join(filter(None, (coerce.text(said.get(key), 32) for key in ("WORKMODE", "WORKLEVEL")))),
             fault_light={"0": False, "1": True}.get(said.get("Led", "")),
             uptime=coerce.seconds(summary.get("Elapsed", said.get("Elapsed"))),
             accepted_difficulty=coerce.counter(summary.get("Difficulty Accepted")),

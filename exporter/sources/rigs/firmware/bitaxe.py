@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from exporter.model.fault_codes import FaultCode
 from exporter.model.models import BITCOIN_ALGORITHM, model_name
+from exporter.model.points import Point, PointList
 from exporter.model.readings import Board, Fan, Fault, Pool, PowerSupply, RigIdentity, RigReading
 from exporter.sources.rigs import coerce
 from exporter.sources.rigs.contract import Answer, Firmware, Questions, Recording, Target
@@ -16,6 +17,8 @@ from exporter.sources.rigs.faults import fault, worded_fault
 from exporter.sources.rigs.web import get_json
 
 _PAGE: Final = "/api/system/info"
+_OPTIONS: Final = "/api/system/asic"
+_MOST_MILLIVOLTS: Final = 20_000.0
 _RATES: Final = {"hashRate_1m": 60.0, "hashRate": None, "hashRate_10m": 600.0}  # s, the best first
 _FANS: Final = {"fanrpm": 0, "fanSpeedRpm": 0, "fan2rpm": 1, "fanrpm2": 1}
 _SECOND_FAN: Final = frozenset({"302", "303", "701", "702"})
@@ -40,7 +43,7 @@ class Reader:
         power="reported",
         recorded=(Recording("Supra 401", "v2.4.5", "asic-rs"),),
         documented="v2.0 to v2.15, NerdAxe v1.0.2 to v1.0.37",
-        questions=Questions(pages={80: (_PAGE,)}),
+        questions=Questions(pages={80: (_PAGE, _OPTIONS)}),
         pyasic_types=frozenset({"BITAXE"}),
     )
     probe = staticmethod(_system_info)
@@ -84,6 +87,7 @@ class Reader:
             power_supply=_power_supply(info, power, board.voltage),
             mining=hashrate > 0,
             suspended=coerce.flag(info.get("miningPaused")),
+            point=_point_name(info.get("frequency"), info.get("coreVoltage")),
             uptime=uptime,
             system_uptime=uptime,  # the firmware is the miner
             best_share=coerce.difficulty(info.get("bestSessionDiff")),
@@ -96,6 +100,30 @@ class Reader:
             pools=tuple(_pools(info)),
             faults=tuple(_faults(info)),
         )
+
+    async def points(self, target: Target, identity: RigIdentity) -> PointList:  # noqa: ARG002 - none is of a model only
+        """See :class:`exporter.sources.rigs.contract.ListsPoints`. They have no figures: these must be learned."""
+        options = await get_json(target.address, _OPTIONS)
+        clocks, volts = options.get("frequencyOptions"), options.get("defaultVoltage")
+        known = (_point(clock, volts) for clock in (clocks if isinstance(clocks, list) else [])[: coerce.MAX_ITEMS])
+        return PointList(
+            points=tuple(point for point in known if point.name),
+            variant=_point_name(options.get("defaultFrequency"), volts),
+        )
+
+
+def _point_name(frequency: object, voltage: object) -> str:
+    """Name the clock and the voltage that are set."""
+    clock, volts = coerce.number(frequency, 0, coerce.MAX_MEGAHERTZ), coerce.number(voltage, 0, _MOST_MILLIVOLTS)
+    return f"{clock:g} MHz {volts:g} mV" if clock and volts else ""
+
+
+def _point(frequency: object, voltage: object) -> Point:
+    return Point(
+        name=_point_name(frequency, voltage),
+        frequency=coerce.megahertz(frequency),
+        voltage=coerce.volts(coerce.milli(voltage)),
+    )
 
 
 def _is_fork(info: Mapping[str, Any]) -> bool:

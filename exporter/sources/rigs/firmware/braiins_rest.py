@@ -14,8 +14,9 @@ from exporter.model.failures import Failure, Reason
 from exporter.model.fault_codes import FaultCode
 from exporter.model.fleet import Credentials
 from exporter.model.models import BITCOIN_ALGORITHM, model_name
+from exporter.model.points import Point, PointList
 from exporter.model.readings import Board, Fan, Fault, Pool, RigIdentity, RigReading, TunerState
-from exporter.model.units import HERTZ_PER_MEGAHERTZ
+from exporter.model.units import HASHES_PER_TERAHASH, HERTZ_PER_MEGAHERTZ
 from exporter.sources.rigs import coerce
 from exporter.sources.rigs.contract import Answer, Firmware, Questions, Recording, Target
 from exporter.sources.rigs.faults import fault, lost_boards
@@ -32,6 +33,9 @@ _COOLING: Final = "/api/v1/cooling/state"
 _TUNER: Final = "/api/v1/performance/tuner-state"
 _POOLS: Final = "/api/v1/pools/"
 _LOCATE: Final = "/api/v1/actions/locate"
+_TARGETS: Final = "/api/v1/performance/target-profiles"
+_CONSTRAINTS: Final = "/api/v1/configuration/constraints"
+_MOST_PROFILES: Final = 64
 _FACTORY_LOGIN: Final = Credentials("root", "root")
 _WINDOW: Final = 60.0  # s, of last_1m
 _LAST_SLOTS: Final = 6  # an S9 has its boards in slots 6 to 8, all others theirs from 1
@@ -48,13 +52,20 @@ _MAKES_BY_WORD: Final = {
 _CONTROL_BOARDS: Final = {1: "CVITEK", 2: "BBB", 3: "AML", 4: "ZYNQ", 5: "BRAIINS"}
 _STILL: Final = frozenset({1, 3, 4})  # not started, paused, suspended
 _SUSPENDED: Final = {2: False, 3: True}  # normal, paused
-_TUNER_STATES: Final = {1: TunerState.OFF, 2: TunerState.TUNED, 3: TunerState.TUNING, 4: TunerState.FAILED}
+_TUNED: Final = (2, 5)  # stable, and tuning on while it mines
+_TUNER_STATES: Final = {
+    **dict.fromkeys(_TUNED, TunerState.TUNED),
+    1: TunerState.OFF,
+    3: TunerState.TUNING,
+    4: TunerState.FAILED,
+}
+_PREHEAT: Final = 6
 _TUNER_MODES: Final = {"powertargetmodestate": "POWER_TARGET", "hashratetargetmodestate": "HASHRATE_TARGET"}
 _ON_BOARD: Final = 2
 
 
 QUESTIONS: Final = Questions(
-    pages={80: (VERSION, _DETAILS, _STATS, _BOARDS, _COOLING, _TUNER, _POOLS, _LOCATE)},
+    pages={80: (VERSION, _DETAILS, _STATS, _BOARDS, _COOLING, _TUNER, _POOLS, _LOCATE, _TARGETS, _CONSTRAINTS)},
     login=_LOGIN,
 )
 
@@ -143,7 +154,8 @@ class Reader:
         fans = coerce.items(coerce.mapping(await optional(self.page(target, _COOLING))).get("fans"))
         tuner = coerce.mapping(await optional(self.page(target, _TUNER)))
         mode = coerce.mapping(tuner.get("mode_state"))
-        tuner_state = _TUNER_STATES.get(_code(tuner.get("overall_tuner_state")))
+        tuner_code = _code(tuner.get("overall_tuner_state"))
+        tuner_state = _TUNER_STATES.get(tuner_code)
         aim = coerce.mapping(mode.get("powertargetmodestate")).get("current_target")
         return RigReading(
             hashrate=hashrate,
@@ -155,6 +167,8 @@ class Reader:
             mining=hashrate > 0,
             suspended=_SUSPENDED.get(status),
             power_mode=next((word for key, word in _TUNER_MODES.items() if key in mode), ""),
+            point=_in_force(mode),
+            settled=False if tuner_code == _PREHEAT else None,
             tuner=tuner_state,
             fault_light=coerce.flag(await optional(self.page(target, _LOCATE))),
             uptime=coerce.seconds(details.get("bosminer_uptime_s")),
@@ -169,6 +183,21 @@ class Reader:
             boards=boards,
             pools=tuple(_pools(await optional(self.page(target, _POOLS)))),
             faults=(*lost_boards(identity, boards), *_faults(tuner_state, rows)),
+        )
+
+    async def points(self, target: Target, identity: RigIdentity) -> PointList:  # noqa: ARG002 - none is of a model only
+        """See :class:`exporter.sources.rigs.contract.ListsPoints`. The tuner's finished profiles are the points."""
+        said = coerce.mapping(await self.page(target, _TARGETS))
+        constraints = coerce.mapping(await optional(self.page(target, _CONSTRAINTS)))
+        powers = coerce.mapping(coerce.mapping(constraints.get("tuner_constraints")).get("power_target"))
+        rows = [
+            row
+            for kind in ("power_target_profiles", "hashrate_target_profiles")
+            for row in coerce.items(said.get(kind), _MOST_PROFILES)
+        ]
+        return PointList(
+            points=tuple(point for row in rows if (point := _point(row)) is not None),
+            power_limit=_watts(powers.get("max")) or None,
         )
 
 
@@ -221,6 +250,37 @@ def _code(value: object) -> int:
 
 def _gigahashes(value: object) -> float | None:
     return coerce.hashrate(coerce.mapping(value).get("gigahash_per_second"), "GH/s")
+
+
+def _watts(value: object) -> float | None:
+    return coerce.watts(coerce.mapping(value).get("watt"))
+
+
+def _target(aim: object) -> str:
+    """Name the target of the tuner: ``3000 W`` or ``110 TH/s``."""
+    said = coerce.mapping(aim)
+    watts, rate = _watts(said), coerce.hashrate(said.get("terahash_per_second"), "TH/s")
+    if watts:
+        return f"{watts:g} W"
+    return f"{rate / HASHES_PER_TERAHASH:g} TH/s" if rate else ""
+
+
+def _in_force(mode: Mapping[str, Any]) -> str:
+    """Name the target in force. Dynamic power scaling lowers it on heat."""
+    state = next((coerce.mapping(mode[key]) for key in _TUNER_MODES if mode.get(key)), {})
+    return _target(state.get("current_target"))
+
+
+def _point(row: Mapping[str, Any]) -> Point | None:
+    name = _target(row.get("target"))
+    if not name:
+        return None
+    return Point(
+        name=name,
+        hashrate=_gigahashes(row.get("measured_hashrate")) or None,
+        power=_watts(row.get("estimated_power_consumption")) or None,
+        tuned=True,
+    )
 
 
 def _degrees(value: object) -> float | None:

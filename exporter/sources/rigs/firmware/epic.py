@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from exporter.model.fault_codes import FaultCode
+from exporter.model.points import Point, PointList
 from exporter.model.readings import Board, Fan, Fault, Pool, PowerSupply, RigIdentity, RigReading, TunerState
 from exporter.sources.rigs import cgminer, coerce
 from exporter.sources.rigs.contract import Answer, Firmware, Questions, Recording, Target
@@ -22,6 +23,8 @@ _CHIP_SENSORS: Final = "/temps/chip"
 _FANS: Final = 12
 _MINING: Final = "Mining"
 _IDLING: Final = "Idling"
+_MOST_PRESETS: Final = 64
+_MOST_FIGURE: Final = 100_000.0  # of a clock, voltage or hashrate in its own unit
 
 
 async def _ask(address: str, page: str) -> Answer:
@@ -111,6 +114,7 @@ class Reader:
             mining=hashrate > 0,
             suspended=_suspended(summary, state),
             power_mode=_algorithm(tune),
+            point=_in_force(tune),
             tuner=_tuner(tune),
             fault_light=coerce.flag(misc.get("Locate Miner State")),
             uptime=coerce.seconds(session.get("Uptime")),
@@ -121,6 +125,17 @@ class Reader:
             boards=boards,
             pools=tuple(_pools(summary, session)),
             faults=(*standing, *_faults(state, coerce.items(summary.get("HBStatus")))),
+        )
+
+    async def points(self, target: Target, identity: RigIdentity) -> PointList:  # noqa: ARG002 - none is of a model only
+        """See :class:`exporter.sources.rigs.contract.ListsPoints`."""
+        capabilities = await _capabilities(target.address)
+        rows = coerce.items(capabilities.get("Tune Presets"), _MOST_PRESETS)
+        stock = (("Default Clock", "MHz"), ("Default Voltage", "mV"))
+        figures = ((coerce.number(capabilities.get(key), 0, _MOST_FIGURE), unit) for key, unit in stock)
+        return PointList(
+            points=tuple(point for row in rows if (point := _point(row)) is not None),
+            variant=" ".join(f"{known:g} {unit}" for known, unit in figures if known is not None),
         )
 
     async def _chips_expected(self, address: str) -> int | None:
@@ -201,6 +216,30 @@ def _tuner(tune: Mapping[str, Any]) -> TunerState | None:
     goal = coerce.mapping(next(iter(coerce.mapping(tune.get("Algorithm")).values()), None))
     optimized = coerce.flag(goal.get("Optimized"))
     return None if optimized is None else TunerState.TUNED if optimized else TunerState.TUNING
+
+
+def _in_force(tune: Mapping[str, Any]) -> str:
+    """Name the target of the tuner, throttled if it is. It is empty while no tuner runs."""
+    goal = coerce.mapping(next(iter(coerce.mapping(tune.get("Algorithm")).values()), None))
+    if tune.get("Running") is not True or coerce.text(goal.get("Unit")) != "TH/s":
+        return ""
+    throttled = coerce.number(goal.get("Throttle Target"), 0, _MOST_FIGURE)
+    aim = coerce.number(goal.get("Target"), 0, _MOST_FIGURE) if throttled is None else throttled
+    return f"{aim:g} TH/s" if aim else ""
+
+
+def _point(row: Mapping[str, Any]) -> Point | None:
+    """Read a preset of the tuner, which aims at a hashrate."""
+    hashrate = coerce.number(row.get("hashrate"), 0, _MOST_FIGURE)
+    if not hashrate:
+        return None
+    return Point(
+        name=f"{hashrate:g} TH/s",
+        hashrate=coerce.hashrate(hashrate, "TH/s"),
+        power=coerce.watts(row.get("power")) or None,
+        frequency=coerce.megahertz(row.get("clk")) or None,
+        voltage=coerce.volts(coerce.milli(row.get("voltage"))) or None,
+    )
 
 
 def _rate(rows: list[Mapping[str, Any]], session: Mapping[str, Any], state: Mapping[str, Any]) -> object:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from exporter.model.failures import Failure
 from exporter.model.fault_codes import FaultCode, Severity
 from exporter.model.models import BITCOIN_ALGORITHM
+from exporter.model.points import Point, PointList
 from exporter.model.readings import Board, Fault, PowerSupply, RigIdentity, RigReading, TunerState
 from exporter.sources.rigs import cgminer, coerce
 from exporter.sources.rigs.contract import Answer, Firmware, Questions, Recording, Target
@@ -25,6 +26,8 @@ _HEALTH_PATIENCE: Final = 2.0  # s, for all boards together
 _SUPPLY_PATIENCE: Final = 1.0  # s
 _MOST_BOARDS: Final = 4  # of which the health of chips is asked
 _MOST_CHIPS: Final = 1_024  # of a board
+_MOST_PROFILES: Final = 64
+_MOST_STEPS: Final = 1_000
 _READ: Final = (
     *("summary", "stats", "devs", "devdetails", "fans", "power", "psuget", "tempctrl", "pools", "config", "profiles"),
     *("temps", "events"),
@@ -74,7 +77,13 @@ class Reader:
         recorded=(Recording("S19k Pro", "2025.4.8", "asic-rs"),),
         documented="API commands (Luxor)",
         questions=Questions(
-            rpc=("version", *_READ, "voltageget 0", *(f"healthchipget {board}" for board in range(_MOST_BOARDS))),
+            rpc=(
+                "version",
+                "atm",
+                *_READ,
+                "voltageget 0",
+                *(f"healthchipget {board}" for board in range(_MOST_BOARDS)),
+            ),
         ),
         pyasic_types=frozenset({"LUX_OS"}),
     )
@@ -156,6 +165,7 @@ class Reader:
             mining=hashrate > 0,
             suspended=_CURTAILED.get(coerce.text(config.get("CurtailMode")).lower()),
             power_mode=coerce.text(config.get("Profile"), 64),
+            point=coerce.text(config.get("Profile"), 64),
             tuner=_tuner(config, coerce.items(said["profiles"].get("PROFILES"))),
             fault_light=_LIGHTS.get(coerce.text(config.get("RedLed")).lower()),
             uptime=uptime,
@@ -174,6 +184,19 @@ class Reader:
             boards=boards,
             pools=cgminer.pools(pools),
             faults=cgminer.merged((*seen, *_psu_faults(said["psuget"])), _events(said["events"])),
+        )
+
+    async def points(self, target: Target, identity: RigIdentity) -> PointList:  # noqa: ARG002 - none is of a model only
+        """See :class:`exporter.sources.rigs.contract.ListsPoints`."""
+        address = target.address
+        rows = coerce.items((await rpc(address, "profiles")).get("PROFILES"), _MOST_PROFILES)
+        bounds = coerce.first(await cgminer.optional(address, "atm"), "ATM")
+        points = tuple(point for row in rows if (point := _point(row, bounds)) is not None)
+        stock = next((row for row in rows if _step(row.get("Step")) == 0), {})
+        return PointList(
+            points=points,
+            variant=" ".join(filter(None, (_figure(stock, "Frequency", "MHz"), _figure(stock, "Voltage", "V")))),
+            power_limit=coerce.watts(bounds.get("PowerLimit")) or None,
         )
 
     async def _checked(
@@ -253,6 +276,34 @@ def _tuner(config: Mapping[str, Any], profiles: list[Mapping[str, Any]]) -> Tune
         return TunerState.TUNING
     in_force = (row for row in profiles if row.get("Profile Name") == config.get("Profile"))
     return TunerState.TUNED if coerce.flag(next(in_force, {}).get("IsTuned")) else None
+
+
+def _point(row: Mapping[str, Any], bounds: Mapping[str, Any]) -> Point | None:
+    name = coerce.text(row.get("Profile Name"), 64)
+    if not name:
+        return None
+    step = _step(row.get("Step"))
+    least, most = _step(bounds.get("MinProfileStep")), _step(bounds.get("MaxProfileStep"))
+    if coerce.flag(bounds.get("Enabled")) is False or step is None:
+        least = most = None
+    return Point(
+        name=name,
+        hashrate=coerce.hashrate(row.get("Hashrate"), "TH/s") or None,
+        power=coerce.watts(row.get("Watts")) or None,
+        frequency=coerce.megahertz(row.get("Frequency")) or None,
+        voltage=coerce.volts(row.get("Voltage")) or None,
+        tuned=coerce.flag(row.get("IsTuned")),
+        allowed=(least is None or (step or 0.0) >= least) and (most is None or (step or 0.0) <= most),
+    )
+
+
+def _step(said: object) -> float | None:
+    return coerce.number(said, -_MOST_STEPS, _MOST_STEPS)
+
+
+def _figure(row: Mapping[str, Any], key: str, unit: str) -> str:
+    known = coerce.number(row.get(key), 0, coerce.MAX_MEGAHERTZ)
+    return "" if known is None else f"{known:g} {unit}"
 
 
 def _water(temps: Answer) -> Iterator[tuple[str, float]]:

@@ -207,6 +207,7 @@ class Reader:
             mining=mining,
             suspended=_SUSPENDED.get(status),
             power_mode=coerce.text(aim.get("performance_mode"), 64),
+            point=coerce.text(aim.get("performance_mode"), 64),
             uptime=coerce.seconds(state.get("mining_uptime_s")),
             system_uptime=coerce.seconds(state.get("reboot_uptime_s")),
             accepted_difficulty=_pool_total(pools, "difficulty_accepted_shares"),

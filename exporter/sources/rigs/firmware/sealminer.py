@@ -87,6 +87,7 @@ class Reader:
             mining=mining,
             suspended=_suspended(coerce.text(stats.get("PM State"))),
             power_mode=coerce.text(stats.get("Mining Mode"), 64),
+            point=coerce.text(stats.get("Mining Mode"), 64),
             tuner=_tuner(coerce.text(stats.get("Tune Status"))),
             uptime=coerce.seconds(stats.get("Elapsed")),
             system_uptime=coerce.seconds(stats.get("System Uptime")),

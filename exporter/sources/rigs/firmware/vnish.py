@@ -13,18 +13,22 @@ from typing import Any, Final
 from exporter.model.failures import Failure, Reason
 from exporter.model.fault_codes import FaultCode
 from exporter.model.models import UNKNOWN_ALGORITHM
+from exporter.model.points import Point, PointList
 from exporter.model.readings import Board, Fan, Fault, Pool, PowerSupply, RigIdentity, RigReading, TunerState
 from exporter.sources.rigs import cgminer, coerce
 from exporter.sources.rigs.contract import Answer, Firmware, Questions, Recording, Target
 from exporter.sources.rigs.faults import fault, lost_boards, worded_fault
 from exporter.sources.rigs.transport import OtherPage, optional
-from exporter.sources.rigs.web import get_json
+from exporter.sources.rigs.web import get_json, get_value
 
 _INFO: Final = "/api/v1/info"
 _SUMMARY: Final = "/api/v1/summary"
 _STATUS: Final = "/api/v1/status"
 _PRESET: Final = "/api/v1/perf-summary"
 _FACTORY: Final = "/api/v1/chains/factory-info"
+_PRESETS: Final = "/api/v1/autotune/presets"
+_MODEL: Final = "/api/v1/model"
+_MOST_PRESETS: Final = 64
 _TYPE: Final = re.compile(r"(.+?) *\(vnish *([^()]*)\)", re.IGNORECASE)  # of ``version``
 _RPC_RATE: Final = "GHS 5s"
 _OWN_POOLS: Final = "DevFee"
@@ -34,6 +38,7 @@ _STOPPED: Final = "stopped"
 _RUNNING: Final = frozenset({"mining", "initializing", "starting", "restarting", _TUNING})
 _UNTUNED: Final = "disabled"  # the preset that sets clock and voltage by hand
 _PRESET_WATTS: Final = re.compile(r"(\d+) ?(?:watts?|W)\b")  # "2800 watt ~ 188 TH"
+_PRESET_HASHRATE: Final = re.compile(r"~ ?(\d+(?:\.\d+)?) ?([MGTP])H")
 _UPTIME: Final = re.compile(r"(?:(\d+) days?,? *)?(\d+):(\d\d)|(\d+) min")  # "1 days, 17:02", "1:55"
 _WATER: Final = {"inlet": "inlet_water_temp", "outlet": "outlet_water_temp"}
 
@@ -57,7 +62,7 @@ class Reader:
         documented="API 1.2.6 to 1.3.4 (VNish)",
         questions=Questions(
             rpc=("version", "summary", "stats", "pools"),
-            pages={80: (_INFO, _SUMMARY, _STATUS, _PRESET, _FACTORY)},
+            pages={80: (_INFO, _SUMMARY, _STATUS, _PRESET, _FACTORY, _PRESETS, _MODEL)},
         ),
         pyasic_types=frozenset({"VNISH"}),
     )
@@ -151,6 +156,7 @@ class Reader:
             mining=hashrate > 0,
             suspended=True if state == _STOPPED else False if state in _RUNNING else None,
             power_mode=coerce.text(preset.get("name"), 64),
+            point=_in_force(preset, status),
             tuner=_tuner(state, preset),
             fault_light=coerce.flag(status.get("find_miner")),
             uptime=coerce.seconds(summary.get("Elapsed")),
@@ -170,6 +176,16 @@ class Reader:
             pools=tuple(_pool(index, row) for index, row in enumerate(own)),
             faults=(*lost_boards(identity, boards), *_faults(miner, chains, fans)),
         )
+
+    async def points(self, target: Target, identity: RigIdentity) -> PointList:  # noqa: ARG002 - none is of a model only
+        """See :class:`exporter.sources.rigs.contract.ListsPoints`."""
+        rows = coerce.items(await get_value(target.address, _PRESETS), _MOST_PRESETS)
+        switcher = coerce.mapping((await optional(get_json(target.address, _PRESET))).get("preset_switcher"))
+        model = await optional(get_json(target.address, _MODEL))
+        known = [point for row in rows if (point := _listed(row)) is not None]
+        if coerce.flag(switcher.get("enabled")):
+            known = _within(known, switcher)
+        return PointList(points=tuple(known), power_limit=coerce.watts(model.get("max_power_limit")) or None)
 
 
 async def _read_without_login(address: str, identity: RigIdentity, refusal: Failure) -> RigReading:
@@ -214,6 +230,7 @@ async def _read_by_rpc(
         mining=hashrate > 0,
         suspended=True if state == _STOPPED else False if state in _RUNNING else None,
         power_mode=coerce.text(preset.get("name"), 64),
+        point=_in_force(preset, status),
         tuner=_tuner(state, preset),
         fault_light=coerce.flag(status.get("find_miner")),
         firmware_fee=coerce.percentage(summary.get("Fee Percent")),
@@ -262,6 +279,41 @@ def _power_target(preset: Mapping[str, Any]) -> float | None:
     """Return the watts in the preset's name."""
     said = _PRESET_WATTS.match(coerce.text(preset.get("pretty"), 64))
     return coerce.watts(said[1]) if said else None
+
+
+def _in_force(preset: Mapping[str, Any], status: Mapping[str, Any]) -> str:
+    """Return the preset in force. A rig that is throttled runs at another point than its preset."""
+    name, throttled = coerce.text(preset.get("name"), 64), coerce.number(status.get("throttled"), 20, 100)
+    if name == _UNTUNED:
+        return ""
+    return name if throttled is None or throttled == 100 or not name else f"{name} at {throttled:g} %"  # noqa: PLR2004
+
+
+def _listed(row: Mapping[str, Any]) -> Point | None:
+    """Read a preset. Its watts and hashrate are only in its text: ``1450 watt ~ 62 TH``."""
+    name, pretty = coerce.text(row.get("name"), 64), coerce.text(row.get("pretty"), 64)
+    if not name or name == _UNTUNED:
+        return None
+    said = _PRESET_HASHRATE.search(pretty)
+    return Point(
+        name=name,
+        hashrate=None if said is None else coerce.hashrate(said[1], f"{said[2]}H/s") or None,
+        power=None if said is None else _power_target(row),
+        tuned={"tuned": True, "untuned": False}.get(coerce.text(row.get("status"))),
+        allowed=coerce.flag(row.get("modded_psu_required")) is not True,
+    )
+
+
+def _within(points: list[Point], switcher: Mapping[str, Any]) -> list[Point]:
+    """Disallow the presets outside of the bounds that the operator gave the preset switcher."""
+    watts = {point.name: point.power for point in points}
+    least, most = (watts.get(coerce.text(switcher.get(key), 64)) for key in ("min_preset", "top_preset"))
+
+    def inside(point: Point) -> bool:
+        known = point.power
+        return known is None or ((least is None or known >= least) and (most is None or known <= most))
+
+    return [point if inside(point) else replace(point, allowed=False) for point in points]
 
 
 def _tuner(state: object, preset: Mapping[str, Any]) -> TunerState | None:

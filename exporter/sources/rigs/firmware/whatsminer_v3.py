@@ -21,6 +21,7 @@ _SETTING: Final = "get.miner.setting"
 _STATUS: Final = ("get.miner.status", "summary+edevs+pools")
 _REALTIME: Final = "hash-realtime"
 _WINDOWS: Final = {"hash-1min": 60.0, _REALTIME: None, "hash-average": None}  # s
+_NO_LIMIT: Final = 99_999.0  # W, that stand for none
 _AVERAGES_OFF_BY: Final = 0.05  # of the rig's hashrate: healthy ones are within 0.01 of it, a board is 0.25 or more
 _FANS: Final = ("fan-speed-in", "fan-speed-out")
 _FRAMING: Final = LengthPrefixed()
@@ -96,6 +97,7 @@ class Reader:
         status = await _ask(address, *_STATUS)
         summary = coerce.mapping(status.get("summary"))
         info = await device_info(address)
+        setting = await optional(_ask(address, _SETTING))
         coerce.expect_mac(coerce.mapping(info.get("network")).get("mac"), identity.mac)
         power, system = coerce.mapping(info.get("power")), coerce.mapping(info.get("system"))
         working = coerce.flag(coerce.mapping(info.get("miner")).get("working"))
@@ -117,7 +119,8 @@ class Reader:
             power_supply=_power_supply(power),
             mining=hashrate > 0,
             suspended=_suspended(working, faults),
-            power_mode=coerce.text((await optional(_ask(address, _SETTING))).get("power-mode")),
+            power_mode=coerce.text(setting.get("power-mode")),
+            point=_in_force(setting),
             tuner=_tuner(summary) if hashrate > 0 else None,
             fault_light=fault_light(system.get("ledstatus")),
             uptime=uptime,
@@ -182,6 +185,24 @@ def _tuner(summary: Mapping[str, Any]) -> TunerState | None:
     if done is None:
         return None
     return TunerState.TUNED if done else TunerState.TUNING
+
+
+def point_name(mode: object, limit: object, *changes: str) -> str:
+    """Name what a Whatsminer is set to: its mode, its power limit, and what was changed besides."""
+    watts = coerce.number(limit, 0, _NO_LIMIT)
+    words = (coerce.text(mode, 32).lower(), f"{watts:g} W" if watts and watts < _NO_LIMIT else "", *changes)
+    return " ".join(filter(None, words)) if words[0] else ""
+
+
+def _in_force(setting: Mapping[str, Any]) -> str:
+    percent = coerce.number(setting.get("power-percent"), 0, 100)
+    clock = coerce.number(setting.get("target-freq"), -100, 100)
+    return point_name(
+        setting.get("power-mode"),
+        setting.get("power-limit"),
+        f"{percent:g} % power" if percent and percent < 100 else "",  # noqa: PLR2004 - 0 and 100 are none
+        f"{clock:+g} % clock" if clock else "",
+    )
 
 
 def _system_uptime(summary: Mapping[str, Any], uptime: float | None) -> float | None:
