@@ -9,6 +9,7 @@ from aiohttp import web
 
 from exporter.simulation.faults import Fault
 from exporter.simulation.plant import Plant
+from exporter.simulation.points import SHARES
 from exporter.simulation.service import Service, SourceFault
 from exporter.simulation.wire import SimulationError
 
@@ -20,6 +21,7 @@ _Kind = TypeVar("_Kind", Fault, SourceFault)
 
 SWITCHES: Final = (
     '/faults {"rig" or "block": NAME, "fault": FAULT or null}',
+    '/points {"rig" or "block": NAME, "share": SHARE of the stock hashrate}',
     '/power {"usd_per_megawatt_hour": PRICE or null}',
     '/bitcoin {"usd": PRICE}',
     '/sources {"name": NAME, "fault": FAULT or null}',
@@ -44,6 +46,7 @@ class Control:
             [
                 web.get("/", self._state),
                 web.post("/faults", _answering(self._faults)),
+                web.post("/points", _answering(self._points)),
                 web.post("/power", _answering(self._power)),
                 web.post("/bitcoin", _answering(self._bitcoin)),
                 web.post("/sources", _answering(self._sources)),
@@ -84,14 +87,24 @@ class Control:
     async def _faults(self, body: dict[str, Any]) -> dict[str, Any]:
         site = self._site
         fault = None if body.get("fault") is None else _choice(body, "fault", Fault)
-        if "rig" in body:
-            rigs = [_member(body, "rig", site.machines)]
-        elif "block" in body:
-            rigs = site.rigs_of(_member(body, "block", site.blocks))
-        else:
-            raise BadRequestError("name a rig or a block")
+        rigs = self._named(body)
         await site.set_fault(rigs, fault)
         return {"rigs": rigs, "fault": fault}
+
+    def _named(self, body: dict[str, Any]) -> list[str]:
+        if "rig" in body:
+            return [_member(body, "rig", self._site.machines)]
+        if "block" in body:
+            return self._site.rigs_of(_member(body, "block", self._site.blocks))
+        raise BadRequestError("name a rig or a block")
+
+    async def _points(self, body: dict[str, Any]) -> dict[str, Any]:
+        share, rigs, now = _number(body, "share"), self._named(body), self._site.clock()
+        if share not in SHARES:
+            raise BadRequestError(f"share is one of {', '.join(map(str, SHARES))}")
+        for rig in rigs:
+            self._site.machines[rig].run_at(share, now)
+        return {"rigs": rigs, "share": share}
 
     async def _power(self, body: dict[str, Any]) -> dict[str, Any]:
         key = "usd_per_megawatt_hour"

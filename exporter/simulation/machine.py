@@ -10,6 +10,7 @@ from typing import Final
 
 from exporter.model.units import HASHES_PER_DIFFICULTY, HASHES_PER_TERAHASH, HOURS_PER_DAY, SECONDS_PER_DAY
 from exporter.simulation.faults import LIE, Fault
+from exporter.simulation.points import SHARES, Listed, Operation, watts_share
 
 _SECONDS_PER_SHARE: Final = 6.0
 """What the pool's share difficulty aims at."""
@@ -100,7 +101,8 @@ class Vitals:
     mining: bool
     hashrate: float  # H/s, now
     average: float  # H/s, over minutes
-    rated: float  # H/s
+    rated: float  # H/s, as sold
+    expected: float  # H/s, at its operating point
     power: float  # W
     boards: tuple[BoardVitals, ...]
     boards_lost: tuple[int, ...]
@@ -152,6 +154,7 @@ class Machine:
         self._started = now - float(random.randrange(2 * 86_400, 21 * 86_400))
         self._since = self._started
         self._hashes = 0.0  # done before `_since`, by the process that runs
+        self.operation = Operation(Random(f"{seed} {name} points"))
 
     @property
     def mac(self) -> str:
@@ -173,13 +176,42 @@ class Machine:
             self._hashes = 0.0
         self.fault = fault
 
+    def run_at(self, share: float, now: float) -> None:
+        """Change the operating point: a share of its stock hashrate, of :data:`~exporter.simulation.points.SHARES`.
+
+        Raises KeyError for another share.
+        """
+        self._hashes = self._work(now)
+        self._since = now
+        self.operation.move(share, now)
+
+    @property
+    def listed(self) -> tuple[Listed, ...]:
+        """The operating points, with the estimates that the firmware lists."""
+        model, operation = self.model, self.operation
+        return tuple(
+            Listed(
+                share=share,
+                terahash=round(model.terahash * share, 1),
+                watts=round(model.watts * watts_share(share) * (1 + operation.listed_error[share])),
+                tuned=share in operation.tuned,
+            )
+            for share in SHARES
+        )
+
+    @property
+    def in_force(self) -> Listed:
+        """The operating point in force, as the firmware lists it."""
+        return next(point for point in self.listed if point.share == self.operation.share)
+
     def vitals(self, now: float) -> Vitals:
         """Measure it."""
         lost = self._boards_lost(now)
         fans_lost = self._fans_lost(now)
         shares = self._work(now) / HASHES_PER_DIFFICULTY / self.share_difficulty
         hardware_errors = int(shares * _HARDWARE_ERRORS_PER_SHARE)
-        claim = (LIE if self.fault is Fault.LYING else 1.0) * self._throttle() * self._rate / self.model.boards
+        running = self._rate * self.operation.share * self.operation.progress(now)
+        claim = (LIE if self.fault is Fault.LYING else 1.0) * self._throttle() * running / self.model.boards
         inlet = self._climate.ambient(now) + self._warmth
         boards = tuple(
             self._board(index, now, claim=claim, inlet=inlet, hardware_errors=hardware_errors)
@@ -193,6 +225,7 @@ class Machine:
             hashrate=sum(board.hashrate for board in boards),
             average=sum(board.average for board in boards),
             rated=self.model.terahash * HASHES_PER_TERAHASH,
+            expected=self.model.terahash * HASHES_PER_TERAHASH * self.operation.share,
             power=self._power(now, len(boards), inlet),
             boards=boards,
             boards_lost=lost,
@@ -216,13 +249,13 @@ class Machine:
 
     def _work(self, now: float) -> float:
         """Hashes done by the process that runs."""
-        seconds = max(now - self._since, 0.0)
+        seconds = self.operation.seconds_at_full(self._since, max(now, self._since))
         if self.fault is Fault.BOARD_LOST:
             seconds *= 1.0 - 1.0 / self.model.boards
         elif self.board_flapping is not None:
             failed = self.board_flapping.downtime(now) - self.board_flapping.downtime(self._since)
             seconds -= failed / self.model.boards
-        return self._hashes + self._throttle() * self._rate * seconds
+        return self._hashes + self._throttle() * self._rate * self.operation.share * seconds
 
     def _boards_lost(self, now: float) -> tuple[int, ...]:
         if self.fault is Fault.BOARD_LOST:
@@ -257,7 +290,8 @@ class Machine:
         if not self.mining:
             return 0.015 * self._watts
         warmth = 1.0 + 0.0012 * (inlet - 25.0)
-        return self._watts * boards / self.model.boards * warmth * (1.0 + 0.005 * self._slow(now))
+        watts = self._watts * watts_share(self.operation.share)
+        return watts * boards / self.model.boards * warmth * (1.0 + 0.005 * self._slow(now))
 
     def _rpm(self, index: int, now: float, inlet: float) -> int:
         demand = 1.0 if self.fault is Fault.HOT else min(max(0.55 + 0.015 * (inlet - 15.0), 0.4), 1.0)

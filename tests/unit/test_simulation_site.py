@@ -209,6 +209,9 @@ async def test_faults_are_set_and_cleared(site: SimulatedSite) -> None:
     assert (await post(site, "/faults", {"block": "container-1", "fault": "unplugged"}))[0] == 200
     assert site.rigs_with(Fault.UNPLUGGED) == site.rigs_of("container-1")
     assert (await post(site, "/faults", {"block": "container-1", "fault": None}))[0] == 200
+    status, moved = await post(site, "/points", {"block": "container-1", "share": 0.8})
+    assert status == 200
+    assert {site.machines[name].operation.share for name in moved["rigs"]} == {0.8}
     assert site.rigs_with(Fault.UNPLUGGED) == []
 
 
@@ -230,6 +233,7 @@ async def test_prices_and_blocks_are_set(site: SimulatedSite) -> None:
         ("/faults", [], "send a JSON object"),
         ("/faults", {"fault": "hung"}, "name a rig or a block"),
         ("/faults", {"rig": "nobody", "fault": "hung"}, "there is no rig 'nobody'"),
+        ("/points", {"block": "container-1", "share": 3}, "share is one of 0.5, 0.65, 0.8, 0.9, 1.0, 1.1, 1.2"),
         ("/faults", {"block": "container-9", "fault": "hung"}, "there is no block 'container-9'"),
         ("/faults", {"block": "container-1", "fault": "tired"}, "fault is one of stopped, hot, "),
         ("/power", {"usd_per_megawatt_hour": "high"}, "usd_per_megawatt_hour is to be a number"),

@@ -119,7 +119,7 @@ def stats_row(machine: Machine, vitals: Vitals) -> dict[str, Any]:
     for slot in range(_CHAINS):
         row |= _chain(model, vitals, boards.get(slot), slot + 1)
     return row | {
-        "total_rateideal": ghs(vitals.rated),
+        "total_rateideal": ghs(vitals.expected),
         "rate_unit": "GH",
         "total_freqavg": round(model.frequency),
         "total_acn": model.chips * len(vitals.boards),

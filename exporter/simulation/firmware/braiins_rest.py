@@ -11,6 +11,7 @@ from exporter.simulation.firmware import RARE, Family
 from exporter.simulation.firmware.antminer import ghs, model
 from exporter.simulation.http import Http, Request, Response, error_page
 from exporter.simulation.machine import BoardVitals, Machine, Vitals
+from exporter.simulation.points import Listed, watts_share
 from exporter.simulation.pools import PoolVitals, pools
 from exporter.simulation.tokens import TOKEN_SECONDS, admits, issue
 
@@ -18,6 +19,7 @@ _USER: Final = "root"
 _PASSWORD: Final = "root"  # noqa: S105 - a simulated rig's factory login
 _NORMAL, _PAUSED = 2, 3
 _STABLE: Final = 2
+_TUNING: Final = 3
 _WINDOWS: Final = ("1m", "5m", "15m", "30m", "1h", "24h")
 _INDEX: Final = b"<!doctype html><html lang=en><head><title>Braiins OS</title></head><body></body></html>"
 
@@ -66,7 +68,7 @@ def _details(machine: Machine, vitals: Vitals) -> dict[str, Any]:
 def _stats(machine: Machine, vitals: Vitals) -> dict[str, Any]:
     first, *_ = pools(machine, vitals)
     return {
-        "miner_stats": _work(vitals.hashrate, vitals.average, vitals.rated, vitals),
+        "miner_stats": _work(vitals.hashrate, vitals.average, vitals.expected, vitals),
         "pool_stats": _pool_stats(first, vitals),
         "power_stats": {"approximated_consumption": {"watt": round(vitals.power)}},
     }
@@ -99,7 +101,7 @@ def _board(machine: Machine, board: BoardVitals, vitals: Vitals) -> dict[str, An
         "highest_chip_temp": {"id": 1, "location": 1, "temperature": {"degree_c": round(board.chip, 1)}},
         "current_frequency": {"hertz": machine.model.frequency * HERTZ_PER_MEGAHERTZ if vitals.mining else 0.0},
         "current_voltage": {"volt": 13.8 if vitals.mining else 0.0},
-        "stats": _work(board.hashrate, board.average, vitals.rated / machine.model.boards, vitals),
+        "stats": _work(board.hashrate, board.average, vitals.expected / machine.model.boards, vitals),
     }
 
 
@@ -109,9 +111,34 @@ def _cooling(machine: Machine, vitals: Vitals) -> dict[str, Any]:
     return {"fans": fans}
 
 
-def _tuner(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG001
-    aim = {"current_target": {"watt": round(machine.model.watts)}, "profile": None}
-    return {"overall_tuner_state": _STABLE, "mode_state": {"powertargetmodestate": aim}}
+def _target(machine: Machine, point: Listed) -> dict[str, Any]:
+    return {"watt": round(machine.model.watts * watts_share(point.share))}
+
+
+def _targets(machine: Machine, vitals: Vitals) -> dict[str, Any]:
+    profiles = [
+        {
+            "created": {"seconds": int(vitals.now) - vitals.elapsed, "nanos": 0},
+            "target": _target(machine, point),
+            "measured_hashrate": {"gigahash_per_second": point.terahash * 1e3},
+            "estimated_power_consumption": {"watt": point.watts},
+        }
+        for point in machine.listed
+        if point.tuned
+    ]
+    return {"power_target_profiles": profiles, "hashrate_target_profiles": []}
+
+
+def _constraints(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG001
+    watts = round(machine.model.watts)
+    power = {"min": {"watt": watts // 3}, "default": {"watt": watts}, "max": {"watt": watts * 3 // 2}}
+    return {"tuner_constraints": {"power_target": power, "enabled": True, "default_mode": 1}}
+
+
+def _tuner(machine: Machine, vitals: Vitals) -> dict[str, Any]:
+    aim = {"current_target": _target(machine, machine.in_force), "profile": None}
+    state = _TUNING if machine.operation.tuning(vitals.now) else _STABLE
+    return {"overall_tuner_state": state, "mode_state": {"powertargetmodestate": aim}}
 
 
 def _pools(machine: Machine, vitals: Vitals) -> list[dict[str, Any]]:
@@ -140,6 +167,8 @@ _PAGES: Final[Mapping[str, Callable[[Machine, Vitals], Any]]] = {
     "/api/v1/miner/hw/hashboards": _hashboards,
     "/api/v1/cooling/state": _cooling,
     "/api/v1/performance/tuner-state": _tuner,
+    "/api/v1/performance/target-profiles": _targets,
+    "/api/v1/configuration/constraints": _constraints,
     "/api/v1/pools/": _pools,
     "/api/v1/actions/locate": _locate,
 }

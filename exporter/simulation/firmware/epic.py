@@ -11,12 +11,28 @@ from exporter.simulation.pools import pools
 _MOST_FANS: Final = 8
 
 
+def _goal(machine: Machine, vitals: Vitals) -> dict[str, Any]:
+    done = not machine.operation.tuning(vitals.now)
+    return {"Optimized": done, "Target": machine.in_force.terahash, "Throttle Target": None, "Unit": "TH/s"}
+
+
 def _capabilities(machine: Machine, vitals: Vitals) -> dict[str, Any]:
     return {
         "Model": machine.model.code.replace("Antminer", "AntMiner"),
         "Max HBs": machine.model.boards,
         "Coins": ["BTC"],
         "Default Hashrate": machine.model.terahash,
+        "Default Clock": round(machine.model.frequency),
+        "Default Voltage": 12_900,
+        "Tune Presets": [
+            {
+                "clk": round(machine.model.frequency * point.share),
+                "voltage": 12_900,
+                "hashrate": point.terahash,
+                "power": point.watts,
+            }
+            for point in machine.listed
+        ],
         "Board Serial Numbers": [board.serial for board in vitals.boards],
         "Control Board Version": {"cpuHardware": "STM32", "cpuSerial": machine.serial},
         "Performance Estimator": {"Chip Count": machine.model.chips, "Hashes Per Second Per Chip": 894.0},
@@ -41,7 +57,7 @@ def _chip_temps(machine: Machine, vitals: Vitals) -> list[dict[str, Any]]:
 
 
 def _board(machine: Machine, board: BoardVitals, vitals: Vitals) -> dict[str, Any]:
-    share = board.hashrate / (vitals.rated / machine.model.boards)
+    share = board.hashrate / (vitals.expected / machine.model.boards)
     return {
         "Index": board.index,
         "Hashrate": [round(board.hashrate / 1e6, 1), round(100 * share, 3), 0.8],
@@ -74,7 +90,7 @@ def _summary(machine: Machine, vitals: Vitals) -> dict[str, Any]:
         "Fans": {"Fan Mode": {"Auto": {"Target Temperature": 60}}, "Fans Speed": _duty(machine, vitals)},
         "Fans Rpm": {f"Fans Speed {number}": speed for number, speed in enumerate(speeds, 1)},
         "Misc": {"Critical Temp": 110.0, "Locate Miner State": False, "Shutdown Temp": 100.0},
-        "PerpetualTune": {"Algorithm": {"ChipTune": {"Optimized": True, "Unit": "TH/s"}}, "Running": True},
+        "PerpetualTune": {"Algorithm": {"ChipTune": _goal(machine, vitals)}, "Running": True},
         "Power Supply Stats": {
             "Input Current": 0.0,
             "Input Power": vitals.power,

@@ -12,6 +12,7 @@ from exporter.simulation.firmware import RARE, Family
 from exporter.simulation.firmware.antminer import ghs, model, pool_rows, stats_row, summary_row
 from exporter.simulation.http import Http, Pages
 from exporter.simulation.machine import Machine, Vitals
+from exporter.simulation.points import SHARES
 
 _VERSION: Final = "2025.4.8.220305"
 _DESCRIPTION: Final = f"LUXminer {_VERSION}"
@@ -27,6 +28,19 @@ def _version(machine: Machine, vitals: Vitals) -> dict[str, Any]:
     return section(_DESCRIPTION, 22, "LUXminer versions", vitals.now, "VERSION", [row])
 
 
+def _name(machine: Machine, share: float) -> str:
+    return f"{machine.model.frequency * share:.0f}MHz"
+
+
+def _step(share: float) -> str:
+    return str(SHARES.index(share) - SHARES.index(1.0))
+
+
+def _atm(machine: Machine, vitals: Vitals) -> dict[str, Any]:
+    row = {"Enabled": True, "MinProfile": "", "MaxProfile": "", "PowerLimit": round(machine.model.watts * 1.5)}
+    return section(_DESCRIPTION, 339, "ATM configuration values", vitals.now, "ATM", [row])
+
+
 def _config(machine: Machine, vitals: Vitals) -> dict[str, Any]:
     row = {
         "ASC Count": len(vitals.boards),
@@ -37,13 +51,14 @@ def _config(machine: Machine, vitals: Vitals) -> dict[str, Any]:
         "Hostname": machine.name,
         "IsPowerSupplyOn": vitals.mining,
         "IsSingleVoltage": True,
-        "IsTuning": False,
+        "IsTuning": machine.operation.tuning(vitals.now),
         "MACAddr": machine.mac.lower(),
         "Model": machine.model.code,
         "NameplateTHS": machine.model.terahash,
         "OS": "LuxOS",
         "PSULabel": "APW121215e",
-        "Profile": f"{machine.model.frequency:.0f}MHz",
+        "Profile": _name(machine, machine.operation.share),
+        "ProfileStep": _step(machine.operation.share),
         "RedLed": "auto",
         "SerialNumber": machine.serial,
         "SystemStatus": "Normal",
@@ -60,7 +75,7 @@ def _devs(machine: Machine, vitals: Vitals) -> dict[str, Any]:
             "MHS 1m": board.average / 1e6,
             "MHS 5s": board.hashrate / 1e6,
             "MHS av": board.average / 1e6,
-            "Nominal MHS": vitals.rated / machine.model.boards / 1e6,
+            "Nominal MHS": vitals.expected / machine.model.boards / 1e6,
             "Hardware Errors": board.hardware_errors,
             "SerialNumber": board.serial,
             "Temperature": round(board.pcb, 1),
@@ -126,17 +141,18 @@ def _voltage(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG00
 
 
 def _profiles(machine: Machine, vitals: Vitals) -> dict[str, Any]:
-    steps = (-25, 0, 25)  # MHz
     rows = [
         {
-            "Profile Name": f"{machine.model.frequency + step:.0f}MHz",
-            "Frequency": machine.model.frequency + step,
-            "Hashrate": round(machine.model.terahash * (1 + step / machine.model.frequency), 1),
-            "IsTuned": step == 0,
-            "Step": str(step // 25),
-            "Watts": round(machine.model.watts * (1 + step / machine.model.frequency)),
+            "Profile Name": _name(machine, point.share),
+            "Frequency": round(machine.model.frequency * point.share),
+            "Voltage": _VOLTS,
+            "Hashrate": point.terahash,
+            "IsDynamic": True,
+            "IsTuned": point.tuned,
+            "Step": _step(point.share),
+            "Watts": point.watts,
         }
-        for step in steps
+        for point in machine.listed
     ]
     return section(_DESCRIPTION, 323, "List profiles", vitals.now, "PROFILES", rows)
 
@@ -183,6 +199,7 @@ def _events(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG001
 _COMMANDS: Final[dict[str, Command]] = {
     "version": _version,
     "config": _config,
+    "atm": _atm,
     "summary": _summary,
     "stats": _stats,
     "devs": _devs,

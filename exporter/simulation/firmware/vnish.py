@@ -7,6 +7,7 @@ from exporter.simulation.firmware import RARE, Family
 from exporter.simulation.firmware.antminer import ghs, model, pool_rows, stats_row, summary_row
 from exporter.simulation.http import Http, Pages
 from exporter.simulation.machine import BoardVitals, Machine, Vitals
+from exporter.simulation.points import Listed
 from exporter.simulation.pools import metric_text, pools
 
 _VERSION: Final = "1.2.7"
@@ -45,19 +46,35 @@ def _since_boot(vitals: Vitals) -> str:
     return f"{days} days, {clock}" if days else clock
 
 
-def _state(vitals: Vitals) -> dict[str, Any]:
-    return {"miner_state": "mining" if vitals.mining else "stopped", "miner_state_time": vitals.elapsed}
+def _state(machine: Machine, vitals: Vitals) -> dict[str, Any]:
+    state = "auto-tuning" if machine.operation.tuning(vitals.now) else "mining"
+    return {"miner_state": state if vitals.mining else "stopped", "miner_state_time": vitals.elapsed}
 
 
-def _status(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG001 - every page has the same arguments
-    return _state(vitals) | {"find_miner": False, "restart_required": False, "reboot_required": False}
+def _status(machine: Machine, vitals: Vitals) -> dict[str, Any]:
+    return _state(machine, vitals) | {"find_miner": False, "restart_required": False, "reboot_required": False}
 
 
-def _preset(machine: Machine, vitals: Vitals) -> dict[str, Any]:
-    watts = round(machine.model.watts)
-    pretty = f"{watts} watt ~ {ghs(vitals.rated) / 1e3:.0f} TH"
-    preset = {"name": str(watts), "pretty": pretty, "status": "tuned", "modded_psu_required": False}
-    return {"current_preset": preset, "preset_switcher": {"enabled": False}}
+def _preset(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG001
+    return {"current_preset": _listed(machine.in_force), "preset_switcher": {"enabled": False}}
+
+
+def _presets(machine: Machine, vitals: Vitals) -> list[dict[str, Any]]:  # noqa: ARG001
+    by_hand = {"name": "disabled", "pretty": "disabled", "status": "untuned", "modded_psu_required": False}
+    return [by_hand, *map(_listed, machine.listed)]
+
+
+def _listed(point: Listed) -> dict[str, Any]:
+    return {
+        "name": str(point.watts),
+        "pretty": f"{point.watts} watt ~ {point.terahash:.0f} TH",
+        "status": "tuned" if point.tuned else "untuned",
+        "modded_psu_required": False,
+    }
+
+
+def _model(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG001
+    return {"model": machine.model.code, "max_power_limit": round(machine.model.watts * 1.5), "power_metering": False}
 
 
 def _factory(machine: Machine, vitals: Vitals) -> dict[str, Any]:
@@ -73,11 +90,11 @@ def _factory(machine: Machine, vitals: Vitals) -> dict[str, Any]:
 def _summary(machine: Machine, vitals: Vitals) -> dict[str, Any]:
     return {
         "miner": {
-            "miner_status": _state(vitals),
+            "miner_status": _state(machine, vitals),
             "miner_type": _type(machine),
             "hr_stock": ghs(vitals.rated),
             "hr_realtime": ghs(vitals.hashrate),
-            "hr_nominal": ghs(vitals.rated),
+            "hr_nominal": ghs(vitals.expected),
             "hr_average": ghs(vitals.average),
             "power_consumption": round(vitals.power),
             "hw_errors": vitals.hardware_errors,
@@ -126,7 +143,7 @@ def _chain(machine: Machine, board: BoardVitals, vitals: Vitals) -> dict[str, An
         "frequency": machine.model.frequency,
         "voltage": _MILLIVOLTS if vitals.mining else 0,
         "power_consumption": round(vitals.power / machine.model.boards),
-        "hashrate_ideal": round(ghs(vitals.rated) / machine.model.boards, 2),
+        "hashrate_ideal": round(ghs(vitals.expected) / machine.model.boards, 2),
         "hashrate_rt": ghs(board.hashrate),
         "hw_errors": board.hardware_errors,
         "pcb_temp": {"min": round(board.inlet), "max": round(board.pcb)},
@@ -178,6 +195,8 @@ _PAGES: Final = {
     "/api/v1/summary": _summary,
     "/api/v1/status": _status,
     "/api/v1/perf-summary": _preset,
+    "/api/v1/autotune/presets": _presets,
+    "/api/v1/model": _model,
     "/api/v1/chains/factory-info": _factory,
 }
 

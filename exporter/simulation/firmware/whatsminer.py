@@ -6,8 +6,10 @@ from typing import Any, Final
 from exporter.simulation.cgminer import Cgminer, section
 from exporter.simulation.firmware import Family
 from exporter.simulation.machine import BoardVitals, Machine, Model, Vitals
+from exporter.simulation.points import watts_share
 from exporter.simulation.pools import pools
 
+_LOW: Final = 0.8
 _DESCRIPTION: Final = "btminer"
 _FIRMWARE: Final = "20230803.11.REL"
 _STABLE_SECONDS: Final = 1_180
@@ -30,6 +32,17 @@ def error_codes(vitals: Vitals) -> list[int]:
     """List the vendor's codes of what is wrong: fan 110 and 111, environment too hot 600, board 350 and 53n."""
     codes = [110 + index for index in vitals.fans_lost] + [530 + index for index in vitals.boards_lost]
     return [*codes, 350, 600] if vitals.hot else codes
+
+
+def power_mode(machine: Machine) -> str:
+    """Return the mode: low up to four fifths of the stock hashrate, high above it."""
+    share = machine.operation.share
+    return "low" if share <= _LOW else "normal" if share <= 1 else "high"
+
+
+def power_limit(machine: Machine) -> int:
+    """Return the limit in watts that somebody set for its operating point."""
+    return round(machine.model.watts * watts_share(machine.operation.share) * 1.05)
 
 
 def _chip_temperatures(boards: tuple[BoardVitals, ...]) -> tuple[float, float, float]:
@@ -75,15 +88,15 @@ def _summary(machine: Machine, vitals: Vitals) -> dict[str, Any]:
         "Last getwork": 0,
         "Uptime": vitals.uptime,
         "Security Mode": 0,
-        "Hash Stable": vitals.elapsed > _STABLE_SECONDS,
+        "Hash Stable": vitals.elapsed > _STABLE_SECONDS and machine.operation.progress(vitals.now) == 1,
         "Hash Stable Cost Seconds": _STABLE_SECONDS,
         "Hash Deviation%": 0.21,
         "Target Freq": round(machine.model.frequency),
-        "Target MHS": round(vitals.rated / 1e6),
+        "Target MHS": round(vitals.expected / 1e6),
         "Env Temp": round(vitals.inlet, 1),
-        "Power Mode": "Normal",
+        "Power Mode": power_mode(machine).capitalize(),
         "Factory GHS": round(vitals.rated / 1e9),
-        "Power Limit": round(machine.model.watts * 1.05),
+        "Power Limit": power_limit(machine),
         "Chip Temp Min": coldest,
         "Chip Temp Max": hottest,
         "Chip Temp Avg": mean,
@@ -123,7 +136,7 @@ def _devs(machine: Machine, vitals: Vitals) -> dict[str, Any]:
             "Rejected": vitals.rejected // machine.model.boards,
             "Hardware Errors": board.hardware_errors,
             "Last Valid Work": int(vitals.now),
-            "Upfreq Complete": 1,
+            "Upfreq Complete": int(not machine.operation.tuning(vitals.now)),
             "Effective Chips": machine.model.chips,
             "PCB SN": board.serial,
             "Chip Data": "K88Z347-2039 BINV01-195001D",

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from exporter.simulation.faults import Fault, encode
 from exporter.simulation.firmware import Family
-from exporter.simulation.firmware.whatsminer import error_codes, model
+from exporter.simulation.firmware.whatsminer import error_codes, model, power_limit, power_mode
 from exporter.simulation.machine import Machine, Vitals
 from exporter.simulation.pools import pools
 from exporter.simulation.wire import Reply
@@ -44,7 +44,7 @@ def _summary(machine: Machine, vitals: Vitals) -> dict[str, Any]:
         "power-rate": round(vitals.power / (vitals.average / 1e12), 2) if vitals.average else 0.0,
         "power-5min": round(vitals.power, 1),
         "power-realtime": round(vitals.power, 1),
-        "power-limit": round(machine.model.watts * 1.05),
+        "power-limit": power_limit(machine),
         "environment-temperature": round(vitals.inlet, 1),
         "board-temperature": [round(board.pcb, 1) for board in vitals.boards],
         "chip-temp-min": round(min(chips) - 9.0, 1),
@@ -52,7 +52,7 @@ def _summary(machine: Machine, vitals: Vitals) -> dict[str, Any]:
         "chip-temp-max": round(max(chips), 1),
         "fan-speed-in": vitals.fans[0],
         "fan-speed-out": vitals.fans[1],
-        "up-freq-finish": 1,
+        "up-freq-finish": int(not machine.operation.tuning(vitals.now)),
         "Debug": "",
     }
 
@@ -158,9 +158,9 @@ def _errors(machine: Machine, vitals: Vitals) -> list[dict[str, str]]:  # noqa: 
 
 def _setting(machine: Machine) -> dict[str, Any]:
     return {
-        "power-limit": round(machine.model.watts * 1.05),
+        "power-limit": power_limit(machine),
         "upfreq-speed": 0,
-        "power-mode": "normal",
+        "power-mode": power_mode(machine),
         "fast-boot": "disable",
         "target-freq": 0,
         "fast-mining": "disable",
