@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final, TypeVar
@@ -169,8 +169,9 @@ class Evaluator:
             if asked is not None:
                 self.outlooks.ask(asked)
         self._rigs.metered = metered.rigs
-        self._count_unmatched(METERS, snapshot.taken_at, metered)
-        self._count_unmatched(EXPECTED_OFF, snapshot.taken_at, metered)
+        found = self._all_names(snapshot)
+        self._count_unmatched(METERS, snapshot.taken_at, metered, found)
+        self._count_unmatched(EXPECTED_OFF, snapshot.taken_at, metered, found)
         self._overhead.export(self._overheads)
 
     def _shift(self, seconds: float) -> None:
@@ -183,12 +184,14 @@ class Evaluator:
         if self._history.observed_at is not None:
             self._history = replace(self._history, observed_at=self._history.observed_at + seconds)
 
-    def _count_unmatched(self, room: SourceRoom[ReportT], now: float, metered: Metered) -> None:
+    def _count_unmatched(
+        self, room: SourceRoom[ReportT], now: float, metered: Metered, found: Collection[str] | None
+    ) -> None:
         fresh = self._market.fresh(room, now)
         for name in self._market.latest(room):
             reading = fresh.get(name)
             value = None if reading is None else reading.value
-            self._unmatched.judge(str(SourceName(room.label, name)), value, metered.disbelieved)
+            self._unmatched.judge(str(SourceName(room.label, name)), value, metered.disbelieved, found)
 
     def _snapshot(self, now: float) -> SiteSnapshot:
         tariffs = tariff_prices(self._market.latest(TARIFFS), now)
@@ -202,8 +205,20 @@ class Evaluator:
             bitcoin_price=self._only(BITCOIN, now),
             tariffs=tariffs,
             gpus=_joined(self._values(GPUS, now)),
-            meters=tuple(self._values(METERS, now)),
+            meters=tuple(map(self._of_this_shard, self._values(METERS, now))),
         )
+
+    def _of_this_shard(self, meter: MeterReading) -> MeterReading:
+        """Leave out the whole site's meters if other shards have rigs behind them."""
+        if self.settings.sharding.total_shards == 1 or not (meter.feeders or meter.utilities):
+            return meter
+        feeders, utilities = ({name: each[name] for name in each if name} for each in (meter.feeders, meter.utilities))
+        return replace(meter, feeders=feeders, utilities=utilities)
+
+    def _all_names(self, snapshot: SiteSnapshot) -> Collection[str] | None:
+        """Return the names of all rigs of the site; None if this exporter does not know all of them, or not yet."""
+        alone = self.settings.sharding.total_shards == 1
+        return {rig.rig.name for rig in snapshot.rigs} if alone and self._rigs.first_round.is_set() else None
 
     def _values(self, room: SourceRoom[T], now: float) -> list[T]:
         return [reading.value for reading in self._market.fresh(room, now).values()]
@@ -220,8 +235,11 @@ class Evaluator:
         if told:
             self._history = with_told(self._history, told, snapshot.taken_at, settings.decision.history)
         metered = metered_power(snapshot)
-        snapshot = with_metered_power(snapshot, metered.rigs)
-        self._overheads = overheads(snapshot, settings.terms)
+        snapshot = with_metered_power(snapshot, metered)
+        found = overheads(snapshot, settings.terms)
+        self._overheads = tuple(each for each in found if each.plausible)
+        wrong = frozenset(each.block for each in found if not each.plausible)
+        metered = metered._replace(disbelieved=replace(metered.disbelieved, totals=wrong))
         economics = price_site(snapshot, settings.terms)
         outlook = self.outlooks.latest(snapshot.taken_at)
         forecasts = {} if outlook is None else {forecast.block: forecast.verdict for forecast in outlook.blocks}

@@ -141,7 +141,7 @@ class Telemetry:
         self.source_ignored = Gauge(
             "mining_source_ignored",
             "Rigs and blocks whose values from the source are ignored, by reason. unknown: not in the inventory. "
-            "implausible: no rig or block can draw this. disbelieved: contradicts the power of the block's rigs.",
+            "implausible: no rig or block can draw this. disbelieved: contradicts the rigs behind the meter.",
             ["source", "reason"],
             registry=registry,
         )

@@ -75,11 +75,13 @@ def _refuse_cut_inventory(settings: Settings) -> None:
 def _check_online(settings: Settings, output: str) -> None:
     import asyncio
 
+    from exporter.polling.unmatched import Inventory
     from exporter.settings.sources import sources
     from exporter.tools import online
 
     log_errors_only()
-    checks = asyncio.run(online.check_all({str(name): source for name, source in sources(settings).items()}))
+    named = {str(name): source for name, source in sources(settings).items()}
+    checks = asyncio.run(online.check_all(named, Inventory(settings.rigs, settings.fleet_blocks)))
     click.echo(to_json(online.as_records(checks)) if output == "json" else online.as_text(checks))
     failed = [check.source for check in checks if check.failure is not None]
     if failed:

@@ -117,6 +117,13 @@ def _inputs(case: Case, rig: RigSnapshot, priced: RigEconomics) -> Iterator[Inpu
     hashrate = reading.value.hashrate / HASHES_PER_TERAHASH if reading is not None else None
     yield Input(name="hashrate", value=hashrate, unit="TH/s", source=reader, observed_at=answered_at)
     yield Input(name="power", value=priced.power, unit="W", source=priced.power_source or "", observed_at=answered_at)
+    if rig.disbelieved_power is not None:
+        yield Input(
+            name="metered power, not used",
+            value=rig.disbelieved_power,
+            unit="W",
+            source="a meter, implausible for the hashrate: is it in watts, and of this rig?",
+        )
     if rig.reject_ratio is not None:
         yield Input(
             name="reject ratio", value=rig.reject_ratio, unit="", source="its pools' shares", observed_at=answered_at

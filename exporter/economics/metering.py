@@ -1,11 +1,12 @@
 """From what meters show to the watts of each rig: its own meter, else its share of its block's."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Final, NamedTuple
 
-from exporter.economics.power import power_now
+from exporter.economics.power import plausible_watts, power_now
 from exporter.model.snapshot import RigSnapshot, SiteSnapshot
 
 _BELIEVED: Final = (
@@ -14,11 +15,20 @@ _BELIEVED: Final = (
 )  # a block's meter per power of its running rigs; outside this range the meter measures something else
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disbelieved:
+    """Meters that contradict the rigs behind them: watts by rig, names of blocks, and of blocks with a total meter."""
+
+    rigs: Mapping[str, float] = field(default_factory=dict)
+    blocks: frozenset[str] = frozenset()
+    totals: frozenset[str] = frozenset()
+
+
 class Metered(NamedTuple):
-    """Metered watts by name of the rig, and the blocks whose meter is implausible."""
+    """Metered watts by name of the rig, and the meters that are implausible."""
 
     rigs: Mapping[str, float]
-    disbelieved: frozenset[str] = frozenset()
+    disbelieved: Disbelieved = Disbelieved()
 
 
 def metered_power(snapshot: SiteSnapshot) -> Metered:
@@ -28,22 +38,42 @@ def metered_power(snapshot: SiteSnapshot) -> Metered:
     for meter in reversed(snapshot.meters):
         rigs |= meter.rigs
         blocks |= meter.blocks
+    disbelieved = {
+        rig.rig.name: watts
+        for rig in snapshot.rigs
+        if (watts := rigs.get(rig.rig.name)) is not None and not _plausible(watts, rig)
+    }
+    rigs = {name: watts for name, watts in rigs.items() if name not in disbelieved}
     if not blocks:
-        return Metered(rigs)
+        return Metered(rigs, Disbelieved(rigs=disbelieved))
     members: dict[str, list[RigSnapshot]] = defaultdict(list)
     for rig in snapshot.rigs:
         members[rig.rig.block].append(rig)
     shares = {name: _shared(watts, members[name], rigs) for name, watts in blocks.items()}
     for share in shares.values():
         rigs |= share or {}
-    return Metered(rigs, frozenset(name for name, share in shares.items() if share is None))
+    refused = frozenset(name for name, share in shares.items() if share is None)
+    return Metered(rigs, Disbelieved(rigs=disbelieved, blocks=refused))
 
 
-def with_metered_power(snapshot: SiteSnapshot, watts: Mapping[str, float]) -> SiteSnapshot:
-    """Fill in the metered power of the rigs, by name."""
-    if not watts:
+def with_metered_power(snapshot: SiteSnapshot, metered: Metered) -> SiteSnapshot:
+    """Fill in the metered power of the rigs, and the watts of their meters that are implausible."""
+    watts, disbelieved = metered.rigs, metered.disbelieved.rigs
+    if not watts and not disbelieved:
         return snapshot
-    return replace(snapshot, rigs=tuple(replace(rig, metered_power=watts.get(rig.rig.name)) for rig in snapshot.rigs))
+    rigs = (
+        replace(rig, metered_power=watts.get(rig.rig.name), disbelieved_power=disbelieved.get(rig.rig.name))
+        for rig in snapshot.rigs
+    )
+    return replace(snapshot, rigs=tuple(rigs))
+
+
+def _plausible(watts: float, rig: RigSnapshot) -> bool:
+    """Return whether a SHA-256 rig can draw ``watts`` and do its hashrate. 0 W is no figure, and not judged."""
+    if rig.reading is None or not rig.mines_bitcoin or watts == 0:
+        return True
+    low, high = plausible_watts(rig.rig, rig.reading.value)
+    return low <= watts <= high
 
 
 def _shared(watts: float, members: Sequence[RigSnapshot], own: Mapping[str, float]) -> dict[str, float] | None:
@@ -62,10 +92,24 @@ def _shared(watts: float, members: Sequence[RigSnapshot], own: Mapping[str, floa
     low, high = _BELIEVED
     if len(known) < len(running):
         known = {name: _hashrate(rig) for name, rig in running.items()}
-    elif not low <= rest / sum(known.values()) <= high:
+        least, most = _plausible_sum(running.values())
+    else:
+        least, most = low * sum(known.values()), high * sum(known.values())
+    if not least <= rest <= most:
         return None
     total = sum(known.values())
     return {name: rest * share / total for name, share in known.items()}
+
+
+def _plausible_sum(rigs: Iterable[RigSnapshot]) -> tuple[float, float]:
+    """Return the least and the most power (W) that is plausible for these rigs together."""
+    least = most = 0.0
+    for rig in rigs:
+        if rig.reading is None or not rig.mines_bitcoin:
+            return 0.0, inf
+        low, high = plausible_watts(rig.rig, rig.reading.value)
+        least, most = least + low, most + high
+    return least, most
 
 
 def _hashrate(rig: RigSnapshot) -> float:

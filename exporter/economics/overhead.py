@@ -8,6 +8,7 @@ from exporter.economics.settings import SiteSettings
 from exporter.economics.values import PowerSource
 from exporter.model.snapshot import RigSnapshot, SiteSnapshot
 
+_PLAUSIBLE: Final = (0.7, 3.0)  # outside, the meter measures something else or in another unit
 _MAX_UNKNOWN: Final = 0.02  # share of the rigs whose power may be unknown
 
 
@@ -18,6 +19,12 @@ class Overhead(NamedTuple):
     """Name of the block; empty for the whole site."""
     measured: float
     configured: float
+
+    @property
+    def plausible(self) -> bool:
+        """Whether the meter can measure these rigs, in watts."""
+        low, high = _PLAUSIBLE
+        return low <= self.measured <= high
 
 
 def overheads(snapshot: SiteSnapshot, settings: SiteSettings) -> tuple[Overhead, ...]:

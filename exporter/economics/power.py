@@ -1,9 +1,19 @@
 """From a rig's watts to the kilowatts that are billed: which source is used, and the losses between the meters."""
 
+from math import inf
+from typing import Final
+
 from exporter.economics.settings import MeteringPoint, PowerSettings
 from exporter.economics.values import PowerSource
 from exporter.model.fleet import Rig
+from exporter.model.readings import RigReading
 from exporter.model.snapshot import RigSnapshot
+from exporter.model.units import HASHES_PER_TERAHASH
+
+_EFFICIENCY: Final = (3.0 / HASHES_PER_TERAHASH, 300.0 / HASHES_PER_TERAHASH)
+"""J per hash between which every rig lies that has no rating: the best of 2026 needs 9 J/TH, an S7 270."""
+_TIMES_RATED: Final = 3.0
+"""Factor between a rig's efficiency and its rated one, either way, that no tuning explains."""
 
 
 def billed_per_watt(source: PowerSource, settings: PowerSettings) -> float:
@@ -46,3 +56,19 @@ def power_of_nameplate(rig: Rig, hashrate: float) -> tuple[float, PowerSource] |
     if rig.rated_hashrate is None or rig.rated_power is None or rig.rated_hashrate <= 0 or rig.rated_power <= 0:
         return None
     return rig.rated_power / rig.rated_hashrate * hashrate, PowerSource.NAMEPLATE
+
+
+def plausible_watts(rig: Rig, reading: RigReading) -> tuple[float, float]:
+    """Return the least and the most power (W) that is plausible for a SHA-256 rig with this reading.
+
+    The least is that of its hashrate now, 0 if it is stopped. The most is that of its full hashrate: a rig that starts
+    draws power before it hashes. Its efficiency is the rated one times or divided by 3, or 3 to 300 J/TH if it has no
+    rating.
+    """
+    low, high = _EFFICIENCY
+    if rig.rated_hashrate and rig.rated_power:
+        rated = rig.rated_power / rig.rated_hashrate
+        low, high = rated / _TIMES_RATED, rated * _TIMES_RATED
+    full = max(reading.hashrate, reading.expected_hashrate or 0.0, rig.rated_hashrate or 0.0)
+    stopped = reading.mining is False or reading.suspended is True
+    return 0.0 if stopped else low * reading.hashrate, high * full or inf

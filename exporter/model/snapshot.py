@@ -40,6 +40,7 @@ class RigSnapshot:
     reading: Reading[RigReading] | None = None
     expected_mining: bool = True
     metered_power: float | None = None  # W, from a meter or PDU
+    disbelieved_power: float | None = None  # W, of a meter that is implausible for the rig's hashrate
     work_hashrate: float | None = None  # H/s, from accepted difficulty
     reject_ratio: float | None = None  # 0-1, rejected and stale shares of those sent, over the same window
     energy: float | None = None  # J, integrated since the rig was first seen

@@ -14,6 +14,7 @@ from exporter.model.snapshot import LastGood, RigSnapshot
 from exporter.model.units import HASHES_PER_DIFFICULTY
 from exporter.polling.counters import CounterWindow, Energy
 from exporter.polling.latest import Latest
+from exporter.polling.sanity import drop_implausible
 from exporter.polling.settings import PollingSettings
 from exporter.sources.rigs.coerce import MAX_RIG_HASHRATE
 from exporter.sources.rigs.faults import fault, missing_board
@@ -103,10 +104,9 @@ class RigLedger:
         self._rate()
         self._snapshot = self._picture(None, rig.expected_mining)
 
-    @property
-    def rated_hashrate(self) -> float | None:
-        """The rated hashrate in H/s, from the inventory, else from the nameplate."""
-        return self._rated.rated_hashrate
+    def drop_implausible(self, reading: RigReading) -> RigReading:
+        """Return the reading without implausible values. Raises Failure if its hashrate is implausible."""
+        return drop_implausible(reading, self._rated, mines_bitcoin=self._snapshot.mines_bitcoin)
 
     def _began_anew(self, reading: RigReading, at: float) -> bool:
         if self._uptime is None or reading.uptime is None:

@@ -27,7 +27,6 @@ from exporter.polling.guard import Guard
 from exporter.polling.ledger import IdentityChange, RigMemory
 from exporter.polling.notices import RigNotices
 from exporter.polling.roster import Roster, Slot
-from exporter.polling.sanity import drop_implausible
 from exporter.polling.schedules import ScheduleSettings
 from exporter.polling.settings import PollingSettings
 from exporter.sources.rigs.contract import OtherRig, Target
@@ -356,7 +355,7 @@ class RigPoller:
                     visit, lambda target: self._reader.read(target, identity), self._settings.deadline
                 )
                 ledger = visit.slot.ledger
-                return reading if ledger is None else drop_implausible(reading, ledger.rated_hashrate)
+                return reading if ledger is None else ledger.drop_implausible(reading)
             finally:
                 self._count_dropped(visit, dropped)
 

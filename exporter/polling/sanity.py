@@ -1,21 +1,35 @@
-"""Checks hashrates against the expected one. Tuning adds up to half of it, never twice as much."""
+"""Checks hashrates against the expected one, and power against hashrate. Tuning changes them by half at most."""
 
 from dataclasses import replace
 from typing import Final
 
+from exporter.economics.power import plausible_watts
 from exporter.model.failures import Failure, Reason
+from exporter.model.fleet import Rig
 from exporter.model.readings import RigReading
 from exporter.sources.rigs.coerce import MAX_OVER_EXPECTED
 from exporter.sources.rigs.implausible import note
 
 _KIND: Final = "hashrate"
+_POWER: Final = "power"
 
 
-def drop_implausible(reading: RigReading, rated: float | None) -> RigReading:
-    """Return the reading without implausible averages and boards' hashrates.
+def drop_implausible(reading: RigReading, rig: Rig, *, mines_bitcoin: bool) -> RigReading:
+    """Return the reading without implausible power, averages and boards' hashrates.
 
-    ``rated`` (H/s) is from the inventory, else the nameplate. Raises Failure if the rig's own hashrate is implausible.
+    ``rig`` has its ratings from the inventory, else the nameplate. Other algorithms than bitcoin's have other
+    efficiencies: their power is not judged. Raises Failure if the rig's own hashrate is implausible.
     """
+    reading = _without_implausible_hashrates(reading, rig.rated_hashrate)
+    if reading.power and mines_bitcoin:
+        low, high = plausible_watts(rig, reading)
+        if not low <= reading.power <= high:
+            note(_POWER)
+            return replace(reading, power=None)
+    return reading
+
+
+def _without_implausible_hashrates(reading: RigReading, rated: float | None) -> RigReading:
     known = [expected for expected in (reading.expected_hashrate, rated) if expected]
     if not known:
         return reading

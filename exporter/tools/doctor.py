@@ -11,6 +11,7 @@ from typing import Final, Literal
 from exporter.model.failures import RIG_ADVICE, SERVER_ADVICE, SOURCE_ADVICE, Failure, Reason
 from exporter.model.fields import format_duration
 from exporter.model.fleet import Rig
+from exporter.polling.unmatched import Inventory
 from exporter.settings.describe import warnings
 from exporter.settings.model import Settings
 from exporter.settings.sources import sources
@@ -40,7 +41,8 @@ async def check(settings: Settings, sample: int) -> list[Finding]:
     found = [Finding("warning", "configuration", text) for text in warnings(settings)]
     found.insert(0, Finding("ok", "configuration", f"valid, {len(settings.rigs):,} rigs and addresses"))
     found += _state_file(settings.state.path)
-    checks = await online.check_all({str(name): source for name, source in sources(settings).items()})
+    named = {str(name): source for name, source in sources(settings).items()}
+    checks = await online.check_all(named, Inventory(settings.rigs, settings.fleet_blocks))
     found += [_source(one) for one in checks]
     return [*found, *await _rigs([rig for rig in settings.rigs if not rig.discovered], sample)]
 

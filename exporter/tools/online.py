@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 
@@ -14,7 +14,10 @@ from exporter.polling.guard import Guard
 from exporter.polling.latest import Latest
 from exporter.polling.sources import fetched
 from exporter.polling.tariffs import price_in_force
+from exporter.polling.unmatched import Inventory
 from exporter.sources.contract import MemberState, SourceContext, SourceSettings
+
+_MOST_NAMED: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +34,18 @@ class Check:
     """Parts of the answer that are not used, by figure, and members of a group, each with the reason."""
 
 
-async def check_all(sources: Mapping[str, SourceSettings]) -> list[Check]:
-    """Request all sources concurrently, with the timeout of a running exporter. A failure is a result too."""
+async def check_all(sources: Mapping[str, SourceSettings], inventory: Inventory | None = None) -> list[Check]:
+    """Request all sources concurrently, with the timeout of a running exporter. A failure is a result too.
+
+    The names in reports are compared with the ``inventory``.
+    """
     async with aiohttp.ClientSession() as session:
         context = SourceContext(session)
-        return list(await asyncio.gather(*(_check(name, source, context) for name, source in sources.items())))
+        checks = (_check(name, source, context, inventory) for name, source in sources.items())
+        return list(await asyncio.gather(*checks))
 
 
-async def _check(name: str, settings: SourceSettings, context: SourceContext) -> Check:
+async def _check(name: str, settings: SourceSettings, context: SourceContext, inventory: Inventory | None) -> Check:
     started = time.monotonic()
     context = context.named(name)
     try:
@@ -53,8 +60,28 @@ async def _check(name: str, settings: SourceSettings, context: SourceContext) ->
         time.monotonic() - started,
         described(reading.value, now),
         max(0.0, now - reading.observed_at),
-        discarded=context.discards.notes | _not_used(context.members),
+        discarded=context.discards.notes | _not_used(context.members) | _unmatched(reading.value, inventory),
     )
+
+
+def _unmatched(value: object, inventory: Inventory | None) -> dict[str, str]:
+    """Return the names in a report that match no rig or block, by what they are called in the report."""
+    if inventory is None or not isinstance(value, MeterReading | ExpectedOff):
+        return {}
+    unless = ", unless they are found in a range" if inventory.has_ranges else ""
+    strangers = (
+        ("rigs", inventory.unknown_rigs(value), f"match no listed rig{unless}"),
+        ("blocks", inventory.unknown_blocks(value), "match no block"),
+    )
+    found: dict[str, str] = {}
+    for what, names, sentence in strangers:
+        if names:
+            shown = sorted(names)[:_MOST_NAMED]
+            nearest = inventory.suggestions(shown)
+            listed = ", ".join(f"{name} (nearest: {nearest[name]})" if name in nearest else name for name in shown)
+            more = f" and {len(names) - len(shown):,} more" if len(names) > len(shown) else ""
+            found[f"{len(names):,} {what}"] = f"{listed}{more} {sentence}"
+    return found
 
 
 def _not_used(members: Mapping[str, MemberState]) -> dict[str, str]:

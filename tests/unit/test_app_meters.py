@@ -6,14 +6,17 @@ from pathlib import Path
 from aiohttp import web
 from own_network import fresh_network
 from source_site import serve
-from test_app import Exporter, all_margins, values
+from test_app import Exporter, all_margins, one, values
 
 from exporter.simulation.site import SimulatedSite
 
+REASONS = ("unknown", "implausible", "disbelieved")
 
-async def test_a_metered_rig_is_priced_by_its_meter(tmp_path: Path) -> None:
+
+async def test_a_metered_rig_is_priced_by_its_meter_unless_that_is_implausible(tmp_path: Path) -> None:
     async def prometheus(request: web.Request) -> web.Response:
-        result = [{"metric": {"rig": metered}, "value": [time.time(), "5000"]}]
+        shown = {metered: "5000", others[0]: "3.2", metered.upper(): "3000"}
+        result = [{"metric": {"rig": rig}, "value": [time.time(), watts]} for rig, watts in shown.items()]
         return web.json_response({"status": "success", "data": {"resultType": "vector", "result": result}})
 
     models = ["Antminer S21", "Antminer S19j Pro", "Whatsminer M50"]
@@ -30,6 +33,8 @@ async def test_a_metered_rig_is_priced_by_its_meter(tmp_path: Path) -> None:
             samples = await exporter.until(
                 lambda samples: all_margins(samples) and values(samples, "mining_rig_power_watts")[metered] == 5000
             )
+    ignored = {reason: one(samples, "mining_source_ignored", source="meters:pdus", reason=reason) for reason in REASONS}
+    assert ignored == {"unknown": 1, "implausible": 0, "disbelieved": 1}
     sources = {
         dict(labels)["rig"]: dict(labels)["source"] for name, labels in samples if name == "mining_rig_power_source"
     }

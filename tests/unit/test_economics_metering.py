@@ -1,12 +1,14 @@
 """What meters show becomes watts of rigs: their own, else their share of their block's."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sites import rig, site
+from sites import NOW, rig, site
 
-from exporter.economics.metering import metered_power, with_metered_power
-from exporter.model.readings import MeterReading
+from exporter.economics.metering import Disbelieved, metered_power, with_metered_power
+from exporter.model.readings import MeterReading, Reading, RigIdentity, RigReading
 from exporter.model.snapshot import RigSnapshot
 
 OWN = MeterReading(rigs={"a": 3400.0})
@@ -19,13 +21,13 @@ def running(name: str, power: float | None, hashrate: float = 200e12, **facts: f
 
 def test_a_rigs_power_is_that_of_its_own_meter() -> None:
     snapshot = site(running("a", 3500.0), running("b", 3500.0), meters=(OWN,))
-    metered = with_metered_power(snapshot, metered_power(snapshot).rigs)
+    metered = with_metered_power(snapshot, metered_power(snapshot))
     assert [each.metered_power for each in metered.rigs] == [3400.0, None]
 
 
 def test_without_meters_the_snapshot_stays_as_it_is() -> None:
     snapshot = site(running("a", 3500.0))
-    assert with_metered_power(snapshot, metered_power(snapshot).rigs) is snapshot
+    assert with_metered_power(snapshot, metered_power(snapshot)) is snapshot
 
 
 def test_of_two_meters_the_first_is_taken() -> None:
@@ -57,12 +59,60 @@ def test_what_has_its_own_meter_is_taken_off_its_blocks() -> None:
 def test_a_meter_that_shows_something_else_is_not_shared_out(watts: float) -> None:
     rigs = (running("a", 3500.0),)
     metered = metered_power(site(*rigs, meters=(MeterReading(blocks={"north": watts}),)))
-    assert metered == ({}, {"north"})
+    assert metered == ({}, Disbelieved(blocks=frozenset({"north"})))
 
 
 def test_a_block_without_rigs_or_with_none_running_has_no_shares() -> None:
     meters = (MeterReading(blocks={"north": 9000.0, "nowhere": 9000.0}),)
-    assert metered_power(site(rig(hashrate=None), running("idle", 20.0, 0.0), meters=meters)) == ({}, frozenset())
+    assert metered_power(site(rig(hashrate=None), running("idle", 20.0, 0.0), meters=meters)) == ({}, Disbelieved())
+
+
+@pytest.mark.parametrize(
+    ("watts", "rig", "believed"),
+    [
+        (3.2, running("a", 3500.0), False),  # kilowatts
+        (3.2, running("a", None), False),
+        (599.0, running("a", 3500.0), False),
+        (601.0, running("a", 3500.0), True),
+        (15_000.0, running("a", 15.0, 1.2e12), False),  # milliwatts
+        (4_000.0, running("a", None, 1e12, rated_hashrate=200e12), True),  # it starts
+        (32_000.0, running("a", None, 200e12, rated_hashrate=200e12, rated_power=3500.0), False),
+        (350.0, running("a", None, 200e12, rated_hashrate=200e12, rated_power=3500.0), False),
+        (3_200.0, running("a", None, 200e12, rated_hashrate=200e12, rated_power=3500.0), True),
+        (0.0, running("a", 3500.0), True),  # no figure
+        (3.2, rig(hashrate=None), True),
+        (3.2, running("a", 20.0, 0.0), True),
+        (4_000.0, running("a", 20.0, 0.0), True),
+    ],
+)
+def test_a_meter_that_contradicts_the_rigs_hashrate_is_disbelieved(
+    watts: float, rig: RigSnapshot, believed: bool
+) -> None:
+    snapshot = site(rig, meters=(MeterReading(rigs={rig.rig.name: watts, "elsewhere": 3.2}),))
+    metered = metered_power(snapshot)
+    seen = with_metered_power(snapshot, metered).rigs[0]
+    expected = (watts, None) if believed else (None, watts)
+    assert (seen.metered_power, seen.disbelieved_power) == expected
+    assert metered.disbelieved.rigs == ({} if believed else {rig.rig.name: watts})
+
+
+@pytest.mark.parametrize("state", [{"mining": False}, {"suspended": True}])
+def test_a_stopped_rig_may_draw_next_to_nothing_while_its_mean_hashrate_falls(state: dict[str, bool]) -> None:
+    stopped = replace(rig(), reading=Reading(RigReading(hashrate=150e12, **state), NOW))
+    assert metered_power(site(stopped, meters=(MeterReading(rigs={"a-01": 20.0}),))).rigs == {"a-01": 20.0}
+
+
+def test_a_rig_of_another_algorithm_has_another_efficiency() -> None:
+    scrypt = rig(hashrate=9.5e9, identity=RigIdentity(reader="antminer", make="AntMiner", model="L7"))
+    meters = (MeterReading(rigs={"a-01": 3425.0}),)
+    assert metered_power(site(scrypt, meters=meters)).rigs == {"a-01": 3425.0}
+    assert metered_power(site(scrypt, meters=(MeterReading(blocks={"north": 3425.0}),))).rigs == {"a-01": 3425.0}
+
+
+@pytest.mark.parametrize("watts", [9.0, 400.0, 100_000.0])
+def test_a_block_whose_rigs_report_no_power_is_compared_with_their_hashrate(watts: float) -> None:
+    meters = (MeterReading(blocks={"north": watts}),)
+    assert metered_power(site(running("a", None), meters=meters)) == ({}, Disbelieved(blocks=frozenset({"north"})))
 
 
 @given(powers=st.lists(st.floats(500, 7000) | st.none(), min_size=1, max_size=20), factor=st.floats(0.6, 1.9))

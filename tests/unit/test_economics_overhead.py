@@ -52,6 +52,12 @@ def test_without_a_meter_or_with_too_many_unknown_rigs_there_is_none() -> None:
     assert len(overheads(site(*(running(f"r{index}") for index in range(60)), dark, meters=(meter,)), SETTINGS)) == 1
 
 
+@pytest.mark.parametrize(("watts", "plausible"), [(6.6, False), (4000.0, False), (6600.0, True), (6.6e6, False)])
+def test_a_total_meter_in_another_unit_is_implausible(watts: float, plausible: bool) -> None:
+    snapshot = site(running("a"), running("b"), meters=(MeterReading(feeders={"": watts}),))
+    assert [each.plausible for each in overheads(snapshot, SETTINGS)] == [plausible]
+
+
 def test_a_lasting_disagreement_is_logged_once_and_so_is_its_end() -> None:
     telemetry = Telemetry()
     check = OverheadCheck(telemetry)

@@ -535,6 +535,33 @@ def test_three_times_the_rated_hashrate_is_implausible(rig: dict[str, float], mo
     run(main())
 
 
+@pytest.mark.parametrize(
+    ("reading", "algorithm", "power"),
+    [
+        (RigReading(hashrate=100e12, power=3.2), "sha256", None),
+        (RigReading(hashrate=100e12, power=32_000.0), "sha256", None),
+        (RigReading(hashrate=100e12, power=3_200.0), "sha256", 3_200.0),
+        (RigReading(hashrate=100e12, power=20.0, mining=False), "sha256", 20.0),
+        (RigReading(hashrate=0.0, power=10.0), "sha256", 10.0),
+        (RigReading(hashrate=9.5e9, power=3_425.0), "scrypt", 3_425.0),
+    ],
+)
+def test_a_reported_power_that_contradicts_the_hashrate_is_dropped(
+    reading: RigReading, algorithm: str, power: float | None
+) -> None:
+    async def main() -> None:
+        site, telemetry = Site(), Telemetry()
+        remembered = {"rig-0": RigMemory(identity=replace(IDENTITY, model="", algorithm=""))}
+        poller = make(fleet(1, algorithm=algorithm), site, remembered=remembered, telemetry=telemetry)
+        site.behaviour["rig-0"] = lambda: reading
+        async with polling(poller):
+            await asyncio.sleep(31)
+            assert only(poller).reading.value == replace(reading, power=power)
+        assert dropped(telemetry, "power") == (1 if power is None else None)
+
+    run(main())
+
+
 def dropped(telemetry: Telemetry, field: str) -> float | None:
     return telemetry.registry.get_sample_value("mining_rig_dropped_values_total", {"rig": "rig-0", "field": field})
 

@@ -2,6 +2,7 @@
 
 from structlog.testing import capture_logs
 
+from exporter.economics.metering import Disbelieved
 from exporter.model.fleet import Block, Rig
 from exporter.model.readings import ExpectedOff, MeterReading
 from exporter.polling.unmatched import UnmatchedReports
@@ -25,18 +26,18 @@ def test_unmatched_reports_are_counted_and_each_name_logged_once() -> None:
     telemetry = Telemetry()
     misfits = UnmatchedReports(telemetry, RIGS, BLOCKS)
     with capture_logs() as logs:
-        misfits.judge("meters:pdus", METER, frozenset({"north"}))
-        misfits.judge("meters:pdus", MeterReading(rigs={"a": 3400.0}), frozenset())
-        misfits.judge("meters:pdus", METER, frozenset({"north"}))
+        misfits.judge("meters:pdus", METER, Disbelieved(blocks=frozenset({"north"})))
+        misfits.judge("meters:pdus", MeterReading(rigs={"a": 3400.0}), Disbelieved())
+        misfits.judge("meters:pdus", METER, Disbelieved(blocks=frozenset({"north"})))
     assert [(log["reason"], log["names"]) for log in logs] == [
         ("unknown", ["elsewhere", "south"]),
         ("implausible", ["b"]),
         ("disbelieved", ["north"]),
     ]
     assert ignored(telemetry, "meters:pdus") == {"unknown": 2, "implausible": 1, "disbelieved": 1}
-    misfits.judge("meters:pdus", MeterReading(rigs={"a": 3400.0}), frozenset())
+    misfits.judge("meters:pdus", MeterReading(rigs={"a": 3400.0}), Disbelieved())
     assert set(ignored(telemetry, "meters:pdus").values()) == {0}
-    misfits.judge("meters:pdus", None, frozenset())
+    misfits.judge("meters:pdus", None, Disbelieved())
     assert ignored(telemetry, "meters:pdus") == {}
 
 
@@ -44,23 +45,47 @@ def test_an_outage_of_an_unknown_rig_is_logged() -> None:
     telemetry = Telemetry()
     with capture_logs() as logs:
         outage = ExpectedOff(rigs=("a", "a-typo"), blocks=("unassigned", "nowhere"))
-        UnmatchedReports(telemetry, RIGS, BLOCKS).judge("expected_off:works", outage, frozenset())
+        UnmatchedReports(telemetry, RIGS, BLOCKS).judge("expected_off:works", outage, Disbelieved())
     assert [log["names"] for log in logs] == [["a-typo", "nowhere"]]
     assert ignored(telemetry, "expected_off:works") == {"unknown": 2}
 
 
-def test_where_rigs_are_searched_any_name_may_be_right() -> None:
-    searched = (*RIGS, Rig(name="127.0.0.3", address="127.0.0.3", discovered=True))
+SEARCHED = (*RIGS, Rig(name="127.0.0.3", address="127.0.0.3", discovered=True))
+
+
+def test_before_all_ranges_were_searched_any_name_may_be_right() -> None:
     with capture_logs() as logs:
-        UnmatchedReports(Telemetry(), searched, BLOCKS).judge(
-            "meters:pdus", MeterReading(rigs={"found": 1.0}), frozenset()
-        )
+        reports = UnmatchedReports(Telemetry(), SEARCHED, BLOCKS)
+        reports.judge("meters:pdus", MeterReading(rigs={"found": 1.0}), Disbelieved(), None)
     assert not logs
+
+
+def test_a_name_that_no_found_rig_has_is_unknown_too() -> None:
+    telemetry = Telemetry()
+    with capture_logs() as logs:
+        reports = UnmatchedReports(telemetry, SEARCHED, BLOCKS)
+        reading = MeterReading(rigs={"a": 1.0, "found": 1.0, "A": 2.0, "zz": 3.0})
+        reports.judge("meters:pdus", reading, Disbelieved(), {"a", "b", "found"})
+    assert [(log["names"], log["nearest"]) for log in logs] == [(["A", "zz"], {"A": "a"})]
+    assert ignored(telemetry, "meters:pdus")["unknown"] == 2
+
+
+def test_a_disbelieved_meter_of_a_rig_or_of_all_behind_a_feeder_is_logged() -> None:
+    telemetry = Telemetry()
+    wrong = Disbelieved(rigs={"a": 3.2, "elsewhere": 3.0}, totals=frozenset({"", "north"}))
+    with capture_logs() as logs:
+        reports = UnmatchedReports(telemetry, RIGS, BLOCKS)
+        reports.judge("meters:pdus", MeterReading(rigs={"a": 3.2, "b": 3400.0}), wrong)
+        reports.judge("meters:feeder", MeterReading(feeders={"": 6.0}), wrong)
+    assert [(log["source"], log["reason"], log["names"]) for log in logs] == [
+        ("meters:pdus", "disbelieved", ["a"]),
+        ("meters:feeder", "disbelieved", ["the whole site"]),
+    ]
 
 
 def test_a_new_inventory_is_judged_by() -> None:
     misfits = UnmatchedReports(Telemetry(), (), ())
     misfits.replace(RIGS, BLOCKS)
     with capture_logs() as logs:
-        misfits.judge("meters:pdus", MeterReading(rigs={"a": 1.0}, blocks={"north": 1.0}), frozenset())
+        misfits.judge("meters:pdus", MeterReading(rigs={"a": 1.0}, blocks={"north": 1.0}), Disbelieved())
     assert not logs

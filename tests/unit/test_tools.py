@@ -8,16 +8,20 @@ import json
 import re
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from aiohttp import web
 from click.testing import CliRunner
 from own_network import OWN, fresh_network
 from rig_servers import cgminer, saying, serving
 from small_site import WELL
+from source_site import serve
 
 from exporter.cli import main
 from exporter.inventory.csv_files import csv_file
@@ -579,6 +583,39 @@ async def test_half_a_character_from_a_rig_breaks_neither_probe_nor_capture(tmp_
     file = Path(told.removeprefix("Written to ").partition(": ")[0])
     record = json.loads(await asyncio.to_thread(file.read_text, encoding="utf-8"))
     assert record["rpc"]["version"]["VERSION"] == [{"CompileTime": "half \ud800"}]
+
+
+async def test_check_config_online_names_reports_that_match_no_rig_or_block(tmp_path: Path) -> None:
+    async def prometheus(request: web.Request) -> web.Response:
+        label = "block" if request.query["query"] == "feeder" else "rig"
+        names = (
+            ["north", "nort"] if label == "block" else ["a-01", "A-02", *(f"outlet {number}" for number in range(6))]
+        )
+        result = [{"metric": {label: name}, "value": [time.time(), "3000"]} for name in names]
+        return web.json_response({"status": "success", "data": {"resultType": "vector", "result": result}})
+
+    async with serve(prometheus) as server:
+        settings = {
+            "site": "x",
+            "blocks": {"north": {}},
+            "fleet": {
+                "rigs": [
+                    {"name": name, "address": f"127.60.0.{index}"} for index, name in enumerate(("a-01", "a-02"), 1)
+                ],
+                "ranges": [{"cidr": "127.60.1.0/24"}],
+            },
+            "meters": {
+                "pdus": {"kind": "prometheus", "url": server, "query": "outlets"},
+                "feeders": {"kind": "prometheus", "url": server, "query": "feeder", "block_label": "block"},
+            },
+        }
+        file = tmp_path / "site.yml"
+        file.write_text(yaml.safe_dump(settings), encoding="utf-8")
+        code, output, _ = await invoke("check-config", "--config.file", str(file), "--online")
+    assert code == 0
+    assert "1 blocks not used: nort (nearest: north) match no block" in output
+    shown = "A-02 (nearest: a-02), outlet 0, outlet 1, outlet 2, outlet 3 and 2 more"
+    assert f"7 rigs not used: {shown} match no listed rig, unless they are found in a range" in output
 
 
 async def test_check_config_online_fails_if_a_source_fails(tmp_path: Path) -> None:

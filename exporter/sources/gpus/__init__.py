@@ -79,6 +79,8 @@ _SLICES: Final = {"A30": 4, "RTX PRO 6000": 4} | dict.fromkeys(
 _SLICES_BY_MODEL: Final = re.compile(rf"\b({'|'.join(sorted(_SLICES, key=len, reverse=True))})\b")
 
 _BUSY: Final = 0.5
+_LEAST_WATTS: Final = 2.0
+"""No idle GPU draws less. Kilowatts that are taken for watts lie below."""
 
 MAX_BYTES: Final = 32 * 1024 * 1024
 """Size limit of an answer: 60 series each of more than a thousand GPUs."""
@@ -113,6 +115,9 @@ def _reconciled(gpu: GpuReading, discards: Discards) -> GpuReading:
         gpu = replace(gpu, engine_active=None)
     if gpu.power == 0 and busy > 0:
         discards.note("power", f"{gpu.gpu}: 0 W with a utilization of {busy:.0%}")
+        gpu = replace(gpu, power=None)
+    if gpu.power is not None and 0 < gpu.power < _LEAST_WATTS:
+        discards.note("power", f"{gpu.gpu}: {gpu.power:g} W is less than an idle GPU draws: is it in kilowatts?")
         gpu = replace(gpu, power=None)
     return gpu
 
