@@ -11,9 +11,11 @@ import structlog
 from pydantic import Field
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from exporter.model.fields import MASK, SettingsGroup, looks_secret, mask_urls
+from exporter.model.fields import SettingsGroup
+from exporter.model.secrets import MASK, looks_secret, mask_secrets
 
 LONGEST_VALUE: Final = 200
+_LONGEST_READ: Final = 4 * LONGEST_VALUE
 
 
 class LogSettings(SettingsGroup):
@@ -79,7 +81,7 @@ def _shown(key: str, value: object) -> object:
         return MASK if looks_secret(key) and value is not None else value
     if looks_secret(key):
         return MASK
-    text = mask_urls(str(value))
+    text = mask_secrets(str(value)[:_LONGEST_READ])
     if len(text) > LONGEST_VALUE:
         text = text[: LONGEST_VALUE - 1] + "…"
     return text if text.isprintable() else "".join(_printable(text))

@@ -56,7 +56,7 @@ def capture(address: str, folder: Path, username: str | None, password_file: Pat
         advice = (
             f"it answers none of our requests: report its make and model at {_ISSUE}"
             if unsupported
-            else RIG_ADVICE[failure.reason]
+            else failure.advised(RIG_ADVICE)
         )
         raise CommandError(f"{address} could not be captured ({failure.reason}): {advice}") from None
     except OSError as error:

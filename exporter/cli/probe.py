@@ -79,7 +79,7 @@ def probe(
     if listed is not None and (other := probe.stranger(probed, listed)):
         click.echo(f"hashmargin: {other} answers at {target.address}, not {listed.name}: has it moved?", err=True)
     if probed.failure is not None:
-        raise CommandError(f"{rig} could not be read ({probed.failure.reason}): {RIG_ADVICE[probed.failure.reason]}")
+        raise CommandError(f"{rig} could not be read ({probed.failure.reason}): {probed.failure.advised(RIG_ADVICE)}")
 
 
 def _listed(rig: str, config_file: Path) -> Rig:

@@ -58,7 +58,7 @@ class Server(NamedTuple):
             raise InputError("; ".join(map(sentence, error.errors()))) from None
         except Failure as failure:
             reason = f"{failure.reason}: {failure.detail}"
-            raise CommandError(f"{self.url} gave no answer ({reason}): {SERVER_ADVICE[failure.reason]}") from None
+            raise CommandError(f"{self.url} gave no answer ({reason}): {failure.advised(SERVER_ADVICE)}") from None
 
 
 def with_scheme(url: str) -> str:

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from exporter.inventory.listed import Listed, dotted, identity, parse_row, why_unreadable
 from exporter.model.configuration_errors import ErrorAt, nearest, sentence
 from exporter.model.failures import SOURCE_ADVICE, Failure
-from exporter.model.fields import is_offline, mask_urls
+from exporter.model.fields import is_offline
+from exporter.model.secrets import mask_urls
 from exporter.sources.discovery import HttpSd, TargetGroups, file_targets, http_targets
 
 LABELS: Final = (
@@ -69,7 +70,7 @@ def http_rows(settings: HttpSd, errors: list[ErrorAt], warnings: list[str]) -> I
     try:
         groups = http_targets(settings)
     except Failure as failure:
-        advice = SOURCE_ADVICE[failure.reason]
+        advice = failure.advised(SOURCE_ADVICE)
         errors.append(ErrorAt(shown, f"gave no list of rigs: {failure.detail} ({advice})"))
     except ValidationError as error:
         errors += _no_groups(shown, error)

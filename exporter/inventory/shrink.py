@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from exporter.inventory.model import InventorySettings
-from exporter.model.fields import mask_urls
 from exporter.model.fleet import Rig
+from exporter.model.secrets import mask_urls
 from exporter.sources.discovery import last_read
 
 INLINE: Final = "fleet.rigs"

@@ -9,7 +9,7 @@ from zoneinfo import available_timezones
 
 from pydantic_core import ErrorDetails
 
-from exporter.model.fields import MASK, looks_secret, mask_urls
+from exporter.model.secrets import MASK, looks_secret, mask_urls
 
 
 @dataclass(frozen=True, slots=True)

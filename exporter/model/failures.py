@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
+from exporter.model.secrets import mask_secrets
+
 
 class Reason(StrEnum):
     """Why a request failed. These are all values of the label ``reason``."""
@@ -87,11 +89,18 @@ _LONGEST_DETAIL: Final = 200
 class Failure(Exception):  # noqa: N818 -- a failure is an outcome of a poll, not an error of the program
     """A request that failed. ``reason`` is for metrics, ``detail`` for the log (short, without secrets).
 
-    ``retry_after`` is the wait in seconds that the server requested, if any.
+    ``retry_after`` is the wait in seconds that the server requested, if any. ``advice`` is what to do about this very
+    failure, where more is known than its reason.
     """
 
-    def __init__(self, reason: Reason, detail: str, *, retry_after: float | None = None) -> None:
-        self.detail = "".join(letter if letter.isprintable() else " " for letter in detail[:_LONGEST_DETAIL])
+    def __init__(self, reason: Reason, detail: str, *, retry_after: float | None = None, advice: str = "") -> None:
+        detail = mask_secrets(detail[: 2 * _LONGEST_DETAIL])[:_LONGEST_DETAIL]
+        self.detail = "".join(letter if letter.isprintable() else " " for letter in detail)
         super().__init__(f"{reason}: {self.detail}")
         self.reason = reason
         self.retry_after = retry_after
+        self.advice = advice
+
+    def advised(self, otherwise: Mapping[Reason, str]) -> str:
+        """Return what to do: the failure's own advice, ``otherwise`` that of its reason."""
+        return self.advice or otherwise[self.reason]

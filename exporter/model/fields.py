@@ -144,23 +144,3 @@ def _network(value: object) -> object:
 
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network), PlainSerializer(str, return_type=str)]
 """An IPv4 or IPv6 network, written ``10.1.0.0/16``. A single address is a network too."""
-
-MASK: Final = "***"
-_SECRET_NAME: Final = re.compile(
-    r"pass(word|wd|phrase)?$|secret|token$|api_?key|authorization|cookie$|credential", re.IGNORECASE
-)
-_SECRET_IN_URL: Final = re.compile(
-    r"(?<=://)[^/\s]+(?=@)|(?<=[?&])"
-    r"([^=&\s]*(?:token|key|passw|secret|sig|auth|credential|hmac|jwt|session|pwd)[^=&\s]*=)[^&\s'\"]+",
-    re.IGNORECASE,
-)
-
-
-def looks_secret(name: str) -> bool:
-    """Return whether values of this name are masked in all output."""
-    return _SECRET_NAME.search(name) is not None
-
-
-def mask_urls(text: str) -> str:
-    """Mask users, passwords and keys in the URLs within a text."""
-    return _SECRET_IN_URL.sub(lambda match: f"{match[1] or ''}{MASK}", text)

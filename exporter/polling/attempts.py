@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final
+from typing import Final, Self
 
-from exporter.model.failures import RIG_ADVICE, SOURCE_ADVICE, Reason
+from exporter.model.failures import RIG_ADVICE, SOURCE_ADVICE, Failure, Reason
 
 _MOST: Final = 20_000
 
@@ -19,11 +19,17 @@ class FailedAttempt:
     at: float  # unix seconds
     reason: Reason
     detail: str
+    own_advice: str = ""
+
+    @classmethod
+    def of(cls, failure: Failure, name: str, address: str, at: float) -> Self:
+        """Return the attempt that failed so, without the failure's traceback."""
+        return cls(name, address, at, failure.reason, failure.detail, failure.advice)
 
     @property
     def advice(self) -> str:
         """What the operator can do about it."""
-        return (RIG_ADVICE if self.address else SOURCE_ADVICE)[self.reason]
+        return self.own_advice or (RIG_ADVICE if self.address else SOURCE_ADVICE)[self.reason]
 
 
 class FailureLog:

@@ -71,7 +71,7 @@ class Backfill:
                     "history cannot be filled, and verdicts wait for evidence of their own",
                     reason=failure.reason,
                     detail=failure.detail,
-                    advice=SOURCE_ADVICE[failure.reason],
+                    advice=failure.advised(SOURCE_ADVICE),
                 )
             await asyncio.sleep(rest)
             rest = min(2 * rest, _LONGEST_RETRY)

@@ -146,7 +146,7 @@ def _member(name: str, state: MemberState, now: float) -> SourceStatus:
         usable=up and not state.left_out and state.observed_at is not None and now - state.observed_at <= state.max_age,
         last_failure=None
         if failure is None or state.failed_at is None
-        else FailedAttempt(name, "", state.failed_at, failure.reason, failure.detail),
+        else FailedAttempt.of(failure, name, "", state.failed_at),
         up=up,
         failing_since=state.failing_since,
         left_out=state.left_out,

@@ -81,7 +81,7 @@ class RigNotices:
                 address=rig.address,
                 reason=failure.reason.value,
                 detail=failure.detail,
-                advice=RIG_ADVICE[failure.reason],
+                advice=failure.advised(RIG_ADVICE),
             )
         else:
             self._more_down[failure.reason] += 1

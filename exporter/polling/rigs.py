@@ -426,7 +426,7 @@ class RigPoller:
         if ledger is None:
             return
         self._telemetry.poll_failures.labels(failure.reason).inc()
-        attempt = FailedAttempt(ledger.rig.name, ledger.rig.address, self._clock(), failure.reason, failure.detail)
+        attempt = FailedAttempt.of(failure, ledger.rig.name, ledger.rig.address, self._clock())
         self.failures.note(attempt)
         if ledger.expected_mining and not slot.gone:
             self._notices.down(ledger.rig, failure)

@@ -134,10 +134,10 @@ class SourcePoller(Generic[T]):
     def _failed(self, failure: Failure) -> float:
         self._telemetry.source_up.labels(self.name).set(0)
         self._telemetry.source_failures.labels(self.name, failure.reason).inc()
-        self.last_failure = FailedAttempt(self.name, "", self._clock(), failure.reason, failure.detail)
+        self.last_failure = FailedAttempt.of(failure, self.name, "", self._clock())
         if self.failing_since is None:
             self.failing_since = self._clock()
-            detail, advice = failure.detail, SOURCE_ADVICE[failure.reason]
+            detail, advice = failure.detail, failure.advised(SOURCE_ADVICE)
             _log.warning("source is down", source=self.name, reason=failure.reason.value, detail=detail, advice=advice)
         self._failures += 1
         return self._rest(failure)

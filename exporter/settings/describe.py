@@ -10,8 +10,9 @@ from typing import Any, Final
 import yaml
 
 from exporter.decision.advice import advise
-from exporter.model.fields import MASK, is_offline, looks_secret, mask_urls
+from exporter.model.fields import is_offline
 from exporter.model.fleet import Rig
+from exporter.model.secrets import MASK, looks_secret, mask_urls
 from exporter.settings.model import Settings
 from exporter.settings.sources import listed, sources
 from exporter.sources.network.fixed import Settings as FixedNetwork

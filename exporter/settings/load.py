@@ -20,7 +20,8 @@ from exporter.inventory.listed import InventoryError, KeyPath, dotted
 from exporter.inventory.load import Names, load_inventory
 from exporter.inventory.model import InventorySettings
 from exporter.model.configuration_errors import ErrorAt, nearest, sentence, unknown
-from exporter.model.fields import is_offline, looks_secret, paths_relative_to
+from exporter.model.fields import is_offline, paths_relative_to
+from exporter.model.secrets import looks_secret
 from exporter.settings import document
 from exporter.settings.flags import flag_of
 from exporter.settings.model import Settings, default_tariff

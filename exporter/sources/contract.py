@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from exporter.model.failures import Failure, Reason
 from exporter.model.fields import Duration, SettingsGroup
 from exporter.model.readings import Reading
+from exporter.model.secrets import mask_secrets
 from exporter.steady_clock import SLEW, elapsed
 from exporter.telemetry import Telemetry
 
@@ -49,6 +50,7 @@ class Discards:
 
     def note(self, figure: str, detail: str, count: int = 1) -> None:
         """Record that ``count`` values of ``figure`` are not used. ``detail`` goes to the log, without secrets."""
+        detail = mask_secrets(detail)
         self.notes[figure] = detail
         if self._telemetry is not None:
             self._telemetry.source_discarded.labels(self._source, figure).inc(count)
@@ -203,7 +205,8 @@ def translating() -> Iterator[None]:
     try:
         yield
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        raise Failure(Reason.GARBLED, f"unexpected answer: {_in_words(error)}") from error
+        advice = "check that url and kind belong together; if they do, its API has changed: please report it"
+        raise Failure(Reason.GARBLED, f"unexpected answer: {_in_words(error)}", advice=advice) from error
 
 
 def _in_words(error: Exception) -> str:

@@ -174,7 +174,7 @@ class _Member:
         """Log when the member fails and when it is back. Count every request."""
         if isinstance(answer, Failure):
             if not isinstance(before, Failure):
-                reason, detail, advice = answer.reason.value, answer.detail, SOURCE_ADVICE[answer.reason]
+                reason, detail, advice = answer.reason.value, answer.detail, answer.advised(SOURCE_ADVICE)
                 _log.warning("source is down", source=self.name, reason=reason, detail=detail, advice=advice)
         elif isinstance(before, Failure):
             _log.info("source is back", source=self.name)

@@ -22,7 +22,8 @@ from yarl import URL
 
 from exporter import __version__
 from exporter.model.failures import Failure, Reason
-from exporter.model.fields import MASK, ConfigPath, Duration, SettingsGroup, is_offline, looks_secret, mask_urls
+from exporter.model.fields import ConfigPath, Duration, SettingsGroup, is_offline
+from exporter.model.secrets import MASK, looks_secret, mask_secrets
 from exporter.sources.contract import SourceContext
 from exporter.sources.stated import is_html, reason_from, stated_error, stated_reason
 
@@ -78,21 +79,24 @@ class Answer:
         words = self.quote(stated_reason(self.body))
         reason = _REASONS.get(self.status, Reason.SERVER_ERROR if broken else reason_from(words))
         detail = f"{self.host} answered with status {self.status}" + (f": {words}" if words else "")
-        raise Failure(reason, detail, retry_after=self._retry_after())
+        advice = _ADVICE_FOR_REFUSAL if reason is Reason.GARBLED else ""
+        raise Failure(reason, detail, retry_after=self._retry_after(), advice=advice)
 
     def check_stated(self, document: Any) -> None:
         """Raise a Failure if ``document``, read from this answer, states an error in spite of its status."""
         stated = stated_error(document)
         if stated:
             words = self.quote(stated)
-            raise Failure(reason_from(words), f"{self.host} answered with an error: {words}")
+            reason = reason_from(words)
+            advice = _ADVICE_FOR_REFUSAL if reason is Reason.GARBLED else ""
+            raise Failure(reason, f"{self.host} answered with an error: {words}", advice=advice)
 
     def quote(self, text: str) -> str:
         """Return ``text`` from the answer for a message: on one line, bounded, without secrets."""
         for secret in sorted(self.secrets, key=len, reverse=True):
             if len(secret) >= _SHORTEST_SECRET:
                 text = text.replace(secret, MASK)
-        line = " ".join("".join(letter if letter.isprintable() else " " for letter in mask_urls(text)).split())
+        line = " ".join("".join(letter if letter.isprintable() else " " for letter in mask_secrets(text)).split())
         return line if len(line) <= _LONGEST_QUOTE else f"{line[: _LONGEST_QUOTE - 3]}..."
 
     def _retry_after(self) -> float | None:
@@ -117,23 +121,33 @@ class Answer:
             except UnicodeDecodeError:
                 text = self.body.decode(otherwise)
         except UnicodeDecodeError:
-            raise Failure(Reason.GARBLED, f"{self.host} answered bytes that are not text") from None
+            advice = "url leads to a file that is no text, such as a program or an archive: give that of the data"
+            raise Failure(Reason.GARBLED, f"{self.host} answered bytes that are not text", advice=advice) from None
         if is_html(text):
             words = self.quote(stated_reason(self.body))
             page = f'a web page ("{words}")' if words else "a web page"
-            raise Failure(reason_from(words), f"{self.host} answered {page} instead of data")
+            reason = reason_from(words)
+            advice = "open url in a browser: give the address of the data, and log in past any proxy between"
+            raise Failure(
+                reason,
+                f"{self.host} answered {page} instead of data",
+                advice=advice if reason is Reason.GARBLED else "",
+            )
         return text
 
     def json(self) -> Any:
         """Read the body as JSON with finite numbers; integers are exact. Raises a Failure for anything else."""
         text = self.text()
         if not text.strip():
-            raise Failure(Reason.GARBLED, f"{self.host} answered with an empty body instead of JSON")
+            raise Failure(
+                Reason.GARBLED, f"{self.host} answered with an empty body instead of JSON", advice=_ADVICE_FOR_EMPTY
+            )
         try:
             return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
         except (ValueError, RecursionError):
             quote = self.quote(text[: 4 * _LONGEST_QUOTE])
-            raise Failure(Reason.GARBLED, f"{self.host} answered text that is not JSON: {quote}") from None
+            detail = f"{self.host} answered text that is not JSON: {quote}"
+            raise Failure(Reason.GARBLED, detail, advice=_advice_for(text)) from None
 
 
 async def exchange(
@@ -186,9 +200,12 @@ async def _follow(session: aiohttp.ClientSession, method: str, url: URL, payload
             here, url, params = url, url.join(URL(target)), None
             if url.host != here.host or url.scheme not in ("https", here.scheme):
                 raise Failure(
-                    Reason.GARBLED, f"{here.host} redirects to another host: set url to that one if it is right"
+                    Reason.GARBLED,
+                    f"{here.host} redirects to {_host(str(url))}, another host or scheme",
+                    advice="set url to that address if it is right; if it is a login page, give a login or a token",
                 )
-    raise Failure(Reason.GARBLED, f"{_host(str(url))} redirects more than {MAX_REDIRECTS} times")
+    detail = f"{_host(str(url))} redirects more than {MAX_REDIRECTS} times"
+    raise Failure(Reason.GARBLED, detail, advice="open url in a browser, and give the address where it ends")
 
 
 async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
@@ -216,7 +233,8 @@ def _classify(host: str, error: Exception) -> NoReturn:
         case aiohttp.ClientConnectorError(os_error=ConnectionRefusedError()):
             failure = Failure(Reason.REFUSED, f"{host} refuses the connection")
         case aiohttp.ClientPayloadError() | aiohttp.ClientResponseError() | ValueError():
-            failure = Failure(Reason.GARBLED, f"{host} did not answer with valid HTTP: {type(error).__name__}")
+            detail = f"{host} did not answer with valid HTTP: {type(error).__name__}"
+            failure = Failure(Reason.GARBLED, detail, advice="check the port in url, and http:// or https://")
         case OSError():
             failure = Failure(Reason.UNREACHABLE, f"{host}: {error.strerror or type(error).__name__}")
         case _:
@@ -230,6 +248,24 @@ def _host(url: str) -> str:
         return f"{parsed.host}:{parsed.port}" if parsed.explicit_port else str(parsed.host)
     except ValueError:
         return "the address"
+
+
+_ADVICE_FOR_REFUSAL: Final = "it refuses the request: correct what its words name in url, query or parameters"
+_ADVICE_FOR_EMPTY: Final = "check the path in url, and whether the server needs a login to answer more than nothing"
+
+
+def _advice_for(text: str) -> str:
+    """Return what to do about an answer that is not JSON, by what it looks like."""
+    text = text.lstrip()
+    if text.startswith("<"):
+        return "it answers XML: ask for JSON with a header Accept, or give the address of the JSON"
+    if text.startswith(("# HELP", "# TYPE")):
+        return "that is a page of metrics: give the address of the Prometheus that scrapes it"
+    if text.startswith(("{", "[")):
+        return "its JSON is broken or cut off: look at the proxy between, and try url with curl"
+    if "," in text.partition("\n")[0] or ";" in text.partition("\n")[0]:
+        return "it looks like CSV: use kind http_csv, or give the address of the JSON"
+    return "try url with curl: it must answer JSON"
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -90,7 +90,11 @@ async def ask_by_label(
         discards.note("series", detail, len(shared))
     if not values:
         others = ", ".join(sorted({name for series in everything for name in series.labels})[:8])
-        raise Failure(Reason.GARBLED, f"no series has the label {label}: they have {others or 'none'}")
+        raise Failure(
+            Reason.GARBLED,
+            f"no series has the label {label}: they have {others or 'none'}",
+            advice="set rig_label or block_label to the label with the name, or keep the label in the query's by (...)",
+        )
     return values, found[0].time
 
 

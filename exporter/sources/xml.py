@@ -1,21 +1,24 @@
 """XML from servers: without entities and namespaces."""
 
-from typing import Any
+from typing import Any, Final
 from xml.etree import ElementTree as ET
 
 from exporter.model.failures import Failure, Reason
+
+_ADVICE: Final = "try url with curl: it must answer the market's XML"
 
 
 def parse_xml(text: str) -> ET.Element:
     """Read a document without its namespaces. Raises a Failure for text that is not XML, or defines entities."""
     if not text.strip():
-        raise Failure(Reason.GARBLED, "the server answered with an empty body instead of XML")
+        raise Failure(Reason.GARBLED, "the server answered with an empty body instead of XML", advice=_ADVICE)
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise Failure(Reason.GARBLED, "the XML defines entities")
+        raise Failure(Reason.GARBLED, "the XML defines entities, which no price needs", advice=_ADVICE)
     try:
         root = ET.fromstring(text)  # noqa: S314
     except (ET.ParseError, ValueError):
-        raise Failure(Reason.GARBLED, f"the server answered {len(text)} characters that are not XML") from None
+        detail = f"the server answered {len(text)} characters that are not XML"
+        raise Failure(Reason.GARBLED, detail, advice=_ADVICE) from None
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
     return root

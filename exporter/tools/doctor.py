@@ -52,7 +52,7 @@ async def check_exporter(endpoint: Endpoint) -> list[Finding]:
     try:
         site = await fleet.overview(endpoint)
     except Failure as failure:
-        return [Finding("failed", "exporter", f"{failure.reason}: {failure.detail}: {SERVER_ADVICE[failure.reason]}")]
+        return [Finding("failed", "exporter", f"{failure.reason}: {failure.detail}: {failure.advised(SERVER_ADVICE)}")]
     age = format_duration(float(round(site.age)))
     if site.age > _OLD:
         return [Finding("failed", "exporter", f"the evaluation is {age} old: see the log of the exporter")]
@@ -77,7 +77,7 @@ def _state_file(path: Path | None) -> Iterator[Finding]:
 def _source(check_: online.Check) -> Finding:
     name, failure = f"source {check_.source}", check_.failure
     if failure is not None:
-        return Finding("failed", name, f"{failure.reason}: {failure.detail}: {SOURCE_ADVICE[failure.reason]}")
+        return Finding("failed", name, f"{failure.reason}: {failure.detail}: {failure.advised(SOURCE_ADVICE)}")
     if check_.discarded:
         unused = "; ".join(f"{figure}: {detail}" for figure, detail in check_.discarded.items())
         return Finding("warning", name, f"{check_.value}, but a part is not used: {unused}")

@@ -155,7 +155,7 @@ def _row(check: Check) -> tuple[str, str, str, str, str]:
     text = (
         check.value
         if failure is None
-        else f"FAILED {failure.reason}: {failure.detail} ({SOURCE_ADVICE[failure.reason]})"
+        else f"FAILED {failure.reason}: {failure.detail} ({failure.advised(SOURCE_ADVICE)})"
     )
     text += "".join(f"; {figure} not used: {detail}" for figure, detail in check.discarded.items())
     return check.source, check.kind, f"{check.seconds:.2f} s", "" if check.age is None else f"{check.age:.0f} s", text
@@ -171,7 +171,7 @@ def as_records(checks: Sequence[Check]) -> list[dict[str, Any]]:
             else {
                 "failure": check.failure.reason,
                 "detail": check.failure.detail,
-                "advice": SOURCE_ADVICE[check.failure.reason],
+                "advice": check.failure.advised(SOURCE_ADVICE),
             }
         )
         | ({"discarded": dict(check.discarded)} if check.discarded else {})

@@ -92,7 +92,7 @@ def as_record(probed: Probed, *, raw: bool) -> dict[str, Any]:
 
 
 def _failure(failure: Failure) -> dict[str, str]:
-    return {"reason": failure.reason, "detail": failure.detail, "advice": RIG_ADVICE[failure.reason]}
+    return {"reason": failure.reason, "detail": failure.detail, "advice": failure.advised(RIG_ADVICE)}
 
 
 def as_text(probed: Probed, *, raw: bool) -> str:
@@ -112,7 +112,7 @@ def _lines(probed: Probed, *, raw: bool) -> Iterator[str]:
         yield from _points(probed.points, probed.reading.point)
     if probed.failure is not None:
         yield f"\nfailed: {probed.failure.reason}: {probed.failure.detail}"
-        yield f"what to do: {RIG_ADVICE[probed.failure.reason]}"
+        yield f"what to do: {probed.failure.advised(RIG_ADVICE)}"
     yield "\nquestions, in order" if probed.exchanges else "\nno question was asked by a native reader"
     for one in probed.exchanges:
         told = _question(one, probed.target.address, raw=raw)

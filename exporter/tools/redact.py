@@ -4,7 +4,7 @@ import re
 from typing import Any, Final
 
 from exporter.model.failures import Failure
-from exporter.model.fields import looks_secret, mask_urls
+from exporter.model.secrets import looks_secret, mask_urls
 from exporter.sources.rigs.transport import parse_json
 
 REMOVED: Final = "removed"

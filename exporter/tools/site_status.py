@@ -47,7 +47,7 @@ def of_failure(failure: Failure, url: str) -> SiteStatus:
     """Judge an exporter that gives no state."""
     level = Level.CRITICAL if failure.reason in _DEAD else Level.UNKNOWN
     reason = f"{failure.reason}: {failure.detail}"
-    return SiteStatus(level=level, text=f"{url} gave no answer ({reason}): {SERVER_ADVICE[failure.reason]}")
+    return SiteStatus(level=level, text=f"{url} gave no answer ({reason}): {failure.advised(SERVER_ADVICE)}")
 
 
 def of_site(site: Overview, limits: Limits) -> SiteStatus:

@@ -14,7 +14,8 @@ import atheris
 
 with atheris.instrument_imports(include=["exporter"]):
     from exporter.model.failures import Failure
-    from exporter.model.fields import mask_urls, parse_duration
+    from exporter.model.fields import parse_duration
+    from exporter.model.secrets import mask_urls
     from exporter.server.negotiation import negotiate
     from exporter.server.web_config import WebConfigError, WebConfigFile
     from exporter.settings import document

@@ -27,8 +27,9 @@ from rig_replay import NETWORK, replaying
 from source_site import answers, instant, load_case, placed, serve
 
 from exporter.model.failures import Failure
-from exporter.model.fields import mask_urls, parse_duration
+from exporter.model.fields import parse_duration
 from exporter.model.fleet import Credentials
+from exporter.model.secrets import mask_urls
 from exporter.server.negotiation import negotiate
 from exporter.server.web_config import WebConfigError, WebConfigFile
 from exporter.settings import document

@@ -456,3 +456,60 @@ async def test_two_prices_for_most_slots_are_a_missing_filter(ask: Ask) -> None:
     rows = [{"start": f"2026-03-21T1{hour}:00Z", "price": price} for hour in range(5) for price in (50, 60)]
     failure = await failure_of(ask("tariffs", json.dumps({"slots": rows}), NOW, **JSON))
     assert "two prices for the slot at 2026-03-21 10:00 UTC, 0.05 and 0.06: is a filter missing?" in failure.detail
+
+
+# --- what is no answer of the kind: what to do about it ---------------------------------------------------------------
+
+JSON_PRICE = {"kind": "http_json", "url": "{server}/prices", "slots": "rows", "duration": "1h"}
+CSV_PRICE = {"kind": "http_csv", "url": "{server}/prices", "duration": "1h"}
+QUERY = {"kind": "prometheus", "url": "{server}", "query": "watts"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "body", "advice"),
+    [
+        (JSON_PRICE, "<html><title>Welcome</title></html>", "open url in a browser"),
+        (JSON_PRICE, b"\x80\x81\xff", "no text"),
+        (JSON_PRICE, "", "check the path in url"),
+        (JSON_PRICE, "<prices/>", "it answers XML"),
+        (JSON_PRICE, "# HELP up 1\nup 1", "page of metrics"),
+        (JSON_PRICE, "start,price\n1,2", "use kind http_csv"),
+        (JSON_PRICE, '{"rows": [', "broken or cut off"),
+        (JSON_PRICE, "OK", "try url with curl"),
+        (JSON_PRICE, '{"data": []}', "correct slots"),
+        (JSON_PRICE, '{"rows": [{"start": "soon", "price": 1}]}', "set time_format"),
+        (JSON_PRICE, '{"rows": [{"start": "2026-02-10T00:00Z", "price": "dear"}]}', "set price to the right column"),
+        (CSV_PRICE, "when,what\n1,2", "correct start, end and price"),
+        (CSV_PRICE, b"PK\x03\x04", "download url once more"),
+        (QUERY, '{"status": "error", "error": "parse error"}', "correct what its words name in url, query"),
+    ],
+)
+async def test_advice_about_an_unreadable_answer_names_what_to_change(
+    ask: Ask, settings: dict[str, Any], body: str | bytes, advice: str
+) -> None:
+    failure = await failure_of(ask("tariffs", body, "2026-02-10T06:20Z", **settings))
+    assert failure.reason is Reason.GARBLED
+    assert advice in failure.advice
+
+
+async def test_advice_about_a_redirect_or_another_protocol_names_the_address(ask: Ask) -> None:
+    async def elsewhere(request: web.Request) -> web.Response:
+        raise web.HTTPFound("https://login.example/")
+
+    async def round_and_round(request: web.Request) -> web.Response:
+        raise web.HTTPFound(request.path)
+
+    failure = await failure_of(ask("tariffs", elsewhere, "2026-02-10T06:20Z", **JSON_PRICE))
+    assert "login.example" in failure.detail
+    assert "set url to that address" in failure.advice
+    failure = await failure_of(ask("tariffs", round_and_round, "2026-02-10T06:20Z", **JSON_PRICE))
+    assert "where it ends" in failure.advice
+
+
+async def test_the_token_of_someone_else_in_the_words_of_a_server_is_masked(ask: Ask) -> None:
+    async def refuse(request: web.Request) -> web.Response:
+        body = {"error": {"message": "token=9d8e7f6a5b4c was issued for client 17, not Bearer 1a2b3c4d5e6f7a8b"}}
+        return web.json_response(body, status=403)
+
+    failure = await failure_of(ask("tariffs", refuse, "2026-02-10T06:20Z", **JSON_PRICE))
+    assert "token=*** was issued for client 17, not Bearer ***" in failure.detail

@@ -150,13 +150,16 @@ def _csv_rows(text: str) -> Iterator[tuple[str, Any]]:
             yield f"line {lines.line_num}", {key.strip().lower(): value for key, value in given.items()}
 
 
+_CORRECT: Final = "correct the file: `hashmargin maintenance list` reads it in the same way"
+
+
 def _yaml_rows(text: str) -> Iterator[tuple[str, Any]]:
     try:
         rows = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise Failure(Reason.GARBLED, f"not YAML: {str(error).replace(chr(10), ' ')}") from None
+        raise Failure(Reason.GARBLED, f"not YAML: {str(error).replace(chr(10), ' ')}", advice=_CORRECT) from None
     if rows is not None and not isinstance(rows, list):
-        raise Failure(Reason.GARBLED, "not a YAML list: begin each entry with a dash")
+        raise Failure(Reason.GARBLED, "not a YAML list: begin each entry with a dash", advice=_CORRECT)
     for number, row in enumerate(rows or (), start=1):
         yield f"entry {number}", dict(row) if isinstance(row, Mapping) else row
 

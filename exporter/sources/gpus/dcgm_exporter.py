@@ -41,7 +41,11 @@ class _DcgmExporter(HttpSource[Settings]):
         with translating():
             gpus = await asyncio.to_thread(parse, text, self._settings, unreadable)
         if not gpus:
-            raise Failure(Reason.GARBLED, unreadable[0] if unreadable else self._settings.likely_cause)
+            detail = unreadable[0] if unreadable else self._settings.likely_cause
+            advice = (
+                "open url in a browser: it must show DCGM_FI_ or gpu_ metrics; their exporter's port is 9400 or 5000"
+            )
+            raise Failure(Reason.GARBLED, detail, advice=advice)
         if unreadable:
             self._discards.note("line", unreadable[0], len(unreadable))
         return Reading(gpus, self._clock())

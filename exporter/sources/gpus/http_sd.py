@@ -80,7 +80,8 @@ class _HttpSd(HttpSource[Settings]):
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"])) or "the answer"
             detail = f"not a list of targets as http_sd has it: {where}: {sentence(first)}"
-            raise Failure(Reason.GARBLED, detail) from None
+            advice = "correct the list at that place: it is [{targets: [host:port], labels: {}}]"
+            raise Failure(Reason.GARBLED, detail, advice=advice) from None
         listed = {f"gpus:{target}": (target, group.labels) for group in groups for target in group.targets}
         nodes = {name: self._node(target, labels) for name, (target, labels) in listed.items()}
         allowed = await asyncio.gather(*map(self._may_be_asked, nodes.values()))

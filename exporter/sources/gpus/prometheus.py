@@ -38,7 +38,9 @@ class _Prometheus(HttpSource[Settings]):
         series = await ask_prometheus(self._endpoint, self._settings.query, max_bytes=MAX_BYTES)
         gpus = await asyncio.to_thread(_read, series, self._settings)
         if not gpus:
-            raise Failure(Reason.GARBLED, "the query returns no series of a GPU with a UUID or serial_number")
+            detail = "the query returns no series of a GPU with a UUID or serial_number"
+            advice = "let the query return the exporter's series with their names and labels, without sum or rate"
+            raise Failure(Reason.GARBLED, detail, advice=advice)
         return Reading(gpus, min(series[0].time, self._clock()))
 
 

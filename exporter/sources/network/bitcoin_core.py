@@ -153,7 +153,8 @@ def _result(answer: dict[str, Any]) -> Any:
         return answer["result"]
     code = error["code"]
     reason = {_WARMING_UP: Reason.NOT_READY, _METHOD_NOT_FOUND: Reason.UNSUPPORTED}.get(code, Reason.GARBLED)
-    raise Failure(reason, f"the node answered error {code}: {error.get('message')!s:.80}")
+    advice = "try the call with bitcoin-cli; a proxy for nodes must let it through" if reason is Reason.GARBLED else ""
+    raise Failure(reason, f"the node answered error {code}: {error.get('message')!s:.80}", advice=advice)
 
 
 def _block(answer: dict[str, Any]) -> tuple[int, float] | None:

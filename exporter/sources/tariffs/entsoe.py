@@ -59,7 +59,8 @@ class _Entsoe(HttpSource[Settings]):
             series = root.findall("TimeSeries")
             slots = tuple(slot for each in series for slot in self._slots(each))
         if series and not slots:
-            raise Failure(Reason.GARBLED, f"the answer has no prices of auction {self._settings.auction}")
+            detail = f"the answer has no prices of auction {self._settings.auction}"
+            raise Failure(Reason.GARBLED, detail, advice="set auction to one that the area holds, or check area")
         return Reading(slots, now)
 
     def _slots(self, series: Element) -> Iterator[PriceSlot]:

@@ -113,7 +113,8 @@ class _Ercot(HttpSource[Settings]):
             rows = [dict(zip(names, row, strict=False)) for row in answer["data"]]
             slots, bad = _slots(self._of_point(rows))
         if bad and not slots:
-            raise Failure(Reason.GARBLED, bad[0])
+            advice = "ERCOT's report has changed: please report it with this line"
+            raise Failure(Reason.GARBLED, bad[0], advice=advice)
         if bad:
             self._discards.note("row", bad[0], len(bad))
         return Reading(slots, now)

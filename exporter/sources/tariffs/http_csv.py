@@ -50,7 +50,11 @@ def read_csv(answer: Answer, wanted: Collection[str]) -> Rows:
     try:
         table = read_table(text, wanted)
     except ValueError as error:
-        raise Failure(Reason.GARBLED, f"{answer.host} answered no such CSV: {answer.quote(str(error))}") from None
+        raise Failure(
+            Reason.GARBLED,
+            f"{answer.host} answered no such CSV: {answer.quote(str(error))}",
+            advice="correct start, end and price to its columns, or url to the right table",
+        ) from None
     if not table.rows:
         raise Failure(Reason.NOT_READY, f"{answer.host} answered a CSV without rows")
     return Rows(table.rows, table.lines, table.delimiter)
@@ -64,4 +68,5 @@ def _unzip(answer: Answer) -> bytes:
                 raise Failure(Reason.TOO_LARGE, f"{answer.host} zipped more than {MAX_BYTES} bytes")
             return archive.read(first)
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, IndexError, ValueError, RuntimeError, EOFError, OSError):
-        raise Failure(Reason.GARBLED, f"{answer.host} answered a broken zip") from None
+        advice = "download url once more by hand: if that zip is broken too, ask its publisher"
+        raise Failure(Reason.GARBLED, f"{answer.host} answered a broken zip", advice=advice) from None

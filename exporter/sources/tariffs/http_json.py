@@ -176,7 +176,9 @@ class HttpSlots(HttpSource[Settings]):
             except _NothingError as nothing:
                 if stated_error(document):
                     answer.check_stated(document)
-                raise Failure(nothing.reason, answer.quote(str(nothing)), retry_after=settings.interval) from None
+                raise Failure(
+                    nothing.reason, answer.quote(str(nothing)), retry_after=settings.interval, advice=nothing.advice
+                ) from None
 
     def _read(self, document: Any, day: date, now: float) -> Iterator[PriceSlot]:
         settings = self._settings
@@ -233,7 +235,11 @@ class HttpSlots(HttpSource[Settings]):
         for path, sentence in self._settings.missing.items():
             if jmespath.search(path, document) is None:
                 return _NothingError(sentence, Reason.NOT_READY)
-        return _NothingError(f"the answer has nothing at {expression!r}: {_outline(document)}", Reason.GARBLED)
+        return _NothingError(
+            f"the answer has nothing at {expression!r}: {_outline(document)}",
+            Reason.GARBLED,
+            "correct slots, start, end and price to what the answer has, or url to the right answer",
+        )
 
     def _timed(self, rows: Sequence[_Row], day: date) -> list[_Times]:
         """Read the times of the rows. A row whose time is unreadable is discarded."""
@@ -245,7 +251,7 @@ class HttpSlots(HttpSource[Settings]):
             except ValueError as error:
                 bad.append(f"{row.place}: {error}")
         if bad and not timed:
-            raise _NothingError(bad[0], Reason.GARBLED)
+            raise _NothingError(bad[0], Reason.GARBLED, "set time_format and timezone as the answer writes its times")
         if bad:
             self._discards.note("row", bad[0], len(bad))
         return timed
@@ -286,7 +292,7 @@ class HttpSlots(HttpSource[Settings]):
                 prices.append(None)
                 bad.append(f"{row.place}: column {_as_named(settings.price)!r}: {error}")
         if bad and len(bad) == len(rows):
-            raise _NothingError(bad[0], Reason.GARBLED)
+            raise _NothingError(bad[0], Reason.GARBLED, "set price to the right column, and decimal if it has commas")
         if bad:
             self._discards.note("price", bad[0], len(bad))
         scale = 0.01 if settings.minor_units else 1.0
@@ -307,9 +313,10 @@ class HttpSlots(HttpSource[Settings]):
 class _NothingError(Exception):
     """An answer without a usable row. The text is the reason."""
 
-    def __init__(self, text: str, reason: Reason) -> None:
+    def __init__(self, text: str, reason: Reason, advice: str = "") -> None:
         super().__init__(text)
         self.reason = reason
+        self.advice = advice
 
 
 def _as_named(column: str | None) -> str:

@@ -1,0 +1,41 @@
+"""Finds secrets in names, URLs and messages, so that no output shows them."""
+
+import re
+from typing import Final
+
+MASK: Final = "***"
+_SECRET_NAME: Final = re.compile(
+    r"pass(word|wd|phrase)?$|secret|token$|api_?key|authorization|cookie$|credential", re.IGNORECASE
+)
+_SECRET_IN_URL: Final = re.compile(
+    r"(?<=://)[^/\s]+(?=@)|(?<=[?&])"
+    r"([^=&\s]*(?:token|key|passw|secret|sig|auth|credential|hmac|jwt|session|pwd)[^=&\s]*=)[^&\s'\"]+",
+    re.IGNORECASE,
+)
+_NAMED: Final = (
+    r"\b[\w.-]{0,40}"
+    r"(?:token|key|passw(?:or)?d|pwd|secret|signature|credential|jwt|session_?id|authorization)[\"']?"
+)
+_VALUE: Final = r"(?!\d{4}-\d\d-\d\d)(?=[^\s\"']*\d)[\w.+/~=*-]{8,}"  # with a digit, and not a date
+_SECRET_IN_WORDS: Final = re.compile(
+    rf"({_NAMED}\s*=\s*[\"']?)[^\s\"'&,;)\]}}]+"  # token=abc
+    rf"|({_NAMED}(?:(?:\s+\w{{1,20}}){{0,2}}\s*:\s*|\s)[\"']?){_VALUE}"  # API key provided: 1a2b3c4d
+    rf"|(\b(?:Bearer|Basic)\s+){_VALUE}"
+    r"|()\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?",  # a JSON Web Token
+    re.IGNORECASE,
+)
+
+
+def looks_secret(name: str) -> bool:
+    """Return whether values of this name are masked in all output."""
+    return _SECRET_NAME.search(name) is not None
+
+
+def mask_urls(text: str) -> str:
+    """Mask users, passwords and keys in the URLs within a text."""
+    return _SECRET_IN_URL.sub(lambda match: f"{match[1] or ''}{MASK}", text)
+
+
+def mask_secrets(text: str) -> str:
+    """Mask what looks like a secret in the words of a server, whoever's it is: ``token=...``, bearer tokens, keys."""
+    return _SECRET_IN_WORDS.sub(lambda match: f"{next(filter(None, match.groups()), '')}{MASK}", mask_urls(text))

@@ -1,0 +1,42 @@
+"""Secrets in the words of servers are masked, whoever's they are; other words stay."""
+
+import pytest
+
+from exporter.model.failures import Failure, Reason
+from exporter.model.secrets import mask_secrets
+
+
+@pytest.mark.parametrize(
+    ("words", "masked"),
+    [
+        ("invalid token=4f3c2a1b-9d8e", "invalid token=***"),
+        ("Unknown key: ABCD1234EFGH", "Unknown key: ***"),
+        ("the API key abcdef123456 is expired", "the API key *** is expired"),
+        ("Incorrect API key provided: sk-abc***1234abcd.", "Incorrect API key provided: ***"),
+        ("Authorization: Bearer abc.def.ghi1", "Authorization: Bearer ***"),
+        ("session eyJhbGciOiJIUzI1.eyJzdWIiOiIx.abc ended", "session *** ended"),
+        ('{"access_token": "k1234567890"}', '{"access_token": "***"}'),
+        ("security token 12345678-aaaa-bbbb-cccc is not valid", "security token *** is not valid"),
+        ("password='hunter' refused", "password='***' refused"),
+        ("see https://me:pw@host/x?sig=1&day=2", "see https://***@host/x?sig=***&day=2"),
+    ],
+)
+def test_a_secret_in_the_words_of_a_server_is_masked(words: str, masked: str) -> None:
+    assert mask_secrets(words) == masked
+    assert Failure(Reason.AUTH, words).detail == masked
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Bearer token is missing",
+        "no key found: 2026-01-02",
+        "there is no column 'keyword2026': did you mean 'key'?",
+        "Token: expired",
+        "primary key (id)=(42)",
+        "it has no 'key'",
+        "Basic authentication is required",
+    ],
+)
+def test_words_without_a_secret_stay(words: str) -> None:
+    assert mask_secrets(words) == words
