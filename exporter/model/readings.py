@@ -222,6 +222,25 @@ class PriceSlot:
         return self.end + (self.end - self.start)
 
 
+class Commitment(StrEnum):
+    """What a GPU price is for: hours that the host must provide, or hours that it may take back."""
+
+    FIRM = "firm"
+    INTERRUPTIBLE = "interruptible"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuPrice:
+    """The price of one GPU model in one feed, in US dollars per GPU-hour. ``model`` is spelled as by `gpu_model`."""
+
+    model: str
+    commitment: Commitment
+    price: float  # the median offer, or the feed's index
+    low: float | None = None  # 10th percentile of the offers
+    high: float | None = None  # 90th percentile of the offers
+    offers: int | None = None  # how many the price is made of, where the feed tells
+
+
 # --- GPUs -----------------------------------------------------------------------------------------------------------
 
 

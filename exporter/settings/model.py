@@ -22,6 +22,7 @@ from exporter.polling.settings import PollingSettings
 from exporter.server.settings import WebSettings
 from exporter.sources.backfill import BackfillSettings
 from exporter.sources.registry import (
+    AiPriceSource,
     BitcoinSource,
     ExpectedOffSource,
     GpuSource,
@@ -88,6 +89,9 @@ class Settings(BaseSettings):
     meters: dict[Name, MeterSource] = Field({}, description="Sources of metered power, by a name of your choice.")
     expected_off: dict[Name, ExpectedOffSource] = Field(
         {}, description="Sources of planned downtime, by a name of your choice."
+    )
+    ai_prices: dict[Name, AiPriceSource] = Field(
+        {}, description="Feeds of GPU prices, by a name of your choice. They are shown side by side and never mixed."
     )
     power: PowerSettings = Field(
         PowerSettings(), description="How the power of a rig becomes billed power and its cost."

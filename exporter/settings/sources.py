@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final, TypeVar
 
-from exporter.model.readings import ExpectedOff, GpuReading, MeterReading, NetworkState, PriceSlot, Reading
+from exporter.model.readings import ExpectedOff, GpuPrice, GpuReading, MeterReading, NetworkState, PriceSlot, Reading
 from exporter.polling.market import SourceName, SourceRoom
 from exporter.settings.model import Settings
 from exporter.sources.contract import SourceSettings
@@ -48,8 +48,9 @@ TARIFFS: Final = Room("tariff", tuple[PriceSlot, ...], kept=True, configured=lam
 METERS: Final = Room("meters", MeterReading, kept=False, configured=lambda settings: settings.meters)
 EXPECTED_OFF: Final = Room("expected_off", ExpectedOff, kept=False, configured=lambda settings: settings.expected_off)
 GPUS: Final = Room("gpus", tuple[GpuReading, ...], kept=False, configured=_gpu_endpoints)
+AI_PRICES: Final = Room("ai_price", tuple[GpuPrice, ...], kept=True, configured=lambda settings: settings.ai_prices)
 
-ROOMS: Final[tuple[Room[Any], ...]] = (NETWORK, BITCOIN, TARIFFS, METERS, EXPECTED_OFF, GPUS)
+ROOMS: Final[tuple[Room[Any], ...]] = (NETWORK, BITCOIN, TARIFFS, METERS, EXPECTED_OFF, GPUS, AI_PRICES)
 
 
 def listed(settings: Settings) -> Iterator[tuple[SourceName, SourceSettings | None]]:

@@ -144,7 +144,7 @@ class SourceSettings(SettingsGroup):
 
         ``remembered`` is the last value that a former process accepted, however old.
         """
-        return _Guarded(self.connect(context), self, context, remembered)
+        return Guarded(self.connect(context), self, context, remembered)
 
     def connect(self, context: SourceContext) -> Source[Any]:
         """Create the source without the checks. Each kind defines it."""
@@ -171,7 +171,7 @@ class SourceSettings(SettingsGroup):
         return "is the query or the address right?"
 
 
-class _Guarded:
+class Guarded:
     """A source whose values pass the checks of their room before anything uses them."""
 
     def __init__(

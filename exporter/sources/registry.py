@@ -14,7 +14,7 @@ from pydantic_core import core_schema
 
 from exporter.sources.contract import SourceSettings
 
-ROOMS: Final = ("network", "bitcoin", "fx", "tariffs", "gpus", "meters", "expected_off")
+ROOMS: Final = ("network", "bitcoin", "fx", "tariffs", "gpus", "meters", "expected_off", "ai_prices")
 
 
 @cache
@@ -57,3 +57,4 @@ TariffSource = Annotated[SourceSettings, OneOf("tariffs")]
 MeterSource = Annotated[SourceSettings, OneOf("meters")]
 ExpectedOffSource = Annotated[SourceSettings, OneOf("expected_off")]
 GpuSource = Annotated[SourceSettings, OneOf("gpus")]
+AiPriceSource = Annotated[SourceSettings, OneOf("ai_prices")]

@@ -15,16 +15,9 @@ from pydantic import Field
 from exporter.model.fields import Duration
 from exporter.model.readings import GpuReading
 from exporter.sources.contract import Discards, SourceSettings
+from exporter.sources.metrics_text import Sample
 
 Gpus = tuple[GpuReading, ...]
-
-
-class Sample(NamedTuple):
-    """One sample of a family."""
-
-    family: str
-    labels: Mapping[str, str]
-    value: float
 
 
 class _Family(NamedTuple):

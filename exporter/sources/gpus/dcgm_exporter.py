@@ -1,21 +1,14 @@
 """The GPUs of one node with NVIDIA's dcgm-exporter, from its /metrics text."""
 
 import asyncio
-import re
-from collections.abc import Iterator
-from functools import cache
-from typing import Final, Literal
+from typing import Literal
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.readings import Reading
 from exporter.sources.contract import SourceContext, translating
-from exporter.sources.gpus import FAMILIES, MAX_BYTES, Gpus, GpuSettings, Sample, read_gpus
+from exporter.sources.gpus import FAMILIES, MAX_BYTES, Gpus, GpuSettings, read_gpus
 from exporter.sources.http import HttpSettings, HttpSource
-
-_WANTED: Final = tuple(f"{family}{{" for family in FAMILIES)
-_LABEL: Final = re.compile(r'([A-Za-z_]\w*)="((?:[^"\\]|\\.)*)"')
-_ESCAPE: Final = re.compile(r"\\(.)")
-_LONGEST_QUOTE: Final = 80
+from exporter.sources.metrics_text import samples
 
 
 class Settings(HttpSettings, GpuSettings):
@@ -53,26 +46,4 @@ class _DcgmExporter(HttpSource[Settings]):
 
 def parse(text: str, settings: GpuSettings, unreadable: list[str] | None = None) -> Gpus:
     """Read the GPUs from the text. Lines of other families are skipped. Broken lines go to ``unreadable``."""
-    return read_gpus(_samples(text, [] if unreadable is None else unreadable), settings)
-
-
-def _samples(text: str, unreadable: list[str]) -> Iterator[Sample]:
-    parsed = cache(_labels)  # the families of a GPU have the same labels
-    for line in text.split("\n"):
-        if line.startswith(_WANTED):
-            family, _, rest = line.partition("{")
-            labels, _, value = rest.rpartition("}")
-            try:
-                sample = Sample(family, parsed(labels), float(value.split()[0]))
-            except (ValueError, IndexError):
-                unreadable.append(f"not a sample: {line[:_LONGEST_QUOTE]!r}")
-            else:
-                yield sample
-
-
-def _labels(text: str) -> dict[str, str]:
-    return {name: _ESCAPE.sub(_unescape, value) if "\\" in value else value for name, value in _LABEL.findall(text)}
-
-
-def _unescape(match: re.Match[str]) -> str:
-    return "\n" if match[1] == "n" else match[1]
+    return read_gpus(samples(text, FAMILIES, [] if unreadable is None else unreadable), settings)

@@ -8,8 +8,9 @@ from pydantic import Field
 from exporter.model.failures import Failure, Reason
 from exporter.model.readings import Reading
 from exporter.sources.contract import SourceContext
-from exporter.sources.gpus import FAMILIES, MAX_BYTES, Gpus, GpuSettings, Sample, read_gpus
+from exporter.sources.gpus import FAMILIES, MAX_BYTES, Gpus, GpuSettings, read_gpus
 from exporter.sources.http import HttpSource
+from exporter.sources.metrics_text import Sample
 from exporter.sources.prometheus import PrometheusSettings, Series, ask_prometheus
 
 _QUERY: Final = f'{{__name__=~"{"|".join(FAMILIES)}"}}'

@@ -1,7 +1,6 @@
 """Power prices as slots in UTC: one file per tariff, and the formula from energy price to price."""
 
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from math import isfinite
@@ -10,13 +9,12 @@ from typing import Final, Self
 from pydantic import Field, model_validator
 
 from exporter.economics.settings import TariffOverrides
-from exporter.model.configuration_errors import unknown
 from exporter.model.failures import Failure, Reason
 from exporter.model.fields import Duration
 from exporter.model.readings import PriceSlot, Reading
-from exporter.sources.contract import Discards, Kept, Source, SourceContext, SourceSettings
+from exporter.sources.contract import Discards, Source, SourceContext, SourceSettings
+from exporter.sources.exchange import ExchangeRate, check_convertible
 from exporter.sources.fx import Currency
-from exporter.sources.fx.fixed import Settings as FixedFx
 from exporter.sources.registry import FxSource
 
 Slots = tuple[PriceSlot, ...]
@@ -59,14 +57,7 @@ class TariffSettings(SourceSettings):
 
     @model_validator(mode="after")
     def _convertible(self) -> Self:
-        if (self.currency == "USD") != (self.fx is None):
-            raise ValueError(
-                f"prices in {self.currency} need fx, the source of the exchange rate"
-                if self.fx is None
-                else "prices in USD need no fx: set currency"
-            )
-        if isinstance(self.fx, FixedFx) and self.currency not in self.fx.usd_per:
-            raise ValueError(unknown("exchange rate for", self.currency, self.fx.usd_per))
+        check_convertible(self.currency, self.fx)
         floor, cap = self.floor_usd_per_kilowatt_hour, self.cap_usd_per_kilowatt_hour
         if floor is not None and cap is not None and floor > cap:
             raise ValueError(f"the floor {floor:g} is above the cap {cap:g}")
@@ -159,7 +150,7 @@ class _Priced:
     def __init__(self, settings: TariffSettings, context: SourceContext) -> None:
         self._settings = settings
         self._energy = settings.energy(context)
-        self._rate = _Rate(settings.currency, settings.fx, context) if settings.fx is not None else None
+        self._rate = ExchangeRate(settings.currency, settings.fx, context) if settings.fx is not None else None
 
     async def fetch(self) -> Reading[Slots]:
         """Request the energy prices and apply the formula."""
@@ -168,37 +159,3 @@ class _Priced:
         charge = self._settings.charge
         slots = sorted(energy.value, key=lambda slot: (slot.start, slot.end))
         return Reading(tuple(replace(slot, price=charge(slot.price * rate)) for slot in slots), energy.observed_at)
-
-
-class _Rate:
-    """One exchange rate, requested at its own interval."""
-
-    def __init__(self, currency: str, settings: SourceSettings, context: SourceContext) -> None:
-        self._currency = currency
-        self._settings = settings
-        self._source = settings.build(context)
-        self._context = context
-        self._discards = context.discards
-        self._asked_at = float("-inf")  # by the timer
-        self._rates: Kept[Mapping[str, float]] | None = None
-
-    async def fetch(self) -> float:
-        """Return US dollars per unit of the currency. Raises a Failure if there is no fresh rate."""
-        now = self._context.timer()
-        if now - self._asked_at >= self._settings.interval:
-            try:
-                self._rates = Kept(await self._source.fetch(), self._context)
-                self._asked_at = now
-            except Failure as failure:
-                if self._rates is None or self._expired(self._rates):
-                    raise
-                self._discards.note("exchange_rate", f"the last rates are used: {failure.detail}")
-        if self._rates is None or self._expired(self._rates):
-            raise Failure(Reason.STALE, f"the exchange rates are older than {self._settings.max_age:.0f} s")
-        rate = self._rates.reading.value.get(self._currency)
-        if rate is None:
-            raise Failure(Reason.UNSUPPORTED, f"there is no exchange rate for {self._currency}")
-        return rate
-
-    def _expired(self, rates: Kept[Mapping[str, float]]) -> bool:
-        return rates.age > self._settings.max_age

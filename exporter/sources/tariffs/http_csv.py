@@ -12,6 +12,7 @@ from pydantic import Field
 
 from exporter.model.failures import Failure, Reason
 from exporter.sources.http import MAX_BYTES, Answer
+from exporter.sources.jmespaths import Expression
 from exporter.sources.stated import reason_from, stated_reason
 from exporter.sources.tables import read_table
 from exporter.sources.tariffs import http_json
@@ -23,7 +24,7 @@ class Settings(http_json.Settings):
     """Where the prices are. A column name that is not a plain word is written in quotes: '"LBMP ($/MWHr)"'."""
 
     kind: Literal["http_csv"] = "http_csv"  # type: ignore[assignment]
-    slots: http_json.Expression | None = Field(default="@", description="JMESPath to the wanted rows.")
+    slots: Expression | None = Field(default="@", description="JMESPath to the wanted rows.")
 
     def parse(self, answer: Answer) -> Any:
         """Read the rows, each an object with the names of the header."""

@@ -4,12 +4,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from itertools import pairwise
-from typing import Annotated, Any, Final, Literal, NamedTuple, Self
+from typing import Any, Final, Literal, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 import jmespath
-from jmespath.exceptions import JMESPathError
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.fields import Duration
@@ -17,22 +16,11 @@ from exporter.model.readings import PriceSlot, Reading
 from exporter.model.units import per_kilowatt_hour
 from exporter.sources.contract import SourceContext, number, translating
 from exporter.sources.http import Answer, HttpSettings, HttpSource
+from exporter.sources.jmespaths import Expression
 from exporter.sources.local_times import instants, newest_first, read_time
 from exporter.sources.stated import stated_error
 from exporter.sources.tables import UNPRICED, DecimalMark, decimal_mark, plain_number
 from exporter.sources.tariffs import Slots, TariffSettings
-
-
-def _expression(text: str) -> str:
-    try:
-        jmespath.compile(text)
-    except JMESPathError as error:
-        raise ValueError(f"{text!r} is not JMESPath: {str(error).splitlines()[0]}") from None
-    return text
-
-
-Expression = Annotated[str, AfterValidator(_expression)]
-"""A JMESPath expression, checked when the configuration is read."""
 
 _ENERGY_UNITS: Final = frozenset({"WH", "KWH", "MWH", "GWH"})
 _LONGEST_QUOTE: Final = 40
