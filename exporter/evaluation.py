@@ -30,7 +30,17 @@ from exporter.polling.rigs import RigPoller
 from exporter.polling.tariffs import next_boundary, tariff_prices
 from exporter.polling.unmatched import UnmatchedReports
 from exporter.settings.model import Settings
-from exporter.settings.sources import BITCOIN, EXPECTED_OFF, GPUS, METERS, NETWORK, TARIFFS, documents, sources
+from exporter.settings.sources import (
+    AI_PRICES,
+    BITCOIN,
+    EXPECTED_OFF,
+    GPUS,
+    METERS,
+    NETWORK,
+    TARIFFS,
+    documents,
+    sources,
+)
 from exporter.state import LIST_SIZES, State, document
 from exporter.steady_clock import SteadyClock
 from exporter.telemetry import Telemetry
@@ -206,6 +216,7 @@ class Evaluator:
             tariffs=tariffs,
             gpus=_joined(self._values(GPUS, now)),
             meters=tuple(map(self._of_this_shard, self._values(METERS, now))),
+            ai_prices={name: reading.value for name, reading in self._market.fresh(AI_PRICES, now).items()},
         )
 
     def _of_this_shard(self, meter: MeterReading) -> MeterReading:

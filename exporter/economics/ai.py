@@ -6,6 +6,7 @@ from math import expm1, log1p
 from math import pow as power
 from typing import Final
 
+from exporter.economics.gpu_market import GpuHour
 from exporter.economics.hashprice import HALVING_BLOCKS
 from exporter.economics.retarget import BLOCK_SECONDS
 from exporter.economics.settings import AiSettings, Band, CapexDates, GpuRentalSettings
@@ -119,33 +120,24 @@ def _annuity(rate: float, months: float) -> float:
 class Rental:
     """GPUs that the site owns and rents out, per GPU and year."""
 
-    price: float  # USD per GPU-hour
-    utilization: float
-    power_price: float  # USD per kWh
-    kilowatts: float  # IT kW per GPU
-    pue: float
+    hour: GpuHour
     gpu_capex: float
     gpu_recovery: float  # capital recovery factor of the GPUs
     capex: float  # USD per IT kW of data centre
     recovery: float
     opex: float
+    failures: float = 0.0  # share of the GPUs that are replaced each year
 
     @property
     def noi(self) -> float:
-        """Rent less energy and opex, USD per GPU and year."""
-        energy = self.kilowatts * self.pue * HOURS_PER_YEAR * self.power_price
-        return HOURS_PER_YEAR * self.utilization * self.price - energy - self.opex
-
-    @property
-    def utility_kilowatts(self) -> float:
-        """Utility kW per GPU."""
-        return self.kilowatts * self.pue
+        """Rent less platform fee, energy, opex and replacements, USD per GPU and year."""
+        return HOURS_PER_YEAR * self.hour.net - self.opex - self.failures * self.gpu_capex
 
     @property
     def per_kilowatt_year(self) -> float:
         """The business's value, USD per utility kW and year."""
-        capital = self.gpu_recovery * self.gpu_capex + self.recovery * self.capex * self.kilowatts
-        return (self.noi - capital) / self.utility_kilowatts
+        capital = self.gpu_recovery * self.gpu_capex + self.recovery * self.capex * self.hour.kilowatts
+        return (self.noi - capital) / self.hour.reserved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,11 +169,12 @@ class AiValue:
 
 
 def value_ai(settings: AiSettings | None) -> AiValue | None:
-    """Value the site's power for AI; None without an ``ai`` section."""
+    """Value the site's power for AI; None without an ``ai`` section, or while the feed that prices it has no price."""
     if settings is None:
         return None
     if settings.gpu_rental is not None:
-        return _value_rental(settings.gpu_rental)
+        price = settings.gpu_rental.price_usd_per_gpu_hour
+        return None if isinstance(price, str) else _value_rental(settings.gpu_rental, price)
     leases = {scenario: _lease(settings, scenario) for scenario in SCENARIOS}
     base = leases["base"]
     return AiValue(
@@ -195,13 +188,13 @@ def value_ai(settings: AiSettings | None) -> AiValue | None:
     )
 
 
-def _value_rental(settings: GpuRentalSettings) -> AiValue:
-    rentals = {scenario: _rental(settings, scenario) for scenario in SCENARIOS}
+def _value_rental(settings: GpuRentalSettings, price: Band) -> AiValue:
+    rentals = {scenario: _rental(settings, price, scenario) for scenario in SCENARIOS}
     base = rentals["base"]
     return AiValue(
         scenarios=tuple((scenario, rental.per_kilowatt_year) for scenario, rental in rentals.items()),
-        noi_per_kilowatt_year=base.noi / base.utility_kilowatts,
-        capex_per_kilowatt=(base.gpu_capex + base.capex * base.kilowatts) / base.utility_kilowatts,
+        noi_per_kilowatt_year=base.noi / base.hour.reserved,
+        capex_per_kilowatt=(base.gpu_capex + base.capex * base.hour.kilowatts) / base.hour.reserved,
         recovery=base.recovery,
         building_months=0.0,
         lease=None,
@@ -226,18 +219,23 @@ def _lease(settings: AiSettings, scenario: str) -> Lease:
     )
 
 
-def _rental(settings: GpuRentalSettings, scenario: str) -> Rental:
+def _rental(settings: GpuRentalSettings, price: Band, scenario: str) -> Rental:
     return Rental(
-        price=_income(settings.price_usd_per_gpu_hour, scenario),
-        utilization=_income(settings.utilization, scenario),
-        power_price=settings.power_usd_per_kilowatt_hour,
-        kilowatts=settings.kilowatts_per_gpu,
-        pue=settings.pue,
+        hour=GpuHour(
+            price=_income(price, scenario),
+            utilization=_income(settings.utilization, scenario),
+            power_price=settings.power_usd_per_kilowatt_hour,
+            kilowatts=settings.kilowatts_per_gpu,
+            pue=settings.pue,
+            platform_fee=settings.platform_fee,
+            idle_power_ratio=settings.idle_power_ratio,
+        ),
         gpu_capex=_expense(settings.gpu_capex_usd, scenario),
         gpu_recovery=capital_recovery_factor(settings.discount_rate, settings.gpu_life_years),
         capex=_expense(settings.capex_usd_per_kilowatt, scenario),
         recovery=capital_recovery_factor(settings.discount_rate, settings.term_years),
         opex=settings.opex_usd_per_gpu_year,
+        failures=settings.failures_per_year,
     )
 
 

@@ -2,23 +2,60 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
 
+from exporter.economics.gpu_market import FeedPrices, failures_per_hour, gpu_hour, market_of, pick
 from exporter.economics.settings import GpuEconomicsSettings, GpuRate
 from exporter.economics.values import GpuEconomics
+from exporter.model.gpu_names import gpu_model
 from exporter.model.readings import GpuReading
 from exporter.model.snapshot import TariffPrice
 from exporter.model.units import HOURS_PER_DAY, finite, kilowatts
 
 
 def price_gpus(
-    gpus: tuple[GpuReading, ...], settings: GpuEconomicsSettings, tariffs: Mapping[str, TariffPrice], site_tariff: str
+    gpus: tuple[GpuReading, ...],
+    settings: GpuEconomicsSettings,
+    tariffs: Mapping[str, TariffPrice],
+    site_tariff: str,
+    feeds: FeedPrices = MappingProxyType({}),
 ) -> tuple[GpuEconomics, ...]:
     """Price each GPU. Values that need a missing input are None. Utilisation does not change revenue."""
     tariff = tariffs.get(settings.tariff or site_tariff)
     price = tariff.price if tariff is not None else None
     # The GPUs with a power reading share the host's whole power, because the host draws it even if other GPUs fail.
     on_node = Counter(gpu.hostname for gpu in gpus if _has_power(gpu))
-    return tuple(_price_gpu(gpu, _rate(gpu, settings), settings.pue, price, on_node[gpu.hostname]) for gpu in gpus)
+    priced = [_price_gpu(gpu, _rate(gpu, settings), settings.pue, price, on_node[gpu.hostname]) for gpu in gpus]
+    if settings.market:
+        priced = [_valued(gpu, each, settings, price, feeds) for gpu, each in zip(gpus, priced, strict=True)]
+    return tuple(priced)
+
+
+def _valued(
+    gpu: GpuReading, priced: GpuEconomics, settings: GpuEconomicsSettings, power_price: float | None, feeds: FeedPrices
+) -> GpuEconomics:
+    """Add what the GPU would earn on the market, and what it costs that nobody rents it."""
+    market = market_of(gpu_model(gpu.model), settings.market)
+    price = None if market is None else pick(feeds, market.feed, market.model, market.commitment)
+    if market is None or price is None:
+        return priced
+    value = price.price * (1 - market.platform_fee)
+    margin = None
+    if power_price is not None:
+        margin = gpu_hour(market, price.price, power_price, settings.pue).net - failures_per_hour(market)
+    unrented: float | None = None
+    if priced.contracted or gpu.allocated:
+        unrented = 0.0
+    elif gpu.allocated is not None and priced.billed_power is not None and power_price is not None:
+        more = market.kilowatts_per_gpu * settings.pue - kilowatts(priced.billed_power)
+        unrented = (value - max(more, 0.0) * power_price) * HOURS_PER_DAY
+    return replace(
+        priced,
+        market_value=finite(value * HOURS_PER_DAY),
+        market_margin=None if margin is None else finite(margin * HOURS_PER_DAY),
+        unrented_cost=finite(unrented),
+    )
 
 
 def _has_power(gpu: GpuReading) -> bool:

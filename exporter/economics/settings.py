@@ -6,10 +6,12 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated, Final, Literal, NamedTuple, Self, TypeVar
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from exporter.economics.values import PowerSource
 from exporter.model.fields import SettingsGroup
+from exporter.model.gpu_names import gpu_model
+from exporter.model.readings import Commitment
 
 
 class Plausible(NamedTuple):
@@ -46,6 +48,25 @@ Banded = Annotated[Band, BeforeValidator(_widen)]
 """A number, or ``{low: 120, base: 150, high: 190}``."""
 
 
+FEED: Final = "feed"
+"""Tag of a price that is the name of a feed, and not a figure."""
+
+
+def _is_feed(value: object) -> str:
+    try:
+        if isinstance(value, str):
+            float(value)
+    except ValueError:
+        return FEED
+    return "band"
+
+
+BandedOrFeed = Annotated[
+    Annotated[Banded, Tag("band")] | Annotated[str, Tag(FEED), Field(min_length=1)], Discriminator(_is_feed)
+]
+"""A number, ``{low: 1.6, base: 2, high: 2.7}``, or the name of a feed of ``ai_prices``."""
+
+
 def _flat(figure: float) -> Band:
     return Band(low=figure, base=figure, high=figure)
 
@@ -69,7 +90,9 @@ class PlausibleSettings(SettingsGroup):
         """Describe each implausible value in a sentence."""
         for name, declared in type(self).model_fields.items():
             value = getattr(self, name)
-            figures = (value.low, value.high) if isinstance(value, Band) else () if value is None else (value,)
+            figures = (value.low, value.high) if isinstance(value, Band) else (value,)
+            if value is None or isinstance(value, str):  # a text names a feed
+                continue
             for mark in (mark for mark in declared.metadata if isinstance(mark, Plausible)):
                 for figure in figures:
                     if not mark.least <= figure <= mark.most:
@@ -315,11 +338,34 @@ class CapexDates(StrEnum):
     AT_START = "at_start"
 
 
+GpuModel = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(gpu_model)]
+"""A GPU model in any spelling."""
+
+_FEE: Final = Plausible(0, 0.5, "(0.25 is 25 per cent)", most=1)
+_IDLE: Final = Plausible(0.1, 1, "(share of the power under load)", most=1)
+_FAILURES: Final = Plausible(0, 0.3, "per GPU and year", most=10)
+
+
 class GpuRentalSettings(PlausibleSettings):
     """The site owns GPUs and rents them out by the hour. Replaces the colocation lease; the two never mix."""
 
-    price_usd_per_gpu_hour: Annotated[Banded, Plausible(0.3, 15, "USD per GPU-hour")] = Field(
-        description="What a rented GPU-hour earns."
+    price_usd_per_gpu_hour: Annotated[BandedOrFeed, Plausible(0.3, 15, "USD per GPU-hour")] = Field(
+        description="What a rented GPU-hour earns: a number, a band, or the name of a feed of `ai_prices`, whose "
+        "median, 10th and 90th percentile are then base, low and high. Without a fresh price there is no AI value."
+    )
+    gpu_model: GpuModel | None = Field(
+        default=None, description="The GPU model whose price is taken from a feed; not needed if the feed has only one."
+    )
+    commitment: Commitment = Field(
+        default=Commitment.FIRM,
+        description="Which price of a feed is taken: firm, or interruptible for power that must stay curtailable.",
+    )
+    platform_fee: Annotated[float, _FEE] = Field(default=0.0, description="Share of the price that the platform keeps.")
+    idle_power_ratio: Annotated[float, _IDLE] = Field(
+        default=1.0, description="Power of a GPU that is not rented, as a share of its power under load; about 0.35."
+    )
+    failures_per_year: Annotated[float, _FAILURES] = Field(
+        default=0.0, description="Share of the GPUs that fail each year and are replaced; 0.03 to 0.09 is usual."
     )
     utilization: Annotated[Banded, Plausible(0.2, 1, "(share of hours rented)", most=1)] = Field(
         description="Share of all hours that are rented."
@@ -477,6 +523,87 @@ class GpuRate(PlausibleSettings):
     )
 
 
+class GpuMarketSettings(PlausibleSettings):
+    """What own GPUs of one model would earn on a market."""
+
+    feed: str = Field(min_length=1, description="The feed of `ai_prices` with their price.")
+    model: GpuModel = Field(description="GPU model in the feed, in any spelling. GPUs of this model are valued.")
+    gpus: tuple[GpuModel, ...] = Field(
+        default=(),
+        description="Models of the site's GPUs that are valued so, where the feed names them less exactly, as FLOPS "
+        "does.",
+    )
+    commitment: Commitment = Field(
+        default=Commitment.FIRM, description="Which price of the feed is taken: firm or interruptible."
+    )
+    utilization: Annotated[float, Plausible(0.2, 1, "(share of hours rented)", most=1)] = Field(
+        description="Share of all hours that would be rented."
+    )
+    kilowatts_per_gpu: Annotated[float, Plausible(0.3, 3, "IT kW per GPU", least=0.01)] = Field(
+        description="IT power per rented GPU with its share of the node: DGX H100 1.275, B200 1.79. Never the TDP."
+    )
+    platform_fee: Annotated[float, _FEE] = Field(default=0.0, description="Share of the price that the platform keeps.")
+    idle_power_ratio: Annotated[float, _IDLE] = Field(
+        default=1.0, description="Power of a GPU that is not rented, as a share of its power under load; about 0.35."
+    )
+    failures_per_year: Annotated[float, _FAILURES] = Field(
+        default=0.0, description="Share of the GPUs that fail each year and are replaced; needs `gpu_usd`."
+    )
+    gpu_usd: Annotated[float | None, Plausible(3_000, 120_000, "USD per GPU")] = Field(
+        default=None, description="Price of a replacement."
+    )
+
+    @model_validator(mode="after")
+    def _replaced_at_a_price(self) -> Self:
+        if self.failures_per_year and self.gpu_usd is None:
+            raise ValueError("failures_per_year needs gpu_usd, the price of a replacement")
+        return self
+
+
+class AiLeaseSettings(PlausibleSettings):
+    """A lease that is signed: space and power for a tenant's own GPUs."""
+
+    tenant: str = Field(default="", max_length=200, description="Label of the tenant, as you choose it.")
+    start: date = Field(description="First day on which rent is due (UTC), such as 2026-07-01.")
+    end: date | None = Field(default=None, description="Last day on which rent is due; left out, it never ends.")
+    firm_kilowatts: Annotated[float, Plausible(0, 1_000_000, "IT kW")] = Field(
+        default=0.0, description="Signed IT kW that may not be curtailed."
+    )
+    usd_per_kilowatt_month: Annotated[float | None, Plausible(50, 400, "USD per IT kW and month")] = Field(
+        default=None, description="Rent per firm IT kW and month."
+    )
+    curtailable_kilowatts: Annotated[float, Plausible(0, 1_000_000, "IT kW")] = Field(
+        default=0.0, description="Signed IT kW that the site may curtail."
+    )
+    curtailable_usd_per_kilowatt_month: Annotated[float | None, Plausible(20, 400, "USD per IT kW and month")] = Field(
+        default=None, description="Rent per curtailable IT kW and month."
+    )
+    curtailed_hours_per_year: Annotated[float, Plausible(0, 2_000, "hours", most=8_760)] = Field(
+        default=0.0, description="Hours per year in which the curtailable power is cut. Their rent is not due."
+    )
+    throttled_power_ratio: Annotated[float, Plausible(0, 1, "(share of the power that stays)", most=1)] = Field(
+        default=0.0, description="Share of the power that stays in those hours, where GPUs are throttled, not stopped."
+    )
+    throttled_rent_ratio: Annotated[float, Plausible(0, 1, "(share of the rent that stays due)", most=1)] = Field(
+        default=0.0, description="Share of the rent that stays due in those hours: throttled GPUs still do work."
+    )
+    response_usd_per_kilowatt_year: Annotated[float, Plausible(0, 500, "USD per kW and year")] = Field(
+        default=0.0, description="What a demand response programme pays per kW that is cut, and year."
+    )
+
+    @model_validator(mode="after")
+    def _rented_power(self) -> Self:
+        if not self.firm_kilowatts and not self.curtailable_kilowatts:
+            raise ValueError("give firm_kilowatts, curtailable_kilowatts, or both")
+        if self.firm_kilowatts and self.usd_per_kilowatt_month is None:
+            raise ValueError("firm_kilowatts needs usd_per_kilowatt_month")
+        if self.curtailable_kilowatts and self.curtailable_usd_per_kilowatt_month is None:
+            raise ValueError("curtailable_kilowatts needs curtailable_usd_per_kilowatt_month")
+        if self.end is not None and self.end < self.start:
+            raise ValueError(f"end: {self.end} is before start")
+        return self
+
+
 class GpuEconomicsSettings(PlausibleSettings):
     """What the GPUs at the site earn and draw. Without a rate a GPU has no revenue; without host watts, no cost."""
 
@@ -496,6 +623,9 @@ class GpuEconomicsSettings(PlausibleSettings):
         default=1.0, description="Utility power per IT power of the GPU nodes."
     )
     tariff: str = Field(default="", description="The tariff the GPU nodes pay; the site's where none is named.")
+    market: tuple[GpuMarketSettings, ...] = Field(
+        default=(), description="What these GPUs would earn on a market, by model; the first entry that fits is taken."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -511,6 +641,7 @@ class SiteSettings:
     gpus: GpuEconomicsSettings | None = None
     tariff: str = ""
     tariffs: Mapping[str, TariffOverrides] = field(default_factory=dict)
+    leases: Mapping[str, AiLeaseSettings] = field(default_factory=dict)
 
     def at(self, tariff: str) -> tuple[EconomicsSettings, PowerSettings]:
         """Return the settings that hold for a rig on this tariff."""

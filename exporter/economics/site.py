@@ -2,10 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from exporter.economics.ai import Lease, MiningHorizon, value_ai
 from exporter.economics.contract import Contract, contract_of, is_owed, owed_seconds
 from exporter.economics.gpu import price_gpus
+from exporter.economics.gpu_market import price_renting, pricing_feed, with_feed_price
+from exporter.economics.leases import price_leases
 from exporter.economics.lines import cost_lines, fixed
 from exporter.economics.margin import RigPricer
 from exporter.economics.market import price_market
@@ -27,8 +30,9 @@ from exporter.model.units import (
 
 def price_site(snapshot: SiteSnapshot, settings: SiteSettings) -> SiteEconomics:
     """Price everything in the snapshot. Pure: the same snapshot and settings give the same values."""
+    feed, settings = pricing_feed(settings), with_feed_price(settings, snapshot.ai_prices)
     market = price_market(snapshot.network, snapshot.bitcoin_price, settings.economics.scheme, value_ai(settings.ai))
-    return price_on(market, snapshot, settings)
+    return price_on(replace(market, ai_pricing=feed), snapshot, settings)
 
 
 def price_on(market: MarketEconomics, snapshot: SiteSnapshot, settings: SiteSettings) -> SiteEconomics:
@@ -48,7 +52,18 @@ def price_on(market: MarketEconomics, snapshot: SiteSnapshot, settings: SiteSett
         market=market,
         rigs=tuple(rigs),
         blocks=blocks,
-        gpus=() if gpus is None else price_gpus(snapshot.gpus, gpus, snapshot.tariffs, settings.tariff),
+        gpus=()
+        if gpus is None
+        else price_gpus(snapshot.gpus, gpus, snapshot.tariffs, settings.tariff, snapshot.ai_prices),
+        renting=()
+        if gpus is None
+        else price_renting(
+            gpus.market,
+            snapshot.ai_prices,
+            None if (tariff := snapshot.tariffs.get(gpus.tariff or settings.tariff)) is None else tariff.price,
+            gpus.pue,
+        ),
+        leases=price_leases(settings.leases, snapshot.taken_at),
     )
 
 

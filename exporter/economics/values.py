@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
+
+from exporter.model.readings import Commitment
 
 
 class PowerSource(StrEnum):
@@ -10,6 +13,14 @@ class PowerSource(StrEnum):
     METERED = "metered"
     REPORTED = "reported"
     NAMEPLATE = "nameplate"
+
+
+class PricingFeed(NamedTuple):
+    """The feed whose price the AI value is made of. ``model`` is empty if the feed has only one."""
+
+    feed: str
+    model: str
+    commitment: Commitment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +49,7 @@ class MarketEconomics:
     ai_recovery: float | None = None  # capital recovery factor of the base scenario
     ai_building_months: float = 0.0  # of the base scenario
     ai_breakeven_rent: float | None = None  # USD per IT kW and month at which the AI value is zero
+    ai_pricing: PricingFeed | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +143,34 @@ class GpuEconomics:
     power_cost: float | None = None
     margin: float | None = None
     margin_per_kwh: float | None = None
+    market_value: float | None = None  # if it were rented all day at the market's price, after the platform's fee
+    market_margin: float | None = None  # at the expected utilization, less power and failures
+    unrented_cost: float | None = None  # market value forgone, less the power that standing still saves; 0 if rented
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RentingEconomics:
+    """The margin of renting GPUs of a model out at one price of a feed, before capital."""
+
+    feed: str
+    model: str
+    commitment: Commitment
+    scenario: str
+    margin_per_kwh: float | None  # USD per kWh consumed
+    margin_per_kilowatt_year: float | None  # USD per reserved utility kW
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseEconomics:
+    """The firm or the curtailable part of a signed lease."""
+
+    lease: str
+    tenant: str
+    commitment: Commitment
+    start: float  # unix seconds
+    power: float  # W, IT, signed
+    revenue: float
+    value_per_kilowatt_year: float  # USD per IT kW
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,3 +181,5 @@ class SiteEconomics:
     rigs: tuple[RigEconomics, ...] = ()
     blocks: tuple[BlockEconomics, ...] = ()
     gpus: tuple[GpuEconomics, ...] = ()
+    renting: tuple[RentingEconomics, ...] = ()
+    leases: tuple[LeaseEconomics, ...] = ()

@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from exporter.decision.values import Verdict
+from exporter.economics.gpu_market import scenarios
 from exporter.exposition.views import SiteView, is_mining
 from exporter.model.readings import RigReading
 
@@ -232,6 +233,43 @@ MARKET: Final = _scope(lambda view: [view.economics.market])
 BITCOIN: Final = _scope(lambda view: [view.snapshot.bitcoin_price.value] if view.snapshot.bitcoin_price else [])
 TARIFF: Final = _scope(lambda view: list(view.snapshot.tariffs.items()), tariff=lambda named: named[0])
 SCENARIO: Final = _scope(lambda view: view.economics.market.ai_value_per_kwh, scenario=lambda named: named[0])
+GPU_PRICE: Final = _scope(
+    lambda view: [
+        (feed, price, *figure)
+        for feed, prices in view.snapshot.ai_prices.items()
+        for price in prices
+        for figure in scenarios(price)
+    ],
+    feed=lambda quoted: quoted[0],
+    model=lambda quoted: quoted[1].model,
+    commitment=lambda quoted: quoted[1].commitment,
+    scenario=lambda quoted: quoted[2],
+)
+GPU_OFFERS: Final = _scope(
+    lambda view: [(feed, price) for feed, prices in view.snapshot.ai_prices.items() for price in prices],
+    feed=lambda quoted: quoted[0],
+    model=lambda quoted: quoted[1].model,
+    commitment=lambda quoted: quoted[1].commitment,
+)
+PRICING_FEED: Final = _scope(
+    lambda view: [feed] if (feed := view.economics.market.ai_pricing) is not None else [],
+    feed=lambda feed: feed.feed,
+    model=lambda feed: feed.model,
+    commitment=lambda feed: feed.commitment,
+)
+RENTING: Final = _scope(
+    lambda view: view.economics.renting,
+    feed=lambda renting: renting.feed,
+    model=lambda renting: renting.model,
+    commitment=lambda renting: renting.commitment,
+    scenario=lambda renting: renting.scenario,
+)
+LEASE: Final = _scope(
+    lambda view: view.economics.leases,
+    lease=lambda part: part.lease,
+    tenant=lambda part: part.tenant,
+    commitment=lambda part: part.commitment,
+)
 GPU: Final = _scope(lambda view: view.gpus, gpu=lambda gpu: gpu.reading.gpu)
 GPU_DETAILS: Final = _scope(
     lambda view: view.snapshot.gpus,
@@ -1459,6 +1497,90 @@ _MARKET: Final = (
     ),
 )
 
+_AI: Final = (
+    Metric(
+        scope=GPU_PRICE,
+        name="mining_ai_price_usd_per_gpu_hour",
+        help=(
+            "Price of a GPU-hour in a feed, in USD. base: the median offer, or the feed's index. low, high: the 10th "
+            "and 90th percentile of the offers, where the feed has them. Absent if too old."
+        ),
+        unit="usd_per_gpu_hour",
+        get=lambda quoted: quoted[3],
+    ),
+    Metric(
+        scope=GPU_OFFERS,
+        name="mining_ai_price_offers",
+        help="Number of offers, or of GPUs in them, that a feed's price is made of. Absent if the feed does not tell.",
+        get=lambda quoted: quoted[1].offers,
+    ),
+    Metric(
+        scope=PRICING_FEED,
+        name="mining_ai_pricing_feed_info",
+        help=(
+            "Always 1 for the feed that prices the AI value, also while it has no price; `model` is empty if it has "
+            "only one. Absent if a configured figure prices it."
+        ),
+        kind=Kind.INFO,
+        get=_one,
+    ),
+    Metric(
+        scope=RENTING,
+        name="mining_ai_renting_margin_usd_per_kilowatt_hour",
+        help=(
+            "Margin of renting own GPUs out at a feed's price, in USD per kWh that they consume: rent at the expected "
+            "utilization, less platform fee, power and failures, before capital. Comparable with mining. Absent "
+            "without a fresh price."
+        ),
+        unit="usd_per_kilowatt_hour",
+        get=lambda renting: renting.margin_per_kwh,
+    ),
+    Metric(
+        scope=RENTING,
+        name="mining_ai_renting_margin_usd_per_kilowatt_year",
+        help=(
+            "The same margin in USD per kW and year that the GPUs occupy at the feeder, rented or not. Absent without "
+            "a fresh price."
+        ),
+        unit="usd_per_kilowatt_year",
+        get=lambda renting: renting.margin_per_kilowatt_year,
+    ),
+    Metric(
+        scope=LEASE,
+        name="mining_ai_lease_power_watts",
+        help="IT power of a signed lease in watts, firm and interruptible (curtailable) apart.",
+        unit="watts",
+        get=lambda part: part.power,
+    ),
+    Metric(
+        scope=LEASE,
+        name="mining_ai_lease_start_timestamp_seconds",
+        help="Unix time of the first day on which rent is due, in seconds.",
+        unit="seconds",
+        get=lambda part: part.start,
+    ),
+    Metric(
+        scope=LEASE,
+        name="mining_ai_lease_revenue_usd_per_day",
+        help=(
+            "Rent of a signed lease in USD per day, less that of the hours in which it is curtailed. 0 before its "
+            "start and after its end."
+        ),
+        unit="usd_per_day",
+        get=lambda part: part.revenue,
+    ),
+    Metric(
+        scope=LEASE,
+        name="mining_ai_lease_value_usd_per_kilowatt_year",
+        help=(
+            "What an IT kW of a signed lease is worth per year, in USD: its rent; for curtailable power less the rent "
+            "of the hours cut, plus what a demand response programme pays."
+        ),
+        unit="usd_per_kilowatt_year",
+        get=lambda part: part.value_per_kilowatt_year,
+    ),
+)
+
 _GPUS: Final = (
     Metric(
         scope=GPU_DETAILS,
@@ -1570,6 +1692,36 @@ _GPUS: Final = (
         unit="usd_per_kilowatt_hour",
         get=lambda g: g.economics.margin_per_kwh,
     ),
+    Metric(
+        scope=GPU,
+        name="mining_gpu_market_value_usd_per_day",
+        help=(
+            "What the GPU would earn in USD per day if it were rented all day at the price of its feed, after the "
+            "platform's fee. Absent without a fresh price."
+        ),
+        unit="usd_per_day",
+        get=lambda g: g.economics.market_value,
+    ),
+    Metric(
+        scope=GPU,
+        name="mining_gpu_market_margin_usd_per_day",
+        help=(
+            "Margin of the GPU in USD per day on the market: rent at the expected utilization, less platform fee, "
+            "power and failures, before capital. Absent without a fresh price."
+        ),
+        unit="usd_per_day",
+        get=lambda g: g.economics.market_margin,
+    ),
+    Metric(
+        scope=GPU,
+        name="mining_gpu_unrented_cost_usd_per_day",
+        help=(
+            "What it costs in USD per day that nobody rents the GPU: its market value, less the power that it would "
+            "draw in addition. 0 if it is rented. Absent without a fresh price, or if it is not known whether it is."
+        ),
+        unit="usd_per_day",
+        get=lambda g: g.economics.unrented_cost,
+    ),
 )
 
 _EXPORTER: Final = (
@@ -1614,6 +1766,7 @@ SECTIONS: Final[Mapping[str, tuple[Metric[Any], ...]]] = {
     "Block": _BLOCKS,
     "Bitcoin network": _NETWORK,
     "Market": _MARKET,
+    "AI market": _AI,
     "GPU": _GPUS,
     "Site and evaluation": _EXPORTER,
 }

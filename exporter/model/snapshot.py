@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from exporter.model.fleet import Block, Rig
 from exporter.model.models import BITCOIN_ALGORITHM, algorithm_of
 from exporter.model.readings import (
+    GpuPrice,
     GpuReading,
     MeterReading,
     NetworkState,
@@ -87,3 +88,4 @@ class SiteSnapshot:
     tariffs: Mapping[str, TariffPrice] = field(default_factory=dict)
     gpus: tuple[GpuReading, ...] = ()
     meters: tuple[MeterReading, ...] = ()
+    ai_prices: Mapping[str, tuple[GpuPrice, ...]] = field(default_factory=dict)  # by feed

@@ -3,7 +3,7 @@
 import gc
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass
@@ -21,12 +21,14 @@ from exporter.inventory.load import Names, load_inventory
 from exporter.inventory.model import InventorySettings
 from exporter.model.configuration_errors import ErrorAt, nearest, sentence, unknown
 from exporter.model.fields import is_offline, paths_relative_to
+from exporter.model.readings import Commitment
 from exporter.model.secrets import looks_secret
 from exporter.settings import document
 from exporter.settings.flags import flag_of
 from exporter.settings.model import Settings, default_tariff
 from exporter.settings.schema import OUTSIDE, PREFIX, entry, full_annotation, keys_at, kinds_at, variables
 from exporter.settings.watch import stamps
+from exporter.sources.ai_prices import AiPriceSettings
 from exporter.sources.tariffs.template import expanded
 
 # Kubernetes sets variables such as HASHMARGIN_PORT_9852_TCP_ADDR for a service named hashmargin.
@@ -387,5 +389,33 @@ def _dangling(valid: Mapping[str, Any], names: Names, stack: _Stack) -> Iterator
     for path, tariff in named.items():
         if tariff and tariff not in names.tariffs:
             yield ErrorAt(stack.where(path), unknown("tariff", tariff, names.tariffs))
+    yield from _unknown_feeds(valid, _names(stack.values.get("ai_prices")), stack)
     if len(names.tariffs) > 1 and "tariff" in valid and not names.tariff:
         yield ErrorAt(stack.where(("tariff",)), f"is required, as there are several: {', '.join(names.tariffs)}")
+
+
+def _unknown_feeds(valid: Mapping[str, Any], named: Collection[str], stack: _Stack) -> Iterator[ErrorAt]:
+    """Yield an error for each price that is to come from a feed that is not defined, or has no such model."""
+    feeds: Mapping[str, AiPriceSettings] = valid.get("ai_prices", {})
+    wanted: list[tuple[KeyPath, str, str, str | None, Commitment]] = []
+    rental = None if valid.get("ai") is None else valid["ai"].gpu_rental
+    if rental is not None and isinstance(rental.price_usd_per_gpu_hour, str):
+        at: KeyPath = ("ai", "gpu_rental")
+        price = rental.price_usd_per_gpu_hour
+        wanted.append((at, "price_usd_per_gpu_hour", price, rental.gpu_model, rental.commitment))
+    for index, market in enumerate(() if valid.get("gpus") is None else valid["gpus"].market):
+        wanted.append((("gpus", "market", index), "feed", market.feed, market.model, market.commitment))
+    for path, key, feed, model, commitment in wanted:
+        if feed not in named:
+            yield ErrorAt(stack.where((*path, key)), unknown("feed of ai_prices", feed, named))
+            continue
+        if feed not in feeds:
+            continue  # it has an error of its own
+        models = feeds[feed].models
+        if commitment not in feeds[feed].commitments:
+            yield ErrorAt(stack.where((*path, "commitment")), f"the feed {feed} has no {commitment} prices")
+        if model is None and len(models) > 1:
+            yield ErrorAt(stack.where(path), f"needs gpu_model, as the feed {feed} has several: {', '.join(models)}")
+        elif model is not None and model not in models:
+            name = "gpu_model" if key == "price_usd_per_gpu_hour" else "model"
+            yield ErrorAt(stack.where((*path, name)), unknown(f"GPU model of the feed {feed}", model, models))

@@ -8,7 +8,14 @@ from pydantic import BeforeValidator, Field, PrivateAttr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from exporter.decision.settings import DecisionSettings
-from exporter.economics.settings import AiSettings, EconomicsSettings, GpuEconomicsSettings, PowerSettings, SiteSettings
+from exporter.economics.settings import (
+    AiLeaseSettings,
+    AiSettings,
+    EconomicsSettings,
+    GpuEconomicsSettings,
+    PowerSettings,
+    SiteSettings,
+)
 from exporter.exposition.settings import ExpositionSettings
 from exporter.inventory.load import Inventory, inventory_files
 from exporter.inventory.model import BlockSettings, CustomerSettings, InventorySettings, Name
@@ -100,6 +107,9 @@ class Settings(BaseSettings):
     decision: VerdictSettings = Field(VerdictSettings(), description="Thresholds and delays of verdicts.")
     ai: AiSettings | None = Field(None, description="Revenue of AI hosting. Without it there is no AI value.")
     gpus: GpuSettings | None = Field(None, description="GPUs that already run at the site.")
+    ai_leases: dict[Name, AiLeaseSettings] = Field(
+        {}, description="Signed leases of space and power to AI tenants, by name. Their rent is part of AI's revenue."
+    )
 
     _inventory: Inventory = PrivateAttr(Inventory(()))
     _inventory_stamps: Mapping[Path | str, object] = PrivateAttr({})
@@ -179,6 +189,7 @@ class Settings(BaseSettings):
             ai=self.ai,
             gpus=self.gpus,
             tariff=self.default_tariff,
+            leases={name: lease for name, lease in self.ai_leases.items() if self.sharding.serves(name)},
             tariffs={
                 name: tariff.terms
                 for name, tariff in self.tariffs.items()

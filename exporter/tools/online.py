@@ -9,7 +9,7 @@ from typing import Any, Final
 import aiohttp
 
 from exporter.model.failures import SOURCE_ADVICE, Failure, Reason
-from exporter.model.readings import ExpectedOff, GpuReading, MeterReading, NetworkState, PriceSlot, Reading
+from exporter.model.readings import ExpectedOff, GpuPrice, GpuReading, MeterReading, NetworkState, PriceSlot, Reading
 from exporter.polling.guard import Guard
 from exporter.polling.latest import Latest
 from exporter.polling.sources import fetched
@@ -112,6 +112,8 @@ def described(value: object, now: float) -> str:
             text = _prices(value, now)
         case tuple() if all(isinstance(entry, GpuReading) for entry in value):
             text = f"{len(value)} GPUs, {sum(gpu.power or 0.0 for gpu in value):,.0f} W"
+        case tuple() if all(isinstance(entry, GpuPrice) for entry in value):
+            text = ", ".join(map(_gpu_price, value))
         case MeterReading(rigs=rigs, blocks=blocks, refused=refused) if not (value.feeders or value.utilities):
             watts = sum(rigs.values()) + sum(blocks.values())
             text = f"{_counted(rigs=rigs, blocks=blocks, refused=refused)}, {watts:,.0f} W"
@@ -133,6 +135,11 @@ def _prices(slots: tuple[PriceSlot, ...], now: float) -> str:
     return f"{len(slots)} slots, " + (
         "no current price" if price is None else f"{_dollars(price.price)}/kWh{following}"
     )
+
+
+def _gpu_price(price: GpuPrice) -> str:
+    band = "" if price.low is None or price.high is None else f" (${price.low:.2f} to ${price.high:.2f})"
+    return f"{price.model} {price.commitment} ${price.price:.2f}/h{band}"
 
 
 def _counted(**named: Collection[str]) -> str:

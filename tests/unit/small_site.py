@@ -6,8 +6,11 @@ from exporter.decision.values import BlockDecision, BlockOutlook, RigDecision, S
 from exporter.economics.values import (
     BlockEconomics,
     GpuEconomics,
+    LeaseEconomics,
     MarketEconomics,
     PowerSource,
+    PricingFeed,
+    RentingEconomics,
     RigEconomics,
     SiteEconomics,
 )
@@ -17,7 +20,9 @@ from exporter.model.fault_codes import FaultCode
 from exporter.model.fleet import Block, Rig
 from exporter.model.readings import (
     Board,
+    Commitment,
     Fan,
+    GpuPrice,
     GpuReading,
     NetworkState,
     Pool,
@@ -199,6 +204,12 @@ def small_site() -> SiteView:
                     xid_error=63,
                 ),
             ),
+            ai_prices={
+                "vast": (
+                    GpuPrice(model="H100 SXM", commitment=Commitment.FIRM, price=2.01, low=1.6, high=2.67, offers=352),
+                ),
+                "ornn": (GpuPrice(model="H100 SXM", commitment=Commitment.INTERRUPTIBLE, price=1.85),),
+            },
         ),
         economics=SiteEconomics(
             market=MarketEconomics(
@@ -215,6 +226,7 @@ def small_site() -> SiteView:
                 halving_time=TAKEN_AT + 64_000_000.0,
                 ai_value_per_kwh=(("low", 0.004), ("base", 0.0175), ("high", 0.04)),
                 ai_breakeven_rent=128.9,
+                ai_pricing=PricingFeed("vast", "H100 SXM", Commitment.FIRM),
             ),
             rigs=(
                 RigEconomics(
@@ -280,6 +292,30 @@ def small_site() -> SiteView:
                     power_cost=1.6,
                     margin=48.8,
                     margin_per_kwh=1.53,
+                    market_value=36.18,
+                    market_margin=22.4,
+                    unrented_cost=0.0,
+                ),
+            ),
+            renting=(
+                RentingEconomics(
+                    feed="vast",
+                    model="H100 SXM",
+                    commitment=Commitment.FIRM,
+                    scenario="base",
+                    margin_per_kwh=0.7369,
+                    margin_per_kilowatt_year=5196.73,
+                ),
+            ),
+            leases=(
+                LeaseEconomics(
+                    lease="north-hall",
+                    tenant="tenant-a",
+                    commitment=Commitment.FIRM,
+                    start=1_767_225_600.0,
+                    power=20e6,
+                    revenue=98_630.1,
+                    value_per_kilowatt_year=1_800.0,
                 ),
             ),
         ),

@@ -73,6 +73,7 @@ UNITS = {
     "usd",
     "usd_per_bitcoin",
     "usd_per_day",
+    "usd_per_gpu_hour",
     "usd_per_kilowatt",
     "usd_per_kilowatt_hour",
     "usd_per_kilowatt_month",

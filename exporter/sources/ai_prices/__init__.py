@@ -56,6 +56,11 @@ class AiPriceSettings(SourceSettings):
         return Guarded(_Steady(self, context, remembered), self, context, remembered)
 
     @property
+    def commitments(self) -> frozenset[Commitment]:
+        """Which prices the feed has: firm, interruptible or both. Each kind defines it."""
+        raise NotImplementedError
+
+    @property
     def likely_cause(self) -> str:
         """The most likely cause of an answer without a usable price."""
         return "are the names of the models those of the feed, and are there offers?"
@@ -69,6 +74,11 @@ class ForeignSettings(AiPriceSettings):
     )
     currency: Currency = Field(default="USD", description="Currency of the feed's prices. Others than USD need `fx`.")
     fx: FxSource | None = Field(default=None, description="Source of the exchange rate.")
+
+    @property
+    def commitments(self) -> frozenset[Commitment]:
+        """The stated one."""
+        return frozenset({self.commitment})
 
     @model_validator(mode="after")
     def _convertible(self) -> Self:

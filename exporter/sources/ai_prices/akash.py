@@ -21,6 +21,11 @@ class Settings(HttpSettings, AiPriceSettings):
     kind: Literal["akash"] = "akash"
     url: str = Field(default="https://console-api.akash.network/v1/gpu-prices", description="Address of the API.")
 
+    @property
+    def commitments(self) -> frozenset[Commitment]:
+        """Which prices the feed has."""
+        return frozenset({Commitment.INTERRUPTIBLE})
+
     def connect(self, context: SourceContext) -> "_Akash":
         """Create the source."""
         return _Akash(self, context)

@@ -47,6 +47,11 @@ class Settings(HttpSettings, AiPriceSettings):
             raise ValueError(f"models: FLOPS does not tell forms apart: write {formed[0].split()[0]}, not {formed[0]}")
         return self
 
+    @property
+    def commitments(self) -> frozenset[Commitment]:
+        """Which prices the feed has."""
+        return frozenset(_COMMITMENTS[market] for market in self.markets)
+
     def connect(self, context: SourceContext) -> "_Flops":
         """Create the source."""
         return _Flops(self, context)

@@ -35,6 +35,11 @@ class Settings(HttpSettings, AiPriceSettings):
         description="What the index is taken for: firm or interruptible. Ornn does not tell them apart."
     )
 
+    @property
+    def commitments(self) -> frozenset[Commitment]:
+        """Which prices the feed has."""
+        return frozenset({self.commitment})
+
     def connect(self, context: SourceContext) -> "_Ornn":
         """Create the source."""
         return _Ornn(self, context)

@@ -30,6 +30,11 @@ class Settings(HttpSettings, AiPriceSettings):
         "price is no bid, and is absent.",
     )
 
+    @property
+    def commitments(self) -> frozenset[Commitment]:
+        """Which prices the feed has."""
+        return frozenset(Commitment)
+
     def connect(self, context: SourceContext) -> "_Runpod":
         """Create the source."""
         return _Runpod(self, context)

@@ -35,6 +35,11 @@ class Settings(HttpSettings, AiPriceSettings):
         default="any", description="Which GPUs count: rented ones, free ones (they are dearer), or any."
     )
 
+    @property
+    def commitments(self) -> frozenset[Commitment]:
+        """Which prices the feed has."""
+        return frozenset({Commitment.FIRM})
+
     def connect(self, context: SourceContext) -> "_VastaiExporter":
         """Create the source."""
         return _VastaiExporter(self, context)
