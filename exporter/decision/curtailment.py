@@ -56,12 +56,20 @@ def restart_cost(settings: DecisionSettings, revenue: float, rigs: float = 1.0) 
 
 
 def slots_ahead(tariff: str, snapshot: SiteSnapshot, settings: SiteSettings) -> tuple[Slot, ...]:
-    """Return the marginal prices of a tariff from now on, as far as they are known without a gap.
-
-    There are none if only the price in force is known, or if its energy can be sold at prices that are not known ahead.
-    """
+    """Return the marginal prices of a tariff from now on; none if only the price in force is known."""
     price = snapshot.tariffs.get(tariff)
     if price is None or len(price.ahead) < 2:  # noqa: PLR2004 -- the slot in force, and one that follows
+        return ()
+    return known_ahead(tariff, snapshot, settings)
+
+
+def known_ahead(tariff: str, snapshot: SiteSnapshot, settings: SiteSettings) -> tuple[Slot, ...]:
+    """Return the marginal prices of a tariff from now on, as far as they are known without a gap.
+
+    There are none if its energy can be sold at prices that are not known ahead, or if it has a block of power.
+    """
+    price = snapshot.tariffs.get(tariff)
+    if price is None:
         return ()
     economics, power = settings.at(tariff)
     if power.block_tariff is not None:

@@ -4,6 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from exporter.decision.dayplan.settings import DayPlanSettings
 from exporter.economics.settings import Plausible, PlausibleSettings
 from exporter.model.fields import Duration, Ratio
 
@@ -95,6 +96,9 @@ class DecisionSettings(PlausibleSettings):
     )
     hold_limit: Duration = Field(
         default=3600.0, description="How long a verdict is held while its inputs are stale; then it is `unknown`."
+    )
+    day_plan: DayPlanSettings | None = Field(
+        default=None, description="Plan the hours ahead, as far as prices are known. Without it there is no plan."
     )
     longest_gap: Duration = Field(
         default=300.0, description="Longest time between two evaluations that still counts as watched."

@@ -22,7 +22,7 @@ def price_in_force(slots: Sequence[PriceSlot], now: float) -> TariffPrice | None
         return None
     following = min((slot for slot in slots if slot.start > now), key=lambda slot: slot.start, default=None)
     if following is None or following.start > current.held_until:
-        return TariffPrice(current.price)
+        return TariffPrice(current.price, ahead=(current,) if now < current.end else ())
     return TariffPrice(current.price, following.price, ahead=_chain(slots, current))
 
 

@@ -35,20 +35,22 @@ class _Prices(NamedTuple):
 
 
 class _Placed(NamedTuple):
-    paths: list[Path]
+    paths: Sequence[Path]
     score: float
 
 
 def solve(problem: Problem) -> Plan:
     """Return the best plan that is found, with its bound. The same problem has the same plan."""
-    return _Solver(problem).solve()
+    return Solver(problem).solve()
 
 
-class _Solver:
+class Solver:
+    """Solves one problem, and judges other plans for it. ``paths`` are those of its groups."""
+
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
         self._hours = [slot.hours for slot in problem.slots]
-        self._paths = [Paths(group, problem.slots, problem.hashprices) for group in problem.groups]
+        self.paths = [Paths(group, problem.slots, problem.hashprices) for group in problem.groups]
         count = len(problem.slots)
         self._caps = [limit.caps or (inf,) * count for limit in problem.limits]
         self._floors = [limit.floors or (0.0,) * count for limit in problem.limits]
@@ -58,19 +60,24 @@ class _Solver:
             key=lambda index: -problem.groups[index].revenue(hashprice) / max(self._most(index), _TOLERANCE),
         )
 
+    def plan(self, paths: Sequence[Path]) -> Plan | None:
+        """Return the plan with these paths, its value for its bound; None if it exceeds a limit."""
+        return self._plan(_placed(paths), -inf) if self._kept(paths) else None
+
     def solve(self) -> Plan:
+        """Return the best plan that is found, with its bound."""
         problem = self._problem
         count = len(problem.slots)
         prices = _Prices([[0.0] * count for _ in problem.limits], [[0.0] * count for _ in problem.limits], 0.0)
         best = self._place(prices)
         bound, length, stale = inf, 1.0, 0
         for each in range(_ROUNDS):
-            paths = [path.best(self._surcharges(index, prices)) for index, path in enumerate(self._paths)]
+            paths = [path.best(self._surcharges(index, prices)) for index, path in enumerate(self.paths)]
             now = self._bound(paths, prices)
             stale = 0 if now < bound - _TOLERANCE else stale + 1
             bound = min(bound, now)
             if self._kept(paths):
-                best = max(best, _Placed(paths, sum(path.score for path in paths)), key=lambda placed: placed.score)
+                best = max(best, _placed(paths), key=lambda placed: placed.score)
             if each % _PLACE_EVERY == _PLACE_EVERY - 1:
                 best = max(best, self._place(prices), key=lambda placed: placed.score)
             if bound - best.score <= _TOLERANCE * max(abs(bound), 1.0):
@@ -143,14 +150,14 @@ class _Solver:
             paths = self._sequence(prices)
         while self._improve(paths, prices.energy):
             pass  # each round is better than the one before, and there are finitely many plans
-        return _Placed(paths, sum(path.score for path in paths))
+        return _placed(paths)
 
     def _sequence(self, prices: _Prices) -> list[Path]:
         placed: dict[int, Path] = {}
         waiting = set(self._order)
         for index in self._order:
             waiting.discard(index)
-            placed[index] = self._paths[index].best(
+            placed[index] = self.paths[index].best(
                 self._surcharges(index, prices), self._allowed(index, placed, waiting)
             )
         return [placed[index] for index in range(len(placed))]
@@ -168,7 +175,7 @@ class _Solver:
 
     def _best_within(self, index: int, others: Mapping[int, Path], price: float) -> Path | None:
         """Return the best path in the room that the others leave; None if none is found in the energy."""
-        paths, allowed = self._paths[index], self._allowed(index, others, ())
+        paths, allowed = self.paths[index], self._allowed(index, others, ())
         path = paths.best(None, allowed)
         if self._problem.energy is None:
             return path
@@ -243,6 +250,10 @@ class _Solver:
             violations=tuple(miss if miss > _NOTHING else 0.0 for miss in worst),
             excess=excess if (excess := self._excess(placed.paths)) > _NOTHING else 0.0,
         )
+
+
+def _placed(paths: Sequence[Path]) -> _Placed:
+    return _Placed(paths, sum(path.score for path in paths))
 
 
 def _pushes(prices: Sequence[float], over: Sequence[float]) -> list[float]:

@@ -1,0 +1,299 @@
+"""From an evaluation to the question of a plan: which rigs, which hours, which limits."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from math import inf, isfinite
+from typing import Final, NamedTuple
+
+from exporter.decision import curtailment
+from exporter.decision.curtailment import restart_cost
+from exporter.decision.dayplan.problem import OFF, Group, Limit, OperatingPoint, Plan, Problem, Slot
+from exporter.decision.dayplan.settings import DayPlanSettings
+from exporter.decision.settings import DecisionSettings
+from exporter.decision.values import SiteDecision, Verdict
+from exporter.economics.settings import SiteSettings
+from exporter.economics.values import MarketEconomics, SiteEconomics
+from exporter.model.obligations import Obligation
+from exporter.model.readings import PriceSlot
+from exporter.model.snapshot import RigSnapshot, SiteSnapshot
+from exporter.model.units import HOURS_PER_DAY, SECONDS_PER_DAY, SECONDS_PER_HOUR, kilowatts
+
+_LEAST_KNOWN: Final = 2 * SECONDS_PER_HOUR
+"""A tariff whose prices are known for less than this is not planned."""
+_RUNNING: Final = 0.5
+"""A group is on if at least this share of its power is drawn."""
+ON: Final = "on"
+
+
+class GroupKey(NamedTuple):
+    """What identifies a group from one plan to the next."""
+
+    block: str
+    name: str
+
+
+class Standing(NamedTuple):
+    """Whether a group is on, and since when (unix seconds; -inf if that was before the first evaluation)."""
+
+    on: bool
+    since: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What the worker is asked. ``before`` is the plan in force, which ``hold_back`` (USD) protects."""
+
+    problem: Problem
+    left_out: int = 0  # rigs that are not planned
+    before: Plan | None = None
+    hold_back_share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What a question is made from besides the evaluation."""
+
+    terms: SiteSettings
+    decision: DecisionSettings
+    plan: DayPlanSettings
+    obligations: Sequence[Obligation] = ()
+    surcharges: Sequence[PriceSlot] = ()  # USD per kWh on top of the price: what a peak is expected to cost
+    standings: Mapping[GroupKey, Standing] = field(default_factory=dict)
+    points: Mapping[str, Sequence[OperatingPoint]] = field(default_factory=dict)  # by rig, without off
+
+
+class _Rigs(NamedTuple):
+    """The rigs of a group."""
+
+    tariff: str
+    points: tuple[OperatingPoint, ...]
+    drawn: float  # kW now
+    running: float  # kW if all ran as they would today
+    work: float  # PH/s, likewise
+    number: int
+
+
+def question(
+    snapshot: SiteSnapshot, economics: SiteEconomics, decision: SiteDecision, setting: Setting
+) -> Question | None:
+    """Return what the worker is asked; None without a hashprice, or without a rig whose prices ahead are known.
+
+    Rigs are left out that need a repair, whose hashrate or power is unknown, or whose tariff's prices ahead are
+    unknown. What they draw counts against the site's limits.
+    """
+    market, now = economics.market, snapshot.taken_at
+    if market.payout_usd is None:
+        return None
+    ahead = _prices_ahead(snapshot, setting)
+    groups, others = _groups(snapshot, economics, decision, ahead, setting)
+    if not groups:
+        return None
+    end = min(
+        now + setting.plan.horizon, *(prices[-1].end for prices in (ahead[each.tariff] for each in groups.values()))
+    )
+    slots = _slots(now, end, [ahead[each.tariff] for each in groups.values()], market, setting)
+    hashprices = tuple(_payout(market, slot.start) for slot in slots)
+    made = tuple(
+        _group(key, each, _by_slot(ahead[each.tariff], slots, setting.surcharges), market, slots, setting)
+        for key, each in groups.items()
+    )
+    energy = setting.plan.energy_kilowatt_hours_per_day
+    return Question(
+        problem=Problem(
+            asked_at=now,
+            slots=slots,
+            hashprices=hashprices,
+            groups=made,
+            limits=tuple(_limits(snapshot, made, slots, others, setting.obligations)),
+            energy=None if energy is None else energy * (slots[-1].end - slots[0].start) / SECONDS_PER_DAY,
+        ),
+        left_out=len(snapshot.rigs) - sum(each.number for each in groups.values()),
+        hold_back_share=setting.plan.hold_back_share,
+    )
+
+
+def standings(before: Mapping[GroupKey, Standing], groups: Iterable[Group], now: float) -> dict[GroupKey, Standing]:
+    """Return since when each group is on or off, with the groups as they are ``now`` (unix seconds)."""
+    found: dict[GroupKey, Standing] = {}
+    for group in groups:
+        key, on = GroupKey(group.block, group.name), group.now > 0
+        known = before.get(key)
+        found[key] = known if known is not None and known.on is on else Standing(on, -inf if known is None else now)
+    return found
+
+
+# --- rigs -----------------------------------------------------------------------------------------------------------
+
+
+def _groups(
+    snapshot: SiteSnapshot,
+    economics: SiteEconomics,
+    decision: SiteDecision,
+    ahead: Mapping[str, Sequence[PriceSlot]],
+    setting: Setting,
+) -> tuple[dict[GroupKey, _Rigs], dict[str, float]]:
+    """Return the rigs that are planned, by group, and what the others draw, kW by block."""
+    groups: dict[GroupKey, _Rigs] = {}
+    others: dict[str, float] = defaultdict(float)
+    for rig, priced, verdict in zip(snapshot.rigs, economics.rigs, decision.rigs, strict=True):
+        drawn = kilowatts(priced.billed_power or 0.0)
+        work, watts = priced.potential_work, priced.potential_power
+        if verdict.verdict is Verdict.REPAIR or not work or not watts or rig.rig.tariff not in ahead:
+            others[rig.rig.block] += drawn
+            continue
+        points = tuple(setting.points.get(rig.rig.name, ())) or (
+            OperatingPoint(name=ON, work=work, kilowatts=kilowatts(watts)),
+        )
+        key = GroupKey(rig.rig.block, _name(rig, points))
+        one = _Rigs(rig.rig.tariff, points, drawn, kilowatts(watts), work, rig.rig.count)
+        groups[key] = one if key not in groups else _joined(groups[key], one)
+    return groups, others
+
+
+def _name(rig: RigSnapshot, points: Sequence[OperatingPoint]) -> str:
+    model = "" if rig.identity is None else rig.identity.model
+    return " / ".join(filter(None, (model, rig.rig.tariff, ", ".join(point.name for point in points))))
+
+
+def _joined(one: _Rigs, other: _Rigs) -> _Rigs:
+    return _Rigs(
+        one.tariff,
+        tuple(
+            OperatingPoint(name=a.name, work=a.work + b.work, kilowatts=a.kilowatts + b.kilowatts)
+            for a, b in zip(one.points, other.points, strict=True)
+        ),
+        one.drawn + other.drawn,
+        one.running + other.running,
+        one.work + other.work,
+        one.number + other.number,
+    )
+
+
+def _group(
+    key: GroupKey,
+    rigs: _Rigs,
+    prices: tuple[float, ...],
+    market: MarketEconomics,
+    slots: Sequence[Slot],
+    setting: Setting,
+) -> Group:
+    points = (OperatingPoint(name=OFF, work=0.0, kilowatts=0.0), *rigs.points)
+    payout = market.payout_usd or 0.0
+    now = 0
+    if rigs.drawn >= _RUNNING * min(point.kilowatts for point in rigs.points):
+        now = min(range(1, len(points)), key=lambda index: abs(points[index].kilowatts - rigs.drawn))
+    standing = setting.standings.get(key)
+    since = inf if standing is None or standing.on is not (now > 0) else slots[0].start - standing.since
+    last_day = [
+        (slot.hours, price)
+        for slot, price in zip(slots, prices, strict=True)
+        if slot.end > slots[-1].end - SECONDS_PER_DAY
+    ]
+    mean = sum(hours * price for hours, price in last_day) / sum(hours for hours, _ in last_day)
+    later = _payout(market, slots[-1].end)
+    return Group(
+        block=key.block,
+        name=key.name,
+        points=points,
+        prices=prices,
+        start_cost=restart_cost(setting.decision, rigs.work * payout, rigs.number),
+        change_cost=setting.plan.change_usd_per_rig * rigs.number,
+        min_on=setting.plan.min_on,
+        min_off=setting.plan.min_off,
+        now=now,
+        since=since,
+        on_afterwards=any(point.work * later / HOURS_PER_DAY > point.kilowatts * mean for point in rigs.points),
+    )
+
+
+# --- hours ----------------------------------------------------------------------------------------------------------
+
+
+def _prices_ahead(snapshot: SiteSnapshot, setting: Setting) -> dict[str, tuple[PriceSlot, ...]]:
+    """Return the marginal prices by tariff, from now on, of the tariffs that are known for long enough."""
+    found: dict[str, tuple[PriceSlot, ...]] = {}
+    for tariff in snapshot.tariffs:
+        begin, prices = snapshot.taken_at, []
+        for slot in curtailment.known_ahead(tariff, snapshot, setting.terms):
+            end = begin + slot.hours * SECONDS_PER_HOUR
+            prices.append(PriceSlot(begin, end, slot.price))
+            begin = end
+        if begin - snapshot.taken_at >= _LEAST_KNOWN:
+            found[tariff] = tuple(prices)
+    return found
+
+
+def _slots(
+    now: float, end: float, prices: Iterable[Sequence[PriceSlot]], market: MarketEconomics, setting: Setting
+) -> tuple[Slot, ...]:
+    """Divide the time at every change of a price, a limit or the hashprice, and at whole hours."""
+    edges = {slot.start for each in prices for slot in each}
+    edges |= {edge for each in setting.surcharges for edge in (each.start, each.end)}
+    edges |= {edge for each in setting.obligations for edge in (each.start, each.end) if edge is not None}
+    if market.retarget_time is not None and market.retarget_confident:
+        edges.add(market.retarget_time)
+    hour = now - now % SECONDS_PER_HOUR
+    edges |= {hour + number * SECONDS_PER_HOUR for number in range(1, int((end - hour) / SECONDS_PER_HOUR) + 1)}
+    inner = sorted(edge for edge in edges if now < edge < end)
+    return tuple(Slot(start=start, end=until) for start, until in pairwise([now, *inner, end]))
+
+
+def _by_slot(prices: Sequence[PriceSlot], slots: Sequence[Slot], surcharges: Sequence[PriceSlot]) -> tuple[float, ...]:
+    return tuple(
+        next(price.price for price in prices if price.start <= slot.start < price.end)
+        + sum(more.price for more in surcharges if more.start <= slot.start < more.end)
+        for slot in slots
+    )
+
+
+def _payout(market: MarketEconomics, at: float) -> float:
+    """Return what is paid at a time ahead, USD per PH/s and day: after the retarget its own, if that is known."""
+    later = market.forward_payout_usd
+    if (
+        later is not None
+        and market.retarget_confident
+        and market.retarget_time is not None
+        and at >= market.retarget_time
+    ):
+        return later
+    return market.payout_usd or 0.0
+
+
+# --- limits ---------------------------------------------------------------------------------------------------------
+
+
+def _limits(
+    snapshot: SiteSnapshot,
+    groups: Sequence[Group],
+    slots: Sequence[Slot],
+    others: Mapping[str, float],
+    obligations: Iterable[Obligation],
+) -> Iterable[Limit]:
+    """Yield the limits: each block's capacity where it could be exceeded, and what the obligations demand."""
+    by_block: dict[str, list[int]] = defaultdict(list)
+    for index, group in enumerate(groups):
+        by_block[group.block].append(index)
+    for block in snapshot.blocks:
+        members = by_block.get(block.name, [])
+        most = sum(max(point.kilowatts for point in groups[index].points) for index in members)
+        if block.capacity_watts is not None and most + others.get(block.name, 0.0) > kilowatts(block.capacity_watts):
+            room = kilowatts(block.capacity_watts) - others.get(block.name, 0.0)
+            yield Limit(reason=f"capacity of {block.name}", groups=tuple(members), caps=(room,) * len(slots))
+    for each in obligations:
+        blocks = each.blocks or (*by_block, *others)
+        members = [index for block in dict.fromkeys(blocks) for index in by_block.get(block, ())]
+        drawn = sum(others.get(block, 0.0) for block in set(blocks))
+        if not members or not each.limits_power:
+            continue
+        caps = tuple(
+            kilowatts(each.cap) - drawn if each.cap is not None and each.overlaps(slot.start, slot.end) else inf
+            for slot in slots
+        )
+        floors = tuple(
+            kilowatts(each.floor) - drawn if each.floor is not None and each.overlaps(slot.start, slot.end) else 0.0
+            for slot in slots
+        )
+        if any(map(isfinite, caps)) or any(floors):
+            yield Limit(reason=each.reason or each.kind.value, groups=tuple(members), caps=caps, floors=floors)

@@ -1,0 +1,241 @@
+"""What a plan is asked: the rigs, hours and limits of an evaluation, and when the plan in force goes on."""
+
+from dataclasses import replace
+from math import inf
+from typing import Any
+
+import pytest
+from sites import NOW, SITE, decided, rig, site
+
+from exporter.decision.dayplan.answer import answer
+from exporter.decision.dayplan.problem import OFF, OperatingPoint
+from exporter.decision.dayplan.question import GroupKey, Question, Setting, Standing, question, standings
+from exporter.decision.dayplan.settings import DayPlanSettings
+from exporter.decision.settings import DecisionSettings, RestartSettings
+from exporter.decision.values import Verdict
+from exporter.economics.site import price_site
+from exporter.model.fleet import Block
+from exporter.model.obligations import Obligation, ObligationKind
+from exporter.model.readings import PriceSlot, RigIdentity
+from exporter.model.snapshot import RigSnapshot, SiteSnapshot, TariffPrice
+
+HOUR = 3_600.0
+HOUR_BEGAN = NOW - NOW % HOUR
+BILLED = 3.5 * 1.03  # kW of a rig at the billing meter
+SETTING = Setting(terms=SITE, decision=DecisionSettings(), plan=DayPlanSettings())
+
+
+def day_ahead(*prices: float) -> TariffPrice:
+    slots = tuple(
+        PriceSlot(HOUR_BEGAN + number * HOUR, HOUR_BEGAN + (number + 1) * HOUR, price)
+        for number, price in enumerate(prices)
+    )
+    return TariffPrice(prices[0], prices[1], ahead=slots)
+
+
+def hours(*rigs: RigSnapshot, prices: tuple[float, ...] = (0.03, 0.03, 0.30, 0.03), **changes: Any) -> SiteSnapshot:
+    return site(*rigs, **({"tariffs": {"ppa": day_ahead(*prices)}} | changes))
+
+
+def asked(snapshot: SiteSnapshot, setting: Setting = SETTING, verdict: Verdict | None = None) -> Question | None:
+    economics = price_site(snapshot, setting.terms)
+    decision = decided(snapshot, economics)
+    if verdict is not None:
+        decision = replace(decision, rigs=tuple(replace(each, verdict=verdict) for each in decision.rigs))
+    return question(snapshot, economics, decision, setting)
+
+
+def found(snapshot: SiteSnapshot, setting: Setting = SETTING) -> Question:
+    question = asked(snapshot, setting)
+    assert question is not None
+    return question
+
+
+def test_rigs_of_a_model_are_one_group_and_the_hours_end_with_the_known_prices() -> None:
+    model = RigIdentity(reader="antminer", make="Bitmain", model="Antminer S21", firmware="stock", algorithm="SHA256")
+    problem = found(hours(rig(identity=model), rig(name="a-02", identity=model), rig(name="a-03"))).problem
+    assert [(group.block, group.name) for group in problem.groups] == [
+        ("north", "Antminer S21 / ppa / on"),
+        ("north", "ppa / on"),
+    ]
+    pair = problem.groups[0]
+    assert [point.name for point in pair.points] == [OFF, "on"]
+    assert pair.points[1].kilowatts == pytest.approx(2 * BILLED)
+    assert pair.points[1].work == pytest.approx(0.4 * 0.99 * 0.998)
+    assert (pair.now, pair.since, pair.min_on, pair.min_off) == (1, inf, HOUR, HOUR / 2)
+    assert problem.slots[0].start == NOW
+    assert problem.slots[-1].end == HOUR_BEGAN + 4 * HOUR
+    assert [slot.start for slot in problem.slots[1:]] == [HOUR_BEGAN + number * HOUR for number in (1, 2, 3)]
+    assert problem.groups[0].prices == (0.03, 0.03, 0.30, 0.03)
+    assert problem.energy is None
+    assert problem.limits == ()
+
+
+def test_a_fixed_price_is_planned_up_to_the_horizon() -> None:
+    fixed = TariffPrice(0.05, ahead=(PriceSlot(NOW - HOUR, NOW + 47 * HOUR, 0.05),))
+    problem = found(hours(rig(), tariffs={"ppa": fixed})).problem
+    assert problem.slots[-1].end == NOW + 36 * HOUR
+    assert max(slot.hours for slot in problem.slots) <= 1
+    later = found(
+        hours(rig(), tariffs={"ppa": fixed}), replace(SETTING, plan=DayPlanSettings(horizon="48h", interval="5m"))
+    ).problem
+    assert later.slots[-1].end == NOW + 47 * HOUR
+
+
+@pytest.mark.parametrize(
+    "snapshot",
+    [
+        hours(rig(), network=None),
+        hours(rig(), tariffs={"ppa": TariffPrice(0.05)}),
+        hours(rig(), tariffs={"ppa": day_ahead(0.03, 0.03)}),
+        hours(rig(hashrate=None)),
+        hours(rig(), tariffs={}),
+    ],
+    ids=["no hashprice", "no price ahead", "less than two hours ahead", "nothing known of the rig", "no price"],
+)
+def test_nothing_is_asked_while_what_it_needs_is_unknown(snapshot: SiteSnapshot) -> None:
+    assert asked(snapshot) is None
+
+
+def test_what_needs_a_repair_is_not_planned() -> None:
+    assert asked(hours(rig()), verdict=Verdict.REPAIR) is None
+
+
+def test_what_is_left_out_is_counted_and_its_power_takes_room() -> None:
+    other = replace(rig(name="b-01"), rig=replace(rig(name="b-01").rig, tariff="spot"))
+    snapshot = hours(
+        rig(),
+        other,
+        tariffs={"ppa": day_ahead(0.03, 0.03, 0.3, 0.03), "spot": TariffPrice(0.05)},
+        blocks=(Block(name="north", capacity_watts=7_000.0),),
+    )
+    cap = Obligation(kind=ObligationKind.CAP, start=NOW, end=NOW + HOUR, cap=5_000.0)
+    asked = found(snapshot, replace(SETTING, obligations=(cap,)))
+    assert asked.left_out == 1
+    capacity, site_cap = asked.problem.limits
+    assert capacity.reason == "capacity of north"
+    assert capacity.caps == pytest.approx([7.0 - BILLED] * 5)
+    assert site_cap.reason == "cap"
+    assert site_cap.caps[0] == pytest.approx(5.0 - BILLED)
+    assert site_cap.caps[-1] == inf
+
+
+def test_obligations_are_limits_of_their_blocks_and_hours() -> None:
+    snapshot = hours(rig(), rig(name="b-01", block="south"))
+    award = Obligation(kind=ObligationKind.AWARD, start=HOUR_BEGAN + HOUR, end=HOUR_BEGAN + 2 * HOUR, floor=3_000.0)
+    obligations = (
+        Obligation(kind=ObligationKind.CALL, start=NOW, cap=0.0, blocks=("south",), reason="event 7"),
+        award,
+        Obligation(kind=ObligationKind.CALL, start=NOW, level=2),
+        Obligation(kind=ObligationKind.CAP, start=NOW, cap=1.0, blocks=("elsewhere",)),
+        Obligation(kind=ObligationKind.CAP, start=NOW + 90 * HOUR, cap=1.0),
+    )
+    call, floor = found(snapshot, replace(SETTING, obligations=obligations)).problem.limits
+    assert (call.reason, call.groups, set(call.caps)) == ("event 7", (1,), {0.0})
+    assert (floor.reason, floor.groups) == ("award", (0, 1))
+    assert floor.floors == (0.0, 3.0, 0.0, 0.0)
+
+
+def test_the_time_is_divided_where_a_limit_a_surcharge_or_the_hashprice_changes() -> None:
+    peak = PriceSlot(HOUR_BEGAN + 1.5 * HOUR, HOUR_BEGAN + 1.75 * HOUR, 2.0)
+    problem = found(hours(rig()), replace(SETTING, surcharges=(peak,))).problem
+    prices = dict(zip([slot.start for slot in problem.slots], problem.groups[0].prices, strict=True))
+    assert prices[peak.start] == pytest.approx(2.03)
+    assert prices[peak.end] == pytest.approx(0.03)
+
+
+def test_the_hashprice_after_a_known_retarget_is_used_from_then_on() -> None:
+    snapshot = hours(rig())
+    economics = price_site(snapshot, SITE)
+    decision = decided(snapshot, economics)
+    market = replace(economics.market, retarget_time=HOUR_BEGAN + 1.5 * HOUR, forward_payout_usd=20.0)
+    soon = question(snapshot, replace(economics, market=market), decision, SETTING)
+    assert soon is not None
+    assert len(set(soon.problem.hashprices)) == 2
+    assert soon.problem.hashprices[-1] == 20.0
+    unsure = replace(market, retarget_confident=False)
+    later = question(snapshot, replace(economics, market=unsure), decision, SETTING)
+    assert later is not None
+    assert set(later.problem.hashprices) == {market.payout_usd}
+
+
+def test_starts_changes_and_the_energy_of_a_day_come_from_the_settings() -> None:
+    setting = Setting(
+        terms=SITE,
+        decision=DecisionSettings(restart=RestartSettings(usd=2.0)),
+        plan=DayPlanSettings(change_usd_per_rig=0.5, energy_kilowatt_hours_per_day=48.0),
+    )
+    problem = found(hours(rig(), rig(name="a-02")), setting).problem
+    assert (problem.groups[0].start_cost, problem.groups[0].change_cost) == (4.0, 1.0)
+    assert problem.energy == pytest.approx(2.0 * sum(slot.hours for slot in problem.slots))
+
+
+def test_rigs_with_operating_points_are_planned_at_the_one_that_they_draw() -> None:
+    points = (
+        OperatingPoint(name="low", work=0.15, kilowatts=2.5),
+        OperatingPoint(name="full", work=0.2, kilowatts=3.6),
+    )
+    setting = replace(SETTING, points={"a-01": points})
+    group = found(hours(rig()), setting).problem.groups[0]
+    assert [point.name for point in group.points] == [OFF, "low", "full"]
+    assert group.now == 2
+    assert found(hours(rig(power=2_400.0)), setting).problem.groups[0].now == 1
+    asleep = rig(hashrate=0.0, power=20.0, facts={"rated_hashrate": 200e12, "rated_power": 3_500.0})
+    assert found(hours(asleep), setting).problem.groups[0].now == 0
+
+
+def test_a_group_is_as_it_is_since_it_was_first_seen_so() -> None:
+    group = found(hours(rig())).problem.groups[0]
+    key = GroupKey(group.block, group.name)
+    first = standings({}, [group], NOW)
+    assert first == {key: Standing(True, -inf)}
+    assert standings(first, [group], NOW + 60) == first
+    stopped = standings(first, [replace(group, now=0)], NOW + 60)
+    assert stopped == {key: Standing(False, NOW + 60)}
+    running = {key: Standing(True, NOW - 600)}
+    assert found(hours(rig()), replace(SETTING, standings=running)).problem.groups[0].since == 600
+    assert found(hours(rig()), replace(SETTING, standings=stopped)).problem.groups[0].since == inf
+
+
+def test_the_end_of_the_known_prices_is_no_reason_to_stop() -> None:
+    assert found(hours(rig(), prices=(0.03, 0.03, 0.1))).problem.groups[0].on_afterwards
+    assert not found(hours(rig(), prices=(0.3, 0.3, 0.3))).problem.groups[0].on_afterwards
+
+
+# --- the plan in force ----------------------------------------------------------------------------------------------
+
+
+def test_a_plan_stops_in_the_dear_hour() -> None:
+    plan = answer(found(hours(rig())))
+    assert plan.choices == ((1, 1, 0, 1),)
+    assert plan.value == plan.bound
+
+
+def test_the_plan_in_force_goes_on_while_a_new_one_is_hardly_better() -> None:
+    before = answer(found(hours(rig(), prices=(0.03, 0.03, 0.09, 0.03))))
+    assert before.choices == ((1, 1, 0, 1),)
+    nearly = found(hours(rig(), prices=(0.03, 0.03, 0.0719, 0.03, 0.03)))
+    fresh = answer(nearly)
+    assert fresh.choices == ((1, 1, 1, 1, 1),)
+    held = answer(replace(nearly, before=before, hold_back_share=0.05))
+    assert held.choices == ((1, 1, 0, 1, 1),)  # prolonged to the new end
+    assert held.value < fresh.value <= held.bound
+    assert answer(replace(nearly, before=before, hold_back_share=0.0)).choices == fresh.choices
+
+
+def test_the_plan_in_force_ends_where_a_limit_forbids_it_or_the_fleet_changes() -> None:
+    before = answer(found(hours(rig())))
+    cap = Obligation(kind=ObligationKind.CAP, start=HOUR_BEGAN + HOUR, end=HOUR_BEGAN + 2 * HOUR, cap=0.0)
+    capped = found(hours(rig()), replace(SETTING, obligations=(cap,)))
+    assert answer(replace(capped, before=before, hold_back_share=1.0)).choices == ((1, 0, 0, 1),)
+    grown = found(hours(rig(), rig(name="b-01", block="south")))
+    assert len(answer(replace(grown, before=before, hold_back_share=1.0)).choices) == 2
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"horizon": "1h"}, {"horizon": "3d"}, {"interval": "1s"}, {"interval": "2h"}, {"min_on": "-1h"}],
+)
+def test_settings_out_of_range_are_refused(settings: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"must be from|duration"):
+        DayPlanSettings.model_validate(settings)
