@@ -5,6 +5,7 @@ import errno
 import os
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from importlib.util import find_spec
 from typing import Final
 
 import aiohttp
@@ -16,7 +17,6 @@ from exporter.descriptors import share_descriptors
 from exporter.evaluation import Evaluator
 from exporter.inventory.shrink import shrinks
 from exporter.logs import configure
-from exporter.outlooks import installed
 from exporter.polling.backfill import Backfill
 from exporter.polling.market import Market
 from exporter.polling.rigs import RigPoller
@@ -69,7 +69,7 @@ def run_blocking(settings: Settings, load: Callable[[], Settings] | None = None,
     Raises:
         StartError: The exporter could not start.
     """
-    if settings.ai is not None and settings.ai.outlook is not None and not installed():
+    if settings.ai is not None and settings.ai.outlook is not None and find_spec("numpy") is None:
         raise StartError("ai.outlook needs numpy: run pip install 'hashmargin[outlook]', or remove ai.outlook")
     configure(settings.log)
     for advice in advise(settings.terms, settings.decision, settings.rigs):
@@ -128,6 +128,7 @@ async def _run(settings: Settings, load: Callable[[], Settings] | None, *, allow
                 tasks.create_task(rigs.run(), name="rigs"),
                 tasks.create_task(evaluator.run(), name="evaluation"),
                 tasks.create_task(evaluator.outlooks.run(), name="outlook"),
+                tasks.create_task(evaluator.day_plans.background.run(), name="day-ahead plan"),
                 tasks.create_task(store.run(evaluator.state), name="state"),
                 tasks.create_task(feed_watchdog(server.is_stuck), name="watchdog"),
                 tasks.create_task(measure_loop_delay(telemetry), name="loop delay"),

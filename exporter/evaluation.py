@@ -9,20 +9,24 @@ from typing import Final, TypeVar
 
 import structlog
 
+from exporter.background import Background
+from exporter.day_plans import DayPlans
 from exporter.decision.backfill import with_told
+from exporter.decision.dayplan.question import Question as PlanQuestion
+from exporter.decision.dayplan.timetable import Timetable
+from exporter.decision.dayplan.worth import Worth
 from exporter.decision.explain import Case, Explanation, explain
 from exporter.decision.history import BlockHour, MarginHistory
-from exporter.decision.prospect import Question, question
+from exporter.decision.prospect import Outlook, Question, question
 from exporter.decision.site import decide
 from exporter.economics.metering import Metered, metered_power, with_metered_power
 from exporter.economics.overhead import Overhead, overheads
 from exporter.economics.site import price_site
 from exporter.exposition.publication import LatestPublication, Publication
 from exporter.exposition.render import Renderer
-from exporter.exposition.views import Shard, SiteView
+from exporter.exposition.views import PlanView, Shard, SiteView
 from exporter.model.readings import ExpectedOff, GpuReading, MeterReading, Reading
 from exporter.model.snapshot import SiteSnapshot
-from exporter.outlooks import Outlooks
 from exporter.polling.ledger import EnergyCounter
 from exporter.polling.market import Market, SourceName, SourceRoom
 from exporter.polling.overhead import OverheadCheck
@@ -41,7 +45,7 @@ from exporter.settings.sources import (
     documents,
     sources,
 )
-from exporter.state import LIST_SIZES, State, document
+from exporter.state import LIST_SIZES, PLAN_WORTH, State, document
 from exporter.steady_clock import SteadyClock
 from exporter.telemetry import Telemetry
 
@@ -52,6 +56,8 @@ _log = structlog.get_logger(__name__)
 
 _SHORTEST_REST: Final = 0.5
 """Seconds between evaluations at least, however often a price changes."""
+
+_OUTLOOK_INTERVAL: Final = 3_600.0  # s
 
 _GRACE: Final = 0.02
 """Seconds to wait after a price change: a sleep may end slightly early."""
@@ -76,7 +82,11 @@ class Evaluator:
         ``save_energy`` is awaited with the energy counters of all rigs before they are served.
         """
         self.latest = LatestPublication()
-        self.outlooks = Outlooks(telemetry)
+        self.outlooks: Background[Question, Outlook] = Background(
+            "outlook", _OUTLOOK_INTERVAL, telemetry.outlook_failures
+        )
+        self.day_plans = DayPlans(telemetry, state.reading(PLAN_WORTH, Worth))
+        self.day_plans.apply(settings.decision, changed=False)
         self.settings = settings
         self._telemetry = telemetry
         self._market = market
@@ -109,8 +119,10 @@ class Evaluator:
         self._renderer = Renderer(settings.exposition, self._telemetry.registry)
         self._unmatched.replace(settings.rigs, settings.fleet_blocks)
         self._list_sizes = _list_sizes(settings)
-        if (settings.terms, settings.decision) != (self.settings.terms, self.settings.decision):
+        changed = (settings.terms, settings.decision) != (self.settings.terms, self.settings.decision)
+        if changed:
             self.outlooks.forget()
+        self.day_plans.apply(settings.decision, changed=changed)
         self.settings = settings
 
     @property
@@ -178,6 +190,9 @@ class Evaluator:
             asked = await asyncio.to_thread(self._question, publication.view)
             if asked is not None:
                 self.outlooks.ask(asked)
+        plan_of = await asyncio.to_thread(self._consider, publication.view)
+        if plan_of is not None:
+            self.day_plans.ask(plan_of)
         self._rigs.metered = metered.rigs
         found = self._all_names(snapshot)
         self._count_unmatched(METERS, snapshot.taken_at, metered, found)
@@ -190,6 +205,7 @@ class Evaluator:
         self._market.shift(seconds)
         self._rigs.shift(seconds)
         self.outlooks.forget()
+        self.day_plans.background.forget()
         self._decision = self._decision.shifted(seconds)
         if self._history.observed_at is not None:
             self._history = replace(self._history, observed_at=self._history.observed_at + seconds)
@@ -241,6 +257,10 @@ class Evaluator:
         settings = self.settings
         return question(view.snapshot, view.economics, self._history, settings.terms, settings.decision)
 
+    def _consider(self, view: SiteView) -> PlanQuestion | None:
+        settings = self.settings
+        return self.day_plans.consider(view.snapshot, view.economics, view.decision, settings.terms, settings.decision)
+
     def _render(self, snapshot: SiteSnapshot, told: Mapping[str, list[BlockHour]]) -> tuple[Publication, Metered]:
         settings = self.settings
         if told:
@@ -258,7 +278,16 @@ class Evaluator:
             self._decision, snapshot, economics, self._history, settings.terms, settings.decision, forecasts
         )
         shard = Shard(settings.sharding.shard, settings.sharding.total_shards)
-        view = SiteView(snapshot=snapshot, economics=economics, decision=decision, shard=shard)
+        plan = self.day_plans.background.latest(snapshot.taken_at)
+        view = SiteView(
+            snapshot=snapshot,
+            economics=economics,
+            decision=decision,
+            shard=shard,
+            plan=None
+            if plan is None
+            else PlanView(timetable=Timetable(plan=plan, now=snapshot.taken_at), worth=self.day_plans.worth),
+        )
         self._energy = self._energy | {
             rig.rig.name: EnergyCounter(rig.energy, rig.last_success) for rig in snapshot.rigs if rig.energy is not None
         }
@@ -269,7 +298,8 @@ class Evaluator:
         now = self._clock()
         return State(
             rigs=self._rigs.memories(now),
-            documents=documents(self._market.fresh_all(now), self.settings) | {LIST_SIZES: self._list_sizes},
+            documents=documents(self._market.fresh_all(now), self.settings)
+            | {LIST_SIZES: self._list_sizes, PLAN_WORTH: document(Reading(self.day_plans.kept, now))},
             decision=self._decision,
             history=self._history,
         )

@@ -164,6 +164,8 @@ def _other_database(path: Path) -> str:
 
 LIST_SIZES: Final = "inventory"
 """The document with the number of rigs in each list of the inventory."""
+PLAN_WORTH: Final = "plan worth"
+"""The document with what following the day-ahead plan would have earned."""
 
 
 def stored_list_sizes(path: Path) -> dict[str, int] | None:

@@ -183,6 +183,11 @@ class Telemetry:
             "Failed attempts to compute the outlook of `ai.outlook`; see the log. There is no outlook until the next.",
             registry=registry,
         )
+        self.day_plan_failures = Counter(
+            "mining_plan_failures_total",
+            "Failed attempts to make the plan of `decision.day_plan`; see the log. There is no plan until the next.",
+            registry=registry,
+        )
 
     def forget_source(self, source: str) -> None:
         """Remove the series of a source that is no longer configured, counters included."""

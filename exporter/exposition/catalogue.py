@@ -14,6 +14,7 @@ from exporter.decision.values import Verdict
 from exporter.economics.gpu_market import scenarios
 from exporter.exposition.views import SiteView, is_mining
 from exporter.model.readings import RigReading
+from exporter.model.units import WATTS_PER_KILOWATT
 
 S = TypeVar("S")
 P = TypeVar("P")
@@ -227,6 +228,38 @@ BLOCK_WAITING: Final = _scope(
     ],
     block=lambda waiting: waiting[0],
     months=lambda waiting: str(waiting[1]),
+)
+PLAN: Final = _scope(lambda view: [] if view.plan is None else [view.plan])
+PLAN_BLOCK: Final = _scope(
+    lambda view: [] if view.plan is None else [(view.plan.timetable, block) for block in view.plan.timetable.blocks],
+    block=lambda planned: planned[1],
+)
+PLAN_POINT: Final = _scope(
+    lambda view: (
+        []
+        if view.plan is None
+        else [(block, point) for block in view.plan.timetable.blocks for point in view.plan.timetable.points(block)]
+    ),
+    block=lambda planned: planned[0],
+    profile=lambda planned: planned[1],
+)
+PLAN_HOUR: Final = _scope(
+    lambda view: [] if view.plan is None else list(view.plan.timetable.site_watts.items()),
+    offset_hours=lambda planned: str(planned[0]),
+)
+PLAN_MONEY: Final = _scope(
+    lambda view: (
+        []
+        if view.plan is None
+        else [
+            (day, policy, usd)
+            for day, money in (("today", view.plan.worth.today), ("yesterday", view.plan.worth.yesterday))
+            if money is not None
+            for policy, usd in money._asdict().items()
+        ]
+    ),
+    day=lambda earned: earned[0],
+    policy=lambda earned: earned[1],
 )
 NETWORK: Final = _scope(lambda view: [view.snapshot.network.value] if view.snapshot.network else [])
 MARKET: Final = _scope(lambda view: [view.economics.market])
@@ -1350,6 +1383,92 @@ _BLOCKS: Final = (
     ),
 )
 
+_DAY_PLAN: Final = (
+    Metric(
+        scope=PLAN_POINT,
+        name="mining_plan_block_profile_info",
+        help="Always 1 for each operating point that the day-ahead plan wants in the block now, or off.",
+        kind=Kind.INFO,
+        stability=Stability.EXPERIMENTAL,
+        get=_one,
+    ),
+    Metric(
+        scope=PLAN_BLOCK,
+        name="mining_plan_block_watts",
+        help="Power that the day-ahead plan wants the block to draw now, at the billing meter, in watts.",
+        unit="watts",
+        stability=Stability.EXPERIMENTAL,
+        get=lambda planned: None if (now := planned[0].in_force(planned[1])) is None else now.watts,
+    ),
+    Metric(
+        scope=PLAN_BLOCK,
+        name="mining_plan_next_change_timestamp_seconds",
+        help="Unix time at which the planned power of the block changes next, in seconds. Absent if it does not.",
+        unit="seconds",
+        stability=Stability.EXPERIMENTAL,
+        get=lambda planned: None if (change := planned[0].next_change(planned[1])) is None else change.at,
+    ),
+    Metric(
+        scope=PLAN_BLOCK,
+        name="mining_plan_next_change_watts",
+        help="Planned power of the block after its next change, in watts. Absent if there is none.",
+        unit="watts",
+        stability=Stability.EXPERIMENTAL,
+        get=lambda planned: None if (change := planned[0].next_change(planned[1])) is None else change.watts,
+    ),
+    Metric(
+        scope=PLAN_HOUR,
+        name="mining_plan_site_watts",
+        help="Planned power of all blocks so many hours from now, in watts. Absent beyond the known prices.",
+        unit="watts",
+        stability=Stability.EXPERIMENTAL,
+        get=lambda planned: planned[1],
+    ),
+    Metric(
+        scope=PLAN,
+        name="mining_plan_value_usd",
+        help="What the plan earns over all its hours, with energy at its marginal price, in USD.",
+        unit="usd",
+        stability=Stability.EXPERIMENTAL,
+        get=lambda plan: plan.timetable.plan.value,
+    ),
+    Metric(
+        scope=PLAN,
+        name="mining_plan_bound_usd",
+        help="What no plan over the same hours can beat, in USD.",
+        unit="usd",
+        stability=Stability.EXPERIMENTAL,
+        get=lambda plan: plan.timetable.plan.bound,
+    ),
+    Metric(
+        scope=PLAN,
+        name="mining_plan_computed_timestamp_seconds",
+        help="Unix time of the evaluation that the plan starts from, in seconds.",
+        unit="seconds",
+        stability=Stability.EXPERIMENTAL,
+        get=lambda plan: plan.timetable.plan.asked_at,
+    ),
+    Metric(
+        scope=PLAN,
+        name="mining_plan_violation_watts",
+        help="Highest power by which the plan exceeds a cap or misses a floor in any of its hours, in watts.",
+        unit="watts",
+        stability=Stability.EXPERIMENTAL,
+        get=lambda plan: max(plan.timetable.plan.violations) * WATTS_PER_KILOWATT,
+    ),
+    Metric(
+        scope=PLAN_MONEY,
+        name="mining_plan_earned_usd",
+        help=(
+            "What the planned rigs earned in the UTC day, with energy at its marginal price, in USD: by the plan, by "
+            "the verdicts, and as done. Only time counts in which a plan was in force."
+        ),
+        unit="usd",
+        stability=Stability.EXPERIMENTAL,
+        get=lambda earned: earned[2],
+    ),
+)
+
 _NETWORK: Final = (
     Metric(
         scope=NETWORK,
@@ -1764,6 +1883,7 @@ SECTIONS: Final[Mapping[str, tuple[Metric[Any], ...]]] = {
     "Rig: pools": _POOLS,
     "Rig: economics": _RIG_ECONOMICS,
     "Block": _BLOCKS,
+    "Day-ahead plan": _DAY_PLAN,
     "Bitcoin network": _NETWORK,
     "Market": _MARKET,
     "AI market": _AI,

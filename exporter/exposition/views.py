@@ -8,6 +8,8 @@ from functools import cached_property
 from itertools import starmap
 from typing import Final, NamedTuple
 
+from exporter.decision.dayplan.timetable import Timetable
+from exporter.decision.dayplan.worth import Worth
 from exporter.decision.values import BlockDecision, RigDecision, SiteDecision, Verdict
 from exporter.economics.values import BlockEconomics, GpuEconomics, RigEconomics, SiteEconomics
 from exporter.model.fleet import UNASSIGNED, Block
@@ -80,6 +82,14 @@ class Shard(NamedTuple):
     total: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanView:
+    """The day-ahead plan at the evaluation, and what following it has earned."""
+
+    timetable: Timetable
+    worth: Worth
+
+
 WHOLE_SITE: Final = Shard(0, 1)
 
 
@@ -91,6 +101,7 @@ class SiteView:
     economics: SiteEconomics
     decision: SiteDecision
     shard: Shard = WHOLE_SITE
+    plan: PlanView | None = None  # None without `decision.day_plan`, or while there is no plan
 
     @cached_property
     def rigs(self) -> tuple[RigView, ...]:

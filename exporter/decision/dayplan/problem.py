@@ -108,6 +108,11 @@ class Plan:
     excess: float
 
     @property
+    def asked_at(self) -> float:
+        """Unix seconds of the evaluation that it starts from."""
+        return self.problem.asked_at
+
+    @property
     def gap(self) -> float:
         """By how much a better plan could beat this one at most, as a share of the bound."""
         return (

@@ -1,7 +1,7 @@
 """From an evaluation to the question of a plan: which rigs, which hours, which limits."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import inf, isfinite
@@ -64,9 +64,10 @@ class Setting:
     points: Mapping[str, Sequence[OperatingPoint]] = field(default_factory=dict)  # by rig, without off
 
 
-class _Rigs(NamedTuple):
-    """The rigs of a group."""
+class Rigs(NamedTuple):
+    """The rigs of a group. ``indices`` are those of the snapshot."""
 
+    indices: tuple[int, ...]
     tariff: str
     points: tuple[OperatingPoint, ...]
     drawn: float  # kW now
@@ -87,7 +88,7 @@ def question(
     if market.payout_usd is None:
         return None
     ahead = _prices_ahead(snapshot, setting)
-    groups, others = _groups(snapshot, economics, decision, ahead, setting)
+    groups, others = rig_groups(snapshot, economics, decision, ahead, setting)
     if not groups:
         return None
     end = min(
@@ -127,27 +128,27 @@ def standings(before: Mapping[GroupKey, Standing], groups: Iterable[Group], now:
 # --- rigs -----------------------------------------------------------------------------------------------------------
 
 
-def _groups(
+def rig_groups(
     snapshot: SiteSnapshot,
     economics: SiteEconomics,
     decision: SiteDecision,
-    ahead: Mapping[str, Sequence[PriceSlot]],
+    tariffs: Collection[str],
     setting: Setting,
-) -> tuple[dict[GroupKey, _Rigs], dict[str, float]]:
-    """Return the rigs that are planned, by group, and what the others draw, kW by block."""
-    groups: dict[GroupKey, _Rigs] = {}
+) -> tuple[dict[GroupKey, Rigs], dict[str, float]]:
+    """Return the rigs of these tariffs that can be planned, by group, and what the others draw, kW by block."""
+    groups: dict[GroupKey, Rigs] = {}
     others: dict[str, float] = defaultdict(float)
-    for rig, priced, verdict in zip(snapshot.rigs, economics.rigs, decision.rigs, strict=True):
+    for index, (rig, priced, verdict) in enumerate(zip(snapshot.rigs, economics.rigs, decision.rigs, strict=True)):
         drawn = kilowatts(priced.billed_power or 0.0)
         work, watts = priced.potential_work, priced.potential_power
-        if verdict.verdict is Verdict.REPAIR or not work or not watts or rig.rig.tariff not in ahead:
+        if verdict.verdict is Verdict.REPAIR or not work or not watts or rig.rig.tariff not in tariffs:
             others[rig.rig.block] += drawn
             continue
         points = tuple(setting.points.get(rig.rig.name, ())) or (
             OperatingPoint(name=ON, work=work, kilowatts=kilowatts(watts)),
         )
         key = GroupKey(rig.rig.block, _name(rig, points))
-        one = _Rigs(rig.rig.tariff, points, drawn, kilowatts(watts), work, rig.rig.count)
+        one = Rigs((index,), rig.rig.tariff, points, drawn, kilowatts(watts), work, rig.rig.count)
         groups[key] = one if key not in groups else _joined(groups[key], one)
     return groups, others
 
@@ -157,8 +158,9 @@ def _name(rig: RigSnapshot, points: Sequence[OperatingPoint]) -> str:
     return " / ".join(filter(None, (model, rig.rig.tariff, ", ".join(point.name for point in points))))
 
 
-def _joined(one: _Rigs, other: _Rigs) -> _Rigs:
-    return _Rigs(
+def _joined(one: Rigs, other: Rigs) -> Rigs:
+    return Rigs(
+        one.indices + other.indices,
         one.tariff,
         tuple(
             OperatingPoint(name=a.name, work=a.work + b.work, kilowatts=a.kilowatts + b.kilowatts)
@@ -171,9 +173,16 @@ def _joined(one: _Rigs, other: _Rigs) -> _Rigs:
     )
 
 
+def point_now(rigs: Rigs) -> int:
+    """Return the index of the point that a group draws now; 0 is off."""
+    if rigs.drawn < _RUNNING * min(point.kilowatts for point in rigs.points):
+        return 0
+    return min(range(len(rigs.points)), key=lambda index: abs(rigs.points[index].kilowatts - rigs.drawn)) + 1
+
+
 def _group(
     key: GroupKey,
-    rigs: _Rigs,
+    rigs: Rigs,
     prices: tuple[float, ...],
     market: MarketEconomics,
     slots: Sequence[Slot],
@@ -181,9 +190,7 @@ def _group(
 ) -> Group:
     points = (OperatingPoint(name=OFF, work=0.0, kilowatts=0.0), *rigs.points)
     payout = market.payout_usd or 0.0
-    now = 0
-    if rigs.drawn >= _RUNNING * min(point.kilowatts for point in rigs.points):
-        now = min(range(1, len(points)), key=lambda index: abs(points[index].kilowatts - rigs.drawn))
+    now = point_now(rigs)
     standing = setting.standings.get(key)
     since = inf if standing is None or standing.on is not (now > 0) else slots[0].start - standing.since
     last_day = [

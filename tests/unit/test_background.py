@@ -1,4 +1,4 @@
-"""The outlook's worker process: it answers, runs at a lower priority, and its death costs nothing but the outlook."""
+"""Background tasks in a worker process: it answers, runs at a lower priority, and its death costs only the answer."""
 
 import io
 import os
@@ -13,11 +13,12 @@ from site_server import published, served
 from sites import NOW, SITE, network, rig, site
 from structlog.testing import capture_logs
 
-from exporter import outlook_worker
+from exporter import background_worker
 from exporter.app import StartError, run_blocking
+from exporter.background import Background
 from exporter.decision.history import MarginHistory
 from exporter.decision.outlook import foresee
-from exporter.decision.prospect import Question, question
+from exporter.decision.prospect import Outlook, Question, question
 from exporter.decision.settings import DecisionSettings
 from exporter.decision.site import decide
 from exporter.decision.values import DecisionState
@@ -27,7 +28,6 @@ from exporter.exposition.publication import Encoding, Format, Publication
 from exporter.exposition.views import SiteView
 from exporter.model.fleet import Block
 from exporter.model.snapshot import SiteSnapshot, TariffPrice
-from exporter.outlooks import Outlooks
 from exporter.settings.model import Settings
 from exporter.telemetry import Telemetry
 
@@ -137,9 +137,13 @@ def failures(telemetry: Telemetry) -> float | None:
     return telemetry.registry.get_sample_value("mining_outlook_failures_total")
 
 
+def background(telemetry: Telemetry, *command: str) -> Background[Question, Outlook]:
+    return Background("outlook", HOUR, telemetry.outlook_failures, command or None)
+
+
 async def test_the_worker_gives_the_same_outlook_as_the_function() -> None:
     telemetry, asking = Telemetry(), a_question()
-    outlooks = Outlooks(telemetry)
+    outlooks = background(telemetry)
     assert outlooks.due
     outlooks.ask(replace(asking, asked_at=NOW - 30 * HOUR))
     outlooks.ask(asking)  # replaces the one that waits
@@ -159,9 +163,10 @@ def test_the_worker_runs_at_a_lower_priority(monkeypatch: pytest.MonkeyPatch) ->
     asking = a_question()
     answer = io.BytesIO()
     monkeypatch.setattr(os, "nice", lowered.append)
+    monkeypatch.setattr(sys, "argv", ["worker", "outlook"])
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(pickle.dumps(asking))))
     monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=answer))
-    outlook_worker.main()
+    background_worker.main()
     monkeypatch.undo()
     assert lowered == [10]
     assert pickle.loads(answer.getvalue()) == foresee(asking)
@@ -177,7 +182,7 @@ def test_the_worker_runs_at_a_lower_priority(monkeypatch: pytest.MonkeyPatch) ->
 )
 async def test_a_worker_that_dies_is_counted_and_logged_once_and_there_is_no_outlook(script: str, words: str) -> None:
     telemetry = Telemetry()
-    outlooks = Outlooks(telemetry, (sys.executable, "-c", script))
+    outlooks = background(telemetry, sys.executable, "-c", script)
     with capture_logs() as log:
         for _ in range(2):
             outlooks.ask(a_question())
@@ -189,8 +194,8 @@ async def test_a_worker_that_dies_is_counted_and_logged_once_and_there_is_no_out
 
 
 async def test_a_worker_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("exporter.outlooks._TIMEOUT", 0.2)
-    outlooks = Outlooks(Telemetry(), (sys.executable, "-c", "import time; time.sleep(600)"))
+    monkeypatch.setattr("exporter.background._TIMEOUT", 0.2)
+    outlooks = background(Telemetry(), sys.executable, "-c", "import time; time.sleep(600)")
     with capture_logs() as log:
         outlooks.ask(a_question())
         await outlooks.answer()
@@ -200,18 +205,18 @@ async def test_a_worker_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> 
 async def test_an_outlook_that_is_back_is_logged() -> None:
     asking = a_question()
     telemetry = Telemetry()
-    outlooks = Outlooks(telemetry, (sys.executable, "-c", "raise SystemExit(1)"))
+    outlooks = background(telemetry, sys.executable, "-c", "raise SystemExit(1)")
     with capture_logs() as log:
         outlooks.ask(asking)
         await outlooks.answer()
-        outlooks._command = (sys.executable, "-m", "exporter.outlook_worker")
+        outlooks._command = (sys.executable, "-m", "exporter.background_worker", "outlook")
         outlooks.ask(asking)
         await outlooks.answer()
     assert [line["event"] for line in log] == ["no outlook until the next attempt", "the outlook is back"]
 
 
 def test_the_start_is_refused_without_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("exporter.outlooks.find_spec", lambda _: None)
+    monkeypatch.setattr("exporter.app.find_spec", lambda _: None)
     with pytest.raises(StartError, match=r"run pip install 'hashmargin\[outlook\]'"):
         run_blocking(Settings.model_construct(ai=AI))
 

@@ -1,0 +1,127 @@
+"""A plan as a timetable, and what following it was worth."""
+
+from dataclasses import replace
+
+import pytest
+from day_plans import HOUR, capped, tiny
+from sites import NOW, SITE, decided, rig, site
+from test_decision_dayplan_question import SETTING, day_ahead, found
+
+from exporter.decision.dayplan.answer import answer
+from exporter.decision.dayplan.problem import Plan
+from exporter.decision.dayplan.question import Setting
+from exporter.decision.dayplan.solve import solve
+from exporter.decision.dayplan.timetable import NextChange, Timetable
+from exporter.decision.dayplan.worth import Money, Worth, booked
+from exporter.decision.settings import DecisionSettings, RestartSettings
+from exporter.decision.values import Verdict
+from exporter.economics.site import price_site
+from exporter.model.snapshot import RigSnapshot, SiteSnapshot
+
+BILLED = 3.5 * 1.03  # kW of a rig at the billing meter
+
+
+def at(hour: float) -> Timetable:
+    return Timetable(plan=solve(tiny()), now=hour * HOUR)  # A: 2 1 0 0 1 1, B: 2 2 0 0 2 2
+
+
+def test_the_timetable_of_the_worked_case() -> None:
+    now = at(0.5)
+    assert (now.slot, now.in_force("A")) == (0, (307_000.0, (("A", "full"),)))
+    assert list(now.points("A")) == ["full"]
+    assert list(at(2.5).points("A")) == ["off"]
+    assert now.next_change("A") == NextChange(HOUR, 190_000.0)
+    assert at(1.5).next_change("B") == NextChange(2 * HOUR, 0.0)
+    assert at(4.0).next_change("A") is None
+    assert now.site_watts == {0: 657e3, 1: 540e3, 2: 0, 3: 0, 4: 540e3, 5: 540e3}
+    slots = list(at(4.5).slots)
+    assert [slot.start for slot, _, _ in slots] == [4 * HOUR, 5 * HOUR]
+    assert slots[0][1] == pytest.approx(0.065)
+    assert slots[0][2]["B"].watts == 350_000.0
+
+
+def test_blocks_of_several_groups_show_each_point_once_and_off_only_if_all_is_off() -> None:
+    problem = tiny()
+    one = replace(problem, groups=tuple(replace(group, block="A") for group in problem.groups))
+    plan = solve(one)
+    assert Timetable(plan=plan, now=0.0).in_force("A") == (657_000.0, (("A", "full"), ("B", "full")))
+    assert list(Timetable(plan=plan, now=0.0).points("A")) == ["full"]
+    low = solve(replace(one, limits=(capped({0: 350.0}),)))
+    assert list(Timetable(plan=low, now=0.0).points("A")) == ["full"]
+    assert list(Timetable(plan=low, now=2 * HOUR).points("A")) == ["off"]
+
+
+def test_a_plan_that_is_over_has_nothing_in_force() -> None:
+    over = at(6.0)
+    assert (over.slot, over.in_force("A"), over.next_change("A"), over.site_watts) == (None, None, None, {})
+    assert (list(over.points("A")), list(over.slots)) == ([], [])
+    assert (at(0.0).in_force("C"), at(0.0).next_change("C")) == (None, None)
+
+
+def test_groups_that_draw_nothing_have_no_mean_price() -> None:
+    problem = tiny()
+    idle = tuple(replace(group, points=group.points[:1], now=0) for group in problem.groups)
+    plan = solve(replace(problem, groups=idle))
+    assert [mean for _, mean, _ in Timetable(plan=plan, now=0.0).slots] == [None] * 6
+
+
+# --- worth ----------------------------------------------------------------------------------------------------------
+
+STARTS = Setting(
+    terms=SITE, decision=DecisionSettings(restart=RestartSettings(usd=0.1), longest_gap="1h"), plan=SETTING.plan
+)
+
+
+def hour(number: int, *rigs: RigSnapshot, price: float = 0.03) -> SiteSnapshot:
+    prices = day_ahead(price, 0.03, 0.30, 0.03)
+    return site(*(rigs or (rig(),)), taken_at=NOW + number * HOUR, tariffs={"ppa": replace(prices, price=price)})
+
+
+def book(before: Worth, plan: Plan | None, known: SiteSnapshot, verdict: Verdict | None = Verdict.MINE) -> Worth:
+    economics = price_site(known, SITE)
+    decision = decided(known, economics)
+    decision = replace(decision, rigs=tuple(replace(each, verdict=verdict) for each in decision.rigs))
+    return booked(before, plan, known, economics, decision, STARTS)
+
+
+def test_the_plan_the_verdicts_and_what_was_done_are_booked_apart() -> None:
+    plan = answer(found(hour(0), STARTS))
+    (choices,) = plan.choices
+    assert choices[:3] == (1, 1, 0)
+    worth = book(Worth(), plan, hour(0))
+    assert worth.today == Money()
+    running = price_site(hour(0), SITE).rigs[0].margin
+    assert running is not None
+    worth = book(worth, plan, hour(1))
+    assert worth.today == pytest.approx(Money(*[running / 24] * 3))
+    dear = book(worth, plan, hour(2, price=0.30))
+    lost = price_site(hour(2, price=0.30), SITE).rigs[0].margin
+    assert lost is not None
+    assert lost < 0
+    assert dear.today.plan == pytest.approx(running / 24)  # off
+    assert dear.today.done == pytest.approx((running + lost) / 24)
+    stopped = book(worth, plan, hour(2, price=0.30), Verdict.CURTAIL)
+    assert stopped.today.verdict == pytest.approx(running / 24)
+    started = book(stopped, plan, hour(3))
+    assert started.today.plan == pytest.approx(2 * running / 24 - 0.1)
+    assert started.today.verdict == pytest.approx(2 * running / 24 - 0.1)
+    assert started.today.done == pytest.approx((2 * running + lost) / 24)
+
+
+def test_a_new_day_begins_at_midnight_utc_and_a_lost_day_is_unknown() -> None:
+    plan = answer(found(hour(0), STARTS))
+    midnight = (NOW // 86_400 + 1) * 86_400
+    evening = replace(Worth(), at=midnight - 60, today=Money(3.0, 2.0, 1.0))
+    assert book(evening, plan, replace(hour(0), taken_at=midnight)).yesterday == Money(3.0, 2.0, 1.0)
+    assert book(evening, plan, replace(hour(0), taken_at=midnight)).today == Money()
+    later = book(evening, plan, replace(hour(0), taken_at=midnight + 86_400))
+    assert (later.today, later.yesterday) == (Money(), None)
+
+
+def test_nothing_is_booked_without_a_plan_over_a_gap_or_for_rigs_that_are_unknown() -> None:
+    plan = answer(found(hour(0), STARTS))
+    first = book(Worth(), plan, hour(0))
+    assert book(first, None, hour(1)).today == Money()
+    assert book(first, plan, hour(2)).today == Money()  # longer than is watched
+    assert book(first, plan, hour(1, rig(hashrate=None))).today == Money()
+    assert book(first, plan, replace(hour(1), network=None)).today == Money()
