@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin, get_
 from exporter.exposition.catalogue import CATALOGUE
 from exporter.server.fleet import SORTS
 from exporter.server.outlook_records import BlockOutlookRecord, OutlookRecord, StartRecord
+from exporter.server.plan_records import PlannedBlockRecord, PlannedSlotRecord, PlanRecord
 from exporter.server.records import BlockRecord, FaultRecord, MarketRecord, RigRecord, TariffRecord
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "api.md"
@@ -28,6 +29,7 @@ curl -s 'http://127.0.0.1:9852/api/v1/rigs?verdict=curtail&sort=margin&limit=10'
 | `/api/v1/blocks` | `blocks` |
 | `/api/v1/market` | `market` |
 | `/api/v1/outlook` | `outlook` of `ai.outlook`; null if there is none |
+| `/api/v1/plan` | `plan` of `decision.day_plan`; null if there is none |
 
 - All calls are GET and read only. They are answered from memory, and no rig is contacted.
 - Every answer has the `site` and the time of the evaluation, `evaluated_at_timestamp_seconds`.
@@ -80,6 +82,9 @@ _RECORDS: Final = (
     _Record("Outlook", OutlookRecord, "mining_"),
     _Record("Block, in an outlook", BlockOutlookRecord, "mining_"),
     _Record("Start, of a block in an outlook", StartRecord, "mining_"),
+    _Record("Plan", PlanRecord, "mining_plan_"),
+    _Record("Slot, of a plan", PlannedSlotRecord, "mining_plan_"),
+    _Record("Block, in a slot of a plan", PlannedBlockRecord, "mining_plan_"),
 )
 _METRICS: Final = {metric.name: metric.help for metric in CATALOGUE}
 _TABLE: Final = ("| field | type | meaning |", "|---|---|---|")

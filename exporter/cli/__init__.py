@@ -22,6 +22,7 @@ from exporter.cli import (
     rigs,
     run,
     scan,
+    schedule,
     simulate,
     status,
     top,
@@ -46,6 +47,7 @@ Examples:
   hashmargin explain c1-001                           show how the verdict of a rig is computed
   hashmargin plan --megawatts 5                       choose the blocks that free 5 MW for AI hosting
   hashmargin outlook                                  compare converting blocks now with later
+  hashmargin schedule                                 show in which hours each block should run
   hashmargin backtest --sample                        compute what the verdicts would have earned
 
 {EXIT_CODES}
@@ -79,6 +81,7 @@ for _command in (
     plan.plan,
     explain.explain,
     outlook.outlook,
+    schedule.schedule,
     backtest.backtest,
     simulate.simulate,
 ):

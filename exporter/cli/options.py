@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial, wraps
 from math import isfinite
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from exporter.cli.errors import InputError
+from exporter.cli.errors import CommandError, InputError
 from exporter.settings.flags import FLAGS, Flag
 
 if TYPE_CHECKING:
@@ -125,6 +125,31 @@ def with_output(command: CommandT) -> CommandT:
         show_default=True,
         help="Output format: text for people, json for scripts.",
     )(command)
+
+
+def with_picture(command: CommandT) -> CommandT:
+    """Add ``--picture``. Draw within :func:`drawing`."""
+    return click.option(
+        "--picture",
+        type=path_type(must_exist=False),
+        metavar="FILE",
+        help="Also draw it, as .svg or .png. Needs matplotlib.",
+    )(command)
+
+
+@contextmanager
+def drawing(picture: Path | None) -> Iterator[None]:
+    """Check a ``--picture`` before anything is asked. Raises UsageError, and CommandError if it can't be written."""
+    from exporter.tools import plots
+
+    if picture is not None and picture.suffix not in {".svg", ".png"}:
+        raise click.UsageError("--picture needs a name that ends in .svg or .png")
+    if picture is not None and not plots.installed():
+        raise CommandError("--picture needs matplotlib: run pip install 'hashmargin[backtest]'")
+    try:
+        yield
+    except OSError as error:
+        raise CommandError(f"cannot write {picture} ({error.strerror}): give another --picture") from None
 
 
 def with_allow_shrink(command: CommandT) -> CommandT:

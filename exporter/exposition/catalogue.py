@@ -14,7 +14,6 @@ from exporter.decision.values import Verdict
 from exporter.economics.gpu_market import scenarios
 from exporter.exposition.views import SiteView, is_mining
 from exporter.model.readings import RigReading
-from exporter.model.units import WATTS_PER_KILOWATT
 
 S = TypeVar("S")
 P = TypeVar("P")
@@ -1454,7 +1453,7 @@ _DAY_PLAN: Final = (
         help="Highest power by which the plan exceeds a cap or misses a floor in any of its hours, in watts.",
         unit="watts",
         stability=Stability.EXPERIMENTAL,
-        get=lambda plan: max(plan.timetable.plan.violations) * WATTS_PER_KILOWATT,
+        get=lambda plan: plan.timetable.violation_watts,
     ),
     Metric(
         scope=PLAN_MONEY,

@@ -13,6 +13,7 @@ from exporter.server.admission import in_worker
 from exporter.server.context import ServerContext
 from exporter.server.fleet import RigQuery, read_count, read_query
 from exporter.server.outlook_records import outlook_record
+from exporter.server.plan_records import plan_record
 from exporter.server.records import RigRecord, block_record, market_record, rig_record
 
 _EVERYTHING: Final = 1_000_000
@@ -55,11 +56,17 @@ def add_api(app: web.Application, context: ServerContext) -> None:
         record = None if found is None else outlook_record(found)
         return await _respond(request, lambda: _envelope(context, view, outlook=record))
 
+    async def plan(request: web.Request) -> web.Response:
+        view = evaluated(context)
+        record = None if view.plan is None else plan_record(view.plan)
+        return await _respond(request, lambda: _envelope(context, view, plan=record))
+
     app.router.add_get("/api/v1/rigs", rigs)
     app.router.add_get("/api/v1/rigs/{rig}", rig)
     app.router.add_get("/api/v1/blocks", blocks)
     app.router.add_get("/api/v1/market", market)
     app.router.add_get("/api/v1/outlook", outlook)
+    app.router.add_get("/api/v1/plan", plan)
 
 
 def evaluated(context: ServerContext) -> SiteView:

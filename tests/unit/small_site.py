@@ -2,6 +2,9 @@
 
 from dataclasses import replace
 
+from exporter.decision.dayplan.problem import Group, OperatingPoint, Plan, Problem, Slot
+from exporter.decision.dayplan.timetable import Timetable
+from exporter.decision.dayplan.worth import Money, Worth
 from exporter.decision.values import BlockDecision, BlockOutlook, RigDecision, SiteDecision, Verdict
 from exporter.economics.values import (
     BlockEconomics,
@@ -15,7 +18,7 @@ from exporter.economics.values import (
     SiteEconomics,
 )
 from exporter.exposition.settings import ExpositionSettings, GroupSettings
-from exporter.exposition.views import Shard, SiteView
+from exporter.exposition.views import PlanView, Shard, SiteView
 from exporter.model.fault_codes import FaultCode
 from exporter.model.fleet import Block, Rig
 from exporter.model.readings import (
@@ -177,9 +180,23 @@ SWITCHED_OFF = RigSnapshot(rig=Rig(name="b-03", address="10.1.2.3", block="south
 RIGS = (WELL, STOPPED, DOWN, NEVER_POLLED, SWITCHED_OFF)
 
 
+def planned() -> PlanView:
+    """Off now and on again in an hour, with a limit that leaves 100 W too much."""
+    points = (OperatingPoint(name="off", work=0.0, kilowatts=0.0), OperatingPoint(name="on", work=0.2, kilowatts=3.6))
+    ahead = tuple(Slot(start=TAKEN_AT + 3600 * hour, end=TAKEN_AT + 3600 * (hour + 1)) for hour in range(2))
+    group = Group(block="north", name="Antminer S21 / ppa / on", points=points, prices=(0.3, 0.05), now=1)
+    problem = Problem(asked_at=TAKEN_AT - 60, slots=ahead, hashprices=(33.3, 33.3), groups=(group,))
+    plan = Plan(
+        problem=problem, choices=((0, 1),), value=0.0975, bound=0.1, broken=0, violations=(0.0, 0.1), excess=0.0
+    )
+    worth = Worth(at=TAKEN_AT, today=Money(3.5, 3.25, -0.5), yesterday=Money(4.0, 3.0, 2.0))
+    return PlanView(timetable=Timetable(plan=plan, now=TAKEN_AT), worth=worth)
+
+
 def small_site() -> SiteView:
     """The site, with every figure that the catalogue knows."""
     return SiteView(
+        plan=planned(),
         snapshot=SiteSnapshot(
             taken_at=TAKEN_AT,
             rigs=RIGS,

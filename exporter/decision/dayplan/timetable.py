@@ -99,6 +99,11 @@ class Timetable:
         }
 
     @property
+    def violation_watts(self) -> float:
+        """The highest power by which a cap is exceeded or a floor is missed, in any slot."""
+        return max(self.plan.violations) * WATTS_PER_KILOWATT
+
+    @property
     def slots(self) -> Iterator[tuple[Slot, float | None, dict[str, BlockHours]]]:
         """Yield every slot that is not over, with the mean price of all planned power (USD per kWh) and its blocks."""
         problem = self.plan.problem
