@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from exporter.decision.dayplan.timetable import BlockHours
 from exporter.exposition.views import PlanView
@@ -35,7 +35,7 @@ class PlanRecord:
 
     computed_at: Annotated[str, "Time of the evaluation that it starts from, UTC."]
     horizon_end: Annotated[str, "End of the last slot, UTC: prices are known no further."]
-    unit: Annotated[Literal["W"], "Unit of all powers."]
+    unit: Annotated[str, "Unit of all powers: W."]
     value_usd: float
     bound_usd: float
     gap_ratio: Annotated[float, "By how much a better plan could beat this one at most, as a share of the bound."]
