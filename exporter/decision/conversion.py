@@ -246,7 +246,8 @@ def _barrier(appraisal: BlockDecision, case: BlockCase, turn: Turn) -> Hindrance
     size = inf if appraisal.power_freed is None else kilowatts(appraisal.power_freed)
     capacity = inf if economics.capacity is None else economics.capacity
     checks = (
-        (value is None or value <= 0, Hindrance.NO_AI_VALUE),
+        # of a feed that has no price now the value is unknown, which pauses the clock
+        (turn.market.ai_pricing is None if value is None else value <= 0, Hindrance.NO_AI_VALUE),
         (case.block.name == UNASSIGNED, Hindrance.UNASSIGNED),
         (not case.block.convertible, Hindrance.NOT_CONVERTIBLE),
         (any(rig.rig.customer for rig in case.rigs), Hindrance.CUSTOMER_WITHOUT_CONTRACT),

@@ -38,8 +38,9 @@ from exporter.economics.settings import (
     TariffOverrides,
 )
 from exporter.economics.site import price_on
-from exporter.economics.values import MarketEconomics, SiteEconomics
+from exporter.economics.values import MarketEconomics, PricingFeed, SiteEconomics
 from exporter.model.fleet import Block, Rig
+from exporter.model.readings import Commitment
 from exporter.model.snapshot import LastGood, RigSnapshot, SiteSnapshot, TariffPrice
 from exporter.settings.load import load
 
@@ -562,6 +563,29 @@ def test_a_gap_in_the_price_of_owed_energy_pauses_the_clock_and_is_no_missing_ai
     desk.wait(1)
     assert desk.block.hindrance is Hindrance.NOT_OBSERVED
     assert desk.state.blocks["north"].reassign == before
+
+
+def test_a_feed_without_a_price_pauses_the_clock_and_holds_the_flag() -> None:
+    feed = PricingFeed("vast", "H100 SXM", Commitment.FIRM)
+    priced = {"ai_pricing": feed}
+    absent: dict[str, Any] = priced | {
+        "ai_value_per_kwh": (),
+        "ai_value_per_kilowatt_year": None,
+        "ai_noi_per_kilowatt_year": None,
+    }
+    desk = Desk(of(29.5))
+    desk.market = priced
+    desk.evaluate()
+    desk.wait(50)
+    dwell = desk.state.blocks["north"].reassign
+    desk.market = absent
+    assert desk.wait(12).hindrance is Hindrance.SCORE_UNKNOWN
+    assert desk.state.blocks["north"].reassign == dwell
+    desk.market = priced
+    assert desk.wait(40).verdict is Verdict.REASSIGN
+    desk.market = absent
+    assert desk.wait(36).verdict is Verdict.REASSIGN
+    assert desk.block.reassign_score is None
 
 
 def test_without_a_least_coverage_an_unknown_margin_is_still_no_margin_to_lose() -> None:

@@ -546,3 +546,83 @@ def test_a_value_that_python_cannot_hold_is_an_error_with_its_line(tmp_path: Pat
     told = errors(tmp_path, text)
     assert all(error.startswith("site.yml") for error in told)
     assert any(reason in error for error in told)
+
+
+AI_PRICES = """\
+site: prairie-1
+ai_prices:
+  ornn: {kind: ornn, models: [H100 SXM], commitment: interruptible}
+  vast: {kind: vastai_exporter, url: "http://127.0.0.1:8622/metrics/global", models: [h100_sxm5, B200]}
+"""
+RENTAL = """\
+ai:
+  gpu_rental:
+    price_usd_per_gpu_hour: {price}
+    utilization: 0.7
+    power_usd_per_kilowatt_hour: 0.05
+    kilowatts_per_gpu: 1.275
+    gpu_capex_usd: 30000
+    capex_usd_per_kilowatt: 0
+    opex_usd_per_gpu_year: 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("rental", "refused"),
+    [
+        ("vast\n    gpu_model: NVIDIA H100 80GB HBM3", []),
+        ("ornn\n    commitment: interruptible", []),
+        ("{low: 1.6, base: 2, high: 2.7}", []),
+        ("'2.5'", []),
+        ("vst", ["price_usd_per_gpu_hour: there is no feed of ai_prices 'vst': did you mean 'vast'?"]),
+        ("vast", ["needs gpu_model, as the feed vast has several: H100 SXM, B200"]),
+        ("ornn", ["commitment: the feed ornn has no firm prices"]),
+        (
+            "vast\n    gpu_model: H100 PCIe",
+            ["gpu_model: there is no GPU model of the feed vast 'H100 PCIe': choose from B200, H100 SXM"],
+        ),
+        ("25", ["price_usd_per_gpu_hour: 25 is implausible, expected 0.3 to 15 USD per GPU-hour"]),
+        ("{low: 3, base: 2, high: 4}", ["price_usd_per_gpu_hour: write low <= base <= high, not 3, 2, 4"]),
+        ("[2]", ["price_usd_per_gpu_hour"]),
+    ],
+)
+def test_a_price_is_a_figure_a_band_or_a_feed_that_has_it(tmp_path: Path, rental: str, refused: list[str]) -> None:
+    text = AI_PRICES + RENTAL.replace("{price}", rental)
+    if not refused:
+        assert given(tmp_path, text).ai is not None
+        return
+    found = errors(tmp_path, text)
+    assert len(found) == len(refused)
+    assert all(words in sentence for words, sentence in zip(refused, found, strict=True)), found
+
+
+def test_a_market_of_own_gpus_names_a_feed_that_there_is(tmp_path: Path) -> None:
+    market = "{feed: %s, model: %s, utilization: 0.7, kilowatts_per_gpu: 1.275}"
+    entries = ", ".join(market % each for each in (("vast", "B200"), ("vats", "B200"), ("vast", "H200")))
+    found = errors(tmp_path, AI_PRICES + f"gpus: {{market: [{entries}]}}\n")
+    assert [sentence.split(": ", 1)[1] for sentence in found] == [
+        "gpus.market.1.feed: there is no feed of ai_prices 'vats': did you mean 'vast'?",
+        "gpus.market.2.model: there is no GPU model of the feed vast 'H200': did you mean 'B200'?",
+    ]
+
+
+def test_a_feed_with_an_error_of_its_own_gives_no_second_one(tmp_path: Path) -> None:
+    text = AI_PRICES.replace("[H100 SXM]", "[]") + RENTAL.replace("{price}", "ornn")
+    (only,) = errors(tmp_path, text)
+    assert "ai_prices.ornn.models" in only
+
+
+def test_the_summary_names_the_feeds_that_are_on(tmp_path: Path) -> None:
+    def feeds(text: str) -> dict[str, str]:
+        found: dict[str, str] = json.loads(as_json(given(tmp_path, text)))["sources"]
+        return {name: kind for name, kind in found.items() if name.startswith("ai_price")}
+
+    assert feeds(AI_PRICES) == {"ai_price:ornn": "ornn", "ai_price:vast": "vastai_exporter"}
+    assert feeds(FULL) == {}
+
+
+def test_leases_belong_to_one_shard_each(tmp_path: Path) -> None:
+    lease = "{start: 2026-07-01, firm_kilowatts: 20000, usd_per_kilowatt_month: 150}"
+    text = f"site: x\nai_leases: {{a: {lease}, b: {lease}, c: {lease}}}\nsharding: {{total_shards: 3, shard: %d}}\n"
+    served = [name for shard in range(3) for name in given(tmp_path, text % shard).terms.leases]
+    assert sorted(served) == ["a", "b", "c"]

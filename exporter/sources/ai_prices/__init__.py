@@ -142,7 +142,7 @@ def prices_of(quotes: Iterable[Quote], settings: AiPriceSettings, discards: Disc
         found.append(price)
         times += [now if quote.observed_at is None else quote.observed_at for quote in fresh]
     if not found:
-        words = next(iter(discards.notes.values()), f"no stock of {_listed(settings.models)}")
+        words = discards.notes.get("price", f"no stock of {_listed(settings.models)}")
         raise Failure(Reason.STALE if stale else Reason.NOT_READY, words, retry_after=settings.interval)
     return Reading(tuple(sorted(found, key=lambda price: (price.model, price.commitment))), min(*times, now))
 

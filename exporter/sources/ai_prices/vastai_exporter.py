@@ -70,7 +70,7 @@ class _VastaiExporter(HttpSource[Settings]):
                 price=found.get(MEDIAN),
                 low=found.get(LOW),
                 high=found.get(HIGH),
-                offers=round(counts[model]) if isfinite(counts[model]) and model in counts else None,
+                offers=round(counts[model]) if model in counts and isfinite(counts[model]) else None,
             )
             for model, found in figures.items()
         ]
