@@ -24,6 +24,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from exporter.decision.history import BlockHour, FormerHours, MarginHistory, TariffHour, restored
+from exporter.decision.price_motion import PriceMotion
 from exporter.decision.values import Clock, DecisionState
 from exporter.file_stamp import stamp
 from exporter.model.fields import ConfigPath, Duration, SettingsGroup
@@ -117,7 +118,7 @@ _CORRUPT: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PRIMARY_CODE: Final = 0xFF  # of SQLite's extended error codes
 
 _DECISION: Final = "decision"
-"""The document whose time tells when the decision last looked."""
+"""The document with the motions of prices. Its time is that of the last decision."""
 _ENERGY: Final = "energy"
 """The document with the energy counters of the latest publication. They are saved before they are served."""
 _ENERGY_SECONDS: Final = 1.0
@@ -127,6 +128,7 @@ _BLOCK: Final = "block"
 
 _IDENTITY: Final = TypeAdapter(RigIdentity)
 _CLOCK: Final = TypeAdapter(Clock)
+_MOTIONS: Final = TypeAdapter(dict[str, PriceMotion])
 _TARIFF_HOURS: Final = TypeAdapter(list[tuple[str, float, float | None, list[int], list[float], list[float]]])
 _COUNTERS: Final = TypeAdapter(dict[str, EnergyCounter])
 _FAULTS: Final = TypeAdapter(tuple[tuple[str, str, float], ...])
@@ -398,7 +400,12 @@ class _StateFile:
         return State(
             rigs=rigs,
             documents={name: item for name, item in self._documents.items() if name != _DECISION},
-            decision=DecisionState(evaluated_at=looked_at, rigs=clocks[_RIG], blocks=clocks[_BLOCK]),
+            decision=DecisionState(
+                evaluated_at=looked_at,
+                rigs=clocks[_RIG],
+                blocks=clocks[_BLOCK],
+                motions={} if looked is None else _motions(looked.value),
+            ),
             history=MarginHistory(
                 observed_at=looked_at,
                 blocks={name: restored(hours) for name, hours in blocks.items()},
@@ -411,7 +418,8 @@ class _StateFile:
         rigs = {rig: memory for rig, memory in state.rigs.items() if memory != self._rigs.get(rig, blank)}
         told = dict(state.documents)
         if state.decision.evaluated_at is not None:
-            told[_DECISION] = Reading("null", state.decision.evaluated_at)
+            motions = to_json(state.decision.motions).decode()
+            told[_DECISION] = Reading(motions, state.decision.evaluated_at)
         documents = {name: item for name, item in told.items() if item != self._documents.get(name)}
         clocks = dict(_judged(state.decision) - self._clocks.items())
         kept = {(block, hour.hour): hour for block, past in state.history.blocks.items() for hour in past.hours}
@@ -487,6 +495,12 @@ def _clocks(rows: Iterable[tuple[str, str, str]]) -> Iterable[tuple[_Subject, Cl
     for kind, name, text in rows:
         with suppress(ValidationError):  # of another version: the verdict begins anew
             yield (kind, name), _CLOCK.validate_json(text)
+
+
+def _motions(text: str) -> dict[str, PriceMotion]:
+    with suppress(ValidationError):  # of another version: they are learned anew
+        return _MOTIONS.validate_json(text)
+    return {}
 
 
 def _judged(decision: DecisionState) -> set[tuple[_Subject, Clock]]:

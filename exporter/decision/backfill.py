@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from exporter.decision.history import BlockHistory, BlockHour, MarginHistory, Moment, row_length, step_of, with_hours
 from exporter.economics.contract import sold_at
-from exporter.economics.lines import cost_lines
-from exporter.economics.settings import SiteSettings, StopsWith
+from exporter.economics.lines import cost_lines, with_rig
+from exporter.economics.settings import SiteSettings
 from exporter.model.units import HOURS_PER_DAY, SECONDS_PER_HOUR, finite
 
 
@@ -116,6 +116,5 @@ def _work(rig: RecordedRig, recorded: RecordedHour, settings: SiteSettings) -> f
         return rig.work
     if rig.margin is None or power.take_or_pay or power.block_tariff is not None:
         return None
-    with_rig = sum(line.per_kilowatt_hour for line in cost_lines(economics, power) if line.stops_with is StopsWith.RIG)
-    revenue = rig.margin + (price + with_rig) * rig.kilowatts * HOURS_PER_DAY
+    revenue = rig.margin + (price + with_rig(cost_lines(economics, power))) * rig.kilowatts * HOURS_PER_DAY
     return max(revenue, 0.0) / recorded.payout

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from exporter.decision.curtailment import Slot
 from exporter.decision.history import Curve, Rules, Window
 from exporter.decision.latch import OFF, Latch, step
+from exporter.decision.price_motion import Swing
 from exporter.decision.score import advantage, payback_years, reassign_score
 from exporter.decision.settings import DecisionSettings
 from exporter.decision.survey import Survey
@@ -57,6 +58,7 @@ class Turn:
     ai: AiSettings | None = None
     outlooks: Mapping[str, BlockOutlook] = field(default_factory=dict)
     ahead: Mapping[str, Sequence[Slot]] = field(default_factory=dict)  # by tariff: known prices; see curtailment
+    swings: Mapping[str, Swing] = field(default_factory=dict)  # by tariff: how its marginal price moves, if known
 
     def score(self, margin: float | None, ai_value: float | None, sale_value: float = 0.0) -> float | None:
         """Score a mining margin against an AI value, all in USD per kW and year."""

@@ -1,8 +1,9 @@
-"""When to stop what loses and to resume what earns, given that each start costs something.
+"""When to stop a rig that loses money and when to start it again, given what a start costs.
 
-Prices that are known ahead are acted on at their boundary: a stop is called for if the losses that it avoids are worth
-a start. Prices that are not are followed with a delay: until the losses, less the gains between, have reached the cost
-of a start, and back likewise. Without a cost of a start, such a price must last for the configured intervals instead.
+- Prices that are known ahead: a rig is stopped at the boundary of a price if the losses avoided are worth a start.
+- Other prices: a rig is stopped or started if that is worth a start by the price's own motion. A fence bounds the loss
+  if the price does not move as it did: see :func:`_surprised`.
+- If starts are free, a price that is not known ahead must last for the configured intervals instead.
 """
 
 from collections.abc import Sequence
@@ -10,14 +11,21 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from exporter.decision.latch import Latch, step
+from exporter.decision.price_motion import Swing, worth_of_leaving
 from exporter.decision.settings import DecisionSettings
 from exporter.economics.contract import contract_of, sold_at
-from exporter.economics.lines import cost_lines
-from exporter.economics.settings import SiteSettings, StopsWith
+from exporter.economics.lines import cost_lines, with_rig
+from exporter.economics.settings import SiteSettings
 from exporter.model.snapshot import SiteSnapshot
 from exporter.model.units import HOURS_PER_DAY, SECONDS_PER_DAY, SECONDS_PER_HOUR
 
 _MINUTES_PER_HOUR: Final = 60.0
+_RATIO: Final = 3.0
+"""The loss is at most so many times the least possible, the best of any rule that does not know the future,"""
+_STARTS: Final = 2.0
+"""and so many starts."""
+_MOST_SPARE: Final = 10.0
+"""Starts that a good time can save for a bad one."""
 
 
 class Slot(NamedTuple):
@@ -28,7 +36,7 @@ class Slot(NamedTuple):
 
 
 class Load(NamedTuple):
-    """What is judged: a rig or a block, if it ran. Money in USD per day."""
+    """A rig or a block as it would be if it ran. Money in USD per day."""
 
     margin: float | None  # at the marginal price; None if unknown
     doubt: float  # by how much that may be wrong either way
@@ -37,20 +45,22 @@ class Load(NamedTuple):
     price: float | None  # marginal, USD per kWh
     restart: float  # USD per start
     ahead: Sequence[Slot] = ()  # from now on; none if prices are not known ahead
+    swing: Swing | None = None  # how its price moves; None if that is not known
 
 
 class Course(NamedTuple):
-    """The state of a stop: the latch, the regret so far (USD), and the price at the last evaluation."""
+    """The state of a stop: whether it is on, and what the fence needs."""
 
     latch: Latch
-    regret: float
-    price: float | None
+    regret: float  # USD: what the other state would have earned more, since the two were last level; 0 to one start
+    price: float | None  # USD per kWh, marginal, at the last evaluation
+    spare: float = 0.0  # USD: 3 x the least possible loss so far, less the loss so far
 
 
 def restart_cost(settings: DecisionSettings, revenue: float, rigs: float = 1.0) -> float:
     """Return what a start costs, USD: wear, and what is lost of ``revenue`` (USD per day, of all rigs) meanwhile."""
     restart = settings.restart
-    if not restart.usd and not restart.minutes:
+    if not restart.costs:
         return 0.0
     return restart.usd * rigs + max(revenue, 0.0) / HOURS_PER_DAY * restart.minutes / _MINUTES_PER_HOUR
 
@@ -74,7 +84,7 @@ def known_ahead(tariff: str, snapshot: SiteSnapshot, settings: SiteSettings) -> 
     economics, power = settings.at(tariff)
     if power.block_tariff is not None:
         return ()
-    with_rig = sum(line.per_kilowatt_hour for line in cost_lines(economics, power) if line.stops_with is StopsWith.RIG)
+    stopping = with_rig(cost_lines(economics, power))
     sale = sold_at(tariff, power)
     sold = () if sale is None or sale not in snapshot.tariffs else snapshot.tariffs[sale].ahead
     now = snapshot.taken_at
@@ -88,8 +98,16 @@ def known_ahead(tariff: str, snapshot: SiteSnapshot, settings: SiteSettings) -> 
             contract = contract_of(tariff, power, prices, start)
             if contract is None:
                 return tuple(slots)
-            slots.append(Slot((end - start) / SECONDS_PER_HOUR, contract.marginal_price + with_rig))
+            slots.append(Slot((end - start) / SECONDS_PER_HOUR, contract.marginal_price + stopping))
     return tuple(slots)
+
+
+def marginal_price(tariff: str, snapshot: SiteSnapshot, settings: SiteSettings) -> float | None:
+    """Return what a kWh of a tariff is worth now if it is not used, USD; beyond its block of power if it has one."""
+    economics, power = settings.at(tariff)
+    prices = {name: each.price for name, each in snapshot.tariffs.items()}
+    contract = contract_of(tariff, power, prices, snapshot.taken_at)
+    return None if contract is None else contract.marginal_price + with_rig(cost_lines(economics, power))
 
 
 def avoided(load: Load) -> float:
@@ -113,23 +131,71 @@ def follow(before: Course, load: Load, settings: DecisionSettings, elapsed: floa
         return before
     loses, earns = load.margin + load.doubt < 0, load.margin - load.doubt > 0
     calls = earns if latch.on else loses
-    regret = 0.0
+    regret = spare = 0.0
     if load.restart > 0 and load.ahead:
         saved = avoided(load)
         latch = Latch(saved > 0 or not earns) if latch.on else Latch(loses and saved >= load.restart)
     elif load.restart > 0:
-        worth = load.margin - load.doubt if latch.on else -load.margin - load.doubt
-        regret = max(before.regret + worth * elapsed / SECONDS_PER_DAY, 0.0)
-        if regret >= load.restart and calls:
-            latch, regret = Latch(not latch.on), 0.0
+        latch, regret, spare = _surprised(before, load, elapsed, calls=calls)
     else:
         intervals = settings.resume_intervals if latch.on else settings.stop_intervals
         dwell = 0.0 if _at_boundary(before, load, calls=calls) else intervals * settings.curtail_interval
         latch = step(latch, calls=calls, dwell=dwell, elapsed=elapsed)
     strike = settings.immediate_stop_usd_per_kilowatt_hour
-    if strike is not None and load.price is not None and load.price >= strike and loses:
-        latch, regret = Latch(on=True), 0.0
-    return Course(latch, regret, load.price)
+    if strike is not None and load.price is not None and load.price >= strike and loses and not latch.on:
+        latch, regret = Latch(on=True), max(load.restart - regret, 0.0)
+        spare -= load.restart
+    return Course(latch, regret, load.price, spare)
+
+
+def _surprised(before: Course, load: Load, elapsed: float, *, calls: bool) -> tuple[Latch, float, float]:
+    """Move a stop on whose prices are not known ahead. Returns the latch, the regret and what is to spare.
+
+    It changes where that is worth a start by the motion of the price. The fence: with w(on) and w(off) the least
+    possible loss of any stops and starts so far that end running or stopped (the work function), the state that
+    changes only once the other one is a whole start ahead never loses more than 3 w + one start. Any other change, or
+    its omission, is allowed only while going on like that from there would keep the loss within 3 w + two starts.
+    """
+    stopped, restart = before.latch.on, load.restart
+    lost = _lost(before, load, elapsed)  # by running
+    lag = min(max(restart - before.regret if stopped else before.regret, 0.0), restart)  # of "on"
+    least = min(max(lost, 0.0), restart - lag)
+    spare = before.spare + _RATIO * least - max(-lost if stopped else lost, 0.0)
+    lag = min(max(lag + lost, 0.0), restart)
+    due = calls and (lag <= 0 if stopped else lag >= restart)
+    change = due if load.swing is None else calls and _leaving(load, load.swing, stopped=stopped) >= restart
+    if change is not due:
+        stops, costs = stopped is not change, restart if change and not stopped else 0.0
+        if spare + _STARTS * restart - costs < (lag if stops else 2 * lag):
+            change = due
+    if change and not stopped:
+        spare -= restart
+    stopped = stopped is not change
+    return Latch(stopped), restart - lag if stopped else lag, min(spare, _MOST_SPARE * restart)
+
+
+def _lost(before: Course, load: Load, elapsed: float) -> float:
+    """Return what running lost since the last evaluation, at the price of then, USD; below 0 if it earned.
+
+    Of a margin that is in doubt, what favours the state in force is taken.
+    """
+    if load.margin is None or before.price is None or load.price is None:
+        return 0.0
+    margin = load.margin + (load.price - before.price) * load.kwh
+    return -(margin - load.doubt if before.latch.on else margin + load.doubt) * elapsed / SECONDS_PER_DAY
+
+
+def _leaving(load: Load, swing: Swing, *, stopped: bool) -> float:
+    """Return what it is worth to leave the state in force, USD."""
+    if load.margin is None or load.price is None or load.kwh <= 0:
+        return 0.0
+    margin, mean = load.margin, load.margin + (load.price - swing.mean) * load.kwh
+    if stopped:
+        margin, mean = load.doubt - margin, load.doubt - mean
+    else:
+        margin, mean = margin + load.doubt, mean + load.doubt
+    worth = worth_of_leaving(margin / load.kwh, mean / load.kwh, swing)
+    return worth * load.kwh / HOURS_PER_DAY
 
 
 def _at_boundary(before: Course, load: Load, *, calls: bool) -> bool:

@@ -14,8 +14,8 @@ from math import inf
 from typing import Final, NamedTuple, Self
 
 from exporter.economics.contract import Contract, is_owed, sold_at
-from exporter.economics.lines import cost_lines
-from exporter.economics.settings import SiteSettings, StopsWith
+from exporter.economics.lines import cost_lines, with_rig
+from exporter.economics.settings import SiteSettings
 from exporter.model.units import HOURS_PER_YEAR, SECONDS_PER_DAY, SECONDS_PER_HOUR
 
 _ROWS_PER_DAY: Final = 24
@@ -50,9 +50,7 @@ def _rule(settings: SiteSettings, tariff: str, now: float) -> Rule:
     return Rule(
         owed=is_owed(power, now),
         sellable=sold_at(tariff, power) is not None,
-        with_rig=sum(
-            line.per_kilowatt_hour for line in cost_lines(economics, power) if line.stops_with is StopsWith.RIG
-        ),
+        with_rig=with_rig(cost_lines(economics, power)),
     )
 
 
@@ -172,8 +170,8 @@ class Curve:
             if len(known) < len(hour.tariffs):
                 continue
             seconds += hour.seconds
-            for each, with_rig, contract in known:
-                idle, needed = contract.idle_value, contract.price + with_rig + contract.idle_value
+            for each, stopping, contract in known:
+                idle, needed = contract.idle_value, contract.price + stopping + contract.idle_value
                 for work, kwh in zip(each.work, each.kwh, strict=True):
                     floor += idle * kwh
                     breakeven = needed * kwh / work if work > 0 else inf

@@ -19,6 +19,11 @@ class RestartSettings(PlausibleSettings):
         default=0.0, description="Wear of a start, USD per rig."
     )
 
+    @property
+    def costs(self) -> bool:
+        """Whether a start costs anything."""
+        return bool(self.minutes or self.usd)
+
 
 class DecisionSettings(PlausibleSettings):
     """When a verdict is given, and when it is taken back."""
@@ -69,7 +74,7 @@ class DecisionSettings(PlausibleSettings):
     restart: RestartSettings = Field(
         default=RestartSettings(),
         description="Cost of a start. With it a stop must be worth a start: of prices that are known ahead within what "
-        "is known, of others once the losses have reached it. The intervals below then do not count.",
+        "is known, of others by how the price has moved so far. The intervals below then do not count.",
     )
     curtail_interval: Duration = Field(
         default=300.0, description="Length of a price interval, in which the two counts below are given."

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from exporter.decision.conversion import BlockCase, Turn
-from exporter.decision.curtailment import slots_ahead
+from exporter.decision.curtailment import marginal_price, slots_ahead
 from exporter.decision.history import BlockHistory, MarginHistory, Rules, book, watched, window_of
+from exporter.decision.price_motion import PriceMotion
 from exporter.decision.settings import DecisionSettings
 from exporter.decision.survey import Survey, Surveyor
 from exporter.decision.values import (
@@ -48,6 +49,7 @@ def decide(
     """
     now = snapshot.taken_at
     elapsed = watched(previous.evaluated_at, now, decision.longest_gap)
+    motions = _observed(previous.motions, snapshot, settings, decision)
     turn = Turn(
         settings=decision,
         market=economics.market,
@@ -56,6 +58,7 @@ def decide(
         ai=settings.ai,
         outlooks=outlooks or {},
         ahead={tariff: slots_ahead(tariff, snapshot, settings) for tariff in snapshot.tariffs},
+        swings={name: swing for name, motion in motions.items() if (swing := motion.swing) is not None},
     )
     surveyor = Surveyor(snapshot, economics, previous, settings, decision)
     rules = Rules(settings, now)
@@ -91,9 +94,24 @@ def decide(
             )
     return (
         SiteDecision(rigs=tuple(rigs[index] for index in range(len(snapshot.rigs))), blocks=tuple(blocks)),
-        DecisionState(evaluated_at=now, rigs=rig_clocks, blocks=block_clocks),
+        DecisionState(evaluated_at=now, rigs=rig_clocks, blocks=block_clocks, motions=motions),
         MarginHistory(observed_at=now, blocks=pasts, former=history.former),
     )
+
+
+def _observed(
+    motions: Mapping[str, PriceMotion], snapshot: SiteSnapshot, settings: SiteSettings, decision: DecisionSettings
+) -> dict[str, PriceMotion]:
+    """Observe the marginal price of every tariff, if starts cost anything."""
+    if not decision.restart.costs:
+        return {}
+    prices = {tariff: marginal_price(tariff, snapshot, settings) for tariff in snapshot.tariffs}
+    observed = {
+        tariff: motions.get(tariff, PriceMotion()).observed(price, snapshot.taken_at)
+        for tariff, price in prices.items()
+        if price is not None
+    }
+    return {**motions, **observed}
 
 
 def _booked(past: BlockHistory, survey: Survey, now: float, elapsed: float, decision: DecisionSettings) -> BlockHistory:

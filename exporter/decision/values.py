@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from exporter.decision.history import FormerHours
 from exporter.decision.latch import OFF, Latch
+from exporter.decision.price_motion import PriceMotion
 
 
 class Verdict(StrEnum):
@@ -103,8 +104,9 @@ class Clock:
     curtail: Latch = OFF
     repair: Latch = OFF
     reassign: Latch = OFF
-    regret: float = 0.0  # USD that not having stopped, or resumed, has cost; see curtailment
+    regret: float = 0.0  # USD; see Course
     price: float | None = None  # USD per kWh, marginal, at the last evaluation
+    spare: float = 0.0  # USD; see Course
 
     def shifted(self, seconds: float) -> "Clock":
         """Return it with all times moved by ``seconds``: the system clock was set."""
@@ -123,6 +125,7 @@ class DecisionState:
     evaluated_at: float | None = None  # unix seconds
     rigs: Mapping[str, Clock] = field(default_factory=dict)
     blocks: Mapping[str, Clock] = field(default_factory=dict)
+    motions: Mapping[str, PriceMotion] = field(default_factory=dict)  # of marginal prices, by tariff
 
     def shifted(self, seconds: float) -> "DecisionState":
         """Return it with all times moved by ``seconds``: the system clock was set."""
@@ -130,6 +133,7 @@ class DecisionState:
             evaluated_at=_moved(self.evaluated_at, seconds),
             rigs={name: clock.shifted(seconds) for name, clock in self.rigs.items()},
             blocks={name: clock.shifted(seconds) for name, clock in self.blocks.items()},
+            motions={name: motion.shifted(seconds) for name, motion in self.motions.items()},
         )
 
 

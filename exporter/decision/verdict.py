@@ -8,7 +8,7 @@ from exporter.decision.latch import OFF, Latch, step
 from exporter.decision.values import BlockDecision, Clock, Hindrance, RigDecision, Verdict
 from exporter.economics.margin import IDLE_SHARE
 from exporter.economics.site import per_kilowatt_year
-from exporter.economics.values import BlockEconomics, RigEconomics
+from exporter.economics.values import RigEconomics
 from exporter.model.snapshot import RigSnapshot
 from exporter.model.units import HOURS_PER_DAY, kilowatts
 
@@ -32,7 +32,7 @@ def decide_rig(
         sale = sold * (turn.market.ai_recovery or 0.0)
     score = turn.score(mining, value, sale)
     course = follow(
-        Course(clock.curtail, clock.regret, clock.price),
+        Course(clock.curtail, clock.regret, clock.price, clock.spare),
         _load_of_rig(rig, economics, turn),
         turn.settings,
         turn.elapsed,
@@ -59,7 +59,7 @@ def decide_rig(
         and repair is clock.repair
         and reassign is clock.reassign
         and stale_since == clock.stale_since
-        and (course.regret, course.price) == (clock.regret, clock.price)
+        and (course.regret, course.price, course.spare) == (clock.regret, clock.price, clock.spare)
         and clock.since is not None
         and clock.since <= turn.now
     ):  # most clocks do not move, and ten thousand new ones cost as much as judging them
@@ -72,6 +72,7 @@ def decide_rig(
             reassign=reassign,
             regret=course.regret,
             price=course.price,
+            spare=course.spare,
         )
     return RigDecision(reassign_score=score, verdict=verdict, verdict_since=moved.since, held=held), moved
 
@@ -86,6 +87,7 @@ def _load_of_rig(rig: RigSnapshot, economics: RigEconomics, turn: Turn) -> Load:
         price=economics.marginal_price,
         restart=restart_cost(turn.settings, revenue, rig.rig.count),
         ahead=turn.ahead.get(rig.rig.tariff, ()),
+        swing=turn.swings.get(rig.rig.tariff),
     )
 
 
@@ -116,7 +118,7 @@ def decide_block(clock: Clock, case: BlockCase, turn: Turn) -> tuple[BlockDecisi
     settings, economics, survey = turn.settings, case.economics, case.survey
     appraisal = appraise(case, turn)
     known = economics.opportunity_margin is not None and economics.judged >= settings.coverage * economics.rigs
-    course = Course(clock.curtail, clock.regret, clock.price)
+    course = Course(clock.curtail, clock.regret, clock.price, clock.spare)
     if known:
         course = follow(course, _load_of_block(case, turn), turn.settings, turn.elapsed)
     curtail = course.latch
@@ -141,6 +143,7 @@ def decide_block(clock: Clock, case: BlockCase, turn: Turn) -> tuple[BlockDecisi
         reassign=reassign,
         regret=course.regret,
         price=course.price,
+        spare=course.spare,
     )
     held = verdict is not Verdict.UNKNOWN and (not known or (verdict is Verdict.REASSIGN and covered_at != turn.now))
     decision = replace(
@@ -162,27 +165,21 @@ def _dwell(latch: Latch, hindrance: Hindrance | None, turn: Turn) -> float | Non
 
 
 def _load_of_block(case: BlockCase, turn: Turn) -> Load:
-    """Return the sums of a block. Its prices ahead are known if all its rigs are on one tariff."""
+    """Return the sums of a block. Its prices to come, or their motion, are known if all its rigs are on one tariff."""
     economics, tariffs = case.economics, {rig.rig.tariff for rig in case.rigs}
     count = sum(rig.rig.count for rig in case.rigs) / len(case.rigs)
-    revenue = economics.potential_revenue or 0.0
+    tariff = next(iter(tariffs)) if len(tariffs) == 1 else None
+    revenue = economics.judged_revenue or 0.0
     return Load(
         margin=economics.opportunity_margin,
         doubt=economics.nameplate_doubt or 0.0,
         revenue=revenue,
-        kwh=HOURS_PER_DAY * kilowatts(economics.potential_power or 0.0),
-        price=_mean_price(economics),
+        kwh=HOURS_PER_DAY * kilowatts(economics.judged_power or 0.0),
+        price=economics.marginal_price,
         restart=restart_cost(turn.settings, revenue, economics.judged * count),
-        ahead=turn.ahead.get(next(iter(tariffs)), ()) if len(tariffs) == 1 else (),
+        ahead=() if tariff is None else turn.ahead.get(tariff, ()),
+        swing=None if tariff is None else turn.swings.get(tariff),
     )
-
-
-def _mean_price(block: BlockEconomics) -> float | None:
-    """Return the energy-weighted marginal price of a block's rigs, USD per kWh."""
-    revenue, margin, power = block.potential_revenue, block.opportunity_margin, block.potential_power
-    if revenue is None or margin is None or not power:
-        return None
-    return (revenue - margin) / (HOURS_PER_DAY * kilowatts(power))
 
 
 # --- both -----------------------------------------------------------------------------------------------------------

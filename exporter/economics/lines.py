@@ -1,4 +1,4 @@
-"""Monthly costs per kilowatt, each with when it stops, and what they come to in each margin."""
+"""Monthly costs per kilowatt: when each of them stops, and in which margins it counts."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -66,6 +66,11 @@ def cost_lines(economics: EconomicsSettings, power: PowerSettings) -> tuple[Cost
             for other in economics.other_costs
         ),
     )
+
+
+def with_rig(lines: Iterable[CostLine]) -> float:
+    """Return what stops with the rig, in USD per kWh."""
+    return sum(line.per_kilowatt_hour for line in lines if line.stops_with is StopsWith.RIG)
 
 
 def fixed(lines: Iterable[CostLine]) -> Iterator[CostLine]:

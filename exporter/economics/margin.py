@@ -5,9 +5,9 @@ from math import inf, log, log1p
 from typing import Final, NamedTuple
 
 from exporter.economics.contract import Contract, Share, best, contract_of, is_owed
-from exporter.economics.lines import cost_lines, fixed, per_kilowatt_hour
+from exporter.economics.lines import cost_lines, fixed, per_kilowatt_hour, with_rig
 from exporter.economics.power import billed_per_watt, power_now, power_of_nameplate
-from exporter.economics.settings import Basis, EconomicsSettings, PowerSettings, SiteSettings, StopsWith
+from exporter.economics.settings import Basis, EconomicsSettings, PowerSettings, SiteSettings
 from exporter.economics.values import MarketEconomics, PowerSource, RigEconomics
 from exporter.model.snapshot import RigSnapshot, TariffPrice
 from exporter.model.units import (
@@ -184,7 +184,7 @@ class RigPricer:
         """Work out what the rigs on one tariff share."""
         economics, power = self._settings.at(tariff)
         lines = cost_lines(economics, power)
-        with_rig = sum(line.per_kilowatt_hour for line in lines if line.stops_with is StopsWith.RIG)
+        stopping = with_rig(lines)
         rest = tuple(fixed(lines))
         capacity = per_kilowatt_hour(rest, Basis.CAPACITY) * (1.0 if capacity_ratio is None else capacity_ratio)
         parts = self._parts(tariff, power, block_share)
@@ -194,12 +194,12 @@ class RigPricer:
         shares = tuple(Share(name, share, contract) for name, share in parts if (contract := self._contract(name)))
         return Supply(
             price=self._mean(parts, self._prices.get),
-            cost=None if cost is None else cost + with_rig,
-            marginal_price=None if marginal is None else marginal + with_rig,
+            cost=None if cost is None else cost + stopping,
+            marginal_price=None if marginal is None else marginal + stopping,
             shares=() if marginal is None else shares,
             sale_gain=None if marginal is None else sum(share * contract.sale_gain for _, share, contract in shares),
             kwh_per_watt={source: HOURS_PER_DAY * kilowatts(billed_per_watt(source, power)) for source in PowerSource},
-            with_rig_per_kwh=with_rig,
+            with_rig_per_kwh=stopping,
             fixed_per_kwh=per_kilowatt_hour(rest, Basis.RUNNING) + capacity if rest or owed else None,
         )
 

@@ -214,6 +214,8 @@ def _sum_block(
     potential_power = total(rig.potential_power for rig in able)
     potential_revenue = total(rig.potential_revenue for rig in able)
     running = _running_power(rigs)
+    judged = [rig for rig in rigs if rig.opportunity_margin is not None]
+    judged_power = total(rig.potential_power for rig in judged)
     allin = [rig for rig in rigs if rig.allin_cost is not None and rig.potential_work]
     allin_cost, allin_work = total(rig.allin_cost for rig in allin), total(rig.potential_work for rig in allin)
     value, low = _ai_of_block(block, members, running, market, costs)
@@ -245,8 +247,11 @@ def _sum_block(
         ending_cost=None
         if running is None
         else finite(costs.ending(_running_by_tariff(members, running, costs, energy=False), block.capacity_watts)),
-        judged=sum(rig.opportunity_margin is not None for rig in rigs),
-        opportunity_margin=total(rig.opportunity_margin for rig in rigs),
+        judged=len(judged),
+        judged_revenue=total(rig.potential_revenue for rig in judged),
+        judged_power=judged_power,
+        marginal_price=_weighted_price(judged, judged_power),
+        opportunity_margin=total(rig.opportunity_margin for rig in judged),
         nameplate_doubt=total(rig.nameplate_doubt for rig in rigs),
         mining_value=_mining_value(horizon, potential_revenue, potential_margin, potential_power),
         avoidable_loss=total(rig.avoidable_loss for rig in rigs),
@@ -277,6 +282,19 @@ def _ai_of_block(
     if None in per_kilowatt:
         return None, None
     return base - (per_kilowatt[0] or 0.0), low * HOURS_PER_YEAR - (per_kilowatt[1] or 0.0)
+
+
+def _weighted_price(rigs: Sequence[RigEconomics], watts: float | None) -> float | None:
+    """Return the marginal price of rigs of so many watts, weighted by energy; the price itself if all have the same."""
+    prices = {rig.marginal_price for rig in rigs}
+    if len(prices) == 1:
+        return prices.pop()
+    weighted = total(
+        rig.potential_power * rig.marginal_price
+        for rig in rigs
+        if rig.potential_power is not None and rig.marginal_price is not None
+    )
+    return finite(weighted / watts) if weighted is not None and watts else None
 
 
 def _ai_value(per_kilowatt_year: float | None, watts: float | None) -> float | None:

@@ -119,6 +119,9 @@ class BlockEconomics:
     allin_cost_per_bitcoin: float | None = None  # USD
     ending_cost: float | None = None  # of the monthly costs that end at the conversion; see lines
     judged: int = 0  # rigs with an opportunity margin
+    judged_revenue: float | None = None  # USD per day, of the rigs that have an opportunity margin, if they ran
+    judged_power: float | None = None  # W at the billing point, of the same
+    marginal_price: float | None = None  # USD per kWh, of the same, weighted by energy
     opportunity_margin: float | None = None
     nameplate_doubt: float | None = None
     mining_value: float | None = None  # USD per kW and year: mining over the rigs' life, levelised like the AI value

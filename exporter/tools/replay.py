@@ -1,4 +1,4 @@
-"""Replays the history of a market with the decision code of the exporter, and adds up the earnings."""
+"""Replays the history of a market with the decision code of the exporter, and adds up what each policy earns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -316,9 +316,10 @@ def _left(latch: Latch, dwell: float) -> float:
 
 
 def _until(clock: Clock, flow: _Flow) -> float:
-    """Return the seconds until the regret of not having stopped, or resumed, is worth a start."""
+    """Return the seconds until the regret of not having stopped, or resumed, is worth a start; infinite if it is."""
     loss = (flow.running - flow.stopped) * (1 if clock.curtail.on else -1) / SECONDS_PER_DAY
-    return (flow.stop - clock.regret) / loss if flow.stop > 0 and loss > 0 else inf
+    left = flow.stop - clock.regret
+    return left / loss if left > 0 and loss > 0 else inf
 
 
 def _annuity(settings: SiteSettings, economics: BlockEconomics) -> float | None:
