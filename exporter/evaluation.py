@@ -289,7 +289,9 @@ class Evaluator:
             else PlanView(timetable=Timetable(plan=plan, now=snapshot.taken_at), worth=self.day_plans.worth),
         )
         self._energy = self._energy | {
-            rig.rig.name: EnergyCounter(rig.energy, rig.last_success) for rig in snapshot.rigs if rig.energy is not None
+            rig.rig.name: EnergyCounter(rig.energy, rig.last_success, rig.energy_power)
+            for rig in snapshot.rigs
+            if rig.energy is not None
         }
         return self._renderer.render(view), metered
 

@@ -482,7 +482,8 @@ def _with_served(
             continue
         memory = rigs.get(rig, RigMemory())
         if memory.energy is None or memory.energy < counter.joules:
-            resumed[rig] = replace(memory, energy=counter.joules, last_success=counter.last_success)
+            joules, last_success, power = counter
+            resumed[rig] = replace(memory, energy=joules, last_success=last_success, power=power)
     return resumed
 
 

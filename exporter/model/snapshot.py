@@ -45,6 +45,7 @@ class RigSnapshot:
     work_hashrate: float | None = None  # H/s, from accepted difficulty
     reject_ratio: float | None = None  # 0-1, rejected and stale shares of those sent, over the same window
     energy: float | None = None  # J, integrated since the rig was first seen
+    energy_power: float | None = None  # W, that the energy was integrated from at the last success
     worker_expected: bool | None = None  # does the active pool's worker match; None where none is expected
     last_good: LastGood | None = None
     rating_ratio: float | None = None  # rating of the inventory over the nameplate of its model; None if not comparable

@@ -42,10 +42,11 @@ class RigMemory:
 
 
 class EnergyCounter(NamedTuple):
-    """Energy of one rig (J), measured up to its last successful poll (unix seconds)."""
+    """Energy of one rig (J), measured up to its last successful poll (unix seconds), and the power (W) at that poll."""
 
     joules: float
     last_success: float | None
+    power: float | None = None
 
 
 class IdentityChange(StrEnum):
@@ -243,6 +244,7 @@ class RigLedger:
             work_hashrate=self._work_hashrate(),
             reject_ratio=shares[2] / shares[1] if shares is not None and shares[1] > 0 else None,
             energy=self._energy.joules,
+            energy_power=self._drawn,
             worker_expected=_worker_expected(self.rig, reading.value.pools),
             last_good=self._last_good,
             rating_ratio=self._rating_ratio,

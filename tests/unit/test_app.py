@@ -191,28 +191,34 @@ async def test_a_reload_takes_effect_and_loses_nothing(site: SimulatedSite, tmp_
 KILLS = int(os.environ.get("KILLS", "3"))
 
 
-async def test_no_kill_lets_an_energy_counter_fall(site: SimulatedSite, tmp_path: Path) -> None:
-    exporter = Exporter(tmp_path, site.config())  # whose state is saved once a minute
-    rng, started = random.Random(KILLS), time.monotonic()
-    energies = "mining_rig_energy_joules_total"
-    served: dict[str, float] = {}
-    power: dict[str, float] = {}
+async def test_a_kill_lets_no_energy_counter_fall_and_costs_at_most_one_interval(
+    site: SimulatedSite, tmp_path: Path
+) -> None:
+    interval = 2.0
+    exporter = Exporter(tmp_path, site.config())
+    exporter.config["state"]["interval"] = "10s"
+    rng = random.Random(KILLS)
+    energies, powers, read_at = (
+        f"mining_rig_{name}" for name in ("energy_joules_total", "power_watts", "last_success_timestamp_seconds")
+    )
+    served: Samples = {}
     for _ in range(KILLS):
         async with exporter.running() as process:
-            await exporter.until(
+            samples = await exporter.until(
                 lambda samples: [joules > 0 for joules in values(samples, energies).values()] == [True] * 3
             )
+            for rig, joules in values(served, energies).items():
+                grown, watts = values(samples, energies)[rig] - joules, values(served, powers)[rig]
+                gap = values(samples, read_at)[rig] - values(served, read_at)[rig]
+                assert 0 <= grown <= 1.05 * watts * gap
+                assert grown >= 0.95 * watts * (min(gap, 2.5 * interval) - interval)
             kill_at = time.monotonic() + rng.uniform(0.5, 5.0)
             while time.monotonic() < kill_at:
-                samples = await exporter.until(bool)
-                energy = values(samples, energies)
-                assert all(energy[rig] >= joules for rig, joules in served.items())
-                served = energy
-                for rig, watts in values(samples, "mining_rig_power_watts").items():
-                    power[rig] = max(watts, power.get(rig, 0.0))
+                before, samples = samples, await exporter.until(bool)
+                last = values(before, energies)
+                assert all(joules >= last[rig] for rig, joules in values(samples, energies).items())
             process.kill()
-    assert len(served) == 3
-    assert all(joules < 1.2 * power[rig] * (time.monotonic() - started) for rig, joules in served.items())
+            served = samples
 
 
 FEW_DESCRIPTORS = """

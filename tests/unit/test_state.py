@@ -84,17 +84,17 @@ async def test_a_restart_continues_from_the_energy_that_was_served_last(tmp_path
         rigs = {"a": RigMemory(energy=5e9, last_success=1000.0, power=3000.0), "b": RigMemory(energy=7e9)}
         await opened.save(State(rigs=rigs, documents={"price": document(Reading(1.0, 1.0))}))
         served = {
-            "a": EnergyCounter(5.1e9, 1030.0),
+            "a": EnergyCounter(5.1e9, 1030.0, 3100.0),
             "b": EnergyCounter(6e9, 990.0),
-            "new": EnergyCounter(1e5, now),
+            "new": EnergyCounter(1e5, now, 20.0),
             "long gone": EnergyCounter(1e9, now - 31 * 86_400),
         }
         await opened.save_energy(served)
     state = await load(path)
     assert state.rigs == {
-        "a": RigMemory(energy=5.1e9, last_success=1030.0, power=3000.0),
+        "a": RigMemory(energy=5.1e9, last_success=1030.0, power=3100.0),
         "b": RigMemory(energy=7e9),
-        "new": RigMemory(energy=1e5, last_success=now),
+        "new": RigMemory(energy=1e5, last_success=now, power=20.0),
     }
     assert state.documents.keys() == {"price"}
 
