@@ -71,6 +71,13 @@ class Telemetry:
         self.poll_failures = Counter(
             "mining_poll_failures_total", "Failed polls of rigs, by reason.", ["reason"], registry=registry
         )
+        self.outage_rigs = Gauge(
+            "mining_outage_rigs",
+            "Rigs that stopped answering together and do not answer yet, by the block, rack or network that they "
+            "share; all are empty for the site. Absent without such an outage.",
+            ["block", "rack", "network"],
+            registry=registry,
+        )
         self.source_up = Gauge(
             "mining_source_up",
             "1 if the last fetch of the source succeeded, 0 if it failed. Absent before the first fetch.",

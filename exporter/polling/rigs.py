@@ -26,6 +26,7 @@ from exporter.polling.attempts import FailedAttempt, FailureLog
 from exporter.polling.guard import Guard
 from exporter.polling.ledger import IdentityChange, RigMemory
 from exporter.polling.notices import RigNotices
+from exporter.polling.outages import Outages
 from exporter.polling.roster import Roster, Slot
 from exporter.polling.schedules import ScheduleSettings
 from exporter.polling.settings import PollingSettings
@@ -182,6 +183,7 @@ class RigPoller:
         self._woken: dict[str, float] = {}  # by block: when its failing rigs were last polled because of that
         self._notices = RigNotices(settings.interval)
         self._guard = Guard()
+        self._outages = Outages(settings.interval, telemetry, self._answering)
         self._roster = Roster(settings, self._notices, remembered or {}, clock)
         self._untried: set[Slot] = set()
         self.replace(rigs, schedules or {})
@@ -206,6 +208,7 @@ class RigPoller:
             self._welcome(slot, now)
         for name in before - self._roster.rigs.keys():
             self._telemetry.dropped_values.remove_by_labels({"rig": name})
+            self._outages.back(name)
         self._untried = {slot for slot in self._untried if not slot.gone}
         if not self._untried:
             self.first_round.set()
@@ -237,6 +240,7 @@ class RigPoller:
                 for lane in (self._settled, self._doubtful, self._searching):
                     self._fill(lane, polls, at)
                 self._notices.tick(at)
+                self._outages.tick(at)
                 await asyncio.sleep(self._pause())
 
     def _wake(self, at: float) -> None:
@@ -334,7 +338,7 @@ class RigPoller:
         try:
             return await self._read(visit, identity)
         except Failure as failure:
-            often = slot.failures + 1 >= self._settings.identify_after_failures
+            often = slot.failures + 1 >= self._settings.identify_after_failures and not self._is_in_outage(slot)
             again = often and failure.reason is not Reason.UNREACHABLE
             if not may_identify or not (again or self._is_news(slot, failure)):
                 raise
@@ -406,6 +410,7 @@ class RigPoller:
             return
         if ledger.up is False:
             self._notices.back(ledger.rig)
+            self._outages.back(ledger.rig.name)
         at = self._loop.time()
         with noting() as dropped:
             began_anew = ledger.succeeded(reading, self._clock(), at, self.metered.get(ledger.rig.name))
@@ -429,8 +434,17 @@ class RigPoller:
         attempt = FailedAttempt.of(failure, ledger.rig.name, ledger.rig.address, self._clock())
         self.failures.note(attempt)
         if ledger.expected_mining and not slot.gone:
-            self._notices.down(ledger.rig, failure)
+            if ledger.up:
+                self._outages.lost(ledger.rig, failure.reason, self._loop.time())
+            if not self._is_in_outage(slot):
+                self._notices.down(ledger.rig, failure)
         ledger.failed()
+
+    def _is_in_outage(self, slot: Slot) -> bool:
+        return slot.ledger is not None and self._outages.includes(slot.ledger.rig.name)
+
+    def _answering(self) -> list[Rig]:
+        return [ledger.rig for ledger in self._roster.rigs.values() if ledger.up and ledger.expected_mining]
 
     def _tried(self, slot: Slot) -> None:
         self._untried.discard(slot)

@@ -57,6 +57,25 @@ def on(name: str, team: dict[str, str], **labels: str) -> dict[str, str]:
         ),
         pytest.param(
             [
+                on("MiningRigsLostTogether", NOC, block="a", rack="r1"),
+                on("MiningRigDown", HARDWARE, block="a", rig="a-1"),
+                on("MiningRigDown", HARDWARE, block="b", rig="b-1"),
+                on("MiningRigFanFailed", HARDWARE, block="a", rig="a-2"),
+            ],
+            {"MiningRigsLostTogether", "MiningRigDown", "MiningRigFanFailed"},
+            id="a rack",
+        ),
+        pytest.param(
+            [
+                on("MiningRigsLostTogether", NOC, network="10.0.9.0/24"),
+                on("MiningRigDown", HARDWARE, block="a", rig="a-1"),
+                on("MiningRigsDown", NOC),
+            ],
+            {"MiningRigsLostTogether"},
+            id="a switch",
+        ),
+        pytest.param(
+            [
                 on("MiningRigsPoolDead", NOC),
                 on("MiningRigsWorkerWrong", NOC),
                 on("MiningBlockOverheating", NOC, block="a"),
