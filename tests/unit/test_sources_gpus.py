@@ -66,7 +66,7 @@ def test_units_are_converted() -> None:
 
 def test_labels_are_read_whatever_stands_in_them() -> None:
     gpu = read(line("DEV_POWER_USAGE", 70, modelName=r"a \"B\" {c}, d=\\ \n", Hostname="n", pod="p} 5"))
-    assert gpu.model == 'a "B" {c}, d=\\ \n'
+    assert gpu.model == 'a "B" {c}, d=\\ '
     assert gpu.power == 70
     assert gpu.allocated is True
 
@@ -77,6 +77,12 @@ def test_a_timestamp_after_the_value_is_no_part_of_it() -> None:
 
 def test_a_line_of_another_family_is_not_even_parsed() -> None:
     assert read(line("DEV_POWER_USAGE", 70), 'DCGM_FI_DEV_POWER_USAGE_OTHER{UUID="b"} x', "nonsense {{{").power == 70
+
+
+def test_control_characters_are_no_part_of_a_label() -> None:
+    text = 'DCGM_FI_DEV_POWER_USAGE{UUID="GPU-\x16a",modelName="H\x141\\n00",Hostname="\x00node"} 70'
+    (gpu,) = parse(text, SETTINGS)
+    assert (gpu.gpu, gpu.model, gpu.hostname) == ("GPU-a", "H100", "node")
 
 
 def test_a_gpu_without_a_uuid_is_none() -> None:

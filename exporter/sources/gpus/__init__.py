@@ -129,11 +129,17 @@ def read_gpus(samples: Iterable[Sample], settings: GpuSettings) -> Gpus:
 
 def _identity(labels: Mapping[str, str]) -> str:
     """Return what identifies the physical GPU: NVIDIA's UUID, or AMD's serial number, or host and index."""
-    named = labels.get("UUID") or labels.get("serial_number") or labels.get("gpu_uuid")
+    named = _text(labels, "UUID", "serial_number", "gpu_uuid")
     if named:
         return named
-    host, index = labels.get("hostname"), labels.get("gpu_id")
+    host, index = _text(labels, "hostname"), _text(labels, "gpu_id")
     return f"{host}/{index}" if host and index else ""
+
+
+def _text(labels: Mapping[str, str], *names: str) -> str:
+    """Return the first label that is set, without control characters. Empty if there is none."""
+    found = next((labels[name] for name in names if labels.get(name)), "")
+    return found if found.isprintable() else "".join(filter(str.isprintable, found))
 
 
 def _part(labels: Mapping[str, str]) -> str:
@@ -148,14 +154,14 @@ def _part(labels: Mapping[str, str]) -> str:
 
 def _gpu(identity: str, samples: list[Sample], settings: GpuSettings, *, tenants_known: bool) -> GpuReading:
     labels = samples[0].labels
-    model = labels.get("modelName") or labels.get("card_model", "")
+    model = _text(labels, "modelName", "card_model")
     values = _values(samples, model)
     xid = values.pop("xid_error", None)
     held = any(sample.labels.get(label) for sample in samples for label in (settings.tenant_label, *_JOBS))
     return GpuReading(
         gpu=identity,
         model=model,
-        hostname=labels.get("Hostname") or labels.get("hostname", ""),
+        hostname=_text(labels, "Hostname", "hostname"),
         xid_error=int(xid) if xid is not None else None,
         allocated=held or _holds_memory(values.get("memory_used"), settings.held_memory, otherwise=tenants_known),
         **values,
