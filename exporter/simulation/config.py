@@ -1,5 +1,6 @@
 """The exporter's configuration for a simulated site, as its YAML file would hold it."""
 
+from datetime import date
 from typing import Any, Final
 
 from exporter.model.units import WATTS_PER_KILOWATT
@@ -90,6 +91,47 @@ def _site(site: Plant) -> dict[str, Any]:
             "host_watts": 4_600,
             "pue": 1.3,
             "tariff": "ppa",
+            "market": [
+                {
+                    "feed": "marketplace",
+                    "model": "H100 SXM",
+                    "utilization": 0.7,
+                    "kilowatts_per_gpu": 1.275,
+                    "platform_fee": 0.25,
+                    "idle_power_ratio": 0.35,
+                    "failures_per_year": 0.05,
+                    "gpu_usd": 30_000,
+                }
+            ],
+        },
+        "ai_prices": {
+            "marketplace": {
+                "kind": "vastai_exporter",
+                "url": f"{site.sources['gpu-market'].url}/metrics/global",
+                "models": ["H100 SXM", "H100 PCIe"],
+                "interval": "15s",
+            },
+            "index": {
+                "kind": "ornn",
+                "url": site.sources["gpu-market"].url,
+                "models": ["H100 SXM"],
+                "commitment": "interruptible",
+                "interval": "15s",
+            },
+        },
+        "ai_leases": {
+            "north-hall": {
+                "tenant": "cedar",
+                "start": date(2026, 1, 1),
+                "firm_kilowatts": 60,
+                "usd_per_kilowatt_month": 150,
+                "curtailable_kilowatts": 20,
+                "curtailable_usd_per_kilowatt_month": 120,
+                "curtailed_hours_per_year": 200,
+                "throttled_power_ratio": 0.4,
+                "throttled_rent_ratio": 0.6,
+                "response_usd_per_kilowatt_year": 60,
+            }
         },
     }
 

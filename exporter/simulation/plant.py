@@ -10,6 +10,7 @@ from typing import Final, Self
 
 from exporter.simulation.faults import Fault
 from exporter.simulation.firmware import Family, families
+from exporter.simulation.gpu_market import GpuMarket
 from exporter.simulation.gpus import gpu_nodes
 from exporter.simulation.layout import Placement, plan, plan_models
 from exporter.simulation.machine import Climate, Flapping, Machine
@@ -32,7 +33,7 @@ _FIRST_FAULTS: Final = {
     Fault.HOT: "runs too hot",
 }
 _LOOPBACK: Final = ipaddress.IPv4Network("127.0.0.0/8")
-_SERVICE_PORTS: Final = {"node": 8332, "power": 8090, "bitcoin": 8091, "gpu-1": 9400, "gpu-2": 9401}
+_SERVICE_PORTS: Final = {"node": 8332, "power": 8090, "bitcoin": 8091, "gpu-market": 8622, "gpu-1": 9400, "gpu-2": 9401}
 _ONLY_ADDRESS: Final = "127.0.0.1"
 
 
@@ -96,11 +97,13 @@ class Plant:
             seed, clock, host, ports["power"], slot_seconds=slot_seconds, wave_seconds=wave_seconds
         )
         self.bitcoin = BitcoinMarket(seed, clock, host, ports["bitcoin"])
+        self.gpu_market = GpuMarket(seed, clock, host, ports["gpu-market"])
         self.gpu_nodes = gpu_nodes(seed, clock, host, (ports["gpu-1"], ports["gpu-2"]))
         sources = [
             self.node.service,
             self.power.service,
             self.bitcoin.service,
+            self.gpu_market.service,
             *(node.service for node in self.gpu_nodes),
         ]
         self.host = host

@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 from own_network import OWN
 
+from exporter.simulation.gpu_market import GpuMarket
 from exporter.simulation.gpus import gpu_nodes
 from exporter.simulation.market import BITCOIN_USD, BitcoinMarket, PowerMarket
 from exporter.simulation.node import DIFFICULTY, PASSWORD, START_HEIGHT, USERNAME, Chain, Node
@@ -72,6 +73,26 @@ async def test_the_bitcoin_market(context: SourceContext) -> None:
     finally:
         await market.service.stop()
     assert price == pytest.approx(BITCOIN_USD, rel=0.01)
+
+
+async def test_the_gpu_market(context: SourceContext) -> None:
+    market = GpuMarket(SEED, lambda: NOW, HOST, 0)
+    await market.service.start()
+    url, models = market.service.url, ["H100 SXM"]
+    try:
+        (offers,) = await value_of(
+            context, "ai_prices", kind="vastai_exporter", url=f"{url}/metrics/global", models=models
+        )
+        (index,) = await value_of(
+            context, "ai_prices", kind="ornn", url=url, models=[*models, "B200"], commitment="interruptible"
+        )
+    finally:
+        await market.service.stop()
+    assert offers.low < offers.price < offers.high
+    assert offers.price == pytest.approx(market.price("H100 SXM"), rel=1e-4)
+    assert offers.offers == 352
+    assert index.price == pytest.approx(1.85, rel=0.05)
+    assert index.commitment == "interruptible"
 
 
 async def test_the_gpu_nodes(context: SourceContext) -> None:

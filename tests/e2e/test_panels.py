@@ -30,6 +30,7 @@ NOT_SIMULATED = {
     ("Board power", "A"),
     ("Power in and out", "B"),
     ("Disagreement of sources", "A"),
+    ("Feeds", "F"),
 }
 """Queries for what no firmware or source of the simulated site reports."""
 

@@ -54,6 +54,7 @@ def test_every_panel_says_what_it_shows_and_in_which_unit(dashboard: dict[str, A
 
 UNITS = {
     "suffix:$/day": r"_usd_per_day",
+    "suffix:$/GPU·h": r"_usd_per_gpu_hour",
     "suffix:$/kWh": r"_usd_per_kilowatt_hour|_usd_per_day.*/ .*(_billed_power_watts|kilowatt_hours)",
     "suffix:$/PH·day": r"_usd_per_petahash_day",
     "suffix:$/kW·year": r"_usd_per_kilowatt_year",

@@ -293,7 +293,7 @@ async def test_energy_is_power_over_time(site: SimulatedSite, clock: Clock) -> N
 # --- faults of services ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["node", "power", "bitcoin", "gpu-1", "gpu-2"])
+@pytest.mark.parametrize("name", ["node", "power", "bitcoin", "gpu-market", "gpu-1", "gpu-2"])
 async def test_every_source_can_fail_and_come_back(
     session: aiohttp.ClientSession, site: SimulatedSite, name: str
 ) -> None:

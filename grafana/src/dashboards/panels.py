@@ -16,6 +16,7 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 USD: Final = "currencyUSD"
 USD_PER_DAY: Final = "suffix:$/day"
+USD_PER_GPU_HOUR: Final = "suffix:$/GPU·h"
 USD_PER_KILOWATT_HOUR: Final = "suffix:$/kWh"
 USD_PER_KILOWATT_YEAR: Final = "suffix:$/kW·year"
 USD_PER_PETAHASH_DAY: Final = "suffix:$/PH·day"

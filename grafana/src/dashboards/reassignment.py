@@ -8,8 +8,10 @@ from dashboards.panels import (
     GAIN,
     PLAIN,
     RATIO,
+    SECONDS,
     USD,
     USD_PER_DAY,
+    USD_PER_GPU_HOUR,
     USD_PER_KILOWATT_HOUR,
     USD_PER_KILOWATT_YEAR,
     WATTS,
@@ -38,13 +40,13 @@ def build() -> builders.Dashboard:
         BLOCKS,
         VERDICT,
     )
-    for panel in (*_axis(), *_blocks(), *_course()):
+    for panel in (*_axis(), *_blocks(), *_market(), *_income(), *_course()):
         page.with_panel(panel)
     return page
 
 
 def _axis() -> list[Panel]:
-    gpus = site("gpu_revenue_usd_per_day")
+    ai = site("ai_revenue_usd_per_day")
     return [
         panels.lines(
             Face(
@@ -80,8 +82,8 @@ def _axis() -> list[Panel]:
             GAIN,
         ),
         panels.figures(
-            Face("AI in revenue", "What the site's own GPUs earn, of all that it earns.", RATIO, 4, 9),
-            f"{gpus} / ({gpus} + {site('revenue_usd_per_day')})",
+            Face("AI in revenue", "What own GPUs and signed leases earn, of all that the site earns.", RATIO, 4, 9),
+            f"{ai} / ({ai} + {site('revenue_usd_per_day')})",
         ),
     ]
 
@@ -110,6 +112,92 @@ def _blocks() -> list[Panel]:
             Column("Payback", largest("mining_block_reassign_payback_years", _BLOCK, by=by), YEARS),
             key="block",
             link=panels.open_with("hashmargin-block", "block"),
+        ),
+    ]
+
+
+def _market() -> list[Panel]:
+    by = "site, feed, model, commitment"
+    price = "mining_ai_price_usd_per_gpu_hour"
+    base = largest(price, 'scenario="base"', by=by)
+    answered = series("mining_source_last_success_timestamp_seconds", 'source=~"ai_price:.+"')
+    age = f'time() - max by (site, feed) (label_replace({answered}, "feed", "$1", "source", "ai_price:(.+)"))'
+    return [
+        panels.lines(
+            Face(
+                "GPU prices by feed",
+                "Feeds price different things, and are never mixed: compare their courses, not their levels.",
+                USD_PER_GPU_HOUR,
+            ),
+            Query(base, "{{site}} {{feed}}: {{model}}, {{commitment}}"),
+        ),
+        panels.lines(
+            Face(
+                "Mining against renting GPUs, per kilowatt-hour",
+                "Margin over energy and before capital, per kilowatt-hour consumed: rigs, own GPUs, and own GPUs at "
+                "the feeds' prices.",
+                USD_PER_KILOWATT_HOUR,
+            ),
+            Query(largest("site:mining_margin_usd_per_kilowatt_hour:ratio", by="site"), "{{site}} mining"),
+            Query(largest("site:mining_gpu_margin_usd_per_kilowatt_hour:ratio", by="site"), "{{site}} own GPUs"),
+            Query(
+                largest("mining_ai_renting_margin_usd_per_kilowatt_hour", by=f"{by}, scenario"),
+                "{{site}} {{model}} at {{feed}}, {{scenario}}",
+            ),
+        ),
+        panels.rows(
+            Face("Feeds", "The price of each feed, its offers' tenths, and its age.", PLAIN, 14, 8),
+            Column("Price", base, USD_PER_GPU_HOUR),
+            Column("Low", largest(price, 'scenario="low"', by=by), USD_PER_GPU_HOUR),
+            Column("High", largest(price, 'scenario="high"', by=by), USD_PER_GPU_HOUR),
+            Column("Offers", largest("mining_ai_price_offers", by=by), PLAIN),
+            Column("Age", f"({age}) * on (site, feed) group_right () ({base} ^ 0)", SECONDS),
+            Column("Prices the AI value", largest("mining_ai_pricing_feed_info", by=by), PLAIN),
+            key="feed",
+        ),
+        panels.rows(
+            Face(
+                "Renting by feed, per reserved kilowatt",
+                "Net of fee, power and failures, and before capital. A feeder is occupied whether a GPU is rented or "
+                "not.",
+                USD_PER_KILOWATT_YEAR,
+                10,
+                8,
+            ),
+            Column(
+                "Margin",
+                largest("mining_ai_renting_margin_usd_per_kilowatt_year", 'scenario="base"', by=by),
+                USD_PER_KILOWATT_YEAR,
+                GAIN,
+            ),
+            key="feed",
+        ),
+    ]
+
+
+def _income() -> list[Panel]:
+    part = "site, lease, tenant, commitment"
+    return [
+        panels.lines(
+            Face("Own GPUs: earned, and at the market's price", "Sums of the GPUs that are there.", USD_PER_DAY, 10),
+            Query(site("gpu_revenue_usd_per_day"), "{{site}} earned"),
+            Query(site("gpu_margin_usd_per_day"), "{{site}} earned, less power"),
+            Query(total("mining_gpu_market_value_usd_per_day", by="site"), "{{site}} all hours at the market's price"),
+            Query(
+                total("mining_gpu_market_margin_usd_per_day", by="site"),
+                "{{site}} expected hours at it, less power and failures",
+            ),
+        ),
+        panels.figures(
+            Face("Unrented GPUs", "What it costs that nobody rents them.", USD_PER_DAY, 4),
+            site("gpu_unrented_cost_usd_per_day"),
+        ),
+        panels.rows(
+            Face("Leases", "Signed power, its rent, and what a kilowatt of it is worth.", PLAIN, 10, 8),
+            Column("Signed", largest("mining_ai_lease_power_watts", by=part), WATTS),
+            Column("Rent", largest("mining_ai_lease_revenue_usd_per_day", by=part), USD_PER_DAY),
+            Column("Worth", largest("mining_ai_lease_value_usd_per_kilowatt_year", by=part), USD_PER_KILOWATT_YEAR),
+            key="lease",
         ),
     ]
 
