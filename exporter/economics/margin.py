@@ -134,6 +134,7 @@ class RigPricer:
             power_price=supply.price,
             marginal_price=supply.marginal_price,
             block_share=block_share,
+            paid_share=paid,
             potential_work=finite(work),
             potential_revenue=finite(potential.revenue),
             potential_margin=finite(potential.margin),

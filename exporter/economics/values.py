@@ -68,6 +68,7 @@ class RigEconomics:
     power_price: float | None = None  # USD per kWh, as billed on the rig's tariff
     marginal_price: float | None = None  # USD per kWh: what a kWh is worth if the rig does not use it
     block_share: float | None = None  # 0-1, of its energy in its tariff's block of power; None if that has none
+    paid_share: float | None = None  # 0-1, of its work that its owner is paid for, after rejects and fees
     potential_work: float | None = None  # PH/s that are paid for: after rejects and fees
     potential_revenue: float | None = None
     potential_margin: float | None = None

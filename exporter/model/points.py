@@ -30,3 +30,28 @@ class PointList:
     points: tuple[Point, ...] = ()
     variant: str = ""
     power_limit: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearnedPoint:
+    """What a rig did at one point while it ran steadily: medians over the times that it was there.
+
+    ``metered`` tells whether the watts are a meter's or the rig's own.
+    """
+
+    name: str
+    hashrate: float  # H/s
+    power: float  # W
+    metered: bool
+    seconds: float  # s, that it ran steadily
+    observed_at: float  # unix seconds, when it last did
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RigPoints:
+    """What is known of one rig's operating points, and for how long it has run at the one in force."""
+
+    listed: PointList | None = None  # None if the firmware lists none, or was not asked lately
+    learned: tuple[LearnedPoint, ...] = ()
+    since: float | None = None  # unix seconds, when the point in force was first seen
+    changes: int = 0  # of the point in force, within a day

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from exporter.model.fleet import Block, Rig
 from exporter.model.models import BITCOIN_ALGORITHM, algorithm_of
+from exporter.model.points import RigPoints
 from exporter.model.readings import (
     GpuPrice,
     GpuReading,
@@ -49,6 +50,7 @@ class RigSnapshot:
     worker_expected: bool | None = None  # does the active pool's worker match; None where none is expected
     last_good: LastGood | None = None
     rating_ratio: float | None = None  # rating of the inventory over the nameplate of its model; None if not comparable
+    points: RigPoints | None = None  # None if points are not configured
     faults_since: tuple[float, ...] = ()  # unix seconds: when each of the reading's faults was first seen
 
     @property

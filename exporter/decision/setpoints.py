@@ -1,0 +1,293 @@
+"""The setpoint of each rig: at which operating point it should run now, what that is worth, and for how long.
+
+The choice includes what a change costs: a ramp in which on average half of the new point's hashrate is missing, and
+wear. Where prices are known ahead, the best course over them decides; else the price in force is expected to last for
+``points.persistence``.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from exporter.decision.course import OFF, Option, Planner, condensed
+from exporter.decision.curtailment import Slot
+from exporter.decision.values import RigDecision, Verdict
+from exporter.economics.points import Candidate, Curve
+from exporter.economics.points_settings import PointsSettings
+from exporter.economics.values import RigEconomics
+from exporter.model.snapshot import RigSnapshot, SiteSnapshot
+from exporter.model.units import HASHES_PER_PETAHASH, HOURS_PER_DAY, SECONDS_PER_HOUR, finite, total
+
+STAND_STILL: Final = "off"
+"""Name of the setpoint of a rig that should not run."""
+_FINE_HOURS: Final = 4.0
+_HORIZON_HOURS: Final = 24.0
+_TRUSTED: Final = 2
+_RULED: Final = frozenset({Verdict.MINE, Verdict.CURTAIL, Verdict.REASSIGN})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setpoint:
+    """What one rig should do. Money in USD per day at the marginal price; ``best`` None stands for off."""
+
+    in_force: Candidate | None = None  # None if it is off, or if the point in force cannot be judged
+    best: Candidate | None = None
+    best_margin: float | None = None
+    best_margin_low: float | None = None
+    best_margin_high: float | None = None
+    gain: float | None = None  # 0 or more; None without two trusted points
+    gain_low: float | None = None  # what is left of it if the figures are off by their errors
+    valid_until: float = 0.0  # unix seconds
+    value: float = 0.0  # USD per H/s and day
+    price: float = 0.0  # USD per kWh, marginal
+
+    @property
+    def name(self) -> str:
+        """Name of the point, or ``off``."""
+        return STAND_STILL if self.best is None else self.best.name
+
+    @property
+    def best_power(self) -> float:
+        """W of the best point; 0 if it is off."""
+        return 0.0 if self.best is None else self.best.power
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockSetpoints:
+    """Sums of a block over its rigs that have a gain. Money in USD per day."""
+
+    name: str
+    rigs: int = 0
+    judged: int = 0  # rigs with a gain
+    best_power: float | None = None  # W, billed
+    best_margin: float | None = None
+    gain: float | None = None
+    gain_low: float | None = None
+    revenue: float | None = None  # of the points in force of these rigs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteSetpoints:
+    """All setpoints of one evaluation; ``rigs`` and ``curves`` in the snapshot's order."""
+
+    curves: tuple[Curve, ...] = ()
+    rigs: tuple[Setpoint | None, ...] = ()
+    blocks: tuple[BlockSetpoints, ...] = ()
+
+
+NO_SETPOINTS: Final = SiteSetpoints()
+
+
+class Prospect(NamedTuple):
+    """The power prices that a rig faces from now on."""
+
+    slots: Sequence[Slot]
+    known: bool  # whether they are known ahead, or only expected to last
+    next_change: float | None  # unix seconds, when the price in force ends
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """One rig at one moment, as far as the choice of its point needs it."""
+
+    curve: Curve
+    in_force: Candidate | None  # None if it stands still
+    value: float  # USD per H/s and day, that its owner is paid
+    prospect: Prospect
+    may_stop: bool = True
+    held: bool = False  # it changed too lately or too often to change now
+    ramp: float | None = None  # s, that its last start took
+
+
+def choose(situation: Situation, settings: PointsSettings) -> Candidate | None:
+    """Return the point to run at now; None for off."""
+    curve, current, slots = situation.curve, situation.in_force, situation.prospect.slots
+    best = curve.best(situation.value, slots[0].price)
+    if current is not None and (situation.held or best is current):  # to change before its price comes is never better
+        return current
+    if current is not None and not current.allowed and best is not None:
+        return best
+    points = _worth_considering(situation)
+    options = [_option(point, situation, settings) for point in points]
+    here = len(points) if current is None else points.index(current)
+    if situation.may_stop or current is None:
+        options.append(OFF if situation.may_stop else OFF._replace(cost=_NEVER, cold_cost=_NEVER))
+    first = Planner(options, slots, settings.dwell / SECONDS_PER_HOUR).option(here)
+    chosen = points[first] if first < len(points) else None
+    if situation.prospect.known or chosen is None or current is None:
+        return chosen
+    price = slots[0].price
+    gain = chosen.margin(situation.value, price) - current.margin(situation.value, price)
+    return chosen if gain >= settings.least_gain * situation.value * current.hashrate else current
+
+
+_NEVER: Final = 1e12  # USD
+
+
+def _worth_considering(situation: Situation) -> list[Candidate]:
+    """Return the point in force, and those that are best at a price between the lowest and the highest ahead."""
+    curve, value = situation.curve, situation.value
+    prices = [slot.price for slot in situation.prospect.slots]
+    ends = [curve.best(value, price) for price in (max(prices), min(prices))]
+    low, high = (0.0 if each is None else each.kwh for each in ends)
+    found = [each for each in curve.hull if low <= each.kwh <= high]
+    found += [each for each in (*ends, curve.hull[0] if curve.hull else None) if each is not None]
+    if situation.in_force is not None:
+        found.append(situation.in_force)
+    return list(dict.fromkeys(found))
+
+
+def _option(point: Candidate, situation: Situation, settings: PointsSettings) -> Option:
+    revenue = situation.value * point.hashrate / HOURS_PER_DAY
+    ramp = settings.untuned_ramp if point.tuned is False else situation.ramp or settings.ramp
+    cold = max(ramp, settings.cold_ramp)
+    lost = revenue / 2 / SECONDS_PER_HOUR
+    return Option(
+        revenue=revenue,
+        kwh=point.kwh / HOURS_PER_DAY,
+        cost=lost * ramp + settings.change_usd,
+        cold_cost=lost * cold + settings.change_usd,
+    )
+
+
+def prospects(
+    snapshot: SiteSnapshot, ahead: Mapping[str, Sequence[Slot]], settings: PointsSettings
+) -> dict[str, tuple[list[Slot], float | None]]:
+    """Return by tariff the prices known ahead, condensed, and when the one in force ends (unix seconds).
+
+    Prices after the last known one are not known; the last one is expected to last to ``points.persistence`` from now.
+    """
+    known: dict[str, tuple[list[Slot], float | None]] = {}
+    persistence = settings.persistence / SECONDS_PER_HOUR
+    for tariff, price in snapshot.tariffs.items():
+        slots = list(ahead.get(tariff, ()))
+        missing = persistence - sum(slot.hours for slot in slots)
+        if slots and missing > 0:
+            slots.append(Slot(missing, slots[-1].price))
+        known[tariff] = condensed(slots, _FINE_HOURS, _HORIZON_HOURS), price.ahead[0].end if price.ahead else None
+    return known
+
+
+class Chooser:
+    """Chooses setpoints at one moment; what all rigs share is worked out once.
+
+    Args:
+        snapshot: The site.
+        ahead: By tariff, the marginal prices known ahead.
+        payout: USD per PH/s and day; None if unknown.
+        settings: Costs of changes and limits.
+    """
+
+    def __init__(
+        self,
+        snapshot: SiteSnapshot,
+        ahead: Mapping[str, Sequence[Slot]],
+        payout: float | None,
+        settings: PointsSettings,
+    ) -> None:
+        self._now = snapshot.taken_at
+        self._settings = settings
+        self._payout = payout
+        self._prospects = prospects(snapshot, ahead, settings)
+
+    def setpoint(
+        self, rig: RigSnapshot, economics: RigEconomics, decision: RigDecision, curve: Curve
+    ) -> Setpoint | None:
+        """Return the setpoint of a rig; None if no verdict, price or point of it is known."""
+        price, paid = economics.marginal_price, economics.paid_share
+        if price is None or paid is None or self._payout is None or decision.verdict not in _RULED:
+            return None
+        if not curve.hull or rig.points is None:
+            return None
+        reading = None if rig.reading is None else rig.reading.value
+        hashing = reading is not None and reading.hashrate > 0
+        in_force = curve.named(reading.point) if reading is not None and hashing else None
+        if hashing and in_force is None:
+            return None
+        prospect = self._prospect(rig.rig.tariff, price)
+        situation = Situation(
+            curve=curve,
+            in_force=in_force,
+            value=paid * self._payout / HASHES_PER_PETAHASH,
+            prospect=prospect,
+            may_stop=False,
+            held=in_force is not None and self._held(rig),
+            ramp=None if reading is None else reading.ramp,
+        )
+        best = None
+        if decision.verdict is not Verdict.CURTAIL:
+            best = choose(situation, self._settings) or _least_losing(situation, price)
+        return self._judged(situation, best, price)
+
+    def _held(self, rig: RigSnapshot) -> bool:
+        points = rig.points
+        if points is None or points.since is None:
+            return False
+        waiting = self._now - points.since < self._settings.dwell and points.changes > 0
+        return waiting or points.changes >= self._settings.most_changes_per_day
+
+    def _prospect(self, tariff: str, price: float) -> Prospect:
+        slots, change = self._prospects.get(tariff, ([], None))
+        if len(slots) > 1:
+            return Prospect(slots, known=True, next_change=change)
+        return Prospect([Slot(self._settings.persistence / SECONDS_PER_HOUR, price)], known=False, next_change=change)
+
+    def _judged(self, situation: Situation, best: Candidate | None, price: float) -> Setpoint:
+        value, current = situation.value, situation.in_force
+        margin = 0.0 if best is None else best.margin(value, price)
+        spread = 0.0 if best is None else abs(price) * best.kwh * best.error
+        change = situation.prospect.next_change
+        end = self._now + self._settings.valid_for
+        gain = gain_low = None
+        if current is not None and current.checked and trusted(situation.curve) >= _TRUSTED:
+            gain = max(margin - current.margin(value, price), 0.0)
+            gain_low = gain - _doubt(current, best, price)
+        return Setpoint(
+            in_force=current,
+            best=best,
+            best_margin=finite(margin),
+            best_margin_low=finite(margin - spread),
+            best_margin_high=finite(margin + spread),
+            gain=finite(gain),
+            gain_low=finite(gain_low),
+            valid_until=end if change is None or change <= self._now else min(end, change),
+            value=value,
+            price=price,
+        )
+
+
+def trusted(curve: Curve) -> int:
+    """Return how many points are measured, pooled, or estimates that measurements have corrected."""
+    return sum(each.checked for each in curve.candidates)
+
+
+def _least_losing(situation: Situation, price: float) -> Candidate | None:
+    """Return the point for a rig that is to mine although it stands still, or although no point earns now."""
+    able = [each for each in situation.curve.candidates if each.allowed]
+    return max(able, key=lambda each: each.margin(situation.value, price), default=None)
+
+
+def _doubt(current: Candidate, best: Candidate | None, price: float) -> float:
+    """Return by how much a gain may be lower: the error of the difference between the points, USD per day.
+
+    Errors of one rig's points go the same way, so the energy that both use is not in doubt.
+    """
+    if best is current:
+        return 0.0
+    energy, error = (0.0, 0.0) if best is None else (best.kwh, best.error)
+    return abs(price) * abs(current.kwh - energy) * max(error, current.error)
+
+
+def sum_block(name: str, members: Sequence[Setpoint | None]) -> BlockSetpoints:
+    """Return the sums of a block."""
+    judged = [each for each in members if each is not None and each.gain is not None]
+    return BlockSetpoints(
+        name=name,
+        rigs=len(members),
+        judged=len(judged),
+        best_power=total(0.0 if each.best is None else each.best.kwh / HOURS_PER_DAY * 1e3 for each in judged),
+        best_margin=total(each.best_margin for each in judged),
+        gain=total(each.gain for each in judged),
+        gain_low=total(each.gain_low for each in judged),
+        revenue=total(each.value * each.in_force.hashrate for each in judged if each.in_force is not None),
+    )
