@@ -18,7 +18,9 @@ from exporter.decision.dayplan.worth import Worth
 from exporter.decision.explain import Case, Explanation, explain
 from exporter.decision.history import BlockHour, MarginHistory
 from exporter.decision.prospect import Outlook, Question, question
+from exporter.decision.setpoints import site_setpoints
 from exporter.decision.site import decide
+from exporter.economics.curves import CurveBook
 from exporter.economics.metering import Metered, metered_power, with_metered_power
 from exporter.economics.overhead import Overhead, overheads
 from exporter.economics.site import price_site
@@ -91,6 +93,7 @@ class Evaluator:
         self._telemetry = telemetry
         self._market = market
         self._rigs = rigs
+        self._curves = CurveBook()
         self._blocks = settings.served_blocks
         self._renderer = Renderer(settings.exposition, telemetry.registry)
         self._decision = state.decision
@@ -110,10 +113,12 @@ class Evaluator:
         self._snapshot_at = 0.0
         self._list_sizes = _list_sizes(settings)
         market.replace(sources(settings))
+        rigs.learn_points(settings.points)
 
     def apply(self, settings: Settings) -> None:
         """Switch to new settings. Rigs and sources that are still configured keep their readings."""
         self._rigs.replace(settings.served_rigs, settings.schedules)
+        self._rigs.learn_points(settings.points)
         self._market.replace(sources(settings))
         self._blocks = settings.served_blocks
         self._renderer = Renderer(settings.exposition, self._telemetry.registry)
@@ -271,7 +276,8 @@ class Evaluator:
         self._overheads = tuple(each for each in found if each.plausible)
         wrong = frozenset(each.block for each in found if not each.plausible)
         metered = metered._replace(disbelieved=replace(metered.disbelieved, totals=wrong))
-        economics = price_site(snapshot, settings.terms)
+        curves = self._curves.curves(snapshot, settings.terms)
+        economics = price_site(snapshot, settings.terms, curves)
         outlook = self.outlooks.latest(snapshot.taken_at)
         forecasts = {} if outlook is None else {forecast.block: forecast.verdict for forecast in outlook.blocks}
         decision, self._decision, self._history = decide(
@@ -283,6 +289,7 @@ class Evaluator:
             snapshot=snapshot,
             economics=economics,
             decision=decision,
+            setpoints=site_setpoints(snapshot, economics, decision, curves, settings.terms),
             shard=shard,
             plan=None
             if plan is None

@@ -30,6 +30,7 @@ from exporter.file_stamp import stamp
 from exporter.model.fields import ConfigPath, Duration, SettingsGroup
 from exporter.model.readings import Reading, RigIdentity
 from exporter.model.snapshot import LastGood
+from exporter.polling.learning import PointMemory
 from exporter.polling.ledger import EnergyCounter, RigMemory
 from exporter.telemetry import Telemetry
 
@@ -37,7 +38,7 @@ T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
-_VERSION: Final = 6
+_VERSION: Final = 7
 _HOURS_TABLE: Final = """
 CREATE TABLE hours (
     block TEXT, hour REAL, seconds REAL NOT NULL, payout REAL NOT NULL, told INTEGER NOT NULL, tariffs TEXT NOT NULL,
@@ -52,7 +53,7 @@ CREATE TABLE identities (
 CREATE TABLE meters (
     rig TEXT PRIMARY KEY, last_success REAL, energy REAL, power REAL,
     good_hashrate REAL, good_power REAL, good_at REAL, good_metered REAL, faults TEXT,
-    login TEXT, login_rejected REAL
+    login TEXT, login_rejected REAL, points TEXT
 ) WITHOUT ROWID;
 CREATE TABLE gone (rig TEXT PRIMARY KEY, since REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE documents (name TEXT PRIMARY KEY, document TEXT NOT NULL, observed_at REAL NOT NULL) WITHOUT ROWID;
@@ -74,6 +75,7 @@ WHERE json_valid(identity) AND json_extract(identity, '$.algorithm') = 'SHA256'
 """Up to version 3 SHA256 also stood where a rig did not report its algorithm, on firmware that runs on others too."""
 _ADD_FAULTS: Final = "ALTER TABLE meters ADD COLUMN faults TEXT;"
 _ADD_LOGINS: Final = "ALTER TABLE meters ADD COLUMN login TEXT; ALTER TABLE meters ADD COLUMN login_rejected REAL;"
+_ADD_POINTS: Final = "ALTER TABLE meters ADD COLUMN points TEXT;"
 
 
 def _upgrade(*steps: str) -> str:
@@ -82,14 +84,15 @@ def _upgrade(*steps: str) -> str:
 
 _UPGRADES: Final = {
     0: _SCHEMA,
-    2: _upgrade(_ADD_FAULTS, _FORGET_ALGORITHMS, _HOURS_TABLE, _ADD_LOGINS),
-    3: _upgrade(_FORGET_ALGORITHMS, _HOURS_TABLE, _ADD_LOGINS),
-    4: _upgrade(_HOURS_TABLE, _ADD_LOGINS),
-    5: _upgrade(_ADD_LOGINS),
+    2: _upgrade(_ADD_FAULTS, _FORGET_ALGORITHMS, _HOURS_TABLE, _ADD_LOGINS, _ADD_POINTS),
+    3: _upgrade(_FORGET_ALGORITHMS, _HOURS_TABLE, _ADD_LOGINS, _ADD_POINTS),
+    4: _upgrade(_HOURS_TABLE, _ADD_LOGINS, _ADD_POINTS),
+    5: _upgrade(_ADD_LOGINS, _ADD_POINTS),
+    6: _upgrade(_ADD_POINTS),
 }
 """What makes a file of an older version, or an empty one, one of this version."""
 _RIGS: Final = """
-SELECT rig, identity, address, discovered, faults, login, login_rejected, last_success, energy, power,
+SELECT rig, identity, address, discovered, faults, login, login_rejected, points, last_success, energy, power,
     good_hashrate, good_power, good_at, good_metered
 FROM meters LEFT JOIN identities USING (rig)
 """
@@ -131,6 +134,7 @@ _CLOCK: Final = TypeAdapter(Clock)
 _MOTIONS: Final = TypeAdapter(dict[str, PriceMotion])
 _TARIFF_HOURS: Final = TypeAdapter(list[tuple[str, float, float | None, list[int], list[float], list[float]]])
 _COUNTERS: Final = TypeAdapter(dict[str, EnergyCounter])
+_POINTS: Final = TypeAdapter(tuple[PointMemory, ...])
 _FAULTS: Final = TypeAdapter(tuple[tuple[str, str, float], ...])
 
 _Subject: TypeAlias = tuple[str, str]  # rig or block, and its name
@@ -437,7 +441,7 @@ class _StateFile:
         with connection:
             connection.executemany("REPLACE INTO identities VALUES (?, ?, ?, ?)", identities)
             meters = map(_meter, rigs, rigs.values())
-            connection.executemany("REPLACE INTO meters VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", meters)
+            connection.executemany("REPLACE INTO meters VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", meters)
             connection.executemany("INSERT INTO gone VALUES (?, ?)", leaving.items())
             connection.executemany("DELETE FROM gone WHERE rig = ?", [(rig,) for rig in back])
             for statement in _FORGET_RIG:
@@ -544,7 +548,8 @@ def _meter(rig: str, memory: RigMemory) -> tuple[object, ...]:
     faults = to_json(memory.faults).decode() if memory.faults else None
     login = memory.login or None
     own = rig, memory.last_success, memory.energy, memory.power
-    return *own, *last_good, faults, login, memory.login_rejected_at
+    points = to_json(memory.points).decode() if memory.points else None
+    return *own, *last_good, faults, login, memory.login_rejected_at, points
 
 
 def _memory(  # noqa: PLR0913, PLR0917 -- the columns of a row
@@ -554,6 +559,7 @@ def _memory(  # noqa: PLR0913, PLR0917 -- the columns of a row
     faults: str | None,
     login: str | None,
     login_rejected_at: float | None,
+    points: str | None,
     last_success: float | None,
     energy: float | None,
     power: float | None,
@@ -567,6 +573,10 @@ def _memory(  # noqa: PLR0913, PLR0917 -- the columns of a row
     if faults is not None:
         with suppress(ValidationError):
             known_faults = _FAULTS.validate_json(faults)
+    learned: tuple[PointMemory, ...] = ()
+    if points is not None:
+        with suppress(ValidationError):  # of another version: they are learned again
+            learned = _POINTS.validate_json(points)
     hashrate, good_power, good_at, metered_power = last_good
     good = None
     if hashrate is not None and good_at is not None:
@@ -582,4 +592,5 @@ def _memory(  # noqa: PLR0913, PLR0917 -- the columns of a row
         faults=known_faults,
         login=login or "",
         login_rejected_at=login_rejected_at,
+        points=learned,
     )

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from exporter.decision.course import OFF, Option, Planner, condensed
-from exporter.decision.curtailment import Slot
-from exporter.decision.values import RigDecision, Verdict
+from exporter.decision.curtailment import Slot, slots_ahead
+from exporter.decision.values import RigDecision, SiteDecision, Verdict
 from exporter.economics.points import Candidate, Curve
-from exporter.economics.points_settings import PointsSettings
-from exporter.economics.values import RigEconomics
+from exporter.economics.settings import PointsSettings, SiteSettings
+from exporter.economics.site import rigs_by_block
+from exporter.economics.values import RigEconomics, SiteEconomics
 from exporter.model.snapshot import RigSnapshot, SiteSnapshot
 from exporter.model.units import HASHES_PER_PETAHASH, HOURS_PER_DAY, SECONDS_PER_HOUR, finite, total
 
@@ -65,6 +66,11 @@ class BlockSetpoints:
     gain_low: float | None = None
     revenue: float | None = None  # of the points in force of these rigs
 
+    @property
+    def gain_ratio(self) -> float | None:
+        """The gain as a share of the revenue."""
+        return None if self.gain is None or not self.revenue else finite(self.gain / self.revenue)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteSetpoints:
@@ -111,12 +117,16 @@ def choose(situation: Situation, settings: PointsSettings) -> Candidate | None:
     options = [_option(point, situation, settings) for point in points]
     here = len(points) if current is None else points.index(current)
     if situation.may_stop or current is None:
-        options.append(OFF if situation.may_stop else OFF._replace(cost=_NEVER, cold_cost=_NEVER))
+        options.append(_rest(options, situation))
     first = Planner(options, slots, settings.dwell / SECONDS_PER_HOUR).option(here)
     chosen = points[first] if first < len(points) else None
-    if situation.prospect.known or chosen is None or current is None:
-        return chosen
     price = slots[0].price
+    if chosen is None and not situation.may_stop:
+        return _least_losing(situation, price)
+    if situation.prospect.known or chosen is None:
+        return chosen
+    if current is None:  # one start, and not a second change soon after it
+        return best or chosen
     gain = chosen.margin(situation.value, price) - current.margin(situation.value, price)
     return chosen if gain >= settings.least_gain * situation.value * current.hashrate else current
 
@@ -135,6 +145,15 @@ def _worth_considering(situation: Situation) -> list[Candidate]:
     if situation.in_force is not None:
         found.append(situation.in_force)
     return list(dict.fromkeys(found))
+
+
+def _rest(options: Sequence[Option], situation: Situation) -> Option:
+    """Return standing still as an option. Where prices surprise, a stop is charged the start that follows it."""
+    if not situation.may_stop:
+        return OFF._replace(cost=_NEVER, cold_cost=_NEVER)
+    if situation.prospect.known:
+        return OFF
+    return OFF._replace(cost=min((each.cold_cost for each in options), default=0.0))
 
 
 def _option(point: Candidate, situation: Situation, settings: PointsSettings) -> Option:
@@ -166,6 +185,38 @@ def prospects(
             slots.append(Slot(missing, slots[-1].price))
         known[tariff] = condensed(slots, _FINE_HOURS, _HORIZON_HOURS), price.ahead[0].end if price.ahead else None
     return known
+
+
+def site_setpoints(
+    snapshot: SiteSnapshot,
+    economics: SiteEconomics,
+    decision: SiteDecision,
+    curves: Mapping[str, Curve],
+    settings: SiteSettings,
+) -> SiteSetpoints:
+    """Return the setpoints of all rigs and the sums of all blocks. Without settings of points there are none.
+
+    Args:
+        snapshot: The site.
+        economics: The same snapshot, priced.
+        decision: The verdicts: a rig that is `curtail` is to be off, one that is `mine` runs at its best point.
+        curves: Operating points by rig.
+        settings: The site's.
+    """
+    points = settings.points
+    if points is None:
+        return NO_SETPOINTS
+    ahead = {tariff: slots_ahead(tariff, snapshot, settings) for tariff in snapshot.tariffs}
+    chooser = Chooser(snapshot, ahead, economics.market.payout_usd, points)
+    known = tuple(curves.get(rig.rig.name, _NO_CURVE) for rig in snapshot.rigs)
+    rigs = tuple(map(chooser.setpoint, snapshot.rigs, economics.rigs, decision.rigs, known))
+    blocks = tuple(
+        sum_block(block.name, [rigs[index] for index in indices]) for block, indices in rigs_by_block(snapshot).items()
+    )
+    return SiteSetpoints(curves=known, rigs=rigs, blocks=blocks)
+
+
+_NO_CURVE: Final = Curve()
 
 
 class Chooser:
@@ -216,7 +267,7 @@ class Chooser:
         )
         best = None
         if decision.verdict is not Verdict.CURTAIL:
-            best = choose(situation, self._settings) or _least_losing(situation, price)
+            best = choose(situation, self._settings)
         return self._judged(situation, best, price)
 
     def _held(self, rig: RigSnapshot) -> bool:
@@ -262,8 +313,8 @@ def trusted(curve: Curve) -> int:
 
 
 def _least_losing(situation: Situation, price: float) -> Candidate | None:
-    """Return the point for a rig that is to mine although it stands still, or although no point earns now."""
-    able = [each for each in situation.curve.candidates if each.allowed]
+    """Return the point for a rig that is to mine although it stands still and no point earns now."""
+    able = [each for each in situation.curve.candidates if each.allowed and each.checked]
     return max(able, key=lambda each: each.margin(situation.value, price), default=None)
 
 

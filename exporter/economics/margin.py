@@ -6,12 +6,14 @@ from typing import Final, NamedTuple
 
 from exporter.economics.contract import Contract, Share, best, contract_of, is_owed
 from exporter.economics.lines import cost_lines, fixed, per_kilowatt_hour, with_rig
+from exporter.economics.points import Curve
 from exporter.economics.power import billed_per_watt, power_now, power_of_nameplate
 from exporter.economics.settings import Basis, EconomicsSettings, PowerSettings, SiteSettings
 from exporter.economics.values import MarketEconomics, PowerSource, RigEconomics
 from exporter.model.snapshot import RigSnapshot, TariffPrice
 from exporter.model.units import (
     DAYS_PER_YEAR,
+    HASHES_PER_PETAHASH,
     HASHES_PER_TERAHASH,
     HOURS_PER_DAY,
     WATTS_PER_KILOWATT,
@@ -74,6 +76,7 @@ class RigPricer:
         settings: the site's.
         now: unix seconds, for the end of contracts.
         capacity_ratio: kW of the block's capacity per kW of its running rigs, for costs that are charged for capacity.
+        curves: operating points by rig: a rig is judged by the best that it was measured at.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class RigPricer:
         *,
         now: float = 0.0,
         capacity_ratio: Mapping[str, float] | None = None,
+        curves: Mapping[str, Curve] | None = None,
     ) -> None:
         economics, power = settings.economics, settings.power
         self._payout_usd = market.payout_usd
@@ -96,6 +100,7 @@ class RigPricer:
         self._settings = settings
         self._now = now
         self._capacity_ratio = capacity_ratio or {}
+        self._curves = curves or {}
         self._supplies: dict[tuple[str, float | None, float | None], Supply] = {}
         self._error = {source: power.error(source) for source in PowerSource}
         self._write_off_per_hash = _write_off_per_hash(economics)
@@ -113,7 +118,8 @@ class RigPricer:
             supply = self._supplies[key] = self._supply(*key)
         paid = self._paid(rig)
         actual = self._actual(rig, paid, supply)
-        potential = self._potential(rig, actual, paid, supply)
+        own = self._potential(rig, actual, paid, supply)
+        potential, strike = self._at_best_point(rig, own, paid, supply)
         low, high = self._band(actual)
         opportunity_margin, nameplate_doubt = self._at_marginal_price(potential, supply)
         mined = None if actual.hashrate is None else petahashes(actual.hashrate) * paid
@@ -140,12 +146,12 @@ class RigPricer:
             potential_margin=finite(potential.margin),
             potential_power=_billed_watts(potential.kwh),
             potential_power_source=potential.source,
-            potential_breakeven_power_price=_breakeven_power_price(potential),
+            potential_breakeven_power_price=strike,
             best_margin=_best_margin(potential, supply),
             sale_income=_sale_income(actual, potential, supply),
             opportunity_margin=opportunity_margin,
             nameplate_doubt=nameplate_doubt,
-            avoidable_loss=_avoidable_loss(rig, actual, potential),
+            avoidable_loss=_avoidable_loss(rig, actual, potential, own),
             allin_margin=self._allin_margin(rig, actual, potential, supply),
             allin_cost=allin_cost,
             allin_breakeven_hashprice=_ratio(allin_cost, work),
@@ -265,6 +271,26 @@ class RigPricer:
         drawn = None if rated is None else power_of_nameplate(rig.rig, rated)
         return actual if actual.hashrate and drawn is None else self._operate(rated, drawn, paid, supply)
 
+    def _at_best_point(
+        self, rig: RigSnapshot, own: Operation, paid: float, supply: Supply
+    ) -> tuple[Operation, float | None]:
+        """Return the operation at the best point that the rig was measured at, else its own, and the strike.
+
+        The strike is the power price above which no such point earns: the highest of their breakevens.
+        """
+        strike, price = _breakeven_power_price(own), supply.marginal_price
+        curve = self._curves.get(rig.rig.name)
+        proven = () if curve is None or not rig.mines_bitcoin else curve.proven
+        if not proven or self._payout_usd is None or price is None:
+            return own, strike
+        value = paid * self._payout_usd / HASHES_PER_PETAHASH
+        strikes = [value * each.hashrate / each.kwh for each in proven]
+        best = max(proven, key=lambda each: each.margin(value, price))
+        known = own.revenue is not None and own.kwh is not None
+        if known and (own.revenue or 0.0) - (own.kwh or 0.0) * price >= best.margin(value, price):
+            return own, finite(max((*strikes, strike or 0.0)))
+        return self._operate(best.hashrate, (best.power, best.source), paid, supply), finite(max(strikes))
+
     def _band(self, operation: Operation) -> tuple[float | None, float | None]:
         """Return the margins at both ends of what the power may truly be, the lower first."""
         if operation.margin is None or operation.cost is None or operation.source is None:
@@ -373,8 +399,10 @@ def _breakeven_power_price(operation: Operation) -> float | None:
     return _ratio(operation.revenue, operation.kwh) if operation.hashrate else None
 
 
-def _avoidable_loss(rig: RigSnapshot, actual: Operation, potential: Operation) -> float | None:
+def _avoidable_loss(rig: RigSnapshot, actual: Operation, potential: Operation, own: Operation) -> float | None:
     """Return what switching the rig off would save per day: its potential loss, while it draws power.
+
+    A rig that loses as it runs, and would earn at a better point, has no such loss: it should change its point.
 
     None if it is not known whether it draws power. One that does not answer, and is meant to be off, draws none.
     """
@@ -388,4 +416,5 @@ def _avoidable_loss(rig: RigSnapshot, actual: Operation, potential: Operation) -
         draws = False
     else:
         return None
-    return finite(-potential.margin) if draws and potential.margin < 0 else 0.0
+    loss = potential.margin if own.margin is None else own.margin
+    return finite(-loss) if draws and potential.margin < 0 else 0.0

@@ -13,7 +13,7 @@ from math import inf, isfinite
 from statistics import median
 from typing import Final, NamedTuple, Self
 
-from exporter.economics.points_settings import PointsSettings
+from exporter.economics.settings import PointsSettings
 from exporter.economics.values import PowerSource
 from exporter.model.points import LearnedPoint, PointList
 from exporter.model.snapshot import RigSnapshot

@@ -12,6 +12,7 @@ from exporter.economics.leases import price_leases
 from exporter.economics.lines import cost_lines, fixed
 from exporter.economics.margin import RigPricer
 from exporter.economics.market import price_market
+from exporter.economics.points import Curve
 from exporter.economics.settings import AiSettings, Basis, SiteSettings
 from exporter.economics.values import BlockEconomics, MarketEconomics, PowerSource, RigEconomics, SiteEconomics
 from exporter.model.fleet import Block
@@ -28,20 +29,33 @@ from exporter.model.units import (
 )
 
 
-def price_site(snapshot: SiteSnapshot, settings: SiteSettings) -> SiteEconomics:
-    """Price everything in the snapshot. Pure: the same snapshot and settings give the same values."""
+def price_site(
+    snapshot: SiteSnapshot, settings: SiteSettings, curves: Mapping[str, Curve] | None = None
+) -> SiteEconomics:
+    """Price everything in the snapshot. Pure: the same inputs give the same values.
+
+    Args:
+        snapshot: The site.
+        settings: The site's.
+        curves: Operating points by rig, if they are configured.
+    """
     feed, settings = pricing_feed(settings), with_feed_price(settings, snapshot.ai_prices)
     market = price_market(snapshot.network, snapshot.bitcoin_price, settings.economics.scheme, value_ai(settings.ai))
-    return price_on(replace(market, ai_pricing=feed), snapshot, settings)
+    return price_on(replace(market, ai_pricing=feed), snapshot, settings, curves)
 
 
-def price_on(market: MarketEconomics, snapshot: SiteSnapshot, settings: SiteSettings) -> SiteEconomics:
+def price_on(
+    market: MarketEconomics,
+    snapshot: SiteSnapshot,
+    settings: SiteSettings,
+    curves: Mapping[str, Curve] | None = None,
+) -> SiteEconomics:
     """Price everything in the snapshot on a given market."""
     members = rigs_by_block(snapshot)
     costs = _TariffCosts(snapshot, settings)
-    rigs = _price_rigs(market, snapshot, settings)
+    rigs = _price_rigs(market, snapshot, settings, curves)
     if costs.any_for_capacity:
-        rigs = _price_rigs(market, snapshot, settings, _capacity_ratios(members, rigs))
+        rigs = _price_rigs(market, snapshot, settings, curves, _capacity_ratios(members, rigs))
     horizon = None if settings.ai is None else _horizon(snapshot.taken_at, market, settings.ai)
     blocks = tuple(
         _sum_block(block, [(snapshot.rigs[index], rigs[index]) for index in indices], market, horizon, costs)
@@ -71,9 +85,17 @@ def _price_rigs(
     market: MarketEconomics,
     snapshot: SiteSnapshot,
     settings: SiteSettings,
+    curves: Mapping[str, Curve] | None,
     capacity_ratio: Mapping[str, float] | None = None,
 ) -> list[RigEconomics]:
-    pricer = RigPricer(market, snapshot.tariffs, settings, now=snapshot.taken_at, capacity_ratio=capacity_ratio)
+    pricer = RigPricer(
+        market,
+        snapshot.tariffs,
+        settings,
+        now=snapshot.taken_at,
+        capacity_ratio=capacity_ratio,
+        curves=curves,
+    )
     rigs = list(map(pricer.price, snapshot.rigs))
     for index, share in list(pricer.block_shares(snapshot.rigs, rigs)):
         rigs[index] = pricer.price(snapshot.rigs[index], share)

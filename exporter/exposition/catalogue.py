@@ -10,8 +10,10 @@ from enum import StrEnum
 from itertools import chain
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
+from exporter.decision.setpoints import Setpoint
 from exporter.decision.values import Verdict
 from exporter.economics.gpu_market import scenarios
+from exporter.economics.points import Trust
 from exporter.exposition.views import SiteView, is_mining
 from exporter.model.readings import RigReading
 
@@ -47,6 +49,7 @@ class Group(StrEnum):
     TEMPERATURE = "temperature"
     POWER_SUPPLY = "power_supply"
     CHIP = "chip"
+    POINT = "point"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,11 @@ def _parts(parts: Callable[[RigReading], Sequence[P]], **labels: Callable[[P], s
         return (rigs, *([value(part) for part in found] for value in labels.values())), found
 
     return Scope(("rig", *labels), named)
+
+
+def _setpoints(view: SiteView) -> list[tuple[str, Setpoint]]:
+    rigs = zip(view.snapshot.rigs, view.setpoints.rigs, strict=False)
+    return [(rig.rig.name, setpoint) for rig, setpoint in rigs if setpoint is not None]
 
 
 def _one(_subject: object) -> float:
@@ -207,6 +215,34 @@ FAULT_DETAILS: Final = _parts(
     component=lambda fault: fault.component,
     vendor_code=lambda fault: fault.vendor_code,
 )
+RIG_POINT: Final = _scope(
+    lambda view: [(name, point) for name, setpoint in _setpoints(view) if (point := setpoint.in_force) is not None],
+    rig=lambda known: known[0],
+    point=lambda known: known[1].name,
+    trust=lambda known: str(known[1].trust),
+)
+RIG_BEST_POINT: Final = _scope(
+    _setpoints,
+    rig=lambda known: known[0],
+    point=lambda known: known[1].name,
+    trust=lambda known: "" if known[1].best is None else str(known[1].best.trust),
+)
+RIG_SETPOINT: Final = _scope(_setpoints, rig=lambda known: known[0])
+RIG_CURVE: Final = _scope(
+    lambda view: [(rig.rig.name, curve) for rig, curve in zip(view.snapshot.rigs, view.setpoints.curves, strict=False)],
+    rig=lambda known: known[0],
+)
+MEASURED_POINT: Final = _scope(
+    lambda view: [
+        (rig.rig.name, point)
+        for rig, curve in zip(view.snapshot.rigs, view.setpoints.curves, strict=False)
+        for point in curve.candidates
+        if point.trust is Trust.MEASURED
+    ],
+    rig=lambda known: known[0],
+    point=lambda known: known[1].name,
+)
+BLOCK_SETPOINTS: Final = _scope(lambda view: view.setpoints.blocks, block=lambda block: block.name)
 BLOCK: Final = _scope(lambda view: view.blocks, block=lambda block: block.economics.name)
 BLOCK_RIGS: Final = _scope(
     lambda view: [(block, verdict) for block in view.blocks if block.verdicts for verdict in Verdict],
@@ -1382,6 +1418,171 @@ _BLOCKS: Final = (
     ),
 )
 
+_POINTS: Final = (
+    Metric(
+        scope=RIG_POINT,
+        name="mining_rig_operating_point_info",
+        help=(
+            "Always 1 for the operating point in force of each rig that hashes, with the origin of its figures: "
+            "measured, pooled or estimate. Absent without the section `points`, or if the point cannot be judged."
+        ),
+        kind=Kind.INFO,
+        stability=Stability.EXPERIMENTAL,
+        get=_one,
+    ),
+    Metric(
+        scope=RIG_BEST_POINT,
+        name="mining_rig_best_point_info",
+        help=(
+            "Always 1 for the operating point at which the rig should run now, or off. A change is advised only if it "
+            "is worth its cost. Absent without the section `points`, or if no point can be judged."
+        ),
+        kind=Kind.INFO,
+        stability=Stability.EXPERIMENTAL,
+        get=_one,
+    ),
+    Metric(
+        scope=RIG_SETPOINT,
+        name="mining_rig_best_power_watts",
+        help="Power of the rig's best operating point in watts, 0 if it is off. Absent if no point can be judged.",
+        unit="watts",
+        stability=Stability.EXPERIMENTAL,
+        get=lambda known: known[1].best_power,
+    ),
+    Metric(
+        scope=RIG_SETPOINT,
+        name="mining_rig_best_margin_usd_per_day",
+        help=(
+            "Margin of the rig's best operating point at the marginal price in USD per day, 0 if it is off. Absent if "
+            "no point can be judged."
+        ),
+        unit="usd_per_day",
+        stability=Stability.EXPERIMENTAL,
+        get=lambda known: known[1].best_margin,
+    ),
+    Metric(
+        scope=RIG_SETPOINT,
+        name="mining_rig_best_margin_low_usd_per_day",
+        help="The same in USD per day if the point uses more energy, by the error of its figures. Absent likewise.",
+        unit="usd_per_day",
+        stability=Stability.EXPERIMENTAL,
+        get=lambda known: known[1].best_margin_low,
+    ),
+    Metric(
+        scope=RIG_SETPOINT,
+        name="mining_rig_best_margin_high_usd_per_day",
+        help="The same in USD per day if the point uses less energy, by the error of its figures. Absent likewise.",
+        unit="usd_per_day",
+        stability=Stability.EXPERIMENTAL,
+        get=lambda known: known[1].best_margin_high,
+    ),
+    Metric(
+        scope=RIG_SETPOINT,
+        name="mining_rig_tuning_gain_usd_per_day",
+        help=(
+            "What the best operating point, or off, earns more than the one in force in USD per day, 0 or more. A gain "
+            "that is not worth the change is 0. Absent without two trusted points."
+        ),
+        unit="usd_per_day",
+        stability=Stability.EXPERIMENTAL,
+        get=lambda known: known[1].gain,
+    ),
+    Metric(
+        scope=RIG_SETPOINT,
+        name="mining_rig_tuning_gain_low_usd_per_day",
+        help="The same in USD per day if the figures of the points are off by their error. Absent likewise.",
+        unit="usd_per_day",
+        stability=Stability.EXPERIMENTAL,
+        get=lambda known: known[1].gain_low,
+    ),
+    Metric(
+        scope=RIG_CURVE,
+        name="mining_rig_point_estimate_error_ratio",
+        help=(
+            "How far the power is off that the firmware lists for a point: 0.1 if the rig was measured to draw a tenth "
+            "more. Absent until a listed point is measured."
+        ),
+        unit="ratio",
+        stability=Stability.EXPERIMENTAL,
+        get=lambda known: known[1].estimate_error,
+    ),
+    Metric(
+        scope=RIG_CURVE,
+        name="mining_rig_point_estimates_refuted",
+        help=(
+            "1 if the points that the rig's firmware lists are too far from what was measured to be used. Absent until "
+            "a listed point is measured."
+        ),
+        stability=Stability.EXPERIMENTAL,
+        get=lambda known: None if known[1].estimate_error is None else float(known[1].refuted),
+    ),
+    Metric(
+        scope=MEASURED_POINT,
+        name="mining_rig_point_hashrate_hashes_per_second",
+        help="Median hashrate of the rig at an operating point that was measured on it, in hashes per second.",
+        unit="hashes_per_second",
+        stability=Stability.EXPERIMENTAL,
+        group=Group.POINT,
+        get=lambda known: known[1].hashrate,
+    ),
+    Metric(
+        scope=MEASURED_POINT,
+        name="mining_rig_point_power_watts",
+        help="Median power of the rig at an operating point that was measured on it, in watts.",
+        unit="watts",
+        stability=Stability.EXPERIMENTAL,
+        group=Group.POINT,
+        get=lambda known: known[1].power,
+    ),
+    Metric(
+        scope=BLOCK_SETPOINTS,
+        name="mining_block_rigs_with_points",
+        help="Number of rigs in the block with a known tuning gain. The block's sums below cover only these.",
+        stability=Stability.EXPERIMENTAL,
+        get=lambda block: block.judged,
+    ),
+    Metric(
+        scope=BLOCK_SETPOINTS,
+        name="mining_block_best_power_watts",
+        help="Power of the best operating points in the block at the billing meter, in watts. Absent if none is known.",
+        unit="watts",
+        stability=Stability.EXPERIMENTAL,
+        get=lambda block: block.best_power,
+    ),
+    Metric(
+        scope=BLOCK_SETPOINTS,
+        name="mining_block_best_margin_usd_per_day",
+        help="Margin of the best operating points in the block in USD per day. Absent if none is known.",
+        unit="usd_per_day",
+        stability=Stability.EXPERIMENTAL,
+        get=lambda block: block.best_margin,
+    ),
+    Metric(
+        scope=BLOCK_SETPOINTS,
+        name="mining_block_tuning_gain_usd_per_day",
+        help="Sum of the tuning gains of the block's rigs in USD per day. Absent if none is known.",
+        unit="usd_per_day",
+        stability=Stability.EXPERIMENTAL,
+        get=lambda block: block.gain,
+    ),
+    Metric(
+        scope=BLOCK_SETPOINTS,
+        name="mining_block_tuning_gain_low_usd_per_day",
+        help="The same in USD per day if the figures of the points are off by their error. Absent likewise.",
+        unit="usd_per_day",
+        stability=Stability.EXPERIMENTAL,
+        get=lambda block: block.gain_low,
+    ),
+    Metric(
+        scope=BLOCK_SETPOINTS,
+        name="mining_block_tuning_gain_ratio",
+        help="The block's tuning gain as a share of the revenue of the same rigs. Absent if none is known.",
+        unit="ratio",
+        stability=Stability.EXPERIMENTAL,
+        get=lambda block: block.gain_ratio,
+    ),
+)
+
 _DAY_PLAN: Final = (
     Metric(
         scope=PLAN_POINT,
@@ -1882,6 +2083,7 @@ SECTIONS: Final[Mapping[str, tuple[Metric[Any], ...]]] = {
     "Rig: pools": _POOLS,
     "Rig: economics": _RIG_ECONOMICS,
     "Block": _BLOCKS,
+    "Operating points": _POINTS,
     "Day-ahead plan": _DAY_PLAN,
     "Bitcoin network": _NETWORK,
     "Market": _MARKET,

@@ -14,6 +14,9 @@ class GroupSettings(SettingsGroup):
     fault: bool = Field(default=True, description="Series of each fault that a rig reports.")
     temperature: bool = Field(default=True, description="Series of each temperature sensor.")
     power_supply: bool = Field(default=True, description="Series of each power supply.")
+    point: bool = Field(
+        default=True, description="Series of each measured operating point, if the section `points` is set."
+    )
     chip: bool = Field(default=False, description="One series per failed chip, if the firmware reports them.")
 
 

@@ -9,11 +9,13 @@ from exporter.economics.power import best_power
 from exporter.model.fault_codes import FaultCode
 from exporter.model.fleet import Rig
 from exporter.model.nameplate import rated, rating_ratio
+from exporter.model.points import RigPoints
 from exporter.model.readings import Board, Fault, Pool, Reading, RigIdentity, RigReading
 from exporter.model.snapshot import LastGood, RigSnapshot
 from exporter.model.units import HASHES_PER_DIFFICULTY
 from exporter.polling.counters import CounterWindow, Energy
 from exporter.polling.latest import Latest
+from exporter.polling.learning import PointMemory
 from exporter.polling.sanity import drop_implausible
 from exporter.polling.settings import PollingSettings
 from exporter.sources.rigs.coerce import MAX_RIG_HASHRATE
@@ -38,6 +40,7 @@ class RigMemory:
     discovered: bool = False  # in a range: no inventory lists it
     login: str = ""  # name of the login that it accepted last
     login_rejected_at: float | None = None  # unix seconds, if it rejected one less than 15 minutes ago
+    points: tuple[PointMemory, ...] = ()  # that were learned
     faults: tuple[tuple[str, str, float], ...] = ()  # code, component, unix seconds since when
 
 
@@ -68,6 +71,7 @@ class RigLedger:
         "_faults",
         "_last_good",
         "_latest",
+        "_points",
         "_rated",
         "_rating_ratio",
         "_shares",
@@ -102,6 +106,7 @@ class RigLedger:
         self._faults = {(code, component): since for code, component, since in memory.faults}
         self._boards = frozenset(_indexes(memory.faults, FaultCode.BOARD_MISSING, "board "))  # that worked, by index
         self._fans = frozenset(_indexes(memory.faults, FaultCode.FAN_FAILED, "fan "))  # that turned, by index
+        self._points: RigPoints | None = None
         self._rate()
         self._snapshot = self._picture(None, rig.expected_mining)
 
@@ -154,6 +159,18 @@ class RigLedger:
             )
         self._snapshot = self._picture(observed, self._snapshot.expected_mining)
         return began_anew
+
+    @property
+    def reading(self) -> RigReading | None:
+        """The last reading while it is fresh, as the last snapshot has it."""
+        observed = self._snapshot.reading
+        return None if observed is None else observed.value
+
+    def put_points(self, points: RigPoints | None) -> None:
+        """Record what is known of its operating points; None if they are not learned."""
+        if points != self._points:
+            self._points = points
+            self._redraw()
 
     def failed(self) -> None:
         """Record a failed read: the last reading stays until it is too old."""
@@ -231,6 +248,7 @@ class RigLedger:
                 last_success=self.last_success,
                 expected_mining=expected_mining,
                 last_good=self._last_good,
+                points=self._points,
                 rating_ratio=self._rating_ratio,
             )
         shares = self._shares.growth()
@@ -247,6 +265,7 @@ class RigLedger:
             energy_power=self._drawn,
             worker_expected=_worker_expected(self.rig, reading.value.pools),
             last_good=self._last_good,
+            points=self._points,
             rating_ratio=self._rating_ratio,
             faults_since=tuple(self._faults.get(_key(one), reading.observed_at) for one in reading.value.faults),
         )

@@ -13,18 +13,21 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
 import structlog
 
+from exporter.economics.settings import PointsSettings
 from exporter.model.failures import Failure, Reason
 from exporter.model.fleet import Rig
 from exporter.model.nameplate import rating_deviations
+from exporter.model.points import PointList
 from exporter.model.readings import ExpectedOff, RigIdentity, RigReading
 from exporter.model.snapshot import RigSnapshot
 from exporter.polling.attempts import FailedAttempt, FailureLog
 from exporter.polling.guard import Guard
-from exporter.polling.ledger import IdentityChange, RigMemory
+from exporter.polling.learning import PointBook
+from exporter.polling.ledger import IdentityChange, RigLedger, RigMemory
 from exporter.polling.notices import RigNotices
 from exporter.polling.outages import Outages
 from exporter.polling.roster import Roster, Slot
@@ -59,6 +62,15 @@ class RigReader(Protocol):
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
         """Read a rig once. Raises Failure."""
+        ...
+
+
+@runtime_checkable
+class PointReader(Protocol):
+    """Asks rigs for the operating points that their firmware lists."""
+
+    async def points(self, target: Target, identity: RigIdentity) -> PointList | None:
+        """List the operating points of a rig. None if its firmware lists none. Raises Failure."""
         ...
 
 
@@ -185,6 +197,9 @@ class RigPoller:
         self._guard = Guard()
         self._outages = Outages(settings.interval, telemetry, self._answering)
         self._roster = Roster(settings, self._notices, remembered or {}, clock)
+        self._points_settings: PointsSettings | None = None
+        learned = {name: memory.points for name, memory in (remembered or {}).items()}
+        self._points = PointBook(learned)
         self._untried: set[Slot] = set()
         self.replace(rigs, schedules or {})
 
@@ -215,6 +230,7 @@ class RigPoller:
 
     def shift(self, seconds: float) -> None:
         """Move the times of all readings with the system clock, which was set by ``seconds``."""
+        self._points.shift(seconds)
         for ledger in self._roster.rigs.values():
             ledger.shift(seconds, self._clock())
 
@@ -228,7 +244,17 @@ class RigPoller:
 
     def memories(self, now: float) -> dict[str, RigMemory]:
         """Return what should outlive a restart, by rig name."""
-        return {name: ledger.memory(now) for name, ledger in self._roster.rigs.items()}
+        return {
+            name: replace(ledger.memory(now), points=self._points.memories(name))
+            for name, ledger in self._roster.rigs.items()
+        }
+
+    def learn_points(self, settings: PointsSettings | None) -> None:
+        """Switch the learning of operating points on or, with None, off."""
+        self._points_settings = settings
+        if settings is None:
+            for ledger in self._roster.rigs.values():
+                ledger.put_points(None)
 
     async def run(self) -> None:
         """Poll until cancelled; polls in flight are then cancelled and awaited."""
@@ -298,6 +324,7 @@ class RigPoller:
         started = self._loop.time()
         try:
             self._succeeded(visit, await self._ask(visit, may_identify=lane is not self._settled))
+            await self._list_points(visit)
         except Failure as failure:
             self._failed(visit, failure)
             at_once = lane is self._settled and visit.is_current and self._is_news(slot, failure)
@@ -388,6 +415,9 @@ class RigPoller:
         )
         if slot.ledger.mac_lost:  # the web interface that reports it did not answer this time
             slot.identify_at = min(slot.identify_at, slot.identified_at + self._settings.max_backoff)
+        if change is not None:
+            self._points.of(slot.ledger.rig.name).forget()
+            slot.points_at = None
         if before is not None and change is not None:
             self._telemetry.rig_identity_changes.labels(change).inc()
             self._notices.changed(slot.ledger.rig, change, before, identity)
@@ -414,6 +444,7 @@ class RigPoller:
         at = self._loop.time()
         with noting() as dropped:
             began_anew = ledger.succeeded(reading, self._clock(), at, self.metered.get(ledger.rig.name))
+        self._learn(ledger, at)
         if began_anew:  # it may have other firmware, or be another rig
             slot.identify_at = min(slot.identify_at, slot.identified_at + self._settings.max_backoff)
         self._count_dropped(visit, dropped)
@@ -422,6 +453,48 @@ class RigPoller:
         if reading.login_refused is not None or slot.logins.rejected:
             self._notices.login(ledger.rig, slot.logins.rejected, refused=reading.login_refused is not False)
         slot.failures = 0
+
+    async def _list_points(self, visit: _Visit) -> None:
+        """Ask for the points that the firmware lists, if it is time: a rig that does not answer loses only these."""
+        settings, reader, slot, at = self._points_settings, self._reader, visit.slot, self._loop.time()
+        ledger = slot.ledger
+        if settings is None or not isinstance(reader, PointReader):
+            return
+        if ledger is None or ledger.identity is None or not visit.is_current:
+            return
+        if slot.points_at is None:  # spread, so that a start costs no more than other times
+            slot.points_at = at + self._rng.random() * settings.list_interval / 4
+        if at < slot.points_at:
+            return
+        slot.points_at = at + self._rng.uniform(0.9, 1.1) * settings.list_interval
+        identity, listed, failed = ledger.identity, None, False
+        try:
+            with noting():
+                listed = await self._logged_in(
+                    visit, lambda target: reader.points(target, identity), self._settings.deadline
+                )
+        except Failure:
+            failed = True
+        except asyncio.CancelledError:
+            if not visit.cut:
+                raise
+            failed = True
+        if visit.is_current:
+            learner = self._points.of(ledger.rig.name)
+            if listed is None and failed:
+                learner.miss_list()
+            else:
+                learner.put_list(listed)
+            ledger.put_points(learner.points(self._clock()))
+
+    def _learn(self, ledger: RigLedger, at: float) -> None:
+        settings = self._points_settings
+        if settings is None or ledger.reading is None:
+            return
+        now, metered = self._clock(), self.metered.get(ledger.rig.name)
+        learner = self._points.of(ledger.rig.name)
+        learner.observe(ledger.reading, settings, now, at, metered)
+        ledger.put_points(learner.points(now))
 
     def _failed(self, visit: _Visit, failure: Failure) -> None:
         slot, ledger = visit.slot, visit.slot.ledger

@@ -49,6 +49,7 @@ class Slot:
         "ledger",
         "logins",
         "phase",
+        "points_at",
         "target",
         "turn",
     )
@@ -62,6 +63,7 @@ class Slot:
         self.turn = -math.inf  # for which it is due, in flight or waiting
         self.identify_at = identify_at
         self.identified_at = -math.inf
+        self.points_at: float | None = None  # when to ask for the list of its operating points
         self.failures = 0  # in a row
         self.gone = False  # from the inventory, or replaced
         self.claim: _Claim | None = None

@@ -13,6 +13,7 @@ from exporter.economics.settings import (
     AiSettings,
     EconomicsSettings,
     GpuEconomicsSettings,
+    PointsSettings,
     PowerSettings,
     SiteSettings,
 )
@@ -104,6 +105,9 @@ class Settings(BaseSettings):
         PowerSettings(), description="How the power of a rig becomes billed power and its cost."
     )
     economics: EconomicsSettings = Field(EconomicsSettings(), description="Pool scheme, pool fees and fixed costs.")
+    points: PointsSettings | None = Field(
+        None, description="The best operating point of each rig. Without it points are neither read nor judged."
+    )
     decision: VerdictSettings = Field(VerdictSettings(), description="Thresholds and delays of verdicts.")
     ai: AiSettings | None = Field(None, description="Revenue of AI hosting. Without it there is no AI value.")
     gpus: GpuSettings | None = Field(None, description="GPUs that already run at the site.")
@@ -188,6 +192,7 @@ class Settings(BaseSettings):
             power=self.power,
             ai=self.ai,
             gpus=self.gpus,
+            points=self.points,
             tariff=self.default_tariff,
             leases={name: lease for name, lease in self.ai_leases.items() if self.sharding.serves(name)},
             tariffs={

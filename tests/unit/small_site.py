@@ -5,7 +5,9 @@ from dataclasses import replace
 from exporter.decision.dayplan.problem import Group, OperatingPoint, Plan, Problem, Slot
 from exporter.decision.dayplan.timetable import Timetable
 from exporter.decision.dayplan.worth import Money, Worth
+from exporter.decision.setpoints import NO_SETPOINTS, Setpoint, SiteSetpoints, sum_block
 from exporter.decision.values import BlockDecision, BlockOutlook, RigDecision, SiteDecision, Verdict
+from exporter.economics.points import Candidate, Curve, Trust
 from exporter.economics.values import (
     BlockEconomics,
     GpuEconomics,
@@ -193,10 +195,45 @@ def planned() -> PlanView:
     return PlanView(timetable=Timetable(plan=plan, now=TAKEN_AT), worth=worth)
 
 
+def operating() -> SiteSetpoints:
+    """Setpoints of the rig that runs well: its firmware's estimate is a tenth too low, and a lower point earns more."""
+
+    def point(name: str, hashrate: float, power: float, trust: Trust = Trust.MEASURED) -> Candidate:
+        return Candidate(
+            name=name,
+            hashrate=hashrate,
+            power=power,
+            source=PowerSource.METERED,
+            kwh=power * 0.024,
+            trust=trust,
+            error=0.01,
+        )
+
+    stock, low = point("3500 W", 200e12, 3_500.0), point("2600 W", 160e12, 2_600.0, Trust.ESTIMATE)
+    setpoint = Setpoint(
+        in_force=stock,
+        best=low,
+        best_margin=2.208,
+        best_margin_low=2.052,
+        best_margin_high=2.364,
+        gain=0.252,
+        gain_low=0.209,
+        valid_until=TAKEN_AT + 300,
+        value=33.3e-15,
+        price=0.05,
+    )
+    return SiteSetpoints(
+        curves=(Curve.of([stock, low], 0.1), Curve(), Curve()),
+        rigs=(setpoint, None, None),
+        blocks=(sum_block("north", [setpoint, None]), sum_block("south", [None])),
+    )
+
+
 def small_site() -> SiteView:
     """The site, with every figure that the catalogue knows."""
     return SiteView(
         plan=planned(),
+        setpoints=operating(),
         snapshot=SiteSnapshot(
             taken_at=TAKEN_AT,
             rigs=RIGS,
@@ -373,6 +410,7 @@ def fleet_of(count: int) -> SiteView:
     rigs = tuple(replace(DOWN, rig=replace(DOWN.rig, name=f"r-{number:03}")) for number in range(count))
     return replace(
         view,
+        setpoints=NO_SETPOINTS,
         snapshot=replace(view.snapshot, rigs=rigs),
         economics=replace(view.economics, rigs=(RigEconomics(),) * count),
         decision=replace(view.decision, rigs=(RigDecision(),) * count),

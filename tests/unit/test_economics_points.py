@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from operating_points import HASHPRICE, S19_XP, S19K_PRO, VALUE, candidate, curve
 
 from exporter.economics.points import Candidate, Curve, Trust, counts, curve_of, pool, pool_key, steps
-from exporter.economics.points_settings import PointsSettings
+from exporter.economics.settings import PointsSettings
 from exporter.economics.values import PowerSource
 from exporter.model.fleet import Rig
 from exporter.model.points import LearnedPoint, Point, PointList, RigPoints
@@ -219,7 +219,8 @@ def test_a_rig_takes_the_points_of_three_others_of_its_model() -> None:
         return rig(RigPoints(learned=points), name)
 
     rigs = [other(str(index), learned("a", 100 + index, 2_000 + index)) for index in range(3)]
-    pools = pool([*rigs, rig(None)], SETTINGS, NOW)
+    young = learned("a", 500, 2_000, seconds=60.0)
+    pools = pool([*rigs, rig(None), rig(RigPoints(learned=(young,)), "young")], SETTINGS, NOW)
     key = pool_key(rigs[0])
     assert key == ("AntMiner LuxOS", "Antminer S19k Pro", "")
     assert key is not None

@@ -27,6 +27,7 @@ from exporter.decision.latch import Latch
 from exporter.decision.values import Clock, DecisionState, Verdict
 from exporter.model.readings import NetworkState, PriceSlot, Reading, RigIdentity
 from exporter.model.snapshot import LastGood
+from exporter.polling.learning import PointMemory
 from exporter.polling.ledger import EnergyCounter, RigMemory
 from exporter.state import LIST_SIZES, State, StateSettings, StateStore, document, stored_list_sizes
 from exporter.telemetry import Telemetry
@@ -362,6 +363,7 @@ from pathlib import Path
 from exporter.decision.history import BlockHour, MarginHistory, restored
 from exporter.decision.latch import Latch
 from exporter.decision.values import Clock, DecisionState, Verdict
+from exporter.polling.learning import PointMemory
 from exporter.polling.ledger import EnergyCounter, RigMemory
 from exporter.model.readings import Reading
 from exporter.state import State, StateStore, StateSettings
@@ -685,3 +687,25 @@ async def test_a_file_that_is_moved_away_is_written_again_with_all_that_is_known
             await opened.save(State(rigs={"a": RIG, "b": RIG}))
         assert [entry["log_level"] for entry in logs] == ["warning"]
     assert set((await load(path)).rigs) == {"a", "b"}
+
+
+async def test_learned_points_come_back_and_damaged_ones_cost_only_themselves(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    point = PointMemory(name="stock", metered=True, seconds=1_800.0, observed_at=5.0, watts=(3_500,), gigahashes=(9,))
+    await save(path, State(rigs={"a": RigMemory(energy=1.0, points=(point,)), "b": RigMemory(energy=2.0)}))
+    assert (await load(path)).rigs["a"].points == (point,)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE meters SET points = '[{}]'")
+    assert {name: memory.points for name, memory in (await load(path)).rigs.items()} == {"a": (), "b": ()}
+
+
+async def test_a_file_of_version_6_gets_its_learned_points(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    await save(path, State(rigs={"a": RigMemory(energy=1.0)}))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("ALTER TABLE meters DROP COLUMN points")
+        connection.execute("PRAGMA user_version = 6")
+    assert (await load(path)).rigs["a"].energy == 1.0
+    point = PointMemory(name="stock", metered=False, seconds=1.0, observed_at=5.0, watts=(1,), gigahashes=(2,))
+    await save(path, State(rigs={"a": RigMemory(energy=1.0, points=(point,))}))
+    assert (await load(path)).rigs["a"].points == (point,)

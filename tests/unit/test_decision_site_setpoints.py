@@ -1,0 +1,263 @@
+"""Setpoints of a whole site: verdict, price, meters and learned points together."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from operating_points import S19K_PRO
+from sites import NOW, SITE, flat_market, rig, site
+
+from exporter.decision.curtailment import Slot
+from exporter.decision.setpoints import SiteSetpoints, prospects, site_setpoints
+from exporter.decision.values import RigDecision, SiteDecision, Verdict
+from exporter.economics.curves import CurveBook
+from exporter.economics.points import Curve, Trust
+from exporter.economics.settings import EconomicsSettings, PointsSettings, PowerSettings, SiteSettings
+from exporter.economics.site import price_on
+from exporter.economics.values import RigEconomics, SiteEconomics
+from exporter.model.fleet import Rig
+from exporter.model.points import LearnedPoint, Point, PointList, RigPoints
+from exporter.model.readings import PriceSlot, Reading, RigIdentity, RigReading
+from exporter.model.snapshot import RigSnapshot, SiteSnapshot, TariffPrice
+
+PLAIN = replace(
+    SITE, economics=EconomicsSettings(), power=PowerSettings(overhead=1.0), points=PointsSettings(), ai=None
+)
+IDENTITY = RigIdentity(reader="luxos", make="AntMiner", model="Antminer S19k Pro", firmware="LuxOS", algorithm="sha256")
+
+
+def learned(name: str, **fields: Any) -> LearnedPoint:
+    _, terahash, watts = next(point for point in S19K_PRO if point[0] == name)
+    base = LearnedPoint(
+        name=name, hashrate=terahash * 1e12, power=watts, metered=False, seconds=7_200.0, observed_at=NOW
+    )
+    return replace(base, **fields)
+
+
+ALL = RigPoints(learned=tuple(learned(point[0]) for point in S19K_PRO))
+
+
+def miner(point: str = "default", points: RigPoints | None = ALL, name: str = "a-01", **fields: Any) -> RigSnapshot:
+    _, terahash, watts = next((each for each in S19K_PRO if each[0] == point), ("", 121.8, 2_794.0))
+    made = rig(hashrate=terahash * 1e12, power=watts, name=name, reject_ratio=0.0)
+    reading = None if made.reading is None else Reading(replace(made.reading.value, point=point), NOW)
+    return replace(made, identity=IDENTITY, points=points, reading=reading, **fields)
+
+
+class Outcome:
+    """A site priced at a flat hashprice of $33.30, with one verdict for all rigs."""
+
+    def __init__(
+        self,
+        *rigs: RigSnapshot,
+        price: float = 0.06,
+        verdict: Verdict = Verdict.MINE,
+        settings: SiteSettings = PLAIN,
+        **facts: Any,
+    ) -> None:
+        facts = {"tariffs": {"ppa": TariffPrice(price)}} | facts
+        self.snapshot = site(*rigs, **facts)
+        self.curves = CurveBook().curves(self.snapshot, settings)
+        self.economics = price_on(flat_market(), self.snapshot, settings, self.curves)
+        decision = SiteDecision(rigs=tuple(RigDecision(verdict=verdict) for _ in rigs))
+        self.setpoints = site_setpoints(self.snapshot, self.economics, decision, self.curves, settings)
+
+    @property
+    def rig(self) -> Any:
+        (setpoint,) = self.setpoints.rigs
+        return setpoint
+
+    @property
+    def priced(self) -> RigEconomics:
+        return self.economics.rigs[0]
+
+
+def test_a_rig_at_its_stock_point_gains_what_the_best_point_earns_more() -> None:
+    long = (PriceSlot(NOW - 60, NOW + 43_200, 0.06), PriceSlot(NOW + 43_200, NOW + 86_400, 0.0601))
+    setpoint = Outcome(miner(), tariffs={"ppa": TariffPrice(0.06, ahead=long)}).rig
+    assert setpoint.name == "390MHz"
+    assert setpoint.best_power == 1_657.0
+    assert setpoint.best_margin == pytest.approx(0.2946, abs=5e-5)
+    assert setpoint.gain == pytest.approx(0.2946 - 0.0326, abs=1e-4)
+    assert setpoint.gain_low == pytest.approx(setpoint.gain - 0.06 * (2_794 - 1_657) * 0.024 * 0.01, abs=1e-6)
+    assert setpoint.best_margin_low < setpoint.best_margin < setpoint.best_margin_high
+    assert setpoint.valid_until == NOW + 300
+
+
+def test_a_setpoint_ends_with_the_price_that_it_was_chosen_at() -> None:
+    ahead = (PriceSlot(NOW - 60, NOW + 100, 0.06), PriceSlot(NOW + 100, NOW + 3_700, 0.02))
+    setpoint = Outcome(miner(), tariffs={"ppa": TariffPrice(0.06, ahead=ahead)}).rig
+    assert setpoint.valid_until == NOW + 100
+    assert setpoint.name == "default"  # the price falls in 100 s: not worth two changes
+
+
+def test_a_rig_that_is_curtailed_is_to_be_off_and_one_without_a_verdict_has_no_setpoint() -> None:
+    setpoint = Outcome(miner(), price=0.08, verdict=Verdict.CURTAIL).rig
+    assert (setpoint.name, setpoint.best_power, setpoint.best_margin) == ("off", 0.0, 0.0)
+    assert setpoint.gain == pytest.approx(0.08 * 67.056 - 4.0559, abs=1e-3)
+    assert Outcome(miner(), verdict=Verdict.UNKNOWN).rig is None
+    assert Outcome(miner(), verdict=Verdict.REPAIR).rig is None
+
+
+def test_a_rig_that_is_to_mine_is_never_told_to_be_off() -> None:
+    assert Outcome(miner(), price=0.08, verdict=Verdict.MINE).rig.name != "off"
+
+
+@pytest.mark.parametrize(
+    ("points", "in_force"),
+    [
+        (None, "default"),
+        (RigPoints(), "default"),
+        (ALL, "unheard of"),
+        (RigPoints(listed=PointList(points=(Point(name="default", hashrate=121.8e12, power=2_794.0),))), "default"),
+    ],
+    ids=["not read", "nothing known", "another point in force", "only unchecked estimates"],
+)
+def test_without_a_point_that_can_be_judged_there_is_no_setpoint(points: RigPoints | None, in_force: str) -> None:
+    assert Outcome(miner(in_force, points)).rig is None
+
+
+def test_one_trusted_point_gives_no_gain() -> None:
+    setpoint = Outcome(miner(points=RigPoints(learned=(learned("default"),)))).rig
+    assert (setpoint.name, setpoint.gain, setpoint.gain_low) == ("default", None, None)
+
+
+def test_estimates_corrected_by_a_measured_point_are_trusted() -> None:
+    stock = PointList(points=tuple(Point(name=name, hashrate=t * 1e12, power=w) for name, t, w in S19K_PRO))
+    setpoint = Outcome(
+        miner(points=RigPoints(listed=stock, learned=(learned("default", power=2_514.6),))), price=0.074
+    ).rig
+    assert setpoint.in_force.trust is Trust.MEASURED
+    assert setpoint.best.trust is Trust.ESTIMATE
+    assert setpoint.best.power < 2_514.6
+    assert setpoint.gain > setpoint.gain_low
+
+
+def test_a_rig_that_stands_still_and_is_to_mine_has_a_point_and_no_gain() -> None:
+    off = replace(miner(), reading=Reading(RigReading(hashrate=0.0, power=20.0), NOW))
+    setpoint = Outcome(off, price=0.05).rig
+    assert setpoint.best is not None
+    assert (setpoint.in_force, setpoint.gain) == (None, None)
+
+
+def test_a_rig_that_does_not_answer_keeps_the_choice_without_a_gain() -> None:
+    setpoint = Outcome(replace(miner(), reading=None), price=0.05).rig
+    assert (setpoint.in_force, setpoint.gain) == (None, None)
+
+
+def test_an_unknown_price_gives_no_setpoint() -> None:
+    assert Outcome(miner(), tariffs={}).rig is None
+
+
+@pytest.mark.parametrize(
+    ("since", "changes", "expected"),
+    [(60.0, 1, "default"), (60.0, 0, "290MHz"), (1_800.0, 1, "290MHz"), (90_000.0, 8, "default")],
+    ids=["just changed", "just found there", "dwell is over", "too often"],
+)
+def test_changes_keep_their_distance_and_their_number(since: float, changes: int, expected: str) -> None:
+    points = replace(ALL, since=NOW - since, changes=changes)
+    assert Outcome(miner(points=points), price=0.066).rig.name == expected
+
+
+def test_without_the_section_nothing_is_judged() -> None:
+    outcome = Outcome(miner(), settings=replace(PLAIN, points=None))
+    assert outcome.setpoints == SiteSetpoints()
+    assert outcome.curves == {}
+
+
+def test_a_block_sums_the_rigs_that_have_a_gain() -> None:
+    outcome = Outcome(miner(name="a"), miner("290MHz", name="b"), miner(name="c", points=None), price=0.066)
+    (block,) = outcome.setpoints.blocks
+    first, second, _ = outcome.setpoints.rigs
+    assert (block.name, block.rigs, block.judged) == ("north", 3, 2)
+    assert block.gain == pytest.approx(first.gain + second.gain)  # type: ignore[union-attr]
+    assert block.best_power == pytest.approx(2 * 1_188.0)
+    assert block.revenue == pytest.approx(33.3 * (0.1218 + 0.0598))
+
+
+# --- what a rig is judged by -----------------------------------------------------------------------------------------
+
+
+def test_a_rig_that_loses_at_its_point_and_earns_at_another_is_not_to_be_curtailed() -> None:
+    outcome, today = Outcome(miner(), price=0.065), Outcome(miner(points=None), price=0.065)
+    assert today.priced.opportunity_margin < 0  # type: ignore[operator]
+    assert outcome.priced.opportunity_margin == pytest.approx(0.138, abs=1e-3)
+    assert outcome.priced.margin == today.priced.margin
+    assert outcome.priced.avoidable_loss == 0.0
+    assert today.priced.avoidable_loss > 0  # type: ignore[operator]
+    assert outcome.priced.potential_power == pytest.approx(1_188.0)
+
+
+def test_a_rig_is_curtailed_above_the_price_at_which_even_its_best_point_loses() -> None:
+    outcome = Outcome(miner(), price=0.0701)
+    assert outcome.priced.opportunity_margin < 0  # type: ignore[operator]
+    assert outcome.priced.potential_breakeven_power_price == pytest.approx(33.3 * 0.0598 / (1_188 * 0.024))
+    assert outcome.priced.avoidable_loss == pytest.approx(-(outcome.priced.margin or 0.0))
+
+
+def test_a_point_of_other_rigs_or_an_estimate_has_not_proven_itself() -> None:
+    stock = PointList(points=tuple(Point(name=name, hashrate=t * 1e12, power=w) for name, t, w in S19K_PRO))
+    points = RigPoints(listed=stock, learned=(learned("default"),))
+    assert Outcome(miner(points=points), price=0.065).priced.opportunity_margin < 0  # type: ignore[operator]
+
+
+def test_a_rig_that_does_better_now_than_at_its_best_point_is_judged_by_that() -> None:
+    better = replace(miner(), reading=Reading(RigReading(hashrate=200e12, power=2_794.0, point="default"), NOW))
+    priced = Outcome(better, price=0.05).priced
+    assert priced.potential_margin == priced.margin
+    assert priced.potential_breakeven_power_price == pytest.approx(33.3 * 0.2 / 67.056)
+
+
+def test_the_best_point_of_a_rig_without_any_other_figure_is_what_it_could_do() -> None:
+    """It has not answered since a restart, and has no nameplate; what it learned is known."""
+    silent = replace(miner(), reading=None, rig=Rig(name="a-01", address="127.0.0.1", block="north", tariff="ppa"))
+    priced = Outcome(silent, price=0.05).priced
+    assert priced.potential_margin == pytest.approx(0.7362, abs=5e-5)
+    assert priced.avoidable_loss is None
+
+
+# --- the book of curves ----------------------------------------------------------------------------------------------
+
+
+def test_curves_are_made_anew_only_if_something_changed() -> None:
+    book = CurveBook()
+    snapshot = site(miner(), miner(name="b", points=None))
+
+    def curve(at: float = 0.0, taken: SiteSnapshot = snapshot, settings: SiteSettings = PLAIN) -> Curve:
+        return book.curves(replace(taken, taken_at=NOW + at), settings)["a-01"]
+
+    first = curve()
+    assert curve(15.0) is first
+    assert curve(700.0) is first  # the pools are the same
+    changed = site(miner(points=replace(ALL, changes=1)), miner(name="b", points=None))
+    assert curve(30.0, changed) is not first
+    dearer = replace(PLAIN, power=PowerSettings(overhead=1.1))
+    assert curve(0.0, snapshot, dearer).candidates[0].kwh == pytest.approx(1.1 * first.candidates[0].kwh)
+    assert book.curves(snapshot, replace(PLAIN, points=None)) == {}
+    assert curve(0.0, snapshot, replace(PLAIN, points=PointsSettings(measured_error=0.02))).candidates[0].error > 0.015
+    old = curve(86_400.0 * 40)
+    assert old.candidates[0].error > 0.02
+
+
+def test_a_rig_without_points_of_its_own_takes_those_of_its_model() -> None:
+    rigs = [miner(name=str(index)) for index in range(3)]
+    curves = CurveBook().curves(site(*rigs, miner(name="new", points=RigPoints())), PLAIN)
+    assert {point.trust for point in curves["new"].candidates} == {Trust.POOLED}
+    nobody = replace(miner(name="nobody", points=RigPoints()), identity=None)
+    assert CurveBook().curves(site(*rigs, nobody), PLAIN)["nobody"] == Curve()
+
+
+def test_economics_without_curves_are_todays() -> None:
+    snapshot = site(miner(points=None))
+    plain: SiteEconomics = price_on(flat_market(), snapshot, PLAIN)
+    assert price_on(flat_market(), snapshot, PLAIN, {}) == plain
+
+
+def test_the_last_known_price_is_expected_to_last_for_its_time() -> None:
+    """The price in force ends in a minute, and another one is known for ten minutes only."""
+    ahead = (PriceSlot(NOW - 60, NOW + 60, 0.06), PriceSlot(NOW + 60, NOW + 660, 0.066))
+    snapshot = site(miner(), tariffs={"ppa": TariffPrice(0.06, ahead=ahead)})
+    slots, change = prospects(snapshot, {"ppa": (Slot(1 / 60, 0.06), Slot(1 / 6, 0.066))}, PointsSettings())["ppa"]
+    assert sum(slot.hours for slot in slots) == pytest.approx(1.0)
+    assert [slot.price for slot in slots] == [0.06, 0.066]
+    assert change == NOW + 60
