@@ -3,10 +3,11 @@
 import asyncio
 import errno
 import os
-from collections.abc import Awaitable, Callable
+import socket
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from importlib.util import find_spec
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import aiohttp
 import structlog
@@ -16,6 +17,7 @@ from exporter.decision.advice import advise
 from exporter.descriptors import share_descriptors
 from exporter.evaluation import Evaluator
 from exporter.inventory.shrink import shrinks
+from exporter.lease import Lease
 from exporter.logs import configure
 from exporter.polling.backfill import Backfill
 from exporter.polling.market import Market
@@ -32,8 +34,10 @@ from exporter.runtime import (
 )
 from exporter.server.context import ServerContext
 from exporter.server.serve import serving
-from exporter.server.settings import WebSettings
+from exporter.server.settings import WebSettings, split_address
+from exporter.server.standby import StandbyContext
 from exporter.settings.describe import describe
+from exporter.settings.load import ConfigError
 from exporter.settings.model import Settings
 from exporter.settings.reload import Reload
 from exporter.settings.sources import restored
@@ -41,7 +45,7 @@ from exporter.settings.watch import watch
 from exporter.sources.contract import SourceContext
 from exporter.sources.resolver import HttpResolver
 from exporter.sources.rigs.reader import Miners
-from exporter.state import LIST_SIZES, State, StateStore
+from exporter.state import LIST_SIZES, NewerStateError, State, StateStore
 from exporter.steady_clock import SteadyClock
 from exporter.telemetry import Telemetry
 
@@ -52,6 +56,16 @@ _ADVICE: Final = {
     errno.EACCES: "a port below 1024 needs the capability CAP_NET_BIND_SERVICE: grant it, or ",
     errno.EADDRNOTAVAIL: "this host does not have that address: ",
 }
+
+
+_EVERY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 -- to name the host instead
+
+
+class Signals(NamedTuple):
+    """What signals of the operator set."""
+
+    stopping: asyncio.Event
+    reload: asyncio.Event | None
 
 
 class StartError(Exception):
@@ -86,13 +100,80 @@ def run_blocking(settings: Settings, load: Callable[[], Settings] | None = None,
 
 async def _run(settings: Settings, load: Callable[[], Settings] | None, *, allow_shrink: bool) -> None:
     stopping = stop_signal()
-    limits = share_descriptors(settings.polling, settings.web)
     reload_requested = None if load is None else reload_signal()
+    signals = Signals(stopping, reload_requested)
+    if settings.lease.path is None:
+        await _be_active(settings, load, signals, allow_shrink=allow_shrink)
+        return
+    lease = Lease(settings.lease.path, settings.lease.takeover, _holder(settings))
+    try:
+        while not stopping.is_set():
+            await _stand_by(settings, lease, stopping)
+            if not stopping.is_set():
+                async with lease.kept():
+                    current = settings if load is None else await asyncio.to_thread(_loaded_again, settings, load)
+                    await _be_active(current, load, signals, lease, allow_shrink=allow_shrink)
+    finally:
+        await lease.close()
+
+
+async def _stand_by(settings: Settings, lease: Lease, stopping: asyncio.Event) -> None:
+    """Serve only the exporter's own metrics until the lease is acquired or the process is stopped."""
+    telemetry = Telemetry()
+    telemetry.export_active(is_active=False)
+    context = StandbyContext(site=settings.site, registry=telemetry.registry, active=lambda: lease.active)
+    async with AsyncExitStack() as resources:
+        await _serve(resources, context, settings.web)
+        notify_systemd("READY=1")
+        watchdog = asyncio.create_task(feed_watchdog(lambda: False))
+        await _first(stopping.wait(), lease.acquire())
+        watchdog.cancel()
+
+
+async def _first(*waits: Coroutine[Any, Any, object]) -> None:
+    """Wait until the first of the waits is over, and cancel the others."""
+    tasks = [asyncio.create_task(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def _holder(settings: Settings) -> str:
+    host, port = split_address(settings.web.listen_address)
+    return f"{host if host not in _EVERY_ADDRESS else socket.gethostname()}:{port}"
+
+
+def _loaded_again(settings: Settings, load: Callable[[], Settings]) -> Settings:
+    """Load the settings again: they may have changed while this exporter stood by."""
+    try:
+        return load()
+    except ConfigError as error:
+        _log.error("new configuration rejected, the one of the start is used", errors=str(error))
+        return settings
+
+
+async def _be_active(
+    settings: Settings,
+    load: Callable[[], Settings] | None,
+    signals: Signals,
+    lease: Lease | None = None,
+    *,
+    allow_shrink: bool,
+) -> None:
+    """Read, evaluate and serve the site until stopped, or until the lease is lost."""
+    limits = share_descriptors(settings.polling, settings.web)
     async with AsyncExitStack() as resources:
         telemetry = Telemetry()
-        store = StateStore(settings.state, telemetry)
+        if lease is not None:
+            telemetry.export_active(is_active=True)
+        store = StateStore(settings.state, telemetry, shared=lease is not None)
         resources.push_async_callback(store.close)
-        state = await store.load()
+        try:
+            state = await store.load()
+        except NewerStateError as error:
+            raise StartError(str(error)) from None
         if not allow_shrink:
             _refuse_cut_inventory(settings, state)
         session = await resources.enter_async_context(
@@ -121,7 +202,7 @@ async def _run(settings: Settings, load: Callable[[], Settings] | None, *, allow
             if settings.rigs and not settings.served_rigs:
                 advice = "use fewer shards, or more and smaller blocks: see hashmargin check-config"
                 _log.warning("this shard serves no rigs", shard=settings.sharding.shard, advice=advice)
-            server = _server_context(evaluator, market, rigs, reload, clock)
+            server = _server_context(evaluator, market, rigs, reload, clock, lease)
             await _serve(resources, server, limits.web)
             notify_systemd("READY=1")
             running = [
@@ -140,19 +221,21 @@ async def _run(settings: Settings, load: Callable[[], Settings] | None, *, allow
                 )
                 filling = backfill.run(settings.served_rigs, settings.terms, settings.decision)
                 running.append(tasks.create_task(filling, name="backfill"))
-            if reload is not None and reload_requested is not None:
-                running.append(tasks.create_task(reload_when(reload_requested, reload), name="reload"))
+            if reload is not None and signals.reload is not None:
+                running.append(tasks.create_task(reload_when(signals.reload, reload), name="reload"))
                 running.append(
                     tasks.create_task(watch(lambda: evaluator.settings, reload, due=reload.is_due), name="watch")
                 )
-            await stopping.wait()
-            _log.info("stopping")
-            notify_systemd("STOPPING=1")
+            await _first(signals.stopping.wait(), *(() if lease is None else (lease.lost.wait(),)))
+            if signals.stopping.is_set():
+                _log.info("stopping")
+                notify_systemd("STOPPING=1")
             last = evaluator.state()
             market.replace({})
             for task in running:
                 task.cancel()
-        await store.save(last)
+        if lease is None or lease.is_held():  # otherwise the state is another exporter's now
+            await store.save(last)
 
 
 def _refuse_cut_inventory(settings: Settings, state: State) -> None:
@@ -169,7 +252,12 @@ def _refuse_cut_inventory(settings: Settings, state: State) -> None:
 
 
 def _server_context(
-    evaluator: Evaluator, market: Market, rigs: RigPoller, reload: Reload | None, clock: SteadyClock
+    evaluator: Evaluator,
+    market: Market,
+    rigs: RigPoller,
+    reload: Reload | None,
+    clock: SteadyClock,
+    lease: Lease | None,
 ) -> ServerContext:
     settings = evaluator.settings
     return ServerContext(
@@ -183,6 +271,7 @@ def _server_context(
         failures=rigs.failures,
         sources=lambda: market.statuses(clock()),
         config=lambda: describe(evaluator.settings),
+        is_active=(lambda: True) if lease is None else lease.is_held,
     )
 
 
@@ -190,7 +279,7 @@ def _reload_by_request(reload: Reload | None) -> Callable[[bool], Awaitable[str 
     return None if reload is None else lambda allow_shrink: reload(allow_shrink=allow_shrink)
 
 
-async def _serve(resources: AsyncExitStack, context: ServerContext, settings: WebSettings) -> None:
+async def _serve(resources: AsyncExitStack, context: ServerContext | StandbyContext, settings: WebSettings) -> None:
     try:
         await resources.enter_async_context(serving(context, settings))
     except OSError as error:

@@ -5,6 +5,7 @@ comfort, not a need: where it can't be read or written the exporter runs on, say
 """
 
 import asyncio
+import fcntl
 import json
 import os
 import sqlite3
@@ -23,6 +24,7 @@ import structlog
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
+from exporter import __version__
 from exporter.decision.history import BlockHour, FormerHours, MarginHistory, TariffHour, restored
 from exporter.decision.price_motion import PriceMotion
 from exporter.decision.values import Clock, DecisionState
@@ -38,7 +40,7 @@ T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
-_VERSION: Final = 7
+FILE_VERSION: Final = 7
 _HOURS_TABLE: Final = """
 CREATE TABLE hours (
     block TEXT, hour REAL, seconds REAL NOT NULL, payout REAL NOT NULL, told INTEGER NOT NULL, tariffs TEXT NOT NULL,
@@ -63,7 +65,7 @@ CREATE TABLE margins (
     PRIMARY KEY (block, hour)
 ) WITHOUT ROWID;
 {_HOURS_TABLE}
-PRAGMA user_version = {_VERSION};
+PRAGMA user_version = {FILE_VERSION};
 COMMIT;
 """
 _FORGET_ALGORITHMS: Final = """
@@ -79,7 +81,7 @@ _ADD_POINTS: Final = "ALTER TABLE meters ADD COLUMN points TEXT;"
 
 
 def _upgrade(*steps: str) -> str:
-    return f"BEGIN; {' '.join(steps)} PRAGMA user_version = {_VERSION}; COMMIT;"
+    return f"BEGIN; {' '.join(steps)} PRAGMA user_version = {FILE_VERSION}; COMMIT;"
 
 
 _UPGRADES: Final = {
@@ -113,6 +115,7 @@ _FORGET_RIG: Final = (
     "DELETE FROM gone WHERE rig = ?",
 )
 _LOCK_PATIENCE: Final = 5.0  # s: another process that is just ending
+_LOCK_RETRY: Final = 0.05  # s
 _PRIVATE: Final = 0o600
 _MAGIC: Final = b"SQLite format 3\0"
 _HEAD: Final = 4_096  # bytes, which in a database are never all text
@@ -126,6 +129,10 @@ _ENERGY: Final = "energy"
 """The document with the energy counters of the latest publication. They are saved before they are served."""
 _ENERGY_SECONDS: Final = 1.0
 """Seconds that a publication waits for its counters to be saved. A disk that hangs must not stop it."""
+WRITTEN_BY: Final = "written_by"
+"""The document with the version of hashmargin that wrote the file last."""
+_EMPTY: Final = 0
+"""Version of a file without tables."""
 _RIG: Final = "rig"
 _BLOCK: Final = "block"
 
@@ -141,8 +148,8 @@ _Subject: TypeAlias = tuple[str, str]  # rig or block, and its name
 
 
 @cache  # what passed is not opened again: closing it would undo SQLite's lock on the file in use
-def _not_anothers(path: Path) -> Path:
-    """Refuse what is plainly not a state file, not even a damaged one. Raises ValueError."""
+def refuse_other_files(path: Path) -> Path:
+    """Return ``path``. Raises ValueError for what is plainly not a state file, not even a damaged one."""
     with suppress(OSError, sqlite3.Error):  # which the store tells, and does without
         if path.is_dir():
             raise ValueError("is a directory: name a file in it")
@@ -163,7 +170,7 @@ def _is_text(path: Path) -> bool:
 
 
 def _other_database(path: Path) -> str:
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     return "another program's database" if tables and _OWN_TABLE not in tables else ""
 
@@ -177,7 +184,7 @@ PLAN_WORTH: Final = "plan worth"
 def stored_list_sizes(path: Path) -> dict[str, int] | None:
     """Read the sizes of the inventory's lists from a state file that may be in use. None if it has none."""
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             row = connection.execute("SELECT document FROM documents WHERE name = ?", (LIST_SIZES,)).fetchone()
         return None if row is None else TypeAdapter(dict[str, int]).validate_json(row[0])
     except (sqlite3.Error, ValidationError):
@@ -199,7 +206,7 @@ def _make_private(path: Path) -> None:
 class StateSettings(SettingsGroup):
     """Where what should survive a restart is kept, and how often it is written."""
 
-    path: Annotated[ConfigPath, AfterValidator(_not_anothers)] | None = Field(
+    path: Annotated[ConfigPath, AfterValidator(refuse_other_files)] | None = Field(
         default=None, description="The state file; left out, a restart forgets everything."
     )
     interval: Duration = Field(
@@ -232,23 +239,112 @@ def document(reading: Reading[Any]) -> Reading[str]:
     return Reading(to_json(reading.value).decode(), reading.observed_at)
 
 
+class NewerStateError(Exception):
+    """A newer version of hashmargin wrote the state file. The message includes the next step."""
+
+    def __init__(self, path: Path, version: int, writer: str) -> None:
+        """``version`` is that of the file's tables, ``writer`` the version of hashmargin, if known."""
+        kept = f"{path.name}.version-{FILE_VERSION}"
+        super().__init__(
+            f"the state file {path} was written by hashmargin {writer or 'of a newer version'} (format {version}), but "
+            f"this is hashmargin {__version__} (format {FILE_VERSION}): install that version again, restore a backup "
+            f"with `hashmargin state restore` (an upgrade keeps one as {kept}), or move the file away"
+        )
+
+
+def writer_of(connection: sqlite3.Connection) -> str:
+    """Return the version of hashmargin that wrote the file last. Empty if unknown."""
+    with suppress(sqlite3.Error, ValidationError):
+        row = connection.execute("SELECT document FROM documents WHERE name = ?", (WRITTEN_BY,)).fetchone()
+        return "" if row is None else TypeAdapter(str).validate_json(row[0])
+    return ""
+
+
+class Owner:
+    """Claims a state file for one process: two exporters would undo each other's work. Others may read it.
+
+    The lock is on a file beside it, because SQLite locks the state file itself only while it reads or writes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.with_name(f"{path.name}.lock")
+        self._descriptor = -1
+
+    def take(self) -> None:
+        """Claim the file. Waits for 5 s for another process that is just ending, then raises OSError."""
+        if self._descriptor >= 0:
+            return
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PRIVATE)
+        until = time.monotonic() + _LOCK_PATIENCE
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    os.close(descriptor)
+                    raise OSError("another exporter uses it: give each its own state file") from None
+                time.sleep(_LOCK_RETRY)
+            except OSError:
+                os.close(descriptor)
+                raise
+            else:
+                self._descriptor = descriptor
+                return
+
+    def release(self) -> None:
+        """Let another process claim the file."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy a state file to ``target`` in one instant, also while an exporter writes it.
+
+    Raises:
+        sqlite3.Error: The source cannot be read, or another process keeps it locked.
+        OSError: The target cannot be written.
+    """
+    scratch = target.with_name(f".{target.name}.new")
+    try:
+        scratch.unlink(missing_ok=True)
+        _make_private(scratch)
+        with (
+            closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, timeout=_LOCK_PATIENCE)) as old,
+            closing(sqlite3.connect(scratch)) as new,
+        ):
+            old.backup(new)
+            new.execute("PRAGMA journal_mode = TRUNCATE")
+        scratch.replace(target)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
 class StateStore:
     """Keeps the state in a file, or nowhere if ``terms`` name none. Nothing it does raises for want of a good disk."""
 
-    def __init__(self, terms: StateSettings, telemetry: Telemetry, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        terms: StateSettings,
+        telemetry: Telemetry,
+        *,
+        clock: Callable[[], float] = time.time,
+        shared: bool = False,
+    ) -> None:
+        """``shared`` if a lease decides which of several exporters uses the file."""
         self._terms = terms
         self._telemetry = telemetry
         self._clock = clock
         self._failing = False
-        self._file = _StateFile(terms.path, clock) if terms.path is not None else None
+        self._file = _StateFile(terms.path, clock, shared=shared) if terms.path is not None else None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="state")
         self._saving_energy: asyncio.Task[None] | None = None
 
     async def load(self) -> State:
-        """Read what a former process kept."""
+        """Read what a former process kept. Raises NewerStateError if a newer version of hashmargin wrote it."""
         if self._file is None:
             return State()
-        return await self._attempt(self._file.load) or State()
+        return await self._attempt(self._file.load, refuse_newer=True) or State()
 
     async def save(self, state: State) -> None:
         """Write what changed since the last time, in one transaction. What ``state`` does not mention stays."""
@@ -276,13 +372,15 @@ class StateStore:
     async def close(self) -> None:
         """Let go of the file."""
         if self._file is not None:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._file.close)
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._file.release)
         self._thread.shutdown()
 
-    async def _attempt(self, work: Callable[[], T]) -> T | None:
+    async def _attempt(self, work: Callable[[], T], *, refuse_newer: bool = False) -> T | None:
         try:
             result = await asyncio.get_running_loop().run_in_executor(self._thread, work)
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, NewerStateError) as error:
+            if refuse_newer and isinstance(error, NewerStateError):
+                raise
             self._telemetry.state_failures.inc()
             if not self._failing:
                 self._failing = True
@@ -298,8 +396,9 @@ class StateStore:
 class _StateFile:
     """The SQLite file, used in one thread only. Its methods raise sqlite3.Error or OSError."""
 
-    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float], *, shared: bool) -> None:
         self._path = path
+        self._owner = None if shared else Owner(path)
         self._clock = clock
         self._connection: sqlite3.Connection | None = None
         self._inode: int | None = None  # of the file that is open
@@ -318,6 +417,12 @@ class _StateFile:
 
     def save_energy(self, counters: Mapping[str, EnergyCounter]) -> None:
         self._with_sound_file(lambda connection: self._save_energy(connection, counters))
+
+    def release(self) -> None:
+        """Close the file, and let another process own it."""
+        self.close()
+        if self._owner is not None:
+            self._owner.release()
 
     def close(self) -> None:
         if self._connection is not None:
@@ -344,27 +449,40 @@ class _StateFile:
         if not self._path.parent.is_dir():
             self._path.parent.mkdir(parents=True, exist_ok=True)
             _log.info("directory of the state file created", path=str(self._path.parent))
+        if self._owner is not None:
+            self._owner.take()
         _make_private(self._path)
         self._inode = _inode(self._path)
         self._connection = connection = sqlite3.connect(self._path, timeout=_LOCK_PATIENCE)
-        connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # two exporters on one file would undo each other's work
-        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA journal_mode = TRUNCATE")  # the file is whole by itself, also on a network disk
         connection.execute("PRAGMA synchronous = NORMAL")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if version not in {_VERSION, *_UPGRADES} or verdict != "ok":
+        if verdict == "ok" and version > FILE_VERSION:
+            writer = writer_of(connection)
+            self.close()
+            raise NewerStateError(self._path, version, writer)
+        if version not in {FILE_VERSION, *_UPGRADES} or verdict != "ok":
             self.close()
             self._set_aside(
-                verdict if verdict != "ok" else f"it has version {version}, this exporter writes {_VERSION}"
+                verdict if verdict != "ok" else f"it has version {version}, this exporter writes {FILE_VERSION}"
             )
             return self._open()
-        if version != _VERSION:
+        if version not in {FILE_VERSION, _EMPTY}:
+            kept = self._path.with_name(f"{self._path.name}.version-{version}")
+            copy_database(self._path, kept)
+            _log.info("state file upgraded", path=str(self._path), version=FILE_VERSION, former_kept_as=str(kept))
+        if version != FILE_VERSION:
             connection.executescript(_UPGRADES[version])
+        if writer_of(connection) != __version__:
+            with connection:
+                row = (WRITTEN_BY, to_json(__version__).decode(), self._clock())
+                connection.execute("REPLACE INTO documents VALUES (?, ?, ?)", row)
         return connection
 
     def _set_aside(self, why: str) -> None:
         aside = self._path.with_name(f"{self._path.name}.corrupt-{self._clock():.0f}")
-        for suffix in ("", "-wal", "-shm"):
+        for suffix in ("", "-journal", "-wal", "-shm"):
             with suppress(FileNotFoundError):
                 self._path.with_name(self._path.name + suffix).replace(aside.with_name(aside.name + suffix))
         self._forget_written()
@@ -386,6 +504,7 @@ class _StateFile:
         self._documents = {name: Reading(text, observed_at) for name, text, observed_at in documents}
         looked = self._documents.get(_DECISION)
         served = self._documents.pop(_ENERGY, None)
+        self._documents.pop(WRITTEN_BY, None)
         rigs = _with_served(self._rigs, {} if served is None else _counters(served.value), self._clock())
         looked_at = looked.observed_at if looked is not None else None
         self._clocks = dict(_clocks(connection.execute("SELECT kind, name, clock FROM clocks")))

@@ -39,6 +39,11 @@ class Telemetry:
             "mining_exporter_build", "Always 1; the label is the version of the running exporter.", registry=registry
         )
         self.build.info({"version": __version__})
+        self.active = Gauge(
+            "mining_exporter_active",
+            "1 if this exporter is active, 0 if it stands by. Absent without `lease.path`.",
+            registry=None,  # until it is known that there is a lease
+        )
         self.poll_duration = Histogram(
             "mining_poll_duration_seconds",
             "Duration of one poll of one rig in seconds, failed polls included.",
@@ -195,6 +200,11 @@ class Telemetry:
             "Failed attempts to make the plan of `decision.day_plan`; see the log. There is no plan until the next.",
             registry=registry,
         )
+
+    def export_active(self, *, is_active: bool) -> None:
+        """Export whether this exporter is active. Only for one with a lease."""
+        self.active.set(is_active)
+        self.registry.register(self.active)
 
     def forget_source(self, source: str) -> None:
         """Remove the series of a source that is no longer configured, counters included."""

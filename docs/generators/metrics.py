@@ -71,7 +71,9 @@ def _own() -> Iterator[str]:
 
 
 def _own_families() -> list[Family]:
-    families = (family for family in Telemetry().registry.collect() if family.name.startswith("mining_"))
+    telemetry = Telemetry()
+    telemetry.export_active(is_active=True)
+    families = (family for family in telemetry.registry.collect() if family.name.startswith("mining_"))
     return sorted(families, key=lambda family: family.name)
 
 

@@ -24,6 +24,7 @@ from exporter.cli import (
     scan,
     schedule,
     simulate,
+    state,
     status,
     top,
 )
@@ -46,6 +47,7 @@ Examples:
   hashmargin maintenance add c1-001 --for 4h          announce planned downtime
   hashmargin explain c1-001                           show how the verdict of a rig is computed
   hashmargin plan --megawatts 5                       choose the blocks that free 5 MW for AI hosting
+  hashmargin state backup FILE                        copy the state file while the exporter runs
   hashmargin outlook                                  compare converting blocks now with later
   hashmargin schedule                                 show in which hours each block should run
   hashmargin backtest --sample                        compute what the verdicts would have earned
@@ -83,6 +85,7 @@ for _command in (
     outlook.outlook,
     schedule.schedule,
     backtest.backtest,
+    state.state,
     simulate.simulate,
 ):
     main.add_command(_command)

@@ -41,6 +41,14 @@ class _Rendered:
     samples: bytes
 
 
+def own_metrics(registry: CollectorRegistry) -> dict[Format, bytes]:
+    """Render the exporter's own metrics in each format."""
+    return {
+        Format.TEXT: text_exposition.generate_latest(registry),
+        Format.OPENMETRICS: openmetrics.exposition.generate_latest(registry),  # type: ignore[no-untyped-call]
+    }
+
+
 class Renderer:
     """Renders evaluations. Keeps text that is expensive to write and rarely changes."""
 
@@ -58,10 +66,7 @@ class Renderer:
         return Publication(
             view,
             tuple(self._families(view)),
-            {
-                Format.TEXT: text_exposition.generate_latest(self._registry),
-                Format.OPENMETRICS: openmetrics.exposition.generate_latest(self._registry),  # type: ignore[no-untyped-call]
-            },
+            own_metrics(self._registry),
         )
 
     def _families(self, view: SiteView) -> Iterator[Family]:

@@ -29,6 +29,7 @@ class ServerContext:
     failures: FailureLog  # of polls
     sources: Callable[[], Sequence[SourceStatus]]
     config: Callable[[], str]  # the settings in use as YAML, secrets masked
+    is_active: Callable[[], bool] = lambda: True  # whether no other exporter may be serving the site
 
     def is_stuck(self) -> bool:
         """Whether the latest publication, or the start if there is none, is so old that evaluations must be stuck."""

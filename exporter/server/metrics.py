@@ -31,10 +31,15 @@ def add_metrics(app: web.Application, context: ServerContext) -> None:
 
 
 def _current(context: ServerContext) -> Publication:
-    """Return the latest publication. Raises 503 if there is none, or if it is so old that evaluations must be stuck."""
+    """Return the latest publication.
+
+    Raises 503 if there is none, if it is so old that evaluations must be stuck, or if the lease is lost.
+    """
     publication = context.latest.publication
     if publication is None:
         raise web.HTTPServiceUnavailable(text="There is no evaluation yet: try again in a moment.\n")
+    if not context.is_active():
+        raise web.HTTPServiceUnavailable(text="The lease could not be renewed: another exporter may be active.\n")
     if context.is_stuck():
         raise web.HTTPServiceUnavailable(
             text=f"The latest evaluation is {context.latest.age():.0f} s old, but one is due every "

@@ -19,6 +19,7 @@ from exporter.server.connections import Seat, SeatedHandler, Seats
 from exporter.server.context import ServerContext
 from exporter.server.guard import put_headers
 from exporter.server.settings import WebSettings, split_address
+from exporter.server.standby import StandbyContext
 from exporter.server.web_config import WebConfigFile
 
 _log = structlog.get_logger(__name__)
@@ -37,8 +38,8 @@ _ACCEPTED_AT_ONCE: Final = 16
 
 
 @asynccontextmanager
-async def serving(context: ServerContext, settings: WebSettings) -> AsyncIterator[tuple[str, ...]]:
-    """Serve the site while the context is active. Yields the URLs.
+async def serving(context: ServerContext | StandbyContext, settings: WebSettings) -> AsyncIterator[tuple[str, ...]]:
+    """Serve the site, or that this exporter stands by, while the context is active. Yields the URLs.
 
     Raises:
         OSError: Cannot listen on the address.

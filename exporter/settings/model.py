@@ -22,6 +22,7 @@ from exporter.inventory.load import Inventory, inventory_files
 from exporter.inventory.model import BlockSettings, CustomerSettings, InventorySettings, Name
 from exporter.inventory.shards import Shards, ShardSettings
 from exporter.inventory.shrink import list_sizes, names_of_lists
+from exporter.lease import LeaseSettings
 from exporter.logs import LogSettings
 from exporter.model.fields import Duration
 from exporter.model.fleet import UNASSIGNED, Block, Rig
@@ -77,6 +78,10 @@ class Settings(BaseSettings):
     log: LogSettings = Field(LogSettings(), description="Level and format of the log.")
     web: WebSettings = Field(WebSettings(), description="Address and content of the web server.")
     state: StateSettings = Field(StateSettings(), description="The state file, which keeps values across restarts.")
+    lease: LeaseSettings = Field(
+        LeaseSettings(),
+        description="Lets one of two identical exporters be active while the other stands by.",
+    )
     sharding: ShardSettings = Field(
         ShardSettings(), description="The part of the site that this exporter serves, if several share the site."
     )

@@ -16,7 +16,7 @@ from exporter.telemetry import Telemetry
 
 _log = structlog.get_logger(__name__)
 
-_AT_START_ONLY: Final = ("site", "evaluation_interval", "web", "state", "sharding", "polling")
+_AT_START_ONLY: Final = ("site", "evaluation_interval", "web", "state", "lease", "sharding", "polling")
 """Settings that take effect only at a start."""
 
 

@@ -29,7 +29,16 @@ from exporter.model.readings import NetworkState, PriceSlot, Reading, RigIdentit
 from exporter.model.snapshot import LastGood
 from exporter.polling.learning import PointMemory
 from exporter.polling.ledger import EnergyCounter, RigMemory
-from exporter.state import LIST_SIZES, State, StateSettings, StateStore, document, stored_list_sizes
+from exporter.state import (
+    LIST_SIZES,
+    NewerStateError,
+    State,
+    StateSettings,
+    StateStore,
+    copy_database,
+    document,
+    stored_list_sizes,
+)
 from exporter.telemetry import Telemetry
 
 IDENTITY = RigIdentity(reader="fake", make="Acme", model="A1", mac="02:00:00:00:00:01")
@@ -422,12 +431,6 @@ def _scribble(path: Path) -> None:
     path.write_bytes(content)
 
 
-def _from_the_future(path: Path) -> None:
-    connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = 99")
-    connection.close()
-
-
 def _other_database(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript("CREATE TABLE dashboard (id INTEGER); INSERT INTO dashboard VALUES (1);")
@@ -469,30 +472,44 @@ async def test_what_may_have_been_a_state_file_never_stops_the_start(tmp_path: P
     assert await load(path) == State(rigs={"a": RIG})
 
 
-def test_a_look_at_the_state_file_in_use_does_not_unlock_it(tmp_path: Path) -> None:
+async def test_a_file_of_a_newer_version_is_refused_with_the_version_that_wrote_it(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite"
-    script = """
-import asyncio, subprocess, sys
-from pathlib import Path
-from exporter.state import State, StateStore, StateSettings
-from exporter.telemetry import Telemetry
-
-async def main():
-    store = StateStore(StateSettings(path=Path(sys.argv[1])), Telemetry())
-    await store.load()
-    StateSettings(path=Path(sys.argv[1]))  # as at a reload
-    other = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0.05).execute('PRAGMA user_version = 9')"
-    told = subprocess.run([sys.executable, "-c", other, sys.argv[1]], capture_output=True, text=True)
-    await store.close()
-    print(told.stderr)
-
-asyncio.run(main())
-"""
-    told = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)
-    assert "database is locked" in told.stdout
+    await save(path, State(rigs={"a": RIG}))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE documents SET document = '\"9.1.0\"' WHERE name = 'written_by'")
+        connection.execute("PRAGMA user_version = 99")
+    before = path.read_bytes()
+    with pytest.raises(NewerStateError, match=r"written by hashmargin 9\.1\.0 \(format 99\)"):
+        await load(path)
+    telemetry = Telemetry()
+    async with store(path, telemetry) as opened:  # also where it appears while the exporter runs
+        await opened.save(State(rigs={"a": FAULTY}))
+    assert telemetry.registry.get_sample_value("mining_state_failures_total") == 1
+    assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("damage", [_garble, _truncate, _scribble, _from_the_future])
+async def test_an_upgrade_keeps_the_former_file_and_a_rollback_finds_it_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(VERSION_4)
+    await save(path, State(rigs={"a": FAULTY}))
+    with closing(sqlite3.connect(path.with_name("state.sqlite.version-4"))) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (4,)
+        assert connection.execute("SELECT rig, energy, faults FROM meters").fetchall() == [("a", 5e9, None)]
+
+
+async def test_a_copy_is_whole_while_the_file_is_in_use(tmp_path: Path) -> None:
+    path, copy = tmp_path / "state.sqlite", tmp_path / "copy.sqlite"
+    state = State(rigs={"a": RIG}, decision=DECISION, history=HISTORY)
+    async with store(path) as opened:
+        await opened.save(state)
+        copy_database(path, copy)
+        await opened.save(State(rigs={"a": FAULTY}))
+    assert copy.stat().st_mode & 0o777 == 0o600
+    assert await load(copy) == state
+
+
+@pytest.mark.parametrize("damage", [_garble, _truncate, _scribble])
 async def test_an_unusable_file_is_kept_aside_and_said_loudly(tmp_path: Path, damage: object) -> None:
     path = tmp_path / "state.sqlite"
     await save(path, State(rigs={f"rig-{i}": RIG for i in range(200)}))
