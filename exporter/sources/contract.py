@@ -206,10 +206,10 @@ def translating() -> Iterator[None]:
         yield
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         advice = "check that url and kind belong together; if they do, its API has changed: please report it"
-        raise Failure(Reason.GARBLED, f"unexpected answer: {_in_words(error)}", advice=advice) from error
+        raise Failure(Reason.GARBLED, f"unexpected answer: {in_words(error)}", advice=advice) from error
 
 
-def _in_words(error: Exception) -> str:
+def in_words(error: Exception) -> str:
     """Describe what an answer lacks, in words of the answer instead of Python's."""
     text = str(error)
     match error:

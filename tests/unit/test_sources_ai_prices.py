@@ -440,3 +440,54 @@ def test_a_feed_knows_which_prices_it_has(settings: dict[str, Any], has: set[Com
 def test_the_models_are_named_and_bounded(models: list[str]) -> None:
     with pytest.raises(ValueError, match="models"):
         Desk.settings(**JSON | {"models": models})
+
+
+# --- conditions that public clients of these APIs met -----------------------------------------------------------------
+
+
+async def test_a_type_that_runpod_describes_in_part_costs_only_itself(desk: Desk) -> None:
+    unknown = {"id": "unknown", "displayName": "unknown", "lowestPrice": None}
+    answer = runpod()
+    answer["data"]["gpuTypes"].append(unknown)
+    settings: dict[str, Any] = {"kind": "runpod", "url": "{server}/graphql", "models": ["H100 SXM"]}
+    assert len(await desk.ask(answer, **settings)) == 2
+    assert desk.discarded("offer") == 1
+    assert desk.notes.notes["offer"] == "entry 2: it has no 'securePrice'"
+    nothing = await desk.failure({"data": {"gpuTypes": [unknown]}}, **settings)
+    assert nothing.reason is Reason.GARBLED
+
+
+@pytest.mark.parametrize(("bid", "on_demand", "price"), [(1.39, 1.39, None), (0.40, 1.19, 0.40), (2.0, 1.5, None)])
+async def test_a_bid_that_is_no_discount_is_no_interruptible_price(
+    desk: Desk, bid: float, on_demand: float, price: float | None
+) -> None:
+    bids: dict[str, Any] = {"kind": "runpod", "url": "{server}", "models": ["H100 SXM"], "interruptible": "bid"}
+    found = await desk.ask(runpod(bid=bid, on_demand=on_demand), **bids)
+    read = found.get(("H100 SXM", "interruptible"))
+    assert (None if read is None else read.price) == price
+
+
+@pytest.mark.parametrize(
+    ("model", "slug"), [("RTX 6000 Ada Generation", "FLOPS-RTX6000Ada-OD"), ("rtx_4090", "FLOPS-RTX4090-OD")]
+)
+async def test_flops_writes_models_without_spaces(desk: Desk, model: str, slug: str) -> None:
+    answer = {"slug": slug, "value": 0.8, "unit": "USD/GPU-hr", "as_of": "2026-11-29T06:00:00Z"}
+    await desk.ask(answer, kind="flops", url="{server}", models=[model], markets=["OD"])
+    assert desk.asked == [f"/v1/price/{slug}"]
+
+
+async def test_akash_s_second_currency_beside_dollars_is_not_read(desk: Desk) -> None:
+    model = {
+        "vendor": "nvidia",
+        "model": "h100",
+        "ram": "80Gi",
+        "interface": "SXM5",
+        "availability": {"total": 8, "available": 2},
+        "providerAvailability": {"total": 3, "available": 2},
+        "price": {"currency": "USD", "weightedAverage": 2.4, "med": 2.5},
+        "priceUakt": {"currency": "uakt", "weightedAverage": 4_000_000},
+    }
+    answer = {"models": [model, {"model": "t4"}]}
+    (price,) = (await desk.ask(answer, kind="akash", url="{server}", models=["H100 SXM"])).values()
+    assert price.price == 2.5
+    assert desk.discarded("offer") == 1

@@ -9,11 +9,12 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from exporter.economics.settings import GpuModel
 from exporter.model.failures import Failure, Reason
 from exporter.model.fields import Duration
 from exporter.model.gpu_names import gpu_model
 from exporter.model.readings import Commitment, GpuPrice, Reading
-from exporter.sources.contract import Discards, Guarded, Kept, Source, SourceContext, SourceSettings
+from exporter.sources.contract import Discards, Guarded, Kept, Source, SourceContext, SourceSettings, in_words
 from exporter.sources.exchange import check_convertible
 from exporter.sources.fx import Currency
 from exporter.sources.registry import FxSource
@@ -29,9 +30,6 @@ _MOST_NAMED: Final = 8
 
 _OWN: Final = (Reason.GARBLED, Reason.IMPLAUSIBLE, Reason.NOT_READY, Reason.UNSUPPORTED)
 """Failures of one request that say nothing about the next one."""
-
-GpuModel = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(gpu_model)]
-"""The name of a GPU model in any spelling; read as :func:`exporter.model.gpu_names.gpu_model` spells it."""
 
 
 class AiPriceSettings(SourceSettings):
@@ -164,6 +162,23 @@ async def ask_each(names: Iterable[str], ask: Callable[[str], Awaitable[Quote]],
             discards.note("price", f"{name}: {failure.detail}")
     if not quotes:
         raise failures[0]
+    return quotes
+
+
+def readable(entries: Iterable[Any], read: Callable[[Any], Iterable[Quote]], discards: Discards) -> list[Quote]:
+    """Read the quotes of each entry of a list. Unreadable entries are discarded; raises ValueError if all are."""
+    quotes: list[Quote] = []
+    errors: list[str] = []
+    count = 0
+    for count, entry in enumerate(entries, start=1):
+        try:
+            quotes += read(entry)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            errors.append(f"entry {count}: {in_words(error)}")
+    if errors and len(errors) == count:
+        raise ValueError(errors[0])
+    if errors:
+        discards.note("offer", errors[0], len(errors))
     return quotes
 
 

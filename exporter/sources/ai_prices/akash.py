@@ -10,7 +10,7 @@ from pydantic import Field
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.readings import Commitment, Reading
-from exporter.sources.ai_prices import AiPriceSettings, Prices, Quote, prices_of
+from exporter.sources.ai_prices import AiPriceSettings, Prices, Quote, prices_of, readable
 from exporter.sources.contract import SourceContext, integer, number, translating
 from exporter.sources.http import HttpSettings, HttpSource
 
@@ -36,7 +36,7 @@ class _Akash(HttpSource[Settings]):
         """Request all models. A model without a free GPU or a bid has no price."""
         answer = await self._endpoint.get_json()
         with translating():
-            quotes = [_quote(model) for model in answer["models"]]
+            quotes = readable(answer["models"], lambda model: [_quote(model)], self._discards)
         return prices_of(quotes, self._settings, self._discards, self._clock())
 
 

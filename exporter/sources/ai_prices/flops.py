@@ -42,9 +42,9 @@ class Settings(HttpSettings, AiPriceSettings):
     def _one_index_each(self) -> Self:
         if {"SPOT", "DEPIN"} <= set(self.markets):
             raise ValueError("markets: SPOT and DEPIN are both interruptible and are not mixed: make two feeds")
-        formed = [model for model in self.models if model.endswith((" SXM", " PCIe", " NVL"))]
-        if formed:
-            raise ValueError(f"models: FLOPS does not tell forms apart: write {formed[0].split()[0]}, not {formed[0]}")
+        for model in self.models:
+            if any(form in model.split() for form in ("SXM", "PCIe", "NVL")):
+                raise ValueError(f"models: FLOPS does not tell forms apart: write {model.split()[0]}, not {model}")
         return self
 
     @property
@@ -61,7 +61,7 @@ class _Flops(HttpSource[Settings]):
     async def fetch(self) -> Reading[Prices]:
         """Request each index."""
         indices = {
-            f"FLOPS-{model.upper().replace(' ', '-')}-{market}": (model, _COMMITMENTS[market])
+            f"FLOPS-{model.replace(' ', '')}-{market}": (model, _COMMITMENTS[market])
             for model in self._settings.models
             for market in self._settings.markets
         }

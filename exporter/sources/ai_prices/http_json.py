@@ -1,6 +1,5 @@
 """Any GPU prices that are served as JSON: a URL, and JMESPath expressions that find the prices."""
 
-from collections.abc import Iterator
 from typing import Any, Final, Literal
 
 import jmespath
@@ -8,7 +7,7 @@ from pydantic import Field
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.readings import Reading
-from exporter.sources.ai_prices import ForeignSettings, Prices, Quote, instant, prices_of
+from exporter.sources.ai_prices import ForeignSettings, Prices, Quote, instant, prices_of, readable
 from exporter.sources.contract import SourceContext, number, translating
 from exporter.sources.exchange import ExchangeRate
 from exporter.sources.http import HttpSettings, HttpSource
@@ -66,25 +65,9 @@ class _HttpJson(HttpSource[Settings]):
             found = jmespath.search(settings.offers, document)
             if found is None:
                 raise ValueError(f"it has nothing at {settings.offers!r}")
-            quotes = list(self._quotes(found if isinstance(found, list) else [found], rate))
+            entries = found if isinstance(found, list) else [found]
+            quotes = readable(entries, lambda offer: [self._quote(offer, rate)], self._discards)
         return prices_of(quotes, settings, self._discards, self._clock())
-
-    def _quotes(self, offers: list[Any], rate: float) -> Iterator[Quote]:
-        """Yield the readable offers. Raises the first one's error if none is."""
-        errors: list[str] = []
-        read = 0
-        for place, offer in enumerate(offers, start=1):
-            try:
-                quote = self._quote(offer, rate)
-            except (TypeError, ValueError) as error:
-                errors.append(f"offer {place}: {error}")
-            else:
-                read += 1
-                yield quote
-        if errors and not read:
-            raise ValueError(errors[0])
-        if errors:
-            self._discards.note("offer", errors[0], len(errors))
 
     def _quote(self, offer: Any, rate: float) -> Quote:
         settings = self._settings

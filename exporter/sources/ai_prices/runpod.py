@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from pydantic import Field
 
 from exporter.model.readings import Commitment, Reading
-from exporter.sources.ai_prices import AiPriceSettings, Prices, Quote, prices_of
+from exporter.sources.ai_prices import AiPriceSettings, Prices, Quote, prices_of, readable
 from exporter.sources.contract import SourceContext, number, translating
 from exporter.sources.http import HttpSettings, HttpSource
 
@@ -26,8 +26,8 @@ class Settings(HttpSettings, AiPriceSettings):
     url: str = Field(default="https://api.runpod.io/graphql", description="Address of the API.")
     interruptible: Literal["community", "bid"] = Field(
         default="community",
-        description="The interruptible price: that of community hosts, or the lowest bid. A bid that equals the firm "
-        "price is no bid, and is absent.",
+        description="The interruptible price: that of community hosts, or the lowest bid. A bid that is not "
+        "below the on-demand price is no bid, and is absent.",
     )
 
     @property
@@ -47,7 +47,7 @@ class _Runpod(HttpSource[Settings]):
         document = answer.json()
         answer.check_stated(document)
         with translating():
-            quotes = [quote for gpu in document["data"]["gpuTypes"] for quote in self._quotes(gpu)]
+            quotes = readable(document["data"]["gpuTypes"], self._quotes, self._discards)
         return prices_of(quotes, self._settings, self._discards, self._clock())
 
     def _quotes(self, gpu: Mapping[str, Any]) -> Iterator[Quote]:
@@ -55,9 +55,13 @@ class _Runpod(HttpSource[Settings]):
         lowest = gpu["lowestPrice"] or {}
         prices = {Commitment.FIRM: gpu["securePrice"], Commitment.INTERRUPTIBLE: gpu["communityPrice"]}
         if self._settings.interruptible == "bid":
-            bid = lowest["minimumBidPrice"] if lowest else None
-            prices[Commitment.INTERRUPTIBLE] = None if lowest and bid == lowest["uninterruptablePrice"] else bid
+            prices[Commitment.INTERRUPTIBLE] = _bid(lowest.get("minimumBidPrice"), lowest.get("uninterruptablePrice"))
         for commitment, price in prices.items():
             # 0 is what a cloud answers that does not have the type
             value = None if price is None or not number(price) else number(price)
             yield Quote(model=str(gpu["id"]), commitment=commitment, price=value)
+
+
+def _bid(bid: Any, on_demand: Any) -> Any:
+    """Return the lowest bid; None if it is the on-demand price under another name, as it often is."""
+    return None if bid is not None and on_demand is not None and number(bid) >= number(on_demand) else bid
