@@ -125,5 +125,6 @@ def _configured_fleet(config_file: Path) -> backtest_tool.Fleet:
     settings = load_file(config_file)
     fleet = fleet_of(settings.site, settings.rigs, settings.fleet_blocks, settings.terms, settings.decision)
     if not fleet.groups:
-        raise InputError(f"{config_file}: no rig has rated_terahash and rated_watts, so there is nothing to replay")
+        lacking = "rated_terahash and rated_watts" if not fleet.unknown else "algorithm: sha256"
+        raise InputError(f"{config_file}: no rig has {lacking}, so there is nothing to replay")
     return fleet

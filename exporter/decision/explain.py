@@ -104,6 +104,8 @@ def explain(case: Case, name: str) -> Explanation | None:
 def _unpriced(rig: RigSnapshot) -> str:
     if rig.mines_bitcoin:
         return ""
+    if rig.algorithm == UNKNOWN_ALGORITHM and rig.identity is None:
+        return "Not priced: it never answered, so its algorithm is unknown. If it is SHA-256, set `algorithm: sha256`."
     if rig.algorithm == UNKNOWN_ALGORITHM:
         return "Not priced: its algorithm is unknown. If it is SHA-256, set `algorithm: sha256` for it in the fleet."
     return f"Not priced: it hashes {rig.algorithm}, not SHA-256."

@@ -62,11 +62,8 @@ class RigSnapshot:
 
     @property
     def mines_bitcoin(self) -> bool:
-        """Whether its hashes are known to be bitcoin's.
-
-        A rig that was never identified has no hashrate. Its configured rating is priced unless `algorithm` excludes it.
-        """
-        return self.algorithm == BITCOIN_ALGORITHM or (self.identity is None and not self.rig.algorithm)
+        """Whether its hashes are known to be bitcoin's. Those of a rig that was never identified need the setting."""
+        return self.algorithm == BITCOIN_ALGORITHM
 
 
 @dataclass(frozen=True, slots=True)

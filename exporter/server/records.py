@@ -45,7 +45,9 @@ class RigRecord:
     mac: Annotated[str, "MAC address."]
     serial: Annotated[str, "Serial number."]
     hostname: Annotated[str, "Host name that the rig reports."]
-    algorithm: Annotated[str, "Hash algorithm, `unknown` if not reported. Only `SHA256` is priced."]
+    algorithm: Annotated[
+        str, "Hash algorithm, `unknown` if neither reported, set nor known by the model. Only `SHA256` is priced."
+    ]
     control_board: Annotated[str, "Type of the control board, as the firmware names it."]
     power_supply_model: Annotated[str, "Model of the power supply."]
     power_supply_serial: Annotated[str, "Serial number of the power supply."]
@@ -174,7 +176,7 @@ def rig_record(view: RigView, failures: FailureLog) -> RigRecord:
         mac=identity.mac,
         serial=identity.serial,
         hostname=identity.hostname,
-        algorithm="" if snapshot.identity is None else snapshot.algorithm,
+        algorithm=snapshot.algorithm,
         control_board=identity.control_board,
         power_supply_model=identity.power_supply_model,
         power_supply_serial=identity.power_supply_serial,

@@ -15,6 +15,7 @@ from exporter.model.failures import Failure, Reason
 from exporter.model.fields import Duration, SettingsGroup
 from exporter.model.readings import Reading
 from exporter.model.secrets import mask_secrets
+from exporter.sources.shared import SharedAnswers
 from exporter.steady_clock import SLEW, elapsed
 from exporter.telemetry import Telemetry
 
@@ -92,6 +93,8 @@ class SourceContext:
     discards: Discards = field(default_factory=Discards)
     members: dict[str, MemberState] = field(default_factory=dict)
     """The members of the source, by name, if it is a group."""
+    shared: SharedAnswers[Any] = field(default_factory=lambda: SharedAnswers(elapsed))
+    """Answers that several sources of the process need."""
 
     def named(self, source: str) -> Self:
         """Return the context of one source. ``source`` is the value of its label."""

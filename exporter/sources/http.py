@@ -25,7 +25,9 @@ from exporter.model.failures import Failure, Reason
 from exporter.model.fields import ConfigPath, Duration, SettingsGroup, is_offline
 from exporter.model.secrets import MASK, looks_secret, mask_secrets
 from exporter.sources.contract import SourceContext
+from exporter.sources.shared import SharedAnswers
 from exporter.sources.stated import is_html, reason_from, stated_error, stated_reason
+from exporter.steady_clock import elapsed
 
 DEADLINE: Final = 10.0
 MAX_BYTES: Final = 8 * 1024 * 1024
@@ -67,6 +69,7 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    age: float = 0.0  # s, since it was received
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def check(self) -> Self:
@@ -337,9 +340,15 @@ S = TypeVar("S", bound=HttpSettings)
 class Endpoint:
     """The server of one HTTP source: session, address, login and certificates."""
 
-    def __init__(self, settings: HttpSettings, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self,
+        settings: HttpSettings,
+        session: aiohttp.ClientSession,
+        shared: SharedAnswers[Answer] | None = None,
+    ) -> None:
         self._settings = settings
         self._session = session
+        self._shared = shared or SharedAnswers(elapsed)
         self._ssl: ssl.SSLContext | bool = settings.verify_tls
         self._tagged: dict[str, tuple[str, Answer]] = {}  # by URL: entity tag and answer
 
@@ -368,10 +377,12 @@ class Endpoint:
         headers: Mapping[str, str] | None = None,
         placeholders: Mapping[str, str] | None = None,
         max_bytes: int = MAX_BYTES,
+        share: float | None = None,
     ) -> Answer:
         """Send one request with the configured login and return the answer with any status. Raises Failure only.
 
-        ``{name}`` in the configured URL and query is replaced by ``placeholders``.
+        ``{name}`` in the configured URL and query is replaced by ``placeholders``. With ``share`` (s) an answer that
+        another source got to the same request in that time is returned instead.
         """
         settings = self._settings
         url = URL(_fill(settings.url.rstrip("/") + path if path else settings.url, placeholders))
@@ -380,18 +391,28 @@ class Endpoint:
         )
         url = url.update_query({name: _fill(value, placeholders) for name, value in parameters.items()})
         sent = {name: value.get_secret_value() for name, value in settings.headers.items()}
-        answer = await exchange(
-            self._session,
-            method,
-            str(url),
-            payload,
-            headers=sent | _login(settings) | self._condition(method, str(url)) | dict(headers or {}),
-            ssl=self._trust(),
-            deadline=settings.timeout,
-            max_bytes=max_bytes,
-            secrets=[value.get_secret_value() for value in settings.parameters.values()],
-        )
-        return self._remember(str(url), answer)
+        sent = sent | _login(settings) | dict(headers or {})
+
+        async def request() -> Answer:
+            answer = await exchange(
+                self._session,
+                method,
+                str(url),
+                payload,
+                headers=sent | self._condition(method, str(url)),
+                ssl=self._trust(),
+                deadline=settings.timeout,
+                max_bytes=max_bytes,
+                secrets=[value.get_secret_value() for value in settings.parameters.values()],
+            )
+            return self._remember(str(url), answer)
+
+        if share is None:
+            return await request()
+        trust = (settings.verify_tls, settings.ca_file)
+        key = (method, str(url), json.dumps(payload), tuple(sorted(sent.items())), trust, max_bytes)
+        shared, age = await self._shared.get(key, share, request)
+        return replace(shared, age=age)
 
     async def post_form(self, url: str, form: Mapping[str, str]) -> Answer:
         """POST a form to another URL, such as a token server, without the login. Raises Failure only."""
@@ -428,7 +449,7 @@ class HttpSource(Generic[S]):
 
     def __init__(self, settings: S, context: SourceContext) -> None:
         self._settings = settings
-        self._endpoint = Endpoint(settings, context.session)
+        self._endpoint = Endpoint(settings, context.session, context.shared)
         self._clock = context.clock
         self._discards = context.discards
 

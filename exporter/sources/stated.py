@@ -27,8 +27,11 @@ _REASON_KEYS: Final = (
     "fault",
     "faultstring",
 )
+_UNSEEN: Final = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 _WORDS: Final = {
-    Reason.RATE_LIMITED: re.compile(r"rate limit|too many|throttl|quota|exceeded", re.IGNORECASE),
+    Reason.RATE_LIMITED: re.compile(
+        r"rate limit|too many|throttl|quota|exceeded|acceptable use|retry your request", re.IGNORECASE
+    ),
     Reason.AUTH: re.compile(
         r"unauth|not authori[sz]ed|not authenticated|access denied|forbidden|log ?in|sign in"
         r"|(invalid|no valid|missing|expired|unknown|wrong) [\w ]*(key|token|credential)",
@@ -59,7 +62,8 @@ def stated_reason(body: bytes) -> str:
             return _reason_in(json.loads(text))
     if is_html(text):
         title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
-        return html.unescape(title[1]) if title is not None else ""
+        words = title[1] if title is not None else _UNSEEN.sub(" ", text)
+        return " ".join(html.unescape(words).split())
     if text.startswith("<"):
         found = (re.search(rf"<(?:\w+:)?{key}\b[^>]*>([^<]+)<", text, re.IGNORECASE) for key in _REASON_KEYS)
         return next((html.unescape(match[1]) for match in found if match is not None and match[1].strip()), "")

@@ -12,6 +12,7 @@ from exporter.economics.ai import value_ai
 from exporter.economics.settings import AiSettings, EconomicsSettings, PowerSettings, SiteSettings
 from exporter.model.fields import format_duration
 from exporter.model.fleet import Block, Rig
+from exporter.model.models import BITCOIN_ALGORITHM, algorithm_of
 from exporter.model.units import HASHES_PER_TERAHASH, kilowatts
 from exporter.tools import plots, tables
 from exporter.tools.history import Row, write_csv
@@ -32,16 +33,22 @@ class Fleet:
     settings: SiteSettings
     decision_settings: DecisionSettings
     unrated: int = 0  # rigs left out because the inventory has no ratings
+    unknown: int = 0  # rated rigs left out because their algorithm is not set to SHA-256
 
 
 def fleet_of(
     site: str, rigs: Sequence[Rig], blocks: Sequence[Block], settings: SiteSettings, decision_settings: DecisionSettings
 ) -> Fleet:
-    """Make the fleet of a configuration from the ratings of its rigs."""
+    """Make the fleet of a configuration from the ratings of its rigs whose ``algorithm`` is set to SHA-256."""
     rated: Counter[tuple[str, str, float, float]] = Counter()
+    unknown = 0
     for rig in rigs:
-        if rig.rated_hashrate is not None and rig.rated_power is not None:
+        if rig.rated_hashrate is None or rig.rated_power is None:
+            continue
+        if algorithm_of("", rig.algorithm, "", "") == BITCOIN_ALGORITHM:
             rated[rig.block, rig.tariff, rig.rated_hashrate, rig.rated_power] += 1
+        else:
+            unknown += 1
     return Fleet(
         site=site,
         groups=tuple(
@@ -51,7 +58,8 @@ def fleet_of(
         blocks=tuple(blocks),
         settings=settings,
         decision_settings=decision_settings,
-        unrated=len(rigs) - rated.total(),
+        unrated=len(rigs) - rated.total() - unknown,
+        unknown=unknown,
     )
 
 
@@ -196,6 +204,8 @@ def _replayed(fleet: Fleet) -> Iterator[str]:
     yield tables.as_markdown(("block", "TH/s", "kW", "J/TH"), rows, right=(1, 2, 3))
     if fleet.unrated:
         yield f"\nNot replayed: {fleet.unrated:,} rigs without rated_terahash and rated_watts in the inventory."
+    if fleet.unknown:
+        yield f"\nNot replayed: {fleet.unknown:,} rigs whose `algorithm` is not set to `sha256` in the fleet."
     value = value_ai(settings.ai)
     worth = "none" if value is None else f"{figure(value.per_kilowatt_year)} USD/kW/year"
     yield ""

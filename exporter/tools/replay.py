@@ -21,6 +21,7 @@ from exporter.economics.settings import SiteSettings
 from exporter.economics.site import price_on
 from exporter.economics.values import BlockEconomics, MarketEconomics, RigEconomics, SiteEconomics
 from exporter.model.fleet import Block, Rig
+from exporter.model.models import BITCOIN_ALGORITHM
 from exporter.model.readings import PriceSlot, Reading, RigReading
 from exporter.model.snapshot import RigSnapshot, SiteSnapshot, TariffPrice
 from exporter.model.units import DAYS_PER_YEAR, MONTHS_PER_YEAR, SECONDS_PER_DAY, kilowatts
@@ -164,7 +165,14 @@ class _Replay:
         self._blocks = tuple(blocks)
         self._rigs = tuple(
             RigSnapshot(
-                rig=Rig(name=str(index), address="", block=group.block, tariff=group.tariff, count=group.rigs),
+                rig=Rig(
+                    name=str(index),
+                    address="",
+                    block=group.block,
+                    tariff=group.tariff,
+                    algorithm=BITCOIN_ALGORITHM,
+                    count=group.rigs,
+                ),
                 reading=Reading(RigReading(hashrate=group.hashrate, power=group.power), 0.0),
             )
             for index, group in enumerate(fleet)

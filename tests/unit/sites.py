@@ -64,10 +64,13 @@ def rig(
     facts: dict[str, Any] | None = None,
     **changes: Any,
 ) -> RigSnapshot:
-    """A rig that answers with ``hashrate`` and ``power``, or does not answer where ``hashrate`` is None."""
+    """A rig that answers with ``hashrate`` and ``power``, or does not answer where ``hashrate`` is None.
+
+    Its algorithm is set to SHA-256, unless ``facts`` set another.
+    """
     reading = None if hashrate is None else Reading(RigReading(hashrate=hashrate, power=power, uptime=uptime), NOW)
     return RigSnapshot(
-        rig=Rig(name=name, address="127.0.0.1", block=block, tariff="ppa", **(facts or {})),
+        rig=Rig(name=name, address="127.0.0.1", block=block, tariff="ppa", **({"algorithm": "sha256"} | (facts or {}))),
         reading=reading,
         reject_ratio=reject_ratio,
         **changes,

@@ -31,7 +31,11 @@ async def test_a_metered_rig_is_priced_by_its_meter_unless_that_is_implausible(t
         exporter.configure(meters={"pdus": {"kind": "prometheus", "url": server, "query": "outlet_watts"}})
         async with exporter.running():
             samples = await exporter.until(
-                lambda samples: all_margins(samples) and values(samples, "mining_rig_power_watts")[metered] == 5000
+                lambda samples: (
+                    all_margins(samples)
+                    and values(samples, "mining_rig_power_watts")[metered] == 5000
+                    and one(samples, "mining_source_ignored", source="meters:pdus", reason="disbelieved") == 1
+                )
             )
     ignored = {reason: one(samples, "mining_source_ignored", source="meters:pdus", reason=reason) for reason in REASONS}
     assert ignored == {"unknown": 1, "implausible": 0, "disbelieved": 1}

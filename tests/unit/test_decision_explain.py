@@ -228,7 +228,14 @@ def test_the_hours_of_an_older_version_are_shown() -> None:
 )
 def test_a_rig_whose_hashes_have_no_price_says_why(algorithm: str, words: str) -> None:
     identity = RigIdentity(reader="pyasic", make="Maker", model="Box", algorithm=algorithm)
-    assert explained(case(rig(identity=identity))).unpriced == words
+    assert explained(case(rig(identity=identity, facts={"algorithm": ""}))).unpriced == words
+
+
+def test_a_rig_that_never_answered_is_not_priced_and_says_why() -> None:
+    never = rig(hashrate=None, facts={"algorithm": "", "rated_hashrate": 200e12, "rated_power": 3_500.0})
+    found = case(never)
+    assert found.economics.rigs[0].potential_margin is None
+    assert explained(found).unpriced.startswith("Not priced: it never answered, so its algorithm is unknown.")
 
 
 def test_each_monthly_cost_says_in_which_margins_it_counts() -> None:

@@ -106,8 +106,8 @@ def test_bitmains_names_in_public_lists_have_their_model_and_only_sha256_is_pric
     assert (algorithm_of("", "", "AntMiner", model) == BITCOIN_ALGORITHM) == (row["algorithm"] == BITCOIN_ALGORITHM)
 
 
-@pytest.mark.parametrize(("setting", "priced"), [("", True), ("sha256", True), ("kHeavyHash", False)])
-def test_the_rating_of_a_rig_that_was_never_identified_is_not_priced_against_its_setting(
+@pytest.mark.parametrize(("setting", "priced"), [("", False), ("sha256", True), ("kHeavyHash", False)])
+def test_the_rating_of_a_rig_that_was_never_identified_is_priced_only_with_its_setting(
     setting: str, priced: bool
 ) -> None:
     snapshot = RigSnapshot(rig=Rig(name="a-1", address="10.0.0.1", algorithm=setting))

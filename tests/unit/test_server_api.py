@@ -48,7 +48,7 @@ async def test_a_rig_has_its_hardware_and_the_start_of_each_fault() -> None:
     assert (well["power_supply_model"], well["power_supply_serial"]) == ("APW17", "PSN1")
     assert well["board_serials"] == {"0": "BSN0", "1": "BSN1"}
     assert (well["suspended"], well["power_mode"], well["tuner"]) == (False, "normal", "tuned")
-    assert (stopped["algorithm"], stopped["board_serials"], stopped["faults"]) == ("", {}, [])
+    assert (stopped["algorithm"], stopped["board_serials"], stopped["faults"]) == ("unknown", {}, [])
     assert (stopped["suspended"], stopped["power_mode"], stopped["tuner"]) == (None, None, None)
 
 

@@ -1,5 +1,6 @@
 """The demo's scripted power price: every viewer sees a block of old rigs reassigned and taken back, within minutes."""
 
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -41,7 +42,11 @@ def snapshot(site: SimulatedSite, settings: Settings, now: float) -> SiteSnapsho
     return SiteSnapshot(
         taken_at=now,
         rigs=tuple(
-            RigSnapshot(rig=rig, up=True, reading=Reading(RigReading(hashrate=seen.hashrate, power=seen.power), now))
+            RigSnapshot(
+                rig=replace(rig, algorithm="sha256"),
+                up=True,
+                reading=Reading(RigReading(hashrate=seen.hashrate, power=seen.power), now),
+            )
             for rig in settings.rigs
             for seen in [vitals[rig.name]]
         ),

@@ -1,9 +1,12 @@
 """Public conditions of price servers: two rows a slot, empty answers, stated errors, repeated hours, odd tables."""
 
+import asyncio
 import io
 import json
+import time
 import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +20,8 @@ from exporter.model.failures import Failure, Reason
 from exporter.model.readings import PriceSlot
 from exporter.sources.contract import SourceContext
 from exporter.sources.registry import settings_classes
+from exporter.sources.shared import SharedAnswers
+from exporter.sources.tariffs import template
 from exporter.telemetry import Telemetry
 
 SECRET = "sesame-and-poppy"
@@ -513,3 +518,169 @@ async def test_the_token_of_someone_else_in_the_words_of_a_server_is_masked(ask:
 
     failure = await failure_of(ask("tariffs", refuse, "2026-02-10T06:20Z", **JSON_PRICE))
     assert "token=*** was issued for client 17, not Bearer ***" in failure.detail
+
+
+# --- several areas of one market --------------------------------------------------------------------------------------
+
+
+async def test_the_areas_of_one_market_are_requested_together() -> None:
+    asked: list[str] = []
+
+    async def nord_pool(request: web.Request) -> web.Response:
+        asked.append(request.query_string)
+        await asyncio.sleep(0.01)
+        areas = request.query["deliveryArea"].split(",")
+        slot = {"deliveryStart": "2026-03-21T12:00:00Z", "deliveryEnd": "2026-03-21T12:15:00Z"}
+        entry = slot | {"entryPerArea": {area: 20.0 + number for number, area in enumerate(areas)}}
+        states = [{"state": "Final", "areas": areas}]
+        return web.json_response({"currency": "EUR", "areaStates": states, "multiAreaEntries": [entry]})
+
+    clock = [0.0]
+    async with serve(nord_pool) as server, aiohttp.ClientSession() as session:
+        url = f"{server}/api/DayAheadPrices?date={{date}}&deliveryArea=FI,SE3"
+        market = {"kind": "template", "template": "nord_pool", "areas": ["FI", "SE3"], "url": url, "days": [0]}
+        market["fx"] = {"kind": "fixed", "usd_per": {"EUR": 1.0}}
+        context = SourceContext(session, clock=lambda: at("2026-03-21T12:07Z") + clock[0], timer=lambda: clock[0])
+        context = replace(context, shared=SharedAnswers(lambda: clock[0]))
+        tariffs = {
+            name: template.Settings.model_validate(settings).build(context.named(name))
+            for name, settings in template.expanded({"spot": market}).items()
+        }
+        first = await asyncio.gather(*(tariff.fetch() for tariff in tariffs.values()))
+        assert [reading.value[0].price for reading in first] == pytest.approx([0.020, 0.021])
+        assert len(asked) == 1
+        clock[0] = 400.0
+        late = await tariffs["spot-FI"].fetch()
+        assert late.observed_at == at("2026-03-21T12:07Z"), "the answer is as old as the request"
+        assert len(asked) == 1
+        clock[0] = 500.0
+        assert (await tariffs["spot-SE3"].fetch()).observed_at == at("2026-03-21T12:07Z") + 500
+        assert len(asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "area", "query"),
+    [
+        ("nord_pool", "FI", "deliveryArea=FI,SE3"),
+        ("caiso", "FI", "node=FI,SE3"),
+        ("caiso_real_time", "FI", "node=FI,SE3"),
+        ("pjm", "FI", "pnode_id=FI;SE3"),
+        ("pjm_real_time", "FI", "pnode_id=FI;SE3"),
+    ],
+)
+def test_a_template_names_all_areas_that_its_market_takes_in_one_request(name: str, area: str, query: str) -> None:
+    fx = {"fx": {"kind": "fixed", "usd_per": {"EUR": 1.0}}} if name == "nord_pool" else {}
+    both = template.expanded({"x": {"kind": "template", "template": name, "areas": ["FI", "SE3"], **fx}})
+    urls = {template.Settings.model_validate(settings).url for settings in both.values()}
+    assert len(urls) == 1
+    assert query in urls.pop()
+    alone = template.Settings.model_validate({"kind": "template", "template": name, "area": area, **fx})
+    assert f"{query.partition('=')[0]}={area}&" in alone.url
+
+
+async def test_a_failure_is_shared_by_those_who_waited_for_it_and_no_others() -> None:
+    requests = 0
+
+    async def failing() -> str:
+        nonlocal requests
+        requests += 1
+        await asyncio.sleep(0.01)
+        raise Failure(Reason.RATE_LIMITED, "slow down")
+
+    shared = SharedAnswers[str](time.monotonic)
+    outcomes = await asyncio.gather(*(shared.get("a", 60, failing) for _ in range(5)), return_exceptions=True)
+    assert [outcome.reason for outcome in outcomes if isinstance(outcome, Failure)] == [Reason.RATE_LIMITED] * 5
+    assert requests == 1
+    with pytest.raises(Failure):
+        await shared.get("a", 60, failing)
+    assert requests == 2
+    for number in range(50):
+        assert await shared.get(number, 60, _right) == ("right", 0.0)
+    assert len(shared._outcomes) <= 33
+
+
+async def _right() -> str:
+    return "right"
+
+
+# --- CAISO as it is recorded: zips, repeated rows, errors and throttling as documents ---------------------------------
+
+CAISO = {"kind": "template", "template": "caiso_real_time", "area": "TH_NP15_GEN-APND", "url": "{server}/SingleZip"}
+CAISO_HEADER = (
+    "INTERVALSTARTTIME_GMT,INTERVALENDTIME_GMT,OPR_DT,OPR_HR,OPR_INTERVAL,NODE_ID_XML,NODE_ID,NODE,"
+    "MARKET_RUN_ID,LMP_TYPE,XML_DATA_ITEM,PNODE_RESMRID,GRP_TYPE,POS,{price},GROUP"
+)
+
+
+def zipped(name: str, text: str) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(name, text)
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize("price", ["VALUE", "MW"])
+async def test_both_versions_of_caisos_report_are_read_from_the_zip(ask: Ask, price: str) -> None:
+    row = (
+        "2026-11-20T08:00:00-00:00,2026-11-20T08:05:00-00:00,2026-11-20,1,1,{node},{node},{node},RTM,{kind},"
+        "LMP_PRC,{node},ALL_APNODES,0,{value},1"
+    )
+    rows = [
+        row.format(node="TH_NP15_GEN-APND", kind=kind, value=value)
+        for kind, value in (("MCE", 30), ("LMP", 31.5), ("MGHG", 0), ("LMP", 31.5))  # one is repeated
+    ]
+    rows.append(row.format(node="TH_SP15_GEN-APND", kind="LMP", value=12))
+    body = zipped("PRC_INTVL_LMP_RTM.csv", "\n".join([CAISO_HEADER.format(price=price), *rows]))
+    found = await ask("tariffs", body, "2026-11-20T08:06Z", **CAISO)
+    assert found == (slot("2026-11-20T08:00Z", "2026-11-20T08:05Z", 0.0315),)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "words"),
+    [
+        (
+            zipped(
+                "INVALID_REQUEST.xml",
+                '<?xml version="1.0"?><m:OASISReport xmlns:m="http://www.caiso.com/soa/OASISReport_v1.xsd"><m:ERROR>'
+                "<m:ERR_CODE>1000</m:ERR_CODE><m:ERR_DESC>No data returned for the specified selection</m:ERR_DESC>"
+                "</m:ERROR></m:OASISReport>",
+            ),
+            Reason.NOT_READY,
+            "No data returned for the specified selection",
+        ),
+        (
+            (
+                b"<html><head><style>p{}</style></head><body><p>CAISO Acceptable Use Policy Violation.\n Please retry "
+                b"your request after 5 seconds.</p></body></html>"
+            ),
+            Reason.RATE_LIMITED,
+            "CAISO Acceptable Use Policy Violation. Please retry",
+        ),
+    ],
+)
+async def test_what_oasis_answers_instead_of_prices_is_classified(
+    ask: Ask, body: bytes, reason: Reason, words: str
+) -> None:
+    failure = await failure_of(ask("tariffs", body, "2026-11-20T08:06Z", **CAISO))
+    assert failure.reason is reason
+    assert words in failure.detail
+
+
+# --- PJM: the whole envelope as Data Miner answers it -----------------------------------------------------------------
+
+
+async def test_pjms_answer_is_read_among_its_links_and_search_terms(ask: Ask) -> None:
+    item = {"datetime_beginning_utc": "2024-02-20T05:00:00", "datetime_beginning_ept": "2024-02-20T00:00:00"}
+    items = [
+        item | {"pnode_id": 1, "pnode_name": "PJM-RTO", "type": "ZONE", "zone": None, "total_lmp_da": 23.632196},
+        item | {"pnode_id": 3, "pnode_name": "MID-ATL/APS", "voltage": None, "total_lmp_da": 23.679954},
+    ]
+    body = {
+        "links": [{"rel": "self", "href": "https://api.pjm.com/api/v1/da_hrl_lmps?RowCount=5"}],
+        "items": items,
+        "searchSpecification": {"rowCount": 5, "filters": [{"datetime_beginning_ept": "2024-02-20"}]},
+        "totalRows": 325176,
+    }
+    pjm = {"kind": "template", "template": "pjm", "area": "3", "url": "{server}/api/v1/da_hrl_lmps"}
+    found = await ask("tariffs", json.dumps(body), "2024-02-20T05:10Z", **pjm)
+    assert found == (slot("2024-02-20T05:00Z", "2024-02-20T06:00Z", 0.023679954),)

@@ -23,10 +23,12 @@ tariffs: {ppa: {kind: fixed, usd_per_kilowatt_hour: 0.05}}
 ai: {rent_usd_per_kilowatt_month: 150, capex_usd_per_kilowatt: 10000}
 blocks: {old: {capacity_kilowatts: 60}}
 fleet:
+  defaults: {algorithm: sha256}
   rigs:
     - {name: a, address: 127.81.0.1, block: old, rated_terahash: 100, rated_watts: 2950}
     - {name: b, address: 127.81.0.2, block: old, rated_terahash: 100, rated_watts: 2950}
     - {name: unrated, address: 127.81.0.3, block: old}
+    - {name: kaspa, address: 127.81.0.4, block: old, rated_terahash: 40, rated_watts: 3080, algorithm: KHeavyHash}
 """
 
 
@@ -52,6 +54,13 @@ def history(tmp_path: Path, text: str) -> Path:
 # --- a file ---------------------------------------------------------------------------------------------------------
 
 
+def test_a_fleet_of_unknown_algorithm_is_not_replayed(config: Path) -> None:
+    config.write_text(SITE.replace("  defaults: {algorithm: sha256}\n", ""), encoding="utf-8")
+    result = CliRunner().invoke(main, ["backtest", "--sample", "--config.file", str(config)])
+    assert result.exit_code == 2
+    assert "no rig has algorithm: sha256, so there is nothing to replay" in result.stderr
+
+
 async def test_a_history_file_is_replayed_with_the_configured_fleet(config: Path, tmp_path: Path) -> None:
     prices = history(tmp_path, "time,hashprice,power_price\n2026-01-01,33.3,0.06\n2026-01-31T00:00:00Z,33.3,0.06\n")
     folder = tmp_path / "report"
@@ -67,6 +76,7 @@ async def test_a_history_file_is_replayed_with_the_configured_fleet(config: Path
     assert "| 2026-01-18 00:00 | old |" in report
     assert "| 2026-01-18 00:00 | old | curtail | reassign |" in report
     assert "Not replayed: 1 rigs without rated_terahash and rated_watts" in report
+    assert "Not replayed: 1 rigs whose `algorithm` is not set to `sha256`" in report
     assert "generated" not in report
     for name in ("market.svg", "verdicts.svg", "money.svg"):
         assert f"({name})" in report

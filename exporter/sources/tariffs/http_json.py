@@ -130,6 +130,7 @@ class HttpSlots(HttpSource[Settings]):
         settings, now = self._settings, self._clock()
         today = datetime.fromtimestamp(now, settings.timezone).date()
         found: list[PriceSlot] = []
+        observed_at = now
         asked: set[str] = set()
         for ahead in settings.days or (0,):
             day = today + timedelta(days=ahead)
@@ -139,11 +140,21 @@ class HttpSlots(HttpSource[Settings]):
                 continue  # one answer holds both days
             asked.add(request)
             try:
-                found += await self._day(day, placeholders, now)
+                answer = await self._ask(placeholders)
+                found += self._slots_of(answer, day, now)
+                observed_at = min(observed_at, now - answer.age)
             except Failure:
                 if ahead <= 0:
                     raise
-        return Reading(tuple(found), now)
+        return Reading(tuple(found), observed_at)
+
+    async def _ask(self, placeholders: Mapping[str, str]) -> Answer:
+        """Send one request, unless another area's tariff got the same answer in the last half interval."""
+        settings = self._settings
+        method = "GET" if settings.body is None else "POST"
+        share = settings.interval / 2
+        answer = await self._endpoint.ask(method, payload=settings.body, placeholders=placeholders, share=share)
+        return answer.check()
 
     def _placeholders(self, day: date) -> dict[str, str]:
         settings = self._settings
@@ -153,11 +164,9 @@ class HttpSlots(HttpSource[Settings]):
         week = f"{monday.timestamp() * 1000:.0f}"
         return dates | {"date": day.strftime(settings.date_format), "week_milliseconds": week}
 
-    async def _day(self, day: date, placeholders: Mapping[str, str], now: float) -> list[PriceSlot]:
+    def _slots_of(self, answer: Answer, day: date, now: float) -> list[PriceSlot]:
         settings = self._settings
-        method = "GET" if settings.body is None else "POST"
-        answer = await self._endpoint.ask(method, payload=settings.body, placeholders=placeholders)
-        document = settings.parse(answer.check())
+        document = settings.parse(answer)
         with translating():
             try:
                 return list(self._read(document, day, now))
@@ -327,7 +336,9 @@ def _look(column: str | None, where: Any) -> Any:
 
 
 def _fields(tree: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the names that a parsed JMESPath expression looks up."""
+    """Yield the names that a parsed JMESPath expression needs. Of alternatives none is needed."""
+    if tree["type"] == "or_expression":
+        return
     if tree["type"] == "field":
         yield tree["value"]
     for child in tree["children"]:

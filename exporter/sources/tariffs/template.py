@@ -28,6 +28,9 @@ class Settings(http_json.Settings):
     areas: tuple[Text, ...] = Field(
         default=(), description="Several areas instead of `area`: one tariff for each, named like spot-WEST."
     )
+    asked_with: tuple[Text, ...] = Field(
+        default=(), description="All areas that are requested together. It is set for tariffs with `areas`."
+    )
     format: Literal["json", "csv", "xml"] = Field(
         default="json", description="Format of the answer. The template sets it."
     )
@@ -45,7 +48,8 @@ class Settings(http_json.Settings):
         area = said.get("area") or document.get("area")
         if not area:
             raise ValueError(f"the template {said['template']} needs an area: {document['areas']}")
-        return _substituted(document["settings"], str(area)) | said
+        together = str(document.get("together", ",")).join(map(str, said.get("asked_with") or (area,)))
+        return _substituted(document["settings"], {"area": str(area), "areas": together}) | said
 
     def parse(self, answer: Answer) -> Any:
         """Read the body of an answer in the template's format."""
@@ -76,7 +80,7 @@ def expanded(tariffs: object) -> object:
         if not isinstance(areas, list | tuple) or not areas or settings.get("area"):
             found[name] = settings
             continue
-        common = {key: value for key, value in settings.items() if key != "areas"}
+        common = {key: value for key, value in settings.items() if key != "areas"} | {"asked_with": tuple(areas)}
         found |= {f"{name}-{area}": common | {"area": area} for area in areas}
     return found
 
@@ -93,10 +97,10 @@ def _load(name: str) -> dict[str, Any]:
     return document
 
 
-def _substituted(value: Any, area: str) -> Any:
-    """Put the area wherever the template has ``$area``."""
+def _substituted(value: Any, names: Mapping[str, str]) -> Any:
+    """Put the area wherever the template has ``$area``, and all that are requested together at ``$areas``."""
     if isinstance(value, str):
-        return Template(value).safe_substitute(area=area)
+        return Template(value).safe_substitute(names)
     if isinstance(value, dict):
-        return {Template(name).safe_substitute(area=area): _substituted(item, area) for name, item in value.items()}
+        return {Template(name).safe_substitute(names): _substituted(item, names) for name, item in value.items()}
     return value
