@@ -27,6 +27,7 @@ _REASON_KEYS: Final = (
     "fault",
     "faultstring",
 )
+_LONGEST_NOTICE: Final = 200
 _UNSEEN: Final = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 _WORDS: Final = {
     Reason.RATE_LIMITED: re.compile(
@@ -62,8 +63,8 @@ def stated_reason(body: bytes) -> str:
             return _reason_in(json.loads(text))
     if is_html(text):
         title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
-        words = title[1] if title is not None else _UNSEEN.sub(" ", text)
-        return " ".join(html.unescape(words).split())
+        words = " ".join(html.unescape(title[1] if title is not None else _UNSEEN.sub(" ", text)).split())
+        return words if len(words) <= _LONGEST_NOTICE else ""  # a whole page has all sorts of words
     if text.startswith("<"):
         found = (re.search(rf"<(?:\w+:)?{key}\b[^>]*>([^<]+)<", text, re.IGNORECASE) for key in _REASON_KEYS)
         return next((html.unescape(match[1]) for match in found if match is not None and match[1].strip()), "")

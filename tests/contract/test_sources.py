@@ -175,7 +175,7 @@ def _body(text: str) -> Handler:
 
 
 NONSENSE: dict[str, tuple[Handler, Reason]] = {
-    "a web page with status 200": (_page, Reason.GARBLED),
+    "a login page with status 200": (_page, Reason.AUTH),
     "50 megabytes": (_huge, Reason.TOO_LARGE),
     "a redirect loop": (_loop, Reason.GARBLED),
     "status 500": (_status(500), Reason.SERVER_ERROR),
