@@ -117,6 +117,7 @@ def as_record(rows: Sequence[Row], result: Backtest) -> dict[str, Any]:
             "followed": result.earned.followed,
             "always_mine": result.earned.always_mine,
             "curtailed": result.earned.curtailed,
+            "planned": result.earned.planned,
             "curtail_right": result.earned.curtail_right,
             "foresight": result.earned.foresight,
         },
@@ -136,6 +137,7 @@ def _money(result: Backtest) -> list[tuple[str, str, str, str]]:
     policies = (
         ("always mining", earned.always_mine, None),
         ("curtailing by the verdicts", earned.curtailed, earned.curtail_right),
+        *([] if earned.planned is None else [("following the day-ahead plan", earned.planned, earned.curtail_right)]),
         ("perfect curtailment", earned.curtail_right, None),
         ("curtailing and converting by the verdicts", earned.followed, earned.foresight),
         ("perfect foresight", earned.foresight, None),

@@ -8,12 +8,15 @@ from typing import Final, NamedTuple
 
 from exporter.decision.conversion import net_sale
 from exporter.decision.curtailment import restart_cost
+from exporter.decision.dayplan.question import GroupKey, Setting, question, rig_groups
+from exporter.decision.dayplan.settings import DayPlanSettings
+from exporter.decision.dayplan.solve import solve
 from exporter.decision.history import MarginHistory
 from exporter.decision.latch import Latch
 from exporter.decision.prospect import lease_value, repeated_value
 from exporter.decision.settings import DecisionSettings
 from exporter.decision.site import decide
-from exporter.decision.values import Clock, DecisionState, Verdict
+from exporter.decision.values import Clock, DecisionState, SiteDecision, Verdict
 from exporter.economics.ai import present_value, value_ai
 from exporter.economics.market import ai_market
 from exporter.economics.retarget import CONFIDENT_BLOCKS, EPOCH_BLOCKS, EPOCH_SECONDS
@@ -29,6 +32,8 @@ from exporter.model.units import DAYS_PER_YEAR, MONTHS_PER_YEAR, SECONDS_PER_DAY
 _INTERVAL: Final = 3_600.0
 """Seconds between evaluations at most."""
 _LEAST_STEP: Final = 1.0
+_PLANNED_EVERY: Final = 6 * 3_600.0
+"""Seconds between plans: what is planned further ahead than this is planned again before it happens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +65,7 @@ class Earnings:
 
     always_mine: float = 0.0
     curtailed: float = 0.0  # following `curtail`, converting nothing
+    planned: float | None = None  # following a day-ahead plan, converting nothing; None if no prices are known ahead
     curtail_right: float = 0.0  # the best stops and starts in hindsight, converting nothing
     followed: float = 0.0  # following `curtail` and `reassign`; a converted block never mines again
     foresight: float = 0.0  # the best in hindsight, each block converted at its best moment, or never
@@ -186,6 +192,7 @@ class _Replay:
         self._verdicts: dict[str, Verdict] = {}
         self._changes: list[Change] = []
         self._stopped = [False] * len(self._rigs)
+        self._planner = _Planner(settings, self._decision_settings, len(self._rigs)) if known_ahead else None
 
     def run(self, points: Sequence[MarketPoint]) -> Backtest:
         steps: list[Step] = []
@@ -221,7 +228,9 @@ class _Replay:
                 retarget_confident=now >= epoch.confident_from,
             )
             economics, snapshot = self._price(market, point, slots, now)
-            self._decide(economics, snapshot, now)
+            decision = self._decide(economics, snapshot, now)
+            if self._planner is not None:
+                self._planner.look(snapshot, economics, decision)
             hour = point.time + ((now - point.time) // _INTERVAL + 1) * _INTERVAL
             following = min(until, hour, now + max(self._due(economics), _LEAST_STEP))
             self._earn(economics, (following - now) / SECONDS_PER_DAY)
@@ -240,7 +249,7 @@ class _Replay:
         )
         return price_on(market, snapshot, self._settings), snapshot
 
-    def _decide(self, economics: SiteEconomics, snapshot: SiteSnapshot, now: float) -> None:
+    def _decide(self, economics: SiteEconomics, snapshot: SiteSnapshot, now: float) -> SiteDecision:
         decision, self._state, self._history = decide(
             self._state, snapshot, economics, self._history, self._settings, self._decision_settings
         )
@@ -257,6 +266,7 @@ class _Replay:
             self._verdicts[block.name] = verdict
             if verdict is Verdict.REASSIGN:
                 book.converted = now
+        return decision
 
     def _due(self, economics: SiteEconomics) -> float:
         """Return the seconds until a verdict changes, if all stays as it is."""
@@ -292,6 +302,7 @@ class _Replay:
 
     def _earn(self, economics: SiteEconomics, days: float) -> None:
         flows: dict[str, list[tuple[_Flow, float]]] = {name: [] for name in self._books}
+        planned: dict[str, float] = dict.fromkeys(self._books, 0.0)
         for index, (rig, priced) in enumerate(zip(self._rigs, economics.rigs, strict=True)):
             flow = _flow(rig, priced, self._decision_settings)
             stops = self._state.rigs[rig.rig.name].curtail.on
@@ -300,18 +311,73 @@ class _Replay:
                 followed -= flow.stop
             self._stopped[index] = stops
             flows[rig.rig.block].append((flow, followed))
+            if self._planner is not None:
+                planned[rig.rig.block] += self._planner.earned(index, flow, days)
         for name, book in self._books.items():
             book.add(flows[name], days)
+            book.planned += planned[name] - book.ending * days
 
     def _earned(self) -> Earnings:
         books = self._books.values()
         return Earnings(
             always_mine=sum(book.always_mine for book in books),
             curtailed=sum(book.curtailed for book in books),
+            planned=None if self._planner is None else sum(book.planned for book in books),
             curtail_right=sum(book.curtail_right for book in books),
             followed=sum(book.followed for book in books),
             foresight=sum(book.foresight for book in books),
         )
+
+
+class _Planner:
+    """Follows a plan that is made anew every few hours, of the prices known by then and the hashprice of the moment."""
+
+    def __init__(self, settings: SiteSettings, decision_settings: DecisionSettings, rigs: int) -> None:
+        self._setting = Setting(
+            terms=settings, decision=decision_settings, plan=decision_settings.day_plan or DayPlanSettings()
+        )
+        self._timetable: dict[int, list[tuple[float, float, bool]]] = {}  # by rig: from, until, on
+        self._made: float | None = None
+        self._on = [True] * rigs
+        self._stopped = [False] * rigs
+        self._since = [-inf] * rigs
+
+    def look(self, snapshot: SiteSnapshot, economics: SiteEconomics, decision: SiteDecision) -> None:
+        """Plan if it is time, and do what the plan says of this moment. Rigs that are not planned go on as they are."""
+        now = snapshot.taken_at
+        if self._made is None or now - self._made >= _PLANNED_EVERY:
+            self._plan(snapshot, economics, decision)
+        for index, hours in self._timetable.items():
+            on = next((on for begin, end, on in hours if begin <= now < end), self._on[index])
+            if on is not self._on[index]:
+                self._on[index], self._since[index] = on, now
+
+    def _plan(self, snapshot: SiteSnapshot, economics: SiteEconomics, decision: SiteDecision) -> None:
+        asked = question(snapshot, economics, decision, self._setting)
+        if asked is None:
+            return
+        self._made = snapshot.taken_at
+        rigs, _ = rig_groups(snapshot, economics, decision, snapshot.tariffs, self._setting)
+        members = [rigs[GroupKey(group.block, group.name)].indices for group in asked.problem.groups]
+        groups = tuple(
+            replace(group, now=int(self._on[first]), since=snapshot.taken_at - self._since[first])
+            for group, (first, *_) in zip(asked.problem.groups, members, strict=True)
+        )
+        plan = solve(replace(asked.problem, groups=groups))
+        for indices, choices in zip(members, plan.choices, strict=True):
+            hours = [
+                (slot.start, slot.end, choice > 0) for slot, choice in zip(plan.problem.slots, choices, strict=True)
+            ]
+            self._timetable |= dict.fromkeys(indices, hours)
+
+    def earned(self, index: int, flow: "_Flow", days: float) -> float:
+        """Return what following the plan earns on one group of rigs, USD."""
+        on = self._on[index]
+        earned = (flow.running if on else flow.stopped) * days
+        if not on and not self._stopped[index]:
+            earned -= flow.stop
+        self._stopped[index] = not on
+        return earned
 
 
 def _flow(rig: RigSnapshot, priced: RigEconomics, settings: DecisionSettings) -> _Flow:
@@ -348,11 +414,11 @@ class _Book:
 
     def __init__(self, *, rigs: int, share: float, ai: float, sale: float, ending: float) -> None:
         self.converted: float | None = None  # unix seconds
-        self.always_mine = self.curtailed = self.followed = 0.0
+        self.always_mine = self.curtailed = self.followed = self.planned = 0.0
         self._share = share
         self._ai = ai * share
         self._sale = sale * share
-        self._ending = ending
+        self.ending = ending
         self._paid = 0.0  # of the costs that end at the conversion
         self._best = [(0.0, -inf)] * rigs  # in hindsight, by group: if it runs now, and if it is stopped
         self._best_converted = -inf  # in hindsight, of the convertible share
@@ -361,8 +427,8 @@ class _Book:
     def add(self, flows: Sequence[tuple[_Flow, float]], days: float) -> None:
         """Add a time with these flows of its groups, and what following the verdicts earned on each (USD)."""
         before = self.curtail_right
-        followed = sum(earned for _, earned in flows) - self._ending * days
-        self.always_mine += (sum(flow.running for flow, _ in flows) - self._ending) * days
+        followed = sum(earned for _, earned in flows) - self.ending * days
+        self.always_mine += (sum(flow.running for flow, _ in flows) - self.ending) * days
         self.curtailed += followed
         if self.converted is None:
             self.followed += followed
@@ -377,7 +443,7 @@ class _Book:
                 max(runs, stopped) + flow.running * days,
                 max(stopped, runs - flow.stop) + flow.stopped * days,
             )
-        self._paid += self._ending * days
+        self._paid += self.ending * days
         if self._share:
             self._best_converted = max(self._best_converted, self._share * before + self._sale) + self._ai * days
 

@@ -56,7 +56,7 @@ def test_rigs_of_a_model_are_one_group_and_the_hours_end_with_the_known_prices()
     problem = found(hours(rig(identity=model), rig(name="a-02", identity=model), rig(name="a-03"))).problem
     assert [(group.block, group.name) for group in problem.groups] == [
         ("north", "Antminer S21 / ppa / on"),
-        ("north", "ppa / on"),
+        ("north", "18 J/TH / ppa / on"),
     ]
     pair = problem.groups[0]
     assert [point.name for point in pair.points] == [OFF, "on"]

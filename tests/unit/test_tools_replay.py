@@ -129,6 +129,7 @@ def test_a_stop_costs_a_start_for_everyone_but_always_mining() -> None:
     free = backtest(spike, group, BLOCKS[1:], SITE, TERMS, known_ahead=2 * DAY).earned
     assert free.curtail_right - costly.curtail_right == pytest.approx(100)
     assert costly.curtailed == pytest.approx(costly.curtail_right)
+    assert costly.planned == pytest.approx(costly.curtail_right)
     assert costly.always_mine == free.always_mine
     surprised = backtest(spike, group, BLOCKS[1:], SITE, restart).earned
     assert surprised.curtailed < costly.curtailed
@@ -227,6 +228,9 @@ def test_following_the_verdicts_earns_95_percent_of_foresight(
     assert earned.followed >= 0.95 * earned.foresight > 0
     assert earned.curtailed >= 0.95 * earned.curtail_right
     assert earned.curtailed >= earned.always_mine
+    assert (earned.planned is None) is (known == 0)
+    if earned.planned is not None:
+        assert earned.curtail_right >= earned.planned >= 0.99 * earned.curtail_right
 
 
 JOULES = 25.0

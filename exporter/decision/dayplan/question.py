@@ -147,15 +147,18 @@ def rig_groups(
         points = tuple(setting.points.get(rig.rig.name, ())) or (
             OperatingPoint(name=ON, work=work, kilowatts=kilowatts(watts)),
         )
-        key = GroupKey(rig.rig.block, _name(rig, points))
+        key = GroupKey(rig.rig.block, _name(rig, points, kilowatts(watts) / work))
         one = Rigs((index,), rig.rig.tariff, points, drawn, kilowatts(watts), work, rig.rig.count)
         groups[key] = one if key not in groups else _joined(groups[key], one)
     return groups, others
 
 
-def _name(rig: RigSnapshot, points: Sequence[OperatingPoint]) -> str:
+def _name(rig: RigSnapshot, points: Sequence[OperatingPoint], efficiency: float) -> str:
+    """Name a group by model, or by efficiency (J/TH at the billing meter) where the model is unknown."""
     model = "" if rig.identity is None else rig.identity.model
-    return " / ".join(filter(None, (model, rig.rig.tariff, ", ".join(point.name for point in points))))
+    return " / ".join(
+        filter(None, (model or f"{efficiency:.0f} J/TH", rig.rig.tariff, ", ".join(point.name for point in points)))
+    )
 
 
 def _joined(one: Rigs, other: Rigs) -> Rigs:
