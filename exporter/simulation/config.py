@@ -24,6 +24,7 @@ _QUICK_DECISION: Final = {
     "curtail_interval": "5s",
     "repair_after": "30s",
     "recover_after": "15s",
+    "day_plan": {"interval": "1m"},
 }
 """Days become seconds: verdicts keep up with a scripted wave of power prices."""
 

@@ -1,6 +1,7 @@
 """The whole exporter as a process of its own against a few simulated rigs: reload, restart, stop."""
 
 import asyncio
+import json
 import os
 import random
 import signal
@@ -186,6 +187,30 @@ async def test_a_reload_takes_effect_and_loses_nothing(site: SimulatedSite, tmp_
         assert one(refused, "mining_power_price_usd_per_kilowatt_hour", tariff="ppa") == 0.07
         assert len(values(refused, "mining_rig_margin_usd_per_day")) == 2
         await ended(process)
+
+
+async def test_the_day_ahead_plan_stops_what_a_known_price_makes_a_loss(site: SimulatedSite, tmp_path: Path) -> None:
+    exporter = Exporter(tmp_path, site.config())
+    listed: dict[str, Any] = {
+        "kind": "time_of_use",
+        "timezone": "UTC",
+        "periods": [{"price": 0.9, "from": "00:00", "to": "12:00"}],
+    }
+    listed["periods"].append({"price": 0.02})
+    exporter.configure(tariff="list", tariffs={"list": listed}, decision={"day_plan": {"horizon": "48h"}})
+    exporter.config["blocks"] = {block: {} for block in exporter.config["blocks"]}
+    async with exporter.running() as process:
+        samples = await exporter.until(lambda found: one(found, "mining_plan_value_usd") is not None)
+        _, text = await exporter.ask("GET", "/api/v1/plan")
+        slots = json.loads(text)["plan"]["slots"]
+        errors = await ended(process)
+    assert "Traceback" not in errors
+    dear = {slot["start"][11:13] < "12" for slot in slots if slot["watts"] == 0}
+    cheap = {slot["start"][11:13] < "12" for slot in slots if slot["watts"] > 5_000}
+    assert (dear, cheap) == ({True}, {False})
+    assert len(slots) >= 48
+    assert one(samples, "mining_plan_violation_watts") == 0
+    assert one(samples, "mining_plan_failures_total") == 0
 
 
 KILLS = int(os.environ.get("KILLS", "3"))

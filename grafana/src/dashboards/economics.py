@@ -14,6 +14,7 @@ from dashboards.panels import (
     USD_PER_DAY,
     USD_PER_KILOWATT_HOUR,
     USD_PER_PETAHASH_DAY,
+    WATTS,
     Column,
     Face,
     Panel,
@@ -36,6 +37,7 @@ def build() -> builders.Dashboard:
     )
     for panel in (*_figures(), *_breakeven(), *_margins(), *_spread(), *_market()):
         page.with_panel(panel)
+    page.with_row(panels.detail("Day-ahead plan", _plan()))
     return page
 
 
@@ -181,5 +183,32 @@ def _market() -> list[Panel]:
         panels.lines(
             Face("Network hashrate", "From the network's source, else computed from the difficulty.", HASHRATE, 8),
             Query(largest("mining_network_hashrate_hashes_per_second", by="site"), "{{site}} network"),
+        ),
+    ]
+
+
+def _plan() -> list[Panel]:
+    return [
+        panels.bars(
+            Face("Planned power", "By hours from now, as far as prices are known.", WATTS, 8, 12),
+            Query(total("mining_plan_site_watts", by="site, offset_hours"), "{{site}} +{{offset_hours}} h"),
+        ),
+        panels.rows(
+            Face("Next change by block", "What the plan wants of each block now, and next.", WATTS, 8, 12),
+            Column("Now", total("mining_plan_block_watts", by="site, block"), WATTS),
+            Column("Next", total("mining_plan_next_change_watts", by="site, block"), WATTS),
+            Column(
+                "When",
+                f"1000 * {largest('mining_plan_next_change_timestamp_seconds', by='site, block')}",
+                SINCE,
+            ),
+            key="block",
+            link=panels.open_with("hashmargin-block", "block"),
+            order="When",
+            descending=False,
+        ),
+        panels.lines(
+            Face("Earned today", "By the plan, by the verdicts, and as done, since midnight UTC.", USD, 8, 12),
+            Query(total("mining_plan_earned_usd", 'day="today"', by="site, policy"), "{{site}} {{policy}}"),
         ),
     ]
