@@ -198,7 +198,7 @@ async def test_the_day_ahead_plan_stops_what_a_known_price_makes_a_loss(site: Si
     }
     listed["periods"].append({"price": 0.02})
     exporter.configure(tariff="list", tariffs={"list": listed}, decision={"day_plan": {"horizon": "48h"}})
-    exporter.config["blocks"] = {block: {} for block in exporter.config["blocks"]}
+    exporter.configure(gpus=None, blocks={block: {} for block in exporter.config["blocks"]})
     async with exporter.running() as process:
         samples = await exporter.until(lambda found: one(found, "mining_plan_value_usd") is not None)
         _, text = await exporter.ask("GET", "/api/v1/plan")
