@@ -17,6 +17,7 @@ from exporter.decision.dayplan.timetable import Timetable
 from exporter.decision.dayplan.worth import Worth
 from exporter.decision.explain import Case, Explanation, explain
 from exporter.decision.history import BlockHour, MarginHistory
+from exporter.decision.pool_work import PoolState, PoolWork
 from exporter.decision.prospect import Outlook, Question, question
 from exporter.decision.setpoints import site_setpoints
 from exporter.decision.site import decide
@@ -43,10 +44,12 @@ from exporter.settings.sources import (
     GPUS,
     METERS,
     NETWORK,
+    POOLS,
     TARIFFS,
     documents,
     sources,
 )
+from exporter.sources.pools import PoolSettings
 from exporter.state import LIST_SIZES, PLAN_WORTH, State, document
 from exporter.steady_clock import SteadyClock
 from exporter.telemetry import Telemetry
@@ -98,6 +101,7 @@ class Evaluator:
         self._renderer = Renderer(settings.exposition, telemetry.registry)
         self._decision = state.decision
         self._history = state.history
+        self._pool_work = PoolWork(state.pool_work)
         self._told: dict[str, list[BlockHour]] = {}
         self._overhead = OverheadCheck(telemetry)
         self._overheads: tuple[Overhead, ...] = ()
@@ -188,7 +192,8 @@ class Evaluator:
         self._snapshot_at = self._clock()
         snapshot = self._snapshot(self._snapshot_at)
         told, self._told = self._told, {}
-        publication, metered = await asyncio.to_thread(self._render, snapshot, told)
+        pools = self._pools(self._snapshot_at)
+        publication, metered = await asyncio.to_thread(self._render, snapshot, told, pools)
         await self._save_energy(self._energy)
         await asyncio.to_thread(self.latest.publish, publication)
         if self.outlooks.due:
@@ -212,6 +217,7 @@ class Evaluator:
         self.outlooks.forget()
         self.day_plans.background.forget()
         self._decision = self._decision.shifted(seconds)
+        self._pool_work.shift(seconds)
         if self._history.observed_at is not None:
             self._history = replace(self._history, observed_at=self._history.observed_at + seconds)
 
@@ -252,6 +258,14 @@ class Evaluator:
         alone = self.settings.sharding.total_shards == 1
         return {rig.rig.name for rig in snapshot.rigs} if alone and self._rigs.first_round.is_set() else None
 
+    def _pools(self, now: float) -> dict[str, PoolState]:
+        fresh = self._market.fresh(POOLS, now)
+        return {
+            name: PoolState(settings.terms, fresh.get(name))
+            for name, settings in self.settings.pools.items()
+            if isinstance(settings, PoolSettings)
+        }
+
     def _values(self, room: SourceRoom[T], now: float) -> list[T]:
         return [reading.value for reading in self._market.fresh(room, now).values()]
 
@@ -266,7 +280,9 @@ class Evaluator:
         settings = self.settings
         return self.day_plans.consider(view.snapshot, view.economics, view.decision, settings.terms, settings.decision)
 
-    def _render(self, snapshot: SiteSnapshot, told: Mapping[str, list[BlockHour]]) -> tuple[Publication, Metered]:
+    def _render(
+        self, snapshot: SiteSnapshot, told: Mapping[str, list[BlockHour]], pools: Mapping[str, PoolState]
+    ) -> tuple[Publication, Metered]:
         settings = self.settings
         if told:
             self._history = with_told(self._history, told, snapshot.taken_at, settings.decision.history)
@@ -285,6 +301,14 @@ class Evaluator:
         )
         shard = Shard(settings.sharding.shard, settings.sharding.total_shards)
         plan = self.day_plans.background.latest(snapshot.taken_at)
+        reconciliation = self._pool_work.observe(
+            snapshot,
+            pools,
+            economics.market,
+            settings.economics,
+            site=settings.site,
+            longest_gap=settings.decision.longest_gap,
+        )
         view = SiteView(
             snapshot=snapshot,
             economics=economics,
@@ -294,6 +318,7 @@ class Evaluator:
             plan=None
             if plan is None
             else PlanView(timetable=Timetable(plan=plan, now=snapshot.taken_at), worth=self.day_plans.worth),
+            reconciliation=reconciliation,
         )
         self._energy = self._energy | {
             rig.rig.name: EnergyCounter(rig.energy, rig.last_success, rig.energy_power)
@@ -311,6 +336,7 @@ class Evaluator:
             | {LIST_SIZES: self._list_sizes, PLAN_WORTH: document(Reading(self.day_plans.kept, now))},
             decision=self._decision,
             history=self._history,
+            pool_work=self._pool_work.books,
         )
 
 

@@ -26,6 +26,7 @@ from pydantic_core import to_json
 
 from exporter import __version__
 from exporter.decision.history import BlockHour, FormerHours, MarginHistory, TariffHour, restored
+from exporter.decision.pool_work import Subject
 from exporter.decision.price_motion import PriceMotion
 from exporter.decision.values import Clock, DecisionState
 from exporter.file_stamp import stamp
@@ -40,12 +41,15 @@ T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
-FILE_VERSION: Final = 7
+FILE_VERSION: Final = 8
 _HOURS_TABLE: Final = """
 CREATE TABLE hours (
     block TEXT, hour REAL, seconds REAL NOT NULL, payout REAL NOT NULL, told INTEGER NOT NULL, tariffs TEXT NOT NULL,
     PRIMARY KEY (block, hour)
 ) WITHOUT ROWID;
+"""
+_WORK_TABLE: Final = """
+CREATE TABLE work (kind TEXT, name TEXT, pool TEXT, slabs BLOB NOT NULL, PRIMARY KEY (kind, name, pool)) WITHOUT ROWID;
 """
 _SCHEMA: Final = f"""
 BEGIN;
@@ -65,6 +69,7 @@ CREATE TABLE margins (
     PRIMARY KEY (block, hour)
 ) WITHOUT ROWID;
 {_HOURS_TABLE}
+{_WORK_TABLE}
 PRAGMA user_version = {FILE_VERSION};
 COMMIT;
 """
@@ -86,11 +91,12 @@ def _upgrade(*steps: str) -> str:
 
 _UPGRADES: Final = {
     0: _SCHEMA,
-    2: _upgrade(_ADD_FAULTS, _FORGET_ALGORITHMS, _HOURS_TABLE, _ADD_LOGINS, _ADD_POINTS),
-    3: _upgrade(_FORGET_ALGORITHMS, _HOURS_TABLE, _ADD_LOGINS, _ADD_POINTS),
-    4: _upgrade(_HOURS_TABLE, _ADD_LOGINS, _ADD_POINTS),
-    5: _upgrade(_ADD_LOGINS, _ADD_POINTS),
-    6: _upgrade(_ADD_POINTS),
+    2: _upgrade(_ADD_FAULTS, _FORGET_ALGORITHMS, _HOURS_TABLE, _ADD_LOGINS, _ADD_POINTS, _WORK_TABLE),
+    3: _upgrade(_FORGET_ALGORITHMS, _HOURS_TABLE, _ADD_LOGINS, _ADD_POINTS, _WORK_TABLE),
+    4: _upgrade(_HOURS_TABLE, _ADD_LOGINS, _ADD_POINTS, _WORK_TABLE),
+    5: _upgrade(_ADD_LOGINS, _ADD_POINTS, _WORK_TABLE),
+    6: _upgrade(_ADD_POINTS, _WORK_TABLE),
+    7: _upgrade(_WORK_TABLE),
 }
 """What makes a file of an older version, or an empty one, one of this version."""
 _RIGS: Final = """
@@ -112,6 +118,7 @@ _FORGET_RIG: Final = (
     "DELETE FROM identities WHERE rig = ?",
     "DELETE FROM meters WHERE rig = ?",
     "DELETE FROM clocks WHERE kind = 'rig' AND name = ?",
+    "DELETE FROM work WHERE kind = 'rig' AND name = ?",
     "DELETE FROM gone WHERE rig = ?",
 )
 _LOCK_PATIENCE: Final = 5.0  # s: another process that is just ending
@@ -222,6 +229,7 @@ class State:
     documents: Mapping[str, Reading[str]] = field(default_factory=dict)
     decision: DecisionState = field(default_factory=DecisionState)
     history: MarginHistory = field(default_factory=MarginHistory)
+    pool_work: Mapping[Subject, "array[float]"] = field(default_factory=dict)
 
     def reading(self, name: str, kind: type[T]) -> Reading[T] | None:
         """Read a document as a ``kind``; None where there is none, or none that this version understands."""
@@ -408,6 +416,7 @@ class _StateFile:
         self._clocks: dict[_Subject, Clock] = {}
         self._hours: dict[tuple[str, float], BlockHour] = {}  # as written
         self._former: dict[str, FormerHours] = {}
+        self._work: dict[Subject, array[float]] = {}  # as written
 
     def load(self) -> State:
         return self._with_sound_file(self._load)
@@ -496,6 +505,7 @@ class _StateFile:
         self._clocks.clear()
         self._hours.clear()
         self._former.clear()
+        self._work.clear()
 
     def _load(self, connection: sqlite3.Connection) -> State:
         self._rigs = {rig: _memory(*columns) for rig, *columns in connection.execute(_RIGS)}
@@ -520,6 +530,10 @@ class _StateFile:
         clocks: dict[str, dict[str, Clock]] = {_RIG: {}, _BLOCK: {}}
         for (kind, name), clock in self._clocks.items():
             clocks[kind][name] = clock
+        self._work = {
+            Subject(*subject): array("d", slabs)
+            for *subject, slabs in connection.execute("SELECT kind, name, pool, slabs FROM work")
+        }
         return State(
             rigs=rigs,
             documents={name: item for name, item in self._documents.items() if name != _DECISION},
@@ -534,6 +548,7 @@ class _StateFile:
                 blocks={name: restored(hours) for name, hours in blocks.items()},
                 former=dict(self._former),
             ),
+            pool_work=dict(self._work),
         )
 
     def _save(self, connection: sqlite3.Connection, state: State) -> None:
@@ -547,10 +562,11 @@ class _StateFile:
         clocks = dict(_judged(state.decision) - self._clocks.items())
         kept = {(block, hour.hour): hour for block, past in state.history.blocks.items() for hour in past.hours}
         hours = {key: hour for key, hour in kept.items() if self._hours.get(key) is not hour}
+        work = {subject: slabs for subject, slabs in state.pool_work.items() if self._work.get(subject) is not slabs}
         leaving = dict.fromkeys(self._rigs.keys() - state.rigs.keys() - self._gone.keys(), self._clock())
         back = self._gone.keys() & state.rigs.keys()
         forgotten = {rig for rig, since in self._gone.items() if self._clock() - since > _GONE_KEPT} - back
-        if not (rigs or documents or clocks or hours or leaving or back or forgotten):
+        if not (rigs or documents or clocks or hours or work or leaving or back or forgotten):
             return
         identities = [
             _identity(rig, memory)
@@ -573,6 +589,8 @@ class _StateFile:
                 "REPLACE INTO hours VALUES (?, ?, ?, ?, ?, ?)",
                 [(block, *_row(hour)) for (block, _), hour in hours.items()],
             )
+            booked = [(*subject, slabs.tobytes()) for subject, slabs in work.items()]
+            connection.executemany("REPLACE INTO work VALUES (?, ?, ?, ?)", booked)
             if hours:
                 connection.execute(_FORGET_HOURS, (max(_HOURS_KEPT, len({hour for _, hour in kept})),))
                 connection.execute("DELETE FROM margins WHERE hour < ?", (self._clock() - _FORMER_KEPT,))
@@ -582,6 +600,7 @@ class _StateFile:
         dropped = {(_RIG, rig) for rig in forgotten}
         self._clocks = {subject: clock for subject, clock in (self._clocks | clocks).items() if subject not in dropped}
         self._hours = kept
+        self._work |= work
 
     def _save_energy(self, connection: sqlite3.Connection, counters: Mapping[str, EnergyCounter]) -> None:
         with connection:

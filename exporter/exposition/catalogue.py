@@ -14,6 +14,7 @@ from exporter.decision.setpoints import Setpoint
 from exporter.decision.values import Verdict
 from exporter.economics.gpu_market import scenarios
 from exporter.economics.points import Trust
+from exporter.economics.reconciliation import WorkBalance
 from exporter.exposition.views import SiteView, is_mining
 from exporter.model.readings import RigReading
 
@@ -103,6 +104,10 @@ def _setpoints(view: SiteView) -> list[tuple[str, Setpoint]]:
 def _one(_subject: object) -> float:
     """Return 1, the value of an info metric."""
     return 1
+
+
+def _site_work(view: SiteView) -> list[tuple[str, WorkBalance]]:
+    return [] if view.reconciliation.site is None else [("", view.reconciliation.site)]
 
 
 RIG: Final = _scope(lambda view: view.rigs, rig=lambda rig: rig.snapshot.rig.name)
@@ -295,6 +300,15 @@ PLAN_MONEY: Final = _scope(
     ),
     day=lambda earned: earned[0],
     policy=lambda earned: earned[1],
+)
+RIG_WORK: Final = _scope(lambda view: list(view.reconciliation.rigs.items()), rig=lambda known: known[0])
+BLOCK_WORK: Final = _scope(lambda view: list(view.reconciliation.blocks.items()), block=lambda known: known[0])
+SITE_WORK: Final = _scope(_site_work)
+WORKER: Final = _scope(lambda view: list(view.reconciliation.workers.items()), rig=lambda known: known[0])
+ACCOUNT: Final = _scope(lambda view: list(view.reconciliation.pools.items()), account=lambda known: known[0])
+PAYOUT: Final = _scope(
+    lambda view: [(name, pool.payout) for name, pool in view.reconciliation.pools.items() if pool.payout is not None],
+    account=lambda known: known[0],
 )
 NETWORK: Final = _scope(lambda view: [view.snapshot.network.value] if view.snapshot.network else [])
 MARKET: Final = _scope(lambda view: [view.economics.market])
@@ -971,6 +985,198 @@ _POOLS: Final = (
         kind=Kind.COUNTER,
         group=Group.POOL,
         get=lambda p: p.stale,
+    ),
+)
+
+
+def _of_pools(
+    scope: Scope[tuple[str, P]], name: str, text: str, unit: str, get: Callable[[P], float | None]
+) -> Metric[tuple[str, P]]:
+    """Make a metric that the pools provide. Its subjects are pairs of a name and what ``get`` reads."""
+    return Metric(
+        scope=scope,
+        name=name,
+        help=text,
+        unit=unit,
+        get=lambda known: get(known[1]),
+        stability=Stability.EXPERIMENTAL,
+    )
+
+
+def _balance(kind: str, who: str, scope: Scope[tuple[str, WorkBalance]]) -> tuple[Metric[Any], ...]:
+    """Make the metrics of the balance between pools and ``who``, the rigs of one ``kind`` of subject."""
+    rows: tuple[tuple[str, str, str, Callable[[WorkBalance], float | None]], ...] = (
+        (
+            "reported_hashrate_hashes_per_second",
+            (
+                f"Mean hashrate that {who} reported over the reconciled window, less the firmware's fee. Absent before "
+                "the first window, and without a worker at a configured pool."
+            ),
+            "hashes_per_second",
+            lambda found: found.reported,
+        ),
+        (
+            "accepted_hashrate_hashes_per_second",
+            (
+                f"Mean hashrate that the accepted shares of {who} prove over the reconciled window. Absent if the "
+                "firmware does not count their difficulty."
+            ),
+            "hashes_per_second",
+            lambda found: found.accepted,
+        ),
+        (
+            "credited_hashrate_hashes_per_second",
+            (
+                f"Mean hashrate that the pools credited to {who} over the reconciled window. Absent before the first "
+                "window."
+            ),
+            "hashes_per_second",
+            lambda found: found.credited,
+        ),
+        (
+            "error_ratio",
+            (
+                f"Relative standard error of the credited hashrate of {who}, by the number of shares. Absent if their "
+                "difficulty is not known."
+            ),
+            "ratio",
+            lambda found: found.error,
+        ),
+        (
+            "deficit_ratio",
+            (
+                f"Share of the reported hashrate of {who} that the pools did not credit over the reconciled window; "
+                "below 0 if they credited more. Absent before the first window."
+            ),
+            "ratio",
+            lambda found: found.deficit,
+        ),
+        (
+            "deficit_sigmas",
+            (
+                f"By how many standard errors the credited work of {who} falls short. Absent if the difficulty of the "
+                "shares is not known."
+            ),
+            "",
+            lambda found: found.sigmas,
+        ),
+        (
+            "luck_ratio",
+            (
+                f"Hashrate that the accepted shares of {who} prove, relative to the reported one, less 1: chance, "
+                "rejected shares and misreporting, but not the pool. Absent if accepted shares are not counted."
+            ),
+            "ratio",
+            lambda found: found.luck,
+        ),
+        (
+            "leak",
+            (
+                f"1 if {who} lost more than 2 %, and more than chance explains, in two windows in a row; 0 if not. "
+                "Absent before there are two windows."
+            ),
+            "",
+            lambda found: found.leak,
+        ),
+        (
+            "leak_usd_per_day",
+            (
+                f"What the leak of {who} costs in US dollars per day at the current payout. Absent without a leak, "
+                "difficulty or bitcoin price."
+            ),
+            "usd_per_day",
+            lambda found: found.leak_per_day,
+        ),
+    )
+    return tuple(_of_pools(scope, f"mining_{kind}_pool_{name}", text, unit, get) for name, text, unit, get in rows)
+
+
+_RECONCILIATION: Final = (
+    *_balance("rig", "the rig", RIG_WORK),
+    *_balance("block", "the block's rigs", BLOCK_WORK),
+    *_balance("site", "the site's rigs", SITE_WORK),
+    _of_pools(
+        WORKER,
+        "mining_rig_pool_credited",
+        "1 if a pool credits work to the rig's worker over the pool's window, 0 if the pools list no such worker or "
+        "credit it nothing. Absent without a fresh worker list.",
+        "",
+        lambda worker: worker.credited,
+    ),
+    _of_pools(
+        WORKER,
+        "mining_rig_pool_last_share_timestamp_seconds",
+        "Unix time at which a pool last received a share of the rig's worker, in seconds. Absent if the pool does not "
+        "report it.",
+        "seconds",
+        lambda worker: worker.last_share_at,
+    ),
+    _of_pools(
+        ACCOUNT,
+        "mining_pool_workers",
+        "Number of workers that the pool lists. Absent without a fresh worker list.",
+        "",
+        lambda pool: pool.workers,
+    ),
+    _of_pools(
+        ACCOUNT,
+        "mining_pool_workers_unmatched",
+        "Number of workers with work that belong to no rig of this exporter. Absent without a fresh worker list.",
+        "",
+        lambda pool: pool.unmatched,
+    ),
+    _of_pools(
+        ACCOUNT,
+        "mining_pool_credited_hashrate_hashes_per_second",
+        "Hashrate that the pool credits to all workers of the account. Absent without a fresh worker list.",
+        "hashes_per_second",
+        lambda pool: pool.hashrate,
+    ),
+    _of_pools(
+        ACCOUNT,
+        "mining_pool_implausible",
+        "1 if the pool's last window was refused: it credits all rigs more than 1.5 times, or less than a hundredth "
+        "of, what they reported. 0 if it was used. Absent before the first window.",
+        "",
+        lambda pool: pool.implausible,
+    ),
+    _of_pools(
+        PAYOUT,
+        "mining_pool_payout_day_timestamp_seconds",
+        "Unix time at which the UTC day of the payout metrics began, in seconds. Absent before a paid day.",
+        "seconds",
+        lambda payout: payout.day,
+    ),
+    _of_pools(
+        PAYOUT,
+        "mining_pool_payout_expected_bitcoins",
+        "Bitcoins that the credited work of the latest paid UTC day should have paid by the pool's scheme, after its "
+        "fee. Absent if less than 80 % of the day was observed.",
+        "bitcoins",
+        lambda payout: payout.expected,
+    ),
+    _of_pools(
+        PAYOUT,
+        "mining_pool_payout_paid_bitcoins",
+        "Bitcoins that the pool credited for the latest paid UTC day. Absent if the pool's API has no payments.",
+        "bitcoins",
+        lambda payout: payout.paid,
+    ),
+    _of_pools(
+        PAYOUT,
+        "mining_pool_payout_shortfall_ratio",
+        "Share of the expected payout that was not paid; below 0 if more was paid. Absent for schemes whose income "
+        "depends on blocks found.",
+        "ratio",
+        lambda payout: payout.shortfall,
+    ),
+    _of_pools(
+        PAYOUT,
+        "mining_pool_payout_luck_ratio",
+        "Paid against expected payout, where income depends on the blocks that the pool finds: judge it over weeks. "
+        "Absent for fpps and pps.",
+        "ratio",
+        lambda payout: payout.luck,
     ),
 )
 
@@ -2081,6 +2287,7 @@ SECTIONS: Final[Mapping[str, tuple[Metric[Any], ...]]] = {
     "Rig: hashrate and power": _HASHRATE_AND_POWER,
     "Rig: hardware": _HARDWARE,
     "Rig: pools": _POOLS,
+    "Pool against rig": _RECONCILIATION,
     "Rig: economics": _RIG_ECONOMICS,
     "Block": _BLOCKS,
     "Operating points": _POINTS,

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from exporter.decision.dayplan.timetable import Timetable
 from exporter.decision.dayplan.worth import Worth
+from exporter.decision.pool_work import NOTHING, Reconciliation
 from exporter.decision.setpoints import NO_SETPOINTS, SiteSetpoints
 from exporter.decision.values import BlockDecision, RigDecision, SiteDecision, Verdict
 from exporter.economics.values import BlockEconomics, GpuEconomics, RigEconomics, SiteEconomics
@@ -104,6 +105,7 @@ class SiteView:
     setpoints: SiteSetpoints = NO_SETPOINTS
     shard: Shard = WHOLE_SITE
     plan: PlanView | None = None  # None without `decision.day_plan`, or while there is no plan
+    reconciliation: Reconciliation = NOTHING
 
     @cached_property
     def rigs(self) -> tuple[RigView, ...]:

@@ -191,6 +191,35 @@ class ExpectedOff:
     rigs: tuple[str, ...] = ()
 
 
+# --- pools ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PoolWorker:
+    """One worker as a pool lists it: the part of its login after the account."""
+
+    name: str
+    hashrate: float | None  # H/s that the pool credits, mean over the reading's window
+    last_share_at: float | None = None  # unix seconds
+
+
+@dataclass(frozen=True, slots=True)
+class PoolPayment:
+    """What a pool credited to the account's balance for one UTC day, which begins at ``day`` (unix seconds)."""
+
+    day: float
+    bitcoins: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolReading:
+    """All workers of one account at a pool. A cut list is never a reading: absent workers would look dropped."""
+
+    window: float  # s, over which the credited hashrates are means
+    workers: tuple[PoolWorker, ...]
+    payments: tuple[PoolPayment, ...] = ()  # by day; empty if the pool gives none
+
+
 # --- market ---------------------------------------------------------------------------------------------------------
 
 

@@ -50,6 +50,12 @@ def _hashrate_factor(unit: str) -> float:
     return factor
 
 
+def suffixed_hashes_per_second(text: str) -> float:
+    """Read a hashrate with ckpool's suffix, such as ``1.48T``: K M G T P E in powers of 1000, plain for H/s."""
+    number, suffix = (text[:-1], text[-1]) if text[-1:].isalpha() else (text, "")
+    return hashes_per_second(float(number), f"{suffix}H/s")
+
+
 def kilowatts(watts: float) -> float:
     """Convert watts to kilowatts."""
     return watts / WATTS_PER_KILOWATT

@@ -37,6 +37,7 @@ from exporter.sources.registry import (
     GpuSource,
     MeterSource,
     NetworkSource,
+    PoolSource,
     TariffSource,
 )
 from exporter.sources.tariffs import TariffSettings
@@ -105,6 +106,9 @@ class Settings(BaseSettings):
     )
     ai_prices: dict[Name, AiPriceSource] = Field(
         {}, description="Feeds of GPU prices, by a name of your choice. They are shown side by side and never mixed."
+    )
+    pools: dict[Name, PoolSource] = Field(
+        {}, description="Accounts at mining pools, by a name of your choice: what they credit and pay."
     )
     power: PowerSettings = Field(
         PowerSettings(), description="How the power of a rig becomes billed power and its cost."

@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final, TypeVar
 
-from exporter.model.readings import ExpectedOff, GpuPrice, GpuReading, MeterReading, NetworkState, PriceSlot, Reading
+from exporter.model.readings import (
+    ExpectedOff,
+    GpuPrice,
+    GpuReading,
+    MeterReading,
+    NetworkState,
+    PoolReading,
+    PriceSlot,
+    Reading,
+)
 from exporter.polling.market import SourceName, SourceRoom
 from exporter.settings.model import Settings
 from exporter.sources.contract import SourceSettings
@@ -47,10 +56,11 @@ BITCOIN: Final = Room("bitcoin", float, kept=True, configured=lambda settings: {
 TARIFFS: Final = Room("tariff", tuple[PriceSlot, ...], kept=True, configured=lambda settings: settings.tariffs)
 METERS: Final = Room("meters", MeterReading, kept=False, configured=lambda settings: settings.meters)
 EXPECTED_OFF: Final = Room("expected_off", ExpectedOff, kept=False, configured=lambda settings: settings.expected_off)
+POOLS: Final = Room("pools", PoolReading, kept=False, configured=lambda settings: settings.pools)
 GPUS: Final = Room("gpus", tuple[GpuReading, ...], kept=False, configured=_gpu_endpoints)
 AI_PRICES: Final = Room("ai_price", tuple[GpuPrice, ...], kept=True, configured=lambda settings: settings.ai_prices)
 
-ROOMS: Final[tuple[Room[Any], ...]] = (NETWORK, BITCOIN, TARIFFS, METERS, EXPECTED_OFF, GPUS, AI_PRICES)
+ROOMS: Final[tuple[Room[Any], ...]] = (NETWORK, BITCOIN, TARIFFS, METERS, EXPECTED_OFF, GPUS, AI_PRICES, POOLS)
 
 
 def listed(settings: Settings) -> Iterator[tuple[SourceName, SourceSettings | None]]:

@@ -414,9 +414,13 @@ class Endpoint:
         shared, age = await self._shared.get(key, share, request)
         return replace(shared, age=age)
 
-    async def post_form(self, url: str, form: Mapping[str, str]) -> Answer:
-        """POST a form to another URL, such as a token server, without the login. Raises Failure only."""
-        return await exchange(self._session, "POST", url, form=form, ssl=self._trust(), deadline=self._settings.timeout)
+    async def post_form(self, url: str, form: Mapping[str, str], secrets: Collection[str] = ()) -> Answer:
+        """POST a form to another URL, such as a token server, without the login. Raises Failure only.
+
+        No failure quotes ``secrets``.
+        """
+        trust, deadline = self._trust(), self._settings.timeout
+        return await exchange(self._session, "POST", url, form=form, secrets=secrets, ssl=trust, deadline=deadline)
 
     def _trust(self) -> ssl.SSLContext | bool:
         """Return the certificates to trust. A ``ca_file`` is read at the first request."""

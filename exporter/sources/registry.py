@@ -14,7 +14,7 @@ from pydantic_core import core_schema
 
 from exporter.sources.contract import SourceSettings
 
-ROOMS: Final = ("network", "bitcoin", "fx", "tariffs", "gpus", "meters", "expected_off", "ai_prices")
+ROOMS: Final = ("network", "bitcoin", "fx", "tariffs", "gpus", "meters", "expected_off", "ai_prices", "pools")
 
 
 @cache
@@ -56,5 +56,6 @@ FxSource = Annotated[SourceSettings, OneOf("fx")]
 TariffSource = Annotated[SourceSettings, OneOf("tariffs")]
 MeterSource = Annotated[SourceSettings, OneOf("meters")]
 ExpectedOffSource = Annotated[SourceSettings, OneOf("expected_off")]
+PoolSource = Annotated[SourceSettings, OneOf("pools")]
 GpuSource = Annotated[SourceSettings, OneOf("gpus")]
 AiPriceSource = Annotated[SourceSettings, OneOf("ai_prices")]

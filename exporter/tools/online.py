@@ -9,7 +9,17 @@ from typing import Any, Final
 import aiohttp
 
 from exporter.model.failures import SOURCE_ADVICE, Failure, Reason
-from exporter.model.readings import ExpectedOff, GpuPrice, GpuReading, MeterReading, NetworkState, PriceSlot, Reading
+from exporter.model.readings import (
+    ExpectedOff,
+    GpuPrice,
+    GpuReading,
+    MeterReading,
+    NetworkState,
+    PoolReading,
+    PriceSlot,
+    Reading,
+)
+from exporter.model.units import petahashes
 from exporter.polling.guard import Guard
 from exporter.polling.latest import Latest
 from exporter.polling.sources import fetched
@@ -114,19 +124,33 @@ def described(value: object, now: float) -> str:
             text = f"{len(value)} GPUs, {sum(gpu.power or 0.0 for gpu in value):,.0f} W"
         case tuple() if all(isinstance(entry, GpuPrice) for entry in value):
             text = ", ".join(map(_gpu_price, value))
-        case MeterReading(rigs=rigs, blocks=blocks, refused=refused) if not (value.feeders or value.utilities):
-            watts = sum(rigs.values()) + sum(blocks.values())
-            text = f"{_counted(rigs=rigs, blocks=blocks, refused=refused)}, {watts:,.0f} W"
-        case MeterReading(feeders=feeders, utilities=utilities, refused=refused):
-            watts = sum(feeders.values()) + sum(utilities.values())
-            text = f"{_counted(feeders=feeders, utilities=utilities, refused=refused)}, {watts:,.0f} W"
+        case MeterReading():
+            text = _metered(value)
         case ExpectedOff(site=site, blocks=blocks, rigs=rigs):
             text = f"off: {'the whole site' if site else _counted(blocks=blocks, rigs=rigs) or 'nothing'}"
+        case PoolReading():
+            text = _credited(value)
         case Sequence() | Mapping():
             text = f"{len(value)} values"
         case _:
             text = str(value)
     return text
+
+
+def _metered(meters: MeterReading) -> str:
+    if meters.feeders or meters.utilities:
+        counted = _counted(feeders=meters.feeders, utilities=meters.utilities, refused=meters.refused)
+        watts = sum(meters.feeders.values()) + sum(meters.utilities.values())
+    else:
+        counted = _counted(rigs=meters.rigs, blocks=meters.blocks, refused=meters.refused)
+        watts = sum(meters.rigs.values()) + sum(meters.blocks.values())
+    return f"{counted}, {watts:,.0f} W"
+
+
+def _credited(pool: PoolReading) -> str:
+    busy = [worker.hashrate for worker in pool.workers if worker.hashrate]
+    paid = f", {len(pool.payments)} days paid" if pool.payments else ""
+    return f"{len(pool.workers):,} workers, {len(busy):,} with work, {petahashes(sum(busy)):,.3f} PH/s{paid}"
 
 
 def _prices(slots: tuple[PriceSlot, ...], now: float) -> str:

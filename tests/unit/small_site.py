@@ -5,9 +5,11 @@ from dataclasses import replace
 from exporter.decision.dayplan.problem import Group, OperatingPoint, Plan, Problem, Slot
 from exporter.decision.dayplan.timetable import Timetable
 from exporter.decision.dayplan.worth import Money, Worth
+from exporter.decision.pool_work import PoolBalance, Reconciliation, WorkerState
 from exporter.decision.setpoints import NO_SETPOINTS, Setpoint, SiteSetpoints, sum_block
 from exporter.decision.values import BlockDecision, BlockOutlook, RigDecision, SiteDecision, Verdict
 from exporter.economics.points import Candidate, Curve, Trust
+from exporter.economics.reconciliation import PayoutBalance, WorkBalance
 from exporter.economics.values import (
     BlockEconomics,
     GpuEconomics,
@@ -178,6 +180,18 @@ DOWN = RigSnapshot(rig=Rig(name="b-01", address="10.1.2.1", block="south"), up=F
 NEVER_POLLED = RigSnapshot(rig=Rig(name="b-02", address="10.1.2.2", block="south"))
 
 SWITCHED_OFF = RigSnapshot(rig=Rig(name="b-03", address="10.1.2.3", block="south"), up=False, expected_mining=False)
+
+WORK = WorkBalance(
+    reported=1.96e14,
+    accepted=1.95e14,
+    credited=1.90e14,
+    deficit=0.030612,
+    sigmas=6.57,
+    error=0.00466,
+    luck=-0.005102,
+    leak=True,
+    leak_per_day=0.2,
+)
 
 RIGS = (WELL, STOPPED, DOWN, NEVER_POLLED, SWITCHED_OFF)
 
@@ -401,6 +415,24 @@ def small_site() -> SiteView:
             ),
         ),
         shard=Shard(0, 2),
+        reconciliation=Reconciliation(
+            rigs={"a-01": WORK},
+            blocks={"north": WORK},
+            site=WORK,
+            workers={"a-01": WorkerState(True, TAKEN_AT - 30.0), "a-02": WorkerState(False, None)},
+            pools={
+                "main": PoolBalance(
+                    workers=3,
+                    unmatched=1,
+                    hashrate=3.9e14,
+                    implausible=False,
+                    payout=PayoutBalance(
+                        day=1_773_878_400.0, expected=0.00018, paid=0.000175, shortfall=0.02777778, luck=None
+                    ),
+                ),
+                "ocean": PoolBalance(payout=PayoutBalance(day=1_773_878_400.0, expected=0.0001, paid=0.0002, luck=2.0)),
+            },
+        ),
     )
 
 

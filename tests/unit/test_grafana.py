@@ -72,6 +72,7 @@ UNITS = {
     "s": r"_seconds",
     "dateTimeFromNow": r"^1000 \* .*_timestamp_seconds",
     "currencyUSD": r"_usd",
+    "currencyBTC": r"_bitcoins",
     "cps": r"rate\(.*_total",
     "percentunit": r"_ratio|/|process_cpu_seconds_total",
 }

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from array import array
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
@@ -24,6 +25,7 @@ from exporter.decision.history import (
     restored,
 )
 from exporter.decision.latch import Latch
+from exporter.decision.pool_work import Subject
 from exporter.decision.values import Clock, DecisionState, Verdict
 from exporter.model.readings import NetworkState, PriceSlot, Reading, RigIdentity
 from exporter.model.snapshot import LastGood
@@ -219,6 +221,18 @@ async def test_the_login_that_worked_and_the_last_rejection_are_kept_also_in_an_
     known = {"a": replace(RIG, login="old", login_rejected_at=950.0)}
     await save(path, State(rigs=known))
     assert (await load(path)).rigs == known
+
+
+async def test_the_windows_of_pools_are_kept_and_those_of_a_gone_rig_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(VERSION_4)
+    books = {
+        Subject("rig", "a", "main"): array("d", [1_000.0, 3_600.0, 1.5, 2.5, 3.5, -1.0]),
+        Subject("day", "", "main"): array("d", [0.0, 3_600.0, 0.25]),
+    }
+    await save(path, State(rigs={"a": RIG}, pool_work=books))
+    assert (await load(path)).pool_work == books
 
 
 async def test_a_file_of_the_version_before_is_taken_over_with_all_it_knew(tmp_path: Path) -> None:
@@ -721,6 +735,7 @@ async def test_a_file_of_version_6_gets_its_learned_points(tmp_path: Path) -> No
     await save(path, State(rigs={"a": RigMemory(energy=1.0)}))
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("ALTER TABLE meters DROP COLUMN points")
+        connection.execute("DROP TABLE work")
         connection.execute("PRAGMA user_version = 6")
     assert (await load(path)).rigs["a"].energy == 1.0
     point = PointMemory(name="stock", metered=False, seconds=1.0, observed_at=5.0, watts=(1,), gigahashes=(2,))

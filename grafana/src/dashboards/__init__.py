@@ -5,7 +5,7 @@ from typing import Final
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from dashboards import block, economics, exporter_health, fleet, gpu, ops_room, reassignment, rig
+from dashboards import block, economics, exporter_health, fleet, gpu, ops_room, pool_against_rig, reassignment, rig
 
 DASHBOARDS: Final[Mapping[str, Callable[[], Dashboard]]] = {
     "ops-room": ops_room.build,
@@ -15,5 +15,6 @@ DASHBOARDS: Final[Mapping[str, Callable[[], Dashboard]]] = {
     "rig": rig.build,
     "block": block.build,
     "gpu": gpu.build,
+    "pool-against-rig": pool_against_rig.build,
     "exporter-health": exporter_health.build,
 }

@@ -1,0 +1,383 @@
+"""Work is booked window by window where rig and pool are both known, and never where one of them is not."""
+
+from array import array
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from exporter.decision.pool_work import BLOCK, NOTHING, RIG, SITE, PoolState, PoolWork, Reconciliation, Subject
+from exporter.economics.reconciliation import SLAB, PoolScheme, PoolTerms
+from exporter.economics.settings import EconomicsSettings
+from exporter.economics.values import MarketEconomics
+from exporter.model.fleet import Rig
+from exporter.model.readings import Pool, PoolPayment, PoolReading, PoolWorker, Reading, RigIdentity, RigReading
+from exporter.model.snapshot import RigSnapshot, SiteSnapshot
+from exporter.model.units import HASHES_PER_DIFFICULTY
+
+HOUR = 3_600.0
+DAY = 86_400.0
+START = 1_774_051_200.0  # midnight
+RATE = 200e12
+DIFFICULTY = 131_072.0
+MARKET = MarketEconomics(payout_btc=0.0005, payout_usd=40.0, hashprice_btc=0.00055)
+TERMS = PoolTerms(account="acme", worker="{rig}")
+
+
+class Site:
+    """A few rigs and their pools, evaluated every five minutes."""
+
+    def __init__(self, rigs: int = 1, terms: Mapping[str, PoolTerms] | None = None) -> None:
+        self.rigs = {f"r{index}": RATE for index in range(rigs)}
+        self.blocks: dict[str, str] = {}
+        self.worker = ""
+        self.login = "acme.{rig}"
+        self.reading: dict[str, Any] = {}
+        self.accepted: float | None = 0.0
+        self.credit = 1.0
+        self.lists: dict[str, dict[str, float | None]] = {}
+        self.unread: set[str] = set()
+        self.payments: tuple[PoolPayment, ...] = ()
+        self.terms = terms or {"one": TERMS}
+        self.economics = EconomicsSettings()
+        self.market = MARKET
+        self.now = START
+        self.work = PoolWork({})
+
+    def rig(self, name: str, rate: float) -> RigSnapshot:
+        pools = (Pool(index=0, worker=self.login.replace("{rig}", name), active=True, difficulty=DIFFICULTY),)
+        reading = {"pools": pools, "accepted_difficulty": self.accepted} | self.reading
+        return RigSnapshot(
+            rig=Rig(name=name, address="10.0.0.1", block=self.blocks.get(name, "b"), worker=self.worker),
+            identity=RigIdentity(reader="x", make="Bitmain", model="S21", algorithm="SHA256"),
+            reading=Reading(RigReading(hashrate=rate, **reading), self.now),
+        )
+
+    def listed(self, pool: str) -> Reading[PoolReading] | None:
+        if pool in self.unread:
+            return None
+        listed = self.lists.get(pool)
+        if listed is None:
+            listed = {name: rate * self.credit for name, rate in self.rigs.items()}
+        workers = tuple(PoolWorker(name.upper(), rate, self.now - 20) for name, rate in listed.items())
+        return Reading(PoolReading(window=HOUR, workers=workers, payments=self.payments), self.now)
+
+    def run(self, hours: float, step: float = 300.0) -> Reconciliation:
+        found = NOTHING
+        for _ in range(round(hours * HOUR / step) + 1):
+            pools = {name: PoolState(terms, self.listed(name)) for name, terms in self.terms.items()}
+            rigs = tuple(self.rig(name, rate) for name, rate in self.rigs.items())
+            snapshot = SiteSnapshot(taken_at=self.now, rigs=rigs)
+            found = self.work.observe(snapshot, pools, self.market, self.economics, site="prairie", longest_gap=600.0)
+            self.now += step
+            if self.accepted is not None:
+                self.accepted += RATE * step / HASHES_PER_DIFFICULTY
+        return found
+
+    def booked(self, kind: str = RIG) -> set[str]:
+        return {subject.name for subject in self.work.books if subject.kind == kind}
+
+
+def test_without_pools_nothing_is_followed() -> None:
+    site = Site()
+    site.terms = {}
+    assert site.run(3) is NOTHING
+    assert site.work.books == {}
+
+
+def test_an_honest_pool_has_no_deficit() -> None:
+    found = Site(3).run(8)
+    assert found.rigs.keys() == {"r0", "r1", "r2"}
+    rig = found.rigs["r0"]
+    assert rig.reported == pytest.approx(RATE)
+    assert rig.credited == pytest.approx(RATE)
+    assert rig.accepted == pytest.approx(RATE)
+    assert rig.deficit == pytest.approx(0, abs=1e-12)
+    assert rig.leak is None
+    assert found.site is not None
+    assert found.site.reported == pytest.approx(3 * RATE)
+    assert found.blocks["b"].error == pytest.approx(rig.error / 3**0.5)  # type: ignore[operator] -- it is known
+
+
+def test_a_leak_is_found_and_priced_after_two_windows() -> None:
+    site = Site()
+    site.credit = 0.9
+    found = site.run(78)
+    rig = found.rigs["r0"]
+    assert rig.deficit == pytest.approx(0.1)
+    assert rig.leak is True
+    assert rig.leak_per_day == pytest.approx(0.1 * 0.2 * 40)
+    assert found.workers["r0"].credited is True
+    assert found.workers["r0"].last_share_at == site.now - 300 - 20
+
+
+def test_the_fee_of_the_firmware_is_not_a_leak() -> None:
+    site = Site()
+    site.reading, site.credit = {"firmware_fee": 0.02}, 0.98
+    assert site.run(8).rigs["r0"].deficit == pytest.approx(0, abs=1e-12)
+
+
+def test_a_renamed_worker_is_found_by_the_pool_side() -> None:
+    site = Site(2)
+    site.lists["one"] = {"r0": RATE, "stranger": RATE}
+    found = site.run(8)
+    assert found.workers["r0"].credited is True
+    assert found.workers["r1"].credited is False
+    assert found.pools["one"].workers == 2
+    assert found.pools["one"].unmatched == 1
+    assert found.rigs["r1"].deficit == 1
+    assert found.pools["one"].hashrate == pytest.approx(2 * RATE)
+
+
+def test_a_pool_that_is_down_says_nothing() -> None:
+    site = Site()
+    site.unread = {"one"}
+    found = site.run(8)
+    assert found.workers["r0"] == (None, None)
+    assert found.pools["one"].workers is None
+    assert not site.booked()
+
+
+def test_a_gap_in_the_worker_list_is_not_booked() -> None:
+    site = Site()
+    site.run(2)
+    before = dict(site.work.books)
+    site.unread = {"one"}
+    site.run(2)
+    site.unread = set()
+    site.run(0.5)
+    assert site.work.books == before
+
+
+def test_an_interrupted_watch_is_not_booked() -> None:
+    site = Site()
+    site.run(0.5)
+    site.now += 1_200
+    site.run(0.9)
+    assert not site.booked()
+
+
+@pytest.mark.parametrize("reading", [{"uptime": 600.0}])
+def test_a_rig_that_just_began_is_not_booked(reading: dict[str, Any]) -> None:
+    site = Site()
+    site.reading = reading
+    site.run(3)
+    assert not site.booked()
+
+
+def test_a_rig_that_stands_still_is_not_booked() -> None:
+    site = Site()
+    site.rigs["r0"] = 0.0
+    site.run(3)
+    assert not site.booked()
+
+
+def test_an_unknown_share_difficulty_leaves_the_error_and_the_block_unknown() -> None:
+    site = Site()
+    site.reading = {"pools": (Pool(index=0, worker="acme.r0", active=True),)}
+    site.credit = 0.5
+    rig = site.run(8).rigs["r0"]
+    assert rig.deficit == pytest.approx(0.5)
+    assert (rig.sigmas, rig.error) == (None, None)
+    assert not site.booked(BLOCK)
+    assert not site.booked(SITE)
+
+
+def test_a_mean_share_difficulty_is_used_where_the_pool_does_not_say() -> None:
+    site = Site()
+    site.accepted = 1e6 * DIFFICULTY
+    site.reading = {"pools": (Pool(index=0, worker="acme.r0", active=True, accepted=1e6),), "accepted_difficulty": 1e6}
+    assert site.run(8).rigs["r0"].error is not None
+
+
+def test_work_that_the_rig_does_not_count_is_unknown() -> None:
+    site = Site()
+    site.accepted = None
+    rig = site.run(8).rigs["r0"]
+    assert (rig.accepted, rig.luck) == (None, None)
+
+
+def test_a_counter_that_began_anew_goes_on() -> None:
+    site = Site()
+    site.accepted = 1e9
+    site.run(2)
+    site.accepted = 0.0
+    rig = site.run(8).rigs["r0"]
+    assert rig.accepted == pytest.approx(RATE, rel=0.1)
+
+
+@pytest.mark.parametrize("credit", [1e-3, 2.0])
+def test_a_pool_in_another_unit_is_refused(credit: float) -> None:
+    site = Site(2)
+    site.credit = credit
+    found = site.run(8)
+    assert found.pools["one"].implausible is True
+    assert not site.booked()
+
+
+def test_an_unknown_credit_is_not_booked() -> None:
+    site = Site()
+    site.lists["one"] = {"r0": None}
+    found = site.run(3)
+    assert found.workers["r0"].credited is None
+    assert not site.booked()
+
+
+TWO = {"one": TERMS, "two": PoolTerms(account="other", worker="{site}.{rig}")}
+
+
+def test_work_at_two_pools_adds_up() -> None:
+    site = Site(1, TWO)
+    site.lists = {"one": {"r0": 0.6 * RATE}, "two": {"prairie.r0": 0.4 * RATE}}
+    found = site.run(8)
+    assert found.rigs["r0"].deficit == pytest.approx(0)
+    assert found.pools["two"].unmatched == 0
+
+
+def test_a_worker_that_another_pool_may_have_is_unknown() -> None:
+    site = Site(1, TWO)
+    site.lists = {"one": {}, "two": {}}
+    site.unread = {"two"}
+    assert site.run(3).workers["r0"].credited is None
+    assert not site.booked()
+
+
+def test_rigs_of_one_block_at_two_pools_are_side_by_side() -> None:
+    terms = {name: PoolTerms(account=name, worker="{rig}", blocks=(name,)) for name in ("one", "two")}
+    site = Site(2, terms)
+    site.blocks = {"r0": "one", "r1": "two"}
+    found = site.run(8)
+    assert found.site is not None
+    assert found.site.reported == pytest.approx(2 * RATE)
+    assert found.blocks.keys() == {"one", "two"}
+
+
+def test_rigs_that_share_a_worker_are_judged_as_one() -> None:
+    site = Site(2, {"one": PoolTerms(account="acme")})
+    site.login = "Acme.farm"
+    site.lists["one"] = {"farm": 2 * RATE}
+    found = site.run(8)
+    assert found.rigs == {}
+    assert found.blocks["b"].deficit == pytest.approx(0)
+
+
+def test_rigs_of_several_blocks_that_share_a_worker_count_for_the_site() -> None:
+    site = Site(2, {"one": PoolTerms(account="acme")})
+    site.blocks = {"r0": "north"}
+    site.login = "acme.farm"
+    site.lists["one"] = {"farm": 2 * RATE}
+    found = site.run(8)
+    assert found.blocks == {}
+    assert found.site is not None
+
+
+def test_a_rig_that_reports_another_account_is_of_no_pool() -> None:
+    site = Site(1, {"one": PoolTerms(account="acme")})
+    site.login = "stranger.r0"
+    assert site.run(3).workers == {}
+
+
+def test_a_login_that_the_pool_does_not_list_says_nothing() -> None:
+    site = Site(1, {"one": PoolTerms(account="acme")})
+    site.lists["one"] = {"other": RATE}
+    assert site.run(3).workers == {}
+
+
+def test_an_expected_worker_of_the_inventory_is_looked_for() -> None:
+    site = Site(1, {"one": PoolTerms(account="acme")})
+    site.worker = "acme.{rig}"
+    site.login = "stranger.r0"
+    site.lists["one"] = {"other": RATE}
+    assert site.run(3).workers["r0"].credited is False
+    site.worker = "elsewhere.{rig}"
+    assert site.run(3).workers == {}
+
+
+def test_rigs_of_other_coins_and_without_a_reading_are_left_out() -> None:
+    site = Site()
+    rig = site.rig("r0", RATE)
+    snapshot = SiteSnapshot(
+        taken_at=START,
+        rigs=(
+            RigSnapshot(rig=rig.rig, identity=rig.identity),
+            RigSnapshot(rig=Rig(name="ltc", address="10.0.0.2", algorithm="Scrypt")),
+            RigSnapshot(rig=Rig(name="", address="10.0.0.3", discovered=True)),
+        ),
+    )
+    pools = {"one": PoolState(PoolTerms(account="acme"), site.listed("one"))}
+    found = site.work.observe(snapshot, pools, MARKET, site.economics, site="s", longest_gap=60.0)
+    assert found.workers == {}
+    expected = {"one": PoolState(TERMS, site.listed("one"))}
+    found = site.work.observe(snapshot, expected, MARKET, site.economics, site="s", longest_gap=60.0)
+    assert found.workers["r0"].credited is True
+    assert found.rigs == {}
+
+
+def test_a_day_is_paid_as_its_credited_work_should() -> None:
+    site = Site()
+    site.economics = EconomicsSettings(pool_fee=0.01)
+    site.payments = (PoolPayment(START, 0.2 * 0.0005 * 0.99 * 0.97),)
+    found = site.run(30)
+    payout = found.pools["one"].payout
+    assert payout is not None
+    assert payout.day == START
+    assert payout.expected == pytest.approx(0.2 * 0.0005 * 0.99)
+    assert payout.shortfall == pytest.approx(0.03)
+
+
+def test_income_by_luck_is_compared_at_the_whole_hashprice() -> None:
+    site = Site(1, {"one": PoolTerms(account="acme", worker="{rig}", scheme=PoolScheme.PPLNS, fee=0.0)})
+    site.payments = (PoolPayment(START, 0.2 * 0.00055 * 2),)
+    payout = site.run(30).pools["one"].payout
+    assert payout is not None
+    assert payout.luck == pytest.approx(2)
+
+
+def test_days_without_a_hashprice_have_no_expected_payout() -> None:
+    site = Site()
+    site.market = MarketEconomics()
+    site.payments = (PoolPayment(START, 0.1),)
+    site.credit = 0.9
+    found = site.run(78)
+    assert found.pools["one"].payout is None
+    assert found.rigs["r0"].leak is True
+    assert found.rigs["r0"].leak_per_day is None
+
+
+def test_a_restart_goes_on_with_the_windows_before() -> None:
+    site = Site()
+    site.credit = 0.9
+    site.run(70)
+    site.work = PoolWork({subject: array("d", rows.tobytes()) for subject, rows in site.work.books.items()})
+    found = site.run(10)
+    assert found.rigs["r0"].leak is True
+
+
+def test_windows_end_and_old_ones_are_forgotten() -> None:
+    site = Site()
+    site.run(80)
+    rows = site.work.books[Subject(RIG, "r0", "one")]
+    assert len(rows) == 25 * 6
+    site.now += 8 * DAY
+    found = site.run(0)
+    assert found.rigs == {}
+    site.run(2)
+    assert len(site.work.books[Subject(RIG, "r0", "one")]) <= 2 * 6
+
+
+def test_a_clock_that_was_set_changes_no_window() -> None:
+    site = Site()
+    site.work.shift(5.0)
+    site.run(0.5)
+    site.work.shift(10 * SLAB)
+    site.now += 10 * SLAB
+    site.run(0.6)
+    assert site.booked() == {"r0"}
+
+
+def test_a_rig_that_left_is_not_shown() -> None:
+    site = Site(2)
+    site.run(8)
+    del site.rigs["r1"]
+    found = site.run(0)
+    assert found.rigs.keys() == {"r0"}
