@@ -20,7 +20,7 @@ _CHIP: Final = re.compile(
     r"(?<![A-Z0-9])(?:"
     r"RTX ?PRO ?(?P<pro>\d{4})"
     r"|RTX ?A?(?P<ampere>(?<=A)\d{4})"
-    r"|RTX ?(?P<rtx>\d{4})(?: ?(?P<kind>TI SUPER|TI|SUPER|ADA|[DS](?![A-Z0-9])))?"
+    r"|RTX ?(?P<rtx>\d{4})(?: ?(?P<kind>TI SUPER|S TI|TI|SUPER|ADA|[DS](?![A-Z0-9])))?"
     r"|A(?P<bare>[456]000)"
     r"|MI ?(?P<mi>\d{3}[AX]?)"
     r"|(?P<chip>(?:GB|GH|[ABHLPTV])\d{1,3}(?:S(?!X))?)"
@@ -34,12 +34,13 @@ _ONE_FORM: Final = frozenset({"H200", "B100", "B200", "B300", "GB200", "GB300", 
 _MEMORY: Final = re.compile(r"(?<![A-Z0-9.])(\d{2,3}) ?G(?:I?B|I)?(?![A-Z0-9])")
 _SIZED: Final = frozenset({"A100", "A800", "V100"})
 """Chips that are sold with two memory sizes, at two prices."""
-_KINDS: Final = {"ADA": "Ada", "S": "SUPER"}
+_KINDS: Final = {"ADA": "Ada", "S": "SUPER", "S TI": "TI SUPER"}  # vast.ai writes 4070S Ti
 _EDITIONS: Final = {
     "MAX-Q": re.compile(r"\bMAX ?Q\b"),
     "WS": re.compile(r"\b(?:WS|WK|WORKSTATION)\b"),
     "SE": re.compile(r"\b(?:SE|S|SERVER)\b"),
 }
+_VARIANT: Final = re.compile(r"\b(?:LAPTOP|MOBILE|SFF)\b")
 _SLICE: Final = re.compile(r"(?<![A-Z0-9])(?:MIG|\d{1,2}G\.\d+GB)(?![A-Z0-9])")
 
 
@@ -54,8 +55,9 @@ def gpu_model(name: str) -> str:
     match = _CHIP.search(text)
     if match is None:
         return text
-    model = _chip(match, text)
-    return f"{model} MIG" if _SLICE.search(text) else model
+    variant = _VARIANT.search(text)
+    parts = (_chip(match, text), "" if variant is None else variant[0], "MIG" if _SLICE.search(text) else "")
+    return " ".join(filter(None, parts))
 
 
 def _chip(match: re.Match[str], text: str) -> str:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
+from exporter.decision.values import SiteDecision
 from exporter.economics.ai import capital_recovery_factor, value_ai
 from exporter.economics.gpu import price_gpus
 from exporter.economics.gpu_market import GpuHour, price_renting, pricing_feed, with_feed_price
@@ -23,6 +25,10 @@ from exporter.economics.settings import (
 )
 from exporter.economics.site import price_site
 from exporter.economics.values import GpuEconomics, PricingFeed
+from exporter.exposition.publication import Encoding, Format
+from exporter.exposition.render import Renderer
+from exporter.exposition.settings import ExpositionSettings
+from exporter.exposition.views import SiteView
 from exporter.model.readings import Commitment, GpuPrice, GpuReading
 from exporter.model.snapshot import SiteSnapshot, TariffPrice
 
@@ -330,3 +336,15 @@ def test_firm_and_curtailable_power_are_apart() -> None:
 def test_an_incomplete_lease_is_refused(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         lease(**changes)
+
+
+def test_a_configuration_without_feeds_markets_and_leases_has_no_new_series() -> None:
+    settings = SiteSettings(ai=AiSettings(gpu_rental=rental(price_usd_per_gpu_hour=2.0)), gpus=GpuEconomicsSettings())
+    snapshot = SiteSnapshot(taken_at=NOW, gpus=(GPU,))
+    view = SiteView(snapshot=snapshot, economics=price_site(snapshot, settings), decision=SiteDecision())
+    publication = Renderer(ExpositionSettings(), CollectorRegistry()).render(view)
+    text = b"".join(publication.body(Encoding(Format.TEXT, gzip=False)).chunks).decode()
+    samples = {line.partition("{")[0].split()[0] for line in text.splitlines() if line and not line.startswith("#")}
+    assert "mining_ai_value_usd_per_kilowatt_hour" in samples
+    new = ("mining_ai_price", "mining_ai_pricing", "mining_ai_renting", "mining_ai_lease", "mining_gpu_market")
+    assert not [name for name in samples if name.startswith((*new, "mining_gpu_unrented"))]
