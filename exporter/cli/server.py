@@ -46,6 +46,7 @@ class Server(NamedTuple):
         from exporter.model.configuration_errors import sentence
         from exporter.model.failures import SERVER_ADVICE, Failure
         from exporter.sources.http import Endpoint, HttpSettings
+        from exporter.tools.sites import UnknownSiteError
 
         async def in_session(settings: HttpSettings) -> ResultT:
             async with aiohttp.ClientSession() as session:
@@ -56,6 +57,8 @@ class Server(NamedTuple):
             return asyncio.run(in_session(HttpSettings(**self._asdict())))
         except ValidationError as error:
             raise InputError("; ".join(map(sentence, error.errors()))) from None
+        except UnknownSiteError as error:
+            raise InputError(str(error)) from None
         except Failure as failure:
             reason = f"{failure.reason}: {failure.detail}"
             raise CommandError(f"{self.url} gave no answer ({reason}): {failure.advised(SERVER_ADVICE)}") from None

@@ -10,6 +10,7 @@ from exporter.model.units import HOURS_PER_DAY, kilowatts
 from exporter.sources.http import Endpoint
 from exporter.sources.prometheus import ask_one, quoted
 from exporter.tools import tables
+from exporter.tools.sites import check_site
 
 _QUERIES: Final = {
     "bitcoin": "max(mining_bitcoin_price_usd{site}{at})",
@@ -25,7 +26,8 @@ _WORDS: Final = {"bitcoin_price": "bitcoin price", "power_price": "power price"}
 
 
 async def query(endpoint: Endpoint, *, site: str | None, seconds: float) -> dict[str, Any]:
-    """Return the change of the margin since so many seconds ago, by cause. Raises Failure."""
+    """Return the change of the margin since so many seconds ago, by cause. Raises Failure and UnknownSiteError."""
+    await check_site(endpoint, site)
     before, after = await _cause(endpoint, site, seconds), await _cause(endpoint, site, 0.0)
     return {
         "seconds": seconds,
@@ -40,31 +42,31 @@ async def _cause(endpoint: Endpoint, site: str | None, ago: float) -> Cause:
     at = f" offset {ago:.0f}s" if ago else ""
     mining = [*where, 'status="mining"']
     selectors = {"{site}": "{" + ",".join(where) + "}", "{mining}": "{" + ",".join(mining) + "}"}
-    told: dict[str, float] = {}
+    values: dict[str, float] = {}
     for name, query in _QUERIES.items():
         text = query.replace("{at}", at)
         for mark, selector in selectors.items():
             text = text.replace(mark, selector)
-        told[name] = (await ask_one(endpoint, text)).value
-    work, power = told["revenue"] / (told["hashprice"] * told["bitcoin"]), kilowatts(told["watts"])
-    if min(work, power, told["uptime"]) <= 0:
+        values[name] = (await ask_one(endpoint, text)).value
+    work, power = values["revenue"] / (values["hashprice"] * values["bitcoin"]), kilowatts(values["watts"])
+    if min(work, power, values["uptime"]) <= 0:
         raise Failure(Reason.NOT_READY, "no rig was mining at one of the two times: give another --since")
-    reward = told["hashprice"] / hashprice(told["difficulty"], 1.0)
+    reward = values["hashprice"] / hashprice(values["difficulty"], 1.0)
     return Cause(
-        bitcoin_price=told["bitcoin"],
-        difficulty=told["difficulty"],
-        subsidy=told["subsidy"],
-        fees=reward - told["subsidy"],
-        power_price=told["cost"] / (power * HOURS_PER_DAY),
-        hashrate=work / told["uptime"],
+        bitcoin_price=values["bitcoin"],
+        difficulty=values["difficulty"],
+        subsidy=values["subsidy"],
+        fees=reward - values["subsidy"],
+        power_price=values["cost"] / (power * HOURS_PER_DAY),
+        hashrate=work / values["uptime"],
         efficiency=power / work,
-        uptime=told["uptime"],
+        uptime=values["uptime"],
     )
 
 
-def as_text(told: Mapping[str, Any]) -> str:
+def as_text(change: Mapping[str, Any]) -> str:
     """Format the change for a terminal, largest cause first."""
-    margin, causes, values = told["margin_usd_per_day"], told["causes_usd_per_day"], told["values"]
+    margin, causes, values = change["margin_usd_per_day"], change["causes_usd_per_day"], change["values"]
     rows = [
         (
             _WORDS.get(name, name),
@@ -74,6 +76,6 @@ def as_text(told: Mapping[str, Any]) -> str:
         )
         for name in sorted(causes, key=lambda name: -abs(causes[name]))
     ]
-    change = margin["after"] - margin["before"]
-    rows.append(("margin", tables.figure(margin["before"]), tables.figure(margin["after"]), f"{change:+,.2f}"))
+    difference = margin["after"] - margin["before"]
+    rows.append(("margin", tables.figure(margin["before"]), tables.figure(margin["after"]), f"{difference:+,.2f}"))
     return tables.as_text(("cause", "before", "now", "margin, USD/day"), rows, right=(1, 2, 3))

@@ -17,6 +17,7 @@ from exporter.sources.http import Endpoint
 from exporter.sources.local_times import unix_seconds
 from exporter.sources.prometheus import ask_range, quoted
 from exporter.tools.replay import MarketPoint
+from exporter.tools.sites import check_site
 from exporter.tools.tables import as_csv
 
 COLUMNS: Final = (
@@ -174,8 +175,9 @@ async def query_history(
 ) -> list[Row]:
     """Read the last ``days`` until ``end`` (unix seconds), hour by hour.
 
-    A missing hour repeats the previous one and is marked as generated. Raises Failure.
+    A missing hour repeats the previous one and is marked as generated. Raises Failure and UnknownSiteError.
     """
+    await check_site(endpoint, site)
     start = end - days * SECONDS_PER_DAY
     where = [] if site is None else [f'site="{quoted(site)}"']
     which = where if tariff is None else [*where, f'tariff="{quoted(tariff)}"']

@@ -13,6 +13,7 @@ from exporter.sources.http import Endpoint
 from exporter.sources.prometheus import Series, ask_prometheus, quoted
 from exporter.tools import tables
 from exporter.tools.allocation import Allocation, MiningRig, Offer, allocate
+from exporter.tools.sites import check_site
 from exporter.tools.tables import figure
 
 _MAX_BYTES: Final = 256 * 1024 * 1024  # 100,000 rigs as JSON
@@ -196,11 +197,15 @@ async def query_exporter(endpoint: Endpoint) -> Fleet:
 
 
 async def query_shards(endpoint: Endpoint, site: str | None) -> Fleet:
-    """Read the fleet from a Prometheus that scrapes all shards of a site, or several sites. Raises Failure."""
+    """Read the fleet from a Prometheus that scrapes all shards of a site, or several sites.
+
+    Raises Failure and UnknownSiteError.
+    """
+    await check_site(endpoint, site)
     shards = _Shards(endpoint, site)
     convertible = await shards.blocks("mining_block_convertible")
     if not convertible:
-        raise Failure(Reason.NOT_READY, await _missing(endpoint, site))
+        raise Failure(Reason.NOT_READY, "no target has mining_block_convertible")
     freed = await shards.blocks("mining_block_power_freed_watts")
     lost = await shards.blocks("mining_block_margin_lost_usd_per_day")
     ai = await shards.blocks("mining_block_ai_value_usd_per_day")
@@ -229,16 +234,6 @@ async def query_shards(endpoint: Endpoint, site: str | None) -> Fleet:
         fixed=tuple(shards.name(key) for key, value in sorted(convertible.items()) if not value),
         **_rigs(figures, {}),
     )
-
-
-async def _missing(endpoint: Endpoint, site: str | None) -> str:
-    """Write that no target of ``site`` has blocks, and which sites have some."""
-    if site is None:
-        return "no target has mining_block_convertible"
-    blocks = await _Shards(endpoint, None).blocks("mining_block_convertible")
-    sites = ", ".join(sorted({name or "without a name" for name, _ in blocks}))
-    message = f"no target with site {site!r} has mining_block_convertible"
-    return f"{message}; the sites are {sites}" if sites else message
 
 
 class _Shards:

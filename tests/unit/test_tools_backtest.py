@@ -223,6 +223,9 @@ async def prometheus(series: Mapping[str, list[dict[str, str]]]) -> AsyncIterato
     """A Prometheus whose range queries give these series of each metric; the third hour of each is missing."""
 
     async def query(request: web.Request) -> web.Response:
+        if request.path == "/api/v1/query":  # which sites there are
+            sites = [{"metric": {"site": "x"}, "value": [0, "1"]}]
+            return web.json_response({"status": "success", "data": {"resultType": "vector", "result": sites}})
         assert (request.method, request.path) == ("GET", "/api/v1/query_range")
         start, end, step = (float(request.query[name]) for name in ("start", "end", "step"))
         metric = next(name for name in series if name in request.query["query"])
@@ -252,6 +255,13 @@ async def test_the_history_is_read_from_prometheus_and_its_gaps_are_labelled(con
     told = json.loads(output)
     assert (told["rows"], told["rows_generated"]) == (481, 1)
     assert [one["block"] for one in told["converted"]] == ["old"]
+
+
+async def test_an_unknown_site_is_refused_with_the_known_ones(config: Path) -> None:
+    async with prometheus({}) as url:
+        code, _, errors = await invoke("--prometheus", url, "--site", "y", "--days", "20", "--config.file", str(config))
+    assert code == 2
+    assert "there is no site 'y': choose from x" in errors
 
 
 async def test_one_of_several_tariffs_must_be_chosen(config: Path, tmp_path: Path) -> None:

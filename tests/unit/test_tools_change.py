@@ -30,6 +30,9 @@ async def invoke(*arguments: str, before: dict[str, float] = BEFORE) -> tuple[in
 
     async def query(request: web.Request) -> web.Response:
         text = request.query["query"]
+        if "mining_block_convertible" in text:
+            known = [{"metric": {"site": "prairie"}, "value": [0, "1"]}]
+            return web.json_response({"status": "success", "data": {"resultType": "vector", "result": known}})
         asked.append(text)
         match = re.search(r"mining_\w+", text)
         assert match is not None

@@ -311,11 +311,25 @@ async def test_blocks_of_several_sites_have_the_site_in_their_names() -> None:
     assert told["left_out"]["blocks_not_convertible"] == ["mesa/c1"]
 
 
-async def test_an_unknown_site_is_one_sentence() -> None:
+@pytest.mark.parametrize(
+    ("site", "sentence"),
+    [
+        ("moon", "there is no site 'moon': choose from mesa, prairie"),
+        ("prarie", "there is no site 'prarie': did you mean 'prairie'?"),
+    ],
+)
+@pytest.mark.parametrize(
+    "command",
+    [("plan", "--megawatts", "2.5"), ("explain", "--since", "24h")],
+    ids=lambda command: command[0],
+)
+async def test_an_unknown_site_is_refused_with_the_known_ones(
+    command: tuple[str, ...], site: str, sentence: str
+) -> None:
     async with prometheus() as url:
-        code, _, errors = await invoke("plan", "--megawatts", "2.5", "--prometheus", url, "--site", "moon")
-    assert code == 1
-    assert "no target with site 'moon' has mining_block_convertible; the sites are mesa, prairie" in errors
+        code, _, errors = await invoke(*command, "--prometheus", url, "--site", site)
+    assert code == 2
+    assert sentence in errors
 
 
 # --- explain --------------------------------------------------------------------------------------------------------
