@@ -101,6 +101,7 @@ class Clock:
     since: float | None = None  # unix seconds
     stale_since: float | None = None  # unix seconds; None while the inputs are there
     covered_at: float | None = None  # unix seconds: when enough of a block was last observed
+    blind: float = 0.0  # s, watched: for how long too little of a block's rigs has been observed
     curtail: Latch = OFF
     repair: Latch = OFF
     reassign: Latch = OFF

@@ -125,9 +125,10 @@ def decide_block(clock: Clock, case: BlockCase, turn: Turn) -> tuple[BlockDecisi
     covered_at = turn.now if survey.coverage >= settings.coverage and known else clock.covered_at
     hindrance, reassign = judge(clock, appraisal, case, turn, covered=covered_at == turn.now)
     uncovered = 0.0 if covered_at is None else turn.now - covered_at
-    shown = reassign
-    if not survey.observed or uncovered > settings.hold_limit:
-        shown = OFF
+    blind, lost = _blind(clock, case, turn)
+    if lost and reassign.on:  # it comes back on new evidence only
+        reassign = OFF
+    shown = OFF if not survey.observed or uncovered > settings.hold_limit else reassign
     if known:
         verdict, stale_since = _economic(shown, curtail), None
     else:
@@ -139,6 +140,7 @@ def decide_block(clock: Clock, case: BlockCase, turn: Turn) -> tuple[BlockDecisi
         since=_since(clock, verdict, turn.now),
         stale_since=stale_since,
         covered_at=covered_at,
+        blind=blind,
         curtail=curtail,
         reassign=reassign,
         regret=course.regret,
@@ -155,6 +157,19 @@ def decide_block(clock: Clock, case: BlockCase, turn: Turn) -> tuple[BlockDecisi
         hindrance=None if verdict is Verdict.REASSIGN else hindrance or Hindrance.DWELL,
     )
     return decision, moved
+
+
+def _blind(clock: Clock, case: BlockCase, turn: Turn) -> tuple[float, bool]:
+    """Return for how long (s, watched) too little of a block's rigs is observed, and whether its flag is lost by that.
+
+    A block in which no rig has a price is not blind: the evidence stays. Nor is the time in which the exporter was not running: its
+    first round of polls may take as long as the longest gap.
+    """
+    settings, survey = turn.settings, case.survey
+    if survey.observed and (survey.coverage >= settings.coverage or case.economics.opportunity_margin is None):
+        return 0.0, False
+    blind = clock.blind + turn.elapsed if turn.elapsed else 0.0
+    return blind, blind > (settings.hold_limit if survey.observed else settings.longest_gap)
 
 
 def _dwell(latch: Latch, hindrance: Hindrance | None, turn: Turn) -> float | None:

@@ -424,6 +424,21 @@ def test_a_block_that_is_off_on_purpose_for_twenty_days_can_be_reassigned() -> N
     )  # it failed: nobody told it to stop
 
 
+@pytest.mark.parametrize("silent", [1, 4], ids=["a part of it", "all of it"])
+def test_a_flagged_block_that_goes_blind_is_flagged_again_on_new_evidence_only(silent: int) -> None:
+    rigs = [of(29.5, name=f"rig-{n}") for n in range(4)]
+    desk = Desk(*rigs)
+    assert flagged(desk)
+    desk.rigs = (*(replace(one, reading=None, last_success=None) for one in rigs[:silent]), *rigs[silent:])
+    desk.wait(4)
+    assert desk.block.verdict is not Verdict.REASSIGN
+    desk.rigs = tuple(rigs)
+    desk.wait(round(QUICK.reassign_after / HOUR) - 1)
+    assert desk.block.verdict is not Verdict.REASSIGN
+    desk.wait(3)
+    assert desk.block.verdict is Verdict.REASSIGN
+
+
 def test_a_broken_rig_counts_at_its_potential_and_its_availability() -> None:
     good = LastGood(hashrate=1e15 / 17.5, power=1_000.0, observed_at=NOW)
     broken = of(17.5, hashrate=0.0, last_good=good)
