@@ -162,8 +162,8 @@ def decide_block(clock: Clock, case: BlockCase, turn: Turn) -> tuple[BlockDecisi
 def _blind(clock: Clock, case: BlockCase, turn: Turn) -> tuple[float, bool]:
     """Return for how long (s, watched) too little of a block's rigs is observed, and whether its flag is lost by that.
 
-    A block in which no rig has a price is not blind: the evidence stays. Nor is the time in which the exporter was not running: its
-    first round of polls may take as long as the longest gap.
+    A block in which no rig has a price is not blind: the evidence stays. Nor does the time count in which the exporter
+    was not running: its first round of polls may take as long as the longest gap.
     """
     settings, survey = turn.settings, case.survey
     if survey.observed and (survey.coverage >= settings.coverage or case.economics.opportunity_margin is None):
