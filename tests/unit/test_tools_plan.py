@@ -315,7 +315,7 @@ async def test_blocks_of_several_sites_have_the_site_in_their_names() -> None:
     ("site", "sentence"),
     [
         ("moon", "there is no site 'moon': choose from mesa, prairie"),
-        ("prairy", "there is no site 'prairy': did you mean 'prairie'?"),
+        ("mesa-1", "there is no site 'mesa-1': did you mean 'mesa'?"),
     ],
 )
 @pytest.mark.parametrize(
