@@ -126,9 +126,7 @@ def looks_of(case: BlockCase, turn: Turn) -> Looks:
     building months, it is the lower of the margins after the retarget and after the halving.
     """
     market, watts, ending = turn.market, case.economics.conversion_power, case.economics.ending_cost
-    hours = case.window
-    if hours.seconds <= 0 and case.survey.moment is not None:  # without a past, this moment stands for it
-        hours = Window((Curve.of([case.survey.moment.hour(turn.now, SECONDS_PER_HOUR)], case.rules),))
+    hours = _hours_of(case, turn)
     if watts is None or ending is None:
         return Looks(None, None)
 
@@ -143,6 +141,39 @@ def looks_of(case: BlockCase, turn: Turn) -> Looks:
         halved = per_kilowatt(hours.margin_per_year(market.halved_payout_usd))
         ahead = ahead if halved is None else min(ahead, halved)
     return Looks(window, ahead)
+
+
+def _hours_of(case: BlockCase, turn: Turn) -> Window:
+    """Return the hours of a block's history; without a past, this moment stands for it."""
+    if case.window.seconds <= 0 and case.survey.moment is not None:
+        return Window((Curve.of([case.survey.moment.hour(turn.now, SECONDS_PER_HOUR)], case.rules),))
+    return case.window
+
+
+REVENUE: Final = "revenue"
+POWER: Final = "power"
+STOPPING: Final = "stopping or selling"
+RETARGET: Final = "next retarget"
+
+
+def _margin_lines(case: BlockCase, turn: Turn, looks: Looks) -> dict[str, float]:
+    """Return what a block's conversion margin is made of, USD per utility kW and year; their sum is the margin.
+
+    Revenue and power are those of rigs that always mine; the best use of each hour adds what stopping and selling gain.
+    """
+    hours, watts = _hours_of(case, turn), case.economics.conversion_power
+    margin, revenue, cost = hours.margin_per_year(), hours.revenue_per_year, hours.cost_per_year
+    if looks.window is None or looks.higher is None or margin is None or revenue is None or cost is None:
+        return {}
+    lines = {
+        REVENUE: per_kilowatt(revenue, watts),
+        POWER: -per_kilowatt(cost, watts),
+        STOPPING: per_kilowatt(margin - (revenue - cost), watts),
+    }
+    for name, usd in case.economics.ending_costs.items():
+        lines[name] = lines.get(name, 0.0) - per_kilowatt(usd * DAYS_PER_YEAR, watts)
+    lines[RETARGET] = lines.get(RETARGET, 0.0) + looks.higher - looks.window
+    return lines
 
 
 def _halves_while_building(turn: Turn) -> bool:
@@ -174,6 +205,7 @@ def appraise(case: BlockCase, turn: Turn) -> BlockDecision:
         conversion_margin=margin,
         window_margin=looks.window,
         ahead_margin=looks.ahead,
+        margin_lines=_margin_lines(case, turn, looks),
         low_score=turn.low_score(margin, economics.ai_low_per_kilowatt_year, sale_value),
         sale_value=sale_value if settings.rigs_sale_usd_per_terahash is not None else None,
         margin_lost=_per_day(margin, None if watts is None else watts * share) if covered else None,
@@ -181,6 +213,7 @@ def appraise(case: BlockCase, turn: Turn) -> BlockDecision:
         unused_power=unused,
         coverage=case.survey.coverage,
         watched=known,
+        needed=settings.needed,
         evidence=min(known / settings.needed, 1.0),
         outlook=turn.outlooks.get(economics.name),
     )

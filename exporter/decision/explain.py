@@ -227,6 +227,8 @@ def _lines_of_block(block: BlockDecision, settings: DecisionSettings) -> Iterato
     yield Line("block's margin, mean of the history", block.window_margin, unit)
     yield Line("block's margin, same hours after the next retarget", block.ahead_margin, unit)
     yield Line("block's conversion margin", block.conversion_margin, unit)
+    for name, value in block.margin_lines.items():
+        yield Line(f"of which {name}", value, unit)
     if block.sale_value is not None:
         yield Line("block's rigs' sale price, levelised", block.sale_value, unit)
     yield Line("block's reassign score", block.reassign_score, unit)

@@ -150,6 +150,8 @@ class Curve:
     """
 
     seconds: float
+    revenue: float  # USD, if every rig had mined in every hour
+    cost: float  # USD, of the energy for that, as billed, with the monthly costs that stop with the rig
     margin: float
     floor: float
     breakevens: "array[float]"
@@ -159,7 +161,7 @@ class Curve:
     @classmethod
     def of(cls, hours: Sequence[BlockHour], rules: Rules) -> Self:
         """Work out the curve of some hours. An hour with a tariff whose sale price was not known is left out."""
-        seconds = margin = floor = 0.0
+        seconds = revenue = cost = margin = floor = 0.0
         kinks: list[tuple[float, float]] = []
         for hour in hours:
             known = [
@@ -173,6 +175,8 @@ class Curve:
             for each, stopping, contract in known:
                 idle, needed = contract.idle_value, contract.price + stopping + contract.idle_value
                 for work, kwh in zip(each.work, each.kwh, strict=True):
+                    revenue += hour.payout * work
+                    cost += (contract.price + stopping) * kwh
                     floor += idle * kwh
                     breakeven = needed * kwh / work if work > 0 else inf
                     margin += idle * kwh + (max(hour.payout - breakeven, 0.0) * work if work > 0 else 0.0)
@@ -184,6 +188,8 @@ class Curve:
             offsets.append(offsets[-1] + work * breakeven)
         return cls(
             seconds=seconds,
+            revenue=revenue,
+            cost=cost,
             margin=margin,
             floor=floor,
             breakevens=array("d", (breakeven for breakeven, _ in kinks)),
@@ -213,11 +219,21 @@ class Window(NamedTuple):
         Args:
             payout: USD per PH/s and day in place of each hour's own, at the hours' power prices.
         """
+        return self._per_year(sum(curve.margin if payout is None else curve.at(payout) for curve in self.curves))
+
+    @property
+    def revenue_per_year(self) -> float | None:
+        """What the rigs would earn if they always mined, USD per year; None if no time is known."""
+        return self._per_year(sum(curve.revenue for curve in self.curves))
+
+    @property
+    def cost_per_year(self) -> float | None:
+        """What the energy for that costs, USD per year; None if no time is known."""
+        return self._per_year(sum(curve.cost for curve in self.curves))
+
+    def _per_year(self, usd: float) -> float | None:
         seconds = self.seconds
-        if seconds <= 0:
-            return None
-        usd = sum(curve.margin if payout is None else curve.at(payout) for curve in self.curves)
-        return usd / seconds * SECONDS_PER_HOUR * HOURS_PER_YEAR
+        return usd / seconds * SECONDS_PER_HOUR * HOURS_PER_YEAR if seconds > 0 else None
 
 
 def window_of(history: BlockHistory, rules: Rules, now: float, window: float) -> Window:

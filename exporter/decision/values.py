@@ -70,6 +70,7 @@ class BlockDecision:
     held: bool = False
     conversion_margin: float | None = None  # M: the higher of the two looks; below 0 where fixed costs exceed it
     window_margin: float | None = None  # the mean of the history's window
+    margin_lines: Mapping[str, float] = field(default_factory=dict)  # what M is made of, in order; their sum is M
     ahead_margin: float | None = None  # the same hours after the next retarget; None while that is not known
     low_score: float | None = None  # of AI's low scenario
     sale_value: float | None = None  # of the rigs, less their removal, levelised over the AI term
@@ -78,6 +79,7 @@ class BlockDecision:
     unused_power: float | None = None  # W of capacity that its rigs would not use
     coverage: float = 0.0  # 0-1, by kW: observed, and with a known margin
     watched: float = 0.0  # s of history behind the score
+    needed: float = 0.0  # s of history that a first `reassign` needs
     evidence: float = 0.0  # 0-1, of the history that is needed
     dwell: float | None = None  # 0-1, of the time that `reassign` must be called for; None if it cannot be
     hindrance: Hindrance | None = None  # None while it is `reassign`

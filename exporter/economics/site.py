@@ -139,8 +139,8 @@ class _TariffCosts:
         blocks = {block for tariff in named if (block := settings.at(tariff)[1].block_tariff) is not None}
         self._owing = {name for name in named | blocks if is_owed(settings.at(name)[1], self._now)}
 
-    def ending(self, watts: Mapping[str, float], capacity: float | None) -> float:
-        """Return the monthly costs that end at the conversion, USD per day.
+    def ending(self, watts: Mapping[str, float], capacity: float | None) -> dict[str, float]:
+        """Return the monthly costs that end at the conversion, by name, USD per day.
 
         Args:
             watts: running power by tariff, at the billing point.
@@ -148,12 +148,13 @@ class _TariffCosts:
         """
         running = sum(watts.values())
         scale = 1.0 if capacity is None or not running else capacity / running
-        return sum(
-            kilowatts(power) * HOURS_PER_DAY * line.per_kilowatt_hour * (scale if line.basis is Basis.CAPACITY else 1.0)
-            for tariff, power in watts.items()
-            for line in fixed(self._lines[tariff])
-            if line.stops_at_conversion(self._settings.ai)
-        )
+        ending: dict[str, float] = defaultdict(float)
+        for tariff, power in watts.items():
+            for line in fixed(self._lines[tariff]):
+                if line.stops_at_conversion(self._settings.ai):
+                    part = scale if line.basis is Basis.CAPACITY else 1.0
+                    ending[line.name] += kilowatts(power) * HOURS_PER_DAY * line.per_kilowatt_hour * part
+        return dict(ending)
 
     def owed(self, watts: Mapping[str, float]) -> tuple[float, float] | None:
         """Return what owed energy costs after the decision to convert, levelised, in the base and the low scenario.
@@ -241,6 +242,9 @@ def _sum_block(
     allin = [rig for rig in rigs if rig.allin_cost is not None and rig.potential_work]
     allin_cost, allin_work = total(rig.allin_cost for rig in allin), total(rig.potential_work for rig in allin)
     value, low = _ai_of_block(block, members, running, market, costs)
+    ending = None
+    if running is not None:
+        ending = costs.ending(_running_by_tariff(members, running, costs, energy=False), block.capacity_watts)
     return BlockEconomics(
         name=block.name,
         rigs=len(members),
@@ -266,9 +270,8 @@ def _sum_block(
         allin_cost_per_bitcoin=finite(allin_cost / (allin_work * market.payout_btc))
         if allin_cost is not None and allin_work and market.payout_btc
         else None,
-        ending_cost=None
-        if running is None
-        else finite(costs.ending(_running_by_tariff(members, running, costs, energy=False), block.capacity_watts)),
+        ending_cost=None if ending is None else finite(sum(ending.values())),
+        ending_costs=ending or {},
         judged=len(judged),
         judged_revenue=total(rig.potential_revenue for rig in judged),
         judged_power=judged_power,

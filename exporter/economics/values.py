@@ -1,6 +1,7 @@
 """Economics of market, rigs, blocks and GPUs. US dollars; a value is None if an input of it is missing."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -119,6 +120,7 @@ class BlockEconomics:
     allin_breakeven_hashprice: float | None = None  # USD per PH/s and day
     allin_cost_per_bitcoin: float | None = None  # USD
     ending_cost: float | None = None  # of the monthly costs that end at the conversion; see lines
+    ending_costs: Mapping[str, float] = field(default_factory=dict)  # the same by line
     judged: int = 0  # rigs with an opportunity margin
     judged_revenue: float | None = None  # USD per day, of the rigs that have an opportunity margin, if they ran
     judged_power: float | None = None  # W at the billing point, of the same

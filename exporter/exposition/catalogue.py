@@ -269,6 +269,15 @@ BLOCK_WAITING: Final = _scope(
     block=lambda waiting: waiting[0],
     months=lambda waiting: str(waiting[1]),
 )
+BLOCK_LINE: Final = _scope(
+    lambda view: [
+        (block.economics.name, line, value)
+        for block in view.blocks
+        for line, value in block.decision.margin_lines.items()
+    ],
+    block=lambda line: line[0],
+    line=lambda line: line[1],
+)
 PLAN: Final = _scope(lambda view: [] if view.plan is None else [view.plan])
 PLAN_BLOCK: Final = _scope(
     lambda view: [] if view.plan is None else [(view.plan.timetable, block) for block in view.plan.timetable.blocks],
@@ -1406,11 +1415,36 @@ _BLOCKS: Final = (
         get=lambda b: b.decision.conversion_margin,
     ),
     Metric(
+        scope=BLOCK_LINE,
+        name="mining_block_conversion_margin_line_usd_per_kilowatt_year",
+        help=(
+            "What mining_block_conversion_margin_usd_per_kilowatt_year is made of; the sum over `line` is that margin. "
+            "Revenue and power of rigs that always mine, the gain of stopping and of selling power, each cost that a "
+            "conversion ends (a credit is positive), and the effect of the next retarget. Absent if unknown."
+        ),
+        unit="usd_per_kilowatt_year",
+        get=lambda line: line[2],
+    ),
+    Metric(
         scope=BLOCK,
         name="mining_block_verdict_evidence_ratio",
         help="Known hours of the block's history, as a share of those that a first reassign needs (0-1).",
         unit="ratio",
         get=lambda b: b.decision.evidence,
+    ),
+    Metric(
+        scope=BLOCK,
+        name="mining_block_verdict_evidence_seconds",
+        help="Known time of the block's history, in seconds.",
+        unit="seconds",
+        get=lambda b: b.decision.watched,
+    ),
+    Metric(
+        scope=BLOCK,
+        name="mining_block_verdict_evidence_needed_seconds",
+        help="Known time of the block's history that a first reassign needs, in seconds.",
+        unit="seconds",
+        get=lambda b: b.decision.needed,
     ),
     Metric(
         scope=BLOCK,

@@ -107,6 +107,9 @@ class BlockRecord:
     reassign_score_usd_per_kilowatt_year: Number
     reassign_payback_years: Number
     conversion_margin_usd_per_kilowatt_year: Number
+    conversion_margin_lines: Annotated[
+        Mapping[str, float], "What the conversion margin is made of, in USD per kW and year; the sum is the margin."
+    ]
     coverage_ratio: float
     verdict_evidence_ratio: float
     verdict_dwell_ratio: Number
@@ -244,6 +247,7 @@ def block_record(view: BlockView) -> BlockRecord:
         reassign_score_usd_per_kilowatt_year=decision.reassign_score,
         reassign_payback_years=decision.payback_years,
         conversion_margin_usd_per_kilowatt_year=decision.conversion_margin,
+        conversion_margin_lines=decision.margin_lines,
         coverage_ratio=decision.coverage,
         verdict_evidence_ratio=decision.evidence,
         verdict_dwell_ratio=decision.dwell,

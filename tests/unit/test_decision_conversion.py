@@ -32,9 +32,11 @@ from exporter.economics.settings import (
     Band,
     Basis,
     EconomicsSettings,
+    OtherCost,
     OutlookSettings,
     PowerSettings,
     SiteSettings,
+    StopsWith,
     TariffOverrides,
 )
 from exporter.economics.site import price_on
@@ -400,6 +402,33 @@ def test_15_a_block_below_the_least_size_is_not_reassigned() -> None:
     half = Block(name="north", capacity_watts=3e6, convertible_share=0.5)
     assert not flagged(Desk(of(29.5, kilowatts=1_000), site=site, block=half))
     assert flagged(Desk(of(29.5, kilowatts=1_000), site=site, block=replace(half, convertible_share=1.0)))
+
+
+def test_the_lines_of_a_conversion_margin_add_up_to_it() -> None:
+    costs = EconomicsSettings(
+        opex_usd_per_kilowatt_month=6,
+        credits_usd_per_kilowatt_month=2,
+        other_costs=(OtherCost(name="next retarget", usd_per_kilowatt_month=1, stops_with=StopsWith.CONVERSION),),
+    )
+    desk = Desk(of(17.5), of(35, name="b"), site=replace(BARE, economics=costs))
+    desk.market = {"forward_payout_usd": 36.0, "retarget_confident": True}
+    desk.evaluate()
+    desk.wait(10)
+    lines = desk.block.margin_lines
+    assert list(lines) == ["revenue", "power", "stopping or selling", "opex", "credits", "next retarget"]
+    assert sum(lines.values()) == pytest.approx(desk.block.conversion_margin, rel=1e-12)
+    mean = (1 / 17.5 + 1 / 35) / 2 * 33.3 * 365
+    assert lines["revenue"] == pytest.approx(mean, rel=1e-3)
+    assert lines["power"] == pytest.approx(-438, rel=1e-6)
+    assert lines["stopping or selling"] == pytest.approx((438 - 33.3 / 35 * 365) / 2, rel=2e-3)
+    assert lines["opex"] == pytest.approx(-72)
+    assert lines["credits"] == pytest.approx(24)
+
+
+def test_a_margin_that_is_not_known_has_no_lines() -> None:
+    desk = Desk(of(17.5, hashrate=None, power=None))
+    desk.evaluate()
+    assert desk.block.margin_lines == {}
 
 
 # --- evidence -------------------------------------------------------------------------------------------------------

@@ -182,7 +182,7 @@ def test_mining_may_go_on_while_building() -> None:
 
 def test_stretches_of_time_are_joined_to_one_month() -> None:
     year = 31_536_000.0
-    shape = {"margin": 0.0, "offset": array("d")}
+    shape = {"revenue": 0.0, "cost": 0.0, "margin": 0.0, "offset": array("d")}
     quarters = [
         Curve(seconds=year / 4, floor=10.0, breakevens=array("d", [30.0]), work=array("d", [0.0, 2.0]), **shape),
         Curve(seconds=year / 4, floor=20.0, breakevens=array("d", [20.0, 40.0]), work=array("d", [0, 1, 4]), **shape),

@@ -13,6 +13,7 @@ from small_site import DOWN, TAKEN_AT, WELL, fleet_of, small_site
 from yarl import URL
 
 from exporter.model.fault_codes import FaultCode
+from exporter.server.pages.blocks import waterfall
 from exporter.sources.rigs.faults import fault
 
 UNKNOWN = '<span class="unknown">unknown</span>'
@@ -359,3 +360,18 @@ async def test_the_page_of_a_rig_starts_with_the_rig() -> None:
         page.index(f'<h2 id="{name}">') for name in ("faults", "state", "boards", "identity", "inputs", "sum", "flips")
     ]
     assert found == sorted(found)
+
+
+def test_a_waterfall_goes_from_the_first_line_to_the_sum() -> None:
+    steps = waterfall({"revenue": 100.0, "power": -120.0, "stopping or selling": 40.0, "next retarget": 0.0})
+    assert [(step.name, step.total) for step in steps] == [
+        ("revenue", 100.0),
+        ("power", -20.0),
+        ("stopping or selling", 20.0),
+    ]
+    assert [(round(step.start, 3), round(step.width, 3)) for step in steps] == [
+        (16.667, 83.333),
+        (0.0, 100.0),
+        (0.0, 33.333),
+    ]
+    assert waterfall({}) == []

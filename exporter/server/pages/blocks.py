@@ -1,5 +1,9 @@
 """``/blocks``: margin of each block, and the value of its power for AI hosting."""
 
+from collections.abc import Mapping
+from itertools import accumulate, pairwise
+from typing import NamedTuple
+
 from aiohttp import web
 
 from exporter.exposition.views import SiteView
@@ -21,7 +25,30 @@ def add_to(app: web.Application, context: ServerContext) -> None:
 
 def _page(context: ServerContext, view: SiteView) -> web.Response:
     records = sorted(map(block_record, view.blocks), key=_rank)
-    return page("blocks.html", site=context.site, taken_at=view.snapshot.taken_at, blocks=records)
+    steps = {block.block: waterfall(block.conversion_margin_lines) for block in records}
+    return page("blocks.html", site=context.site, taken_at=view.snapshot.taken_at, blocks=records, steps=steps)
+
+
+class Step(NamedTuple):
+    """One bar of a waterfall: a line, the sum up to it, and where the bar begins and how wide it is, in per cent."""
+
+    name: str
+    value: float
+    total: float
+    start: float
+    width: float
+
+
+def waterfall(lines: Mapping[str, float]) -> list[Step]:
+    """Lay the bars out from the first line to the sum. Lines of 0 are left out."""
+    named = {name: value for name, value in lines.items() if value}
+    edges = list(accumulate(named.values(), initial=0.0))
+    low = min(edges)
+    scale = 100 / (max(edges) - low) if named else 0.0
+    return [
+        Step(name, value, after, (min(before, after) - low) * scale, abs(value) * scale)
+        for (name, value), (before, after) in zip(named.items(), pairwise(edges), strict=True)
+    ]
 
 
 def _rank(block: BlockRecord) -> tuple[bool, float]:

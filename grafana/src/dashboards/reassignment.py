@@ -104,7 +104,8 @@ def _blocks() -> list[Panel]:
                 largest("mining_block_conversion_margin_usd_per_kilowatt_year", _BLOCK, by=by),
                 USD_PER_KILOWATT_YEAR,
             ),
-            Column("Evidence", largest("mining_block_verdict_evidence_ratio", _BLOCK, by=by), RATIO),
+            Column("Known history", largest("mining_block_verdict_evidence_seconds", _BLOCK, by=by), SECONDS),
+            Column("Needed", largest("mining_block_verdict_evidence_needed_seconds", _BLOCK, by=by), SECONDS),
             Column("Frees", largest("mining_block_power_freed_watts", _BLOCK, by=by), WATTS),
             Column("AI value", largest("mining_block_ai_value_usd_per_day", _BLOCK, by=by), USD_PER_DAY),
             Column("Mining margin", largest("mining_block_margin_usd_per_day", _BLOCK, by=by), USD_PER_DAY, GAIN),
@@ -112,6 +113,39 @@ def _blocks() -> list[Panel]:
             Column("Payback", largest("mining_block_reassign_payback_years", _BLOCK, by=by), YEARS),
             key="block",
             link=panels.open_with("hashmargin-block", "block"),
+        ),
+        panels.rows(
+            Face(
+                "From revenue to the conversion margin",
+                "What each block's conversion margin is made of: the lines add up to it.",
+                USD_PER_KILOWATT_YEAR,
+                12,
+                9,
+            ),
+            Column(
+                "Part of the margin",
+                largest("mining_block_conversion_margin_line_usd_per_kilowatt_year", _BLOCK, by="site, block, line"),
+                USD_PER_KILOWATT_YEAR,
+                GAIN,
+            ),
+            key="line",
+        ),
+        panels.rows(
+            Face(
+                "All-in cost, and income from power sales",
+                "All-in figures hold every cost, also those that do not stop with the rigs.",
+                PLAIN,
+                12,
+                9,
+            ),
+            Column(
+                "All-in breakeven hashprice",
+                largest("mining_block_allin_breakeven_hashprice_usd_per_petahash_day", _BLOCK, by=by),
+                USD,
+            ),
+            Column("All-in cost per bitcoin", largest("mining_block_allin_cost_usd_per_bitcoin", _BLOCK, by=by), USD),
+            Column("Power sales", largest("mining_block_resale_income_usd_per_day", _BLOCK, by=by), USD_PER_DAY),
+            key="block",
         ),
     ]
 
