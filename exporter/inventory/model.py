@@ -271,3 +271,4 @@ class CustomerSettings(SettingsGroup):
     """Settings of one customer (YAML ``customers:``)."""
 
     tariff: Name | None = Field(None, description="Tariff of its rigs that have none of their own.")
+    contract: Name | None = Field(None, description="Hosting contract of its rigs, one of `contracts`.")

@@ -385,10 +385,20 @@ def _dangling(valid: Mapping[str, Any], names: Names, stack: _Stack) -> Iterator
         ("gpus", "tariff"): gpus.tariff if gpus else None,
         **{("blocks", name, "tariff"): block.tariff for name, block in names.blocks.items()},
         **{("customers", name, "tariff"): customer.tariff for name, customer in names.customers.items()},
+        **{
+            ("contracts", name, "host_tariff"): contract.host_tariff
+            for name, contract in valid.get("contracts", {}).items()
+        },
     }
     for path, tariff in named.items():
         if tariff and tariff not in names.tariffs:
             yield ErrorAt(stack.where(path), unknown("tariff", tariff, names.tariffs))
+    contracts = _names(stack.values.get("contracts"))
+    for name, customer in names.customers.items():
+        if customer.contract and customer.contract not in contracts:
+            yield ErrorAt(
+                stack.where(("customers", name, "contract")), unknown("contract", customer.contract, contracts)
+            )
     yield from _unknown_feeds(valid, _names(stack.values.get("ai_prices")), stack)
     if len(names.tariffs) > 1 and "tariff" in valid and not names.tariff:
         yield ErrorAt(stack.where(("tariff",)), f"is required, as there are several: {', '.join(names.tariffs)}")

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from exporter.decision.settings import DecisionSettings
+from exporter.economics.hosting import ContractSettings
 from exporter.economics.settings import (
     AiLeaseSettings,
     AiSettings,
@@ -96,6 +97,7 @@ class Settings(BaseSettings):
     customers: dict[Name, Annotated[CustomerSettings, BeforeValidator(_or_empty)]] = Field(
         {}, description="Owners of rigs, by name. If any is listed, rigs may name only these."
     )
+    contracts: dict[Name, ContractSettings] = Field({}, description="Hosting contracts of customers, by name.")
     tariff: Name | None = Field(None, description="The site's tariff. Optional if `tariffs` has only one.")
     tariffs: dict[Name, TariffSource] = Field({}, description="Power prices, by name.")
     network: NetworkSource | None = Field(None, description="Source of difficulty, block height and fees.")

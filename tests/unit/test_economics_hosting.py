@@ -1,0 +1,176 @@
+"""Hosting: the worked statement to the cent, four uptimes, and the other kinds of contract."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from exporter.economics.hosting import Class, ContractSettings, RigUse, state
+
+HOUR = 12  # windows
+NOVEMBER = 721 * HOUR
+ACME: dict[str, Any] = {
+    "timezone": "America/Chicago",
+    "usd_per_kilowatt_hour": 0.072,
+    "usd_per_kilowatt_month": 12,
+    "curtailment_credit_share": 0,
+    "uptime": {"measure": "sla", "promised": 0.98},
+}
+S21 = {"watts": 3_500.0, "hashrate": 200e12}
+
+
+def contract(**changes: Any) -> ContractSettings:
+    return ContractSettings.model_validate(ACME | changes)
+
+
+def use(rig: str, *, dead: int = 0, kwh: float = 2_515.0, **changes: Any) -> RigUse:
+    """November: off 20 h by the host's fault and 6 h curtailed, and dead for some more hours."""
+    hashing = 695 - dead
+    windows = {
+        Class.HASHING: hashing * HOUR,
+        Class.HOST_FAULT: 20 * HOUR,
+        Class.CURTAILED: 6 * HOUR,
+        Class.RIG_FAULT: dead * HOUR,
+    }
+    facts: dict[str, Any] = {
+        "rig": rig,
+        "windows": windows,
+        "energised": 695 * HOUR,
+        "performed": 200e12 * hashing * HOUR,
+        "kilowatt_hours": {"metered": kwh},
+    }
+    return RigUse(**(S21 | facts | changes))
+
+
+def november() -> list[RigUse]:
+    """Ten S21; the meter of the circuit shows 24,790 kWh."""
+    return [*(use(f"a-{number}") for number in range(9)), use("a-9", dead=100, kwh=24_790.0 - 9 * 2_515.0)]
+
+
+def test_the_worked_statement_to_the_cent() -> None:
+    found = state(contract(), november(), NOVEMBER)
+    assert found.windows[Class.HASHING] == 82_200
+    assert (found.windows[Class.HOST_FAULT], found.windows[Class.CURTAILED]) == (2_400, 720)
+    assert found.windows[Class.RIG_FAULT] == 1_200
+    assert found.uptime.hashing == pytest.approx(0.9500693, abs=5e-8)
+    assert found.uptime.power == pytest.approx(0.9639390, abs=5e-8)
+    assert found.uptime.sla == pytest.approx(0.9716312, abs=5e-8)
+    assert found.kilowatt_hours == {"metered": Decimal("24790.000")}
+    assert found.kilowatts == Decimal("35.000")
+    energy, space, credit = found.lines
+    assert (energy.code, energy.quantity, energy.price, energy.amount) == (
+        "energy",
+        Decimal("24790.000"),
+        Decimal("0.072"),
+        Decimal("1784.88"),
+    )
+    assert (space.quantity, space.amount) == (Decimal("35.000"), Decimal("420.00"))
+    assert (credit.code, credit.amount) == ("sla_credit", Decimal("-14.94"))
+    assert found.total == Decimal("2189.94")
+    assert not found.provisional
+
+
+def test_billed_by_what_the_rigs_report() -> None:
+    rigs = [use(f"a-{number}", kwh=3.5 * 685.0) for number in range(10)]
+    found = state(contract(usd_per_kilowatt_month=None), rigs, NOVEMBER)
+    assert found.lines[0].quantity == Decimal("23975.000")
+    assert found.lines[0].amount == Decimal("1726.20")
+
+
+@pytest.mark.parametrize(("hours", "amount"), [(720.0, "1814.40"), (30.42 * 24, "1839.80"), (721.0, "1816.92")])
+def test_nameplate_billing(hours: float, amount: str) -> None:
+    """Rated power over the windows in which the rigs run: a host that bills fixed months sets the factor."""
+    rigs = [use(f"a-{number}", windows={Class.HASHING: NOVEMBER}) for number in range(10)]
+    terms = contract(energy="nameplate", energy_factor=hours / 721.0, usd_per_kilowatt_month=None)
+    assert state(terms, rigs, NOVEMBER).lines[0].amount == Decimal(amount)
+
+
+@pytest.mark.parametrize(
+    ("measure", "credit"),
+    [("hashing", "-53.42"), ("power", "-28.67"), ("sla", "-14.94"), ("performance", "-53.42")],
+)
+def test_the_contract_names_which_uptime_pays(measure: str, credit: str) -> None:
+    found = state(contract(uptime={"measure": measure, "promised": 0.98}), november(), NOVEMBER)
+    assert found.lines[-1].amount == Decimal(credit)
+
+
+def test_a_kept_promise_has_no_credit_and_gaps_of_ours_are_no_downtime() -> None:
+    rigs = [use("a-1", windows={Class.HASHING: 600 * HOUR, Class.UNMONITORED: 121 * HOUR})]
+    found = state(contract(), rigs, NOVEMBER)
+    assert found.uptime.sla == 1.0
+    assert [line.code for line in found.lines] == ["energy", "space"]
+
+
+def test_a_rig_that_joins_within_the_period_counts_its_own_windows() -> None:
+    half = NOVEMBER // 2
+    rigs = [use("a-1", windows={Class.HASHING: half, Class.NOT_CONTRACTED: NOVEMBER - half})]
+    found = state(contract(), rigs, NOVEMBER)
+    assert found.kilowatts == Decimal("1.750")
+    assert found.uptime.hashing == 1.0
+    assert found.uptime.sla == 1.0
+
+
+def test_more_than_a_hundredth_of_missing_energy_makes_it_provisional() -> None:
+    rigs = [use("a-1", missing=NOVEMBER // 100 + 1)]
+    assert state(contract(), rigs, NOVEMBER).provisional
+    assert not state(contract(energy="nameplate"), rigs, NOVEMBER).provisional
+    assert not state(contract(), [use("a-1", missing=NOVEMBER // 100 - 1)], NOVEMBER).provisional
+
+
+def test_pass_through_revenue_share_credit_and_minimum() -> None:
+    terms = contract(
+        usd_per_kilowatt_hour=None,
+        pass_through=True,
+        energy_factor=1.02,
+        revenue_share=0.25,
+        minimum_usd_per_month=1_000,
+        curtailment_credit_share=0.5,
+        uptime={"measure": "sla", "promised": 0.9},
+    )
+    rigs = [use("a-1", passed_through=100.0, mined=400.0, saved=30.0)]
+    found = state(terms, rigs, NOVEMBER)
+    assert {line.code: line.amount for line in found.lines} == {
+        "power": Decimal("102.00"),
+        "space": Decimal("42.00"),
+        "revenue_share": Decimal("100.00"),
+        "curtailment_credit": Decimal("-15.00"),
+        "minimum": Decimal("771.00"),
+    }
+    assert found.total == Decimal("1000.00")
+
+
+def test_a_period_without_a_rig_costs_nothing() -> None:
+    found = state(contract(minimum_usd_per_month=500), [], NOVEMBER)
+    assert found.total == 0
+    assert found.uptime.hashing is None
+    assert found.uptime.sla is None
+
+
+@given(st.lists(st.floats(0, 5_000), max_size=8))
+def test_the_total_is_the_sum_of_its_lines(kilowatt_hours: list[float]) -> None:
+    rigs = [use(f"a-{number}", kwh=kwh) for number, kwh in enumerate(kilowatt_hours)]
+    found = state(contract(), rigs, NOVEMBER)
+    assert found.total == sum(line.amount for line in found.lines)
+    assert all(line.amount == line.amount.quantize(Decimal("0.01")) for line in found.lines)
+
+
+def test_a_rig_with_no_rating_has_no_performance() -> None:
+    assert state(contract(), [use("a-1", hashrate=None)], NOVEMBER).uptime.performance is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"usd_per_kilowatt_hour": None, "usd_per_kilowatt_month": None}, "charges nothing"),
+        ({"uptime": {"promised": 0.98}}, "measure"),
+        ({"curtailment_credit_share": None}, "curtailment_credit_share"),
+        ({"timezone": "Chicago"}, "timezone"),
+        ({"usd_per_kilowatt_hour": 7.2}, "usd_per_kilowatt_hour"),
+    ],
+)
+def test_a_contract_that_is_not_clear_is_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        contract(**changes)
