@@ -36,7 +36,7 @@ from exporter.model.units import HASHES_PER_DIFFICULTY, SECONDS_PER_DAY
 _KEPT_SLABS: Final = 2 * MOST_SLABS + 1  # two windows, and the slab that is open
 _KEPT_DAYS: Final = 10
 _OLDEST: Final = 7 * SECONDS_PER_DAY  # s: older slabs are not part of a window
-_LONGEST: Final = 1.5  # windows between two bookings: after more, the pool's mean leaves a gap
+_LONGEST: Final = 2.0  # windows between two bookings: after more, the pool's mean leaves a gap
 _WATCHED: Final = 0.97  # of the time between two bookings
 _UPTIME_SLACK: Final = 60.0
 _PLAUSIBLE: Final = (0.01, 1.5)  # credited by expected work of all rigs: outside, it is another unit

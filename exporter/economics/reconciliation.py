@@ -26,6 +26,8 @@ LEAST_SHARES: Final = 1_000.0
 """A window with fewer expected shares is not judged: their distribution is not yet normal."""
 LEAST_DEFICIT: Final = 0.02
 """Less than this is within what firmware misreports, and is never a leak."""
+MISREPORTED: Final = 0.005
+"""Deficit that must not be claimed although it is there: what lacks is counted from here, in standard errors."""
 LEAST_SIGMAS: Final = 3.0
 FALSE_ALARMS: Final = 0.01
 """Chance that any of all rigs looked at is claimed to leak although none does."""
@@ -213,14 +215,14 @@ def windows(slabs: Sequence[Work]) -> list[Work]:
 def is_leak(latest: Work, former: Work, looked_at: int) -> bool:
     """Whether two windows that do not overlap both lack work, beyond chance and beyond what firmware misreports.
 
-    Each must lack more than 2 % and 3 standard errors. Together they must lack as much as chance shows on any of
-    ``looked_at`` rigs in one of 100 sites.
+    Each must lack more than 2 %, and more than 0.5 % and 3 standard errors. Together they must lack as much as chance
+    shows on any of ``looked_at`` rigs in one of 100 sites.
     """
     for window in (latest, former):
-        deficit, sigmas = window.deficit, window.sigmas
-        if deficit is None or sigmas is None or window.shares < LEAST_SHARES:
+        deficit, error = window.deficit, window.error
+        if deficit is None or error is None or window.shares < LEAST_SHARES:
             return False
-        if deficit <= LEAST_DEFICIT or sigmas <= LEAST_SIGMAS:
+        if deficit <= max(LEAST_DEFICIT, MISREPORTED + LEAST_SIGMAS * error):
             return False
     return (latest.plus(former).sigmas or 0.0) > raised_sigmas(looked_at)
 

@@ -8,6 +8,7 @@ from exporter.simulation.layout import Placement
 from exporter.simulation.market import SLOT_SECONDS
 from exporter.simulation.node import PASSWORD, USERNAME
 from exporter.simulation.plant import Plant
+from exporter.simulation.pool_server import TOKEN
 from exporter.simulation.pools import ACCOUNT
 
 _FEEDER_RESERVE: Final = 1.15
@@ -71,6 +72,17 @@ def _site(site: Plant) -> dict[str, Any]:
             "kind": "coinbase",
             "url": f"{site.sources['bitcoin'].url}/v2/prices/BTC-USD/spot",
             "interval": "15s",
+        },
+        "pools": {
+            "main": {
+                "kind": "braiins",
+                "url": site.sources["pool"].url,
+                "account": ACCOUNT,
+                "api_key": TOKEN,
+                "worker": "{rig}",
+                "interval": "30s",
+                "max_age": "5m",
+            }
         },
         "power": {"overhead": 1.03},
         "economics": {"pool_fee": 0.01, "opex_usd_per_kilowatt_month": 4, "rig_price_usd_per_terahash": 8},

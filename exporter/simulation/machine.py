@@ -247,6 +247,10 @@ class Machine:
             return 0.0
         return 0.9 if self.fault is Fault.HOT else 1.0
 
+    def mined(self, now: float, seconds: float) -> float:
+        """Return the hashes done in the last ``seconds``, as far back as it has had its present fault or none."""
+        return self._work(now) - self._work(max(now - seconds, self._since))
+
     def _work(self, now: float) -> float:
         """Hashes done by the process that runs."""
         seconds = self.operation.seconds_at_full(self._since, max(now, self._since))

@@ -16,6 +16,7 @@ from exporter.simulation.layout import Placement, plan, plan_models
 from exporter.simulation.machine import Climate, Flapping, Machine
 from exporter.simulation.market import SLOT_SECONDS, BitcoinMarket, PowerMarket
 from exporter.simulation.node import Chain, Node
+from exporter.simulation.pool_server import PoolServer
 from exporter.simulation.service import Service, SourceFault
 from exporter.simulation.wire import Line, Listeners, SimulationError, Switchboard, can_listen
 
@@ -33,7 +34,15 @@ _FIRST_FAULTS: Final = {
     Fault.HOT: "runs too hot",
 }
 _LOOPBACK: Final = ipaddress.IPv4Network("127.0.0.0/8")
-_SERVICE_PORTS: Final = {"node": 8332, "power": 8090, "bitcoin": 8091, "gpu-market": 8622, "gpu-1": 9400, "gpu-2": 9401}
+_SERVICE_PORTS: Final = {
+    "node": 8332,
+    "power": 8090,
+    "bitcoin": 8091,
+    "pool": 8093,
+    "gpu-market": 8622,
+    "gpu-1": 9400,
+    "gpu-2": 9401,
+}
 _ONLY_ADDRESS: Final = "127.0.0.1"
 
 
@@ -98,11 +107,13 @@ class Plant:
         )
         self.bitcoin = BitcoinMarket(seed, clock, host, ports["bitcoin"])
         self.gpu_market = GpuMarket(seed, clock, host, ports["gpu-market"])
+        self.pool = PoolServer(seed, clock, host, ports["pool"], self.machines)
         self.gpu_nodes = gpu_nodes(seed, clock, host, (ports["gpu-1"], ports["gpu-2"]))
         sources = [
             self.node.service,
             self.power.service,
             self.bitcoin.service,
+            self.pool.service,
             self.gpu_market.service,
             *(node.service for node in self.gpu_nodes),
         ]

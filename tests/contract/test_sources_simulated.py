@@ -7,10 +7,15 @@ import aiohttp
 import pytest
 from own_network import OWN
 
+from exporter.model.failures import Failure, Reason
+from exporter.simulation.faults import Fault
 from exporter.simulation.gpu_market import GpuMarket
 from exporter.simulation.gpus import gpu_nodes
 from exporter.simulation.market import BITCOIN_USD, BitcoinMarket, PowerMarket
 from exporter.simulation.node import DIFFICULTY, PASSWORD, START_HEIGHT, USERNAME, Chain, Node
+from exporter.simulation.plant import Plant
+from exporter.simulation.pool_server import TOKEN, PoolServer
+from exporter.simulation.pools import ACCOUNT
 from exporter.sources.contract import SourceContext
 from exporter.sources.registry import settings_classes
 
@@ -93,6 +98,33 @@ async def test_the_gpu_market(context: SourceContext) -> None:
     assert offers.offers == 352
     assert index.price == pytest.approx(1.85, rel=0.05)
     assert index.commitment == "interruptible"
+
+
+async def test_the_pool(context: SourceContext) -> None:
+    site = Plant(12, models=(), seed=SEED, clock=lambda: NOW, troubles=False, lowest_port=1024)
+    rigs = list(site.machines)
+    site.machines[rigs[1]].set_fault(Fault.WORKER_RENAMED, NOW - 7_200)
+    site.machines[rigs[2]].set_fault(Fault.POOLS_DEAD, NOW - 7_200)
+    site.pool.skim[rigs[3]] = 0.5
+    server = PoolServer(SEED, lambda: NOW, HOST, 0, site.machines)
+    server.skim = site.pool.skim
+    await server.service.start()
+    account = {"kind": "braiins", "url": server.service.url, "account": ACCOUNT, "worker": "{rig}"}
+    try:
+        with pytest.raises(Failure) as refused:
+            await value_of(context, "pools", api_key="stolen", **account)
+        reading = await value_of(context, "pools", api_key=TOKEN, **account)
+    finally:
+        await server.service.stop()
+    assert refused.value.reason is Reason.AUTH
+    credited = {worker.name: worker.hashrate for worker in reading.workers}
+    rated = {name: machine.model.terahash * 1e12 for name, machine in site.machines.items()}
+    assert credited[rigs[0]] == pytest.approx(rated[rigs[0]], rel=0.25)
+    assert rigs[1] not in credited
+    assert credited[f"stranger{rigs[1]}"] > 0
+    assert credited[rigs[2]] == 0
+    assert credited[rigs[3]] == pytest.approx(0.5 * rated[rigs[3]], rel=0.25)
+    assert reading.payments == ()  # within the five seconds that the pool wants between two requests
 
 
 async def test_the_gpu_nodes(context: SourceContext) -> None:

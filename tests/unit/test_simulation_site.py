@@ -196,7 +196,7 @@ async def test_the_state_says_what_there_is(site: SimulatedSite) -> None:
         "fault": None,
     }
     assert told["blocks"] == site.blocks
-    assert set(told["sources"]) == {"node", "power", "bitcoin", "gpu-market", "gpu-1", "gpu-2"}
+    assert set(told["sources"]) == {"node", "power", "bitcoin", "pool", "gpu-market", "gpu-1", "gpu-2"}
     assert (told["height"], told["bitcoin_usd"]) == (942_472, 70_370)
 
 

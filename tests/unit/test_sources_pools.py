@@ -207,6 +207,8 @@ def test_what_is_not_known_must_be_confirmed(kind: str, missing: str, words: str
         ("braiins", {"worker": "farm"}, "same worker for every rig"),
         ("braiins", {"scheme": "ppx"}, "fpps"),
         ("ckpool", {"interval": "30s"}, "one request a minute"),
+        ("public_pool", {"interval": "6m"}, "at most half"),
+        ("braiins", {"interval": "31m", "max_age": "1h"}, "at most half"),
         ("antpool", {"hashrate_unit": "bananas"}, "MH/s"),
     ],
 )

@@ -4,7 +4,6 @@ All pages of a worker list are read, or none: a cut list looks like dead rigs.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Self, TypeVar
@@ -78,6 +77,13 @@ class PoolSettings(SourceSettings):
         if rest == pattern:
             raise ValueError(f"{pattern!r} names the same worker for every rig: use a placeholder such as {{rig}}")
         return pattern
+
+    @model_validator(mode="after")
+    def _twice_in_a_window(self) -> Self:
+        window = getattr(self, "window", HOUR)
+        if self.interval > window / 2:
+            raise ValueError(f"interval: must be at most half of the pool's window of {window:g} s")
+        return self
 
     @property
     def terms(self) -> PoolTerms:
@@ -224,10 +230,13 @@ def _document(answer: Answer) -> Any:
     return document
 
 
-def checked_total(workers: list[PoolWorker], total: int) -> list[PoolWorker]:
-    """Return ``workers`` if they are all. Raises a Failure GARBLED for a list that is cut, or has a page twice."""
-    names = Counter(worker.name for worker in workers)
-    if len(workers) < total or len(names) < len(workers):
+def checked_total(workers: list[PoolWorker], listed: int, total: int) -> list[PoolWorker]:
+    """Return ``workers`` if all ``total`` were listed. Raises a Failure GARBLED for a cut list or a repeated page.
+
+    ``listed`` counts the rows, also those that could not be read.
+    """
+    names = {worker.name for worker in workers}
+    if listed < total or len(names) < len(workers):
         raise Failure(
             Reason.GARBLED, f"the pages list {len(names)} workers of {total}: a cut list is not used, it is read again"
         )
@@ -251,13 +260,14 @@ def worker_name(login: object, account: str) -> str:
 
 
 def moment(value: object) -> float | None:
-    """Read a time: unix seconds or milliseconds, also as text, or ISO 8601. None for 0, null and an empty text."""
+    """Read a time: unix seconds or milliseconds, also as text, or ISO 8601 (UTC). None for 0, null and empty texts."""
     if value in (None, "", 0, "0"):
         return None
     if isinstance(value, str) and not value.replace(".", "").isdecimal():
-        return datetime.fromisoformat(value).timestamp()
-    at = number(value)
-    return at / 1e3 if at > _MILLISECONDS else at
+        at = datetime.fromisoformat(value)
+        return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
+    seconds = number(value)
+    return seconds / 1e3 if seconds > _MILLISECONDS else seconds
 
 
 def day_of(value: object) -> float:

@@ -73,7 +73,7 @@ class _Antpool(PoolSource):
                 total = integer(data["totalPage"])
             if page >= total:
                 break
-        return checked_total(found, len(found))
+        return checked_total(found, len(found), len(found))
 
     def _worker(self, row: dict[str, Any]) -> PoolWorker:
         rate = hashes_per_second(number(row["last1h"]), self.settings.hashrate_unit)

@@ -42,7 +42,7 @@ class _Ckpool(PoolSource):
         answer = await self.ask("GET", URL.build(path=f"/users/{self.settings.account}").raw_path)
         with translating():
             found = self.read_each(answer["worker"], self._worker)
-        return checked_total(found, len(found))
+        return checked_total(found, len(found), len(found))
 
     def _worker(self, row: dict[str, Any]) -> PoolWorker:
         rate = suffixed_hashes_per_second(str(row["hashrate1hr"]))

@@ -28,7 +28,7 @@ class _F2Pool(PoolSource):
         answer = await self._post("/hash_rate/worker/list")
         with translating():
             found = self.read_each(answer["workers"], self._worker)
-        return checked_total(found, len(found))
+        return checked_total(found, len(found), len(found))
 
     def _worker(self, row: dict[str, Any]) -> PoolWorker:
         rates = row["hash_rate_info"]
@@ -37,7 +37,7 @@ class _F2Pool(PoolSource):
 
     async def payments(self, days: Mapping[str, datetime]) -> list[PoolPayment]:
         """Read the revenue by the day on which it was mined."""
-        span = {name: round(days[key].timestamp()) for name, key in (("start_time", "start"), ("end_time", "end"))}
+        span = {"start_time": round(days["start"].timestamp()), "end_time": round(self.clock())}  # of the booking
         answer = await self._post("/assets/transactions/list", type="revenue", **span)
         with translating():
             return [

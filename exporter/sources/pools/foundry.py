@@ -47,16 +47,17 @@ class _Foundry(PoolSource):
         settings = self.settings
         path = URL.build(path=f"/workers/{settings.account}").raw_path
         found: list[PoolWorker] = []
-        total = 0
+        listed = total = 0
         for page in pages(settings.first_page):
             params = {"coin": "BTC", "pageNumber": str(page), "pageSize": str(settings.page_size)}
             answer = await self.ask("GET", path, params=params, headers=self._headers())
             with translating():
                 rows, total = answer["workersList"], integer(answer["totalWorkerCount"])
                 found += self.read_each(rows, self._worker)
-            if len(found) >= total or not rows:
+                listed += len(rows)
+            if listed >= total or not rows:
                 break
-        return checked_total(found, total)
+        return checked_total(found, listed, total)
 
     def _worker(self, row: dict[str, Any]) -> PoolWorker:
         rate = hashes_per_second(number(row["hashrate_1h"]), self.settings.hashrate_unit)

@@ -47,7 +47,7 @@ class _Luxor(PoolSource):
     async def workers(self) -> list[PoolWorker]:
         """Read all pages of the worker list."""
         found: list[PoolWorker] = []
-        total = 0
+        listed = total = 0
         for page in pages():
             params = {
                 "subaccount_names": self.settings.account,
@@ -59,9 +59,10 @@ class _Luxor(PoolSource):
                 rows = answer["workers"]
                 total = integer(answer["total_active"]) + integer(answer["total_inactive"])
                 found += self.read_each(rows, self._worker)
-            if len(found) >= total or not rows:
+                listed += len(rows)
+            if listed >= total or not rows:
                 break
-        return checked_total(found, total)
+        return checked_total(found, listed, total)
 
     def _worker(self, row: dict[str, Any]) -> PoolWorker:
         return PoolWorker(

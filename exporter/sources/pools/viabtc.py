@@ -39,7 +39,7 @@ class _ViaBTC(PoolSource):
                 more = flag(data["has_next"])
             if not more:
                 break
-        return checked_total(found, len(found))
+        return checked_total(found, len(found), len(found))
 
     def _worker(self, row: dict[str, Any]) -> PoolWorker:
         name = worker_name(row["worker_name"], self.settings.account)
