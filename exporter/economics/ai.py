@@ -126,12 +126,11 @@ class Rental:
     capex: float  # USD per IT kW of data centre
     recovery: float
     opex: float
-    failures: float = 0.0  # share of the GPUs that are replaced each year
 
     @property
     def noi(self) -> float:
         """Rent less platform fee, energy, opex and replacements, USD per GPU and year."""
-        return HOURS_PER_YEAR * self.hour.net - self.opex - self.failures * self.gpu_capex
+        return HOURS_PER_YEAR * self.hour.net - self.opex
 
     @property
     def per_kilowatt_year(self) -> float:
@@ -220,6 +219,7 @@ def _lease(settings: AiSettings, scenario: str) -> Lease:
 
 
 def _rental(settings: GpuRentalSettings, price: Band, scenario: str) -> Rental:
+    gpu_capex = _expense(settings.gpu_capex_usd, scenario)
     return Rental(
         hour=GpuHour(
             price=_income(price, scenario),
@@ -229,13 +229,13 @@ def _rental(settings: GpuRentalSettings, price: Band, scenario: str) -> Rental:
             pue=settings.pue,
             platform_fee=settings.platform_fee,
             idle_power_ratio=settings.idle_power_ratio,
+            failures=settings.failures_per_year * gpu_capex / HOURS_PER_YEAR,
         ),
-        gpu_capex=_expense(settings.gpu_capex_usd, scenario),
+        gpu_capex=gpu_capex,
         gpu_recovery=capital_recovery_factor(settings.discount_rate, settings.gpu_life_years),
         capex=_expense(settings.capex_usd_per_kilowatt, scenario),
         recovery=capital_recovery_factor(settings.discount_rate, settings.term_years),
         opex=settings.opex_usd_per_gpu_year,
-        failures=settings.failures_per_year,
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from exporter.economics.gpu_market import FeedPrices, failures_per_hour, gpu_hour, market_of, pick
+from exporter.economics.gpu_market import FeedPrices, gpu_hour, market_of, pick
 from exporter.economics.settings import GpuEconomicsSettings, GpuRate
 from exporter.economics.values import GpuEconomics
 from exporter.model.gpu_names import gpu_model
@@ -40,20 +40,17 @@ def _valued(
     price = None if market is None else pick(feeds, market.feed, market.model, market.commitment)
     if market is None or price is None:
         return priced
-    value = price.price * (1 - market.platform_fee)
-    margin = None
-    if power_price is not None:
-        margin = gpu_hour(market, price.price, power_price, settings.pue).net - failures_per_hour(market)
+    hour = gpu_hour(market, price.price, power_price or 0.0, settings.pue)
     unrented: float | None = None
     if priced.contracted or gpu.allocated:
         unrented = 0.0
     elif gpu.allocated is not None and priced.billed_power is not None and power_price is not None:
-        more = market.kilowatts_per_gpu * settings.pue - kilowatts(priced.billed_power)
-        unrented = (value - max(more, 0.0) * power_price) * HOURS_PER_DAY
+        more = hour.reserved - kilowatts(priced.billed_power)
+        unrented = (hour.value - max(more, 0.0) * power_price) * HOURS_PER_DAY
     return replace(
         priced,
-        market_value=finite(value * HOURS_PER_DAY),
-        market_margin=None if margin is None else finite(margin * HOURS_PER_DAY),
+        market_value=finite(hour.value * HOURS_PER_DAY),
+        market_margin=None if power_price is None else finite(hour.net * HOURS_PER_DAY),
         unrented_cost=finite(unrented),
     )
 

@@ -23,6 +23,7 @@ class GpuHour:
     pue: float
     platform_fee: float = 0.0  # share of the price
     idle_power_ratio: float = 1.0  # power when not rented, per power when rented
+    failures: float = 0.0  # USD per hour, to replace the GPUs that fail
 
     @property
     def value(self) -> float:
@@ -40,14 +41,14 @@ class GpuHour:
         return self.reserved * (self.utilization + (1 - self.utilization) * self.idle_power_ratio)
 
     @property
-    def gross_per_kilowatt_hour(self) -> float:
-        """Rent after the fee per reserved kWh: price x u x (1 - fee) / (k x PUE)."""
-        return self.value * self.utilization / self.reserved
+    def gross(self) -> float:
+        """Rent after the fee, per hour of the GPU: price x u x (1 - fee). Per reserved kWh, divide by `reserved`."""
+        return self.value * self.utilization
 
     @property
     def net(self) -> float:
-        """Rent after the fee less power, per hour of the GPU, before capital."""
-        return self.value * self.utilization - self.draw * self.power_price
+        """The gross less power and failures, before capital."""
+        return self.gross - self.draw * self.power_price - self.failures
 
     @property
     def net_per_kilowatt_hour(self) -> float:
@@ -58,10 +59,6 @@ class GpuHour:
     def net_per_kilowatt_year(self) -> float:
         """The net per reserved utility kW and year."""
         return self.net * HOURS_PER_YEAR / self.reserved
-
-    def price_for(self, per_kilowatt_hour: float) -> float:
-        """Return the price at which the gross per reserved kWh is ``per_kilowatt_hour``, such as that of mining."""
-        return per_kilowatt_hour * self.reserved / (self.utilization * (1 - self.platform_fee))
 
 
 def pick(prices: FeedPrices, feed: str, model: str | None, commitment: Commitment) -> GpuPrice | None:
@@ -117,12 +114,8 @@ def gpu_hour(market: GpuMarketSettings, price: float, power_price: float, pue: f
         pue=pue,
         platform_fee=market.platform_fee,
         idle_power_ratio=market.idle_power_ratio,
+        failures=market.failures_per_year * (market.gpu_usd or 0.0) / HOURS_PER_YEAR,
     )
-
-
-def failures_per_hour(market: GpuMarketSettings) -> float:
-    """Return what replacing failed GPUs costs per GPU and hour."""
-    return market.failures_per_year * (market.gpu_usd or 0.0) / HOURS_PER_YEAR
 
 
 def price_renting(
@@ -136,15 +129,14 @@ def price_renting(
             continue
         for scenario, figure in scenarios(price):
             hour = gpu_hour(market, figure, power_price, pue)
-            net = hour.net - failures_per_hour(market)
             found.append(
                 RentingEconomics(
                     feed=market.feed,
                     model=market.model,
                     commitment=market.commitment,
                     scenario=scenario,
-                    margin_per_kwh=finite(net / hour.draw),
-                    margin_per_kilowatt_year=finite(net * HOURS_PER_YEAR / hour.reserved),
+                    margin_per_kwh=finite(hour.net_per_kilowatt_hour),
+                    margin_per_kilowatt_year=finite(hour.net_per_kilowatt_year),
                 )
             )
     return tuple(found)

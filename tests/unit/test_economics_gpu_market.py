@@ -56,7 +56,8 @@ def hour(**changes: Any) -> GpuHour:
 def test_the_gross_of_a_reserved_kilowatt_hour(
     changes: dict[str, float], per_kwh: float, per_kilowatt_year: float
 ) -> None:
-    gross = hour(**changes).gross_per_kilowatt_hour
+    offered = hour(**changes)
+    gross = offered.gross / offered.reserved
     assert gross == pytest.approx(per_kwh, abs=1e-6)
     assert gross * 8_760 == pytest.approx(per_kilowatt_year, abs=0.01)
 
@@ -82,13 +83,17 @@ def test_a_new_gpu_does_not_pay_at_two_dollars() -> None:
 def test_the_price_at_which_renting_grosses_what_mining_does() -> None:
     mining = 33.30 / 24 / 17.5  # USD per kWh at 17.5 J/TH
     assert mining == pytest.approx(0.0792857, abs=1e-7)
-    assert hour(utilization=0.7, platform_fee=0.25).price_for(mining) == pytest.approx(0.250316, abs=1e-6)
+    offered = hour(price=0.250316, utilization=0.7, platform_fee=0.25)
+    assert offered.gross / offered.reserved == pytest.approx(mining, abs=1e-6)
 
 
-@given(st.floats(0.05, 20), st.floats(0.2, 1), st.floats(0, 0.5), st.floats(0.001, 0.5))
-def test_the_price_for_a_gross_gives_that_gross(price: float, utilization: float, fee: float, wanted: float) -> None:
-    offered = hour(price=price, utilization=utilization, platform_fee=fee)
-    assert replace(offered, price=offered.price_for(wanted)).gross_per_kilowatt_hour == pytest.approx(wanted)
+@given(st.floats(0.05, 20), st.floats(0.2, 1), st.floats(0, 0.5), st.floats(0.1, 1))
+def test_no_hour_that_waits_draws_more_than_one_that_is_rented(
+    price: float, utilization: float, fee: float, idle: float
+) -> None:
+    offered = hour(price=price, utilization=utilization, platform_fee=fee, idle_power_ratio=idle)
+    assert idle * offered.reserved - 1e-12 <= offered.draw <= offered.reserved + 1e-12
+    assert offered.net <= offered.gross <= price
 
 
 def rental(**changes: Any) -> GpuRentalSettings:
