@@ -3,15 +3,16 @@
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
-import yaml
 from harness import BIN, ROOT
 
 from exporter import __version__
+from exporter.state import FILE_VERSION
 
 pytestmark = pytest.mark.e2e
 
@@ -92,7 +93,77 @@ def test_it_installs_and_runs(version: str, wheel: Path, tmp_path: Path) -> None
     assert "prairie-1" in said
 
 
-def test_image_and_chart_say_this_version() -> None:
-    chart = yaml.safe_load((ROOT / "deploy/helm/hashmargin/Chart.yaml").read_text(encoding="utf-8"))
-    assert chart["appVersion"] == __version__
-    assert f"ARG VERSION={__version__}\n" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+def test_a_release_is_consistent_and_has_notes() -> None:
+    release = ROOT / ".ci/release"
+    assert run(release, "check", f"v{__version__}", folder=ROOT) == f"v{__version__} is consistent\n"
+    assert "The first version" in run(release, "notes", "v0.1.0", folder=ROOT)
+    refused = subprocess.run((release, "check", "v9.9.9"), capture_output=True, text=True, check=False)
+    assert (refused.returncode, "the tag is v9.9.9" in refused.stderr) == (1, True)
+
+
+def test_the_released_wheel_is_tested_as_the_workflow_does(wheel: Path, tmp_path: Path) -> None:
+    assert "works on Python 3" in run(ROOT / ".ci/release", "test-wheel", wheel, sys.executable, folder=tmp_path)
+
+
+def test_the_chart_is_packaged_with_what_it_links_to(tmp_path: Path) -> None:
+    assert shutil.which("helm"), "helm is not installed: .ci/run says how"
+    run(ROOT / ".ci/release", "chart", tmp_path, folder=tmp_path)
+    with tarfile.open(tmp_path / f"hashmargin-{__version__}.tgz") as archive:
+        files = {member.name for member in archive.getmembers() if member.isfile()}
+    assert {"hashmargin/rules/site.yml", "hashmargin/alerts/outage.yml", "hashmargin/dashboards/ops-room.json"} <= files
+
+
+def test_the_workflows_are_sound() -> None:
+    if not shutil.which("actionlint"):
+        pytest.skip("actionlint is not installed: .ci/run says how")
+    run("actionlint", folder=ROOT)
+
+
+def test_state_survives_an_upgrade_and_a_rollback_between_two_builds(wheel: Path, tmp_path: Path) -> None:
+    """The other build is this one with a newer format of the state file."""
+    old, new = (installed(wheel, tmp_path / name) for name in ("old", "new"))
+    package = next(new.parent.parent.glob("lib/python3*/site-packages/exporter"))
+    newer = (package / "state.py").read_text(encoding="utf-8")
+    newer = newer.replace(f"FILE_VERSION: Final = {FILE_VERSION}", f"FILE_VERSION: Final = {FILE_VERSION + 1}")
+    newer = newer.replace("_UPGRADES: Final = {", f'_UPGRADES: Final = {{\n    {FILE_VERSION}: _upgrade("SELECT 1;"),')
+    (package / "state.py").write_text(newer, encoding="utf-8")
+    (package / "__init__.py").write_text('"""Newer."""\n\n__version__ = "9.9.9"\n', encoding="utf-8")
+    state = tmp_path / "state.sqlite"
+    assert touched(old, state) == ""
+    assert touched(new, state) == ""
+    refusal = touched(old, state)
+    assert f"written by hashmargin 9.9.9 (format {FILE_VERSION + 1})" in refusal
+    kept = state.with_name(f"state.sqlite.version-{FILE_VERSION}")
+    run(old, "state", "restore", "--state.path", state, kept, folder=tmp_path)
+    assert touched(old, state) == ""
+
+
+def installed(wheel: Path, venv: Path) -> Path:
+    """The command of the wheel in an environment of its own."""
+    run(BIN / "uv", "venv", "--quiet", "--python", sys.executable, venv, folder=venv.parent)
+    run(
+        *(BIN / "uv", "pip", "install", "--quiet", "--link-mode", "copy", "--python", venv / "bin/python", wheel),
+        folder=venv.parent,
+    )
+    return venv / "bin/hashmargin"
+
+
+def touched(command: Path, state: Path) -> str:
+    """Start the exporter on the state file and stop it when it serves. Returns why it did not start."""
+    config = state.with_name("site.yml")
+    config.write_text(
+        f"site: prairie-1\nstate: {{path: {state}}}\nweb: {{listen_address: '127.0.0.1:0'}}\n", encoding="utf-8"
+    )
+    with subprocess.Popen(
+        (command, "run", "--config.file", config), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        said = ""
+        for line in process.stderr:
+            said += line
+            if "event=serving" in line:
+                process.terminate()
+                said = ""
+                break
+        process.communicate(timeout=60)
+    return said
