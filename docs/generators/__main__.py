@@ -3,14 +3,17 @@
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
-from docs.generators import alerts, api, configuration, firmware, metrics, tariff_templates
+from docs.generators import alerts, api, chart, configuration, firmware, metrics, tariff_templates
 from docs.generators.generated import write_or_check
+
+_PAGES: Final = (alerts, api, chart, configuration, firmware, metrics, tariff_templates)
 
 
 def pages() -> Mapping[Path, str]:
     """Return the text of every page that is generated, whole or in part, by its file."""
-    return {module.PAGE: module.page() for module in (alerts, api, configuration, firmware, metrics, tariff_templates)}
+    return {module.PAGE: module.page() for module in _PAGES}
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -11,6 +11,8 @@ from harness import BIN, ROOT
 
 pytestmark = pytest.mark.e2e
 
+_CUSTOM = {"monitoring.coreos.com", "external-secrets.io"}
+"""Groups of resources that Kubernetes does not define."""
 CHART = ROOT / "deploy/helm/hashmargin"
 EVERYTHING: dict[str, Any] = {
     "shards": 4,
@@ -55,15 +57,71 @@ def everything(tmp_path: Path) -> dict[str, list[dict[str, Any]]]:
 def test_the_chart_is_sound(tmp_path: Path) -> None:
     values = tmp_path / "values.yaml"
     values.write_text(yaml.safe_dump(EVERYTHING), encoding="utf-8")
-    helm("lint", "--strict", CHART)
     helm("lint", "--strict", CHART, "--values", values)
+
+
+@pytest.mark.parametrize("values", sorted((CHART / "ci").glob("*.yaml")), ids=lambda path: path.stem)
+def test_each_example_is_sound_and_its_configuration_has_known_keys(values: Path, tmp_path: Path) -> None:
+    helm("lint", "--strict", CHART, "--values", values)
+    rendered = [each for each in yaml.safe_load_all(helm("template", "site", CHART, "--values", values)) if each]
+    kinds = [each["kind"] for each in rendered]
+    assert {"StatefulSet", "Service", "ConfigMap", "ServiceAccount"} <= set(kinds)
+    (shards,) = (each for each in rendered if each["kind"] == "StatefulSet")
+    pod = shards["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    claims = {each["metadata"]["name"] for each in shards["spec"].get("volumeClaimTemplates", [])}
+    volumes = {each["name"] for each in pod["volumes"]} | claims
+    assert {mount["name"] for mount in container["volumeMounts"]} == volumes
+    expected = {
+        "tls-and-login-values": {"ServiceMonitor"},
+        "operator-values": {"PodMonitor", "PrometheusRule"},
+        "secrets-values": {"ExternalSecret"},
+        "ingress-values": {"Ingress"},
+        "locked-down-values": {"NetworkPolicy"},
+    }
+    assert expected.get(values.stem, set()) <= set(kinds)
+    if values.stem == "tls-and-login-values":
+        (monitor,) = (each for each in rendered if each["kind"] == "ServiceMonitor")
+        (endpoint,) = monitor["spec"]["endpoints"]
+        assert (endpoint["scheme"], endpoint["basicAuth"]["username"]["name"]) == ("https", "scraper")
+        assert container["livenessProbe"]["httpGet"]["scheme"] == "HTTPS"
+    if values.stem == "secrets-values":
+        (external,) = (each for each in rendered if each["kind"] == "ExternalSecret")
+        assert external["spec"]["data"][0]["remoteRef"]["key"] == "mining/prairie-1"
+    if values.stem == "locked-down-values":
+        assert shards["metadata"]["name"] == "prairie-1-exporter"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("config.flet.csv=x", "'flet' not allowed"),
+        ("config.fleet.defaults.password=hunter2", "a secret does not belong here"),
+        ("config.network.password=hunter2", "a secret does not belong here"),
+        ("config.polling.intervall=30s", "'intervall' not allowed"),
+        ("ingress.enabled=true", "ingress.host"),
+        ("podMonitor.enabled=true,serviceMonitor.enabled=true", "counted twice"),
+    ],
+)
+def test_a_configuration_that_cannot_be_meant_is_refused(wrong: str, said: str) -> None:
+    refused = helm("template", "site", CHART, "--set", f"config.site=prairie-1,{wrong}", fails=True)
+    assert wrong.partition("=")[0].split(".")[-1] in refused
+
+
+def test_the_configuration_of_the_examples_is_accepted(tmp_path: Path) -> None:
+    site = yaml.safe_load((ROOT / "deploy/examples/site.yml").read_text(encoding="utf-8"))
+    assert site["fleet"]["defaults"].pop("password")  # which a chart takes from a secret
+    (tmp_path / "values.yaml").write_text(yaml.safe_dump({"config": site}), encoding="utf-8")
+    helm("template", "site", CHART, "--values", tmp_path / "values.yaml")
 
 
 @pytest.mark.parametrize(
     "wrong", ["shards=0", "config.site=null", "podMonitor.interval=soon", "serviceMonitor.interval=soon", "replicas=2"]
 )
 def test_values_that_cannot_be_meant_are_refused(wrong: str) -> None:
-    assert wrong.partition("=")[0].split(".")[-1] in helm("template", "site", CHART, "--set", wrong, fails=True)
+    assert wrong.partition("=")[0].split(".")[-1] in helm(
+        "template", "site", CHART, "--set", f"config.site=prairie-1,{wrong}", fails=True
+    )
 
 
 def test_shards_run_unprivileged_with_the_configuration(
@@ -116,13 +174,14 @@ def test_pods_are_found_under_their_site(everything: dict[str, list[dict[str, An
 
 
 def test_the_service_is_found_under_its_site() -> None:
-    monitor = ("--set", "serviceMonitor.enabled=true,serviceMonitor.labels.release=prometheus")
+    monitor = ("--set", "config.site=prairie-1,serviceMonitor.enabled=true,serviceMonitor.labels.release=prometheus")
     rendered = list(yaml.safe_load_all(helm("template", "site", CHART, *monitor)))
     made = {document["kind"]: document for document in rendered if document}
     (endpoint,) = made["ServiceMonitor"]["spec"]["endpoints"]
     assert endpoint == {
         "port": "http",
         "interval": "15s",
+        "scheme": "http",
         "relabelings": [{"targetLabel": "site", "replacement": "prairie-1"}],
     }
     assert endpoint["port"] in {port["name"] for port in made["Service"]["spec"]["ports"]}
@@ -132,15 +191,13 @@ def test_the_service_is_found_under_its_site() -> None:
     assert "PodMonitor" not in made
 
 
-def test_only_one_monitor_may_scrape() -> None:
-    both = ("--set", "podMonitor.enabled=true,serviceMonitor.enabled=true")
-    assert "counted twice" in helm("template", "site", CHART, *both, fails=True)
-
-
 def test_kubernetes_knows_all_that_it_makes(everything: dict[str, list[dict[str, Any]]], tmp_path: Path) -> None:
     made = [document for documents in everything.values() for document in documents]
-    own = [document for document in made if not document["apiVersion"].startswith("monitoring.coreos.com/")]
+    own = [document for document in made if document["apiVersion"].partition("/")[0] not in _CUSTOM]
     assert {"StatefulSet", "NetworkPolicy", "PodDisruptionBudget"} <= {document["kind"] for document in own}
+    for values in sorted((CHART / "ci").glob("*.yaml")):
+        rendered = yaml.safe_load_all(helm("template", "site", CHART, "--values", values))
+        own += [each for each in rendered if each and each["apiVersion"].partition("/")[0] not in _CUSTOM]
     (tmp_path / "made.yaml").write_text(yaml.safe_dump_all(own), encoding="utf-8")
     validate = (BIN / "uv", "tool", "run", "--from", "kubernetes-validate==1.37.0", "kubernetes-validate")
     done = subprocess.run(
@@ -164,7 +221,7 @@ def test_kubernetes_knows_all_that_it_makes(everything: dict[str, list[dict[str,
     ],
 )
 def test_probes_need_no_login(options: tuple[str, ...], scheme: str, ready: str) -> None:
-    sets = [word for option in options for word in ("--set", option)]
+    sets = [word for option in ("config.site=prairie-1", *options) for word in ("--set", option)]
     rendered = helm("template", "site", CHART, *sets, "--show-only", "templates/statefulset.yaml")
     container = yaml.safe_load(rendered)["spec"]["template"]["spec"]["containers"][0]
     assert container["livenessProbe"]["httpGet"] == {"path": "/-/healthy", "port": "http", "scheme": scheme}

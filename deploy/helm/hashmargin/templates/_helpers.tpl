@@ -1,10 +1,11 @@
 {{- define "hashmargin.name" -}}
-{{- $name := contains .Chart.Name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name .Chart.Name) }}
-{{- $name | trunc 40 | trimSuffix "-" }}
+{{- $chart := default .Chart.Name .Values.nameOverride }}
+{{- $name := contains $chart .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $chart) }}
+{{- default $name .Values.fullnameOverride | trunc 40 | trimSuffix "-" }}
 {{- end }}
 
 {{- define "hashmargin.selector" -}}
-app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
@@ -27,6 +28,15 @@ labels:
 {{- define "hashmargin.endpoint" -}}
 port: http
 interval: {{ .monitor.interval }}
+scheme: {{ .root.Values.probes.scheme | lower }}
+{{- with .monitor.tlsConfig }}
+tlsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .monitor.basicAuth }}
+basicAuth:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 relabelings:
   - targetLabel: site
     replacement: {{ .root.Values.config.site | quote }}
