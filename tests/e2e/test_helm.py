@@ -104,8 +104,7 @@ def test_each_example_is_sound_and_its_configuration_has_known_keys(values: Path
     ],
 )
 def test_a_configuration_that_cannot_be_meant_is_refused(wrong: str, said: str) -> None:
-    refused = helm("template", "site", CHART, "--set", f"config.site=prairie-1,{wrong}", fails=True)
-    assert wrong.partition("=")[0].split(".")[-1] in refused
+    assert said in helm("template", "site", CHART, "--set", f"config.site=prairie-1,{wrong}", fails=True)
 
 
 def test_the_configuration_of_the_examples_is_accepted(tmp_path: Path) -> None:
@@ -119,9 +118,8 @@ def test_the_configuration_of_the_examples_is_accepted(tmp_path: Path) -> None:
     "wrong", ["shards=0", "config.site=null", "podMonitor.interval=soon", "serviceMonitor.interval=soon", "replicas=2"]
 )
 def test_values_that_cannot_be_meant_are_refused(wrong: str) -> None:
-    assert wrong.partition("=")[0].split(".")[-1] in helm(
-        "template", "site", CHART, "--set", f"config.site=prairie-1,{wrong}", fails=True
-    )
+    refused = helm("template", "site", CHART, "--set", f"config.site=prairie-1,{wrong}", fails=True)
+    assert wrong.partition("=")[0].split(".")[-1] in refused
 
 
 def test_shards_run_unprivileged_with_the_configuration(
