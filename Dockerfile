@@ -32,7 +32,8 @@ RUN install -d -o 65532 -g 65532 /var/lib/hashmargin && install -d /etc/hashmarg
 ENV PATH=/opt/hashmargin/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    HOME=/var/lib/hashmargin
+    HOME=/var/lib/hashmargin \
+    STATE_DIRECTORY=/var/lib/hashmargin
 USER 65532:65532
 WORKDIR /var/lib/hashmargin
 VOLUME /var/lib/hashmargin

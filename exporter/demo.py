@@ -51,6 +51,7 @@ def run(
     with _interrupted_by_sigterm(), TemporaryDirectory(prefix="hashmargin-demo-") as folder:
         config_file = Path(folder) / "site.yml"
         with _simulation(arguments, config_file) as simulation:
+            overrides = {"state.path": None, **overrides}  # nothing of a simulated site is kept
             settings = load(config_file, overrides=overrides, environ=os.environ)
             announce(simulation, settings)
             app.run_blocking(settings)

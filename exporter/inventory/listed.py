@@ -1,5 +1,6 @@
 """Rigs as they are listed, each with its location: what all kinds of lists share."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -88,7 +89,7 @@ def why_unreadable(error: OSError | UnicodeDecodeError) -> str:
         case IsADirectoryError():
             return "is a directory"
         case PermissionError():
-            return "cannot be read: give the exporter's user the right to read it"
+            return f"cannot be read: give user {os.geteuid()}, as which this runs, the right to read it"
         case UnicodeDecodeError():
             return "is not UTF-8 text: save it as UTF-8 (in Excel: CSV UTF-8)"
     return f"cannot be read ({error.strerror})"

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from exporter.inventory.listed import KeyPath
+from exporter.inventory.listed import KeyPath, why_unreadable
 from exporter.model.configuration_errors import ErrorAt
 
 try:
@@ -53,7 +53,7 @@ def read(path: Path) -> Document:
         elif root is not None:
             document.errors.append(ErrorAt(f"{path}:1", "must be a mapping: lines of `key: value`"))
     except OSError as error:
-        document.errors.append(ErrorAt(str(path), f"cannot be read: {error.strerror}"))
+        document.errors.append(ErrorAt(str(path), why_unreadable(error)))
     except RecursionError:
         document.errors.append(ErrorAt(str(path), "is nested too deeply"))
     except yaml.MarkedYAMLError as error:

@@ -74,7 +74,7 @@ def load(
     Args:
         config_file: The YAML file. Relative paths are resolved against its directory.
         overrides: Values of flags, by dotted key: ``{"web.listen_address": "127.0.0.1:9852"}``.
-        environ: Environment variables. Only those that begin with ``HASHMARGIN_`` are used.
+        environ: Environment variables. Only those that begin with ``HASHMARGIN_``, and ``STATE_DIRECTORY``, are used.
         secrets_dir: Directory with one file per secret, named after the key: ``network__password``.
 
     Raises:
@@ -85,7 +85,8 @@ def load(
     secrets = _secrets_layer(secrets_dir, file.values, errors)
     environment = _environment_layer(environ or {}, file.values, errors)
     errors += _placeholders(file)
-    stack = _Stack((_flag_layer(overrides or {}), environment, secrets, file), str(config_file or "configuration"))
+    layers = (_flag_layer(overrides or {}), environment, secrets, file, _service_layer(environ or {}))
+    stack = _Stack(layers, str(config_file or "configuration"))
     with paths_relative_to(config_file.parent if config_file else Path()):
         return _validated(stack, errors)
 
@@ -108,6 +109,7 @@ class _Layer:
         return place if place is None or (self.names_keys and path == whole) else f"{place}: {dotted(whole)}"
 
 
+_STATE_DIRECTORY: Final = "STATE_DIRECTORY"
 _NOTHING: Final = _Layer({}, lambda _: None)
 
 
@@ -162,6 +164,18 @@ def _file_layer(path: Path | None, errors: list[ErrorAt]) -> _Layer:
         return None if line is None else f"{path}:{line}"
 
     return _Layer(given, find, names_keys=False)
+
+
+def _service_layer(environ: Mapping[str, str]) -> _Layer:
+    """Keep the state in the directory that systemd or the image provides, unless the configuration names a file.
+
+    https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#RuntimeDirectory=
+    """
+    directory = environ.get(_STATE_DIRECTORY, "").partition(":")[0]
+    if not directory:
+        return _NOTHING
+    path = str(Path(directory) / "state.sqlite")
+    return _Layer({"state": {"path": path}}, lambda key: _STATE_DIRECTORY if key[:1] == ("state",) else None)
 
 
 def _placeholders(file: _Layer) -> Iterator[ErrorAt]:

@@ -1,7 +1,9 @@
 """The files in deploy/ agree: rules, alerts, runbooks, routes, compose. tests/e2e runs the real programs on them."""
 
 import json
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -204,6 +206,32 @@ def test_compose_mounts_and_builds_only_existing_files() -> None:
         for target in static["targets"]
     ]
     assert targets == ["hashmargin:9852"]
+
+
+def test_compose_puts_site_and_receiver_of_env_into_the_configurations(tmp_path: Path) -> None:
+    services = load(DEPLOY / "compose" / "compose.yml")["services"]
+    named = dict(
+        line.split("=", 1)
+        for line in (DEPLOY / "compose" / "example.env").read_text(encoding="utf-8").splitlines()
+        if line and not line.startswith("#")
+    )
+    variables = {name for service in services.values() for name in re.findall(r"\$\{(\w+):-", str(service))}
+    assert named.keys() == variables
+    folders = {"prometheus": DEPLOY / "compose", "alertmanager": DEPLOY / "alertmanager"}
+    written = {}
+    for name, folder in folders.items():
+        target = tmp_path / name
+        target.mkdir()
+        script = services[name]["entrypoint"][-1].replace("$$", "$").partition("&& exec")[0]
+        places = {f"/etc/{name}/": f"{folder}/", f"/{name}/": f"{target}/"}
+        script = re.sub(rf"(?<![\w.])(/etc)?/{name}/", lambda match, places=places: places[match[0]], script)
+        environ = {"PATH": os.environ["PATH"], "SITE": named["HASHMARGIN_SITE"], "RECEIVER": named["ALERT_RECEIVER"]}
+        subprocess.run(["sh", "-ec", script], check=True, env=environ)
+        written[name] = load(target / f"{name}.yml")
+    (job,) = written["prometheus"]["scrape_configs"]
+    assert job["static_configs"][0]["labels"] == {"site": "prairie-1"}
+    urls = [each["webhook_configs"][0]["url"] for each in written["alertmanager"]["receivers"]]
+    assert all(url.startswith("http://alerts.example.net/") for url in urls)
 
 
 def test_the_documentation_lists_every_alert() -> None:

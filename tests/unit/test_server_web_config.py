@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 from pydantic import SecretStr
 from site_server import Served, served
 
-from exporter.healthcheck import is_healthy
+from exporter.healthcheck import address_of, is_healthy
 from exporter.server import logins as logins_module
 from exporter.server.logins import Logins
 from exporter.server.settings import WebSettings
@@ -566,3 +566,25 @@ async def test_only_ciphers_of_tls_1_3_exclude_older_clients(site: Site) -> None
 def test_what_the_toolkit_refuses_is_refused(site: Site, content: dict[str, object], told: str) -> None:
     with pytest.raises(WebConfigError, match=told):
         WebConfigFile(site.write(**content))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "content", "address"),
+    [
+        ((), {}, "site: a", "127.0.0.1:9852"),
+        ((), {}, None, "127.0.0.1:9852"),
+        ((), {}, "web: [", "127.0.0.1:9852"),
+        ((), {}, "web: {listen_address: '0.0.0.0:9000'}", "127.0.0.1:9000"),
+        ((), {"HASHMARGIN_WEB__LISTEN_ADDRESS": "[::]:9001"}, "web: {listen_address: ':9000'}", "[::1]:9001"),
+        (("--web.listen-address", ":9002"), {"HASHMARGIN_WEB__LISTEN_ADDRESS": ":9001"}, None, "127.0.0.1:9002"),
+        (("--web.listen-address=10.1.0.9:9003",), {}, None, "10.1.0.9:9003"),
+    ],
+)
+def test_the_check_of_the_image_asks_where_the_exporter_listens(
+    tmp_path: Path, arguments: tuple[str, ...], environ: dict[str, str], content: str | None, address: str
+) -> None:
+    config = tmp_path / "site.yml"
+    if content is not None:
+        config.write_text(content, encoding="utf-8")
+    command = ["python", "hashmargin", "run", f"--config.file={config}", *arguments, ""]
+    assert address_of(command, environ) == address

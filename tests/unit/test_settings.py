@@ -345,7 +345,7 @@ def test_a_file_that_is_no_configuration_is_an_error(tmp_path: Path, text: str, 
 
 
 def test_a_missing_file_or_secrets_directory_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"nowhere\.yml: cannot be read: No such file"):
+    with pytest.raises(ConfigError, match=r"nowhere\.yml: does not exist"):
         load(tmp_path / "nowhere.yml")
     (tmp_path / "site.yml").write_text(MINIMAL, encoding="utf-8")
     with pytest.raises(ConfigError, match="secrets directory: is not a directory"):
@@ -627,3 +627,17 @@ def test_leases_belong_to_one_shard_each(tmp_path: Path) -> None:
     text = f"site: x\nai_leases: {{a: {lease}, b: {lease}, c: {lease}}}\nsharding: {{total_shards: 3, shard: %d}}\n"
     served = [name for shard in range(3) for name in given(tmp_path, text % shard).terms.leases]
     assert sorted(served) == ["a", "b", "c"]
+
+
+def test_the_service_manager_provides_the_directory_of_the_state_unless_a_file_is_named(tmp_path: Path) -> None:
+    config = tmp_path / "site.yml"
+    environ = {"STATE_DIRECTORY": "/var/lib/hashmargin:/var/lib/other"}
+    for content, expected in (
+        ("", Path("/var/lib/hashmargin/state.sqlite")),
+        ("state: {interval: 30s}", Path("/var/lib/hashmargin/state.sqlite")),
+        ("state: {path: mine.sqlite}", tmp_path / "mine.sqlite"),
+        ("state: {path: null}", None),
+    ):
+        config.write_text(f"site: prairie-1\n{content}\n", encoding="utf-8")
+        assert load(config, environ=environ).state.path == expected
+    assert load(config, environ={}).state.path is None
