@@ -25,6 +25,7 @@ from harness import (
 pytestmark = pytest.mark.e2e
 
 RIGS = 30
+PAGES = ("MiningBitcoinPriceStale", "MiningBlockUnreachable")
 TAKEOVER = 5  # s, five scrape intervals
 
 
@@ -65,9 +66,12 @@ def test_a_takeover_counts_no_rig_twice_and_pages_nobody(tmp_path: Path, parts: 
     second, second_url = started(tmp_path, config, "second", parts)
     watcher = parts.enter_context(prometheus(tmp_path, [first_url, second_url], [manager]))
     wait_for("all rigs", lambda: watcher.value("count(mining_rig_up)") == RIGS)
-    ask(f"{control}/power", {"usd_per_megawatt_hour": 400})
-    wait_for("the page of a block", lambda: pages.alerts("MiningBlockCurtailNow", "firing"))
-    paged = pages.firing("MiningBlockCurtailNow")
+    lost, *_ = sorted({rig["block"] for rig in ask(f"{control}/")["rigs"].values()})
+    ask(f"{control}/faults", {"block": lost, "fault": "unplugged"})
+    ask(f"{control}/sources", {"name": "bitcoin", "fault": "down"})
+    for name in PAGES:
+        wait_for(name, lambda name=name: pages.alerts(name, "firing"))
+    paged = {name: pages.firing(name) for name in PAGES}
     assert watcher.value("sum(mining_exporter_active)") == 1
     assert second.said().count("standing by") == 1
 
@@ -78,7 +82,7 @@ def test_a_takeover_counts_no_rig_twice_and_pages_nobody(tmp_path: Path, parts: 
     wait_for("a warning", lambda: pages.alerts("MiningStandbyDown", "firing"))
     assert (watcher.value("max_over_time(count(mining_rig_inventory_info)[5m:1s])") or 0) <= RIGS
     assert (watcher.value("max_over_time(sum(mining_exporter_active)[5m:1s])") or 0) <= 1
-    assert pages.firing("MiningBlockCurtailNow") == paged
-    assert not pages.alerts("MiningBlockCurtailNow", "resolved")
+    assert {name: pages.firing(name) for name in PAGES} == paged
+    assert not [name for name in PAGES if pages.alerts(name, "resolved")]
     assert not pages.alerts("MiningExporterDown", "firing")
     assert not pages.alerts("MiningShardServedTwice", "firing")
