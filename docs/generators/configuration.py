@@ -51,6 +51,7 @@ A setting comes from the first of these that has it:
 3. **Secret files**: one file per key in the directory of `--config.secrets-dir` or `HASHMARGIN_SECRETS_DIR`, named
    like the key: `network__password`.
 4. **The YAML file** of `--config.file` or `HASHMARGIN_CONFIG_FILE`.
+5. **`STATE_DIRECTORY`**, which systemd and the image set: the directory of the state file.
 
 In variables, write every character of your own names that is not a letter or digit as `_`:
 `HASHMARGIN_BLOCKS__CONTAINER_1__TARIFF`. Lists and mappings are JSON. A `HASHMARGIN_` variable that is not a setting

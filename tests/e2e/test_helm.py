@@ -98,7 +98,7 @@ def test_each_example_is_sound_and_its_configuration_has_known_keys(values: Path
         ("config.flet.csv=x", "'flet' not allowed"),
         ("config.fleet.defaults.password=hunter2", "a secret does not belong here"),
         ("config.network.password=hunter2", "a secret does not belong here"),
-        ("config.polling.intervall=30s", "'intervall' not allowed"),
+        ("config.polling.pace=30s", "'pace' not allowed"),
         ("ingress.enabled=true", "ingress.host"),
         ("podMonitor.enabled=true,serviceMonitor.enabled=true", "counted twice"),
     ],
