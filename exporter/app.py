@@ -119,8 +119,7 @@ async def _run(settings: Settings, load: Callable[[], Settings] | None, *, allow
 
 async def _stand_by(settings: Settings, lease: Lease, stopping: asyncio.Event) -> None:
     """Serve only the exporter's own metrics until the lease is acquired or the process is stopped."""
-    telemetry = Telemetry()
-    telemetry.export_active(is_active=False)
+    telemetry = Telemetry(has_lease=True)
     context = StandbyContext(site=settings.site, registry=telemetry.registry, active=lambda: lease.active)
     async with AsyncExitStack() as resources:
         await _serve(resources, context, settings.web)
@@ -165,9 +164,8 @@ async def _be_active(
     """Read, evaluate and serve the site until stopped, or until the lease is lost."""
     limits = share_descriptors(settings.polling, settings.web)
     async with AsyncExitStack() as resources:
-        telemetry = Telemetry()
-        if lease is not None:
-            telemetry.export_active(is_active=True)
+        telemetry = Telemetry(has_lease=lease is not None)
+        telemetry.active.set(1)
         store = StateStore(settings.state, telemetry, shared=lease is not None)
         resources.push_async_callback(store.close)
         try:

@@ -28,7 +28,8 @@ _LATENESS_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 class Telemetry:
     """The exporter's own metrics, one attribute each, named like the metric without prefix and suffix."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_lease: bool = False) -> None:
+        """``has_lease`` exports whether this exporter is active."""
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         registry = self.registry
@@ -42,7 +43,7 @@ class Telemetry:
         self.active = Gauge(
             "mining_exporter_active",
             "1 if this exporter is active, 0 if it stands by. Absent without `lease.path`.",
-            registry=None,  # until it is known that there is a lease
+            registry=registry if has_lease else None,
         )
         self.poll_duration = Histogram(
             "mining_poll_duration_seconds",
@@ -200,11 +201,6 @@ class Telemetry:
             "Failed attempts to make the plan of `decision.day_plan`; see the log. There is no plan until the next.",
             registry=registry,
         )
-
-    def export_active(self, *, is_active: bool) -> None:
-        """Export whether this exporter is active. Only for one with a lease."""
-        self.active.set(is_active)
-        self.registry.register(self.active)
 
     def forget_source(self, source: str) -> None:
         """Remove the series of a source that is no longer configured, counters included."""

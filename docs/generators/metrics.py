@@ -71,9 +71,7 @@ def _own() -> Iterator[str]:
 
 
 def _own_families() -> list[Family]:
-    telemetry = Telemetry()
-    telemetry.export_active(is_active=True)
-    families = (family for family in telemetry.registry.collect() if family.name.startswith("mining_"))
+    families = (family for family in Telemetry(has_lease=True).registry.collect() if family.name.startswith("mining_"))
     return sorted(families, key=lambda family: family.name)
 
 

@@ -17,7 +17,9 @@ from exporter.telemetry import Telemetry
 ROOT = Path(__file__).parents[2]
 SUFFIXES = {"counter": ("_total",), "info": ("_info",), "histogram": ("", "_bucket", "_sum", "_count"), "gauge": ("",)}
 METRICS = {metric.name for metric in CATALOGUE}
-METRICS |= {f"{own.name}{suffix}" for own in Telemetry().registry.collect() for suffix in SUFFIXES[own.type]}
+METRICS |= {
+    f"{own.name}{suffix}" for own in Telemetry(has_lease=True).registry.collect() for suffix in SUFFIXES[own.type]
+}
 METRICS |= {name for name in AiSettings.model_fields if name.startswith("mining_")}  # settings that look like metrics
 METRICS |= {
     rule["record"]
