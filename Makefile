@@ -19,7 +19,7 @@ export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(VENV)
 .DEFAULT_GOAL := help
 PYTEST := $(BIN)/python -m pytest -m "not e2e" --ignore=tests/bench --numprocesses=auto --dist=loadfile
 
-.PHONY: help demo test e2e coverage mutants chaos leak fuzz audit sbom check bench docs dashboards format clean
+.PHONY: help demo test e2e coverage mutants chaos leak fuzz audit sbom check bench docs site dashboards format clean
 
 help:  ## List these targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ bench: $(DEV)  ## Measure speed and size, compared with alternatives (BENCH=name
 
 docs: $(DEV)  ## Write the generated documentation
 	$(BIN)/python -m docs.generators
+
+site: $(DEV)  ## Build the documentation as a site into build/site, and check its links
+	NO_MKDOCS_2_WARNING=1 $(BIN)/uv run --isolated --frozen --only-group site mkdocs build --strict --quiet
 
 dashboards: $(DEV)  ## Write the Grafana dashboards
 	$(BIN)/python grafana/src/build.py
