@@ -23,6 +23,7 @@ Examples:
   hashmargin check-config --config.file site.yml
   hashmargin check-config --config.file site.yml --online
   hashmargin check-config --config.file site.yml --offline
+  hashmargin check-config --config.file site.yml --upgrade
   hashmargin check-config --config.file site.yml --output json | jq .rigs
 
 {EXIT_CODES}""",
@@ -36,9 +37,16 @@ Examples:
     is_flag=True,
     help="Check without secrets and network, such as in CI: missing secrets are no error, and http_sd lists no rigs.",
 )
+@click.option(
+    "--upgrade",
+    is_flag=True,
+    help="Show what to edit in a configuration of an older version: deprecated keys and changed defaults.",
+)
 @with_allow_shrink
 @with_output
-def check_config(load: Callable[[], Settings], online: bool, offline: bool, allow_shrink: bool, output: str) -> None:
+def check_config(
+    load: Callable[[], Settings], online: bool, offline: bool, upgrade: bool, allow_shrink: bool, output: str
+) -> None:
     """Check a configuration and show what it would run.
 
     Nothing is started. Secrets are masked.
@@ -46,16 +54,28 @@ def check_config(load: Callable[[], Settings], online: bool, offline: bool, allo
     from exporter.model.fields import offline as without_secrets
     from exporter.settings.describe import as_json, as_text
 
-    if online and offline:
-        raise click.UsageError("--online and --offline exclude each other.")
+    if online and (offline or upgrade):
+        raise click.UsageError("--online excludes --offline and --upgrade.")
     with without_secrets() if offline else nullcontext():
         settings = load()
         if not (allow_shrink or offline):
             _refuse_cut_inventory(settings)
-        if online:
+        if upgrade:
+            _show_upgrades(output)
+        elif online:
             _check_online(settings, output)
         else:
             click.echo(as_json(settings) if output == "json" else as_text(settings))
+
+
+def _show_upgrades(output: str) -> None:
+    from exporter.settings.upgrade import upgrades
+
+    found = list(upgrades(click.get_current_context().params["config_file"]))
+    if output == "json":
+        click.echo(to_json(found))
+    else:
+        click.echo("\n".join(found) or "nothing to edit")
 
 
 def _refuse_cut_inventory(settings: Settings) -> None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.request import urlopen
 
 import click
@@ -24,6 +24,8 @@ from own_network import OWN, fresh_network
 from exporter import __version__
 from exporter.cli import main
 from exporter.model.readings import Reading
+from exporter.settings.schema import keys_at
+from exporter.settings.upgrade import CHANGED_DEFAULTS, DEPRECATED
 from exporter.state import LIST_SIZES, State, StateSettings, StateStore, document
 from exporter.telemetry import Telemetry
 
@@ -383,3 +385,34 @@ def test_check_config_compares_the_inventory_with_the_state_file(tmp_path: Path)
     assert refused.exit_code == 2
     assert "fleet.rigs lists 5 rigs instead of 10" in refused.output
     assert invoke("check-config", "--config.file", str(site), "--allow-shrink").exit_code == 0
+
+
+def test_check_config_names_what_to_edit_after_an_upgrade(tmp_path: Path) -> None:
+    config = tmp_path / "site.yml"
+    config.write_text(
+        "site: prairie-1\nfleet:\n  defaults: {username: root, password: hunter2}\n"
+        "  ranges:\n    - cidr: 127.80.0.0/30\n      password: other\n  max_shrink: 0.5\nstate: {interval: 30s}\n",
+        encoding="utf-8",
+    )
+    done = CliRunner().invoke(main, ["check-config", "--config.file", str(config), "--upgrade"])
+    assert done.exit_code == 0, done.output
+    told = done.output.splitlines()
+    assert [line.partition(": deprecated")[0] for line in told[:-1]] == [
+        f"{config}:3: fleet.defaults.username",
+        f"{config}:3: fleet.defaults.password",
+        f"{config}:6: fleet.ranges.0.password",
+    ]
+    assert told[-1].endswith("as before: path: null")
+    assert "hunter2" not in done.output
+    config.write_text("site: prairie-1\n", encoding="utf-8")
+    assert CliRunner().invoke(main, ["check-config", "--config.file", str(config), "--upgrade"]).output == (
+        "nothing to edit\n"
+    )
+
+
+def test_deprecated_keys_and_changed_defaults_are_settings() -> None:
+    for row in (*DEPRECATED, *CHANGED_DEFAULTS):
+        values: Any = None
+        for part in reversed(row.path[:-1]):
+            values = [values] if part == "*" else {part: values}
+        assert row.path[-1] in keys_at(tuple(0 if part == "*" else part for part in row.path[:-1]), values)
