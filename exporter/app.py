@@ -13,6 +13,7 @@ import aiohttp
 import structlog
 import uvloop
 
+from exporter import __version__
 from exporter.decision.advice import advise
 from exporter.descriptors import share_descriptors
 from exporter.evaluation import Evaluator
@@ -40,7 +41,7 @@ from exporter.settings.describe import describe
 from exporter.settings.load import ConfigError
 from exporter.settings.model import Settings
 from exporter.settings.reload import Reload
-from exporter.settings.sources import restored
+from exporter.settings.sources import restored, sources
 from exporter.settings.watch import watch
 from exporter.sources.contract import SourceContext
 from exporter.sources.resolver import HttpResolver
@@ -174,6 +175,7 @@ async def _be_active(
             raise StartError(str(error)) from None
         if not allow_shrink:
             _refuse_cut_inventory(settings, state)
+        _announce(settings, state)
         session = await resources.enter_async_context(
             aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(resolver=HttpResolver(), limit=limits.sources, limit_per_host=0)
@@ -234,6 +236,24 @@ async def _be_active(
                 task.cancel()
         if lease is None or lease.is_held():  # otherwise the state is another exporter's now
             await store.save(last)
+
+
+def _announce(settings: Settings, state: State) -> None:
+    """Log in four lines what runs."""
+    listed = sum(not rig.discovered for rig in settings.rigs)
+    _log.info(
+        "starting",
+        version=__version__,
+        site=settings.site,
+        rigs=listed,
+        addresses_to_search=len(settings.rigs) - listed,
+        blocks=len(settings.fleet_blocks),
+    )
+    shard, shards = settings.sharding.shard, settings.sharding.total_shards
+    _log.info("shard", shard=shard, of=shards, rigs_and_addresses=len(settings.served_rigs))
+    _log.info("sources", names=" ".join(map(str, sources(settings))) or "none")
+    kept = "nowhere: a restart forgets everything" if settings.state.path is None else str(settings.state.path)
+    _log.info("state", path=kept, rigs_remembered=len(state.rigs))
 
 
 def _refuse_cut_inventory(settings: Settings, state: State) -> None:

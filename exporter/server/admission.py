@@ -12,10 +12,13 @@ from functools import partial
 from ipaddress import ip_interface
 from typing import Final, ParamSpec, TypeVar
 
+import structlog
 from aiohttp import hdrs, web
 
 from exporter.server.negotiation import accepts_gzip
 from exporter.server.settings import WebSettings
+
+_log = structlog.get_logger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -120,10 +123,12 @@ async def _compress(request: web.Request, response: web.StreamResponse) -> None:
 
 @asynccontextmanager
 async def writing(request: web.Request, seconds: float) -> AsyncIterator[None]:
-    """Disconnect a client that does not read its response within ``seconds``."""
+    """Disconnect a client that does not read its response within ``seconds``. One that disconnects is no error."""
     try:
         async with asyncio.timeout(seconds):
             yield
+    except ConnectionError:
+        _log.debug("client disconnected", client=request.remote, path=request.path)
     except TimeoutError:
         if request.transport is not None:
             reset(request.transport)

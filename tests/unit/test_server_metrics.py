@@ -5,12 +5,14 @@ import contextlib
 import gzip
 import select
 import socket
+import struct
 
 import aiohttp
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from site_server import published, served
 from small_site import small_site
+from structlog.testing import capture_logs
 
 from exporter.exposition.publication import Body, Encoding, Format, Publication
 from exporter.server import serve
@@ -157,6 +159,20 @@ async def test_a_scraper_that_does_not_read_is_disconnected_after_its_timeout() 
             events = await asyncio.to_thread(hung_up.poll, 30_000)
     assert events
     assert events[0][1] & select.POLLHUP
+
+
+async def test_a_scraper_that_disconnects_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    async with served(publication=endless) as site:
+        with capture_logs() as logs:
+            with socket.create_connection(("127.0.0.1", site.port)) as gone:
+                gone.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+                await asyncio.to_thread(gone.recv, 1_000)
+                gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # resets the connection
+            async with asyncio.timeout(30):
+                while not logs:  # noqa: ASYNC110 -- the log has no event to wait for
+                    await asyncio.sleep(0.01)
+    assert [(each["event"], each["log_level"]) for each in logs] == [("client disconnected", "debug")]
+    assert not caplog.records
 
 
 async def test_a_request_that_never_ends_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
