@@ -143,7 +143,10 @@ def warnings(settings: Settings) -> Iterator[str]:
 
 def _state_warnings(path: Path | None) -> Iterator[str]:
     if path is None:
-        yield "no state.path: a restart forgets who the rigs are, their energy and the last prices"
+        yield (
+            "no state.path: a restart forgets who the rigs are, their energy and the last prices, unless STATE_DIRECTORY "
+            "of systemd or the image is set"
+        )
     elif not path.parent.is_dir():
         yield f"the directory {path.parent} of state.path does not exist: `hashmargin run` creates it"
 
