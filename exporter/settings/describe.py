@@ -144,8 +144,8 @@ def warnings(settings: Settings) -> Iterator[str]:
 def _state_warnings(path: Path | None) -> Iterator[str]:
     if path is None:
         yield (
-            "no state.path: a restart forgets who the rigs are, their energy and the last prices (unless systemd or the "
-            "image sets STATE_DIRECTORY)"
+            "no state.path: a restart forgets who the rigs are, their energy and the last prices (unless systemd or "
+            "the image sets STATE_DIRECTORY)"
         )
     elif not path.parent.is_dir():
         yield f"the directory {path.parent} of state.path does not exist: `hashmargin run` creates it"
