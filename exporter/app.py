@@ -47,7 +47,7 @@ from exporter.sources.contract import SourceContext
 from exporter.sources.resolver import HttpResolver
 from exporter.sources.rigs.reader import Miners
 from exporter.state import LIST_SIZES, NewerStateError, State, StateStore
-from exporter.steady_clock import SteadyClock
+from exporter.steady_clock import SteadyClock, elapsed
 from exporter.telemetry import Telemetry
 
 _log = structlog.get_logger(__name__)
@@ -196,6 +196,7 @@ async def _be_active(
                 schedules=settings.schedules,
                 remembered=state.rigs,
                 clock=clock,
+                timer=elapsed,
             )
             evaluator = Evaluator(settings, telemetry, market, rigs, state, clock, store.save_energy)
             reload = None if load is None else Reload(load, evaluator, telemetry)

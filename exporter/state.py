@@ -35,6 +35,7 @@ from exporter.model.readings import Reading, RigIdentity
 from exporter.model.snapshot import LastGood
 from exporter.polling.learning import PointMemory
 from exporter.polling.ledger import EnergyCounter, RigMemory
+from exporter.steady_clock import SteadyClock, elapsed
 from exporter.telemetry import Telemetry
 
 T = TypeVar("T")
@@ -109,11 +110,13 @@ _HOURS_KEPT: Final = 28 * 24
 _FORGET_HOURS: Final = """
 DELETE FROM hours WHERE hour <= (SELECT DISTINCT hour FROM hours ORDER BY hour DESC LIMIT 1 OFFSET ?)
 """  # by count, not by age: a clock that jumps ahead for a moment must not wipe the history
-_FORMER_KEPT: Final = 28 * 86_400.0
-"""Seconds for which the hours that versions up to 3 kept are shown, in the table ``margins``."""
+_FORGET_FORMER: Final = "DELETE FROM margins WHERE (SELECT COUNT(DISTINCT hour) FROM hours) >= ?"
+"""The hours that versions up to 3 kept, in the table ``margins``, are shown until there are enough of ours."""
 _FORMER: Final = "SELECT block, COUNT(*), SUM(revenue - cost), SUM(kwh) FROM margins GROUP BY block"
 _GONE_KEPT: Final = 30 * 86_400.0
 """Seconds that a rig is remembered for after it left the inventory."""
+_CLOCK_SET_WITHIN: Final = 3_600.0
+"""Seconds after a start before rigs are forgotten. Until then a system clock that is wrong has been set."""
 _FORGET_RIG: Final = (
     "DELETE FROM identities WHERE rig = ?",
     "DELETE FROM meters WHERE rig = ?",
@@ -337,14 +340,14 @@ class StateStore:
         telemetry: Telemetry,
         *,
         clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = elapsed,
         shared: bool = False,
     ) -> None:
         """``shared`` if a lease decides which of several exporters uses the file."""
         self._terms = terms
         self._telemetry = telemetry
-        self._clock = clock
         self._failing = False
-        self._file = _StateFile(terms.path, clock, shared=shared) if terms.path is not None else None
+        self._file = _StateFile(terms.path, clock, timer, shared=shared) if terms.path is not None else None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="state")
         self._saving_energy: asyncio.Task[None] | None = None
 
@@ -404,10 +407,12 @@ class StateStore:
 class _StateFile:
     """The SQLite file, used in one thread only. Its methods raise sqlite3.Error or OSError."""
 
-    def __init__(self, path: Path, clock: Callable[[], float], *, shared: bool) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float], timer: Callable[[], float], *, shared: bool) -> None:
         self._path = path
         self._owner = None if shared else Owner(path)
-        self._clock = clock
+        self._clock = SteadyClock(clock, timer)
+        self._timer = timer
+        self._opened_at = timer()
         self._connection: sqlite3.Connection | None = None
         self._inode: int | None = None  # of the file that is open
         self._rigs: dict[str, RigMemory] = {}  # as written
@@ -551,7 +556,25 @@ class _StateFile:
             pool_work=dict(self._work),
         )
 
+    def _follow_clock(self, connection: sqlite3.Connection) -> None:
+        """Keep how long rigs have been gone when the system clock was set, unless it was wrong at the start."""
+        if step := self._clock.follow():
+            now = self._clock()
+            step = step if self._has_run_long() else 0.0
+            with connection:
+                connection.execute("UPDATE gone SET since = MIN(since + ?, ?)", (step, now))
+            self._gone = {rig: min(since + step, now) for rig, since in self._gone.items()}
+
+    def _long_gone(self) -> set[str]:
+        if not self._has_run_long():
+            return set()
+        return {rig for rig, since in self._gone.items() if self._clock() - since > _GONE_KEPT}
+
+    def _has_run_long(self) -> bool:
+        return self._timer() - self._opened_at >= _CLOCK_SET_WITHIN
+
     def _save(self, connection: sqlite3.Connection, state: State) -> None:
+        self._follow_clock(connection)
         blank = RigMemory()
         rigs = {rig: memory for rig, memory in state.rigs.items() if memory != self._rigs.get(rig, blank)}
         told = dict(state.documents)
@@ -565,7 +588,7 @@ class _StateFile:
         work = {subject: slabs for subject, slabs in state.pool_work.items() if self._work.get(subject) is not slabs}
         leaving = dict.fromkeys(self._rigs.keys() - state.rigs.keys() - self._gone.keys(), self._clock())
         back = self._gone.keys() & state.rigs.keys()
-        forgotten = {rig for rig, since in self._gone.items() if self._clock() - since > _GONE_KEPT} - back
+        forgotten = self._long_gone() - back
         if not (rigs or documents or clocks or hours or work or leaving or back or forgotten):
             return
         identities = [
@@ -593,7 +616,7 @@ class _StateFile:
             connection.executemany("REPLACE INTO work VALUES (?, ?, ?, ?)", booked)
             if hours:
                 connection.execute(_FORGET_HOURS, (max(_HOURS_KEPT, len({hour for _, hour in kept})),))
-                connection.execute("DELETE FROM margins WHERE hour < ?", (self._clock() - _FORMER_KEPT,))
+                connection.execute(_FORGET_FORMER, (_HOURS_KEPT,))
         self._rigs = {rig: memory for rig, memory in (self._rigs | rigs).items() if rig not in forgotten}
         self._gone = {rig: since for rig, since in (self._gone | leaving).items() if rig not in back | forgotten}
         self._documents |= documents

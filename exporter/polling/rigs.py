@@ -154,13 +154,15 @@ class RigPoller:
         schedules: When the rigs that name one should mine, by name.
         remembered: What the last process knew, by rig name.
         clock: Unix seconds.
+        timer: Seconds for what is measured between readings, which pass while the system is suspended. Default: the
+            loop's time.
         rng: Spreads polls.
 
     Raises:
         ValueError: A rig names a schedule that does not exist.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- most have a default
         self,
         rigs: Iterable[Rig],
         reader: RigReader,
@@ -170,6 +172,7 @@ class RigPoller:
         schedules: Mapping[str, ScheduleSettings] | None = None,
         remembered: Mapping[str, RigMemory] | None = None,
         clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] | None = None,
         rng: random.Random | None = None,
     ) -> None:
         self.first_round = asyncio.Event()
@@ -186,6 +189,7 @@ class RigPoller:
         for change in IdentityChange:  # a series from the start: what grows from nothing is no increase
             telemetry.rig_identity_changes.labels(change)
         self._loop = asyncio.get_running_loop()
+        self._timer = timer or self._loop.time
         self._settled = _Lane(settings.max_in_flight, SLOW_LANES * settings.max_in_flight)
         self._doubtful = _Lane(settings.max_identifying)
         self._searching = _Lane(max(1, settings.max_identifying // 2))
@@ -441,8 +445,8 @@ class RigPoller:
         if ledger.up is False:
             self._notices.back(ledger.rig)
             self._outages.back(ledger.rig.name)
-        at = self._loop.time()
         with noting() as dropped:
+            at = self._timer()
             began_anew = ledger.succeeded(reading, self._clock(), at, self.metered.get(ledger.rig.name))
         self._learn(ledger, at)
         if began_anew:  # it may have other firmware, or be another rig

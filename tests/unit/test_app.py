@@ -271,31 +271,56 @@ async def test_rigs_that_hang_leave_file_descriptors_to_scrapes(tmp_path: Path) 
 
 UNDER_ANOTHER_CLOCK = """
 import pathlib, runpy, sys, time
-real, setting = time.time, pathlib.Path(sys.argv.pop(1))
-time.time = lambda: real() + float(setting.read_text() or 0)
+real, timer, setting = time.time, time.clock_gettime, pathlib.Path(sys.argv.pop(1))
+steps = lambda: map(float, setting.read_text().split())  # of the system clock, and of suspend
+time.time = lambda: real() + sum(steps())
+time.clock_gettime = lambda clock: timer(clock) + (list(steps())[1] if clock == time.CLOCK_BOOTTIME else 0)
 sys.argv[:] = sys.argv[2:]
 runpy.run_module("exporter", run_name="__main__", alter_sys=True)
 """
 
 
+class OtherClock:
+    """The clock of a process that runs ``UNDER_ANOTHER_CLOCK``."""
+
+    def __init__(self, folder: Path, ahead: float = 0.0) -> None:
+        self.setting = folder / "clock"
+        self._steps = [ahead, 0.0]
+        self._write()
+
+    def turn(self, seconds: float) -> None:
+        """Set the system clock."""
+        self._steps[0] += seconds
+        self._write()
+
+    def suspend(self, seconds: float) -> None:
+        """Let time go by while the machine does not run: timers of the process stand still."""
+        self._steps[1] += seconds
+        self._write()
+
+    def _write(self) -> None:
+        file = self.setting.with_suffix(".next")
+        file.write_text(" ".join(map(str, self._steps)), encoding="utf-8")
+        file.rename(self.setting)
+
+
 async def test_a_clock_that_is_set_costs_no_reading(site: SimulatedSite, tmp_path: Path) -> None:
     exporter = Exporter(tmp_path, site.config())
     exporter.config["polling"] = {"interval": "10s", "deadline": "5s"}
-    setting = tmp_path / "clock"
-    setting.write_text("0", encoding="utf-8")
+    exporter.config["decision"] = {"curtail": {"dwell": "2s"}}
+    clock = OtherClock(tmp_path)
     evaluated = "mining_evaluation_timestamp_seconds"
-    async with exporter.running("-c", UNDER_ANOTHER_CLOCK, str(setting)) as process:
-        before = await exporter.until(all_margins)
+    async with exporter.running("-c", UNDER_ANOTHER_CLOCK, str(clock.setting)) as process:
+        before = await exporter.until(lambda samples: all_margins(samples) and "unknown" not in verdicts(samples))
         for step in (3600.0, -3600.0, 86_400.0, -86_400.0):
-            file = tmp_path / "next"
-            file.write_text(str(float(setting.read_text(encoding="utf-8")) + step), encoding="utf-8")
-            file.rename(setting)
+            clock.turn(step)
             reached = (one(before, evaluated) or 0.0) + step
             after = await exporter.until(
                 lambda samples, reached=reached: abs((one(samples, evaluated) or 0.0) - reached) < 60
             )
             assert all_margins(after)
             assert one(after, "mining_bitcoin_price_usd") is not None
+            assert verdicts(after) == verdicts(before)
             before = after
         assert (await ended(process)).count("the system clock was set") == 4
 

@@ -274,7 +274,7 @@ async def test_a_rig_that_left_the_inventory_is_forgotten_after_thirty_days(
 ) -> None:
     path, now = tmp_path / "state.sqlite", 1_774_000_000.0
     judged = DecisionState(evaluated_at=now, rigs={name: Clock(since=now) for name in "ab"})
-    opened = StateStore(StateSettings(path=path), Telemetry(), clock=lambda: now)
+    opened = StateStore(StateSettings(path=path), Telemetry(), clock=lambda: now, timer=lambda: now)
     await opened.save(State(rigs={"a": RIG, "b": RIG}, decision=judged))
     await opened.save(State(rigs={"a": RIG}))
     now += days * 86_400
@@ -286,9 +286,45 @@ async def test_a_rig_that_left_the_inventory_is_forgotten_after_thirty_days(
     assert "a" in state.decision.rigs
 
 
+@pytest.mark.parametrize("steps", [[400.0, -400.0], [-400.0], [400.0]])
+async def test_a_rig_that_left_the_inventory_outlasts_a_clock_that_is_set(tmp_path: Path, steps: list[float]) -> None:
+    path, now, timer = tmp_path / "state.sqlite", 1_774_000_000.0, 50.0
+    opened = StateStore(StateSettings(path=path), Telemetry(), clock=lambda: now, timer=lambda: timer)
+    await opened.save(State(rigs={"a": RIG, "b": RIG}))
+    await opened.save(State(rigs={"a": RIG}))
+    for step in steps:
+        now, timer = now + step * 86_400, timer + 7_200
+        now += 7_200
+        await opened.save(State(rigs={"a": RIG}))
+    now, timer = now + 29 * 86_400, timer + 29 * 86_400
+    await opened.save(State(rigs={"a": RIG}))
+    now, timer = now + 86_400, timer + 86_400
+    await opened.save(State(rigs={"a": RIG}))
+    await opened.close()
+    assert "b" not in (await load(path)).rigs
+
+
+async def test_a_clock_that_is_wrong_at_the_start_forgets_no_rig(tmp_path: Path) -> None:
+    path, now, timer = tmp_path / "state.sqlite", 1_774_000_000.0, 50.0
+    opened = StateStore(StateSettings(path=path), Telemetry(), clock=lambda: now, timer=lambda: timer)
+    await opened.save(State(rigs={"a": RIG, "b": RIG}))
+    await opened.save(State(rigs={"a": RIG}))
+    await opened.close()
+    now += 400 * 86_400
+    opened = StateStore(StateSettings(path=path), Telemetry(), clock=lambda: now, timer=lambda: timer)
+    await opened.load()
+    await opened.save(State(rigs={"a": RIG}))
+    now, timer = now - 400 * 86_400 + 60, timer + 60
+    await opened.save(State(rigs={"a": RIG}))
+    now, timer = now + 7_200, timer + 7_200
+    await opened.save(State(rigs={"a": RIG}))
+    await opened.close()
+    assert "b" in (await load(path)).rigs
+
+
 async def test_a_rig_that_comes_back_is_not_counted_as_gone(tmp_path: Path) -> None:
     path, now = tmp_path / "state.sqlite", 1_774_000_000.0
-    opened = StateStore(StateSettings(path=path), Telemetry(), clock=lambda: now)
+    opened = StateStore(StateSettings(path=path), Telemetry(), clock=lambda: now, timer=lambda: now)
     await opened.save(State(rigs={"a": RIG, "b": RIG}))
     await opened.save(State(rigs={"a": RIG}))
     await opened.save(State(rigs={"a": RIG, "b": RIG}))
