@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,13 @@ def values(samples: Samples, name: str) -> dict[str, float]:
 
 def one(samples: Samples, name: str, **labels: str) -> float | None:
     return samples.get((name, frozenset(labels.items())))
+
+
+def verdicts(samples: Samples) -> dict[tuple[str, str], float]:
+    """Give the unix time since which each rig has its verdict."""
+    since = values(samples, "mining_rig_verdict_since_timestamp_seconds")
+    given = (dict(labels) for (name, labels), on in samples.items() if name == "mining_rig_verdict" and on)
+    return {(each["rig"], each["verdict"]): since[each["rig"]] for each in given}
 
 
 def all_margins(samples: Samples) -> bool:
@@ -269,6 +277,10 @@ async def test_rigs_that_hang_leave_file_descriptors_to_scrapes(tmp_path: Path) 
             assert "Too many open files" not in log
 
 
+def decided(samples: Samples) -> bool:
+    return len(verdicts(samples)) == 3 and all(verdict != "unknown" for _, verdict in verdicts(samples))
+
+
 UNDER_ANOTHER_CLOCK = """
 import pathlib, runpy, sys, time
 real, timer, setting = time.time, time.clock_gettime, pathlib.Path(sys.argv.pop(1))
@@ -307,11 +319,10 @@ class OtherClock:
 async def test_a_clock_that_is_set_costs_no_reading(site: SimulatedSite, tmp_path: Path) -> None:
     exporter = Exporter(tmp_path, site.config())
     exporter.config["polling"] = {"interval": "10s", "deadline": "5s"}
-    exporter.config["decision"] = {"curtail": {"dwell": "2s"}}
     clock = OtherClock(tmp_path)
     evaluated = "mining_evaluation_timestamp_seconds"
     async with exporter.running("-c", UNDER_ANOTHER_CLOCK, str(clock.setting)) as process:
-        before = await exporter.until(lambda samples: all_margins(samples) and "unknown" not in verdicts(samples))
+        before = await exporter.until(lambda samples: all_margins(samples) and decided(samples))
         for step in (3600.0, -3600.0, 86_400.0, -86_400.0):
             clock.turn(step)
             reached = (one(before, evaluated) or 0.0) + step
@@ -320,9 +331,73 @@ async def test_a_clock_that_is_set_costs_no_reading(site: SimulatedSite, tmp_pat
             )
             assert all_margins(after)
             assert one(after, "mining_bitcoin_price_usd") is not None
-            assert verdicts(after) == verdicts(before)
+            assert verdicts(after) == pytest.approx(
+                {rig: since + step for rig, since in verdicts(before).items()}, abs=2
+            )
             before = after
         assert (await ended(process)).count("the system clock was set") == 4
+
+
+async def test_a_machine_that_was_suspended_serves_nothing_old_and_counts_no_energy_for_it(
+    site: SimulatedSite, tmp_path: Path
+) -> None:
+    exporter = Exporter(tmp_path, site.config())
+    exporter.config["polling"] = {"interval": "10s", "deadline": "5s"}
+    clock = OtherClock(tmp_path)
+    evaluated, energies = "mining_evaluation_timestamp_seconds", "mining_rig_energy_joules_total"
+    async with exporter.running("-c", UNDER_ANOTHER_CLOCK, str(clock.setting)) as process:
+        before = await exporter.until(lambda samples: all_margins(samples) and len(values(samples, energies)) == 3)
+        clock.suspend(3600.0)
+        resumed = (one(before, evaluated) or 0.0) + 3600.0
+        after = await exporter.until(lambda samples: (one(samples, evaluated) or 0.0) >= resumed)
+        read = values(after, "mining_rig_last_success_timestamp_seconds")
+        assert set(values(after, "mining_rig_power_watts")) <= {rig for rig, at in read.items() if at >= resumed - 25}
+        after = await exporter.until(
+            lambda samples: (one(samples, evaluated) or 0.0) >= resumed and all_margins(samples)
+        )
+        spent = (one(after, evaluated) or 0.0) - (one(before, evaluated) or 0.0) - 3600.0
+        for rig, joules in values(after, energies).items():
+            grown = joules - values(before, energies)[rig]
+            assert 0 <= grown <= 1.05 * values(after, "mining_rig_power_watts")[rig] * (spent + 10)
+        assert "the system clock was set" not in await ended(process)
+
+
+SPRING, AUTUMN = (datetime.fromisoformat(f"2026-{day}:00Z").timestamp() for day in ("03-08T08:00", "11-01T07:00"))
+"""When clocks in Chicago go from 02:00 to 03:00, and from 02:00 back to 01:00."""
+
+
+@pytest.mark.parametrize(
+    ("change", "window", "dear"),
+    [
+        (SPRING, {"from": "03:00", "to": "04:00"}, {"from": "03:00", "to": "24:00"}),
+        (AUTUMN, {"from": "01:00", "to": "01:30"}, {"from": "01:00", "to": "01:30"}),
+    ],
+    ids=["spring", "autumn"],
+)
+async def test_schedules_and_prices_change_with_summer_time(
+    site: SimulatedSite, tmp_path: Path, change: float, window: dict[str, str], dear: dict[str, str]
+) -> None:
+    exporter = Exporter(tmp_path, site.config())
+    zone = {"timezone": "America/Chicago"}
+    exporter.config["schedules"] = {"nights": {**zone, "mining": [window]}}
+    exporter.config["fleet"]["defaults"] = {"expected_mining": "nights"}
+    periods = [{"price": 0.12, **dear}, {"price": 0.03}]
+    exporter.config["tariffs"] = {"grid": {"kind": "time_of_use", **zone, "periods": periods}}
+    exporter.config["tariff"] = "grid"
+    clock = OtherClock(tmp_path, change - time.time() - 10)
+    evaluated = "mining_evaluation_timestamp_seconds"
+
+    def now(samples: Samples) -> tuple[float | None, set[float]]:
+        price = one(samples, "mining_power_price_usd_per_kilowatt_hour", tariff="grid")
+        return price, set(values(samples, "mining_rig_expected_mining").values())
+
+    async with exporter.running("-c", UNDER_ANOTHER_CLOCK, str(clock.setting)) as process:
+        before = await exporter.until(lambda samples: now(samples)[0] is not None)
+        if (one(before, evaluated) or 0.0) < change:  # else the start took more than ten seconds
+            assert now(before) == (0.03, {0.0})
+        after = await exporter.until(lambda samples: (one(samples, evaluated) or 0.0) >= change + 1)
+        assert now(after) == (0.12, {1.0})
+        assert "the system clock was set" not in await ended(process)
 
 
 async def test_a_restart_keeps_rigs_and_market(site: SimulatedSite, tmp_path: Path) -> None:

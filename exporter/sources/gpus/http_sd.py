@@ -21,10 +21,11 @@ from exporter.sources.discovery import target_groups
 from exporter.sources.gpus import Gpus, GpuSettings, dcgm_exporter
 from exporter.sources.group import SourceGroup
 from exporter.sources.http import HttpLogin, HttpSettings, HttpSource
+from exporter.sources.resolver import Resolver
 
 _log = structlog.get_logger(__name__)
 
-_RESOLVING: Final = 5.0  # s
+_resolver: Final = Resolver()
 _SHARED: Final = ("timeout", "ca_file", "verify_tls", "interval", "max_age")
 
 
@@ -136,9 +137,8 @@ async def _addresses(host: str) -> AsyncIterator[IPv4Address | IPv6Address]:
     else:
         return
     try:
-        async with asyncio.timeout(_RESOLVING):
-            found = await asyncio.get_running_loop().getaddrinfo(host, None)
-    except (OSError, TimeoutError, UnicodeError):
+        found = await _resolver.resolve(host)
+    except (OSError, UnicodeError):  # a TimeoutError is an OSError
         return
-    for *_, address in found:
-        yield ip_address(str(address[0]).partition("%")[0])
+    for address in found:
+        yield ip_address(address.text.partition("%")[0])

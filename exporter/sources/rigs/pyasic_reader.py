@@ -9,6 +9,7 @@ from exporter.model.readings import Board, Fan, Fault, Pool, PowerSupply, RigIde
 from exporter.sources.rigs import coerce
 from exporter.sources.rigs.contract import Target
 from exporter.sources.rigs.faults import whatsminer_fault, worded_fault
+from exporter.sources.rigs.names import resolved
 from exporter.sources.rigs.workers import WorkerPool, worker_cores
 
 NAME: Final = "pyasic"
@@ -38,7 +39,7 @@ class PyasicReader:
 
     async def identify(self, target: Target) -> RigIdentity:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
-        said = await self._pool.ask({**_request(target), "work": "identify"}, self._identify_deadline)
+        said = await self._pool.ask({**await _request(target), "work": "identify"}, self._identify_deadline)
         algorithm = coerce.text(said["algorithm"], 64)
         return RigIdentity(
             reader=":".join([NAME, *(coerce.text(part, 64).replace(":", " ") for part in said["note"])]),
@@ -60,7 +61,7 @@ class PyasicReader:
         note = identity.reader.split(":")[1:]
         if len(note) != _NOTE_PARTS:
             raise Failure(Reason.UNSUPPORTED, f"identified by an unknown reader {identity.reader!r}")
-        said = await self._pool.ask({**_request(target), "work": "read", "note": note}, self._read_deadline)
+        said = await self._pool.ask({**await _request(target), "work": "read", "note": note}, self._read_deadline)
         coerce.expect_mac(said["mac"], identity.mac)
         return translate(said, identity.make)
 
@@ -74,10 +75,11 @@ def pyasic_type(identity: RigIdentity) -> str:
     return identity.reader.split(":")[1]
 
 
-def _request(target: Target) -> dict[str, Any]:
+async def _request(target: Target) -> dict[str, Any]:
+    """Return the job's part about the rig. Workers get addresses, never names. Raises Failure if it has none."""
     login = target.credentials
     return {
-        "address": target.address,
+        "address": await resolved(target.address),
         "username": login and login.username,
         "password": login and login.password,
     }

@@ -12,7 +12,6 @@ import logging
 import os
 import resource
 import signal
-import socket
 import sys
 import warnings
 from collections.abc import Awaitable, Callable, Mapping
@@ -340,7 +339,7 @@ async def _answer(job: Mapping[str, Any]) -> dict[str, Any]:
     guard: _Guard | None = None
     try:
         async with asyncio.timeout(job["deadline"]):
-            address = await _resolve(job["address"])
+            address = job["address"]
             guard = _Guard(address)
             _guard.set(guard)
             result = await _WORK[job["work"]](address, job)
@@ -359,11 +358,6 @@ async def _answer(job: Mapping[str, Any]) -> dict[str, Any]:
     finally:
         if guard is not None:
             guard.close()
-
-
-async def _resolve(address: str) -> str:
-    found = await asyncio.get_running_loop().getaddrinfo(address, None, type=socket.SOCK_STREAM)
-    return str(found[0][4][0])
 
 
 def _resident() -> int:
