@@ -384,6 +384,8 @@ async def test_schedules_and_prices_change_with_summer_time(
     periods = [{"price": 0.12, **dear}, {"price": 0.03}]
     exporter.config["tariffs"] = {"grid": {"kind": "time_of_use", **zone, "periods": periods}}
     exporter.config["tariff"] = "grid"
+    del exporter.config["gpus"]  # which have another tariff
+    exporter.config["blocks"] = {block: {"capacity_kilowatts": 20} for block in exporter.config["blocks"]}
     clock = OtherClock(tmp_path, change - time.time() - 10)
     evaluated = "mining_evaluation_timestamp_seconds"
 

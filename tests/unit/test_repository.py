@@ -77,5 +77,5 @@ def test_every_metric_of_the_documentation_exists(page: str) -> None:
 def test_only_the_resolver_looks_up_the_names_of_rigs_and_sources() -> None:
     """The event loop's own threads serve other work too: a few names that hang would take all of them."""
     users = {path for path in (ROOT / "exporter").rglob("*.py") if "getaddrinfo" in path.read_text(encoding="utf-8")}
-    own = {"sources/resolver.py", "server/serve.py", "cli/options.py"}  # the last two look up where we listen
+    own = {"sources/resolver.py", "server/serve.py", "cli/options.py"}  # where we listen, and before a command starts
     assert {str(path.relative_to(ROOT / "exporter")) for path in users} == own
