@@ -1,11 +1,13 @@
 """The faults of the chaos run, each a context: it begins with the block and has ended after it."""
 
 import asyncio
+import json
 import os
 import random
 import resource
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
@@ -20,6 +22,7 @@ from exporter.simulation.service import SourceFault
 _CLIENTS: Final = 60
 _IDLE: Final = 600
 _FEW_DESCRIPTORS: Final = 64
+_SMALL_FILE: Final = 4_096  # bytes
 
 
 class Plant:
@@ -162,6 +165,66 @@ def state_moved_away(path: Path) -> Faulty:
         with suppress(FileNotFoundError):
             path.rename(path.with_suffix(".away"))
         yield
+
+    return fault
+
+
+class Host:
+    """The clock and the name servers of the exporter's host, see ``chaos_host.py``."""
+
+    def __init__(self, setting: Path) -> None:
+        self.setting = setting
+        self.turned = 0.0
+        """When the clock was set last (monotonic)."""
+        self._facts: dict[str, float] = {"ahead": 0.0, "dns_hangs": 0}
+        self.change()
+
+    @property
+    def ahead(self) -> float:
+        """Seconds that its clock is ahead of ours."""
+        return self._facts["ahead"]
+
+    def change(self, **facts: float) -> None:
+        """Set the clock, or let name servers hang."""
+        if facts.get("ahead", self.ahead) != self.ahead:
+            self.turned = time.monotonic()
+        self._facts |= facts
+        file = self.setting.with_suffix(".next")
+        file.write_text(json.dumps(self._facts))
+        file.rename(self.setting)
+
+
+def clock_that_is_set(host: Host, chance: random.Random) -> Faulty:
+    @asynccontextmanager
+    async def fault() -> AsyncIterator[None]:
+        host.change(ahead=chance.choice([3_600.0, -3_600.0, 86_400.0, -86_400.0, 0.5]))
+        yield
+        host.change(ahead=0.0)
+
+    return fault
+
+
+def names_that_hang(host: Host) -> Faulty:
+    @asynccontextmanager
+    async def fault() -> AsyncIterator[None]:
+        host.change(dns_hangs=1)
+        yield
+        host.change(dns_hangs=0)
+
+    return fault
+
+
+def full_disk(pid: Callable[[], int]) -> Faulty:
+    """No file of the process can grow."""
+
+    @asynccontextmanager
+    async def fault() -> AsyncIterator[None]:
+        process = pid()
+        before = resource.prlimit(process, resource.RLIMIT_FSIZE)
+        resource.prlimit(process, resource.RLIMIT_FSIZE, (_SMALL_FILE, before[1]))
+        yield
+        with suppress(ProcessLookupError):
+            resource.prlimit(process, resource.RLIMIT_FSIZE, before)
 
     return fault
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -20,12 +21,16 @@ import bcrypt
 import yaml
 from chaos_faults import (
     Faulty,
+    Host,
     Plant,
     bursts_of_hup,
+    clock_that_is_set,
     connections,
     few_descriptors,
     flood,
+    full_disk,
     market_lies,
+    names_that_hang,
     rig_faults,
     source_faults,
     state_moved_away,
@@ -33,6 +38,9 @@ from chaos_faults import (
 from chaos_invariants import Invariants, label, parsed
 from chaos_prometheus import prometheus_servers
 
+_HOST: Final = str(Path(__file__).parent / "chaos_host.py")
+_CLOCK_SECONDS: Final = 5.0
+"""Seconds after the clock was set, in which times may still be those before."""
 _LOGIN: Final = "prometheus"
 _PASSWORD: Final = "chaos"
 _POLL_SECONDS: Final = 5
@@ -68,6 +76,7 @@ class Exporter:
         self._login = login
         self.folder = folder
         self.state = folder / "state.sqlite"
+        self.host = Host(folder / "host.json")
         self.started = 0.0
         self._config = config
         self._process: subprocess.Popen[bytes] | None = None
@@ -92,7 +101,7 @@ class Exporter:
         }
         with (self.folder / "exporter.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "exporter", "run", f"--config.file={self._config}"],
+                [sys.executable, _HOST, str(self.host.setting), "exporter", "run", f"--config.file={self._config}"],
                 env=os.environ | {f"HASHMARGIN_{name}": value for name, value in settings.items()},
                 stdout=log,
                 stderr=log,
@@ -125,6 +134,8 @@ def simulated(folder: Path, rigs: int, network: str) -> Iterator[tuple[str, Path
     try:
         assert process.stdout is not None
         ready = json.loads(process.stdout.readline())
+        by_name = re.sub(r"http://(127)\.(\d+)\.(\d+)\.(\d+)", r"http://ip-\1-\2-\3-\4.chaos", config.read_text())
+        config.write_text(by_name)
         yield ready["control"], config
     finally:
         process.terminate()
@@ -192,6 +203,9 @@ async def _chaos(
         "descriptors": few_descriptors(pid),
         "state moved away": state_moved_away(exporter.state),
         "hup": bursts_of_hup(pid),
+        "clock": clock_that_is_set(exporter.host, chance),
+        "dns": names_that_hang(exporter.host),
+        "full disk": full_disk(pid),
     }
     await _first_scrape(figures)
     ends = time.monotonic() + seconds
@@ -251,19 +265,20 @@ async def _scrape(exporter: Exporter, healthy: set[str], figures: Figures, invar
             continue
         if status == 200:
             series = await asyncio.to_thread(parsed, text)
-            if process == exporter.pid:
-                invariants.check(series, time.time())
+            is_set = time.monotonic() - exporter.host.turned < _CLOCK_SECONDS
+            if process == exporter.pid and not is_set:
+                now = time.time() + exporter.host.ahead
+                invariants.check(series, now)
                 figures.scraped.set()
                 if settled:
                     figures.scrape_seconds.append(spent)
-                    _note_lost(series, healthy, figures)
+                    _note_lost(series, healthy, figures, now)
         elif settled:
             figures.failed_scrapes.append(f"{figures.faults[-1:]}: {status} {text[:100]}")
         await asyncio.sleep(max(0.0, 1.0 - spent))
 
 
-def _note_lost(series: Any, healthy: set[str], figures: Figures) -> None:
-    now = time.time()
+def _note_lost(series: Any, healthy: set[str], figures: Figures, now: float) -> None:
     for labels, at in series.get("mining_rig_last_success_timestamp_seconds", {}).items():
         rig = label(labels, "rig")
         if rig in healthy and now - at > _LOST_AFTER:

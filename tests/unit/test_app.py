@@ -234,24 +234,26 @@ async def test_a_kill_lets_no_energy_counter_fall_and_costs_at_most_one_interval
     energies, powers, read_at = (
         f"mining_rig_{name}" for name in ("energy_joules_total", "power_watts", "last_success_timestamp_seconds")
     )
-    served: Samples = {}
+    known: dict[str, tuple[float, float, float]] = {}  # by rig: energy, its power and when it was read
+
+    def look(samples: Samples) -> None:
+        energy, power, at = (values(samples, name) for name in (energies, powers, read_at))
+        assert all(joules >= known.get(rig, (0.0,))[0] for rig, joules in energy.items())
+        known.update({rig: (joules, power[rig], at[rig]) for rig, joules in energy.items()})
+
     for _ in range(KILLS):
         async with exporter.running() as process:
             samples = await exporter.until(
                 lambda samples: [joules > 0 for joules in values(samples, energies).values()] == [True] * 3
             )
-            for rig, joules in values(served, energies).items():
-                grown, watts = values(samples, energies)[rig] - joules, values(served, powers)[rig]
-                gap = values(samples, read_at)[rig] - values(served, read_at)[rig]
+            for rig, (joules, watts, at) in known.items():
+                grown, gap = values(samples, energies)[rig] - joules, values(samples, read_at)[rig] - at
                 assert 0 <= grown <= 1.05 * watts * gap
                 assert grown >= 0.95 * watts * (min(gap, 2.5 * interval) - interval)
             kill_at = time.monotonic() + rng.uniform(0.5, 5.0)
             while time.monotonic() < kill_at:
-                before, samples = samples, await exporter.until(bool)
-                last = values(before, energies)
-                assert all(joules >= last[rig] for rig, joules in values(samples, energies).items())
+                look(await exporter.until(bool))
             process.kill()
-            served = samples
 
 
 FEW_DESCRIPTORS = """
