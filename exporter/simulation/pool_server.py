@@ -14,7 +14,7 @@ from exporter.model.units import HASHES_PER_DIFFICULTY, SECONDS_PER_DAY, SECONDS
 from exporter.simulation.faults import Fault
 from exporter.simulation.machine import Machine
 from exporter.simulation.node import DIFFICULTY, START_HEIGHT
-from exporter.simulation.pools import ACCOUNT, THIEF
+from exporter.simulation.pools import ACCOUNT
 from exporter.simulation.service import Service
 
 TOKEN: Final = "watcher-of-the-prairie"  # noqa: S105 -- of the simulation
@@ -28,7 +28,7 @@ _GIGAHASH: Final = 1e9
 class PoolServer:
     """Credits every machine with the shares that it found in the last hour, which are a matter of chance.
 
-    A machine whose worker was renamed is listed under the thief's name, and one without a live pool has no shares.
+    A machine whose worker was renamed mines for another account, and one without a live pool has no shares.
     ``skim`` is the share of a machine's work that the pool keeps, by name of the rig.
     """
 
@@ -60,13 +60,13 @@ class PoolServer:
         refusal = self._refusal(request)
         if refusal is not None:
             return refusal
-        return web.json_response({"btc": {"workers": dict(map(self._worker, self._machines.values()))}})
+        ours = (machine for machine in self._machines.values() if machine.fault is not Fault.WORKER_RENAMED)
+        return web.json_response({"btc": {"workers": dict(map(self._worker, ours))}})
 
     def _worker(self, machine: Machine) -> tuple[str, dict[str, Any]]:
         now = self._clock()
         rate = self._credited(machine, now)
-        renamed = machine.fault is Fault.WORKER_RENAMED
-        return f"{ACCOUNT}.{THIEF if renamed else ''}{machine.name}", {
+        return f"{ACCOUNT}.{machine.name}", {
             "last_share": int(now) - 5 if rate > 0 else 0,
             "state": "ok" if rate > 0 else "off",
             "hash_rate_unit": "Gh/s",

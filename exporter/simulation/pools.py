@@ -7,7 +7,7 @@ from exporter.simulation.faults import Fault
 from exporter.simulation.machine import Machine, Vitals
 
 ACCOUNT: Final = "prairie"
-THIEF: Final = "stranger"
+_THIEF: Final = "stranger"
 _HOSTS: Final = ("btc.pool-a.example", "btc-backup.pool-a.example", "btc.pool-b.example")
 PORT: Final = 3333
 
@@ -44,7 +44,7 @@ def pools(machine: Machine, vitals: Vitals) -> list[PoolVitals]:
         PoolVitals(
             index=index,
             host=host,
-            worker=f"{THIEF if machine.fault is Fault.WORKER_RENAMED else ACCOUNT}.{machine.name}",
+            worker=f"{_THIEF if machine.fault is Fault.WORKER_RENAMED else ACCOUNT}.{machine.name}",
             alive=machine.fault is not Fault.POOLS_DEAD,
             active=index == 0 and vitals.mining and machine.fault is not Fault.POOLS_DEAD,
             difficulty=vitals.share_difficulty,

@@ -121,7 +121,6 @@ async def test_the_pool(context: SourceContext) -> None:
     rated = {name: machine.model.terahash * 1e12 for name, machine in site.machines.items()}
     assert credited[rigs[0]] == pytest.approx(rated[rigs[0]], rel=0.25)
     assert rigs[1] not in credited
-    assert credited[f"stranger{rigs[1]}"] > 0
     assert credited[rigs[2]] == 0
     assert credited[rigs[3]] == pytest.approx(0.5 * rated[rigs[3]], rel=0.25)
     assert reading.payments == ()  # within the five seconds that the pool wants between two requests
