@@ -16,7 +16,7 @@ from exporter.model.readings import PoolPayment, PoolReading, PoolWorker, Readin
 from exporter.model.units import bitcoins
 from exporter.sources.contract import SourceContext, integer, number, translating
 from exporter.sources.http import HttpSettings
-from exporter.sources.pools import PoolSettings, PoolSource, day_of, moment
+from exporter.sources.pools import PoolSettings, PoolSource, day_of, moment, worker_name
 
 
 class Settings(PoolSettings, HttpSettings):
@@ -48,7 +48,12 @@ class _Ocean(PoolSource):
             raise Failure(Reason.NOT_READY, "OCEAN knows no user of this address: is `account` the payout address?")
         with translating():
             self._taken_at = moment(answer["result"].get("snap_ts"))
-            return self.read_each(answer["result"]["workers"].items(), _worker)
+            return self.read_each(answer["result"]["workers"].items(), self._worker)
+
+    def _worker(self, named: tuple[str, Any]) -> PoolWorker:
+        login, rows = named
+        (row,) = rows
+        return PoolWorker(worker_name(login, self.settings.account), number(row["hashrate_3600s"]))
 
     async def payments(self, days: Mapping[str, datetime]) -> list[PoolPayment]:
         """Read the earnings of each block, which count for the UTC day of the block."""
@@ -58,9 +63,3 @@ class _Ocean(PoolSource):
         with translating():
             rows = answer["result"]["earnings"] if "result" in answer else answer["earnings"]
             return [PoolPayment(day_of(row["ts"]), bitcoins(integer(row["satoshis_net_earned"]))) for row in rows]
-
-
-def _worker(named: tuple[str, Any]) -> PoolWorker:
-    name, rows = named
-    (row,) = rows
-    return PoolWorker(name, number(row["hashrate_3600s"]))
