@@ -102,17 +102,24 @@ def _ends(slots: Sequence[Slot], dwell: float) -> list[int]:
     return ends
 
 
-def condensed(slots: Sequence[Slot], fine: float, horizon: float) -> list[Slot]:
-    """Join slots of one price, and those after ``fine`` hours to hours at their mean; end at ``horizon`` hours."""
+def condensed(slots: Sequence[Slot], steps: Sequence[tuple[float, float]]) -> list[Slot]:
+    """Join slots of one price, and those further ahead to longer ones at their mean price.
+
+    Args:
+        slots: Hours and price of each stretch, from now on.
+        steps: Pairs of hours: until how far ahead slots are joined to stretches of at most that length. The slots end
+            with the last of them.
+    """
     joined: list[Slot] = []
     elapsed = 0.0
+    horizon = steps[-1][0]
     for slot in slots:
         if elapsed >= horizon:
             break
         hours = min(slot.hours, horizon - elapsed)
+        longest = next(length for until, length in steps if elapsed < until)
         last = joined[-1] if joined else None
-        coarse = elapsed >= fine and last is not None and last.hours + hours <= 1 + _ROUNDING
-        if last is not None and (last.price == slot.price or coarse):
+        if last is not None and (last.price == slot.price or last.hours + hours <= longest + _ROUNDING):
             whole = last.hours + hours
             same = last.price == slot.price
             mean = slot.price if same else (last.price * last.hours + slot.price * hours) / whole

@@ -7,6 +7,7 @@ wear. Where prices are known ahead, the best course over them decides; else the 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from exporter.decision.course import OFF, Option, Planner, condensed
@@ -21,10 +22,10 @@ from exporter.model.units import HASHES_PER_PETAHASH, HOURS_PER_DAY, SECONDS_PER
 
 STAND_STILL: Final = "off"
 """Name of the setpoint of a rig that should not run."""
-_FINE_HOURS: Final = 4.0
-_HORIZON_HOURS: Final = 24.0
+STEPS: Final = ((3.0, 0.0), (8.0, 1.0), (24.0, 4.0))
+"""Until how many hours ahead prices are joined to stretches of how many hours: what is far off decides little."""
+_LONGEST_PRICE: Final = 7 * 24.0  # hours
 _TRUSTED: Final = 2
-_RULED: Final = frozenset({Verdict.MINE, Verdict.CURTAIL, Verdict.REASSIGN})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +115,7 @@ def choose(situation: Situation, settings: PointsSettings) -> Candidate | None:
     if current is not None and not current.allowed and best is not None:
         return best
     points = _worth_considering(situation)
-    options = [_option(point, situation, settings) for point in points]
+    options = _options(points, situation, settings)
     here = len(points) if current is None else points.index(current)
     if situation.may_stop or current is None:
         options.append(_rest(options, situation))
@@ -135,16 +136,13 @@ _NEVER: Final = 1e12  # USD
 
 
 def _worth_considering(situation: Situation) -> list[Candidate]:
-    """Return the point in force, and those that are best at a price between the lowest and the highest ahead."""
+    """Return the points that are best at one of the prices ahead, the lowest of the hull, and the one in force."""
     curve, value = situation.curve, situation.value
-    prices = [slot.price for slot in situation.prospect.slots]
-    ends = [curve.best(value, price) for price in (max(prices), min(prices))]
-    low, high = (0.0 if each is None else each.kwh for each in ends)
-    found = [each for each in curve.hull if low <= each.kwh <= high]
-    found += [each for each in (*ends, curve.hull[0] if curve.hull else None) if each is not None]
-    if situation.in_force is not None:
-        found.append(situation.in_force)
-    return list(dict.fromkeys(found))
+    found = {curve.best(value, slot.price) for slot in situation.prospect.slots}
+    found.update(curve.hull[:1])
+    found.add(situation.in_force)
+    found.discard(None)
+    return sorted((each for each in found if each is not None), key=_energy)
 
 
 def _rest(options: Sequence[Option], situation: Situation) -> Option:
@@ -156,17 +154,20 @@ def _rest(options: Sequence[Option], situation: Situation) -> Option:
     return OFF._replace(cost=min((each.cold_cost for each in options), default=0.0))
 
 
-def _option(point: Candidate, situation: Situation, settings: PointsSettings) -> Option:
-    revenue = situation.value * point.hashrate / HOURS_PER_DAY
-    ramp = settings.untuned_ramp if point.tuned is False else situation.ramp or settings.ramp
-    cold = max(ramp, settings.cold_ramp)
-    lost = revenue / 2 / SECONDS_PER_HOUR
-    return Option(
-        revenue=revenue,
-        kwh=point.kwh / HOURS_PER_DAY,
-        cost=lost * ramp + settings.change_usd,
-        cold_cost=lost * cold + settings.change_usd,
-    )
+def _options(points: Sequence[Candidate], situation: Situation, settings: PointsSettings) -> list[Option]:
+    value, wear = situation.value / HOURS_PER_DAY, settings.change_usd
+    ramp = situation.ramp or settings.ramp
+    hot, cold = ramp / 2 / SECONDS_PER_HOUR, max(ramp, settings.cold_ramp) / 2 / SECONDS_PER_HOUR
+    tuning = max(settings.untuned_ramp, settings.cold_ramp) / 2 / SECONDS_PER_HOUR
+    options = []
+    for point in points:
+        revenue = value * point.hashrate
+        lost, lost_cold = (tuning, tuning) if point.tuned is False else (hot, cold)
+        options.append(Option(revenue, point.kwh / HOURS_PER_DAY, revenue * lost + wear, revenue * lost_cold + wear))
+    return options
+
+
+_energy = attrgetter("kwh")
 
 
 def prospects(
@@ -183,7 +184,7 @@ def prospects(
         missing = persistence - sum(slot.hours for slot in slots)
         if slots and missing > 0:
             slots.append(Slot(missing, slots[-1].price))
-        known[tariff] = condensed(slots, _FINE_HOURS, _HORIZON_HOURS), price.ahead[0].end if price.ahead else None
+        known[tariff] = condensed(slots, STEPS), price.ahead[0].end if price.ahead else None
     return known
 
 
@@ -245,14 +246,16 @@ class Chooser:
         self, rig: RigSnapshot, economics: RigEconomics, decision: RigDecision, curve: Curve
     ) -> Setpoint | None:
         """Return the setpoint of a rig; None if no verdict, price or point of it is known."""
-        price, paid = economics.marginal_price, economics.paid_share
-        if price is None or paid is None or self._payout is None or decision.verdict not in _RULED:
+        price, paid, verdict = economics.marginal_price, economics.paid_share, decision.verdict
+        if price is None or paid is None or self._payout is None:
+            return None
+        if verdict is not Verdict.MINE and verdict is not Verdict.CURTAIL and verdict is not Verdict.REASSIGN:
             return None
         if not curve.hull or rig.points is None:
             return None
         reading = None if rig.reading is None else rig.reading.value
         hashing = reading is not None and reading.hashrate > 0
-        in_force = curve.named(reading.point) if reading is not None and hashing else None
+        in_force = curve.by_name.get(reading.point) if reading is not None and hashing else None
         if hashing and in_force is None:
             return None
         prospect = self._prospect(rig.rig.tariff, price)
@@ -266,7 +269,7 @@ class Chooser:
             ramp=None if reading is None else reading.ramp,
         )
         best = None
-        if decision.verdict is not Verdict.CURTAIL:
+        if verdict is not Verdict.CURTAIL:
             best = choose(situation, self._settings)
         return self._judged(situation, best, price)
 
@@ -281,7 +284,9 @@ class Chooser:
         slots, change = self._prospects.get(tariff, ([], None))
         if len(slots) > 1:
             return Prospect(slots, known=True, next_change=change)
-        return Prospect([Slot(self._settings.persistence / SECONDS_PER_HOUR, price)], known=False, next_change=change)
+        lasts = 0.0 if change is None else min((change - self._now) / SECONDS_PER_HOUR, _LONGEST_PRICE)
+        hours = max(lasts, self._settings.persistence / SECONDS_PER_HOUR)
+        return Prospect([Slot(hours, price)], known=False, next_change=change)
 
     def _judged(self, situation: Situation, best: Candidate | None, price: float) -> Setpoint:
         value, current = situation.value, situation.in_force
@@ -290,26 +295,21 @@ class Chooser:
         change = situation.prospect.next_change
         end = self._now + self._settings.valid_for
         gain = gain_low = None
-        if current is not None and current.checked and trusted(situation.curve) >= _TRUSTED:
+        if current is not None and current.checked and situation.curve.trusted >= _TRUSTED:
             gain = max(margin - current.margin(value, price), 0.0)
             gain_low = gain - _doubt(current, best, price)
         return Setpoint(
             in_force=current,
             best=best,
-            best_margin=finite(margin),
-            best_margin_low=finite(margin - spread),
-            best_margin_high=finite(margin + spread),
-            gain=finite(gain),
-            gain_low=finite(gain_low),
+            best_margin=margin,
+            best_margin_low=margin - spread,
+            best_margin_high=margin + spread,
+            gain=gain,
+            gain_low=gain_low,
             valid_until=end if change is None or change <= self._now else min(end, change),
             value=value,
             price=price,
         )
-
-
-def trusted(curve: Curve) -> int:
-    """Return how many points are measured, pooled, or estimates that measurements have corrected."""
-    return sum(each.checked for each in curve.candidates)
 
 
 def _least_losing(situation: Situation, price: float) -> Candidate | None:

@@ -7,7 +7,7 @@ Both agree on the lower convex hull of the points and off only, so points above 
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import inf, isfinite
 from statistics import median
@@ -31,9 +31,12 @@ class Trust(StrEnum):
     ESTIMATE = "estimate"  # the firmware's
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Candidate:
-    """A point that can be judged. ``checked`` is False for an estimate that no measurement on the rig has corrected."""
+    """A point that can be judged, equal only to itself.
+
+    ``checked`` is False for an estimate that no measurement on the rig has corrected.
+    """
 
     name: str
     hashrate: float  # H/s
@@ -62,6 +65,9 @@ class Curve:
         estimate_error: How far the firmware's watts are off at the point that was measured last: 0.1 if the rig draws a
             tenth more. None if no listed point was measured.
         refuted: Whether the firmware's list is too far off to be used.
+        proven: The allowed points that were measured on this rig.
+        trusted: How many points are measured, pooled, or estimates that measurements have corrected.
+        by_name: The candidates by name.
     """
 
     candidates: tuple[Candidate, ...] = ()
@@ -69,13 +75,25 @@ class Curve:
     slopes: tuple[float, ...] = ()
     estimate_error: float | None = None
     refuted: bool = False
+    proven: tuple[Candidate, ...] = ()
+    trusted: int = 0
+    by_name: Mapping[str, Candidate] = field(default_factory=dict)
 
     @classmethod
     def of(cls, candidates: Iterable[Candidate], estimate_error: float | None = None, *, refuted: bool = False) -> Self:
         """Make the curve of these candidates."""
         known = sorted(candidates, key=lambda each: (each.kwh, -each.hashrate))
         hull, slopes = lower_hull([each for each in known if each.allowed and each.checked])
-        return cls(tuple(known), hull, slopes, estimate_error, refuted)
+        return cls(
+            candidates=tuple(known),
+            hull=hull,
+            slopes=slopes,
+            estimate_error=estimate_error,
+            refuted=refuted,
+            proven=tuple(each for each in known if each.trust is Trust.MEASURED and each.allowed),
+            trusted=sum(each.checked for each in known),
+            by_name={each.name: each for each in known},
+        )
 
     def best(self, value: float, price: float) -> Candidate | None:
         """Return the point that earns most; None if standing still does.
@@ -89,15 +107,6 @@ class Curve:
             return max(able, key=lambda each: each.margin(value, price), default=None)
         steps = bisect_left(self.slopes, value / price)
         return self.hull[steps - 1] if steps else None
-
-    def named(self, name: str) -> Candidate | None:
-        """Return a point by its name; None if it cannot be judged."""
-        return next((each for each in self.candidates if each.name == name), None)
-
-    @property
-    def proven(self) -> tuple[Candidate, ...]:
-        """The allowed points that were measured on this rig."""
-        return tuple(each for each in self.candidates if each.trust is Trust.MEASURED and each.allowed)
 
 
 def lower_hull(points: Sequence[Candidate]) -> tuple[tuple[Candidate, ...], tuple[float, ...]]:

@@ -79,12 +79,10 @@ def test_a_tie_changes_nothing() -> None:
     assert Planner(same, [Slot(1.0, 0.05)]).course(1) == (1,)
 
 
-def test_slots_of_one_price_are_joined_and_later_ones_are_averaged_by_the_hour() -> None:
+def test_slots_of_one_price_are_joined_and_later_ones_are_averaged() -> None:
     quarters = [Slot(0.25, 0.05)] * 8 + [Slot(0.25, 0.06), Slot(0.25, 0.08)] * 6
-    joined = condensed(quarters, fine=2.5, horizon=4.0)
-    assert joined[0] == Slot(2.0, 0.05)
-    assert sum(slot.hours for slot in joined) == pytest.approx(4.0)
-    assert [slot.hours for slot in joined[-2:]] == [0.75, 1.0] or joined[-1].hours <= 1.0
+    joined = condensed(quarters, ((2.5, 0.0), (4.0, 1.0)))
+    assert [slot.hours for slot in joined] == [2.0, 0.25, 1.0, 0.75]
     assert sum(slot.hours * slot.price for slot in joined) == pytest.approx(2 * 0.05 + 2 * 0.07)
-    assert condensed([Slot(3.0, 0.1), Slot(3.0, 0.2)], fine=4.0, horizon=4.0) == [Slot(3.0, 0.1), Slot(1.0, 0.2)]
-    assert condensed([], fine=4.0, horizon=24.0) == []
+    assert condensed([Slot(3.0, 0.1), Slot(3.0, 0.2)], ((4.0, 0.0),)) == [Slot(3.0, 0.1), Slot(1.0, 0.2)]
+    assert condensed([], ((24.0, 0.0),)) == []

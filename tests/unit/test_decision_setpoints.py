@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import pytest
 from operating_points import S19_XP, S19K_PRO, VALUE, candidate, curve
 
+from exporter.decision.course import condensed
 from exporter.decision.curtailment import Slot
-from exporter.decision.setpoints import Prospect, Situation, choose
+from exporter.decision.setpoints import STEPS, Prospect, Situation, choose
 from exporter.economics.points import Candidate, Curve
 from exporter.economics.settings import PointsSettings
 
@@ -62,7 +63,7 @@ def follow(
             slots = [Slot(hours, each) for each in prices[index : index + ahead]]
             missing = settings.persistence / 3_600 - hours * len(slots)
             slots += [Slot(missing, slots[-1].price)] if missing > 0 and index + ahead < len(prices) else []
-            prospect = Prospect(slots, known=True, next_change=None)
+            prospect = Prospect(condensed(slots, STEPS), known=True, next_change=None)
         else:
             prospect = Prospect([Slot(settings.persistence / 3_600, price)], known=False, next_change=None)
         situation = Situation(
@@ -214,7 +215,7 @@ def choice(price: float, in_force: Candidate | None, known: Curve | None = None,
 
 
 def point(name: str) -> Candidate:
-    found = curve().named(name)
+    found = curve().by_name.get(name)
     assert found is not None
     return found
 

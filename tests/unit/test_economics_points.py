@@ -50,7 +50,7 @@ def test_a_point_above_the_hull_is_no_step_so_that_the_next_one_is_found() -> No
 @pytest.mark.parametrize(("price", "best", "default"), [(0.05, 0.7362, 0.7031), (0.06, 0.2946, 0.0326)])
 def test_the_margin_of_the_best_and_of_the_stock_point(price: float, best: float, default: float) -> None:
     known = curve()
-    found, stock = known.best(VALUE, price), known.named("default")
+    found, stock = known.best(VALUE, price), known.by_name.get("default")
     assert found is not None
     assert stock is not None
     assert found.margin(VALUE, price) == pytest.approx(best, abs=5e-5)
