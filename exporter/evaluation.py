@@ -18,6 +18,7 @@ from exporter.decision.dayplan.worth import Worth
 from exporter.decision.explain import Case, Explanation, explain
 from exporter.decision.history import BlockHour, MarginHistory
 from exporter.decision.pool_work import PoolState, PoolWork
+from exporter.decision.point_lines import point_lines
 from exporter.decision.prospect import Outlook, Question, question
 from exporter.decision.setpoints import site_setpoints
 from exporter.decision.site import decide
@@ -152,7 +153,11 @@ class Evaluator:
             settings=self.settings.terms,
             decision_settings=self.settings.decision,
         )
-        return explain(case, rig)
+        explanation = explain(case, rig)
+        known = next((each for each in view.rigs if each.snapshot.rig.name == rig), None)
+        if explanation is None or known is None or known.setpoint is None or known.curve is None:
+            return explanation
+        return replace(explanation, lines=(*explanation.lines, *point_lines(known.setpoint, known.curve)))
 
     async def run(self) -> None:
         """Evaluate at each interval until cancelled. A failed evaluation is counted, and the next one runs as usual."""

@@ -10,6 +10,7 @@ from exporter.server.fleet import SORTS
 from exporter.server.outlook_records import BlockOutlookRecord, OutlookRecord, StartRecord
 from exporter.server.plan_records import PlannedBlockRecord, PlannedSlotRecord, PlanRecord
 from exporter.server.records import BlockRecord, FaultRecord, MarketRecord, RigRecord, TariffRecord
+from exporter.server.setpoint_records import CutRecord, SetpointRecord, ShedRecord
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "api.md"
 
@@ -29,6 +30,8 @@ curl -s 'http://127.0.0.1:9852/api/v1/rigs?verdict=curtail&sort=margin&limit=10'
 | `/api/v1/blocks` | `blocks` |
 | `/api/v1/market` | `market` |
 | `/api/v1/outlook` | `outlook` of `ai.outlook`; null if there is none |
+| `/api/v1/setpoints` | `setpoints` of all rigs, those that shed most per dollar lost first, and their `total` |
+| `/api/v1/shed?kilowatts=2000` | `shed`: which rigs to turn down to shed so many kW at the least loss |
 | `/api/v1/plan` | `plan` of `decision.day_plan`; null if there is none |
 
 - All calls are GET and read only. They are answered from memory, and no rig is contacted.
@@ -50,6 +53,8 @@ curl -s 'http://127.0.0.1:9852/api/v1/rigs?verdict=curtail&sort=margin&limit=10'
 | `fields` | only these fields of each rig, such as `rig,margin_usd_per_day` |
 
 Rigs without the value to sort by come last.
+
+`/api/v1/setpoints` takes `block`, `limit` and `offset`.
 
 An explanation has these parts:
 
@@ -82,6 +87,9 @@ _RECORDS: Final = (
     _Record("Outlook", OutlookRecord, "mining_"),
     _Record("Block, in an outlook", BlockOutlookRecord, "mining_"),
     _Record("Start, of a block in an outlook", StartRecord, "mining_"),
+    _Record("Setpoint", SetpointRecord, "mining_rig_"),
+    _Record("Shed", ShedRecord, "mining_"),
+    _Record("Cut, of a shed", CutRecord, "mining_rig_"),
     _Record("Plan", PlanRecord, "mining_plan_"),
     _Record("Slot, of a plan", PlannedSlotRecord, "mining_plan_"),
     _Record("Block, in a slot of a plan", PlannedBlockRecord, "mining_plan_"),

@@ -23,6 +23,8 @@ from exporter.cli import (
     run,
     scan,
     schedule,
+    setpoints,
+    shed,
     simulate,
     state,
     status,
@@ -50,6 +52,8 @@ Examples:
   hashmargin state backup FILE                        copy the state file while the exporter runs
   hashmargin outlook                                  compare converting blocks now with later
   hashmargin schedule                                 show in which hours each block should run
+  hashmargin setpoints                                list at which operating point each rig should run
+  hashmargin shed --kilowatts 2000                    list which rigs to turn down for 2 MW, least loss first
   hashmargin backtest --sample                        compute what the verdicts would have earned
 
 {EXIT_CODES}
@@ -84,6 +88,8 @@ for _command in (
     explain.explain,
     outlook.outlook,
     schedule.schedule,
+    setpoints.setpoints,
+    shed.shed,
     backtest.backtest,
     state.state,
     simulate.simulate,

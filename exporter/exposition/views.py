@@ -11,8 +11,9 @@ from typing import Final, NamedTuple
 from exporter.decision.dayplan.timetable import Timetable
 from exporter.decision.dayplan.worth import Worth
 from exporter.decision.pool_work import NOTHING, Reconciliation
-from exporter.decision.setpoints import NO_SETPOINTS, SiteSetpoints
+from exporter.decision.setpoints import NO_SETPOINTS, Setpoint, SiteSetpoints
 from exporter.decision.values import BlockDecision, RigDecision, SiteDecision, Verdict
+from exporter.economics.points import Curve
 from exporter.economics.values import BlockEconomics, GpuEconomics, RigEconomics, SiteEconomics
 from exporter.model.fleet import UNASSIGNED, Block
 from exporter.model.readings import GpuReading, RigReading
@@ -35,6 +36,8 @@ class RigView(NamedTuple):
     snapshot: RigSnapshot
     economics: RigEconomics
     decision: RigDecision
+    setpoint: Setpoint | None = None
+    curve: Curve | None = None
 
     @property
     def status(self) -> Status:
@@ -110,7 +113,11 @@ class SiteView:
     @cached_property
     def rigs(self) -> tuple[RigView, ...]:
         """Every rig of the inventory."""
-        return tuple(starmap(RigView, zip(self.snapshot.rigs, self.economics.rigs, self.decision.rigs, strict=True)))
+        rigs = self.snapshot.rigs, self.economics.rigs, self.decision.rigs
+        if self.setpoints.rigs:
+            points = self.setpoints.rigs, self.setpoints.curves
+            return tuple(starmap(RigView, zip(*rigs, *points, strict=True)))
+        return tuple(starmap(RigView, zip(*rigs, strict=True)))
 
     @cached_property
     def fresh_rigs(self) -> tuple[FreshRig, ...]:

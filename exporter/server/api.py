@@ -15,9 +15,11 @@ from exporter.server.fleet import RigQuery, read_count, read_query
 from exporter.server.outlook_records import outlook_record
 from exporter.server.plan_records import plan_record
 from exporter.server.records import RigRecord, block_record, market_record, rig_record
+from exporter.server.setpoint_records import SetpointRecord, setpoint_records, shed_record
 
 _EVERYTHING: Final = 1_000_000
 _LONGEST_NAME: Final = 80
+_MOST_KILOWATTS: Final = 1e7
 _PIECE: Final = 200  # records; writing them takes a few milliseconds
 
 
@@ -61,12 +63,35 @@ def add_api(app: web.Application, context: ServerContext) -> None:
         record = None if view.plan is None else plan_record(view.plan)
         return await _respond(request, lambda: _envelope(context, view, plan=record))
 
+    _add_points(app, context)
     app.router.add_get("/api/v1/rigs", rigs)
     app.router.add_get("/api/v1/rigs/{rig}", rig)
     app.router.add_get("/api/v1/blocks", blocks)
     app.router.add_get("/api/v1/market", market)
     app.router.add_get("/api/v1/outlook", outlook)
     app.router.add_get("/api/v1/plan", plan)
+
+
+def _add_points(app: web.Application, context: ServerContext) -> None:
+    """Serve the calls about operating points."""
+
+    async def setpoints(request: web.Request) -> web.Response:
+        view, block = evaluated(context), request.query.get("block", "")
+        limit, offset = read_count(request, "limit", _EVERYTHING), read_count(request, "offset", 0)
+
+        def chosen() -> tuple[int, list[SetpointRecord]]:
+            found = [each for each in setpoint_records(view) if not block or each.block == block]
+            return len(found), found[offset : offset + limit]
+
+        total, records = await in_worker(request, chosen)
+        return await _respond(request, lambda: _envelope(context, view, total=total, setpoints=records))
+
+    async def shed(request: web.Request) -> web.Response:
+        view, wanted = evaluated(context), _read_kilowatts(request)
+        return await _respond(request, lambda: _envelope(context, view, shed=shed_record(view, wanted)))
+
+    app.router.add_get("/api/v1/setpoints", setpoints)
+    app.router.add_get("/api/v1/shed", shed)
 
 
 def evaluated(context: ServerContext) -> SiteView:
@@ -94,6 +119,17 @@ def _read_fields(request: web.Request) -> list[str]:
         if name not in known:
             raise web.HTTPBadRequest(text=f"{unknown('field', name[:_LONGEST_NAME], known)}\n")
     return names
+
+
+def _read_kilowatts(request: web.Request) -> float:
+    """Read the power to shed. Raises 400 for anything but a number above 0."""
+    try:
+        wanted = float(request.query.get("kilowatts", ""))
+    except ValueError:
+        wanted = 0.0
+    if not 0 < wanted <= _MOST_KILOWATTS:
+        raise web.HTTPBadRequest(text="kilowatts must be a number above 0, such as 2000\n")
+    return wanted
 
 
 def _envelope(context: ServerContext, view: SiteView, **content: Any) -> dict[str, Any]:

@@ -82,6 +82,10 @@ class RigRecord:
     ]
     verdict_since_timestamp_seconds: Number
     verdict_held: Annotated[bool, "True if the verdict is kept only because its inputs are stale."]
+    best_point: Annotated[
+        str | None, "Operating point at which the rig should run, or `off`. Null without the section `points`."
+    ]
+    tuning_gain_usd_per_day: Number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +164,7 @@ _UNIDENTIFIED = RigIdentity(reader="", make="", model="", algorithm="")
 
 def rig_record(view: RigView, failures: FailureLog) -> RigRecord:
     """Make the record of one rig."""
-    snapshot, economics, decision = view
+    snapshot, economics, decision, setpoint, _ = view
     rig, reading = snapshot.rig, snapshot.reading.value if snapshot.reading is not None else None
     identity = snapshot.identity or _UNIDENTIFIED
     failure = failures.get(rig.name) if snapshot.up is False else None
@@ -212,6 +216,8 @@ def rig_record(view: RigView, failures: FailureLog) -> RigRecord:
         verdict=decision.verdict,
         verdict_since_timestamp_seconds=decision.verdict_since,
         verdict_held=decision.held,
+        best_point=None if setpoint is None else setpoint.name,
+        tuning_gain_usd_per_day=None if setpoint is None else setpoint.gain,
     )
 
 

@@ -57,6 +57,8 @@ def verdict(result: Mapping[str, Any]) -> str:
     rig = result["rig"]
     since = rig["verdict_since_timestamp_seconds"]
     words = rig["verdict"] or "no verdict"
+    if words == "mine" and rig.get("best_point"):
+        words += f" at {rig['best_point']}"
     if since is not None:
         words += f" since {datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M:%S} UTC"
     return words + ("; kept because its inputs are stale" if rig["verdict_held"] else "")

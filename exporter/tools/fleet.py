@@ -69,6 +69,43 @@ async def rigs(endpoint: Endpoint, parameters: Mapping[str, str]) -> Rigs:
         return Rigs(total=int(body["total"]), rigs=list(body["rigs"]))
 
 
+async def setpoints(endpoint: Endpoint, parameters: Mapping[str, str]) -> Rigs:
+    """Request setpoints by the parameters of ``/api/v1/setpoints``. Raises Failure."""
+    given = {name: value for name, value in parameters.items() if value}
+    body = (await endpoint.ask("GET", "/api/v1/setpoints", params=given, max_bytes=_MAX_BYTES)).check().json()
+    with translating():
+        return Rigs(total=int(body["total"]), rigs=list(body["setpoints"]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shed:
+    """How to shed power, as records of the JSON API. Powers in W."""
+
+    shed: float
+    missing: float
+    loss: float  # USD per day
+    over_capacity: Sequence[str]
+    cuts: Rigs
+
+
+async def shed(endpoint: Endpoint, kilowatts: float) -> Shed:
+    """Request how to shed so many kilowatts. Raises Failure and QueryError."""
+    params = {"kilowatts": repr(kilowatts)}
+    answer = await endpoint.ask("GET", "/api/v1/shed", params=params, max_bytes=_MAX_BYTES)
+    if answer.status == HTTPStatus.BAD_REQUEST:
+        raise QueryError(answer.text().strip())
+    body = answer.check().json()
+    with translating():
+        found = body["shed"]
+        return Shed(
+            shed=float(found["shed_watts"]),
+            missing=float(found["missing_watts"]),
+            loss=float(found["loss_usd_per_day"]),
+            over_capacity=list(found["blocks_over_capacity"]),
+            cuts=Rigs(total=len(found["cuts"]), rigs=list(found["cuts"])),
+        )
+
+
 async def names(endpoint: Endpoint, prefix: str) -> list[str]:
     """Return the names of rigs that begin with ``prefix``. Raises Failure."""
     found = await rigs(endpoint, {"q": prefix, "fields": "rig"})

@@ -223,22 +223,22 @@ def operating() -> SiteSetpoints:
             error=0.01,
         )
 
-    stock, low = point("3500 W", 200e12, 3_500.0), point("2600 W", 160e12, 2_600.0, Trust.ESTIMATE)
+    stock, low = point("3500 W", 200e12, 3_500.0), point("2600 W", 180e12, 2_600.0, Trust.ESTIMATE)
     setpoint = Setpoint(
         in_force=stock,
         best=low,
-        best_margin=2.208,
-        best_margin_low=2.052,
-        best_margin_high=2.364,
-        gain=0.252,
-        gain_low=0.209,
+        best_margin=2.874,
+        best_margin_low=2.843,
+        best_margin_high=2.905,
+        gain=0.414,
+        gain_low=0.403,
         valid_until=TAKEN_AT + 300,
         value=33.3e-15,
         price=0.05,
     )
     return SiteSetpoints(
-        curves=(Curve.of([stock, low], 0.1), Curve(), Curve()),
-        rigs=(setpoint, None, None),
+        curves=(Curve.of([stock, low], 0.1), *[Curve()] * (len(RIGS) - 1)),
+        rigs=(setpoint, *[None] * (len(RIGS) - 1)),
         blocks=(sum_block("north", [setpoint, None]), sum_block("south", [None])),
     )
 

@@ -141,3 +141,34 @@ async def test_the_names_of_rigs_complete_in_the_shell() -> None:
         arguments = ["explain", "--url", exporter.url]
         assert await asyncio.to_thread(complete, arguments, "r-01") == [f"r-{number:03}" for number in range(10, 20)]
     assert await asyncio.to_thread(complete, ["explain", "--url", f"{HOST}:1"], "r-01") == []
+
+
+async def test_setpoints_are_listed_by_what_they_shed_per_dollar() -> None:
+    async with served() as exporter:
+        _, table, summary = await invoke("setpoints", "--url", exporter.url, "--limit", "2")
+        _, text, _ = await invoke("setpoints", "--url", exporter.url, "--output", "csv")
+        _, document, _ = await invoke("setpoints", "--url", exporter.url, "--block", "north", "--output", "json")
+    assert table.splitlines()[0].split()[:2] == ["rig", "block"]
+    assert "3500 W" in table
+    assert summary == "2 of 5 rigs\n"
+    first, *_ = csv.DictReader(io.StringIO(text))
+    assert (first["rig"], first["operating_point"], first["best_point"]) == ("a-01", "3500 W", "2600 W")
+    assert (first["best_point_confidence"], first["lower_point"]) == ("estimate", "2600 W")
+    assert float(first["lower_point_shed_watts"]) == pytest.approx(900.0)
+    assert float(first["lower_point_loss_usd_per_kilowatt_hour"]) == pytest.approx(0.414 / -0.9 / 24, abs=1e-4)
+    assert {rig["block"] for rig in json.loads(document)["setpoints"]} == {"north"}
+
+
+async def test_power_is_shed_at_the_least_loss() -> None:
+    async with served() as exporter:
+        code, table, summary = await invoke("shed", "--url", exporter.url, "--kilowatts", "0.8")
+        _, text, _ = await invoke("shed", "--url", exporter.url, "--kilowatts", "0.8", "--output", "csv")
+        _, document, errors = await invoke("shed", "--url", exporter.url, "--kilowatts", "2000", "--output", "json")
+        wrong, _, words = await invoke("shed", "--url", exporter.url, "--kilowatts", "1e9")
+    assert code == 0
+    assert "2600 W" in table
+    assert summary == "1 rigs shed 0.9 kW and lose -0.41 USD per day\n"
+    assert [row["point"] for row in csv.DictReader(io.StringIO(text))] == ["2600 W"]
+    assert json.loads(document)["cuts"][0]["point"] == "off"
+    assert "cannot be shed" in errors
+    assert (wrong, "kilowatts must be a number above 0" in words) == (2, True)

@@ -8,6 +8,7 @@ from exporter.server.admission import in_worker
 from exporter.server.api import evaluated
 from exporter.server.context import ServerContext
 from exporter.server.pages import hardware
+from exporter.server.pages.points import points_of
 from exporter.server.pages.rigs import reason
 from exporter.server.pages.template import page
 from exporter.server.records import rig_record
@@ -36,6 +37,7 @@ def _page(context: ServerContext, view: SiteView, name: str) -> web.Response:
         reason=reason(record),
         failure=context.failures.get(name),
         explanation=explanation,
+        points=points_of(rig),
         longest=_longest(explanation),
         state=[] if reading is None else hardware.state(reading),
         boards=([], []) if reading is None else hardware.boards(reading),
