@@ -17,8 +17,8 @@ from exporter.decision.dayplan.timetable import Timetable
 from exporter.decision.dayplan.worth import Worth
 from exporter.decision.explain import Case, Explanation, explain
 from exporter.decision.history import BlockHour, MarginHistory
-from exporter.decision.pool_work import PoolState, PoolWork
 from exporter.decision.point_lines import point_lines
+from exporter.decision.pool_work import PoolState, PoolWork
 from exporter.decision.prospect import Outlook, Question, question
 from exporter.decision.setpoints import site_setpoints
 from exporter.decision.site import decide
