@@ -286,6 +286,8 @@ class RigPricer:
         value = paid * self._payout_usd / HASHES_PER_PETAHASH
         strikes = [value * each.hashrate / each.kwh for each in proven]
         best = max(proven, key=lambda each: each.margin(value, price))
+        if own.hashrate and rig.reading is not None and rig.reading.value.point == best.name:
+            return own, finite(max((*strikes, strike or 0.0)))
         known = own.revenue is not None and own.kwh is not None
         if known and (own.revenue or 0.0) - (own.kwh or 0.0) * price >= best.margin(value, price):
             return own, finite(max((*strikes, strike or 0.0)))

@@ -17,6 +17,7 @@ from exporter.economics.points import Trust
 from exporter.economics.reconciliation import WorkBalance
 from exporter.exposition.views import SiteView, is_mining
 from exporter.model.readings import RigReading
+from exporter.model.units import joules_per_terahash
 
 S = TypeVar("S")
 P = TypeVar("P")
@@ -1773,6 +1774,15 @@ _POINTS: Final = (
         stability=Stability.EXPERIMENTAL,
         group=Group.POINT,
         get=lambda known: known[1].power,
+    ),
+    Metric(
+        scope=MEASURED_POINT,
+        name="mining_rig_point_efficiency_joules_per_terahash",
+        help="Energy per hash of the rig at an operating point that was measured on it, in joules per terahash.",
+        unit="joules_per_terahash",
+        stability=Stability.EXPERIMENTAL,
+        group=Group.POINT,
+        get=lambda known: joules_per_terahash(known[1].power, known[1].hashrate),
     ),
     Metric(
         scope=BLOCK_SETPOINTS,

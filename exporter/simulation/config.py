@@ -85,6 +85,7 @@ def _site(site: Plant) -> dict[str, Any]:
             }
         },
         "power": {"overhead": 1.03},
+        "points": {"list_interval": "30s", "settle": "10s", "stable": "30s", "dwell": "2m"},
         "economics": {"pool_fee": 0.01, "opex_usd_per_kilowatt_month": 4, "rig_price_usd_per_terahash": 8},
         "ai": {
             "rent_usd_per_kilowatt_month": {"low": 145, "base": 150, "high": 160},

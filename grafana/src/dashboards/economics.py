@@ -20,11 +20,13 @@ from dashboards.panels import (
     Panel,
     Query,
     largest,
+    series,
     site,
     total,
 )
 
 _PRICED = f"({site('power_cost_usd_per_day')}) / ({site('revenue_usd_per_day')})"
+_IDENTITY = f"on (job, site, instance, rig) group_left (model) {series('mining_rig_info')}"
 _KILOWATT_HOURS = f"(24 * {total('mining_block_billed_power_watts', by='site')} / 1000)"
 
 
@@ -38,6 +40,7 @@ def build() -> builders.Dashboard:
     for panel in (*_figures(), *_breakeven(), *_margins(), *_spread(), *_market()):
         page.with_panel(panel)
     page.with_row(panels.detail("Day-ahead plan", _plan()))
+    page.with_row(panels.detail("Operating points", _points()))
     return page
 
 
@@ -165,6 +168,31 @@ def _spread() -> list[Panel]:
             key="block",
             link=panels.open_with("hashmargin-block", "block"),
             descending=False,
+        ),
+    ]
+
+
+def _points() -> list[Panel]:
+    gain = total("mining_block_tuning_gain_usd_per_day", by="site, block")
+    return [
+        panels.rows(
+            Face(
+                "Money left on the table, by block",
+                "What the best operating points would earn more than those in force. Empty without the section points.",
+                USD_PER_DAY,
+            ),
+            Column("Gain", gain, USD_PER_DAY, ((None, "green"), (1.0, "orange"))),
+            Column("At least", total("mining_block_tuning_gain_low_usd_per_day", by="site, block"), USD_PER_DAY),
+            Column("Share of revenue", largest("mining_block_tuning_gain_ratio", by="site, block"), RATIO),
+            key="block",
+            link=panels.open_with("hashmargin-block", "block"),
+        ),
+        panels.bars(
+            Face("Money left on the table, by model", "The same, by the model of the rigs.", USD_PER_DAY),
+            Query(
+                f"sum by (site, model) ({series('mining_rig_tuning_gain_usd_per_day')} * {_IDENTITY})",
+                "{{site}} {{model}}",
+            ),
         ),
     ]
 

@@ -59,6 +59,7 @@ def build() -> builders.Dashboard:
     for panel in (*_identity(), *_now(), *_state(), _faults(), *_money(), *_work(), *_health(), *_pools()):
         page.with_panel(panel)
     for title, folded in (
+        ("Operating points", _points()),
         ("Hash boards", _boards()),
         ("Power supply", _power_supply()),
         ("Shares", _shares()),
@@ -228,6 +229,45 @@ def _money() -> list[Panel]:
                 f"{series('mining_rig_inventory_info')}",
                 "price, {{tariff}}",
             ),
+        ),
+    ]
+
+
+def _points() -> list[Panel]:
+    watts, rate = series("mining_rig_point_power_watts"), series("mining_rig_point_hashrate_hashes_per_second")
+    efficiency, by_point = series("mining_rig_point_efficiency_joules_per_terahash"), "max by (point)"
+    return [
+        panels.rows(
+            Face(
+                "Measured points",
+                "What the rig did at each operating point. Empty without the section points.",
+                PLAIN,
+                12,
+            ),
+            Column("Hashrate", f"{by_point} ({rate})", HASHRATE),
+            Column("Power", f"{by_point} ({watts})", WATTS),
+            Column("Efficiency", f"{by_point} ({efficiency})", EFFICIENCY),
+            key="point",
+        ),
+        panels.bars(
+            Face("Efficiency by point", "Joules per terahash, over all of a point's power.", EFFICIENCY, 12),
+            Query(f"{by_point} ({efficiency})", "{{point}}"),
+        ),
+        panels.lines(
+            Face(
+                "Best point",
+                "What it earns, with the band of its figures, and more than the point in force.",
+                USD_PER_DAY,
+            ),
+            Query(series("mining_rig_best_margin_usd_per_day"), "best point"),
+            Query(series("mining_rig_best_margin_low_usd_per_day"), "low"),
+            Query(series("mining_rig_best_margin_high_usd_per_day"), "high"),
+            Query(series("mining_rig_tuning_gain_usd_per_day"), "gain"),
+        ),
+        panels.lines(
+            Face("Power of the best point", "Beside what the rig draws.", WATTS),
+            Query(series("mining_rig_best_power_watts"), "best point"),
+            Query(series("mining_rig_power_watts"), "drawn"),
         ),
     ]
 
