@@ -94,7 +94,7 @@ def _hull(choices: Iterable[Lower]) -> tuple[Lower, ...]:
     """Keep the steps that lose least, so that each costs more per kilowatt than the one before."""
     kept: list[Lower] = []
     for choice in sorted(choices, key=lambda each: (each.kilowatts, each.loss)):
-        if kept and choice.kilowatts <= kept[-1].kilowatts:
+        if kept and choice.kilowatts <= kept[-1].kilowatts:  # as much for more money
             continue
         while kept and _rate(kept[-2] if len(kept) > 1 else None, kept[-1]) >= _rate(kept[-1], choice):
             kept.pop()

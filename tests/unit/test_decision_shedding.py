@@ -118,3 +118,9 @@ def test_at_a_negative_price_shedding_costs_what_the_energy_pays() -> None:
 def test_a_step_that_a_cheaper_and_larger_one_makes_needless_is_left_out() -> None:
     (found,) = loads_of(Outcome(miner("790MHz"), price=0.0701))
     assert [each.name for each in found.lower] == ["690MHz", "default", "490MHz", "390MHz", "290MHz", "off"]
+
+
+def test_of_two_points_with_the_same_power_the_better_one_counts() -> None:
+    twin = replace(ALL.learned[1], name="twin", hashrate=50e12)
+    (found,) = loads_of(Outcome(miner(points=replace(ALL, learned=(*ALL.learned, twin))), price=0.05))
+    assert [each.name for each in found.lower] == ["490MHz", "390MHz", "290MHz", "off"]

@@ -21,7 +21,7 @@ class PointRow:
     trust: str
     terahash: float
     watts: float
-    efficiency: float | None  # J/TH
+    efficiency: float  # J/TH
     margin: float  # USD per day now
     average: float | None  # USD per kWh at which it breaks even; None if it is not on the hull
     marginal: float | None  # USD per kWh at which the step to it breaks even
@@ -66,9 +66,9 @@ def points_of(rig: RigView) -> PointsView | None:
             PointRow(
                 name=each.name,
                 trust=each.trust,
-                terahash=each.hashrate / HASHES_PER_TERAHASH,
-                watts=each.power,
-                efficiency=joules_per_terahash(each.power, each.hashrate),
+                terahash=round(each.hashrate / HASHES_PER_TERAHASH, 1),
+                watts=round(each.power),
+                efficiency=round(joules_per_terahash(each.power, each.hashrate) or 0.0, 1),
                 margin=each.margin(setpoint.value, setpoint.price),
                 average=None if step is None else step.average,
                 marginal=None if step is None else step.marginal,
@@ -84,8 +84,8 @@ def points_of(rig: RigView) -> PointsView | None:
         rows=tuple(rows),
         hull="L".join(f"{x} {y}" for x, y in hull),
         line=place(*_breakeven(rig, curve.candidates[-1], most_hashes, most_watts)),
-        most_terahash=most_hashes / HASHES_PER_TERAHASH,
-        most_watts=most_watts,
+        most_terahash=round(most_hashes / HASHES_PER_TERAHASH),
+        most_watts=round(most_watts),
         gain=setpoint.gain,
         valid_until=setpoint.valid_until,
     )
