@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, Protocol, Self, TypeVar
+from weakref import WeakValueDictionary
 
 import aiohttp
 import structlog
@@ -61,6 +62,10 @@ class Discards:
             )
             self._logged.add(figure)
 
+    def mention(self, figure: str, detail: str) -> None:
+        """Show ``detail`` in a check of the configuration. It is right as it is: it is neither counted nor logged."""
+        self.notes[figure] = mask_secrets(detail)
+
     def begin(self) -> None:
         """Start a new answer. A figure that the previous answer did not lose is logged again when it is lost again."""
         self._logged &= self.notes.keys()
@@ -95,6 +100,8 @@ class SourceContext:
     """The members of the source, by name, if it is a group."""
     shared: SharedAnswers[Any] = field(default_factory=lambda: SharedAnswers(elapsed))
     """Answers that several sources of the process need."""
+    claims: WeakValueDictionary[str, Any] = field(default_factory=WeakValueDictionary)
+    """The source that requests each GPU node, by address: a node that several lists name is requested once."""
 
     def named(self, source: str) -> Self:
         """Return the context of one source. ``source`` is the value of its label."""

@@ -50,6 +50,11 @@ class SourceGroup:
             name: kept.get(name) or _Member(name, settings, self._context) for name, settings in members.items()
         }
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no members."""
+        return not self._members
+
     async def ask(self) -> list[tuple[str, Reading[Any]]]:
         """Return name and reading of each member that has one. Raises the first member's Failure if none has."""
         answers = await asyncio.gather(*(member.ask() for member in self._members.values()))

@@ -100,3 +100,10 @@ def test_a_busy_gpu_without_watts_has_no_power() -> None:
 def test_an_idle_gpu_keeps_its_zeros() -> None:
     idle = GpuReading(gpu="a", utilization=0.0, engine_active=0.0, power=0.0)
     assert gpus(idle) == ((idle,), set())
+
+
+def test_a_gpu_below_what_an_idle_one_draws_has_no_power() -> None:
+    in_kilowatts = GpuReading(gpu="a", utilization=0.9, power=0.65)
+    assert gpus(in_kilowatts) == ((replace(in_kilowatts, power=None),), {"power"})
+    idle = GpuReading(gpu="b", utilization=0.0, power=8.0)
+    assert gpus(idle) == ((idle,), set())

@@ -379,3 +379,54 @@ async def test_a_target_outside_the_networks_is_not_requested(
 def test_a_login_for_targets_needs_their_networks() -> None:
     with pytest.raises(ValidationError, match="target_login needs target_networks"):
         http_sd.Settings.model_validate({"url": "http://127.0.0.1/targets", "target_login": {"bearer_token": "x"}})
+
+
+async def test_a_node_of_two_lists_is_requested_once_and_taken_over_when_one_drops_it(
+    cluster: Cluster, context: SourceContext
+) -> None:
+    lists: dict[str, list[str]] = {}
+
+    async def directory(request: web.Request) -> web.Response:
+        return web.json_response([{"targets": lists[request.path]}])
+
+    async with serve(cluster.handle) as first, serve(cluster.handle) as second, serve(directory) as server:
+        one, two = first.removeprefix("http://"), second.removeprefix("http://")
+        lists |= {"/a": [one, two], "/b": [two]}
+        contexts = {path: context.named(f"gpus:{path}") for path in lists}
+        sources = {path: http_sd.Settings(url=f"{server}{path}").build(each) for path, each in contexts.items()}
+
+        async def gpus(path: str) -> set[str]:
+            cluster.now += 60
+            return {gpu.gpu for gpu in (await sources[path].fetch()).value}
+
+        assert await gpus("/a") == {f"GPU-{one}", f"GPU-{two}"}
+        assert await gpus("/b") == set()
+        assert contexts["/b"].discards.notes == {"targets": f"{two} of 1 are requested for another list or entry"}
+        assert [*contexts["/a"].members, *contexts["/b"].members] == [f"gpus:{one}", f"gpus:{two}"]
+        lists["/a"] = [one]
+        assert await gpus("/a") == {f"GPU-{one}"}
+        assert await gpus("/b") == {f"GPU-{two}"}
+        assert contexts["/b"].discards.notes == {}
+
+
+async def test_a_node_that_is_an_entry_of_its_own_is_left_out_of_a_list(
+    cluster: Cluster, context: SourceContext
+) -> None:
+    async with serve(cluster.handle) as first, serve(cluster.handle) as second, serve(cluster.handle) as discovery:
+        one, two = first.removeprefix("http://"), second.removeprefix("http://")
+        cluster.targets = [one, two]
+        entry = dcgm_exporter.Settings(url=f"{first}/metrics").build(context)
+        source = http_sd.Settings(url=f"{discovery}/targets").build(context)
+        assert [gpu.gpu for gpu in (await source.fetch()).value] == [f"GPU-{two}"]
+        assert [gpu.gpu for gpu in (await entry.fetch()).value] == [f"GPU-{one}"]
+
+
+async def test_a_node_at_the_address_of_its_list_has_a_label_of_its_own(
+    cluster: Cluster, context: SourceContext
+) -> None:
+    async with serve(cluster.handle) as discovery:
+        address = discovery.removeprefix("http://")
+        cluster.targets = [address]
+        named = context.named(f"gpus:{address}")
+        await http_sd.Settings(url=f"{discovery}/targets").build(named).fetch()
+        assert [*named.members] == [f"gpus:{address}/metrics"]

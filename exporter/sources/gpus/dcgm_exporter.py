@@ -27,6 +27,10 @@ class Settings(HttpSettings, GpuSettings):
 
 
 class _DcgmExporter(HttpSource[Settings]):
+    def __init__(self, settings: Settings, context: SourceContext) -> None:
+        super().__init__(settings, context)
+        context.claims.setdefault(settings.where, self)
+
     async def fetch(self) -> Reading[Gpus]:
         """Scrape the node. The text is parsed in a thread."""
         text = await self._endpoint.get_text(max_bytes=MAX_BYTES)

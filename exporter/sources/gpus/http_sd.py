@@ -26,6 +26,7 @@ from exporter.sources.resolver import Resolver
 _log = structlog.get_logger(__name__)
 
 _resolver: Final = Resolver()
+_MOST_NAMED: Final = 5
 _SHARED: Final = ("timeout", "ca_file", "verify_tls", "interval", "max_age")
 
 
@@ -46,6 +47,9 @@ class Settings(HttpSettings, GpuSettings):
             raise ValueError("target_login needs target_networks: the networks whose addresses may receive it")
         return self
 
+    def check_usable(self, value: Gpus, now: float) -> None:
+        """Accept a list without GPUs: its targets can all be those of another list. Without targets it has failed."""
+
     def connect(self, context: SourceContext) -> "_HttpSd":
         """Create the source."""
         return _HttpSd(self, context)
@@ -55,6 +59,7 @@ class _HttpSd(HttpSource[Settings]):
     def __init__(self, settings: Settings, context: SourceContext) -> None:
         super().__init__(settings, context)
         self._group = SourceGroup({}, context)
+        self._claims = context.claims
         self._found = False
         self._lost = False
         self._refused: frozenset[str] = frozenset()
@@ -70,11 +75,13 @@ class _HttpSd(HttpSource[Settings]):
             if not self._lost:
                 _log.warning("the list of targets failed: the last one is used", detail=failure.detail)
             self._lost = True
+        if self._group.is_empty:  # another list has them all
+            return Reading((), self._clock())
         readings: list[Reading[Gpus]] = [reading for _, reading in await self._group.ask()]
         gpus = {gpu.gpu: gpu for reading in readings for gpu in reading.value}
         return Reading(tuple(gpus.values()), min(reading.observed_at for reading in readings))
 
-    async def _discover(self) -> dict[str, SourceSettings]:
+    async def _discover(self) -> Mapping[str, SourceSettings]:
         try:
             groups = target_groups(await self._endpoint.get_json())
         except ValidationError as error:
@@ -83,17 +90,34 @@ class _HttpSd(HttpSource[Settings]):
             detail = f"not a list of targets as http_sd has it: {where}: {sentence(first)}"
             advice = "correct the list at that place: it is [{targets: [host:port], labels: {}}]"
             raise Failure(Reason.GARBLED, detail, advice=advice) from None
-        listed = {f"gpus:{target}": (target, group.labels) for group in groups for target in group.targets}
+        listed = {self._source(target): (target, group.labels) for group in groups for target in group.targets}
         nodes = {name: self._node(target, labels) for name, (target, labels) in listed.items()}
         allowed = await asyncio.gather(*map(self._may_be_asked, nodes.values()))
-        found: dict[str, SourceSettings] = {
+        found = {
             name: node for (name, node), may in zip(nodes.items(), allowed, strict=True) if node is not None and may
         }
         self._report(frozenset(nodes.keys() - found.keys()))
+        own = self._claimed(found)
+        twice = sorted(name.removeprefix("gpus:") for name in found.keys() - own.keys())
+        if twice:
+            detail = f"{', '.join(twice[:_MOST_NAMED])} of {len(twice)} are requested for another list or entry"
+            self._discards.mention("targets", detail)
+            return own
         if not found:
             detail = "the list has no targets" if not nodes else "no target of the list is within target_networks"
             raise Failure(Reason.NOT_READY, detail)
         return found
+
+    def _claimed(self, nodes: Mapping[str, dcgm_exporter.Settings]) -> dict[str, dcgm_exporter.Settings]:
+        """Claim the nodes that no other list or entry requests, and release those that are not listed any more."""
+        listed = {node.where for node in nodes.values()}
+        for gone in [where for where, owner in self._claims.items() if owner is self and where not in listed]:
+            del self._claims[gone]
+        return {name: node for name, node in nodes.items() if self._claims.setdefault(node.where, self) is self}
+
+    def _source(self, target: str) -> str:
+        """Return the ``source`` label of a node. One at the list's own address has a path, unlike the list."""
+        return f"gpus:{target}" + ("/metrics" if target == self._settings.where else "")
 
     def _node(self, target: str, labels: Mapping[str, str]) -> dcgm_exporter.Settings | None:
         """Return the settings of a target. None if it is not an address."""
