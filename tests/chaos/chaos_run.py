@@ -94,6 +94,7 @@ class Exporter:
             "WEB__LISTEN_ADDRESS": self.url.removeprefix("http://"),
             "WEB__CONFIG_FILE": str(web),
             "POLLING__INTERVAL": f"{self._poll_seconds}s",
+            "POLLING__DEADLINE": f"{self._poll_seconds}s",
             "EVALUATION_INTERVAL": "2s",
             "STATE__PATH": str(self.state),
             "STATE__INTERVAL": "10s",
