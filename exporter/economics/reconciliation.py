@@ -48,7 +48,7 @@ class PoolScheme(StrEnum):
     @property
     def has_luck(self) -> bool:
         """Whether a day's income depends on the blocks that the pool finds."""
-        return self not in {PoolScheme.FPPS, PoolScheme.PPS}
+        return self in {PoolScheme.PPS_PLUS, PoolScheme.PPLNS, PoolScheme.TIDES, PoolScheme.SOLO}
 
 
 # --- names of workers -----------------------------------------------------------------------------------------------
@@ -113,19 +113,9 @@ def hashrate_of(difficulty: float, seconds: float) -> float:
     return difficulty * HASHES_PER_DIFFICULTY / seconds
 
 
-def expected_shares(hashrate: float, seconds: float, difficulty: float) -> float:
-    """Return how many shares of ``difficulty`` a rig of ``hashrate`` (H/s) finds in ``seconds`` on average."""
-    return hashrate * seconds / (difficulty * HASHES_PER_DIFFICULTY)
-
-
 def relative_error(shares: float) -> float:
     """Return the relative standard error of a rate from ``shares`` shares, which must not be 0."""
     return 1 / sqrt(shares)
-
-
-def shares_to_see(deficit: float, sigmas: float) -> float:
-    """Return the shares after which a relative deficit stands out by ``sigmas``, with a chance of one half."""
-    return (sigmas / deficit) ** 2
 
 
 def raised_sigmas(looked_at: int) -> float:
@@ -280,11 +270,6 @@ def balance(slabs: Sequence[Work], looked_at: int, payout: float | None) -> Work
 def expected_payout(hashrate: float, days: float, hashprice_btc: float, fee: float) -> float:
     """Return the bitcoins for ``days`` of credited work at ``hashrate`` (H/s), at a hashprice per PH/s and day."""
     return petahashes(hashrate) * days * hashprice_btc * (1 - fee)
-
-
-def fpps_rate(fees: float, subsidies: float) -> float:
-    """Return what FPPS pays per bitcoin of subsidy on a day with these fees and subsidies of all blocks."""
-    return 1 + fees / subsidies
 
 
 class DayCredit(NamedTuple):

@@ -94,10 +94,7 @@ class PoolServer:
         reward = subsidy(START_HEIGHT) + _BLOCK_FEES
         rate = sum(self._credited(machine, self._clock()) for machine in self._machines.values())
         pay = expected_payout(rate, 1.0, hashprice(DIFFICULTY, reward), _FEE)
-        first, last = (
-            datetime.strptime(request.query[name], "%Y-%m-%d").replace(tzinfo=UTC).timestamp()
-            for name in ("from", "to")
-        )
+        first, last = (_midnight(request.query[name]) for name in ("from", "to"))
         days = [today - ago * SECONDS_PER_DAY for ago in range(1, _DAYS + 1)]
         rows = [{"date": round(day), "total_reward": f"{pay:.8f}"} for day in days if first <= day <= last]
         return web.json_response({"btc": {"daily_rewards": rows}})

@@ -307,7 +307,7 @@ def test_rigs_of_other_coins_and_without_a_reading_are_left_out() -> None:
     pools = {"one": PoolState(PoolTerms(account="acme"), site.listed("one"))}
     found = site.work.observe(snapshot, pools, MARKET, site.economics, site="s", longest_gap=60.0)
     assert found.workers == {}
-    expected = {"one": PoolState(TERMS, site.listed("one"))}
+    expected = {"two": PoolState(TERMS, site.listed("one"))}
     found = site.work.observe(snapshot, expected, MARKET, site.economics, site="s", longest_gap=60.0)
     assert found.workers["r0"].credited is True
     assert found.rigs == {}

@@ -14,14 +14,10 @@ from exporter.economics.reconciliation import (
     Work,
     balance,
     expected_payout,
-    expected_shares,
-    fpps_rate,
     hashrate_of,
     is_leak,
     payout_balance,
     raised_sigmas,
-    relative_error,
-    shares_to_see,
     split_login,
     windows,
     worker_of,
@@ -36,6 +32,15 @@ DIFFICULTY = 131_072.0
 HASHRATE = 200 * TERAHASH
 
 
+def work_of(hashrate: float, seconds: float, difficulty: float, deficit: float = 0.0) -> Work:
+    done = hashrate * seconds / 2**32
+    return Work(seconds, done, done * difficulty, done * (1 - deficit), -1.0)
+
+
+def expected_shares(hashrate: float, seconds: float, difficulty: float) -> float:
+    return work_of(hashrate, seconds, difficulty).shares
+
+
 @pytest.mark.parametrize(
     ("terahash", "difficulty", "seconds", "shares", "error"),
     [
@@ -48,9 +53,9 @@ HASHRATE = 200 * TERAHASH
 def test_shares_and_their_error(
     terahash: float, difficulty: float, seconds: float, shares: float, error: float
 ) -> None:
-    found = expected_shares(terahash * TERAHASH, seconds, difficulty)
-    assert found == pytest.approx(shares, abs=5e-4)
-    assert relative_error(found) == pytest.approx(error, abs=5e-6)
+    work = work_of(terahash * TERAHASH, seconds, difficulty)
+    assert work.shares == pytest.approx(shares, abs=5e-4)
+    assert work.error == pytest.approx(error, abs=5e-6)
 
 
 def test_credited_hashrate_of_shares() -> None:
@@ -69,12 +74,12 @@ def test_units_of_pools() -> None:
 
 @pytest.mark.parametrize(("deficit", "shares"), [(0.05, 3_600), (0.02, 22_500), (0.01, 90_000)])
 def test_shares_that_show_a_deficit(deficit: float, shares: float) -> None:
-    assert shares_to_see(deficit, 3) == pytest.approx(shares)
+    assert Work(DAY, shares, shares, shares * (1 - deficit), -1.0).sigmas == pytest.approx(3)
 
 
 @pytest.mark.parametrize(("deficit", "hours"), [(0.05, 2.8147), (0.02, 17.592)])
 def test_time_that_shows_a_deficit(deficit: float, hours: float) -> None:
-    assert shares_to_see(deficit, 3) / expected_shares(HASHRATE, HOUR, DIFFICULTY) == pytest.approx(hours, abs=5e-4)
+    assert work_of(HASHRATE, hours * HOUR, DIFFICULTY, deficit).sigmas == pytest.approx(3, abs=1e-4)
 
 
 def test_ratio_and_sigmas_of_a_count() -> None:
@@ -247,7 +252,8 @@ def test_logins_are_split_at_the_first_dot_only() -> None:
 def test_payouts_of_known_days() -> None:
     foundry = expected_payout(1e15, 1, hashprice(21_448_277_761_059, 6.25), 0.0)
     assert foundry == pytest.approx(0.0058619414, abs=5e-11)
-    assert fpps_rate(110.36520932, 931.25) == pytest.approx(1.118512976, abs=5e-10)
+    with_fees = hashprice(21_448_277_761_059, 931.25 + 110.36520932) / hashprice(21_448_277_761_059, 931.25)
+    assert with_fees == pytest.approx(1.118512976, abs=5e-10)
     recent = expected_payout(1e15, 1, hashprice(133.79e12, 3.1472), 0.02)
     assert recent == pytest.approx(0.000463746501, abs=5e-13)
 
