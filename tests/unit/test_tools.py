@@ -30,7 +30,18 @@ from exporter.inventory.model import InventorySettings
 from exporter.model.failures import RIG_ADVICE, SOURCE_ADVICE, Failure, Reason
 from exporter.model.fields import paths_relative_to
 from exporter.model.fleet import Credentials
-from exporter.model.readings import ExpectedOff, GpuReading, MeterReading, NetworkState, PriceSlot, Reading, RigIdentity
+from exporter.model.readings import (
+    ExpectedOff,
+    GpuReading,
+    MeterReading,
+    NetworkState,
+    PoolPayment,
+    PoolReading,
+    PoolWorker,
+    PriceSlot,
+    Reading,
+    RigIdentity,
+)
 from exporter.simulation.faults import Fault
 from exporter.simulation.firmware import families
 from exporter.simulation.site import SimulatedSite
@@ -467,6 +478,14 @@ async def test_a_value_that_a_running_exporter_would_ignore_is_a_failure() -> No
         ((GpuReading(gpu="a", power=500.0), GpuReading(gpu="b")), "2 GPUs, 500 W"),
         (MeterReading(rigs={"a": 3_000.0, "b": 2_500.0}), "2 rigs, 5,500 W"),
         (MeterReading(blocks={"c1": 48_000.0}, refused=("c2",)), "1 blocks, 1 refused, 48,000 W"),
+        (
+            PoolReading(
+                window=3_600.0,
+                workers=(PoolWorker("a", 2e14), PoolWorker("b", 0.0), PoolWorker("c", None)),
+                payments=(PoolPayment(0.0, 0.01),),
+            ),
+            "3 workers, 1 with work, 0.200 PH/s, 1 days paid",
+        ),
         (ExpectedOff(), "off: nothing"),
         (ExpectedOff(blocks=("c1",), rigs=("a", "b")), "off: 1 blocks, 2 rigs"),
         (ExpectedOff(site=True), "off: the whole site"),
