@@ -156,7 +156,7 @@ class PoolWork:
         self._booked_at: dict[str, float] = {}  # by pool, the time of the reading
         self._implausible: dict[str, bool] = {}
         self._balances: dict[tuple[str, str], WorkBalance] = {}  # by kind and name
-        self._judged: tuple[int, float | None] | None = None
+        self._judged: int | None = None  # number of the slab in which the subjects were judged
 
     def shift(self, seconds: float) -> None:
         """Move all times with the system clock, which was set by ``seconds``."""
@@ -304,7 +304,8 @@ class PoolWork:
         economics: EconomicsSettings,
     ) -> Reconciliation:
         payout = None if market.payout_usd is None else market.payout_usd * (1 - economics.pool_fee)
-        self._judge(now, payout)
+        self._judge(now)
+        balances = {subject: found.priced(payout) if found.leak else found for subject, found in self._balances.items()}
         names = {rig.rig.name for rig in snapshot.rigs}
         blocks = {rig.rig.block for rig in snapshot.rigs}
         workers: dict[str, WorkerState] = {}
@@ -313,9 +314,9 @@ class PoolWork:
             workers.update((rig.rig.name, state) for rig in rigs)
         known = {name for place in places for name in place.names}
         return Reconciliation(
-            rigs={name: found for (kind, name), found in self._balances.items() if kind == RIG and name in names},
-            blocks={name: found for (kind, name), found in self._balances.items() if kind == BLOCK and name in blocks},
-            site=self._balances.get((SITE, "")),
+            rigs={name: found for (kind, name), found in balances.items() if kind == RIG and name in names},
+            blocks={name: found for (kind, name), found in balances.items() if kind == BLOCK and name in blocks},
+            site=balances.get((SITE, "")),
             workers=workers,
             pools={name: self._pool(name, state, known) for name, state in pools.items()},
         )
@@ -334,12 +335,12 @@ class PoolWork:
             payout=payout_balance(_days(self.books.get(Subject(DAY, "", name))), paid, state.terms.scheme),
         )
 
-    def _judge(self, now: float, payout: float | None) -> None:
-        """Judge all subjects by the slabs that are over: once per slab, booking and payout."""
+    def _judge(self, now: float) -> None:
+        """Judge all subjects by the slabs that are over: once per slab and booking."""
         slab = int(now // SLAB)
-        if self._judged == (slab, payout):
+        if self._judged == slab:
             return
-        self._judged = slab, payout
+        self._judged = slab
         found: dict[tuple[str, str], dict[float, Work]] = defaultdict(dict)
         for subject, rows in self.books.items():
             if subject.kind != DAY:
@@ -349,7 +350,7 @@ class PoolWork:
                         slabs[start] = work if start not in slabs else slabs[start].beside(work)
         counts = Counter(kind for kind, _ in found)
         judged = {
-            subject: balance([slabs[start] for start in sorted(slabs, reverse=True)], counts[subject[0]], payout)
+            subject: balance([slabs[start] for start in sorted(slabs, reverse=True)], counts[subject[0]])
             for subject, slabs in found.items()
         }
         self._balances = {subject: each for subject, each in judged.items() if each is not None}

@@ -5,7 +5,7 @@ error of a rate from n shares is 1 / sqrt(n). https://en.bitcoin.it/wiki/Difficu
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from ipaddress import ip_address
@@ -229,16 +229,22 @@ class WorkBalance:
     error: float | None = None
     luck: float | None = None
     leak: bool | None = None  # None before there are two windows
+    leaked: float | None = None  # H/s; None unless it leaks
     leak_per_day: float | None = None  # USD; None unless it leaks and the payout is known
 
+    def priced(self, payout: float | None) -> Self:
+        """Return it with what the leak costs at ``payout``: USD per PH/s and day after the pool's fee, if known."""
+        if self.leaked is None or payout is None:
+            return self
+        return replace(self, leak_per_day=petahashes(self.leaked) * payout)
 
-def balance(slabs: Sequence[Work], looked_at: int, payout: float | None) -> WorkBalance | None:
+
+def balance(slabs: Sequence[Work], looked_at: int) -> WorkBalance | None:
     """Judge the slabs of a subject, newest first. None without work.
 
     Args:
         slabs: work that is over.
         looked_at: subjects that are judged at the same time.
-        payout: USD per PH/s and day after the pool's fee, if it is known.
     """
     found = windows(slabs)
     if not found or found[0].seconds <= 0:
@@ -250,7 +256,7 @@ def balance(slabs: Sequence[Work], looked_at: int, payout: float | None) -> Work
         former = found[1]
         leak = is_leak(latest, former, looked_at)
         both = latest.plus(former)
-        lost = petahashes(hashrate_of(both.expected - both.credited, both.seconds))
+        lost = hashrate_of(both.expected - both.credited, both.seconds)
     return WorkBalance(
         reported=hashrate_of(latest.expected, latest.seconds),
         accepted=hashrate_of(latest.accepted, latest.seconds) if latest.accepted >= 0 else None,
@@ -260,7 +266,7 @@ def balance(slabs: Sequence[Work], looked_at: int, payout: float | None) -> Work
         error=latest.error,
         luck=latest.luck,
         leak=leak,
-        leak_per_day=lost * payout if leak and payout is not None else None,
+        leaked=lost if leak else None,
     )
 
 

@@ -101,8 +101,8 @@ def test_no_work_says_nothing() -> None:
     assert (NO_WORK.deficit, NO_WORK.sigmas, NO_WORK.error, NO_WORK.luck) == (None,) * 4
     assert NO_WORK.shares == 0
     assert windows([]) == []
-    assert balance([], 1, 40.0) is None
-    assert balance([NO_WORK], 1, 40.0) is None
+    assert balance([], 1) is None
+    assert balance([NO_WORK], 1) is None
 
 
 def test_more_rigs_raise_what_chance_must_not_reach() -> None:
@@ -145,23 +145,23 @@ def test_a_leak_is_in_both_windows_beyond_two_per_cent_and_chance() -> None:
 
 def test_a_balance_in_hashes_and_dollars() -> None:
     slabs = [slab_of(HASHRATE, 0.97 * slab_of(HASHRATE, 0.0).expected)] * 24
-    judged = balance(slabs, 1, 40.0)
+    judged = balance(slabs, 1)
     assert judged is not None
+    assert judged.leaked == pytest.approx(0.03 * HASHRATE)
     assert judged.reported == pytest.approx(HASHRATE)
     assert judged.credited == pytest.approx(0.97 * HASHRATE)
     assert judged.deficit == pytest.approx(0.03)
     assert judged.leak is True
-    assert judged.leak_per_day == pytest.approx(0.03 * 0.2 * 40)
+    assert judged.leak_per_day is None
+    assert judged.priced(40.0).leak_per_day == pytest.approx(0.03 * 0.2 * 40)
+    assert judged.priced(None).leak_per_day is None
     assert judged.accepted is None
-    without_price = balance(slabs, 1, None)
-    assert without_price is not None
-    assert without_price.leak_per_day is None
-    early = balance(slabs[:1], 1, 40.0)
+    early = balance(slabs[:1], 1)
     assert early is not None
     assert early.leak is None
-    fair = balance([window_of(0.0)] * 2, 1, 40.0)
+    fair = balance([window_of(0.0)] * 2, 1)
     assert fair is not None
-    assert (fair.leak, fair.leak_per_day, fair.luck) == (False, None, 0)
+    assert (fair.leak, fair.priced(40.0).leak_per_day, fair.luck) == (False, None, 0)
     assert fair.accepted == pytest.approx(fair.credited)
 
 
