@@ -98,13 +98,14 @@ class Lease:
     def levelised_term_cost(self, per_year: float, owed_months: float | None = None) -> float:
         """Levelise over the term a yearly cost that is due from the end of the building time, yearly in arrears.
 
-        With ``owed_months`` it is due until then, and monthly.
+        With ``owed_months`` it is due until then: the share of the term's cost that falls due by then, discounted.
         """
-        if owed_months is None:
-            return per_year * present_value(self.rate, self.months)
-        end = min(owed_months, self.months + self.years * MONTHS_PER_YEAR)
-        due = max(_annuity(self.rate, end) - self._while_building, 0.0)
-        return per_year / MONTHS_PER_YEAR * due * self.recovery
+        cost = per_year * present_value(self.rate, self.months)
+        end = self.months + self.years * MONTHS_PER_YEAR
+        if owed_months is None or owed_months >= end:
+            return cost
+        due = max(_annuity(self.rate, owed_months) - self._while_building, 0.0)
+        return cost * due / (_annuity(self.rate, end) - self._while_building)
 
     @property
     def _while_building(self) -> float:

@@ -96,6 +96,7 @@ class BlockRecord:
     rigs: Annotated[int, "Number of rigs in the block."]
     rigs_priced: int
     convertible: bool
+    convertible_ratio: Number
     moving_cost_usd_per_rig: Annotated[
         Number, "Configured cost in USD of moving one of its rigs to another block. Null if not configured."
     ]
@@ -240,6 +241,7 @@ def block_record(view: BlockView) -> BlockRecord:
         rigs=economics.rigs,
         rigs_priced=economics.priced,
         convertible=view.convertible,
+        convertible_ratio=view.block.convertible_share if view.convertible else 0.0,
         moving_cost_usd_per_rig=view.block.moving_cost_per_rig,
         capacity_watts=economics.capacity,
         power_watts=economics.power,

@@ -1,9 +1,10 @@
 """Chooses whole blocks that free enough power and lose the least mining margin."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 _FIRST_LIMIT: Final = 600_000
@@ -63,13 +64,19 @@ class Allocation:
         return (self.margin_lost - self.bound) / max(self.bound, _LEAST_BOUND)
 
 
-def allocate(offers: Sequence[Offer], kilowatts: float, rigs: Sequence[MiningRig] = ()) -> Allocation:
+def allocate(
+    offers: Sequence[Offer],
+    kilowatts: float,
+    rigs: Sequence[MiningRig] = (),
+    shares: Mapping[str, float] = MappingProxyType({}),
+) -> Allocation:
     """Choose whole blocks that free at least ``kilowatts`` and lose the least mining margin.
 
     Args:
         offers: The blocks that can be converted.
         kilowatts: Power to free.
         rigs: The fleet, for the swap. Empty for no swap.
+        shares: By block, the share of its power that is converted; 1 if a block is not named.
     """
     usable = [offer for offer in offers if offer.kilowatts > 0]
     feasible = sum(offer.kilowatts for offer in usable) >= kilowatts - _TINY
@@ -87,7 +94,7 @@ def allocate(offers: Sequence[Offer], kilowatts: float, rigs: Sequence[MiningRig
         bound=lost if lost - bound <= _ROUNDING * lost else bound,
         feasible=feasible,
         greedy_margin_lost=_lost(greedy) if feasible else None,
-        swap=_swap(rigs, names) if rigs else None,
+        swap=_swap(rigs, names, shares) if rigs else None,
     )
 
 
@@ -282,13 +289,28 @@ class _Search:
 # --- the swap -------------------------------------------------------------------------------------------------------
 
 
-def _swap(rigs: Sequence[MiningRig], chosen: set[str]) -> Swap:
+def _leaving(rigs: Sequence[MiningRig], block: str, share: float) -> Iterator[MiningRig]:
+    """Yield a block's rigs that leave, worst first, until the share of its power is free."""
+    members = sorted((rig for rig in rigs if rig.block == block), key=_margin_per_kilowatt)
+    left = share * sum(rig.kilowatts for rig in members)
+    for rig in members:
+        if left <= _TINY and share < 1:
+            break
+        left -= rig.kilowatts
+        yield rig
+
+
+def _margin_per_kilowatt(rig: MiningRig) -> float:
+    return rig.margin / rig.kilowatts if rig.kilowatts > 0 else rig.margin
+
+
+def _swap(rigs: Sequence[MiningRig], chosen: set[str], shares: Mapping[str, float]) -> Swap:
     """Retire the worst rigs until power and slots suffice for the rigs that are moved out of the chosen blocks."""
-    leaving = [rig for rig in rigs if rig.block in chosen]
+    leaving = [rig for block in sorted(chosen) for rig in _leaving(rigs, block, shares.get(block, 1.0))]
     power = sum(rig.kilowatts for rig in leaving)
     retired: list[MiningRig] = []
     freed = 0.0
-    for rig in sorted(rigs, key=lambda rig: rig.margin / rig.kilowatts if rig.kilowatts > 0 else rig.margin):
+    for rig in sorted(rigs, key=_margin_per_kilowatt):
         if freed >= power and len(retired) >= len(leaving):
             break
         retired.append(rig)

@@ -30,6 +30,7 @@ class Candidate:
     ai_value: float | None = None
     payback_years: float | None = None
     verdict: str | None = None
+    share: float = 1.0  # of its power that is converted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +98,8 @@ def plan(
             refused |= dict.fromkeys(names, f"smaller than {_megawatts(constraints.least_kilowatts)} MW")
         else:
             offers.append(offer)
-    allocation = allocate(offers, target, _worst_first(fleet.rigs, moving_cost))
+    shares = {one.block: one.share for one in fleet.candidates}
+    allocation = allocate(offers, target, _worst_first(fleet.rigs, moving_cost), shares)
     chosen = set(allocation.blocks)
     return Plan(
         target=target,
@@ -187,6 +189,7 @@ async def query_exporter(endpoint: Endpoint) -> Fleet:
                     ai_value=block["ai_value_usd_per_day"],
                     payback_years=block["reassign_payback_years"],
                     verdict=block["verdict"],
+                    share=block["convertible_ratio"],
                 )
                 for block in blocks["blocks"]
                 if block["convertible"]
@@ -210,6 +213,7 @@ async def query_shards(endpoint: Endpoint, site: str | None) -> Fleet:
     lost = await shards.blocks("mining_block_margin_lost_usd_per_day")
     ai = await shards.blocks("mining_block_ai_value_usd_per_day")
     payback = await shards.blocks("mining_block_reassign_payback_years")
+    ratios = await shards.blocks("mining_block_convertible_ratio")
     verdicts = await shards.labels("mining_block_verdict", "block", "verdict")
     rig_blocks = await shards.labels("mining_rig_inventory_info", "rig", "block")
     margins = await shards.values("mining_rig_potential_margin_usd_per_day", "rig")
@@ -227,6 +231,7 @@ async def query_shards(endpoint: Endpoint, site: str | None) -> Fleet:
                 ai_value=ai.get(key),
                 payback_years=payback.get(key),
                 verdict=verdicts.get(key),
+                share=ratios.get(key, 1.0),
             )
             for key, value in sorted(convertible.items())
             if value

@@ -108,7 +108,19 @@ def test_owed_energy_costs_by_the_month_until_its_contract_or_the_term_ends(
         return sum(100 / 1.1 ** ((month + 0.5) / 12) for month in months) * calculator.annuity(0.1, 15)
 
     assert ai.lease.levelised_building_cost(1_200, owed) == pytest.approx(levelised(building))
-    assert ai.lease.levelised_term_cost(1_200, owed) == pytest.approx(levelised(after), abs=1e-9)
+    whole = 1_200 / 1.1  # of the term, yearly in arrears as the tenant's payments, from the end of the building time
+    share = levelised(after) / levelised(range(12, 12 + 15 * 12))
+    assert ai.lease.levelised_term_cost(1_200, owed) == pytest.approx(whole * share, abs=1e-9)
+
+
+def test_a_far_end_of_a_contract_costs_what_no_end_does() -> None:
+    ai = value_ai(lease(months_until_power_earns=12))
+    assert ai is not None
+    assert ai.lease is not None
+    endless, end = ai.lease.levelised_term_cost(1_200), 12 + 15 * 12
+    assert ai.lease.levelised_term_cost(1_200, end) == endless
+    assert ai.lease.levelised_term_cost(1_200, end - 0.01) == pytest.approx(endless, rel=1e-4)
+    assert ai.lease.levelised_building_cost(1_200, end) == ai.lease.levelised_building_cost(1_200)
 
 
 def test_building_time_costs_and_an_escalator_earns() -> None:

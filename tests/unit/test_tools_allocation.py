@@ -1,6 +1,7 @@
 """Which blocks to convert to free so much power: exact, against every possible choice."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import combinations
 from random import Random
 
@@ -174,6 +175,20 @@ def fleet() -> list[MiningRig]:
     good = [MiningRig(rig=f"good-{n}", block="A", kilowatts=3.5, margin=2.0, moving_cost=60) for n in range(10)]
     bad = [MiningRig(rig=f"bad-{n}", block="B", kilowatts=3.5, margin=-1.0) for n in range(20)]
     return [*good, *bad]
+
+
+def test_of_a_block_that_is_converted_in_part_only_the_worst_rigs_leave_in_a_swap() -> None:
+    rigs = [
+        MiningRig(rig=f"{block}{n}", block=block, kilowatts=3.0, margin=float(n)) for block in "ab" for n in range(4)
+    ]
+    offer = Offer(blocks=("a",), kilowatts=6.0, margin_lost=1.0)
+    swap = allocate([offer], 6.0, rigs, {"a": 0.5}).swap
+    assert swap is not None
+    assert set(swap.retired) == {"a0", "b0"}
+    assert swap.moved == ("a1",)
+    whole = allocate([replace(offer, kilowatts=12.0)], 12.0, rigs).swap
+    assert whole is not None
+    assert len(whole.retired) == 4
 
 
 def test_a_swap_retires_the_worst_and_moves_the_good() -> None:
