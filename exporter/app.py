@@ -216,12 +216,7 @@ async def _be_active(
                 tasks.create_task(measure_loop_delay(telemetry), name="loop delay"),
                 tasks.create_task(collect_garbage(), name="garbage"),
             ]
-            if settings.decision.backfill is not None:
-                backfill = Backfill(
-                    settings.decision.backfill, context, telemetry, lambda: evaluator.history, evaluator.tell
-                )
-                filling = backfill.run(settings.served_rigs, settings.terms, settings.decision)
-                running.append(tasks.create_task(filling, name="backfill"))
+            running.append(tasks.create_task(_fill_history(evaluator, context, telemetry), name="backfill"))
             if reload is not None and signals.reload is not None:
                 running.append(tasks.create_task(reload_when(signals.reload, reload), name="reload"))
                 running.append(
@@ -255,6 +250,21 @@ def _announce(settings: Settings, state: State) -> None:
     _log.info("sources", names=" ".join(map(str, sources(settings))) or "none")
     kept = "nowhere: a restart forgets everything" if settings.state.path is None else str(settings.state.path)
     _log.info("state", path=kept, rigs_remembered=len(state.rigs))
+
+
+async def _fill_history(evaluator: Evaluator, context: SourceContext, telemetry: Telemetry) -> None:
+    """Fill the history at the start and after each reload, as the settings are then, until cancelled."""
+    async with asyncio.TaskGroup() as tasks:
+        while True:
+            evaluator.reloaded.clear()
+            settings, filling = evaluator.settings, None
+            if settings.decision.backfill is not None:
+                recorder = settings.decision.backfill
+                backfill = Backfill(recorder, context, telemetry, lambda: evaluator.history, evaluator.tell)
+                filling = tasks.create_task(backfill.run(settings.served_rigs, settings.terms, settings.decision))
+            await evaluator.reloaded.wait()
+            if filling is not None:
+                filling.cancel()
 
 
 def _refuse_cut_inventory(settings: Settings, state: State) -> None:

@@ -94,6 +94,7 @@ class Evaluator:
         self.day_plans = DayPlans(telemetry, state.reading(PLAN_WORTH, Worth))
         self.day_plans.apply(settings.decision, changed=False)
         self.settings = settings
+        self.reloaded = asyncio.Event()
         self._telemetry = telemetry
         self._market = market
         self._rigs = rigs
@@ -134,6 +135,7 @@ class Evaluator:
             self.outlooks.forget()
         self.day_plans.apply(settings.decision, changed=changed)
         self.settings = settings
+        self.reloaded.set()
 
     @property
     def history(self) -> MarginHistory:

@@ -1,4 +1,4 @@
-"""Fills the history of blocks from a recorder, once after the start, in the background."""
+"""Fills the history of blocks from a recorder, once after the start and after each reload, in the background."""
 
 import asyncio
 from collections import defaultdict

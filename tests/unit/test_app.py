@@ -11,6 +11,9 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
+
+
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +198,26 @@ async def test_a_reload_takes_effect_and_loses_nothing(site: SimulatedSite, tmp_
         assert one(refused, "mining_power_price_usd_per_kilowatt_hour", tariff="ppa") == 0.07
         assert len(values(refused, "mining_rig_margin_usd_per_day")) == 2
         await ended(process)
+
+
+async def test_a_recorder_of_the_history_that_a_reload_names_is_read(site: SimulatedSite, tmp_path: Path) -> None:
+    exporter = Exporter(tmp_path, site.config())
+    exporter.config["tariff"] = "ppa"
+    hours = tmp_path / "hours.csv"
+    block = next(iter(exporter.config["blocks"]))
+    start = time.time() // 3600 * 3600 - 48 * 3600
+    times = [datetime.fromtimestamp(start + 3600 * hour, UTC).isoformat() for hour in range(48)]
+    rows = [f"{at},{block},ppa,100,5,40,0.05" for at in times]
+    columns = "time,block,tariff,kilowatts,petahashes,hashprice,power_price"
+    hours.write_text("\n".join([columns, *rows]) + "\n", encoding="utf-8")
+    known = "mining_block_verdict_evidence_seconds"
+    async with exporter.running() as process:
+        before = await exporter.until(lambda samples: one(samples, known, block=block) is not None)
+        assert (one(before, known, block=block) or 0.0) < 3_600
+        exporter.configure(decision={"backfill": {"kind": "file", "path": str(hours)}})
+        assert await exporter.ask("POST", "/-/reload") == (200, "Reloaded.\n")
+        await exporter.until(lambda samples: (one(samples, known, block=block) or 0.0) >= 47 * 3_600)
+        assert "Traceback" not in await ended(process)
 
 
 async def test_the_day_ahead_plan_stops_what_a_known_price_makes_a_loss(site: SimulatedSite, tmp_path: Path) -> None:
