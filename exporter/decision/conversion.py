@@ -150,6 +150,7 @@ def _hours_of(case: BlockCase, turn: Turn) -> Window:
     return case.window
 
 
+_ROUNDING: Final = 1e-9  # USD per kW and year
 REVENUE: Final = "revenue"
 POWER: Final = "power"
 STOPPING: Final = "stopping or selling"
@@ -173,7 +174,7 @@ def _margin_lines(case: BlockCase, turn: Turn, looks: Looks) -> dict[str, float]
     for name, usd in case.economics.ending_costs.items():
         lines[name] = lines.get(name, 0.0) - per_kilowatt(usd * DAYS_PER_YEAR, watts)
     lines[RETARGET] = lines.get(RETARGET, 0.0) + looks.higher - looks.window
-    return lines
+    return {name: value if abs(value) > _ROUNDING else 0.0 for name, value in lines.items()}
 
 
 def _halves_while_building(turn: Turn) -> bool:
