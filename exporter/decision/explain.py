@@ -236,6 +236,10 @@ def _lines_of_block(block: BlockDecision, settings: DecisionSettings) -> Iterato
     yield Line(
         "block's known history", block.watched / SECONDS_PER_DAY, f"of {settings.needed / SECONDS_PER_DAY:g} days"
     )
+    if block.outlook is not None:
+        yield Line("probability that converting now beats the best later start", block.outlook.probability, "0-1")
+        for months, value in block.outlook.waiting.items():
+            yield Line(f"gain of converting in {months} months instead of now, mean", value, "USD/kW")
     if block.former is not None:
         per_year = _per(block.former.margin * HOURS_PER_YEAR, block.former.kwh)
         yield Line(f"{block.former.hours} hours of an older version, not counted", per_year, unit)

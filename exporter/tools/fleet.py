@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from exporter.exposition.views import Status
+from exporter.model.configuration_errors import unknown
 from exporter.model.units import HASHES_PER_TERAHASH, total
 from exporter.sources.contract import translating
 from exporter.sources.http import Answer, Endpoint
@@ -66,7 +67,13 @@ async def rigs(endpoint: Endpoint, parameters: Mapping[str, str]) -> Rigs:
         raise QueryError(answer.text().strip())
     body = answer.check().json()
     with translating():
-        return Rigs(total=int(body["total"]), rigs=list(body["rigs"]))
+        found = Rigs(total=int(body["total"]), rigs=list(body["rigs"]))
+        if "block" in given and not found.total:
+            blocks = (await endpoint.ask("GET", "/api/v1/blocks", max_bytes=_MAX_BYTES)).check().json()
+            known = [block["block"] for block in blocks["blocks"]]
+            if given["block"] not in known:
+                raise QueryError(unknown("block", given["block"], known))
+    return found
 
 
 async def setpoints(endpoint: Endpoint, parameters: Mapping[str, str]) -> Rigs:

@@ -98,7 +98,8 @@ async def test_rigs_are_filtered_and_sorted() -> None:
         _, table, summary = await invoke(*common, "--block", "old", "--sort", "margin", "--limit", "2")
         _, text, _ = await invoke(*common, "--search", "new-", "--columns", "rig,power_watts", "--output", "csv")
         _, document, _ = await invoke(*common, "--status", "unknown", "--output", "json")
-        _, none, _ = await invoke(*common, "--block", "nowhere")
+        _, none, _ = await invoke(*common, "--search", "nowhere")
+        code, _, refusal = await invoke(*common, "--block", "nowhere")
     assert table.splitlines()[0].split()[:3] == ["rig", "block", "model"]
     assert "margin, USD/day" in table
     assert len(table.splitlines()) == 3
@@ -106,6 +107,8 @@ async def test_rigs_are_filtered_and_sorted() -> None:
     assert list(csv.reader(io.StringIO(text)))[:2] == [["rig", "power_watts"], ["new-0", "3500.0"]]
     assert [rig["rig"] for rig in json.loads(document)["rigs"]] == ["silent-0"]
     assert none == "no rig matches\n"
+    assert code == 2
+    assert "there is no block 'nowhere': choose from " in refusal
 
 
 async def test_all_fields_of_every_rig_are_written_as_csv() -> None:

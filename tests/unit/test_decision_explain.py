@@ -9,7 +9,7 @@ from sites import LEASE, NOW, SITE, decided, network, rig, site
 from exporter.decision.explain import WORDS, Case, Explanation, explain
 from exporter.decision.history import FormerHours
 from exporter.decision.settings import DecisionSettings
-from exporter.decision.values import Hindrance
+from exporter.decision.values import BlockOutlook, Hindrance
 from exporter.economics.settings import (
     AiSettings,
     EconomicsSettings,
@@ -54,6 +54,16 @@ def lines(explanation: Explanation) -> dict[str, float | None]:
 
 def flips(explanation: Explanation, change: str) -> dict[str, float]:
     return {flip.name: flip.at for flip in explanation.flips if flip.change == change}
+
+
+def test_an_outlook_is_part_of_the_explanation() -> None:
+    asked = case(rig())
+    outlook = BlockOutlook(probability=0.31, lead=-12.5, waiting={3: 12.5, 48: -260.0})
+    blocks = tuple(replace(block, outlook=outlook) for block in asked.decision.blocks)
+    shown = lines(explained(replace(asked, decision=replace(asked.decision, blocks=blocks))))
+    assert shown["probability that converting now beats the best later start"] == 0.31
+    assert shown["gain of converting in 3 months instead of now, mean"] == 12.5
+    assert shown["gain of converting in 48 months instead of now, mean"] == -260.0
 
 
 def test_an_unknown_rig_has_no_explanation() -> None:

@@ -106,6 +106,7 @@ def _blocks() -> list[Panel]:
             ),
             Column("Known history", largest("mining_block_verdict_evidence_seconds", _BLOCK, by=by), SECONDS),
             Column("Needed", largest("mining_block_verdict_evidence_needed_seconds", _BLOCK, by=by), SECONDS),
+            Column("Now is best", largest("mining_block_conversion_probability_ratio", _BLOCK, by=by), RATIO),
             Column("Frees", largest("mining_block_power_freed_watts", _BLOCK, by=by), WATTS),
             Column("AI value", largest("mining_block_ai_value_usd_per_day", _BLOCK, by=by), USD_PER_DAY),
             Column("Mining margin", largest("mining_block_margin_usd_per_day", _BLOCK, by=by), USD_PER_DAY, GAIN),
@@ -119,7 +120,7 @@ def _blocks() -> list[Panel]:
                 "From revenue to the conversion margin",
                 "What each block's conversion margin is made of: the lines add up to it.",
                 USD_PER_KILOWATT_YEAR,
-                12,
+                8,
                 9,
             ),
             Column(
@@ -132,10 +133,26 @@ def _blocks() -> list[Panel]:
         ),
         panels.rows(
             Face(
+                "Value of waiting",
+                "Mean gain of converting later instead of now, over the outlook's paths. Below zero: now is better.",
+                PLAIN,
+                8,
+                9,
+            ),
+            Column(
+                "Gain per kW, USD",
+                largest("mining_block_value_of_waiting_usd_per_kilowatt", _BLOCK, by="site, block, months"),
+                USD,
+                GAIN,
+            ),
+            key="block",
+        ),
+        panels.rows(
+            Face(
                 "All-in cost, and income from power sales",
                 "All-in figures hold every cost, also those that do not stop with the rigs.",
                 PLAIN,
-                12,
+                8,
                 9,
             ),
             Column(
