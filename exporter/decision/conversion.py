@@ -166,13 +166,18 @@ def _margin_lines(case: BlockCase, turn: Turn, looks: Looks) -> dict[str, float]
     margin, revenue, cost = hours.margin_per_year(), hours.revenue_per_year, hours.cost_per_year
     if looks.window is None or looks.higher is None or margin is None or revenue is None or cost is None:
         return {}
-    lines = {
-        REVENUE: per_kilowatt(revenue, watts),
-        POWER: -per_kilowatt(cost, watts),
-        STOPPING: per_kilowatt(margin - (revenue - cost), watts),
-    }
-    for name, usd in case.economics.ending_costs.items():
-        lines[name] = lines.get(name, 0.0) - per_kilowatt(usd * DAYS_PER_YEAR, watts)
+    parts = [
+        (REVENUE, revenue),
+        (POWER, -cost),
+        (STOPPING, margin - (revenue - cost)),
+        *((name, -usd * DAYS_PER_YEAR) for name, usd in case.economics.ending_costs.items()),
+    ]
+    lines: dict[str, float] = {}
+    for name, usd in parts:
+        value = _per(usd, watts)
+        if value is None:
+            return {}
+        lines[name] = lines.get(name, 0.0) + value
     lines[RETARGET] = lines.get(RETARGET, 0.0) + looks.higher - looks.window
     return {name: value if abs(value) > _ROUNDING else 0.0 for name, value in lines.items()}
 

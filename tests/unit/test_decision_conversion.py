@@ -429,6 +429,11 @@ def test_a_margin_that_is_not_known_has_no_lines() -> None:
     desk = Desk(of(17.5, hashrate=None, power=None))
     desk.evaluate()
     assert desk.block.margin_lines == {}
+    absurd = Desk(of(17.5))
+    absurd.prices = {"ppa": 1e308}
+    absurd.evaluate()
+    absurd.wait(8)
+    assert absurd.block.margin_lines == {}  # the power cost of a year is not finite
 
 
 # --- evidence -------------------------------------------------------------------------------------------------------
