@@ -10,9 +10,6 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime
-
-
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
