@@ -1,1 +1,1 @@
-"""What should be done with a rig or block, and when that is sure: pure functions of snapshot, past and now."""
+"""Verdicts on rigs and blocks, and the evidence for them. Pure functions of a snapshot, the past and the time."""

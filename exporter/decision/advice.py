@@ -1,4 +1,4 @@
-"""What an operator should know of the settings of the decision before a verdict comes: pure, from settings alone."""
+"""Warnings about settings of the decision, such as those with which `reassign` can never come. Pure."""
 
 from collections.abc import Iterable, Iterator
 

@@ -1,4 +1,4 @@
-"""Why a rig has its verdict: every input with source and time, the sum line by line, and what would change it."""
+"""The explanation of a rig's verdict: inputs with source and time, the calculation, and what would change it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What an outlook starts from, and what it says: the market today, each block's mining at any hashprice, its lease."""
+"""Inputs and results of an outlook: the market now, each block's mining margin at any hashprice, and its lease."""
 
 from array import array
 from collections.abc import Iterable
