@@ -11,7 +11,7 @@ import structlog
 
 from exporter.background import Background
 from exporter.day_plans import DayPlans
-from exporter.decision.backfill import with_told
+from exporter.decision.backfill import with_recorded
 from exporter.decision.dayplan.question import Question as PlanQuestion
 from exporter.decision.dayplan.timetable import Timetable
 from exporter.decision.dayplan.worth import Worth
@@ -104,7 +104,7 @@ class Evaluator:
         self._decision = state.decision
         self._history = state.history
         self._pool_work = PoolWork(state.pool_work)
-        self._told: dict[str, list[BlockHour]] = {}
+        self._recorded: dict[str, list[BlockHour]] = {}
         self._overhead = OverheadCheck(telemetry)
         self._overheads: tuple[Overhead, ...] = ()
         self._unmatched = UnmatchedReports(telemetry, settings.rigs, settings.fleet_blocks)
@@ -144,7 +144,7 @@ class Evaluator:
 
     def tell(self, block: str, hours: Iterable[BlockHour]) -> None:
         """Take hours of a block that were recorded elsewhere; the next evaluation adds those that are missing."""
-        self._told.setdefault(block, []).extend(hours)
+        self._recorded.setdefault(block, []).extend(hours)
 
     def explain(self, view: SiteView, rig: str) -> Explanation | None:
         """Explain the verdict of a rig in ``view``. None if the view has no rig of this name."""
@@ -198,9 +198,9 @@ class Evaluator:
             self._shift(step)
         self._snapshot_at = self._clock()
         snapshot = self._snapshot(self._snapshot_at)
-        told, self._told = self._told, {}
+        recorded, self._recorded = self._recorded, {}
         pools = self._pools(self._snapshot_at)
-        publication, metered = await asyncio.to_thread(self._render, snapshot, told, pools)
+        publication, metered = await asyncio.to_thread(self._render, snapshot, recorded, pools)
         await self._save_energy(self._energy)
         await asyncio.to_thread(self.latest.publish, publication)
         if self.outlooks.due:
@@ -288,11 +288,11 @@ class Evaluator:
         return self.day_plans.consider(view.snapshot, view.economics, view.decision, settings.terms, settings.decision)
 
     def _render(
-        self, snapshot: SiteSnapshot, told: Mapping[str, list[BlockHour]], pools: Mapping[str, PoolState]
+        self, snapshot: SiteSnapshot, recorded: Mapping[str, list[BlockHour]], pools: Mapping[str, PoolState]
     ) -> tuple[Publication, Metered]:
         settings = self.settings
-        if told:
-            self._history = with_told(self._history, told, snapshot.taken_at, settings.decision.history)
+        if recorded:
+            self._history = with_recorded(self._history, recorded, snapshot.taken_at, settings.decision.history)
         metered = metered_power(snapshot)
         snapshot = with_metered_power(snapshot, metered)
         found = overheads(snapshot, settings.terms)

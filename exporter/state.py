@@ -678,7 +678,7 @@ def _row(hour: BlockHour) -> tuple[object, ...]:
     tariffs = [
         (each.tariff, each.price, each.sale, list(each.steps), list(each.work), list(each.kwh)) for each in hour.tariffs
     ]
-    return hour.hour, hour.seconds, hour.payout, hour.told, json.dumps(tariffs, separators=(",", ":"))
+    return hour.hour, hour.seconds, hour.payout, hour.recorded, json.dumps(tariffs, separators=(",", ":"))
 
 
 def _hour(hour: float, seconds: float, payout: float, told: int, tariffs: str) -> BlockHour | None:
@@ -687,7 +687,7 @@ def _hour(hour: float, seconds: float, payout: float, told: int, tariffs: str) -
             hour=hour,
             seconds=seconds,
             payout=payout,
-            told=bool(told),
+            recorded=bool(told),
             tariffs=tuple(
                 TariffHour(
                     tariff=tariff,

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from exporter.decision.history import BlockHistory, BlockHour, MarginHistory, Moment, row_length, step_of, with_hours
 from exporter.economics.contract import sold_at
 from exporter.economics.lines import cost_lines, with_rig
 from exporter.economics.settings import SiteSettings
 from exporter.model.units import HOURS_PER_DAY, SECONDS_PER_HOUR, finite
+
+_COMPLETE: Final = 0.9 * SECONDS_PER_HOUR
+"""An hour of which so much was measured is not asked for."""
 
 
 class RecordedRig(NamedTuple):
@@ -34,32 +37,41 @@ class RecordedHour:
 
 
 def missing_hours(history: BlockHistory, now: float, window: float) -> list[float]:
-    """Return the whole hours of the window that a history lacks, oldest first; none if its rows are not hours."""
+    """Return the hours of the window that a history lacks in whole or in part, oldest first.
+
+    None if its rows are not hours.
+    """
     if row_length(window) < SECONDS_PER_HOUR:
         return []
-    known = {hour.hour for hour in history.hours}
+    known = {hour.hour for hour in history.hours if hour.recorded or hour.seconds >= _COMPLETE}
     current = now - now % SECONDS_PER_HOUR
     hours = (current - back * SECONDS_PER_HOUR for back in range(int(window // SECONDS_PER_HOUR), 0, -1))
     return [hour for hour in hours if hour not in known]
 
 
-def with_told(
-    history: MarginHistory, told: Mapping[str, Iterable[BlockHour]], now: float, window: float
+def with_recorded(
+    history: MarginHistory, recorded: Mapping[str, Iterable[BlockHour]], now: float, window: float
 ) -> MarginHistory:
-    """Return a history with the told hours in the places where it has none. Measured hours win."""
+    """Return a history with the recorded hours that it lacks, or of which it measured less. Else measured hours win."""
     blocks = dict(history.blocks)
-    for block, hours in told.items():
+    for block, hours in recorded.items():
         past = blocks.get(block, BlockHistory())
         wanted = set(missing_hours(past, now, window))
-        added = [hour for hour in hours if hour.hour in wanted]
+        measured = {hour.hour: hour for hour in past.hours}
+        added = {
+            hour.hour: hour
+            for hour in hours
+            if hour.hour in wanted and (hour.hour not in measured or hour.seconds > measured[hour.hour].seconds)
+        }
         if added:
-            measured = [hour for day in past.days for hour in day.hours]
-            length = row_length(window)
-            blocks[block] = with_hours(past, [*measured, *added], past.open, length, int(window // length) + 1)
+            kept, length = measured | added, row_length(window)
+            still_open = past.open if past.open is not None and kept[past.open.hour] is past.open else None
+            over = [hour for hour in kept.values() if hour is not still_open]
+            blocks[block] = with_hours(past, over, still_open, length, int(window // length) + 1)
     return replace(history, blocks=blocks)
 
 
-def told_hours(recorded: Iterable[RecordedHour], settings: SiteSettings, coverage: float) -> Iterator[BlockHour]:
+def recorded_hours(recorded: Iterable[RecordedHour], settings: SiteSettings, coverage: float) -> Iterator[BlockHour]:
     """Turn recorded hours into hours of the history; those of which too little is known are left out.
 
     Args:
@@ -70,7 +82,7 @@ def told_hours(recorded: Iterable[RecordedHour], settings: SiteSettings, coverag
     for one in recorded:
         moment = _moment(one, settings, coverage)
         if moment is not None:
-            yield replace(moment.hour(one.hour, one.seconds), told=True)
+            yield replace(moment.hour(one.hour, one.seconds), recorded=True)
 
 
 def _moment(recorded: RecordedHour, settings: SiteSettings, coverage: float) -> Moment | None:

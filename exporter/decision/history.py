@@ -82,7 +82,7 @@ class BlockHour:
     hour: float  # unix seconds at which it began
     seconds: float = 0.0  # evaluated, with enough of the block known
     payout: float = 0.0  # USD per PH/s and day, weighted by work
-    told: bool = False  # from a backfill, not from evaluations of this exporter
+    recorded: bool = False  # from a backfill, not from evaluations of this exporter
     tariffs: tuple[TariffHour, ...] = ()
 
 
@@ -379,7 +379,7 @@ def _add(hour: BlockHour, moment: Moment, seconds: float) -> BlockHour:
         hour=hour.hour,
         seconds=hour.seconds + seconds,
         payout=(hour.payout * before + moment.payout * added) / work if work else moment.payout,
-        told=hour.told,
+        recorded=hour.recorded,
         tariffs=tuple(_tariff_hours(sums, mixed)),
     )
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from exporter.decision.backfill import missing_hours, told_hours
+from exporter.decision.backfill import missing_hours, recorded_hours
 from exporter.decision.history import BlockHistory, BlockHour, MarginHistory
 from exporter.decision.settings import DecisionSettings
 from exporter.economics.settings import SiteSettings
@@ -89,9 +89,9 @@ class Backfill:
         self._telemetry.source_requests.labels(_NAME).inc()
         try:
             async for block, rows in recorded(self._settings, self._context.session, wanted, site):
-                told = await asyncio.to_thread(list, told_hours(rows, site, decision.coverage))
-                self._tell(block, told)
-                filled += len(told)
+                found = await asyncio.to_thread(list, recorded_hours(rows, site, decision.coverage))
+                self._tell(block, found)
+                filled += len(found)
         except Exception as error:  # noqa: BLE001 -- a bug here must not stop the exporter
             failure = error if isinstance(error, Failure) else self._guard.classified(error)
             self._telemetry.source_up.labels(_NAME).set(0)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sites import HASHPRICE, NOW
 
-from exporter.decision.backfill import RecordedHour, RecordedRig, missing_hours, told_hours, with_told
+from exporter.decision.backfill import RecordedHour, RecordedRig, missing_hours, recorded_hours, with_recorded
 from exporter.decision.history import BlockHistory, BlockHour, MarginHistory, Moment, Rules, book, window_of
 from exporter.economics.settings import EconomicsSettings, PowerSettings, SiteSettings, StopsWith, TariffOverrides
 
@@ -30,18 +30,18 @@ def by_margin(efficiency: float, kilowatts: float = 1.0, price: float = 0.05, ta
 
 
 def told(one: RecordedHour, site: SiteSettings = SITE, coverage: float = 0.8) -> BlockHour | None:
-    return next(told_hours([one], site, coverage), None)
+    return next(recorded_hours([one], site, coverage), None)
 
 
 def margin_per_year(hour: BlockHour, site: SiteSettings = SITE, payout: float | None = None) -> float | None:
-    history = with_told(MarginHistory(), {"north": [hour]}, NOW, WINDOW).blocks["north"]
+    history = with_recorded(MarginHistory(), {"north": [hour]}, NOW, WINDOW).blocks["north"]
     return window_of(history, Rules(site, NOW), NOW, WINDOW).margin_per_year(payout)
 
 
 def test_the_floor_stands_per_rig_before_the_sum() -> None:
     hour = told(recorded(by_margin(17.5, 0.5), by_margin(35.0, 0.5)))
     assert hour is not None
-    assert hour.told
+    assert hour.recorded
     assert margin_per_year(hour) == pytest.approx(128.2714, abs=5e-5)
 
 
@@ -106,22 +106,34 @@ def test_owed_energy_counts_where_its_work_was_recorded() -> None:
     assert margin_per_year(hour, site) == pytest.approx((HASHPRICE / 17.5 - 1.2) * 365)
 
 
-def measured(hour: float) -> BlockHistory:
-    return book(BlockHistory(), Moment(1.0, {"ppa": (0.05, None)}, {("ppa", 175): (1.0, 17.5)}), hour + 1, 600, WINDOW)
+def measured(hour: float, seconds: float = HOUR) -> BlockHistory:
+    moment = Moment(1.0, {"ppa": (0.05, None)}, {("ppa", 175): (1.0, 17.5)})
+    return book(BlockHistory(), moment, hour + 1, seconds, WINDOW)
 
 
 def test_measured_hours_win_and_the_open_one_stays() -> None:
     past = book(measured(CURRENT - HOUR), Moment(1.0, {}, {("ppa", 175): (1.0, 17.5)}), NOW, 15, WINDOW)
     hours = [hour for back in range(3) if (hour := told(recorded(by_margin(17.5), hour=CURRENT - back * HOUR)))]
-    filled = with_told(MarginHistory(blocks={"north": past}), {"north": hours}, NOW, WINDOW).blocks["north"]
-    assert [(hour.hour, hour.told) for hour in filled.hours] == [
+    filled = with_recorded(MarginHistory(blocks={"north": past}), {"north": hours}, NOW, WINDOW).blocks["north"]
+    assert [(hour.hour, hour.recorded) for hour in filled.hours] == [
         (CURRENT - 2 * HOUR, True),
         (CURRENT - HOUR, False),
         (CURRENT, False),
     ]
     assert filled.open is past.open
-    again = with_told(MarginHistory(blocks={"north": filled}), {"north": hours}, NOW, WINDOW)
+    again = with_recorded(MarginHistory(blocks={"north": filled}), {"north": hours}, NOW, WINDOW)
     assert again.blocks["north"] is filled
+
+
+@pytest.mark.parametrize(("seconds", "replaced"), [(600.0, True), (3_300.0, False)])
+def test_an_hour_that_was_measured_in_part_is_filled(seconds: float, *, replaced: bool) -> None:
+    past = measured(CURRENT - HOUR, seconds)
+    hour = told(recorded(by_margin(17.5), hour=CURRENT - HOUR))
+    assert hour is not None
+    shorter = replace(hour, seconds=300.0)
+    for one, expected in ((hour, replaced), (shorter, False)):
+        filled = with_recorded(MarginHistory(blocks={"north": past}), {"north": [one]}, NOW, WINDOW).blocks["north"]
+        assert [each.recorded for each in filled.hours] == [expected]
 
 
 def test_hours_outside_the_window_are_neither_wanted_nor_kept() -> None:
@@ -131,7 +143,7 @@ def test_hours_outside_the_window_are_neither_wanted_nor_kept() -> None:
     assert missing_hours(BlockHistory(), NOW, HOUR) == []  # its rows are shorter than an hour
     old = told(recorded(by_margin(17.5), hour=CURRENT - 3 * DAY))
     assert old is not None
-    assert with_told(MarginHistory(), {"north": [old]}, NOW, 2 * DAY).blocks == {}
+    assert with_recorded(MarginHistory(), {"north": [old]}, NOW, 2 * DAY).blocks == {}
 
 
 @given(st.lists(st.tuples(st.floats(10, 60), st.floats(0.1, 10)), min_size=1, max_size=8), st.floats(0.0, 0.2))

@@ -91,7 +91,7 @@ async def test_a_history_is_filled_from_prometheus_per_block_and_hour() -> None:
     assert list(told) == ["north"]
     hours = told["north"]
     assert [hour.hour for hour in hours] == [CURRENT - back * HOUR for back in range(48, 0, -1)]
-    assert all(hour.told and hour.seconds == HOUR for hour in hours)
+    assert all(hour.recorded and hour.seconds == HOUR for hour in hours)
     (tariff,) = hours[0].tariffs
     assert (tariff.price, list(tariff.steps)) == (0.05, [175, 350])
     assert list(tariff.work) == pytest.approx([1 / 17.5 / 24, 1 / 35 / 24])
@@ -214,7 +214,7 @@ async def test_a_history_is_filled_from_a_file(tmp_path: Path) -> None:
     told, _ = await fill({"kind": "file", "path": str(file)})
     (block,) = told.values()
     (one,) = block
-    assert (one.hour, one.told, one.payout) == (CURRENT - HOUR, True, pytest.approx(33.3))
+    assert (one.hour, one.recorded, one.payout) == (CURRENT - HOUR, True, pytest.approx(33.3))
     assert [(each.tariff, each.price, each.sale) for each in one.tariffs] == [
         ("grid", 0.09, 0.02),
         ("ppa", 0.05, None),
