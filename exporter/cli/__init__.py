@@ -27,6 +27,7 @@ from exporter.cli import (
     shed,
     simulate,
     state,
+    statement,
     status,
     top,
 )
@@ -54,6 +55,7 @@ Examples:
   hashmargin schedule                                 show in which hours each block should run
   hashmargin setpoints                                list at which operating point each rig should run
   hashmargin shed --kilowatts 2000                    list which rigs to turn down for 2 MW, least loss first
+  hashmargin statement --customer acme ...            state what a hosted customer owes, and why
   hashmargin backtest --sample                        compute what the verdicts would have earned
 
 {EXIT_CODES}
@@ -91,6 +93,7 @@ for _command in (
     setpoints.setpoints,
     shed.shed,
     backtest.backtest,
+    statement.statement,
     state.state,
     simulate.simulate,
 ):

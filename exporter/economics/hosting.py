@@ -114,7 +114,7 @@ class RigUse:
 
     Attributes:
         windows: Number of windows by class.
-        energised: Windows in which it drew power, or its circuit did.
+        energised: Windows in which its block drew power.
         watts: Rated power, W; None if unknown.
         hashrate: Contracted (rated) hashrate, H/s; None if unknown.
         performed: Sum over windows of the hashrate, at most the contracted, H/s.

@@ -79,7 +79,7 @@ def victoria_metrics(folder: Path, port: int) -> Iterator[Prometheus]:
         "victoria-metrics",
         f"-httpListenAddr={HOST}:{port}",
         f"-storageDataPath={folder / 'victoria-metrics'}",
-        "-retentionPeriod=1y",
+        "-retentionPeriod=100y",
         "-search.latencyOffset=0s",
         "-search.disableCache",
     )

@@ -361,7 +361,10 @@ def test_several_tariffs_need_a_default(tmp_path: Path) -> None:
     ("section", "told"),
     [
         ("customers: {acme: {tariff: pap}}", "customers.acme.tariff: there is no tariff 'pap': did you mean 'ppa'?"),
-        ("customers: {acme: {contract: gold}}", "customers.acme.contract: there is no contract 'gold': none is defined"),
+        (
+            "customers: {acme: {contract: gold}}",
+            "customers.acme.contract: there is no contract 'gold': none is defined",
+        ),
         ("blocks: {c: {tariff: pap}}", "blocks.c.tariff: there is no tariff 'pap': did you mean 'ppa'?"),
         ("power: {resale_tariff: pap}", "power.resale_tariff: there is no tariff 'pap': did you mean 'ppa'?"),
         ("gpus: {tariff: pap}", "gpus.tariff: there is no tariff 'pap': did you mean 'ppa'?"),
