@@ -20,7 +20,7 @@ from exporter.decision.history import BlockHour, MarginHistory
 from exporter.decision.point_lines import point_lines
 from exporter.decision.pool_work import PoolState, PoolWork
 from exporter.decision.prospect import Outlook, Question, question
-from exporter.decision.setpoints import site_setpoints
+from exporter.decision.setpoints import Choices, site_setpoints
 from exporter.decision.site import decide
 from exporter.economics.curves import CurveBook
 from exporter.economics.metering import Metered, metered_power, with_metered_power
@@ -99,6 +99,7 @@ class Evaluator:
         self._market = market
         self._rigs = rigs
         self._curves = CurveBook()
+        self._choices = Choices()
         self._blocks = settings.served_blocks
         self._renderer = Renderer(settings.exposition, telemetry.registry)
         self._decision = state.decision
@@ -320,7 +321,7 @@ class Evaluator:
             snapshot=snapshot,
             economics=economics,
             decision=decision,
-            setpoints=site_setpoints(snapshot, economics, decision, curves, settings.terms),
+            setpoints=site_setpoints(snapshot, economics, decision, curves, settings.terms, self._choices),
             shard=shard,
             plan=None
             if plan is None

@@ -17,7 +17,7 @@ from exporter.economics.points import Candidate, Curve
 from exporter.economics.settings import PointsSettings, SiteSettings
 from exporter.economics.site import rigs_by_block
 from exporter.economics.values import RigEconomics, SiteEconomics
-from exporter.model.snapshot import RigSnapshot, SiteSnapshot
+from exporter.model.snapshot import RigSnapshot, SiteSnapshot, TariffPrice
 from exporter.model.units import HASHES_PER_PETAHASH, HOURS_PER_DAY, SECONDS_PER_HOUR, finite, total
 
 STAND_STILL: Final = "off"
@@ -26,6 +26,10 @@ STEPS: Final = ((3.0, 0.0), (8.0, 1.0), (24.0, 4.0))
 """Until how many hours ahead prices are joined to stretches of how many hours: what is far off decides little."""
 _LONGEST_PRICE: Final = 7 * 24.0  # hours
 _TRUSTED: Final = 2
+_MOST_CHOICES: Final = 2_000
+"""Choices that are made anew at one evaluation, of rigs that have one: the others follow at the next ones."""
+_CHOSEN_SECONDS: Final = 300.0
+_SAME_VALUE: Final = 0.002
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,12 +192,54 @@ def prospects(
     return known
 
 
+class _Chosen(NamedTuple):
+    """A choice and what it was made of."""
+
+    curve: Curve
+    in_force: Candidate | None
+    held: bool
+    mark: tuple[float, ...] | None
+    value: float
+    best: Candidate | None
+
+
+class Choices:
+    """Keeps the choices between evaluations. When prices change, those of a large site are made over several."""
+
+    def __init__(self) -> None:
+        self._settings: PointsSettings | None = None
+        self._kept: dict[str, _Chosen] = {}
+        self._left = _MOST_CHOICES
+
+    def begin(self, settings: PointsSettings) -> None:
+        """Begin an evaluation."""
+        self._left = _MOST_CHOICES
+        if settings != self._settings:
+            self._settings = settings
+            self._kept.clear()
+
+    def choose(
+        self, rig: str, situation: Situation, settings: PointsSettings, mark: tuple[float, ...] | None
+    ) -> Candidate | None:
+        """Return the choice of a rig, as kept if nothing has changed. ``mark`` stands for the prices."""
+        kept, value = self._kept.get(rig), situation.value
+        if kept is not None and kept.curve is situation.curve and kept.in_force is situation.in_force:
+            same = kept.held is situation.held and kept.mark == mark
+            if (same and abs(value - kept.value) <= _SAME_VALUE * kept.value) or self._left <= 0:
+                return kept.best
+        self._left -= 1
+        best = choose(situation, settings)
+        self._kept[rig] = _Chosen(situation.curve, situation.in_force, situation.held, mark, value, best)
+        return best
+
+
 def site_setpoints(
     snapshot: SiteSnapshot,
     economics: SiteEconomics,
     decision: SiteDecision,
     curves: Mapping[str, Curve],
     settings: SiteSettings,
+    choices: Choices | None = None,
 ) -> SiteSetpoints:
     """Return the setpoints of all rigs and the sums of all blocks. Without settings of points there are none.
 
@@ -203,12 +249,13 @@ def site_setpoints(
         decision: The verdicts: a rig that is `curtail` is to be off, one that is `mine` runs at its best point.
         curves: Operating points by rig.
         settings: The site's.
+        choices: What was chosen at earlier evaluations; none by default.
     """
     points = settings.points
     if points is None:
         return NO_SETPOINTS
     ahead = {tariff: slots_ahead(tariff, snapshot, settings) for tariff in snapshot.tariffs}
-    chooser = Chooser(snapshot, ahead, economics.market.payout_usd, points)
+    chooser = Chooser(snapshot, ahead, economics.market.payout_usd, points, choices or Choices())
     known = tuple(curves.get(rig.rig.name, _NO_CURVE) for rig in snapshot.rigs)
     rigs = tuple(map(chooser.setpoint, snapshot.rigs, economics.rigs, decision.rigs, known))
     blocks = tuple(
@@ -220,6 +267,14 @@ def site_setpoints(
 _NO_CURVE: Final = Curve()
 
 
+def _mark(price: TariffPrice, now: float) -> tuple[float, ...]:
+    """Return what is the same while a tariff's prices ahead are, for five minutes at most."""
+    ahead = price.ahead
+    if not ahead:
+        return (price.price,)
+    return price.price, ahead[0].end, ahead[-1].end, sum(slot.price for slot in ahead), now // _CHOSEN_SECONDS
+
+
 class Chooser:
     """Chooses setpoints at one moment; what all rigs share is worked out once.
 
@@ -228,6 +283,7 @@ class Chooser:
         ahead: By tariff, the marginal prices known ahead.
         payout: USD per PH/s and day; None if unknown.
         settings: Costs of changes and limits.
+        choices: What was chosen at earlier evaluations.
     """
 
     def __init__(
@@ -236,11 +292,15 @@ class Chooser:
         ahead: Mapping[str, Sequence[Slot]],
         payout: float | None,
         settings: PointsSettings,
+        choices: Choices,
     ) -> None:
         self._now = snapshot.taken_at
         self._settings = settings
         self._payout = payout
         self._prospects = prospects(snapshot, ahead, settings)
+        self._marks = {tariff: _mark(price, self._now) for tariff, price in snapshot.tariffs.items()}
+        self._choices = choices
+        choices.begin(settings)
 
     def setpoint(
         self, rig: RigSnapshot, economics: RigEconomics, decision: RigDecision, curve: Curve
@@ -270,7 +330,7 @@ class Chooser:
         )
         best = None
         if verdict is not Verdict.CURTAIL:
-            best = choose(situation, self._settings)
+            best = self._choices.choose(rig.rig.name, situation, self._settings, self._marks.get(rig.rig.tariff))
         return self._judged(situation, best, price)
 
     def _held(self, rig: RigSnapshot) -> bool:

@@ -4,7 +4,6 @@ Figures are medians, so that a moment of throttling or a late meter counts for n
 tunes or climbs, in the first minutes at a point, or while a board is missing.
 """
 
-from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from statistics import median
@@ -27,6 +26,7 @@ _LONGEST_GAP: Final = 300.0  # s between readings that still belong together
 _NOT_STEADY: Final = frozenset({TunerState.TUNING, TunerState.FAILED})
 _LONGEST_NAME: Final = 64
 _MOST_MISSES: Final = 2
+_MOST_CHANGES: Final = 100  # that are counted within a day
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ class PointLearner:
         self._misses = 0
         self._in_force = ""
         self._since: float | None = None  # unix seconds
-        self._changes: deque[float] = deque(maxlen=1_000)  # unix seconds
+        self._changes: list[float] = []  # unix seconds
         self._steady_at: float | None = None  # since when it runs steadily; None if it does not
         self._sample_at = 0.0
         self._last_at: float | None = None
@@ -119,7 +119,7 @@ class PointLearner:
         self._last_at = at
         if reading.point != self._in_force:
             if self._in_force and reading.point:
-                self._changes.append(now)
+                self._changes = [*self._changes[1 - _MOST_CHANGES :], now]
             self._in_force = reading.point
             self._since = now
             self._unsettle()
@@ -164,12 +164,12 @@ class PointLearner:
     def shift(self, seconds: float) -> None:
         """Move the times with the system clock, which was set by ``seconds``."""
         self._since = None if self._since is None else self._since + seconds
-        self._changes = deque((at + seconds for at in self._changes), maxlen=self._changes.maxlen)
+        self._changes = [at + seconds for at in self._changes]
 
     def points(self, now: float) -> RigPoints:
         """Return what is known."""
-        while self._changes and now - self._changes[0] > SECONDS_PER_DAY:
-            self._changes.popleft()
+        if self._changes and now - self._changes[0] > SECONDS_PER_DAY:
+            self._changes = [at for at in self._changes if now - at <= SECONDS_PER_DAY]
         return RigPoints(
             listed=self._listed,
             learned=tuple(learned.point for learned in self._known.values()),

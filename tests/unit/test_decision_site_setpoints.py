@@ -8,7 +8,7 @@ from operating_points import S19K_PRO
 from sites import NOW, SITE, flat_market, rig, site
 
 from exporter.decision.curtailment import Slot
-from exporter.decision.setpoints import SiteSetpoints, prospects, site_setpoints
+from exporter.decision.setpoints import Choices, SiteSetpoints, prospects, site_setpoints
 from exporter.decision.values import RigDecision, SiteDecision, Verdict
 from exporter.economics.curves import CurveBook
 from exporter.economics.points import Curve, Trust
@@ -261,3 +261,41 @@ def test_the_last_known_price_is_expected_to_last_for_its_time() -> None:
     assert sum(slot.hours for slot in slots) == pytest.approx(1.0)
     assert [slot.price for slot in slots] == [0.06, 0.066]
     assert change == NOW + 60
+
+
+# --- what is kept between evaluations --------------------------------------------------------------------------------
+
+
+def test_a_choice_is_kept_while_nothing_changes_and_made_anew_with_the_price() -> None:
+    outcome = Outcome(miner(), price=0.066)
+    decision = SiteDecision(rigs=(RigDecision(verdict=Verdict.MINE),))
+    choices = Choices()
+
+    def name(snapshot: SiteSnapshot = outcome.snapshot, settings: SiteSettings = PLAIN) -> str:
+        economics = price_on(flat_market(), snapshot, settings, outcome.curves)
+        (found,) = site_setpoints(snapshot, economics, decision, outcome.curves, settings, choices).rigs
+        assert found is not None
+        return found.name
+
+    assert name() == "290MHz"
+    assert name(replace(outcome.snapshot, taken_at=NOW + 15)) == "290MHz"
+    cheap = replace(outcome.snapshot, tariffs={"ppa": TariffPrice(0.01)})
+    assert name(cheap) == "790MHz"
+    lazy = replace(PLAIN, points=PointsSettings(least_gain=0.5))
+    assert name(cheap, lazy) == "default"
+
+
+def test_the_choices_of_a_large_site_are_made_over_several_evaluations() -> None:
+    rigs = [miner(name=f"r{index}") for index in range(2_500)]
+    outcome = Outcome(*rigs, price=0.066)
+    decision = SiteDecision(rigs=tuple(RigDecision(verdict=Verdict.MINE) for _ in rigs))
+    choices = Choices()
+
+    def moved(price: float) -> int:
+        snapshot = replace(outcome.snapshot, tariffs={"ppa": TariffPrice(price)})
+        economics = price_on(flat_market(), snapshot, PLAIN, outcome.curves)
+        found = site_setpoints(snapshot, economics, decision, outcome.curves, PLAIN, choices).rigs
+        return sum(each is not None and each.name == "790MHz" for each in found)
+
+    assert moved(0.066) == 0  # all of them are chosen the first time
+    assert [moved(0.01), moved(0.01)] == [2_000, 2_500]
