@@ -21,6 +21,10 @@ from exporter.model.snapshot import RigSnapshot
 _OLD: Final = 5.0
 """How many times a point's error has grown when it is about to be forgotten."""
 _LEAST_POOL: Final = 3
+_EFFICIENCY_RANGE: Final = 2.0
+"""How far the efficiency of a rig's points may be apart: profiles of one rig differ by a third at most."""
+_MOST_HASHES: Final = 2.0
+"""Of what was measured, or of the rating: no estimate beyond it is believed."""
 
 
 class Trust(StrEnum):
@@ -227,6 +231,8 @@ def curve_of(
         if each.name in known or each.power is None or each.hashrate is None or scale.refuted:
             continue
         power = each.power * scale.power
+        if not scale.believes(each.hashrate * scale.hashrate, power, rig.rig.rated_hashrate):
+            continue
         known[each.name] = Candidate(
             name=each.name,
             hashrate=each.hashrate * scale.hashrate,
@@ -281,13 +287,24 @@ class _Scale(NamedTuple):
     estimate_error: float | None = None
     refuted: bool = False
     checked: bool = False
+    efficiency: float = 0.0  # W per H/s, median of what was measured
+    most: float = 0.0  # H/s, that were measured
+
+    def believes(self, hashrate: float, power: float, rated: float | None) -> bool:
+        """Tell whether an estimate can be true beside what was measured. Without a measurement nothing is refused."""
+        if not self.checked:
+            return True
+        worse = power / hashrate / self.efficiency if hashrate > 0 else 0.0
+        return 1 / _EFFICIENCY_RANGE <= worse <= _EFFICIENCY_RANGE and hashrate <= _MOST_HASHES * max(
+            self.most, rated or 0.0
+        )
 
 
 def _scale(listed: PointList, measured: Sequence[LearnedPoint], settings: PointsSettings) -> _Scale:
     """Compare what was measured with the list. Meters count before the rig's own watts."""
     by_name = {point.name: point for point in listed.points}
     pairs = [(point, by_name[point.name]) for point in measured if point.name in by_name]
-    pairs = [(point, each) for point, each in pairs if each.power and each.hashrate]
+    pairs = [(point, each) for point, each in pairs if each.power and each.hashrate and point.hashrate > 0]
     metered = any(point.metered for point, _ in pairs)
     ratios = [
         (point.observed_at, point.power / each.power, point.hashrate / each.hashrate)
@@ -305,4 +322,6 @@ def _scale(listed: PointList, measured: Sequence[LearnedPoint], settings: Points
         estimate_error=max(ratios)[1] - 1,
         refuted=off > settings.refuted_above,
         checked=True,
+        efficiency=median(point.power / point.hashrate for point, _ in pairs),
+        most=max(point.hashrate for point, _ in pairs),
     )

@@ -249,3 +249,11 @@ def test_rigs_whose_stock_volts_differ_share_no_points() -> None:
 
 def test_hashprice_is_in_the_units_of_the_facts() -> None:
     assert candidate("one", 1_000.0, 1.0).margin(VALUE, 0.0) == pytest.approx(HASHPRICE)
+
+
+def test_a_listed_point_that_no_rig_could_run_at_is_left_out() -> None:
+    absurd = (("wonder", 400, 100), ("heater", 10, 2_500), ("twice", 250, 5_000), ("b", 120, 2_600), ("low", 70, 1_300))
+    points = RigPoints(listed=listed(*absurd), learned=(learned("b", 120, 2_600),))
+    assert {point.name for point in curve_with(points).candidates} == {"b", "low"}
+    rated = curve_of(rig(points, rated_hashrate=130e12), {}, KWH, SETTINGS, NOW)
+    assert {point.name for point in rated.candidates} == {"b", "low", "twice"}
