@@ -13,7 +13,8 @@ from exporter.model.fleet import Rig
 from exporter.model.units import HASHES_PER_TERAHASH, hashes_per_second
 
 _MAKE: Final = re.compile(r"bitmain|antminer|microbt|whatsminer|canaan|avalon(?:miner)?")
-_VARIANT: Final = re.compile(r"(?<=[\s_])v[a-z]?\d.*")  # of a Whatsminer: the M60 VK40 is an M60
+_VARIANT: Final = re.compile(r"^(m\d\d[a-uw-z]*\+*)[\s_]*v[a-z]{0,2}\d.*|(?<=[\s_])v[a-z]?\d.*")
+"""Variant of a Whatsminer, also without a separator: the M60 VK40 is an M60, the M30S++VE30 an M30S++."""
 _IGNORED: Final = re.compile(r"[^a-z0-9+]|\ba(?=\d{4}\b)")  # an AvalonMiner calls itself A1246 or 1246
 
 
@@ -140,4 +141,4 @@ def _table() -> Mapping[str, tuple[Nameplate, ...]]:
 
 
 def _plain(model: str) -> str:
-    return _IGNORED.sub("", _VARIANT.sub("", _MAKE.sub("", model.lower())))
+    return _IGNORED.sub("", _VARIANT.sub(r"\1", _MAKE.sub("", model.lower()).strip()))

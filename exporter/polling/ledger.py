@@ -358,12 +358,14 @@ def _energy_across_restart(memory: RigMemory, now: float, max_gap: float) -> flo
 
 
 def _worker_expected(rig: Rig, pools: tuple[Pool, ...]) -> bool | None:
-    """Return whether the active worker is the expected one; None if none is expected or no pool is active."""
-    worker = next((pool.worker for pool in pools if pool.active and pool.worker), "")
-    if not rig.worker or not worker:
+    """Return whether the worker of each active pool is the expected one; None if none is expected or active."""
+    workers = [pool.worker for pool in pools if pool.active and pool.worker]
+    if not rig.worker or not workers:
         return None
     expected = rig.worker.replace("{rig}", rig.name)
-    return worker.startswith(expected[:-1]) if expected.endswith("*") else worker == expected
+    if expected.endswith("*"):
+        return all(worker.startswith(expected[:-1]) for worker in workers)
+    return all(worker == expected for worker in workers)
 
 
 def _key(fault: Fault) -> tuple[str, str]:

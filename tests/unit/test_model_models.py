@@ -1,6 +1,7 @@
 """What a model is called and hashes, by the table of makers' names and codes."""
 
 import csv
+import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -8,9 +9,11 @@ import pytest
 
 from exporter.model.fleet import Rig
 from exporter.model.models import BITCOIN_ALGORITHM, UNKNOWN_ALGORITHM, algorithm_of, known_model, model_name
+from exporter.model.nameplate import nameplate
 from exporter.model.readings import RigIdentity
 from exporter.model.snapshot import RigSnapshot
 from exporter.sources.rigs.coerce import bitmain_model
+from exporter.sources.rigs.firmware import avalon
 
 ROWS = list(csv.DictReader((files("exporter.model") / "models.csv").read_text(encoding="utf-8").splitlines()))
 
@@ -112,3 +115,50 @@ def test_the_rating_of_a_rig_that_was_never_identified_is_priced_only_with_its_s
 ) -> None:
     snapshot = RigSnapshot(rig=Rig(name="a-1", address="10.0.0.1", algorithm=setting))
     assert snapshot.mines_bitcoin is priced
+
+
+OTHERS = list(csv.DictReader((Path(__file__).parents[1] / "fixtures" / "public_names.csv").read_text().splitlines()))
+"""Names of other makers' models in public lists. ``model`` is what it is called, for makers that report codes."""
+
+
+def named(make: str) -> list[dict[str, str]]:
+    return [row for row in OTHERS if row["make"] == make]
+
+
+@pytest.mark.parametrize("row", named("WhatsMiner"), ids=lambda row: row["name"])
+def test_a_whatsminer_of_a_public_list_has_the_nameplate_of_its_model_and_no_other(row: dict[str, str]) -> None:
+    """Variants are written with an underscore, a space or nothing before them, in any case."""
+    name, model = row["name"], row["model"]
+    variant = name.removeprefix(model)
+    expected = nameplate(model, 1e14)
+    for spelling in (name, f"{model}_{variant}", f"{model} {variant}", name.lower(), f"WhatsMiner {name}"):
+        assert nameplate(spelling, 1e14) == expected
+    assert expected is None or expected.model == model
+
+
+@pytest.mark.parametrize("row", named("AvalonMiner"), ids=lambda row: row["name"])
+def test_an_avalon_of_a_public_list_is_named_whole_and_in_any_case(row: dict[str, str]) -> None:
+    code = re.sub("avalon(miner)?", "", row["name"], flags=re.IGNORECASE).strip()
+    product = row["name"] if row["name"].lower().startswith("avalon") else f"AvalonMiner {code}"
+    names = {avalon._model({"PROD": spelling, "MODEL": code}) for spelling in (product, product.lower())}
+    assert len(names) == 1
+    name = names.pop()
+    assert name.startswith("Avalon ")
+    plain = code.partition("-")[0].replace(" ", "").lower()
+    assert plain in name.replace(" ", "").lower() or name in ("Avalon Mini3", "Avalon 1566")
+
+
+@pytest.mark.parametrize("row", named("BitAxe"), ids=lambda row: row["name"])
+def test_a_bitaxe_is_named_by_its_board(row: dict[str, str]) -> None:
+    assert model_name("BitAxe", row["name"]) == row["model"]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [row for row in OTHERS if row["make"] in ("Auradine", "SealMiner", "Braiins", "FutureBit", "ePIC")],
+    ids=lambda row: row["name"],
+)
+def test_of_the_other_makers_of_a_public_list_only_sha256_is_priced(row: dict[str, str]) -> None:
+    for name in (row["name"], row["name"].lower(), row["name"].upper()):
+        known = algorithm_of("", "", row["make"], model_name(row["make"], name))
+        assert (known == BITCOIN_ALGORITHM) == (row["algorithm"] == BITCOIN_ALGORITHM)

@@ -181,6 +181,14 @@ def test_the_worker_of_the_pool_in_use_is_held_against_the_expected_one(
     assert ledger.snapshot(0.0, True).worker_expected is verdict
 
 
+@pytest.mark.parametrize(("workers", "verdict"), [(["acme.a", "acme.a"], True), (["acme.a", "thief.a"], False)])
+def test_of_several_pools_in_use_each_must_have_the_expected_worker(workers: list[str], verdict: bool) -> None:
+    ledger = RigLedger(Rig(name="a", address="a", worker="acme.{rig}"), PollingSettings(), RigMemory(), 0.0)
+    pools = tuple(Pool(index=index, worker=worker, active=True) for index, worker in enumerate(workers))
+    ledger.succeeded(RigReading(hashrate=1e14, pools=pools), 0.0, 0.0)
+    assert ledger.snapshot(0.0, True).worker_expected is verdict
+
+
 def test_without_shares_there_is_no_reject_ratio_and_the_work_is_zero() -> None:
     ledger = _ledger()
     for poll in range(31):

@@ -578,6 +578,10 @@ async def test_capture_writes_its_file_or_says_why_not(rigs: list[str], tmp_path
     assert code == 0
     file = Path(output.removeprefix("Written to ").partition(": ")[0])
     assert file.parent == tmp_path
+    form = output.rpartition("attach it to an issue at ")[2].strip()
+    assert form.startswith("https://github.com/hashmargin/hashmargin/issues/new?template=")
+    template = Path(".github/ISSUE_TEMPLATE") / form.rpartition("=")[2]
+    assert await asyncio.to_thread(template.is_file), "the form that it names exists"
     record = await asyncio.to_thread(file.read_text, encoding="utf-8")
     assert json.loads(record)["reader"] == "antminer"
     _, output, _ = await invoke("capture", rigs[0], "--folder", str(tmp_path))

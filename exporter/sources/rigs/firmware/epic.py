@@ -296,8 +296,12 @@ def _fans(speeds: Mapping[str, Any]) -> Iterator[Fan]:
 
 
 def _pools(summary: Answer, session: Mapping[str, Any]) -> Iterator[Pool]:
-    """Return the configured pools; the share totals are of the session, so they stand with the pool in use."""
+    """Return the configured pools; the share totals are of the session, so they stand with the pool in use.
+
+    The worker of the pool in use is the one that the pool sees: the firmware can append an identity to the login.
+    """
     stratum = coerce.mapping(summary.get("Stratum"))
+    user = coerce.text(stratum.get("Current User"))
     current = coerce.count(stratum.get("Config Id"), coerce.MAX_ITEMS)
     for index, row in enumerate(coerce.items(summary.get("StratumConfigs"))):
         scheme, host = coerce.endpoint(row.get("pool"))
@@ -306,7 +310,7 @@ def _pools(summary: Answer, session: Mapping[str, Any]) -> Iterator[Pool]:
             index=index,
             host=host,
             scheme=scheme or "stratum+tcp",
-            worker=coerce.text(row.get("login")),
+            worker=user if active and user else coerce.text(row.get("login")),
             up=coerce.flag(stratum.get("IsPoolConnected")) if active else None,
             active=active,
             difficulty=coerce.difficulty(session.get("Difficulty")) if active else None,

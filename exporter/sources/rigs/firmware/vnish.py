@@ -32,6 +32,7 @@ _MOST_PRESETS: Final = 64
 _TYPE: Final = re.compile(r"(.+?) *\(vnish *([^()]*)\)", re.IGNORECASE)  # of ``version``
 _RPC_RATE: Final = "GHS 5s"
 _OWN_POOLS: Final = "DevFee"
+_USER_POOL: Final = "UserPool"  # others are the maker's: DevFee, Refund
 _POOL_STATES: Final = {"active": (True, True), "working": (True, False), "offline": (False, False)}  # up, active
 _TUNING: Final = "auto-tuning"
 _STOPPED: Final = "stopped"
@@ -145,7 +146,7 @@ class Reader:
         cooling = coerce.mapping(miner.get("cooling"))
         fans, chains = coerce.items(cooling.get("fans")), coerce.items(miner.get("chains"))
         boards = tuple(_board(_index(position, row), row) for position, row in enumerate(chains))
-        own = [row for row in coerce.items(miner.get("pools")) if row.get("pool_type") != _OWN_POOLS]
+        own = [row for row in coerce.items(miner.get("pools")) if row.get("pool_type", _USER_POOL) == _USER_POOL]
         return RigReading(
             hashrate=hashrate,
             average_hashrate=coerce.hashrate(miner.get("hr_average"), "GH/s"),
