@@ -164,7 +164,9 @@ async def test_the_end_of_the_first_round_starts_an_evaluation(site: SimulatedSi
     exporter.configure(evaluation_interval="1h")
     async with exporter.running() as process:
         await exporter.until(lambda samples: bool(values(samples, "mining_rig_last_success_timestamp_seconds")))
-        assert await exporter.ask("GET", "/-/ready") == (200, "Ready.\n")
+        async with asyncio.timeout(120):  # ready once every source was asked too
+            while await exporter.ask("GET", "/-/ready") != (200, "Ready.\n"):  # noqa: ASYNC110 -- of another process
+                await asyncio.sleep(0.1)
         await ended(process)
 
 
