@@ -56,8 +56,11 @@ class Resolver:
             return known  # a lookup that hangs delays only the first request
         self._waiting[name] = self._waiting.get(name, 0) + 1
         try:
-            async with asyncio.timeout(LOOKUP_SECONDS):
-                return await asyncio.shield(lookup or self._start(name))
+            lookup = lookup or self._start(name)
+            done, _ = await asyncio.wait({lookup}, timeout=LOOKUP_SECONDS)  # whoever waits, the lookup goes on
+            if not done:
+                raise TimeoutError
+            return lookup.result()
         except (OSError, UnicodeError) as error:  # a TimeoutError is an OSError
             if known is None or (isinstance(error, socket.gaierror) and error.errno in _UNKNOWN):
                 raise
