@@ -54,7 +54,13 @@ class DayPlans:
         """Book the time since the last evaluation, and return a question for :meth:`ask` if it is time for one."""
         if settings.day_plan is None:
             return None
-        setting = Setting(terms=terms, decision=settings, plan=settings.day_plan, standings=self._standings)
+        setting = Setting(
+            terms=terms,
+            decision=settings,
+            plan=settings.day_plan,
+            obligations=snapshot.obligations.listed,
+            standings=self._standings,
+        )
         before = self.background.latest(snapshot.taken_at)
         self.worth = booked(self.worth, before, snapshot, economics, decision, setting)
         if not self.background.due and (

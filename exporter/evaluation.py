@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 import structlog
 
+from exporter import compliance_state
 from exporter.background import Background
 from exporter.day_plans import DayPlans
 from exporter.decision.backfill import with_recorded
@@ -22,19 +23,26 @@ from exporter.decision.pool_work import PoolState, PoolWork
 from exporter.decision.prospect import Outlook, Question, question
 from exporter.decision.setpoints import Choices, site_setpoints
 from exporter.decision.site import decide
+from exporter.economics.compliance import Delivered, ObligationStatus, Scope, follow, measured_power, resolve
 from exporter.economics.curves import CurveBook
 from exporter.economics.metering import Metered, metered_power, with_metered_power
 from exporter.economics.overhead import Overhead, overheads
+from exporter.economics.shed import share_of, shed
 from exporter.economics.site import price_site
+from exporter.economics.values import SiteEconomics
 from exporter.exposition.publication import LatestPublication, Publication
 from exporter.exposition.render import Renderer
 from exporter.exposition.views import PlanView, Shard, SiteView
+from exporter.model.obligations import ObligationKind, SiteObligations
 from exporter.model.readings import ExpectedOff, GpuReading, MeterReading, Reading
 from exporter.model.snapshot import SiteSnapshot
+from exporter.model.units import WATTS_PER_KILOWATT
+from exporter.polling.downtime import Downtime
 from exporter.polling.ledger import EnergyCounter
 from exporter.polling.market import Market, SourceName, SourceRoom
 from exporter.polling.overhead import OverheadCheck
 from exporter.polling.rigs import RigPoller
+from exporter.polling.standing import StaleSettings, expected_off, site_obligations
 from exporter.polling.tariffs import next_boundary, tariff_prices
 from exporter.polling.unmatched import UnmatchedReports
 from exporter.settings.model import Settings
@@ -45,11 +53,14 @@ from exporter.settings.sources import (
     GPUS,
     METERS,
     NETWORK,
+    OBLIGATIONS,
     POOLS,
     TARIFFS,
     documents,
     sources,
 )
+from exporter.sources.expected_off import ExpectedOffSettings
+from exporter.sources.obligations import ObligationSettings
 from exporter.sources.pools import PoolSettings
 from exporter.state import LIST_SIZES, PLAN_WORTH, State, document
 from exporter.steady_clock import SteadyClock
@@ -64,6 +75,9 @@ _SHORTEST_REST: Final = 0.5
 """Seconds between evaluations at least, however often a price changes."""
 
 _OUTLOOK_INTERVAL: Final = 3_600.0  # s
+_LONGEST_GAP: Final = 60.0
+_MISSED: Final = 3
+"""Power is taken to have gone on over a minute, or over this many evaluations that were missed."""
 
 _GRACE: Final = 0.02
 """Seconds to wait after a price change: a sleep may end slightly early."""
@@ -116,6 +130,9 @@ class Evaluator:
             for name, memory in state.rigs.items()
             if memory.energy is not None
         }
+        self._compliance = compliance_state.remembered(state)
+        self._priced: tuple[SiteSnapshot, SiteEconomics] | None = None
+        self._obligations = SiteObligations()
         self._failing = False
         self._snapshot_at = 0.0
         self._list_sizes = _list_sizes(settings)
@@ -188,18 +205,22 @@ class Evaluator:
                 await self._rigs.first_round.wait()
 
     def _rest(self, spent: float) -> float:
-        """Seconds until the next evaluation: at the end of the interval, or earlier if a power price changes."""
+        """Seconds until the next evaluation: at the end of the interval, or when a price or obligation changes."""
         due = max(0.0, self.settings.evaluation_interval - spent)
-        boundary = next_boundary(self._market.latest(TARIFFS), self._snapshot_at)
-        return due if boundary is None else min(due, max(_SHORTEST_REST, boundary + _GRACE - self._clock()))
+        boundaries = (
+            next_boundary(self._market.latest(TARIFFS), self._snapshot_at),
+            self._obligations.next_boundary(self._snapshot_at),
+        )
+        known = [boundary for boundary in boundaries if boundary is not None]
+        return min([due, *(max(_SHORTEST_REST, boundary + _GRACE - self._clock()) for boundary in known)])
 
     async def _evaluate(self) -> None:
         """Take a snapshot in the event loop, where the pollers run, and evaluate it in a worker thread."""
         if step := self._clock.follow():
             self._shift(step)
         self._snapshot_at = self._clock()
-        snapshot = self._snapshot(self._snapshot_at)
         recorded, self._recorded = self._recorded, {}
+        snapshot = await self._take_snapshot(self._snapshot_at)
         pools = self._pools(self._snapshot_at)
         publication, metered = await asyncio.to_thread(self._render, snapshot, recorded, pools)
         await self._save_energy(self._energy)
@@ -226,6 +247,7 @@ class Evaluator:
         self.day_plans.background.forget()
         self._decision = self._decision.shifted(seconds)
         self._pool_work.shift(seconds)
+        self._compliance = self._compliance.shifted(seconds)
         if self._history.observed_at is not None:
             self._history = replace(self._history, observed_at=self._history.observed_at + seconds)
 
@@ -238,13 +260,69 @@ class Evaluator:
             value = None if reading is None else reading.value
             self._unmatched.judge(str(SourceName(room.label, name)), value, metered.disbelieved, found)
 
-    def _snapshot(self, now: float) -> SiteSnapshot:
+    async def _take_snapshot(self, now: float) -> SiteSnapshot:
+        """Take a snapshot in which the rigs that an obligation leaves no power for are expected to be off."""
+        self._obligations = self._owed(now)
+        obligations = resolve(self._obligations, self._compliance, self._baselines, now)
+        ready = {
+            name: source.on_stale
+            for name, source in self.settings.expected_off.items()
+            if isinstance(source, ExpectedOffSettings)
+        }
+        off, known = expected_off(self._market.latest(EXPECTED_OFF), ready, now)
+        unknown = obligations.unclear_blocks(now) if known else None
+        if not any(each.cap is not None and each.holds(now) for each in obligations.listed):
+            return self._snapshot(now, Downtime(off, unknown=unknown), obligations)
+        before = self._priced
+        first = self._snapshot(now, Downtime(off), obligations) if before is None else None
+        rigs = await asyncio.to_thread(self._shed, before, first, obligations)
+        return self._snapshot(now, Downtime(off, rigs, unknown), obligations)
+
+    def _owed(self, now: float) -> SiteObligations:
+        """Return what all sources of obligations say."""
+        latest = self._market.latest(OBLIGATIONS)
+        if not latest:
+            return SiteObligations()
+        configured = self._obligation_settings
+        stale = {name: StaleSettings(source.on_stale, source.blocks) for name, source in configured.items()}
+        return site_obligations(latest, stale, now)
+
+    @property
+    def _obligation_settings(self) -> dict[str, ObligationSettings]:
+        found = self.settings.obligations.items()
+        return {name: source for name, source in found if isinstance(source, ObligationSettings)}
+
+    @property
+    def _baselines(self) -> dict[str, float]:
+        """The configured baselines in watts, by source."""
+        return {
+            name: source.baseline_kilowatts * WATTS_PER_KILOWATT
+            for name, source in self._obligation_settings.items()
+            if source.baseline_kilowatts is not None
+        }
+
+    def _shed(
+        self,
+        before: tuple[SiteSnapshot, SiteEconomics] | None,
+        first: SiteSnapshot | None,
+        obligations: SiteObligations,
+    ) -> dict[str, ObligationKind]:
+        """Choose the rigs that should be off, by the last evaluation, or by a ``first`` snapshot if there was none."""
+        settings = self.settings
+        if before is None:
+            assert first is not None  # noqa: S101 -- for mypy
+            before = first, price_site(first, settings.terms)
+        snapshot, economics = before
+        share = share_of([rig.rig for rig in snapshot.rigs], settings.rigs) if settings.sharding.total_shards > 1 else 1
+        return shed(snapshot, economics, obligations.listed, self._snapshot_at, share)
+
+    def _snapshot(self, now: float, downtime: Downtime, obligations: SiteObligations) -> SiteSnapshot:
         tariffs = tariff_prices(self._market.latest(TARIFFS), now)
         unpriced = {SourceName(TARIFFS.label, name) for name in self.settings.tariffs if name not in tariffs}
         self._market.export_usable(now, unpriced)
         return SiteSnapshot(
             taken_at=now,
-            rigs=self._rigs.snapshots(now, self._values(EXPECTED_OFF, now)),
+            rigs=self._rigs.snapshots(now, downtime),
             blocks=self._blocks,
             network=self._only(NETWORK, now),
             bitcoin_price=self._only(BITCOIN, now),
@@ -252,6 +330,7 @@ class Evaluator:
             gpus=_joined(self._values(GPUS, now)),
             meters=tuple(map(self._of_this_shard, self._values(METERS, now))),
             ai_prices={name: reading.value for name, reading in self._market.fresh(AI_PRICES, now).items()},
+            obligations=obligations,
         )
 
     def _of_this_shard(self, meter: MeterReading) -> MeterReading:
@@ -302,6 +381,9 @@ class Evaluator:
         metered = metered._replace(disbelieved=replace(metered.disbelieved, totals=wrong))
         curves = self._curves.curves(snapshot, settings.terms)
         economics = price_site(snapshot, settings.terms, curves)
+        self._priced = snapshot, economics
+        too_low = frozenset(each.block for each in found if each.contradicts_rigs)
+        statuses = self._comply(snapshot, economics, too_low)
         outlook = self.outlooks.latest(snapshot.taken_at)
         forecasts = {} if outlook is None else {forecast.block: forecast.verdict for forecast in outlook.blocks}
         decision, self._decision, self._history = decide(
@@ -327,6 +409,8 @@ class Evaluator:
             if plan is None
             else PlanView(timetable=Timetable(plan=plan, now=snapshot.taken_at), worth=self.day_plans.worth),
             reconciliation=reconciliation,
+            obligations=statuses,
+            compliance=self._compliance,
         )
         self._energy = self._energy | {
             rig.rig.name: EnergyCounter(rig.energy, rig.last_success, rig.energy_power)
@@ -335,13 +419,43 @@ class Evaluator:
         }
         return self._renderer.render(view), metered
 
+    def _comply(
+        self, snapshot: SiteSnapshot, economics: SiteEconomics, wrong: frozenset[str]
+    ) -> tuple[ObligationStatus, ...]:
+        """Compare what is drawn with what is owed. Nothing is measured while no obligation is configured.
+
+        Meters of the blocks in ``wrong`` are not used, and no power of the whole site if other shards have its rigs.
+        """
+        settings = self.settings
+        alone = settings.sharding.total_shards == 1
+
+        def measure(scope: Scope) -> Delivered | None:
+            known = scope or alone
+            return measured_power(snapshot, economics, settings.terms, scope, wrong) if known else None
+
+        if not settings.obligations and not self._compliance.open:
+            return ()
+        result = follow(
+            self._compliance,
+            self._obligations,
+            measure,
+            snapshot.taken_at,
+            settings.compliance,
+            baselines=self._baselines,
+            scopes={source.blocks for source in self._obligation_settings.values()},
+            longest_gap=max(_LONGEST_GAP, _MISSED * settings.evaluation_interval),
+        )
+        self._compliance = result.memory
+        return result.statuses
+
     def state(self) -> State:
         """Collect what a restart keeps."""
         now = self._clock()
         return State(
             rigs=self._rigs.memories(now),
             documents=documents(self._market.fresh_all(now), self.settings)
-            | {LIST_SIZES: self._list_sizes, PLAN_WORTH: document(Reading(self.day_plans.kept, now))},
+            | {LIST_SIZES: self._list_sizes, PLAN_WORTH: document(Reading(self.day_plans.kept, now))}
+            | compliance_state.documents(self._compliance),
             decision=self._decision,
             history=self._history,
             pool_work=self._pool_work.books,

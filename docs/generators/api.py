@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin, get_
 
 from exporter.exposition.catalogue import CATALOGUE
 from exporter.server.fleet import SORTS
+from exporter.server.obligation_records import DeliveryRecord, ObligationRecord
 from exporter.server.outlook_records import BlockOutlookRecord, OutlookRecord, StartRecord
 from exporter.server.plan_records import PlannedBlockRecord, PlannedSlotRecord, PlanRecord
 from exporter.server.records import BlockRecord, FaultRecord, MarketRecord, RigRecord, TariffRecord
@@ -29,6 +30,7 @@ curl -s 'http://127.0.0.1:9852/api/v1/rigs?verdict=curtail&sort=margin&limit=10'
 | `/api/v1/rigs/<rig>` | `rig`, and the `explanation` of its verdict |
 | `/api/v1/blocks` | `blocks` |
 | `/api/v1/market` | `market` |
+| `/api/v1/obligations` | `known` sources, `obligations` now and later, `deliveries` that ended |
 | `/api/v1/outlook` | `outlook` of `ai.outlook`; null if there is none |
 | `/api/v1/setpoints` | `setpoints` of all rigs, those that shed most per dollar lost first, and their `total` |
 | `/api/v1/shed?kilowatts=2000` | `shed`: which rigs to turn down to shed so many kW at the least loss |
@@ -84,6 +86,8 @@ _RECORDS: Final = (
     _Record("Block", BlockRecord, "mining_block_"),
     _Record("Market", MarketRecord, "mining_"),
     _Record("Tariff, in a market", TariffRecord, "mining_"),
+    _Record("Obligation", ObligationRecord, "mining_"),
+    _Record("Delivery, of an event", DeliveryRecord, "mining_"),
     _Record("Outlook", OutlookRecord, "mining_"),
     _Record("Block, in an outlook", BlockOutlookRecord, "mining_"),
     _Record("Start, of a block in an outlook", StartRecord, "mining_"),

@@ -16,6 +16,7 @@ from exporter.cli import (
     doctor,
     explain,
     maintenance,
+    obligations,
     outlook,
     plan,
     probe,
@@ -48,6 +49,7 @@ Examples:
   hashmargin top                                      show the site live: firing, down, losing most
   hashmargin rigs --status down                       list rigs: filter, sort, as table, CSV or JSON
   hashmargin maintenance add c1-001 --for 4h          announce planned downtime
+  hashmargin obligations list                         show calls, caps and awards, and report on an event
   hashmargin explain c1-001                           show how the verdict of a rig is computed
   hashmargin plan --megawatts 5                       choose the blocks that free 5 MW for AI hosting
   hashmargin state backup FILE                        copy the state file while the exporter runs
@@ -86,6 +88,7 @@ for _command in (
     top.top,
     rigs.rigs,
     maintenance.maintenance,
+    obligations.obligations,
     plan.plan,
     explain.explain,
     outlook.outlook,

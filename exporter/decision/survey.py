@@ -151,7 +151,7 @@ class Surveyor:
             return True
         if rig.last_good is None or now - rig.last_good.observed_at > decision.history:
             return False
-        return not rig.expected_mining or self._heeded(rig, priced)
+        return rig.expected_mining is False or self._heeded(rig, priced)
 
     def _heeded(self, rig: RigSnapshot, priced: RigEconomics) -> bool:
         """Tell whether a rig was to be curtailed, and its meter shows that it is off."""

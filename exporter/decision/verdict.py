@@ -47,7 +47,7 @@ def decide_rig(
     held = False
     if repair.on and not curtail.on:
         verdict, stale_since = Verdict.REPAIR, None
-    elif margin is not None and (hashes is not None or not rig.expected_mining or (still and curtail.on)):
+    elif margin is not None and (hashes is not None or rig.expected_mining is False or (still and curtail.on)):
         verdict, stale_since = _economic(reassign, curtail), None
     else:
         verdict, stale_since = _held(clock, turn, (Verdict.MINE, Verdict.CURTAIL))
@@ -94,7 +94,7 @@ def _load_of_rig(rig: RigSnapshot, economics: RigEconomics, turn: Turn) -> Load:
 def _stands_still(rig: RigSnapshot, economics: RigEconomics, hashes: bool | None) -> bool | None:
     """Tell whether a rig that should hash does not; None if that is not known."""
     if not rig.expected_mining:
-        return False
+        return rig.expected_mining
     if hashes is not None:
         return not hashes
     drawn, running = economics.billed_power, economics.potential_power  # without a reading, only a meter shows it

@@ -179,7 +179,7 @@ class RigPricer:
             for index in sorted(members, key=lambda index: (-_rank(priced[index]), rigs[index].rig.name)):
                 watts = priced[index].potential_power or priced[index].billed_power or 0.0
                 yield index, min(max(room / watts, 0.0), 1.0) if watts > 0 else float(room > 0)
-                room -= watts if rigs[index].expected_mining else 0.0
+                room -= 0.0 if rigs[index].expected_mining is False else watts
 
     def _paid(self, rig: RigSnapshot) -> float:
         """Return the share of its work that its owner is paid for: not what is rejected, nor what fees take."""
@@ -414,7 +414,7 @@ def _avoidable_loss(rig: RigSnapshot, actual: Operation, potential: Operation, o
         draws = True
     elif actual.kwh is not None and potential.kwh is not None:
         draws = actual.kwh >= IDLE_SHARE * potential.kwh
-    elif rig.reading is None and not rig.expected_mining:
+    elif rig.reading is None and rig.expected_mining is False:
         draws = False
     else:
         return None

@@ -26,6 +26,11 @@ class Overhead(NamedTuple):
         low, high = _PLAUSIBLE
         return low <= self.measured <= high
 
+    @property
+    def contradicts_rigs(self) -> bool:
+        """Whether it shows less than its rigs draw. Much more may be cooling while most rigs are off."""
+        return self.measured < _PLAUSIBLE[0]
+
 
 def overheads(snapshot: SiteSnapshot, settings: SiteSettings) -> tuple[Overhead, ...]:
     """Return the overhead behind each total meter. Left out if the power of more than 2 % of its rigs is unknown.

@@ -16,6 +16,7 @@ from exporter.economics.gpu_market import scenarios
 from exporter.economics.points import Trust
 from exporter.economics.reconciliation import WorkBalance
 from exporter.exposition.views import SiteView, is_mining
+from exporter.model.obligations import first_ahead
 from exporter.model.readings import RigReading
 from exporter.model.units import joules_per_terahash
 
@@ -121,6 +122,11 @@ INVENTORY: Final = _scope(
     position=lambda rig: rig.rig.position,
     customer=lambda rig: rig.rig.customer,
     tariff=lambda rig: rig.rig.tariff,
+)
+EXPECTED_OFF: Final = _scope(
+    lambda view: [(rig.rig.name, rig.off_because) for rig in view.snapshot.rigs if rig.off_because is not None],
+    rig=lambda off: off[0],
+    kind=lambda off: off[1],
 )
 IDENTITY: Final = _scope(
     lambda view: [(rig.rig, rig.identity) for rig in view.snapshot.rigs if rig.identity is not None],
@@ -320,6 +326,35 @@ PAYOUT: Final = _scope(
     lambda view: [(name, pool.payout) for name, pool in view.reconciliation.pools.items() if pool.payout is not None],
     account=lambda known: known[0],
 )
+OBLIGATION_SOURCE: Final = _scope(
+    lambda view: list(view.snapshot.obligations.known.items()), source=lambda known: known[0]
+)
+OBLIGATION: Final = _scope(
+    lambda view: view.obligations,
+    source=lambda status: status.source,
+    event=lambda status: status.event,
+    kind=lambda status: status.kind,
+)
+OBLIGATION_DETAILS: Final = _scope(
+    lambda view: view.obligations,
+    source=lambda status: status.source,
+    event=lambda status: status.event,
+    kind=lambda status: status.kind,
+    program=lambda status: status.program,
+    reason=lambda status: status.reason,
+    blocks=lambda status: ",".join(status.blocks),
+)
+OBLIGATION_AHEAD: Final = _scope(
+    lambda view: first_ahead(view.snapshot.obligations.listed, view.snapshot.taken_at),
+    source=lambda ahead: ahead.source,
+    kind=lambda ahead: ahead.kind,
+)
+INTERVALS: Final = _scope(
+    lambda view: list(view.compliance.counts.items()),
+    source=lambda counted: counted[0][0],
+    kind=lambda counted: counted[0][1],
+    outcome=lambda counted: counted[0][2],
+)
 NETWORK: Final = _scope(lambda view: [view.snapshot.network.value] if view.snapshot.network else [])
 MARKET: Final = _scope(lambda view: [view.economics.market])
 BITCOIN: Final = _scope(lambda view: [view.snapshot.bitcoin_price.value] if view.snapshot.bitcoin_price else [])
@@ -463,8 +498,21 @@ _INVENTORY_AND_STATE: Final = (
     Metric(
         scope=RIG,
         name="mining_rig_expected_mining",
-        help="1 if the rig should be hashing now according to inventory, schedules and expected_off sources, 0 if not.",
+        help=(
+            "1 if the rig should be hashing now according to inventory, schedules, expected_off sources and "
+            "obligations, 0 if not. Absent if it is not known what the site owes."
+        ),
         get=lambda r: r.snapshot.expected_mining,
+    ),
+    Metric(
+        scope=EXPECTED_OFF,
+        name="mining_rig_expected_off_info",
+        help=(
+            "Always 1 for each rig that should be off; the label is why: maintenance, schedule, call, cap, peak or "
+            "award. Of several reasons the first in this order."
+        ),
+        kind=Kind.INFO,
+        get=_one,
     ),
 )
 
@@ -2293,6 +2341,105 @@ _GPUS: Final = (
     ),
 )
 
+_OBLIGATIONS: Final = (
+    Metric(
+        scope=OBLIGATION_SOURCE,
+        name="mining_obligations_known",
+        help=(
+            "1 if it is known what this source obliges the site to, also if that is nothing; 0 if not. While it is 0, "
+            "mining_rig_expected_mining of its rigs is absent."
+        ),
+        get=lambda known: known[1],
+    ),
+    Metric(
+        scope=OBLIGATION_DETAILS,
+        name="mining_obligation_info",
+        help=(
+            "Always 1 for each event in force: a call, cap, award or peak. The labels are its program and reason, and "
+            "the blocks that it is about; empty means the whole site."
+        ),
+        kind=Kind.INFO,
+        get=_one,
+    ),
+    Metric(
+        scope=OBLIGATION,
+        name="mining_obligation_cap_watts",
+        help=(
+            "Most that may be drawn now, in watts at the billing point. Absent if the event has no cap, or if its "
+            "level or baseline is not known."
+        ),
+        unit="watts",
+        get=lambda status: status.cap,
+    ),
+    Metric(
+        scope=OBLIGATION,
+        name="mining_obligation_floor_watts",
+        help="Least that must run now, in watts at the billing point. Absent if the event has no floor.",
+        unit="watts",
+        get=lambda status: status.floor,
+    ),
+    Metric(
+        scope=OBLIGATION,
+        name="mining_obligation_level",
+        help="Level of the event: 1 (moderate), 2 (high) or 3 (emergency). Absent if it has none.",
+        get=lambda status: status.level,
+    ),
+    Metric(
+        scope=OBLIGATION,
+        name="mining_obligation_unclear",
+        help="1 if it is not known what the event demands, such as a level without a cap; 0 if it is known.",
+        get=lambda status: bool(status.unclear),
+    ),
+    Metric(
+        scope=OBLIGATION,
+        name="mining_obligation_power_watts",
+        help=(
+            "Power that counts for the event now, in watts at the billing point. Absent without a meter if more than "
+            "5 per cent of the rigs are silent."
+        ),
+        unit="watts",
+        get=lambda status: status.power,
+    ),
+    Metric(
+        scope=OBLIGATION,
+        name="mining_obligation_delivered_watts",
+        help="Mean power in this settlement interval so far, in watts. Absent if it is not measured.",
+        unit="watts",
+        get=lambda status: status.delivered,
+    ),
+    Metric(
+        scope=OBLIGATION,
+        name="mining_obligation_projected_watts",
+        help=(
+            "Mean power in this settlement interval if the power stays as it is, in watts. Absent if it is not "
+            "measured."
+        ),
+        unit="watts",
+        get=lambda status: status.projected,
+    ),
+    Metric(
+        scope=OBLIGATION,
+        name="mining_obligation_end_timestamp_seconds",
+        help="Unix time when the event ends, in seconds. Absent if it lasts until further notice.",
+        unit="seconds",
+        get=lambda status: status.end,
+    ),
+    Metric(
+        scope=OBLIGATION_AHEAD,
+        name="mining_obligation_next_start_timestamp_seconds",
+        help="Unix time when the next event of this source and kind begins, in seconds. Absent if none is known.",
+        unit="seconds",
+        get=lambda ahead: ahead.start,
+    ),
+    Metric(
+        scope=INTERVALS,
+        name="mining_obligation_intervals_total",
+        help="Settlement intervals by outcome: kept, failed or not_measured.",
+        kind=Kind.COUNTER,
+        get=lambda counted: counted[1],
+    ),
+)
+
 _EXPORTER: Final = (
     Metric(
         scope=STATUS,
@@ -2300,7 +2447,7 @@ _EXPORTER: Final = (
         help=(
             "Number of rigs by status; the values add up to the inventory. mining: hashing. expected_off: not "
             "hashing, as expected. stopped: responding, but not hashing. down: no fresh reading. unknown: not polled "
-            "yet."
+            "yet, or it is not known whether it should be hashing."
         ),
         get=lambda counted: counted[1],
     ),
@@ -2340,6 +2487,7 @@ SECTIONS: Final[Mapping[str, tuple[Metric[Any], ...]]] = {
     "Market": _MARKET,
     "AI market": _AI,
     "GPU": _GPUS,
+    "Obligations": _OBLIGATIONS,
     "Site and evaluation": _EXPORTER,
 }
 

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from itertools import starmap
@@ -13,6 +13,7 @@ from exporter.decision.dayplan.worth import Worth
 from exporter.decision.pool_work import NOTHING, Reconciliation
 from exporter.decision.setpoints import NO_SETPOINTS, Setpoint, SiteSetpoints
 from exporter.decision.values import BlockDecision, RigDecision, SiteDecision, Verdict
+from exporter.economics.compliance import ComplianceMemory, ObligationStatus
 from exporter.economics.points import Curve
 from exporter.economics.values import BlockEconomics, GpuEconomics, RigEconomics, SiteEconomics
 from exporter.model.fleet import UNASSIGNED, Block
@@ -41,10 +42,15 @@ class RigView(NamedTuple):
 
     @property
     def status(self) -> Status:
-        """Status by the fresh reading, else by whether the rig should mine, else by whether it was polled."""
+        """Status by the fresh reading, else by whether the rig should mine, else by whether it was polled.
+
+        A rig that does not hash is unknown while it is not known what the site owes.
+        """
         reading = self.snapshot.reading
         if reading is not None and is_mining(reading.value):
             return Status.MINING
+        if self.snapshot.expected_mining is None:
+            return Status.UNKNOWN
         if not self.snapshot.expected_mining:
             return Status.EXPECTED_OFF
         if reading is not None:
@@ -109,6 +115,8 @@ class SiteView:
     shard: Shard = WHOLE_SITE
     plan: PlanView | None = None  # None without `decision.day_plan`, or while there is no plan
     reconciliation: Reconciliation = NOTHING
+    obligations: tuple[ObligationStatus, ...] = ()
+    compliance: ComplianceMemory = field(default_factory=ComplianceMemory)
 
     @cached_property
     def rigs(self) -> tuple[RigView, ...]:

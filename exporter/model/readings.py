@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Generic, TypeVar
 
 from exporter.model.fault_codes import FaultCode, Severity
+from exporter.model.obligations import ObligationKind
 
 T = TypeVar("T")
 
@@ -184,11 +185,12 @@ class MeterReading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedOff:
-    """What should be off: the whole site, blocks, or rigs, by name."""
+    """What should be off: the whole site, blocks, or rigs, by name, and why."""
 
     site: bool = False
     blocks: tuple[str, ...] = ()
     rigs: tuple[str, ...] = ()
+    kind: ObligationKind = ObligationKind.CALL
 
 
 # --- pools ----------------------------------------------------------------------------------------------------------

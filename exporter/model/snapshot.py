@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from exporter.model.fleet import Block, Rig
 from exporter.model.models import BITCOIN_ALGORITHM, algorithm_of
+from exporter.model.obligations import ObligationKind, SiteObligations
 from exporter.model.points import RigPoints
 from exporter.model.readings import (
     GpuPrice,
@@ -40,7 +41,8 @@ class RigSnapshot:
     up: bool | None = None  # did the last poll succeed; None before the first
     last_success: float | None = None  # unix seconds
     reading: Reading[RigReading] | None = None
-    expected_mining: bool = True
+    expected_mining: bool | None = True  # None if it is not known what the site owes
+    off_because: ObligationKind | None = None  # why it should be off, if it should
     metered_power: float | None = None  # W, from a meter or PDU
     disbelieved_power: float | None = None  # W, of a meter that is implausible for the rig's hashrate
     work_hashrate: float | None = None  # H/s, from accepted difficulty
@@ -89,3 +91,4 @@ class SiteSnapshot:
     gpus: tuple[GpuReading, ...] = ()
     meters: tuple[MeterReading, ...] = ()
     ai_prices: Mapping[str, tuple[GpuPrice, ...]] = field(default_factory=dict)  # by feed
+    obligations: SiteObligations = field(default_factory=SiteObligations)

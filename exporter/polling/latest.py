@@ -29,6 +29,11 @@ class Latest(Generic[T]):
             self._reading = Reading(self._reading.value, self._reading.observed_at + seconds)
 
     @property
+    def last(self) -> Reading[T] | None:
+        """The last reading at any age. Only what may hold longer than it is fresh uses it: see :mod:`standing`."""
+        return self._reading
+
+    @property
     def observed_at(self) -> float | None:
         """When the last value was observed (unix seconds), at any age. None if there is none."""
         return None if self._reading is None else self._reading.observed_at

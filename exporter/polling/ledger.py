@@ -14,6 +14,7 @@ from exporter.model.readings import Board, Fault, Pool, Reading, RigIdentity, Ri
 from exporter.model.snapshot import LastGood, RigSnapshot
 from exporter.model.units import HASHES_PER_DIFFICULTY
 from exporter.polling.counters import CounterWindow, Energy
+from exporter.polling.downtime import Expected, expected_by_inventory
 from exporter.polling.latest import Latest
 from exporter.polling.learning import PointMemory
 from exporter.polling.sanity import drop_implausible
@@ -108,7 +109,7 @@ class RigLedger:
         self._fans = frozenset(_indexes(memory.faults, FaultCode.FAN_FAILED, "fan "))  # that turned, by index
         self._points: RigPoints | None = None
         self._rate()
-        self._snapshot = self._picture(None, rig.expected_mining)
+        self._snapshot = self._picture(None, expected_by_inventory(rig))
 
     def drop_implausible(self, reading: RigReading) -> RigReading:
         """Return the reading without implausible values. Raises Failure if its hashrate is implausible."""
@@ -157,7 +158,7 @@ class RigLedger:
             self._last_good = LastGood(
                 hashrate=reading.hashrate, power=reading.power, observed_at=now, metered_power=metered
             )
-        self._snapshot = self._picture(observed, self._snapshot.expected_mining)
+        self._snapshot = self._picture(observed, self._expected)
         return began_anew
 
     @property
@@ -202,17 +203,21 @@ class RigLedger:
 
     @property
     def expected_mining(self) -> bool:
-        """Whether the rig should have mined at the last snapshot."""
-        return self._snapshot.expected_mining
+        """Whether the rig should have mined at the last snapshot. False if that is not known."""
+        return bool(self._snapshot.expected_mining)
 
-    def snapshot(self, now: float, expected_mining: bool) -> RigSnapshot:
+    @property
+    def _expected(self) -> Expected:
+        return Expected(self._snapshot.expected_mining, self._snapshot.off_because)
+
+    def snapshot(self, now: float, expected: Expected) -> RigSnapshot:
         """Return the rig at ``now``; the same object until something changes.
 
         It is made when something changes: those moments are spread over time, evaluations are not.
         """
         reading = self._latest.fresh(now)
-        if self._snapshot.reading is not reading or self._snapshot.expected_mining != expected_mining:
-            self._snapshot = self._picture(reading, expected_mining)
+        if self._snapshot.reading is not reading or self._expected != expected:
+            self._snapshot = self._picture(reading, expected)
         return self._snapshot
 
     def shift(self, seconds: float, now: float) -> None:
@@ -223,7 +228,7 @@ class RigLedger:
         if self._last_good is not None:
             self._last_good = replace(self._last_good, observed_at=self._last_good.observed_at + seconds)
         self._faults = {key: since + seconds for key, since in self._faults.items()}
-        self._snapshot = self._picture(self._latest.fresh(now), self._snapshot.expected_mining)
+        self._snapshot = self._picture(self._latest.fresh(now), self._expected)
 
     def _rate(self) -> None:
         """Fill in the parts of the rig's rating that the inventory lacks."""
@@ -234,19 +239,20 @@ class RigLedger:
 
     def _forget_reading(self) -> None:
         self._latest = Latest(self._latest.max_age)
-        self._snapshot = self._picture(None, self._snapshot.expected_mining)
+        self._snapshot = self._picture(None, self._expected)
 
     def _redraw(self) -> None:
-        self._snapshot = self._picture(self._snapshot.reading, self._snapshot.expected_mining)
+        self._snapshot = self._picture(self._snapshot.reading, self._expected)
 
-    def _picture(self, reading: Reading[RigReading] | None, expected_mining: bool) -> RigSnapshot:
+    def _picture(self, reading: Reading[RigReading] | None, expected: Expected) -> RigSnapshot:
         if reading is None:
             return RigSnapshot(
                 rig=self._rated,
                 identity=self.identity,
                 up=False if self.up is False else None,  # the last success is too long ago
                 last_success=self.last_success,
-                expected_mining=expected_mining,
+                expected_mining=expected.mining,
+                off_because=expected.off_because,
                 last_good=self._last_good,
                 points=self._points,
                 rating_ratio=self._rating_ratio,
@@ -258,7 +264,8 @@ class RigLedger:
             up=self.up,
             last_success=self.last_success,
             reading=reading,
-            expected_mining=expected_mining,
+            expected_mining=expected.mining,
+            off_because=expected.off_because,
             work_hashrate=self._work_hashrate(),
             reject_ratio=shares[2] / shares[1] if shares is not None and shares[1] > 0 else None,
             energy=self._energy.joules,

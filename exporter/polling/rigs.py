@@ -10,7 +10,7 @@ import heapq
 import math
 import random
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from itertools import count
 from typing import Any, Final, Protocol, TypeVar, runtime_checkable
@@ -22,9 +22,10 @@ from exporter.model.failures import Failure, Reason
 from exporter.model.fleet import Rig
 from exporter.model.nameplate import rating_deviations
 from exporter.model.points import PointList
-from exporter.model.readings import ExpectedOff, RigIdentity, RigReading
+from exporter.model.readings import RigIdentity, RigReading
 from exporter.model.snapshot import RigSnapshot
 from exporter.polling.attempts import FailedAttempt, FailureLog
+from exporter.polling.downtime import NO_DOWNTIME, Downtime
 from exporter.polling.guard import Guard
 from exporter.polling.learning import PointBook
 from exporter.polling.ledger import IdentityChange, RigLedger, RigMemory
@@ -238,13 +239,15 @@ class RigPoller:
         for ledger in self._roster.rigs.values():
             ledger.shift(seconds, self._clock())
 
-    def snapshots(self, now: float, off: Iterable[ExpectedOff] = ()) -> tuple[RigSnapshot, ...]:
+    def snapshots(self, now: float, downtime: Downtime = NO_DOWNTIME) -> tuple[RigSnapshot, ...]:
         """Return a snapshot of every rig at ``now`` (unix seconds), in the inventory's order, in the loop's thread.
 
-        Rigs and blocks in ``off`` are not expected to mine, whatever their schedule.
+        Rigs in ``downtime`` are not expected to mine, whatever their schedule.
         """
-        expected = _Expected({name: schedule.mining_at(now) for name, schedule in self._schedules.items()}, tuple(off))
-        return tuple(ledger.snapshot(now, expected.mining(ledger.rig)) for ledger in self._roster.rigs.values())
+        schedules = {name: schedule.mining_at(now) for name, schedule in self._schedules.items()}
+        return tuple(
+            ledger.snapshot(now, downtime.expected(ledger.rig, schedules)) for ledger in self._roster.rigs.values()
+        )
 
     def memories(self, now: float) -> dict[str, RigMemory]:
         """Return what should outlive a restart, by rig name."""
@@ -549,18 +552,3 @@ class RigPoller:
         most = self._settings.max_backoff if slot.ledger is not None else self._settings.search_interval
         longest = min(2 ** min(max(slot.failures - 1, 0), 16), max(1, math.floor(most / interval)))
         return (self._rng.randint((longest + 1) // 2, longest) - 1) * interval
-
-
-class _Expected:
-    """Which rigs should mine at one moment: those of the inventory and its schedules, less those that should be off."""
-
-    def __init__(self, schedules: Mapping[str, bool], off: Sequence[ExpectedOff]) -> None:
-        self._schedules = schedules
-        self._site_off = any(each.site for each in off)
-        self._blocks_off = {block for each in off for block in each.blocks}
-        self._rigs_off = {rig for each in off for rig in each.rigs}
-
-    def mining(self, rig: Rig) -> bool:
-        if self._site_off or rig.block in self._blocks_off or rig.name in self._rigs_off:
-            return False
-        return rig.expected_mining if rig.expected_schedule is None else self._schedules[rig.expected_schedule]

@@ -12,6 +12,7 @@ from exporter.model.configuration_errors import unknown
 from exporter.server.admission import in_worker
 from exporter.server.context import ServerContext
 from exporter.server.fleet import RigQuery, read_count, read_query
+from exporter.server.obligation_records import delivery_record, obligation_record
 from exporter.server.outlook_records import outlook_record
 from exporter.server.plan_records import plan_record
 from exporter.server.records import RigRecord, block_record, market_record, rig_record
@@ -58,6 +59,10 @@ def add_api(app: web.Application, context: ServerContext) -> None:
         record = None if found is None else outlook_record(found)
         return await _respond(request, lambda: _envelope(context, view, outlook=record))
 
+    async def obligations(request: web.Request) -> web.Response:
+        view = evaluated(context)
+        return await _respond(request, lambda: _obligations(context, view))
+
     async def plan(request: web.Request) -> web.Response:
         view = evaluated(context)
         record = None if view.plan is None else plan_record(view.plan)
@@ -69,6 +74,7 @@ def add_api(app: web.Application, context: ServerContext) -> None:
     app.router.add_get("/api/v1/blocks", blocks)
     app.router.add_get("/api/v1/market", market)
     app.router.add_get("/api/v1/outlook", outlook)
+    app.router.add_get("/api/v1/obligations", obligations)
     app.router.add_get("/api/v1/plan", plan)
 
 
@@ -109,6 +115,17 @@ def _rigs(
     if names:
         records = ({name: getattr(record, name) for name in names} for record in records)
     return _envelope(context, view, total=len(found), rigs=list(records))
+
+
+def _obligations(context: ServerContext, view: SiteView) -> dict[str, Any]:
+    owed = view.snapshot.obligations
+    return _envelope(
+        context,
+        view,
+        known=owed.known,
+        obligations=[obligation_record(each) for each in owed.listed],
+        deliveries=[delivery_record(each) for each in view.compliance.closed],
+    )
 
 
 def _read_fields(request: web.Request) -> list[str]:

@@ -54,7 +54,7 @@ class RigRecord:
     board_serials: Annotated[Mapping[str, str], "Serial numbers of the hash boards, by board index."]
     status: Annotated[str, "`mining`, `stopped`, `expected_off`, `down` or `unknown`."]
     up: bool | None
-    expected_mining: bool
+    expected_mining: bool | None
     last_success_timestamp_seconds: Number
     failure_reason: Annotated[str | None, "Reason for which the last poll failed. Null if it succeeded."]
     failure_detail: Annotated[str | None, "Details of the failure. Null if the last poll succeeded."]

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from exporter.decision.settings import DecisionSettings
+from exporter.economics.compliance import ComplianceSettings
 from exporter.economics.hosting import ContractSettings
 from exporter.economics.settings import (
     AiLeaseSettings,
@@ -38,6 +39,7 @@ from exporter.sources.registry import (
     GpuSource,
     MeterSource,
     NetworkSource,
+    ObligationSource,
     PoolSource,
     TariffSource,
 )
@@ -111,6 +113,12 @@ class Settings(BaseSettings):
     )
     pools: dict[Name, PoolSource] = Field(
         {}, description="Accounts at mining pools, by a name of your choice: what they credit and pay."
+    )
+    obligations: dict[Name, ObligationSource] = Field(
+        {}, description="Sources of demand-response calls, caps and awards, by a name of your choice."
+    )
+    compliance: ComplianceSettings = Field(
+        ComplianceSettings(), description="How it is judged whether obligations are kept."
     )
     power: PowerSettings = Field(
         PowerSettings(), description="How the power of a rig becomes billed power and its cost."

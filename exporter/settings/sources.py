@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final, TypeVar
 
+from exporter.model.obligations import Obligation
 from exporter.model.readings import (
     ExpectedOff,
     GpuPrice,
@@ -56,11 +57,24 @@ BITCOIN: Final = Room("bitcoin", float, kept=True, configured=lambda settings: {
 TARIFFS: Final = Room("tariff", tuple[PriceSlot, ...], kept=True, configured=lambda settings: settings.tariffs)
 METERS: Final = Room("meters", MeterReading, kept=False, configured=lambda settings: settings.meters)
 EXPECTED_OFF: Final = Room("expected_off", ExpectedOff, kept=False, configured=lambda settings: settings.expected_off)
+OBLIGATIONS: Final = Room(
+    "obligations", tuple[Obligation, ...], kept=True, configured=lambda settings: settings.obligations
+)
 POOLS: Final = Room("pools", PoolReading, kept=False, configured=lambda settings: settings.pools)
 GPUS: Final = Room("gpus", tuple[GpuReading, ...], kept=False, configured=_gpu_endpoints)
 AI_PRICES: Final = Room("ai_price", tuple[GpuPrice, ...], kept=True, configured=lambda settings: settings.ai_prices)
 
-ROOMS: Final[tuple[Room[Any], ...]] = (NETWORK, BITCOIN, TARIFFS, METERS, EXPECTED_OFF, GPUS, AI_PRICES, POOLS)
+ROOMS: Final[tuple[Room[Any], ...]] = (
+    NETWORK,
+    BITCOIN,
+    TARIFFS,
+    METERS,
+    EXPECTED_OFF,
+    OBLIGATIONS,
+    GPUS,
+    AI_PRICES,
+    POOLS,
+)
 
 
 def listed(settings: Settings) -> Iterator[tuple[SourceName, SourceSettings | None]]:

@@ -209,12 +209,16 @@ class Guarded:
         return accepted
 
 
+UNEXPECTED: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+"""What reading an answer of unexpected form raises."""
+
+
 @contextmanager
 def translating() -> Iterator[None]:
     """Turn an error while reading an answer of unexpected form into a Failure GARBLED."""
     try:
         yield
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+    except UNEXPECTED as error:
         advice = "check that url and kind belong together; if they do, its API has changed: please report it"
         raise Failure(Reason.GARBLED, f"unexpected answer: {in_words(error)}", advice=advice) from error
 

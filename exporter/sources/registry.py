@@ -14,7 +14,18 @@ from pydantic_core import core_schema
 
 from exporter.sources.contract import SourceSettings
 
-ROOMS: Final = ("network", "bitcoin", "fx", "tariffs", "gpus", "meters", "expected_off", "ai_prices", "pools")
+ROOMS: Final = (
+    "network",
+    "bitcoin",
+    "fx",
+    "tariffs",
+    "gpus",
+    "meters",
+    "expected_off",
+    "obligations",
+    "ai_prices",
+    "pools",
+)
 
 
 @cache
@@ -57,5 +68,6 @@ TariffSource = Annotated[SourceSettings, OneOf("tariffs")]
 MeterSource = Annotated[SourceSettings, OneOf("meters")]
 ExpectedOffSource = Annotated[SourceSettings, OneOf("expected_off")]
 PoolSource = Annotated[SourceSettings, OneOf("pools")]
+ObligationSource = Annotated[SourceSettings, OneOf("obligations")]
 GpuSource = Annotated[SourceSettings, OneOf("gpus")]
 AiPriceSource = Annotated[SourceSettings, OneOf("ai_prices")]

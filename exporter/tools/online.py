@@ -9,6 +9,7 @@ from typing import Any, Final
 import aiohttp
 
 from exporter.model.failures import SOURCE_ADVICE, Failure, Reason
+from exporter.model.obligations import Obligation
 from exporter.model.readings import (
     ExpectedOff,
     GpuPrice,
@@ -19,7 +20,7 @@ from exporter.model.readings import (
     PriceSlot,
     Reading,
 )
-from exporter.model.units import petahashes
+from exporter.model.units import WATTS_PER_KILOWATT, petahashes
 from exporter.polling.guard import Guard
 from exporter.polling.latest import Latest
 from exporter.polling.sources import fetched
@@ -28,6 +29,8 @@ from exporter.polling.unmatched import Inventory
 from exporter.sources.contract import MemberState, SourceContext, SourceSettings
 
 _MOST_NAMED: Final = 5
+
+_MOST_SHOWN: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +121,8 @@ def described(value: object, now: float) -> str:
             text = f"height {value.height:,}, difficulty {value.difficulty:.4g}"
         case float() | int():
             text = f"${value:,.2f}"
-        case tuple() if all(isinstance(entry, PriceSlot) for entry in value):
-            text = _prices(value, now)
-        case tuple() if all(isinstance(entry, GpuReading) for entry in value):
-            text = f"{len(value)} GPUs, {sum(gpu.power or 0.0 for gpu in value):,.0f} W"
-        case tuple() if all(isinstance(entry, GpuPrice) for entry in value):
-            text = ", ".join(map(_gpu_price, value))
+        case tuple():
+            text = _listed(value, now)
         case MeterReading():
             text = _metered(value)
         case ExpectedOff(site=site, blocks=blocks, rigs=rigs):
@@ -153,6 +152,19 @@ def _credited(pool: PoolReading) -> str:
     return f"{len(pool.workers):,} workers, {len(busy):,} with work, {petahashes(sum(busy)):,.3f} PH/s{paid}"
 
 
+def _listed(values: tuple[object, ...], now: float) -> str:
+    """Describe a list of prices, GPUs or obligations. Only of obligations an empty one is valid."""
+    prices = tuple(value for value in values if isinstance(value, PriceSlot))
+    obligations = tuple(value for value in values if isinstance(value, Obligation))
+    gpus = [value for value in values if isinstance(value, GpuReading)]
+    rents = [value for value in values if isinstance(value, GpuPrice)]
+    if prices:
+        return _prices(prices, now)
+    if rents:
+        return ", ".join(map(_gpu_price, rents))
+    return f"{len(gpus)} GPUs, {sum(gpu.power or 0.0 for gpu in gpus):,.0f} W" if gpus else _owed(obligations, now)
+
+
 def _prices(slots: tuple[PriceSlot, ...], now: float) -> str:
     price = price_in_force(slots, now)
     following = "" if price is None or price.next_price is None else f", then {_dollars(price.next_price)}"
@@ -164,6 +176,23 @@ def _prices(slots: tuple[PriceSlot, ...], now: float) -> str:
 def _gpu_price(price: GpuPrice) -> str:
     band = "" if price.low is None or price.high is None else f" (${price.low:.2f} to ${price.high:.2f})"
     return f"{price.model} {price.commitment} ${price.price:.2f}/h{band}"
+
+
+def _owed(obligations: tuple[Obligation, ...], now: float) -> str:
+    """Write what holds now, and how many begin later."""
+    held = [each for each in obligations if each.holds(now)]
+    later = sum(each.start > now for each in obligations)
+    texts = [_amount(each) for each in held[:_MOST_SHOWN]] + ["..."] * (len(held) > _MOST_SHOWN)
+    return f"now: {', '.join(texts) or 'nothing'}; {later} later"
+
+
+def _amount(obligation: Obligation) -> str:
+    """Write the kind of an obligation and what it demands."""
+    amounts = (("cap", obligation.cap), ("less", obligation.reduction), ("at least", obligation.floor))
+    texts = [f"{name} {watts / WATTS_PER_KILOWATT:,.0f} kW" for name, watts in amounts if watts is not None]
+    level = [] if obligation.level is None else [f"level {obligation.level}"]
+    unclear = [f"unclear ({obligation.unclear})"] if obligation.unclear else []
+    return " ".join([obligation.kind.value, *level, *texts, *unclear])
 
 
 def _counted(**named: Collection[str]) -> str:

@@ -8,6 +8,7 @@ from exporter.decision.dayplan.worth import Money, Worth
 from exporter.decision.pool_work import PoolBalance, Reconciliation, WorkerState
 from exporter.decision.setpoints import NO_SETPOINTS, Setpoint, SiteSetpoints, sum_block
 from exporter.decision.values import BlockDecision, BlockOutlook, RigDecision, SiteDecision, Verdict
+from exporter.economics.compliance import ComplianceMemory, ObligationStatus
 from exporter.economics.points import Candidate, Curve, Trust
 from exporter.economics.reconciliation import PayoutBalance, WorkBalance
 from exporter.economics.values import (
@@ -25,6 +26,7 @@ from exporter.exposition.settings import ExpositionSettings, GroupSettings
 from exporter.exposition.views import PlanView, Shard, SiteView
 from exporter.model.fault_codes import FaultCode
 from exporter.model.fleet import Block, Rig
+from exporter.model.obligations import Obligation, ObligationKind, SiteObligations
 from exporter.model.readings import (
     Board,
     Commitment,
@@ -179,7 +181,12 @@ DOWN = RigSnapshot(rig=Rig(name="b-01", address="10.1.2.1", block="south"), up=F
 
 NEVER_POLLED = RigSnapshot(rig=Rig(name="b-02", address="10.1.2.2", block="south"))
 
-SWITCHED_OFF = RigSnapshot(rig=Rig(name="b-03", address="10.1.2.3", block="south"), up=False, expected_mining=False)
+SWITCHED_OFF = RigSnapshot(
+    rig=Rig(name="b-03", address="10.1.2.3", block="south"),
+    up=False,
+    expected_mining=False,
+    off_because=ObligationKind.CALL,
+)
 
 WORK = WorkBalance(
     reported=1.96e14,
@@ -248,6 +255,24 @@ def small_site() -> SiteView:
     return SiteView(
         plan=planned(),
         setpoints=operating(),
+        obligations=(
+            ObligationStatus(
+                source="utility",
+                event="e-7",
+                kind=ObligationKind.CALL,
+                program="ERS",
+                reason="heat",
+                blocks=("south",),
+                level=2,
+                end=TAKEN_AT + 1800.0,
+                cap=4_000.0,
+                floor=1_000.0,
+                delivered=3_900.0,
+                projected=3_950.0,
+                power=3_990.0,
+            ),
+        ),
+        compliance=ComplianceMemory(counts={("utility", "call", "kept"): 3}),
         snapshot=SiteSnapshot(
             taken_at=TAKEN_AT,
             rigs=RIGS,
@@ -257,6 +282,10 @@ def small_site() -> SiteView:
             ),
             bitcoin_price=Reading(70_370.0, TAKEN_AT),
             tariffs={"ppa": TariffPrice(0.05, 0.06), "spot": TariffPrice(-0.012)},
+            obligations=SiteObligations(
+                listed=(Obligation(kind=ObligationKind.AWARD, start=TAKEN_AT + 3600.0, source="utility"),),
+                known={"utility": True, "broker": False},
+            ),
             gpus=(
                 GpuReading(
                     gpu="GPU-1",

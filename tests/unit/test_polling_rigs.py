@@ -20,6 +20,7 @@ from exporter.model.fault_codes import FaultCode
 from exporter.model.fleet import Credentials, Rig
 from exporter.model.readings import Board, ExpectedOff, Pool, RigIdentity, RigReading
 from exporter.model.snapshot import RigSnapshot
+from exporter.polling.downtime import Downtime
 from exporter.polling.ledger import RigLedger, RigMemory
 from exporter.polling.rigs import RigPoller
 from exporter.polling.roster import phase
@@ -706,7 +707,7 @@ def test_what_is_meant_to_be_off_is_not_expected_to_mine(off: list[ExpectedOff],
     async def main() -> None:
         rigs = [*fleet(2, block="b1"), Rig(name="listed", address="z", block="b2", expected_mining=False)]
         poller = make(rigs, Site())
-        assert [rig.expected_mining for rig in poller.snapshots(unix_clock(), off)] == expected
+        assert [rig.expected_mining for rig in poller.snapshots(unix_clock(), Downtime(off))] == expected
 
     run(main())
 
@@ -718,7 +719,7 @@ def test_a_rig_that_is_meant_to_be_off_goes_down_unsaid() -> None:
         with capture_logs() as logs:
             async with polling(poller):
                 await asyncio.sleep(31)
-                poller.snapshots(unix_clock(), [ExpectedOff(site=True)])
+                poller.snapshots(unix_clock(), Downtime([ExpectedOff(site=True)]))
                 site.behaviour["rig-0"] = Failure(Reason.UNREACHABLE, "no route")
                 await asyncio.sleep(600)
                 assert only(poller).up is False
@@ -726,7 +727,7 @@ def test_a_rig_that_is_meant_to_be_off_goes_down_unsaid() -> None:
                 await asyncio.sleep(600)
                 assert only(poller).up is True
                 assert logs == []
-                poller.snapshots(unix_clock(), [ExpectedOff(site=True)])
+                poller.snapshots(unix_clock(), Downtime([ExpectedOff(site=True)]))
                 site.behaviour["rig-0"] = Failure(Reason.UNREACHABLE, "no route")
                 await asyncio.sleep(600)
                 poller.snapshots(unix_clock())  # and does not come back when it should

@@ -11,6 +11,7 @@ from source_site import instant, serve
 from structlog.testing import capture_logs
 
 from exporter.model.failures import Failure, Reason
+from exporter.model.obligations import ObligationKind
 from exporter.model.readings import ExpectedOff
 from exporter.sources.contract import Source, SourceContext
 from exporter.sources.expected_off import maintenance, prometheus
@@ -54,6 +55,10 @@ YAML = """\
 """
 
 
+def planned(**off: Any) -> ExpectedOff:
+    return ExpectedOff(kind=ObligationKind.MAINTENANCE, **off)
+
+
 @pytest.mark.parametrize(("name", "text"), [("m.csv", CSV), ("m.yml", YAML), ("m.yaml", YAML), ("m", CSV)])
 @pytest.mark.parametrize(
     ("now", "rigs", "blocks"),
@@ -69,20 +74,20 @@ async def test_it_lasts_from_its_beginning_until_its_end(
 ) -> None:
     file = File(tmp_path / name, session)
     file.now = now
-    assert await file.off(text) == ExpectedOff(rigs=rigs, blocks=blocks)
+    assert await file.off(text) == planned(rigs=rigs, blocks=blocks)
 
 
 async def test_times_without_a_zone_are_local(tmp_path: Path, session: aiohttp.ClientSession) -> None:
     file = File(tmp_path / "m.csv", session, timezone="America/Chicago")
     text = "rig,from\na,2026-03-21 07:00\nb,2026-03-21 07:01\n"
-    assert await file.off(text) == ExpectedOff(rigs=("a",))
+    assert await file.off(text) == planned(rigs=("a",))
 
 
 async def test_a_change_counts_at_the_next_look(tmp_path: Path, session: aiohttp.ClientSession) -> None:
     file = File(tmp_path / "m.csv", session)
-    assert await file.off("rig\na\n") == ExpectedOff(rigs=("a",))
-    assert await file.off("rig\na\nb\n") == ExpectedOff(rigs=("a", "b"))
-    assert await file.off("") == ExpectedOff()
+    assert await file.off("rig\na\n") == planned(rigs=("a",))
+    assert await file.off("rig\na\nb\n") == planned(rigs=("a", "b"))
+    assert await file.off("") == planned()
 
 
 @pytest.mark.parametrize(
@@ -111,8 +116,8 @@ async def test_bad_lines_are_named_once_and_the_others_count(
 ) -> None:
     file = File(tmp_path / name, session)
     with capture_logs() as logs:
-        assert await file.off(text) == ExpectedOff(rigs=("a", "c"))
-        assert await file.off() == ExpectedOff(rigs=("a", "c"))
+        assert await file.off(text) == planned(rigs=("a", "c"))
+        assert await file.off() == planned(rigs=("a", "c"))
     (log,) = logs
     assert log["lines"] == len(told)
     assert all(line.startswith(beginning) for line, beginning in zip(log["errors"], told, strict=True)), log["errors"]
@@ -137,7 +142,7 @@ async def test_a_file_that_can_not_be_read_is_a_failure(
     with pytest.raises(Failure) as caught:
         await file.off()
     assert caught.value.reason is reason
-    assert await file.off("- rig: a") == ExpectedOff(rigs=("a",))
+    assert await file.off("- rig: a") == planned(rigs=("a",))
 
 
 @pytest.mark.parametrize(

@@ -42,8 +42,13 @@ class _Prometheus(HttpSource[Settings]):
         settings, label = self._settings, self._settings.rig_label or self._settings.block_label
         if label is None:
             series = await ask_one(self._endpoint, settings.query)
-            return Reading(ExpectedOff(site=series.value != 0), min(series.time, self._clock()))
+            return Reading(
+                ExpectedOff(site=series.value != 0, kind=settings.off_because), min(series.time, self._clock())
+            )
         values, time = await ask_by_label(self._endpoint, settings.query, label, self._discards)
         off = tuple(sorted(name for name, value in values.items() if value != 0))
-        value = ExpectedOff(rigs=off) if settings.rig_label is not None else ExpectedOff(blocks=off)
+        kind = settings.off_because
+        value = (
+            ExpectedOff(rigs=off, kind=kind) if settings.rig_label is not None else ExpectedOff(blocks=off, kind=kind)
+        )
         return Reading(value, min(time, self._clock()))
