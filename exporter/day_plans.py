@@ -59,6 +59,7 @@ class DayPlans:
             decision=settings,
             plan=settings.day_plan,
             obligations=snapshot.obligations.listed,
+            surcharges=snapshot.surcharges.get(terms.tariff, ()),
             standings=self._standings,
         )
         before = self.background.latest(snapshot.taken_at)

@@ -27,6 +27,7 @@ from exporter.economics.compliance import Delivered, ObligationStatus, Scope, fo
 from exporter.economics.curves import CurveBook
 from exporter.economics.metering import Metered, metered_power, with_metered_power
 from exporter.economics.overhead import Overhead, overheads
+from exporter.economics.settlement import Settlement, capacity_income, settlement
 from exporter.economics.shed import share_of, shed
 from exporter.economics.site import price_site
 from exporter.economics.values import SiteEconomics
@@ -51,6 +52,7 @@ from exporter.settings.sources import (
     BITCOIN,
     EXPECTED_OFF,
     GPUS,
+    LOADS,
     METERS,
     NETWORK,
     OBLIGATIONS,
@@ -59,6 +61,7 @@ from exporter.settings.sources import (
     documents,
     sources,
 )
+from exporter.site_peaks import SitePeaks
 from exporter.sources.expected_off import ExpectedOffSettings
 from exporter.sources.obligations import ObligationSettings
 from exporter.sources.pools import PoolSettings
@@ -131,6 +134,8 @@ class Evaluator:
             if memory.energy is not None
         }
         self._compliance = compliance_state.remembered(state)
+        self._peaks = SitePeaks(state)
+        self._settlement = Settlement()
         self._priced: tuple[SiteSnapshot, SiteEconomics] | None = None
         self._obligations = SiteObligations()
         self._failing = False
@@ -248,6 +253,7 @@ class Evaluator:
         self._decision = self._decision.shifted(seconds)
         self._pool_work.shift(seconds)
         self._compliance = self._compliance.shifted(seconds)
+        self._peaks.shift(seconds)
         if self._history.observed_at is not None:
             self._history = replace(self._history, observed_at=self._history.observed_at + seconds)
 
@@ -331,6 +337,7 @@ class Evaluator:
             meters=tuple(map(self._of_this_shard, self._values(METERS, now))),
             ai_prices={name: reading.value for name, reading in self._market.fresh(AI_PRICES, now).items()},
             obligations=obligations,
+            system_loads={name: reading.value for name, reading in self._market.fresh(LOADS, now).items()},
         )
 
     def _of_this_shard(self, meter: MeterReading) -> MeterReading:
@@ -379,11 +386,16 @@ class Evaluator:
         self._overheads = tuple(each for each in found if each.plausible)
         wrong = frozenset(each.block for each in found if not each.plausible)
         metered = metered._replace(disbelieved=replace(metered.disbelieved, totals=wrong))
+        if settings.peaks:
+            tariffs = {rig.rig.tariff for rig in snapshot.rigs}
+            costs = self._peaks.surcharges(settings.peaks, snapshot.system_loads, snapshot.taken_at, tariffs)
+            snapshot = replace(snapshot, surcharges=costs)
         curves = self._curves.curves(snapshot, settings.terms)
         economics = price_site(snapshot, settings.terms, curves)
         self._priced = snapshot, economics
         too_low = frozenset(each.block for each in found if each.contradicts_rigs)
         statuses = self._comply(snapshot, economics, too_low)
+        self._settle(snapshot, economics, too_low)
         outlook = self.outlooks.latest(snapshot.taken_at)
         forecasts = {} if outlook is None else {forecast.block: forecast.verdict for forecast in outlook.blocks}
         decision, self._decision, self._history = decide(
@@ -411,6 +423,8 @@ class Evaluator:
             reconciliation=reconciliation,
             obligations=statuses,
             compliance=self._compliance,
+            peaks=self._peaks.priced,
+            settlement=self._settlement,
         )
         self._energy = self._energy | {
             rig.rig.name: EnergyCounter(rig.energy, rig.last_success, rig.energy_power)
@@ -448,6 +462,22 @@ class Evaluator:
         self._compliance = result.memory
         return result.statuses
 
+    def _settle(self, snapshot: SiteSnapshot, economics: SiteEconomics, wrong: frozenset[str]) -> None:
+        """Note what peaks and the day-ahead position have to do with the power that the whole site draws now."""
+        settings, now = self.settings, snapshot.taken_at
+        income = capacity_income(snapshot.obligations.listed, now) if settings.obligations else None
+        if not settings.peaks and settings.settlement is None:
+            self._peaks.priced, self._settlement = (), Settlement(capacity=income)
+            return
+        alone = settings.sharding.total_shards == 1
+        power = measured_power(snapshot, economics, settings.terms, (), wrong) if alone else None
+        drawn = None if power is None else power.watts
+        running = sum(rig.potential_power or 0.0 for rig in economics.rigs)
+        gap = max(_LONGEST_GAP, _MISSED * settings.evaluation_interval)
+        self._peaks.observe(settings.peaks, snapshot.system_loads, now, (drawn, running), gap)
+        prices = {name: tariff.price for name, tariff in snapshot.tariffs.items()}
+        self._settlement = settlement(settings.settlement, prices, drawn, income)
+
     def state(self) -> State:
         """Collect what a restart keeps."""
         now = self._clock()
@@ -455,7 +485,8 @@ class Evaluator:
             rigs=self._rigs.memories(now),
             documents=documents(self._market.fresh_all(now), self.settings)
             | {LIST_SIZES: self._list_sizes, PLAN_WORTH: document(Reading(self.day_plans.kept, now))}
-            | compliance_state.documents(self._compliance),
+            | compliance_state.documents(self._compliance)
+            | self._peaks.documents(now),
             decision=self._decision,
             history=self._history,
             pool_work=self._pool_work.books,

@@ -15,6 +15,7 @@ from exporter.decision.price_motion import Swing, worth_of_leaving
 from exporter.decision.settings import DecisionSettings
 from exporter.economics.contract import contract_of, sold_at
 from exporter.economics.lines import cost_lines, with_rig
+from exporter.economics.peaks import price_at
 from exporter.economics.settings import SiteSettings
 from exporter.model.snapshot import SiteSnapshot
 from exporter.model.units import HOURS_PER_DAY, SECONDS_PER_DAY, SECONDS_PER_HOUR
@@ -87,10 +88,17 @@ def known_ahead(tariff: str, snapshot: SiteSnapshot, settings: SiteSettings) -> 
     stopping = with_rig(cost_lines(economics, power))
     sale = sold_at(tariff, power)
     sold = () if sale is None or sale not in snapshot.tariffs else snapshot.tariffs[sale].ahead
+    peaks = snapshot.surcharges.get(tariff, ())
     now = snapshot.taken_at
     slots: list[Slot] = []
     for slot in price.ahead:
-        edges = {max(slot.start, now), slot.end, *(each.start for each in sold if slot.start < each.start < slot.end)}
+        inside = (each.start for each in (*sold, *peaks) if slot.start < each.start < slot.end)
+        edges = {
+            max(slot.start, now),
+            slot.end,
+            *inside,
+            *(each.end for each in peaks if slot.start < each.end < slot.end),
+        }
         times = sorted(edge for edge in edges if edge >= now)
         for start, end in pairwise(times):
             selling = [(sale or "", each.price) for each in sold if each.start <= start < each.end]
@@ -98,7 +106,9 @@ def known_ahead(tariff: str, snapshot: SiteSnapshot, settings: SiteSettings) -> 
             contract = contract_of(tariff, power, prices, start)
             if contract is None:
                 return tuple(slots)
-            slots.append(Slot((end - start) / SECONDS_PER_HOUR, contract.marginal_price + stopping))
+            slots.append(
+                Slot((end - start) / SECONDS_PER_HOUR, contract.marginal_price + stopping + price_at(peaks, start))
+            )
     return tuple(slots)
 
 
@@ -107,7 +117,8 @@ def marginal_price(tariff: str, snapshot: SiteSnapshot, settings: SiteSettings) 
     economics, power = settings.at(tariff)
     prices = {name: each.price for name, each in snapshot.tariffs.items()}
     contract = contract_of(tariff, power, prices, snapshot.taken_at)
-    return None if contract is None else contract.marginal_price + with_rig(cost_lines(economics, power))
+    peak = price_at(snapshot.surcharges.get(tariff, ()), snapshot.taken_at)
+    return None if contract is None else contract.marginal_price + with_rig(cost_lines(economics, power)) + peak
 
 
 def avoided(load: Load) -> float:

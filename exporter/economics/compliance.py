@@ -342,8 +342,7 @@ class _Tallies:
     def _close(self, key: _Key, end: float) -> None:
         delivery = _closed(self.open.pop(key), end, self._settings.tolerance)
         self._last_end[key] = delivery.end
-        if delivery.start < delivery.end:
-            self.ended.append(delivery)
+        self.ended.append(delivery)
 
     def _mean_power(self, scope: Scope) -> Delivered | None:
         """Return the mean of the power now and at the last step; that of now alone if the last one is not known."""

@@ -14,6 +14,7 @@ class CostLine(NamedTuple):
     usd_per_kilowatt_month: float
     stops_with: StopsWith
     basis: Basis = Basis.RUNNING
+    peak_tag: bool = False
 
     @property
     def per_kilowatt_hour(self) -> float:
@@ -62,7 +63,7 @@ def cost_lines(economics: EconomicsSettings, power: PowerSettings) -> tuple[Cost
             if monthly is not None
         ),
         *(
-            CostLine(other.name, other.usd_per_kilowatt_month, other.stops_with, other.basis)
+            CostLine(other.name, other.usd_per_kilowatt_month, other.stops_with, other.basis, other.peak_tag)
             for other in economics.other_costs
         ),
     )

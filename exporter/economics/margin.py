@@ -57,6 +57,7 @@ class Supply(NamedTuple):
     kwh_per_watt: Mapping[PowerSource, float]  # billed per day
     with_rig_per_kwh: float  # monthly costs that stop with the rig
     fixed_per_kwh: float | None  # monthly costs that do not; None if there are none and all energy is optional
+    tagged_per_kwh: float  # expected cost of peaks in ``with_rig_per_kwh`` where a tag stands for it in other margins
 
 
 def firmware_fee(rig: RigSnapshot, fees: Mapping[str, float]) -> float:
@@ -76,6 +77,7 @@ class RigPricer:
         settings: the site's.
         now: unix seconds, for the end of contracts.
         capacity_ratio: kW of the block's capacity per kW of its running rigs, for costs that are charged for capacity.
+        surcharges: USD per kWh that running may cost now because of a peak, by tariff.
         curves: operating points by rig: a rig is judged by the best that it was measured at.
     """
 
@@ -87,6 +89,7 @@ class RigPricer:
         *,
         now: float = 0.0,
         capacity_ratio: Mapping[str, float] | None = None,
+        surcharges: Mapping[str, float] | None = None,
         curves: Mapping[str, Curve] | None = None,
     ) -> None:
         economics, power = settings.economics, settings.power
@@ -100,6 +103,7 @@ class RigPricer:
         self._settings = settings
         self._now = now
         self._capacity_ratio = capacity_ratio or {}
+        self._surcharges = surcharges or {}
         self._curves = curves or {}
         self._supplies: dict[tuple[str, float | None, float | None], Supply] = {}
         self._error = {source: power.error(source) for source in PowerSource}
@@ -191,7 +195,8 @@ class RigPricer:
         """Work out what the rigs on one tariff share."""
         economics, power = self._settings.at(tariff)
         lines = cost_lines(economics, power)
-        stopping = with_rig(lines)
+        surcharge = self._surcharges.get(tariff, 0.0)
+        stopping = with_rig(lines) + surcharge
         rest = tuple(fixed(lines))
         capacity = per_kilowatt_hour(rest, Basis.CAPACITY) * (1.0 if capacity_ratio is None else capacity_ratio)
         parts = self._parts(tariff, power, block_share)
@@ -208,6 +213,7 @@ class RigPricer:
             kwh_per_watt={source: HOURS_PER_DAY * kilowatts(billed_per_watt(source, power)) for source in PowerSource},
             with_rig_per_kwh=stopping,
             fixed_per_kwh=per_kilowatt_hour(rest, Basis.RUNNING) + capacity if rest or owed else None,
+            tagged_per_kwh=surcharge if any(line.peak_tag for line in lines) else 0.0,
         )
 
     @staticmethod
@@ -321,6 +327,7 @@ class RigPricer:
                 return None
             owed = supply.price + supply.with_rig_per_kwh - supply.cost  # 0 for optional energy
             margin -= (supply.fixed_per_kwh + owed) * kwh
+            margin += supply.tagged_per_kwh * (actual.kwh or 0.0)
         elif self._write_off_per_hash is None:
             return None
         return finite(margin)
@@ -332,7 +339,7 @@ class RigPricer:
         write_off = self._write_off(rig, potential)
         if potential.kwh is None or write_off is None or supply.price is None:
             return None
-        per_kwh = supply.price + supply.with_rig_per_kwh + (supply.fixed_per_kwh or 0.0)
+        per_kwh = supply.price + supply.with_rig_per_kwh - supply.tagged_per_kwh + (supply.fixed_per_kwh or 0.0)
         return finite(per_kwh * potential.kwh + write_off)
 
     def _write_off(self, rig: RigSnapshot, potential: Operation) -> float | None:
@@ -359,7 +366,7 @@ def _best_margin(potential: Operation, supply: Supply) -> float | None:
     """Return what the rig is worth per day if it does what pays best at each share of its energy."""
     if potential.revenue is None or potential.kwh is None or not supply.shares:
         return None
-    net = potential.revenue - supply.with_rig_per_kwh * potential.kwh
+    net = potential.revenue - (supply.with_rig_per_kwh - supply.tagged_per_kwh) * potential.kwh
     if len(supply.shares) == 1:
         return finite(best(net, potential.kwh, supply.shares[0].contract))
     return finite(sum(best(share * net, share * potential.kwh, contract) for _, share, contract in supply.shares))

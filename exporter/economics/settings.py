@@ -155,6 +155,11 @@ class OtherCost(PlausibleSettings):
     basis: Basis = Field(
         default=Basis.RUNNING, description="Per kW of `running` rigs, or per kW of the block's `capacity`."
     )
+    peak_tag: bool = Field(
+        default=False,
+        description="Whether it is a peak tag that is already set. The all-in margin then counts it, and not the "
+        "expected cost of further `peaks`.",
+    )
 
 
 _STOPS_WITH: Final = "When one of these costs stops, if not as by default: the demand charge with the billing period, "

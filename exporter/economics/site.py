@@ -12,6 +12,7 @@ from exporter.economics.leases import price_leases
 from exporter.economics.lines import cost_lines, fixed
 from exporter.economics.margin import RigPricer
 from exporter.economics.market import price_market
+from exporter.economics.peaks import price_at
 from exporter.economics.points import Curve
 from exporter.economics.settings import AiSettings, Basis, SiteSettings
 from exporter.economics.values import BlockEconomics, MarketEconomics, PowerSource, RigEconomics, SiteEconomics
@@ -94,6 +95,7 @@ def _price_rigs(
         settings,
         now=snapshot.taken_at,
         capacity_ratio=capacity_ratio,
+        surcharges={tariff: price_at(slots, snapshot.taken_at) for tariff, slots in snapshot.surcharges.items()},
         curves=curves,
     )
     rigs = list(map(pricer.price, snapshot.rigs))

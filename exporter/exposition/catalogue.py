@@ -349,6 +349,12 @@ OBLIGATION_AHEAD: Final = _scope(
     source=lambda ahead: ahead.source,
     kind=lambda ahead: ahead.kind,
 )
+PEAK_PROGRAM: Final = _scope(lambda view: view.peaks, program=lambda peaks: peaks.name)
+PAST_PEAK: Final = _scope(
+    lambda view: [(peaks.name, past) for peaks in view.peaks for past in peaks.past],
+    program=lambda known: known[0],
+    rank=lambda known: str(known[1].rank),
+)
 INTERVALS: Final = _scope(
     lambda view: list(view.compliance.counts.items()),
     source=lambda counted: counted[0][0],
@@ -410,6 +416,7 @@ GPU_ERROR: Final = _scope(
     code=lambda gpu: str(gpu.xid_error),
 )
 SITE: Final = _scope(lambda view: [view])
+SETTLEMENT: Final = _scope(lambda view: [view.settlement])
 SHARD: Final = _scope(
     lambda view: [view.shard], shard=lambda shard: str(shard.number), total=lambda shard: str(shard.total)
 )
@@ -2440,6 +2447,108 @@ _OBLIGATIONS: Final = (
     ),
 )
 
+_PEAKS: Final = (
+    Metric(
+        scope=PEAK_PROGRAM,
+        name="mining_peak_probability_ratio",
+        help=(
+            "Probability that this interval is one of the grid's peaks that the program bills by, from 0 to 1. "
+            "Absent without the grid's load, or while fewer than three days of the period are known."
+        ),
+        unit="ratio",
+        get=lambda peaks: peaks.probability,
+    ),
+    Metric(
+        scope=PEAK_PROGRAM,
+        name="mining_peak_expected_cost_usd_per_kilowatt",
+        help=(
+            "Expected cost of a kilowatt that runs through this interval, in USD: the probability times the cost "
+            "of a peak. Absent if the probability is unknown."
+        ),
+        unit="usd_per_kilowatt",
+        get=lambda peaks: peaks.expected_cost,
+    ),
+    Metric(
+        scope=PEAK_PROGRAM,
+        name="mining_peak_grid_load_watts",
+        help="Last measured load of the grid, in watts. Absent without a fresh value.",
+        unit="watts",
+        get=lambda peaks: peaks.grid,
+    ),
+    Metric(
+        scope=PEAK_PROGRAM,
+        name="mining_peak_grid_threshold_watts",
+        help="Lowest of the peaks so far that count, in watts. Absent until there are as many as count.",
+        unit="watts",
+        get=lambda peaks: peaks.threshold,
+    ),
+    Metric(
+        scope=PAST_PEAK,
+        name="mining_peak_grid_watts",
+        help="Load of the grid in the highest intervals so far, in watts, by rank.",
+        unit="watts",
+        get=lambda known: known[1].peak.grid,
+    ),
+    Metric(
+        scope=PAST_PEAK,
+        name="mining_peak_timestamp_seconds",
+        help="Unix time when the interval began, in seconds.",
+        unit="seconds",
+        get=lambda known: known[1].peak.start,
+    ),
+    Metric(
+        scope=PAST_PEAK,
+        name="mining_peak_own_watts",
+        help="Power that the site drew in the interval, in watts. Absent if it was not measured.",
+        unit="watts",
+        get=lambda known: known[1].peak.own,
+    ),
+    Metric(
+        scope=PAST_PEAK,
+        name="mining_peak_cost_usd",
+        help=("What the power drawn in the interval costs if it stays a peak, in USD. Absent if it was not measured."),
+        unit="usd",
+        get=lambda known: known[1].cost,
+    ),
+    Metric(
+        scope=PAST_PEAK,
+        name="mining_peak_saved_usd",
+        help=(
+            "What the rigs that stood still in the interval save if it stays a peak, in USD. Absent if it was not "
+            "measured."
+        ),
+        unit="usd",
+        get=lambda known: known[1].saved,
+    ),
+)
+
+_SETTLEMENT: Final = (
+    Metric(
+        scope=SETTLEMENT,
+        name="mining_site_day_ahead_cost_usd_per_day",
+        help="Cost of the power that was bought day ahead, in USD per day. Absent without a position or its price.",
+        unit="usd_per_day",
+        get=lambda settled: settled.day_ahead,
+    ),
+    Metric(
+        scope=SETTLEMENT,
+        name="mining_site_real_time_cost_usd_per_day",
+        help=(
+            "Cost of the power drawn beyond the position at the real-time price, in USD per day; negative for "
+            "what is sold. Absent without a position, price or power."
+        ),
+        unit="usd_per_day",
+        get=lambda settled: settled.real_time,
+    ),
+    Metric(
+        scope=SETTLEMENT,
+        name="mining_site_capacity_income_usd_per_day",
+        help="Income from the awards in force, in USD per day. Absent if one of them has no price.",
+        unit="usd_per_day",
+        get=lambda settled: settled.capacity,
+    ),
+)
+
 _EXPORTER: Final = (
     Metric(
         scope=STATUS,
@@ -2488,6 +2597,8 @@ SECTIONS: Final[Mapping[str, tuple[Metric[Any], ...]]] = {
     "AI market": _AI,
     "GPU": _GPUS,
     "Obligations": _OBLIGATIONS,
+    "Coincident peaks": _PEAKS,
+    "Settlement": _SETTLEMENT,
     "Site and evaluation": _EXPORTER,
 }
 

@@ -14,7 +14,9 @@ from exporter.decision.pool_work import NOTHING, Reconciliation
 from exporter.decision.setpoints import NO_SETPOINTS, Setpoint, SiteSetpoints
 from exporter.decision.values import BlockDecision, RigDecision, SiteDecision, Verdict
 from exporter.economics.compliance import ComplianceMemory, ObligationStatus
+from exporter.economics.peaks import PeakEconomics
 from exporter.economics.points import Curve
+from exporter.economics.settlement import Settlement
 from exporter.economics.values import BlockEconomics, GpuEconomics, RigEconomics, SiteEconomics
 from exporter.model.fleet import UNASSIGNED, Block
 from exporter.model.readings import GpuReading, RigReading
@@ -117,6 +119,8 @@ class SiteView:
     reconciliation: Reconciliation = NOTHING
     obligations: tuple[ObligationStatus, ...] = ()
     compliance: ComplianceMemory = field(default_factory=ComplianceMemory)
+    peaks: tuple[PeakEconomics, ...] = ()
+    settlement: Settlement = field(default_factory=Settlement)
 
     @cached_property
     def rigs(self) -> tuple[RigView, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from exporter.model.fault_codes import FaultCode, Severity
 from exporter.model.obligations import ObligationKind
@@ -270,6 +270,22 @@ class GpuPrice:
     low: float | None = None  # 10th percentile of the offers
     high: float | None = None  # 90th percentile of the offers
     offers: int | None = None  # how many the price is made of, where the feed tells
+
+
+class LoadPoint(NamedTuple):
+    """Mean load of a whole grid from ``start`` until ``end`` (unix seconds), in watts."""
+
+    start: float
+    end: float
+    watts: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemLoad:
+    """Load of a whole grid: measured, and forecast from then on."""
+
+    measured: tuple[LoadPoint, ...] = ()
+    forecast: tuple[LoadPoint, ...] = ()
 
 
 # --- GPUs -----------------------------------------------------------------------------------------------------------

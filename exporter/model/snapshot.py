@@ -19,6 +19,7 @@ from exporter.model.readings import (
     Reading,
     RigIdentity,
     RigReading,
+    SystemLoad,
 )
 
 
@@ -91,4 +92,6 @@ class SiteSnapshot:
     gpus: tuple[GpuReading, ...] = ()
     meters: tuple[MeterReading, ...] = ()
     ai_prices: Mapping[str, tuple[GpuPrice, ...]] = field(default_factory=dict)  # by feed
+    surcharges: Mapping[str, tuple[PriceSlot, ...]] = field(default_factory=dict)  # of peaks, by tariff, USD per kWh
+    system_loads: Mapping[str, SystemLoad] = field(default_factory=dict)  # of grids, by source
     obligations: SiteObligations = field(default_factory=SiteObligations)

@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import EnvSettingsSource, InitSettingsSource, NestedSecretsSettingsSource, SettingsError
 from pydantic_settings.sources.utils import parse_env_vars
 
+from exporter.economics.peaks import PeakSettings
 from exporter.inventory.listed import InventoryError, KeyPath, dotted
 from exporter.inventory.load import Names, load_inventory
 from exporter.inventory.model import InventorySettings
@@ -414,8 +415,30 @@ def _dangling(valid: Mapping[str, Any], names: Names, stack: _Stack) -> Iterator
                 stack.where(("customers", name, "contract")), unknown("contract", customer.contract, contracts)
             )
     yield from _unknown_feeds(valid, _names(stack.values.get("ai_prices")), stack)
+    yield from _unknown_of_grid(valid, names.tariffs, stack)
     if len(names.tariffs) > 1 and "tariff" in valid and not names.tariff:
         yield ErrorAt(stack.where(("tariff",)), f"is required, as there are several: {', '.join(names.tariffs)}")
+
+
+def _unknown_of_grid(valid: Mapping[str, Any], tariffs: Collection[str], stack: _Stack) -> Iterator[ErrorAt]:
+    """Yield an error for each load, tariff or block that peaks, settlement or obligations name and nothing defines."""
+    loads = _names(stack.values.get("system_loads"))
+    peaks: Mapping[str, PeakSettings] = valid.get("peaks", {})
+    for name, program in peaks.items():
+        if program.load not in loads:
+            yield ErrorAt(stack.where(("peaks", name, "load")), unknown("source of system_loads", program.load, loads))
+        for tariff in program.tariffs:
+            if tariff not in tariffs:
+                yield ErrorAt(stack.where(("peaks", name, "tariffs")), unknown("tariff", tariff, tariffs))
+    settled = valid.get("settlement")
+    for key in () if settled is None else ("day_ahead_tariff", "real_time_tariff"):
+        if getattr(settled, key) not in tariffs:
+            yield ErrorAt(stack.where(("settlement", key)), unknown("tariff", getattr(settled, key), tariffs))
+    blocks = _names(stack.values.get("blocks"))
+    for name, source in valid.get("obligations", {}).items():
+        for block in source.blocks if blocks else ():
+            if block not in blocks:
+                yield ErrorAt(stack.where(("obligations", name, "blocks")), unknown("block", block, blocks))
 
 
 def _unknown_feeds(valid: Mapping[str, Any], named: Collection[str], stack: _Stack) -> Iterator[ErrorAt]:

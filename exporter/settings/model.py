@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from exporter.decision.settings import DecisionSettings
 from exporter.economics.compliance import ComplianceSettings
 from exporter.economics.hosting import ContractSettings
+from exporter.economics.peaks import PeakSettings
 from exporter.economics.settings import (
     AiLeaseSettings,
     AiSettings,
@@ -19,6 +20,7 @@ from exporter.economics.settings import (
     PowerSettings,
     SiteSettings,
 )
+from exporter.economics.settlement import SettlementSettings
 from exporter.exposition.settings import ExpositionSettings
 from exporter.inventory.load import Inventory, inventory_files
 from exporter.inventory.model import BlockSettings, CustomerSettings, InventorySettings, Name
@@ -37,6 +39,7 @@ from exporter.sources.registry import (
     BitcoinSource,
     ExpectedOffSource,
     GpuSource,
+    LoadSource,
     MeterSource,
     NetworkSource,
     ObligationSource,
@@ -116,6 +119,15 @@ class Settings(BaseSettings):
     )
     obligations: dict[Name, ObligationSource] = Field(
         {}, description="Sources of demand-response calls, caps and awards, by a name of your choice."
+    )
+    system_loads: dict[Name, LoadSource] = Field(
+        {}, description="Sources of a grid's load, which tells when its peaks are, by a name of your choice."
+    )
+    peaks: dict[Name, PeakSettings] = Field(
+        {}, description="Programs that bill by the load in the grid's peaks, by a name of your choice."
+    )
+    settlement: SettlementSettings | None = Field(
+        None, description="Power that was bought day ahead, which is settled apart from what is drawn."
     )
     compliance: ComplianceSettings = Field(
         ComplianceSettings(), description="How it is judged whether obligations are kept."

@@ -15,6 +15,7 @@ from exporter.model.readings import (
     PoolReading,
     PriceSlot,
     Reading,
+    SystemLoad,
 )
 from exporter.polling.market import SourceName, SourceRoom
 from exporter.settings.model import Settings
@@ -61,6 +62,7 @@ OBLIGATIONS: Final = Room(
     "obligations", tuple[Obligation, ...], kept=True, configured=lambda settings: settings.obligations
 )
 POOLS: Final = Room("pools", PoolReading, kept=False, configured=lambda settings: settings.pools)
+LOADS: Final = Room("load", SystemLoad, kept=False, configured=lambda settings: settings.system_loads)
 GPUS: Final = Room("gpus", tuple[GpuReading, ...], kept=False, configured=_gpu_endpoints)
 AI_PRICES: Final = Room("ai_price", tuple[GpuPrice, ...], kept=True, configured=lambda settings: settings.ai_prices)
 
@@ -71,6 +73,7 @@ ROOMS: Final[tuple[Room[Any], ...]] = (
     METERS,
     EXPECTED_OFF,
     OBLIGATIONS,
+    LOADS,
     GPUS,
     AI_PRICES,
     POOLS,

@@ -23,6 +23,7 @@ ROOMS: Final = (
     "meters",
     "expected_off",
     "obligations",
+    "loads",
     "ai_prices",
     "pools",
 )
@@ -68,6 +69,7 @@ TariffSource = Annotated[SourceSettings, OneOf("tariffs")]
 MeterSource = Annotated[SourceSettings, OneOf("meters")]
 ExpectedOffSource = Annotated[SourceSettings, OneOf("expected_off")]
 PoolSource = Annotated[SourceSettings, OneOf("pools")]
+LoadSource = Annotated[SourceSettings, OneOf("loads")]
 ObligationSource = Annotated[SourceSettings, OneOf("obligations")]
 GpuSource = Annotated[SourceSettings, OneOf("gpus")]
 AiPriceSource = Annotated[SourceSettings, OneOf("ai_prices")]

@@ -19,6 +19,7 @@ from exporter.model.readings import (
     PoolReading,
     PriceSlot,
     Reading,
+    SystemLoad,
 )
 from exporter.model.units import WATTS_PER_KILOWATT, petahashes
 from exporter.polling.guard import Guard
@@ -31,6 +32,7 @@ from exporter.sources.contract import MemberState, SourceContext, SourceSettings
 _MOST_NAMED: Final = 5
 
 _MOST_SHOWN: Final = 3
+_WATTS_PER_MEGAWATT: Final = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,8 @@ def described(value: object, now: float) -> str:
             text = f"${value:,.2f}"
         case tuple():
             text = _listed(value, now)
+        case SystemLoad(measured=measured, forecast=forecast):
+            text = f"{max(measured).watts / _WATTS_PER_MEGAWATT:,.0f} MW, {len(forecast)} points ahead"
         case MeterReading():
             text = _metered(value)
         case ExpectedOff(site=site, blocks=blocks, rigs=rigs):

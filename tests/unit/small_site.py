@@ -9,8 +9,10 @@ from exporter.decision.pool_work import PoolBalance, Reconciliation, WorkerState
 from exporter.decision.setpoints import NO_SETPOINTS, Setpoint, SiteSetpoints, sum_block
 from exporter.decision.values import BlockDecision, BlockOutlook, RigDecision, SiteDecision, Verdict
 from exporter.economics.compliance import ComplianceMemory, ObligationStatus
+from exporter.economics.peaks import DayPeak, PastPeak, PeakEconomics
 from exporter.economics.points import Candidate, Curve, Trust
 from exporter.economics.reconciliation import PayoutBalance, WorkBalance
+from exporter.economics.settlement import Settlement
 from exporter.economics.values import (
     BlockEconomics,
     GpuEconomics,
@@ -273,6 +275,18 @@ def small_site() -> SiteView:
             ),
         ),
         compliance=ComplianceMemory(counts={("utility", "call", "kept"): 3}),
+        peaks=(
+            PeakEconomics(
+                name="4cp",
+                probability=0.1,
+                expected_cost=1.75,
+                usd_per_kilowatt=17.5,
+                grid=8.1e10,
+                threshold=8.2e10,
+                past=(PastPeak(1, DayPeak(TAKEN_AT - 86_400.0, 8.2e10, 2_000.0, 9_000.0), 35.0, 122.5),),
+            ),
+        ),
+        settlement=Settlement(day_ahead=9_600.0, real_time=-57_600.0, capacity=960.0),
         snapshot=SiteSnapshot(
             taken_at=TAKEN_AT,
             rigs=RIGS,

@@ -58,6 +58,11 @@ def test_a_total_meter_in_another_unit_is_implausible(watts: float, plausible: b
     assert [each.plausible for each in overheads(snapshot, SETTINGS)] == [plausible]
 
 
+@pytest.mark.parametrize(("measured", "contradicts"), [(0.69, True), (0.7, False), (5.0, False)])
+def test_a_total_meter_below_its_rigs_contradicts_them(measured: float, contradicts: bool) -> None:
+    assert Overhead("", measured, 1.0).contradicts_rigs is contradicts
+
+
 def test_a_lasting_disagreement_is_logged_once_and_so_is_its_end() -> None:
     telemetry = Telemetry()
     check = OverheadCheck(telemetry)

@@ -41,6 +41,7 @@ def build() -> builders.Dashboard:
         page.with_panel(panel)
     page.with_row(panels.detail("Day-ahead plan", _plan()))
     page.with_row(panels.detail("Operating points", _points()))
+    page.with_row(panels.detail("Obligations and peaks", _obligations()))
     return page
 
 
@@ -211,6 +212,34 @@ def _market() -> list[Panel]:
         panels.lines(
             Face("Network hashrate", "From the network's source, else computed from the difficulty.", HASHRATE, 8),
             Query(largest("mining_network_hashrate_hashes_per_second", by="site"), "{{site}} network"),
+        ),
+    ]
+
+
+def _obligations() -> list[Panel]:
+    event = "site, source, event"
+    return [
+        panels.lines(
+            Face(
+                "Delivered against obliged",
+                "Mean power of the interval if power stays as it is, with the cap and the floor of each event.",
+                WATTS,
+                12,
+                9,
+            ),
+            Query(largest("mining_obligation_projected_watts", by=event), "{{site}} {{event}} projected"),
+            Query(largest("mining_obligation_cap_watts", by=event), "{{site}} {{event}} cap"),
+            Query(largest("mining_obligation_floor_watts", by=event), "{{site}} {{event}} floor"),
+        ),
+        panels.lines(
+            Face(
+                "Probability of a coincident peak",
+                "Probability that this interval is one of the grid's peaks that a program bills by.",
+                RATIO,
+                12,
+                9,
+            ),
+            Query(largest("mining_peak_probability_ratio", by="site, program"), "{{site}} {{program}}"),
         ),
     ]
 
