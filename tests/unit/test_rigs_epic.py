@@ -165,3 +165,13 @@ async def test_the_algorithm_is_the_one_that_it_reports(mining: dict[str, str], 
     content["/summary"] |= {"Mining": mining}
     async with serving(TARGET.address, 4028, serves(content)):
         assert (await epic.Reader().identify(TARGET)).algorithm == algorithm
+
+
+@pytest.mark.parametrize(
+    ("user", "worker"),
+    [("acme.r9-0x0x1", "acme.r9"), ("acme.r9", "acme.r9"), ("thief.x", "thief.x"), (None, "acme.r9")],
+)
+async def test_the_worker_is_the_login_unless_the_pool_sees_another_user(user: str | None, worker: str) -> None:
+    stratum = {"Config Id": 0, "IsPoolConnected": True, "Current User": user}
+    reading = await read_with(Stratum=stratum)
+    assert [pool.worker for pool in reading.pools] == [worker]

@@ -298,7 +298,8 @@ def _fans(speeds: Mapping[str, Any]) -> Iterator[Fan]:
 def _pools(summary: Answer, session: Mapping[str, Any]) -> Iterator[Pool]:
     """Return the configured pools; the share totals are of the session, so they stand with the pool in use.
 
-    The worker of the pool in use is the one that the pool sees: the firmware can append an identity to the login.
+    The worker is the configured login, to which the firmware can append an identity. If the pool in use sees another
+    user, it is that one.
     """
     stratum = coerce.mapping(summary.get("Stratum"))
     user = coerce.text(stratum.get("Current User"))
@@ -306,11 +307,12 @@ def _pools(summary: Answer, session: Mapping[str, Any]) -> Iterator[Pool]:
     for index, row in enumerate(coerce.items(summary.get("StratumConfigs"))):
         scheme, host = coerce.endpoint(row.get("pool"))
         active = None if current is None else index == current
+        login = coerce.text(row.get("login"))
         yield Pool(
             index=index,
             host=host,
             scheme=scheme or "stratum+tcp",
-            worker=user if active and user else coerce.text(row.get("login")),
+            worker=user if active and user and not user.startswith(login) else login,
             up=coerce.flag(stratum.get("IsPoolConnected")) if active else None,
             active=active,
             difficulty=coerce.difficulty(session.get("Difficulty")) if active else None,
