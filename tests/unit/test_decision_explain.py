@@ -278,3 +278,11 @@ def test_every_reason_against_a_reassignment_has_words(hindrance: Hindrance) -> 
     hindered = replace(block, hindrance=hindrance)
     told = lines(explained(replace(asked, decision=replace(asked.decision, blocks=(hindered,)))))
     assert [name for name in told if name.startswith("not reassign")] == [f"not reassign: {WORDS[hindrance]}"]
+
+
+def test_a_meter_that_is_not_believed_is_shown_with_the_reason() -> None:
+    told = explained(case(rig(disbelieved_power=3.2)))
+    shown = next(each for each in told.inputs if each.name == "metered power, not used")
+    assert (shown.value, shown.unit) == (3.2, "W")
+    assert "is it in watts" in shown.source
+    assert not [each for each in explained(case(rig())).inputs if each.name == shown.name]

@@ -103,7 +103,7 @@ def test_a_stopped_rig_may_draw_next_to_nothing_while_its_mean_hashrate_falls(st
 
 
 def test_a_rig_of_another_algorithm_has_another_efficiency() -> None:
-    scrypt = rig(hashrate=9.5e9, facts={"algorithm": "scrypt"})
+    scrypt = rig(hashrate=9.5e9, power=None, facts={"algorithm": "scrypt"})
     meters = (MeterReading(rigs={"a-01": 3425.0}),)
     assert metered_power(site(scrypt, meters=meters)).rigs == {"a-01": 3425.0}
     assert metered_power(site(scrypt, meters=(MeterReading(blocks={"north": 3425.0}),))).rigs == {"a-01": 3425.0}
