@@ -15,7 +15,7 @@ class Expected(NamedTuple):
     off_because: ObligationKind | None = None
 
 
-_MINING: Final = Expected(mining=True)
+MINING: Final = Expected(mining=True)
 _UNKNOWN: Final = Expected(mining=None)
 _OFF: Final = {kind: Expected(False, kind) for kind in ObligationKind}
 
@@ -24,7 +24,7 @@ def expected_by_inventory(rig: Rig, schedules: Mapping[str, bool] | None = None)
     """Return what the inventory and its schedules expect of a rig; without schedules, the inventory alone."""
     by_schedule = rig.expected_schedule is not None and schedules is not None
     mining = schedules[rig.expected_schedule] if by_schedule else rig.expected_mining  # type: ignore[index]
-    return _MINING if mining else _OFF[ObligationKind.SCHEDULE]
+    return MINING if mining else _OFF[ObligationKind.SCHEDULE]
 
 
 class Downtime:

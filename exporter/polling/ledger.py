@@ -14,7 +14,7 @@ from exporter.model.readings import Board, Fault, Pool, Reading, RigIdentity, Ri
 from exporter.model.snapshot import LastGood, RigSnapshot
 from exporter.model.units import HASHES_PER_DIFFICULTY
 from exporter.polling.counters import CounterWindow, Energy
-from exporter.polling.downtime import Expected, expected_by_inventory
+from exporter.polling.downtime import MINING, Expected, expected_by_inventory
 from exporter.polling.latest import Latest
 from exporter.polling.learning import PointMemory
 from exporter.polling.sanity import drop_implausible
@@ -210,7 +210,7 @@ class RigLedger:
     def _expected(self) -> Expected:
         return Expected(self._snapshot.expected_mining, self._snapshot.off_because)
 
-    def snapshot(self, now: float, expected: Expected) -> RigSnapshot:
+    def snapshot(self, now: float, expected: Expected = MINING) -> RigSnapshot:
         """Return the rig at ``now``; the same object until something changes.
 
         It is made when something changes: those moments are spread over time, evaluations are not.

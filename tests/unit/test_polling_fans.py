@@ -22,7 +22,7 @@ def booked(book: RigLedger, speeds: Sequence[float | None], at: float, **facts: 
     """Book a reading with fans of these speeds, and give what is kept of it."""
     fans = tuple(Fan(index, speed) for index, speed in enumerate(speeds))
     book.succeeded(RigReading(**{"hashrate": 1e14, "fans": fans} | facts), at, at)
-    snapshot = book.snapshot(at, True)
+    snapshot = book.snapshot(at)
     assert snapshot.reading is not None
     return snapshot.reading.value
 

@@ -611,7 +611,7 @@ def hashing(*boards: int, **facts: object) -> RigReading:
 
 
 def missing(ledger: RigLedger) -> list[str]:
-    reading = ledger.snapshot(0.0, True).reading
+    reading = ledger.snapshot(0.0).reading
     assert reading is not None
     return [fault.component for fault in reading.value.faults if fault.code == "board_missing"]
 
@@ -624,7 +624,7 @@ def test_a_board_that_is_no_longer_listed_is_missing_after_a_restart_too() -> No
     for at in (30.0, 60.0):
         ledger.succeeded(hashing(0, 2), 0.0, at)
         assert missing(ledger) == ["board 1"]
-        assert ledger.snapshot(0.0, True).last_good.hashrate == 120e12
+        assert ledger.snapshot(0.0).last_good.hashrate == 120e12
     ledger = RigLedger(rig, TERMS, ledger.memory(0.0), 0.0)
     ledger.succeeded(hashing(0, 2), 0.0, 0.0)
     assert missing(ledger) == ["board 1"]

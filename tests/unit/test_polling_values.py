@@ -136,7 +136,7 @@ def test_work_hashrate_and_reject_ratio_come_from_shares_alone() -> None:
         difficulty = 1e9 + poll * 30 * 2**-32 * 100e12
         reading = RigReading(hashrate=555e12, accepted_difficulty=difficulty, pools=pools)
         ledger.succeeded(reading, 1000.0 + 30 * poll, 30.0 * poll)
-        snapshot = ledger.snapshot(1000.0 + 30 * poll, True)
+        snapshot = ledger.snapshot(1000.0 + 30 * poll)
         assert (snapshot.work_hashrate is None) == (snapshot.reject_ratio is None) == (poll < 20)
     assert snapshot.work_hashrate == pytest.approx(100e12)
     assert snapshot.reject_ratio == pytest.approx(0.1)
@@ -178,7 +178,7 @@ def test_the_worker_of_the_pool_in_use_is_held_against_the_expected_one(
     ledger = RigLedger(Rig(name="a", address="a", worker=expected), PollingSettings(), RigMemory(), 0.0)
     pools = (Pool(index=0, worker="acme.spare", active=False), Pool(index=1, worker=worker, active=True))
     ledger.succeeded(RigReading(hashrate=1e14, pools=pools), 0.0, 0.0)
-    assert ledger.snapshot(0.0, True).worker_expected is verdict
+    assert ledger.snapshot(0.0).worker_expected is verdict
 
 
 @pytest.mark.parametrize(("workers", "verdict"), [(["acme.a", "acme.a"], True), (["acme.a", "thief.a"], False)])
@@ -186,7 +186,7 @@ def test_of_several_pools_in_use_each_must_have_the_expected_worker(workers: lis
     ledger = RigLedger(Rig(name="a", address="a", worker="acme.{rig}"), PollingSettings(), RigMemory(), 0.0)
     pools = tuple(Pool(index=index, worker=worker, active=True) for index, worker in enumerate(workers))
     ledger.succeeded(RigReading(hashrate=1e14, pools=pools), 0.0, 0.0)
-    assert ledger.snapshot(0.0, True).worker_expected is verdict
+    assert ledger.snapshot(0.0).worker_expected is verdict
 
 
 def test_without_shares_there_is_no_reject_ratio_and_the_work_is_zero() -> None:
@@ -194,14 +194,14 @@ def test_without_shares_there_is_no_reject_ratio_and_the_work_is_zero() -> None:
     for poll in range(31):
         pools = (Pool(index=0, accepted=7.0, rejected=1.0),)
         ledger.succeeded(RigReading(hashrate=0.0, accepted_difficulty=5.0, pools=pools), 30.0 * poll, 30.0 * poll)
-    snapshot = ledger.snapshot(30.0 * 30, True)
+    snapshot = ledger.snapshot(30.0 * 30)
     assert (snapshot.work_hashrate, snapshot.reject_ratio) == (0.0, None)
 
 
 def _faulty(ledger: RigLedger, now: float, *faults: Fault) -> tuple[float, ...]:
     """Read a rig that reports ``faults``, and say since when the ledger knows each."""
     ledger.succeeded(RigReading(hashrate=1e14, faults=faults), now, now)
-    return ledger.snapshot(now, True).faults_since
+    return ledger.snapshot(now).faults_since
 
 
 FAN = fault(FaultCode.FAN_FAILED, component="fan 1")
