@@ -5,10 +5,12 @@ from dataclasses import replace
 from typing import Final
 
 from exporter.background import Background
+from exporter.decision.dayplan.points import planned_points
 from exporter.decision.dayplan.problem import Plan
 from exporter.decision.dayplan.question import GroupKey, Question, Setting, Standing, question, standings
 from exporter.decision.dayplan.settings import DayPlanSettings
 from exporter.decision.dayplan.worth import Worth, booked
+from exporter.decision.setpoints import NO_SETPOINTS, SiteSetpoints
 from exporter.decision.settings import DecisionSettings
 from exporter.decision.values import SiteDecision
 from exporter.economics.settings import SiteSettings
@@ -50,6 +52,7 @@ class DayPlans:
         decision: SiteDecision,
         terms: SiteSettings,
         settings: DecisionSettings,
+        setpoints: SiteSetpoints = NO_SETPOINTS,
     ) -> Question | None:
         """Book the time since the last evaluation, and return a question for :meth:`ask` if it is time for one."""
         if settings.day_plan is None:
@@ -59,8 +62,8 @@ class DayPlans:
             decision=settings,
             plan=settings.day_plan,
             obligations=snapshot.obligations.listed,
-            surcharges=snapshot.surcharges.get(terms.tariff, ()),
             standings=self._standings,
+            points=planned_points(snapshot, setpoints, economics.market.payout_usd or 0.0),
         )
         before = self.background.latest(snapshot.taken_at)
         self.worth = booked(self.worth, before, snapshot, economics, decision, setting)

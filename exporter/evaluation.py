@@ -372,7 +372,9 @@ class Evaluator:
 
     def _consider(self, view: SiteView) -> PlanQuestion | None:
         settings = self.settings
-        return self.day_plans.consider(view.snapshot, view.economics, view.decision, settings.terms, settings.decision)
+        return self.day_plans.consider(
+            view.snapshot, view.economics, view.decision, settings.terms, settings.decision, view.setpoints
+        )
 
     def _render(
         self, snapshot: SiteSnapshot, recorded: Mapping[str, list[BlockHour]], pools: Mapping[str, PoolState]

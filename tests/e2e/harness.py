@@ -299,6 +299,7 @@ def hurry_exporter(config: Path) -> None:
     for source in (document["network"], document["bitcoin"], document["tariffs"]["spot"]):
         source |= {"interval": "1s", "max_age": "10s"}
     document["tariffs"]["time-of-use"]["periods"] = [{"price": 0.05}]
+    document["decision"] = document.get("decision", {}) | {"day_plan": {"interval": "1m"}}
     document["economics"] |= {"hosting_usd_per_kilowatt_month": 8}
     config.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
 

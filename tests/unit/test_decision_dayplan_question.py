@@ -5,14 +5,18 @@ from math import inf
 from typing import Any
 
 import pytest
+from operating_points import curve
 from sites import NOW, SITE, decided, rig, site
 
 from exporter.decision.dayplan.answer import answer
+from exporter.decision.dayplan.points import planned_points
 from exporter.decision.dayplan.problem import OFF, OperatingPoint
 from exporter.decision.dayplan.question import GroupKey, Question, Setting, Standing, question, standings
 from exporter.decision.dayplan.settings import DayPlanSettings
+from exporter.decision.setpoints import NO_SETPOINTS, Setpoint, SiteSetpoints
 from exporter.decision.settings import DecisionSettings, RestartSettings
 from exporter.decision.values import Verdict
+from exporter.economics.points import Curve
 from exporter.economics.site import price_site
 from exporter.model.fleet import Block
 from exporter.model.obligations import Obligation, ObligationKind
@@ -138,7 +142,7 @@ def test_obligations_are_limits_of_their_blocks_and_hours() -> None:
 
 def test_the_time_is_divided_where_a_limit_a_surcharge_or_the_hashprice_changes() -> None:
     peak = PriceSlot(HOUR_BEGAN + 1.5 * HOUR, HOUR_BEGAN + 1.75 * HOUR, 2.0)
-    problem = found(hours(rig()), replace(SETTING, surcharges=(peak,))).problem
+    problem = found(hours(rig(), surcharges={"ppa": (peak,)})).problem
     prices = dict(zip([slot.start for slot in problem.slots], problem.groups[0].prices, strict=True))
     assert prices[peak.start] == pytest.approx(2.03)
     assert prices[peak.end] == pytest.approx(0.03)
@@ -182,6 +186,28 @@ def test_rigs_with_operating_points_are_planned_at_the_one_that_they_draw() -> N
     assert found(hours(rig(power=2_400.0)), setting).problem.groups[0].now == 1
     asleep = rig(hashrate=0.0, power=20.0, facts={"rated_hashrate": 200e12, "rated_power": 3_500.0})
     assert found(hours(asleep), setting).problem.groups[0].now == 0
+
+
+def test_the_points_of_a_rig_are_those_on_the_hull_of_its_curve() -> None:
+    known = curve((("low", 100.0, 2_000.0), ("wasteful", 120.0, 2_700.0), ("full", 140.0, 3_300.0)))
+    setpoint = Setpoint(value=30.0 / 1e15)
+    snapshot = hours(rig(), rig(name="a-02"), rig(name="a-03"))
+    setpoints = SiteSetpoints(curves=(known, known, Curve()), rigs=(setpoint, None, setpoint))
+    found = planned_points(snapshot, setpoints, 40.0)
+    assert list(found) == ["a-01"]
+    assert [point.name for point in found["a-01"]] == [each.name for each in known.hull]
+    assert found["a-01"][0].work == pytest.approx(0.1 * 30 / 40)
+    assert found["a-01"][0].kilowatts == pytest.approx(known.hull[0].kwh / 24)
+    assert planned_points(snapshot, NO_SETPOINTS, 40.0) == planned_points(snapshot, setpoints, 0.0) == {}
+
+
+def test_of_many_points_a_few_are_planned() -> None:
+    known = curve([(str(each), 100.0 + 10 * each, 2_000.0 + 250 * each + 10 * each**2) for each in range(12)])
+    found = planned_points(hours(rig()), SiteSetpoints(curves=(known,), rigs=(Setpoint(value=1e-13),)), 40.0)["a-01"]
+    names = [each.name for each in known.hull]
+    assert [point.name for point in found] == [
+        names[round(share * (len(names) - 1))] for share in (0, 0.25, 0.5, 0.75, 1)
+    ]
 
 
 def test_a_group_is_as_it_is_since_it_was_first_seen_so() -> None:

@@ -59,7 +59,6 @@ class Setting:
     decision: DecisionSettings
     plan: DayPlanSettings
     obligations: Sequence[Obligation] = ()
-    surcharges: Sequence[PriceSlot] = ()  # USD per kWh on top of the price: what a peak is expected to cost
     standings: Mapping[GroupKey, Standing] = field(default_factory=dict)
     points: Mapping[str, Sequence[OperatingPoint]] = field(default_factory=dict)  # by rig, without off
 
@@ -97,7 +96,7 @@ def question(
     slots = _slots(now, end, [ahead[each.tariff] for each in groups.values()], market, setting)
     hashprices = tuple(_payout(market, slot.start) for slot in slots)
     made = tuple(
-        _group(key, each, _by_slot(ahead[each.tariff], slots, setting.surcharges), market, slots, setting)
+        _group(key, each, _by_slot(ahead[each.tariff], slots), market, slots, setting)
         for key, each in groups.items()
     )
     energy = setting.plan.energy_kilowatt_hours_per_day
@@ -240,7 +239,6 @@ def _slots(
 ) -> tuple[Slot, ...]:
     """Divide the time at every change of a price, a limit or the hashprice, and at whole hours."""
     edges = {slot.start for each in prices for slot in each}
-    edges |= {edge for each in setting.surcharges for edge in (each.start, each.end)}
     edges |= {edge for each in setting.obligations for edge in (each.start, each.end) if edge is not None}
     if market.retarget_time is not None and market.retarget_confident:
         edges.add(market.retarget_time)
@@ -250,12 +248,8 @@ def _slots(
     return tuple(Slot(start=start, end=until) for start, until in pairwise([now, *inner, end]))
 
 
-def _by_slot(prices: Sequence[PriceSlot], slots: Sequence[Slot], surcharges: Sequence[PriceSlot]) -> tuple[float, ...]:
-    return tuple(
-        next(price.price for price in prices if price.start <= slot.start < price.end)
-        + sum(more.price for more in surcharges if more.start <= slot.start < more.end)
-        for slot in slots
-    )
+def _by_slot(prices: Sequence[PriceSlot], slots: Sequence[Slot]) -> tuple[float, ...]:
+    return tuple(next(price.price for price in prices if price.start <= slot.start < price.end) for slot in slots)
 
 
 def _payout(market: MarketEconomics, at: float) -> float:
