@@ -19,7 +19,7 @@ from exporter.decision.values import Verdict
 from exporter.economics.points import Curve
 from exporter.economics.site import price_site
 from exporter.model.fleet import Block
-from exporter.model.obligations import Obligation, ObligationKind
+from exporter.model.obligations import Obligation, ObligationKind, SiteObligations
 from exporter.model.readings import PriceSlot, RigIdentity
 from exporter.model.snapshot import RigSnapshot, SiteSnapshot, TariffPrice
 
@@ -94,8 +94,16 @@ def test_a_fixed_price_is_planned_up_to_the_horizon() -> None:
         hours(rig(), tariffs={"ppa": day_ahead(0.03, 0.03)}),
         hours(rig(hashrate=None)),
         hours(rig(), tariffs={}),
+        hours(rig(), obligations=SiteObligations(unknown=(("north",),))),
     ],
-    ids=["no hashprice", "no price ahead", "less than two hours ahead", "nothing known of the rig", "no price"],
+    ids=[
+        "no hashprice",
+        "no price ahead",
+        "less than two hours ahead",
+        "nothing known of the rig",
+        "no price",
+        "obligations",
+    ],
 )
 def test_nothing_is_asked_while_what_it_needs_is_unknown(snapshot: SiteSnapshot) -> None:
     assert asked(snapshot) is None

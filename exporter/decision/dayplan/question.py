@@ -78,13 +78,15 @@ class Rigs(NamedTuple):
 def question(
     snapshot: SiteSnapshot, economics: SiteEconomics, decision: SiteDecision, setting: Setting
 ) -> Question | None:
-    """Return what the worker is asked; None without a hashprice, or without a rig whose prices ahead are known.
+    """Return what the worker is asked; None without a hashprice, or a rig whose prices ahead are known.
+
+    None too while a source of obligations does not tell what may be drawn.
 
     Rigs are left out that need a repair, whose hashrate or power is unknown, or whose tariff's prices ahead are
     unknown. What they draw counts against the site's limits.
     """
     market, now = economics.market, snapshot.taken_at
-    if market.payout_usd is None:
+    if market.payout_usd is None or snapshot.obligations.unknown:
         return None
     ahead = _prices_ahead(snapshot, setting)
     groups, others = rig_groups(snapshot, economics, decision, ahead, setting)
@@ -96,8 +98,7 @@ def question(
     slots = _slots(now, end, [ahead[each.tariff] for each in groups.values()], market, setting)
     hashprices = tuple(_payout(market, slot.start) for slot in slots)
     made = tuple(
-        _group(key, each, _by_slot(ahead[each.tariff], slots), market, slots, setting)
-        for key, each in groups.items()
+        _group(key, each, _by_slot(ahead[each.tariff], slots), market, slots, setting) for key, each in groups.items()
     )
     energy = setting.plan.energy_kilowatt_hours_per_day
     return Question(
