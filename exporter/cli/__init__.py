@@ -15,6 +15,7 @@ from exporter.cli import (
     demo,
     doctor,
     explain,
+    init,
     maintenance,
     obligations,
     outlook,
@@ -40,6 +41,7 @@ from exporter.cli.errors import EXIT_CODES
     epilog=f"""\b
 Examples:
   hashmargin demo                                     run the exporter with a simulated site
+  hashmargin init 10.0.0.0/20                         find rigs, ask questions, and write a site.yml that runs
   hashmargin scan 10.0.0.0/20 > rigs.csv              find rigs and write an inventory file
   hashmargin check-config --config.file site.yml      check a configuration without starting it
   hashmargin doctor --config.file site.yml            show what is wrong with this installation
@@ -77,6 +79,7 @@ def main() -> None:
 
 
 for _command in (
+    init.init,
     run.run,
     check_config.check_config,
     doctor.doctor,

@@ -82,7 +82,7 @@ def scan(
     from exporter.model.failures import Failure
     from exporter.tools import scan
 
-    addresses = _addresses(ranges, exclude)
+    addresses = addresses_in(ranges, exclude)
     settings = None if config_file is None else load_file(config_file)
     try:
         known = None if update is None else csv_file(update, settings.fleet.columns if settings else {})
@@ -90,7 +90,7 @@ def scan(
         raise InputError(str(error)) from None
     login = _logins(settings, credentials(username, password_file))
     log_errors_only()
-    done = _scan(addresses, login, resume)
+    done = scan_addresses(addresses, login, resume)
     found = done.found
     if update is not None and known is not None:
         news = scan.rescan(known, found)
@@ -103,6 +103,11 @@ def scan(
     rigs = sum(not isinstance(one.who, Failure) for one in found)
     others = len(found) - rigs
     click.echo(f"Scanned {len(addresses):,} addresses. Rigs: {rigs:,}. Other hosts that answer: {others:,}.", err=True)
+    refuse_unsure(done)
+
+
+def refuse_unsure(done: Scan) -> None:
+    """Raise CommandError if the scan may have missed rigs."""
     if done.unsure:
         raise CommandError(
             f"this host was too busy to tell whether {len(done.unsure):,} addresses have rigs, such as "
@@ -110,7 +115,10 @@ def scan(
         )
 
 
-def _scan(addresses: Sequence[str], login: Callable[[str], Credentials | None], resume: Path | None) -> Scan:
+def scan_addresses(
+    addresses: Sequence[str], login: Callable[[str], Credentials | None], resume: Path | None = None
+) -> Scan:
+    """Scan with a progress bar. Raises InputError if ``resume`` cannot be read."""
     import asyncio
 
     from exporter.tools import scan
@@ -136,7 +144,8 @@ def _logins(settings: Settings | None, given: Credentials | None) -> Callable[[s
     return logins.get
 
 
-def _addresses(ranges: Sequence[str], exclude: Sequence[str]) -> list[str]:
+def addresses_in(ranges: Sequence[str], exclude: Sequence[str]) -> list[str]:
+    """Return every address of the ranges. Raises InputError if one of them cannot be meant."""
     from pydantic import ValidationError
 
     from exporter.inventory.listed import InventoryError
