@@ -3,8 +3,8 @@
 A source that fails is not one that owes nothing: its last state goes on for a while, and is then unknown.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -66,9 +66,11 @@ def site_obligations(
         known[name] = state.known
         if not state.known:
             unknown.append(settings[name].blocks)
+        owed = state.value or ()
+        shared = _shared_events(owed)
         listed += [
-            replace(obligation, source=name)
-            for obligation in state.value or ()
+            replace(obligation, source=name, event=_event(obligation, shared))
+            for obligation in owed
             if obligation.end is None or obligation.end > now
         ]
     return SiteObligations(listed=tuple(listed), known=known, unknown=tuple(unknown))
@@ -80,6 +82,19 @@ def expected_off(
     """Return what should be off by each source at ``now`` (unix seconds), and whether all of them are known."""
     states = [standing(each, settings[name], now) for name, each in latest.items()]
     return [state.value for state in states if state.value is not None], all(state.known for state in states)
+
+
+def _shared_events(obligations: Sequence[Obligation]) -> set[str]:
+    """Return the events that are about several groups of blocks. Each group must be met by itself."""
+    scopes = {(each.event, each.blocks) for each in obligations}
+    counts = Counter(event for event, _ in scopes)
+    return {event for event, count in counts.items() if count > 1}
+
+
+def _event(obligation: Obligation, shared: Collection[str]) -> str:
+    if obligation.event not in shared:
+        return obligation.event
+    return f"{obligation.event} {'+'.join(obligation.blocks) or 'site'}"
 
 
 def _own_end(obligations: tuple[Obligation, ...], stale_at: float) -> float | None:

@@ -77,6 +77,12 @@ def test_only_what_has_not_ended_is_listed_with_its_source() -> None:
     assert [(each.source, each.end) for each in found.listed] == [("u", AT + 60)]
 
 
+def test_blocks_that_share_an_event_owe_each_for_itself() -> None:
+    calls = (call(0, 60, blocks=("c1",)), call(0, 60, blocks=("c1", "c2")), call(0, 60), call(0, 60, "f"))
+    found = site_obligations({"u": latest(*calls)}, {"u": UNKNOWN}, AT)
+    assert [each.event for each in found.listed] == ["e c1", "e c1+c2", "e site", "f"]
+
+
 def test_after_a_hold_nothing_is_listed_and_the_whole_site_is_unknown() -> None:
     found = site_obligations({"u": latest(call(0, None))}, {"u": UNKNOWN}, AT + 3600)
     assert found.listed == ()

@@ -368,6 +368,22 @@ def test_several_tariffs_need_a_default(tmp_path: Path) -> None:
         ("blocks: {c: {tariff: pap}}", "blocks.c.tariff: there is no tariff 'pap': did you mean 'ppa'?"),
         ("power: {resale_tariff: pap}", "power.resale_tariff: there is no tariff 'pap': did you mean 'ppa'?"),
         ("gpus: {tariff: pap}", "gpus.tariff: there is no tariff 'pap': did you mean 'ppa'?"),
+        (
+            "settlement: {day_ahead_tariff: pap, real_time_tariff: ppa, position_kilowatts: 1}",
+            "settlement.day_ahead_tariff: there is no tariff 'pap': did you mean 'ppa'?",
+        ),
+        (
+            "peaks: {p: {load: gird, rate_usd_per_kilowatt_year: 70}}\nsystem_loads: {grid: {kind: ercot}}",
+            "peaks.p.load: there is no source of system_loads 'gird': did you mean 'grid'?",
+        ),
+        (
+            "peaks: {p: {load: g, rate_usd_per_kilowatt_year: 70, tariffs: [pap]}}\nsystem_loads: {g: {kind: ercot}}",
+            "peaks.p.tariffs: there is no tariff 'pap': did you mean 'ppa'?",
+        ),
+        (
+            "obligations: {o: {kind: schedule, path: x, blocks: [c2]}}\nblocks: {c1: {}}",
+            "obligations.o.blocks: there is no block 'c2': choose from c1",
+        ),
     ],
 )
 def test_tariffs_named_anywhere_exist(tmp_path: Path, section: str, told: str) -> None:
