@@ -31,6 +31,9 @@ NOT_SIMULATED = {
     ("Power in and out", "B"),
     ("Disagreement of sources", "A"),
     ("Feeds", "F"),
+    *(("Money left on the table, by block", ref) for ref in "ABC"),  # no rig of the site lists its points
+    ("Money left on the table, by model", "A"),
+    ("Best point", "D"),
 }
 """Queries for what no firmware or source of the simulated site reports."""
 
