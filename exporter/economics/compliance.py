@@ -14,6 +14,7 @@ from typing import Annotated, Final, NamedTuple
 from pydantic import Field
 
 from exporter.economics.settings import SiteSettings
+from exporter.economics.shed import running_watts
 from exporter.economics.values import PowerSource, SiteEconomics
 from exporter.model.fields import Duration, SettingsGroup
 from exporter.model.obligations import Obligation, ObligationKind, SiteObligations, with_baseline
@@ -446,8 +447,8 @@ def _power_of_rigs(snapshot: SiteSnapshot, economics: SiteEconomics, scope: Scop
             known += priced.billed_power
             if priced.power_source is not None:
                 worst = max(worst, priced.power_source, key=ranks.index)
-        elif priced.potential_power is not None:
-            silent += priced.potential_power
+        elif (watts := running_watts(rig, priced)) is not None:
+            silent += watts
         else:
             unrated += 1
     if not scope:

@@ -69,13 +69,18 @@ def _without_room(ordered: Sequence[_Member], cap: float) -> Iterator[str]:
     """Yield the rigs that do not fit below ``cap`` (W). A smaller one after one that does not fit may still fit."""
     room = cap
     for rig, priced in ordered:
-        watts = priced.potential_power
+        watts = running_watts(rig, priced)
         if watts is None and cap:
             continue
         if watts is None or watts > room:
             yield rig.rig.name
         else:
             room -= watts
+
+
+def running_watts(rig: RigSnapshot, priced: RigEconomics) -> float | None:
+    """Return what a rig draws if it runs, in watts: as billed, else by its rating, as for one that is not priced."""
+    return rig.rig.rated_power if priced.potential_power is None else priced.potential_power
 
 
 def share_of(served: Sequence[Rig], rigs: Sequence[Rig]) -> float:

@@ -389,6 +389,13 @@ def test_a_rig_of_unknown_power_stays_unless_nothing_may_be_drawn() -> None:
     assert off(0.0, unknown) == {"x": ObligationKind.CALL}
 
 
+def test_a_rig_that_is_not_priced_counts_at_its_rating() -> None:
+    unpriced = RigSnapshot(rig=Rig(name="x", address="x", block="c1", rated_power=3500.0))
+    assert off(2000.0, (unpriced, priced(None))) == {"x": ObligationKind.CALL}
+    assert off(4000.0, (unpriced, priced(None))) == {}
+    assert measured_power(*site((unpriced, priced(None))), SiteSettings(), ()) is None
+
+
 def test_a_rig_without_a_breakeven_stays_longest() -> None:
     unpriced = (rig("x"), priced(3000.0))
     assert off(3000, unpriced, FLEET[0]).keys() == {"new"}
