@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from rig_servers import NETWORK, Handler, antminer, cgminer, closing, dripping, flooding, hanging, saying, serving
+from test_rigs_web import digest_rig
 
 from exporter.model.failures import Failure, Reason
-from exporter.model.readings import PowerSupply, RigIdentity
+from exporter.model.fleet import Credentials
+from exporter.model.readings import PowerSupply, RigIdentity, RigReading
 from exporter.sources.rigs.contract import Target
+from exporter.sources.rigs.logins import RETRY_SECONDS, Logins, using
 from exporter.sources.rigs.pyasic_reader import PyasicReader, translate
 
 S19 = RigIdentity(reader="pyasic:ANTMINER:ANTMINER S19J PRO:", make="AntMiner", model="S19j Pro")
@@ -162,7 +165,96 @@ async def test_an_auradine_tells_its_name_and_locate_light(
         identity = await reader.identify(target)
         reading = await reader.read(target, identity)
     assert (identity.model, identity.hostname) == ("AT1500", "at-07")
-    assert (reading.hashrate, reading.fault_light) == (pytest.approx(180e12), light)
+    assert reading.hashrate == pytest.approx(180e12)
+    assert reading.fault_light is light
+
+
+ELPHAPEX = {
+    "/cgi-bin/get_system_info.cgi": {"minertype": "DG1+", "hostname": "dg-07"},
+    "/cgi-bin/stats.cgi": {
+        "STATUS": {"STATUS": "S"},
+        "STATS": [
+            {
+                "chain": [
+                    {"index": index, "rate_real": 3500.0, "asic_num": 204, "temp_pcb": [50], "temp_chip": ["60000"]}
+                    | {"sn": f"S{index}"}
+                    for index in range(4)
+                ]
+            }
+        ],
+    },
+}
+"""Pages of firmware that pyasic reads with a digest login alone."""
+DG1 = RigIdentity(reader="pyasic:ELPHAPEX:DG1+:", make="Elphapex", model="DG1+")
+
+
+async def test_a_rejected_login_is_sent_once_in_fifteen_minutes_then_the_next_one_is(reader: PyasicReader) -> None:
+    now, address = 1_000.0, f"{NETWORK}.10"
+    offered = tuple(Credentials("root", password, name=password) for password in ("wrong", "right"))
+    logins = Logins(offered, address, clock=lambda: now)
+    handler, log = digest_rig("right", ', qop="auth"', realm="Daoge", pages=ELPHAPEX)
+
+    async def read() -> RigReading:
+        with using(logins):
+            return await reader.read(Target(address, logins.current), DG1)
+
+    async with serving(address, 80, handler):
+        with pytest.raises(Failure, match="rejected the login") as failure:
+            await read()
+        assert (failure.value.reason, log.count("wrong")) == (Reason.AUTH, 1), "of all the pages"
+        assert (logins.rejected, logins.waited) == (["wrong"], 0.0)
+        now += RETRY_SECONDS - 60
+        with pytest.raises(Failure, match="the next one is tried in 1 min") as failure:
+            await read()
+        assert (failure.value.reason, log.count("wrong"), log.count("in")) == (Reason.AUTH, 1, 0)
+        now += 60
+        reading = await read()
+    assert reading.hashrate == pytest.approx(14e9)
+    assert reading.login_refused is False
+    assert (logins.accepted, logins.rejected, log.count("wrong")) == ("right", [], 1)
+
+
+async def test_a_rig_is_identified_with_the_login_of_the_inventory(reader: PyasicReader) -> None:
+    address = f"{NETWORK}.11"
+    handler, log = digest_rig("of its own", ', qop="auth"', realm="Daoge", pages=ELPHAPEX)
+    logins = Logins((Credentials("root", "of its own", name="site"),), address)
+    async with serving(address, 80, handler):
+        with using(logins):
+            identity = await reader.identify(Target(address, logins.current))
+    assert identity.model == "DG1+"
+    assert ("wrong" in log, logins.accepted) == (False, "site")
+
+
+async def test_a_rig_that_is_read_without_a_login_is_read_while_none_may_be_sent(reader: PyasicReader) -> None:
+    login = Credentials("root", "wrong", name="site")
+    target = Target(f"{NETWORK}.12", login)
+    logins = Logins((login,), target.address, waited=60.0)
+    async with serving(target.address, 4028, cgminer(antminer())):
+        with using(logins):
+            reading = await reader.read(target, S19)
+    assert reading.hashrate == pytest.approx(99.3015e12)
+
+
+@pytest.mark.parametrize(("said", "accepted"), [({"jwt": "e.y.J"}, True), ({"success": False}, False)])
+async def test_a_login_on_a_page_counts_like_one_in_a_header(
+    said: Mapping[str, Any], accepted: bool, reader: PyasicReader
+) -> None:
+    address, posts = f"{NETWORK}.13", []
+    innosilicon = RigIdentity(reader="pyasic:INNOSILICON:T3H+:", make="Innosilicon", model="T3H+")
+
+    async def handle(stream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        path = (await stream.readuntil(b"\r\n\r\n")).decode().split(" ")[1]
+        posts.append(path)
+        body = json.dumps(said if path == "/api/auth" else {}).encode()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(body), body))
+        await writer.drain()
+
+    logins = Logins((Credentials("admin", "secret", name="site"),), address)
+    async with serving(address, 80, handle):
+        with using(logins), pytest.raises(Failure) as failure:
+            await reader.read(Target(address, logins.current), innosilicon)
+    assert (failure.value.reason is Reason.AUTH, logins.accepted == "site") == (not accepted, accepted)
+    assert accepted or posts == ["/api/auth"], "only one, although every value needs it"
 
 
 async def test_nothing_known_is_unsupported(reader: PyasicReader) -> None:
@@ -186,7 +278,7 @@ def said(**changes: Any) -> Mapping[str, Any]:
     whole: dict[str, Any] = dict.fromkeys(
         ("mac", "expected_hashrate", "power", "power_limit", "uptime", "ambient", "fans_expected", "power_supply_fan"),
     )
-    whole |= {"fault_light": None}
+    whole |= {"fault_light": None, "login_refused": None}
     whole |= {"hashrate": 100e12, "fans": [], "boards": [], "pools": [], "errors": []}
     return whole | changes
 

@@ -130,7 +130,7 @@ async def test_as_many_rigs_are_identified_at_once_as_the_poller_asks_for(
 async def test_pyasic_has_the_identify_deadline_less_what_the_probes_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
     deadlines = []
 
-    async def ask(self: WorkerPool, request: object, deadline: float) -> None:
+    async def ask(self: WorkerPool, request: object, deadline: float, note: object) -> None:
         deadlines.append(deadline)
         raise Failure(Reason.UNSUPPORTED, "")
 

@@ -2,6 +2,7 @@ import asyncio
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 
 import pytest
 from rig_servers import NETWORK, Handler, saying, serving
@@ -93,7 +94,9 @@ async def test_a_redirect_is_not_followed() -> None:
     assert (head.status, len(connections)) == (301, 1)
 
 
-def digest_rig(password: str, quality: str) -> tuple[Handler, list[str]]:
+def digest_rig(
+    password: str, quality: str, *, realm: str = REALM, pages: Mapping[str, object] | None = None
+) -> tuple[Handler, list[str]]:
     """A rig that checks a digest login as RFC 2617 says, and notes how each request fared."""
     log: list[str] = []
 
@@ -104,12 +107,12 @@ def digest_rig(password: str, quality: str) -> tuple[Handler, list[str]]:
         request = (await reader.readuntil(b"\r\n\r\n")).decode()
         path = request.split(" ")[1]
         said = dict(re.findall(r'(\w+)="?([^",\r]+)', request.partition("Authorization: Digest ")[2]))
-        who, what = md5(f"root:{REALM}:{password}"), md5(f"GET:{path}")
+        who, what = md5(f"root:{realm}:{password}"), md5(f"GET:{path}")
         middle = f"{said.get('nc')}:{said.get('cnonce')}:auth:" if quality else ""
         good = said.get("response") == md5(f"{who}:{NONCE}:{middle}{what}") and said.get("uri") == path
         log.append("in" if good else "wrong" if said else "challenged")
-        body = json.dumps({"path": path}).encode()
-        challenge = f'WWW-Authenticate: Digest realm="{REALM}", nonce="{NONCE}", algorithm=MD5{quality}\r\n'
+        body = json.dumps((pages or {}).get(path, {"path": path})).encode()
+        challenge = f'WWW-Authenticate: Digest realm="{realm}", nonce="{NONCE}", algorithm=MD5{quality}\r\n'
         status = "200 OK\r\n" if good else f"401 Unauthorized\r\n{challenge}"
         writer.write(f"HTTP/1.1 {status}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         await writer.drain()

@@ -96,6 +96,11 @@ def using(logins: Logins) -> Iterator[None]:
         _in_use.reset(token)
 
 
+def in_use() -> Logins | None:
+    """Return the logins whose limits apply here."""
+    return _in_use.get()
+
+
 @contextmanager
 def login_attempt(*, repeated: bool = False) -> Iterator[None]:
     """Wrap one request that sends a login. Raises a Failure AUTH at once if none may be sent now.

@@ -9,6 +9,7 @@ from exporter.model.readings import Board, Fan, Fault, Pool, PowerSupply, RigIde
 from exporter.sources.rigs import coerce
 from exporter.sources.rigs.contract import Target
 from exporter.sources.rigs.faults import whatsminer_fault, worded_fault
+from exporter.sources.rigs.logins import in_use
 from exporter.sources.rigs.names import resolved
 from exporter.sources.rigs.workers import WorkerPool, worker_cores
 
@@ -39,7 +40,7 @@ class PyasicReader:
 
     async def identify(self, target: Target) -> RigIdentity:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
-        said = await self._pool.ask({**await _request(target), "work": "identify"}, self._identify_deadline)
+        said = await self._ask(target, self._identify_deadline, work="identify")
         algorithm = coerce.text(said["algorithm"], 64)
         return RigIdentity(
             reader=":".join([NAME, *(coerce.text(part, 64).replace(":", " ") for part in said["note"])]),
@@ -61,13 +62,30 @@ class PyasicReader:
         note = identity.reader.split(":")[1:]
         if len(note) != _NOTE_PARTS:
             raise Failure(Reason.UNSUPPORTED, f"identified by an unknown reader {identity.reader!r}")
-        said = await self._pool.ask({**await _request(target), "work": "read", "note": note}, self._read_deadline)
+        said = await self._ask(target, self._read_deadline, work="read", note=note)
         coerce.expect_mac(said["mac"], identity.mac)
         return translate(said, identity.make)
 
     async def close(self) -> None:
         """End the worker processes."""
         await self._pool.close()
+
+    async def _ask(self, target: Target, deadline: float, **job: Any) -> Mapping[str, Any]:
+        """Have a job done, which sends no login if none may be sent now. Raises Failure."""
+        logins = in_use()
+        may_log_in = logins is None or logins.waited is None
+
+        def note(answer: Mapping[str, Any]) -> None:
+            accepted = answer.get("login_accepted")
+            if logins is not None and accepted is not None:
+                logins.accept() if accepted else logins.reject()
+
+        try:
+            return await self._pool.ask({**await _request(target), **job, "may_log_in": may_log_in}, deadline, note)
+        except Failure as failure:
+            if logins is not None and failure.reason is Reason.AUTH and not may_log_in:
+                logins.check()
+            raise
 
 
 def pyasic_type(identity: RigIdentity) -> str:
@@ -98,6 +116,7 @@ def translate(said: Mapping[str, Any], make: str) -> RigReading:
         power_limit=coerce.watts(said["power_limit"]),
         power_supply=PowerSupply(fan_rpm=fan_rpm) if fan_rpm else None,
         mining=hashrate > 0,
+        login_refused=said["login_refused"],
         fault_light=coerce.flag(said["fault_light"]),
         uptime=coerce.seconds(said["uptime"]),
         temperatures=coerce.by_sensor({"ambient": said["ambient"]} | _water(boards)),

@@ -17,9 +17,11 @@ import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+import httpx
 import uvloop
 
 from exporter.model.failures import Failure, Reason
@@ -28,6 +30,7 @@ from exporter.sources.rigs.workers import BEAT_SECONDS
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
+    from pyasic import settings
     from pyasic.miners import factory
     from pyasic.miners.backends.antminer import AntminerOld
     from pyasic.miners.backends.bfgminer import BFGMiner
@@ -80,12 +83,86 @@ _SWAPPED: Final = tuple(backend._get_hashboards for backend in (AntminerOld, BFG
 """Backends that take a board's ``temp`` for its chips' and ``temp2_``, which is the chips', for the board's."""
 _VOLTS: Final = frozenset({"ePIC"})
 """Firmware of whose boards the voltage is one, in volts: of BitAxes it is the supply's, in millivolts."""
+_LOGIN_PAGES: Final = {
+    "/api/auth": "jwt",
+    "/api/login": "code",
+    "/api/v1/unlock": "token",
+    "/token": "Token",
+    "/user/login": "JWT Token",
+}
+"""Pages that take a password, and what their JSON has if it was right. All others take it in a header."""
+
+
+class _Login:
+    """What the rig did with the login that one job sends: at most one wrong one, because rigs lock users out.
+
+    Args:
+        allowed: Whether a login may be sent at all.
+    """
+
+    def __init__(self, *, allowed: bool) -> None:
+        self.accepted: bool | None = None
+        """None if the rig did not judge a login."""
+        self._allowed = allowed
+        self._withheld = False
+        self._sending = asyncio.Lock()
+
+    @property
+    def refused(self) -> bool | None:
+        """Whether the rig rejects the login, now or when it was sent last. None if no page needed one."""
+        return True if self._withheld else None if self.accepted is None else not self.accepted
+
+    def result(self) -> dict[str, bool | None]:
+        """Return what the answer of the job has about the login."""
+        return {"login_accepted": self.accepted, "login_refused": self.refused}
+
+    async def send(
+        self, request: httpx.Request, forward: Callable[[httpx.Request], Awaitable[httpx.Response]]
+    ) -> httpx.Response:
+        """Send a request with a login. After one that was accepted, others are about their page."""
+        if self.accepted:
+            return await forward(request)
+        async with self._sending:  # the others wait until it is known whether the login is right
+            if not self._allowed or self.accepted is False:
+                self._withheld = True
+                raise httpx.ConnectError("no login may be sent now", request=request)
+            response = await forward(request)
+            if not self.accepted:
+                self.accepted = await _is_accepted(request, response)
+            return response
+
+
+async def _is_accepted(request: httpx.Request, response: httpx.Response) -> bool | None:
+    """Return whether the login was right. None if the rig has no such page."""
+    if response.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return False
+    if request.url.path not in _LOGIN_PAGES:
+        return response.is_success or None
+    with suppress(ValueError):
+        said, key = json.loads(await response.aread()), _LOGIN_PAGES[request.url.path]
+        if isinstance(said, dict):
+            return said.get(key) == 0 if key == "code" else bool(said.get(key))
+    return None
+
+
+class _WatchedTransport(httpx.AsyncHTTPTransport):
+    """What pyasic sends over HTTP, with every login under the job's limit."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        forward = super().handle_async_request
+        if "authorization" in request.headers or request.url.path in _LOGIN_PAGES:
+            return await _guard.get().login.send(request, forward)
+        return await forward(request)
+
+
+settings.transport = lambda verify=settings.ssl_cxt: _WatchedTransport(verify=verify)
 
 
 class _Guard:
-    """Every connection that one job makes."""
+    """Every connection that one job makes, and its login."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, may_log_in: bool) -> None:
+        self.login = _Login(allowed=may_log_in)
         self._address = address
         self._transports: list[asyncio.BaseTransport] = []
         self._closed = False
@@ -143,9 +220,9 @@ class _Guard:
             transport.abort()  # type: ignore[attr-defined]
 
     @property
-    def silent(self) -> bool:
-        """Whether nothing at all was received: then what pyasic made of it says nothing."""
-        return not self._answered
+    def explains(self) -> bool:
+        """Whether nothing was received, or a login lacked: then what pyasic made of it says nothing."""
+        return not self._answered or bool(self.login.refused)
 
     def verdict(self, *, timed_out: bool) -> Failure:
         """Return why the job got nothing."""
@@ -157,6 +234,8 @@ class _Guard:
             return Failure(Reason.TIMEOUT, "no complete answer in time")
         if not self._answered:
             return Failure(Reason.REFUSED, "it closed the connection without an answer")
+        if self.login.refused:
+            return Failure(Reason.AUTH, "it rejected the login")
         return Failure(Reason.GARBLED, "no hashrate in what it answered")
 
 
@@ -186,8 +265,15 @@ class _GuardedLoop(uvloop.Loop):
 class _Factory(factory.MinerFactory):  # type: ignore[misc]
     """pyasic's factory, with a note of what it found: an object made from the same note costs no question."""
 
-    def __init__(self) -> None:
+    def __init__(self, login: tuple[str, str] | None) -> None:
         self.note: tuple[str, str, str] | None = None
+        self._login = login
+
+    async def send_web_command(self, ip: str, location: str, auth: httpx.DigestAuth | None = None) -> Any:
+        """Ask with the login of the inventory, if it has one, instead of the factory's."""
+        if auth is not None and self._login is not None:
+            auth = httpx.DigestAuth(*self._login)
+        return await super().send_web_command(ip, location, auth)
 
     def _select_miner_from_classes(
         self, ip: Any, miner_model: str | None, miner_type: Any, version: str | None = None
@@ -223,17 +309,22 @@ async def _gather(miner: Any, fields: tuple[DataOptions, ...]) -> dict[str, Any]
     return data
 
 
+def _login_of(job: Mapping[str, Any]) -> tuple[str, str] | None:
+    return None if job.get("password") is None else (job["username"], job["password"])
+
+
 def _log_in(miner: Any, job: Mapping[str, Any]) -> None:
-    if job.get("password") is None:
+    login = _login_of(job)
+    if login is None:
         return
     if miner.web is not None:
-        miner.web.username, miner.web.pwd = job["username"], job["password"]
+        miner.web.username, miner.web.pwd = login
     if miner.rpc is not None:
-        miner.rpc.pwd = job["password"]
+        miner.rpc.pwd = login[1]
 
 
 async def _identify(address: str, job: Mapping[str, Any]) -> dict[str, Any]:
-    finder = _Factory()
+    finder = _Factory(_login_of(job))
     miner = await finder.get_miner(address)
     if miner is None or finder.note is None:
         raise Failure(Reason.UNSUPPORTED, "no known firmware answers there")
@@ -340,21 +431,22 @@ async def _answer(job: Mapping[str, Any]) -> dict[str, Any]:
     try:
         async with asyncio.timeout(job["deadline"]):
             address = job["address"]
-            guard = _Guard(address)
+            guard = _Guard(address, may_log_in=job["may_log_in"])
             _guard.set(guard)
             result = await _WORK[job["work"]](address, job)
         if job["work"] == "read" and result["hashrate"] is None:
             raise guard.verdict(timed_out=False)  # noqa: TRY301
     except Failure as failure:
-        final = guard.verdict(timed_out=False) if guard is not None and guard.silent else failure
-        return {"reason": final.reason, "detail": final.detail}
+        final = guard.verdict(timed_out=False) if guard is not None and guard.explains else failure
+        return {"reason": final.reason, "detail": final.detail, **(guard.login.result() if guard else {})}
     except MemoryError:
         return {"reason": Reason.TOO_LARGE, "detail": "its answer did not fit into memory"}
     except Exception as error:  # noqa: BLE001 - whatever pyasic lets escape is about this rig alone
         verdict = guard.verdict(timed_out=isinstance(error, TimeoutError)) if guard else connect_failure(OSError())
-        return {"reason": verdict.reason, "detail": f"{verdict.detail} ({type(error).__name__})"}
+        detail = f"{verdict.detail} ({type(error).__name__})"
+        return {"reason": verdict.reason, "detail": detail, **(guard.login.result() if guard else {})}
     else:
-        return result
+        return result | guard.login.result()
     finally:
         if guard is not None:
             guard.close()

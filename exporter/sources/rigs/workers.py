@@ -8,7 +8,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -52,7 +52,7 @@ class _Worker:
         return self._process.pid if self._process else None
 
     async def run(self, request: Mapping[str, Any], deadline: float) -> Mapping[str, Any]:
-        """Do one job. Raises Failure, or _WorkerLostError where the process died under it."""
+        """Do one job, and return its answer, also that it failed. Raises Failure TIMEOUT or _WorkerLostError."""
         await asyncio.shield(self._ready)
         if self.lost or self._process is None or self._process.stdin is None:
             raise _WorkerLostError
@@ -62,14 +62,11 @@ class _Worker:
         try:
             self._process.stdin.write(json.dumps({**request, "job": job, "deadline": deadline}).encode() + b"\n")
             async with asyncio.timeout(deadline + _GRACE_SECONDS):
-                result = await answer
+                return await answer
         except TimeoutError:
             raise Failure(Reason.TIMEOUT, f"no complete answer within {deadline:g} s") from None
         finally:
             del self.jobs[job]
-        if "reason" in result:
-            raise Failure(Reason(result["reason"]), str(result["detail"]))
-        return result
 
     async def stop(self) -> None:
         """End the process: it leaves when its input ends, and is killed when it does not."""
@@ -162,14 +159,25 @@ class WorkerPool:
         """The processes that run now."""
         return tuple(worker.pid for worker in self._workers if worker.pid is not None and not worker.lost)
 
-    async def ask(self, request: Mapping[str, Any], deadline: float) -> Mapping[str, Any]:
-        """Have a job done within ``deadline`` seconds, and once more alone where its worker died. Raises Failure."""
+    async def ask(
+        self, request: Mapping[str, Any], deadline: float, note: Callable[[Mapping[str, Any]], object] | None = None
+    ) -> Mapping[str, Any]:
+        """Have a job done within ``deadline`` seconds, and once more alone where its worker died. Raises Failure.
+
+        ``note`` is called with the answer, also with that of a job that failed.
+        """
         for alone in (False, True):
             worker = await self._claim(alone=alone)
             try:
-                return await worker.run(request, deadline)
+                result = await worker.run(request, deadline)
             except _WorkerLostError:
                 _log.warning("reader process died", address=request.get("address"), retried=not alone)
+            else:
+                if note is not None:
+                    note(result)
+                if "reason" in result:
+                    raise Failure(Reason(result["reason"]), str(result["detail"]))
+                return result
             finally:
                 await self._release(worker)
         raise Failure(Reason.INTERNAL, "reading it brought the reader process down twice")
