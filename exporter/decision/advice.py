@@ -36,7 +36,7 @@ def advise(settings: SiteSettings, decision: DecisionSettings, rigs: Iterable[Ri
         band = getattr(settings.ai, name)
         if isinstance(band, Band) and band.low == band.high and band.base:
             yield f"ai.{name} has no band: its low scenario is its base; write {{low: , base: , high: }}"
-    hosted = sum(bool(rig.customer) for rig in fleet)
+    hosted = sum(bool(rig.customer) and not rig.contract for rig in fleet)
     if settings.ai is not None and hosted:
         yield f"{hosted:,} rigs belong to customers without a hosting contract: their blocks are never `reassign`"
 

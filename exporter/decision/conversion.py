@@ -13,7 +13,8 @@ from exporter.decision.score import advantage, payback_years, reassign_score
 from exporter.decision.settings import DecisionSettings
 from exporter.decision.survey import Survey
 from exporter.decision.values import BlockDecision, BlockOutlook, Clock, Hindrance
-from exporter.economics.settings import AiSettings
+from exporter.economics.books import Hosting
+from exporter.economics.settings import AiSettings, SiteSettings
 from exporter.economics.values import BlockEconomics, MarketEconomics
 from exporter.model.fleet import UNASSIGNED, Block
 from exporter.model.snapshot import RigSnapshot
@@ -59,6 +60,7 @@ class Turn:
     outlooks: Mapping[str, BlockOutlook] = field(default_factory=dict)
     ahead: Mapping[str, Sequence[Slot]] = field(default_factory=dict)  # by tariff: known prices; see curtailment
     swings: Mapping[str, Swing] = field(default_factory=dict)  # by tariff: how its marginal price moves, if known
+    hosting: Hosting = field(default_factory=lambda: Hosting(SiteSettings(), 0.0))
 
     def score(self, margin: float | None, ai_value: float | None, sale_value: float = 0.0) -> float | None:
         """Score a mining margin against an AI value, all in USD per kW and year."""
@@ -84,13 +86,17 @@ class BlockCase:
 
 
 def net_sale(rigs: Iterable[RigSnapshot], settings: DecisionSettings) -> float:
-    """Return what rigs are sold for at a conversion, less their removal, USD. A rig of unknown size sells for 0."""
+    """Return what rigs are sold for at a conversion, less their removal, USD. A rig of unknown size sells for 0.
+
+    Rigs with a hosting contract belong to the customer, who removes them.
+    """
     price = settings.rigs_sale_usd_per_terahash
     if price is None:
         return 0.0
     return sum(
         price * (_sold_hashrate(rig) or 0.0) / HASHES_PER_TERAHASH - settings.rigs_removal_usd_per_rig * rig.rig.count
         for rig in rigs
+        if not rig.rig.contract
     )
 
 
@@ -194,7 +200,8 @@ def appraise(case: BlockCase, turn: Turn) -> BlockDecision:
     market, economics, settings = turn.market, case.economics, turn.settings
     looks = looks_of(case, turn)
     margin, watts = looks.higher, economics.conversion_power
-    sale = per_kilowatt(net_sale(case.rigs, settings), watts)
+    leaving = turn.hosting.leaving_cost(rig.rig for rig in case.rigs)
+    sale = per_kilowatt(net_sale(case.rigs, settings) - leaving, watts)
     sale_value = sale * (market.ai_recovery or 0.0)
     share = case.block.convertible_share
     covered = case.survey.coverage >= settings.coverage
@@ -213,7 +220,7 @@ def appraise(case: BlockCase, turn: Turn) -> BlockDecision:
         ahead_margin=looks.ahead,
         margin_lines=_margin_lines(case, turn, looks),
         low_score=turn.low_score(margin, economics.ai_low_per_kilowatt_year, sale_value),
-        sale_value=sale_value if settings.rigs_sale_usd_per_terahash is not None else None,
+        sale_value=sale_value if leaving or settings.rigs_sale_usd_per_terahash is not None else None,
         margin_lost=_per_day(margin, None if watts is None else watts * share) if covered else None,
         power_freed=None if watts is None else watts * share,
         unused_power=unused,
@@ -291,7 +298,7 @@ def _barrier(appraisal: BlockDecision, case: BlockCase, turn: Turn) -> Hindrance
         (turn.market.ai_pricing is None if value is None else value <= 0, Hindrance.NO_AI_VALUE),
         (case.block.name == UNASSIGNED, Hindrance.UNASSIGNED),
         (not case.block.convertible, Hindrance.NOT_CONVERTIBLE),
-        (any(rig.rig.customer for rig in case.rigs), Hindrance.CUSTOMER_WITHOUT_CONTRACT),
+        (any(turn.hosting.missing(rig.rig) for rig in case.rigs), Hindrance.CUSTOMER_WITHOUT_CONTRACT),
         (turn.ai is not None and size < turn.ai.least_kilowatts, Hindrance.BELOW_LEAST_SIZE),
         ((economics.metered_power or 0.0) > capacity, Hindrance.CAPACITY_EXCEEDED),
     )

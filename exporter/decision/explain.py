@@ -204,6 +204,7 @@ def _lines(case: Case, rig: RigSnapshot, priced: RigEconomics) -> Iterator[Line]
     yield Line("billed power", kilowatts(priced.billed_power) if priced.billed_power is not None else None, "kW")
     yield Line("power cost", priced.power_cost, "USD/day")
     yield Line("margin", priced.margin, "USD/day")
+    yield from _lines_of_books(rig, priced)
     yield Line("margin, low end", priced.margin_low, "USD/day")
     yield Line("margin, high end", priced.margin_high, "USD/day")
     yield Line("margin after the next retarget", priced.forward_margin, "USD/day")
@@ -219,6 +220,21 @@ def _lines(case: Case, rig: RigSnapshot, priced: RigEconomics) -> Iterator[Line]
     if decided is not None:
         yield from _lines_of_block(decided, case.decision_settings)
         yield Line("block's margin over its rigs' life, levelised", _levelised(case, decided.name), "USD/kW/year")
+
+
+def _lines_of_books(rig: RigSnapshot, priced: RigEconomics) -> Iterator[Line]:
+    """Yield both books of a customer's rig, where contracts are configured."""
+    books = priced.books
+    if books is None or not rig.rig.customer:
+        return
+    yield Line("customer's margin", books.customer_margin, "USD/day")
+    yield Line("host's margin", books.host_margin, "USD/day")
+    if not books.contract:
+        yield Line("no host's margin: the customer's rig has no hosting contract", None, "")
+        return
+    decides = "host's" if books.host_may_curtail else "customer's"
+    yield Line(f"curtail is judged on the {decides} margin, if it ran", priced.opportunity_margin, "USD/day")
+    yield Line("host's margin at the customer's best use", books.host_best, "USD/day")
 
 
 def _lines_of_block(block: BlockDecision, settings: DecisionSettings) -> Iterator[Line]:
@@ -311,7 +327,11 @@ def _flips(case: Case, priced: RigEconomics) -> Iterator[Flip]:
     if not kwh or not revenue or price is None:
         return
     earned = revenue / kwh
-    yield from _solve(case, "mine or curtail", earned, price, 0.0)
+    hosted = priced.books is not None and bool(priced.books.contract)
+    if not hosted or not (priced.books and priced.books.host_may_curtail):
+        yield from _solve(case, "mine or curtail", earned, price, 0.0)
+    if hosted:
+        return  # a conversion is judged on the host's margin, which these inputs move otherwise
     mining, needed = _mining(priced), _needed(case)
     if priced.power_price is None or mining is None or needed is None:
         return

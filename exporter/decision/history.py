@@ -13,6 +13,7 @@ from functools import cached_property
 from math import inf
 from typing import Final, NamedTuple, Self
 
+from exporter.economics.books import Hosting
 from exporter.economics.contract import Contract, is_owed, sold_at
 from exporter.economics.lines import cost_lines, with_rig
 from exporter.economics.settings import SiteSettings
@@ -24,25 +25,84 @@ STEPS_PER_JOULE: Final = 10
 """Rigs are grouped by efficiency in steps of 0.1 J/TH: billed joules per terahash that is paid for."""
 
 
+HOSTED: Final = "contract\t"
+"""Begins the key under which rigs with a hosting contract are booked. No tariff's name has a tab."""
+
+
+class Hosted(NamedTuple):
+    """What a hosting contract says of the host's hours."""
+
+    share: float = 0.0  # of the revenue, that the host takes
+    may_stop: bool = False  # whether the host may stop the rigs
+
+    def kinks(self, charge: float, cost: float, work: float) -> tuple[tuple[float, float], ...]:
+        """Return the host's margin of some hours as changes of its slope, (payout, PH/s times days), in order.
+
+        The customer mines above the payout at which his own share of the revenue pays the charge. There the host's
+        margin jumps, which is a steep ramp here. Below it, and where the host may stop the rig and would lose, it is 0.
+
+        Args:
+            charge: USD that the customer pays for energy.
+            cost: USD that the host pays for it.
+            work: PH/s times days that are paid for.
+        """
+        own = (1 - self.share) * work
+        if work <= 0 or (own <= 0 < charge):
+            return ()
+        begin = charge / own if own > 0 else 0.0
+        slope, gain = self.share * work, charge - cost
+        if self.may_stop and gain + slope * begin < 0:
+            if slope <= 0:
+                return ()
+            return ((-gain / slope, slope),)
+        ramp = _RAMP * max(begin, 1.0)
+        jump = (gain + slope * begin) / ramp
+        return ((begin, jump + slope), (begin + ramp, -jump))
+
+
+_RAMP: Final = 1e-6
+"""Length of the ramp that a jump is taken for, as a share of the payout at which it is."""
+
+
 class Rule(NamedTuple):
     """How the energy of one tariff is contracted, as the settings are now."""
 
     owed: bool = False
     sellable: bool = False
     with_rig: float = 0.0  # USD per kWh of monthly costs that stop with the rig
+    hosted: Hosted | None = None  # of a hosting contract; the sale price is then what the customer is charged
+    known: bool = True  # False for a hosting contract that is no longer in force
 
 
 class Rules:
-    """The rule of every tariff as the settings are at ``now`` (unix seconds). Two with the same rules are equal."""
+    """The rule of every tariff as the settings are at ``now`` (unix seconds). Two with the same rules are equal.
 
-    def __init__(self, settings: SiteSettings, now: float) -> None:
+    ``only_hosted`` leaves out hours in which no rig was booked by a contract: those before a block had contracts.
+    """
+
+    def __init__(self, settings: SiteSettings, now: float, *, only_hosted: bool = False) -> None:
         named = {"", *settings.tariffs, settings.power.resale_tariff or ""}
         self._rules = {name: _rule(settings, name, now) for name in sorted(named)}
-        self.key = tuple(self._rules.items())
+        for name, contract in Hosting(settings, now).in_force.items():
+            self._rules[HOSTED + name] = _rule(settings, contract.host_tariff or settings.tariff, now)._replace(
+                sellable=False, hosted=Hosted(contract.revenue_share, contract.host_may_curtail)
+            )
+        self.only_hosted = only_hosted
+        self.key = (*self._rules.items(), ("only hosted", Rule(known=only_hosted)))
 
     def __getitem__(self, tariff: str) -> Rule:
         """Return the rule of a tariff; one without settings of its own has the site's."""
-        return self._rules.get(tariff) or self._rules[""]
+        rule = self._rules.get(tariff)
+        if rule is None:
+            return _UNKNOWN if tariff.startswith(HOSTED) else self._rules[""]
+        return rule
+
+    def leave_out(self, hour: "BlockHour") -> bool:
+        """Tell whether an hour was booked before the block had hosting contracts."""
+        return self.only_hosted and not any(each.tariff.startswith(HOSTED) for each in hour.tariffs)
+
+
+_UNKNOWN: Final = Rule(known=False)
 
 
 def _rule(settings: SiteSettings, tariff: str, now: float) -> Rule:
@@ -67,7 +127,7 @@ class TariffHour:
 
     def contract(self, rule: Rule) -> Contract | None:
         """Return the contract of the hour; None if its energy can be sold and the price was not known."""
-        if rule.sellable and self.sale is None:
+        if not rule.known or ((rule.sellable or rule.hosted is not None) and self.sale is None):
             return None
         return Contract(price=self.price, owed=rule.owed, sale=self.sale if rule.sellable else None)
 
@@ -164,16 +224,28 @@ class Curve:
         seconds = revenue = cost = margin = floor = 0.0
         kinks: list[tuple[float, float]] = []
         for hour in hours:
+            if rules.leave_out(hour):
+                continue
             known = [
-                (each, rules[each.tariff].with_rig, contract)
+                (each, rules[each.tariff], contract)
                 for each in hour.tariffs
                 if (contract := each.contract(rules[each.tariff])) is not None
             ]
             if len(known) < len(hour.tariffs):
                 continue
             seconds += hour.seconds
-            for each, stopping, contract in known:
+            for each, rule, contract in known:
+                stopping = rule.with_rig
                 idle, needed = contract.idle_value, contract.price + stopping + contract.idle_value
+                if rule.hosted is not None and each.sale is not None:
+                    for work, kwh in zip(each.work, each.kwh, strict=True):
+                        revenue += each.sale * kwh + rule.hosted.share * hour.payout * work
+                        cost += (contract.price + stopping) * kwh
+                        floor += idle * kwh
+                        bends = rule.hosted.kinks(each.sale * kwh, needed * kwh, work)
+                        margin += idle * kwh + sum(max(hour.payout - at, 0.0) * slope for at, slope in bends)
+                        kinks += bends
+                    continue
                 for work, kwh in zip(each.work, each.kwh, strict=True):
                     revenue += hour.payout * work
                     cost += (contract.price + stopping) * kwh

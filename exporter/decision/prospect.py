@@ -11,6 +11,7 @@ from exporter.decision.history import BlockHistory, Curve, MarginHistory, Rules,
 from exporter.decision.settings import DecisionSettings
 from exporter.decision.values import BlockOutlook
 from exporter.economics.ai import Lease, building_months, present_value, value_ai
+from exporter.economics.books import Hosting
 from exporter.economics.settings import OutlookSettings, PayoutScheme, SiteSettings
 from exporter.economics.site import rigs_by_block
 from exporter.economics.values import SiteEconomics
@@ -171,15 +172,19 @@ def question(
     ai, value, network, bitcoin = settings.ai, value_ai(settings.ai), snapshot.network, snapshot.bitcoin_price
     if ai is None or ai.outlook is None or value is None or value.lease is None or network is None or bitcoin is None:
         return None
-    rules, now, lease = Rules(settings, snapshot.taken_at), snapshot.taken_at, value.lease
+    now, lease, hosting = snapshot.taken_at, value.lease, Hosting(settings, snapshot.taken_at)
+    all_rules, hosted_rules = Rules(settings, now), Rules(settings, now, only_hosted=True)
     prospects: list[Prospect] = []
     for (block, indices), summed in zip(rigs_by_block(snapshot).items(), economics.blocks, strict=True):
+        rigs = [snapshot.rigs[index] for index in indices]
+        rules = hosted_rules if any(hosting.contract(rig.rig) for rig in rigs) else all_rules
         window = window_of(history.blocks.get(block.name, BlockHistory()), rules, now, decision.history)
         watts, ending, own = summed.conversion_power, summed.ending_cost, summed.ai_value_per_kilowatt_year
         if window.seconds <= 0 or not watts or ending is None or own is None:
             continue
-        rigs = [snapshot.rigs[index] for index in indices]
-        removal = 0.0 if decision.rigs_sale_usd_per_terahash is None else decision.rigs_removal_usd_per_rig * len(rigs)
+        owned = sum(not rig.rig.contract for rig in rigs)
+        removal = 0.0 if decision.rigs_sale_usd_per_terahash is None else decision.rigs_removal_usd_per_rig * owned
+        leaving = hosting.leaving_cost(rig.rig for rig in rigs)
         mining = mining_of(
             window.curves,
             utility_kilowatts=kilowatts(watts),
@@ -193,7 +198,7 @@ def question(
                 lease_value=lease_value(lease) + (own - value.per_kilowatt_year) / value.recovery,  # less owed energy
                 lease_months=lease.months + lease.years * MONTHS_PER_YEAR,
                 sale=per_kilowatt(net_sale(rigs, decision) + removal, watts),
-                removal=per_kilowatt(removal, watts),
+                removal=per_kilowatt(removal + leaving, watts),
             )
         )
     if not prospects:

@@ -19,6 +19,7 @@ from exporter.decision.values import (
     Verdict,
 )
 from exporter.decision.verdict import decide_block, decide_rig
+from exporter.economics.books import Hosting
 from exporter.economics.settings import SiteSettings
 from exporter.economics.site import rigs_by_block
 from exporter.economics.values import SiteEconomics
@@ -56,12 +57,13 @@ def decide(
         now=now,
         elapsed=elapsed,
         ai=settings.ai,
+        hosting=Hosting(settings, now),
         outlooks=outlooks or {},
         ahead={tariff: slots_ahead(tariff, snapshot, settings) for tariff in snapshot.tariffs},
         swings={name: swing for name, motion in motions.items() if (swing := motion.swing) is not None},
     )
     surveyor = Surveyor(snapshot, economics, previous, settings, decision)
-    rules = Rules(settings, now)
+    rules, hosted_rules = Rules(settings, now), Rules(settings, now, only_hosted=True)
     blocks: list[BlockDecision] = []
     rigs: dict[int, RigDecision] = {}
     block_clocks: dict[str, Clock] = {}
@@ -72,13 +74,15 @@ def decide(
         survey = surveyor.survey(indices)
         past = history.blocks.get(block.name, BlockHistory())
         past = pasts[block.name] = _booked(past, survey, now, booked, decision)
+        members = [snapshot.rigs[index] for index in indices]
+        own = hosted_rules if any(turn.hosting.contract(rig.rig) for rig in members) else rules
         case = BlockCase(
             block=block,
             economics=summed,
-            rigs=[snapshot.rigs[index] for index in indices],
+            rigs=members,
             survey=survey,
-            window=window_of(past, rules, now, decision.history),
-            rules=rules,
+            window=window_of(past, own, now, decision.history),
+            rules=own,
         )
         decided, clock = decide_block(previous.blocks.get(block.name, _NEW), case, turn)
         former = history.former.get(block.name)

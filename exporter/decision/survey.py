@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from exporter.decision.history import Moment, step_of
+from exporter.decision.history import HOSTED, Moment, step_of
 from exporter.decision.settings import DecisionSettings
 from exporter.decision.values import Clock, DecisionState
 from exporter.economics.contract import sold_at
 from exporter.economics.margin import IDLE_SHARE
 from exporter.economics.settings import SiteSettings
-from exporter.economics.values import RigEconomics, SiteEconomics
+from exporter.economics.values import Books, RigEconomics, SiteEconomics
 from exporter.model.snapshot import RigSnapshot, SiteSnapshot
 from exporter.model.units import finite, kilowatts
 
@@ -22,6 +22,28 @@ class Survey(NamedTuple):
     coverage: float  # 0-1, by kW: the share of its rigs that are observed, and whose margin is known
     observed: bool  # whether any rig is
     moment: Moment | None  # None if no rig has a margin
+
+
+class _HostedPrices:
+    """Mean prices of the rigs of each hosting contract, weighted by power."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, tuple[float, float, float]] = {}
+
+    def add(self, books: Books | None, power: float) -> None:
+        """Add a rig of so many billed kW whose host's best margin is known, if it has a contract."""
+        if books is None or not books.contract:
+            return
+        key = HOSTED + books.contract
+        watts, cost, charge = self._sums.get(key, (0.0, 0.0, 0.0))
+        cost += power * (books.host_price or 0.0)
+        charge += power * (books.energy_charge_per_kwh or 0.0)
+        self._sums[key] = watts + power, cost, charge
+
+    @property
+    def prices(self) -> dict[str, tuple[float, float]]:
+        """By contract: what the host pays for a billed kWh, and what the customer pays for it, in USD."""
+        return {key: (cost / power, charge / power) for key, (power, cost, charge) in self._sums.items()}
 
 
 class Surveyor:
@@ -71,6 +93,7 @@ class Surveyor:
         observed = False
         best: tuple[float, Sequence[tuple[str, float]], int, float] | None = None
         groups: dict[tuple[str, int], list[float]] = {}
+        hosted = _HostedPrices()
         for index in indices:
             rig, priced = self._rigs[index], self._priced[index]
             answers = rig.reading is not None or self._off_on_purpose(rig, priced)
@@ -89,9 +112,7 @@ class Surveyor:
             step = step_of(work, power)
             if best is None or margin / power > best[0]:
                 best = margin / power, self._shares(rig, priced), step, work / power
-            if priced.block_share is None:
-                self._add(groups, rig.rig.tariff, step, work, power, rig)
-                continue
+            hosted.add(priced.books, power)
             for tariff, share in self._shares(rig, priced):
                 self._add(groups, tariff, step, work * share, power * share, rig)
         priced_rigs = len(indices) - unknown
@@ -103,22 +124,28 @@ class Surveyor:
                 power = (unpriced + missing) * share
                 self._add(groups, tariff, step, work_per_kilowatt * power, power, None)
         coverage = finite(seen / whole) if whole > 0 else None
-        return Survey(coverage=coverage or 0.0, observed=observed, moment=self._moment(groups))
+        return Survey(coverage=coverage or 0.0, observed=observed, moment=self._moment(groups, hosted.prices))
 
-    def _moment(self, groups: Mapping[tuple[str, int], Sequence[float]]) -> Moment | None:
+    def _moment(
+        self,
+        groups: Mapping[tuple[str, int], Sequence[float]],
+        hosted: Mapping[str, tuple[float, float]],
+    ) -> Moment | None:
         if not groups or self._payout is None:
             return None
         sums = {key: (work, power) for key, (work, power) in groups.items()}
         if any(finite(figure) is None for pair in sums.values() for figure in pair):
             return None
         tariffs = {tariff for tariff, _ in sums}
-        return Moment(self._payout, {name: self._prices[name] for name in tariffs if name in self._prices}, sums)
+        prices = {name: self._prices[name] for name in tariffs if name in self._prices}
+        return Moment(self._payout, {**prices, **hosted}, sums)
 
     def _shares(self, rig: RigSnapshot, priced: RigEconomics) -> Sequence[tuple[str, float]]:
         """Return the tariffs that a rig's energy is billed on, with the share of each."""
+        if priced.books is not None and priced.books.contract:
+            return ((HOSTED + priced.books.contract, 1.0),)
         tariff, share = rig.rig.tariff, priced.block_share
-        block = self._block_tariffs[tariff]
-        if share is None or block is None:
+        if share is None or (block := self._block_tariffs[tariff]) is None:
             return ((tariff, 1.0),)
         return [(name, part) for name, part in ((block, share), (tariff, 1 - share)) if part > 0]
 

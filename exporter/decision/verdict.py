@@ -78,16 +78,16 @@ def decide_rig(
 
 
 def _load_of_rig(rig: RigSnapshot, economics: RigEconomics, turn: Turn) -> Load:
-    revenue = economics.potential_revenue or 0.0
+    revenue, tariff = economics.judged_revenue or 0.0, turn.hosting.price_tariff(rig.rig)
     return Load(
         margin=economics.opportunity_margin,
         doubt=economics.nameplate_doubt or 0.0,
         revenue=revenue,
         kwh=HOURS_PER_DAY * kilowatts(economics.potential_power or 0.0),
-        price=economics.marginal_price,
+        price=economics.judged_price,
         restart=restart_cost(turn.settings, revenue, rig.rig.count),
-        ahead=turn.ahead.get(rig.rig.tariff, ()),
-        swing=turn.swings.get(rig.rig.tariff),
+        ahead=turn.ahead.get(tariff, ()),
+        swing=turn.swings.get(tariff),
     )
 
 
@@ -181,7 +181,7 @@ def _dwell(latch: Latch, hindrance: Hindrance | None, turn: Turn) -> float | Non
 
 def _load_of_block(case: BlockCase, turn: Turn) -> Load:
     """Return the sums of a block. Its prices to come, or their motion, are known if all its rigs are on one tariff."""
-    economics, tariffs = case.economics, {rig.rig.tariff for rig in case.rigs}
+    economics, tariffs = case.economics, {turn.hosting.price_tariff(rig.rig) for rig in case.rigs}
     count = sum(rig.rig.count for rig in case.rigs) / len(case.rigs)
     tariff = next(iter(tariffs)) if len(tariffs) == 1 else None
     revenue = economics.judged_revenue or 0.0

@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import inf, log, log1p
 from typing import Final, NamedTuple
 
+from exporter.economics.books import Bookkeeper, Hosting, HostPower, Use
 from exporter.economics.contract import Contract, Share, best, contract_of, is_owed
 from exporter.economics.lines import cost_lines, fixed, per_kilowatt_hour, with_rig
 from exporter.economics.points import Curve
 from exporter.economics.power import billed_per_watt, power_now, power_of_nameplate
 from exporter.economics.settings import Basis, EconomicsSettings, PowerSettings, SiteSettings
-from exporter.economics.values import MarketEconomics, PowerSource, RigEconomics
+from exporter.economics.values import Books, MarketEconomics, PowerSource, RigEconomics
 from exporter.model.snapshot import RigSnapshot, TariffPrice
 from exporter.model.units import (
     DAYS_PER_YEAR,
@@ -108,6 +109,8 @@ class RigPricer:
         self._supplies: dict[tuple[str, float | None, float | None], Supply] = {}
         self._error = {source: power.error(source) for source in PowerSource}
         self._write_off_per_hash = _write_off_per_hash(economics)
+        self._hosting = Hosting(settings, now)
+        self._bookkeeper = Bookkeeper(self._hosting, settings, market) if self._hosting.any else None
 
     def price(self, rig: RigSnapshot, block_share: float | None = None) -> RigEconomics:
         """Work out everything about one rig; what depends on a missing input is None.
@@ -116,10 +119,7 @@ class RigPricer:
             rig: the rig.
             block_share: the share of its energy that its tariff's block of power covers; None if the tariff has none.
         """
-        key = (rig.rig.tariff, block_share, self._capacity_ratio.get(rig.rig.block))
-        supply = self._supplies.get(key)
-        if supply is None:
-            supply = self._supplies[key] = self._supply(*key)
+        supply = self._supply_of(rig, rig.rig.tariff, block_share)
         paid = self._paid(rig)
         actual = self._actual(rig, paid, supply)
         own = self._potential(rig, actual, paid, supply)
@@ -131,6 +131,20 @@ class RigPricer:
         forward = _product(mined, self._forward_payout_usd)
         allin_cost = self._allin_cost(rig, potential, supply)
         work = None if potential.hashrate is None else petahashes(potential.hashrate) * paid
+        avoidable_loss = _avoidable_loss(rig, actual, potential, own)
+        best_margin, marginal_price = _best_margin(potential, supply), supply.marginal_price
+        revenue, price = finite(potential.revenue), marginal_price
+        books = self._books(rig, actual, potential, block_share)
+        if books is not None and books.contract:
+            work = _product(work, books.work_factor)
+            best_margin, judged = books.host_best, books.judged
+            opportunity_margin = nameplate_doubt = avoidable_loss = marginal_price = revenue = price = None
+            if judged is not None:
+                opportunity_margin, nameplate_doubt, revenue, price = judged
+                avoidable_loss = _loss(judged.margin, draws=_draws(rig, actual, potential))
+                # at the site's own pool: the price at which the rig's best operating point is chosen
+                scale = 1.0 if books.host_may_curtail else _ratio(potential.revenue, revenue)
+                marginal_price = _product(price, scale)
         return RigEconomics(
             power=finite(actual.power),
             power_source=actual.source,
@@ -142,7 +156,7 @@ class RigPricer:
             margin_low=low,
             margin_high=high,
             power_price=supply.price,
-            marginal_price=supply.marginal_price,
+            marginal_price=marginal_price,
             block_share=block_share,
             paid_share=paid,
             potential_work=finite(work),
@@ -151,11 +165,14 @@ class RigPricer:
             potential_power=_billed_watts(potential.kwh),
             potential_power_source=potential.source,
             potential_breakeven_power_price=strike,
-            best_margin=_best_margin(potential, supply),
+            judged_revenue=revenue,
+            judged_price=price,
+            best_margin=best_margin,
             sale_income=_sale_income(actual, potential, supply),
             opportunity_margin=opportunity_margin,
             nameplate_doubt=nameplate_doubt,
-            avoidable_loss=_avoidable_loss(rig, actual, potential, own),
+            avoidable_loss=avoidable_loss,
+            books=books,
             allin_margin=self._allin_margin(rig, actual, potential, supply),
             allin_cost=allin_cost,
             allin_breakeven_hashprice=_ratio(allin_cost, work),
@@ -190,6 +207,32 @@ class RigPricer:
         ratio = rig.reject_ratio
         rejected = ratio if ratio is not None and 0 <= ratio <= 1 else self._reject_ratio
         return (1 - rejected) * (1 - firmware_fee(rig, self._firmware_fees)) * self._after_fee
+
+    def _supply_of(self, rig: RigSnapshot, tariff: str, block_share: float | None) -> Supply:
+        key = (tariff, block_share, self._capacity_ratio.get(rig.rig.block))
+        supply = self._supplies.get(key)
+        if supply is None:
+            supply = self._supplies[key] = self._supply(*key)
+        return supply
+
+    def _books(
+        self, rig: RigSnapshot, actual: Operation, potential: Operation, block_share: float | None
+    ) -> Books | None:
+        """Return the books of a rig; None if no hosting contract is configured."""
+        if self._bookkeeper is None:
+            return None
+        host = self._hosting.host_tariff(rig.rig)
+        supply = self._supply_of(rig, host, block_share if host == rig.rig.tariff else None)
+        if self._settings.at(host)[1].block_tariff is not None and block_share is None:
+            supply = supply._replace(price=None, cost=None, marginal_price=None)  # its share of the block is not known
+        return self._bookkeeper.books(
+            rig.rig,
+            _use(actual),
+            _use(potential),
+            HostPower(supply.price, supply.cost, supply.marginal_price, supply.with_rig_per_kwh),
+            margin=finite(actual.margin),
+            error=self._error[PowerSource.NAMEPLATE] if potential.source is PowerSource.NAMEPLATE else 0.0,
+        )
 
     def _supply(self, tariff: str, block_share: float | None, capacity_ratio: float | None) -> Supply:
         """Work out what the rigs on one tariff share."""
@@ -415,15 +458,26 @@ def _avoidable_loss(rig: RigSnapshot, actual: Operation, potential: Operation, o
 
     None if it is not known whether it draws power. One that does not answer, and is meant to be off, draws none.
     """
-    if potential.margin is None:
-        return None
-    if actual.hashrate:
-        draws = True
-    elif actual.kwh is not None and potential.kwh is not None:
-        draws = actual.kwh >= IDLE_SHARE * potential.kwh
-    elif rig.reading is None and rig.expected_mining is False:
-        draws = False
-    else:
+    draws = _draws(rig, actual, potential)
+    if potential.margin is None or draws is None:
         return None
     loss = potential.margin if own.margin is None else own.margin
     return finite(-loss) if draws and potential.margin < 0 else 0.0
+
+
+def _draws(rig: RigSnapshot, actual: Operation, potential: Operation) -> bool | None:
+    """Tell whether a rig draws power; None if that is not known."""
+    if actual.hashrate:
+        return True
+    if actual.kwh is not None and potential.kwh is not None:
+        return actual.kwh >= IDLE_SHARE * potential.kwh
+    return False if rig.reading is None and rig.expected_mining is False else None
+
+
+def _loss(margin: float, *, draws: bool | None) -> float | None:
+    """Return the loss of a margin while power is drawn; None if it is not known whether it is."""
+    return None if draws is None else max(-margin, 0.0) if draws else 0.0
+
+
+def _use(operation: Operation) -> Use:
+    return Use(bool(operation.hashrate), operation.power, operation.kwh, operation.revenue)

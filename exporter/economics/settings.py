@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from typing import Annotated, Final, Literal, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
@@ -12,6 +12,9 @@ from exporter.economics.values import PowerSource
 from exporter.model.fields import Duration, Ratio, SettingsGroup
 from exporter.model.gpu_names import gpu_model
 from exporter.model.readings import Commitment
+
+if TYPE_CHECKING:
+    from exporter.economics.hosting import ContractSettings
 
 
 class Plausible(NamedTuple):
@@ -709,6 +712,7 @@ class SiteSettings:
     tariff: str = ""
     tariffs: Mapping[str, TariffOverrides] = field(default_factory=dict)
     leases: Mapping[str, AiLeaseSettings] = field(default_factory=dict)
+    contracts: Mapping[str, "ContractSettings"] = field(default_factory=dict)
 
     def at(self, tariff: str) -> tuple[EconomicsSettings, PowerSettings]:
         """Return the settings that hold for a rig on this tariff."""

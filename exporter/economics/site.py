@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from exporter.economics.ai import Lease, MiningHorizon, value_ai
+from exporter.economics.books import Hosting
 from exporter.economics.contract import Contract, contract_of, is_owed, owed_seconds
 from exporter.economics.gpu import price_gpus
 from exporter.economics.gpu_market import price_renting, pricing_feed, with_feed_price
@@ -15,7 +16,15 @@ from exporter.economics.market import price_market
 from exporter.economics.peaks import price_at
 from exporter.economics.points import Curve
 from exporter.economics.settings import AiSettings, Basis, SiteSettings
-from exporter.economics.values import BlockEconomics, MarketEconomics, PowerSource, RigEconomics, SiteEconomics
+from exporter.economics.values import (
+    BlockEconomics,
+    Books,
+    CustomerEconomics,
+    MarketEconomics,
+    PowerSource,
+    RigEconomics,
+    SiteEconomics,
+)
 from exporter.model.fleet import Block
 from exporter.model.snapshot import RigSnapshot, SiteSnapshot
 from exporter.model.units import (
@@ -28,6 +37,8 @@ from exporter.model.units import (
     kilowatts,
     total,
 )
+
+_NO_BOOKS = Books()
 
 
 def price_site(
@@ -79,7 +90,33 @@ def price_on(
             gpus.pue,
         ),
         leases=price_leases(settings.leases, snapshot.taken_at),
+        customers=_customers(snapshot, rigs) if settings.contracts else (),
     )
+
+
+def _customers(snapshot: SiteSnapshot, rigs: Sequence[RigEconomics]) -> tuple[CustomerEconomics, ...]:
+    named: dict[str, list[RigEconomics]] = defaultdict(list)
+    for rig, priced in zip(snapshot.rigs, rigs, strict=True):
+        if rig.rig.customer:
+            named[rig.rig.customer].append(priced)
+    return tuple(
+        CustomerEconomics(
+            name=name,
+            margin=total(each.customer_margin for each in map(_books, members)),
+            avoidable_loss=total(each.avoidable_loss for each in members if not _host_decides(each)),
+            host_margin=total(each.host_margin for each in map(_books, members)),
+        )
+        for name, members in named.items()
+    )
+
+
+def _books(priced: RigEconomics) -> Books:
+    return priced.books or _NO_BOOKS
+
+
+def _host_decides(priced: RigEconomics) -> bool:
+    """Tell whether the host's book decides if a rig is curtailed. Without a contract, the tariff's does."""
+    return priced.books is None or not priced.books.contract or priced.books.host_may_curtail
 
 
 def _price_rigs(
@@ -135,7 +172,8 @@ class _TariffCosts:
         self._now = snapshot.taken_at
         self._prices = {name: tariff.price for name, tariff in snapshot.tariffs.items()}
         self._ai = value_ai(settings.ai)
-        named = {rig.rig.tariff for rig in snapshot.rigs}
+        self.hosting = Hosting(settings, snapshot.taken_at)
+        named = {self.hosting.host_tariff(rig.rig) for rig in snapshot.rigs}
         self._lines = {tariff: cost_lines(*settings.at(tariff)) for tariff in named}
         self.any_for_capacity = any(line.basis is Basis.CAPACITY for lines in self._lines.values() for line in lines)
         blocks = {block for tariff in named if (block := settings.at(tariff)[1].block_tariff) is not None}
@@ -188,12 +226,13 @@ class _TariffCosts:
 
     def by_energy_tariff(self, rig: RigSnapshot, priced: RigEconomics, watts: float) -> Iterator[tuple[str, float]]:
         """Split a rig's watts by the tariffs that its energy is billed on."""
-        block_tariff = self._settings.at(rig.rig.tariff)[1].block_tariff if priced.block_share is not None else None
+        tariff = self.hosting.host_tariff(rig.rig)
+        block_tariff = self._settings.at(tariff)[1].block_tariff if priced.block_share is not None else None
         if block_tariff is None or priced.block_share is None:
-            yield rig.rig.tariff, watts
+            yield tariff, watts
         else:
             yield block_tariff, watts * priced.block_share
-            yield rig.rig.tariff, watts * (1 - priced.block_share)
+            yield tariff, watts * (1 - priced.block_share)
 
     @property
     def any_owed(self) -> bool:
@@ -219,7 +258,7 @@ def _running_by_tariff(
             for tariff, part in costs.by_energy_tariff(rig, priced, power):
                 watts[tariff] += part
         else:
-            watts[rig.rig.tariff] += power
+            watts[costs.hosting.host_tariff(rig.rig)] += power
     return watts
 
 
@@ -247,6 +286,9 @@ def _sum_block(
     ending = None
     if running is not None:
         ending = costs.ending(_running_by_tariff(members, running, costs, energy=False), block.capacity_watts)
+        fees = total(each.space_fee for each in map(_books, rigs))
+        if fees:
+            ending["customers' monthly fees"] = -fees
     return BlockEconomics(
         name=block.name,
         rigs=len(members),
@@ -275,13 +317,14 @@ def _sum_block(
         ending_cost=None if ending is None else finite(sum(ending.values())),
         ending_costs=ending or {},
         judged=len(judged),
-        judged_revenue=total(rig.potential_revenue for rig in judged),
+        judged_revenue=total(rig.judged_revenue for rig in judged),
         judged_power=judged_power,
         marginal_price=_weighted_price(judged, judged_power),
         opportunity_margin=total(rig.opportunity_margin for rig in judged),
         nameplate_doubt=total(rig.nameplate_doubt for rig in rigs),
         mining_value=_mining_value(horizon, potential_revenue, potential_margin, potential_power),
-        avoidable_loss=total(rig.avoidable_loss for rig in rigs),
+        host_margin=total(each.host_margin for each in map(_books, rigs)),
+        avoidable_loss=total(rig.avoidable_loss for rig in rigs if _host_decides(rig)),
         ai_value=_ai_value(value, block.capacity_watts),
         ai_value_per_kilowatt_year=value,
         ai_low_per_kilowatt_year=low,
@@ -313,13 +356,13 @@ def _ai_of_block(
 
 def _weighted_price(rigs: Sequence[RigEconomics], watts: float | None) -> float | None:
     """Return the marginal price of rigs of so many watts, weighted by energy; the price itself if all have the same."""
-    prices = {rig.marginal_price for rig in rigs}
+    prices = {rig.judged_price for rig in rigs}
     if len(prices) == 1:
         return prices.pop()
     weighted = total(
-        rig.potential_power * rig.marginal_price
+        rig.potential_power * rig.judged_price
         for rig in rigs
-        if rig.potential_power is not None and rig.marginal_price is not None
+        if rig.potential_power is not None and rig.judged_price is not None
     )
     return finite(weighted / watts) if weighted is not None and watts else None
 

@@ -53,6 +53,34 @@ class MarketEconomics:
     ai_pricing: PricingFeed | None = None
 
 
+class Judged(NamedTuple):
+    """A hosted rig in the book that decides whether it runs, if it ran. USD per day."""
+
+    margin: float
+    doubt: float  # by how much the margin may be wrong, either way
+    revenue: float
+    price: float  # USD per billed kWh; revenue less energy at this price is the margin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """The books of the host and of his customer for one rig. USD per day; None if an input is missing.
+
+    The fields after the first two are those of a rig with a hosting contract.
+    """
+
+    customer_margin: float | None = None  # None for the site's own rigs
+    host_margin: float | None = None  # None for a customer's rig without a contract
+    contract: str = ""
+    space_fee: float | None = None
+    host_may_curtail: bool = False
+    judged: Judged | None = None
+    host_best: float | None = None  # the host's margin if the customer does what pays him best
+    work_factor: float | None = None  # the customer's pool payout per payout of the site's pool
+    energy_charge_per_kwh: float | None = None  # USD that the customer pays per billed kWh, without his monthly fee
+    host_price: float | None = None  # USD per kWh on the host's bill
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RigEconomics:
     """One rig. Money in USD per day unless the name says otherwise; powers in watts, as metered."""
@@ -73,6 +101,8 @@ class RigEconomics:
     potential_work: float | None = None  # PH/s that are paid for: after rejects and fees
     potential_revenue: float | None = None
     potential_margin: float | None = None
+    judged_revenue: float | None = None  # if it ran, in the book that decides whether it runs; see books
+    judged_price: float | None = None  # USD per kWh: judged revenue less energy at it is the opportunity margin
     potential_power: float | None = None  # W at the billing point if it ran
     potential_power_source: PowerSource | None = None
     potential_breakeven_power_price: float | None = None  # USD per kWh: the strike at which it is curtailed
@@ -83,6 +113,7 @@ class RigEconomics:
     avoidable_loss: float | None = (
         None  # 0 or more: a negative potential margin while it draws power; None if not known
     )
+    books: Books | None = None  # None if no hosting contract is configured
     allin_margin: float | None = None
     allin_cost: float | None = None  # at running power: bill, monthly costs and depreciation
     allin_breakeven_hashprice: float | None = None  # USD per PH/s and day
@@ -127,8 +158,9 @@ class BlockEconomics:
     marginal_price: float | None = None  # USD per kWh, of the same, weighted by energy
     opportunity_margin: float | None = None
     nameplate_doubt: float | None = None
+    host_margin: float | None = None  # of the rigs that have one; see Books
     mining_value: float | None = None  # USD per kW and year: mining over the rigs' life, levelised like the AI value
-    avoidable_loss: float | None = None  # USD per day, 0 or more
+    avoidable_loss: float | None = None  # USD per day, 0 or more, of the rigs that the host decides on
     ai_value: float | None = None  # USD per day, of what the feeder can carry
     ai_value_per_kilowatt_year: float | None = None  # base scenario, less what is owed for energy by a contract
     ai_low_per_kilowatt_year: float | None = None  # low scenario
@@ -180,6 +212,16 @@ class LeaseEconomics:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerEconomics:
+    """One customer, over those rigs whose figures are known. USD per day."""
+
+    name: str
+    margin: float | None = None
+    avoidable_loss: float | None = None  # 0 or more, of the rigs that he decides on
+    host_margin: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SiteEconomics:
     """Everything of one evaluation. ``rigs`` and ``gpus`` stand in the snapshot's order."""
 
@@ -189,3 +231,4 @@ class SiteEconomics:
     gpus: tuple[GpuEconomics, ...] = ()
     renting: tuple[RentingEconomics, ...] = ()
     leases: tuple[LeaseEconomics, ...] = ()
+    customers: tuple[CustomerEconomics, ...] = ()

@@ -180,6 +180,12 @@ RIG_VERDICT: Final = _scope(
     rig=lambda rig: rig.snapshot.rig.name,
     verdict=lambda rig: str(rig.decision.verdict),
 )
+RIG_CUSTOMER: Final = _scope(
+    lambda view: [rig for rig in view.rigs if rig.economics.books is not None and rig.snapshot.rig.customer],
+    rig=lambda rig: rig.snapshot.rig.name,
+    customer=lambda rig: rig.snapshot.rig.customer,
+)
+CUSTOMER: Final = _scope(lambda view: view.economics.customers, customer=lambda customer: customer.name)
 SENSOR: Final = _parts(lambda reading: reading.temperatures, sensor=lambda sensor: sensor[0])
 FAN: Final = _parts(lambda reading: reading.fans, fan=lambda fan: str(fan.index))
 BOARD: Final = _parts(lambda reading: reading.boards, board=lambda board: str(board.index))
@@ -1271,6 +1277,28 @@ _RIG_ECONOMICS: Final = (
         get=lambda r: r.economics.margin,
     ),
     Metric(
+        scope=RIG_CUSTOMER,
+        name="mining_rig_customer_margin_usd_per_day",
+        help=(
+            "Margin in USD per day of the customer who owns the rig: revenue by his pool fee and scheme, minus the "
+            "charges of his hosting contract. Without a contract, the margin at the rig's tariff. Absent without "
+            "`contracts`, or if an input is unknown."
+        ),
+        unit="usd_per_day",
+        get=lambda r: None if r.economics.books is None else r.economics.books.customer_margin,
+    ),
+    Metric(
+        scope=RIG,
+        name="mining_rig_host_margin_usd_per_day",
+        help=(
+            "Margin in USD per day of the host: the charges of the hosting contract minus his power cost. For the "
+            "site's own rigs, their margin. Absent without `contracts`, if an input is unknown, or if a customer's rig "
+            "has no contract."
+        ),
+        unit="usd_per_day",
+        get=lambda r: None if r.economics.books is None else r.economics.books.host_margin,
+    ),
+    Metric(
         scope=RIG,
         name="mining_rig_potential_margin_usd_per_day",
         help=(
@@ -1636,6 +1664,16 @@ _BLOCKS: Final = (
     ),
     Metric(
         scope=BLOCK,
+        name="mining_block_host_margin_usd_per_day",
+        help=(
+            "Margin in USD per day of the host, of the block's rigs that have one; see "
+            "mining_rig_host_margin_usd_per_day. Absent if no rig has."
+        ),
+        unit="usd_per_day",
+        get=lambda b: b.economics.host_margin,
+    ),
+    Metric(
+        scope=BLOCK,
         name="mining_block_potential_margin_usd_per_day",
         help=(
             "Cash margin in USD per day that the block's rigs would have if they all ran. Absent if unknown for "
@@ -1649,7 +1687,8 @@ _BLOCKS: Final = (
         name="mining_block_avoidable_loss_usd_per_day",
         help=(
             "USD per day saved by switching off the rigs with a negative margin, 0 or more. Rigs of which it is not "
-            "known whether they draw power are left out; absent if that is so for every rig."
+            "known whether they draw power are left out; absent if that is so for every rig. Rigs on whose stop their "
+            "customer decides are counted in mining_customer_avoidable_loss_usd_per_day instead."
         ),
         unit="usd_per_day",
         get=lambda b: b.economics.avoidable_loss,
@@ -2546,6 +2585,38 @@ _SETTLEMENT: Final = (
         help="Income from the awards in force, in USD per day. Absent if one of them has no price.",
         unit="usd_per_day",
         get=lambda settled: settled.capacity,
+
+_CUSTOMERS: Final = (
+    Metric(
+        scope=CUSTOMER,
+        name="mining_customer_margin_usd_per_day",
+        help=(
+            "Margin in USD per day of a customer, of those of his rigs for which it is known; see "
+            "mining_rig_customer_margin_usd_per_day. Absent without `contracts`, or if it is known for no rig."
+        ),
+        unit="usd_per_day",
+        get=lambda c: c.margin,
+    ),
+    Metric(
+        scope=CUSTOMER,
+        name="mining_customer_avoidable_loss_usd_per_day",
+        help=(
+            "USD per day that a customer would save by switching off his rigs that lose money at his rate, 0 or more. "
+            "Rigs that the host may curtail are counted in mining_block_avoidable_loss_usd_per_day. Absent without "
+            "`contracts`, or if it is known for no rig."
+        ),
+        unit="usd_per_day",
+        get=lambda c: c.avoidable_loss,
+    ),
+    Metric(
+        scope=CUSTOMER,
+        name="mining_customer_host_margin_usd_per_day",
+        help=(
+            "Margin in USD per day that the host earns with a customer's rigs. Absent without `contracts`, or if it is "
+            "known for no rig."
+        ),
+        unit="usd_per_day",
+        get=lambda c: c.host_margin,
     ),
 )
 
@@ -2590,6 +2661,7 @@ SECTIONS: Final[Mapping[str, tuple[Metric[Any], ...]]] = {
     "Pool against rig": _RECONCILIATION,
     "Rig: economics": _RIG_ECONOMICS,
     "Block": _BLOCKS,
+    "Customer": _CUSTOMERS,
     "Operating points": _POINTS,
     "Day-ahead plan": _DAY_PLAN,
     "Bitcoin network": _NETWORK,

@@ -38,6 +38,7 @@ class Names:
     tariffs: Collection[str]
     schedules: Collection[str]
     customers: Mapping[str, CustomerSettings] = field(default_factory=dict)
+    contracts: Collection[str] = ()
     tariff: str = ""
     """The site's tariff."""
 
@@ -211,6 +212,9 @@ class _Builder:
         block_settings = self._names.blocks.get(block)
         customer = self._known(listed, "customer", self._names.customers)
         customer_settings = self._names.customers.get(customer)
+        contract = self._known(listed, "contract", self._names.contracts)
+        if contract and not customer:
+            self._errors.append(ErrorAt(listed.where, f"has the contract {contract!r} and no customer: set customer"))
         own_tariff = self._known(listed, "tariff", self._names.tariffs)
         shared_tariff = (customer_settings and customer_settings.tariff) or (block_settings and block_settings.tariff)
         expected = self._fact(listed, "expected_mining")
@@ -229,6 +233,7 @@ class _Builder:
             rack=self._fact(listed, "rack") or "",
             position=self._fact(listed, "position") or "",
             customer=customer,
+            contract=contract or (customer_settings and customer_settings.contract) or "",
             tariff=own_tariff or shared_tariff or self._names.tariff,
             logins=self._logins_of(listed),
             rated_hashrate=None if terahash is None else terahash * HASHES_PER_TERAHASH,

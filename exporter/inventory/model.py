@@ -103,6 +103,9 @@ class RigFacts(SettingsGroup):
     rack: Name | None = Field(None, description="Rack within the block.")
     position: Name | None = Field(None, description="Position within the rack.")
     customer: Name | None = Field(None, description="Owner of the rig, on a hosting site.")
+    contract: Name | None = Field(
+        None, description="Hosting contract of the rig, one of `contracts`. Default: its customer's."
+    )
     tariff: Name | None = Field(
         None,
         description="Tariff of its power. Default: its customer's, else its block's, else the site's.",

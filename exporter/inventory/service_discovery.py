@@ -25,6 +25,7 @@ LABELS: Final = (
     "rack",
     "position",
     "customer",
+    "contract",
     "tariff",
     "worker",
     "algorithm",

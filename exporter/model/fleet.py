@@ -44,6 +44,7 @@ class Rig:
     rack: str = ""
     position: str = ""
     customer: str = ""
+    contract: str = ""  # resolved: the rig's own, else its customer's
     tariff: str = ""  # resolved: the rig's own, else its customer's, its block's, the site's
     logins: tuple[Credentials, ...] = ()  # in the order in which they are tried
     rated_hashrate: float | None = None  # H/s

@@ -37,6 +37,7 @@ class RigRecord:
     rack: Annotated[str, "Rack. Empty if not listed."]
     position: Annotated[str, "Position in the rack. Empty if not listed."]
     customer: Annotated[str, "Owner of the rig. Empty if not listed."]
+    contract: Annotated[str, "Hosting contract of the rig. Empty without one."]
     tariff: Annotated[str, "Tariff that prices the rig's power. Empty if there is none."]
     make: Annotated[str, "Manufacturer. Empty until the rig is identified, like all fields down to `board_serials`."]
     model: Annotated[str, "Model."]
@@ -73,6 +74,8 @@ class RigRecord:
     power_cost_usd_per_day: Number
     margin_usd_per_day: Number
     margin_usd_per_kilowatt_hour: Number
+    customer_margin_usd_per_day: Number
+    host_margin_usd_per_day: Number
     potential_margin_usd_per_day: Number
     forward_margin_usd_per_day: Number
     breakeven_power_price_usd_per_kilowatt_hour: Number
@@ -106,6 +109,7 @@ class BlockRecord:
     revenue_usd_per_day: Number
     power_cost_usd_per_day: Number
     margin_usd_per_day: Number
+    host_margin_usd_per_day: Number
     potential_margin_usd_per_day: Number
     avoidable_loss_usd_per_day: Number
     ai_value_usd_per_day: Number
@@ -176,6 +180,7 @@ def rig_record(view: RigView, failures: FailureLog) -> RigRecord:
         rack=rig.rack,
         position=rig.position,
         customer=rig.customer,
+        contract=rig.contract,
         tariff=rig.tariff,
         make=identity.make,
         model=identity.model,
@@ -210,6 +215,8 @@ def rig_record(view: RigView, failures: FailureLog) -> RigRecord:
         power_cost_usd_per_day=economics.power_cost,
         margin_usd_per_day=economics.margin,
         margin_usd_per_kilowatt_hour=economics.margin_per_kwh,
+        customer_margin_usd_per_day=None if economics.books is None else economics.books.customer_margin,
+        host_margin_usd_per_day=None if economics.books is None else economics.books.host_margin,
         potential_margin_usd_per_day=economics.potential_margin,
         forward_margin_usd_per_day=economics.forward_margin,
         breakeven_power_price_usd_per_kilowatt_hour=economics.breakeven_power_price,
@@ -249,6 +256,7 @@ def block_record(view: BlockView) -> BlockRecord:
         revenue_usd_per_day=economics.revenue,
         power_cost_usd_per_day=economics.power_cost,
         margin_usd_per_day=economics.margin,
+        host_margin_usd_per_day=economics.host_margin,
         potential_margin_usd_per_day=economics.potential_margin,
         avoidable_loss_usd_per_day=economics.avoidable_loss,
         ai_value_usd_per_day=economics.ai_value,

@@ -310,6 +310,7 @@ def _validated(stack: _Stack, errors: list[ErrorAt]) -> Settings:
         tariffs=_names(expanded(stack.values.get("tariffs"))),
         schedules=_names(stack.values.get("schedules")),
         customers=valid.get("customers", {}),
+        contracts=_names(stack.values.get("contracts")),
         tariff=default_tariff(valid.get("tariff"), _names(expanded(stack.values.get("tariffs")))),
     )
     errors += _dangling(valid, names, stack)
@@ -408,11 +409,10 @@ def _dangling(valid: Mapping[str, Any], names: Names, stack: _Stack) -> Iterator
     for path, tariff in named.items():
         if tariff and tariff not in names.tariffs:
             yield ErrorAt(stack.where(path), unknown("tariff", tariff, names.tariffs))
-    contracts = _names(stack.values.get("contracts"))
     for name, customer in names.customers.items():
-        if customer.contract and customer.contract not in contracts:
+        if customer.contract and customer.contract not in names.contracts:
             yield ErrorAt(
-                stack.where(("customers", name, "contract")), unknown("contract", customer.contract, contracts)
+                stack.where(("customers", name, "contract")), unknown("contract", customer.contract, names.contracts)
             )
     yield from _unknown_feeds(valid, _names(stack.values.get("ai_prices")), stack)
     yield from _unknown_of_grid(valid, names.tariffs, stack)

@@ -225,6 +225,7 @@ class Settings(BaseSettings):
             gpus=self.gpus,
             points=self.points,
             tariff=self.default_tariff,
+            contracts=self.contracts,
             leases={name: lease for name, lease in self.ai_leases.items() if self.sharding.serves(name)},
             tariffs={
                 name: tariff.terms

@@ -1,5 +1,6 @@
 """Builders of small sites for the tests of the pure rooms: the market of 21 March 2026, a 17.5 J/TH rig at $0.05."""
 
+from dataclasses import replace
 from typing import Any
 
 from exporter.decision.history import MarginHistory
@@ -116,3 +117,8 @@ def decided(
 ) -> SiteDecision:
     """What the first evaluation decides, with no past behind it."""
     return decide(DecisionState(), snapshot, economics, MarginHistory(), site_terms, terms or DecisionSettings())[0]
+
+
+def replace_tariff(snapshot: RigSnapshot, tariff: str) -> RigSnapshot:
+    """The same rig, billed on another tariff."""
+    return replace(snapshot, rig=replace(snapshot.rig, tariff=tariff))

@@ -15,6 +15,8 @@ from exporter.economics.reconciliation import PayoutBalance, WorkBalance
 from exporter.economics.settlement import Settlement
 from exporter.economics.values import (
     BlockEconomics,
+    Books,
+    CustomerEconomics,
     GpuEconomics,
     LeaseEconomics,
     MarketEconomics,
@@ -364,6 +366,7 @@ def small_site() -> SiteView:
                     breakeven_hashprice=21.89,
                     breakeven_bitcoin_price=46_262.0,
                     cost_per_bitcoin=46_262.0,
+                    books=Books(customer_margin=0.43, host_margin=1.82, contract="acme-2026", space_fee=1.38),
                 ),
                 RigEconomics(
                     power=30.0, power_source=PowerSource.REPORTED, revenue=0.0, power_cost=0.036, margin=-0.036
@@ -385,6 +388,7 @@ def small_site() -> SiteView:
                     margin=2.218,
                     billed_power=3635.9,
                     potential_margin=4.5,
+                    host_margin=1.82,
                     avoidable_loss=0.0,
                     ai_value=4.2,
                     mining_value=31.5,
@@ -429,6 +433,7 @@ def small_site() -> SiteView:
                     value_per_kilowatt_year=1_800.0,
                 ),
             ),
+            customers=(CustomerEconomics(name="acme", margin=0.43, avoidable_loss=0.0, host_margin=1.82),),
         ),
         decision=SiteDecision(
             rigs=(

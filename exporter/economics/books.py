@@ -1,0 +1,213 @@
+"""Two books of a hosted rig: its customer pays the contract's charges, and the host pays the power.
+
+The host's book of the site's own rigs is their margin. A customer's rig without a contract has no host's book. Minimum
+charges, credits and deposits are part of a statement and not of these books.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from exporter.economics.hosting import ContractSettings
+from exporter.economics.settings import PayoutScheme, SiteSettings
+from exporter.economics.values import Books, Judged, MarketEconomics
+from exporter.model.fleet import Rig
+from exporter.model.units import HOURS_PER_DAY, HOURS_PER_MONTH, finite, kilowatts
+
+
+class Hosting:
+    """The hosting contracts that are in force at ``now`` (unix seconds)."""
+
+    def __init__(self, settings: SiteSettings, now: float) -> None:
+        self.any = bool(settings.contracts)
+        self._site_tariff = settings.tariff
+        self.in_force = {
+            name: contract
+            for name, contract in settings.contracts.items()
+            if contract.until is None or datetime.fromtimestamp(now, contract.timezone).date() <= contract.until
+        }
+
+    def contract(self, rig: Rig) -> ContractSettings | None:
+        """Return the contract of a customer's rig; None if it has none, or if it has ended."""
+        return self.in_force.get(rig.contract) if rig.customer else None
+
+    def missing(self, rig: Rig) -> bool:
+        """Tell whether a rig is a customer's and has no contract."""
+        return bool(rig.customer) and self.contract(rig) is None
+
+    def host_tariff(self, rig: Rig) -> str:
+        """Return the tariff at which the site buys a rig's power; without a contract, the rig's own."""
+        contract = self.contract(rig)
+        return rig.tariff if contract is None else contract.host_tariff or self._site_tariff
+
+    def price_tariff(self, rig: Rig) -> str:
+        """Return the tariff whose prices to come decide when a rig is curtailed; empty if none does.
+
+        A customer's rate is constant, and a price that is passed through is known for the present only.
+        """
+        contract = self.contract(rig)
+        if contract is None:
+            return rig.tariff
+        return self.host_tariff(rig) if contract.host_may_curtail and not contract.pass_through else ""
+
+    def leaving_cost(self, rigs: Iterable[Rig]) -> float:
+        """Return what it costs to end all contracts of these rigs early, USD; each customer's contract counts once."""
+        ended = {(rig.customer, rig.contract): contract for rig in rigs if (contract := self.contract(rig)) is not None}
+        return sum(contract.leave_usd for contract in ended.values())
+
+
+class Use(NamedTuple):
+    """A rig as it runs, or as it would run. Per day; None where an input is missing."""
+
+    hashes: bool
+    power: float | None  # W at the rig
+    kwh: float | None  # at the billing point
+    revenue: float | None  # USD, by the site's pool fee and scheme
+
+
+class HostPower(NamedTuple):
+    """The host's power, USD per kWh at the billing point; None where a price is missing."""
+
+    price: float | None  # on the bill
+    cost: float | None  # that stops with the rig, with the monthly costs that do
+    marginal_price: float | None
+    with_rig: float  # monthly costs that stop with the rig
+
+
+class Bookkeeper:
+    """Keeps the two books of hosted rigs at one moment."""
+
+    def __init__(self, hosting: Hosting, settings: SiteSettings, market: MarketEconomics) -> None:
+        self._hosting = hosting
+        self._site_fee = settings.economics.pool_fee
+        self._market = market
+
+    def books(
+        self, rig: Rig, now: Use, potential: Use, power: HostPower, *, margin: float | None, error: float
+    ) -> Books:
+        """Return a rig's books.
+
+        Args:
+            rig: the rig.
+            now: as it runs.
+            potential: as it would run.
+            power: the host's.
+            margin: its cash margin at the tariff that it is billed by, USD per day.
+            error: ratio by which the power of ``potential`` may be wrong.
+        """
+        contract = self._hosting.contract(rig)
+        if contract is None:
+            return Books(customer_margin=margin if rig.customer else None, host_margin=None if rig.customer else margin)
+        space = _space(contract, rig)
+        paid_share = self._paid_share(contract)
+        flow = _flow(contract, rig, now, power, paid_share)
+        full = _flow(contract, rig, potential, power, paid_share)
+        customer = host = None
+        if flow is not None and space is not None:
+            customer = finite(flow.customer - space)
+            cost = None if now.kwh is None or power.cost is None else now.kwh * power.cost
+            host = None if cost is None else finite(flow.host + space - cost)
+        return Books(
+            customer_margin=customer,
+            host_margin=host,
+            contract=rig.contract,
+            space_fee=space,
+            host_may_curtail=contract.host_may_curtail,
+            judged=None if full is None else _judged(contract, full, potential, power, error),
+            host_best=None if full is None else _host_best(contract, full, potential, power),
+            work_factor=paid_share,
+            energy_charge_per_kwh=None if full is None or not potential.kwh else finite(full.energy / potential.kwh),
+            host_price=power.price,
+        )
+
+    def _paid_share(self, contract: ContractSettings) -> float | None:
+        """Return the customer's pool payout per payout of the site's pool; None if that is not known."""
+        factor = 1.0
+        if contract.pool_fee is not None:
+            if self._site_fee >= 1:
+                return None
+            factor = (1 - contract.pool_fee) / (1 - self._site_fee)
+        if contract.scheme is None:
+            return factor
+        market = self._market
+        full, site, subsidy = market.hashprice_usd, market.payout_usd, market.subsidy_share
+        if full is None or not site or subsidy is None:
+            return None
+        own = full if contract.scheme is PayoutScheme.FPPS else full * subsidy
+        return factor * own / site
+
+
+@dataclass(frozen=True, slots=True)
+class _Flow:
+    """Money between customer and host, USD per day, without the monthly fee."""
+
+    revenue: float  # of the customer's pool
+    energy: float  # charged for energy, with the price that is passed through
+    share: float  # of the revenue that the host takes
+
+    @property
+    def customer(self) -> float:
+        return (1 - self.share) * self.revenue - self.energy
+
+    @property
+    def host(self) -> float:
+        return self.share * self.revenue + self.energy
+
+
+def _flow(contract: ContractSettings, rig: Rig, use: Use, power: HostPower, paid_share: float | None) -> _Flow | None:
+    energy = _billed_energy(contract, rig, use)
+    if energy is None or use.revenue is None or paid_share is None:
+        return None
+    price = contract.usd_per_kilowatt_hour or 0.0
+    if contract.pass_through:
+        if power.price is None:
+            return None
+        price += power.price
+    return _Flow(use.revenue * paid_share, energy * price, contract.revenue_share)
+
+
+def _billed_energy(contract: ContractSettings, rig: Rig, use: Use) -> float | None:
+    """Return the kWh per day that the customer is billed for: at the rig, or by its rated power while it hashes."""
+    watts = use.power
+    if contract.energy == "nameplate":
+        watts = rig.rated_power if use.hashes else 0.0
+    return None if watts is None else kilowatts(watts) * HOURS_PER_DAY * contract.energy_factor
+
+
+def _space(contract: ContractSettings, rig: Rig) -> float | None:
+    """Return the fixed fee, USD per day; None if it depends on a rated power that is not known."""
+    if contract.usd_per_kilowatt_month is None:
+        return 0.0
+    if rig.rated_power is None:
+        return None
+    return kilowatts(rig.rated_power) * contract.usd_per_kilowatt_month / HOURS_PER_MONTH * HOURS_PER_DAY
+
+
+def _judged(contract: ContractSettings, full: _Flow, use: Use, power: HostPower, error: float) -> Judged | None:
+    """Return the book that decides whether the rig runs: the customer's, or the host's if he may stop it."""
+    if not use.kwh:
+        return None
+    if not contract.host_may_curtail:
+        revenue, cost = (1 - full.share) * full.revenue, full.energy
+        doubt = 0.0 if contract.energy == "nameplate" else abs(cost) * error
+    elif power.marginal_price is None:
+        return None
+    else:
+        revenue, cost = full.host, power.marginal_price * use.kwh
+        doubt = abs(cost) * error
+    margin, price = finite(revenue - cost), finite(cost / use.kwh)
+    if margin is None or price is None:
+        return None
+    return Judged(margin=margin, doubt=doubt, revenue=revenue, price=price)
+
+
+def _host_best(contract: ContractSettings, full: _Flow, use: Use, power: HostPower) -> float | None:
+    """Return the host's margin per day if the customer does what pays him best, and the host stops what he may."""
+    if use.kwh is None or power.price is None or power.cost is None:
+        return None
+    idle = -(power.price + power.with_rig - power.cost) * use.kwh  # 0 if the host's energy is optional
+    if full.customer <= 0:
+        return finite(idle)
+    running = full.host - (power.price + power.with_rig) * use.kwh
+    return finite(max(running, idle) if contract.host_may_curtail else running)

@@ -1,0 +1,320 @@
+"""The two books of hosted rigs: what the customer earns, what the host earns, and who decides on a stop."""
+
+from typing import Any
+
+import pytest
+import sites
+from hypothesis import given
+from hypothesis import strategies as st
+from sites import NOW, flat_market
+
+from exporter.economics.books import Hosting
+from exporter.economics.hosting import ContractSettings
+from exporter.economics.margin import RigPricer
+from exporter.economics.settings import EconomicsSettings, PayoutScheme, PowerSettings, SiteSettings, TariffOverrides
+from exporter.economics.site import price_on
+from exporter.economics.values import Books, MarketEconomics, RigEconomics
+from exporter.model.fleet import Block, Rig
+from exporter.model.snapshot import LastGood, RigSnapshot, SiteSnapshot, TariffPrice
+
+KILOWATT_YEAR = 365 / 3.5
+"""From USD per day of a rig of 3.5 kW to USD per kW and year."""
+
+
+def contract(**changes: Any) -> ContractSettings:
+    facts: dict[str, Any] = {
+        "timezone": "America/Chicago",
+        "usd_per_kilowatt_hour": 0.08,
+        "curtailment_credit_share": 0.5,
+        "uptime": {"measure": "sla", "promised": 0.98},
+    }
+    return ContractSettings.model_validate(facts | changes)
+
+
+def hosted(**changes: Any) -> RigSnapshot:
+    facts = {"customer": "acme", "contract": "c", "rated_power": 3_500.0, "rated_hashrate": 200e12}
+    return sites.rig(reject_ratio=0.0, facts=facts | changes.pop("facts", {}), **changes)
+
+
+def priced(
+    rig: RigSnapshot,
+    contracts: dict[str, ContractSettings] | None = None,
+    *,
+    at: MarketEconomics | None = None,
+    prices: dict[str, float] | None = None,
+    now: float = NOW,
+    share: float | None = None,
+    **terms: Any,
+) -> RigEconomics:
+    settings = SiteSettings(tariff="ppa", contracts={"c": contract()} if contracts is None else contracts, **terms)
+    tariffs = {name: TariffPrice(price) for name, price in ({"ppa": 0.05} if prices is None else prices).items()}
+    return RigPricer(at or flat_market(), tariffs, settings, now=now).price(rig, share)
+
+
+def books(rig: RigSnapshot | None = None, changes: dict[str, Any] | None = None, **rest: Any) -> Books:
+    found = priced(rig or hosted(), {"c": contract(**(changes or {}))}, **rest).books
+    assert found is not None
+    return found
+
+
+def test_a_host_with_three_cents_between_rate_and_power_earns_262_80_per_kilowatt_and_year() -> None:
+    """The customer pays $0.08 and the host $0.05: whatever the rig earns, 0.03 x 8,760 = $262.80."""
+    for hashprice in (20.0, 33.30, 60.0):
+        found = books(at=flat_market(hashprice))
+        assert found.host_margin is not None
+        assert found.host_margin * KILOWATT_YEAR == pytest.approx(262.80)
+
+
+def test_the_customer_earns_his_revenue_less_his_rate() -> None:
+    found = priced(hosted()).books
+    assert found is not None
+    assert found.customer_margin == pytest.approx(0.2 * 33.30 - 84 * 0.08)  # 6.66 - 6.72: he loses 6 cents a day
+
+
+def test_the_margin_at_the_tariff_keeps_its_meaning() -> None:
+    assert priced(hosted()).margin == pytest.approx(0.2 * 33.30 - 84 * 0.05)
+
+
+def test_own_rigs_have_their_margin_as_the_hosts_book_and_no_customers() -> None:
+    found = priced(sites.rig(reject_ratio=0.0)).books
+    assert found == Books(host_margin=pytest.approx(2.46))
+
+
+def test_a_customers_rig_without_a_contract_has_no_hosts_book() -> None:
+    found = priced(sites.rig(reject_ratio=0.0, facts={"customer": "acme"})).books
+    assert found == Books(customer_margin=pytest.approx(2.46))
+
+
+def test_without_contracts_there_are_no_books() -> None:
+    assert priced(sites.rig(), {}).books is None
+
+
+@pytest.mark.parametrize(("day", "in_force"), [("2026-03-21", True), ("2026-03-20", False)])
+def test_a_contract_is_in_force_on_its_last_day_in_its_time_zone(day: str, *, in_force: bool) -> None:
+    """NOW is 21 March 2026, 13:33 UTC."""
+    found = books(changes={"until": day})
+    assert (found.contract == "c") is in_force
+
+
+def test_each_charge_is_income_of_the_host_and_cost_of_the_customer() -> None:
+    """A fixed fee of $12 per kW and month is 12 / 730 x 24 x 3.5 = $1.3808 a day; a tenth of 6.66 is $0.666."""
+    rate = books(changes={"usd_per_kilowatt_hour": 0.06})
+    every = books(changes={"usd_per_kilowatt_hour": 0.06, "usd_per_kilowatt_month": 12, "revenue_share": 0.1})
+    assert (rate.customer_margin, every.customer_margin) == pytest.approx((1.62, 1.62 - 1.380_822 - 0.666))
+    assert (rate.host_margin, every.host_margin) == pytest.approx((0.84, 0.84 + 1.380_822 + 0.666))
+
+
+def test_power_that_is_passed_through_earns_the_host_nothing() -> None:
+    """At $0.05 for both, without a rate."""
+    found = books(changes={"usd_per_kilowatt_hour": None, "pass_through": True})
+    assert (found.customer_margin, found.host_margin) == pytest.approx((2.46, 0.0), abs=1e-12)
+
+
+def test_the_host_pays_the_tariff_of_the_contract() -> None:
+    found = books(changes={"host_tariff": "index"}, prices={"ppa": 0.05, "index": 0.03})
+    assert found.host_margin == pytest.approx(84 * 0.05)
+    assert books(changes={"host_tariff": "index"}).host_margin is None  # its price is not known
+    unknown = books(changes={"host_tariff": "index", "pass_through": True})
+    assert (unknown.customer_margin, unknown.judged) == (None, None)
+
+
+def test_what_cooling_and_transformers_take_is_the_hosts() -> None:
+    """The customer is billed at the rig, times the contract's factor; the host at the utility's meter."""
+    found = books(power=PowerSettings(overhead=1.1))
+    assert found.host_margin == pytest.approx(84 * 0.08 - 84 * 1.1 * 0.05)
+    found = books(changes={"energy_factor": 1.1}, power=PowerSettings(overhead=1.1))
+    assert found.host_margin == pytest.approx(84 * 1.1 * 0.03)
+
+
+def test_by_nameplate_a_rig_that_hashes_is_billed_at_its_rated_power() -> None:
+    found = books(hosted(power=3_700.0), {"energy": "nameplate"})
+    assert found.host_margin == pytest.approx(84 * 0.08 - 88.8 * 0.05)
+    assert found.customer_margin == pytest.approx(6.66 - 6.72)
+    stopped = books(hosted(hashrate=0.0, power=20.0), {"energy": "nameplate"})
+    assert stopped.customer_margin == 0.0
+
+
+def test_without_a_rated_power_what_depends_on_it_is_not_known() -> None:
+    bare = hosted(facts={"rated_power": None})
+    assert books(bare, {"usd_per_kilowatt_month": 12}).customer_margin is None
+    assert books(bare, {"energy": "nameplate"}).customer_margin is None
+    assert books(bare).customer_margin is not None
+
+
+def test_a_customer_has_his_own_pool_fee() -> None:
+    """Half a per cent in place of the site's two: 6.66 x 0.995."""
+    found = books(changes={"pool_fee": 0.005}, economics=EconomicsSettings(pool_fee=0.02))
+    assert found.customer_margin == pytest.approx(6.66 * 0.995 - 6.72)
+    site_keeps_all = EconomicsSettings(pool_fee=1.0, accept_implausible=True)
+    assert books(changes={"pool_fee": 0.005}, economics=site_keeps_all).customer_margin is None
+
+
+@pytest.mark.parametrize(("scheme", "paid"), [(PayoutScheme.FPPS, 33.30), (PayoutScheme.PPS, 33.30 * 0.99)])
+def test_a_customer_has_his_own_scheme(scheme: PayoutScheme, paid: float) -> None:
+    market = MarketEconomics(payout_usd=33.30, payout_btc=33.30 / 70_370, hashprice_usd=33.30, subsidy_share=0.99)
+    found = books(changes={"scheme": scheme}, at=market)
+    assert found.customer_margin == pytest.approx(0.2 * paid - 6.72)
+    assert books(changes={"scheme": scheme}).customer_margin is None  # the share of the fees is not known
+
+
+# --- who decides ----------------------------------------------------------------------------------------------------
+
+
+def test_a_stop_is_judged_on_the_customers_book() -> None:
+    """He loses 6 cents at his rate although the rig earns $2.46 at the site's tariff."""
+    found = priced(hosted())
+    assert found.opportunity_margin == pytest.approx(-0.06)
+    assert (found.judged_revenue, found.judged_price) == pytest.approx((6.66, 0.08))
+    assert found.avoidable_loss == pytest.approx(0.06)
+    assert found.marginal_price == pytest.approx(0.08)
+
+
+def test_a_revenue_share_does_not_stop_a_customer_who_pays_no_rate() -> None:
+    found = priced(hosted(), {"c": contract(usd_per_kilowatt_hour=0.04, revenue_share=0.5)})
+    assert found.opportunity_margin == pytest.approx(3.33 - 3.36)
+    assert found.marginal_price == pytest.approx(0.08)  # of the whole revenue: the price at which the half breaks even
+
+
+def test_a_host_who_may_curtail_decides_by_his_own_book() -> None:
+    found = priced(hosted(), {"c": contract(host_may_curtail=True)}, prices={"ppa": 0.09})
+    assert found.opportunity_margin == pytest.approx(-0.84)
+    assert (found.judged_revenue, found.judged_price, found.marginal_price) == pytest.approx((6.72, 0.09, 0.09))
+    assert priced(hosted(), {"c": contract(host_may_curtail=True)}, prices={}).opportunity_margin is None
+
+
+def test_a_rig_that_draws_nothing_loses_nothing_and_one_of_unknown_draw_has_no_loss() -> None:
+    good = LastGood(hashrate=200e12, power=3_500.0, observed_at=NOW)
+    off = hosted(hashrate=None, last_good=good, expected_mining=False)
+    assert priced(off).avoidable_loss == 0.0
+    assert priced(hosted(hashrate=None, last_good=good)).avoidable_loss is None
+
+
+def test_nothing_is_judged_without_energy_or_beyond_the_finite_numbers() -> None:
+    assert books(hosted(hashrate=None, facts={"rated_power": None, "rated_hashrate": None})).judged is None
+    unrated = hosted(power=None, facts={"rated_hashrate": None})
+    assert books(unrated, {"energy": "nameplate"}).judged is None
+    assert books(at=flat_market(1e308), rig=hosted(hashrate=1e20)).judged is None
+
+
+def test_a_nameplate_is_in_doubt_in_the_book_that_pays_by_the_meter() -> None:
+    """A fifth of what the energy costs."""
+    unmetered = hosted(power=None)
+    assert priced(unmetered).nameplate_doubt == pytest.approx(6.72 * 0.2)
+    assert priced(unmetered, {"c": contract(energy="nameplate")}).nameplate_doubt == 0.0
+    assert priced(unmetered, {"c": contract(host_may_curtail=True)}).nameplate_doubt == pytest.approx(4.2 * 0.2)
+
+
+def test_the_hosts_best_is_nothing_while_the_customer_stands_still() -> None:
+    """The customer loses at $33.30; at $40 he runs, and the host earns or loses by his own price."""
+    assert books().host_best == 0.0
+    assert books(at=flat_market(40.0)).host_best == pytest.approx(84 * 0.03)
+    assert books(at=flat_market(40.0), prices={"ppa": 0.09}).host_best == pytest.approx(-0.84)
+    may = {"host_may_curtail": True}
+    assert books(changes=may, at=flat_market(40.0), prices={"ppa": 0.09}).host_best == 0.0
+    assert books(at=flat_market(40.0), prices={}).host_best is None
+
+
+def test_owed_energy_costs_the_host_while_the_customer_stands_still() -> None:
+    found = books(power=PowerSettings(take_or_pay=True))
+    assert found.host_best == pytest.approx(-84 * 0.05)
+
+
+def test_a_block_of_power_is_the_hosts_if_it_is_of_the_rigs_tariff() -> None:
+    own = {"ppa": TariffOverrides(block_tariff="block", block_kilowatts=1_000)}
+    prices = {"ppa": 0.12, "block": 0.04}
+    assert books(share=0.75, tariffs=own, prices=prices).host_margin == pytest.approx(84 * (0.08 - 0.06))
+    assert books(tariffs=own, prices=prices).host_margin is None
+    other = hosted()
+    other = sites.replace_tariff(other, "rate")
+    assert books(other, tariffs=own, prices=prices | {"rate": 0.08}).host_margin is None
+
+
+# --- contracts ------------------------------------------------------------------------------------------------------
+
+
+def test_prices_to_come_matter_where_the_host_decides_at_a_constant_rate() -> None:
+    def ahead(**changes: Any) -> str:
+        settings = SiteSettings(tariff="ppa", contracts={"c": contract(**changes)})
+        return Hosting(settings, NOW).price_tariff(hosted().rig)
+
+    assert ahead() == ""
+    assert ahead(host_may_curtail=True) == "ppa"
+    assert ahead(host_may_curtail=True, pass_through=True) == ""
+    assert Hosting(SiteSettings(), NOW).price_tariff(sites.rig().rig) == "ppa"
+
+
+def test_leaving_costs_once_for_each_customer_and_contract() -> None:
+    settings = SiteSettings(contracts={"c": contract(leave_usd=1_000), "d": contract(leave_usd=50)})
+    rigs = [
+        Rig(name=str(index), address="127.0.0.1", customer=customer, contract=named)
+        for index, (customer, named) in enumerate(
+            [("acme", "c"), ("acme", "c"), ("birch", "c"), ("birch", "d"), ("", "")]
+        )
+    ]
+    assert Hosting(settings, NOW).leaving_cost(rigs) == 2_050
+
+
+# --- the site -------------------------------------------------------------------------------------------------------
+
+
+def site(*rigs: RigSnapshot, **changes: Any) -> SiteSnapshot:
+    facts: dict[str, Any] = {"blocks": (Block(name="north"),)}
+    return sites.site(*rigs, **(facts | changes))
+
+
+def test_blocks_and_customers_add_up_their_books() -> None:
+    rigs = (
+        hosted(name="a"),
+        hosted(name="b", facts={"contract": "mine"}),
+        sites.rig(name="c", reject_ratio=0.0),
+        sites.rig(name="d", reject_ratio=0.0, facts={"customer": "birch"}),
+    )
+    terms = SiteSettings(
+        tariff="ppa", contracts={"c": contract(), "mine": contract(host_may_curtail=True, usd_per_kilowatt_month=12)}
+    )
+    found = price_on(flat_market(), site(*rigs), terms)
+    acme, birch = found.customers
+    fee = 12 / 730 * 24 * 3.5
+    assert acme.margin == pytest.approx(2 * -0.06 - fee)
+    assert acme.host_margin == pytest.approx(2 * 2.52 + fee)
+    assert acme.avoidable_loss == pytest.approx(0.06)  # of the rig on whose stop he decides
+    assert (birch.margin, birch.host_margin) == (pytest.approx(2.46), None)
+    block = found.blocks[0]
+    assert block.host_margin == pytest.approx(2 * 2.52 + fee + 2.46)
+    assert block.avoidable_loss == 0.0  # the host loses nothing
+    assert block.ending_costs == {"customers' monthly fees": pytest.approx(-fee)}
+
+
+def test_monthly_costs_of_a_hosted_rig_are_those_of_the_hosts_tariff() -> None:
+    rig = sites.replace_tariff(hosted(), "rate")
+    own = {
+        "rate": TariffOverrides(opex_usd_per_kilowatt_month=100),
+        "ppa": TariffOverrides(opex_usd_per_kilowatt_month=6),
+    }
+    terms = SiteSettings(tariff="ppa", contracts={"c": contract()}, tariffs=own)
+    found = price_on(flat_market(), site(rig, tariffs={"ppa": TariffPrice(0.05), "rate": TariffPrice(0.08)}), terms)
+    assert found.blocks[0].ending_cost == pytest.approx(6 * 3.5 / 730 * 24)
+
+
+def test_a_configuration_without_contracts_has_no_customers() -> None:
+    rigs = (sites.rig(facts={"customer": "acme"}),)
+    assert price_on(flat_market(), site(*rigs), SiteSettings()).customers == ()
+
+
+@given(
+    rate=st.floats(0.02, 0.2),
+    share=st.floats(0, 1),
+    fee=st.floats(0, 50),
+    price=st.floats(0.0, 0.2),
+    hashprice=st.floats(5, 200),
+)
+def test_both_books_add_up_to_the_margin_at_the_hosts_tariff(
+    rate: float, share: float, fee: float, price: float, hashprice: float
+) -> None:
+    """What one pays the other receives: money is neither made nor lost by a contract."""
+    terms = {"usd_per_kilowatt_hour": rate, "revenue_share": share, "usd_per_kilowatt_month": fee}
+    found = priced(hosted(), {"c": contract(**terms)}, at=flat_market(hashprice), prices={"ppa": price})
+    assert found.books is not None
+    assert found.books.customer_margin is not None
+    assert found.books.host_margin is not None
+    assert found.books.customer_margin + found.books.host_margin == pytest.approx(found.margin, abs=1e-9)
