@@ -62,11 +62,19 @@ def _summary(settings: Settings) -> dict[str, Any]:
         "addresses_to_search": sum(rig.discovered for rig in rigs),
         "blocks": _counted(rig.block for rig in listed_rigs),
         "tariffs": _counted(rig.tariff or "none" for rig in listed_rigs),
+        **_hosted(settings, rigs),
         **_searched(rigs),
         **_shards(settings),
         "sources": {str(name): source.kind if source else "none" for name, source in listed(settings)},
         "warnings": list(warnings(settings)),
     }
+
+
+def _hosted(settings: Settings, rigs: Iterable[Rig]) -> dict[str, Any]:
+    """Count the customers' rigs by hosting contract, where contracts are configured."""
+    if not settings.contracts:
+        return {}
+    return {"contracts": _counted(rig.contract or "none" for rig in rigs if rig.customer)}
 
 
 def _searched(rigs: Iterable[Rig]) -> dict[str, Any]:

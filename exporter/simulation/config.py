@@ -32,9 +32,28 @@ _QUICK_DECISION: Final = {
 _BLOCK_TARIFFS: Final = (None, "ppa", None, "time-of-use")
 """The tariffs of blocks in turn; None is the site's own."""
 
-_CUSTOMERS: Final = ("acme", "birch")
+_HOSTED_CUSTOMERS: Final = {"acme": {"contract": "acme-all-in"}, "birch": {"contract": "birch-share"}}
+_CUSTOMERS: Final = tuple(_HOSTED_CUSTOMERS)
 _HOSTED: Final = slice(3, None, 4)
-"""Blocks of customers' rigs: without a hosting contract they are never `reassign`."""
+"""Blocks of customers' rigs."""
+_CONTRACT: Final = {"timezone": "America/Chicago", "host_tariff": "ppa"}
+_CONTRACTS: Final = {
+    "acme-all-in": _CONTRACT
+    | {
+        "usd_per_kilowatt_hour": 0.072,
+        "usd_per_kilowatt_month": 2,
+        "curtailment_credit_share": 0.5,
+        "uptime": {"measure": "sla", "promised": 0.98},
+    },
+    "birch-share": _CONTRACT
+    | {
+        "pass_through": True,
+        "revenue_share": 0.2,
+        "host_may_curtail": True,
+        "curtailment_credit_share": 0.25,
+        "uptime": {"measure": "hashing", "promised": 0.95},
+    },
+}
 
 
 def site_config(site: Plant) -> dict[str, Any]:
@@ -59,6 +78,7 @@ def _site(site: Plant) -> dict[str, Any]:
             block: _block([placement for placement in site.placements if placement.block == block], number)
             for number, block in enumerate(site.blocks)
         },
+        **({"customers": _HOSTED_CUSTOMERS, "contracts": _CONTRACTS} if hosted else {}),
         "tariff": "spot",
         "tariffs": _tariffs(site),
         "network": {

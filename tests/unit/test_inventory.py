@@ -172,6 +172,32 @@ def test_a_customers_tariff_comes_after_the_rigs_and_before_its_blocks(row: dict
     assert load_inventory(InventorySettings.model_validate({"rigs": [rig]}), names).rigs[0].tariff == tariff
 
 
+@pytest.mark.parametrize(
+    ("row", "contract"),
+    [({"contract": "gold"}, "gold"), ({}, "silver"), ({"customer": "birch"}, ""), ({"customer": None}, "")],
+)
+def test_a_rigs_own_contract_comes_before_its_customers(row: dict[str, Any], contract: str) -> None:
+    customers = {"acme": CustomerSettings(contract="silver"), "birch": CustomerSettings()}
+    names = Names(blocks={}, tariffs=(), schedules=(), customers=customers, contracts=("gold", "silver"))
+    rig = {"address": "127.60.0.5", "customer": "acme", **row}
+    (loaded,) = load_inventory(InventorySettings.model_validate({"rigs": [rig]}), names).rigs
+    assert loaded.contract == contract
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({"customer": "acme", "contract": "gould"}, "there is no contract 'gould': did you mean 'gold'"),
+        ({"contract": "gold"}, "has the contract 'gold' and no customer: set customer"),
+    ],
+)
+def test_a_contract_that_cannot_hold_is_refused(row: dict[str, Any], told: str) -> None:
+    names = Names(blocks={}, tariffs=(), schedules=(), contracts=("gold",))
+    terms = InventorySettings.model_validate({"rigs": [{"address": "127.60.0.5", **row}]})
+    with pytest.raises(InventoryError, match=told):
+        load_inventory(terms, names)
+
+
 def test_where_customers_are_listed_a_slip_in_one_is_refused() -> None:
     terms = InventorySettings.model_validate({"rigs": [{"address": "127.60.0.5", "customer": "acne"}]})
     names = Names(blocks={}, tariffs=(), schedules=(), customers={"acme": CustomerSettings()})

@@ -660,3 +660,12 @@ def test_the_service_manager_provides_the_directory_of_the_state_unless_a_file_i
         config.write_text(f"site: prairie-1\n{content}\n", encoding="utf-8")
         assert load(config, environ=environ).state.path == expected
     assert load(config, environ={}).state.path is None
+
+
+def test_the_summary_counts_customers_rigs_by_contract(tmp_path: Path) -> None:
+    uptime = "uptime: {measure: sla, promised: 0.98}"
+    contract = f"{{timezone: UTC, usd_per_kilowatt_hour: 0.08, curtailment_credit_share: 0, {uptime}}}"
+    rigs = "{address: 127.60.0.5, customer: acme}, {address: 127.60.0.6, customer: birch}, {address: 127.60.0.7}"
+    customers = f"customers: {{acme: {{contract: gold}}, birch: }}\ncontracts: {{gold: {contract}}}\n"
+    text = f"site: s\nfleet: {{rigs: [{rigs}]}}\n{customers}"
+    assert json.loads(as_json(given(tmp_path, text)))["contracts"] == {"gold": 1, "none": 1}
