@@ -2585,6 +2585,8 @@ _SETTLEMENT: Final = (
         help="Income from the awards in force, in USD per day. Absent if one of them has no price.",
         unit="usd_per_day",
         get=lambda settled: settled.capacity,
+    ),
+)
 
 _CUSTOMERS: Final = (
     Metric(

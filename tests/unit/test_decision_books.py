@@ -117,6 +117,14 @@ def test_hours_of_before_the_contract_are_no_evidence() -> None:
     assert desk.block.watched == pytest.approx(3 * 3_600)
 
 
+def test_hours_that_were_recorded_elsewhere_are_no_evidence() -> None:
+    """They do not tell who paid."""
+    moment = Moment(50.0, {f"{HOSTED}c": (0.05, 0.08)}, {(f"{HOSTED}c", 175): (1 / 17.5, 1.0)})
+    rules, hour = Rules(at(), NOW, only_hosted=True), moment.hour(NOW, 3_600.0)
+    assert Curve.of([hour], rules).seconds == 3_600
+    assert Curve.of([replace(hour, recorded=True)], rules).seconds == 0
+
+
 def test_hours_of_a_contract_that_is_gone_are_no_evidence() -> None:
     desk = Desk(theirs(), site=at())
     desk.evaluate()
