@@ -90,6 +90,15 @@ class LatestPublication:
         self._clock = clock
         self._published_at = clock()
         self._requested: dict[Encoding, float] = {}
+        self._listeners: list[Callable[[SiteView], None]] = []
+
+    def subscribe(self, listener: Callable[[SiteView], None]) -> None:
+        """Call ``listener`` after each publication, in the thread that publishes."""
+        self._listeners.append(listener)
+
+    def unsubscribe(self, listener: Callable[[SiteView], None]) -> None:
+        """Call ``listener`` no more."""
+        self._listeners.remove(listener)
 
     def age(self) -> float:
         """Seconds since the last publication, or since the start if there was none."""
@@ -107,6 +116,8 @@ class LatestPublication:
                 publication.body(encoding)
         self.publication = publication
         self._published_at = self._clock()
+        for listener in tuple(self._listeners):
+            listener(publication.view)
 
 
 def _body(chunks: Iterable[bytes]) -> Body:

@@ -27,6 +27,9 @@ LONGEST_WRITE: Final = 60.0
 """Seconds that a client may take to read a response."""
 
 METRICS_PATH: Final = "/metrics"
+EVENTS_PATH: Final = "/events"
+MOST_STREAMS: Final = 50
+"""Streams of events that are open at the same time."""
 _CONTROL_PATHS: Final = "/-/"
 _MOST_SCRAPES: Final = 64
 """Scrapes of one client at the same time. More than that do not fit into a second with 1,000 rigs."""
@@ -82,13 +85,15 @@ def add_admission(app: web.Application, settings: WebSettings) -> None:
     """Admit a limited number of requests for pages and the JSON API, which share one worker thread."""
     pages = Slots(settings.max_requests, min(settings.max_requests_per_client, settings.max_requests))
     scrapes = Slots(settings.max_connections, _MOST_SCRAPES)
+    streams = Slots(MOST_STREAMS, MOST_STREAMS)  # behind a proxy all are of one client
 
     @web.middleware
     async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path.startswith(_CONTROL_PATHS):
             return await handler(request)
         is_scrape = request.path == METRICS_PATH
-        with (scrapes if is_scrape else pages).taken(client_of(request.remote)):
+        slots = scrapes if is_scrape else streams if request.path == EVENTS_PATH else pages
+        with slots.taken(client_of(request.remote)):
             response = await handler(request)
             if not is_scrape:
                 await _compress(request, response)

@@ -8,6 +8,7 @@ from exporter.server.admission import add_admission
 from exporter.server.api import add_api
 from exporter.server.connections import mark_busy
 from exporter.server.context import ServerContext
+from exporter.server.events import add_events
 from exporter.server.guard import add_guard
 from exporter.server.health import add_health
 from exporter.server.metrics import add_metrics
@@ -32,5 +33,6 @@ def make_app(
     add_metrics(app, context)
     add_health(app, context)
     add_api(app, context)
+    add_events(app, context)
     add_pages(app, context)
     return app

@@ -31,6 +31,11 @@ class ServerContext:
     config: Callable[[], str]  # the settings in use as YAML, secrets masked
     is_active: Callable[[], bool] = lambda: True  # whether no other exporter may be serving the site
 
+    @property
+    def oldest(self) -> float:
+        """Seconds after which a publication is too old to be the present."""
+        return _STUCK_AFTER * self.evaluation_interval
+
     def is_stuck(self) -> bool:
         """Whether the latest publication, or the start if there is none, is so old that evaluations must be stuck."""
-        return self.latest.age() > _STUCK_AFTER * self.evaluation_interval
+        return self.latest.age() > self.oldest

@@ -62,7 +62,9 @@ async def test_every_page_is_valid_and_marks_itself_in_the_navigation(path: str)
         assert page.count("<h1>") == 1
         assert f'<a href="/{path}" aria-current="page">' in page or path.startswith("rigs/")
         Checker().check(page)
-        assert not re.search(r"\sstyle=|<script|\son\w+=", page), "the content security policy forbids it"
+        assert not re.search(r'\sstyle=|<script(?! src="/static/)|\son\w+=', page), (
+            "the content security policy forbids it"
+        )
 
 
 class Checker(HTMLParser):
