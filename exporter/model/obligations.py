@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
 
 class ObligationKind(StrEnum):
@@ -49,7 +49,6 @@ class Obligation:
         event: Identifies the event at its source. Intervals of one event share it.
         priority: Of two that contradict each other the lower number wins. None comes last.
         price: Payment for capacity, USD per kW and hour.
-        firm: False if it may be declined.
         randomize: Seconds by which the true start may be later than ``start``, and the true end earlier than ``end``.
         unclear: Why its limit is not known, such as a level that the settings do not list. Empty if it is known.
     """
@@ -68,7 +67,6 @@ class Obligation:
     reason: str = ""
     priority: int | None = None
     price: float | None = None
-    firm: bool = True
     randomize: float = 0.0
     unclear: str = ""
 
@@ -84,30 +82,6 @@ class Obligation:
     def limits_power(self) -> bool:
         """Whether it says how much may or must be drawn."""
         return not (self.cap is None and self.reduction is None and self.floor is None)
-
-
-class PowerLimits(NamedTuple):
-    """Most that may and least that must be drawn, in watts. None means that there is no such limit."""
-
-    cap: float | None = None
-    floor: float | None = None
-
-
-def power_limits(obligations: Iterable[Obligation], start: float, end: float, block: str | None = None) -> PowerLimits:
-    """Return the strictest limits between ``start`` and ``end`` (unix seconds).
-
-    Args:
-        obligations: All of them; those with a ``reduction`` need :func:`with_baseline` first.
-        start: Begin of the time.
-        end: Its end, excluded. A moment is from ``now`` to just after it.
-        block: Only the limits of this block alone. None means those of the whole site.
-    """
-    wanted = () if block is None else (block,)
-    held = [each for each in obligations if each.blocks == wanted and each.overlaps(start, end)]
-    return PowerLimits(
-        cap=min((each.cap for each in held if each.cap is not None), default=None),
-        floor=max((each.floor for each in held if each.floor is not None), default=None),
-    )
 
 
 def first_ahead(obligations: Iterable[Obligation], now: float) -> list[Obligation]:

@@ -87,7 +87,6 @@ class Event(NamedTuple):
     priority: int | None
     targets: tuple[str, ...]
     units: Mapping[str, str]  # by payload type
-    currencies: Mapping[str, str]
     randomize: float
     intervals: tuple[Interval, ...]
     unclear: str = ""  # why it could not be read: its intervals are then not known
@@ -207,7 +206,6 @@ class Vtn:
             priority=None,
             targets=(),
             units={},
-            currencies={},
             randomize=0.0,
             intervals=(),
         )
@@ -222,7 +220,6 @@ class Vtn:
                 priority=None if priority is None else int(number(priority)),
                 targets=targets,
                 units={each["payloadType"]: str(each["units"]) for each in described if each.get("units")},
-                currencies={each["payloadType"]: str(each["currency"]) for each in described if each.get("currency")},
                 randomize=_finite_seconds(period.get("randomizeStart")),
                 intervals=tuple(_intervals(document, self._context.clock())),
             )

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from own_network import OWN, fresh_network
 from test_app import Exporter, Samples, all_margins, one, values
+from vtn import CLIENT_ID, CLIENT_SECRET, Vtn, event, program
 
 from exporter.simulation.service import SourceFault
 from exporter.simulation.site import SimulatedSite
-from exporter.simulation.vtn import CLIENT_ID, CLIENT_SECRET, Vtn, event, program
 
 
 def expected(samples: Samples) -> set[float]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.model.obligations import Obligation, ObligationKind, PowerLimits, power_limits, with_baseline
+from exporter.model.obligations import Obligation, ObligationKind, with_baseline
 
 KILOWATT = 1_000.0
 
@@ -20,22 +20,6 @@ def test_one_without_an_end_holds_until_further_notice() -> None:
     assert cap(100, None, 0).holds(1e12)
     assert cap(100, None, 0).overlaps(1e12, 1e12 + 1)
     assert not cap(100, None, 0).overlaps(0, 100)
-
-
-def test_the_strictest_of_several_limits_holds() -> None:
-    award = Obligation(kind=ObligationKind.AWARD, start=150, end=300, floor=5 * KILOWATT)
-    more = Obligation(kind=ObligationKind.AWARD, start=150, end=300, floor=6 * KILOWATT)
-    limits = [cap(100, 200, 8 * KILOWATT), cap(150, 300, 7 * KILOWATT), award, more]
-    assert power_limits(limits, 100, 150) == PowerLimits(8 * KILOWATT, None)
-    assert power_limits(limits, 100, 200) == PowerLimits(7 * KILOWATT, 6 * KILOWATT)
-    assert power_limits(limits, 300, 400) == PowerLimits()
-
-
-def test_a_limit_of_a_block_is_not_one_of_the_site() -> None:
-    limits = [cap(0, 10, 5.0, "c1"), cap(0, 10, 9.0)]
-    assert power_limits(limits, 0, 1) == PowerLimits(9.0)
-    assert power_limits(limits, 0, 1, "c1") == PowerLimits(5.0)
-    assert power_limits(limits, 0, 1, "c2") == PowerLimits()
 
 
 def test_a_reduction_is_a_cap_below_the_baseline_and_never_below_zero() -> None:

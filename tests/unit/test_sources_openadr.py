@@ -11,11 +11,11 @@ import pytest
 import toadr3
 from own_network import OWN
 from simulation_clients import Clock
+from vtn import CLIENT_ID, CLIENT_SECRET, Vtn, event, program
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.obligations import Obligation, ObligationKind
 from exporter.simulation.service import SourceFault
-from exporter.simulation.vtn import CLIENT_ID, CLIENT_SECRET, Vtn, event, program
 from exporter.sources.contract import SourceContext
 from exporter.sources.obligations.openadr import Settings
 from exporter.sources.openadr import duration

@@ -3,7 +3,6 @@
 A source that fails is not one without obligations: its last state holds for a while, and is then unknown.
 """
 
-from collections.abc import Collection
 from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated, Final, Literal
@@ -100,10 +99,5 @@ def obliging(kind: ObligationKind, meaning: Meaning, kilowatts: float, start: fl
             return Obligation(kind=kind, start=start, cap=watts)
         case Meaning.REDUCTION:
             return Obligation(kind=kind, start=start, reduction=watts)
-        case _:
+        case Meaning.FLOOR:
             return Obligation(kind=kind, start=start, floor=watts)
-
-
-def named_blocks(obligations: Collection[Obligation]) -> set[str]:
-    """Return the names of the blocks that obligations are about."""
-    return {block for obligation in obligations for block in obligation.blocks}

@@ -10,7 +10,7 @@ from aiohttp import web
 from exporter.simulation.service import Service
 
 CLIENT_ID: Final = "prairie-1"
-CLIENT_SECRET: Final = "simulated"  # noqa: S105 -- of the simulated site
+CLIENT_SECRET: Final = "simulated"
 PROGRAM: Final = "prairie-ers"
 
 _MOST: Final = 50
