@@ -21,6 +21,7 @@ from exporter.cli import (
     outlook,
     plan,
     probe,
+    report,
     rigs,
     run,
     scan,
@@ -60,6 +61,7 @@ Examples:
   hashmargin setpoints                                list at which operating point each rig should run
   hashmargin shed --kilowatts 2000                    list which rigs to turn down for 2 MW, least loss first
   hashmargin statement --customer acme ...            state what a hosted customer owes, and why
+  hashmargin report --month 2026-11 ...               report a day or a month of a site
   hashmargin backtest --sample                        compute what the verdicts would have earned
 
 {EXIT_CODES}
@@ -100,6 +102,7 @@ for _command in (
     shed.shed,
     backtest.backtest,
     statement.statement,
+    report.report,
     state.state,
     simulate.simulate,
 ):

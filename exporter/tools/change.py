@@ -28,16 +28,25 @@ _WORDS: Final = {"bitcoin_price": "bitcoin price", "power_price": "power price"}
 async def query(endpoint: Endpoint, *, site: str | None, seconds: float) -> dict[str, Any]:
     """Return the change of the margin since so many seconds ago, by cause. Raises Failure and UnknownSiteError."""
     await check_site(endpoint, site)
-    before, after = await _cause(endpoint, site, seconds), await _cause(endpoint, site, 0.0)
+    before, after = await _cause(endpoint, site, ago=seconds), await _cause(endpoint, site)
+    return {"seconds": seconds, **_record(before, after)}
+
+
+async def between(endpoint: Endpoint, site: str | None, before: float, after: float, seconds: float) -> dict[str, Any]:
+    """Return the change between the means of two spans of so many seconds, by their ends (unix seconds)."""
+    spans = [f"avg_over_time(({{}})[{seconds:.0f}s:5m] @ {end:.0f})" for end in (before, after)]
+    return _record(*[await _cause(endpoint, site, mean=span) for span in spans])
+
+
+def _record(before: Cause, after: Cause) -> dict[str, Any]:
     return {
-        "seconds": seconds,
         "margin_usd_per_day": {"before": before.margin, "after": after.margin},
         "causes_usd_per_day": dict(split(before, after)),
         "values": {name: {"before": getattr(before, name), "after": getattr(after, name)} for name in CAUSES},
     }
 
 
-async def _cause(endpoint: Endpoint, site: str | None, ago: float) -> Cause:
+async def _cause(endpoint: Endpoint, site: str | None, *, ago: float = 0.0, mean: str = "{}") -> Cause:
     where = [] if site is None else [f'site="{quoted(site)}"']
     at = f" offset {ago:.0f}s" if ago else ""
     mining = [*where, 'status="mining"']
@@ -47,7 +56,7 @@ async def _cause(endpoint: Endpoint, site: str | None, ago: float) -> Cause:
         text = query.replace("{at}", at)
         for mark, selector in selectors.items():
             text = text.replace(mark, selector)
-        values[name] = (await ask_one(endpoint, text)).value
+        values[name] = (await ask_one(endpoint, mean.replace("{}", text))).value
     work, power = values["revenue"] / (values["hashprice"] * values["bitcoin"]), kilowatts(values["watts"])
     if min(work, power, values["uptime"]) <= 0:
         raise Failure(Reason.NOT_READY, "no rig was mining at one of the two times: give another --since")
