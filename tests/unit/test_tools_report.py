@@ -150,7 +150,7 @@ def test_days_and_months_are_local(text: str, hours: int) -> None:
         (("--month", "Feb"), "is not a month such as 2026-11"),
         (("--day", "2126-02-03"), "is not over yet"),
         (("--day", "2026-02-03", "--timezone", "Chicago"), "is not a time zone"),
-        (("--day", "2026-02-03", "--site", "prairy"), "did you mean 'prairie'"),
+        (("--day", "2026-02-03", "--site", "prairee"), "did you mean 'prairie'"),
     ],
 )
 async def test_what_cannot_be_reported_is_one_sentence(arguments: tuple[str, ...], words: str) -> None:
