@@ -352,7 +352,7 @@ def bare(price: TariffPrice | None) -> TariffPrice | None:
     return price if price is None else replace(price, ahead=())
 
 
-@pytest.mark.parametrize(("now", "starts"), [(0, [0, 3600, 7200]), (4000, [3600, 7200]), (7200, [])])
+@pytest.mark.parametrize(("now", "starts"), [(0, [0, 3600, 7200]), (4000, [3600, 7200]), (7200, [7200])])
 def test_the_slots_ahead_begin_with_the_one_in_force(now: float, starts: list[float]) -> None:
     price = price_in_force(HOURS, now)
     assert price is not None
