@@ -87,7 +87,9 @@ def run_blocking(settings: Settings, load: Callable[[], Settings] | None = None,
     if settings.ai is not None and settings.ai.outlook is not None and find_spec("numpy") is None:
         raise StartError("ai.outlook needs numpy: run pip install 'hashmargin[outlook]', or remove ai.outlook")
     configure(settings.log)
-    for advice in advise(settings.terms, settings.decision, settings.rigs):
+    for advice in advise(
+        settings.terms, settings.decision, settings.rigs, settings.fleet_blocks, settings.index_tariffs
+    ):
         _log.warning("settings of the decision", advice=advice)
     prepare_process()
     try:

@@ -1,24 +1,34 @@
 """Warnings about settings of the decision, such as those with which `reassign` can never come. Pure."""
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from exporter.decision.settings import DecisionSettings
 from exporter.economics.ai import value_ai
 from exporter.economics.settings import Band, SiteSettings
 from exporter.model.fields import format_duration
-from exporter.model.fleet import Rig
-from exporter.model.units import HASHES_PER_TERAHASH, kilowatts
+from exporter.model.fleet import Block, Rig
+from exporter.model.units import DAYS_PER_YEAR, HASHES_PER_TERAHASH, SECONDS_PER_DAY, kilowatts
 
-_BANDED = ("rent_usd_per_kilowatt_month", "capex_usd_per_kilowatt")
+_LARGE_FEEDER: Final = 1.5
+_BANDED: Final = ("rent_usd_per_kilowatt_month", "capex_usd_per_kilowatt")
 
 
-def advise(settings: SiteSettings, decision: DecisionSettings, rigs: Iterable[Rig] = ()) -> Iterator[str]:
+def advise(
+    settings: SiteSettings,
+    decision: DecisionSettings,
+    rigs: Iterable[Rig] = (),
+    blocks: Iterable[Block] = (),
+    index_tariffs: Iterable[str] = (),
+) -> Iterator[str]:
     """Yield one sentence for each setting that keeps `reassign` from coming, or makes it less certain than it looks.
 
     Args:
         settings: contracts and AI business.
         decision: thresholds and evidence.
         rigs: the inventory, for what rigs would be sold for and who owns them.
+        blocks: the blocks with their capacities.
+        index_tariffs: the tariffs of rigs whose prices are a market's.
     """
     fleet = tuple(rigs)
     yield from _impossible(settings, decision, fleet)
@@ -36,9 +46,35 @@ def advise(settings: SiteSettings, decision: DecisionSettings, rigs: Iterable[Ri
         band = getattr(settings.ai, name)
         if isinstance(band, Band) and band.low == band.high and band.base:
             yield f"ai.{name} has no band: its low scenario is its base; write {{low: , base: , high: }}"
+    if settings.ai is not None:
+        yield from _large_feeders(fleet, blocks)
+        yield from _short_history(decision, index_tariffs)
     hosted = sum(bool(rig.customer) and not rig.contract for rig in fleet)
     if settings.ai is not None and hosted:
         yield f"{hosted:,} rigs belong to customers without a hosting contract: their blocks are never `reassign`"
+
+
+def _large_feeders(rigs: tuple[Rig, ...], blocks: Iterable[Block]) -> Iterator[str]:
+    """Yield blocks whose capacity is far above what their rigs are rated at, where all of them are."""
+    for block in blocks:
+        members = [rig for rig in rigs if rig.block == block.name]
+        rated = sum((rig.rated_power or 0.0) * rig.count for rig in members)
+        if block.capacity_watts is None or not members or not all(rig.rated_power for rig in members):
+            continue
+        if block.capacity_watts > _LARGE_FEEDER * rated:
+            yield (
+                f"block {block.name}: its capacity is {block.capacity_watts / rated:.1f} times the rated power of its "
+                "rigs, and AI hosting is valued on all of it: check that the feeder can carry that"
+            )
+
+
+def _short_history(decision: DecisionSettings, index_tariffs: Iterable[str]) -> Iterator[str]:
+    names = ", ".join(sorted(index_tariffs))
+    if names and decision.history < DAYS_PER_YEAR * SECONDS_PER_DAY:
+        yield (
+            f"{format_duration(decision.history)} of the market's prices ({names}) stand for a whole year in "
+            "`reassign`, and a season may be missing: set decision.history longer, or read more with decision.backfill"
+        )
 
 
 def _impossible(settings: SiteSettings, decision: DecisionSettings, rigs: tuple[Rig, ...]) -> Iterator[str]:

@@ -216,6 +216,12 @@ class Settings(BaseSettings):
         return default_tariff(self.tariff, self.tariffs)
 
     @property
+    def index_tariffs(self) -> frozenset[str]:
+        """The tariffs of rigs whose prices are a market's: neither fixed nor a price list."""
+        listed = {name for name, tariff in self.tariffs.items() if tariff.kind in ("fixed", "time_of_use")}
+        return frozenset(rig.tariff for rig in self.rigs if rig.tariff) - listed
+
+    @property
     def terms(self) -> SiteSettings:
         """The settings that the economics use."""
         return SiteSettings(

@@ -8,7 +8,7 @@ from sites import LEASE
 from exporter.decision.advice import advise
 from exporter.decision.settings import DecisionSettings
 from exporter.economics.settings import AiSettings, Band, SiteSettings
-from exporter.model.fleet import Rig
+from exporter.model.fleet import Block, Rig
 
 BANDED = AiSettings(
     rent_usd_per_kilowatt_month={"low": 145, "base": 150, "high": 160},
@@ -55,3 +55,21 @@ def test_the_former_decay_and_inputs_without_a_band_give_advice() -> None:
 
 def test_customers_without_contracts_give_advice() -> None:
     assert "1 rigs belong to customers" in told(rigs=(RIG, replace(RIG, name="b", customer="acme")))
+
+
+def test_a_feeder_far_larger_than_its_rigs_gives_advice() -> None:
+    feeders = (Block(name="c1", capacity_watts=12_000.0), Block(name="c2", capacity_watts=12_000.0), Block(name="c3"))
+    rigs = (replace(RIG, block="c1"), replace(RIG, block="c2", count=3), replace(RIG, block="c3"))
+    assert "; ".join(advise(SITE, DecisionSettings(), rigs, feeders)) == (
+        "block c1: its capacity is 3.4 times the rated power of its rigs, and AI hosting is valued on all of it: check "
+        "that the feeder can carry that"
+    )
+    unrated = (*rigs, replace(RIG, block="c1", rated_power=None))
+    assert not list(advise(SITE, DecisionSettings(), unrated, feeders))
+    assert not list(advise(SiteSettings(), DecisionSettings(), rigs, feeders))
+
+
+def test_a_market_of_less_than_a_year_gives_advice() -> None:
+    (found,) = advise(SITE, DecisionSettings(), (), (), {"spot"})
+    assert found.startswith("4w of the market's prices (spot) stand for a whole year in `reassign`")
+    assert not list(advise(SITE, DecisionSettings(history=365 * 86_400.0), (), (), {"spot"}))
