@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Generic, Protocol, Self, TypeVar
+from typing import Any, Final, Generic, Protocol, Self, TypeVar, runtime_checkable
 from weakref import WeakValueDictionary
 
 import aiohttp
@@ -149,7 +149,7 @@ class SourceSettings(SettingsGroup):
             )
         return self
 
-    def build(self, context: SourceContext, remembered: Reading[Any] | None = None) -> Source[Any]:
+    def build(self, context: SourceContext, remembered: Reading[Any] | None = None) -> "Guarded":
         """Create the source that these settings describe. Its values are checked before anything uses them.
 
         ``remembered`` is the last value that a former process accepted, however old.
@@ -170,6 +170,16 @@ class SourceSettings(SettingsGroup):
     def check_after(self, value: Any, last: Any, age: float) -> None:
         """Raise a Failure IMPLAUSIBLE if ``value`` cannot follow ``last``, which is ``age`` s old and not used."""
 
+    def doubt(self, value: Any, last: Any) -> None:
+        """Raise a Failure IMPLAUSIBLE if ``value`` is possible after ``last``, however old, but needs a second opinion.
+
+        It has one if :meth:`agree` is true of it and the value of another source, or a later value of this one.
+        """
+
+    def agree(self, value: Any, other: Any) -> bool:  # noqa: ARG002 -- only what is doubted is compared
+        """Whether two values of the same time confirm each other."""
+        return False
+
     def check_usable(self, value: Any, now: float) -> None:  # noqa: ARG002 -- only prices end
         """Raise a Failure if a well-formed ``value`` contains nothing that can be used at ``now`` (unix seconds)."""
         if isinstance(value, Sized) and not len(value):
@@ -179,6 +189,24 @@ class SourceSettings(SettingsGroup):
     def likely_cause(self) -> str:
         """The most likely cause of an answer without a usable value."""
         return "is the query or the address right?"
+
+
+class Doubted(Failure):
+    """An improbable value, which is not used before it has a second opinion."""
+
+    def __init__(self, doubt: Failure, reading: Reading[Any], wait: float) -> None:
+        detail = f"{doubt.detail}: not used before another source agrees, or it has lasted {wait:g} s"
+        super().__init__(doubt.reason, detail)
+        self.reading = reading
+
+
+@runtime_checkable
+class Seconded(Protocol):
+    """A source of several members, which may confirm each other."""
+
+    @property
+    def seconded(self) -> bool:
+        """Whether at least two members agree on the latest value."""
 
 
 class Guarded:
@@ -192,6 +220,7 @@ class Guarded:
         self._discards = context.discards
         self._context = context
         self._last = None if remembered is None else Kept(remembered, context)
+        self._doubted: tuple[Any, float] | None = None  # the first of the values that agree, and when it came
 
     async def fetch(self) -> Reading[Any]:
         """Request the value, and compare it with the last one: more loosely if that is too old to use."""
@@ -205,8 +234,27 @@ class Guarded:
             self._settings.check_after(value, last.reading.value, last.age)
         self._settings.check_usable(value, self._context.clock())
         accepted = Reading(value, reading.observed_at)
-        self._last = Kept(accepted, self._context)
-        return accepted
+        if last is not None:
+            self._weigh(accepted, last.reading.value)
+        return self.believe(accepted)
+
+    def believe(self, reading: Reading[Any]) -> Reading[Any]:
+        """Accept a reading, also one that was doubted and that another source confirms."""
+        self._doubted = None
+        self._last = Kept(reading, self._context)
+        return reading
+
+    def _weigh(self, reading: Reading[Any], last: Any) -> None:
+        """Raise Doubted if the value is improbable, comes from one source and has not lasted for ``max_age``."""
+        try:
+            self._settings.doubt(reading.value, last)
+        except Failure as failure:
+            now = self._context.timer()
+            if self._doubted is None or not self._settings.agree(reading.value, self._doubted[0]):
+                self._doubted = reading.value, now
+            seconded = isinstance(self._source, Seconded) and self._source.seconded
+            if not seconded and now - self._doubted[1] < self._settings.max_age:
+                raise Doubted(failure, reading, self._settings.max_age) from None
 
 
 UNEXPECTED: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
@@ -284,3 +332,8 @@ def implausible_unless(low: float, value: float, high: float, what: str) -> None
     """Raise a Failure IMPLAUSIBLE unless ``value`` is between ``low`` and ``high``."""
     if not low <= value <= high:
         raise Failure(Reason.IMPLAUSIBLE, f"{what} {value:g} is outside {low:g} to {high:g}")
+
+
+def within(value: float, other: float, factor: float) -> bool:
+    """Whether neither of two positive values is more than ``factor`` times the other."""
+    return max(value, other) <= factor * min(value, other)

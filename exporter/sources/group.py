@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import structlog
 
 from exporter.model.failures import SOURCE_ADVICE, Failure, Reason
 from exporter.model.readings import Reading
-from exporter.sources.contract import Kept, MemberState, SourceContext, SourceSettings
+from exporter.sources.contract import Doubted, Kept, MemberState, SourceContext, SourceSettings
 from exporter.telemetry import Telemetry
 
 _log = structlog.get_logger(__name__)
@@ -57,7 +57,11 @@ class SourceGroup:
 
     async def ask(self) -> list[tuple[str, Reading[Any]]]:
         """Return name and reading of each member that has one. Raises the first member's Failure if none has."""
-        answers = await asyncio.gather(*(member.ask() for member in self._members.values()))
+        members = tuple(self._members.values())
+        await asyncio.gather(*(member.request() for member in members))
+        for member in members:
+            member.hear([other for other in members if other is not member])
+        answers = [member.answer() for member in members]
         readings = [
             (name, answer) for name, answer in zip(self._members, answers, strict=True) if isinstance(answer, Reading)
         ]
@@ -115,20 +119,44 @@ class _Member:
         self._telemetry: Telemetry | None = context.telemetry
         self._not_before = float("-inf")
         self._answer: Kept[Any] | Failure | None = None
+        self._before: Kept[Any] | Failure | None = None  # the answer to the request before
+        self._requested_at: float | None = None  # None if the answer was exported
+        self._seconded: Reading[Any] | None = None  # a doubted value that another member confirms
         self._state = MemberState(kind=settings.kind, interval=settings.interval, max_age=settings.max_age)
 
-    async def ask(self) -> Reading[Any] | Failure:
-        """Return a fresh value, or the failure."""
+    @property
+    def latest(self) -> Kept[Any] | Failure | None:
+        """The answer to the latest request."""
+        return self._answer
+
+    async def request(self) -> None:
+        """Request a value, if it is time."""
         now = self._context.timer()
         if self._answer is None or now >= self._not_before:
-            before, fetched = self._answer, await self._fetch()
-            self._answer = fetched
+            self._before, self._requested_at = self._answer, now
+            self._answer = await self._fetch()
+
+    def hear(self, others: Sequence[Self]) -> None:
+        """Believe a value that is doubted if another member's agrees, whether that is doubted, too, or not."""
+        if isinstance(self._answer, Doubted):
+            reading = self._answer.reading
+            if any(self.settings.agree(reading.value, said.value) for said in map(_said, others) if said is not None):
+                self._seconded = reading
+
+    def answer(self) -> Reading[Any] | Failure:
+        """Return a fresh value, or the failure. Call it after every :meth:`request`."""
+        if self._seconded is not None:
+            self._answer, self._seconded = Kept(self._source.believe(self._seconded), self._context), None
+        if self._requested_at is not None:
+            fetched = self._answer
+            assert fetched is not None  # noqa: S101 -- for mypy: it was requested
             answer = self._fresh()
             if isinstance(answer, Failure):
                 self._answer = answer
             self._record(fetched, answer)
-            self._not_before = now + self._rest(answer)
-            self._export(before, answer)
+            self._not_before = self._requested_at + self._rest(answer)
+            self._export(self._before, answer)
+            self._requested_at = None
         return self._fresh()
 
     def _fresh(self) -> Reading[Any] | Failure:
@@ -192,3 +220,9 @@ class _Member:
             telemetry.source_last_success.labels(self.name).set(answer.observed_at)
         else:
             telemetry.source_failures.labels(self.name, answer.reason).inc()
+
+
+def _said(member: _Member) -> Reading[Any] | None:
+    """Return the value that a member gives, or that is doubted."""
+    latest = member.latest
+    return latest.reading if isinstance(latest, Kept | Doubted) else None

@@ -176,6 +176,39 @@ async def test_two_prices_that_disagree_are_no_price(markets: Markets, context: 
     assert caught.value.reason is Reason.IMPLAUSIBLE
 
 
+async def test_a_leap_that_a_second_market_confirms_is_used_at_once(
+    markets: Markets, context: SourceContext, telemetry: Telemetry
+) -> None:
+    markets.answers = {"/a": 70_000.0, "/b": 70_100.0}
+    async with serve(markets.handle) as server:
+        source = median_of(server, "a", "b").build(context)
+        assert (await source.fetch()).value == 70_050
+        markets.now += 60
+        markets.answers["/a"] = 150_000.0
+        assert (await source.fetch()).value == 70_100, "one alone is not believed"
+        assert sample(telemetry, "mining_source_failures_total", source="bitcoin:coinbase-1", reason="implausible") == 1
+        markets.now += 60
+        markets.answers["/b"] = 151_000.0
+        with capture_logs() as logs:
+            assert (await source.fetch()).value == 150_500
+        assert [log["event"] for log in logs] == ["source is back"]
+
+
+async def test_a_leap_that_both_markets_show_for_the_first_time_is_no_failure(
+    markets: Markets, context: SourceContext, telemetry: Telemetry
+) -> None:
+    markets.answers = {"/a": 70_000.0, "/b": 70_100.0}
+    async with serve(markets.handle) as server:
+        source = median_of(server, "a", "b").build(context)
+        await source.fetch()
+        markets.now += 60
+        markets.answers = {"/a": 30_000.0, "/b": 30_100.0}
+        with capture_logs() as logs:
+            assert (await source.fetch()).value == 30_050
+    assert logs == []
+    assert sample(telemetry, "mining_source_up", source="bitcoin:coinbase-1") == 1
+
+
 async def test_how_far_they_differ_is_not_told_once_none_answers(
     markets: Markets, context: SourceContext, telemetry: Telemetry
 ) -> None:
@@ -321,6 +354,21 @@ async def test_the_first_that_answers_is_taken_and_the_others_check_it(
     disagreement = "mining_source_disagreement_ratio"
     assert sample(telemetry, disagreement, quantity="network_difficulty") == pytest.approx(0.1)
     assert sample(telemetry, disagreement, quantity="network_block_fees") == 0
+
+
+async def test_a_difficulty_that_leaps_is_used_at_once_if_two_sources_have_it(
+    markets: Markets, context: SourceContext
+) -> None:
+    markets.answers = {"mine": 133.79e12, "theirs": 133.79e12}
+    async with serve(markets.handle_mempool) as server:
+        source = failover_of(server, "mine", "theirs").build(context)
+        await source.fetch()
+        markets.now += 86_400 * 5
+        markets.answers["mine"] = 350e12
+        assert (await source.fetch()).value.difficulty == 133.79e12
+        markets.now += 400
+        markets.answers["theirs"] = 350e12
+        assert (await source.fetch()).value.difficulty == 350e12
 
 
 async def test_a_failover_is_logged_once_and_so_is_the_return(

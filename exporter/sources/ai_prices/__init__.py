@@ -49,7 +49,7 @@ class AiPriceSettings(SourceSettings):
         default=1, ge=1, le=1_000, description="A price of fewer offers is not used, where the feed tells how many."
     )
 
-    def build(self, context: SourceContext, remembered: Reading[Any] | None = None) -> Source[Any]:
+    def build(self, context: SourceContext, remembered: Reading[Any] | None = None) -> Guarded:
         """Create the source with its checks. A price that doubles or halves within `max_age` is left out."""
         return Guarded(_Steady(self, context, remembered), self, context, remembered)
 

@@ -3,13 +3,14 @@
 from typing import Final
 
 from exporter.model.failures import Failure, Reason
-from exporter.sources.contract import SourceSettings, implausible_unless
+from exporter.sources.contract import SourceSettings, implausible_unless, within
 
 _MIN_PRICE: Final = 100.0
 _MAX_PRICE: Final = 1e8
-_MAX_FACTOR: Final = 2.0  # within `max_age`
-_MAX_FACTOR_AFTER: Final = 3.0  # after an outage, more for each month of it
+_DOUBTED_FACTOR: Final = 2.0  # no hour or day had more
+_MAX_FACTOR: Final = 3.0  # after an outage, more for each month of it
 _MOST_FACTOR_AFTER: Final = 10.0
+_AGREEING_FACTOR: Final = 1.1
 _MONTH: Final = 30 * 86_400.0
 
 
@@ -23,12 +24,20 @@ class BitcoinSettings(SourceSettings):
     """Settings of all price sources: the plausibility of a price."""
 
     def check(self, value: float, last: float | None) -> None:
-        """Reject a price that bitcoin never had, or that is more than twice or less than half the last one."""
+        """Reject a price that bitcoin never had, or that is more than three times or less than a third the last one."""
         implausible_unless(_MIN_PRICE, value, _MAX_PRICE, "bitcoin price")
         if last is not None:
-            implausible_unless(last / _MAX_FACTOR, value, last * _MAX_FACTOR, "bitcoin price")
+            self.check_after(value, last, 0.0)
 
     def check_after(self, value: float, last: float, age: float) -> None:
         """Reject a price that bitcoin cannot have reached in ``age`` seconds."""
-        factor = min(_MAX_FACTOR_AFTER * (1 + age / _MONTH), _MOST_FACTOR_AFTER)
+        factor = min(_MAX_FACTOR * (1 + age / _MONTH), _MOST_FACTOR_AFTER)
         implausible_unless(last / factor, value, last * factor, "bitcoin price")
+
+    def doubt(self, value: float, last: float) -> None:
+        """Doubt a price that is more than twice or less than half the last one."""
+        implausible_unless(last / _DOUBTED_FACTOR, value, last * _DOUBTED_FACTOR, "bitcoin price")
+
+    def agree(self, value: float, other: float) -> bool:
+        """Whether two prices differ by at most a tenth."""
+        return within(value, other, _AGREEING_FACTOR)

@@ -37,6 +37,7 @@ class _Median:
         self._max_age = settings.max_age
         self._clock = context.clock
         self._last: Reading[float] | None = None
+        self.seconded = False
 
     async def fetch(self) -> Reading[float]:
         """Return the median of the prices near it, with the time of the oldest of them.
@@ -54,6 +55,7 @@ class _Median:
         near = [reading for name, reading in readings if name not in far]
         if not near:
             raise Failure(Reason.IMPLAUSIBLE, self._disagreement(by_name, now))
+        self.seconded = len(near) > 1
         self._last = Reading(median(reading.value for reading in near), min(reading.observed_at for reading in near))
         return self._last
 

@@ -6,13 +6,15 @@ from math import sqrt
 from typing import Any, Final
 
 from exporter.model.readings import NetworkState
-from exporter.sources.contract import Discards, SourceSettings, implausible_unless
+from exporter.sources.contract import Discards, SourceSettings, implausible_unless, within
 
 EPOCH_BLOCKS: Final = 2016
 FEE_BLOCKS: Final = 144
 _MAX_DIFFICULTY: Final = 1e20
 _MAX_FEES: Final = 300.0  # bitcoins per block; the dearest block ever paid 291, by mistake
 _RETARGET_LIMIT: Final = 4.0
+_DOUBTED_FACTOR: Final = 2.0
+_AGREEING_FACTOR: Final = 1.1
 _FASTEST_EPOCH: Final = 3.5 * 86_400.0  # s: at four times the pace
 _MOST_FACTOR_AFTER: Final = 16.0  # after an outage of any length; no year since 2014 had more
 _MAX_INTERVAL: Final = 86_400.0  # s per block
@@ -52,6 +54,15 @@ class NetworkSettings(SourceSettings):
         retargets = 1 + age // _FASTEST_EPOCH
         factor = min(_RETARGET_LIMIT ** min(retargets, 9.0), _MOST_FACTOR_AFTER) * 1.001
         implausible_unless(last.difficulty / factor, value.difficulty, last.difficulty * factor, "difficulty")
+
+    def doubt(self, value: NetworkState, last: NetworkState) -> None:
+        """Doubt a difficulty that is more than twice or less than half the last one: few retargets change a third."""
+        low, high = last.difficulty / _DOUBTED_FACTOR, last.difficulty * _DOUBTED_FACTOR
+        implausible_unless(low, value.difficulty, high, "difficulty")
+
+    def agree(self, value: NetworkState, other: NetworkState) -> bool:
+        """Whether the difficulties differ by at most a tenth."""
+        return within(value.difficulty, other.difficulty, _AGREEING_FACTOR)
 
 
 def _contradictions(state: NetworkState) -> Iterator[tuple[str, str]]:

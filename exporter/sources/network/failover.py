@@ -21,18 +21,21 @@ class Settings(NetworkSettings):
 
     def connect(self, context: SourceContext) -> "_Failover":
         """Create the source."""
-        return _Failover(SourceGroup(named("network", self.sources), context))
+        return _Failover(self, SourceGroup(named("network", self.sources), context))
 
 
 class _Failover:
-    def __init__(self, group: SourceGroup) -> None:
+    def __init__(self, settings: Settings, group: SourceGroup) -> None:
+        self._settings = settings
         self._group = group
+        self.seconded = False
 
     async def fetch(self) -> Reading[NetworkState]:
         """Return the state of the first that answers. Export how far the others differ."""
         readings: list[Reading[NetworkState]] = [reading for _, reading in await self._group.ask()]
         taken = readings[0]
         states = [reading.value for reading in readings]
+        self.seconded = any(self._settings.agree(taken.value, other) for other in states[1:])
         self._group.export_disagreement(
             "network_difficulty", taken.value.difficulty, [state.difficulty for state in states]
         )
