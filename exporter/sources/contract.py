@@ -206,7 +206,7 @@ class Seconded(Protocol):
 
     @property
     def seconded(self) -> bool:
-        """Whether at least two members agree on the latest value."""
+        """Whether two members agree on the latest value, or one compared it with its own earlier ones."""
 
 
 class Guarded:
@@ -220,6 +220,8 @@ class Guarded:
         self._discards = context.discards
         self._context = context
         self._last = None if remembered is None else Kept(remembered, context)
+        self.weighed = False
+        """Whether the value could be compared with an earlier one."""
         self._doubted: tuple[Any, float] | None = None  # the first of the values that agree, and when it came
 
     async def fetch(self) -> Reading[Any]:
@@ -234,6 +236,7 @@ class Guarded:
             self._settings.check_after(value, last.reading.value, last.age)
         self._settings.check_usable(value, self._context.clock())
         accepted = Reading(value, reading.observed_at)
+        self.weighed = last is not None
         if last is not None:
             self._weigh(accepted, last.reading.value)
         return self.believe(accepted)

@@ -55,6 +55,10 @@ class SourceGroup:
         """Whether it has no members."""
         return not self._members
 
+    def weighed(self, name: str) -> bool:
+        """Whether this member compared its value with an earlier one. After a start it has none."""
+        return self._members[name].weighed
+
     async def ask(self) -> list[tuple[str, Reading[Any]]]:
         """Return name and reading of each member that has one. Raises the first member's Failure if none has."""
         members = tuple(self._members.values())
@@ -123,6 +127,11 @@ class _Member:
         self._requested_at: float | None = None  # None if the answer was exported
         self._seconded: Reading[Any] | None = None  # a doubted value that another member confirms
         self._state = MemberState(kind=settings.kind, interval=settings.interval, max_age=settings.max_age)
+
+    @property
+    def weighed(self) -> bool:
+        """Whether the value could be compared with an earlier one."""
+        return self._source.weighed
 
     @property
     def latest(self) -> Kept[Any] | Failure | None:

@@ -209,6 +209,31 @@ async def test_a_leap_that_both_markets_show_for_the_first_time_is_no_failure(
     assert sample(telemetry, "mining_source_up", source="bitcoin:coinbase-1") == 1
 
 
+async def test_the_only_market_that_is_left_waits_once(markets: Markets, context: SourceContext) -> None:
+    markets.answers = {"/a": 70_000.0, "/b": 70_100.0}
+    async with serve(markets.handle) as server:
+        source = median_of(server, "a", "b").build(context)
+        await source.fetch()
+        markets.now += 60
+        markets.answers = {"/a": 150_000.0, "/b": 500}
+        with pytest.raises(Failure, match="not used before another source agrees"):
+            await source.fetch()
+        markets.now += 600
+        assert (await source.fetch()).value == 150_000
+
+
+async def test_after_a_start_one_market_alone_is_compared_with_the_last_median(
+    markets: Markets, context: SourceContext
+) -> None:
+    markets.answers = {"/a": 150_000.0, "/b": 500}
+    async with serve(markets.handle) as server:
+        source = median_of(server, "a", "b").build(context, Reading(70_000.0, markets.now - 3_600))
+        with pytest.raises(Failure, match="not used before another source agrees"):
+            await source.fetch()
+        markets.answers["/b"] = 150_100.0
+        assert (await source.fetch()).value == 150_050
+
+
 async def test_how_far_they_differ_is_not_told_once_none_answers(
     markets: Markets, context: SourceContext, telemetry: Telemetry
 ) -> None:

@@ -55,7 +55,7 @@ class _Median:
         near = [reading for name, reading in readings if name not in far]
         if not near:
             raise Failure(Reason.IMPLAUSIBLE, self._disagreement(by_name, now))
-        self.seconded = len(near) > 1
+        self.seconded = len(near) > 1 or any(self._group.weighed(name) for name in by_name if name not in far)
         self._last = Reading(median(reading.value for reading in near), min(reading.observed_at for reading in near))
         return self._last
 

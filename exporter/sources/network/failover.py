@@ -32,10 +32,12 @@ class _Failover:
 
     async def fetch(self) -> Reading[NetworkState]:
         """Return the state of the first that answers. Export how far the others differ."""
-        readings: list[Reading[NetworkState]] = [reading for _, reading in await self._group.ask()]
+        answers = await self._group.ask()
+        readings: list[Reading[NetworkState]] = [reading for _, reading in answers]
         taken = readings[0]
         states = [reading.value for reading in readings]
-        self.seconded = any(self._settings.agree(taken.value, other) for other in states[1:])
+        agreed = any(self._settings.agree(taken.value, other) for other in states[1:])
+        self.seconded = agreed or self._group.weighed(answers[0][0])
         self._group.export_disagreement(
             "network_difficulty", taken.value.difficulty, [state.difficulty for state in states]
         )
