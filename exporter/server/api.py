@@ -11,6 +11,7 @@ from exporter.exposition.views import SiteView
 from exporter.model.configuration_errors import unknown
 from exporter.server.admission import in_worker
 from exporter.server.context import ServerContext
+from exporter.server.customers import explanation_for, seen_by
 from exporter.server.fleet import RigQuery, read_count, read_query
 from exporter.server.obligation_records import delivery_record, obligation_record
 from exporter.server.outlook_records import outlook_record
@@ -28,16 +29,17 @@ def add_api(app: web.Application, context: ServerContext) -> None:
     """Serve the JSON API."""
 
     async def rigs(request: web.Request) -> web.Response:
-        query, view = read_query(request), evaluated(context)
+        query, view = read_query(request), seen_by(request, evaluated(context))
         limit, offset = read_count(request, "limit", _EVERYTHING), read_count(request, "offset", 0)
         names = _read_fields(request)
         return await _respond(request, lambda: _rigs(context, view, query, slice(offset, offset + limit), names))
 
     async def rig(request: web.Request) -> web.Response:
-        view, name = evaluated(context), request.match_info["rig"]
+        view, name = seen_by(request, evaluated(context)), request.match_info["rig"]
         explanation = await in_worker(request, context.explain, view, name)
         if explanation is None:
             raise web.HTTPNotFound(text="There is no rig with this name.\n")
+        explanation = explanation_for(request, explanation)
         known = next(rig for rig in view.rigs if rig.snapshot.rig.name == name)
         return await _respond(
             request,

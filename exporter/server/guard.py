@@ -6,6 +6,7 @@ from typing import Any, Final
 from aiohttp import hdrs, web
 
 from exporter.server.admission import Handler, client_of
+from exporter.server.customers import CUSTOMER, HOME, may_open
 from exporter.server.health import HEALTHY_PATH, READY_PATH
 from exporter.server.logins import Logins
 from exporter.server.settings import WebSettings
@@ -46,9 +47,12 @@ def add_guard(app: web.Application, settings: WebSettings, file: WebConfigFile) 
         }
         if config.basic_auth_users and not is_open.get(request.path, False):
             given = request.headers.get(hdrs.AUTHORIZATION, "")
-            if not await logins.allows(given, config.basic_auth_users, client_of(request.remote)):
+            user = await logins.user(given, config.basic_auth_users, client_of(request.remote))
+            if user is None:
                 challenge = {hdrs.WWW_AUTHENTICATE: 'Basic realm="hashmargin", charset="UTF-8"'}
                 raise web.HTTPUnauthorized(text="Unauthorized.\n", headers=challenge)
+            if user in config.customer_users:
+                _admit_customer(request, config.customer_users[user])
         return await handler(request)
 
     async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
@@ -60,6 +64,15 @@ def add_guard(app: web.Application, settings: WebSettings, file: WebConfigFile) 
     app.middlewares.append(guard)
     app.on_cleanup.append(close)
     app.on_response_prepare.append(add_headers)
+
+
+def _admit_customer(request: web.Request, customer: str) -> None:
+    """Note whose login it is. Raises 403 for a path that shows more than a customer's rigs."""
+    if request.path == "/":
+        raise web.HTTPFound(HOME)
+    if not may_open(request.path) or request.method not in _SAFE_METHODS:
+        raise web.HTTPForbidden(text=f"This login shows the rigs of {customer} alone: see {HOME}\n")
+    request[CUSTOMER] = customer
 
 
 def put_headers(response: web.StreamResponse, file: WebConfigFile) -> None:

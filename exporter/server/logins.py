@@ -32,15 +32,15 @@ class Logins:
         self._rejected: OrderedDict[bytes, None] = OrderedDict()  # oldest first
         self._turns = _Turns()
 
-    async def allows(self, authorization: str, users: Mapping[str, SecretStr], client: str = "") -> bool:
-        """Whether this Authorization header is the login of one of these users.
+    async def user(self, authorization: str, users: Mapping[str, SecretStr], client: str = "") -> str | None:
+        """Return the user whose login this Authorization header is; None if it is none of these users'.
 
         Raises:
             aiohttp.web.HTTPTooManyRequests: Too many logins of this client, or of all, are waiting.
         """
         login = _login(authorization)
         if login is None:
-            return False
+            return None
         user, password = login
         hashed = users[user].get_secret_value() if user in users else _unmatchable(users)
         digest = hmac.digest(self._key, repr((user, hashed, password)).encode(), "sha256")
@@ -49,7 +49,7 @@ class Logins:
                 if digest not in self._accepted and digest not in self._rejected:
                     matches = await self._turns.run(_matches, password, hashed)
                     self._remember(digest, client, accepted=matches and user in users)
-        return digest in self._accepted
+        return user if digest in self._accepted else None
 
     def close(self) -> None:
         """Stop the thread."""

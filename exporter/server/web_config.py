@@ -25,7 +25,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from exporter.file_stamp import Stamp, stamp
-from exporter.model.configuration_errors import nearest, sentence
+from exporter.model.configuration_errors import nearest, sentence, unknown
 from exporter.model.fields import ConfigPath, SettingsGroup, Text, parse_duration, paths_relative_to
 
 _log = structlog.get_logger(__name__)
@@ -233,6 +233,7 @@ class WebConfig(SettingsGroup):
     tls_server_config: TlsServerConfig | None = None
     http_server_config: HttpServerConfig = HttpServerConfig()
     basic_auth_users: Mapping[str, Annotated[SecretStr, AfterValidator(_check_hash)]] = {}
+    customer_users: Mapping[str, Annotated[Text, Field(min_length=1)]] = {}
     rate_limit: RateLimit = RateLimit()
     healthy_without_login: bool = True
 
@@ -241,6 +242,13 @@ class WebConfig(SettingsGroup):
     def _without_content(cls, value: object) -> object:
         """An empty section is none, as in the toolkit."""
         return None if value == {} else value
+
+    @model_validator(mode="after")
+    def _customers_are_users(self) -> Self:
+        for user in self.customer_users:
+            if user not in self.basic_auth_users:
+                raise ValueError(f"customer_users: {unknown('user', user, self.basic_auth_users)}")
+        return self
 
     def files(self) -> tuple[Path, ...]:
         """Return the other files that it names."""

@@ -246,12 +246,12 @@ async def test_guesses_of_one_client_get_429_above_its_share(guarded: WebSetting
 async def test_the_first_login_of_a_client_goes_before_the_guesses_of_others(slow_hash: Gate) -> None:
     logins, users = Logins(), {"noc": SecretStr(HASH)}
     slow_hash.open()
-    assert not await logins.allows(basic(guess(0)), users, "guesser")
+    assert await logins.user(basic(guess(0)), users, "guesser") is None
     slow_hash.shut()
     order: list[str] = []
 
     async def ordered(client: str, password: str) -> None:
-        await logins.allows(basic(password), users, client)
+        await logins.user(basic(password), users, client)
         order.append(client)
 
     flood = [asyncio.create_task(ordered("guesser", guess(number))) for number in range(1, 6)]
@@ -287,11 +287,11 @@ async def test_guesses_of_many_clients_give_way_to_one_that_has_not_guessed(
 
 async def test_a_guesser_that_hangs_up_frees_its_place(slow_hash: Gate) -> None:
     logins, users = Logins(), {"noc": SecretStr(HASH)}
-    flood = [asyncio.create_task(logins.allows(basic(guess(number)), users, "guesser")) for number in range(9)]
+    flood = [asyncio.create_task(logins.user(basic(guess(number)), users, "guesser")) for number in range(9)]
     await until(lambda: slow_hash.entered == 1)
     for request in flood:
         request.cancel()
     await asyncio.gather(*flood, return_exceptions=True)
     slow_hash.open()
-    assert await logins.allows(basic(RIGHT), users, "guesser")
+    assert await logins.user(basic(RIGHT), users, "guesser") is not None
     logins.close()

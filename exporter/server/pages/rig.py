@@ -3,10 +3,10 @@
 from aiohttp import web
 
 from exporter.decision.explain import Explanation
-from exporter.exposition.views import SiteView
 from exporter.server.admission import in_worker
 from exporter.server.api import evaluated
 from exporter.server.context import ServerContext
+from exporter.server.customers import explanation_for, seen_by
 from exporter.server.pages import hardware
 from exporter.server.pages.points import points_of
 from exporter.server.pages.rigs import reason
@@ -18,15 +18,17 @@ def add_to(app: web.Application, context: ServerContext) -> None:
     """Serve ``/rigs/{rig}``."""
 
     async def rig(request: web.Request) -> web.Response:
-        return await in_worker(request, _page, context, evaluated(context), request.match_info["rig"])
+        return await in_worker(request, _page, context, request)
 
     app.router.add_get("/rigs/{rig}", rig)
 
 
-def _page(context: ServerContext, view: SiteView, name: str) -> web.Response:
+def _page(context: ServerContext, request: web.Request) -> web.Response:
+    view, name = seen_by(request, evaluated(context)), request.match_info["rig"]
     explanation = context.explain(view, name)
     if explanation is None:
         return page("no_rig.html", status=404, site=context.site, name=name)
+    explanation = explanation_for(request, explanation)
     rig = next(rig for rig in view.rigs if rig.snapshot.rig.name == name)
     record = rig_record(rig, context.failures)
     reading = rig.snapshot.reading.value if rig.snapshot.reading is not None else None

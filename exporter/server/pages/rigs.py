@@ -9,6 +9,7 @@ from exporter.exposition.views import SiteView, Status
 from exporter.server.admission import in_worker
 from exporter.server.api import evaluated
 from exporter.server.context import ServerContext
+from exporter.server.customers import seen_by
 from exporter.server.fleet import SORTS, RigQuery, read_count, read_query
 from exporter.server.pages.template import page
 from exporter.server.records import RigRecord, rig_record
@@ -20,7 +21,7 @@ def add_to(app: web.Application, context: ServerContext) -> None:
     """Serve ``/rigs``."""
 
     async def rigs(request: web.Request) -> web.Response:
-        query, view = read_query(request), evaluated(context)
+        query, view = read_query(request), seen_by(request, evaluated(context))
         return await in_worker(request, _page, context, view, query, read_count(request, "page", 1))
 
     app.router.add_get("/rigs", rigs)

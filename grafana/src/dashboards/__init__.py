@@ -5,7 +5,18 @@ from typing import Final
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from dashboards import block, economics, exporter_health, fleet, gpu, ops_room, pool_against_rig, reassignment, rig
+from dashboards import (
+    block,
+    customer,
+    economics,
+    exporter_health,
+    fleet,
+    gpu,
+    ops_room,
+    pool_against_rig,
+    reassignment,
+    rig,
+)
 
 DASHBOARDS: Final[Mapping[str, Callable[[], Dashboard]]] = {
     "ops-room": ops_room.build,
@@ -14,6 +25,7 @@ DASHBOARDS: Final[Mapping[str, Callable[[], Dashboard]]] = {
     "ai-reassignment": reassignment.build,
     "rig": rig.build,
     "block": block.build,
+    "customer": customer.build,
     "gpu": gpu.build,
     "pool-against-rig": pool_against_rig.build,
     "exporter-health": exporter_health.build,

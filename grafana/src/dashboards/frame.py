@@ -15,6 +15,7 @@ RIG_BLOCK: Final = ("block", "Block", "mining_rig_inventory_info", True)
 RIG: Final = ("rig", "Rig", 'mining_rig_inventory_info{block=~"$block"}', False)
 MODEL: Final = ("model", "Model", "mining_rig_info", True)
 VERDICT: Final = ("verdict", "Verdict", "mining_block_verdict", True)
+CUSTOMER: Final = ("customer", "Customer", "customer:mining_rigs:count", True)
 GPU: Final = ("gpu", "GPU", "mining_gpu_info", True)
 RUNBOOKS: Final = "https://github.com/hashmargin/hashmargin/blob/main/deploy/runbooks"
 HOSTNAME: Final = ("hostname", "GPU host", "mining_gpu_info", True)
