@@ -104,7 +104,6 @@ def _customers(snapshot: SiteSnapshot, rigs: Sequence[RigEconomics]) -> tuple[Cu
             name=name,
             margin=total(each.customer_margin for each in map(_books, members)),
             avoidable_loss=total(each.avoidable_loss for each in members if not _host_decides(each)),
-            host_margin=total(each.host_margin for each in map(_books, members)),
         )
         for name, members in named.items()
     )

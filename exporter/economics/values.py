@@ -218,7 +218,6 @@ class CustomerEconomics:
     name: str
     margin: float | None = None
     avoidable_loss: float | None = None  # 0 or more, of the rigs that he decides on
-    host_margin: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

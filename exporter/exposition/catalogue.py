@@ -2610,16 +2610,6 @@ _CUSTOMERS: Final = (
         unit="usd_per_day",
         get=lambda c: c.avoidable_loss,
     ),
-    Metric(
-        scope=CUSTOMER,
-        name="mining_customer_host_margin_usd_per_day",
-        help=(
-            "Margin in USD per day that the host earns with a customer's rigs. Absent without `contracts`, or if it is "
-            "known for no rig."
-        ),
-        unit="usd_per_day",
-        get=lambda c: c.host_margin,
-    ),
 )
 
 _EXPORTER: Final = (

@@ -433,7 +433,7 @@ def small_site() -> SiteView:
                     value_per_kilowatt_year=1_800.0,
                 ),
             ),
-            customers=(CustomerEconomics(name="acme", margin=0.43, avoidable_loss=0.0, host_margin=1.82),),
+            customers=(CustomerEconomics(name="acme", margin=0.43, avoidable_loss=0.0),),
         ),
         decision=SiteDecision(
             rigs=(
