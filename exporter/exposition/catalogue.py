@@ -704,7 +704,7 @@ _HARDWARE: Final = (
     Metric(
         scope=SENSOR,
         name="mining_rig_temperature_celsius",
-        help="Temperature at each sensor that is not on a hash board, in degrees Celsius. Absent if not reported.",
+        help="Temperature at each sensor that belongs to no listed board, in degrees Celsius. Absent if not reported.",
         unit="celsius",
         group=Group.TEMPERATURE,
         get=lambda sensor: sensor[1],

@@ -88,6 +88,41 @@ async def test_a_hiveon_s9_with_two_of_its_boards_reports_the_third_missing_and_
     assert [(one.code, one.component) for one in reading.faults] == [("board_missing", "board 2")]
 
 
+async def test_bos_of_2019_on_an_s9_is_read_by_bitmains_keys() -> None:
+    kind = {"BMMiner": "bOS_am1-s9-20190221-0_572dd48c", "CompileTime": "", "Type": "braiins-am1-s9"}
+    ideal = {"chain_rateideal6": 4_570.5, "chain_rateideal7": 4_850.25, "chain_rateideal8": 4_579.25}
+    pool = {"POOL": 0, "URL": "stratum+tcp://pool.example:3333", "Status": "Alive", "User": "acme.s9", "Accepted": 7}
+    answers = s9(**ideal, total_rateideal=14_000.0)
+    answers["version"]["VERSION"] = [{"API": "3.1", **kind}]
+    answers["stats"]["STATS"][0] = kind
+    answers["pools"] = {"STATUS": [{"STATUS": "S"}], "POOLS": [pool], "id": 1}
+    async with serving(TARGET.address, 4028, cgminer(answers)), Miners() as miners:
+        identity = await miners.identify(TARGET)
+        reading = await miners.read(TARGET, identity)
+    assert (identity.make, identity.model, identity.firmware) == ("AntMiner", "S9", "bOS")
+    assert identity.firmware_version == "20190221-0_572dd48c"
+    assert (reading.hashrate, reading.expected_hashrate) == (pytest.approx(13.5001e12), 14e12)
+    assert [(board.expected_hashrate, board.temperature, board.chip_temperature) for board in reading.boards] == [
+        (4_570.5e9, 66, 81),
+        (4_850.25e9, 67, 82),
+        (4_579.25e9, 68, 83),
+    ]
+    assert [(fan.index, fan.rpm) for fan in reading.fans] == [(4, 4_320), (5, 5_160)]
+    assert [(pool.host, pool.worker, pool.accepted) for pool in reading.pools] == [("pool.example:3333", "acme.s9", 7)]
+    assert (reading.power, reading.faults) == (None, ())
+
+
+@pytest.mark.parametrize(("kind", "known"), [("braiins-am2-s17", True), ("braiins-dm1-g19", False), ("Braiins", False)])
+def test_bos_is_recognised_on_antminers_only(kind: str, known: bool) -> None:
+    assert Reader().recognises({"VERSION": [{"BMMiner": "bOS_x-20190221-0", "Type": kind}]}) is known
+
+
+async def test_a_slot_without_a_board_is_expected_to_hash_nothing() -> None:
+    """Builds list a rate for it too."""
+    reading = await read(s9(chain_acn7=0, chain_acs7="", chain_rate7="", temp7=0, temp2_7=0))
+    assert [board.expected_hashrate for board in reading.boards] == [4.5e12, None, 4.5e12]
+
+
 async def test_the_missing_comma_of_builds_for_the_s7_costs_nothing() -> None:
     """Their two rows of statistics stand side by side without one."""
     row = {
@@ -245,6 +280,24 @@ async def test_a_rig_whose_api_has_no_statistics_is_read_from_its_web_interface_
     ):
         reading = await Reader().read(TARGET, who)
     assert (len(reading.boards), reading.hashrate) == (boards, hashrate)
+
+
+async def test_pools_that_the_web_interface_does_not_list_are_those_of_the_api() -> None:
+    answers = antminer() | {"summary": {"SUMMARY": [{"GHS 5s": 98_000, "GHS av": 97_000, "Elapsed": 60}]}}
+    del answers["stats"]
+    pool = {"URL": "stratum+tcp://api.example:3333", "Status": "Alive", "User": "acme.a-01", "Accepted": 12}
+    totals = {"Difficulty Accepted": 5_000.0, "Difficulty Rejected": 10.0, "Discarded": 3, "Best Share": 900}
+    answers["pools"] = {"STATUS": [{"STATUS": "S"}], "POOLS": [pool | totals], "id": 1}
+    pages = {path: page for path, page in stock_web().items() if "pools" not in path}
+    who = RigIdentity(reader="antminer", make="AntMiner", model="S19j Pro")
+    async with (
+        serving(TARGET.address, 4028, cgminer(answers)),
+        serving(TARGET.address, 80, digest(pages)),
+    ):
+        reading = await Reader().read(TARGET, who)
+    assert (len(reading.boards), reading.hashrate) == (3, 99.3e12)
+    assert [(pool.host, pool.accepted) for pool in reading.pools] == [("api.example:3333", 12)]
+    assert (reading.accepted_difficulty, reading.rejected_difficulty, reading.discarded_work) == (5_000, 10, 3)
 
 
 async def test_another_rig_behind_the_web_interface_is_not_read_for_one_without_statistics() -> None:

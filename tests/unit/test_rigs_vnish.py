@@ -48,6 +48,36 @@ async def test_a_rig_with_a_closed_web_interface_is_identified_and_read_by_the_o
     assert [(pool.host, pool.accepted) for pool in reading.pools] == [("pool.example:1800", 19_000)]
 
 
+async def test_a_rig_that_refuses_version_is_identified_by_its_statistics() -> None:
+    refusing = {name: answer for name, answer in answers().items() if name != "version"}
+    async with serving(TARGET.address, 4028, cgminer(refusing)), Miners() as miners:
+        identity = await miners.identify(TARGET)
+        reading = await miners.read(TARGET, identity)
+    assert (identity.reader, identity.model, identity.firmware_version) == ("vnish", "S19 XP", "1.2.0-rc1")
+    assert reading.hashrate == 140.0005e12
+
+
+@pytest.mark.parametrize(("watts", "of_rig"), [((861, 850.5, 870), 2_581.5), ((0, 0, 0), None), ((861, 0, 870), None)])
+async def test_port_4028_has_the_power_and_voltage_of_the_boards_on_some_releases(
+    watts: tuple[float, ...], of_rig: float | None
+) -> None:
+    here = answers()
+    row = here["stats"]["STATS"][1]
+    for slot, power in enumerate(watts, 1):
+        row |= {f"chain_consumption{slot}": power, f"chain_vol{slot}": 13_000 + slot}
+        row |= {f"chain_rateideal{slot}": 48_000.0 + slot}
+    row["state"] = "auto-tuning"
+    here["summary"]["SUMMARY"][0]["Best Share"] = 169_000_000
+    async with serving(TARGET.address, 4028, cgminer(here)):
+        reading = await Reader().read(TARGET, RigIdentity(reader="vnish", make="AntMiner", model="S19 XP"))
+    assert reading.power == of_rig
+    assert [board.power for board in reading.boards] == [power or None for power in watts]
+    assert [board.voltage for board in reading.boards] == pytest.approx([13.001, 13.002, 13.003])
+    assert [board.expected_hashrate for board in reading.boards] == [48_001e9, 48_002e9, 48_003e9]
+    assert (reading.fan_duty, reading.best_share) == (0.25, 169_000_000)
+    assert (reading.suspended, reading.tuner) == (False, "tuning")
+
+
 async def test_another_model_at_the_address_is_not_taken_for_it() -> None:
     who = RigIdentity(reader="vnish", make="AntMiner", model="S21")
     async with serving(TARGET.address, 4028, cgminer(answers())):

@@ -383,3 +383,18 @@ async def test_a_build_that_names_no_model_is_read_without_one() -> None:
     async with serving(TARGET.address, 4028, cgminer(since_2024())):
         identity = await whatsminer_v2.Reader().identify(TARGET)
     assert (identity.model, identity.algorithm) == ("unknown", "SHA256")
+
+
+@pytest.mark.parametrize(
+    ("boards", "temperatures"),
+    [
+        ([{"Slot": 0, "Temperature": 73.5}], {"ambient": 28.5, "hottest_chip": 84.25}),
+        ([{"Slot": 0, "Chip Temp Max": 83.5}], {"ambient": 28.5}),
+    ],
+)
+async def test_the_rigs_hottest_chip_is_used_if_no_board_has_one(
+    boards: list[dict[str, Any]], temperatures: dict[str, float]
+) -> None:
+    fans = {"Fan Speed In": 3_700, "Fan Speed Out": 3_720}
+    reading = await read_v2(v2(SUMMARY | fans | {"Env Temp": 28.5, "Chip Temp Max": 84.25}, boards))
+    assert dict(reading.temperatures) == temperatures

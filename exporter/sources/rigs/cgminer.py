@@ -16,7 +16,7 @@ _SLOTS: Final = 16
 _CHIP_COUNTS: Final = tuple((slot, f"chain_acn{slot}") for slot in range(1, _SLOTS + 1))
 _LATE_SLOT: Final = 6  # of the first board of an S9
 _MOST_FANS: Final = 8
-_BOARD_POWER: Final = "chain_power1"  # of builds that have it by board
+_BOARD_POWER: Final = ("chain_power", "chain_consumption")  # of builds that have it by board; the latter is VNish's
 _DEAD_CHIP: Final = "x"
 _DIFFICULTIES: Final = ("Stratum Difficulty", "Work Difficulty", "Diff")
 
@@ -158,6 +158,8 @@ def _board(stats: Answer, slot: int, index: int, unit: str) -> Board:
     return Board(
         index=index,
         hashrate=coerce.hashrate(stats.get(f"chain_rate{slot}"), unit),
+        # Empty slots may have one too.
+        expected_hashrate=coerce.hashrate(stats.get(f"chain_rateideal{slot}"), unit) or None if chips else None,
         temperature=coerce.hottest(pcb),
         temperature_min=coerce.coolest(pcb),
         temperature_average=coerce.mean(pcb),
@@ -168,14 +170,21 @@ def _board(stats: Answer, slot: int, index: int, unit: str) -> Board:
         chips_expected=max(len(chip_map), chips) or None,
         failed_chips=_failed(chip_map),
         frequency=coerce.megahertz(stats.get(f"freq{slot}", stats.get(f"freq_avg{slot}"))),
-        voltage=coerce.volts(stats.get(f"chain_voltage{slot}")) if chips else None,  # empty slots have one too
-        power=_board_power(stats, slot) if _BOARD_POWER in stats else None,
+        voltage=_voltage(stats, slot) if chips else None,  # empty slots have one too
+        power=_board_power(stats, slot),
         hardware_errors=coerce.counter(stats.get(f"chain_hw{slot}")) if chips else None,  # 0 for an empty slot
     )
 
 
+def _voltage(stats: Answer, slot: int) -> float | None:
+    """Read a board's voltage: in V, or under VNish's key in mV."""
+    millivolts = stats.get(f"chain_vol{slot}")
+    return coerce.volts(stats.get(f"chain_voltage{slot}") if millivolts is None else coerce.milli(millivolts))
+
+
 def _board_power(stats: Answer, slot: int) -> float | None:
-    return coerce.watts(coerce.leading_number(stats.get(f"chain_power{slot}")))
+    key = next((key for key in _BOARD_POWER if f"{key}1" in stats), "")
+    return coerce.watts(coerce.leading_number(stats.get(f"{key}{slot}"))) if key else None
 
 
 def _sensors(stats: Answer, key: str, old_key: str) -> list[float]:

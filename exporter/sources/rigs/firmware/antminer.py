@@ -40,6 +40,8 @@ _FOREIGN: Final = ("vnish", "luxminer", "bosminer", "boser", "kaonsu", "braiins"
 _HIVEON: Final = " Hiveon"  # at the end of the type
 _MSK: Final = re.compile(r" +v\.(\d[\d.]*)$")  # of the type, which has no maker in it: "S19-88 v.2.6.0.39"
 _RWGLR: Final = "rwglr"  # in the version of MSK's miner program, and of Hiveon's
+_BOS: Final = re.compile(r"braiins-am\d+-(s\d+\w*)", re.IGNORECASE)  # the type, which ends with the hardware
+_BOS_RELEASE: Final = re.compile(r"-(\d{8}\S*)$")  # of its miner program: "bOS_am1-s9-20190221-0_572dd48c"
 _PSU_WELL: Final = "PSU OK"
 _STOCK_KEYS: Final = frozenset({"BMMiner", "CGMiner"})
 _MODES: Final = {0: "normal", 1: "sleep"}  # builds disagree on others, which keep their number
@@ -88,7 +90,7 @@ class Reader:
 
     name = "antminer"
     firmware = Firmware(
-        title="Bitmain stock (S and T series), Hiveon, MSK",
+        title="Bitmain stock (S and T series), Hiveon, MSK, bOS of 2019",
         section="Bitmain stock",
         power="`chain_power`, on the builds that have it",
         recorded=(
@@ -97,6 +99,7 @@ class Reader:
             Recording("S19-88 No PIC", "MSK 2.6.0.39", "pyasic"),
             Recording("S9", "Hiveon, 2021-07", "public logs"),
             Recording("S7", "3.5.3.0", "public logs"),
+            Recording("S9", "bOS, 2019-02-21", "public logs"),
         ),
         documented="keys of S21 Hyd. and web interface, by clients",
         questions=Questions(
@@ -120,8 +123,8 @@ class Reader:
             return True
         version = coerce.first(answer, "VERSION")
         words = " ".join(map(str, (*version, *version.values()))).lower()
-        stock = not _STOCK_KEYS.isdisjoint(version) and not any(name in words for name in _FOREIGN)
-        return stock and _model(version) != ""
+        foreign = any(name in words for name in _FOREIGN) and not _bos(version)
+        return not foreign and not _STOCK_KEYS.isdisjoint(version) and _model(version) != ""
 
     async def identify(self, target: Target) -> RigIdentity:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
@@ -204,9 +207,9 @@ class Reader:
         # Except on some old builds, everything in the summary is in the other two answers as well.
         whole = _RATE in stats
         summary = stats if whole else coerce.first(await rpc(target.address, "summary"), "SUMMARY")
-        if not stats and (by_web := await _attempt_by_web(target, identity)):
-            return by_web
         pools = await cgminer.optional(target.address, "pools")
+        if not stats and (by_web := await _attempt_by_web(target, identity)):
+            return by_web if by_web.pools else _with_pools(by_web, pools)
         unit = coerce.text(stats.get("rate_unit")) or "GH"
         expected = coerce.hashrate(stats.get("total_rateideal"), unit) or None
         hashrate = coerce.realised(summary.get(_RATE), "GH/s", expected)
@@ -271,11 +274,18 @@ class Reader:
 
 
 def _model(version: Mapping[str, Any]) -> str:
-    """Read the model from the type, without the words that Hiveon and MSK add to it; empty if it is no rig of these."""
+    """Read the model from the type, without what Hiveon, MSK and bOS add to it; empty if it is no rig of these."""
+    if bos := _bos(version):
+        return coerce.bitmain_model(bos[1])
     kind = _MSK.sub("", coerce.text(version.get("Type"))).removesuffix(_HIVEON)
     if _BITCOIN.match(kind):
         return coerce.bitmain_model(kind)
     return coerce.bitmain_model(kind) if _is_rwglr(version) and _BITCOIN.match(f"Antminer {kind}") else ""
+
+
+def _bos(version: Mapping[str, Any]) -> re.Match[str] | None:
+    """Return the match of bOS's type, whose first group is the hardware; None for other firmware."""
+    return _BOS.fullmatch(coerce.text(version.get("Type")))
 
 
 def _is_rwglr(version: Mapping[str, Any]) -> bool:
@@ -284,6 +294,9 @@ def _is_rwglr(version: Mapping[str, Any]) -> bool:
 
 def _firmware(version: Mapping[str, Any]) -> tuple[str, str]:
     """Return the firmware's name and version. Both Hiveon and MSK run rwglr's program; Hiveon names itself."""
+    if _bos(version):
+        release = _BOS_RELEASE.search(coerce.text(version.get("BMMiner")))
+        return "bOS", release[1] if release else ""
     kind, compiled = coerce.text(version.get("Type")), coerce.text(version.get("CompileTime"))
     if kind.endswith(_HIVEON):
         return "Hiveon", compiled
@@ -420,6 +433,19 @@ async def _attempt_by_web(target: Target, identity: RigIdentity) -> RigReading |
         raise
     except Failure:
         return None
+
+
+def _with_pools(reading: RigReading, pools: Answer) -> RigReading:
+    """Complete what the web interface provides by the pools of port 4028."""
+    return replace(
+        reading,
+        accepted_difficulty=cgminer.accepted_difficulty(pools),
+        rejected_difficulty=cgminer.rejected_difficulty(pools),
+        discarded_work=cgminer.discarded_work(pools),
+        best_share=reading.best_share or cgminer.best_share(pools),
+        last_share_at=cgminer.last_share(pools),
+        pools=cgminer.pools(pools),
+    )
 
 
 async def _read_by_web(target: Target, identity: RigIdentity) -> RigReading:

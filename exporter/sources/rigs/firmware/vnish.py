@@ -1,8 +1,8 @@
 """VNish (AnthillOS) on Antminers: pages of JSON on port 80, and what is left of cgminer's API on port 4028.
 
 Hashrate is ``hr_realtime``, over an unknown window; power is the firmware's ``power_consumption``. Some releases want a
-login for the summary: the rig is then read from the open pages and port 4028, without power. If port 80 is closed, port
-4028 is used alone.
+login for the summary: the rig is then read from the open pages and port 4028. If port 80 is closed, port 4028 is used
+alone. Power is then the sum of the boards', which older releases do not have.
 """
 
 import re
@@ -70,16 +70,16 @@ class Reader:
     probe = staticmethod(_info)
 
     async def second_probe(self, address: str) -> Answer:
-        """Ask for the version on port 4028, for rigs whose port 80 is closed. Raises Failure."""
+        """Ask for the type on port 4028, for rigs whose port 80 is closed. Raises Failure."""
         try:
-            return await cgminer.version(address)
+            return await _ask_type(address)
         except OtherPage as page:  # the first probe has seen that web server: one is no evidence of a second
             raise Failure(page.reason, page.detail) from None
 
     def recognises(self, answer: Answer) -> bool:
         """See :class:`exporter.sources.rigs.contract.NativeReader`."""
-        if "VERSION" in answer:
-            return _type(answer) is not None
+        if _type(answer) is not None:
+            return True
         bitcoin = coerce.text(answer.get("algorithm")).lower() in ("", "sha256", "sha256d", UNKNOWN_ALGORITHM)
         return bitcoin and coerce.text(answer.get("fw_name")).lower() in ("vnish", "anthillos")
 
@@ -90,7 +90,7 @@ class Reader:
         except Failure as failure:
             if failure.reason is not Reason.REFUSED:
                 raise
-            kind = _type(await cgminer.version(target.address))
+            kind = _type(await _ask_type(target.address))
             if kind is None:
                 raise
             return RigIdentity(
@@ -221,12 +221,13 @@ async def _read_by_rpc(
     expected = coerce.hashrate(stats.get("total_rateideal"), unit) or None
     hashrate = coerce.realised(summary.get(_RPC_RATE), "GH/s", expected)
     boards, (fans, fans_expected) = cgminer.chains(stats, unit, 0), cgminer.fans(stats)
-    state = coerce.text(status.get("miner_state"))
+    state = coerce.text(status.get("miner_state")) or coerce.text(stats.get("state"))
     return RigReading(
         hashrate=hashrate,
         hashrate_window=5.0,
         average_hashrate=coerce.hashrate(summary.get("GHS av"), "GH/s"),
         expected_hashrate=expected,
+        power=coerce.total([board.power for board in boards]),
         power_target=_power_target(preset),
         mining=hashrate > 0,
         suspended=True if state == _STOPPED else False if state in _RUNNING else None,
@@ -240,18 +241,27 @@ async def _read_by_rpc(
         accepted_difficulty=cgminer.accepted_difficulty(shares),
         rejected_difficulty=cgminer.rejected_difficulty(shares),
         last_share_at=cgminer.last_share(shares),
+        best_share=coerce.difficulty(summary.get("Best Share")),
         hardware_errors=coerce.counter(summary.get("Hardware Errors")),
         fans=fans,
         fans_expected=fans_expected,
+        fan_duty=coerce.percentage(stats.get("fan_pwm")),
         boards=boards,
         pools=cgminer.pools(shares),
         faults=(*lost_boards(identity, boards), *(cgminer.board_faults(boards) if hashrate > 0 else ())),
     )
 
 
-def _type(version: Answer) -> re.Match[str] | None:
-    """Return the model and the release in the type that ``version`` has; None for other firmware."""
-    return _TYPE.match(coerce.text(coerce.first(version, "VERSION").get("Type")))
+async def _ask_type(address: str) -> Answer:
+    """Return the answer that has the type: to ``version``, or to ``stats`` on builds without it. Raises Failure."""
+    version = await cgminer.version(address)
+    return version if "VERSION" in version else await cgminer.optional(address, "stats")
+
+
+def _type(answer: Answer) -> re.Match[str] | None:
+    """Return the model and the release in the type that ``version`` or ``stats`` has; None for other firmware."""
+    row = coerce.first(answer, "VERSION") or coerce.first(answer, "STATS")
+    return _TYPE.match(coerce.text(row.get("Type")))
 
 
 def _algorithm(info: Answer) -> str:

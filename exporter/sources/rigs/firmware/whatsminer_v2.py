@@ -127,7 +127,8 @@ class Reader:
         rate = next((key for key in _WINDOWS if key in summary), "")
         hashrate = coerce.realised(summary.get(rate), "MH/s", expected)
         power = coerce.watts(summary.get("Power"))
-        pools, boards = answers["pools"], _rows(answers["devs"])
+        pools, rows = answers["pools"], _rows(answers["devs"])
+        boards = _boards(rows, rate, hashrate)
         fans = tuple(whatsminer_v3.fans(summary, _FANS))
         in_liquid = bool(summary.get("Liquid Cooling") is True or (hashrate > 0 and not any(fan.rpm for fan in fans)))
         slow = await self._slowly(address)
@@ -149,7 +150,7 @@ class Reader:
             point=whatsminer_v3.point_name(summary.get("Power Mode"), summary.get("Power Limit")),
             settled=coerce.flag(summary.get("Hash Stable")),
             ramp=coerce.seconds(summary.get("Hash Stable Cost Seconds")) or None,
-            tuner=_tuner(boards) if hashrate > 0 else None,
+            tuner=_tuner(rows) if hashrate > 0 else None,
             fault_light=slow.fault_light,
             uptime=coerce.seconds(summary.get("Elapsed")),
             system_uptime=coerce.seconds(summary.get("Uptime")),
@@ -161,10 +162,15 @@ class Reader:
             hardware_errors=coerce.counter(summary.get("Hardware Errors")),
             hardware_error_ratio=coerce.percentage(summary.get("Device Hardware%")),
             temperatures=coerce.by_sensor(
-                whatsminer_v3.surroundings(summary.get("Env Temp"), status.get("liquid_temp"), in_liquid=in_liquid)
+                {
+                    **whatsminer_v3.surroundings(
+                        summary.get("Env Temp"), status.get("liquid_temp"), in_liquid=in_liquid
+                    ),
+                    **_hottest_chip(summary, boards),
+                }
             ),
             fans=fans,
-            boards=_boards(boards, rate, hashrate),
+            boards=boards,
             pools=cgminer.pools(pools),
             faults=await _faults(address, summary),
         )
@@ -286,6 +292,12 @@ def _rows(devs: Answer) -> list[tuple[int, Mapping[str, Any]]]:
     """Return the boards, each with its index."""
     rows = enumerate(coerce.items(devs.get("DEVS")))
     return [(coerce.index(row.get("Slot", row.get("ASC")), place), row) for place, row in rows]
+
+
+def _hottest_chip(summary: Mapping[str, Any], boards: tuple[Board, ...]) -> Mapping[str, object]:
+    """Return the rig's hottest chip on builds whose boards list none, such as those of 2026."""
+    by_board = any(board.chip_temperature is not None for board in boards)
+    return {} if by_board else {"hottest_chip": summary.get("Chip Temp Max")}
 
 
 def _tuner(boards: list[tuple[int, Mapping[str, Any]]]) -> TunerState | None:
