@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any, Final, NamedTuple
 
@@ -43,7 +44,9 @@ from exporter.settings.model import Settings
 from exporter.settings.reload import Reload
 from exporter.settings.sources import restored, sources
 from exporter.settings.watch import watch
+from exporter.sources.alertmanager import LatestAlerts
 from exporter.sources.contract import SourceContext
+from exporter.sources.http import Endpoint
 from exporter.sources.resolver import HttpResolver
 from exporter.sources.rigs.reader import Miners
 from exporter.state import LIST_SIZES, NewerStateError, State, StateStore
@@ -206,6 +209,8 @@ async def _be_active(
                 advice = "use fewer shards, or more and smaller blocks: see hashmargin check-config"
                 _log.warning("this shard serves no rigs", shard=settings.sharding.shard, advice=advice)
             server = _server_context(evaluator, market, rigs, reload, clock, lease)
+            if settings.web.alertmanager is not None:
+                server = replace(server, alerts=LatestAlerts(Endpoint(settings.web.alertmanager, session), elapsed))
             await _serve(resources, server, limits.web)
             notify_systemd("READY=1")
             running = [

@@ -71,11 +71,12 @@ def top(server: Server, alertmanager: str | None, interval: float, count: int | 
 
 
 def _lines(server: Server, alertmanager: str | None, rows: int, *, terminal: bool) -> list[str]:
+    from exporter.sources.alertmanager import alerts
     from exporter.tools import top
 
     screen: Screen = server.query(partial(top.query, rows=rows))
     if alertmanager is not None:
-        firing = Server(with_scheme(alertmanager), timeout=_TIMEOUT).query(top.alerts)
+        firing = Server(with_scheme(alertmanager), timeout=_TIMEOUT).query(alerts)
         screen = replace(screen, alerts=firing)
     return top.as_text(screen, *(shutil.get_terminal_size() if terminal else _PLAIN_SIZE))
 

@@ -9,8 +9,13 @@ from exporter.decision.prospect import Outlook
 from exporter.exposition.publication import LatestPublication
 from exporter.exposition.views import SiteView
 from exporter.polling.attempts import FailureLog, SourceStatus
+from exporter.sources.alertmanager import Firing
 
 _STUCK_AFTER: Final = 3  # evaluation intervals
+
+
+async def _no_alertmanager() -> None:
+    """Return that the alerts are unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +34,7 @@ class ServerContext:
     failures: FailureLog  # of polls
     sources: Callable[[], Sequence[SourceStatus]]
     config: Callable[[], str]  # the settings in use as YAML, secrets masked
+    alerts: Callable[[], Awaitable[Firing]] = _no_alertmanager  # that fire, most severe first
     is_active: Callable[[], bool] = lambda: True  # whether no other exporter may be serving the site
 
     @property

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field
 
 from exporter.model.fields import ConfigPath, SettingsGroup
 from exporter.server.web_config import WebConfigFile
+from exporter.sources.http import HttpSettings
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -50,6 +51,9 @@ class WebSettings(SettingsGroup):
     )
     max_requests_per_client: int = Field(
         8, ge=1, description="Maximum number of requests of one client for pages and the JSON API in progress."
+    )
+    alertmanager: HttpSettings | None = Field(
+        None, description="The Alertmanager whose firing alerts the wall view (`/wall`) shows."
     )
     enable_lifecycle: bool = Field(
         False, description="Allow POST and PUT to /-/reload to reload the configuration. SIGHUP always does."

@@ -9,6 +9,7 @@ from exporter.exposition.views import Status
 from exporter.model.failures import Failure
 from exporter.model.fields import format_duration
 from exporter.model.units import HASHES_PER_PETAHASH, kilowatts
+from exporter.sources.alertmanager import Alert
 from exporter.sources.contract import translating
 from exporter.sources.http import Endpoint
 from exporter.tools import fleet, tables
@@ -17,20 +18,7 @@ from exporter.tools.fleet import Overview
 MAX_AGE: Final = 120.0
 """Seconds after which an evaluation is too old to be shown as the present."""
 
-_OURS: Final = "Mining"  # the names of all our alerts begin so
-_SEVERITIES: Final = ("critical", "warning", "info")
 _LISTED: Final = "rig,block,status,margin_usd_per_day,power_watts,failure_reason,faults"
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """One alert that fires and is neither silenced nor inhibited. ``since`` is in unix seconds."""
-
-    name: str
-    severity: str
-    site: str
-    text: str
-    since: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,43 +44,12 @@ async def query(endpoint: Endpoint, rows: int) -> Screen:
     return Screen(overview, losing, failing[:rows])
 
 
-async def alerts(alertmanager: Endpoint) -> list[Alert] | Failure:
-    """Request the alerts of an Alertmanager that fire, the most severe first. Returns the failure if there is one."""
-    try:
-        return await _alerts(alertmanager)
-    except Failure as failure:
-        return failure
-
-
-async def _alerts(alertmanager: Endpoint) -> list[Alert]:
-    active = {"active": "true", "silenced": "false", "inhibited": "false", "unprocessed": "false"}
-    listed = await alertmanager.get_json("/api/v2/alerts", active)
-    with translating():
-        found = [_alert(one) for one in listed if one["labels"]["alertname"].startswith(_OURS)]
-    return sorted(found, key=lambda alert: (_rank(alert.severity), alert.since))
-
-
 def as_text(screen: Screen, width: int, height: int) -> list[str]:
     """Write a screen of at most ``height`` lines of at most ``width`` characters."""
     lines = [_plain(line)[:width] for line in _lines(screen)]
     if len(lines) > height:
         lines = [*lines[: height - 1], f"... {len(lines) - height + 1} more lines"[:width]]
     return lines
-
-
-def _alert(one: Mapping[str, Any]) -> Alert:
-    labels, notes = one["labels"], one.get("annotations", {})
-    return Alert(
-        name=labels["alertname"],
-        severity=labels.get("severity", ""),
-        site=labels.get("site", ""),
-        text=str(notes.get("summary") or notes.get("description") or ""),
-        since=datetime.fromisoformat(one["startsAt"]).timestamp(),
-    )
-
-
-def _rank(severity: str) -> int:
-    return _SEVERITIES.index(severity) if severity in _SEVERITIES else len(_SEVERITIES)
 
 
 def _lines(screen: Screen) -> Iterator[str]:

@@ -11,7 +11,10 @@ from harness import Stack, any_prometheus, ask
 
 pytestmark = [pytest.mark.e2e, any_prometheus]
 
-PAGES = ("/", "/rigs", "/rigs?status=down", "/blocks", "/sources", "/config", "/rigs/{rig}", "/rigs/nobody")
+PAGES = (
+    *("/", "/rigs", "/rigs?status=down", "/blocks", "/map", "/wall", "/sources", "/config"),
+    *("/rigs/{rig}", "/rigs/nobody"),
+)
 SIZES = {"desk": (1280, 900), "phone": (360, 740)}
 AXE = (importlib.resources.files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
 RUN_AXE = "const done = arguments[arguments.length - 1]; axe.run().then(done, error => done({error: `${error}`}))"

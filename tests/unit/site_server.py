@@ -23,6 +23,7 @@ from exporter.polling.attempts import FailedAttempt, FailureLog, SourceStatus
 from exporter.server.context import ServerContext
 from exporter.server.serve import serving
 from exporter.server.settings import WebSettings
+from exporter.sources.alertmanager import Firing
 
 
 @dataclass
@@ -119,6 +120,7 @@ async def served(
     explain: Callable[[SiteView, str], Explanation | None] = explained,
     config: Callable[[], str] = configuration,
     outlook: Outlook | None = None,
+    alerts: Firing = None,
 ) -> AsyncIterator[Served]:
     clock = Clock()
     latest = LatestPublication(clock)
@@ -126,6 +128,10 @@ async def served(
     failures = FailureLog()
     failures.note(FailedAttempt("b-01", "10.1.2.1", TAKEN_AT - 30, Reason.TIMEOUT, "no answer within 5 s"))
     flags = {"ready": True}
+
+    async def firing() -> Firing:
+        return alerts
+
     context = ServerContext(
         site=site,
         latest=latest,
@@ -136,6 +142,7 @@ async def served(
         failures=failures,
         sources=lambda: SOURCES,
         config=config,
+        alerts=firing,
     )
     async with (
         serving(context, settings or WebSettings(listen_address="127.0.0.1:0")) as urls,

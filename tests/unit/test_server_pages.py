@@ -18,7 +18,7 @@ from exporter.sources.rigs.faults import fault
 
 UNKNOWN = '<span class="unknown">unknown</span>'
 
-PAGES = ["", "rigs", "rigs/a-01", "rigs/b-01", "blocks", "sources", "config"]
+PAGES = ["", "rigs", "rigs/a-01", "rigs/b-01", "blocks", "map", "wall", "sources", "config"]
 
 
 async def test_the_overview_shows_margin_fleet_and_market() -> None:
@@ -149,9 +149,9 @@ async def test_the_fleet_is_listed_with_verdict_margin_age_and_reason() -> None:
     async with served() as site, site.get("rigs") as answer:
         rows = table_rows(await answer.text())
     assert [row[0] for row in rows] == ["a-01", "a-02", "b-01", "b-02", "b-03"]
-    assert rows[0][3:6] == ["mining", "mine", "$2.25"]
+    assert rows[0][1:4] == ["mining", "$2.25", "mine"]
     assert rows[0][-2:] == ["4 s", "board_chips, fan_missing"]
-    assert rows[2][3:6] == ["down", "unknown", "unknown"]
+    assert rows[2][1:4] == ["down", "unknown", "unknown"]
     assert rows[2][-2:] == ["1.0 h", "timeout: no answer within 5 s"]
 
 

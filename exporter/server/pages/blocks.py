@@ -10,23 +10,33 @@ from exporter.exposition.views import SiteView
 from exporter.server.admission import in_worker
 from exporter.server.api import evaluated
 from exporter.server.context import ServerContext
+from exporter.server.pages.charts import RINGS, charts
 from exporter.server.pages.template import page
 from exporter.server.records import BlockRecord, block_record
+from exporter.server.rings import Rings
 
 
 def add_to(app: web.Application, context: ServerContext) -> None:
     """Serve ``/blocks``."""
 
     async def blocks(request: web.Request) -> web.Response:
-        return await in_worker(request, _page, context, evaluated(context))
+        return await in_worker(request, _page, context, evaluated(context), request.app[RINGS])
 
     app.router.add_get("/blocks", blocks)
 
 
-def _page(context: ServerContext, view: SiteView) -> web.Response:
+def _page(context: ServerContext, view: SiteView, rings: Rings) -> web.Response:
     records = sorted(map(block_record, view.blocks), key=_rank)
     steps = {block.block: waterfall(block.conversion_margin_lines) for block in records}
-    return page("blocks.html", site=context.site, taken_at=view.snapshot.taken_at, blocks=records, steps=steps)
+    drawn = {name: charts(courses) for name, courses in rings.blocks().items()}
+    return page(
+        "blocks.html",
+        site=context.site,
+        taken_at=view.snapshot.taken_at,
+        blocks=records,
+        steps=steps,
+        charts={block.block: drawn[block.block] for block in records if drawn.get(block.block)},
+    )
 
 
 class Step(NamedTuple):

@@ -9,19 +9,21 @@ from exporter.exposition.views import SiteView
 from exporter.model.units import total
 from exporter.server.admission import in_worker
 from exporter.server.context import ServerContext
+from exporter.server.pages.charts import RINGS, charts
 from exporter.server.pages.template import page
+from exporter.server.rings import Rings
 
 
 def add_to(app: web.Application, context: ServerContext) -> None:
     """Serve ``/``."""
 
     async def landing(request: web.Request) -> web.Response:
-        return await in_worker(request, _page, context)
+        return await in_worker(request, _page, context, request.app[RINGS])
 
     app.router.add_get("/", landing)
 
 
-def _page(context: ServerContext) -> web.Response:
+def _page(context: ServerContext, rings: Rings) -> web.Response:
     publication = context.latest.publication
     return page(
         "landing.html",
@@ -29,6 +31,7 @@ def _page(context: ServerContext) -> web.Response:
         ready=context.ready(),
         age=context.latest.age(),
         view=None if publication is None else publication.view,
+        charts=charts(rings.site()),
         totals={} if publication is None else totals(publication.view),
     )
 

@@ -32,6 +32,7 @@
 
   // Whether a reader would lose what they are doing.
   function busy() {
+    if (main.dataset.live !== "page") return false;
     const focused = document.activeElement;
     const typing = main.contains(focused) && focused.matches("input, select, textarea");
     return typing || !getSelection().isCollapsed;
@@ -47,7 +48,7 @@
     missed = false;
     try {
       if (main.dataset.live === "page") await replace();
-      else document.dispatchEvent(new CustomEvent("evaluated"));
+      else document.dispatchEvent(new CustomEvent("evaluated")); // the script of the page asks for itself
     } catch {
       missed = true; // the next event tries again
     } finally {

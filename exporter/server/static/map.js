@@ -1,0 +1,163 @@
+// Draws the map of the site: one canvas per block, one cell per rig.
+"use strict";
+(() => {
+  const map = document.getElementById("map");
+  const by = document.getElementById("by");
+  const legend = document.getElementById("legend");
+  const told = document.getElementById("cell");
+  const dollars = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" });
+
+  const GAP = 1; // px between cells
+  const [SMALLEST, LARGEST] = [6, 36]; // px, the width of a cell
+  const AREA = 900_000; // px², that the cells of a large site share
+
+  const NAME = 0, STATUS = 1, VERDICT = 2, MARGIN = 3, HEAT = 4;
+  const UNKNOWN = "unknown";
+  const kinds = (field, colours) => ({
+    classes: [...Object.entries(colours), [UNKNOWN, "none"]],
+    of: (rig) => (Object.hasOwn(colours, rig[field]) ? rig[field] : UNKNOWN),
+  });
+  const steps = (field, colours) => ({
+    classes: [...colours.map(([name, colour]) => [name, colour]), [UNKNOWN, "none"]],
+    of: (rig) => (rig[field] === null ? UNKNOWN : colours.find(([, , most]) => rig[field] < most)[0]),
+  });
+  const VIEWS = {
+    status: kinds(STATUS, { mining: "good", stopped: "warn", down: "bad", expected_off: "calm" }),
+    verdict: kinds(VERDICT, { mine: "good", curtail: "warn", reassign: "calm", repair: "bad" }),
+    margin: steps(MARGIN, [
+      ["below −$2 a day", "bad", -2],
+      ["−$2 to $0", "warn", 0],
+      ["$0 to $2", "fair", 2],
+      ["$2 and more", "good", Infinity],
+    ]),
+    heat: steps(HEAT, [
+      ["below 60 °C", "calm", 60],
+      ["60 to 70 °C", "fair", 70],
+      ["70 to 80 °C", "warn", 80],
+      ["80 °C and more", "bad", Infinity],
+    ]),
+  };
+
+  let site = null;
+  let drawn = []; // per block: canvas, side of a cell, and rig index by cell
+
+  function palette() {
+    const style = getComputedStyle(document.documentElement);
+    const names = ["good", "fair", "warn", "bad", "calm", "none"];
+    return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--cell-${name}`)]));
+  }
+
+  function side() {
+    const widest = Math.max(1, ...site.blocks.map((block) => block.columns));
+    const shared = Math.sqrt(AREA / Math.max(1, site.rigs.length));
+    return Math.floor(Math.max(SMALLEST, Math.min(LARGEST, shared, (map.clientWidth - 2) / widest)));
+  }
+
+  function layOut() {
+    const size = side();
+    const ratio = devicePixelRatio || 1;
+    const sections = site.blocks.map((block) => {
+      const section = document.createElement("section");
+      const heading = document.createElement("h2");
+      const link = document.createElement("a");
+      link.href = `/rigs?block=${encodeURIComponent(block.name)}`;
+      link.textContent = block.name;
+      heading.append(link);
+      const canvas = document.createElement("canvas");
+      canvas.width = block.columns * size * ratio;
+      canvas.height = block.rows * size * ratio;
+      canvas.style.width = `${block.columns * size}px`;
+      canvas.style.height = `${block.rows * size}px`;
+      canvas.setAttribute("role", "img");
+      section.append(heading, canvas);
+      const at = new Map(block.cells.map(([column, row, index]) => [row * block.columns + column, index]));
+      return { section, canvas, size, ratio, block, at };
+    });
+    map.replaceChildren(...sections.map(({ section }) => section));
+    drawn = sections;
+    paint();
+  }
+
+  function paint() {
+    const view = VIEWS[by.value];
+    const colours = palette();
+    const colourOf = Object.fromEntries(view.classes);
+    const counts = Object.fromEntries(view.classes.map(([name]) => [name, 0]));
+    for (const { canvas, size, ratio, block } of drawn) {
+      const pen = canvas.getContext("2d");
+      pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+      pen.clearRect(0, 0, canvas.width, canvas.height);
+      const local = {};
+      for (const [column, row, index] of block.cells) {
+        const kind = view.of(site.rigs[index]);
+        counts[kind] += 1;
+        local[kind] = (local[kind] ?? 0) + 1;
+        pen.fillStyle = colours[colourOf[kind]];
+        pen.fillRect(column * size, row * size, size - GAP, size - GAP);
+      }
+      const words = Object.entries(local).map(([kind, count]) => `${count} ${kind.replace("_", " ")}`);
+      canvas.setAttribute("aria-label", `${block.name}: ${words.join(", ")}`);
+    }
+    legend.replaceChildren(
+      ...view.classes.map(([name, colour]) => {
+        const item = document.createElement("li");
+        const swatch = document.createElement("span");
+        swatch.className = `swatch swatch-${colour}`;
+        item.append(swatch, `${name.replace("_", " ")} (${counts[name].toLocaleString("en-US")})`);
+        return item;
+      }),
+    );
+    map.dataset.drawn = String(site.rigs.length);
+  }
+
+  function rigAt(event) {
+    const found = drawn.find(({ canvas }) => canvas === event.target);
+    if (!found) return null;
+    const column = Math.floor(event.offsetX / found.size);
+    const row = Math.floor(event.offsetY / found.size);
+    if (column >= found.block.columns) return null;
+    const index = found.at.get(row * found.block.columns + column);
+    return index === undefined ? null : site.rigs[index];
+  }
+
+  function describe(rig) {
+    const margin = rig[MARGIN] === null ? "margin unknown" : `${dollars.format(rig[MARGIN])} a day`;
+    const heat = rig[HEAT] === null ? "hottest board unknown" : `hottest board ${rig[HEAT]} °C`;
+    const verdict = `verdict ${rig[VERDICT] ?? UNKNOWN}`;
+    return [rig[NAME], rig[STATUS].replace("_", " "), margin, heat, verdict].join(", ");
+  }
+
+  async function load() {
+    const answer = await fetch("/map.json");
+    if (!answer.ok) {
+      if (site === null) told.textContent = (await answer.text()).trim();
+      return;
+    }
+    const before = JSON.stringify(site?.blocks);
+    site = await answer.json();
+    if (site.stuck) {
+      for (const rig of site.rigs) rig.fill(null, VERDICT).splice(STATUS, 1, UNKNOWN);
+    }
+    if (JSON.stringify(site.blocks) === before) paint();
+    else layOut();
+  }
+
+  map.addEventListener("mousemove", (event) => {
+    const rig = rigAt(event);
+    if (event.target.matches("canvas")) event.target.classList.toggle("link", rig !== null);
+    if (rig !== null) told.textContent = describe(rig);
+  });
+  map.addEventListener("click", (event) => {
+    const rig = rigAt(event);
+    if (rig !== null) location.assign(`/rigs/${encodeURIComponent(rig[NAME])}`);
+  });
+  by.addEventListener("change", () => {
+    history.replaceState(null, "", `#${by.value}`);
+    if (site !== null) paint();
+  });
+  addEventListener("resize", () => site !== null && layOut());
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => site !== null && paint());
+  document.addEventListener("evaluated", load);
+  if (Object.hasOwn(VIEWS, location.hash.slice(1))) by.value = location.hash.slice(1);
+  load();
+})();
