@@ -31,6 +31,8 @@ EVENTS_PATH: Final = "/events"
 MOST_STREAMS: Final = 50
 """Streams of events that are open at the same time."""
 _CONTROL_PATHS: Final = "/-/"
+HOLD_SECONDS: Final = 0.5
+"""Seconds for which a response 429 is held back."""
 _MOST_SCRAPES: Final = 64
 """Scrapes of one client at the same time. More than that do not fit into a second with 1,000 rigs."""
 
@@ -52,9 +54,13 @@ def client_of(address: object) -> str:
     return str(interface.network.network_address)
 
 
-def overloaded() -> web.HTTPTooManyRequests:
+class OverloadedError(web.HTTPTooManyRequests):
+    """Too many requests are waiting. The response is held back, so that a client without a pause gets one."""
+
+
+def overloaded() -> OverloadedError:
     """Return the error 429. The client should try again in a second."""
-    return web.HTTPTooManyRequests(
+    return OverloadedError(
         text="Too many requests are waiting: try again in a moment.\n", headers={hdrs.RETRY_AFTER: "1"}
     )
 

@@ -1,11 +1,12 @@
 """Checks that every request passes first: rate limit, client certificate, login. Adds the headers of every response."""
 
+import asyncio
 import time
 from typing import Any, Final
 
 from aiohttp import hdrs, web
 
-from exporter.server.admission import Handler, client_of
+from exporter.server.admission import HOLD_SECONDS, Handler, OverloadedError, client_of
 from exporter.server.customers import CUSTOMER, HOME, may_open
 from exporter.server.health import HEALTHY_PATH, READY_PATH
 from exporter.server.logins import Logins
@@ -61,7 +62,7 @@ def add_guard(app: web.Application, settings: WebSettings, file: WebConfigFile) 
     async def close(_app: web.Application) -> None:
         logins.close()
 
-    app.middlewares.append(guard)
+    app.middlewares.extend((_hold, guard))
     app.on_cleanup.append(close)
     app.on_response_prepare.append(add_headers)
 
@@ -73,6 +74,16 @@ def _admit_customer(request: web.Request, customer: str) -> None:
     if not may_open(request.path) or request.method not in _SAFE_METHODS:
         raise web.HTTPForbidden(text=f"This login shows the rigs of {customer} alone: see {HOME}\n")
     request[CUSTOMER] = customer
+
+
+@web.middleware
+async def _hold(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Hold the responses to an overload back: clients that ask again at once would keep the event loop busy."""
+    try:
+        return await handler(request)
+    except OverloadedError:
+        await asyncio.sleep(HOLD_SECONDS)
+        raise
 
 
 def put_headers(response: web.StreamResponse, file: WebConfigFile) -> None:

@@ -3,11 +3,14 @@
 import asyncio
 import base64
 import hmac
+import os
 import secrets
+import sys
+import threading
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,13 +23,25 @@ _MOST_REJECTED: Final = 256
 _MOST_WAITING: Final = 32
 _MOST_WAITING_PER_CLIENT: Final = 8
 _MOST_CLIENTS: Final = 1_024
+_FREE_GUESSES: Final = 10
+"""Rejected logins of a client before its next ones wait: several people may use one address."""
+_FIRST_WAIT: Final = 0.1  # s; doubles with each rejected login
+_LONGEST_WAIT: Final = 2.0  # s, less than the timeout of a scrape
+_NICENESS: Final = 10
 _LONGEST_PASSWORD: Final = 72  # bytes; bcrypt ignores the rest, and Go accepts longer ones
 
 
 class Logins:
-    """Checks logins and caches the results by a keyed digest, so that no password is kept in memory."""
+    """Checks logins and caches the results by a keyed digest, so that no password is kept in memory.
 
-    def __init__(self) -> None:
+    A login that was accepted before waits for nothing. A client whose logins are rejected waits before each next one.
+
+    Args:
+        pause: Waits for some seconds.
+    """
+
+    def __init__(self, pause: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
+        self._pause = pause
         self._key = secrets.token_bytes(32)
         self._accepted: set[bytes] = set()
         self._rejected: OrderedDict[bytes, None] = OrderedDict()  # oldest first
@@ -44,11 +59,18 @@ class Logins:
         user, password = login
         hashed = users[user].get_secret_value() if user in users else _unmatchable(users)
         digest = hmac.digest(self._key, repr((user, hashed, password)).encode(), "sha256")
-        if digest not in self._accepted and digest not in self._rejected:
-            async with self._turns.turn(client):
-                if digest not in self._accepted and digest not in self._rejected:
-                    matches = await self._turns.run(_matches, password, hashed)
-                    self._remember(digest, client, accepted=matches and user in users)
+        if digest in self._accepted:
+            return user
+        wait = self._turns.wait_of(client)
+        if wait:
+            await self._pause(wait)
+        if digest in self._rejected:
+            self._turns.note_rejected(client)
+            return None
+        async with self._turns.turn(client):
+            if digest not in self._accepted and digest not in self._rejected:
+                matches = await self._turns.run(_matches, password, hashed)
+                self._remember(digest, client, accepted=matches and user in users)
         return user if digest in self._accepted else None
 
     def close(self) -> None:
@@ -58,6 +80,7 @@ class Logins:
     def _remember(self, digest: bytes, client: str, *, accepted: bool) -> None:
         if accepted:
             self._accepted.add(digest)
+            self._turns.forgive(client)
             return
         self._turns.note_rejected(client)
         self._rejected[digest] = None
@@ -75,7 +98,7 @@ class _Turns:
     """One check at a time in a thread of its own: bcrypt is slow by design. The client that guessed least is next."""
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, "logins")
+        self._thread = ThreadPoolExecutor(1, "logins", _give_way)
         self._busy = False
         self._waiting: list[_Waiting] = []  # oldest first
         self._guesses: Counter[str] = Counter()
@@ -101,6 +124,15 @@ class _Turns:
         self._guesses[client] += 1
         if len(self._guesses) > _MOST_CLIENTS:
             self._guesses = Counter(dict(self._guesses.most_common(_MOST_CLIENTS // 2)))
+
+    def forgive(self, client: str) -> None:
+        """Forget the rejected logins of a client that gave a right one."""
+        del self._guesses[client]
+
+    def wait_of(self, client: str) -> float:
+        """Return the seconds that the next login of this client waits: each rejected one doubles them."""
+        beyond = self._guesses[client] - _FREE_GUESSES
+        return min(_FIRST_WAIT * 2.0 ** min(beyond, 16), _LONGEST_WAIT) if beyond >= 0 else 0.0
 
     def close(self) -> None:
         """Stop the thread."""
@@ -137,6 +169,13 @@ class _Turns:
 
     def _rank(self, waiting: _Waiting) -> int:
         return self._guesses[waiting.client]
+
+
+def _give_way() -> None:
+    """Let every other thread go before this one, where a thread has a priority of its own."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + _NICENESS)
 
 
 def _login(authorization: str) -> tuple[str, str] | None:

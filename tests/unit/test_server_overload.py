@@ -1,6 +1,7 @@
 """Floods: scrapes and health checks are served while pages, logins and connections are exhausted."""
 
 import asyncio
+import os
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -17,7 +18,7 @@ from site_server import Served, explained, served
 from exporter.decision.explain import Explanation
 from exporter.exposition.views import SiteView
 from exporter.server.admission import client_of
-from exporter.server.logins import Logins
+from exporter.server.logins import Logins, _Turns
 from exporter.server.settings import WebSettings
 
 PASSWORD = "correct horse"
@@ -283,6 +284,61 @@ async def test_guesses_of_many_clients_give_way_to_one_that_has_not_guessed(
         slow_hash.open()
         assert await login == 200
         assert sorted(await asyncio.gather(*flood)) == [401] * 32 + [429] * 8
+
+
+async def test_a_scrape_with_a_known_login_is_served_before_all_guesses(guarded: WebSettings, slow_hash: Gate) -> None:
+    async with served(settings=guarded) as site, client("127.0.0.9") as guesser:
+        slow_hash.open()
+        assert await status(site.client, site, "metrics", login=RIGHT) == 200
+        slow_hash.shut()
+        flood = [asyncio.ensure_future(status(guesser, site, "metrics", login=guess(number))) for number in range(9)]
+        await until(lambda: slow_hash.entered == 1)
+        for path in ("metrics", "-/healthy"):
+            assert await status(site.client, site, path, login=RIGHT) == 200
+        assert (slow_hash.entered, any(request.done() for request in flood)) == (1, False), "one hash at a time"
+        slow_hash.open()
+        assert await asyncio.gather(*flood) == [401] * 9
+
+
+async def test_each_rejected_login_of_a_client_lets_its_next_one_wait_longer_and_no_other_client() -> None:
+    waits: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        waits.append(seconds)
+
+    logins, users = Logins(pause), {"noc": SecretStr(HASH)}
+    for number in range(10):
+        assert not await logins.user(basic(guess(number)), users, "guesser")
+    assert waits == []
+    for number in (10, 11, 12, 12, 12, 12, 12):  # also the same one again, which is not hashed again
+        assert not await logins.user(basic(guess(number)), users, "guesser")
+    assert waits == [0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
+    assert await logins.user(basic(RIGHT), users, "scraper")
+    assert await logins.user(basic(RIGHT), users, "guesser"), "a login that was accepted waits for nothing"
+    assert len(waits) == 7
+    logins.close()
+
+
+async def test_a_right_login_ends_the_waits_of_its_client() -> None:
+    waits: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        waits.append(seconds)
+
+    logins, users = Logins(pause), {"noc": SecretStr(HASH)}
+    for number in range(10):
+        await logins.user(basic(guess(number)), users, "noc's office")
+    assert await logins.user(basic(RIGHT), users, "noc's office")
+    assert not await logins.user(basic("typo"), users, "noc's office")
+    assert waits == [0.1]
+    logins.close()
+
+
+async def test_the_thread_of_the_logins_gives_way_to_all_others() -> None:
+    turns = _Turns()
+    niceness = await turns.run(lambda *_: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()), "", "")
+    assert niceness == min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19)
+    turns.close()
 
 
 async def test_a_guesser_that_hangs_up_frees_its_place(slow_hash: Gate) -> None:
