@@ -196,6 +196,19 @@ def test_rigs_with_operating_points_are_planned_at_the_one_that_they_draw() -> N
     assert found(hours(asleep), setting).problem.groups[0].now == 0
 
 
+def test_rigs_whose_points_are_named_like_no_others_are_planned_as_on_or_off() -> None:
+    def own(name: str) -> tuple[OperatingPoint, ...]:
+        return tuple(OperatingPoint(name=f"{name} {step}", work=0.1 * step, kilowatts=1.5 * step) for step in (1, 2))
+
+    rigs = [rig(name=f"r{number}") for number in range(12)]
+    points = {f"r{number}": own("common" if number < 4 else f"{number}") for number in range(12)}
+    points["r11"] = own("11")[:1]  # a single point is no choice
+    groups = found(hours(*rigs), replace(SETTING, points=points)).problem.groups
+    assert len(groups) == 4
+    assert [len(group.points) for group in groups] == [3, 3, 3, 2]
+    assert groups[3].points[1].kilowatts == pytest.approx(6 * BILLED)
+
+
 def test_the_points_of_a_rig_are_those_on_the_hull_of_its_curve() -> None:
     known = curve((("low", 100.0, 2_000.0), ("wasteful", 120.0, 2_700.0), ("full", 140.0, 3_300.0)))
     setpoint = Setpoint(value=30.0 / 1e15)

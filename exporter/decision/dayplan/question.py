@@ -1,6 +1,6 @@
 """From an evaluation to the question of a plan: which rigs, which hours, which limits."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -24,6 +24,8 @@ _LEAST_KNOWN: Final = 2 * SECONDS_PER_HOUR
 """A tariff whose prices are known for less than this is not planned."""
 _RUNNING: Final = 0.5
 """A group is on if at least this share of its power is drawn."""
+_MOST_SETS: Final = 3
+"""Sets of operating points that are planned for rigs of one model in a block."""
 ON: Final = "on"
 
 
@@ -136,21 +138,50 @@ def rig_groups(
     setting: Setting,
 ) -> tuple[dict[GroupKey, Rigs], dict[str, float]]:
     """Return the rigs of these tariffs that can be planned, by group, and what the others draw, kW by block."""
-    groups: dict[GroupKey, Rigs] = {}
+    planned: list[tuple[int, tuple[OperatingPoint, ...]]] = []
     others: dict[str, float] = defaultdict(float)
     for index, (rig, priced, verdict) in enumerate(zip(snapshot.rigs, economics.rigs, decision.rigs, strict=True)):
-        drawn = kilowatts(priced.billed_power or 0.0)
         work, watts = priced.potential_work, priced.potential_power
         if verdict.verdict is Verdict.REPAIR or not work or not watts or rig.rig.tariff not in tariffs:
-            others[rig.rig.block] += drawn
+            others[rig.rig.block] += kilowatts(priced.billed_power or 0.0)
             continue
-        points = tuple(setting.points.get(rig.rig.name, ())) or (
-            OperatingPoint(name=ON, work=work, kilowatts=kilowatts(watts)),
-        )
-        key = GroupKey(rig.rig.block, _name(rig, points, kilowatts(watts) / work))
-        one = Rigs((index,), rig.rig.tariff, points, drawn, kilowatts(watts), work, rig.rig.count)
+        points = tuple(setting.points.get(rig.rig.name, ()))
+        on = OperatingPoint(name=ON, work=work, kilowatts=kilowatts(watts))
+        planned.append((index, points if len(points) > 1 else (on,)))
+    common = _common(snapshot, planned)
+    groups: dict[GroupKey, Rigs] = {}
+    for index, points in planned:
+        rig, priced = snapshot.rigs[index], economics.rigs[index]
+        work, power = priced.potential_work or 0.0, kilowatts(priced.potential_power or 0.0)
+        if _names(points) not in common[_kind(rig)]:
+            points = (OperatingPoint(name=ON, work=work, kilowatts=power),)  # noqa: PLW2901 -- see _common
+        drawn = kilowatts(priced.billed_power or 0.0)
+        one = Rigs((index,), rig.rig.tariff, points, drawn, power, work, rig.rig.count)
+        key = GroupKey(rig.rig.block, _name(rig, points, power / work))
         groups[key] = one if key not in groups else _joined(groups[key], one)
     return groups, others
+
+
+def _common(
+    snapshot: SiteSnapshot, planned: Iterable[tuple[int, Sequence[OperatingPoint]]]
+) -> dict[tuple[str, ...], set[tuple[str, ...]]]:
+    """Return the sets of points that most rigs of a block, tariff and model have.
+
+    Rigs whose points are named like no other's, such as by their own watts, would each be a group; they are planned
+    as on or off.
+    """
+    counted: dict[tuple[str, ...], Counter[tuple[str, ...]]] = defaultdict(Counter)
+    for index, points in planned:
+        counted[_kind(snapshot.rigs[index])][_names(points)] += 1
+    return {kind: {names for names, _ in found.most_common(_MOST_SETS)} for kind, found in counted.items()}
+
+
+def _kind(rig: RigSnapshot) -> tuple[str, ...]:
+    return rig.rig.block, rig.rig.tariff, "" if rig.identity is None else rig.identity.model
+
+
+def _names(points: Sequence[OperatingPoint]) -> tuple[str, ...]:
+    return tuple(point.name for point in points)
 
 
 def _name(rig: RigSnapshot, points: Sequence[OperatingPoint], efficiency: float) -> str:
