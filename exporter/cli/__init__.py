@@ -23,6 +23,7 @@ from exporter.cli import (
     probe,
     report,
     rigs,
+    rma,
     run,
     scan,
     schedule,
@@ -51,6 +52,7 @@ Examples:
   hashmargin status                                   show the state of the site in one line, with an exit code
   hashmargin top                                      show the site live: firing, down, losing most
   hashmargin rigs --status down                       list rigs: filter, sort, as table, CSV or JSON
+  hashmargin rma                                      list rigs and boards to be repaired, and what they lose
   hashmargin maintenance add c1-001 --for 4h          announce planned downtime
   hashmargin obligations list                         show calls, caps and awards, and report on an event
   hashmargin explain c1-001                           show how the verdict of a rig is computed
@@ -92,6 +94,7 @@ for _command in (
     status.status,
     top.top,
     rigs.rigs,
+    rma.rma,
     maintenance.maintenance,
     obligations.obligations,
     plan.plan,

@@ -66,6 +66,7 @@ class RigRecord:
     tuner: Annotated[str | None, "State of the firmware's tuner: `off`, `tuning`, `tuned` or `failed`."]
     hashrate_hashes_per_second: Number
     expected_hashrate_hashes_per_second: Number
+    rated_hashrate_hashes_per_second: Annotated[Number, "Rated hashrate in the inventory. Null if not listed."]
     power_watts: Number
     potential_power_watts: Number
     power_source: Annotated[str | None, "Source of `power_watts`: `metered`, `reported` or `nameplate`."]
@@ -207,6 +208,7 @@ def rig_record(view: RigView, failures: FailureLog) -> RigRecord:
         tuner=None if reading is None else reading.tuner,
         hashrate_hashes_per_second=None if reading is None else reading.hashrate,
         expected_hashrate_hashes_per_second=None if reading is None else reading.expected_hashrate,
+        rated_hashrate_hashes_per_second=rig.rated_hashrate,
         power_watts=economics.power,
         potential_power_watts=economics.potential_power,
         power_source=economics.power_source,

@@ -1,0 +1,186 @@
+"""What is to be repaired: what a fault loses, what its repair may cost, and the list of a running exporter."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from site_server import published, served
+from small_site import TAKEN_AT, WELL, small_site
+from test_cli_status import invoke
+
+from exporter.economics.repairs import Repair, repair_of
+from exporter.exposition.views import SiteView
+from exporter.tools.rma import Prices, items
+
+# --- money ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_rig_that_stands_still_loses_what_it_would_earn() -> None:
+    assert repair_of(margin=None, potential=2.5, hashrate=None, expected=None).lost == 2.5
+    assert repair_of(margin=-0.1, potential=2.5, hashrate=0.0, expected=2e14).lost == 2.5
+
+
+def test_a_rig_with_a_dead_board_loses_a_board_of_three() -> None:
+    """It earns $2 with two of three boards: $3 with all of them."""
+    assert repair_of(margin=2.0, potential=2.0, hashrate=2.0, expected=3.0).lost == pytest.approx(1.0)
+
+
+def test_a_rig_that_would_lose_money_loses_nothing_by_its_fault() -> None:
+    assert repair_of(margin=None, potential=-1.0, hashrate=None, expected=None).lost == 0.0
+    assert repair_of(margin=-1.0, potential=-1.0, hashrate=2.0, expected=3.0).lost == 0.0
+
+
+def test_a_rig_above_its_expected_rate_loses_nothing() -> None:
+    assert repair_of(margin=2.0, potential=2.0, hashrate=3.1, expected=3.0).lost == 0.0
+
+
+@pytest.mark.parametrize(
+    "repair",
+    [
+        repair_of(margin=None, potential=None, hashrate=None, expected=None),
+        repair_of(margin=None, potential=2.0, hashrate=2.0, expected=3.0),
+        repair_of(margin=2.0, potential=2.0, hashrate=2.0, expected=None),
+        repair_of(margin=None, potential=2.0, hashrate=0.0, expected=3.0),
+    ],
+)
+def test_without_a_margin_or_a_rate_the_loss_is_unknown(repair: Repair) -> None:
+    assert repair.lost is None
+    assert repair.most(730, sale=1_000, sale_as_is=300) is None
+
+
+def test_a_repair_may_cost_what_it_gains() -> None:
+    """$2 a day for 730 days are $1,460. The broken rig brings $300, so the repair may cost $1,160."""
+    assert Repair(0.0, 2.0).most(730, sale=1_000, sale_as_is=300) == 1_160
+    assert Repair(0.0, 0.5).most(730, sale=1_000, sale_as_is=300) == 700  # repaired, it is better sold
+    assert Repair(1.0, 2.0).most(730, sale=1_000, sale_as_is=300) == 730  # unrepaired, it still earns $730
+    assert Repair(0.0, 0.5).most(730, sale=200, sale_as_is=400) == 0.0
+
+
+@given(
+    now=st.floats(-5, 5),
+    gain=st.floats(0, 5),
+    days=st.floats(1, 3_000),
+    sale=st.floats(0, 5_000),
+    as_is=st.floats(0, 5_000),
+)
+def test_a_repair_never_pays_more_than_the_repaired_rig_is_worth(
+    *, now: float, gain: float, days: float, sale: float, as_is: float
+) -> None:
+    most = Repair(now, now + gain).most(days, sale=sale, sale_as_is=as_is)
+    assert most is not None
+    assert 0 <= most <= max((now + gain) * days, sale) + 1e-9
+
+
+# --- the list -------------------------------------------------------------------------------------------------------
+
+
+def rig(**changes: Any) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "rig": "a",
+        "serial": "SN",
+        "customer": "",
+        "block": "c1",
+        "rack": "r",
+        "position": "1",
+        "make": "Bitmain",
+        "model": "S21",
+        "power_supply_serial": "PSN",
+        "board_serials": {"1": "BSN1"},
+        "status": "mining",
+        "expected_mining": True,
+        "last_success_timestamp_seconds": 1_000.0,
+        "faults": [],
+        "margin_usd_per_day": 2.0,
+        "potential_margin_usd_per_day": 2.0,
+        "hashrate_hashes_per_second": 2e14,
+        "expected_hashrate_hashes_per_second": None,
+        "rated_hashrate_hashes_per_second": 3e14,
+    }
+    return facts | changes
+
+
+def fault(code: str, component: str = "", *, severity: str = "critical", since: float | None = 0.0) -> dict[str, Any]:
+    return {
+        "code": code,
+        "severity": severity,
+        "component": component,
+        "vendor_code": "E1",
+        "since_timestamp_seconds": since,
+    }
+
+
+def test_each_part_has_a_line_and_the_money_stands_on_the_first() -> None:
+    faults = [
+        fault("board_chain", "board 1", since=86_400.0),
+        fault("board_missing", "board 1"),
+        fault("psu_fan", "psu", severity="warning", since=None),
+        fault("pool_dead"),
+        fault("board_chips", "board 2", severity="info"),
+    ]
+    board, supply = items([rig(faults=faults)], 2 * 86_400.0, Prices(days=730, sale=5, sale_as_is=1))
+    assert (board.component, board.serial, board.faults) == ("board 1", "BSN1", "board_chain board_missing")
+    assert (board.since_timestamp_seconds, board.age_days, board.vendor_codes) == (0.0, 2.0, "E1")
+    assert board.lost_usd_per_day == pytest.approx(1.0)
+    assert board.most_repair_usd == pytest.approx(3 * 730 - max(2 * 730, 300))
+    assert (supply.serial, supply.age_days, supply.lost_usd_per_day, supply.photo) == ("PSN", None, None, "")
+
+
+def test_silent_and_stopped_rigs_are_listed_and_healthy_ones_are_not() -> None:
+    silent = rig(rig="s", status="down", hashrate_hashes_per_second=None, margin_usd_per_day=None)
+    stopped = rig(rig="t", status="stopped", hashrate_hashes_per_second=0.0, potential_margin_usd_per_day=3.0)
+    stopped["margin_usd_per_day"] = -0.1
+    unknown = rig(rig="u", status="down", hashrate_hashes_per_second=None, potential_margin_usd_per_day=None)
+    off = rig(rig="o", status="expected_off")
+    found = items([unknown, silent, rig(), off, stopped], 1_000 + 43_200.0, None)
+    assert [(item.rig, item.faults, item.age_days) for item in found] == [
+        ("t", "does_not_hash", None),
+        ("s", "no_answer", 0.5),
+        ("u", "no_answer", 0.5),
+    ]
+    assert [item.most_repair_usd for item in found] == [None] * 3
+
+
+def test_without_any_rate_it_is_not_known_what_a_repair_may_cost() -> None:
+    (item,) = items(
+        [rig(status="down", hashrate_hashes_per_second=None, rated_hashrate_hashes_per_second=None)],
+        0.0,
+        Prices(days=1, sale=1, sale_as_is=1),
+    )
+    assert item.most_repair_usd is None
+
+
+# --- the command ----------------------------------------------------------------------------------------------------
+
+
+def broken_site() -> SiteView:
+    """The small site, in which the rig of acme has lost a part of its rate."""
+    view = small_site()
+    assert WELL.reading is not None
+    slow = replace(WELL, reading=replace(WELL.reading, value=replace(WELL.reading.value, hashrate=1e14)))
+    return replace(view, snapshot=replace(view.snapshot, rigs=(slow, *view.snapshot.rigs[1:])))
+
+
+async def test_the_command_lists_what_is_to_be_repaired() -> None:
+    async with served(publication=lambda: published(broken_site())) as exporter:
+        url = ("rma", "--url", exporter.url)
+        _, table, _ = await invoke(*url, "--months", "24", "--sale", "6", "--sale-as-is", "1")
+        _, text, _ = await invoke(*url, "--output", "csv")
+        _, document, _ = await invoke(*url, "--output", "json", "--customer", "acme")
+        _, none, _ = await invoke(*url, "--customer", "nobody")
+        code, _, refusal = await invoke(*url, "--sale", "6")
+    assert "repair at most, USD" in table.splitlines()[0]
+    assert "rigs lose $" in table
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert {row["photo"] for row in rows} == {""}
+    acme = json.loads(document)["items"]
+    assert {item["rig"] for item in acme} == {"a-01"}
+    assert acme[0]["lost_usd_per_day"] == pytest.approx(2.254)  # it earns $2.254 at half of its rate
+    assert acme[0]["since_timestamp_seconds"] is None or acme[0]["since_timestamp_seconds"] < TAKEN_AT
+    assert none == "nothing to repair\n"
+    assert code == 2
+    assert "give --months, --sale and --sale-as-is together" in refusal
