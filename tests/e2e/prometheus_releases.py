@@ -17,6 +17,7 @@ _MODULE: Final = "github.com/prometheus/prometheus"
 _MODULE_VERSION: Final = "v0.316.0"  # of the Go module; Prometheus 3.16.0
 _VERSION: Final = "3.16.0"
 _GO: Final = "1.26"
+_PROXY_VERSION: Final = "0.11.1"
 _PROGRAMS: Final = ("promtool", "prometheus")
 _STAMP: Final = "github.com/prometheus/common/version.Version"
 
@@ -58,6 +59,38 @@ CURRENT: Final = Release(_VERSION, _cache())
 RELEASES: Final = (PACKAGED, CURRENT)
 
 
+@dataclass(frozen=True)
+class LabelProxy:
+    """prom-label-proxy, which no package provides either."""
+
+    folder: Path
+
+    @property
+    def missing(self) -> str | None:
+        """Why it can't be run here, and what would help; None if it can."""
+        if shutil.which(self.program("prom-label-proxy")):
+            return None
+        return f"prom-label-proxy is not built: python3 {Path(__file__).relative_to(Path(__file__).parents[2])}"
+
+    def program(self, name: str) -> str:
+        """The path of the program."""
+        return str(self.folder / name)
+
+    def build(self) -> None:
+        """Build it with Go; it appears only once it is whole."""
+        module = f"github.com/prometheus-community/prom-label-proxy@v{_PROXY_VERSION}"
+        with tempfile.TemporaryDirectory(prefix=".building-", dir=self.folder.parent) as scratch:
+            subprocess.run(
+                ("go", "install", "-ldflags=-s -w", module),
+                check=True,
+                env={**os.environ, "GOBIN": f"{scratch}/built", "GOWORK": "off", "CGO_ENABLED": "0"},
+            )
+            Path(scratch, "built").rename(self.folder)
+
+
+LABEL_PROXY: Final = LabelProxy(_cache().with_name(f"prom-label-proxy-{_PROXY_VERSION}"))
+
+
 def build(target: Path) -> None:
     """Build the programs with Go into ``target``; it appears only once they are whole."""
     # `go install module@version` refuses a module with replace directives: it has to be a dependency of another one.
@@ -80,8 +113,10 @@ def build(target: Path) -> None:
 
 
 if __name__ == "__main__":
+    if (CURRENT.missing or LABEL_PROXY.missing) and not shutil.which("go"):
+        sys.exit(f"Prometheus {_VERSION} is built with Go {_GO} or newer, and there is no go on the path")
     if CURRENT.missing:
-        if not shutil.which("go"):
-            sys.exit(f"Prometheus {_VERSION} is built with Go {_GO} or newer, and there is no go on the path")
         build(_cache())
+    if LABEL_PROXY.missing:
+        LABEL_PROXY.build()
     sys.stdout.write(f"{_cache()}\n")
