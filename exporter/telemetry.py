@@ -186,6 +186,12 @@ class Telemetry:
             "1 if the latest inventory was refused because it lost more rigs than fleet.max_shrink allows, else 0.",
             registry=registry,
         )
+        self.inventory_lists_kept = Gauge(
+            "mining_inventory_lists_kept",
+            "Lists of http_sd whose last content is in use, because the URL gives none, or one that is invalid or lost "
+            "more rigs than fleet.max_shrink allows.",
+            registry=registry,
+        )
         self.evaluation_failures = Counter(
             "mining_evaluation_failures_total",
             "Failed evaluations. Each is a bug; see the log.",

@@ -15,7 +15,7 @@ from exporter.model.configuration_errors import ErrorAt, nearest, sentence
 from exporter.model.failures import SOURCE_ADVICE, Failure
 from exporter.model.fields import is_offline
 from exporter.model.secrets import mask_urls
-from exporter.sources.discovery import HttpSd, TargetGroups, file_targets, http_targets
+from exporter.sources.discovery import HttpSd, TargetGroups, file_targets, loaded_targets
 
 LABELS: Final = (
     "name",
@@ -69,7 +69,7 @@ def http_rows(settings: HttpSd, errors: list[ErrorAt], warnings: list[str]) -> I
         return
     shown = mask_urls(settings.url)
     try:
-        groups = http_targets(settings)
+        groups = loaded_targets(settings)
     except Failure as failure:
         advice = failure.advised(SOURCE_ADVICE)
         errors.append(ErrorAt(shown, f"gave no list of rigs: {failure.detail} ({advice})"))

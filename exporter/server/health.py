@@ -27,9 +27,7 @@ def add_health(app: web.Application, context: ServerContext) -> None:
             raise web.HTTPForbidden(text="Reloading over HTTP is disabled: set web.enable_lifecycle, or send SIGHUP.\n")
         rejection = await context.reload(request.query.get("allow_shrink", "") in _YES)
         if rejection is not None:
-            raise web.HTTPInternalServerError(
-                text=f"The new configuration is rejected, the running one stays:\n{rejection}\n"
-            )
+            raise web.HTTPInternalServerError(text=f"{rejection}\n")
         return web.Response(text="Reloaded.\n")
 
     app.router.add_post("/-/reload", reload)

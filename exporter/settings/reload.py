@@ -2,16 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Final, Protocol
 
 import structlog
 
-from exporter.inventory.shrink import ShrinkGuard
+from exporter.inventory.shrink import ShrinkGuard, shrinks
 from exporter.logs import configure
+from exporter.model.configuration_errors import ErrorAt
+from exporter.model.secrets import mask_urls
 from exporter.settings.load import ConfigError
 from exporter.settings.model import Settings
 from exporter.settings.watch import changes
+from exporter.sources.discovery import accept_lists, accepted_lists, failing_lists, keeping
 from exporter.telemetry import Telemetry
 
 _log = structlog.get_logger(__name__)
@@ -20,6 +23,8 @@ _AT_START_ONLY: Final = ("site", "evaluation_interval", "web", "state", "lease",
 """Settings that take effect only at a start."""
 
 
+_NOTHING_CHANGED: Final = "The new configuration is rejected, the running one stays:"
+_TOO_MANY: Final = "more than fleet.max_shrink allows"
 CONFIRM_RUNNING: Final = "POST /-/reload?allow_shrink=1, or start with --allow-shrink"
 
 
@@ -35,6 +40,9 @@ class Configurable(Protocol):
 class Reload:
     """Loads the configuration and applies it to ``target``. An invalid one changes nothing.
 
+    A list of ``http_sd`` that is invalid, or lost too many rigs, is refused alone: its content in use stays, and
+    everything else is applied.
+
     Args:
         load: Loads the settings. Raises ConfigError.
         target: What the settings are applied to.
@@ -42,18 +50,21 @@ class Reload:
     """
 
     def __init__(self, load: Callable[[], Settings], target: Configurable, telemetry: Telemetry) -> None:
-        self._load = load
+        self._read = load
         self._target = target
         self._telemetry = telemetry
         self._running = asyncio.Lock()
         self._shrink = ShrinkGuard(time.monotonic)
+        self._refused: Mapping[str, str] = {}  # the lists whose present content is not used, and why
+        accept_lists()
+        telemetry.inventory_lists_kept.set_function(lambda: float(len(self._kept())))
 
     def is_due(self) -> bool:
         """Return whether lists that lost many rigs should be read again, to confirm them."""
         return self._shrink.is_due()
 
     async def __call__(self, *, allow_shrink: bool = False) -> str | None:
-        """Reload. Returns why the new configuration was rejected, or None.
+        """Reload. Returns why the new configuration, or a list of rigs, was rejected, or None.
 
         Args:
             allow_shrink: Accept lists that lost more rigs than ``fleet.max_shrink`` allows.
@@ -61,35 +72,79 @@ class Reload:
         async with self._running:
             before = self._target.settings
             try:
-                settings = await asyncio.to_thread(self._load)
+                settings, refused = await self._loaded()
                 cut = self._shrink.judge(before.list_sizes, settings.fleet, settings.rigs)
                 self._telemetry.inventory_shrink_refused.set(bool(cut) and not allow_shrink)
                 if cut and not allow_shrink:
-                    return self._cut("; ".join(map(str, cut)))
+                    refused |= {each.name: f"{each}, {_TOO_MANY}" for each in cut if each.name in accepted_lists()}
+                    settings = await self._load(keep=refused)
+                    if rest := shrinks(before.list_sizes, settings.list_sizes, settings.fleet.max_shrink):
+                        return self._cut("; ".join(map(str, rest)))
                 self._target.apply(_without_start_only(settings, before))
             except ConfigError as error:
                 return self._rejected(str(error))
             except Exception as error:  # noqa: BLE001 -- a bug in a reload must not stop what runs
                 _log.exception("reload failed: this is a bug, please report it with this line")
                 return self._rejected(f"a bug in hashmargin: {type(error).__name__}")
-            self._shrink.accept()
+            if not cut or allow_shrink:
+                self._shrink.accept()
+            accept_lists()
             configure(settings.log)
-            self._telemetry.config_reload_successful.set(1)
+            self._telemetry.config_reload_successful.set(not refused)
             self._telemetry.config_reload_time.set_to_current_time()
             _log.info("configuration reloaded", **changes(before, self._target.settings))
+            return self._refuse(refused)
+
+    async def _loaded(self) -> tuple[Settings, dict[str, str]]:
+        """Load the settings, and return the lists that are invalid, whose content in use they have instead."""
+        try:
+            return await self._load(keep=()), {}
+        except ConfigError as error:
+            refused: dict[str, str] = {}
+            for each in error.errors:
+                url = next((url for url in accepted_lists() if _is_in(each, mask_urls(url))), None)
+                if url is None:
+                    raise
+                refused.setdefault(url, str(each))
+            return await self._load(keep=refused), refused
+
+    async def _load(self, *, keep: Collection[str]) -> Settings:
+        with keeping(keep):
+            return await asyncio.to_thread(self._read)
+
+    def _refuse(self, refused: Mapping[str, str]) -> str | None:
+        """Log each list when it is refused for another reason than before, and when it is accepted again."""
+        for url, why in refused.items():
+            if self._refused.get(url) != why:
+                advice = f"correct the list; if the rigs are gone, confirm it with {CONFIRM_RUNNING}"
+                _log.error("list of rigs refused, its last content stays in use", reason=why, advice=advice)
+        for url in self._refused.keys() - refused.keys():
+            _log.info("list of rigs accepted again", list=mask_urls(url))
+        self._refused = refused
+        if not refused:
             return None
+        return "\n".join(("Everything is in use but these lists of rigs, whose last content stays:", *refused.values()))
+
+    def _kept(self) -> Collection[str]:
+        """Return the lists whose last content is in use."""
+        configured = {entry.url for entry in self._target.settings.fleet.http_sd}
+        return {*self._refused, *failing_lists()} & configured
 
     def _cut(self, what: str) -> str:
         self._telemetry.config_reload_successful.set(0)
         advice = f"correct the list, or confirm it with {CONFIRM_RUNNING}"
         _log.error("inventory lost too many rigs, the running one stays", lists=what, advice=advice)
-        return f"{what}, more than fleet.max_shrink allows: {advice}"
+        return f"{_NOTHING_CHANGED}\n{what}, {_TOO_MANY}: {advice}"
 
     def _rejected(self, reason: str) -> str:
         self._telemetry.config_reload_successful.set(0)
         advice = "run hashmargin check-config to see all errors"
         _log.error("new configuration rejected, the running one stays", errors=reason, advice=advice)
-        return reason
+        return f"{_NOTHING_CHANGED}\n{reason}"
+
+
+def _is_in(error: ErrorAt, shown: str) -> bool:
+    return error.where == shown or error.where.startswith(f"{shown}: ")
 
 
 def _without_start_only(settings: Settings, running: Settings) -> Settings:

@@ -3,18 +3,25 @@
 import asyncio
 import json
 import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import aiohttp
+import structlog
 import yaml
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from exporter.model.failures import Failure
 from exporter.model.fields import Duration, SettingsGroup
 from exporter.model.readings import Reading
+from exporter.model.secrets import mask_urls
 from exporter.sources.contract import SourceSettings
 from exporter.sources.http import Endpoint, HttpSettings
+
+_log = structlog.get_logger(__name__)
 
 _MAX_BYTES: Final = 20_000_000  # enough for 100,000 rigs with their labels
 
@@ -83,14 +90,61 @@ def http_targets(settings: HttpSd) -> TargetGroups:
     known = _lists.get(settings.url)
     if known is not None and now - known.observed_at < settings.interval:
         return known.value
+    shown = mask_urls(settings.url)
     try:
         groups = target_groups(asyncio.run(_ask(settings)))
-    except (Failure, ValidationError):
-        if known is not None and now - known.observed_at <= settings.max_age:
-            return known.value
-        raise
+    except (Failure, ValidationError) as error:
+        if known is None or now - known.observed_at > settings.max_age:
+            raise
+        if settings.url not in _failing:
+            detail = error.detail if isinstance(error, Failure) else "it gave something else"
+            _log.warning("list of rigs is down, its last content stays in use", list=shown, detail=detail)
+        _failing.add(settings.url)
+        return known.value
+    if settings.url in _failing:
+        _failing.discard(settings.url)
+        _log.info("list of rigs is back", list=shown)
     _lists[settings.url] = Reading(groups, now)
     return groups
+
+
+_failing: Final[set[str]] = set()
+"""The URLs that gave no list when last asked, and whose last one is in use."""
+_loaded: Final[dict[str, TargetGroups]] = {}
+_accepted: Final[dict[str, TargetGroups]] = {}
+_kept: ContextVar[Collection[str]] = ContextVar("kept", default=())
+
+
+def loaded_targets(settings: HttpSd) -> TargetGroups:
+    """Request the list for an inventory: :func:`http_targets`, unless :func:`keeping` its accepted content."""
+    groups = _accepted[settings.url] if settings.url in _kept.get() else http_targets(settings)
+    _loaded[settings.url] = groups
+    return groups
+
+
+def accept_lists() -> None:
+    """Remember the lists of the inventory that was loaded last, because that is in use now."""
+    _accepted.update(_loaded)
+
+
+def accepted_lists() -> Collection[str]:
+    """Return the URLs whose list was in use."""
+    return _accepted.keys()
+
+
+def failing_lists() -> Collection[str]:
+    """Return the URLs that gave no list when last asked."""
+    return _failing
+
+
+@contextmanager
+def keeping(urls: Collection[str]) -> Iterator[None]:
+    """Load the lists of these URLs inside as they were when they were last accepted."""
+    token = _kept.set(urls)
+    try:
+        yield
+    finally:
+        _kept.reset(token)
 
 
 def last_read(url: str) -> float | None:

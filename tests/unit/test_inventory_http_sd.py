@@ -3,17 +3,23 @@
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from exporter.inventory.listed import InventoryError
 from exporter.inventory.load import Names, load_inventory
 from exporter.inventory.model import InventorySettings
 from exporter.model.fleet import Rig
 from exporter.settings.load import load
+from exporter.settings.model import Settings
+from exporter.settings.reload import Reload
 from exporter.settings.watch import inventory_now
+from exporter.telemetry import Telemetry
 
 
 class Directory:
@@ -46,7 +52,7 @@ class Directory:
 @pytest.fixture
 def directory() -> Iterator[Directory]:
     directory = Directory()
-    thread = threading.Thread(target=directory.server.serve_forever)
+    thread = threading.Thread(target=directory.server.serve_forever, args=(0.02,))
     thread.start()
     yield directory
     directory.server.shutdown()
@@ -134,3 +140,125 @@ def test_a_file_that_a_list_names_is_never_read(directory: Directory) -> None:
     directory.body = listing("127.60.0.5", password_file="/etc/hostname")
     with pytest.raises(InventoryError, match="a list of rigs must not name files"):
         directory.rigs()
+
+
+# --- a reload with a list that is refused -----------------------------------------------------------------------------
+
+
+@dataclass
+class Running:
+    """An exporter's settings in use, and the reload that changes them."""
+
+    file: Path
+    url: str
+    settings: Settings = field(init=False)
+    telemetry: Telemetry = field(default_factory=Telemetry)
+
+    def __post_init__(self) -> None:
+        self.write()
+        self.settings = load(self.file)
+        self.reload = Reload(lambda: load(self.file), self, self.telemetry)
+
+    def write(self, **more: Any) -> None:
+        document = {"site": "x", "fleet": {"http_sd": [{"url": self.url, "interval": "1ms"}]}, **more}
+        self.file.write_text(json.dumps(document), encoding="utf-8")
+
+    def apply(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def gauges(self) -> tuple[float | None, ...]:
+        names = ("config_last_reload_successful", "inventory_lists_kept", "inventory_shrink_refused")
+        return tuple(self.telemetry.registry.get_sample_value(f"mining_{name}") for name in names)
+
+
+@pytest.fixture
+def running(directory: Directory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Running:
+    monkeypatch.setattr("exporter.settings.reload.configure", lambda _: None)  # it would end the capture of logs
+    directory.body = listing(*(f"127.60.0.{number}" for number in range(1, 11)))
+    return Running(tmp_path / "site.yml", directory.url)
+
+
+GARBAGE = [
+    (listing("127.60.0.5", blok="c1"), "there is no label 'blok'"),
+    (listing("a b"), "'a b' is not an address"),
+    (listing("127.60.0.5", "127.60.0.5"), "127.60.0.5"),
+    (listing("127.60.0.5", login="nobody"), "there is no login 'nobody'"),
+]
+
+
+@pytest.mark.parametrize(("body", "told"), GARBAGE)
+async def test_a_list_that_is_invalid_keeps_its_rigs_and_everything_else_changes(
+    directory: Directory, running: Running, body: Any, told: str
+) -> None:
+    directory.body = body
+    running.write(log={"level": "debug"})
+    with capture_logs() as logs:
+        for _ in range(2):
+            answer = await running.reload()
+            assert answer is not None
+            assert answer.startswith("Everything is in use but these lists of rigs")
+            assert told in answer
+    assert (len(running.settings.rigs), running.settings.log.level) == (10, "debug")
+    assert running.gauges() == (0, 1, 0)
+    assert [log["event"] for log in logs if log["log_level"] == "error"] == [
+        "list of rigs refused, its last content stays in use"
+    ], "once"
+    directory.body = listing("127.60.0.1", *(f"127.60.1.{number}" for number in range(1, 11)))
+    with capture_logs() as logs:
+        assert await running.reload() is None
+    assert (len(running.settings.rigs), running.gauges()) == (11, (1, 0, 0))
+    assert "list of rigs accepted again" in [log["event"] for log in logs]
+
+
+async def test_a_list_that_lost_many_rigs_keeps_them_and_everything_else_changes(
+    directory: Directory, running: Running
+) -> None:
+    directory.body = listing("127.60.0.1", "127.60.0.2")
+    running.write(log={"level": "debug"})
+    for _ in range(2):
+        answer = await running.reload()
+        assert answer is not None
+        assert "lists 2 rigs instead of 10, more than fleet.max_shrink allows" in answer
+        assert (len(running.settings.rigs), running.settings.log.level) == (10, "debug")
+        assert running.gauges() == (0, 1, 1)
+    assert await running.reload(allow_shrink=True) is None
+    assert (len(running.settings.rigs), running.gauges()) == (2, (1, 0, 0))
+
+
+async def test_an_error_elsewhere_still_changes_nothing(directory: Directory, running: Running) -> None:
+    directory.body = GARBAGE[0][0]
+    running.write(log={"level": "loud"})
+    before = running.settings
+    answer = await running.reload()
+    assert answer is not None
+    assert answer.startswith("The new configuration is rejected, the running one stays:")
+    assert (running.settings is before, running.gauges()) == (True, (0, 0, 0))
+
+
+async def test_a_list_whose_last_rigs_the_configuration_refuses_changes_nothing(
+    directory: Directory, running: Running
+) -> None:
+    directory.body = listing("127.60.0.5", blok="c1")
+    running.write(fleet={"http_sd": [{"url": running.url, "interval": "1ms"}], "rigs": [{"address": "127.60.0.1"}]})
+    before = running.settings
+    assert await running.reload() is not None
+    assert running.settings is before
+
+
+@pytest.mark.parametrize("body", [None, {"error": "the database is being restored"}])
+async def test_a_list_that_is_down_is_logged_once_and_once_when_it_is_back(
+    directory: Directory, running: Running, body: Any
+) -> None:
+    good, directory.body = directory.body, body
+    running.write(log={"level": "debug"})
+    with capture_logs() as logs:
+        for _ in range(2):
+            assert await running.reload() is None
+        assert (len(running.settings.rigs), running.gauges()) == (10, (1, 1, 0))
+        directory.body = good
+        assert await running.reload() is None
+    assert [log["event"] for log in logs if log["event"].startswith("list ")] == [
+        "list of rigs is down, its last content stays in use",
+        "list of rigs is back",
+    ]
+    assert running.gauges() == (1, 0, 0)
