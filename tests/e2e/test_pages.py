@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import html5lib
 import pytest
 from browser import Browser, chromium
-from harness import Stack, any_prometheus, ask
+from harness import Stack, any_prometheus, ask, wait_for
 
 pytestmark = [pytest.mark.e2e, any_prometheus]
 
@@ -69,3 +69,44 @@ def press(browser: Browser, key: str) -> None:
 
 def a_rig(running: Stack) -> str:
     return next(name for name, rig in running.site()["rigs"].items() if rig["fault"] is None)
+
+
+def test_a_page_updates_by_itself_and_says_when_its_values_are_old(running: Stack, browser: Browser) -> None:
+    browser.look("light", SIZES["desk"])
+    browser.tell("url", url=f"{running.exporter}/")
+    moment = "document.querySelector('.asof').textContent"
+    browser.run("window.opened = true")
+    before = browser.run(f"return {moment}")
+    wait_for("the next evaluation on the page", lambda: browser.run(f"return {moment}") != before)
+    assert browser.run("return window.opened"), "the page was loaded again"
+    assert browser.run("return document.getElementById('stale').hidden")
+
+
+def test_the_largest_figures_of_the_wall_are_read_from_three_metres(running: Stack, browser: Browser) -> None:
+    browser.look("dark", (1920, 1080))
+    browser.tell("url", url=f"{running.exporter}/wall")
+    sizes = browser.run(
+        "return [...document.querySelectorAll('.figure')].map(each => parseFloat(getComputedStyle(each).fontSize))"
+    )
+    assert len(sizes) == 4
+    assert min(sizes) >= 96
+    assert browser.run("return document.querySelector('.wall').getBoundingClientRect().bottom") <= 1080
+
+
+def test_a_click_on_a_cell_of_the_map_opens_its_rig(running: Stack, browser: Browser) -> None:
+    browser.look("light", SIZES["desk"])
+    browser.tell("url", url=f"{running.exporter}/map")
+    drawn = "return document.getElementById('map').dataset.drawn"
+    rigs = running.site()["rigs"]
+    wait_for("the map", lambda: browser.run(drawn) == str(len(rigs)))
+    for by in ("status", "margin", "heat", "verdict"):
+        browser.run("by.value = arguments[0]; by.dispatchEvent(new Event('change'))", by)
+        counts = browser.run(
+            "return [...legend.children].map(each => parseInt(each.textContent.match(/\\((\\d+)\\)/)[1]))"
+        )
+        assert sum(counts) == len(rigs), by
+    canvas = browser.run("return document.querySelector('canvas')")
+    middle = {"type": "pointerMove", "origin": canvas, "x": 0, "y": 0}
+    click = [{"type": "pointerDown", "button": 0}, {"type": "pointerUp", "button": 0}]
+    browser.tell("actions", actions=[{"type": "pointer", "id": "mouse", "actions": [middle, *click]}])
+    wait_for("the page of a rig", lambda: "/rigs/" in browser.run("return location.pathname"))
