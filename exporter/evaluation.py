@@ -225,23 +225,29 @@ class Evaluator:
             self._shift(step)
         self._snapshot_at = self._clock()
         recorded, self._recorded = self._recorded, {}
+        whole = self._rigs.first_round.is_set()
         snapshot = await self._take_snapshot(self._snapshot_at)
         pools = self._pools(self._snapshot_at)
         publication, metered = await asyncio.to_thread(self._render, snapshot, recorded, pools)
         await self._save_energy(self._energy)
         await asyncio.to_thread(self.latest.publish, publication)
-        if self.outlooks.due:
-            asked = await asyncio.to_thread(self._question, publication.view)
-            if asked is not None:
-                self.outlooks.ask(asked)
-        plan_of = await asyncio.to_thread(self._consider, publication.view)
-        if plan_of is not None:
-            self.day_plans.ask(plan_of)
+        if whole:  # before, most rigs would be missing from an answer that stands for up to an hour
+            await self._ask(publication.view)
         self._rigs.metered = metered.rigs
         found = self._all_names(snapshot)
         self._count_unmatched(METERS, snapshot.taken_at, metered, found)
         self._count_unmatched(EXPECTED_OFF, snapshot.taken_at, metered, found)
         self._overhead.export(self._overheads)
+
+    async def _ask(self, view: SiteView) -> None:
+        """Ask the background workers what is due."""
+        if self.outlooks.due:
+            asked = await asyncio.to_thread(self._question, view)
+            if asked is not None:
+                self.outlooks.ask(asked)
+        plan_of = await asyncio.to_thread(self._consider, view)
+        if plan_of is not None:
+            self.day_plans.ask(plan_of)
 
     def _shift(self, seconds: float) -> None:
         """Keep the age of everything when the system clock was set."""

@@ -17,7 +17,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -288,6 +288,20 @@ def _first_json(log: Path) -> Any:
     return None
 
 
+OUTLOOK = {
+    "drift": 0.1,
+    "volatility": 0.5,
+    "difficulty_growth": 0.2,
+    "elasticity": 0.5,
+    "fees_bitcoins_per_block": {"low": 0.02, "base": 0.05, "high": 0.1},
+}
+OBLIGATIONS = [
+    {"kind": "cap", "event": "feeder", "from": "2026-01-01 00:00", "cap_kilowatts": 5_000},
+    {"kind": "award", "event": "reserve", "from": "2026-01-01 00:00", "floor_kilowatts": 1},
+]
+"""What the site owes: limits that it keeps whatever a test does to it."""
+
+
 def hurry_exporter(config: Path) -> None:
     """Let the exporter poll, evaluate and forget within seconds, at prices that do not depend on the hour."""
     document = yaml.safe_load(config.read_text(encoding="utf-8"))
@@ -298,9 +312,17 @@ def hurry_exporter(config: Path) -> None:
     }
     for source in (document["network"], document["bitcoin"], document["tariffs"]["spot"]):
         source |= {"interval": "1s", "max_age": "10s"}
-    document["tariffs"]["time-of-use"]["periods"] = [{"price": 0.05}]
+    far = f"{(datetime.now(UTC) + timedelta(hours=12)).hour:02}"  # a price known ahead, for a plan that changes
+    document["tariffs"]["time-of-use"] |= {
+        "timezone": "UTC",
+        "periods": [{"price": 0.5, "from": f"{far}:00", "to": f"{far}:30"}, {"price": 0.05}],
+    }
     document["decision"] = document.get("decision", {}) | {"day_plan": {"interval": "1m"}}
     document["economics"] |= {"hosting_usd_per_kilowatt_month": 8}
+    document["ai"] |= {"outlook": OUTLOOK}
+    obligations = config.with_name("obligations.yml")
+    obligations.write_text(yaml.safe_dump(OBLIGATIONS), encoding="utf-8")
+    document["obligations"] = {"feeder": {"kind": "schedule", "path": str(obligations)}}
     config.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
 
 
