@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,9 +69,17 @@ class Exporter:
     """The exporter as a process that can be killed and started again."""
 
     def __init__(
-        self, folder: Path, config: Path, url: str, *, poll_seconds: int = _POLL_SECONDS, login: bool = True
+        self,
+        folder: Path,
+        config: Path,
+        url: str,
+        *,
+        poll_seconds: int = _POLL_SECONDS,
+        login: bool = True,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self.url = url
+        self._settings = settings or {}
         self._poll_seconds = poll_seconds
         self._login = login
         self.folder = folder
@@ -103,7 +111,7 @@ class Exporter:
         with (self.folder / "exporter.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, _HOST, str(self.host.setting), "exporter", "run", f"--config.file={self._config}"],
-                env=os.environ | {f"HASHMARGIN_{name}": value for name, value in settings.items()},
+                env=os.environ | {f"HASHMARGIN_{name}": value for name, value in (settings | self._settings).items()},
                 stdout=log,
                 stderr=log,
             )

@@ -1,6 +1,7 @@
 """``make leak``: whether memory grows with the number of polls. Polls at ten times the usual pace for twelve minutes.
 
-Twelve minutes stand for two hours. The first quarter is left out: caches fill then. Prints one line of JSON per figure,
+Twelve minutes stand for two hours, so the sliding window of each rig is a tenth, too. The first quarter is left out:
+windows and caches fill then. Prints one line of JSON per figure,
 and exits with 1 if memory grows by more than its limit.
 """
 
@@ -21,6 +22,7 @@ from chaos_run import Exporter, simulated
 _WARM: Final = 0.25  # of the time
 _MOST_BYTES_PER_POLL: Final = 20.0
 """A leak of one object per poll is larger; 10,000 rigs at 30 s would grow by 0.6 GB a day."""
+_SHORT_WINDOWS: Final = {"POLLING__WORK_WINDOW": "60s"}
 _POLLS: Final = re.compile(r"^mining_poll_duration_seconds_count (\S+)$", re.MULTILINE)
 
 
@@ -43,7 +45,8 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="hashmargin-leak-") as name,
         simulated(Path(name), options.rigs, options.network) as (_, config),
     ):
-        exporter = Exporter(Path(name), config, f"http://{options.address}", poll_seconds=3, login=False)
+        url = f"http://{options.address}"
+        exporter = Exporter(Path(name), config, url, poll_seconds=3, login=False, settings=_SHORT_WINDOWS)
         exporter.start()
         began = time.monotonic()
         try:
