@@ -88,12 +88,7 @@ class Reload:
                 return self._rejected(f"a bug in hashmargin: {type(error).__name__}")
             if not cut or allow_shrink:
                 self._shrink.accept()
-            accept_lists()
-            configure(settings.log)
-            self._telemetry.config_reload_successful.set(not refused)
-            self._telemetry.config_reload_time.set_to_current_time()
-            _log.info("configuration reloaded", **changes(before, self._target.settings))
-            return self._refuse(refused)
+            return self._applied(before, refused)
 
     async def _loaded(self) -> tuple[Settings, dict[str, str]]:
         """Load the settings, and return the lists that are invalid, whose content in use they have instead."""
@@ -112,8 +107,14 @@ class Reload:
         with keeping(keep):
             return await asyncio.to_thread(self._read)
 
-    def _refuse(self, refused: Mapping[str, str]) -> str | None:
-        """Log each list when it is refused for another reason than before, and when it is accepted again."""
+    def _applied(self, before: Settings, refused: Mapping[str, str]) -> str | None:
+        """Export the result. Log each list when it is refused for another reason than before, and when it is not."""
+        accept_lists()
+        configure(self._target.settings.log)
+        self._telemetry.config_reload_successful.set(not refused)
+        if not refused:
+            self._telemetry.config_reload_time.set_to_current_time()
+        _log.info("configuration reloaded", **changes(before, self._target.settings))
         for url, why in refused.items():
             if self._refused.get(url) != why:
                 advice = f"correct the list; if the rigs are gone, confirm it with {CONFIRM_RUNNING}"
