@@ -171,7 +171,7 @@ class Telemetry:
         )
         self.config_reload_successful = Gauge(
             "mining_config_last_reload_successful",
-            "1 if the last attempt to load the configuration succeeded, 0 if the previous one, or a list of it, is in use.",
+            "1 if the last attempt to load the configuration succeeded, 0 if the previous one, or a list of it, stays.",
             registry=registry,
         )
         self.config_reload_successful.set(1)
