@@ -50,6 +50,8 @@ class Hosted(NamedTuple):
         if work <= 0 or (own <= 0 < charge):
             return ()
         begin = charge / own if own > 0 else 0.0
+        if begin == inf:
+            return ()
         slope, gain = self.share * work, charge - cost
         if self.may_stop and gain + slope * begin < 0:
             if slope <= 0:

@@ -6,8 +6,9 @@ charges, credits and deposits are part of a statement and not of these books.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, time
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from exporter.economics.hosting import ContractSettings
 from exporter.economics.settings import PayoutScheme, SiteSettings
@@ -25,7 +26,7 @@ class Hosting:
         self.in_force = {
             name: contract
             for name, contract in settings.contracts.items()
-            if contract.until is None or datetime.fromtimestamp(now, contract.timezone).date() <= contract.until
+            if contract.until is None or now <= _end_of(contract.until, contract.timezone)
         }
 
     def contract(self, rig: Rig) -> ContractSettings | None:
@@ -55,6 +56,10 @@ class Hosting:
         """Return what it costs to end all contracts of these rigs early, USD; each customer's contract counts once."""
         ended = {(rig.customer, rig.contract): contract for rig in rigs if (contract := self.contract(rig)) is not None}
         return sum(contract.leave_usd for contract in ended.values())
+
+
+def _end_of(day: date, zone: ZoneInfo) -> float:
+    return datetime.combine(day, time.max, zone).timestamp()
 
 
 class Use(NamedTuple):
@@ -135,7 +140,7 @@ class Bookkeeper:
         if full is None or not site or subsidy is None:
             return None
         own = full if contract.scheme is PayoutScheme.FPPS else full * subsidy
-        return factor * own / site
+        return finite(factor * own / site)
 
 
 @dataclass(frozen=True, slots=True)

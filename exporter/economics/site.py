@@ -281,6 +281,7 @@ def _sum_block(
     judged_power = total(rig.potential_power for rig in judged)
     allin = [rig for rig in rigs if rig.allin_cost is not None and rig.potential_work]
     allin_cost, allin_work = total(rig.allin_cost for rig in allin), total(rig.potential_work for rig in allin)
+    mined = (allin_work or 0.0) * (market.payout_btc or 0.0)  # tiny factors may come to 0
     value, low = _ai_of_block(block, members, running, market, costs)
     ending = None
     if running is not None:
@@ -310,9 +311,7 @@ def _sum_block(
         sale_income=total(rig.sale_income for rig in rigs),
         allin_cost=allin_cost,
         allin_breakeven_hashprice=finite(allin_cost / allin_work) if allin_cost is not None and allin_work else None,
-        allin_cost_per_bitcoin=finite(allin_cost / (allin_work * market.payout_btc))
-        if allin_cost is not None and allin_work and market.payout_btc
-        else None,
+        allin_cost_per_bitcoin=finite(allin_cost / mined) if allin_cost is not None and mined else None,
         ending_cost=None if ending is None else finite(sum(ending.values())),
         ending_costs=ending or {},
         judged=len(judged),

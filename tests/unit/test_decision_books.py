@@ -174,6 +174,7 @@ def test_the_hosts_margin_at_any_hashprice_is_that_of_the_customers_choice(
 def test_a_customer_who_keeps_nothing_does_not_run_for_a_rate() -> None:
     assert Hosted(share=1.0).kinks(0.05, 0.02, 1.0) == ()
     assert Hosted().kinks(0.05, 0.02, 0.0) == ()
+    assert Hosted().kinks(1e300, 0.02, 1e-300) == ()
     assert curve(Hosted(share=1.0), charge=0.0, cost=0.02, payout=33.3).margin == pytest.approx(33.3 / 17.5 / 24 - 0.02)
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sites import LEASE, NOW, SITE, decided, network, rig, site
+from test_economics_books import contract
 
 from exporter.economics.settings import Band, GpuEconomicsSettings, PowerSettings, SiteSettings, TariffOverrides
 from exporter.economics.site import price_site
@@ -172,7 +173,12 @@ def rigs(draw: st.DrawFn) -> Any:
         block=draw(st.sampled_from(["north", "south"])),
         metered_power=draw(numbers),
         last_good=good,
-        facts={"rated_hashrate": draw(numbers), "rated_power": draw(numbers)},
+        facts={
+            "rated_hashrate": draw(numbers),
+            "rated_power": draw(numbers),
+            "customer": draw(st.sampled_from(["", "acme"])),
+            "contract": draw(st.sampled_from(["", "rate", "may"])),
+        },
     )
 
 
@@ -218,6 +224,10 @@ WIDE = SiteSettings(
     ai=LEASE.model_copy(update={"difficulty_growth": 0.3}),
     gpus=GpuEconomicsSettings(revenue_usd_per_hour=2.1, host_watts=4_600),
     tariff="ppa",
+    contracts={
+        "rate": contract(usd_per_kilowatt_month=12, leave_usd=1_000, pool_fee=0.01, until="2027-12-31"),
+        "may": contract(pass_through=True, revenue_share=0.5, host_may_curtail=True, scheme="pps", energy="nameplate"),
+    },
 )
 
 
