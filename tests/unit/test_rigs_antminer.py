@@ -71,6 +71,13 @@ async def test_a_slot_without_a_board_has_no_voltage_whatever_is_listed_for_it()
     assert [(one.code, one.component) for one in reading.faults] == [("board_missing", "board 1")]
 
 
+async def test_a_stopped_fan_of_an_old_antminer_keeps_its_number_and_no_empty_slot_is_a_fault() -> None:
+    """Its two fans are in slots 5 and 6 of 8: which slots have a fan, the answer does not say."""
+    reading = await read(s9(fan5=0))
+    assert {fan.index: fan.rpm for fan in reading.fans} == {5: 5_160} | dict.fromkeys((0, 1, 2, 3, 4, 6, 7), 0)
+    assert (reading.fans_expected, reading.faults) == (2, ())
+
+
 async def test_a_hiveon_s9_with_two_of_its_boards_reports_the_third_missing_and_the_power_of_two() -> None:
     kind = {"BMMiner": "2.0.0 rwglr", "Miner": "30.0.1.3", "CompileTime": "Fri Jul 9", "Type": "Antminer S9 Hiveon"}
     gone = {"chain_acn8": 0, "chain_acs8": "", "chain_rate8": "", "temp8": 0, "temp2_8": 0, "freq_avg8": 0.0}
@@ -152,7 +159,7 @@ async def test_the_missing_comma_of_builds_for_the_s7_costs_nothing() -> None:
         reading = await miners.read(TARGET, identity)
     assert (identity.model, reading.hashrate) == ("S7", 5_100.5e9)
     assert [(board.chips, board.temperature) for board in reading.boards] == [(45, 54), (45, 56), (45, 62)]
-    assert {fan.index: fan.rpm for fan in reading.fans} == {0: 4_200, 2: 4_080}
+    assert {fan.index: fan.rpm for fan in reading.fans} == {0: 4_200, 1: 0, 2: 4_080}
     assert reading.faults == ()
 
 

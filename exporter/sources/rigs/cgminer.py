@@ -207,19 +207,28 @@ def _failed(chip_map: str) -> tuple[int, ...]:
 
 
 def fans(stats: Answer) -> tuple[tuple[Fan, ...], int | None]:
-    """Read ``fanN`` and ``fan_num``. A stopped fan and a slot without one both read 0: they are kept if fans miss."""
+    """Read ``fanN`` and ``fan_num``. A stopped fan and a slot without one both read 0.
+
+    While all fans turn, slots that read 0 are left out. If fewer turn, those that may have a fan are kept; the poller
+    knows which of them ever turned. These are the first slots, except on the S9 and its generation (5 and 6 of 8).
+    """
     expected = coerce.count(stats.get("fan_num"), _MOST_FANS)
     speeds = {slot: coerce.rpm(stats[f"fan{slot}"]) for slot in range(1, _MOST_FANS + 1) if f"fan{slot}" in stats}
-    turning = sum(1 for speed in speeds.values() if speed != 0)
-    # Builds for the S7 count slots: with most of its fans stopped a rig would not run.
-    believed = expected is not None and expected / 2 <= turning < expected
-    last_stopped = expected if believed and expected else 0
-    return tuple(Fan(slot - 1, speed) for slot, speed in speeds.items() if speed != 0 or slot <= last_stopped), expected
+    turning = [slot for slot, speed in speeds.items() if speed != 0]
+    last = 0
+    if expected is not None and turning and len(turning) < expected:
+        last = expected if turning[-1] <= expected else _MOST_FANS
+    return tuple(Fan(slot - 1, speed) for slot, speed in speeds.items() if speed != 0 or slot <= last), expected
 
 
-def fan_faults(some: tuple[Fan, ...]) -> Iterator[Fault]:
-    """Report the fans that do not turn, if others do."""
-    if any(fan.rpm for fan in some):
+def fan_faults(some: tuple[Fan, ...], expected: int | None = None) -> Iterator[Fault]:
+    """Report the fans that do not turn, if others do.
+
+    None is reported if the rig lists more slots than it has fans, or if most of ``expected`` stand still: builds for
+    the S7 count slots, and with most of its fans stopped a rig would not run.
+    """
+    turning = sum(1 for fan in some if fan.rpm)
+    if turning and (expected is None or (len(some) <= expected <= 2 * turning)):
         yield from (fault(FaultCode.FAN_FAILED, f"fan {fan.index}") for fan in some if fan.rpm == 0)
 
 

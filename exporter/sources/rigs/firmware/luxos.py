@@ -141,7 +141,7 @@ class Reader:
         boards = await self._checked(target.address, boards, uptime, mining=hashrate > 0)
         fans, fans_expected = cgminer.fans(stats)
         duties = (coerce.percentage(row.get("Speed")) for row in coerce.items(said["fans"].get("FANS")))
-        seen = (*cgminer.board_faults(boards), *cgminer.fan_faults(fans)) if hashrate > 0 else ()
+        seen = (*cgminer.board_faults(boards), *cgminer.fan_faults(fans, fans_expected)) if hashrate > 0 else ()
         control = coerce.first(said["tempctrl"], "TEMPCTRL")
         water = dict(_water(said["temps"]))
         margins = (
