@@ -1,17 +1,19 @@
 """Renders the table of ``docs/firmware.md`` from what each native reader declares."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from docs.generators.sections import replaced, with_section
 from exporter.simulation.firmware import families
+from exporter.simulation.machine import Model
 from exporter.sources.rigs.contract import Questions
 from exporter.sources.rigs.firmware import native_readers
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "firmware.md"
-_READERS: Final = {"whatsminer": "whatsminer_v2"}
+_READERS: Final = {"whatsminer": "whatsminer_v2", "hiveon": "antminer", "msk": "antminer"}
 """The readers of simulated families that are not named after theirs."""
 
 
@@ -23,14 +25,16 @@ def page() -> str:
 
 def _evidence() -> Iterator[str]:
     yield from ("| reader | model | firmware version | evidence |", "|---|---|---|---|")
-    simulated = {_READERS.get(family.name, family.name): family.models for family in families()}
+    simulated: defaultdict[str, list[Model]] = defaultdict(list)
+    for family in families():
+        simulated[_READERS.get(family.name, family.name)].extend(family.models)
     for name, reader in sorted(native_readers().items()):
         known = reader.firmware
         for model, version, by in known.recorded:
             yield f"| `{name}` | {model} | {version or 'not published'} | recorded ({by}) |"
         if known.documented:
             yield f"| `{name}` | all others | {known.documented} | documented |"
-        for each in simulated.get(name, ()):
+        for each in simulated[name]:
             yield f"| `{name}` | {each.name} | the demo's | simulated |"
     yield "| all | all others | all others | unseen |"
 
