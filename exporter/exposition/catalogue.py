@@ -7,7 +7,7 @@ A getter returns None for an unknown value, and the series is then absent. The e
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from exporter.decision.setpoints import Setpoint
@@ -18,13 +18,14 @@ from exporter.economics.reconciliation import WorkBalance
 from exporter.exposition.views import SiteView, is_mining
 from exporter.model.obligations import first_ahead
 from exporter.model.readings import RigReading
+from exporter.model.snapshot import RigSnapshot
 from exporter.model.units import joules_per_terahash
 
 S = TypeVar("S")
 P = TypeVar("P")
 
-Columns: TypeAlias = tuple[list[str], ...]
-"""The values of each label of a scope, in the order of the subjects."""
+Columns: TypeAlias = Sequence[Sequence[object]]
+"""The values of each label of a scope, in the order of the subjects, written as ``str`` does."""
 
 
 class Kind(StrEnum):
@@ -57,10 +58,14 @@ class Group(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scope(Generic[S]):
-    """What a metric describes: its subjects in a view, and the labels that identify them."""
+    """What a metric describes: its subjects in a view, and the labels that identify them.
+
+    ``subjects`` also returns keys, of which ``columns`` makes the labels: equal keys make equal labels.
+    """
 
     labels: tuple[str, ...]
-    subjects: Callable[[SiteView], tuple[Columns, Sequence[S]]]
+    subjects: Callable[[SiteView], tuple[Sequence[Any], Sequence[S]]]
+    columns: Callable[[Sequence[Any]], Columns]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,25 +82,39 @@ class Metric(Generic[S]):
     group: Group | None = None
 
 
-def _scope(subjects: Callable[[SiteView], Sequence[S]], **labels: Callable[[S], str]) -> Scope[S]:
+def _scope(subjects: Callable[[SiteView], Sequence[S]], **labels: Callable[[S], object]) -> Scope[S]:
     """Make a scope with labels that are read from its subjects."""
 
-    def named(view: SiteView) -> tuple[Columns, Sequence[S]]:
+    def keyed(view: SiteView) -> tuple[Columns, Sequence[S]]:
         found = subjects(view)
-        return tuple([value(subject) for subject in found] for value in labels.values()), found
+        return [[value(subject) for subject in found] for value in labels.values()], found
 
-    return Scope(tuple(labels), named)
+    return Scope(tuple(labels), keyed, tuple)
 
 
-def _parts(parts: Callable[[RigReading], Sequence[P]], **labels: Callable[[P], str]) -> Scope[P]:
+def _lasting(subjects: Callable[[SiteView], Sequence[S]], **labels: Callable[[S], object]) -> Scope[S]:
+    """Make a scope of subjects that few polls replace, such as identities. They are their own keys."""
+
+    def keyed(view: SiteView) -> tuple[Sequence[S], Sequence[S]]:
+        found = subjects(view)
+        return found, found
+
+    def columns(found: Sequence[S]) -> Columns:
+        return [[value(subject) for subject in found] for value in labels.values()]
+
+    return Scope(tuple(labels), keyed, columns)
+
+
+def _parts(parts: Callable[[RigReading], Sequence[P]], **labels: Callable[[P], object]) -> Scope[P]:
     """Make a scope of parts of rigs, labelled with the name of their rig and the given labels."""
 
-    def named(view: SiteView) -> tuple[Columns, Sequence[P]]:
-        found = [part for rig in view.fresh_rigs for part in parts(rig.reading)]
-        rigs = [rig.snapshot.rig.name for rig in view.fresh_rigs for _ in parts(rig.reading)]
-        return (rigs, *([value(part) for part in found] for value in labels.values())), found
+    def keyed(view: SiteView) -> tuple[Columns, Sequence[P]]:
+        of_rig = [parts(rig.reading) for rig in view.fresh_rigs]
+        found = list(chain.from_iterable(of_rig))
+        rigs = list(chain.from_iterable(map(repeat, view.fresh_names, map(len, of_rig))))
+        return [rigs, *([value(part) for part in found] for value in labels.values())], found
 
-    return Scope(("rig", *labels), named)
+    return Scope(("rig", *labels), keyed, tuple)
 
 
 def _setpoints(view: SiteView) -> list[tuple[str, Setpoint]]:
@@ -114,21 +133,21 @@ def _site_work(view: SiteView) -> list[tuple[str, WorkBalance]]:
 
 RIG: Final = _scope(lambda view: view.rigs, rig=lambda rig: rig.snapshot.rig.name)
 FRESH_RIG: Final = _scope(lambda view: view.fresh_rigs, rig=lambda rig: rig.snapshot.rig.name)
-INVENTORY: Final = _scope(
-    lambda view: view.snapshot.rigs,
-    rig=lambda rig: rig.rig.name,
-    block=lambda rig: rig.rig.block,
-    rack=lambda rig: rig.rig.rack,
-    position=lambda rig: rig.rig.position,
-    customer=lambda rig: rig.rig.customer,
-    tariff=lambda rig: rig.rig.tariff,
+INVENTORY: Final = _lasting(
+    lambda view: [rig.rig for rig in view.snapshot.rigs],
+    rig=lambda rig: rig.name,
+    block=lambda rig: rig.block,
+    rack=lambda rig: rig.rack,
+    position=lambda rig: rig.position,
+    customer=lambda rig: rig.customer,
+    tariff=lambda rig: rig.tariff,
 )
 EXPECTED_OFF: Final = _scope(
     lambda view: [(rig.rig.name, rig.off_because) for rig in view.snapshot.rigs if rig.off_because is not None],
     rig=lambda off: off[0],
     kind=lambda off: off[1],
 )
-IDENTITY: Final = _scope(
+IDENTITY: Final = _lasting(
     lambda view: [(rig.rig, rig.identity) for rig in view.snapshot.rigs if rig.identity is not None],
     rig=lambda known: known[0].name,
     make=lambda known: known[1].make,
@@ -139,11 +158,11 @@ IDENTITY: Final = _scope(
     mac=lambda known: known[1].mac,
     serial=lambda known: known[1].serial,
 )
-HARDWARE: Final = _scope(
-    lambda view: [(rig, rig.identity) for rig in view.snapshot.rigs if rig.identity is not None],
-    rig=lambda known: known[0].rig.name,
+HARDWARE: Final = _lasting(
+    lambda view: [(rig.rig, rig.identity) for rig in view.snapshot.rigs if rig.identity is not None],
+    rig=lambda known: known[0].name,
     hostname=lambda known: known[1].hostname,
-    algorithm=lambda known: known[0].algorithm,
+    algorithm=lambda known: RigSnapshot(rig=known[0], identity=known[1]).algorithm,
     api_version=lambda known: known[1].api_version,
     control_board=lambda known: known[1].control_board,
     power_supply_model=lambda known: known[1].power_supply_model,
@@ -157,7 +176,7 @@ BOARD_SERIAL: Final = _scope(
         for board in rig.identity.board_serials
     ],
     rig=lambda known: known[0],
-    board=lambda known: str(known[1]),
+    board=lambda known: known[1],
     serial=lambda known: known[2],
 )
 RIG_POWER_MODE: Final = _scope(
@@ -168,17 +187,17 @@ RIG_POWER_MODE: Final = _scope(
 RIG_TUNER: Final = _scope(
     lambda view: [rig for rig in view.fresh_rigs if rig.reading.tuner is not None],
     rig=lambda rig: rig.snapshot.rig.name,
-    state=lambda rig: str(rig.reading.tuner),
+    state=lambda rig: rig.reading.tuner,
 )
 RIG_POWER_SOURCE: Final = _scope(
     lambda view: [rig for rig in view.rigs if rig.economics.power_source is not None],
     rig=lambda rig: rig.snapshot.rig.name,
-    source=lambda rig: str(rig.economics.power_source),
+    source=lambda rig: rig.economics.power_source,
 )
 RIG_VERDICT: Final = _scope(
     lambda view: [rig for rig in view.rigs if rig.decision.verdict is not None],
     rig=lambda rig: rig.snapshot.rig.name,
-    verdict=lambda rig: str(rig.decision.verdict),
+    verdict=lambda rig: rig.decision.verdict,
 )
 RIG_CUSTOMER: Final = _scope(
     lambda view: [rig for rig in view.rigs if rig.economics.books is not None and rig.snapshot.rig.customer],
@@ -187,12 +206,12 @@ RIG_CUSTOMER: Final = _scope(
 )
 CUSTOMER: Final = _scope(lambda view: view.economics.customers, customer=lambda customer: customer.name)
 SENSOR: Final = _parts(lambda reading: reading.temperatures, sensor=lambda sensor: sensor[0])
-FAN: Final = _parts(lambda reading: reading.fans, fan=lambda fan: str(fan.index))
-BOARD: Final = _parts(lambda reading: reading.boards, board=lambda board: str(board.index))
+FAN: Final = _parts(lambda reading: reading.fans, fan=lambda fan: fan.index)
+BOARD: Final = _parts(lambda reading: reading.boards, board=lambda board: board.index)
 CHIP: Final = _parts(
     lambda reading: [(board.index, chip) for board in reading.boards for chip in board.failed_chips],
-    board=lambda chip: str(chip[0]),
-    chip=lambda chip: str(chip[1]),
+    board=lambda chip: chip[0],
+    chip=lambda chip: chip[1],
 )
 POWER_SUPPLY: Final = _scope(
     lambda view: [
@@ -202,10 +221,10 @@ POWER_SUPPLY: Final = _scope(
     ],
     rig=lambda known: known[0],
 )
-POOL: Final = _parts(lambda reading: reading.pools, pool=lambda pool: str(pool.index))
+POOL: Final = _parts(lambda reading: reading.pools, pool=lambda pool: pool.index)
 POOL_DETAILS: Final = _parts(
     lambda reading: reading.pools,
-    pool=lambda pool: str(pool.index),
+    pool=lambda pool: pool.index,
     host=lambda pool: pool.host,
     scheme=lambda pool: pool.scheme,
     worker=lambda pool: pool.worker,
@@ -220,6 +239,7 @@ FAULT_SINCE: Final = _scope(
     lambda view: [
         (rig.snapshot.rig.name, *known)
         for rig in view.fresh_rigs
+        if rig.reading.faults
         for known in zip(rig.reading.faults, rig.snapshot.faults_since, strict=False)
     ],
     rig=lambda known: known[0],
@@ -237,7 +257,7 @@ RIG_POINT: Final = _scope(
     lambda view: [(name, point) for name, setpoint in _setpoints(view) if (point := setpoint.in_force) is not None],
     rig=lambda known: known[0],
     point=lambda known: known[1].name,
-    trust=lambda known: str(known[1].trust),
+    trust=lambda known: known[1].trust,
 )
 RIG_BEST_POINT: Final = _scope(
     _setpoints,
@@ -270,7 +290,7 @@ BLOCK_RIGS: Final = _scope(
 BLOCK_VERDICT: Final = _scope(
     lambda view: [block for block in view.blocks if block.decision.verdict is not None],
     block=lambda block: block.economics.name,
-    verdict=lambda block: str(block.decision.verdict),
+    verdict=lambda block: block.decision.verdict,
 )
 BLOCK_WAITING: Final = _scope(
     lambda view: [
@@ -280,7 +300,7 @@ BLOCK_WAITING: Final = _scope(
         for months, value in block.decision.outlook.waiting.items()
     ],
     block=lambda waiting: waiting[0],
-    months=lambda waiting: str(waiting[1]),
+    months=lambda waiting: waiting[1],
 )
 BLOCK_LINE: Final = _scope(
     lambda view: [
@@ -307,7 +327,7 @@ PLAN_POINT: Final = _scope(
 )
 PLAN_HOUR: Final = _scope(
     lambda view: [] if view.plan is None else list(view.plan.timetable.site_watts.items()),
-    offset_hours=lambda planned: str(planned[0]),
+    offset_hours=lambda planned: planned[0],
 )
 PLAN_MONEY: Final = _scope(
     lambda view: (
@@ -359,7 +379,7 @@ PEAK_PROGRAM: Final = _scope(lambda view: view.peaks, program=lambda peaks: peak
 PAST_PEAK: Final = _scope(
     lambda view: [(peaks.name, past) for peaks in view.peaks for past in peaks.past],
     program=lambda known: known[0],
-    rank=lambda known: str(known[1].rank),
+    rank=lambda known: known[1].rank,
 )
 INTERVALS: Final = _scope(
     lambda view: list(view.compliance.counts.items()),
@@ -419,13 +439,11 @@ GPU_DETAILS: Final = _scope(
 GPU_ERROR: Final = _scope(
     lambda view: [gpu for gpu in view.snapshot.gpus if gpu.xid_error],
     gpu=lambda gpu: gpu.gpu,
-    code=lambda gpu: str(gpu.xid_error),
+    code=lambda gpu: gpu.xid_error,
 )
 SITE: Final = _scope(lambda view: [view])
 SETTLEMENT: Final = _scope(lambda view: [view.settlement])
-SHARD: Final = _scope(
-    lambda view: [view.shard], shard=lambda shard: str(shard.number), total=lambda shard: str(shard.total)
-)
+SHARD: Final = _scope(lambda view: [view.shard], shard=lambda shard: shard.number, total=lambda shard: shard.total)
 STATUS: Final = _scope(lambda view: list(view.statuses.items()), status=lambda counted: counted[0])
 
 _INVENTORY_AND_STATE: Final = (

@@ -25,9 +25,10 @@ _Numbers: TypeAlias = list[float | None]
 
 @dataclass(frozen=True, slots=True)
 class _Labels:
-    """The labels of many samples as text, such as ``{rig="a-01"} ``, and the columns they were made from."""
+    """The labels of many samples as text, such as ``{rig="a-01"} ``, and the keys and number of their subjects."""
 
-    columns: Columns
+    keys: Sequence[Any]
+    count: int
     texts: list[str]
     chosen: list[int] | None  # if labels repeat, as with duplicate boards: the index of the first of each
 
@@ -73,18 +74,19 @@ class Renderer:
         scopes: dict[Scope[Any], tuple[_Labels, Sequence[Any]]] = {}
         for metric in self._metrics:
             if metric.scope not in scopes:
-                columns, subjects = metric.scope.subjects(view)
-                scopes[metric.scope] = self._labelled(metric.scope, columns, len(subjects)), subjects
+                keys, subjects = metric.scope.subjects(view)
+                scopes[metric.scope] = self._labelled(metric.scope, keys, len(subjects)), subjects
             labels, subjects = scopes[metric.scope]
             samples = self._samples(metric.name, labels, list(map(metric.get, subjects)))
             if samples:
                 yield Family(_heads(metric), samples)
 
-    def _labelled(self, scope: Scope[Any], columns: Columns, count: int) -> _Labels:
+    def _labelled(self, scope: Scope[Any], keys: Sequence[Any], count: int) -> _Labels:
         """Return the labels as text, from the previous evaluation if they are unchanged."""
         known = self._labels.get(scope)
-        if known is None or known.columns != columns or len(known.texts) != count:
-            known = self._labels[scope] = _labels(scope.labels, columns, count)
+        if known is None or known.count != count or known.keys != keys:
+            texts, chosen = _label_texts(scope.labels, scope.columns(keys), count)
+            known = self._labels[scope] = _Labels(keys, count, texts, chosen)
         return known
 
     def _samples(self, name: str, labels: _Labels, values: _Numbers) -> bytes:
@@ -115,21 +117,22 @@ def _lines(name: str, labels: _Labels, values: _Numbers) -> bytes:
     return "".join(parts).encode("utf-8", "replace")
 
 
-def _labels(names: tuple[str, ...], columns: Columns, count: int) -> _Labels:
-    """Write the labels of ``count`` samples as text."""
+def _label_texts(names: tuple[str, ...], columns: Columns, count: int) -> tuple[list[str], list[int] | None]:
+    """Write the labels of ``count`` samples as text; of labels that repeat, the first, with the indices of these."""
     if not names:
-        return _Labels(columns, [" "] * count, None)
+        return [" "] * count, None
     pairs = ",".join(f'{name}="%s"' for name in names)
     texts = list(map(f"{{{pairs}}} ".__mod__, zip(*map(_escaped, columns), strict=True)))
     first = dict(zip(reversed(texts), range(len(texts) - 1, -1, -1), strict=True))
     if len(first) == len(texts):
-        return _Labels(columns, texts, None)
+        return texts, None
     chosen = sorted(first.values())
-    return _Labels(columns, [texts[index] for index in chosen], chosen)
+    return [texts[index] for index in chosen], chosen
 
 
-def _escaped(column: list[str]) -> list[str]:
-    """Shorten and escape label values. Checking all of them at once is fast, and most need no change."""
+def _escaped(values: Sequence[object]) -> list[str]:
+    """Write label values, shortened and escaped. Checking all of them at once is fast, and most need no change."""
+    column = list(map(str, values))
     everything = "".join(column)
     if max(map(len, column), default=0) > _MAX_LABEL_LENGTH or any(odd in everything for odd in '\\"\n'):
         return [

@@ -137,6 +137,11 @@ class SiteView:
         return tuple(FreshRig(rig.reading.value, rig) for rig in self.snapshot.rigs if rig.reading is not None)
 
     @cached_property
+    def fresh_names(self) -> list[str]:
+        """The names of the rigs with a fresh reading."""
+        return [rig.snapshot.rig.name for rig in self.fresh_rigs]
+
+    @cached_property
     def blocks(self) -> tuple[BlockView, ...]:
         """Every block of the economics."""
         verdicts: dict[str, Counter[Verdict]] = defaultdict(Counter)

@@ -1,6 +1,7 @@
 """A large site for the benches: stock Antminers with everything they can say, and every value different each time."""
 
 import random
+from functools import cache
 
 from exporter.decision.values import BlockDecision, RigDecision, SiteDecision, Verdict
 from exporter.economics.values import BlockEconomics, MarketEconomics, PowerSource, RigEconomics, SiteEconomics
@@ -89,37 +90,41 @@ def _economics(rng: random.Random) -> RigEconomics:
     )
 
 
+@cache
+def _known(number: int) -> tuple[Rig, RigIdentity]:
+    """A rig and its identity: the same objects at each evaluation, as in the exporter."""
+    rig = Rig(
+        name=f"rig-{number:05}",
+        address=f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}",
+        block=f"container-{number // RIGS_PER_BLOCK}",
+        rack=f"r{number % 10}",
+        position=str(number % 25),
+        tariff="ppa",
+        rated_hashrate=2e14,
+        rated_power=3_480.0,
+    )
+    identity = RigIdentity(
+        reader="antminer", make="AntMiner", model="S21", firmware="stock", firmware_version="49.0.1.3"
+    )
+    return rig, identity
+
+
 def large_site(rigs: int, seed: int) -> SiteView:
     """A site of so many rigs, in blocks of 250; another seed changes every value."""
     rng = random.Random(seed)
-    names = [f"container-{number // RIGS_PER_BLOCK}" for number in range(rigs)]
-    blocks = sorted(set(names))
+    known = [_known(number) for number in range(rigs)]
+    blocks = sorted({rig.block for rig, _ in known})
     snapshots = tuple(
         RigSnapshot(
-            rig=Rig(
-                name=f"rig-{number:05}",
-                address=f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}",
-                block=block,
-                rack=f"r{number % 10}",
-                position=str(number % 25),
-                tariff="ppa",
-                rated_hashrate=2e14,
-                rated_power=3_480.0,
-            ),
-            identity=RigIdentity(
-                reader="antminer",
-                make="AntMiner",
-                model="S21",
-                firmware="stock",
-                firmware_version="49.0.1.3",
-            ),
+            rig=rig,
+            identity=identity,
             up=True,
             last_success=TAKEN_AT - rng.uniform(0, 30),
             reading=Reading(_reading(rng), TAKEN_AT),
             work_hashrate=rng.uniform(1.8e14, 2.1e14),
             energy=rng.uniform(1e9, 1e12),
         )
-        for number, block in enumerate(names)
+        for rig, identity in known
     )
     return SiteView(
         snapshot=SiteSnapshot(

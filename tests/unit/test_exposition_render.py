@@ -46,10 +46,11 @@ def expected_samples(view: SiteView) -> Samples:
     """Straight from the catalogue's getters."""
     samples: Samples = {}
     for metric in CATALOGUE:
-        columns, subjects = metric.scope.subjects(view)
+        keys, subjects = metric.scope.subjects(view)
+        columns = metric.scope.columns(keys)
         for position, value in enumerate(map(metric.get, subjects)):
             if value is not None and math.isfinite(value):
-                labels = zip(metric.scope.labels, (column[position] for column in columns), strict=True)
+                labels = zip(metric.scope.labels, (str(column[position]) for column in columns), strict=True)
                 samples.setdefault((metric.name, frozenset(labels)), float(value))
     return samples
 
