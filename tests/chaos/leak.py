@@ -1,7 +1,7 @@
 """``make leak``: whether memory grows with the number of polls. Polls at ten times the usual pace for twelve minutes.
 
-Twelve minutes stand for two hours, so the sliding window of each rig is a tenth, too. The first quarter is left out:
-windows and caches fill then. Prints one line of JSON per figure,
+Twelve minutes stand for two hours, so the sliding window of each rig is a tenth, too. The first quarter is left out,
+and at least three minutes: windows and caches fill then. Prints one line of JSON per figure,
 and exits with 1 if memory grows by more than its limit.
 """
 
@@ -20,6 +20,7 @@ from typing import Final
 from chaos_run import Exporter, simulated
 
 _WARM: Final = 0.25  # of the time
+_LEAST_WARM: Final = 180.0  # s
 _MOST_BYTES_PER_POLL: Final = 20.0
 """A leak of one object per poll is larger; 10,000 rigs at 30 s would grow by 0.6 GB a day."""
 _SHORT_WINDOWS: Final = {"POLLING__WORK_WINDOW": "60s"}
@@ -52,7 +53,7 @@ def main() -> int:
         try:
             while (spent := time.monotonic() - began) < options.seconds:
                 time.sleep(1)
-                if spent > _WARM * options.seconds:
+                if spent > max(_WARM * options.seconds, _LEAST_WARM):
                     with urllib.request.urlopen(f"{exporter.url}/metrics", timeout=30) as answer:
                         polls = _POLLS.search(answer.read().decode())
                     if polls is not None:
