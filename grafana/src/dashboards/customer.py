@@ -15,7 +15,9 @@ from dashboards.panels import (
     Face,
     Panel,
     Query,
+    Steps,
     largest,
+    series,
     total,
 )
 
@@ -40,28 +42,34 @@ def _now() -> list[Panel]:
     mining = total("customer:mining_rigs_mining:count", _CHOSEN, by=_BY)
     expected = total("customer:mining_rigs_expected:count", _CHOSEN, by=_BY)
     return [
-        panels.figures(
+        _figures(
             Face("Margin", "Revenue less the charges of the contract.", USD_PER_DAY, 6, 5),
             total("customer:mining_margin_usd_per_day:sum", _CHOSEN, by=_BY),
             GAIN,
         ),
-        panels.figures(
+        _figures(
             Face("Margin, mean of 30 days", "Below zero, the customer loses money at his rate.", USD_PER_DAY, 6, 5),
-            total("customer:mining_margin_usd_per_day:avg30d", _CHOSEN, by=_BY)
-            + f" or {total('customer:mining_margin_usd_per_day:sum', _CHOSEN, by=_BY)} * NaN",
+            total("customer:mining_margin_usd_per_day:avg30d", _CHOSEN, by=_BY),
             GAIN,
         ),
-        panels.figures(
+        _figures(
             Face("Avoidable loss", "Saved by switching off the rigs that lose money.", USD_PER_DAY, 6, 5),
             total("customer:mining_avoidable_loss_usd_per_day:sum", _CHOSEN, by=_BY),
             NONE_WANTED,
         ),
-        panels.figures(
+        _figures(
             Face("Rigs not mining", "Rigs that should mine, less those that do.", PLAIN, 6, 5),
             f"clamp_min({expected} - {mining}, 0)",
             NONE_WANTED,
         ),
     ]
+
+
+def _figures(face: Face, expr: str, steps: Steps) -> Panel:
+    """One big number for each customer: "not a number" for one without a value, and for a site without customers."""
+    customers = total("customer:mining_rigs:count", _CHOSEN, by=_BY)
+    without = f"or {customers} * NaN or on (site) max by (site) ({series('up')}) * NaN"
+    return panels.figure(face, Query(f"{expr} {without}", "{{site}} {{customer}}"), steps)
 
 
 def _over_time() -> list[Panel]:
