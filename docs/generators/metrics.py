@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from prometheus_client import Metric as Family
 
-from exporter.exposition.catalogue import SECTIONS, Metric, Stability
+from exporter.exposition.catalogue import DETAILS, SECTIONS, Metric, Stability
 from exporter.telemetry import Telemetry
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -24,6 +24,7 @@ Look up the type, labels, unit and meaning of a metric. `make docs` generates th
 - Sums over a site are recording rules over its blocks, so the shards of a site add up.
 - The site's name is a label of the scrape target.
 - A metric of a group can be switched off: `exposition: {groups: {board: false}}`.
+- `exposition: {profile: lean}` leaves out the metrics marked detail. No dashboard, rule, alert or command uses them.
 - Metrics are stable, except those marked experimental: their name or meaning may change.
 
 The label `rig` is a rig's stable name. Model, firmware and address are labels of `mining_rig_info`. Block, rack and
@@ -55,7 +56,8 @@ def _site() -> Iterator[str]:
 
 def _meaning(metric: Metric[Any]) -> str:
     group = f" Group `{metric.group}`." if metric.group else ""
-    return f"{metric.help}{group}{' Experimental.' if metric.stability is Stability.EXPERIMENTAL else ''}"
+    detail = " Detail." if metric.name in DETAILS else ""
+    return f"{metric.help}{group}{detail}{' Experimental.' if metric.stability is Stability.EXPERIMENTAL else ''}"
 
 
 def _own() -> Iterator[str]:

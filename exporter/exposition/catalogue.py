@@ -2686,3 +2686,34 @@ SECTIONS: Final[Mapping[str, tuple[Metric[Any], ...]]] = {
 
 CATALOGUE: Final = tuple(chain.from_iterable(SECTIONS.values()))
 """Every metric of the site, in the order of the exposition."""
+
+DETAILS: Final = frozenset(
+    {
+        "mining_rig_hashrate_window_seconds",
+        "mining_rig_firmware_fee_ratio",
+        "mining_rig_energy_joules_total",
+        "mining_rig_system_uptime_seconds",
+        "mining_rig_chip_failed",
+        "mining_rig_last_share_timestamp_seconds",
+        "mining_rig_pool_stale_shares_total",
+        "mining_rig_pool_reported_hashrate_hashes_per_second",
+        "mining_rig_pool_accepted_hashrate_hashes_per_second",
+        "mining_rig_pool_credited_hashrate_hashes_per_second",
+        "mining_rig_pool_error_ratio",
+        "mining_rig_pool_luck_ratio",
+        "mining_rig_pool_leak_usd_per_day",
+        "mining_rig_host_margin_usd_per_day",
+        "mining_rig_breakeven_hashprice_usd_per_petahash_day",
+        "mining_rig_breakeven_bitcoin_price_usd",
+        "mining_rig_cost_usd_per_bitcoin",
+        "mining_rig_allin_breakeven_hashprice_usd_per_petahash_day",
+        "mining_rig_allin_cost_usd_per_bitcoin",
+        "mining_rig_verdict_since_timestamp_seconds",
+        "mining_rig_operating_point_info",
+        "mining_rig_best_point_info",
+        "mining_rig_tuning_gain_low_usd_per_day",
+        "mining_rig_point_estimate_error_ratio",
+        "mining_rig_point_estimates_refuted",
+    }
+)
+"""Metrics of rigs that none of our dashboards, rules, alerts and commands uses."""

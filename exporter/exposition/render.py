@@ -12,9 +12,9 @@ from prometheus_client import openmetrics
 from prometheus_client.registry import CollectorRegistry
 from pydantic_core import to_json
 
-from exporter.exposition.catalogue import CATALOGUE, Columns, Kind, Metric, Scope
+from exporter.exposition.catalogue import CATALOGUE, DETAILS, Columns, Kind, Metric, Scope
 from exporter.exposition.publication import Family, Format, Publication
-from exporter.exposition.settings import ExpositionSettings
+from exporter.exposition.settings import ExpositionSettings, Profile
 from exporter.exposition.views import SiteView
 
 _MAX_LABEL_LENGTH: Final = 256
@@ -56,7 +56,10 @@ class Renderer:
     def __init__(self, settings: ExpositionSettings, registry: CollectorRegistry) -> None:
         """``registry`` holds the exporter's own metrics, which are rendered after those of the site."""
         self._metrics = [
-            metric for metric in CATALOGUE if metric.group is None or getattr(settings.groups, metric.group)
+            metric
+            for metric in CATALOGUE
+            if (metric.group is None or getattr(settings.groups, metric.group))
+            and not (metric.name in DETAILS and settings.profile is Profile.LEAN)
         ]
         self._registry = registry
         self._labels: dict[Scope[Any], _Labels] = {}

@@ -1,5 +1,7 @@
 """Settings of the exposition."""
 
+from enum import StrEnum
+
 from pydantic import Field
 
 from exporter.model.fields import SettingsGroup
@@ -20,9 +22,21 @@ class GroupSettings(SettingsGroup):
     chip: bool = Field(default=False, description="One series per failed chip, if the firmware reports them.")
 
 
+class Profile(StrEnum):
+    """How much is exported of each group."""
+
+    FULL = "full"
+    LEAN = "lean"
+
+
 class ExpositionSettings(SettingsGroup):
     """YAML ``exposition:``."""
 
+    profile: Profile = Field(
+        default=Profile.FULL,
+        description="`full`, or `lean`: without the series of rigs that no dashboard, rule, alert or command of "
+        "hashmargin uses.",
+    )
     groups: GroupSettings = Field(
         default_factory=GroupSettings, description="Groups of series. All except `chip` are enabled by default."
     )

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from small_site import ALL_GROUPS, small_site
@@ -10,8 +11,10 @@ from small_site import ALL_GROUPS, small_site
 from exporter.exposition.catalogue import CATALOGUE, Kind, Metric
 from exporter.exposition.publication import Encoding, Format
 from exporter.exposition.render import Renderer
-from exporter.exposition.settings import ExpositionSettings, GroupSettings
+from exporter.exposition.settings import ExpositionSettings, GroupSettings, Profile
 from exporter.telemetry import Telemetry
+
+ROOT = Path(__file__).parents[2]
 
 # Names that dashboards, rules and users rely on: removing or renaming one breaks them.
 FIXED_NAMES = """
@@ -150,6 +153,16 @@ def test_a_disabled_group_has_no_series() -> None:
         text = _text(ExpositionSettings(groups=ALL_GROUPS.groups.model_copy(update={group: False})))
         left = set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
         assert everything - left == {metric.name for metric in CATALOGUE if metric.group == group}
+
+
+def test_the_lean_profile_keeps_what_our_dashboards_rules_alerts_and_commands_use() -> None:
+    folders = (("deploy/prometheus", "*.yml"), ("grafana/dashboards", "*.json"), ("exporter", "*.py"))
+    files = (file for folder, name in folders for file in (ROOT / folder).rglob(name) if file.name != "catalogue.py")
+    used = {name for file in files for name in re.findall(r"\bmining_\w+", file.read_text(encoding="utf-8"))}
+    of_rigs = {metric.name for metric in CATALOGUE if "rig" in metric.scope.labels}
+    text = _text(ALL_GROUPS.model_copy(update={"profile": Profile.LEAN}))
+    left = set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
+    assert {metric.name for metric in CATALOGUE} - left == of_rigs - used
 
 
 def test_promtool_accepts_the_exposition() -> None:
