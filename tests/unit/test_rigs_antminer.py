@@ -72,7 +72,7 @@ async def test_a_slot_without_a_board_has_no_voltage_whatever_is_listed_for_it()
 
 
 async def test_a_stopped_fan_of_an_old_antminer_keeps_its_number_and_no_empty_slot_is_a_fault() -> None:
-    """Its two fans are in slots 5 and 6 of 8: which slots have a fan, the answer does not say."""
+    """Its two fans are in slots 5 and 6 of 8: the answer does not show which slots have a fan."""
     reading = await read(s9(fan5=0))
     assert {fan.index: fan.rpm for fan in reading.fans} == {5: 5_160} | dict.fromkeys((0, 1, 2, 3, 4, 6, 7), 0)
     assert (reading.fans_expected, reading.faults) == (2, ())
@@ -190,9 +190,9 @@ async def test_water_temperatures_are_not_taken_for_chips() -> None:
     assert {board.temperature for board in reading.boards} == {61.0}
 
 
-@pytest.mark.parametrize(("said", "watts"), [("3250 W", 3250.0), ("456.78 (AB)", 456.78), (3250, 3250.0), ("", None)])
-async def test_the_boards_power_is_read_where_a_build_has_it(said: object, watts: float | None) -> None:
-    assert (await read(antminer(chain_power=said))).power == watts
+@pytest.mark.parametrize(("value", "watts"), [("3250 W", 3250.0), ("456.78 (AB)", 456.78), (3250, 3250.0), ("", None)])
+async def test_the_boards_power_is_read_where_a_build_has_it(value: object, watts: float | None) -> None:
+    assert (await read(antminer(chain_power=value))).power == watts
 
 
 @pytest.mark.parametrize("token", ["-nan", "nan", "inf", "-inf", "", "0x1F"])

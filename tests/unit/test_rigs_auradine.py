@@ -46,12 +46,12 @@ class Web:
             length = int(head.lower().partition("content-length: ")[2].split("\r\n")[0])
             self.logins += 1
             good = json.loads(await reader.readexactly(length))["password"] == self.password
-            said: Any = {"Token": [{"Token": self.token}]} if good else rejected("UNAUTHORIZED")
+            page: Any = {"Token": [{"Token": self.token}]} if good else rejected("UNAUTHORIZED")
         else:
             known = f"Token: {self.token}\r\n" in head
-            said = self.pages.get(path) if known else rejected("token expired")
-        body = json.dumps(said)
-        writer.write(f"HTTP/1.1 {200 if said else 404} X\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+            page = self.pages.get(path) if known else rejected("token expired")
+        body = json.dumps(page)
+        writer.write(f"HTTP/1.1 {200 if page else 404} X\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
         await writer.drain()
 
 

@@ -28,17 +28,17 @@ def answers() -> dict[str, Any]:
 
 def rig(summary: Mapping[str, Any] = {}, **fields: str) -> dict[str, Any]:
     """Answers in whose text these fields are replaced, or added."""
-    said = answers()
-    said["summary"]["SUMMARY"][0] |= summary
-    row = said["estats"]["STATS"][0]
+    served = answers()
+    served["summary"]["SUMMARY"][0] |= summary
+    row = served["estats"]["STATS"][0]
     for name, value in fields.items():
         text = re.sub(rf"\b{name}\[[^]]*\]", "", row["MM ID0"])
         row["MM ID0"] = f"{text} {name}[{value}]"
-    return said
+    return served
 
 
-async def read(said: Mapping[str, Any]) -> RigReading:
-    async with serving(TARGET.address, 4028, cgminer(said)):
+async def read(served: Mapping[str, Any]) -> RigReading:
+    async with serving(TARGET.address, 4028, cgminer(served)):
         return await avalon.Reader().read(TARGET, AVALON)
 
 
@@ -70,9 +70,9 @@ def test_what_an_avalon_is_called_has_a_nameplate(model: str) -> None:
 
 @pytest.mark.parametrize("product", ["AvalonMiner 1246-81", "AvalonMiner 15-194", "Avalon Mini3"])
 async def test_its_model_is_that_which_it_is_sold_as(product: str) -> None:
-    said = answers()
-    said["version"]["VERSION"][0] |= {"PROD": product, "MODEL": product.partition(" ")[2]}
-    async with serving(TARGET.address, 4028, cgminer(said)):
+    served = answers()
+    served["version"]["VERSION"][0] |= {"PROD": product, "MODEL": product.partition(" ")[2]}
+    async with serving(TARGET.address, 4028, cgminer(served)):
         identity = await avalon.Reader().identify(TARGET)
     assert identity.model == {"15": "Avalon 1566", "12": "Avalon 1246"}.get(product[12:14], "Avalon Mini3")
 
@@ -88,10 +88,10 @@ async def test_its_model_is_that_which_it_is_sold_as(product: str) -> None:
 async def test_one_without_a_supply_or_with_several_managers_is_left_to_others(
     managers: Mapping[str, str], reason: Reason
 ) -> None:
-    said = answers()
-    said["estats"]["STATS"] = [{"ID": "AVA80", **managers}]
-    said.pop("stats", None)
-    async with serving(TARGET.address, 4028, cgminer(said)):
+    served = answers()
+    served["estats"]["STATS"] = [{"ID": "AVA80", **managers}]
+    served.pop("stats", None)
+    async with serving(TARGET.address, 4028, cgminer(served)):
         with pytest.raises(Failure) as failure:
             await avalon.Reader().identify(TARGET)
     assert failure.value.reason is reason
@@ -102,7 +102,7 @@ async def test_one_without_a_supply_or_with_several_managers_is_left_to_others(
     [
         ("0 1209 1187 297 3526 1188 3731", "3731", 3731.0, (11.87, 297.0, 3526.0)),
         ("0 1209 1187 297 3526 1188 3731", "", 3731.0, (11.87, 297.0, 3526.0)),
-        ("0 1217 1279 221 2834 1280", "", None, (12.79, 221.0, 2834.0)),  # the A10 does not tell what it draws
+        ("0 1217 1279 221 2834 1280", "", None, (12.79, 221.0, 2834.0)),  # the A10 does not report what it draws
         ("0 1209 1187 297 3526 1188 9000", "", None, (11.87, 297.0, 3526.0)),  # nothing is that wasteful
         ("0 1198 0 0 0 1393 11", "", 11.0, None),  # it sleeps
         ("0 0 27548 4 0 3683 131", "", 131.0, None),  # a small one, in other units
@@ -185,19 +185,19 @@ async def test_an_idle_rig_keeps_neither_clock_nor_coolest_chip() -> None:
     [(24_701, 24_690, 11.0), (24_701, 0, None), (24_701, 99_999, None), (1_774_051_200, 31_279, None)],
 )
 async def test_a_share_is_dated_by_the_clock_of_the_answer(said_at: int, share: int, age: float | None) -> None:
-    said = rig()
-    said["pools"]["STATUS"][0]["When"] = said_at
-    said["pools"]["POOLS"][0]["Last Share Time"] = share
-    at = (await read(said)).last_share_at
+    served = rig()
+    served["pools"]["STATUS"][0]["When"] = said_at
+    served["pools"]["POOLS"][0]["Last Share Time"] = share
+    at = (await read(served)).last_share_at
     assert (at is None) is (age is None)
     assert age is None or time.time() - (at or 0.0) == pytest.approx(age, abs=5.0)
 
 
 async def test_a_rig_with_a_clock_dates_its_shares_itself() -> None:
-    said = rig()
-    said["pools"]["STATUS"][0]["When"] = 1_774_051_200
-    said["pools"]["POOLS"][0]["Last Share Time"] = 1_774_051_195
-    assert (await read(said)).last_share_at == 1_774_051_195.0
+    served = rig()
+    served["pools"]["STATUS"][0]["When"] = 1_774_051_200
+    served["pools"]["POOLS"][0]["Last Share Time"] = 1_774_051_195
+    assert (await read(served)).last_share_at == 1_774_051_195.0
 
 
 async def test_another_rig_at_the_address_is_not_taken_for_it() -> None:
@@ -210,21 +210,21 @@ async def test_another_rig_at_the_address_is_not_taken_for_it() -> None:
     "text", ["", "A" * 100_000, "A[" * 50_000, "Fan1[" + "9" * 5_000 + "]", "MGHS[" + "1 " * 5_000 + "]"]
 )
 async def test_odd_text_loses_its_fields_only(text: str) -> None:
-    said = answers()
-    said["estats"]["STATS"][0]["MM ID0"] = text
-    reading = await read(said)
+    served = answers()
+    served["estats"]["STATS"][0]["MM ID0"] = text
+    reading = await read(served)
     assert reading.hashrate == pytest.approx(80.95e12, rel=1e-3)
     assert len(reading.boards) <= 32
 
 
 @pytest.mark.parametrize("command", ["stats", "litestats"])
 async def test_statistics_are_had_by_the_command_that_the_rig_answers(command: str) -> None:
-    said = answers()
-    said[command] = said.pop("estats")
+    served = answers()
+    served[command] = served.pop("estats")
     for other in {"stats", "litestats"} - {command}:
-        said.pop(other, None)
+        served.pop(other, None)
     firmware = avalon.Reader()
-    async with serving(TARGET.address, 4028, cgminer(said)) as connections:
+    async with serving(TARGET.address, 4028, cgminer(served)) as connections:
         identity = await firmware.identify(TARGET)
         first = len(connections)
         reading = await firmware.read(TARGET, identity)
@@ -238,9 +238,9 @@ async def test_statistics_are_had_by_the_command_that_the_rig_answers(command: s
     [("02010000aabbccdd", "", "02010000aabbccdd"), ("", "0a01", "0a01"), ("0000000000000000", "0000000000000000", "")],
 )
 async def test_the_dna_is_the_serial_number_wherever_it_is_but_for_zeros(version: str, text: str, serial: str) -> None:
-    said = rig(DNA=text)
-    said["version"]["VERSION"][0]["DNA"] = version
-    async with serving(TARGET.address, 4028, cgminer(said)):
+    served = rig(DNA=text)
+    served["version"]["VERSION"][0]["DNA"] = version
+    async with serving(TARGET.address, 4028, cgminer(served)):
         assert (await avalon.Reader().identify(TARGET)).serial == serial
 
 
@@ -251,9 +251,9 @@ async def test_a_model_in_oil_has_no_fans() -> None:
 
 
 async def test_a_rig_without_a_summary_is_read_by_its_statistics() -> None:
-    said = rig(GHSspd="199000.50", GHSmm="202000.00", GHSavg="184000.25", Elapsed="975")
-    del said["summary"]
-    reading = await read(said)
+    served = rig(GHSspd="199000.50", GHSmm="202000.00", GHSavg="184000.25", Elapsed="975")
+    del served["summary"]
+    reading = await read(served)
     assert (reading.hashrate, reading.hashrate_window) == (pytest.approx(199.0005e12), None)
     assert (reading.average_hashrate, reading.expected_hashrate) == (pytest.approx(184.00025e12), 202e12)
     assert reading.uptime == 975

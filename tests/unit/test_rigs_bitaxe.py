@@ -1,4 +1,4 @@
-"""What BitAxes say beyond the plain read that the contract suite holds the reader to, and what is believed."""
+"""What BitAxes report beyond the plain read that the contract suite holds the reader to, and what is believed."""
 
 import asyncio
 import json
@@ -56,10 +56,10 @@ async def test_a_sensor_that_does_not_answer_is_not_a_frost() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "best"), [("50.4M", 50_400_000), ("0", None), (123_456_789, 123_456_789), ("n/a", None)]
+    ("value", "best"), [("50.4M", 50_400_000), ("0", None), (123_456_789, 123_456_789), ("n/a", None)]
 )
-async def test_the_best_share_is_that_since_it_started(said: Any, best: float | None) -> None:
-    assert (await read(bestSessionDiff=said, bestDiff="9.8G")).best_share == best
+async def test_the_best_share_is_that_since_it_started(value: Any, best: float | None) -> None:
+    assert (await read(bestSessionDiff=value, bestDiff="9.8G")).best_share == best
 
 
 async def test_what_it_realises_has_a_window_where_it_says_one() -> None:

@@ -14,43 +14,43 @@ ANYTHING = st.recursive(
 )
 
 
-@pytest.mark.parametrize(("said", "read"), [(5, 5.0), ("5.5", 5.5), (" 7 ", 7.0), (0, 0.0)])
-def test_numbers_and_numeric_text_are_read(said: object, read: float) -> None:
-    assert coerce.number(said, 0, 10) == read
+@pytest.mark.parametrize(("value", "read"), [(5, 5.0), ("5.5", 5.5), (" 7 ", 7.0), (0, 0.0)])
+def test_numbers_and_numeric_text_are_read(value: object, read: float) -> None:
+    assert coerce.number(value, 0, 10) == read
 
 
 @pytest.mark.parametrize(
-    "said", [True, None, "", "n/a", "nan", math.nan, math.inf, -1, 11, [], {}, 10**400, "1" * 5000]
+    "value", [True, None, "", "n/a", "nan", math.nan, math.inf, -1, 11, [], {}, 10**400, "1" * 5000]
 )
-def test_what_is_no_number_in_range_is_nothing(said: object) -> None:
-    assert coerce.number(said, 0, 10) is None
+def test_what_is_no_number_in_range_is_nothing(value: object) -> None:
+    assert coerce.number(value, 0, 10) is None
 
 
 MEASURED = (coerce.watts, coerce.volts, coerce.amperes, coerce.megahertz)
 
 
 @given(ANYTHING)
-def test_every_reader_takes_anything(said: object) -> None:
+def test_every_reader_takes_anything(value: object) -> None:
     numbers = (coerce.rpm, coerce.celsius, coerce.seconds, coerce.counter, coerce.difficulty, coerce.ratio)
     for read in (*numbers, *MEASURED, coerce.percentage):
-        known = read(said)
+        known = read(value)
         assert known is None or math.isfinite(known)
-    rate = coerce.hashrate(said, "TH/s")
+    rate = coerce.hashrate(value, "TH/s")
     assert rate is None or 0 <= rate <= coerce.MAX_RIG_HASHRATE
-    assert coerce.text(said).isprintable()
-    assert len(coerce.text(said)) <= coerce.MAX_TEXT
-    coerce.text(said).encode()
-    assert all(isinstance(part, str) for part in coerce.endpoint(said))
-    shared = coerce.share_time(said, 1_774_130_400.0)
+    assert coerce.text(value).isprintable()
+    assert len(coerce.text(value)) <= coerce.MAX_TEXT
+    coerce.text(value).encode()
+    assert all(isinstance(part, str) for part in coerce.endpoint(value))
+    shared = coerce.share_time(value, 1_774_130_400.0)
     assert shared is None or 0 < shared <= 1_774_130_400.0 + coerce.CLOCK_SKEW
-    assert coerce.flag(said) in {True, False, None}
-    assert all(math.isfinite(temperature) for temperature in coerce.sensors(said))
+    assert coerce.flag(value) in {True, False, None}
+    assert all(math.isfinite(temperature) for temperature in coerce.sensors(value))
 
 
 @pytest.mark.parametrize("read", MEASURED)
-@pytest.mark.parametrize("said", [0, 0.0, "0", -1, 1e9])
-def test_a_measurement_of_nothing_or_of_what_cannot_be_is_none(read: Callable[[object], object], said: object) -> None:
-    assert read(said) is None
+@pytest.mark.parametrize("value", [0, 0.0, "0", -1, 1e9])
+def test_a_measurement_of_nothing_or_of_what_cannot_be_is_none(read: Callable[[object], object], value: object) -> None:
+    assert read(value) is None
 
 
 def test_units_become_ours() -> None:
@@ -65,7 +65,7 @@ def test_units_become_ours() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "read"),
+    ("value", "read"),
     [
         ("262K", 262e3),
         ("1.5M", 1.5e6),
@@ -76,13 +76,13 @@ def test_units_become_ours() -> None:
         ("65536", 65536.0),
     ],
 )
-def test_difficulties_that_are_written_short_are_read(said: object, read: float) -> None:
-    assert coerce.difficulty(said) == read
+def test_difficulties_that_are_written_short_are_read(value: object, read: float) -> None:
+    assert coerce.difficulty(value) == read
 
 
-@pytest.mark.parametrize("said", ["", "K", "none", "-1K", None, True, 0, "0", "0K"])
-def test_what_is_no_difficulty_is_none(said: object) -> None:
-    assert coerce.difficulty(said) is None
+@pytest.mark.parametrize("value", ["", "K", "none", "-1K", None, True, 0, "0", "0K"])
+def test_what_is_no_difficulty_is_none(value: object) -> None:
+    assert coerce.difficulty(value) is None
 
 
 def test_sensors_of_one_part_are_read_together() -> None:
@@ -94,10 +94,10 @@ def test_sensors_of_one_part_are_read_together() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "age"), [(1_774_130_390, 10), ("1774130390", 10), ("0:00:10", 10), ("1:01:05", 3_665)]
+    ("value", "age"), [(1_774_130_390, 10), ("1774130390", 10), ("0:00:10", 10), ("1:01:05", 3_665)]
 )
-def test_the_time_of_a_share_is_read_as_such_or_as_its_age(said: object, age: float) -> None:
-    assert coerce.share_time(said, 1_774_130_400.0) == 1_774_130_400.0 - age
+def test_the_time_of_a_share_is_read_as_such_or_as_its_age(value: object, age: float) -> None:
+    assert coerce.share_time(value, 1_774_130_400.0) == 1_774_130_400.0 - age
 
 
 def test_text_is_cut_and_cleaned() -> None:
@@ -112,15 +112,15 @@ def test_a_pool_url_gives_no_login_away() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "read"), [("D4:01:02:AB:04:05", "d4:01:02:ab:04:05"), ("d40102AB0405", "d4:01:02:ab:04:05")]
+    ("value", "read"), [("D4:01:02:AB:04:05", "d4:01:02:ab:04:05"), ("d40102AB0405", "d4:01:02:ab:04:05")]
 )
-def test_mac_addresses_are_written_one_way(said: str, read: str) -> None:
-    assert coerce.mac(said) == read
+def test_mac_addresses_are_written_one_way(value: str, read: str) -> None:
+    assert coerce.mac(value) == read
 
 
-@pytest.mark.parametrize("said", ["", "00:00:00:00:00:00", "02:55:97:22:3M:72", None, "12"])
-def test_no_mac_is_empty(said: object) -> None:
-    assert coerce.mac(said) == ""
+@pytest.mark.parametrize("value", ["", "00:00:00:00:00:00", "02:55:97:22:3M:72", None, "12"])
+def test_no_mac_is_empty(value: object) -> None:
+    assert coerce.mac(value) == ""
 
 
 def test_the_mandatory_hashrate_is_converted() -> None:
@@ -129,7 +129,7 @@ def test_the_mandatory_hashrate_is_converted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "unit", "expected", "reason"),
+    ("value", "unit", "expected", "reason"),
     [
         (None, "GH/s", None, Reason.GARBLED),
         ("n/a", "GH/s", None, Reason.GARBLED),
@@ -141,9 +141,9 @@ def test_the_mandatory_hashrate_is_converted() -> None:
         (1200.0, "GH/s", 1.2e9, Reason.IMPLAUSIBLE),
     ],
 )
-def test_a_hashrate_no_rig_can_have_fails_the_read(said: object, unit: str, expected: float, reason: Reason) -> None:
+def test_a_hashrate_no_rig_can_have_fails_the_read(value: object, unit: str, expected: float, reason: Reason) -> None:
     with pytest.raises(Failure) as failure:
-        coerce.realised(said, unit, expected)
+        coerce.realised(value, unit, expected)
     assert failure.value.reason is reason
 
 
@@ -157,7 +157,7 @@ def test_a_garbled_row_keeps_its_position_and_leaves_the_sum_unknown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "model"),
+    ("value", "model"),
     [
         ("Antminer S19j Pro (Vnish 1.2.6)", "S19j Pro"),
         ("ANTMINER S21 XP HYD.", "S21 XP Hyd."),
@@ -166,12 +166,12 @@ def test_a_garbled_row_keeps_its_position_and_leaves_the_sum_unknown() -> None:
         (None, ""),
     ],
 )
-def test_bitmains_models_are_called_alike_by_all_firmware(said: object, model: str) -> None:
-    assert coerce.bitmain_model(said) == model
+def test_bitmains_models_are_called_alike_by_all_firmware(value: object, model: str) -> None:
+    assert coerce.bitmain_model(value) == model
 
 
 @pytest.mark.parametrize(
-    ("said", "read"),
+    ("value", "read"),
     [
         ("61-48-47-60", [61, 48, 47, 60]),
         ("-10--5-300-0-3", [-10, -5, 3]),
@@ -180,5 +180,5 @@ def test_bitmains_models_are_called_alike_by_all_firmware(said: object, model: s
         (None, []),
     ],
 )
-def test_sensors_of_a_cold_rig_keep_their_sign(said: object, read: list[float]) -> None:
-    assert coerce.sensors(said) == read
+def test_sensors_of_a_cold_rig_keep_their_sign(value: object, read: list[float]) -> None:
+    assert coerce.sensors(value) == read

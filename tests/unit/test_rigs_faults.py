@@ -43,15 +43,15 @@ def test_every_whatsminer_code_is_canonical() -> None:
 
 
 @pytest.mark.parametrize(
-    "said", [[{"218": "2026-03-20 09:19:10", "reason": "low"}, {"110": "..."}], ["218", "110"], [218, 110, 218]]
+    "listed", [[{"218": "2026-03-20 09:19:10", "reason": "low"}, {"110": "..."}], ["218", "110"], [218, 110, 218]]
 )
-def test_every_spelling_of_the_list(said: object) -> None:
-    assert [known.vendor_code for known in whatsminer_faults(said)] == ["218", "110"]
+def test_every_spelling_of_the_list(listed: object) -> None:
+    assert [known.vendor_code for known in whatsminer_faults(listed)] == ["218", "110"]
 
 
-@pytest.mark.parametrize("said", [None, {}, "218", [None, [], {"reason": "x"}, "DROP TABLE"], [{}]])
-def test_no_list_is_no_fault(said: object) -> None:
-    assert whatsminer_faults(said) == ()
+@pytest.mark.parametrize("listed", [None, {}, "218", [None, [], {"reason": "x"}, "DROP TABLE"], [{}]])
+def test_no_list_is_no_fault(listed: object) -> None:
+    assert whatsminer_faults(listed) == ()
 
 
 @pytest.mark.parametrize(

@@ -128,10 +128,10 @@ async def test_what_the_web_interface_said_is_dropped_where_it_is_silent() -> No
     async with serving(TARGET.address, 4028, cgminer(antminer())):
         async with serving(TARGET.address, 80, pages(stock_pages(0, blink=True))):
             await firmware.identify(TARGET)
-            told = await firmware.read(TARGET, S19)
+            reading = await firmware.read(TARGET, S19)
         firmware._web[TARGET.address].due = 0.0
         silent = await firmware.read(TARGET, S19)
-    assert (told.fault_light, told.login_refused, told.hardware_error_ratio) == (True, False, 0.005)
+    assert (reading.fault_light, reading.login_refused, reading.hardware_error_ratio) == (True, False, 0.005)
     assert (silent.fault_light, silent.login_refused, silent.power_mode) == (None, None, "")
 
 
@@ -230,10 +230,10 @@ def joining(answers: Mapping[str, Any]) -> Handler:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = json.loads(await reader.read(4096))
         if "parameter" in request:
-            said = answers.get(f"{request['command']} {request['parameter']}", refusal)
+            answer = answers.get(f"{request['command']} {request['parameter']}", refusal)
         else:
-            said = {part: [answers.get(part, refusal)] for part in request["command"].split("+")} | {"id": 1}
-        writer.write(json.dumps(said).encode() + b"\0")
+            answer = {part: [answers.get(part, refusal)] for part in request["command"].split("+")} | {"id": 1}
+        writer.write(json.dumps(answer).encode() + b"\0")
         await writer.drain()
 
     return handle
@@ -309,11 +309,11 @@ async def test_a_hydro_luxos_rig_tells_its_water() -> None:
     assert reading.thermal_margin == 12.0
 
 
-@pytest.mark.parametrize(("accepted", "told"), [(0, False), (3, True)])
-async def test_a_pool_that_took_no_share_under_luxos_tells_of_none(accepted: int, *, told: bool) -> None:
+@pytest.mark.parametrize(("accepted", "known"), [(0, False), (3, True)])
+async def test_a_pool_that_took_no_share_under_luxos_has_no_time_of_its_last(accepted: int, *, known: bool) -> None:
     pool = {"URL": "stratum+tcp://pool.example:3333", "Accepted": accepted, "Last Share Time": "00:57:33"}
     reading = await luxos_reading(luxos_rig({}, pools={"POOLS": [pool]}))
-    assert (reading.last_share_at is not None) is told
+    assert (reading.last_share_at is not None) is known
 
 
 async def test_a_luxos_board_that_is_gone_does_not_keep_its_average() -> None:
@@ -322,7 +322,7 @@ async def test_a_luxos_board_that_is_gone_does_not_keep_its_average() -> None:
 
 
 def chips(*healthy: str) -> dict[str, Any]:
-    return {"CHIPS": [{"Board": 0, "Chip": chip, "Healthy": said} for chip, said in enumerate(healthy)]}
+    return {"CHIPS": [{"Board": 0, "Chip": chip, "Healthy": flag} for chip, flag in enumerate(healthy)]}
 
 
 async def test_luxos_tells_of_chips_that_do_not_work_with_those_that_are_gone() -> None:
@@ -359,7 +359,7 @@ async def test_a_luxos_rig_that_stands_still_is_not_asked_for_its_chips() -> Non
 
 
 @pytest.mark.parametrize(
-    ("config", "said", "volts"),
+    ("config", "row", "volts"),
     [
         ({"IsSingleVoltage": True}, {"IsOnBoard": False, "Voltage": 13.2}, 13.2),
         ({"IsSingleVoltage": True}, {"Voltage": 13.2}, 13.2),
@@ -369,9 +369,9 @@ async def test_a_luxos_rig_that_stands_still_is_not_asked_for_its_chips() -> Non
     ],
 )
 async def test_the_supply_under_luxos_has_an_output_voltage_where_there_is_one_for_all_boards(
-    config: Mapping[str, Any], said: Mapping[str, Any], volts: float | None
+    config: Mapping[str, Any], row: Mapping[str, Any], volts: float | None
 ) -> None:
-    reading = await luxos_reading(luxos_rig(config, **{"voltageget 0": {"VOLTAGE": [said]}}))
+    reading = await luxos_reading(luxos_rig(config, **{"voltageget 0": {"VOLTAGE": [row]}}))
     assert reading.power_supply == (None if volts is None else PowerSupply(output_voltage=volts))
 
 
@@ -399,7 +399,7 @@ async def test_luxos_events_are_faults_unless_they_tell_of_a_state(code: str, wo
     [
         ("2026-04-08T03:38:27+00:00", 0.0, 1_775_619_507.0),
         ("2026-04-08T03:38:27+00:00", 86_400.0, None),  # its clock is wrong
-        ("2026-04-08T03:38:27", 0.0, None),  # of what zone nobody says
+        ("2026-04-08T03:38:27", 0.0, None),  # without a zone
         ("soon", 0.0, None),
     ],
 )
@@ -495,11 +495,11 @@ async def test_a_vnish_preset_is_a_power_target_where_it_says_watts(
 
 
 @pytest.mark.parametrize(
-    ("said", "read"),
+    ("text", "read"),
     [("1:55", 6_900), ("2 days, 17:02", 234_120), ("1 day, 0:00", 86_400), ("14 min", 840), ("soon", None), (7, None)],
 )
-async def test_the_uptime_of_a_vnish_system(said: object, read: float | None) -> None:
-    assert (await vnish_reading({}, {}, uptime=said)).system_uptime == read
+async def test_the_uptime_of_a_vnish_system(text: object, read: float | None) -> None:
+    assert (await vnish_reading({}, {}, uptime=text)).system_uptime == read
 
 
 async def test_a_hydro_vnish_rig_tells_its_water_and_its_slots() -> None:

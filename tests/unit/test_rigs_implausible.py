@@ -1,4 +1,4 @@
-"""Values that no rig can have are dropped, and told by their kind."""
+"""Values that no rig can have are dropped, and counted by their kind."""
 
 import asyncio
 from collections.abc import Callable

@@ -140,8 +140,8 @@ def auradine(pages: Mapping[str, Any]) -> Handler:
         if head.startswith("POST"):
             await reader.read(4096)
         path = head.split(" ")[1]
-        said = {"Token": [{"Token": "secret"}]} if path == "/token" else pages.get(path, {})
-        body = json.dumps({"STATUS": [{"STATUS": "S"}], **said})
+        page = {"Token": [{"Token": "secret"}]} if path == "/token" else pages.get(path, {})
+        body = json.dumps({"STATUS": [{"STATUS": "S"}], **page})
         writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode())
         await writer.drain()
 
@@ -235,9 +235,9 @@ async def test_a_rig_that_is_read_without_a_login_is_read_while_none_may_be_sent
     assert reading.hashrate == pytest.approx(99.3015e12)
 
 
-@pytest.mark.parametrize(("said", "accepted"), [({"jwt": "e.y.J"}, True), ({"success": False}, False)])
+@pytest.mark.parametrize(("answer", "accepted"), [({"jwt": "e.y.J"}, True), ({"success": False}, False)])
 async def test_a_login_on_a_page_counts_like_one_in_a_header(
-    said: Mapping[str, Any], accepted: bool, reader: PyasicReader
+    answer: Mapping[str, Any], accepted: bool, reader: PyasicReader
 ) -> None:
     address, posts = f"{NETWORK}.13", []
     innosilicon = RigIdentity(reader="pyasic:INNOSILICON:T3H+:", make="Innosilicon", model="T3H+")
@@ -245,7 +245,7 @@ async def test_a_login_on_a_page_counts_like_one_in_a_header(
     async def handle(stream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         path = (await stream.readuntil(b"\r\n\r\n")).decode().split(" ")[1]
         posts.append(path)
-        body = json.dumps(said if path == "/api/auth" else {}).encode()
+        body = json.dumps(answer if path == "/api/auth" else {}).encode()
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(body), body))
         await writer.drain()
 
@@ -273,7 +273,7 @@ async def test_the_worker_is_confined(reader: PyasicReader) -> None:
     assert reader.pids[0] != os.getpid()
 
 
-def said(**changes: Any) -> Mapping[str, Any]:
+def worker_answer(**changes: Any) -> Mapping[str, Any]:
     """What a worker passes on of a good rig."""
     whole: dict[str, Any] = dict.fromkeys(
         ("mac", "expected_hashrate", "power", "power_limit", "uptime", "ambient", "fans_expected", "power_supply_fan"),
@@ -284,28 +284,28 @@ def said(**changes: Any) -> Mapping[str, Any]:
 
 
 async def test_power_of_zero_and_nonsense_is_unknown() -> None:
-    assert translate(said(power=0), "AntMiner").power is None
-    assert translate(said(power=4e9), "AntMiner").power is None
-    assert translate(said(power=3250), "AntMiner").power == 3250
+    assert translate(worker_answer(power=0), "AntMiner").power is None
+    assert translate(worker_answer(power=4e9), "AntMiner").power is None
+    assert translate(worker_answer(power=3250), "AntMiner").power == 3250
 
 
 async def test_a_stopped_rig_reads_zero() -> None:
-    reading = translate(said(hashrate=0.0), "AntMiner")
+    reading = translate(worker_answer(hashrate=0.0), "AntMiner")
     assert (reading.hashrate, reading.mining) == (0.0, False)
 
 
 async def test_vendor_codes_are_kept() -> None:
-    faults = translate(said(errors=[["0", "fan lost"], ["7", ""]]), "AntMiner").faults
+    faults = translate(worker_answer(errors=[["0", "fan lost"], ["7", ""]]), "AntMiner").faults
     assert [(fault.code, fault.vendor_code) for fault in faults] == [("fan_failed", "fan lost"), ("unknown", "7")]
 
 
 async def test_whatsminer_codes_are_translated() -> None:
-    (fault,) = translate(said(errors=[["218", "Power input voltage is lower"]]), "WhatsMiner").faults
+    (fault,) = translate(worker_answer(errors=[["218", "Power input voltage is lower"]]), "WhatsMiner").faults
     assert (fault.code, fault.component, fault.vendor_code) == ("psu_input_voltage", "psu", "218")
 
 
 def board(index: int, **changes: Any) -> Mapping[str, Any]:
-    """What a worker passes on of a board that says nothing."""
+    """What a worker passes on of a board without values."""
     whole: dict[str, Any] = dict.fromkeys(
         ("hashrate", "temperature", "chip_temperature", "chips", "chips_expected", "voltage", "inlet", "outlet")
     )
@@ -314,14 +314,16 @@ def board(index: int, **changes: Any) -> Mapping[str, Any]:
 
 async def test_the_hottest_water_and_the_voltage_of_boards_are_read() -> None:
     boards = [board(0, inlet=36, outlet=51, voltage=14.2), board(1, inlet=37, outlet=49), board(2)]
-    reading = translate(said(ambient=24.5, boards=boards), "AntMiner")
+    reading = translate(worker_answer(ambient=24.5, boards=boards), "AntMiner")
     assert reading.temperatures == (("ambient", 24.5), ("inlet", 37), ("outlet", 51))
     assert [one.voltage for one in reading.boards] == [14.2, None, None]
 
 
 async def test_a_power_supply_whose_fan_is_not_measured_is_none() -> None:
-    assert [translate(said(power_supply_fan=rpm), "WhatsMiner").power_supply for rpm in (None, 0, -1)] == [None] * 3
-    assert translate(said(power_supply_fan=6_344), "WhatsMiner").power_supply == PowerSupply(fan_rpm=6_344)
+    assert [translate(worker_answer(power_supply_fan=rpm), "WhatsMiner").power_supply for rpm in (None, 0, -1)] == [
+        None
+    ] * 3
+    assert translate(worker_answer(power_supply_fan=6_344), "WhatsMiner").power_supply == PowerSupply(fan_rpm=6_344)
 
 
 async def test_boards_and_chips_of_old_antminers_are_not_swapped_as_pyasic_has_them(reader: PyasicReader) -> None:

@@ -49,9 +49,9 @@ async def test_one_text_in_a_wrong_encoding_does_not_lose_the_answer() -> None:
     ids=["a huge number", "a byte order mark", "an end of line after the end"],
 )
 async def test_a_slip_does_not_lose_the_answer(answer: bytes) -> None:
-    said = await asked(saying(answer))
-    assert said["a"] == 1
-    assert coerce.counter(said["b"]) in (None, 0)
+    received = await asked(saying(answer))
+    assert received["a"] == 1
+    assert coerce.counter(received["b"]) in (None, 0)
 
 
 async def test_a_failure_says_where_the_json_ends() -> None:
@@ -130,7 +130,7 @@ async def test_length_prefixed_answers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "reason"),
+    ("content", "reason"),
     [
         (b"\x00\x00\x00\x08{", Reason.TOO_LARGE),
         (b"<html><body>", Reason.GARBLED),
@@ -139,8 +139,8 @@ async def test_length_prefixed_answers() -> None:
         (b"\x09", Reason.GARBLED),
     ],
 )
-async def test_length_prefixed_lies(said: bytes, reason: Reason) -> None:
-    async with serving(ADDRESS, 4433, saying(said)):
+async def test_length_prefixed_lies(content: bytes, reason: Reason) -> None:
+    async with serving(ADDRESS, 4433, saying(content)):
         with pytest.raises(Failure) as failure:
             await exchange(ADDRESS, 4433, b"x", LengthPrefixed())
     assert failure.value.reason is reason

@@ -97,7 +97,7 @@ async def test_a_redirect_is_not_followed() -> None:
 def digest_rig(
     password: str, quality: str, *, realm: str = REALM, pages: Mapping[str, object] | None = None
 ) -> tuple[Handler, list[str]]:
-    """A rig that checks a digest login as RFC 2617 says, and notes how each request fared."""
+    """A rig that checks a digest login as in RFC 2617, and notes how each request fared."""
     log: list[str] = []
 
     def md5(text: str) -> str:
@@ -106,11 +106,11 @@ def digest_rig(
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = (await reader.readuntil(b"\r\n\r\n")).decode()
         path = request.split(" ")[1]
-        said = dict(re.findall(r'(\w+)="?([^",\r]+)', request.partition("Authorization: Digest ")[2]))
+        fields = dict(re.findall(r'(\w+)="?([^",\r]+)', request.partition("Authorization: Digest ")[2]))
         who, what = md5(f"root:{realm}:{password}"), md5(f"GET:{path}")
-        middle = f"{said.get('nc')}:{said.get('cnonce')}:auth:" if quality else ""
-        good = said.get("response") == md5(f"{who}:{NONCE}:{middle}{what}") and said.get("uri") == path
-        log.append("in" if good else "wrong" if said else "challenged")
+        middle = f"{fields.get('nc')}:{fields.get('cnonce')}:auth:" if quality else ""
+        good = fields.get("response") == md5(f"{who}:{NONCE}:{middle}{what}") and fields.get("uri") == path
+        log.append("in" if good else "wrong" if fields else "challenged")
         body = json.dumps((pages or {}).get(path, {"path": path})).encode()
         challenge = f'WWW-Authenticate: Digest realm="{realm}", nonce="{NONCE}", algorithm=MD5{quality}\r\n'
         status = "200 OK\r\n" if good else f"401 Unauthorized\r\n{challenge}"

@@ -1,4 +1,4 @@
-"""What Whatsminers say beyond the plain read that the contract suite holds the readers to, and what is believed."""
+"""What Whatsminers report beyond the plain read that the contract suite holds the readers to, and what is believed."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ def message(content: Any) -> dict[str, Any]:
 
 
 def v2(summary: Mapping[str, Any] | None = SUMMARY, boards: Any = (), **messages: Any) -> dict[str, Any]:
-    """The answers of a V2 rig; without a summary its miner says nothing."""
+    """The answers of a V2 rig; without a summary its miner does not answer."""
     joined: dict[str, Any] = {"devs": [{"DEVS": list(boards)}]} if summary is not None else {}
     joined |= {} if summary is None else {"summary": [{"SUMMARY": [summary]}]}
     return {"summary+devs+pools": joined} | {name: message(content) for name, content in messages.items()}
@@ -163,15 +163,15 @@ async def test_a_rig_without_codes_in_its_summary_is_asked_for_them() -> None:
 
 async def test_a_rig_that_was_stopped_is_suspended_until_it_says_otherwise() -> None:
     reader = whatsminer_v2.Reader()
-    told = [
+    readings = [
         await read_v2(v2(status={"mineroff": "false"}), reader=reader),
         await read_v2(v2(None, status={"mineroff": "true", "power_mode": "low"}), reader=reader),
         await read_v2(v2(SUMMARY | {"MHS 1m": 0.0}, status={"mineroff": "true"}), reader=reader),
         await read_v2(v2(status={"mineroff": "false"}), reader=reader),
     ]
-    assert [reading.suspended for reading in told] == [False, True, True, False]
-    assert [reading.hashrate for reading in told] == [114e12, 0, 0, 114e12]
-    assert told[1].power_mode == "low"
+    assert [reading.suspended for reading in readings] == [False, True, True, False]
+    assert [reading.hashrate for reading in readings] == [114e12, 0, 0, 114e12]
+    assert readings[1].power_mode == "low"
 
 
 async def test_another_rig_that_was_stopped_is_not_taken_for_it() -> None:
@@ -239,7 +239,7 @@ async def test_boards_tell_their_serial_numbers_once() -> None:
 
 def v3(summary: Mapping[str, Any], setting: Any = None, boards: Any = (), /, **device: Any) -> Handler:
     """A V3 rig, whose answer to a command that is None refuses it."""
-    said: dict[str, Any] = {
+    answers: dict[str, Any] = {
         "get.miner.status": {
             "summary": {"hash-1min": 690.0, "factory-hash": 560.974} | summary,
             "edevs": list(boards),
@@ -250,7 +250,7 @@ def v3(summary: Mapping[str, Any], setting: Any = None, boards: Any = (), /, **d
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = json.loads(await reader.readexactly(int.from_bytes(await reader.readexactly(4), "little")))
-        content = said[request["cmd"]]
+        content = answers[request["cmd"]]
         answer = {"code": 0, "msg": content} if content is not None else {"code": -4, "msg": "no permission"}
         body = json.dumps(answer).encode()
         writer.write(len(body).to_bytes(4, "little") + body)

@@ -101,7 +101,7 @@ async def test_a_worker_that_asks_to_retire_after_nobody_waits_any_more_is_repla
         await asyncio.sleep(0.05)
         given_up.cancel()
         await asyncio.wait([given_up])
-        await asyncio.sleep(0.6)  # meanwhile it says so
+        await asyncio.sleep(0.6)  # meanwhile it reports that
         async with asyncio.timeout(20):
             assert await ask(pool, "ok") != old
         assert old not in pool.pids

@@ -38,7 +38,7 @@ class Joined:
     """
 
     def __init__(self, *commands: str, usable: Callable[[Answer], bool]) -> None:
-        """Make it; ``usable`` tells a usable answer to the first command from an empty one."""
+        """Make it; ``usable`` returns whether an answer to the first command is usable."""
         self._commands = commands
         self._usable = usable
         self._one_by_one: set[str] = set()  # addresses

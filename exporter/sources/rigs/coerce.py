@@ -87,16 +87,16 @@ def celsius(value: object) -> float | None:
     return number(value, MIN_TEMPERATURE, MAX_TEMPERATURE, "temperature") or None
 
 
-def sensors(said: object) -> list[float]:
+def sensors(value: object) -> list[float]:
     """Read the temperatures in a JSON array or a text like ``61-48-47-60`` or ``-3--2-1-0``, those that can be."""
-    parts: object = _BETWEEN_SENSORS.split(said) if isinstance(said, str) else said
+    parts: object = _BETWEEN_SENSORS.split(value) if isinstance(value, str) else value
     known = map(celsius, parts[:MAX_CHIPS]) if isinstance(parts, list) else ()
     return [temperature for temperature in known if temperature is not None]
 
 
-def by_sensor(said: Mapping[str, object]) -> tuple[tuple[str, float], ...]:
+def by_sensor(values: Mapping[str, object]) -> tuple[tuple[str, float], ...]:
     """Read the temperatures of named sensors, those that can be."""
-    return tuple((sensor, known) for sensor, value in said.items() if (known := celsius(value)) is not None)
+    return tuple((sensor, known) for sensor, value in values.items() if (known := celsius(value)) is not None)
 
 
 def hottest(temperatures: Iterable[float | None]) -> float | None:
@@ -210,11 +210,11 @@ def share_time(value: object, now: float) -> float | None:
         parts = [number(part, 0, MAX_UPTIME, "share_time") for part in value.split(":")]
         known = [part for part in parts if part is not None]
         age = sum(part * 60**power for power, part in enumerate(reversed(known)))
-        said = now - age if known == parts else None
+        at = now - age if known == parts else None
     else:
-        said = number(value, 0, MAX_COUNTER, "share_time") or None
-    if said is None or BITCOIN_BEGAN <= said <= now + CLOCK_SKEW:
-        return said
+        at = number(value, 0, MAX_COUNTER, "share_time") or None
+    if at is None or BITCOIN_BEGAN <= at <= now + CLOCK_SKEW:
+        return at
     note("share_time")
     return None
 
@@ -222,10 +222,10 @@ def share_time(value: object, now: float) -> float | None:
 def moment(value: object, now: float) -> float | None:
     """Read a time like ``2026-04-08T03:38:27+00:00`` in unix seconds; without its zone it is none."""
     try:
-        said = datetime.fromisoformat(text(value))
+        at = datetime.fromisoformat(text(value))
     except ValueError:
         return None
-    return share_time(said.timestamp(), now) if said.tzinfo else None
+    return share_time(at.timestamp(), now) if at.tzinfo else None
 
 
 def flag(value: object) -> bool | None:
@@ -275,19 +275,19 @@ def _bitmain_model(name: str) -> str:
     )
 
 
-def expect_mac(said: object, known: str) -> None:
+def expect_mac(reported: object, known: str) -> None:
     """Refuse another rig's answer: raises OtherRig if both MAC addresses are known and differ."""
-    if isinstance(said, str) and said.lower() == known:
+    if isinstance(reported, str) and reported.lower() == known:
         return
-    here = mac(said)
+    here = mac(reported)
     if here and known and here != known:
         raise OtherRig(here)
 
 
-def expect_model(said: str, known: str) -> None:
+def expect_model(reported: str, known: str) -> None:
     """Refuse another model's answer: raises OtherRig if the answer has a model and it differs."""
-    if said and said != known:
-        raise OtherRig(said)
+    if reported and reported != known:
+        raise OtherRig(reported)
 
 
 def mapping(value: object) -> Mapping[str, Any]:
@@ -328,9 +328,9 @@ def realised(value: object, unit: str, expected: float | None = None) -> float:
     """Read the mandatory hashrate in H/s.
 
     Args:
-        value: What the rig says.
-        unit: The unit it says it in.
-        expected: What this rig should do in H/s, where it says so itself.
+        value: As the rig reported it.
+        unit: Its unit.
+        expected: The rig's own expected hashrate in H/s, if reported.
 
     Raises:
         Failure: garbled where it is no number, implausible where no rig can do that.

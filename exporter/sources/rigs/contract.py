@@ -100,7 +100,7 @@ class NativeReader(Reader, Protocol):
 
     firmware: Firmware
     probe: Probe
-    """The question whose answer tells this firmware; it is asked once for all readers that share it."""
+    """The question whose answer identifies this firmware; it is asked once for all readers that share it."""
 
     def recognises(self, answer: Answer) -> bool:
         """Return whether this firmware gave that answer to the probe."""
@@ -112,7 +112,7 @@ class HasSecondProbe(Protocol):
     """A reader whose firmware can also be recognised on another port, if the first one is closed."""
 
     async def second_probe(self, address: str) -> Answer:
-        """Ask the question whose answer tells this firmware too. Raises Failure."""
+        """Ask the question whose answer identifies this firmware too. Raises Failure."""
         ...
 
 

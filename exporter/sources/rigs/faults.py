@@ -147,8 +147,8 @@ def whatsminer_fault(vendor_code: str) -> Fault:
     return fault(code, component.format(slot), vendor_code)
 
 
-def whatsminer_faults(said: object) -> tuple[Fault, ...]:
+def whatsminer_faults(listed: object) -> tuple[Fault, ...]:
     """Translate MicroBT's list ``[{"218": "when", "reason": "..."}, ...]``, which some builds write ``["218"]``."""
-    rows = said[:MAX_ITEMS] if isinstance(said, list) else []
+    rows = listed[:MAX_ITEMS] if isinstance(listed, list) else []
     codes = (str(key) for row in rows for key in (row if isinstance(row, dict) else (row,)))
     return tuple(whatsminer_fault(code) for code in dict.fromkeys(codes) if _WHATSMINER_CODE.fullmatch(code))

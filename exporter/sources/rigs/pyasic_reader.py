@@ -40,21 +40,21 @@ class PyasicReader:
 
     async def identify(self, target: Target) -> RigIdentity:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
-        said = await self._ask(target, self._identify_deadline, work="identify")
-        algorithm = coerce.text(said["algorithm"], 64)
+        answer = await self._ask(target, self._identify_deadline, work="identify")
+        algorithm = coerce.text(answer["algorithm"], 64)
         return RigIdentity(
-            reader=":".join([NAME, *(coerce.text(part, 64).replace(":", " ") for part in said["note"])]),
-            make=coerce.text(said["make"], 64),
-            model=coerce.text(said["model"], 64),
-            firmware=coerce.text(said["firmware"]),
-            firmware_version=coerce.text(said["firmware_version"]),
-            mac=coerce.mac(said["mac"]),
-            serial=coerce.text(said["serial"]),
-            hostname=coerce.text(said["hostname"]),
+            reader=":".join([NAME, *(coerce.text(part, 64).replace(":", " ") for part in answer["note"])]),
+            make=coerce.text(answer["make"], 64),
+            model=coerce.text(answer["model"], 64),
+            firmware=coerce.text(answer["firmware"]),
+            firmware_version=coerce.text(answer["firmware_version"]),
+            mac=coerce.mac(answer["mac"]),
+            serial=coerce.text(answer["serial"]),
+            hostname=coerce.text(answer["hostname"]),
             algorithm="" if algorithm == _GENERIC else algorithm,
-            api_version=coerce.text(said["api_version"]),
-            power_supply_serial=coerce.text(said["power_supply_serial"]),
-            board_serials=tuple(_serials(said["board_serials"][: coerce.MAX_ITEMS])),
+            api_version=coerce.text(answer["api_version"]),
+            power_supply_serial=coerce.text(answer["power_supply_serial"]),
+            board_serials=tuple(_serials(answer["board_serials"][: coerce.MAX_ITEMS])),
         )
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
@@ -62,9 +62,9 @@ class PyasicReader:
         note = identity.reader.split(":")[1:]
         if len(note) != _NOTE_PARTS:
             raise Failure(Reason.UNSUPPORTED, f"identified by an unknown reader {identity.reader!r}")
-        said = await self._ask(target, self._read_deadline, work="read", note=note)
-        coerce.expect_mac(said["mac"], identity.mac)
-        return translate(said, identity.make)
+        answer = await self._ask(target, self._read_deadline, work="read", note=note)
+        coerce.expect_mac(answer["mac"], identity.mac)
+        return translate(answer, identity.make)
 
     async def close(self) -> None:
         """End the worker processes."""
@@ -103,34 +103,34 @@ async def _request(target: Target) -> dict[str, Any]:
     }
 
 
-def translate(said: Mapping[str, Any], make: str) -> RigReading:
+def translate(answer: Mapping[str, Any], make: str) -> RigReading:
     """Return the reading of a worker's answer. Raises Failure if the mandatory hashrate is implausible."""
-    expected = coerce.hashrate(said["expected_hashrate"], "H/s") or None
-    hashrate = coerce.realised(said["hashrate"], "H/s", expected)
-    boards = coerce.items(said["boards"])
-    fan_rpm = coerce.rpm(said["power_supply_fan"])
+    expected = coerce.hashrate(answer["expected_hashrate"], "H/s") or None
+    hashrate = coerce.realised(answer["hashrate"], "H/s", expected)
+    boards = coerce.items(answer["boards"])
+    fan_rpm = coerce.rpm(answer["power_supply_fan"])
     return RigReading(
         hashrate=hashrate,
         expected_hashrate=expected,
-        power=coerce.watts(said["power"]),
-        power_limit=coerce.watts(said["power_limit"]),
+        power=coerce.watts(answer["power"]),
+        power_limit=coerce.watts(answer["power_limit"]),
         power_supply=PowerSupply(fan_rpm=fan_rpm) if fan_rpm else None,
         mining=hashrate > 0,
-        login_refused=said["login_refused"],
-        fault_light=coerce.flag(said["fault_light"]),
-        uptime=coerce.seconds(said["uptime"]),
-        temperatures=coerce.by_sensor({"ambient": said["ambient"]} | _water(boards)),
-        fans=tuple(Fan(index, coerce.rpm(speed)) for index, speed in enumerate(said["fans"][: coerce.MAX_ITEMS])),
-        fans_expected=coerce.count(said["fans_expected"]),
+        login_refused=answer["login_refused"],
+        fault_light=coerce.flag(answer["fault_light"]),
+        uptime=coerce.seconds(answer["uptime"]),
+        temperatures=coerce.by_sensor({"ambient": answer["ambient"]} | _water(boards)),
+        fans=tuple(Fan(index, coerce.rpm(speed)) for index, speed in enumerate(answer["fans"][: coerce.MAX_ITEMS])),
+        fans_expected=coerce.count(answer["fans_expected"]),
         boards=tuple(_board(board) for board in boards),
-        pools=tuple(_pool(index, pool) for index, pool in enumerate(coerce.items(said["pools"]))),
-        faults=tuple(_fault(make, *error) for error in said["errors"][: coerce.MAX_ITEMS]),
+        pools=tuple(_pool(index, pool) for index, pool in enumerate(coerce.items(answer["pools"]))),
+        faults=tuple(_fault(make, *error) for error in answer["errors"][: coerce.MAX_ITEMS]),
     )
 
 
 def _serials(boards: list[list[Any]]) -> Iterator[tuple[int, str]]:
-    for slot, said in boards:
-        index, serial = coerce.count(slot, coerce.MAX_ITEMS), coerce.text(said)
+    for slot, serial_text in boards:
+        index, serial = coerce.count(slot, coerce.MAX_ITEMS), coerce.text(serial_text)
         if index is not None and serial:
             yield index, serial
 
@@ -140,29 +140,29 @@ def _water(boards: list[Mapping[str, Any]]) -> dict[str, float | None]:
     return {end: coerce.hottest(coerce.celsius(board[end]) for board in boards) for end in ("inlet", "outlet")}
 
 
-def _board(said: Mapping[str, Any]) -> Board:
+def _board(answer: Mapping[str, Any]) -> Board:
     return Board(
-        index=coerce.count(said["index"]) or 0,
-        hashrate=coerce.hashrate(said["hashrate"], "H/s"),
-        temperature=coerce.celsius(said["temperature"]),
-        chip_temperature=coerce.celsius(said["chip_temperature"]),
-        chips=coerce.count(said["chips"]),
-        chips_expected=coerce.count(said["chips_expected"]) or None,
-        voltage=coerce.volts(said["voltage"]),
+        index=coerce.count(answer["index"]) or 0,
+        hashrate=coerce.hashrate(answer["hashrate"], "H/s"),
+        temperature=coerce.celsius(answer["temperature"]),
+        chip_temperature=coerce.celsius(answer["chip_temperature"]),
+        chips=coerce.count(answer["chips"]),
+        chips_expected=coerce.count(answer["chips_expected"]) or None,
+        voltage=coerce.volts(answer["voltage"]),
     )
 
 
-def _pool(index: int, said: Mapping[str, Any]) -> Pool:
-    scheme, host = coerce.endpoint(said["url"])
+def _pool(index: int, answer: Mapping[str, Any]) -> Pool:
+    scheme, host = coerce.endpoint(answer["url"])
     return Pool(
         index=index,
         host=host,
         scheme=scheme,
-        worker=coerce.text(said["worker"]),
-        up=coerce.flag(said["up"]),
-        active=coerce.flag(said["active"]),
-        accepted=coerce.counter(said["accepted"]),
-        rejected=coerce.counter(said["rejected"]),
+        worker=coerce.text(answer["worker"]),
+        up=coerce.flag(answer["up"]),
+        active=coerce.flag(answer["active"]),
+        accepted=coerce.counter(answer["accepted"]),
+        rejected=coerce.counter(answer["rejected"]),
     )
 
 

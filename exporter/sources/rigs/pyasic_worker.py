@@ -72,7 +72,7 @@ READ_FIELDS: Final = (
 )
 
 _LIT: Final = frozenset({"AURADINE"})
-"""What pyasic calls firmware of which it reads the locate light, and tells silence from off."""
+"""pyasic's names of firmware whose locate light it reads, with an unknown state apart from off."""
 _AVERAGED_BOARDS: Final = frozenset({"AvalonMiner"})
 """Makes of whose boards pyasic takes the average since start, which an idle rig keeps for hours."""
 _CHIP_SENSORS: Final = frozenset({"AvalonMiner", "Innosilicon"})
@@ -139,9 +139,9 @@ async def _is_accepted(request: httpx.Request, response: httpx.Response) -> bool
     if request.url.path not in _LOGIN_PAGES:
         return response.is_success or None
     with suppress(ValueError):
-        said, key = json.loads(await response.aread()), _LOGIN_PAGES[request.url.path]
-        if isinstance(said, dict):
-            return said.get(key) == 0 if key == "code" else bool(said.get(key))
+        page, key = json.loads(await response.aread()), _LOGIN_PAGES[request.url.path]
+        if isinstance(page, dict):
+            return page.get(key) == 0 if key == "code" else bool(page.get(key))
     return None
 
 
@@ -221,7 +221,7 @@ class _Guard:
 
     @property
     def explains(self) -> bool:
-        """Whether nothing was received, or a login lacked: then what pyasic made of it says nothing."""
+        """Whether nothing was received, or a login lacked: then pyasic's result is no evidence."""
         return not self._answered or bool(self.login.refused)
 
     def verdict(self, *, timed_out: bool) -> Failure:
@@ -388,9 +388,9 @@ def _hashes(rate: Any) -> float | None:
     return None if rate is None else float(rate.rate) * int(rate.unit.value)
 
 
-def _power_supply_fan(said: Any) -> Any:
+def _power_supply_fan(supplies: Any) -> Any:
     """Return its speed, which the newest Whatsminers report in a list of fans."""
-    return said[0].speed if isinstance(said, list) and said else said
+    return supplies[0].speed if isinstance(supplies, list) and supplies else supplies
 
 
 def _board(board: Any, make: str, firmware: str) -> dict[str, Any]:

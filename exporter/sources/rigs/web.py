@@ -23,7 +23,7 @@ _HEAD_END: Final = b"\r\n\r\n"
 _LAST_CHUNK: Final = b"\r\n0\r\n\r\n"  # after the one before, or the head
 _LONGEST_HEAD: Final = 16_384
 _NO_VERDICT: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.TOO_MANY_REQUESTS)
-"""What says nothing of a login: there is no such page, or it is asked too often."""
+"""Failures that are no evidence about a login: there is no such page, or it is requested too often."""
 _JSON_VALUE: Final = re.compile(rb"\s*(?:[\[{\"\-\d]|true|false|null)")
 _PAGE_LOST: Final = frozenset({Reason.AUTH, Reason.GARBLED})
 """What costs the one page that it happens to, of those that a read can do without."""
@@ -94,14 +94,14 @@ class _HttpFraming:
 
 
 def _length(head: Head) -> int | None:
-    said = head.header("content-length")
-    if not said:
+    length = head.header("content-length")
+    if not length:
         return None
-    if not said.isdecimal():
+    if not length.isdecimal():
         raise Failure(Reason.GARBLED, "an odd content length")
-    if len(said) > len(str(MAX_ANSWER)) or int(said) > MAX_ANSWER:
-        raise Failure(Reason.TOO_LARGE, f"it announced {said[:20]} bytes")
-    return int(said)
+    if len(length) > len(str(MAX_ANSWER)) or int(length) > MAX_ANSWER:
+        raise Failure(Reason.TOO_LARGE, f"it announced {length[:20]} bytes")
+    return int(length)
 
 
 def _join_chunks(body: bytes) -> bytes:

@@ -17,7 +17,7 @@ import structlog
 from exporter.model.failures import Failure, Reason
 
 BEAT_SECONDS: Final = 0.25
-"""How often a worker says that its loop runs."""
+"""How often a worker reports that its loop runs."""
 START_SECONDS: Final = 30.0
 _STRIKES: Final = 2
 _LINE_LIMIT: Final = 4_000_000
@@ -141,7 +141,7 @@ class WorkerPool:
         """Make the pool.
 
         Args:
-            command: What starts a worker; it says so with a line once ready, then beats every :data:`BEAT_SECONDS`.
+            command: What starts a worker. It prints a line once ready, then beats every :data:`BEAT_SECONDS`.
             workers: How many processes at most.
             slots: How many jobs one process does at once.
             silence: Seconds without a beat after which a worker is killed.

@@ -49,7 +49,7 @@ _SLEEP: Final = 1
 _PORT_CLOSED: Final = frozenset({Reason.REFUSED, Reason.AUTH})
 _SENSORS: Final = 4  # of each kind on a board
 _WATER_SENSORS: Final = "s21+ hyd"
-"""The hydro model of which pyasic tells which of the board's sensors are in the water."""
+"""The hydro model for which pyasic lists the board's sensors that are in the water."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +305,7 @@ def _firmware(version: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _supply_faults(stats: Mapping[str, Any]) -> Iterator[Fault]:
-    """Report what MSK says of the power supply."""
+    """Report MSK's fault of the power supply."""
     state = coerce.text(stats.get("psu_status"), 64)
     if state and state != _PSU_WELL:
         yield worded_fault(f"PSU {state}", "psu", state)

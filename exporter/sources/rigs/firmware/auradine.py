@@ -114,8 +114,8 @@ class Reader:
             api_version=coerce.text(version.get("API")),
             board_serials=tuple(
                 (index, serial)
-                for index, said in enumerate(serials[: coerce.MAX_ITEMS] if isinstance(serials, list) else ())
-                if (serial := coerce.text(said, 64))
+                for index, text in enumerate(serials[: coerce.MAX_ITEMS] if isinstance(serials, list) else ())
+                if (serial := coerce.text(text, 64))
             ),
         )
 
@@ -275,7 +275,7 @@ def _boards(devices: list[Mapping[str, Any]], pages: Mapping[str, Answer], chips
             chip_temperature=coerce.hottest(on_chips),
             chip_temperature_min=coerce.coolest(on_chips),
             chip_temperature_average=coerce.mean(on_chips),
-            # A list that is shorter than the board was cut: it says nothing of the chips that it lacks.
+            # A list that is shorter than the board was cut: it is no evidence about the chips that it lacks.
             chips=sum(1 for clock in running if clock) or None if chips and len(running) == chips else None,
             chips_expected=chips,
             frequency=coerce.mean(running),

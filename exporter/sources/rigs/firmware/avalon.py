@@ -1,4 +1,4 @@
-"""Avalons from the A10 on: cgminer's API on 4028, most of it as text inside JSON. One command at a time, says Canaan.
+"""Avalons from the A10 on: cgminer's API on 4028, most of it as text inside JSON. Canaan: one command at a time.
 
 Hashrate is ``MHS 1m`` of ``summary``, else ``GHSspd`` of the statistics. It fades for hours once a rig idles: it is 0
 then. Power is what the supply draws. The fields are those of Canaan's API manual, and of recordings.
@@ -26,7 +26,7 @@ _STATS: Final = ("estats", "stats", "litestats")
 """Commands for the statistics, the fullest first: home models of some releases answer only the last."""
 _NO_SERIAL: Final = re.compile(r"0*")
 _IDLE: Final = "in idle"
-_SWITCHED_OFF: Final = frozenset({1, 4, 5})  # as seen of rigs that were told to stop; 6 is of one that boots
+_SWITCHED_OFF: Final = frozenset({1, 4, 5})  # as seen of rigs that were ordered to stop; 6 is of one that boots
 _NO_SENSOR: Final = "-273"
 _TEMPERATURES: Final = {"ambient": "Temp", "inlet": "ITemp", "outlet": "OTemp"}
 _MANAGER: Final = "MM ID"
@@ -90,8 +90,8 @@ class Reader:
         stats = await self._statistics(target.address)
         if not _managers(stats):
             raise Failure(Reason.NOT_READY, "it reports no boards")
-        said = _said(stats)
-        if "PS" not in said:
+        fields = _fields(stats)
+        if "PS" not in fields:
             raise Failure(Reason.UNSUPPORTED, "an Avalon from before the A10, or several on one controller")
         return RigIdentity(
             reader=self.name,
@@ -101,7 +101,7 @@ class Reader:
             algorithm=BITCOIN_ALGORITHM,  # the firmware runs on no other hardware
             firmware_version=coerce.text(version.get("VERSION")) or coerce.text(version.get("CGVERSION")),
             mac=coerce.mac(version.get("MAC")),
-            serial=_serial(version.get("DNA")) or _serial(said.get("DNA")),
+            serial=_serial(version.get("DNA")) or _serial(fields.get("DNA")),
             api_version=coerce.text(version.get("API")),
             control_board=coerce.text(version.get("HWTYPE")),
         )
@@ -109,53 +109,57 @@ class Reader:
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
         summary = coerce.first(await cgminer.optional(target.address, "summary"), "SUMMARY")
-        said = _said(await self._statistics(target.address))
-        if not summary and not said:
+        fields = _fields(await self._statistics(target.address))
+        if not summary and not fields:
             await rpc(target.address, "summary")  # fails for the reason that took both
         pools = await cgminer.optional(target.address, "pools")
-        dna = _serial(said.get("DNA"))
+        dna = _serial(fields.get("DNA"))
         coerce.expect_model(dna, identity.serial or dna)
-        expected = coerce.hashrate(said.get("GHSmm"), "GH/s") or None
+        expected = coerce.hashrate(fields.get("GHSmm"), "GH/s") or None
         by_summary = _RATE in summary
         realised = coerce.realised(
-            summary[_RATE] if by_summary else said.get("GHSspd"), "MH/s" if by_summary else "GH/s", expected
+            summary[_RATE] if by_summary else fields.get("GHSspd"), "MH/s" if by_summary else "GH/s", expected
         )
-        idle = _IDLE in said.get("SYSTEMSTATU", "").lower()
+        idle = _IDLE in fields.get("SYSTEMSTATU", "").lower()
         hashrate = 0.0 if idle else realised
         mining = hashrate > 0
-        boards = tuple(_boards(said, mining=mining))
-        supply = _power_supply(said)
+        boards = tuple(_boards(fields, mining=mining))
+        supply = _power_supply(fields)
         return RigReading(
             hashrate=hashrate,
             hashrate_window=_WINDOW if by_summary else None,
             average_hashrate=coerce.hashrate(summary.get("MHS av"), "MH/s")
             if "MHS av" in summary
-            else coerce.hashrate(said.get("GHSavg"), "GH/s"),
+            else coerce.hashrate(fields.get("GHSavg"), "GH/s"),
             expected_hashrate=expected,
             power=supply.input_power,
-            power_limit=coerce.watts(said.get("MPO")),
+            power_limit=coerce.watts(fields.get("MPO")),
             power_supply=None if supply == PowerSupply() else supply,
             mining=mining,
-            suspended=_suspended(said, idle=idle),
-            power_mode=coerce.text(said.get("WORKMODE"), 64),
-            point=" ".join(filter(None, (coerce.text(said.get(key), 32) for key in ("WORKMODE", "WORKLEVEL")))),
-            fault_light={"0": False, "1": True}.get(said.get("Led", "")),
-            uptime=coerce.seconds(summary.get("Elapsed", said.get("Elapsed"))),
+            suspended=_suspended(fields, idle=idle),
+            power_mode=coerce.text(fields.get("WORKMODE"), 64),
+            point=" ".join(filter(None, (coerce.text(fields.get(key), 32) for key in ("WORKMODE", "WORKLEVEL")))),
+            fault_light={"0": False, "1": True}.get(fields.get("Led", "")),
+            uptime=coerce.seconds(summary.get("Elapsed", fields.get("Elapsed"))),
             accepted_difficulty=coerce.counter(summary.get("Difficulty Accepted")),
             rejected_difficulty=coerce.counter(summary.get("Difficulty Rejected")),
             discarded_work=coerce.counter(summary.get("Discarded")),
             best_share=coerce.difficulty(summary.get("Best Share")),
             last_share_at=_last_share(pools),
-            hardware_errors=coerce.counter(said.get("HW")),
-            hardware_error_ratio=coerce.percentage(said.get("DH", "").rstrip("%")),
+            hardware_errors=coerce.counter(fields.get("HW")),
+            hardware_error_ratio=coerce.percentage(fields.get("DH", "").rstrip("%")),
             temperatures=coerce.by_sensor(
-                {sensor: said[key] for sensor, key in _TEMPERATURES.items() if said.get(key, _NO_SENSOR) != _NO_SENSOR}
+                {
+                    sensor: fields[key]
+                    for sensor, key in _TEMPERATURES.items()
+                    if fields.get(key, _NO_SENSOR) != _NO_SENSOR
+                }
             ),
-            fans=tuple(_fans(said, mining=mining)),
-            fan_duty=coerce.percentage(said.get("FanR", "").rstrip("%")),
+            fans=tuple(_fans(fields, mining=mining)),
+            fan_duty=coerce.percentage(fields.get("FanR", "").rstrip("%")),
             boards=boards,
             pools=cgminer.pools(pools),
-            faults=(*(cgminer.board_faults(boards) if mining else ()), *_supply_faults(said)),
+            faults=(*(cgminer.board_faults(boards) if mining else ()), *_supply_faults(fields)),
         )
 
     async def _statistics(self, address: str) -> Answer:
@@ -195,7 +199,7 @@ def _managers(answer: Answer) -> list[str]:
     return [value for key, value in row if key.startswith(_MANAGER) and isinstance(value, str)]
 
 
-def _said(answer: Answer) -> dict[str, str]:
+def _fields(answer: Answer) -> dict[str, str]:
     """Read the fields of the one manager, and those of its chips; none where there are several managers."""
     texts = _managers(answer)
     if len(texts) != 1:
@@ -204,19 +208,19 @@ def _said(answer: Answer) -> dict[str, str]:
     return dict(_FIELD.findall(texts[0]) + (_FIELD.findall(chips) if isinstance(chips, str) else []))
 
 
-def _parts(said: Mapping[str, str], key: str, most: int = coerce.MAX_ITEMS) -> list[str]:
-    return said.get(key, "").split()[:most]
+def _parts(fields: Mapping[str, str], key: str, most: int = coerce.MAX_ITEMS) -> list[str]:
+    return fields.get(key, "").split()[:most]
 
 
-def _power_supply(said: Mapping[str, str]) -> PowerSupply:
+def _power_supply(fields: Mapping[str, str]) -> PowerSupply:
     """Read what the supply gives the boards and draws for it, where the figures agree: units differ on small models."""
-    parts = _parts(said, "PS")
+    parts = _parts(fields, "PS")
     _, _, volts_said, amperes_said, watts_said, _, drawn_said = (*parts, *[""] * _SUPPLY_FIELDS)[:_SUPPLY_FIELDS]
-    wall = coerce.watts(said.get("WALLPOWER"))
+    wall = coerce.watts(fields.get("WALLPOWER"))
     volts, amperes = coerce.volts(coerce.centi(volts_said)), coerce.amperes(amperes_said)
     watts, drawn = coerce.watts(watts_said), coerce.watts(drawn_said)
-    if watts is None:  # it gives nothing, or is a small one that does not say
-        limit = coerce.watts(said.get("MPO"))
+    if watts is None:  # it gives nothing, or is a small one that does not report it
+        limit = coerce.watts(fields.get("MPO"))
         likely = drawn is not None and (limit is None or drawn <= limit * _DRAWS)
         return PowerSupply(input_power=wall or (drawn if likely else None))
     if not volts or not amperes or not watts / _OFF_BY <= volts * amperes <= watts * _OFF_BY:
@@ -230,9 +234,9 @@ def _power_supply(said: Mapping[str, str]) -> PowerSupply:
     )
 
 
-def _suspended(said: Mapping[str, str], *, idle: bool) -> bool | None:
+def _suspended(fields: Mapping[str, str], *, idle: bool) -> bool | None:
     """Return whether it idles because it was switched off by command."""
-    switch = coerce.count(said.get("SoftOFF"))
+    switch = coerce.count(fields.get("SoftOFF"))
     if switch == 0:
         return False
     return True if idle and switch in _SWITCHED_OFF else None
@@ -248,32 +252,32 @@ def _last_share(pools: Answer) -> float | None:
         return None
     if now < coerce.BITCOIN_BEGAN:
         return time.time() - (now - latest)
-    return latest if latest > coerce.BITCOIN_BEGAN else None  # one time of each kind says nothing
+    return latest if latest > coerce.BITCOIN_BEGAN else None  # one time of each kind is no evidence
 
 
-def _fans(said: Mapping[str, str], *, mining: bool) -> Iterator[Fan]:
+def _fans(fields: Mapping[str, str], *, mining: bool) -> Iterator[Fan]:
     """Read the fans. A model in oil or with water blocks has none: it reports 0 for all while it hashes."""
-    speeds = {number: coerce.rpm(said.get(f"Fan{number}")) for number in range(1, _MOST_FANS + 1)}
+    speeds = {number: coerce.rpm(fields.get(f"Fan{number}")) for number in range(1, _MOST_FANS + 1)}
     if not mining or any(speeds.values()):
         yield from (Fan(number - 1, speed) for number, speed in speeds.items() if speed is not None)
 
 
-def _boards(said: Mapping[str, str], *, mining: bool) -> Iterator[Board]:
+def _boards(fields: Mapping[str, str], *, mining: bool) -> Iterator[Board]:
     """Return the boards. Their rates are averages since start and stay while the rig idles, so they are not read."""
-    hottest, average, errors = (_parts(said, key) for key in ("MTmax", "MTavg", "MH"))
-    count = len(_parts(said, "MGHS"))
+    hottest, average, errors = (_parts(fields, key) for key in ("MTmax", "MTavg", "MH"))
+    count = len(_parts(fields, "MGHS"))
     if count == 1 and not hottest:
-        hottest, average = _parts(said, "TMax"), _parts(said, "TAvg")
+        hottest, average = _parts(fields, "TMax"), _parts(fields, "TAvg")
     for index in range(count):
-        chips = _parts(said, f"PVT_T{index}", _MOST_CHIPS)
+        chips = _parts(fields, f"PVT_T{index}", _MOST_CHIPS)
         yield Board(
             index=index,
             chip_temperature=coerce.celsius(_at(hottest, index)),
             chip_temperature_min=coerce.coolest(coerce.sensors(list(set(chips)))) if mining else None,
             chip_temperature_average=coerce.celsius(_at(average, index)),
             chips=len(chips) or None,
-            failed_chips=tuple(_idle_chips(_parts(said, f"MW{index}", _MOST_CHIPS))) if mining else (),
-            frequency=coerce.mean(map(coerce.megahertz, _parts(said, f"SF{index}"))) if mining else None,
+            failed_chips=tuple(_idle_chips(_parts(fields, f"MW{index}", _MOST_CHIPS))) if mining else (),
+            frequency=coerce.mean(map(coerce.megahertz, _parts(fields, f"SF{index}"))) if mining else None,
             hardware_errors=coerce.counter(_at(errors, index)),
         )
 
@@ -291,8 +295,8 @@ def _idle_chips(works: list[str]) -> Iterator[int]:
         yield from (place for place, count in enumerate(done) if count == 0)
 
 
-def _supply_faults(said: Mapping[str, str]) -> Iterator[Fault]:
+def _supply_faults(fields: Mapping[str, str]) -> Iterator[Fault]:
     """Return the faults in the supply's error code, each once."""
-    code = coerce.count(next(iter(_parts(said, "PS")), None)) or 0
+    code = coerce.count(next(iter(_parts(fields, "PS")), None)) or 0
     raised = {code_of_fault: name for bit, name, code_of_fault in reversed(_SUPPLY_ERRORS) if code & bit}
     yield from (fault(code_of_fault, "psu", name) for code_of_fault, name in raised.items())

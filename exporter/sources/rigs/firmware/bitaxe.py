@@ -135,7 +135,7 @@ def _is_fork(info: Mapping[str, Any]) -> bool:
 
 
 def _fans(info: Mapping[str, Any]) -> Iterator[Fan]:
-    """Read the fans. A board without a second fan reports 0 for it, except where it says how many it has."""
+    """Read the fans. A board without a second fan reports 0 for it, except if it reports how many it has."""
     fitted = coerce.count(info.get("fanCount"))
     second = fitted > 1 if fitted is not None else coerce.text(info.get("boardVersion")) in _SECOND_FAN
     for key, index in _FANS.items():

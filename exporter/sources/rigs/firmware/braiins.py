@@ -172,10 +172,10 @@ def _status(chain: Mapping[str, Any]) -> str:
 
 def _tuner_state(chains: list[Mapping[str, Any]]) -> TunerState | None:
     """Return the tuner's state on boards without a fault: it tunes if it tunes any board."""
-    said = {_status(chain) for chain in chains}
-    if said & _TUNING:
+    states = {_status(chain) for chain in chains}
+    if states & _TUNING:
         return TunerState.TUNING
-    return TunerState.TUNED if said == {_TUNED} else None
+    return TunerState.TUNED if states == {_TUNED} else None
 
 
 def _faults(chains: list[Mapping[str, Any]]) -> Iterator[Fault]:

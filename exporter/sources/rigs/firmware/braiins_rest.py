@@ -2,7 +2,7 @@
 
 All but the API's version stands behind a login. The token that it gives is kept in memory and asked for anew only
 where it is refused. Hashrate is ``last_1m``; power is the tuner's estimate. ``miner/errors`` is a log that keeps errors
-of months ago, and does not say which still hold: it is not read.
+of months ago, without marking which still hold: it is not read.
 """
 
 import time
@@ -187,13 +187,13 @@ class Reader:
 
     async def points(self, target: Target, identity: RigIdentity) -> PointList:  # noqa: ARG002 - none is of a model only
         """See :class:`exporter.sources.rigs.contract.ListsPoints`. The tuner's finished profiles are the points."""
-        said = coerce.mapping(await self.page(target, _TARGETS))
+        targets = coerce.mapping(await self.page(target, _TARGETS))
         constraints = coerce.mapping(await optional(self.page(target, _CONSTRAINTS)))
         powers = coerce.mapping(coerce.mapping(constraints.get("tuner_constraints")).get("power_target"))
         rows = [
             row
             for kind in ("power_target_profiles", "hashrate_target_profiles")
-            for row in coerce.items(said.get(kind), _MOST_PROFILES)
+            for row in coerce.items(targets.get(kind), _MOST_PROFILES)
         ]
         return PointList(
             points=tuple(point for row in rows if (point := _point(row)) is not None),
@@ -236,7 +236,7 @@ def slot(number: object, position: int) -> int:
 
 
 def clock(value: object) -> float | None:
-    """Read a clock in Hz; to cgminer's API recent releases say it in MHz, which can never be as many."""
+    """Read a clock in Hz; to cgminer's API recent releases write it in MHz, which can never be as many."""
     known = coerce.counter(value)
     if known is not None and known > coerce.MAX_MEGAHERTZ:
         known /= HERTZ_PER_MEGAHERTZ
@@ -258,8 +258,8 @@ def _watts(value: object) -> float | None:
 
 def _target(aim: object) -> str:
     """Name the target of the tuner: ``3000 W`` or ``110 TH/s``."""
-    said = coerce.mapping(aim)
-    watts, rate = _watts(said), coerce.hashrate(said.get("terahash_per_second"), "TH/s")
+    target = coerce.mapping(aim)
+    watts, rate = _watts(target), coerce.hashrate(target.get("terahash_per_second"), "TH/s")
     if watts:
         return f"{watts:g} W"
     return f"{rate / HASHES_PER_TERAHASH:g} TH/s" if rate else ""

@@ -88,7 +88,7 @@ class Reader:
             rated_hashrate=coerce.hashrate(capabilities.get("Default Hashrate"), "TH/s") or None,
         )
 
-    async def read(self, target: Target, identity: RigIdentity) -> RigReading:  # noqa: ARG002 - it never says who it is
+    async def read(self, target: Target, identity: RigIdentity) -> RigReading:  # noqa: ARG002 - its answers have no identity
         """See :class:`exporter.sources.rigs.contract.Reader`."""
         summary = await _ask(target.address, "summary")
         session = coerce.mapping(summary.get("Session"))
@@ -177,30 +177,30 @@ def _board_serials(capabilities: Answer, summary: Answer) -> Iterator[tuple[int,
     boards = coerce.items(summary.get("HBStatus"))
     if not isinstance(serials, list) or len(serials) != len(boards):
         return
-    for row, said in zip(boards, serials, strict=True):
-        if serial := coerce.text(said):
+    for row, serial_text in zip(boards, serials, strict=True):
+        if serial := coerce.text(serial_text):
             yield _index(row), serial
 
 
-def _power_supply(said: Mapping[str, Any]) -> PowerSupply | None:
+def _power_supply(fields: Mapping[str, Any]) -> PowerSupply | None:
     supply = PowerSupply(
-        input_voltage=coerce.volts(said.get("Input Voltage")),
-        input_current=coerce.amperes(said.get("Input Current")),
-        input_power=coerce.watts(said.get("Input Power")),
-        output_voltage=coerce.volts(said.get("Output Voltage")),
-        output_current=coerce.amperes(said.get("Output Current")),
-        output_power=coerce.watts(said.get("Output Power")),
+        input_voltage=coerce.volts(fields.get("Input Voltage")),
+        input_current=coerce.amperes(fields.get("Input Current")),
+        input_power=coerce.watts(fields.get("Input Power")),
+        output_voltage=coerce.volts(fields.get("Output Voltage")),
+        output_current=coerce.amperes(fields.get("Output Current")),
+        output_power=coerce.watts(fields.get("Output Power")),
     )
     return None if supply == PowerSupply() else supply
 
 
 def _suspended(summary: Answer, state: Mapping[str, Any]) -> bool | None:
     """Return whether it idles on command; None if an error or a lost pool can be the cause."""
-    said = state.get("Operating State")
-    if said == _MINING:
+    operating = state.get("Operating State")
+    if operating == _MINING:
         return False
     lost = summary.get("IdleOnConnectionLost") and not coerce.mapping(summary.get("Stratum")).get("IsPoolConnected")
-    return True if said == _IDLING and not lost and not state.get("Last Error") else None
+    return True if operating == _IDLING and not lost and not state.get("Last Error") else None
 
 
 def _algorithm(tune: Mapping[str, Any]) -> str:
@@ -243,7 +243,7 @@ def _point(row: Mapping[str, Any]) -> Point | None:
 
 
 def _rate(rows: list[Mapping[str, Any]], session: Mapping[str, Any], state: Mapping[str, Any]) -> object:
-    """Sum the boards in MH/s; where one does not say, give the average that the session has, unless it idles."""
+    """Sum the boards in MH/s; if one has no value, return the average that the session has, unless it idles."""
     rates = [_board_rate(row) for row in rows]
     known = [rate for rate in rates if rate is not None]
     if known and len(known) == len(rates):
@@ -252,14 +252,14 @@ def _rate(rows: list[Mapping[str, Any]], session: Mapping[str, Any], state: Mapp
 
 
 def _board_rate(row: Mapping[str, Any]) -> float | None:
-    said = row.get("Hashrate")
-    return coerce.number(said[0], 0, math.inf) if isinstance(said, list) and said else None
+    value = row.get("Hashrate")
+    return coerce.number(value[0], 0, math.inf) if isinstance(value, list) and value else None
 
 
 def _board_expected(row: Mapping[str, Any]) -> float | None:
     """Return what a board should do at its clock in H/s, from what it does and the percentage that this is."""
-    rate, said = _board_rate(row), row.get("Hashrate")
-    share = coerce.number(said[1], 0, 1_000) if isinstance(said, list) and len(said) > 1 else None
+    rate, value = _board_rate(row), row.get("Hashrate")
+    share = coerce.number(value[1], 0, 1_000) if isinstance(value, list) and len(value) > 1 else None
     return None if rate is None or share is None or share < 1 else coerce.hashrate(rate / share * 100, "MH/s")
 
 

@@ -47,7 +47,7 @@ _EVENT_CODES: Final = {
     "DETECTION_ERROR": FaultCode.FIRMWARE,
     "EXTERNAL_ERROR": FaultCode.FIRMWARE,
 }
-"""What Luxor's list of events says of those whose words say something else, or nothing."""
+"""Faults by Luxor's list of events, for those whose words mean something else, or nothing."""
 _PSU_FLAGS: Final = (
     ("fan", FaultCode.PSU_FAN),
     ("inputvoltage", FaultCode.PSU_INPUT_VOLTAGE),
@@ -125,25 +125,25 @@ class Reader:
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
-        said = await self._joined.ask(target.address)
-        rows = coerce.items(said["stats"].get("STATS"))
+        answers = await self._joined.ask(target.address)
+        rows = coerce.items(answers["stats"].get("STATS"))
         stats: Mapping[str, Any] = rows[-1] if rows else {}
         coerce.expect_model(coerce.bitmain_model(rows[0].get("Type")) if rows else "", identity.model)
-        config = coerce.first(said["config"], "CONFIG")
+        config = coerce.first(answers["config"], "CONFIG")
         coerce.expect_mac(config.get("MACAddr"), identity.mac)
-        summary, pools = coerce.first(said["summary"], "SUMMARY"), said["pools"]
+        summary, pools = coerce.first(answers["summary"], "SUMMARY"), answers["pools"]
         unit = coerce.text(stats.get("rate_unit")) or "GH"
         expected = coerce.hashrate(stats.get("total_rateideal"), unit) or None
         rate = next((key for key in _WINDOWS if key in summary), "")
         hashrate = coerce.realised(summary.get(rate), "GH/s", expected)
-        boards = tuple(_boards(cgminer.chains(stats, unit, _BOARDS), stats, said))
+        boards = tuple(_boards(cgminer.chains(stats, unit, _BOARDS), stats, answers))
         uptime = coerce.seconds(summary.get("Elapsed"))
         boards = await self._checked(target.address, boards, uptime, mining=hashrate > 0)
         fans, fans_expected = cgminer.fans(stats)
-        duties = (coerce.percentage(row.get("Speed")) for row in coerce.items(said["fans"].get("FANS")))
+        duties = (coerce.percentage(row.get("Speed")) for row in coerce.items(answers["fans"].get("FANS")))
         seen = (*cgminer.board_faults(boards), *cgminer.fan_faults(fans, fans_expected)) if hashrate > 0 else ()
-        control = coerce.first(said["tempctrl"], "TEMPCTRL")
-        water = dict(_water(said["temps"]))
+        control = coerce.first(answers["tempctrl"], "TEMPCTRL")
+        water = dict(_water(answers["temps"]))
         margins = (
             coerce.margin(control.get("Dangerous"), (board.temperature for board in boards)),
             coerce.margin(control.get("ChipDangerous"), (board.chip_temperature for board in boards)),
@@ -158,15 +158,15 @@ class Reader:
             hashrate_window=_WINDOWS[rate],
             average_hashrate=coerce.hashrate(summary.get("GHS av"), "GH/s"),
             expected_hashrate=expected,
-            power=coerce.watts(coerce.first(said["power"], "POWER").get("Watts")),
+            power=coerce.watts(coerce.first(answers["power"], "POWER").get("Watts")),
             power_limit=coerce.watts(config.get("PowerLimit")),
             power_target=coerce.watts(config.get("ActualPowerTarget")) if tunes_to_power else None,
-            power_supply=_power_supply(said["psuget"], volts),
+            power_supply=_power_supply(answers["psuget"], volts),
             mining=hashrate > 0,
             suspended=_CURTAILED.get(coerce.text(config.get("CurtailMode")).lower()),
             power_mode=coerce.text(config.get("Profile"), 64),
             point=coerce.text(config.get("Profile"), 64),
-            tuner=_tuner(config, coerce.items(said["profiles"].get("PROFILES"))),
+            tuner=_tuner(config, coerce.items(answers["profiles"].get("PROFILES"))),
             fault_light=_LIGHTS.get(coerce.text(config.get("RedLed")).lower()),
             uptime=uptime,
             accepted_difficulty=coerce.counter(summary.get("Difficulty Accepted")),
@@ -183,7 +183,7 @@ class Reader:
             fan_duty=coerce.mean(duties),
             boards=boards,
             pools=cgminer.pools(pools),
-            faults=cgminer.merged((*seen, *_psu_faults(said["psuget"])), _events(said["events"])),
+            faults=cgminer.merged((*seen, *_psu_faults(answers["psuget"])), _events(answers["events"])),
         )
 
     async def points(self, target: Target, identity: RigIdentity) -> PointList:  # noqa: ARG002 - none is of a model only
@@ -202,7 +202,7 @@ class Reader:
     async def _checked(
         self, address: str, boards: tuple[Board, ...], uptime: float | None, *, mining: bool
     ) -> tuple[Board, ...]:
-        """Add the chips that are not healthy, as was said since it started, within :data:`HEALTH_SECONDS`."""
+        """Add the chips that are not healthy, as reported since it started, within :data:`HEALTH_SECONDS`."""
         health = self._health.get(address)
         if not mining:
             self._health.pop(address, None)
@@ -224,13 +224,13 @@ def _by_board(answer: Answer, section: str) -> dict[int, Mapping[str, Any]]:
     return {index: row for index, row in rows if index is not None}
 
 
-def _boards(chains: tuple[Board, ...], stats: Mapping[str, Any], said: Mapping[str, Answer]) -> Iterator[Board]:
-    """Correct the chains by what Luxor's commands say, and add that.
+def _boards(chains: tuple[Board, ...], stats: Mapping[str, Any], answers: Mapping[str, Answer]) -> Iterator[Board]:
+    """Correct and complete the chains by the answers to Luxor's commands.
 
     Their rate is the average since start; their chip temperatures copy the board's where no chip has a sensor.
     """
-    devices, details = _by_board(said["devs"], "DEVS"), _by_board(said["devdetails"], "DEVDETAILS")
-    chips = _chip_temperatures(said["temps"])
+    devices, details = _by_board(answers["devs"], "DEVS"), _by_board(answers["devdetails"], "DEVDETAILS")
+    chips = _chip_temperatures(answers["temps"])
     for board in chains:
         device, slot = devices.get(board.index, {}), board.index + 1
         copied = stats.get(f"temp_chip{slot}") == stats.get(f"temp_pcb{slot}")
@@ -271,7 +271,7 @@ def _with_failed(board: Board, failed: frozenset[int] | None) -> Board:
 
 
 def _tuner(config: Mapping[str, Any], profiles: list[Mapping[str, Any]]) -> TunerState | None:
-    """Return whether it tunes, or has tuned the profile in force; whether it is off it does not say."""
+    """Return whether it tunes, or has tuned the profile in force; LuxOS does not report whether it is off."""
     if coerce.flag(config.get("IsTuning")):
         return TunerState.TUNING
     in_force = (row for row in profiles if row.get("Profile Name") == config.get("Profile"))
@@ -297,8 +297,8 @@ def _point(row: Mapping[str, Any], bounds: Mapping[str, Any]) -> Point | None:
     )
 
 
-def _step(said: object) -> float | None:
-    return coerce.number(said, -_MOST_STEPS, _MOST_STEPS)
+def _step(value: object) -> float | None:
+    return coerce.number(value, -_MOST_STEPS, _MOST_STEPS)
 
 
 def _figure(row: Mapping[str, Any], key: str, unit: str) -> str:
@@ -320,13 +320,13 @@ async def _supply_voltage(address: str) -> float | None:
     """Ask for what the power supply puts out, where that comes soon; ``psuget`` has it by a name we have not seen."""
     with suppress(TimeoutError, Failure):
         async with asyncio.timeout(_SUPPLY_PATIENCE):
-            said = coerce.first(await rpc(address, "voltageget", "0"), "VOLTAGE")
-            return None if coerce.flag(said.get("IsOnBoard")) else coerce.volts(said.get("Voltage"))
+            row = coerce.first(await rpc(address, "voltageget", "0"), "VOLTAGE")
+            return None if coerce.flag(row.get("IsOnBoard")) else coerce.volts(row.get("Voltage"))
     return None
 
 
-def _power_supply(said: Answer, volts: float | None) -> PowerSupply | None:
-    supply = PowerSupply(output_voltage=volts, fan_rpm=coerce.rpm(coerce.first(said, "PSUFAN").get("SpeedRPM")))
+def _power_supply(answer: Answer, volts: float | None) -> PowerSupply | None:
+    supply = PowerSupply(output_voltage=volts, fan_rpm=coerce.rpm(coerce.first(answer, "PSUFAN").get("SpeedRPM")))
     return None if supply == PowerSupply() else supply
 
 

@@ -254,8 +254,8 @@ class Reader:
         return answered(head, body)
 
 
-def _expect_serial(said: object, known: str) -> None:
-    here = coerce.text(said)
+def _expect_serial(serial: object, known: str) -> None:
+    here = coerce.text(serial)
     if here and known and here != known:
         raise OtherRig(here)
 

@@ -265,8 +265,8 @@ def _type(answer: Answer) -> re.Match[str] | None:
 
 
 def _algorithm(info: Answer) -> str:
-    said = coerce.text(info.get("algorithm"), 32)
-    return "" if said.lower() == UNKNOWN_ALGORITHM else said
+    name = coerce.text(info.get("algorithm"), 32)
+    return "" if name.lower() == UNKNOWN_ALGORITHM else name
 
 
 def _index(position: int, chain: Mapping[str, Any]) -> int:
@@ -288,8 +288,8 @@ def _without_fee(pools: Answer) -> Answer:
 
 def _power_target(preset: Mapping[str, Any]) -> float | None:
     """Return the watts in the preset's name."""
-    said = _PRESET_WATTS.match(coerce.text(preset.get("pretty"), 64))
-    return coerce.watts(said[1]) if said else None
+    watts = _PRESET_WATTS.match(coerce.text(preset.get("pretty"), 64))
+    return coerce.watts(watts[1]) if watts else None
 
 
 def _in_force(preset: Mapping[str, Any], status: Mapping[str, Any]) -> str:
@@ -305,11 +305,11 @@ def _listed(row: Mapping[str, Any]) -> Point | None:
     name, pretty = coerce.text(row.get("name"), 64), coerce.text(row.get("pretty"), 64)
     if not name or name == _UNTUNED:
         return None
-    said = _PRESET_HASHRATE.search(pretty)
+    rate = _PRESET_HASHRATE.search(pretty)
     return Point(
         name=name,
-        hashrate=None if said is None else coerce.hashrate(said[1], f"{said[2]}H/s") or None,
-        power=None if said is None else _power_target(row),
+        hashrate=None if rate is None else coerce.hashrate(rate[1], f"{rate[2]}H/s") or None,
+        power=None if rate is None else _power_target(row),
         tuned={"tuned": True, "untuned": False}.get(coerce.text(row.get("status"))),
         allowed=coerce.flag(row.get("modded_psu_required")) is not True,
     )
@@ -340,9 +340,9 @@ def _power_supply(psu: Mapping[str, Any]) -> PowerSupply | None:
     return None if hottest is None else PowerSupply(temperature=hottest)
 
 
-def _uptime(said: object) -> float | None:
+def _uptime(text: object) -> float | None:
     """Read a time since boot as ``uptime`` writes it, without its seconds."""
-    found = _UPTIME.fullmatch(coerce.text(said, 64))
+    found = _UPTIME.fullmatch(coerce.text(text, 64))
     if found is None:
         return None
     days, hours, minutes, alone = (int(part or 0) for part in found.groups())

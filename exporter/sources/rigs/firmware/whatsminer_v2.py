@@ -243,26 +243,26 @@ async def _extra(address: str, command: str) -> Mapping[str, Any]:
     return {}
 
 
-def _first(said: Mapping[str, Any], *keys: str) -> str:
-    return next((known for key in keys if (known := coerce.text(said.get(key)))), "")
+def _first(fields: Mapping[str, Any], *keys: str) -> str:
+    return next((known for key in keys if (known := coerce.text(fields.get(key)))), "")
 
 
 def _suspended(status: Mapping[str, Any]) -> bool | None:
     return coerce.flag(status.get("mineroff", status.get("btmineroff")))
 
 
-def _power_supply(said: Mapping[str, Any], power: float | None, fan_speed: object) -> PowerSupply | None:
+def _power_supply(fields: Mapping[str, Any], power: float | None, fan_speed: object) -> PowerSupply | None:
     """Read what the power supply measures: hundredths of a volt, and milliamperes, if these make sense.
 
     Some builds write ``Vin`` instead of ``vin``, in V, and so on. Not all are known, so a value that would be in
     another unit is dropped. ``fan_speed`` is the summary's, for builds without ``get_psu``.
     """
-    volts = coerce.volts(said["Vin"] if "Vin" in said else coerce.centi(said.get("vin")))
+    volts = coerce.volts(fields["Vin"] if "Vin" in fields else coerce.centi(fields.get("vin")))
     if volts is not None and not _MAINS[0] <= volts <= _MAINS[1]:
         volts = None
-    amperes = coerce.amperes(said["Iin"] if "Iin" in said else coerce.milli(said.get("iin")))
-    watts = coerce.watts(said.get("Pin", said.get("pin")))
-    volts_out, amperes_out = coerce.volts(said.get("Vout")), coerce.amperes(said.get("Iout"))
+    amperes = coerce.amperes(fields["Iin"] if "Iin" in fields else coerce.milli(fields.get("iin")))
+    watts = coerce.watts(fields.get("Pin", fields.get("pin")))
+    volts_out, amperes_out = coerce.volts(fields.get("Vout")), coerce.amperes(fields.get("Iout"))
     gives = _agree(power, (volts_out or 0.0) * (amperes_out or 0.0))
     supply = PowerSupply(
         input_voltage=volts,
@@ -270,9 +270,9 @@ def _power_supply(said: Mapping[str, Any], power: float | None, fan_speed: objec
         input_power=watts if _agree(power, watts) else None,
         output_voltage=volts_out if gives else None,
         output_current=amperes_out if gives else None,
-        output_power=coerce.watts(said.get("Pout")) if gives else None,
-        fan_rpm=coerce.rpm(said.get("Fan Speed", said.get("fan_speed", fan_speed))) or None,  # 0 if it has no fan
-        temperature=coerce.hottest([coerce.celsius(said[key]) for key in _SUPPLY_SENSORS if key in said]),
+        output_power=coerce.watts(fields.get("Pout")) if gives else None,
+        fan_rpm=coerce.rpm(fields.get("Fan Speed", fields.get("fan_speed", fan_speed))) or None,  # 0 if it has no fan
+        temperature=coerce.hottest([coerce.celsius(fields[key]) for key in _SUPPLY_SENSORS if key in fields]),
     )
     return None if supply == _NOTHING else supply
 

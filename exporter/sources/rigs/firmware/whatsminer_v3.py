@@ -138,15 +138,15 @@ class Reader:
         )
 
 
-def fault_light(said: object) -> bool | None:
+def fault_light(pattern_text: object) -> bool | None:
     """Return whether its lights blink in a pattern that somebody set, as is done to find it, or show how it does."""
-    pattern = coerce.text(said)
+    pattern = coerce.text(pattern_text)
     return pattern != "auto" if pattern else None
 
 
-def fans(said: Mapping[str, Any], keys: tuple[str, str]) -> Iterator[Fan]:
+def fans(fields: Mapping[str, Any], keys: tuple[str, str]) -> Iterator[Fan]:
     """Read the fans. A rig that is cooled by liquid has none and reports 0 for both."""
-    speeds = {index: coerce.rpm(said.get(key)) for index, key in enumerate(keys) if key in said}
+    speeds = {index: coerce.rpm(fields.get(key)) for index, key in enumerate(keys) if key in fields}
     if any(speed != 0 for speed in speeds.values()):
         yield from (Fan(index, speed) for index, speed in speeds.items())
 
@@ -163,18 +163,18 @@ def _suspended(working: bool | None, faults: tuple[Fault, ...]) -> bool | None:
     return None if working is None or (faults and not working) else not working
 
 
-def _power_supply(said: Mapping[str, Any]) -> PowerSupply | None:
+def _power_supply(fields: Mapping[str, Any]) -> PowerSupply | None:
     """Read what the power supply measures: V, A and W, but its output in hundredths of a volt.
 
-    MicroBT's document says of ``pin`` that it is the output; in all answers known it is input volts times amperes.
+    By MicroBT's document ``pin`` is the output; in all answers known it is input volts times amperes.
     """
     supply = PowerSupply(
-        input_voltage=coerce.volts(said.get("vin")),
-        input_current=coerce.amperes(said.get("iin")),
-        input_power=coerce.watts(said.get("pin")),
-        output_voltage=coerce.volts(coerce.centi(said.get("vout"))),
-        fan_rpm=coerce.rpm(said.get("fanspeed")) or None,  # one that is cooled by liquid has no fan, and says 0
-        temperature=coerce.celsius(said.get("temp0")),
+        input_voltage=coerce.volts(fields.get("vin")),
+        input_current=coerce.amperes(fields.get("iin")),
+        input_power=coerce.watts(fields.get("pin")),
+        output_voltage=coerce.volts(coerce.centi(fields.get("vout"))),
+        fan_rpm=coerce.rpm(fields.get("fanspeed")) or None,  # one that is cooled by liquid has no fan, and reports 0
+        temperature=coerce.celsius(fields.get("temp0")),
     )
     return None if supply == PowerSupply() else supply
 
@@ -229,7 +229,7 @@ def current(boards: tuple[Board, ...], of_rig: float) -> tuple[Board, ...]:
 
 
 def _boards(rows: list[Mapping[str, Any]], temperatures: object, of_rig: float) -> tuple[Board, ...]:
-    """Read the boards; the list of their temperatures does not say whose each is where one board is lost."""
+    """Read the boards; if one is lost, the list of temperatures does not name the boards."""
     surfaces = temperatures if isinstance(temperatures, list) and len(temperatures) == len(rows) else [None] * len(rows)
     boards = tuple(_board(place, row, surface) for place, (row, surface) in enumerate(zip(rows, surfaces, strict=True)))
     return boards if all(_REALTIME in row for row in rows) else current(boards, of_rig)
