@@ -273,3 +273,9 @@ async def test_an_a15_has_three_boards_of_160_chips_and_a_limit_below_what_it_dr
     ]
     assert (reading.power, reading.power_limit) == (3731, 3515)
     assert reading.faults == ()
+
+
+async def test_the_mean_voltage_of_a_boards_chips_is_in_millivolts() -> None:
+    """As on the A15; others do not report it."""
+    assert [board.voltage for board in (await read(rig(MVavg="285.5 286.25"))).boards] == [0.2855, 0.28625, None]
+    assert {board.voltage for board in (await read(rig())).boards} == {None}

@@ -264,7 +264,7 @@ def _fans(fields: Mapping[str, str], *, mining: bool) -> Iterator[Fan]:
 
 def _boards(fields: Mapping[str, str], *, mining: bool) -> Iterator[Board]:
     """Return the boards. Their rates are averages since start and stay while the rig idles, so they are not read."""
-    hottest, average, errors = (_parts(fields, key) for key in ("MTmax", "MTavg", "MH"))
+    hottest, average, errors, millivolts = (_parts(fields, key) for key in ("MTmax", "MTavg", "MH", "MVavg"))
     count = len(_parts(fields, "MGHS"))
     if count == 1 and not hottest:
         hottest, average = _parts(fields, "TMax"), _parts(fields, "TAvg")
@@ -278,6 +278,7 @@ def _boards(fields: Mapping[str, str], *, mining: bool) -> Iterator[Board]:
             chips=len(chips) or None,
             failed_chips=tuple(_idle_chips(_parts(fields, f"MW{index}", _MOST_CHIPS))) if mining else (),
             frequency=coerce.mean(map(coerce.megahertz, _parts(fields, f"SF{index}"))) if mining else None,
+            voltage=coerce.volts(coerce.milli(_at(millivolts, index))) if mining else None,  # the mean of its chips
             hardware_errors=coerce.counter(_at(errors, index)),
         )
 
