@@ -319,6 +319,7 @@ def hurry_exporter(config: Path) -> None:
     }
     document["decision"] = document.get("decision", {}) | {"day_plan": {"interval": "1m"}}
     document["economics"] |= {"hosting_usd_per_kilowatt_month": 8}
+    document["points"] |= {"list_interval": "5s", "settle": "2s", "stable": "5s"}
     document["ai"] |= {"outlook": OUTLOOK}
     obligations = config.with_name("obligations.yml")
     obligations.write_text(yaml.safe_dump(OBLIGATIONS), encoding="utf-8")

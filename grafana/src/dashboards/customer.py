@@ -53,7 +53,13 @@ def _now() -> list[Panel]:
             GAIN,
         ),
         _figures(
-            Face("Avoidable loss", "Saved by switching off the rigs that lose money.", USD_PER_DAY, 6, 5),
+            Face(
+                "Avoidable loss",
+                "Saved by switching off the rigs that lose money. Unknown where the host may curtail them.",
+                USD_PER_DAY,
+                6,
+                5,
+            ),
             total("customer:mining_avoidable_loss_usd_per_day:sum", _CHOSEN, by=_BY),
             NONE_WANTED,
         ),
