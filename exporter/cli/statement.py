@@ -40,6 +40,7 @@ class: curtailed, maintenance, host_fault, rig_fault or customer.
 )
 @click.option("--prometheus", required=True, metavar="URL", help="The Prometheus that scrapes the exporters.")
 @click.option("--customer", required=True, metavar="NAME", help="The customer.")
+@click.option("--contract", metavar="NAME", help="The contract, if the customer's rigs have several.")
 @click.option("--month", required=True, metavar="YYYY-MM", help="The billing month, local to the contract.")
 @click.option("--site", metavar="NAME", help="Only series with this target label `site`.")
 @click.option("--notes", type=path_type(), metavar="FILE", help="Notes on unexplained windows.")
@@ -81,7 +82,13 @@ def statement(output: str, to: Path | None, **options: Any) -> None:
 
 
 def _sheet(
-    config_file: Path, prometheus: str, customer: str, month: str, site: str | None, notes: Path | None
+    config_file: Path,
+    prometheus: str,
+    customer: str,
+    contract: str | None,
+    month: str,
+    site: str | None,
+    notes: Path | None,
 ) -> Sheet:
     """Read a customer's month. Raises InputError and CommandError."""
     import time
@@ -92,13 +99,19 @@ def _sheet(
     settings = load_file(config_file)
     if customer not in settings.customers:
         raise InputError(f"{config_file}: {unknown('customer', customer, settings.customers)}")
-    name = settings.customers[customer].contract
+    owned = {rig.name: rig.contract for rig in settings.rigs if rig.customer == customer}
+    named = {each for each in (*owned.values(), settings.customers[customer].contract) if each}
+    if contract is None and len(named) > 1:
+        raise InputError(f"{customer} has several contracts, {', '.join(sorted(named))}: choose one with --contract")
+    name = contract or next(iter(named), None)
     if name is None:
         raise InputError(f"{config_file}: customers.{customer}.contract is not set, so there is nothing to bill by")
-    contract = settings.contracts[name]
+    if name not in named:
+        raise InputError(f"{customer}: {unknown('contract', name, named)}")
+    terms = settings.contracts[name]
     try:
-        period = usage.Period.of(month, contract.timezone)
-        read = [] if notes is None else usage.read_notes(notes, contract.timezone)
+        period = usage.Period.of(month, terms.timezone)
+        read = [] if notes is None else usage.read_notes(notes, terms.timezone)
     except ValueError:
         raise InputError(f"{month!r} is not a month such as 2026-11") from None
     except usage.NoteError as error:
@@ -108,9 +121,10 @@ def _sheet(
     asked = usage.Question(
         customer=customer,
         site=site,
-        host_tariff=(contract.host_tariff or settings.default_tariff) if contract.pass_through else "",
-        revenue=bool(contract.revenue_share),
+        host_tariff=(terms.host_tariff or settings.default_tariff) if terms.pass_through else "",
+        revenue=bool(terms.revenue_share),
         notes=read,
+        others=frozenset(rig for rig, each in owned.items() if each != name),
     )
     found = Server(with_scheme(prometheus)).query(partial(usage.read, question=asked, period=period))
-    return statement.sheet_of(settings.site, customer, name, contract, period, found, time.time())
+    return statement.sheet_of(settings.site, customer, name, terms, period, found, time.time())

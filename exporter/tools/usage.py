@@ -106,6 +106,7 @@ class Question:
     site: str | None = None
     host_tariff: str = ""  # read only if it is named
     revenue: bool = False  # whether the mined coins are read
+    others: frozenset[str] = frozenset()  # rigs of the customer under another contract, which are left out
     notes: Sequence[Note] = ()
 
 
@@ -234,6 +235,7 @@ class _Reckoning:
 
     def __init__(self, question: Question, period: Period) -> None:
         self._period = period
+        self._others = question.others
         self._notes: dict[str, list[Note]] = defaultdict(list)
         for note in question.notes:
             self._notes[note.rig].append(note)
@@ -243,7 +245,7 @@ class _Reckoning:
 
     def add(self, answers: Mapping[str, _Series], rated: Mapping[str, _Series], times: Sequence[float]) -> None:
         """Add the windows that end at ``times`` (unix seconds)."""
-        rows = _rows(answers, times)
+        rows = {rig: each for rig, each in _rows(answers, times).items() if rig not in self._others}
         recorded = [any(each.contracted[index] for each in rows.values()) for index in range(len(times))]
         together, energised = _stopped_together(rows.values(), len(times)), _energised(rows.values(), len(times))
         absent: _Column = [None] * len(times)

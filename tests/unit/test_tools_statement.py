@@ -265,9 +265,9 @@ customers: {acme: {contract: gold}, birch: }
 FEBRUARY = datetime(2026, 2, 1, tzinfo=CHICAGO).timestamp()
 
 
-async def run(folder: Path, url: str, *more: str) -> tuple[int, str, str]:
+async def run(folder: Path, url: str, *more: str, config: str = CONFIG) -> tuple[int, str, str]:
     """Run the command in a thread: it has an event loop of its own."""
-    (folder / "site.yml").write_text(CONFIG, encoding="utf-8")
+    (folder / "site.yml").write_text(config, encoding="utf-8")
     arguments = ("statement", "--config.file", str(folder / "site.yml"), "--prometheus", url, "--customer", "acme",
                  "--month", "2026-02", *more)  # fmt: skip
     result = await asyncio.to_thread(CliRunner().invoke, main, arguments)
@@ -307,6 +307,33 @@ async def test_the_statement_in_every_format(tmp_path: Path) -> None:
     assert "Deposit held: 500.00 USD" in page
     assert again == 2
     assert "a statement is not changed once it is issued" in refused
+
+
+async def test_rigs_under_another_contract_are_billed_apart(tmp_path: Path) -> None:
+    fleet = """
+fleet:
+  rigs:
+    - {name: a-1, address: 10.0.0.1, customer: acme}
+    - {name: b-1, address: 10.0.0.2, customer: acme, contract: silver}
+"""
+    silver = """  silver:
+    timezone: UTC
+    usd_per_kilowatt_hour: 0.1
+    curtailment_credit_share: 0
+    uptime: {measure: hashing, promised: 0}
+"""
+    config = CONFIG.replace("customers:", f"{silver}customers:") + fleet
+    async with store({"a-1": Recorded(), "b-1": Recorded()}, Question(customer="acme")) as url:
+        refused = await run(tmp_path, url, config=config)
+        unknown = await run(tmp_path, url, "--contract", "sliver", config=config)
+        code, text, errors = await run(tmp_path, url, "--contract", "silver", "--output", "json", config=config)
+    assert (refused[0], unknown[0]) == (2, 2)
+    assert "acme has several contracts, gold, silver: choose one with --contract" in refused[2]
+    assert "did you mean 'silver'" in unknown[2]
+    assert code == 0, errors
+    record = json.loads(text)
+    assert [rig["rig"] for rig in record["by_rig"]] == ["b-1"]
+    assert [line["code"] for line in record["lines"]] == ["energy"]
 
 
 @pytest.mark.parametrize(
