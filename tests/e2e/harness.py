@@ -299,7 +299,7 @@ OBLIGATIONS = [
     {"kind": "cap", "event": "feeder", "from": "2026-01-01 00:00", "cap_kilowatts": 5_000},
     {"kind": "award", "event": "reserve", "from": "2026-01-01 00:00", "floor_kilowatts": 1},
 ]
-"""What the site owes: limits that it keeps whatever a test does to it."""
+"""What the site owes: limits that it keeps, unless all of it is dark."""
 
 
 def hurry_exporter(config: Path) -> None:
