@@ -1,4 +1,5 @@
 """Runs benches: ``python -m tests.bench [NAME...]``. A table goes to standard error, JSON lines to standard output.
+Both say on how many cores, under which load, and what others ran meanwhile.
 
 A bench is a function without arguments that returns a :class:`Result`, listed by name in ``BENCHES`` of a file
 ``bench_*.py`` beside this one.
@@ -7,11 +8,11 @@ A bench is a function without arguments that returns a :class:`Result`, listed b
 import importlib
 import json
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from exporter.logs import LogSettings, configure
+from tests.bench.machine import moment, shared
 from tests.bench.result import Result
 
 
@@ -35,12 +36,14 @@ def main(names: list[str]) -> int:
         return 2
     width = max(map(len, benches))
     for name in names or benches:
-        started = time.perf_counter()
+        before = moment()
         result = benches[name]()
-        took = time.perf_counter() - started
+        after = moment()
+        took, machine = after.at - before.at, shared(before, after)
         against = f"against {result.against}" if result.against else ""
         print(f"{name:<{width}}  {result.value:>12,.4g} {result.unit:<8} {against}  ({took:.0f} s)", file=sys.stderr)
-        figures = {"name": name, "value": result.value, "unit": result.unit, "against": result.against}
+        print(f"{'':<{width}}  on {', '.join(f'{key} {value}' for key, value in machine.items())}", file=sys.stderr)
+        figures = {"name": name, "value": result.value, "unit": result.unit, "against": result.against} | machine
         print(json.dumps({key: value for key, value in figures.items() if value is not None}), flush=True)
     return 0
 

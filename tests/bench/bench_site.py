@@ -27,6 +27,7 @@ from typing import Any
 import yaml
 
 from exporter.simulation.faults import Fault
+from tests.bench.machine import PATIENCE, stat, tree
 from tests.bench.result import Result
 from tests.e2e.harness import BIN, HOST, ask, free_port, wait_for
 
@@ -48,8 +49,6 @@ NETWORK = "127.96.0.0/16"
 INTERVAL = 30.0  # s between polls of a rig
 SCRAPE_EVERY = 15.0  # s
 INTERVALS = 4  # measured
-LONGEST_START = 300.0  # s
-START_SECONDS = 60.0
 LEAN = dict.fromkeys(("fan", "pool", "fault", "temperature", "power_supply"), False)
 ACCEPT = {"Accept": "application/openmetrics-text; version=1.0.0", "Accept-Encoding": "gzip"}
 SUCCESS = re.compile(r'^mining_rig_last_success_timestamp_seconds\{.*?\brig="([^"]+)".*\} (\S+)$', re.MULTILINE)
@@ -115,7 +114,7 @@ class Exporter:
 
     def fetch(self) -> str:
         with urllib.request.urlopen(
-            urllib.request.Request(f"{self.url}/metrics", headers=ACCEPT), timeout=10
+            urllib.request.Request(f"{self.url}/metrics", headers=ACCEPT), timeout=60
         ) as answer:
             return gzip.decompress(answer.read()).decode()
 
@@ -134,7 +133,7 @@ class Exporter:
     def first_readings(self, rigs: set[str]) -> float:
         """Seconds from the start of the process until each of these rigs was read."""
         while any(not self.read[rig] or self.read[rig][-1] < self.started for rig in rigs):
-            if time.time() > self.started + LONGEST_START:
+            if time.time() > self.started + PATIENCE:
                 raise RuntimeError(f"{sum(not self.read[rig] for rig in rigs)} healthy rigs were never read")
             self.scrape()
         return max(next(moment for moment in self.read[rig] if moment > self.started) for rig in rigs) - self.started
@@ -175,7 +174,7 @@ def exporter(folder: Path, config: dict[str, Any]) -> Iterator[Exporter]:
     ):
         try:
             running = Exporter(process.pid, f"http://{HOST}:{port}")
-            wait_for("the exporter", running.fetch, START_SECONDS)
+            wait_for("the exporter", running.fetch, PATIENCE)
             running.next_scrape = time.monotonic()
             yield running
         finally:
@@ -183,22 +182,6 @@ def exporter(folder: Path, config: dict[str, Any]) -> Iterator[Exporter]:
 
 
 # --- what Linux says of it ------------------------------------------------------------------------------------------
-
-
-def stat(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(") ")[2].split()
-
-
-def tree(pid: int) -> list[int]:
-    """A process and all below it."""
-    parents: dict[int, int] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            parents[int(folder.name)] = int(stat(int(folder.name))[1])
-    found = [pid]
-    for one in found:
-        found += [child for child, parent in parents.items() if parent == one]
-    return found
 
 
 def cpu_seconds(pid: int) -> float:
