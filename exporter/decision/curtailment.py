@@ -75,13 +75,10 @@ def slots_ahead(tariff: str, snapshot: SiteSnapshot, settings: SiteSettings) -> 
 
 
 def known_ahead(tariff: str, snapshot: SiteSnapshot, settings: SiteSettings) -> tuple[Slot, ...]:
-    """Return the marginal prices of a tariff from now on, as far as they are known without a gap.
+    """Return the marginal prices of a tariff that has a price, from now on, as far as they are known without a gap.
 
     There are none if its energy can be sold at prices that are not known ahead, or if it has a block of power.
     """
-    price = snapshot.tariffs.get(tariff)
-    if price is None:
-        return ()
     economics, power = settings.at(tariff)
     if power.block_tariff is not None:
         return ()
@@ -91,7 +88,7 @@ def known_ahead(tariff: str, snapshot: SiteSnapshot, settings: SiteSettings) -> 
     peaks = snapshot.surcharges.get(tariff, ())
     now = snapshot.taken_at
     slots: list[Slot] = []
-    for slot in price.ahead:
+    for slot in snapshot.tariffs[tariff].ahead:
         inside = (each.start for each in (*sold, *peaks) if slot.start < each.start < slot.end)
         edges = {
             max(slot.start, now),

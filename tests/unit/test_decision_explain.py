@@ -280,6 +280,14 @@ def test_every_reason_against_a_reassignment_has_words(hindrance: Hindrance) -> 
     assert [name for name in told if name.startswith("not reassign")] == [f"not reassign: {WORDS[hindrance]}"]
 
 
+def test_a_block_that_nothing_hinders_has_no_reason_against_its_reassignment() -> None:
+    asked = case(rig())
+    (block,) = asked.decision.blocks
+    free = replace(block, hindrance=None)
+    told = lines(explained(replace(asked, decision=replace(asked.decision, blocks=(free,)))))
+    assert not [name for name in told if name.startswith("not reassign")]
+
+
 def test_a_meter_that_is_not_believed_is_shown_with_the_reason() -> None:
     told = explained(case(rig(disbelieved_power=3.2)))
     shown = next(each for each in told.inputs if each.name == "metered power, not used")
