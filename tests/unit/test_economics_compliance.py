@@ -335,7 +335,7 @@ def test_a_few_silent_rigs_count_at_their_running_power_and_many_make_it_unknown
 
 
 def test_a_rig_without_a_source_of_its_power_does_not_name_one() -> None:
-    odd = replace(priced(10.0), power_source=None)
+    odd = priced(10.0)._replace(power_source=None)
     assert measured_power(*site((rig("a"), odd)), SiteSettings(), ()) == Delivered(10.0, "metered")
 
 

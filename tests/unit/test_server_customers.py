@@ -130,7 +130,7 @@ async def test_a_customer_sees_his_book_and_not_the_hosts(running: Served) -> No
 async def test_a_host_who_may_curtail_keeps_what_he_would_earn_to_himself(tmp_path: Path) -> None:
     view = shared_site()
     books = Books(customer_margin=0.43, contract="c", host_may_curtail=True)
-    first = replace(view.economics.rigs[0], books=books, opportunity_margin=1.5)
+    first = view.economics.rigs[0]._replace(books=books, opportunity_margin=1.5)
     view = replace(view, economics=replace(view.economics, rigs=(first, *view.economics.rigs[1:])))
     settings = terms(Site(tmp_path).write(**USERS))
     async with served(settings=settings, publication=lambda: published(view)) as running:
