@@ -223,7 +223,7 @@ def appraise(case: BlockCase, turn: Turn) -> BlockDecision:
         sale_value=sale_value if leaving or settings.rigs_sale_usd_per_terahash is not None else None,
         margin_lost=_per_day(margin, None if watts is None else watts * share) if covered else None,
         power_freed=None if watts is None else watts * share,
-        unused_power=unused,
+        unused_power=None if unused is None else finite(unused),
         coverage=case.survey.coverage,
         watched=known,
         needed=settings.needed,
