@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from exporter.demo import Simulation
     from exporter.settings.model import Settings
 
+_WITH_POINTS: Final = {"luxos": 0.12, "vnish": 0.08, "epic": 0.06, "braiins_rest": 0.06}
+"""Weights of firmware that lists operating points: enough rigs of a small site to see what they would earn."""
+
 _MOST_NAMED: Final = 5
 """Number of rigs to name for each planned fault."""
 
@@ -64,6 +67,7 @@ def demo(rigs: int, seed: int, network: str, slot_seconds: float, price_wave: fl
     overrides = {"web.listen_address": "127.0.0.1:9852", "log.level": "warning"} | given(flags)
     arguments = [f"--rigs={rigs}", f"--seed={seed}", f"--network={network}"]
     arguments += [f"--slot-seconds={slot_seconds}", f"--price-wave={price_wave}"]
+    arguments += [f"--weight={name}={weight}" for name, weight in _WITH_POINTS.items()]
     click.echo(f"Starting a simulated site of {rigs:,} rigs ...")
     try:
         demo.run(arguments, overrides, _announce)

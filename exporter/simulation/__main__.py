@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import math
 import os
 import signal
 import stat
@@ -50,6 +51,7 @@ async def _serve(options: argparse.Namespace) -> None:
         control_port=options.control_port,
         port_offset=options.port_offset,
         models=options.model,
+        weights=dict(options.weight),
     )
     stopping = _stop_signal()
     async with site:
@@ -93,6 +95,15 @@ def _parser() -> argparse.ArgumentParser:
         help="a rig of this model, such as 'LuxOS S21', instead of the mixture; may be repeated (an unknown "
         "name lists the known ones)",
     )
+    parser.add_argument(
+        "--weight",
+        action="append",
+        default=[],
+        type=_weight,
+        metavar="FIRMWARE=WEIGHT",
+        help="the weight of a firmware in the mixture, such as luxos=0.1; may be repeated (an unknown name lists the "
+        "known ones)",
+    )
     parser.add_argument("--seed", type=int, default=21, help="same seed, same site (default: %(default)s)")
     parser.add_argument(
         "--network", default="127.30.0.0/16", help="loopback network that it lives in (default: %(default)s)"
@@ -118,6 +129,18 @@ def _parser() -> argparse.ArgumentParser:
         "configuration decide within a minute or two, so that a viewer sees verdicts change",
     )
     return parser
+
+
+def _weight(text: str) -> tuple[str, float]:
+    """Read a firmware and its weight. Raises ArgumentTypeError for anything else."""
+    name, _, number = text.partition("=")
+    try:
+        weight = float(number)
+    except ValueError:
+        weight = 0.0
+    if not 0 < weight < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no firmware and weight above 0, such as luxos=0.1")
+    return name, weight
 
 
 def _loop_factory() -> "type[asyncio.AbstractEventLoop] | None":

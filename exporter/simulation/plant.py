@@ -2,12 +2,13 @@
 
 import ipaddress
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from random import Random
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
+from exporter.model.configuration_errors import unknown
 from exporter.simulation.faults import Fault
 from exporter.simulation.firmware import Family, families
 from exporter.simulation.gpu_market import GpuMarket
@@ -52,6 +53,7 @@ class Plant:
     Args:
         rigs: How many rigs, of every family that can be served here.
         models: These models instead, in one block: for tests of a few rigs.
+        weights: Weights of firmware in the mixture, by name, instead of its own; see :class:`Family`.
         seed: The same seed and clock give the same answers.
         network: Where the rigs live, within 127.0.0.0/8: the first /24 is for services, each block has one of its own.
             With one address only, as on systems that have no more, few rigs fit.
@@ -68,6 +70,7 @@ class Plant:
         rigs: int = 120,
         *,
         models: Sequence[str] = (),
+        weights: Mapping[str, float] = MappingProxyType({}),
         seed: int = 21,
         network: str = "127.30.0.0/16",
         clock: Callable[[], float] = time.time,
@@ -89,7 +92,7 @@ class Plant:
             self.left_out.append(f"all of {network}, because this system has no loopback address but {_ONLY_ADDRESS}")
             self.network = ipaddress.IPv4Network(_ONLY_ADDRESS)
         host = _first_host(self.network)
-        self.placements = placements = self._place(rigs, models, self._served(families(), host, lowest_port))
+        self.placements = placements = self._place(rigs, models, self._served(_weighted(weights), host, lowest_port))
         self.machines = self._machines(placements)
         self.switchboard = Switchboard(
             clock=clock,
@@ -249,6 +252,15 @@ class Plant:
             machine.board_flapping = _flapping(random, machine.model.boards - 1, now)
         for machine in several_boards[count : 2 * count]:
             machine.fan_flapping = _flapping(random, machine.model.fans - 1, now)
+
+
+def _weighted(weights: Mapping[str, float]) -> list[Family]:
+    """Return every family with its weight in the mixture. Raises SimulationError for an unknown one."""
+    known = families()
+    for name in weights:
+        if name not in (names := [family.name for family in known]):
+            raise SimulationError(unknown("firmware", name, names))
+    return [replace(family, weight=weights.get(family.name, family.weight)) for family in known]
 
 
 def _network(text: str) -> ipaddress.IPv4Network:
