@@ -56,7 +56,8 @@ curl -s 'http://127.0.0.1:9852/api/v1/rigs?verdict=curtail&sort=margin&limit=10'
 
 Rigs without the value to sort by come last.
 
-`/api/v1/setpoints` takes `block`, `limit` and `offset`.
+`/api/v1/setpoints` takes `block`, `limit` and `offset`. It and `/api/v1/shed` return CSV with the same fields, for
+`format=csv` or the header `Accept: text/csv`.
 
 An explanation has these parts:
 

@@ -45,14 +45,10 @@ def shed(server: Server, kilowatts: float, output: str) -> None:
     match output:
         case "json":
             totals = {"shed_watts": found.shed, "missing_watts": found.missing, "loss_usd_per_day": found.loss}
+            totals |= {"valid_until_timestamp_seconds": found.valid_until}
             click.echo(to_json(totals | {"blocks_over_capacity": found.over_capacity, "cuts": found.cuts.rigs}))
         case "csv":
             click.echo(fleet.as_csv(found.cuts), nl=False)
         case _:
             click.echo(fleet.as_text(found.cuts))
-            click.echo(
-                f"{found.cuts.total:,} rigs shed {found.shed / 1e3:,.1f} kW and lose {found.loss:,.2f} USD per day",
-                err=True,
-            )
-    if found.missing > 0:
-        click.echo(f"hashmargin: {found.missing / 1e3:,.1f} kW cannot be shed: all known rigs are off then", err=True)
+    click.echo(fleet.shed_summary(found, kilowatts), err=True)

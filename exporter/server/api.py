@@ -1,4 +1,4 @@
-"""``/api/v1``: the latest evaluation as JSON. See ``docs/api.md``."""
+"""``/api/v1``: the latest evaluation as JSON, and lists for controllers as CSV too. See ``docs/api.md``."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
@@ -7,6 +7,7 @@ from typing import Any, Final
 from aiohttp import web
 from pydantic_core import to_json
 
+from exporter.exposition import spreadsheets
 from exporter.exposition.views import SiteView
 from exporter.model.configuration_errors import unknown
 from exporter.server.admission import in_worker
@@ -17,8 +18,9 @@ from exporter.server.obligation_records import delivery_record, obligation_recor
 from exporter.server.outlook_records import outlook_record
 from exporter.server.plan_records import plan_record
 from exporter.server.records import RigRecord, block_record, market_record, rig_record
-from exporter.server.setpoint_records import SetpointRecord, setpoint_records, shed_record
+from exporter.server.setpoint_records import CutRecord, SetpointRecord, setpoint_records, shed_record
 
+_CSV: Final = "text/csv"
 _EVERYTHING: Final = 1_000_000
 _LONGEST_NAME: Final = 80
 _MOST_KILOWATTS: Final = 1e7
@@ -92,11 +94,16 @@ def _add_points(app: web.Application, context: ServerContext) -> None:
             return len(found), found[offset : offset + limit]
 
         total, records = await in_worker(request, chosen)
+        if _wants_csv(request):
+            return await _respond_csv(request, SetpointRecord, records)
         return await _respond(request, lambda: _envelope(context, view, total=total, setpoints=records))
 
     async def shed(request: web.Request) -> web.Response:
         view, wanted = evaluated(context), _read_kilowatts(request)
-        return await _respond(request, lambda: _envelope(context, view, shed=shed_record(view, wanted)))
+        found = await in_worker(request, lambda: shed_record(view, wanted))
+        if _wants_csv(request):
+            return await _respond_csv(request, CutRecord, found.cuts)
+        return await _respond(request, lambda: _envelope(context, view, shed=found))
 
     app.router.add_get("/api/v1/setpoints", setpoints)
     app.router.add_get("/api/v1/shed", shed)
@@ -151,6 +158,17 @@ def _read_kilowatts(request: web.Request) -> float:
     return wanted
 
 
+def _wants_csv(request: web.Request) -> bool:
+    """Tell whether the client asks for CSV. Raises 400 for a format that is neither CSV nor JSON."""
+    accepted = "csv" if _CSV in request.headers.get("Accept", "") else "json"
+    match request.query.get("format", accepted):
+        case "csv":
+            return True
+        case "json":
+            return False
+    raise web.HTTPBadRequest(text="format must be json or csv\n")
+
+
 def _envelope(context: ServerContext, view: SiteView, **content: Any) -> dict[str, Any]:
     return {"site": context.site, "evaluated_at_timestamp_seconds": view.snapshot.taken_at, **content}
 
@@ -159,6 +177,17 @@ async def _respond(request: web.Request, content: Callable[[], Mapping[str, Any]
     """Respond with the JSON that ``content`` makes. It runs in a worker thread."""
     body = await in_worker(request, lambda: _json(content()))
     return web.Response(body=body, content_type="application/json")
+
+
+async def _respond_csv(request: web.Request, kind: type, records: Sequence[Any]) -> web.Response:
+    """Respond with a header of the fields of ``kind``, and a row for each record."""
+    names = [field.name for field in fields(kind)]
+
+    def written() -> bytes:
+        rows = ([spreadsheets.cell(getattr(record, name)) for name in names] for record in records)
+        return spreadsheets.as_csv(names, rows).encode(errors="backslashreplace")
+
+    return web.Response(body=await in_worker(request, written), content_type=_CSV, charset="utf-8")
 
 
 def _json(content: Mapping[str, Any]) -> bytes:

@@ -58,6 +58,9 @@ class ShedRecord:
     shed_watts: Annotated[float, "What the cuts shed at the billing meter: at least what was asked for, if possible."]
     missing_watts: Annotated[float, "What cannot be shed."]
     loss_usd_per_day: Annotated[float, "What the cuts lose together; below 0 if they earn more."]
+    valid_until_timestamp_seconds: Annotated[
+        float | None, "Until when the cuts may be acted on. Null if the points of none of these rigs can be judged."
+    ]
     blocks_over_capacity: Annotated[tuple[str, ...], "Blocks above their feeder's capacity, which are cut first."]
     cuts: Annotated[tuple[CutRecord, ...], "The rigs that change their point, least loss per kW first."]
 
@@ -115,9 +118,16 @@ def shed_record(view: SiteView, wanted: float) -> ShedRecord:
         shed_watts=found.kilowatts * WATTS_PER_KILOWATT,
         missing_watts=found.missing * WATTS_PER_KILOWATT,
         loss_usd_per_day=found.loss,
+        valid_until_timestamp_seconds=_valid_until(view, found),
         blocks_over_capacity=tuple(found.over_capacity),
         cuts=tuple(_cuts(view, found)),
     )
+
+
+def _valid_until(view: SiteView, found: Shedding) -> float | None:
+    """Return when the first of the cuts' setpoints ends."""
+    known = [view.setpoints.rigs[cut.slot] for cut in found.cuts] if view.setpoints.rigs else []
+    return min((setpoint.valid_until for setpoint in known if setpoint is not None), default=None)
 
 
 def _cuts(view: SiteView, found: Shedding) -> Iterator[CutRecord]:

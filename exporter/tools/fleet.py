@@ -4,13 +4,15 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final
 
+from exporter.exposition import spreadsheets
 from exporter.exposition.views import Status
 from exporter.model.configuration_errors import unknown
-from exporter.model.units import HASHES_PER_TERAHASH, total
+from exporter.model.units import HASHES_PER_TERAHASH, WATTS_PER_KILOWATT, total
 from exporter.sources.contract import translating
 from exporter.sources.http import Answer, Endpoint
 from exporter.tools import tables
@@ -91,6 +93,7 @@ class Shed:
     shed: float
     missing: float
     loss: float  # USD per day
+    valid_until: float | None  # unix seconds
     over_capacity: Sequence[str]
     cuts: Rigs
 
@@ -108,6 +111,7 @@ async def shed(endpoint: Endpoint, kilowatts: float) -> Shed:
             shed=float(found["shed_watts"]),
             missing=float(found["missing_watts"]),
             loss=float(found["loss_usd_per_day"]),
+            valid_until=found["valid_until_timestamp_seconds"],
             over_capacity=list(found["blocks_over_capacity"]),
             cuts=Rigs(total=len(found["cuts"]), rigs=list(found["cuts"])),
         )
@@ -173,10 +177,45 @@ def as_text(rigs_: Rigs) -> str:
     return tables.as_text(header, rows, right=right) if rows else "no rig matches"
 
 
+def shed_summary(found: Shed, kilowatts: float) -> str:
+    """Say what the cuts come to, block by block, and until when the list holds.
+
+    Args:
+        found: What the exporter answered.
+        kilowatts: What was asked for.
+    """
+    count = "1 rig sheds" if found.cuts.total == 1 else f"{found.cuts.total:,} rigs shed"
+    money = f"{'loses' if found.cuts.total == 1 else 'lose'} {tables.usd(found.loss)} a day"
+    if found.loss < 0:
+        money = f"{'earns' if found.cuts.total == 1 else 'earn'} {tables.usd(-found.loss)} a day more"
+    lines = [f"{count} {found.shed / WATTS_PER_KILOWATT:,.1f} kW of {kilowatts:,.1f} kW wanted and {money}."]
+    by_block: dict[str, list[float]] = {}
+    for cut in found.cuts.rigs:
+        by_block.setdefault(cut["block"], []).append(cut["shed_watts"])
+    blocks = [
+        (f"  {_text(block)}", f"{len(watts):,}", f"{sum(watts) / WATTS_PER_KILOWATT:,.1f}")
+        for block, watts in sorted(by_block.items(), key=lambda known: -sum(known[1]))
+    ]
+    lines += [tables.as_text(("  block", "rigs", "shed, kW"), blocks, right=(1, 2))] if len(blocks) > 1 else []
+    if found.over_capacity:
+        over = ", ".join(map(_text, found.over_capacity))
+        lines.append(f"Cut first, because their feeder carries more than its capacity: {over}.")
+    if found.missing > 0:
+        lines.append(
+            f"{found.missing / WATTS_PER_KILOWATT:,.1f} kW are missing: every rig whose power and margin are known is "
+            "off then."
+        )
+    if found.valid_until is not None:
+        moment = datetime.fromtimestamp(found.valid_until, UTC).astimezone()
+        lines.append(f"Act on it until {moment.isoformat(' ', 'seconds')}, then ask again.")
+    lines.append("Nothing has been changed: set these points on the rigs, or let your controller do it.")
+    return "\n".join(lines)
+
+
 def as_csv(rigs_: Rigs) -> str:
     """Format rigs as CSV with the fields of the JSON API. Lists and objects are JSON."""
     fields = list(rigs_.rigs[0]) if rigs_.rigs else []
-    return tables.as_csv(fields, [[_cell(value) for value in rig.values()] for rig in rigs_.rigs])
+    return spreadsheets.as_csv(fields, [[spreadsheets.cell(value) for value in rig.values()] for rig in rigs_.rigs])
 
 
 def _column(field: str, values: Iterable[Any]) -> list[str]:
@@ -196,9 +235,3 @@ def _text(value: Any) -> str:
     """Write a value of a cell on one line. A rig may send characters that a terminal would obey."""
     text = "" if value is None else value if isinstance(value, str) else json.dumps(value)
     return "".join(letter if letter.isprintable() else " " for letter in text)
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, str):
-        return tables.no_formula(value)
-    return json.dumps(value) if isinstance(value, (list, dict)) else value

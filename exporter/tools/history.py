@@ -11,6 +11,7 @@ from random import Random
 from typing import Final
 
 from exporter.economics.hashprice import hashprice
+from exporter.exposition.spreadsheets import as_csv
 from exporter.model.failures import Failure, Reason
 from exporter.model.units import SECONDS_PER_DAY
 from exporter.sources.http import Endpoint
@@ -18,7 +19,6 @@ from exporter.sources.local_times import unix_seconds
 from exporter.sources.prometheus import ask_range, quoted
 from exporter.tools.replay import MarketPoint
 from exporter.tools.sites import check_site
-from exporter.tools.tables import as_csv
 
 COLUMNS: Final = (
     "time",

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from exporter.exposition.spreadsheets import as_csv as write_csv
+from exporter.exposition.spreadsheets import no_formula
 from exporter.model.configuration_errors import unknown
 from exporter.model.units import SECONDS_PER_HOUR, WATTS_PER_KILOWATT
 from exporter.sources.contract import translating
@@ -83,8 +85,8 @@ def as_csv(intervals: Sequence[Mapping[str, Any]], timezone: ZoneInfo) -> str:
     """Format the intervals of an event as comma-separated values, one line per interval."""
     with translating():
         labels = ("source", "program", "event", "kind")
-        rows = [(*(tables.no_formula(each[name]) for name in labels), *_row(each, timezone)) for each in intervals]
-    return tables.as_csv((*labels, *_REPORT), rows)
+        rows = [(*(no_formula(each[name]) for name in labels), *_row(each, timezone)) for each in intervals]
+    return write_csv((*labels, *_REPORT), rows)
 
 
 def as_markdown(site: str, intervals: Sequence[Mapping[str, Any]], timezone: ZoneInfo) -> str:

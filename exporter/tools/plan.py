@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
 
+from exporter.exposition import spreadsheets
 from exporter.model.configuration_errors import unknown
 from exporter.model.failures import Failure, Reason
 from exporter.model.units import DAYS_PER_YEAR, WATTS_PER_KILOWATT, kilowatts
@@ -331,7 +332,7 @@ def as_csv(plan_: Plan) -> str:
         )
         for one in plan_.chosen
     ]
-    return tables.as_csv(header, rows)
+    return spreadsheets.as_csv(header, rows)
 
 
 def as_record(plan_: Plan) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, PackageLoader
 
+from exporter.exposition import spreadsheets
 from exporter.model.failures import Failure
 from exporter.model.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 from exporter.sources.http import Endpoint
@@ -228,10 +229,10 @@ def as_csv(record: Mapping[str, Any]) -> str:
     rows += [("cause_usd_per_day", name, value) for name, value in (record["causes_usd_per_day"] or {}).items()]
     for label in ("block", "rig"):
         worst = record[f"worst_{label}s"]
-        rows += [(f"worst_{label}_usd", tables.no_formula(each[label]), each["margin_usd"]) for each in worst]
-    rows += [("down_hours", tables.no_formula(each["rig"]), each["hours"]) for each in record["rigs_down"]]
+        rows += [(f"worst_{label}_usd", spreadsheets.no_formula(each[label]), each["margin_usd"]) for each in worst]
+    rows += [("down_hours", spreadsheets.no_formula(each["rig"]), each["hours"]) for each in record["rigs_down"]]
     rows += [("alert_hours", each["alert"], each["hours"]) for each in record["alerts"]]
-    return tables.as_csv(("part", "name", "value"), rows)
+    return spreadsheets.as_csv(("part", "name", "value"), rows)
 
 
 def as_page(record: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from typing import Any, Final, Self, TextIO
 
 from pydantic import TypeAdapter, ValidationError
 
+from exporter.exposition.spreadsheets import no_formula
 from exporter.inventory.csv_files import CsvFile
 from exporter.model.failures import Failure, Reason
 from exporter.model.fleet import Credentials
@@ -28,7 +29,6 @@ from exporter.polling.settings import IDENTIFY_SECONDS
 from exporter.sources.rigs.contract import Target
 from exporter.sources.rigs.names import is_ip
 from exporter.sources.rigs.reader import Miners
-from exporter.tools.tables import no_formula
 
 PORTS: Final = (4028, 80, 4433)
 """cgminer's API and ePIC's, web interfaces, Whatsminer V3: every reader begins at one of them."""

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, PackageLoader
 
 from exporter.economics.hosting import Class, ContractSettings, Line, RigUse, Statement, state
+from exporter.exposition import spreadsheets
 from exporter.model.units import HASHES_PER_TERAHASH
 from exporter.tools import tables
 from exporter.tools.usage import Period, Usage
@@ -188,14 +189,14 @@ def as_csv(record: Mapping[str, Any]) -> str:
     ]
     rows.append(("total", record["number"], None, "USD", None, record["total"], None))
     for rig in record["by_rig"]:
-        name = tables.no_formula(rig["rig"])
+        name = spreadsheets.no_formula(rig["rig"])
         rows += [("energy", name, kwh, "kWh", None, None, source) for source, kwh in rig["kwh"].items()]
         rows += [
             ("windows", name, count, "windows", None, None, found) for found, count in rig["windows"].items() if count
         ]
         if rig["missing_windows"]:
             rows.append(("missing", name, rig["missing_windows"], "windows", None, None, None))
-    return tables.as_csv(_CSV, rows)
+    return spreadsheets.as_csv(_CSV, rows)
 
 
 def as_page(record: Mapping[str, Any]) -> str:

@@ -1,7 +1,5 @@
-"""Formats results as tables for a terminal, Markdown, CSV and JSON."""
+"""Formats results as tables for a terminal, Markdown and JSON."""
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Sequence
 
@@ -44,20 +42,6 @@ def as_markdown(header: Sequence[str], rows: Iterable[Sequence[str]], *, right: 
     return "\n".join(
         "| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in [header, rule, *rows]
     )
-
-
-def as_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Format comma-separated values. None is an empty cell."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def no_formula(text: str) -> str:
-    """Quote text of a rig that a spreadsheet would run as a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@") and text else text
 
 
 def as_json(value: object) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+from typing import Any
 
 import pytest
 from click.shell_completion import ShellComplete
@@ -14,7 +15,7 @@ from test_tools_plan import HOST, blocks_of_old_and_new, invoke
 from exporter.cli import main
 from exporter.exposition.views import Status
 from exporter.model.failures import Failure, Reason
-from exporter.tools.fleet import Overview
+from exporter.tools.fleet import Overview, Rigs, Shed, shed_summary
 from exporter.tools.site_status import Level, Limits, of_failure, of_site
 
 LIMITS = Limits(down_warning=0.05, down_critical=0.10, loss_warning=100.0, max_age=120.0)
@@ -170,8 +171,35 @@ async def test_power_is_shed_at_the_least_loss() -> None:
         wrong, _, words = await invoke("shed", "--url", exporter.url, "--kilowatts", "1e9")
     assert code == 0
     assert "2600 W" in table
-    assert summary == "1 rigs shed 0.9 kW and lose -0.41 USD per day\n"
+    assert summary.splitlines()[0] == "1 rig sheds 0.9 kW of 0.8 kW wanted and earns $0.41 a day more."
+    assert "Act on it until " in summary
+    assert "Nothing has been changed" in summary
     assert [row["point"] for row in csv.DictReader(io.StringIO(text))] == ["2600 W"]
     assert json.loads(document)["cuts"][0]["point"] == "off"
-    assert "cannot be shed" in errors
+    assert "kW are missing" in errors
     assert (wrong, "kilowatts must be a number above 0" in words) == (2, True)
+
+
+def cuts(*shed: tuple[str, float], loss: float, **more: Any) -> Shed:
+    rigs = [{"block": block, "shed_watts": watts} for block, watts in shed]
+    totals = {"shed": sum(watts for _, watts in shed), "missing": 0.0, "valid_until": None, "over_capacity": []}
+    return Shed(cuts=Rigs(total=len(rigs), rigs=rigs), loss=loss, **(totals | more))
+
+
+def test_a_person_reads_what_a_cut_costs_where_it_falls_and_what_is_missing() -> None:
+    found = cuts(("c1", 3_000.0), ("c2", 2_500.0), ("c2", 2_500.0), loss=12.5)
+    assert shed_summary(found, 7.9).splitlines() == [
+        "3 rigs shed 8.0 kW of 7.9 kW wanted and lose $12.50 a day.",
+        "  block  rigs  shed, kW",
+        "  c2        2       5.0",
+        "  c1        1       3.0",
+        "Nothing has been changed: set these points on the rigs, or let your controller do it.",
+    ]
+    found = cuts(("c1", 3_000.0), ("c1", 3_000.0), loss=-1.0, missing=4_000.0, over_capacity=["c1"], valid_until=0.0)
+    first, over, missing, until, _ = shed_summary(found, 10.0).splitlines()
+    assert first == "2 rigs shed 6.0 kW of 10.0 kW wanted and earn $1.00 a day more."
+    assert over == "Cut first, because their feeder carries more than its capacity: c1."
+    assert missing.startswith("4.0 kW are missing")
+    assert until.startswith("Act on it until 19")
+    alone = shed_summary(cuts(("c1", 3_000.0), loss=2.0), 3.0)
+    assert alone.startswith("1 rig sheds 3.0 kW of 3.0 kW wanted and loses $2.00 a day.")

@@ -1,6 +1,8 @@
 """The JSON API, as scripts read it."""
 
+import csv
 import gzip
+import io
 import json
 from dataclasses import fields
 from typing import Any
@@ -141,3 +143,26 @@ def test_a_field_that_is_a_metric_has_the_description_of_the_metric() -> None:
         ("power_price_next_usd_per_kilowatt_hour", "mining_power_price_next_usd_per_kilowatt_hour"),
     ):
         assert f"| `{field}` | number or null | {helps[metric]} |" in text
+
+
+async def test_setpoints_and_cuts_are_csv_for_a_client_that_asks() -> None:
+    async with served() as site:
+        document = await read(site, "setpoints")
+        async with site.get("api/v1/setpoints?format=csv&limit=2") as answer:
+            assert (answer.status, answer.content_type, answer.charset) == (200, "text/csv", "utf-8")
+            rows = list(csv.DictReader(io.StringIO(await answer.text())))
+        async with site.get("api/v1/shed?kilowatts=0.8", Accept="text/csv") as answer:
+            cuts = list(csv.DictReader(io.StringIO(await answer.text())))
+        async with site.get("api/v1/setpoints?format=csv&block=nowhere") as answer:
+            header = await answer.text()
+        async with site.get("api/v1/setpoints?format=json", Accept="text/csv") as answer:
+            assert answer.content_type == "application/json"
+        async with site.get("api/v1/shed?kilowatts=1&format=xml") as answer:
+            assert (answer.status, await answer.text()) == (400, "format must be json or csv\n")
+    known, unknown = document["setpoints"][:2]
+    assert [row["rig"] for row in rows] == [known["rig"], unknown["rig"]]
+    assert list(rows[0]) == list(known)
+    assert float(rows[0]["best_power_watts"]) == known["best_power_watts"]
+    assert (unknown["best_point"], rows[1]["best_point"]) == (None, "")
+    assert [(cut["rig"], cut["point"]) for cut in cuts] == [("a-01", "2600 W")]
+    assert header == ",".join(known) + "\n"
