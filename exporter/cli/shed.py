@@ -44,8 +44,12 @@ def shed(server: Server, kilowatts: float, output: str) -> None:
         raise InputError(str(error)) from None
     match output:
         case "json":
-            totals = {"shed_watts": found.shed, "missing_watts": found.missing, "loss_usd_per_day": found.loss}
-            totals |= {"valid_until_timestamp_seconds": found.valid_until}
+            totals: dict[str, float | None] = {
+                "shed_watts": found.shed,
+                "missing_watts": found.missing,
+                "loss_usd_per_day": found.loss,
+                "valid_until_timestamp_seconds": found.valid_until,
+            }
             click.echo(to_json(totals | {"blocks_over_capacity": found.over_capacity, "cuts": found.cuts.rigs}))
         case "csv":
             click.echo(fleet.as_csv(found.cuts), nl=False)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
 from exporter.economics.repairs import Repair, repair_of
+from exporter.exposition import spreadsheets
 from exporter.exposition.views import Status
 from exporter.model.fault_codes import FaultCode, Severity
 from exporter.model.units import HASHES_PER_TERAHASH, SECONDS_PER_DAY
@@ -194,8 +195,8 @@ def as_csv(found: Sequence[Item]) -> str:
     """Format the list as CSV with a line for each part. The column ``photo`` is empty, to be filled in."""
     names = [field.name for field in fields(Item)]
     rows = [[getattr(item, name) for name in names] for item in found]
-    return tables.as_csv(
-        names, [[tables.no_formula(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
+    return spreadsheets.as_csv(
+        names, [[spreadsheets.no_formula(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
     )
 
 

@@ -1,8 +1,11 @@
 """The demo's scripted power price: every viewer sees a block of old rigs reassigned and taken back, within minutes."""
 
+import argparse
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
+
+import pytest
 
 from exporter.decision.history import MarginHistory
 from exporter.decision.site import decide
@@ -12,9 +15,10 @@ from exporter.model.readings import NetworkState, Reading, RigReading
 from exporter.model.snapshot import RigSnapshot, SiteSnapshot, TariffPrice
 from exporter.settings.load import load
 from exporter.settings.model import Settings
-from exporter.simulation.__main__ import write_config
+from exporter.simulation.__main__ import _weight, write_config
 from exporter.simulation.market import BITCOIN_USD
 from exporter.simulation.site import SimulatedSite
+from exporter.simulation.wire import SimulationError
 
 START = 1_774_000_000.0
 NETWORK = NetworkState(
@@ -85,3 +89,23 @@ def test_without_a_price_wave_the_decision_settings_are_the_defaults(tmp_path: P
     _, settings = demo(tmp_path)
     assert settings.decision.reassign_after == 72 * 3_600
     assert settings.polling.interval == 30
+
+
+def test_the_mixture_has_more_of_a_firmware_with_a_higher_weight() -> None:
+    def luxos(**options: object) -> int:
+        site = SimulatedSite(60, network="127.81.16.0/20", lowest_port=1024, **options)  # type: ignore[arg-type]
+        return sum(placement.family.name == "luxos" for placement in site.placements)
+
+    assert luxos(weights={"luxos": 1.0}) > luxos()
+
+
+def test_an_unknown_firmware_in_the_mixture_is_refused_with_the_nearest() -> None:
+    with pytest.raises(SimulationError, match=r"there is no firmware 'luxus': did you mean 'luxos'\?"):
+        SimulatedSite(4, network="127.81.16.0/20", weights={"luxus": 1.0})
+
+
+@pytest.mark.parametrize("text", ["luxos", "luxos=much", "luxos=0", "luxos=-1", "luxos=nan", "luxos=inf"])
+def test_a_weight_is_a_number_above_zero(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="is no firmware and weight above 0"):
+        _weight(text)
+    assert _weight("luxos=0.5") == ("luxos", 0.5)
