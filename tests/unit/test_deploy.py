@@ -256,3 +256,10 @@ def anchors(page: Path) -> set[str]:
     """The anchors that GitHub makes of a page's headings."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_no_two_groups_of_rules_have_one_name() -> None:
+    # The chart puts all into one PrometheusRule, and Prometheus Operator refuses a name that is repeated.
+    files = [*(DEPLOY / "prometheus/rules").glob("*.yml"), *(DEPLOY / "prometheus/alerts").glob("*.yml")]
+    names = [group["name"] for file in files for group in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]]
+    assert sorted(names) == sorted(set(names))
