@@ -533,7 +533,7 @@ class Verdicts(RuleBasedStateMachine):
             assert now.reassign_score is not None
             assert now.reassign_score > 40
             self.latched_at = self.desk.now
-        if was_latched and not latched:
+        if was_latched and not latched and now.hindrance is not Hindrance.NOT_OBSERVED:  # a blind block loses its flag
             assert self.desk.now - self.latched_at >= 3 * HOUR
             assert now.reassign_score is not None
             assert now.reassign_score < 0
