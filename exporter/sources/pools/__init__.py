@@ -4,7 +4,8 @@ All pages of a worker list are read, or none: a cut list looks like dead rigs.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, Self, TypeVar
 
@@ -143,7 +144,7 @@ class PoolSource:
         self.discards: Discards = context.discards
         self.clock = context.clock
         self._timer = context.timer
-        self._asked_at: float | None = None
+        self._answered_at: float | None = None
         self._payments: tuple[PoolPayment, ...] = ()
         self._payments_at: float | None = None
 
@@ -184,18 +185,23 @@ class PoolSource:
 
     async def ask(self, method: str, path: str, **options: Any) -> Any:
         """Send one request, no sooner than the pool's limit allows, and return its JSON. Raises Failure only."""
-        await self._wait()
-        return _document(await self.endpoint.ask(method, path, max_bytes=_MAX_BYTES, **options))
+        async with self._turn():
+            return _document(await self.endpoint.ask(method, path, max_bytes=_MAX_BYTES, **options))
 
     async def post_form(self, path: str, form: Mapping[str, str]) -> Any:
         """The same with a form, which no failure quotes."""
-        await self._wait()
-        return _document(await self.endpoint.post_form(self.settings.url + path, form, tuple(form.values())))
+        async with self._turn():
+            return _document(await self.endpoint.post_form(self.settings.url + path, form, tuple(form.values())))
 
-    async def _wait(self) -> None:
-        if self._asked_at is not None:
-            await asyncio.sleep(max(0.0, self._asked_at + self.settings.request_interval - self._timer()))
-        self._asked_at = self._timer()
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Wait for the pool's limit, from the end of the request before: the pool measures when requests arrive."""
+        if self._answered_at is not None:
+            await asyncio.sleep(max(0.0, self._answered_at + self.settings.request_interval - self._timer()))
+        try:
+            yield
+        finally:
+            self._answered_at = self._timer()
 
     def read_each(self, rows: Iterable[T], read: Callable[[T], PoolWorker]) -> list[PoolWorker]:
         """Read each row of a list. A row that cannot be read, or has an impossible hashrate, costs only itself."""
