@@ -27,8 +27,9 @@ help:  ## List these targets
 demo: $(RUNTIME)  ## Run a simulated mining site and the exporter until Ctrl-C (ARGS="--rigs 1000")
 	@exec $(BIN)/hashmargin demo $(ARGS)
 
+# One worker more than there are cores: many tests wait for events.
 test: $(DEV)  ## Run the unit, contract and golden tests (no network, no other programs)
-	$(PYTEST)
+	$(PYTEST) --numprocesses=$$(($$(getconf _NPROCESSORS_ONLN) + 1))
 
 e2e: $(DEV) $(LIBRARIES)  ## Run the tests with Prometheus, Alertmanager, Chromium and an image build (.ci/run lists the packages)
 	$(BIN)/python -m pytest -m e2e tests
