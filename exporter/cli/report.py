@@ -47,6 +47,7 @@ def report(
 
     from exporter.tools import report
     from exporter.tools.sites import UnknownSiteError
+    from exporter.tools.spans import Span
 
     if (day is None) is (month is None):
         raise click.UsageError("give one of --day and --month")
@@ -56,7 +57,7 @@ def report(
         raise InputError(f"{timezone!r} is not a time zone such as America/Chicago") from None
     named = day or month or ""
     try:
-        span = report.Span.of(named, zone)
+        span = Span.day(day, zone) if day else Span.month(named, zone)
     except ValueError:
         raise InputError(f"{named!r} is not a {'day such as 2026-11-28' if day else 'month such as 2026-11'}") from None
     if span.end > time.time():

@@ -95,6 +95,7 @@ def _sheet(
 
     from exporter.model.configuration_errors import unknown
     from exporter.tools import statement, usage
+    from exporter.tools.spans import Span
 
     settings = load_file(config_file)
     if customer not in settings.customers:
@@ -110,7 +111,7 @@ def _sheet(
         raise InputError(f"{customer}: {unknown('contract', name, named)}")
     terms = settings.contracts[name]
     try:
-        period = usage.Period.of(month, terms.timezone)
+        period = Span.month(month, terms.timezone)
         read = [] if notes is None else usage.read_notes(notes, terms.timezone)
     except ValueError:
         raise InputError(f"{month!r} is not a month such as 2026-11") from None

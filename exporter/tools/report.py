@@ -1,12 +1,7 @@
 """Reports a day or a month of a site: margin and what changed it, curtailment, worst rigs and blocks, and alerts."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any, Final
-from zoneinfo import ZoneInfo
-
-from jinja2 import Environment, PackageLoader
 
 from exporter.exposition import spreadsheets
 from exporter.model.failures import Failure
@@ -15,6 +10,7 @@ from exporter.sources.http import Endpoint
 from exporter.sources.prometheus import ask_range, quoted
 from exporter.tools import change, tables
 from exporter.tools.sites import check_site
+from exporter.tools.spans import Span, local_time, printable
 from exporter.tools.tables import figure, usd
 
 _STEP: Final = 300.0
@@ -32,29 +28,6 @@ _MONEY: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
-    """A local day or month, half-open. Unix seconds."""
-
-    name: str  # 2026-11-28, or 2026-11
-    zone: str
-    start: float
-    end: float
-
-    @property
-    def seconds(self) -> float:
-        """Its length: a day may have 23 or 25 hours."""
-        return self.end - self.start
-
-    @classmethod
-    def of(cls, text: str, zone: ZoneInfo) -> "Span":
-        """Return a day such as 2026-11-28 or a month such as 2026-11, in a time zone. Raises ValueError."""
-        monthly = text.count("-") == 1
-        first = datetime.strptime(text, "%Y-%m" if monthly else "%Y-%m-%d").replace(tzinfo=zone)
-        following = (first.replace(day=28) + timedelta(days=4)).replace(day=1) if monthly else first + timedelta(days=1)
-        return cls(name=text, zone=zone.key, start=first.timestamp(), end=following.timestamp())
-
-
 async def query(endpoint: Endpoint, *, span: Span, site: str | None) -> dict[str, Any]:
     """Return the report's record. What is not recorded is null. Raises Failure and UnknownSiteError."""
     await check_site(endpoint, site)
@@ -64,14 +37,14 @@ async def query(endpoint: Endpoint, *, span: Span, site: str | None) -> dict[str
     days = span.seconds / SECONDS_PER_DAY
     return {
         "span": span.name,
-        "from": _iso(span.start, span.zone),
-        "to": _iso(span.end, span.zone),
+        "from": local_time(span.start, span.zone),
+        "to": local_time(span.end, span.zone),
         "site": site,
-        "hours": span.seconds / SECONDS_PER_HOUR,
+        "hours": span.hours,
         **{name: _times(now[name], days) for name in ("revenue_usd", "power_cost_usd", "margin_usd")},
         "margin_before_usd": _times(before["margin_usd"], days),
         "causes_usd_per_day": await reader.causes(),
-        "curtailed_rig_hours": _times(now["curtailed_rigs"], span.seconds / SECONDS_PER_HOUR),
+        "curtailed_rig_hours": _times(now["curtailed_rigs"], span.hours),
         "saved_usd": _times(now["saved_usd"], days),
         "worst_blocks": await reader.worst("sum by (block) (mining_block_margin_usd_per_day{site})", "block", days),
         "worst_rigs": await reader.worst("max by (rig) (mining_rig_margin_usd_per_day{site})", "rig", days),
@@ -237,13 +210,5 @@ def as_csv(record: Mapping[str, Any]) -> str:
 
 def as_page(record: Mapping[str, Any]) -> str:
     """Format a report as a page made for print."""
-    environment = Environment(
-        loader=PackageLoader("exporter.tools"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("report.html").render(
-        title=title_of(record), record=record, tables=list(tables_of(record))
-    )
-
-
-def _iso(moment: float, zone: str) -> str:
-    return datetime.fromtimestamp(moment, ZoneInfo(zone)).isoformat(timespec="seconds")
+    content = {"title": title_of(record), "record": record, "tables": list(tables_of(record))}
+    return printable("report.html", content)

@@ -10,15 +10,13 @@ from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
-from zoneinfo import ZoneInfo
-
-from jinja2 import Environment, PackageLoader
 
 from exporter.economics.hosting import Class, ContractSettings, Line, RigUse, Statement, state
 from exporter.exposition import spreadsheets
 from exporter.model.units import HASHES_PER_TERAHASH
 from exporter.tools import tables
-from exporter.tools.usage import Period, Usage
+from exporter.tools.spans import Span, local_time, printable
+from exporter.tools.usage import Usage, windows_of
 
 _BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _PRINT_SECONDS: Final = 120
@@ -37,7 +35,7 @@ class Sheet:
     customer: str
     contract_name: str
     contract: ContractSettings
-    period: Period
+    period: Span
     usage: Usage
     statement: Statement
     issued_at: float  # unix seconds
@@ -51,8 +49,8 @@ class Sheet:
             "customer": self.customer,
             "contract": self.contract_name,
             "period": {
-                "from": _iso(self.period.start, self.contract.timezone),
-                "to": _iso(self.period.end, self.contract.timezone),
+                "from": local_time(self.period.start, self.contract.timezone.key),
+                "to": local_time(self.period.end, self.contract.timezone.key),
                 "hours": self.period.hours,
                 "zone": self.period.zone,
             },
@@ -78,8 +76,8 @@ class Sheet:
             "uptime_that_pays": self.contract.uptime.measure,
             "incidents": [
                 {
-                    "from": _iso(incident.start, self.contract.timezone),
-                    "to": _iso(incident.end, self.contract.timezone),
+                    "from": local_time(incident.start, self.contract.timezone.key),
+                    "to": local_time(incident.end, self.contract.timezone.key),
                     "class": incident.found.value,
                     "block": incident.block,
                     "rigs": incident.rigs,
@@ -93,13 +91,13 @@ class Sheet:
             "queries": dict(self.usage.queries),
         }
         digest = sha256(tables.as_json(content).encode()).hexdigest()
-        number = f"{self.customer}-{self.period.month}-{digest[:_HASH_DIGITS]}"
+        number = f"{self.customer}-{self.period.name}-{digest[:_HASH_DIGITS]}"
         issued = datetime.fromtimestamp(self.issued_at, UTC).isoformat(timespec="seconds")
         return {"number": number, "issued_at": issued, "sha256": digest, **content}
 
 
 def sheet_of(
-    host: str, customer: str, contract_name: str, contract: ContractSettings, period: Period, usage: Usage,
+    host: str, customer: str, contract_name: str, contract: ContractSettings, period: Span, usage: Usage,
     issued_at: float,
 ) -> Sheet:  # fmt: skip
     """Make the sheet of a customer's period."""
@@ -110,7 +108,7 @@ def sheet_of(
         contract=contract,
         period=period,
         usage=usage,
-        statement=state(contract, usage.rigs, period.windows),
+        statement=state(contract, usage.rigs, windows_of(period)),
         issued_at=issued_at,
     )
 
@@ -201,10 +199,7 @@ def as_csv(record: Mapping[str, Any]) -> str:
 
 def as_page(record: Mapping[str, Any]) -> str:
     """Format a statement as a page made for print."""
-    environment = Environment(
-        loader=PackageLoader("exporter.tools"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("statement.html").render(record)
+    return printable("statement.html", dict(record))
 
 
 def print_pdf(page: str, file: Path) -> None:
@@ -221,7 +216,3 @@ def print_pdf(page: str, file: Path) -> None:
             subprocess.run(command, check=True, capture_output=True, timeout=_PRINT_SECONDS)  # noqa: S603
         except (subprocess.SubprocessError, OSError) as error:
             raise StatementError(f"{browser} could not print it: {str(error)[:200]}") from None
-
-
-def _iso(moment: float, zone: ZoneInfo) -> str:
-    return datetime.fromtimestamp(moment, zone).isoformat(timespec="seconds")

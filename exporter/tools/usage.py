@@ -4,7 +4,7 @@ import csv
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from math import inf
 from operator import and_
 from pathlib import Path
@@ -17,6 +17,7 @@ from exporter.model.failures import Failure, Reason
 from exporter.model.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, kilowatts
 from exporter.sources.http import Endpoint
 from exporter.sources.prometheus import ask_range, quoted
+from exporter.tools.spans import Span
 
 _DEGRADED: Final = 0.9
 """Share of the contracted hashrate below which a rig that hashes is degraded."""
@@ -38,33 +39,6 @@ _GAP: Final = 1.5
 
 class NoteError(Exception):
     """The file of notes is invalid. The message is one sentence with the line."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Period:
-    """A billing month in a contract's time zone, half-open. Unix seconds."""
-
-    month: str  # 2026-11
-    zone: str
-    start: float
-    end: float
-
-    @property
-    def hours(self) -> float:
-        """Its length: not the same in each month, also where the clocks change."""
-        return (self.end - self.start) / SECONDS_PER_HOUR
-
-    @property
-    def windows(self) -> int:
-        """Number of five-minute windows."""
-        return round((self.end - self.start) / WINDOW_SECONDS)
-
-    @classmethod
-    def of(cls, month: str, zone: ZoneInfo) -> "Period":
-        """Return the local calendar month, such as 2026-11. Raises ValueError."""
-        first = datetime.strptime(month, "%Y-%m").replace(tzinfo=zone)
-        following = (first.replace(day=28) + timedelta(days=4)).replace(day=1)
-        return cls(month=month, zone=zone.key, start=first.timestamp(), end=following.timestamp())
 
 
 class Note(NamedTuple):
@@ -178,7 +152,7 @@ def ratings(question: Question) -> dict[str, str]:
     }
 
 
-async def read(endpoint: Endpoint, question: Question, period: Period) -> Usage:
+async def read(endpoint: Endpoint, question: Question, period: Span) -> Usage:
     """Read a period piece by piece. Raises Failure if the server does not answer, or has no rig of the customer."""
     asked, reckoning = queries(question), _Reckoning(question, period)
     start = period.start
@@ -195,7 +169,7 @@ async def read(endpoint: Endpoint, question: Question, period: Period) -> Usage:
         reckoning.add(answers, rated, [start + WINDOW_SECONDS * number for number in _windows(start, end)])
         start = end
     if not reckoning.rigs:
-        raise Failure(Reason.NOT_READY, f"no rig of customer {question.customer} is recorded in {period.month}")
+        raise Failure(Reason.NOT_READY, f"no rig of customer {question.customer} is recorded in {period.name}")
     return reckoning.usage(asked | ratings(question))
 
 
@@ -233,7 +207,7 @@ class _Rows(NamedTuple):
 class _Reckoning:
     """Adds up pieces of a period."""
 
-    def __init__(self, question: Question, period: Period) -> None:
+    def __init__(self, question: Question, period: Span) -> None:
         self._period = period
         self._others = question.others
         self._notes: dict[str, list[Note]] = defaultdict(list)
@@ -312,7 +286,7 @@ class _Reckoning:
 
     def usage(self, asked: Mapping[str, str]) -> Usage:
         """Return the sums."""
-        every = self._period.windows
+        every = windows_of(self._period)
         return Usage(
             rigs=tuple(
                 RigUse(
@@ -350,6 +324,11 @@ class _Reckoning:
                         block=block,
                     )
                     first = number
+
+
+def windows_of(period: Span) -> int:
+    """Return the number of five-minute windows of a period."""
+    return round(period.seconds / WINDOW_SECONDS)
 
 
 def _contracted(tally: _Tally) -> int:

@@ -14,9 +14,10 @@ import pytest
 from harness import HOST, ask, free_port
 from test_remote_write import victoria_metrics
 
-from exporter.tools.usage import Period
+from exporter.tools.spans import Span
+from exporter.tools.usage import windows_of
 
-NOVEMBER = Period.of("2025-11", ZoneInfo("America/Chicago"))
+NOVEMBER = Span.month("2025-11", ZoneInfo("America/Chicago"))
 WINDOW = 300
 CONFIG = """\
 site: prairie-1
@@ -36,7 +37,7 @@ METERED = 24_790.0 / 6_850.0 * 1_000  # W of a rig that runs
 
 def samples() -> Iterator[str]:
     """Yield a sample in the middle of each window, as Prometheus' text with timestamps."""
-    for number in range(NOVEMBER.windows):
+    for number in range(windows_of(NOVEMBER)):
         at = int((NOVEMBER.start + (number + 0.5) * WINDOW) * 1_000)
         hour = number / 12
         for rig in range(10):
@@ -56,7 +57,7 @@ def samples() -> Iterator[str]:
 def bill(folder: Path, url: str, *more: str) -> str:
     (folder / "site.yml").write_text(CONFIG, encoding="utf-8")
     command = (sys.executable, "-m", "exporter", "statement", "--config.file", folder / "site.yml", "--prometheus", url,
-               "--customer", "acme", "--month", NOVEMBER.month, *more)  # fmt: skip
+               "--customer", "acme", "--month", NOVEMBER.name, *more)  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from source_site import serve
 
 from exporter.cli import main
-from exporter.tools.report import Span
+from exporter.tools.spans import Span
 
 CHICAGO = ZoneInfo("America/Chicago")
 DAY_END = datetime(2026, 2, 4, tzinfo=CHICAGO).timestamp()
@@ -138,7 +138,8 @@ async def test_what_is_not_recorded_is_unknown() -> None:
     ("text", "hours"), [("2026-03", 743), ("2026-11", 721), ("2026-03-08", 23), ("2026-11-01", 25), ("2026-02-03", 24)]
 )
 def test_days_and_months_are_local(text: str, hours: int) -> None:
-    assert Span.of(text, CHICAGO).seconds == hours * 3_600
+    span = Span.month(text, CHICAGO) if len(text) == len("2026-11") else Span.day(text, CHICAGO)
+    assert span.seconds == hours * 3_600
 
 
 @pytest.mark.parametrize(
@@ -147,6 +148,7 @@ def test_days_and_months_are_local(text: str, hours: int) -> None:
         ((), "give one of --day and --month"),
         (("--day", "2026-02-03", "--month", "2026-02"), "give one of --day and --month"),
         (("--day", "3.2.2026"), "is not a day such as 2026-11-28"),
+        (("--month", "2026-02-03"), "is not a month such as 2026-11"),
         (("--month", "Feb"), "is not a month such as 2026-11"),
         (("--day", "2126-02-03"), "is not over yet"),
         (("--day", "2026-02-03", "--timezone", "Chicago"), "is not a time zone"),

@@ -24,12 +24,13 @@ from exporter.economics.hosting import Class, ContractSettings, RigUse
 from exporter.model.failures import Failure
 from exporter.sources.http import Endpoint, HttpSettings
 from exporter.tools import statement
-from exporter.tools.usage import Note, NoteError, Period, Question, Usage, queries, ratings, read, read_notes
+from exporter.tools.spans import Span
+from exporter.tools.usage import Note, NoteError, Question, Usage, queries, ratings, read, read_notes, windows_of
 
 CHICAGO = ZoneInfo("America/Chicago")
 WINDOW = 300.0
 START = datetime(2026, 2, 3, tzinfo=CHICAGO).timestamp()
-DAY = Period(month="2026-02", zone="America/Chicago", start=START, end=START + 86_400.0)
+DAY = Span(name="2026-02", zone="America/Chicago", start=START, end=START + 86_400.0)
 ACME = Question(customer="acme", site='a"b')
 
 
@@ -91,7 +92,7 @@ async def store(rigs: Mapping[str, Recorded], question: Question) -> AsyncIterat
         yield url
 
 
-async def used(rigs: Mapping[str, Recorded], question: Question = ACME, period: Period = DAY) -> Usage:
+async def used(rigs: Mapping[str, Recorded], question: Question = ACME, period: Span = DAY) -> Usage:
     async with store(rigs, question) as url, aiohttp.ClientSession() as session:
         return await read(Endpoint(HttpSettings(url=url), session), question, period)
 
@@ -215,8 +216,8 @@ async def test_a_customer_without_a_rig_in_that_time_is_an_error() -> None:
     [("2026-03", 743), ("2026-10", 744), ("2026-11", 721), ("2026-12", 744), ("2026-02", 672)],
 )
 def test_a_month_is_local(month: str, hours: int) -> None:
-    period = Period.of(month, CHICAGO)
-    assert (period.hours, period.windows) == (hours, hours * 12)
+    period = Span.month(month, CHICAGO)
+    assert (period.hours, windows_of(period)) == (hours, hours * 12)
 
 
 # --- notes ----------------------------------------------------------------------------------------------------------
