@@ -8,6 +8,7 @@ import structlog
 
 from exporter.model.failures import Failure, Reason
 from exporter.sources.rigs.fast_timeout import FastTimeout
+from exporter.sources.rigs.transport import timeout_failure
 
 _log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -24,8 +25,8 @@ class Guard:
         try:
             with FastTimeout(seconds):
                 return await question
-        except TimeoutError:
-            raise Failure(Reason.TIMEOUT, f"no complete answer within {seconds:g} s") from None
+        except TimeoutError as error:
+            raise timeout_failure(error, seconds) from None
         except Failure:
             raise
         except Exception as error:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from exporter.model.failures import Failure, Reason
 from exporter.model.readings import RigIdentity
 from exporter.polling.guard import Guard
 from exporter.polling.settings import IDENTIFY_SECONDS
-from exporter.sources.rigs.contract import LogsIn, NativeReader, Questions, Target
+from exporter.sources.rigs.contract import HasSecondProbe, LogsIn, NativeReader, Questions, Target
 from exporter.sources.rigs.firmware import native_readers
 from exporter.sources.rigs.reader import Miners
 from exporter.sources.rigs.transport import Exchanged, LengthPrefixed, OtherPage, exchange, listener, parse_json, rpc
@@ -114,11 +115,13 @@ async def _logged_in(target: Target) -> dict[tuple[int, str], LogsIn]:
 
 
 async def _is(reader: NativeReader, target: Target) -> bool:
-    try:
-        async with asyncio.timeout(QUESTION_SECONDS):
-            return reader.recognises(await reader.probe(target.address))
-    except (Failure, TimeoutError):
-        return False
+    probes = (reader.probe, *((reader.second_probe,) if isinstance(reader, HasSecondProbe) else ()))
+    for probe in probes:
+        with suppress(Failure, TimeoutError):
+            async with asyncio.timeout(QUESTION_SECONDS):
+                if reader.recognises(await probe(target.address)):
+                    return True
+    return False
 
 
 async def _all(asked: Mapping[str, _Ask], progress: Callable[[], None]) -> dict[str, Any]:

@@ -3,11 +3,13 @@ import gc
 import json
 import socket
 import threading
+import time
 
 import pytest
 from rig_servers import NETWORK, Handler, cgminer, closing, dripping, flooding, hanging, resetting, saying, serving
 
 from exporter.model.failures import Failure, Reason
+from exporter.polling.guard import Guard
 from exporter.sources import resolver
 from exporter.sources.rigs import coerce, names, transport
 from exporter.sources.rigs.transport import LengthPrefixed, exchange, rpc
@@ -90,6 +92,16 @@ async def test_an_unanswered_connection_attempt_is_unreachable(monkeypatch: pyte
     async with serving(ADDRESS, 4028, cgminer({})):
         with pytest.raises(Failure) as failure:
             await full_backlog()
+    assert failure.value.reason is Reason.UNREACHABLE
+
+
+async def test_it_is_unreachable_too_where_a_busy_loop_lets_both_deadlines_pass_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transport, "CONNECT_SECONDS", 0.1)
+    asyncio.get_running_loop().call_later(0.02, time.sleep, 0.3)
+    with pytest.raises(Failure) as failure:
+        await Guard().ask(full_backlog(), 0.15)
     assert failure.value.reason is Reason.UNREACHABLE
 
 

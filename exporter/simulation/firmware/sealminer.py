@@ -1,19 +1,29 @@
 """Bitdeer's SealMiners: bdminer's cgminer API on port 4028, open to all; a web interface behind a login on 80."""
 
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from exporter.simulation.cgminer import Cgminer, Command, refusal, section
+from exporter.simulation.faults import Fault, encode
 from exporter.simulation.firmware import RARE, Family
 from exporter.simulation.firmware.antminer import summary_row
-from exporter.simulation.http import Http, Pages
+from exporter.simulation.http import Http, Request, Response, error_page
 from exporter.simulation.machine import BoardVitals, Machine, Model, Vitals
-from exporter.simulation.pools import pool_rows
+from exporter.simulation.pools import pool_rows, pools
+from exporter.simulation.tokens import admits, issue
 
 _VERSION: Final = "4.11.1"
 _DESCRIPTION: Final = f"bdminer {_VERSION}"
 _CHIP_MILLIVOLTS: Final = 305
 _OUTPUT_VOLTS: Final = 15.6
 _EFFICIENCY: Final = 0.93
+_FIRMWARE: Final = "2025060301"
+_BOARD: Final = "taurus_air_v1.1"
+_USER, _PASSWORD = "seal", "seal"
+_COOKIE: Final = "PHPSESSID="
+_INDEX: Final = b"<!doctype html><html lang=en><head><link href=/css/amazeui.min.css></head><body></body></html>"
 
 
 def _mhs(hashrate: float) -> float:
@@ -64,12 +74,12 @@ def _stats(machine: Machine, vitals: Vitals) -> dict[str, Any]:
         "Board Count": len(vitals.boards),
         "Chip Count": model.chips * len(vitals.boards),
         "Chip Voltage": _CHIP_MILLIVOLTS if vitals.mining else 0,
-        "Ctrl Board": "taurus_air_v1.1",
+        "Ctrl Board": _BOARD,
         "Ctrl Board SN": machine.serial,
         "Error Chip": "",
         "Error Code": "Over Temperature" if vitals.hot else "",
         "Fan Count": model.fans,
-        "Firmware": "2025060301",
+        "Firmware": _FIRMWARE,
         "Freq": round(model.frequency),
         "IP": machine.address,
         "Liquid Cooling": False,
@@ -111,6 +121,86 @@ def _pools(machine: Machine, vitals: Vitals) -> dict[str, Any]:
     return section(_DESCRIPTION, 7, f"{len(rows)} Pool(s)", vitals.now, "POOLS", rows)
 
 
+def _system(machine: Machine, vitals: Vitals) -> dict[str, Any]:
+    return {
+        "DHCP": "true",
+        "brand": "Sealminer",
+        "crtl_sn": machine.serial,
+        "ctrl_version": _BOARD,
+        "firmware_version": _FIRMWARE,
+        "ipaddress": machine.address,
+        "led": "off",
+        "macaddr": machine.mac,
+        "miner_type": machine.model.code,
+        "miningMode": "2",
+        "psu_model": "boco_v2.0",
+        "ratedHashrate": 0,
+        "tuning_done": int(vitals.mining),
+    }
+
+
+def _status(machine: Machine, vitals: Vitals) -> dict[str, Any]:
+    summary = {"elapsed": vitals.elapsed, "mhsav": _mhs(vitals.average), "foundblocks": "", "rejected": ""}
+    rows = [
+        {
+            "id": pool.index,
+            "url": pool.url,
+            "user": pool.worker,
+            "status": pool.status,
+            "isActive": pool.active,
+            "diff": pool.difficulty if pool.active else "",
+            "accept": pool.accepted,
+            "rejected": pool.rejected,
+            "stale": pool.stale,
+            "diffA": float(pool.accepted * pool.difficulty),
+            "diffR": float(pool.rejected * pool.difficulty),
+            "lstime": "",
+        }
+        for pool in pools(machine, vitals)
+    ]
+    return {"summary": summary, "pools": rows}
+
+
+def _supply(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG001 - every page has the same arguments
+    output = vitals.power * _EFFICIENCY
+    return {
+        "Online": 1,
+        "Power": round(vitals.power),
+        "Voltage": _OUTPUT_VOLTS,
+        "Current": round(output / _OUTPUT_VOLTS, 1),
+        "Temp": round(vitals.inlet + 4),
+        "StatusCode": "0x0000",
+    }
+
+
+_PAGES: Final[Mapping[str, Callable[[Machine, Vitals], dict[str, Any]]]] = {
+    "/cgi-bin/get_system_info.php": _system,
+    "/cgi-bin/miner-status.php": _status,
+    "/cgi-bin/miner-psu-status.php": _supply,
+}
+
+
+def _log_in(machine: Machine, body: bytes, now: float) -> Response:
+    good = dict(parse_qsl(body.decode("latin-1"))) == {"username": _USER, "origin_pwd": _PASSWORD}
+    if machine.fault is Fault.AUTH_REFUSED or not good:
+        return Response(encode({"state": 1, "msg": "wrong password"}, machine.fault))
+    headers = {"Set-Cookie": f"{_COOKIE}{issue(machine, now)}; path=/"}
+    return Response(encode({"state": 0, "msg": ""}, machine.fault), headers=headers)
+
+
+def _page(machine: Machine, request: Request, now: float) -> Response:
+    """Answer a request; without a session, with the page for people that has the login."""
+    if request.method == "POST" and request.path == "/cgi-bin/login.php":
+        return _log_in(machine, request.body, now)
+    page = _PAGES.get(request.path)
+    if request.method != "GET" or (page is None and request.path not in {"/", "/index.html"}):
+        return error_page(HTTPStatus.NOT_FOUND)
+    session = request.headers.get("cookie", "").partition(_COOKIE)[2].partition(";")[0]
+    if page is None or not admits(machine, session, now):
+        return Response(_INDEX, content_type="text/html")
+    return Response(encode(page(machine, machine.vitals(now)), machine.fault))
+
+
 _COMMANDS: Final[dict[str, Command]] = {"version": _version, "stats": _stats, "summary": _summary, "pools": _pools}
 
 FAMILY: Final = Family(
@@ -131,8 +221,9 @@ FAMILY: Final = Family(
     ),
     ports={
         4028: Cgminer("sealminer", _COMMANDS, refuse=refusal(_DESCRIPTION)),
-        80: Http("sealminer", Pages("<title>amazeui</title>", {})),
+        80: Http("sealminer", _page),
     },
     mac_prefix="50:D4:48",
     weight=RARE,
+    credentials=(_USER, _PASSWORD),
 )

@@ -5,7 +5,7 @@ from types import TracebackType
 
 
 class FastTimeout:
-    """Cancels the code inside after ``seconds`` and raises TimeoutError instead."""
+    """Cancels the code inside after ``seconds`` and raises TimeoutError, with the words of the cancellation if any."""
 
     __slots__ = ("_cancelling", "_expired", "_handle", "_seconds", "_task")
 
@@ -30,5 +30,5 @@ class FastTimeout:
     ) -> None:
         self._handle.cancel()
         # A cancellation by somebody else must not be lost.
-        if self._expired and self._task.uncancel() <= self._cancelling and exc_type is asyncio.CancelledError:
-            raise TimeoutError from exc
+        if self._expired and self._task.uncancel() <= self._cancelling and isinstance(exc, asyncio.CancelledError):
+            raise TimeoutError(*exc.args) from exc

@@ -13,7 +13,7 @@ from exporter.sources.rigs.contract import Answer, HasSecondProbe, ListsPoints, 
 from exporter.sources.rigs.fast_timeout import FastTimeout
 from exporter.sources.rigs.firmware import native_readers
 from exporter.sources.rigs.pyasic_reader import PyasicReader, pyasic_type
-from exporter.sources.rigs.transport import OtherPage
+from exporter.sources.rigs.transport import OtherPage, timeout_failure
 
 PROBE_SECONDS: Final = 3.0
 _WORKER_SHARE: Final = 0.95
@@ -131,7 +131,7 @@ async def _outcome(question: Awaitable[Answer]) -> Answer | Failure:
     try:
         with FastTimeout(PROBE_SECONDS):
             return await question
-    except TimeoutError:
-        return Failure(Reason.TIMEOUT, f"no complete answer within {PROBE_SECONDS:g} s")
+    except TimeoutError as error:
+        return timeout_failure(error, PROBE_SECONDS)
     except Failure as failure:
         return failure.with_traceback(None)

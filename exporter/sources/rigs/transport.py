@@ -30,6 +30,7 @@ _LENGTH_BYTES: Final = 4
 _LONG_NUMBER: Final = 300  # digits
 _LONGEST_BELIEVABLE: Final = 2**28  # any printable text read as a length is more
 _ACCESS_DENIED: Final = 45
+_NOT_CONNECTED: Final = "no answer to the connection attempt"
 _LOSABLE: Final = frozenset({Reason.AUTH, Reason.GARBLED, Reason.REFUSED, Reason.RATE_LIMITED})
 
 T = TypeVar("T")
@@ -158,7 +159,14 @@ def connect_failure(error: OSError) -> Failure:
         return Failure(Reason.REFUSED, "it reset the connection")
     if error.errno in (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL):
         return Failure(Reason.INTERNAL, f"this host ran out of sockets: {errno.errorcode[error.errno]}")
-    return Failure(Reason.UNREACHABLE, "no route to it" if error.errno else "no answer to the connection attempt")
+    return Failure(Reason.UNREACHABLE, "no route to it" if error.errno else _NOT_CONNECTED)
+
+
+def timeout_failure(error: TimeoutError, seconds: float) -> Failure:
+    """Classify that a deadline of ``seconds`` has passed."""
+    if _NOT_CONNECTED in error.args:
+        return Failure(Reason.UNREACHABLE, _NOT_CONNECTED)
+    return Failure(Reason.TIMEOUT, f"no complete answer within {seconds:g} s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +205,7 @@ async def _exchange(address: str, port: int, request: bytes, framing: Framing) -
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[bytes] = loop.create_future()
     connected: tuple[asyncio.Transport, _Conversation] | None = None
+    give_up_at = loop.time() + CONNECT_SECONDS
     try:
         with FastTimeout(CONNECT_SECONDS):
             connected = await loop.create_connection(
@@ -208,6 +217,10 @@ async def _exchange(address: str, port: int, request: bytes, framing: Framing) -
         return await answer
     except OSError as error:
         raise connect_failure(error) from None
+    except asyncio.CancelledError as cancelled:
+        if connected is None and loop.time() >= give_up_at:  # of a busy loop both deadlines can pass at once
+            cancelled.args = (_NOT_CONNECTED,)
+        raise
     finally:
         answer.cancel()
         if connected is not None:

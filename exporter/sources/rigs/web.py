@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import orjson
 
@@ -191,6 +192,15 @@ async def log_in(address: str, path: str, login: Mapping[str, str], *, port: int
         raise Failure(Reason.AUTH, f"it answered {head.status} to the login")
     _check(head)
     return parse_json(body)
+
+
+async def log_in_by_form(address: str, path: str, login: Mapping[str, str]) -> tuple[Mapping[str, Any], str]:
+    """Send a login, and nothing else, as a form; give the answer and the cookie that it set. Raises Failure."""
+    content = urlencode(login).encode()
+    headers = f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(content)}\r\n"
+    head, body = await _ask(address, HTTP_PORT, f"POST {path}", headers, content)
+    _check(head)
+    return parse_json(body), head.header("set-cookie").partition(";")[0]
 
 
 async def visit(

@@ -2,17 +2,25 @@
 
 Hashrate is ``MHS(1m)`` of ``stats``: ``summary`` counts shares, and its average includes the minutes of tuning after a
 start. Boards and fans share the number in front of their keys: fan 3 is there where board 3 is not.
+
+While a rig starts, or where port 4028 is closed, its web interface on port 80 reports less, behind a login.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
+from http import HTTPStatus
 from typing import Any, Final
 
+from exporter.model.failures import Failure, Reason
 from exporter.model.fault_codes import FaultCode
-from exporter.model.readings import Board, Fan, Fault, PowerSupply, RigIdentity, RigReading, TunerState
+from exporter.model.fleet import Credentials
+from exporter.model.readings import Board, Fan, Fault, Pool, PowerSupply, RigIdentity, RigReading, TunerState
 from exporter.sources.rigs import cgminer, coerce
 from exporter.sources.rigs.contract import Answer, Firmware, Questions, Recording, Target
 from exporter.sources.rigs.faults import fault, missing_board, worded_fault
+from exporter.sources.rigs.sessions import Sessions
 from exporter.sources.rigs.transport import rpc
+from exporter.sources.rigs.web import HTTP_PORT, answered, get, log_in_by_form
 
 _WINDOWS: Final = {"MHS(1m)": 60.0, "MHS(2m)": 120.0, "MHS(30s)": 30.0, "MHS(5m)": 300.0}  # s, the best first
 _UNIT: Final = "MH/s"
@@ -22,6 +30,18 @@ _SENSORS: Final = 8  # of a board
 _SUSPENDED: Final = (("suspend", True), ("running", False))
 _NO_ERROR: Final = frozenset("0x")
 """The characters of an error code that stands for no error."""
+_LOGIN: Final = "/cgi-bin/login.php"
+_FACTORY_LOGIN: Final = Credentials("seal", "seal")
+_SYSTEM: Final = "/cgi-bin/get_system_info.php"
+_STATUS: Final = "/cgi-bin/miner-status.php"
+_SUPPLY: Final = "/cgi-bin/miner-psu-status.php"
+_FRONT: Final = b"amazeui"
+"""The style sheet of the web interface's first page. Other devices have it too: the brand decides."""
+_BRAND: Final = "sealminer"
+_OTHER_DOOR: Final = frozenset({Reason.REFUSED, Reason.AUTH})
+_IDLE_WATTS: Final = 500.0
+"""Below it a rig does not hash: the smallest model needs five times as much."""
+_SWITCH: Final = {"on": True, "off": False}
 
 
 class Reader:
@@ -33,18 +53,40 @@ class Reader:
         section="Bitdeer stock",
         power="input power of the power supply",
         recorded=(Recording("A2", "2025-09-10", "asic-rs"),),
-        questions=Questions(rpc=("version", "stats", "summary", "pools")),
+        documented="web interface, by clients",
+        questions=Questions(
+            rpc=("version", "stats", "summary", "pools"),
+            pages={HTTP_PORT: ("/", _SYSTEM, _STATUS, _SUPPLY)},
+            login=_LOGIN,
+        ),
         pyasic_types=frozenset(),
     )
     probe = staticmethod(cgminer.version)
 
+    def __init__(self) -> None:
+        self._sessions = Sessions(_cookie, _FACTORY_LOGIN)
+
+    async def second_probe(self, address: str) -> Answer:
+        """Ask for the front page on port 80. Raises Failure."""
+        _, body = await get(address, "/")
+        if _FRONT not in body:
+            raise Failure(Reason.UNSUPPORTED, "the web interface of another device")
+        return {"front": _FRONT}
+
     def recognises(self, answer: Answer) -> bool:
         """See :class:`exporter.sources.rigs.contract.NativeReader`."""
-        return "BDMiner" in coerce.first(answer, "VERSION")
+        return answer.get("front") == _FRONT or "BDMiner" in coerce.first(answer, "VERSION")
+
+    async def page(self, target: Target, path: str) -> Answer:
+        """Ask for a page behind the login. Raises Failure."""
+        return await self._sessions.ask(target, partial(_page, target.address, path))
 
     async def identify(self, target: Target) -> RigIdentity:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
-        version = coerce.first(await rpc(target.address, "version"), "VERSION")
+        try:
+            version = coerce.first(await rpc(target.address, "version"), "VERSION")
+        except Failure as failure:
+            return _identity(await self._by_web(target, _SYSTEM, failure))
         stats = coerce.first(await rpc(target.address, "stats"), "STATS")
         return RigIdentity(
             reader=self.name,
@@ -66,7 +108,12 @@ class Reader:
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
-        stats = coerce.first(await rpc(target.address, "stats"), "STATS")
+        try:
+            stats = coerce.first(await rpc(target.address, "stats"), "STATS")
+        except Failure as failure:
+            system = await self._by_web(target, _SYSTEM, failure)
+            coerce.expect_mac(system.get("macaddr"), identity.mac)
+            return _reading(system, await self.page(target, _STATUS), await self.page(target, _SUPPLY))
         coerce.expect_mac(stats.get("MAC"), identity.mac)
         summary = coerce.first(await cgminer.optional(target.address, "summary"), "SUMMARY")
         pools = await cgminer.optional(target.address, "pools")
@@ -104,6 +151,105 @@ class Reader:
             pools=cgminer.pools(pools),
             faults=cgminer.merged(seen, _reported_faults(stats)),
         )
+
+    async def _by_web(self, target: Target, path: str, failure: Failure) -> Answer:
+        """Ask the web interface instead of port 4028, which failed. Raises Failure, of port 4028 if both are closed."""
+        if failure.reason not in _OTHER_DOOR:
+            raise failure
+        try:
+            return await self.page(target, path)
+        except Failure as second:
+            if second.reason is not Reason.REFUSED:
+                raise
+        raise Failure(failure.reason, failure.detail)
+
+
+async def _cookie(address: str, credentials: Credentials) -> str:
+    """Log in. A wrong login is answered 200 too, with a state other than 0."""
+    login = {"username": credentials.username, "origin_pwd": credentials.password}
+    answer, cookie = await log_in_by_form(address, _LOGIN, login)
+    if answer.get("state") != 0:
+        raise Failure(Reason.AUTH, f"it refused the login: {coerce.text(answer.get('msg'), 64)}")
+    if not cookie:
+        raise Failure(Reason.GARBLED, "no cookie in its answer to the login")
+    return cookie
+
+
+async def _page(address: str, path: str, cookie: str) -> Answer:
+    """Ask for a page. After a session has ended, the login's page comes instead."""
+    head, body = await get(address, path, headers={"Cookie": cookie})
+    if head.status == HTTPStatus.FOUND or (head.status == HTTPStatus.OK and _FRONT in body):
+        raise Failure(Reason.AUTH, "it asks for a new login")
+    return coerce.mapping(answered(head, body))
+
+
+def _identity(system: Answer) -> RigIdentity:
+    """Identify a rig by its web interface. Raises Failure if it is another device's."""
+    if coerce.text(system.get("brand")).lower() != _BRAND:
+        raise Failure(Reason.UNSUPPORTED, "the web interface of another device")
+    return RigIdentity(
+        reader=Reader.name,
+        make="SealMiner",
+        model=coerce.text(system.get("miner_type")),
+        firmware="Stock",
+        firmware_version=coerce.text(system.get("firmware_version")),
+        mac=coerce.mac(system.get("macaddr")),
+        serial=coerce.text(system.get("crtl_sn")),
+        control_board=coerce.text(system.get("ctrl_version")),
+        power_supply_model=coerce.text(system.get("psu_model")),
+    )
+
+
+def _reading(system: Answer, status: Answer, supply: Answer) -> RigReading:
+    """Read a rig by its web interface, whose only hashrate is the average since start.
+
+    A rig that was suspended keeps that average: only what the power supply draws shows that it hashes. Raises Failure.
+    """
+    summary = coerce.mapping(status.get("summary"))
+    rows = [row for row in coerce.items(status.get("pools")) if coerce.text(row.get("url"))]
+    power = coerce.watts(supply.get("Power"))
+    if power is None:
+        raise Failure(Reason.GARBLED, "the web interface does not report the power, so nothing shows that it hashes")
+    mining = power >= _IDLE_WATTS
+    uptime = coerce.seconds(summary.get("elapsed"))
+    code = coerce.text(supply.get("StatusCode"), 64)
+    return RigReading(
+        hashrate=coerce.realised(summary.get("mhsav"), _UNIT) if mining else 0.0,
+        hashrate_window=uptime if mining else None,
+        average_hashrate=coerce.hashrate(summary.get("mhsav"), _UNIT),
+        power=power,
+        power_supply=PowerSupply(
+            input_power=power,
+            output_voltage=coerce.volts(supply.get("Voltage")),
+            output_current=coerce.amperes(supply.get("Current")),
+            temperature=coerce.celsius(supply.get("Temp")),
+        ),
+        mining=mining,
+        fault_light=_SWITCH.get(coerce.text(system.get("led"), 8)),
+        uptime=uptime,
+        accepted_difficulty=coerce.total([coerce.counter(row.get("diffA")) for row in rows]),
+        rejected_difficulty=coerce.total([coerce.counter(row.get("diffR")) for row in rows]),
+        pools=tuple(_pool(index, row) for index, row in enumerate(rows)),
+        faults=() if set(code.lower()) <= _NO_ERROR else (fault(FaultCode.PSU_OUTPUT, "psu", code),),
+    )
+
+
+def _pool(index: int, row: Mapping[str, Any]) -> Pool:
+    """Translate a pool of the web interface, where a number that is not known is empty."""
+    scheme, host = coerce.endpoint(row.get("url"))
+    active, state = coerce.flag(row.get("isActive")), coerce.text(row.get("status"), 16)
+    return Pool(
+        index=index,
+        host=host,
+        scheme=scheme,
+        worker=coerce.text(row.get("user")),
+        up=state == "Alive" if state else None,
+        active=active,
+        difficulty=coerce.difficulty(row.get("diff")) or None if active else None,
+        accepted=coerce.counter(row.get("accept")),
+        rejected=coerce.counter(row.get("rejected")),
+        stale=coerce.counter(row.get("stale")),
+    )
 
 
 def _slots(stats: Mapping[str, Any]) -> Iterator[int]:
