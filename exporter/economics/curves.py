@@ -13,7 +13,10 @@ from exporter.model.units import HOURS_PER_DAY, kilowatts
 
 _POOL_SECONDS: Final = 600.0
 _AGE_SECONDS: Final = 86_400.0
+_MOST_NEW: Final = 2_000
+"""Curves that are made at one evaluation; the others follow at the next ones."""
 _NO_POINTS: Final[Mapping[str, LearnedPoint]] = {}
+_NO_CURVE: Final = Curve()
 
 
 class _Made(NamedTuple):
@@ -28,7 +31,11 @@ class _Made(NamedTuple):
 
 
 class CurveBook:
-    """Keeps the curves between evaluations. The same inputs give the same curves, whatever was kept."""
+    """Keeps the curves between evaluations.
+
+    At most 2,000 curves are made at one evaluation, the oldest first. Until its turn a rig keeps its former curve if
+    only its points have changed, and has no points if it is new or its settings have changed.
+    """
 
     def __init__(self) -> None:
         self._settings: PointsSettings | None = None
@@ -46,12 +53,25 @@ class CurveBook:
         if points != self._settings:
             self._settings, self._pooled_at = points, None
             self._made.clear()
-        if self._pooled_at is None or not 0 <= now - self._pooled_at < _POOL_SECONDS:
+        if self._pooled_at is None or not 0 <= now - self._pooled_at < min(_POOL_SECONDS, points.stable):
             self._pool(snapshot, points)
         self._factors = {tariff: self._factor(tariff, settings) for tariff in {rig.rig.tariff for rig in snapshot.rigs}}
-        made = {rig.rig.name: self._make(rig, points, now) for rig in snapshot.rigs}
+        former, made, due = self._made, dict[str, _Made](), list[RigSnapshot]()
+        for rig in snapshot.rigs:
+            name = rig.rig.name
+            known = former.get(name)
+            if known is not None and self._same_settings(known, rig):
+                made[name] = known
+                if not self._same_points(known, rig, now):
+                    due.append(rig)
+            else:
+                due.append(rig)
+        if len(due) > _MOST_NEW:
+            due.sort(key=lambda rig: made[rig.rig.name].at if rig.rig.name in made else now - _AGE_SECONDS)
+        for rig in due[:_MOST_NEW]:
+            made[rig.rig.name] = self._make(rig, points, now)
         self._made = made
-        return {name: each.curve for name, each in made.items()}
+        return {rig.rig.name: made[rig.rig.name].curve if rig.rig.name in made else _NO_CURVE for rig in snapshot.rigs}
 
     def _pool(self, snapshot: SiteSnapshot, points: PointsSettings) -> None:
         new = pool(snapshot.rigs, points, snapshot.taken_at)
@@ -65,18 +85,17 @@ class CurveBook:
         known = self._factors.get(tariff)
         return known if known == new else new
 
-    def _make(self, rig: RigSnapshot, settings: PointsSettings, now: float) -> _Made:
+    def _same_settings(self, made: _Made, rig: RigSnapshot) -> bool:
+        return made.kwh_per_watt is self._factors[rig.rig.tariff] and made.rated_power == rig.rig.rated_power
+
+    def _same_points(self, made: _Made, rig: RigSnapshot, now: float) -> bool:
+        return made.points is rig.points and made.pooled is self._pooled(rig) and 0 <= now - made.at < _AGE_SECONDS
+
+    def _pooled(self, rig: RigSnapshot) -> Mapping[str, LearnedPoint]:
         key = pool_key(rig)
-        pooled = _NO_POINTS if key is None else self._pools.get(key, _NO_POINTS)
-        factors, rated = self._factors[rig.rig.tariff], rig.rig.rated_power
-        made = self._made.get(rig.rig.name)
-        if (
-            made is not None
-            and made.points is rig.points
-            and made.pooled is pooled
-            and made.kwh_per_watt is factors
-            and made.rated_power == rated
-            and 0 <= now - made.at < _AGE_SECONDS
-        ):
-            return made
-        return _Made(rig.points, rated, pooled, factors, now, curve_of(rig, pooled, factors, settings, now))
+        return _NO_POINTS if key is None else self._pools.get(key, _NO_POINTS)
+
+    def _make(self, rig: RigSnapshot, settings: PointsSettings, now: float) -> _Made:
+        pooled, factors = self._pooled(rig), self._factors[rig.rig.tariff]
+        curve = curve_of(rig, pooled, factors, settings, now)
+        return _Made(rig.points, rig.rig.rated_power, pooled, factors, now, curve)

@@ -225,8 +225,9 @@ def curve_of(
         known[point.name] = _learned(point, Trust.MEASURED, error, kwh_per_watt, limits)
     for name, point in pooled.items():
         if name not in known:
-            candidate = _learned(point, Trust.POOLED, settings.pooled_error, kwh_per_watt, limits)
-            known[name] = replace(candidate, tuned=tuned.get(name))
+            known[name] = _learned(
+                point, Trust.POOLED, settings.pooled_error, kwh_per_watt, limits, tuned=tuned.get(name)
+            )
     for each in listed.points:
         if each.name in known or each.power is None or each.hashrate is None or scale.refuted:
             continue
@@ -263,7 +264,13 @@ class _Limits:
 
 
 def _learned(
-    point: LearnedPoint, trust: Trust, error: float, kwh_per_watt: Mapping[PowerSource, float], limits: _Limits
+    point: LearnedPoint,
+    trust: Trust,
+    error: float,
+    kwh_per_watt: Mapping[PowerSource, float],
+    limits: _Limits,
+    *,
+    tuned: bool | None = None,
 ) -> Candidate:
     source = PowerSource.METERED if point.metered else PowerSource.REPORTED
     return Candidate(
@@ -274,6 +281,7 @@ def _learned(
         kwh=point.power * kwh_per_watt[source],
         trust=trust,
         error=error,
+        tuned=tuned,
         allowed=limits.allow(point.name, point.power),
     )
 

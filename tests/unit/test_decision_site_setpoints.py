@@ -286,16 +286,39 @@ def test_a_choice_is_kept_while_nothing_changes_and_made_anew_with_the_price() -
 
 
 def test_the_choices_of_a_large_site_are_made_over_several_evaluations() -> None:
-    rigs = [miner(name=f"r{index}") for index in range(2_500)]
-    outcome = Outcome(*rigs, price=0.066)
-    decision = SiteDecision(rigs=tuple(RigDecision(verdict=Verdict.MINE) for _ in rigs))
-    choices = Choices()
+    one = Outcome(miner(), price=0.066)
+    names = [f"r{index}" for index in range(2_500)]
+    (shape,) = one.snapshot.rigs
+    rigs = tuple(replace(shape, rig=replace(shape.rig, name=name)) for name in names)
+    decision = SiteDecision(rigs=(RigDecision(verdict=Verdict.MINE),) * len(names))
+    curves, choices = dict.fromkeys(names, one.curves["a-01"]), Choices()
 
     def moved(price: float) -> int:
-        snapshot = replace(outcome.snapshot, tariffs={"ppa": TariffPrice(price)})
-        economics = price_on(flat_market(), snapshot, PLAIN, outcome.curves)
-        found = site_setpoints(snapshot, economics, decision, outcome.curves, PLAIN, choices).rigs
+        snapshot = replace(one.snapshot, tariffs={"ppa": TariffPrice(price)})
+        economics = price_on(flat_market(), snapshot, PLAIN, one.curves)
+        site_of_all = replace(snapshot, rigs=rigs)
+        priced = replace(economics, rigs=economics.rigs * len(names))
+        found = site_setpoints(site_of_all, priced, decision, curves, PLAIN, choices).rigs
         return sum(each is not None and each.name == "790MHz" for each in found)
 
     assert moved(0.066) == 0  # all of them are chosen the first time
     assert [moved(0.01), moved(0.01)] == [2_000, 2_500]
+
+
+def test_the_curves_of_a_large_site_are_made_over_several_evaluations() -> None:
+    rigs = [miner(name=f"r{index}") for index in range(2_500)]
+    limited = replace(ALL, listed=PointList(points=(Point(name="790MHz", allowed=False),)))
+    book, dearer = CurveBook(), replace(PLAIN, power=PowerSettings(overhead=1.1))
+
+    def with_points(snapshot: SiteSnapshot, settings: SiteSettings = PLAIN) -> int:
+        return sum(bool(curve.hull) for curve in book.curves(snapshot, settings).values())
+
+    def limits() -> int:
+        changed = site(*(replace(rig, points=limited) for rig in rigs))
+        return sum(len(curve.hull) < len(full.hull) for curve in book.curves(changed, PLAIN).values())
+
+    snapshot = site(*rigs)
+    assert [with_points(snapshot), with_points(snapshot)] == [2_000, 2_500]  # a rig has no points until its turn
+    full = book.curves(snapshot, PLAIN)["r0"]
+    assert [limits(), limits()] == [2_000, 2_500]  # the others keep their former points until their turn
+    assert [with_points(snapshot, dearer), with_points(snapshot, dearer)] == [2_000, 2_500]  # none at former settings
