@@ -13,7 +13,7 @@ from exporter.model.units import HOURS_PER_DAY, kilowatts
 
 _POOL_SECONDS: Final = 600.0
 _AGE_SECONDS: Final = 86_400.0
-_MOST_NEW: Final = 2_000
+_MOST_NEW: Final = 1_500
 """Curves that are made at one evaluation; the others follow at the next ones."""
 _NO_POINTS: Final[Mapping[str, LearnedPoint]] = {}
 _NO_CURVE: Final = Curve()
@@ -33,7 +33,7 @@ class _Made(NamedTuple):
 class CurveBook:
     """Keeps the curves between evaluations.
 
-    At most 2,000 curves are made at one evaluation, the oldest first. Until its turn a rig keeps its former curve if
+    At most 1,500 curves are made at one evaluation, the oldest first. Until its turn a rig keeps its former curve if
     only its points have changed, and has no points if it is new or its settings have changed.
     """
 

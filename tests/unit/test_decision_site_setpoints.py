@@ -318,7 +318,7 @@ def test_the_curves_of_a_large_site_are_made_over_several_evaluations() -> None:
         return sum(len(curve.hull) < len(full.hull) for curve in book.curves(changed, PLAIN).values())
 
     snapshot = site(*rigs)
-    assert [with_points(snapshot), with_points(snapshot)] == [2_000, 2_500]  # a rig has no points until its turn
+    assert [with_points(snapshot), with_points(snapshot)] == [1_500, 2_500]  # a rig has no points until its turn
     full = book.curves(snapshot, PLAIN)["r0"]
-    assert [limits(), limits()] == [2_000, 2_500]  # the others keep their former points until their turn
-    assert [with_points(snapshot, dearer), with_points(snapshot, dearer)] == [2_000, 2_500]  # none at former settings
+    assert [limits(), limits()] == [1_500, 2_500]  # the others keep their former points until their turn
+    assert [with_points(snapshot, dearer), with_points(snapshot, dearer)] == [1_500, 2_500]  # none at former settings
