@@ -13,6 +13,9 @@ def elapsed() -> float:
     return time.clock_gettime(_CLOCK)
 
 
+_QUICK: Final = 0.1  # s, between two readings of the timer: then both clocks were read at one time
+_TRIES: Final = 20
+
 _CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -27,7 +30,7 @@ class SteadyClock:
     def __init__(self, wall: Callable[[], float] = time.time, timer: Callable[[], float] = elapsed) -> None:
         self._wall = wall
         self._timer = timer
-        self._offset = wall() - timer()
+        self._offset = self._measured()
 
     def __call__(self) -> float:
         """Return the time, unix seconds."""
@@ -35,6 +38,14 @@ class SteadyClock:
 
     def follow(self) -> float:
         """Follow the system clock. Return by how many seconds it was set since the last call; 0 if it was not set."""
-        step = self._wall() - self()
+        step = self._measured() - self._offset
         self._offset += step
         return step if abs(step) > SLEW else 0.0
+
+    def _measured(self) -> float:
+        """Return by how much the system clock is ahead of the timer. A pause of the process between both is not."""
+        for _ in range(_TRIES):
+            before, wall = self._timer(), self._wall()
+            if self._timer() - before < _QUICK:
+                break
+        return wall - before

@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -60,9 +60,17 @@ class Exporter:
         self.file.write_text(yaml.safe_dump(self.config), encoding="utf-8")
 
     @asynccontextmanager
-    async def running(self, *options: str, flags: Sequence[str] = ()) -> AsyncIterator[asyncio.subprocess.Process]:
-        """Start it; ``options`` are those of the interpreter, ``flags`` those of the command."""
+    async def running(
+        self, *options: str, flags: Sequence[str] = (), held_back: bool = False
+    ) -> AsyncIterator[asyncio.subprocess.Process]:
+        """Start it; ``options`` are those of the interpreter, ``flags`` those of the command.
+
+        Where it is ``held_back``, it waits for the configuration until :meth:`hand_over`.
+        """
         self.configure()
+        if held_back:
+            self.file.unlink()
+            os.mkfifo(self.file)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, *options, "-m", "exporter", "run", "--config.file", str(self.file), *flags),
             stderr=asyncio.subprocess.PIPE,
@@ -74,6 +82,19 @@ class Exporter:
             if process.returncode is None:
                 process.kill()
             await process.communicate()
+
+    def reader(self) -> int | None:
+        """Return the open pipe to a process that waits for the configuration."""
+        with suppress(OSError):
+            return os.open(self.file, os.O_WRONLY | os.O_NONBLOCK)
+        return None
+
+    def hand_over(self, waiting: int) -> None:
+        """Give the configuration to the process that waits for it. Later ones read the file."""
+        self.file.unlink()
+        self.configure()
+        with os.fdopen(waiting, "wb") as file:
+            file.write(self.file.read_bytes())
 
     async def ask(self, method: str, path: str) -> tuple[int, str]:
         async with aiohttp.request(method, f"http://{self.address}{path}") as answer:
@@ -122,6 +143,22 @@ def all_margins(samples: Samples) -> bool:
     return len(values(samples, "mining_rig_margin_usd_per_day")) == 3
 
 
+async def read_to(words: str, stream: asyncio.StreamReader) -> str:
+    """Read up to the line with these words."""
+    lines = [await stream.readline()]
+    while words.encode() not in lines[-1]:
+        assert lines[-1], f"it ended without {words!r}"
+        lines.append(await stream.readline())
+    return b"".join(lines).decode()
+
+
+def read_within(seconds: float, samples: Samples) -> set[str]:
+    """Return the rigs that were read in the seconds before the evaluation: a busy machine reads some later."""
+    evaluated = one(samples, "mining_evaluation_timestamp_seconds") or 0.0
+    read = values(samples, "mining_rig_last_success_timestamp_seconds")
+    return {rig for rig, at in read.items() if evaluated - at < seconds}
+
+
 async def ended(process: asyncio.subprocess.Process) -> str:
     process.send_signal(signal.SIGTERM)
     async with asyncio.timeout(60):
@@ -132,20 +169,18 @@ async def ended(process: asyncio.subprocess.Process) -> str:
 
 async def test_sighup_during_the_start_causes_one_reload_after_it(site: SimulatedSite, tmp_path: Path) -> None:
     exporter = Exporter(tmp_path, site.config())
-    async with exporter.running("-X", "importtime") as process:
+    async with exporter.running("-X", "importtime", held_back=True) as process:
         assert process.stderr is not None
         while b"click" not in await process.stderr.readline():  # one of the first imports
             pass
-        lines = []
-        while not lines or b"event=serving" not in lines[-1]:
+        logged = asyncio.create_task(read_to("configuration reloaded", process.stderr))
+        while (waiting := exporter.reader()) is None:
             process.send_signal(signal.SIGHUP)
-            lines.append(await process.stderr.readline())
-            assert lines[-1], "it was killed"
-        while b"configuration reloaded" not in lines[-1]:
-            lines.append(await process.stderr.readline())
-        rest = await ended(process)
-    reloads = b"".join(lines).count(b"configuration reloaded") + rest.count("configuration reloaded")
-    assert reloads in (1, 2)  # two if this test was slow to see that the start was over
+            await asyncio.sleep(0.001)
+        process.send_signal(signal.SIGHUP)
+        exporter.hand_over(waiting)
+        assert "event=serving" in await logged
+        assert "configuration reloaded" not in await ended(process)
 
 
 async def test_every_rig_is_priced_and_a_signal_stops_the_exporter(site: SimulatedSite, tmp_path: Path) -> None:
@@ -184,7 +219,8 @@ async def test_a_reload_takes_effect_and_loses_nothing(site: SimulatedSite, tmp_
         after = await exporter.until(
             lambda samples: one(samples, "mining_power_price_usd_per_kilowatt_hour", tariff="ppa") == 0.07
         )
-        assert set(values(after, "mining_rig_margin_usd_per_day")) == {rig["name"] for rig in rigs[:2]}
+        kept = {rig["name"] for rig in rigs[:2]}
+        assert kept >= set(values(after, "mining_rig_margin_usd_per_day")) >= kept & read_within(12, after)
         polls = "mining_poll_duration_seconds_count"
         assert (one(after, polls) or 0) >= (one(before, polls) or 0) > 0
 
@@ -195,7 +231,7 @@ async def test_a_reload_takes_effect_and_loses_nothing(site: SimulatedSite, tmp_
         process.send_signal(signal.SIGHUP)
         refused = await exporter.until(lambda samples: one(samples, "mining_config_last_reload_successful") == 0)
         assert one(refused, "mining_power_price_usd_per_kilowatt_hour", tariff="ppa") == 0.07
-        assert len(values(refused, "mining_rig_margin_usd_per_day")) == 2
+        assert set(values(refused, "mining_rig_last_success_timestamp_seconds")) == kept
         await ended(process)
 
 
@@ -262,7 +298,7 @@ async def test_a_kill_lets_no_energy_counter_fall_and_costs_at_most_one_interval
     def look(samples: Samples) -> None:
         energy, power, at = (values(samples, name) for name in (energies, powers, read_at))
         assert all(joules >= known.get(rig, (0.0,))[0] for rig, joules in energy.items())
-        known.update({rig: (joules, power[rig], at[rig]) for rig, joules in energy.items()})
+        known.update({rig: (joules, power[rig], at[rig]) for rig, joules in energy.items() if rig in power})
 
     for _ in range(KILLS):
         async with exporter.running() as process:
@@ -352,9 +388,9 @@ async def test_a_clock_that_is_set_costs_no_reading(site: SimulatedSite, tmp_pat
             clock.turn(step)
             reached = (one(before, evaluated) or 0.0) + step
             after = await exporter.until(
-                lambda samples, reached=reached: abs((one(samples, evaluated) or 0.0) - reached) < 60
+                lambda samples, reached=reached: abs((one(samples, evaluated) or 0.0) - reached) < 1_800
             )
-            assert all_margins(after)
+            assert set(values(after, "mining_rig_margin_usd_per_day")) >= read_within(24, after)
             assert one(after, "mining_bitcoin_price_usd") is not None
             assert verdicts(after) == pytest.approx(
                 {rig: since + step for rig, since in verdicts(before).items()}, abs=2
@@ -508,7 +544,7 @@ def pair(tmp_path: Path, site: SimulatedSite) -> list[Exporter]:
         (tmp_path / name).mkdir()
         exporter = Exporter(tmp_path / name, site.config())
         exporter.configure(
-            state={"path": str(shared / "state.sqlite")}, lease={"path": str(shared / "lease"), "takeover": "2s"}
+            state={"path": str(shared / "state.sqlite")}, lease={"path": str(shared / "lease"), "takeover": "5s"}
         )
         exporters.append(exporter)
     return exporters
@@ -553,4 +589,4 @@ async def test_who_loses_the_lease_stops_to_serve_the_site_and_stands_by(site: S
         await second.until(all_margins)
         paused.send_signal(signal.SIGCONT)
         await first.until(lambda samples: one(samples, "mining_exporter_active") == 0)
-        assert all_margins(await second.until(bool))
+        await second.until(lambda samples: all_margins(samples) and one(samples, "mining_exporter_active") == 1)

@@ -49,6 +49,20 @@ def test_the_clock_follows_a_time_server_without_notice() -> None:
     assert clock() == times.timer + times.offset
 
 
+def test_a_pause_of_the_process_between_two_clocks_is_not_a_step() -> None:
+    times = Times()
+    pauses = [3.0, 2.0, 0.0] * 2  # a busy machine, or SIGSTOP
+
+    def wall() -> float:
+        times.pass_by(pauses.pop(0))
+        return times.timer + times.offset
+
+    clock = SteadyClock(wall, lambda: times.timer)
+    assert clock() == times.timer + times.offset
+    assert clock.follow() == 0
+    assert pauses == []
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_a_kept_reading_ages_as_before(step: float) -> None:
     times = Times()
