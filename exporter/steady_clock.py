@@ -44,8 +44,9 @@ class SteadyClock:
 
     def _measured(self) -> float:
         """Return by how much the system clock is ahead of the timer. A pause of the process between both is not."""
+        before, wall = self._timer(), self._wall()
         for _ in range(_TRIES):
-            before, wall = self._timer(), self._wall()
             if self._timer() - before < _QUICK:
                 break
+            before, wall = self._timer(), self._wall()
         return wall - before

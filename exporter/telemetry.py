@@ -188,8 +188,8 @@ class Telemetry:
         )
         self.inventory_lists_kept = Gauge(
             "mining_inventory_lists_kept",
-            "Lists of http_sd whose last content is in use, because the URL gives none, or one that is invalid or lost "
-            "more rigs than fleet.max_shrink allows.",
+            "Lists of rigs (csv, file_sd, http_sd) whose last content is in use, because the present one cannot be "
+            "read, is invalid, or lost more rigs than fleet.max_shrink allows.",
             registry=registry,
         )
         self.evaluation_failures = Counter(

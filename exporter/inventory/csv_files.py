@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from exporter.inventory.accepted import content
 from exporter.inventory.listed import InventoryError, Listed, duplicates, identity, parse_row, why_unreadable
 from exporter.inventory.model import DIGITS_AND_DOTS, RigRow
 from exporter.inventory.numbers import AmbiguousNumbersError, plain, separator_of
@@ -61,7 +62,7 @@ def csv_file(path: Path, columns: Mapping[str, str] = NO_COLUMNS) -> CsvFile:
 def csv_rows(path: Path, columns: Mapping[str, str], errors: list[ErrorAt]) -> Iterator[Listed]:
     """Yield the rigs of one file. Every error is added to ``errors`` with its line."""
     try:
-        text = _read(path)
+        text = content(str(path), lambda: _read(path))
     except (OSError, UnicodeDecodeError) as error:
         errors.append(ErrorAt(str(path), why_unreadable(error)))
         return
@@ -81,7 +82,7 @@ def csv_rows(path: Path, columns: Mapping[str, str], errors: list[ErrorAt]) -> I
 def headers(path: Path) -> set[str]:
     """Return the headers of a file in lower case. Empty if the file cannot be read."""
     try:
-        text = _read(path)
+        text = content(str(path), lambda: _read(path))
     except (OSError, UnicodeDecodeError):
         return set()
     return next(

@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from exporter.inventory.accepted import accepted_lists, is_replaceable
 from exporter.inventory.csv_files import csv_rows, headers
 from exporter.inventory.listed import InventoryError, KeyPath, Listed, dotted, duplicates, identity, why_unreadable
 from exporter.inventory.model import (
@@ -74,9 +75,9 @@ def load_inventory(settings: InventorySettings, names: Names, where: Callable[[K
     warnings: list[str] = []
 
     def found(paths: Sequence[Path], key: str) -> Iterator[Path]:
-        """Yield the files that exist. A missing one is an error at its key in the configuration."""
+        """Yield the files that exist or did. Another one is an error at its key in the configuration."""
         for index, path in enumerate(paths):
-            if files_of(path) == (path,) and not path.exists():
+            if files_of(path) == (path,) and not path.exists() and str(path) not in accepted_lists():
                 errors.append(ErrorAt(where(("fleet", key, index)), f"{path} does not exist"))
             else:
                 yield path
@@ -113,11 +114,13 @@ def _shortened(sentences: list[str]) -> Iterator[str]:
 
 
 def _absent_columns(settings: InventorySettings, where: Callable[[KeyPath], str]) -> Iterator[ErrorAt]:
-    """Yield an error for each header of ``fleet.columns`` that no CSV file has."""
+    """Yield an error for each header of ``fleet.columns`` that no CSV file has: of the files, where they changed."""
     found = set[str]().union(*(headers(path) for path in settings.csv))
+    changed = [str(path) for path in settings.csv if is_replaceable(str(path))]
     for ours, theirs in settings.columns.items():
         if found and theirs.strip().casefold() not in found:
-            yield ErrorAt(where(("fleet", "columns", ours)), unknown("header", theirs, found))
+            for place in changed or [where(("fleet", "columns", ours))]:
+                yield ErrorAt(place, unknown("header", theirs, found))
 
 
 def _candidates(

@@ -10,12 +10,13 @@ from typing import Final
 import yaml
 from pydantic import ValidationError
 
+from exporter.inventory.accepted import content
 from exporter.inventory.listed import Listed, dotted, identity, parse_row, why_unreadable
 from exporter.model.configuration_errors import ErrorAt, nearest, sentence
 from exporter.model.failures import SOURCE_ADVICE, Failure
 from exporter.model.fields import is_offline
 from exporter.model.secrets import mask_urls
-from exporter.sources.discovery import HttpSd, TargetGroups, file_targets, loaded_targets
+from exporter.sources.discovery import HttpSd, TargetGroups, file_targets, http_targets
 
 LABELS: Final = (
     "name",
@@ -48,19 +49,23 @@ def files_of(pattern: Path) -> tuple[Path, ...]:
 
 def file_rows(pattern: Path, errors: list[ErrorAt], warnings: list[str]) -> Iterator[Listed]:
     """Yield the rigs of the file_sd files that match ``pattern``. Every error is added to ``errors``."""
-    for path in files_of(pattern):
-        try:
-            groups = file_targets(path)
-        except ValidationError as error:
-            errors += _no_groups(str(path), error)
-        except (json.JSONDecodeError, yaml.YAMLError) as error:
-            errors.append(ErrorAt(str(path), f"is not valid JSON or YAML: {str(error).splitlines()[0]}"))
-        except (OSError, UnicodeDecodeError) as error:
-            errors.append(ErrorAt(str(path), why_unreadable(error)))
-        except RecursionError:
-            errors.append(ErrorAt(str(path), "is nested too deeply"))
-        else:
-            yield from _target_rows(str(path), str(pattern), groups, errors, warnings)
+    files = content(str(pattern), lambda: {path: _groups_of(path, errors) for path in files_of(pattern)})
+    for path, groups in files.items():
+        yield from _target_rows(str(path), str(pattern), groups, errors, warnings)
+
+
+def _groups_of(path: Path, errors: list[ErrorAt]) -> TargetGroups:
+    try:
+        return file_targets(path)
+    except ValidationError as error:
+        errors += _no_groups(str(path), error)
+    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        errors.append(ErrorAt(str(path), f"is not valid JSON or YAML: {str(error).splitlines()[0]}"))
+    except (OSError, UnicodeDecodeError) as error:
+        errors.append(ErrorAt(str(path), why_unreadable(error)))
+    except RecursionError:
+        errors.append(ErrorAt(str(path), "is nested too deeply"))
+    return ()
 
 
 def http_rows(settings: HttpSd, errors: list[ErrorAt], warnings: list[str]) -> Iterator[Listed]:
@@ -69,7 +74,7 @@ def http_rows(settings: HttpSd, errors: list[ErrorAt], warnings: list[str]) -> I
         return
     shown = mask_urls(settings.url)
     try:
-        groups = loaded_targets(settings)
+        groups = content(settings.url, lambda: http_targets(settings))
     except Failure as failure:
         advice = failure.advised(SOURCE_ADVICE)
         errors.append(ErrorAt(shown, f"gave no list of rigs: {failure.detail} ({advice})"))

@@ -2,19 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from fnmatch import fnmatchcase
 from typing import Final, Protocol
 
 import structlog
 
-from exporter.inventory.shrink import ShrinkGuard, shrinks
+from exporter.inventory.accepted import accept_lists, accepted_lists, keeping
+from exporter.inventory.shrink import ShrinkGuard, names_of_lists, shrinks
 from exporter.logs import configure
 from exporter.model.configuration_errors import ErrorAt
 from exporter.model.secrets import mask_urls
 from exporter.settings.load import ConfigError
 from exporter.settings.model import Settings
 from exporter.settings.watch import changes
-from exporter.sources.discovery import accept_lists, accepted_lists, failing_lists, keeping
+from exporter.sources.discovery import failing_lists
 from exporter.telemetry import Telemetry
 
 _log = structlog.get_logger(__name__)
@@ -40,8 +42,8 @@ class Configurable(Protocol):
 class Reload:
     """Loads the configuration and applies it to ``target``. An invalid one changes nothing.
 
-    A list of ``http_sd`` that is invalid, or lost too many rigs, is refused alone: its content in use stays, and
-    everything else is applied.
+    A list of rigs (a file of ``csv`` or ``file_sd``, a URL of ``http_sd``) that is missing, invalid, or lost too many
+    rigs is refused alone: its content in use stays, and everything else is applied.
 
     Args:
         load: Loads the settings. Raises ConfigError.
@@ -92,16 +94,15 @@ class Reload:
 
     async def _loaded(self) -> tuple[Settings, dict[str, str]]:
         """Load the settings, and return the lists that are invalid, whose content in use they have instead."""
-        try:
-            return await self._load(keep=()), {}
-        except ConfigError as error:
-            refused: dict[str, str] = {}
-            for each in error.errors:
-                url = next((url for url in accepted_lists() if _is_in(each, mask_urls(url))), None)
-                if url is None:
+        refused: dict[str, str] = {}
+        while True:
+            try:
+                return await self._load(keep=refused), refused
+            except ConfigError as error:
+                found = _blamed(error.errors, refused)
+                if not found:
                     raise
-                refused.setdefault(url, str(each))
-            return await self._load(keep=refused), refused
+                refused |= found
 
     async def _load(self, *, keep: Collection[str]) -> Settings:
         with keeping(keep):
@@ -128,8 +129,7 @@ class Reload:
 
     def _kept(self) -> Collection[str]:
         """Return the lists whose last content is in use."""
-        configured = {entry.url for entry in self._target.settings.fleet.http_sd}
-        return {*self._refused, *failing_lists()} & configured
+        return {*self._refused, *failing_lists()} & {*names_of_lists(self._target.settings.fleet)}
 
     def _cut(self, what: str) -> str:
         self._telemetry.config_reload_successful.set(0)
@@ -144,8 +144,26 @@ class Reload:
         return f"{_NOTHING_CHANGED}\n{reason}"
 
 
-def _is_in(error: ErrorAt, shown: str) -> bool:
-    return error.where == shown or error.where.startswith(f"{shown}: ")
+def _blamed(errors: Collection[ErrorAt], refused: Collection[str]) -> dict[str, str]:
+    """Return the lists that these errors are about, and why. Empty if an error is about something else.
+
+    A rig of a refused list may still be listed in another list, too: then that one is to blame.
+    """
+    places = [(each, next(_lists_at(each.where), None)) for each in errors]
+    if any(name is None for _, name in places):
+        return {}
+    found = {name: str(each) for each, name in reversed(places) if name is not None and name not in refused}
+    return found or {name: str(each) for each in errors for name in _lists_at(each.message) if name not in refused}
+
+
+def _lists_at(text: str) -> Iterator[str]:
+    """Yield the lists in use in which the location ``text`` is, or that it names; the longest name first."""
+    for name in sorted(accepted_lists(), key=len, reverse=True):
+        shown = mask_urls(name)
+        patterns = (shown, f"{shown}:*", f"* {shown}:*") if "*" in shown else ()
+        is_named = text == shown or text.startswith(f"{shown}:") or f" {shown}:" in text
+        if is_named or any(fnmatchcase(text, pattern) for pattern in patterns):
+            yield name
 
 
 def _without_start_only(settings: Settings, running: Settings) -> Settings:

@@ -3,9 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -110,41 +108,11 @@ def http_targets(settings: HttpSd) -> TargetGroups:
 
 _failing: Final[set[str]] = set()
 """The URLs that gave no list when last asked, and whose last one is in use."""
-_loaded: Final[dict[str, TargetGroups]] = {}
-_accepted: Final[dict[str, TargetGroups]] = {}
-_kept: ContextVar[Collection[str]] = ContextVar("kept", default=())
-
-
-def loaded_targets(settings: HttpSd) -> TargetGroups:
-    """Request the list for an inventory: :func:`http_targets`, unless :func:`keeping` its accepted content."""
-    groups = _accepted[settings.url] if settings.url in _kept.get() else http_targets(settings)
-    _loaded[settings.url] = groups
-    return groups
-
-
-def accept_lists() -> None:
-    """Remember the lists of the inventory that was loaded last, because that is in use now."""
-    _accepted.update(_loaded)
-
-
-def accepted_lists() -> Collection[str]:
-    """Return the URLs whose list was in use."""
-    return _accepted.keys()
 
 
 def failing_lists() -> Collection[str]:
     """Return the URLs that gave no list when last asked."""
     return _failing
-
-
-@contextmanager
-def keeping(urls: Collection[str]) -> Iterator[None]:
-    """Load the lists of these URLs inside as they were when they were last accepted."""
-    token = _kept.set(urls)
-    try:
-        yield
-    finally:
-        _kept.reset(token)
 
 
 def last_read(url: str) -> float | None:
