@@ -370,3 +370,36 @@ async def test_firmware_on_the_same_hardware_is_called_by_its_name(
     async with serving(target.address, 4028, cgminer({"version": answer})):
         identity = await Reader().identify(target)
     assert (identity.model, identity.firmware, identity.firmware_version) == (model, firmware, release)
+
+
+@pytest.mark.parametrize("kind", ["Antminer S9\nV1.3.58", "Antminer S9 v1.3.58", "antminer s9 (v1.3.58)"])
+async def test_the_firmware_s_release_behind_the_model_is_no_part_of_it(kind: str) -> None:
+    served = s9()
+    served["version"]["VERSION"][0]["Type"] = served["stats"]["STATS"][0]["Type"] = kind
+    async with serving(TARGET.address, 4028, cgminer(served)), Miners() as miners:
+        identity = await miners.identify(TARGET)
+        reading = await miners.read(TARGET, identity)
+    assert (identity.model, reading.hashrate) == ("S9", pytest.approx(13.5001e12))
+
+
+async def test_no_chip_of_a_rig_that_sleeps_has_failed_though_none_works() -> None:
+    asleep = {f"chain_acs{slot}": " xxxxxxx" * 9 for slot in (6, 7, 8)}
+    reading = await read(s9(**asleep, **{"GHS 5s": 0.0}))
+    assert (reading.mining, reading.faults) == (False, ())
+    assert [(board.chips, board.failed_chips) for board in reading.boards] == [(63, ())] * 3
+
+
+async def test_the_firmware_maker_s_masked_pool_is_left_out_with_its_shares() -> None:
+    served = s9()
+    served["pools"] = {
+        "STATUS": [{"STATUS": "S"}],
+        "POOLS": [
+            {"POOL": 0, "URL": "stratum+tcp://pool.example:3333", "User": "acme.a-1", "Status": "Alive"}
+            | {"Accepted": 10, "Difficulty Accepted": 655_360.0, "Stratum Active": True},
+            {"POOL": 1, "URL": "*", "User": "*", "Status": "Alive", "Accepted": 9, "Difficulty Accepted": 4_608.0},
+        ],
+        "id": 1,
+    }
+    reading = await read(served)
+    assert [(pool.host, pool.accepted) for pool in reading.pools] == [("pool.example:3333", 10)]
+    assert reading.accepted_difficulty == 655_360.0

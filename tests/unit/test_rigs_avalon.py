@@ -108,6 +108,9 @@ async def test_one_without_a_supply_or_with_several_managers_is_left_to_others(
         ("0 0 27548 4 0 3683 131", "", 131.0, None),  # a small one, in other units
         ("0 0 27548 4 0 3683 4500", "", None, None),  # more than it may draw
         ("0 0 27548 4 110 3683 131", "", None, None),
+        ("0 0 0 3 2800 88 318", "", 88.0, None),  # a Nano 3: its adapter gives 28.00 V and 3.18 A
+        ("0 0 0 3 2800 88 900", "", None, None),
+        ("0 0 0 3 2800 88", "", None, None),
         ("", "", None, None),
     ],
 )
@@ -231,6 +234,20 @@ async def test_statistics_are_had_by_the_command_that_the_rig_answers(command: s
         assert len(connections) - first == 3  # summary, pools, and the one command that it answered
     assert reading.boards
     assert reading.power is not None
+
+
+async def test_a_nano_3_whose_dna_is_zeros_is_told_from_others_by_its_other_one() -> None:
+    served = rig(DNA="0000000000000000", HDNA="02010000aabbccdd")
+    served["version"]["VERSION"][0]["DNA"] = "0000000000000000"
+    async with serving(TARGET.address, 4028, cgminer(served)):
+        identity = await avalon.Reader().identify(TARGET)
+        assert (await avalon.Reader().read(TARGET, identity)).hashrate > 0
+    assert identity.serial == "02010000aabbccdd"
+    served = rig(DNA="0000000000000000", HDNA="02010000aabbccde")
+    async with serving(TARGET.address, 4028, cgminer(served)):
+        with pytest.raises(Failure) as failure:
+            await avalon.Reader().read(TARGET, identity)
+    assert failure.value.reason is Reason.IMPLAUSIBLE
 
 
 @pytest.mark.parametrize(

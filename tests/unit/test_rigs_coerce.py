@@ -101,7 +101,7 @@ def test_the_time_of_a_share_is_read_as_such_or_as_its_age(value: object, age: f
 
 
 def test_text_is_cut_and_cleaned() -> None:
-    assert coerce.text("  rig\x00\x1b[31m\ud800\n7  ") == "rig[31m7"
+    assert coerce.text("  rig\x00\x1b[31m\ud800\n7  ") == "rig[31m 7"
     assert len(coerce.text("x" * 5000)) == coerce.MAX_TEXT
 
 

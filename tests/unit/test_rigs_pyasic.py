@@ -16,6 +16,7 @@ from test_rigs_web import digest_rig
 from exporter.model.failures import Failure, Reason
 from exporter.model.fleet import Credentials
 from exporter.model.readings import PowerSupply, RigIdentity, RigReading
+from exporter.sources.rigs import pyasic_reader
 from exporter.sources.rigs.contract import Target
 from exporter.sources.rigs.logins import RETRY_SECONDS, Logins, using
 from exporter.sources.rigs.pyasic_reader import PyasicReader, translate
@@ -337,3 +338,17 @@ async def test_boards_and_chips_of_old_antminers_are_not_swapped_as_pyasic_has_t
         reading = await reader.read(target, identity)
     assert identity.model == "S9"
     assert {(board.temperature, board.chip_temperature) for board in reading.boards} == {(61, 78)}
+
+
+@pytest.mark.parametrize(
+    ("make", "named", "model"),
+    [
+        ("AntMiner", "ANTMINER E3", "E3"),
+        ("AntMiner", "S19j Pro", "S19j Pro"),
+        ("AvalonMiner", "AVALONMINER 746", "Avalon 746"),
+        ("AvalonMiner", "Avalon 741", "Avalon 741"),
+        ("Innosilicon", "T3H+", "T3H+"),
+    ],
+)
+async def test_a_model_is_called_as_the_native_readers_call_it(make: str, named: str, model: str) -> None:
+    assert pyasic_reader._model(make, named) == model

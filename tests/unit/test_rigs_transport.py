@@ -45,15 +45,29 @@ async def test_one_text_in_a_wrong_encoding_does_not_lose_the_answer() -> None:
     "answer",
     [
         b'{"b":' + b"1" * 5000 + b',"a":1}',
+        b'{"a":1,"b":"\\\'20200917.22.REL\\\'"}',
+        b'{"a":1,"b":"\\u00zz\\"}',
+        b'{"a":1,"b":0}"}',
         b'\xef\xbb\xbf{"a":1,"b":0}',
         b'{"a":1,"b":NaN}\0\r\n',
     ],
-    ids=["a huge number", "a byte order mark", "an end of line after the end"],
+    ids=[
+        "a huge number",
+        "an escape that is none",
+        "half an escape",
+        "more behind the end",
+        "a byte order mark",
+        "an end of line after the end",
+    ],
 )
 async def test_a_slip_does_not_lose_the_answer(answer: bytes) -> None:
     received = await asked(saying(answer))
     assert received["a"] == 1
     assert coerce.counter(received["b"]) in (None, 0)
+
+
+async def test_an_escape_that_is_none_loses_its_backslash_only() -> None:
+    assert (await asked(saying(b'{"a":"\\\'x\\\' \\"y\\" \\u0041 \\\\"}')))["a"] == "'x' \"y\" A \\"
 
 
 async def test_a_failure_says_where_the_json_ends() -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from rig_servers import NETWORK, cgminer, serving
+from rig_servers import NETWORK, Handler, cgminer, saying, serving
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.readings import RigIdentity
@@ -102,3 +102,45 @@ async def test_other_firmware_behind_a_closed_web_interface_is_not_taken_for_it(
         with pytest.raises(Failure) as failure:
             await Reader().identify(TARGET)
     assert failure.value.reason is Reason.REFUSED
+
+
+def release_3(**changes: Any) -> dict[str, Any]:
+    """Answers of a release for the S9: boards from slot 6 on, voltages in hundredths of a volt; figures invented."""
+    here = answers()
+    here["version"]["VERSION"][0]["Type"] = "Antminer S9 (vnish 3.9.0)"
+    row: dict[str, Any] = {"GHS 5s": "12800.10", "GHS av": 12_900.0, "total_rateideal": 12_930.0, "Elapsed": 3_600}
+    for slot in range(1, 17):
+        here_is_one = slot in (6, 7, 8)
+        row |= {f"chain_acn{slot}": 63 if here_is_one else 0, f"chain_rate{slot}": "4266.00" if here_is_one else ""}
+        row |= {f"chain_vol{slot}": 915, f"chain_consumption{slot}": 420} if here_is_one else {}
+    here["stats"]["STATS"] = [{"Type": "Antminer S9 (vnish 3.9.0)"}, row]
+    here["summary"]["SUMMARY"][0] |= {"GHS 5s": "12800.10", "GHS av": 12_900.0}
+    return here | changes
+
+
+@pytest.mark.parametrize(
+    "web",
+    [
+        saying(b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Digest realm=x, nonce=y\r\nContent-Length: 0\r\n\r\n"),
+        saying(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
+    ],
+    ids=["behind a login", "without this page"],
+)
+async def test_a_release_before_the_api_is_read_by_the_other_port_whatever_port_80_serves(web: Handler) -> None:
+    async with (
+        serving(TARGET.address, 4028, cgminer(release_3())),
+        serving(TARGET.address, 80, web),
+        Miners() as miners,
+    ):
+        identity = await miners.identify(TARGET)
+        reading = await miners.read(TARGET, identity)
+    assert (identity.reader, identity.model, identity.firmware_version) == ("vnish", "S9", "3.9.0")
+    assert (reading.login_refused, reading.power) == (None, 1_260.0)
+    assert [(board.voltage, board.power) for board in reading.boards] == [(9.15, 420.0)] * 3
+
+
+async def test_a_release_without_a_summary_is_read_by_its_statistics() -> None:
+    refusal = {"STATUS": [{"STATUS": "E", "Code": 14, "Msg": "Invalid command"}], "id": 1}
+    async with serving(TARGET.address, 4028, cgminer(release_3(summary=refusal))), Miners() as miners:
+        reading = await miners.read(TARGET, await miners.identify(TARGET))
+    assert (reading.hashrate, reading.uptime) == (12.8001e12, 3_600)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from exporter.model.fault_codes import FaultCode
@@ -18,6 +19,8 @@ _LATE_SLOT: Final = 6  # of the first board of an S9
 _MOST_FANS: Final = 8
 _BOARD_POWER: Final = ("chain_power", "chain_consumption")  # of builds that have it by board; the latter is VNish's
 _DEAD_CHIP: Final = "x"
+_MASKED: Final = "*"
+_LEAST_BOARD_VOLTS: Final = 5.0
 _DIFFICULTIES: Final = ("Stratum Difficulty", "Work Difficulty", "Diff")
 
 
@@ -67,8 +70,13 @@ _EMPTY: Final[Answer] = {}
 
 def pools(answer: Answer) -> tuple[Pool, ...]:
     """Translate the ``POOLS`` section, in its order; slots without a pool are left out."""
-    rows = enumerate(coerce.items(answer.get("POOLS")))
+    rows = enumerate(_rows(answer))
     return tuple(_pool(index, row) for index, row in rows if coerce.text(row.get("URL")))
+
+
+def _rows(answer: Answer) -> list[Answer]:
+    """Return the pools but those of the firmware's maker, whose addresses are masked."""
+    return [row for row in coerce.items(answer.get("POOLS")) if row.get("URL") != _MASKED]
 
 
 def accepted_difficulty(answer: Answer) -> float | None:
@@ -88,18 +96,18 @@ def discarded_work(answer: Answer) -> float | None:
 
 def best_share(answer: Answer) -> float | None:
     """Return the difficulty of the best share sent to any pool; None before the first."""
-    rows = coerce.items(answer.get("POOLS"))
+    rows = _rows(answer)
     return max(filter(None, (coerce.difficulty(row.get("Best Share")) for row in rows)), default=None)
 
 
 def _total(answer: Answer, key: str) -> float | None:
-    return coerce.total([coerce.counter(row.get(key)) for row in coerce.items(answer.get("POOLS"))])
+    return coerce.total([coerce.counter(row.get(key)) for row in _rows(answer)])
 
 
 def last_share(answer: Answer) -> float | None:
     """Return when any pool last accepted a share. LuxOS reports its start for a pool without shares."""
     now = time.time()
-    rows = (row for row in coerce.items(answer.get("POOLS")) if coerce.counter(row.get("Accepted")) != 0)
+    rows = (row for row in _rows(answer) if coerce.counter(row.get("Accepted")) != 0)
     times = (coerce.share_time(row.get("Last Share Time"), now) for row in rows)
     return max((at for at in times if at is not None), default=None)
 
@@ -151,6 +159,11 @@ def chains(stats: Answer, unit: str, expected: int) -> tuple[Board, ...]:
     return tuple(_board(stats, slot, slot - first, unit) for slot in sorted((*present, *missing)))
 
 
+def at_rest(boards: tuple[Board, ...]) -> tuple[Board, ...]:
+    """Return the boards of a rig that does not hash: the map of their chips then shows none that works."""
+    return tuple(replace(board, failed_chips=()) if board.failed_chips else board for board in boards)
+
+
 def _board(stats: Answer, slot: int, index: int, unit: str) -> Board:
     chip_map, chips = _chip_map(stats, slot), coerce.count(stats.get(f"chain_acn{slot}")) or 0
     pcb = _sensors(stats, f"temp_pcb{slot}", f"temp{slot}")
@@ -177,13 +190,16 @@ def _board(stats: Answer, slot: int, index: int, unit: str) -> Board:
 
 
 def _voltage(stats: Answer, slot: int) -> float | None:
-    """Read a board's voltage: in V, or under VNish's key in mV."""
-    millivolts = stats.get(f"chain_vol{slot}")
-    return coerce.volts(stats.get(f"chain_voltage{slot}") if millivolts is None else coerce.milli(millivolts))
+    """Read a board's voltage: in V, or under VNish's key in mV, which its releases for the S9 write in cV."""
+    written = stats.get(f"chain_vol{slot}")
+    if written is None:
+        return coerce.volts(stats.get(f"chain_voltage{slot}"))
+    volts = coerce.volts(coerce.milli(written))
+    return coerce.volts(coerce.centi(written)) if volts and volts < _LEAST_BOARD_VOLTS else volts
 
 
 def _board_power(stats: Answer, slot: int) -> float | None:
-    key = next((key for key in _BOARD_POWER if f"{key}1" in stats), "")
+    key = next((key for key in _BOARD_POWER if f"{key}{slot}" in stats), "")
     return coerce.watts(coerce.leading_number(stats.get(f"{key}{slot}"))) if key else None
 
 

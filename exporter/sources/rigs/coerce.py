@@ -29,6 +29,7 @@ MAX_TEXT: Final = 128
 BITCOIN_BEGAN: Final = 1_231_006_505.0  # unix seconds, of the genesis block
 CLOCK_SKEW: Final = 300.0  # s, that a rig's clock may be ahead
 _BITMAIN: Final = re.compile(r"^(?:bitmain )?(?:antminer )?", re.IGNORECASE)
+_RELEASE: Final = re.compile(r" V\d+(?:\.\d+)+.*$", re.IGNORECASE)  # of the firmware, behind the model
 _BETWEEN_SENSORS: Final = re.compile(r"(?<=\d)-")
 _LEADING_NUMBER: Final = re.compile(r"\s*-?\d+(?:\.\d+)?(?=\s|[A-Za-z(]|$)")
 _SERIES: Final = re.compile(r"([A-Za-z]{1,2}\d+)([A-Za-z+]*)")
@@ -242,7 +243,7 @@ def text(value: object, limit: int = MAX_TEXT) -> str:
     if not isinstance(value, str):
         return ""
     result = value.strip()[:limit]
-    return result if result.isprintable() else "".join(filter(str.isprintable, result))
+    return result if result.isprintable() else "".join(filter(str.isprintable, " ".join(result.split())))
 
 
 def total(parts: list[float | None]) -> float | None:
@@ -266,7 +267,7 @@ def bitmain_model(value: object) -> str:
 
 @lru_cache(maxsize=4_096)  # each rig names its model at each poll
 def _bitmain_model(name: str) -> str:
-    first, *rest = _BITMAIN.sub("", name.partition(" (")[0].strip()).split() or [""]
+    first, *rest = _RELEASE.sub("", _BITMAIN.sub("", name.partition(" (")[0].strip())).split() or [""]
     series = _SERIES.fullmatch(first)
     head = series[1].upper() + series[2].lower() if series else first
     return model_name(

@@ -1,5 +1,6 @@
 """Reads all other firmware with pyasic in worker processes, and checks every value that it returns."""
 
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -19,6 +20,7 @@ _SLOTS: Final = 8
 _SILENCE_SECONDS: Final = 1.5
 _NOTE_PARTS: Final = 3
 _NO_CODE: Final = ("0", "None", "-1")
+_AVALON: Final = re.compile(r"^avalonminer +", re.IGNORECASE)
 _GENERIC: Final = "Generic (Unknown)"
 
 
@@ -45,7 +47,7 @@ class PyasicReader:
         return RigIdentity(
             reader=":".join([NAME, *(coerce.text(part, 64).replace(":", " ") for part in answer["note"])]),
             make=coerce.text(answer["make"], 64),
-            model=coerce.text(answer["model"], 64),
+            model=_model(coerce.text(answer["make"], 64), coerce.text(answer["model"], 64)),
             firmware=coerce.text(answer["firmware"]),
             firmware_version=coerce.text(answer["firmware_version"]),
             mac=coerce.mac(answer["mac"]),
@@ -101,6 +103,13 @@ async def _request(target: Target) -> dict[str, Any]:
         "username": login and login.username,
         "password": login and login.password,
     }
+
+
+def _model(make: str, model: str) -> str:
+    """Name a model as the native readers do: pyasic gives those that it does not know as they write themselves."""
+    if make == "AntMiner":
+        return coerce.bitmain_model(model)
+    return _AVALON.sub("Avalon ", model) if make == "AvalonMiner" else model
 
 
 def translate(answer: Mapping[str, Any], make: str) -> RigReading:

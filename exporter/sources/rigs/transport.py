@@ -95,6 +95,7 @@ _TOKEN: Final = re.compile(
 _LITERALS: Final = frozenset({"true", "false", "null", "NaN"})
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _NOT_FINITE: Final = re.compile(r"[-+]?(?:nan|inf(?:inity)?)(?:\(\w*\))?", re.IGNORECASE)
+_BAD_ESCAPE: Final = re.compile(r"\\(?:([\"\\/bfnrt]|u[0-9a-fA-F]{4})|)")
 _SLIPS: Final = ((",}", "}"), (",]", "]"), ("}{", "},{"), ("[,{", "[{"), ('""temp0', '","temp0'))
 
 
@@ -250,7 +251,7 @@ def _lenient(text: str) -> object:
     if text.lstrip().startswith("{"):
         text = _TOKEN.sub(_mended, text)
     try:
-        return _DECODER.decode(text)
+        return _DECODER.raw_decode(text.lstrip())[0]  # some builds write more behind the end
     except json.JSONDecodeError as error:
         raise Failure(Reason.GARBLED, f"not JSON: {error.msg.lower()} at character {error.pos}") from None
     except RecursionError:
@@ -261,6 +262,8 @@ def _mended(token: re.Match[str]) -> str:
     whole, bare = token[0], token["bare"]
     if token["empty"] is not None:
         return ":null"
+    if bare is None and "\\" in whole:
+        return _BAD_ESCAPE.sub(lambda escape: escape[0] if escape[1] else "", whole)
     if bare is None or bare in _LITERALS:
         return whole
     if _NUMBER.fullmatch(bare):

@@ -216,6 +216,7 @@ class Reader:
         boards, temperatures = _boards(stats, unit, identity.model)
         fans, fans_expected = cgminer.fans(stats)
         mining = hashrate > 0
+        boards = boards if mining else cgminer.at_rest(boards)
         seen = (*cgminer.board_faults(boards), *cgminer.fan_faults(fans, fans_expected)) if mining else ()
         web = await self._web_state(target, identity, mining=mining)
         return RigReading(

@@ -101,7 +101,7 @@ class Reader:
             algorithm=BITCOIN_ALGORITHM,  # the firmware runs on no other hardware
             firmware_version=coerce.text(version.get("VERSION")) or coerce.text(version.get("CGVERSION")),
             mac=coerce.mac(version.get("MAC")),
-            serial=_serial(version.get("DNA")) or _serial(fields.get("DNA")),
+            serial=_serial(version.get("DNA")) or _serial(fields.get("DNA")) or _serial(fields.get("HDNA")),
             api_version=coerce.text(version.get("API")),
             control_board=coerce.text(version.get("HWTYPE")),
         )
@@ -113,7 +113,7 @@ class Reader:
         if not summary and not fields:
             await rpc(target.address, "summary")  # fails for the reason that took both
         pools = await cgminer.optional(target.address, "pools")
-        dna = _serial(fields.get("DNA"))
+        dna = _serial(fields.get("DNA")) or _serial(fields.get("HDNA"))
         coerce.expect_model(dna, identity.serial or dna)
         expected = coerce.hashrate(fields.get("GHSmm"), "GH/s") or None
         by_summary = _RATE in summary
@@ -224,7 +224,7 @@ def _power_supply(fields: Mapping[str, str]) -> PowerSupply:
         likely = drawn is not None and (limit is None or drawn <= limit * _DRAWS)
         return PowerSupply(input_power=wall or (drawn if likely else None))
     if not volts or not amperes or not watts / _OFF_BY <= volts * amperes <= watts * _OFF_BY:
-        return PowerSupply(input_power=wall)
+        return PowerSupply(input_power=wall or _drawn_by_nano3(parts))
     likely = drawn is not None and watts <= drawn <= watts * _DRAWS
     return PowerSupply(
         input_power=wall or (drawn if likely else None),
@@ -232,6 +232,16 @@ def _power_supply(fields: Mapping[str, str]) -> PowerSupply:
         output_current=amperes,
         output_power=watts,
     )
+
+
+def _drawn_by_nano3(parts: list[str]) -> float | None:
+    """Read the watts of a Nano 3, which has an adapter: its volts (cV), watts and amperes (cA) stand at the end."""
+    if len(parts) != _SUPPLY_FIELDS or parts[1:3] != ["0", "0"]:
+        return None
+    volts, amperes = coerce.volts(coerce.centi(parts[4])), coerce.amperes(coerce.centi(parts[6]))
+    watts = coerce.watts(parts[5])
+    agree = volts and amperes and watts and watts / _OFF_BY <= volts * amperes <= watts * _OFF_BY
+    return watts if agree else None
 
 
 def _suspended(fields: Mapping[str, str], *, idle: bool) -> bool | None:

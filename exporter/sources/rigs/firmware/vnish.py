@@ -88,7 +88,7 @@ class Reader:
         try:
             info = await _info(target.address)
         except Failure as failure:
-            if failure.reason is not Reason.REFUSED:
+            if not _has_no_api(failure):
                 raise
             kind = _type(await _ask_type(target.address))
             if kind is None:
@@ -126,9 +126,9 @@ class Reader:
         try:
             page = await get_json(address, _SUMMARY)
         except Failure as failure:
-            if failure.reason is Reason.AUTH:
+            if failure.reason is Reason.AUTH and identity.mac:
                 return await _read_without_login(address, identity, failure)
-            if failure.reason is Reason.REFUSED:
+            if _has_no_api(failure):
                 return await _read_by_rpc(address, identity, failure, {}, {}, {})
             raise
         miner = coerce.mapping(page.get("miner"))
@@ -208,11 +208,11 @@ async def _read_by_rpc(
     preset: Mapping[str, Any],
 ) -> RigReading:
     """Read port 4028, beside what is known of the open pages. Raises ``rejected`` if it has no hashrate."""
-    summary = coerce.first(await cgminer.optional(address, "summary"), "SUMMARY")
-    if _RPC_RATE not in summary:
-        raise rejected
     rows = coerce.items((await cgminer.optional(address, "stats")).get("STATS"))
     stats = rows[-1] if rows else {}
+    summary = coerce.first(await cgminer.optional(address, "summary"), "SUMMARY") or stats
+    if _RPC_RATE not in summary:
+        raise rejected
     kind = _TYPE.match(coerce.text(rows[0].get("Type"))) if rows else None
     if kind is not None:
         coerce.expect_model(coerce.bitmain_model(kind[1]), identity.model)
@@ -221,6 +221,7 @@ async def _read_by_rpc(
     expected = coerce.hashrate(stats.get("total_rateideal"), unit) or None
     hashrate = coerce.realised(summary.get(_RPC_RATE), "GH/s", expected)
     boards, (fans, fans_expected) = cgminer.chains(stats, unit, 0), cgminer.fans(stats)
+    boards = boards if hashrate > 0 else cgminer.at_rest(boards)
     state = coerce.text(status.get("miner_state")) or coerce.text(stats.get("state"))
     return RigReading(
         hashrate=hashrate,
@@ -250,6 +251,11 @@ async def _read_by_rpc(
         pools=cgminer.pools(shares),
         faults=(*lost_boards(identity, boards), *(cgminer.board_faults(boards) if hashrate > 0 else ())),
     )
+
+
+def _has_no_api(failure: Failure) -> bool:
+    """Return whether port 80 is closed, or has the pages of releases up to 3.9: only port 4028 is left to read."""
+    return failure.reason in (Reason.REFUSED, Reason.AUTH) or isinstance(failure, OtherPage)
 
 
 async def _ask_type(address: str) -> Answer:
