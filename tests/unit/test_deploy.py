@@ -71,28 +71,29 @@ def test_no_alert_pages_for_one_rig() -> None:
 
 
 def test_an_alert_does_not_resolve_because_its_exporter_is_down() -> None:
-    """It is held, or it keeps firing until MiningExporterDown inhibits it by its label `instance`."""
+    """It is held by a recording rule that keeps its labels: of the rig, of the exporter, or of the site."""
     with_instance = {
         case["alertname"]: all("instance" in each["exp_labels"] for each in case["exp_alerts"])
         for case in alert_tests()
         if case.get("exp_alerts")
     }
-    down = next(alert for alert in ALERTS if alert["alert"] == "MiningExporterDown")
-    by_shards = {"MiningShardMissing", "MiningNoActiveExporter"}  # inhibited by the label `site`
+    about_exporters = {"MiningExporterDown", "MiningStandbyDown"}
     over = {"MiningShardServedTwice"}  # of which one exporter less is the end
     for alert in ALERTS:
         name = alert["alert"]
-        if alert is not down and alert is not WATCHDOG:
-            of_a_rig = re.match("MiningRig[^s]", name)
-            held = (
-                f'{"rig" if of_a_rig else "site"}:mining_alerts_firing:held{{alertname="{name}"}}' in alert["expr"]
-                or "last_over_time" in alert["expr"]
-            )
-            assert held or (with_instance[name] and not of_a_rig) or name in by_shards | over, (
-                f"{name} is neither held nor inhibited"
-            )
-            enough = minutes("1m" if held else down["for"])
-            assert minutes(alert["keep_firing_for"]) > enough, f"{name} resolves before it is held or inhibited"
+        if name in about_exporters | over | {WATCHDOG["alert"]}:
+            continue
+        level = "rig" if re.match("MiningRig[^s]", name) else "instance" if with_instance[name] else "site"
+        assert re.findall(r"(\w+):mining_alerts_firing:held\{alertname=\"(\w+)\"\}", alert["expr"]) == [(level, name)]
+        assert minutes(alert["keep_firing_for"]) > 1, f"{name} resolves before it is held"
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
+def test_the_text_of_a_held_alert_prints_no_value(alert: dict[str, Any]) -> None:
+    """The value of a held alert is not a number."""
+    if "mining_alerts_firing:held" in alert["expr"]:
+        guarded = r"\{\{ if (?:eq \$value \$value|gt \$value 0\.0) \}\}.*?\{\{ (?:else|end) \}\}"
+        assert "$value" not in re.sub(guarded, "", alert["annotations"]["description"]).replace("if eq $value 0.0", "")
 
 
 def alert_tests() -> Iterator[dict[str, Any]]:
@@ -174,7 +175,7 @@ def test_rules_and_alerts_use_only_metrics_that_exist() -> None:
 
 def test_recording_rules_are_named_level_metric_operation() -> None:
     for rule in RECORDS:
-        assert re.fullmatch(r"(site|block|model|host|rig|gpu|customer):mining_\w+:\w+", rule["record"])
+        assert re.fullmatch(r"(site|block|model|host|instance|rig|gpu|customer):mining_\w+:\w+", rule["record"])
 
 
 def test_alertmanager_inhibits_and_routes_only_existing_alerts_and_teams() -> None:
