@@ -97,12 +97,12 @@ class Evaluator:
         rigs: RigPoller,
         state: State,
         clock: SteadyClock,
-        save_energy: Callable[[Mapping[str, EnergyCounter]], Awaitable[None]],
+        save_energy: Callable[[Mapping[str, EnergyCounter]], Awaitable[bool]],
     ) -> None:
         """Start the sources of ``settings`` in ``market``. The decision and the history continue from ``state``.
 
         ``clock`` follows the system clock before each evaluation; ``market`` and ``rigs`` use it too.
-        ``save_energy`` is awaited with the energy counters of all rigs before they are served.
+        ``save_energy`` is awaited with the energy counters of all rigs, and returns whether they may be served.
         """
         self.latest = LatestPublication()
         self.outlooks: Background[Question, Outlook] = Background(
@@ -226,10 +226,9 @@ class Evaluator:
         self._snapshot_at = self._clock()
         recorded, self._recorded = self._recorded, {}
         whole = self._rigs.first_round.is_set()
-        snapshot = await self._take_snapshot(self._snapshot_at)
+        snapshot = await self._with_saved_energy(await self._take_snapshot(self._snapshot_at))
         pools = self._pools(self._snapshot_at)
         publication, metered = await asyncio.to_thread(self._render, snapshot, recorded, pools)
-        await self._save_energy(self._energy)
         await asyncio.to_thread(self.latest.publish, publication)
         if whole:  # before, most rigs would be missing from an answer that stands for up to an hour
             await self._ask(publication.view)
@@ -289,6 +288,26 @@ class Evaluator:
         first = self._snapshot(now, Downtime(off), obligations) if before is None else None
         rigs = await asyncio.to_thread(self._shed, before, first, obligations)
         return self._snapshot(now, Downtime(off, rigs, unknown), obligations)
+
+    async def _with_saved_energy(self, snapshot: SiteSnapshot) -> SiteSnapshot:
+        """Save the energy counters before they are served. Where that is not possible, those saved last are served."""
+        counters = await asyncio.to_thread(self._counters, snapshot)
+        if await self._save_energy(counters):
+            self._energy = counters
+            return snapshot
+        return await asyncio.to_thread(self._with_former_energy, snapshot)
+
+    def _counters(self, snapshot: SiteSnapshot) -> dict[str, EnergyCounter]:
+        return self._energy | {
+            rig.rig.name: EnergyCounter(rig.energy, rig.last_success, rig.energy_power)
+            for rig in snapshot.rigs
+            if rig.energy is not None
+        }
+
+    def _with_former_energy(self, snapshot: SiteSnapshot) -> SiteSnapshot:
+        former = {name: counter.joules for name, counter in self._energy.items()}
+        rigs = (rig if rig.energy is None else replace(rig, energy=former.get(rig.rig.name)) for rig in snapshot.rigs)
+        return replace(snapshot, rigs=tuple(rigs))
 
     def _owed(self, now: float) -> SiteObligations:
         """Return what all sources of obligations say."""
@@ -434,11 +453,6 @@ class Evaluator:
             peaks=self._peaks.priced,
             settlement=self._settlement,
         )
-        self._energy = self._energy | {
-            rig.rig.name: EnergyCounter(rig.energy, rig.last_success, rig.energy_power)
-            for rig in snapshot.rigs
-            if rig.energy is not None
-        }
         return self._renderer.render(view), metered
 
     def _comply(

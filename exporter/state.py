@@ -138,6 +138,8 @@ _DECISION: Final = "decision"
 _ENERGY: Final = "energy"
 """The document with the energy counters of the latest publication. They are saved before they are served."""
 _ENERGY_SECONDS: Final = 1.0
+_MOST_HELD: Final = 300.0
+"""Seconds for which counters stand still while they cannot be saved. A disk that fails for longer has an alert."""
 """Seconds that a publication waits for its counters to be saved. A disk that hangs must not stop it."""
 WRITTEN_BY: Final = "written_by"
 """The document with the version of hashmargin that wrote the file last."""
@@ -349,7 +351,9 @@ class StateStore:
         self._failing = False
         self._file = _StateFile(terms.path, clock, timer, shared=shared) if terms.path is not None else None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="state")
-        self._saving_energy: asyncio.Task[None] | None = None
+        self._saving_energy: asyncio.Task[bool | None] | None = None
+        self._timer = timer
+        self._energy_saved_at = timer()
 
     async def load(self) -> State:
         """Read what a former process kept. Raises NewerStateError if a newer version of hashmargin wrote it."""
@@ -363,16 +367,23 @@ class StateStore:
         if file is not None:
             await self._attempt(lambda: file.save(state))
 
-    async def save_energy(self, counters: Mapping[str, EnergyCounter]) -> None:
-        """Save the energy counters of rigs by name, before they are served: no crash lets a served counter fall.
+    async def save_energy(self, counters: Mapping[str, EnergyCounter]) -> bool:
+        """Save the energy counters of rigs by name. Return whether they may be served.
 
-        Returns after a second at the latest. Until a save that hangs is over, later ones are skipped.
+        They may be served when they are saved, so that no crash lets a served counter fall, and when nothing could be
+        saved for five minutes. Returns after a second at the latest. Until a save that hangs is over, later ones are
+        skipped.
         """
         file = self._file
-        if file is None or (self._saving_energy is not None and not self._saving_energy.done()):
-            return
-        self._saving_energy = asyncio.create_task(self._attempt(lambda: file.save_energy(counters)))
-        await asyncio.wait({self._saving_energy}, timeout=_ENERGY_SECONDS)
+        if file is None:
+            return True
+        if self._saving_energy is None or self._saving_energy.done():
+            self._saving_energy = asyncio.create_task(self._attempt(lambda: file.save_energy(counters)))
+            await asyncio.wait({self._saving_energy}, timeout=_ENERGY_SECONDS)
+            if self._saving_energy.done() and self._saving_energy.result():
+                self._energy_saved_at = self._timer()
+                return True
+        return self._timer() - self._energy_saved_at > _MOST_HELD
 
     async def run(self, collect: Callable[[], State]) -> None:
         """Save what ``collect`` gives, at intervals until cancelled."""
@@ -429,8 +440,9 @@ class _StateFile:
     def save(self, state: State) -> None:
         self._with_sound_file(lambda connection: self._save(connection, state))
 
-    def save_energy(self, counters: Mapping[str, EnergyCounter]) -> None:
+    def save_energy(self, counters: Mapping[str, EnergyCounter]) -> bool:
         self._with_sound_file(lambda connection: self._save_energy(connection, counters))
+        return True
 
     def release(self) -> None:
         """Close the file, and let another process own it."""

@@ -111,16 +111,32 @@ async def test_a_restart_continues_from_the_energy_that_was_served_last(tmp_path
     assert state.documents.keys() == {"price"}
 
 
-async def test_a_disk_that_hangs_does_not_stop_what_is_served(tmp_path: Path) -> None:
-    path = tmp_path / "state.sqlite"
-    async with store(path) as opened:
-        await opened.save(State(rigs={"a": RIG}))
-        hanging = threading.Event()
-        opened._thread.submit(hanging.wait)
-        await opened.save_energy({"a": EnergyCounter(6e9, 1060.0)})
-        await opened.save_energy({"a": EnergyCounter(7e9, 1090.0)})
-        hanging.set()
-    assert (await load(path)).rigs["a"].energy == 6e9
+async def test_energy_is_not_served_while_the_disk_hangs_until_it_hung_for_five_minutes(tmp_path: Path) -> None:
+    path, now = tmp_path / "state.sqlite", 0.0
+    opened = StateStore(StateSettings(path=path), Telemetry(), clock=lambda: 1_774_000_000.0, timer=lambda: now)
+    await opened.save(State(rigs={"a": RIG}))
+    hanging = threading.Event()
+    opened._thread.submit(hanging.wait)
+    now = 200.0
+    assert not await opened.save_energy({"a": EnergyCounter(6e9, 1060.0)})
+    now = 300.0
+    assert not await opened.save_energy({"a": EnergyCounter(7e9, 1090.0)})
+    now = 301.0
+    assert await opened.save_energy({"a": EnergyCounter(8e9, 1120.0)})
+    hanging.set()
+    await opened.save(State())  # the disk is back
+    assert await opened.save_energy({"a": EnergyCounter(9e9, 1150.0)})
+    hanging = threading.Event()
+    opened._thread.submit(hanging.wait)
+    assert not await opened.save_energy({"a": EnergyCounter(9.5e9, 1180.0)})
+    hanging.set()
+    await opened.close()
+    assert (await load(path)).rigs["a"].energy == 9.5e9
+
+
+async def test_without_a_state_file_energy_is_served_at_once() -> None:
+    async with store(None) as opened:
+        assert await opened.save_energy({"a": EnergyCounter(6e9, 1060.0)})
 
 
 @pytest.mark.parametrize(
