@@ -267,7 +267,9 @@ async def _fill_history(evaluator: Evaluator, context: SourceContext, telemetry:
             settings, filling = evaluator.settings, None
             if settings.decision.backfill is not None:
                 recorder = settings.decision.backfill
-                backfill = Backfill(recorder, context, telemetry, lambda: evaluator.history, evaluator.tell)
+                backfill = Backfill(
+                    recorder, context, telemetry, lambda: evaluator.history, evaluator.add_recorded_hours
+                )
                 filling = tasks.create_task(backfill.run(settings.served_rigs, settings.terms, settings.decision))
             await evaluator.reloaded.wait()
             if filling is not None:

@@ -165,7 +165,7 @@ class Evaluator:
         """The history of all blocks after the last evaluation."""
         return self._history
 
-    def tell(self, block: str, hours: Iterable[BlockHour]) -> None:
+    def add_recorded_hours(self, block: str, hours: Iterable[BlockHour]) -> None:
         """Take hours of a block that were recorded elsewhere; the next evaluation adds those that are missing."""
         self._recorded.setdefault(block, []).extend(hours)
 

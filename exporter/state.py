@@ -162,7 +162,7 @@ _Subject: TypeAlias = tuple[str, str]  # rig or block, and its name
 @cache  # what passed is not opened again: closing it would undo SQLite's lock on the file in use
 def refuse_other_files(path: Path) -> Path:
     """Return ``path``. Raises ValueError for what is plainly not a state file, not even a damaged one."""
-    with suppress(OSError, sqlite3.Error):  # which the store tells, and does without
+    with suppress(OSError, sqlite3.Error):  # reported by the store, which goes on without a file
         if path.is_dir():
             raise ValueError("is a directory: name a file in it")
         what = ""
@@ -589,11 +589,11 @@ class _StateFile:
         self._follow_clock(connection)
         blank = RigMemory()
         rigs = {rig: memory for rig, memory in state.rigs.items() if memory != self._rigs.get(rig, blank)}
-        told = dict(state.documents)
+        current = dict(state.documents)
         if state.decision.evaluated_at is not None:
             motions = to_json(state.decision.motions).decode()
-            told[_DECISION] = Reading(motions, state.decision.evaluated_at)
-        documents = {name: item for name, item in told.items() if item != self._documents.get(name)}
+            current[_DECISION] = Reading(motions, state.decision.evaluated_at)
+        documents = {name: item for name, item in current.items() if item != self._documents.get(name)}
         clocks = dict(_judged(state.decision) - self._clocks.items())
         kept = {(block, hour.hour): hour for block, past in state.history.blocks.items() for hour in past.hours}
         hours = {key: hour for key, hour in kept.items() if self._hours.get(key) is not hour}
@@ -693,13 +693,13 @@ def _row(hour: BlockHour) -> tuple[object, ...]:
     return hour.hour, hour.seconds, hour.payout, hour.recorded, json.dumps(tariffs, separators=(",", ":"))
 
 
-def _hour(hour: float, seconds: float, payout: float, told: int, tariffs: str) -> BlockHour | None:
+def _hour(hour: float, seconds: float, payout: float, recorded: int, tariffs: str) -> BlockHour | None:
     with suppress(ValidationError):  # of another version: the hour is not known
         return BlockHour(
             hour=hour,
             seconds=seconds,
             payout=payout,
-            recorded=bool(told),
+            recorded=bool(recorded),
             tariffs=tuple(
                 TariffHour(
                     tariff=tariff,

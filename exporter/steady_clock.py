@@ -20,7 +20,7 @@ _CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class SteadyClock:
-    """Unix seconds that follow a change of the system clock only when told, so that all stored times move with it.
+    """Unix seconds that follow a change of the system clock only on request, so that all stored times move with it.
 
     Args:
         wall: The system clock, unix seconds.

@@ -70,8 +70,8 @@ def explain(
     if since is not None and prometheus is not None:
         if rig is not None:
             raise click.UsageError("give either a rig or --since")
-        told = server._replace(url=with_scheme(prometheus)).query(partial(change.query, site=site, seconds=since))
-        click.echo(to_json(told) if output == "json" else change.as_text(told))
+        changes = server._replace(url=with_scheme(prometheus)).query(partial(change.query, site=site, seconds=since))
+        click.echo(to_json(changes) if output == "json" else change.as_text(changes))
         return
     if rig is None:
         raise click.UsageError("give either a rig or --since")

@@ -110,7 +110,7 @@ def refuse_unsure(done: Scan) -> None:
     """Raise CommandError if the scan may have missed rigs."""
     if done.unsure:
         raise CommandError(
-            f"this host was too busy to tell whether {len(done.unsure):,} addresses have rigs, such as "
+            f"this host was too busy to find out whether {len(done.unsure):,} addresses have rigs, such as "
             f"{done.unsure[0]}: scan again on a quieter host, in smaller ranges, or with more open files (ulimit -n)"
         )
 

@@ -53,7 +53,7 @@ def foresee(question: Question) -> Outlook:
 class _Market:
     """Every path of the market, month by month. Arrays are by path and month, flat where sorted.
 
-    A month in which a subsidy halves has a second column, with the hashprice after the halving; ``shares`` tell how
+    A month in which a subsidy halves has a second column, with the hashprice after the halving; ``shares`` are how
     much of the month each column stands for.
     """
 

@@ -83,7 +83,7 @@ class PoolBalance:
 class WorkerState(NamedTuple):
     """The worker of one rig at its pool."""
 
-    credited: bool | None  # whether it has work over the pool's window; None if the pool does not tell
+    credited: bool | None  # whether it has work over the pool's window; None if the pool does not report it
     last_share_at: float | None  # unix seconds
 
 
@@ -371,7 +371,7 @@ class _Lists(NamedTuple):
         return [worker for name in place.names if (worker := self.of(*name)) is not None]
 
     def credited(self, place: _Place) -> float | None:
-        """Return the hashrate (H/s) that all pools credit: 0 if all tell and none lists it, None if one may have it."""
+        """Return the hashrate (H/s) that all pools credit: 0 if no pool lists it, None if one may have it."""
         rates = [worker.hashrate for worker in self.found(place)]
         total = sum(rate for rate in rates if rate is not None)
         return None if None in rates or (total == 0 and not self.complete) else total

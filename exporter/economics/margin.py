@@ -25,7 +25,7 @@ from exporter.model.units import (
 )
 
 WARM_UP: Final = 1_800.0
-"""Seconds in which a started rig's mean hashrate still climbs and does not tell what it earns."""
+"""Seconds in which a started rig's mean hashrate still climbs and is not yet what it earns."""
 
 _SAME_BREAKEVEN: Final = 0.005
 

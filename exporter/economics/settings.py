@@ -181,12 +181,12 @@ class EconomicsSettings(PlausibleSettings):
         default=0.0, description="The pool's fee as a share of the payout, such as 0.01."
     )
     reject_ratio: Annotated[float, Plausible(0, 0.1, "(0.01 is one per cent)", most=1)] = Field(
-        default=0.0, description="Rejected and stale share of the work, for rigs that do not tell their own."
+        default=0.0, description="Rejected and stale share of the work, for rigs that do not report their own."
     )
     firmware_fees: dict[str, Annotated[float, Field(ge=0, le=0.2)]] = Field(
         default={},
         description="Share of the work that a firmware does for its maker, by its name in mining_rig_info, such as "
-        "`{LuxOS: 0.028}`; for rigs that do not tell their own, as VNish does.",
+        "`{LuxOS: 0.028}`; for rigs that do not report their own, as VNish does.",
     )
     hosting_usd_per_kilowatt_month: Annotated[float | None, _HOSTING] = Field(
         default=None, description="Hosting fee beside the energy, per kW of running rigs."

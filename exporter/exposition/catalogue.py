@@ -496,7 +496,7 @@ _INVENTORY_AND_STATE: Final = (
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_suspended",
-        help="1 if the rig was told to stop and is asleep or paused, 0 if not. Absent if not reported.",
+        help="1 if the rig was stopped by command and is asleep or paused, 0 if not. Absent if not reported.",
         get=lambda r: r.reading.suspended,
     ),
     Metric(
@@ -2192,7 +2192,7 @@ _AI: Final = (
     Metric(
         scope=GPU_OFFERS,
         name="mining_ai_price_offers",
-        help="Number of offers, or of GPUs in them, that a feed's price is made of. Absent if the feed does not tell.",
+        help="Number of offers, or of GPUs in them, that a feed's price is made of. Absent if not reported.",
         get=lambda quoted: quoted[1].offers,
     ),
     Metric(

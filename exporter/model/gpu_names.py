@@ -28,7 +28,7 @@ _CHIP: Final = re.compile(
 )
 _FORM: Final = re.compile(r"(?<![A-Z])(SXM\d?|HGX|DGX|PCI ?E?|NVL)(?![A-Z0-9])")
 _NVIDIA_FORMS: Final = {"HGX": "SXM", "DGX": "SXM", "NVL": "NVL"}
-_BY_MEMORY: Final = {("H100", "HBM3"): "SXM", ("H100", "HBM2E"): "PCIe"}  # as NVIDIA's driver tells them apart
+_BY_MEMORY: Final = {("H100", "HBM3"): "SXM", ("H100", "HBM2E"): "PCIe"}  # as in the names of NVIDIA's driver
 _ONE_FORM: Final = frozenset({"H200", "B100", "B200", "B300", "GB200", "GB300", "GH200"})
 """Without a form their names mean SXM (or the only form there is)."""
 _MEMORY: Final = re.compile(r"(?<![A-Z0-9.])(\d{2,3}) ?G(?:I?B|I)?(?![A-Z0-9])")

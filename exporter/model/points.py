@@ -23,7 +23,7 @@ class Point:
 class PointList:
     """The points that one rig's firmware lists.
 
-    ``variant`` tells rigs of one model apart whose points differ, such as those with other default volts.
+    ``variant`` separates rigs of one model whose points differ, such as those with other default volts.
     ``power_limit`` (W) is the most that the maker or the settings of the firmware allow.
     """
 
@@ -36,7 +36,7 @@ class PointList:
 class LearnedPoint:
     """What a rig did at one point while it ran steadily: medians over the times that it was there.
 
-    ``metered`` tells whether the watts are a meter's or the rig's own.
+    ``metered`` is whether the watts are a meter's or the rig's own.
     """
 
     name: str

@@ -269,7 +269,7 @@ class GpuPrice:
     price: float  # the median offer, or the feed's index
     low: float | None = None  # 10th percentile of the offers
     high: float | None = None  # 90th percentile of the offers
-    offers: int | None = None  # how many the price is made of, where the feed tells
+    offers: int | None = None  # how many the price is made of, if reported
 
 
 class LoadPoint(NamedTuple):

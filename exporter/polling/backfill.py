@@ -33,7 +33,7 @@ class Backfill:
         context: HTTP session and clock.
         telemetry: counts requests and failures, of the source ``backfill``.
         history: returns the history as it is.
-        tell: takes the hours of one block.
+        receive: takes the hours of one block.
         first_retry: seconds after the first failure.
     """
 
@@ -43,7 +43,7 @@ class Backfill:
         context: SourceContext,
         telemetry: Telemetry,
         history: Callable[[], MarginHistory],
-        tell: Callable[[str, Iterable[BlockHour]], None],
+        receive: Callable[[str, Iterable[BlockHour]], None],
         *,
         first_retry: float = _FIRST_RETRY,
     ) -> None:
@@ -51,7 +51,7 @@ class Backfill:
         self._context = context
         self._telemetry = telemetry
         self._history = history
-        self._tell = tell
+        self._receive = receive
         self._first_retry = first_retry
         self._guard = Guard()
 
@@ -90,7 +90,7 @@ class Backfill:
         try:
             async for block, rows in recorded(self._settings, self._context.session, wanted, site):
                 found = await asyncio.to_thread(list, recorded_hours(rows, site, decision.coverage))
-                self._tell(block, found)
+                self._receive(block, found)
                 filled += len(found)
         except Exception as error:  # noqa: BLE001 -- a bug here must not stop the exporter
             failure = error if isinstance(error, Failure) else self._guard.classified(error)

@@ -84,9 +84,9 @@ def _unsent(transport: asyncio.BaseTransport) -> bool:
 
 def _event(context: ServerContext) -> bytes:
     publication = context.latest.publication
-    told = {
+    state = {
         "evaluated": None if publication is None else publication.taken_at,
         "age": round(context.latest.age(), 1),
         "oldest": context.oldest,
     }
-    return f"data: {json.dumps(told)}\n\n".encode()
+    return f"data: {json.dumps(state)}\n\n".encode()

@@ -121,7 +121,7 @@ class Settings(BaseSettings):
         {}, description="Sources of demand-response calls, caps and awards, by a name of your choice."
     )
     system_loads: dict[Name, LoadSource] = Field(
-        {}, description="Sources of a grid's load, which tells when its peaks are, by a name of your choice."
+        {}, description="Sources of a grid's load, from which its peaks follow, by a name of your choice."
     )
     peaks: dict[Name, PeakSettings] = Field(
         {}, description="Programs that bill by the load in the grid's peaks, by a name of your choice."

@@ -149,7 +149,11 @@ class _Member:
         """Believe a value that is doubted if another member's agrees, whether that is doubted, too, or not."""
         if isinstance(self._answer, Doubted):
             reading = self._answer.reading
-            if any(self.settings.agree(reading.value, said.value) for said in map(_said, others) if said is not None):
+            if any(
+                self.settings.agree(reading.value, other.value)
+                for other in map(_last_reading, others)
+                if other is not None
+            ):
                 self._seconded = reading
 
     def answer(self) -> Reading[Any] | Failure:
@@ -231,7 +235,7 @@ class _Member:
             telemetry.source_failures.labels(self.name, answer.reason).inc()
 
 
-def _said(member: _Member) -> Reading[Any] | None:
+def _last_reading(member: _Member) -> Reading[Any] | None:
     """Return the value that a member gives, or that is doubted."""
     latest = member.latest
     return latest.reading if isinstance(latest, Kept | Doubted) else None

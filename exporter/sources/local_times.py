@@ -102,8 +102,8 @@ def newest_first(times: Sequence[datetime | float]) -> bool:
 def instants(times: Sequence[datetime | float], now: float) -> list[float]:
     """Convert times in rising order to unix seconds.
 
-    The order of the rows tells apart an hour that occurs twice. If it does not, the occurrence nearest to ``now``
-    (unix seconds) is taken.
+    The order of the rows decides which of two equal hours a row means. If it does not, the
+    occurrence nearest to ``now`` (unix seconds) is taken.
     """
     first = _ascending(times, later=False)
     ambiguous = [index for index, time in enumerate(times) if _is_ambiguous(time)]

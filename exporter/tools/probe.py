@@ -73,11 +73,11 @@ def stranger(probed: Probed, listed: Rig) -> str:
     """Return the MAC address or serial number that answers, if the inventory has another one; else an empty text."""
     who = probed.identity
     keys = () if who is None else ((listed.mac, who.mac), (listed.serial, who.serial))
-    return next((said for known, said in keys if known and said and known != said), "")
+    return next((found for listed, found in keys if listed and found and listed != found), "")
 
 
 def as_record(probed: Probed, *, raw: bool) -> dict[str, Any]:
-    """The result for scripts; what is not known is left out."""
+    """Return the result for scripts, without unknown values."""
     failure = probed.failure
     return {
         "address": probed.target.address,
@@ -115,10 +115,10 @@ def _lines(probed: Probed, *, raw: bool) -> Iterator[str]:
         yield f"what to do: {probed.failure.advised(RIG_ADVICE)}"
     yield "\nquestions, in order" if probed.exchanges else "\nno question was asked by a native reader"
     for one in probed.exchanges:
-        told = _question(one, probed.target.address, raw=raw)
-        yield f"  {told['seconds']:6.3f} s  port {told['port']:<5} {told['request']}  ->  {told['result']}"
-        if raw and "answer" in told:
-            yield tables.as_json(told["answer"])
+        asked = _question(one, probed.target.address, raw=raw)
+        yield f"  {asked['seconds']:6.3f} s  port {asked['port']:<5} {asked['request']}  ->  {asked['result']}"
+        if raw and "answer" in asked:
+            yield tables.as_json(asked["answer"])
 
 
 def _reading(reading: RigReading) -> Iterator[str]:
@@ -153,9 +153,9 @@ def _listed(part: Board | Pool) -> str:
 
 
 def _shown(part: RigIdentity | RigReading | PowerSupply | Board | Pool | Point) -> dict[str, str]:
-    """What is known, by its field's name, in the units that people speak; parts have lines of their own."""
-    said = {one.name: getattr(part, one.name) for one in fields(part)}
-    return {name.replace("_", " "): _spoken(name, value) for name, value in said.items() if not _is_parts(value)}
+    """Return the known values by the field's name, in everyday units. Parts have lines of their own."""
+    values = {one.name: getattr(part, one.name) for one in fields(part)}
+    return {name.replace("_", " "): _spoken(name, value) for name, value in values.items() if not _is_parts(value)}
 
 
 def _is_parts(value: object) -> bool:
@@ -191,11 +191,15 @@ def _known(value: float | str | bool | None, unit: str = "") -> str:
 
 def _question(one: Exchanged, address: str, *, raw: bool) -> dict[str, Any]:
     answer = one.answer
-    told: dict[str, Any] = {"port": one.port, "request": spoken_request(one.request), "seconds": round(one.seconds, 4)}
+    record: dict[str, Any] = {
+        "port": one.port,
+        "request": spoken_request(one.request),
+        "seconds": round(one.seconds, 4),
+    }
     if isinstance(answer, Failure):
-        return told | {"result": f"{answer.reason}: {answer.detail}"}
-    told["result"] = f"{len(answer):,} bytes"
-    return told | {"answer": redacted_answer(answer, address)} if raw else told
+        return record | {"result": f"{answer.reason}: {answer.detail}"}
+    record["result"] = f"{len(answer):,} bytes"
+    return record | {"answer": redacted_answer(answer, address)} if raw else record
 
 
 def spoken_request(request: bytes) -> str:

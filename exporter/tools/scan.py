@@ -64,7 +64,7 @@ class Scan:
 
     Attributes:
         found: What answers, in the order of the addresses.
-        unsure: Addresses that may have a rig: the scanner was too busy to tell.
+        unsure: Addresses that may have a rig: the scanner was too busy to know.
     """
 
     found: list[Found]

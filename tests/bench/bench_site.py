@@ -219,20 +219,20 @@ def measured() -> dict[str, float]:
         folder = Path(name)
         unwell = failing(site)
         healthy = site.rigs().keys() - unwell.keys()
-        site.fail({rig: None for rig, told in site.rigs().items() if told["fault"]} | unwell)
+        site.fail({rig: None for rig, reported in site.rigs().items() if reported["fault"]} | unwell)
         with exporter(folder, site.config) as cold:
             figures["first_readings_seconds"] = cold.first_readings(healthy)
         with exporter(folder, site.config) as full:
             figures["first_readings_remembered_seconds"] = full.first_readings(healthy)
-            figures |= told("all groups, 1,000 failing", full.measure(healthy))
+            figures |= reported("all groups, 1,000 failing", full.measure(healthy))
         site.fail(dict.fromkeys(unwell))
         with exporter(folder, site.config | {"exposition": {"groups": LEAN}}) as lean:
             lean.first_readings(healthy)
-            calm = told("rigs and boards only, none failing", lean.measure(healthy))
+            calm = reported("rigs and boards only, none failing", lean.measure(healthy))
     return figures | {"rss_lean": calm["rss"]} | {f"{name}_calm": calm[name] for name in ("lateness_p99", "missed")}
 
 
-def told(run: str, figures: dict[str, float]) -> dict[str, float]:
+def reported(run: str, figures: dict[str, float]) -> dict[str, float]:
     print(f"{run}: {', '.join(f'{name} {value:.4g}' for name, value in figures.items())}", file=sys.stderr)
     return figures
 

@@ -22,7 +22,7 @@ _FUZZ_SHARE: Final = 0.3
 
 
 def main() -> int:
-    """Run it, in a network of its own unless told otherwise."""
+    """Run it, in a network of its own by default."""
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
     parser.add_argument("--seconds", type=float, default=1_200.0)
     parser.add_argument("--rigs", type=int, default=1_000)

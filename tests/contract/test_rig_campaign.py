@@ -46,7 +46,7 @@ EVERY: Mapping[Fault, set[Reason | None]] = {
     Fault.UNPLUGGED: {Reason.UNREACHABLE},
     Fault.HUNG: {Reason.TIMEOUT},
     Fault.SLOW_DRIP: {Reason.TIMEOUT},
-    Fault.NEVER_CLOSES: {Reason.TIMEOUT, None},  # a whole answer is enough where its end can be told
+    Fault.NEVER_CLOSES: {Reason.TIMEOUT, None},  # a whole answer is enough where its end can be recognised
     Fault.HUGE: {Reason.TOO_LARGE},
     Fault.REFUSED: {Reason.REFUSED},
     Fault.CLOSE_AT_ONCE: {Reason.REFUSED},
@@ -176,10 +176,10 @@ async def test_a_failing_rig_that_is_not_known_yet_has_its_class_too(fleet: Flee
             )
         )
     for fault, victims in failing.items():
-        told = {reader: outcomes[name] for reader, name in victims.items()}
-        reasons = {outcome.reason if isinstance(outcome, Failure) else None for outcome in told.values()}
-        assert reasons <= UNKNOWN[fault], (fault, told)
-        assert all(who.model for who in told.values() if not isinstance(who, Failure))
+        answers = {reader: outcomes[name] for reader, name in victims.items()}
+        reasons = {outcome.reason if isinstance(outcome, Failure) else None for outcome in answers.values()}
+        assert reasons <= UNKNOWN[fault], (fault, answers)
+        assert all(who.model for who in answers.values() if not isinstance(who, Failure))
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ async def test_a_failing_rig_that_is_not_known_yet_has_its_class_too(fleet: Flee
     ],
     ids=str,
 )
-async def test_garbage_from_an_unknown_rig_is_told_from_a_device_that_is_none(
+async def test_garbage_from_an_unknown_rig_is_distinguished_from_a_device_that_is_none(
     fleet: Fleet, fault: Fault, reason: Reason
 ) -> None:
     async with fleet.failed([fault]) as failing:
@@ -231,9 +231,9 @@ async def test_failing_rigs_have_their_class_and_their_neighbours_lose_nothing(
             )
         outcomes = dict(zip([*bad, *healthy], [*of_bad, *of_good], strict=True))
     for fault, victims in failing.items():
-        told = {reader: outcomes[name] for reader, name in victims.items()}
-        reasons = {outcome if isinstance(outcome, Reason) else None for outcome in told.values()}
-        assert reasons <= EVERY[fault], (fault, told)
+        answers = {reader: outcomes[name] for reader, name in victims.items()}
+        reasons = {outcome if isinstance(outcome, Reason) else None for outcome in answers.values()}
+        assert reasons <= EVERY[fault], (fault, answers)
     assert not [
         (name, counter, was, now)
         for name, known in before.items()

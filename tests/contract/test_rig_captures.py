@@ -114,7 +114,7 @@ async def test_a_recorded_avalon_that_idles_is_read() -> None:
     assert (reading.power, reading.power_supply) == (146.0, PowerSupply(input_power=146.0))
     assert [(board.chips, board.chip_temperature, board.failed_chips) for board in reading.boards] == [(160, None, ())]
     assert dict(reading.temperatures) == {"inlet": 26.0}
-    assert reading.last_share_at is None  # told by another clock than the time of the answer
+    assert reading.last_share_at is None  # counted by another clock than the time of the answer
 
 
 @pytest.mark.recordings

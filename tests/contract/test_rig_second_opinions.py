@@ -39,7 +39,7 @@ NOTHING = "it cannot read this rig at all"
 # Where a rival differs from us: the fields, and who is right. Everything else agrees within the tolerance.
 ACTIVE_SHARES = "we: the rig counts shares for all its pools together, so they stand with the pool in use"
 PYASIC: Mapping[str, Mapping[str, str]] = {
-    "whatsminer_v3": {NOTHING: "we: it tells V2 from V3 by an answer on port 4028, which a V3 rig does not serve"},
+    "whatsminer_v3": {NOTHING: "we: it separates V2 from V3 by an answer on port 4028, which a V3 rig does not serve"},
     "bitaxe": {
         "power": "we: it rounds to whole watts, 1 % of a BitAxe",
         "pools": "we: it has none for AxeOS",
@@ -60,7 +60,7 @@ PYASIC: Mapping[str, Mapping[str, str]] = {
         "chips": "we: the same",
         "fans": "we: it takes a slot without a fan for one that does not say its speed",
         "workers": "both: it gives the login with the address that the rig appends, we the configured one",
-        "voltages": "both: it lists the board that is switched off, which we tell as a fault",
+        "voltages": "both: it lists the board that is switched off, which we report as a fault",
         "board_serials": "both: the same",
     },
     "braiins": {
@@ -102,7 +102,7 @@ ASIC_RS: Mapping[str, Mapping[str, str]] = {
     },
     "epic": {
         "expected_hashrate": "we: it gives the default of the model, not what the clocks in force make",
-        "board_hashrates": "both: it lists the board that is switched off, which we tell as a fault",
+        "board_hashrates": "both: it lists the board that is switched off, which we report as a fault",
         "chips": "it: it knows how many chips the model has; the rig does not say",
         "workers": "both: it gives the login with the address that the rig appends, we the configured one",
         "board_expected": "both: the board that is switched off again",
@@ -114,7 +114,7 @@ ASIC_RS: Mapping[str, Mapping[str, str]] = {
     "avalon": {
         "power": "we: it gives what the supply puts out, by Canaan's manual, not what it draws",
         "board_hashrates": "we: it gives the average since start beside a realised total",
-        "chips": "both: it leaves out the chip that does no work, which we tell as one that failed",
+        "chips": "both: it leaves out the chip that does no work, which we report as failed",
     },
     "braiins_rest": {
         "hashrate": "both: it gives the last 5 seconds, we the last minute",
@@ -125,7 +125,7 @@ ASIC_RS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-# What few rivals tell: where one says nothing of it, there is nothing to compare.
+# Values that few rivals report. Where one has no value, there is nothing to compare.
 DETAILS = frozenset(
     {
         *("api_version", "board_serials", "board_expected", "frequencies", "voltages"),

@@ -112,8 +112,8 @@ def test_day_ahead_prices_outlast_the_day() -> None:
 def test_what_machines_tell_does_not_outlive_them_by_much() -> None:
     for room in ("gpus", "meters"):
         for settings in settings_classes(room).values():
-            told = settings.model_fields
-            assert told["max_age"].default <= 2.5 * told["interval"].default
+            fields = settings.model_fields
+            assert fields["max_age"].default <= 2.5 * fields["interval"].default
 
 
 def test_a_value_that_would_be_absent_most_of_the_time_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""A Chromium that tests tell what to do."""
+"""A Chromium that tests drive."""
 
 import base64
 import contextlib
@@ -17,32 +17,32 @@ FLAGS = (
 
 
 class Browser:
-    """A Chromium, told what to do through chromedriver."""
+    """A Chromium, driven through chromedriver."""
 
     def __init__(self, session: str) -> None:
         self._session = session
 
-    def tell(self, what: str, **how: object) -> Any:
+    def command(self, what: str, **how: object) -> Any:
         return ask(f"{self._session}/{what}", how, timeout=300)["value"]
 
     def run(self, script: str, *arguments: object) -> Any:
-        return self.tell("execute/sync", script=script, args=arguments)
+        return self.command("execute/sync", script=script, args=arguments)
 
     def wait(self, script: str, *arguments: object) -> Any:
         """Run a script and wait for the promise that it returns."""
-        return self.tell("execute/sync", script=f"return (async () => {{ {script} }})()", args=arguments)
+        return self.command("execute/sync", script=f"return (async () => {{ {script} }})()", args=arguments)
 
     def look(self, color_scheme: str, size: tuple[int, int]) -> None:
         """Pretend to be such a screen."""
         media = {"features": [{"name": "prefers-color-scheme", "value": color_scheme}]}
-        self.tell("goog/cdp/execute", cmd="Emulation.setEmulatedMedia", params=media)
+        self.command("goog/cdp/execute", cmd="Emulation.setEmulatedMedia", params=media)
         width, height = size
         screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
-        self.tell("goog/cdp/execute", cmd="Emulation.setDeviceMetricsOverride", params=screen)
+        self.command("goog/cdp/execute", cmd="Emulation.setDeviceMetricsOverride", params=screen)
 
     def photograph(self) -> bytes:
         """The screen as a PNG."""
-        shot = self.tell("goog/cdp/execute", cmd="Page.captureScreenshot", params={"format": "png"})
+        shot = self.command("goog/cdp/execute", cmd="Page.captureScreenshot", params={"format": "png"})
         return base64.b64decode(shot["data"])
 
 

@@ -114,7 +114,7 @@ class Program:
 
 @contextlib.contextmanager
 def program(name: str, *command: str | Path, folder: Path, env: Mapping[str, str] | None = None) -> Iterator[Program]:
-    """Run a program until the end of the block; fails where it ends by itself, or does not end when told to."""
+    """Run a program until the end of the block; fails where it ends by itself, or does not end on request."""
     log = folder / f"{name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -438,7 +438,7 @@ class Stack:
     pages: Pages
     release: Release
 
-    def tell(self, path: str, **what: object) -> Any:
+    def control(self, path: str, **what: object) -> Any:
         """Switch something in the simulation."""
         return ask(f"{self.control}/{path}", what)
 

@@ -129,7 +129,7 @@ def draw(browser: Browser, shown: Shown, folder: Path) -> bytes:
     )
     width, height = SCREEN
     browser.look("dark", SCREEN)
-    browser.tell("url", url=page.as_uri())
+    browser.command("url", url=page.as_uri())
     needed = browser.wait("return draw(arguments[0], arguments[1])", shown.data, width)
     browser.look("dark", (width, max(height, needed)))
     return browser.photograph()

@@ -21,7 +21,7 @@ def quiet(running: Stack) -> Iterator[None]:
 
 
 def _calm(running: Stack) -> None:
-    running.tell("power", usd_per_megawatt_hour=CHEAP)
+    running.control("power", usd_per_megawatt_hour=CHEAP)
     wait_for("no page to be on", lambda: not running.prometheus.query('ALERTS{severity="critical"}'))
     wait_for("prices", lambda: running.prometheus.query("mining_block_avoidable_loss_usd_per_day"))
 
@@ -40,21 +40,21 @@ def wait_for_evaluations(running: Stack, seconds: float) -> None:
 def test_raising_the_power_price_pages_once_per_block(running: Stack) -> None:
     spot = blocks_on_spot(running)
     assert len(spot) >= 2
-    running.tell("power", usd_per_megawatt_hour=DEAR)
+    running.control("power", usd_per_megawatt_hour=DEAR)
     wait_for("the pages", lambda: {block for block, _ in running.pages.firing(LOSS)} == spot)
     wait_for_evaluations(running, 10)
     assert len(running.pages.firing(LOSS)) == len(spot), "one page for each block"
     assert {receiver for receiver, _ in running.pages.alerts(LOSS, "firing")} == {"energy-desk"}
     assert not running.pages.alerts("MiningSiteAvoidableLoss", "firing"), "the blocks' pages say it"
-    running.tell("power", usd_per_megawatt_hour=CHEAP)
+    running.control("power", usd_per_megawatt_hour=CHEAP)
     wait_for("them to resolve", lambda: len(running.pages.alerts(LOSS, "resolved")) >= len(spot))
 
 
 def test_a_stale_price_pages_and_neither_starts_nor_ends_a_margin_page(running: Stack) -> None:
     spot = blocks_on_spot(running)
-    running.tell("power", usd_per_megawatt_hour=DEAR)
+    running.control("power", usd_per_megawatt_hour=DEAR)
     wait_for("the pages", lambda: {block for block, _ in running.pages.firing(LOSS)} == spot)
-    running.tell("sources", name="power", fault="down")
+    running.control("sources", name="power", fault="down")
     try:
         wait_for("the stale price's page", lambda: running.pages.alerts("MiningPowerPriceStale", "firing"))
         assert not running.prometheus.query('mining_power_price_usd_per_kilowatt_hour{tariff="spot"}')
@@ -64,10 +64,10 @@ def test_a_stale_price_pages_and_neither_starts_nor_ends_a_margin_page(running: 
         assert len(running.pages.firing(LOSS)) == len(spot), "no new page"
         assert not running.pages.alerts(LOSS, "resolved"), "no false all-clear"
     finally:
-        running.tell("sources", name="power", fault=None)
+        running.control("sources", name="power", fault=None)
     wait_for("the price to be back", lambda: running.pages.alerts("MiningPowerPriceStale", "resolved"))
     assert not running.pages.alerts(LOSS, "resolved"), "it is still dear"
-    running.tell("power", usd_per_megawatt_hour=CHEAP)
+    running.control("power", usd_per_megawatt_hour=CHEAP)
     wait_for("them to resolve", lambda: len(running.pages.alerts(LOSS, "resolved")) >= len(spot))
 
 
@@ -79,16 +79,16 @@ def test_a_stale_price_pages_and_neither_starts_nor_ends_a_margin_page(running: 
         ("hot", "MiningBlockOverheating", "MiningRigOverheating"),
     ],
 )
-def test_a_fault_of_many_rigs_pages_the_noc_once_and_its_rigs_are_not_told(
+def test_a_fault_of_many_rigs_pages_the_noc_once_and_not_for_each_rig(
     running: Stack, fault: str, page: str, single: str
 ) -> None:
     block = "container-2"
     rigs = {name for name, rig in running.site()["rigs"].items() if rig["block"] == block}
 
-    def told(name: str, status: str) -> set[str]:
+    def notified(name: str, status: str) -> set[str]:
         return {alert["labels"]["rig"] for _, alert in running.pages.alerts(name, status)} & rigs
 
-    running.tell("faults", block=block, fault=fault)
+    running.control("faults", block=block, fault=fault)
     try:
         wait_for("the page", lambda: running.pages.alerts(page, "firing"))
         wait_for(
@@ -98,27 +98,27 @@ def test_a_fault_of_many_rigs_pages_the_noc_once_and_its_rigs_are_not_told(
         wait_for_evaluations(running, 10)
         assert {receiver for receiver, _ in running.pages.alerts(page, "firing")} == {"noc"}
         assert len(running.pages.firing(page)) == 1
-        assert not told(single, "firing")
+        assert not notified(single, "firing")
     finally:
-        running.tell("faults", block=block, fault=None)
+        running.control("faults", block=block, fault=None)
     wait_for("it to resolve", lambda: running.pages.alerts(page, "resolved"))
     wait_for_evaluations(running, 10)
-    # A rig whose own fault lasts longer is told of once the page has ended.
-    assert not told(single, "resolved") - told(single, "firing"), "nobody was told that they fire"
+    # A rig whose own fault lasts longer is notified once the page has ended.
+    assert not notified(single, "resolved") - notified(single, "firing"), "nobody was notified that they fire"
 
 
-def test_the_watchdog_is_told_again_and_again(running: Stack) -> None:
-    def told() -> int:
+def test_the_watchdog_is_notified_again_and_again(running: Stack) -> None:
+    def notified() -> int:
         return sum(receiver == "watchdog" for receiver, _ in list(running.pages.notifications))
 
-    first = wait_for("the watchdog", told)
-    wait_for("it again", lambda: told() > first)
+    first = wait_for("the watchdog", notified)
+    wait_for("it again", lambda: notified() > first)
 
 
 def test_a_block_that_is_out_pages_once_and_silences_its_rigs(running: Stack) -> None:
     block = "container-2"
     rigs = {name for name, rig in running.site()["rigs"].items() if rig["block"] == block and not rig["fault"]}
-    running.tell("faults", block=block, fault="unplugged")
+    running.control("faults", block=block, fault="unplugged")
     try:
         wait_for("the page", lambda: running.pages.alerts("MiningBlockUnreachable", "firing"))
         wait_for(
@@ -130,13 +130,13 @@ def test_a_block_that_is_out_pages_once_and_silences_its_rigs(running: Stack) ->
         assert len(running.pages.firing("MiningBlockUnreachable")) == 1
         assert not running.pages.alerts("MiningSiteUnreachable", "firing")
         assert not running.pages.alerts("MiningRigsDown", "firing")
-        told = {alert["labels"]["rig"] for _, alert in running.pages.alerts("MiningRigDown", "firing")}
-        assert not told & rigs, "its rigs are not told one by one"
+        notified = {alert["labels"]["rig"] for _, alert in running.pages.alerts("MiningRigDown", "firing")}
+        assert not notified & rigs, "its rigs are not notified one by one"
     finally:
-        running.tell("faults", block=block, fault=None)
+        running.control("faults", block=block, fault=None)
     wait_for("it to resolve", lambda: running.pages.alerts("MiningBlockUnreachable", "resolved"))
     wait_for("its rigs to be back", lambda: rigs <= set(running.prometheus.by("rig", "mining_rig_up == 1")))
     wait_for_evaluations(running, 10)
     for status in ("firing", "resolved"):
-        told = {alert["labels"]["rig"] for _, alert in running.pages.alerts("MiningRigDown", status)}
-        assert not told & rigs, f"nobody was told before that they are {status}"
+        notified = {alert["labels"]["rig"] for _, alert in running.pages.alerts("MiningRigDown", status)}
+        assert not notified & rigs, f"nobody was notified before that they are {status}"

@@ -1,4 +1,4 @@
-"""What is told while an exporter is dead: that it is, and no all-clear of anything else."""
+"""Notifications while an exporter is dead: its death, and no all-clear of anything else."""
 
 import contextlib
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ def test_alerts_fire_on_while_the_exporter_is_dead_and_resolve_when_it_is_back(
         ask(f"{control}/sources", {"name": "bitcoin", "fault": "down"})
         for name in ("MiningBitcoinPriceStale", "MiningBlockUnreachable"):
             wait_for(name, lambda name=name: pages.alerts(name, "firing"))
-    wait_for("the dead exporter to be told", lambda: pages.alerts("MiningExporterDown", "firing"))
+    wait_for("the alert of the dead exporter", lambda: pages.alerts("MiningExporterDown", "firing"))
     _wait(watcher, 40)  # longer than any alert is kept firing here
     assert all_clear(pages) == set()
     assert {labels["alertname"] for labels, _ in watcher.query('ALERTS{alertstate="firing",instance=""}')} >= {

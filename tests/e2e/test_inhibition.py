@@ -1,4 +1,4 @@
-"""Which alerts silence which: a real Alertmanager with our routes is told alerts, and a webhook hears what comes."""
+"""Which alerts silence which: a real Alertmanager with our routes gets alerts, and a webhook the notifications."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ def on(name: str, team: dict[str, str], **labels: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("alerts", "told"),
+    ("alerts", "expected"),
     [
         pytest.param(
             [
@@ -135,15 +135,15 @@ def on(name: str, team: dict[str, str], **labels: str) -> dict[str, str]:
         ),
     ],
 )
-def test_what_follows_from_an_outage_is_not_told(
-    manager: tuple[str, Pages], request: pytest.FixtureRequest, alerts: list[dict[str, str]], told: set[str]
+def test_what_follows_from_an_outage_is_not_notified(
+    manager: tuple[str, Pages], request: pytest.FixtureRequest, alerts: list[dict[str, str]], expected: set[str]
 ) -> None:
     url, pages = manager
     site = f"{SITE} {request.node.callspec.id}"
     ask(f"{url}/api/v2/alerts", [{"labels": {**labels, "site": site}} for labels in alerts])
     # In a group of its own and under no rule: once it is there, so is what came with it.
     ask(f"{url}/api/v2/alerts", [{"labels": {**on("MiningSourcesDisagree", ENERGY), "site": f"{site}, after"}}])
-    names = {name.split()[0] for name in told}
+    names = {name.split()[0] for name in expected}
 
     def delivered() -> list[tuple[str, str]]:
         return [
@@ -163,6 +163,6 @@ def test_what_follows_from_an_outage_is_not_told(
         ],
     )
     assert {name for name, _ in delivered()} == names
-    for name in told:
+    for name in expected:
         if " " in name:
             assert {block for each, block in delivered() if each == name.split()[0]} == {name.split()[1]}

@@ -36,9 +36,9 @@ def test_axe_finds_nothing_and_no_page_is_wider_than_its_screen(
     browser.look(color_scheme, SIZES[size])
     grounds = set()
     for page in (path.replace("{rig}", a_rig(running)) for path in PAGES):
-        browser.tell("url", url=running.exporter + page)
+        browser.command("url", url=running.exporter + page)
         browser.run(AXE)
-        found = browser.tell("execute/async", script=RUN_AXE, args=[])
+        found = browser.command("execute/async", script=RUN_AXE, args=[])
         assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found["violations"]] == [], page
         assert {"color-contrast", "html-has-lang"} <= {rule["id"] for rule in found["passes"]}, page
         assert browser.run("return document.documentElement.scrollWidth - innerWidth") <= 0, page
@@ -55,7 +55,7 @@ def test_every_page_is_html_without_a_parse_error(running: Stack) -> None:
 
 def test_the_keyboard_reaches_the_content_first(running: Stack, browser: Browser) -> None:
     browser.look("light", SIZES["desk"])
-    browser.tell("url", url=f"{running.exporter}/rigs")
+    browser.command("url", url=f"{running.exporter}/rigs")
     press(browser, "\ue004")  # tab
     assert browser.run("return document.activeElement.textContent") == "Skip to content"
     press(browser, "\ue007")  # enter
@@ -64,7 +64,7 @@ def test_the_keyboard_reaches_the_content_first(running: Stack, browser: Browser
 
 def press(browser: Browser, key: str) -> None:
     strokes = [{"type": kind, "value": key} for kind in ("keyDown", "keyUp")]
-    browser.tell("actions", actions=[{"type": "key", "id": "keyboard", "actions": strokes}])
+    browser.command("actions", actions=[{"type": "key", "id": "keyboard", "actions": strokes}])
 
 
 def a_rig(running: Stack) -> str:
@@ -73,7 +73,7 @@ def a_rig(running: Stack) -> str:
 
 def test_a_page_updates_by_itself_and_says_when_its_values_are_old(running: Stack, browser: Browser) -> None:
     browser.look("light", SIZES["desk"])
-    browser.tell("url", url=f"{running.exporter}/")
+    browser.command("url", url=f"{running.exporter}/")
     moment = "document.querySelector('.asof').textContent"
     browser.run("window.opened = true")
     before = browser.run(f"return {moment}")
@@ -84,7 +84,7 @@ def test_a_page_updates_by_itself_and_says_when_its_values_are_old(running: Stac
 
 def test_the_largest_figures_of_the_wall_are_read_from_three_metres(running: Stack, browser: Browser) -> None:
     browser.look("dark", (1920, 1080))
-    browser.tell("url", url=f"{running.exporter}/wall")
+    browser.command("url", url=f"{running.exporter}/wall")
     sizes = browser.run(
         "return [...document.querySelectorAll('.figure')].map(each => parseFloat(getComputedStyle(each).fontSize))"
     )
@@ -95,7 +95,7 @@ def test_the_largest_figures_of_the_wall_are_read_from_three_metres(running: Sta
 
 def test_a_click_on_a_cell_of_the_map_opens_its_rig(running: Stack, browser: Browser) -> None:
     browser.look("light", SIZES["desk"])
-    browser.tell("url", url=f"{running.exporter}/map")
+    browser.command("url", url=f"{running.exporter}/map")
     drawn = "return document.getElementById('map').dataset.drawn"
     rigs = running.site()["rigs"]
     wait_for("the map", lambda: browser.run(drawn) == str(len(rigs)))
@@ -108,5 +108,5 @@ def test_a_click_on_a_cell_of_the_map_opens_its_rig(running: Stack, browser: Bro
     canvas = browser.run("return document.querySelector('canvas')")
     middle = {"type": "pointerMove", "origin": canvas, "x": 0, "y": 0}
     click = [{"type": "pointerDown", "button": 0}, {"type": "pointerUp", "button": 0}]
-    browser.tell("actions", actions=[{"type": "pointer", "id": "mouse", "actions": [middle, *click]}])
+    browser.command("actions", actions=[{"type": "pointer", "id": "mouse", "actions": [middle, *click]}])
     wait_for("the page of a rig", lambda: "/rigs/" in browser.run("return location.pathname"))

@@ -34,7 +34,7 @@ MONEY = ("revenue", "power_cost", "margin")
 
 @dataclass
 class Sharded:
-    """The site in its shards, what one exporter told of all of it, and the Prometheus that scrapes the shards."""
+    """The site in its shards, the figures of one exporter for all of it, and the Prometheus that scrapes the shards."""
 
     truth: dict[str, str]
     """The block of each rig, as the simulation has it."""

@@ -1,4 +1,4 @@
-"""The unit is as closed as systemd can tell, and its user can be made."""
+"""The unit is as closed as systemd can check, and its user can be made."""
 
 import re
 import subprocess

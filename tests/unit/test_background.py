@@ -254,9 +254,9 @@ async def test_the_api_has_the_outlook() -> None:
     async with served(publication=publication) as exporter, exporter.get("api/v1/outlook") as answer:
         assert (await answer.json())["outlook"] is None
     async with served(publication=publication, outlook=found) as exporter, exporter.get("api/v1/outlook") as answer:
-        told = (await answer.json())["outlook"]
-    assert told["quantiles"] == [0.05, 0.25, 0.5, 0.75, 0.95]
-    assert len(told["hashprices_usd_per_petahash_day"]) == 48
-    (block,) = told["blocks"]
+        answered = (await answer.json())["outlook"]
+    assert answered["quantiles"] == [0.05, 0.25, 0.5, 0.75, 0.95]
+    assert len(answered["hashprices_usd_per_petahash_day"]) == 48
+    (block,) = answered["blocks"]
     assert block["probability_ratio"] == found.blocks[0].probability
     assert [start["months"] for start in block["starts"]] == [0, 3, 6, 12, 48]

@@ -88,9 +88,9 @@ def test_check_config_shows_the_settings_with_secrets_masked(site: Path) -> None
 
 
 def test_check_config_prints_json_for_scripts(site: Path) -> None:
-    told = json.loads(invoke("check-config", "--config.file", str(site), "--output", "json").stdout)
-    assert told["tariffs"] == {"ppa": 1}
-    assert told["settings"]["network"]["height"] == 941000
+    printed = json.loads(invoke("check-config", "--config.file", str(site), "--output", "json").stdout)
+    assert printed["tariffs"] == {"ppa": 1}
+    assert printed["settings"]["network"]["height"] == 941000
 
 
 def test_check_config_offline_needs_neither_secrets_nor_network(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_an_invalid_number_is_exit_code_2(arguments: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rig", "told"),
+    ("rig", "expected"),
     [
         ("../../etc", "'../../etc' is not an address: write an IP address or a host name, without scheme or path"),
         ("10.1.0.300", "'10.1.0.300' is not an address: write it like 10.1.0.17"),
@@ -193,9 +193,9 @@ def test_an_invalid_number_is_exit_code_2(arguments: tuple[str, ...]) -> None:
     ],
 )
 @pytest.mark.parametrize("command", ["probe", "capture"])
-def test_an_invalid_address_is_exit_code_2(command: str, rig: str, told: str) -> None:
+def test_an_invalid_address_is_exit_code_2(command: str, rig: str, expected: str) -> None:
     result = invoke(command, rig)
-    assert (result.exit_code, result.stderr) == (2, f"hashmargin: {told}\n")
+    assert (result.exit_code, result.stderr) == (2, f"hashmargin: {expected}\n")
 
 
 def test_a_missing_configuration_is_exit_code_2() -> None:
@@ -223,8 +223,8 @@ def served_on(site: Path, address: str) -> subprocess.CompletedProcess[str]:
 def test_a_port_in_use_is_one_sentence_with_the_next_step(site: Path, taken: str) -> None:
     result = served_on(site, taken)
     assert result.returncode == 1
-    told = f"cannot serve on {taken}: Address already in use; stop what listens there, or give another"
-    assert result.stderr.splitlines()[-1] == f"hashmargin: {told} --web.listen-address"
+    printed = f"cannot serve on {taken}: Address already in use; stop what listens there, or give another"
+    assert result.stderr.splitlines()[-1] == f"hashmargin: {printed} --web.listen-address"
     assert "Traceback" not in result.stderr
 
 
@@ -396,13 +396,13 @@ def test_check_config_names_what_to_edit_after_an_upgrade(tmp_path: Path) -> Non
     )
     done = CliRunner().invoke(main, ["check-config", "--config.file", str(config), "--upgrade"])
     assert done.exit_code == 0, done.output
-    told = done.output.splitlines()
-    assert [line.partition(": deprecated")[0] for line in told[:-1]] == [
+    printed = done.output.splitlines()
+    assert [line.partition(": deprecated")[0] for line in printed[:-1]] == [
         f"{config}:3: fleet.defaults.username",
         f"{config}:3: fleet.defaults.password",
         f"{config}:6: fleet.ranges.0.password",
     ]
-    assert told[-1].endswith("as before: path: null")
+    assert printed[-1].endswith("as before: path: null")
     assert "hunter2" not in done.output
     config.write_text("site: prairie-1\n", encoding="utf-8")
     assert CliRunner().invoke(main, ["check-config", "--config.file", str(config), "--upgrade"]).output == (

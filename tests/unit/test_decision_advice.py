@@ -18,43 +18,43 @@ SITE = SiteSettings(ai=BANDED)
 RIG = Rig(name="a", address="127.0.0.1", rated_hashrate=200e12, rated_power=3_500.0)
 
 
-def told(site: SiteSettings = SITE, rigs: tuple[Rig, ...] = (), **decision: float) -> str:
+def advised(site: SiteSettings = SITE, rigs: tuple[Rig, ...] = (), **decision: float) -> str:
     return "; ".join(advise(site, DecisionSettings(**decision), rigs))
 
 
 def test_a_sound_configuration_needs_no_advice() -> None:
-    assert told() == ""
-    assert told(SiteSettings()) == ""
+    assert advised() == ""
+    assert advised(SiteSettings()) == ""
 
 
 @pytest.mark.parametrize("capex", [11_400, 12_000])
 def test_a_value_below_the_threshold_can_never_fire(capex: float) -> None:
     dear = replace(SITE, ai=BANDED.model_copy(update={"capex_usd_per_kilowatt": Band(low=1, base=capex, high=capex)}))
-    assert told(dear).startswith("`reassign` can never come: the AI value with the rigs' sale price is ")
+    assert advised(dear).startswith("`reassign` can never come: the AI value with the rigs' sale price is ")
 
 
 def test_a_low_scenario_below_zero_can_never_fire_without_an_outlook() -> None:
     wide = replace(SITE, ai=BANDED.model_copy(update={"capex_usd_per_kilowatt": Band(low=1, base=8_000, high=15_000)}))
-    assert "can never come without `ai.outlook`" in told(wide)
-    assert "can never come" not in told(wide, (RIG,), rigs_sale_usd_per_terahash=90.0)
-    assert "can never come" in told(wide, (), rigs_sale_usd_per_terahash=90.0)  # of rigs of unknown size
+    assert "can never come without `ai.outlook`" in advised(wide)
+    assert "can never come" not in advised(wide, (RIG,), rigs_sale_usd_per_terahash=90.0)
+    assert "can never come" in advised(wide, (), rigs_sale_usd_per_terahash=90.0)  # of rigs of unknown size
 
 
 def test_a_history_shorter_than_required_gives_advice_with_the_requirement() -> None:
-    assert "decision.history (1w) is shorter than decision.history_needed (2w): 3d12h of history are needed" in told(
+    assert "decision.history (1w) is shorter than decision.history_needed (2w): 3d12h of history are needed" in advised(
         history=7 * 86_400.0
     )
 
 
 def test_the_former_decay_and_inputs_without_a_band_give_advice() -> None:
-    assert "rigs_sale_usd_per_terahash in its place" in told(resale_decay_usd_per_kilowatt_year=5.0)
-    flat = told(replace(SITE, ai=LEASE))
+    assert "rigs_sale_usd_per_terahash in its place" in advised(resale_decay_usd_per_kilowatt_year=5.0)
+    flat = advised(replace(SITE, ai=LEASE))
     assert "ai.rent_usd_per_kilowatt_month has no band" in flat
     assert "ai.capex_usd_per_kilowatt has no band" in flat
 
 
 def test_customers_without_contracts_give_advice() -> None:
-    assert "1 rigs belong to customers" in told(rigs=(RIG, replace(RIG, name="b", customer="acme")))
+    assert "1 rigs belong to customers" in advised(rigs=(RIG, replace(RIG, name="b", customer="acme")))
 
 
 def test_a_feeder_far_larger_than_its_rigs_gives_advice() -> None:

@@ -29,7 +29,7 @@ def by_margin(efficiency: float, kilowatts: float = 1.0, price: float = 0.05, ta
     return RecordedRig(tariff, kilowatts, margin=margin)
 
 
-def told(one: RecordedHour, site: SiteSettings = SITE, coverage: float = 0.8) -> BlockHour | None:
+def recovered(one: RecordedHour, site: SiteSettings = SITE, coverage: float = 0.8) -> BlockHour | None:
     return next(recorded_hours([one], site, coverage), None)
 
 
@@ -39,16 +39,16 @@ def margin_per_year(hour: BlockHour, site: SiteSettings = SITE, payout: float | 
 
 
 def test_the_floor_stands_per_rig_before_the_sum() -> None:
-    hour = told(recorded(by_margin(17.5, 0.5), by_margin(35.0, 0.5)))
+    hour = recovered(recorded(by_margin(17.5, 0.5), by_margin(35.0, 0.5)))
     assert hour is not None
     assert hour.recorded
     assert margin_per_year(hour) == pytest.approx(128.2714, abs=5e-5)
 
 
 def test_a_recorded_margin_and_the_work_behind_it_are_the_same_hour() -> None:
-    by_work = told(recorded(RecordedRig("ppa", 1.0, work=1 / 17.5)))
+    by_work = recovered(recorded(RecordedRig("ppa", 1.0, work=1 / 17.5)))
     assert by_work is not None
-    derived = told(recorded(by_margin(17.5)))
+    derived = recovered(recorded(by_margin(17.5)))
     assert derived is not None
     for payout in (None, HASHPRICE * 1.1):
         assert margin_per_year(derived, payout=payout) == pytest.approx(margin_per_year(by_work, payout=payout))
@@ -60,18 +60,18 @@ def test_costs_that_stop_with_the_rig_are_in_a_recorded_margin() -> None:
         economics=EconomicsSettings(opex_usd_per_kilowatt_month=7.3, stops_with={"opex": StopsWith.RIG}),
     )
     rig = by_margin(17.5, price=0.06)  # $7.30 a month are a cent per kWh
-    hour = told(recorded(rig), site)
+    hour = recovered(recorded(rig), site)
     assert hour is not None
     assert margin_per_year(hour, site) == pytest.approx((HASHPRICE / 17.5 - 0.06 * 24) * 365)
 
 
 def test_rigs_that_were_not_recorded_count_like_the_best() -> None:
-    hour = told(recorded(*[by_margin(17.5, 2.0)] * 7, by_margin(29.5, 2.0), fleet=10))
+    hour = recovered(recorded(*[by_margin(17.5, 2.0)] * 7, by_margin(29.5, 2.0), fleet=10))
     assert hour is not None
     best, worse = HASHPRICE / 17.5 - 1.2, max(HASHPRICE / 29.5 - 1.2, 0.0)
     assert margin_per_year(hour) == pytest.approx((18 * best + 2 * worse) * 365)
-    assert told(recorded(*[by_margin(17.5)] * 7, fleet=10)) is None
-    assert told(recorded(fleet=10)) is None
+    assert recovered(recorded(*[by_margin(17.5)] * 7, fleet=10)) is None
+    assert recovered(recorded(fleet=10)) is None
 
 
 @pytest.mark.parametrize(
@@ -89,19 +89,19 @@ def test_rigs_that_were_not_recorded_count_like_the_best() -> None:
     ids=["no hashprice", "no price", "no power", "no margin", "overflow", "no sale price", "owed", "block and index"],
 )
 def test_an_hour_that_is_not_known_is_absent(one: RecordedHour, site: SiteSettings) -> None:
-    assert told(one, site) is None
+    assert recovered(one, site) is None
 
 
 def test_energy_that_can_be_sold_counts_where_its_price_was_recorded() -> None:
     site = replace(SITE, power=PowerSettings(resale_tariff="grid"), tariffs={"grid": TariffOverrides()})
-    hour = told(recorded(by_margin(17.5), sales={"ppa": 0.2}), site)
+    hour = recovered(recorded(by_margin(17.5), sales={"ppa": 0.2}), site)
     assert hour is not None
     assert margin_per_year(hour, site) == pytest.approx(0.15 * 8_760)
 
 
 def test_owed_energy_counts_where_its_work_was_recorded() -> None:
     site = replace(SITE, power=PowerSettings(take_or_pay=True))
-    hour = told(recorded(RecordedRig("ppa", 1.0, work=1 / 17.5)), site)
+    hour = recovered(recorded(RecordedRig("ppa", 1.0, work=1 / 17.5)), site)
     assert hour is not None
     assert margin_per_year(hour, site) == pytest.approx((HASHPRICE / 17.5 - 1.2) * 365)
 
@@ -113,7 +113,7 @@ def measured(hour: float, seconds: float = HOUR) -> BlockHistory:
 
 def test_measured_hours_win_and_the_open_one_stays() -> None:
     past = book(measured(CURRENT - HOUR), Moment(1.0, {}, {("ppa", 175): (1.0, 17.5)}), NOW, 15, WINDOW)
-    hours = [hour for back in range(3) if (hour := told(recorded(by_margin(17.5), hour=CURRENT - back * HOUR)))]
+    hours = [hour for back in range(3) if (hour := recovered(recorded(by_margin(17.5), hour=CURRENT - back * HOUR)))]
     filled = with_recorded(MarginHistory(blocks={"north": past}), {"north": hours}, NOW, WINDOW).blocks["north"]
     assert [(hour.hour, hour.recorded) for hour in filled.hours] == [
         (CURRENT - 2 * HOUR, True),
@@ -128,7 +128,7 @@ def test_measured_hours_win_and_the_open_one_stays() -> None:
 @pytest.mark.parametrize(("seconds", "replaced"), [(600.0, True), (3_300.0, False)])
 def test_an_hour_that_was_measured_in_part_is_filled(seconds: float, *, replaced: bool) -> None:
     past = measured(CURRENT - HOUR, seconds)
-    hour = told(recorded(by_margin(17.5), hour=CURRENT - HOUR))
+    hour = recovered(recorded(by_margin(17.5), hour=CURRENT - HOUR))
     assert hour is not None
     shorter = replace(hour, seconds=300.0)
     for one, expected in ((hour, replaced), (shorter, False)):
@@ -141,7 +141,7 @@ def test_hours_outside_the_window_are_neither_wanted_nor_kept() -> None:
     assert len(wanted) == 47
     assert (wanted[0], wanted[-1]) == (CURRENT - 2 * DAY, CURRENT - 2 * HOUR)
     assert missing_hours(BlockHistory(), NOW, HOUR) == []  # its rows are shorter than an hour
-    old = told(recorded(by_margin(17.5), hour=CURRENT - 3 * DAY))
+    old = recovered(recorded(by_margin(17.5), hour=CURRENT - 3 * DAY))
     assert old is not None
     assert with_recorded(MarginHistory(), {"north": [old]}, NOW, 2 * DAY).blocks == {}
 
@@ -151,7 +151,7 @@ def test_an_hour_lies_between_the_floor_of_the_sum_and_the_sum_of_floors(
     fleet: list[tuple[float, float]], price: float
 ) -> None:
     rigs = [by_margin(efficiency, kilowatts, price) for efficiency, kilowatts in fleet]
-    hour = told(recorded(*rigs, prices={"ppa": price}))
+    hour = recovered(recorded(*rigs, prices={"ppa": price}))
     assert hour is not None
     margin = margin_per_year(hour)
     margins = [(rig.margin or 0.0) * 365 for rig in rigs]

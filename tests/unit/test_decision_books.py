@@ -118,7 +118,7 @@ def test_hours_of_before_the_contract_are_no_evidence() -> None:
 
 
 def test_hours_that_were_recorded_elsewhere_are_no_evidence() -> None:
-    """They do not tell who paid."""
+    """They do not record who paid."""
     moment = Moment(50.0, {f"{HOSTED}c": (0.05, 0.08)}, {(f"{HOSTED}c", 175): (1 / 17.5, 1.0)})
     rules, hour = Rules(at(), NOW, only_hosted=True), moment.hour(NOW, 3_600.0)
     assert Curve.of([hour], rules).seconds == 3_600

@@ -453,9 +453,7 @@ def test_a_block_that_is_off_on_purpose_for_twenty_days_can_be_reassigned() -> N
         evaluated_at=heeded.now, rigs={"a": Clock(verdict=Verdict.CURTAIL, curtail=Latch(on=True))}
     )
     assert flagged(heeded, 20 * 24)
-    assert not flagged(
-        Desk(off(25, metered_power=5.0), decision=decision), 20 * 24
-    )  # it failed: nobody told it to stop
+    assert not flagged(Desk(off(25, metered_power=5.0), decision=decision), 20 * 24)  # it failed: nobody stopped it
 
 
 @pytest.mark.parametrize("silent", [1, 4], ids=["a part of it", "all of it"])

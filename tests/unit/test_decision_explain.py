@@ -71,28 +71,28 @@ def test_an_unknown_rig_has_no_explanation() -> None:
 
 
 def test_the_sum_adds_up_line_by_line() -> None:
-    told = lines(explained(case(rig(), blocks=(Block(name="north"),))))
-    assert told["margin"] == pytest.approx((told["revenue"] or 0) - (told["power cost"] or 0))
-    assert told["billed power"] == pytest.approx(3.605)
-    assert told["mining margin"] == pytest.approx((told["mining revenue"] or 0) - (told["power price"] or 0))
-    assert told["AI value, base"] == pytest.approx(0.0175524, rel=1e-5)
-    beaten = (told["block's conversion margin"] or 0) - 30
-    assert told["block's reassign score"] == pytest.approx(153.758737 - beaten)
+    found = lines(explained(case(rig(), blocks=(Block(name="north"),))))
+    assert found["margin"] == pytest.approx((found["revenue"] or 0) - (found["power cost"] or 0))
+    assert found["billed power"] == pytest.approx(3.605)
+    assert found["mining margin"] == pytest.approx((found["mining revenue"] or 0) - (found["power price"] or 0))
+    assert found["AI value, base"] == pytest.approx(0.0175524, rel=1e-5)
+    beaten = (found["block's conversion margin"] or 0) - 30
+    assert found["block's reassign score"] == pytest.approx(153.758737 - beaten)
 
 
 def test_every_input_has_a_source_and_what_is_observed_a_time() -> None:
     good = LastGood(hashrate=200e12, power=3_500.0, observed_at=NOW - 60)
-    inputs = {told.name: told for told in explained(case(rig(last_good=good))).inputs}
+    inputs = {found.name: found for found in explained(case(rig(last_good=good))).inputs}
     assert inputs["hashrate"].value == 200
     assert inputs["hashrate"].observed_at == NOW
     assert inputs["last good power"].observed_at == NOW - 60
     assert inputs["power"].source == "reported"
     assert inputs["power price"].source == "tariff ppa"
-    told = explained(case(rig(), tariffs={"ppa": TariffPrice(0.05, observed_at=NOW - 30)})).inputs
-    assert next(each.observed_at for each in told if each.name == "power price") == NOW - 30
+    found = explained(case(rig(), tariffs={"ppa": TariffPrice(0.05, observed_at=NOW - 30)})).inputs
+    assert next(each.observed_at for each in found if each.name == "power price") == NOW - 30
     assert inputs["pool fee"].observed_at is None
     assert inputs["reject ratio"].source == "its pools' shares"
-    silent = {told.name: told for told in explained(case(rig(reject_ratio=None), network=None)).inputs}
+    silent = {found.name: found for found in explained(case(rig(reject_ratio=None), network=None)).inputs}
     assert silent["reject ratio"].source == "settings"
     assert silent["difficulty"].value is None
 
@@ -131,26 +131,26 @@ def test_overrides_of_the_rigs_tariff_are_shown() -> None:
     asked = case(
         rig(), replace(SITE, tariffs={"ppa": own}), tariffs={"ppa": TariffPrice(0.05), "grid": TariffPrice(0.06)}
     )
-    told = {entry.name: entry.value for entry in explained(asked).inputs}
-    assert (told["overhead"], told["resale price"]) == (1.2, 0.06)
+    found = {entry.name: entry.value for entry in explained(asked).inputs}
+    assert (found["overhead"], found["resale price"]) == (1.2, 0.06)
 
 
 def test_the_resale_price_is_what_curtails() -> None:
     terms = replace(SITE, power=SITE.power.model_copy(update={"resale_tariff": "grid"}))
     asked = case(rig(), terms, tariffs={"ppa": TariffPrice(0.05), "grid": TariffPrice(0.06)})
-    told = explained(asked)
-    assert lines(told)["marginal price"] == 0.06
-    assert {flip.now for flip in told.flips if flip.change == "mine or curtail" and flip.name == "power price"} == {
+    found = explained(asked)
+    assert lines(found)["marginal price"] == 0.06
+    assert {flip.now for flip in found.flips if flip.change == "mine or curtail" and flip.name == "power price"} == {
         0.06
     }
-    assert any(entry.name == "resale price" and entry.value == 0.06 for entry in told.inputs)
+    assert any(entry.name == "resale price" and entry.value == 0.06 for entry in found.inputs)
 
 
 def test_gpus_stand_on_the_same_axis() -> None:
     gpus = tuple(GpuReading(gpu=f"GPU-{slot}", hostname="node-1", power=600.0) for slot in range(8))
     terms = replace(SITE, gpus=GpuEconomicsSettings(revenue_usd_per_hour=2.1, host_watts=4_600, pue=1.25))
-    told = lines(explained(case(rig(), terms, gpus=gpus)))
-    assert told["GPU margin, measured"] == pytest.approx(2.1 / (1.175 * 1.25) - 0.05)
+    found = lines(explained(case(rig(), terms, gpus=gpus)))
+    assert found["GPU margin, measured"] == pytest.approx(2.1 / (1.175 * 1.25) - 0.05)
     assert lines(explained(case(rig())))["GPU margin, measured"] is None
 
 
@@ -161,8 +161,8 @@ def test_nothing_flips_what_cannot_be_priced_and_no_ai_flips_nothing_to_ai() -> 
 
 
 def test_a_price_that_had_to_be_negative_is_no_flip() -> None:
-    told = explained(case(rig(), tariffs={"ppa": TariffPrice(-0.02)}))
-    assert {flip.name for flip in told.flips if flip.change == "mine or curtail"} == {"power price"}
+    found = explained(case(rig(), tariffs={"ppa": TariffPrice(-0.02)}))
+    assert {flip.name for flip in found.flips if flip.change == "mine or curtail"} == {"power price"}
 
 
 def test_an_ai_value_below_its_threshold_flips_only_with_the_rent() -> None:
@@ -195,15 +195,15 @@ def test_no_rent_flips_a_verdict_that_needs_all_of_the_ai_value() -> None:
 
 def test_a_rig_whose_block_was_not_decided_has_no_lines_of_the_block() -> None:
     asked = case(rig())
-    told = lines(explained(replace(asked, decision=replace(asked.decision, blocks=()))))
-    assert not [name for name in told if name.startswith("block's")]
+    found = lines(explained(replace(asked, decision=replace(asked.decision, blocks=()))))
+    assert not [name for name in found if name.startswith("block's")]
 
 
 def test_the_margin_per_kilowatt_is_the_rigs_own() -> None:
     asked = case(rig())
     priced = asked.economics.rigs[0]
-    told = lines(explained(asked))
-    assert told["margin if it ran, per kW"] == per_kilowatt_year(priced.potential_margin, priced.potential_power)
+    found = lines(explained(asked))
+    assert found["margin if it ran, per kW"] == per_kilowatt_year(priced.potential_margin, priced.potential_power)
 
 
 def test_mining_over_the_rigs_life_stands_beside_the_score() -> None:
@@ -220,8 +220,8 @@ def test_the_hours_of_an_older_version_are_shown() -> None:
     asked = case(rig())
     (block,) = asked.decision.blocks
     former = FormerHours(hours=48, margin=12.0, kwh=100.0)
-    told = lines(explained(replace(asked, decision=replace(asked.decision, blocks=(replace(block, former=former),)))))
-    assert told["48 hours of an older version, not counted"] == pytest.approx(0.12 * 8_760)
+    found = lines(explained(replace(asked, decision=replace(asked.decision, blocks=(replace(block, former=former),)))))
+    assert found["48 hours of an older version, not counted"] == pytest.approx(0.12 * 8_760)
     assert not any("older version" in name for name in lines(explained(asked)))
 
 
@@ -255,8 +255,8 @@ def test_each_monthly_cost_says_in_which_margins_it_counts() -> None:
         credits_usd_per_kilowatt_month=2,
         stops_with={"hosting": StopsWith.RIG, "credits": StopsWith.NEVER},
     )
-    told = lines(explained(case(rig(), replace(SITE, economics=costs))))
-    assert {name: value for name, value in told.items() if "counts in" in name} == {
+    found = lines(explained(case(rig(), replace(SITE, economics=costs))))
+    assert {name: value for name, value in found.items() if "counts in" in name} == {
         "hosting, counts in the cash and all-in and conversion margin": 4,
         "opex, counts in the all-in and conversion margin": 6,
         "credits, counts in the all-in margin": -2,
@@ -276,21 +276,21 @@ def test_every_reason_against_a_reassignment_has_words(hindrance: Hindrance) -> 
     asked = case(rig())
     (block,) = asked.decision.blocks
     hindered = replace(block, hindrance=hindrance)
-    told = lines(explained(replace(asked, decision=replace(asked.decision, blocks=(hindered,)))))
-    assert [name for name in told if name.startswith("not reassign")] == [f"not reassign: {WORDS[hindrance]}"]
+    found = lines(explained(replace(asked, decision=replace(asked.decision, blocks=(hindered,)))))
+    assert [name for name in found if name.startswith("not reassign")] == [f"not reassign: {WORDS[hindrance]}"]
 
 
 def test_a_block_that_nothing_hinders_has_no_reason_against_its_reassignment() -> None:
     asked = case(rig())
     (block,) = asked.decision.blocks
     free = replace(block, hindrance=None)
-    told = lines(explained(replace(asked, decision=replace(asked.decision, blocks=(free,)))))
-    assert not [name for name in told if name.startswith("not reassign")]
+    found = lines(explained(replace(asked, decision=replace(asked.decision, blocks=(free,)))))
+    assert not [name for name in found if name.startswith("not reassign")]
 
 
 def test_a_meter_that_is_not_believed_is_shown_with_the_reason() -> None:
-    told = explained(case(rig(disbelieved_power=3.2)))
-    shown = next(each for each in told.inputs if each.name == "metered power, not used")
+    found = explained(case(rig(disbelieved_power=3.2)))
+    shown = next(each for each in found.inputs if each.name == "metered power, not used")
     assert (shown.value, shown.unit) == (3.2, "W")
     assert "is it in watts" in shown.source
     assert not [each for each in explained(case(rig())).inputs if each.name == shown.name]

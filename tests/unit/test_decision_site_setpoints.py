@@ -99,7 +99,7 @@ def test_a_rig_that_is_curtailed_is_to_be_off_and_one_without_a_verdict_has_no_s
     assert Outcome(miner(), verdict=Verdict.REPAIR).rig is None
 
 
-def test_a_rig_that_is_to_mine_is_never_told_to_be_off() -> None:
+def test_a_rig_that_is_to_mine_never_gets_the_setpoint_off() -> None:
     assert Outcome(miner(), price=0.08, verdict=Verdict.MINE).rig.name != "off"
 
 

@@ -137,7 +137,7 @@ def test_power_that_could_be_sold_dearer_stops_a_rig_that_earns() -> None:
     assert desk.rig.verdict is Verdict.MINE
 
 
-def test_a_curtailed_rig_that_stands_still_is_told_to_resume() -> None:
+def test_a_curtailed_rig_that_stands_still_gets_the_verdict_resume() -> None:
     asleep = rig(hashrate=0.0, power=20.0, last_good=GOOD, expected_mining=False)
     desk = Desk(asleep)
     desk.price = 0.09
@@ -194,7 +194,7 @@ def test_a_rig_that_is_off_on_purpose_is_no_repair() -> None:
     assert desk.rig.verdict is Verdict.MINE
 
 
-def test_a_rig_that_was_told_to_stop_and_stopped_is_no_repair() -> None:
+def test_a_rig_that_stopped_on_command_is_no_repair() -> None:
     desk = Desk(old())
     desk.wait(HOUR, every=MINUTE)
     desk.rigs = (old(hashrate=0.0, power=20.0, last_good=LastGood(hashrate=110e12, power=3_245.0, observed_at=NOW)),)

@@ -85,11 +85,11 @@ def test_what_a_firmware_hashes_for_its_maker_is_not_paid() -> None:
     luxos = rig(
         identity=RigIdentity(reader="luxos", make="AntMiner", model="S21", firmware="LuxOS", algorithm="SHA256")
     )
-    tells = replace(luxos, reading=Reading(RigReading(hashrate=200e12, power=3_500.0, firmware_fee=0.05), NOW))
+    reporting = replace(luxos, reading=Reading(RigReading(hashrate=200e12, power=3_500.0, firmware_fee=0.05), NOW))
     whole = price(rig(), economics=terms)
     assert whole.revenue is not None
     assert whole.breakeven_hashprice is not None
-    for charged, kept in ((price(luxos, economics=terms), 0.972), (price(tells, economics=terms), 0.95)):
+    for charged, kept in ((price(luxos, economics=terms), 0.972), (price(reporting, economics=terms), 0.95)):
         assert charged.revenue == pytest.approx(whole.revenue * kept)
         assert charged.breakeven_hashprice == pytest.approx(whole.breakeven_hashprice / kept)
 
@@ -193,7 +193,7 @@ def test_depreciation_alone_makes_an_allin_margin_and_needs_the_rigs_size() -> N
     economics = EconomicsSettings(pool_fee=0.01, rig_price_usd_per_terahash=14.6, rig_life_years=4)
     priced = price(rig(), economics=economics)
     assert priced.allin_margin == pytest.approx(2.25421320 - 200 * 14.6 / (4 * 365))
-    assert price(rig(hashrate=0.0, power=20.0), economics=economics).allin_margin is None  # nothing tells its size
+    assert price(rig(hashrate=0.0, power=20.0), economics=economics).allin_margin is None  # its size is unknown
 
 
 # --- potential ------------------------------------------------------------------------------------------------------

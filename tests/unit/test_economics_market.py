@@ -117,8 +117,8 @@ def test_the_first_block_of_an_epoch_tells_nothing() -> None:
 
 
 def test_a_known_next_difficulty_beats_the_estimate() -> None:
-    told = expect_retarget(network(height=2_016 + 3, next_difficulty=1.5e14))
-    assert (told.difficulty, told.confident) == (1.5e14, True)
+    found = expect_retarget(network(height=2_016 + 3, next_difficulty=1.5e14))
+    assert (found.difficulty, found.confident) == (1.5e14, True)
 
 
 def test_young_epochs_are_paced_by_the_last_144_blocks() -> None:

@@ -1,4 +1,4 @@
-"""The fleet: what rows, files and ranges become, and how each mistake in them is told."""
+"""The fleet: what rows, files and ranges become, and how each error in them is reported."""
 
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ def errors(*arguments: Any, **terms: Any) -> list[str]:
 
 def csv_problems(directory: Path, text: str, names: Names = NAMES) -> list[str]:
     (directory / "rigs.csv").write_text(text, encoding="utf-8")
-    return [told.removeprefix(f"{directory}/") for told in errors(names, directory, csv=["rigs.csv"])]
+    return [found.removeprefix(f"{directory}/") for found in errors(names, directory, csv=["rigs.csv"])]
 
 
 def refusal(**terms: Any) -> str:
@@ -142,9 +142,9 @@ def test_an_invalid_or_duplicate_mac_is_an_error(tmp_path: Path) -> None:
     lines = ["address,name,mac", "127.60.0.5,a,02:1a:b3:00:00:01", "127.60.0.6,b,021ab3000001", "127.60.0.7,c,12345"]
     with pytest.raises(InventoryError) as caught:
         csv_fleet(tmp_path, "\n".join(lines))
-    told = "\n".join(map(str, caught.value.errors))
-    assert "rigs.csv:3: the MAC address '02:1a:b3:00:00:01' is already taken" in told
-    assert "rigs.csv:4: mac: '12345' is not a MAC address" in told
+    found = "\n".join(map(str, caught.value.errors))
+    assert "rigs.csv:3: the MAC address '02:1a:b3:00:00:01' is already taken" in found
+    assert "rigs.csv:4: mac: '12345' is not a MAC address" in found
 
 
 @pytest.mark.parametrize(
@@ -185,16 +185,16 @@ def test_a_rigs_own_contract_comes_before_its_customers(row: dict[str, Any], con
 
 
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "expected"),
     [
         ({"customer": "acme", "contract": "gould"}, "there is no contract 'gould': did you mean 'gold'"),
         ({"contract": "gold"}, "has the contract 'gold' and no customer: set customer"),
     ],
 )
-def test_a_contract_that_cannot_hold_is_refused(row: dict[str, Any], told: str) -> None:
+def test_a_contract_that_cannot_hold_is_refused(row: dict[str, Any], expected: str) -> None:
     names = Names(blocks={}, tariffs=(), schedules=(), contracts=("gold",))
     terms = InventorySettings.model_validate({"rigs": [{"address": "127.60.0.5", **row}]})
-    with pytest.raises(InventoryError, match=told):
+    with pytest.raises(InventoryError, match=expected):
         load_inventory(terms, names)
 
 
@@ -241,18 +241,18 @@ def test_a_password_comes_from_a_file_and_a_rows_own_wins_over_the_default_file(
 
 def test_an_empty_password_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "rig").write_text("\n", encoding="utf-8")
-    told = errors(NAMES, tmp_path, rigs=[{"address": "127.60.0.5", "password_file": "rig"}])
-    assert told == [f"fleet.rigs.0: password_file {tmp_path / 'rig'} is empty: for no password write password: ''"]
+    found = errors(NAMES, tmp_path, rigs=[{"address": "127.60.0.5", "password_file": "rig"}])
+    assert found == [f"fleet.rigs.0: password_file {tmp_path / 'rig'} is empty: for no password write password: ''"]
 
 
 def test_a_missing_password_file_is_one_error_for_all_rigs(tmp_path: Path) -> None:
-    told = errors(
+    found = errors(
         NAMES,
         tmp_path,
         defaults={"password_file": "nowhere"},
         rigs=[{"address": "127.60.0.5"}, {"address": "127.60.0.6"}],
     )
-    assert told == [f"fleet.defaults.password_file: password_file {tmp_path / 'nowhere'} does not exist"]
+    assert found == [f"fleet.defaults.password_file: password_file {tmp_path / 'nowhere'} does not exist"]
 
 
 def test_a_range_gives_candidates_without_network_broadcast_and_excluded_addresses() -> None:
@@ -280,7 +280,7 @@ def test_overlapping_ranges_are_refused_and_an_exclude_mends_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cidr", "told"),
+    ("cidr", "expected"),
     [
         ("10.0.0.0/8", "'10.0.0.0/8' has 16,777,216 addresses"),
         ("10.1.0.5/24", "did you mean '10.1.0.0/24'?"),
@@ -288,13 +288,13 @@ def test_overlapping_ranges_are_refused_and_an_exclude_mends_it() -> None:
         ("fe80::/64", "is not an IPv4 range"),
     ],
 )
-def test_a_range_that_cannot_be_meant_is_refused(cidr: str, told: str) -> None:
-    assert told in refusal(ranges=[{"cidr": cidr}])
+def test_a_range_that_cannot_be_meant_is_refused(cidr: str, expected: str) -> None:
+    assert expected in refusal(ranges=[{"cidr": cidr}])
 
 
 def test_more_addresses_than_any_site_has_are_refused() -> None:
-    told = errors(ranges=[{"cidr": f"10.{number}.0.0/16"} for number in range(2)])
-    assert told == ["fleet: lists 131,072 addresses, more than the 100,000 allowed"]
+    found = errors(ranges=[{"cidr": f"10.{number}.0.0/16"} for number in range(2)])
+    assert found == ["fleet: lists 131,072 addresses, more than the 100,000 allowed"]
 
 
 @pytest.mark.parametrize("address", ["http://127.60.0.5", "127.60.0.5:4028", "a b", "user@host", " "])
@@ -317,14 +317,14 @@ def test_an_address_is_a_host_and_nothing_else(address: str) -> None:
     ],
 )
 def test_what_cannot_be_one_devices_address_is_refused(address: str, hint: str) -> None:
-    told = refusal(rigs=[{"address": address}])
-    assert told.startswith(f"{address!r} {hint}")
-    assert told.count(repr(address)) == 1
+    found = refusal(rigs=[{"address": address}])
+    assert found.startswith(f"{address!r} {hint}")
+    assert found.count(repr(address)) == 1
 
 
 def test_one_host_is_one_rig_however_it_is_written() -> None:
-    told = errors(rigs=[{"name": "a", "address": "Rig.local"}, {"name": "b", "address": "rig.LOCAL"}])
-    assert told == ["fleet.rigs.1: the address 'rig.local' is already taken at fleet.rigs.0"]
+    found = errors(rigs=[{"name": "a", "address": "Rig.local"}, {"name": "b", "address": "rig.LOCAL"}])
+    assert found == ["fleet.rigs.1: the address 'rig.local' is already taken at fleet.rigs.0"]
 
 
 @pytest.mark.parametrize("address", ["127.60.0.5", "rig-5.site.example", "fd00::5"])
@@ -347,8 +347,8 @@ def test_without_a_blocks_section_any_block_may_be_named() -> None:
 
 def test_a_serial_number_stands_once_as_rigs_are_recognised_by_it(tmp_path: Path) -> None:
     text = "name,address,serial\na,127.60.0.5,S1\nb,127.60.0.6,S1\nc,127.60.0.7,\nd,127.60.0.8,\n"
-    told_apart = "name,address,serial,mac\na,127.60.0.5,none,020000000001\nb,127.60.0.6,none,020000000002\n"
-    assert len(csv_fleet(tmp_path, told_apart)) == 2
+    distinct = "name,address,serial,mac\na,127.60.0.5,none,020000000001\nb,127.60.0.6,none,020000000002\n"
+    assert len(csv_fleet(tmp_path, distinct)) == 2
     assert csv_problems(tmp_path, text) == [
         f"rigs.csv:3: the serial number 'S1' is already taken at {tmp_path}/rigs.csv:2"
     ]
@@ -382,15 +382,17 @@ def test_every_bad_line_of_a_csv_is_an_error_with_line_and_column(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("header", "told"),
+    ("header", "expected"),
     [
         ("name,adress", ["there is no column 'adress': did you mean 'address'?", "the column 'address' is missing"]),
         ("name,address,name", ["the column 'name' stands twice"]),
         ("name,rack", ["the column 'address' is missing"]),
     ],
 )
-def test_a_wrong_header_is_an_error_and_its_lines_are_not_read(tmp_path: Path, header: str, told: list[str]) -> None:
-    assert csv_problems(tmp_path, f"{header}\nx,y,z,w\n") == [f"rigs.csv:1: {text}" for text in told]
+def test_a_wrong_header_is_an_error_and_its_lines_are_not_read(
+    tmp_path: Path, header: str, expected: list[str]
+) -> None:
+    assert csv_problems(tmp_path, f"{header}\nx,y,z,w\n") == [f"rigs.csv:1: {text}" for text in expected]
 
 
 def test_an_unclosed_quotation_mark_in_a_large_file_is_an_error_with_its_line(tmp_path: Path) -> None:
@@ -406,23 +408,23 @@ def test_a_spreadsheets_csv_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [
         (b"", "has no header line"),
         (b"name,address\n\xff\xfe,127.60.0.5\n", "is not UTF-8 text: save it as UTF-8"),
         (None, "does not exist"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path, content: bytes | None, told: str) -> None:
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path, content: bytes | None, expected: str) -> None:
     if content is not None:
         (tmp_path / "rigs.csv").write_bytes(content)
-    assert told in errors(NAMES, tmp_path, csv=["rigs.csv"])[0]
+    assert expected in errors(NAMES, tmp_path, csv=["rigs.csv"])[0]
 
 
 def test_a_bad_password_value_is_never_shown(tmp_path: Path) -> None:
     text = "address,password,password_file\n127.60.0.5,hunter2,secret.txt\n"
-    told = csv_problems(tmp_path, text)
-    assert told == ["rigs.csv:2: give password or password_file, not both"]
+    found = csv_problems(tmp_path, text)
+    assert found == ["rigs.csv:2: give password or password_file, not both"]
 
 
 def test_secrets_do_not_show_in_a_repr() -> None:
@@ -467,7 +469,7 @@ def test_labels_of_other_programs_are_skipped_and_a_misspelt_one_is_an_error(tmp
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("[", "is not valid JSON or YAML"),
         ('{"targets": []}', "must be a list"),
@@ -477,15 +479,15 @@ def test_labels_of_other_programs_are_skipped_and_a_misspelt_one_is_an_error(tmp
         ('[{"targets": ["127.60.0.5", "127.60.0.5"]}]', "is already taken"),
     ],
 )
-def test_a_bad_target_file_is_an_error(tmp_path: Path, text: str, told: str) -> None:
+def test_a_bad_target_file_is_an_error(tmp_path: Path, text: str, expected: str) -> None:
     with pytest.raises(InventoryError) as caught:
         file_sd(tmp_path, "rigs.json", text)
-    assert told in str(caught.value)
+    assert expected in str(caught.value)
 
 
 def test_a_csv_file_without_a_header_says_so(tmp_path: Path) -> None:
-    told = csv_problems(tmp_path, "a,127.60.0.5\nb,127.60.0.6\n")
-    assert told == ["rigs.csv:1: is no header line: begin the file with one, such as name,address,block"]
+    found = csv_problems(tmp_path, "a,127.60.0.5\nb,127.60.0.6\n")
+    assert found == ["rigs.csv:1: is no header line: begin the file with one, such as name,address,block"]
 
 
 @pytest.mark.parametrize(

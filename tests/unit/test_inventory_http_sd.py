@@ -95,7 +95,7 @@ def test_while_it_answers_something_else_the_last_list_holds_too(directory: Dire
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "expected"),
     [
         ({"targets": []}, "must be a list"),
         ([{"target": []}], "0.target: "),
@@ -104,12 +104,12 @@ def test_while_it_answers_something_else_the_last_list_holds_too(directory: Dire
         (None, "gave no list of rigs"),
     ],
 )
-def test_an_unusable_list_is_an_error_with_its_url(directory: Directory, body: Any, told: str) -> None:
+def test_an_unusable_list_is_an_error_with_its_url(directory: Directory, body: Any, expected: str) -> None:
     directory.body = body
     with pytest.raises(InventoryError) as caught:
         directory.rigs()
     assert str(caught.value).startswith(directory.url)
-    assert told in str(caught.value)
+    assert expected in str(caught.value)
 
 
 def test_a_changed_list_is_noticed(directory: Directory, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -186,9 +186,9 @@ GARBAGE = [
 ]
 
 
-@pytest.mark.parametrize(("body", "told"), GARBAGE)
+@pytest.mark.parametrize(("body", "expected"), GARBAGE)
 async def test_a_list_that_is_invalid_keeps_its_rigs_and_everything_else_changes(
-    directory: Directory, running: Running, body: Any, told: str
+    directory: Directory, running: Running, body: Any, expected: str
 ) -> None:
     directory.body = body
     running.write(log={"level": "debug"})
@@ -197,7 +197,7 @@ async def test_a_list_that_is_invalid_keeps_its_rigs_and_everything_else_changes
             answer = await running.reload()
             assert answer is not None
             assert answer.startswith("Everything is in use but these lists of rigs")
-            assert told in answer
+            assert expected in answer
     assert (len(running.settings.rigs), running.settings.log.level) == (10, "debug")
     assert running.gauges() == (0, 1, 0)
     assert [log["event"] for log in logs if log["log_level"] == "error"] == [

@@ -47,8 +47,8 @@ def test_rigs_and_ranges_name_logins_in_order() -> None:
 
 
 def test_a_login_goes_only_to_addresses_within_its_networks() -> None:
-    told = errors(rigs=[{"address": "127.60.1.5", "login": "day"}, {"address": "rig.example", "login": "old"}])
-    assert told == [
+    found = errors(rigs=[{"address": "127.60.1.5", "login": "day"}, {"address": "rig.example", "login": "old"}])
+    assert found == [
         (
             "fleet.rigs.0: the login 'day' may only be sent to 127.60.0.0/24, and not to 127.60.1.5: add the address "
             "to fleet.logins.day.cidr, or name another login"
@@ -81,7 +81,7 @@ def test_a_login_that_is_not_defined_is_an_error_with_the_nearest_name() -> None
 
 
 @pytest.mark.parametrize(
-    ("login", "told"),
+    ("login", "expected"),
     [
         ({"password": "x"}, "Field required"),
         ({"password": "x", "cidr": []}, "at least 1"),
@@ -90,8 +90,8 @@ def test_a_login_that_is_not_defined_is_an_error_with_the_nearest_name() -> None
         ({"password": "x", "cidr": ["ten"]}, "is not a network"),
     ],
 )
-def test_a_login_needs_one_password_and_networks(login: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValidationError, match=told):
+def test_a_login_needs_one_password_and_networks(login: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ValidationError, match=expected):
         InventorySettings.model_validate({"logins": {"a": login}})
 
 
@@ -140,8 +140,8 @@ def test_a_list_names_logins_and_never_a_file(tmp_path: Path) -> None:
 
 def test_a_list_cannot_send_a_login_outside_its_networks(tmp_path: Path) -> None:
     (tmp_path / "rigs.json").write_text('[{"targets": ["127.99.0.5"], "labels": {"login": "day"}}]', encoding="utf-8")
-    (told,) = errors(tmp_path, file_sd=["rigs.json"])
-    assert "may only be sent to 127.60.0.0/24, and not to 127.99.0.5" in told
+    (found,) = errors(tmp_path, file_sd=["rigs.json"])
+    assert "may only be sent to 127.60.0.0/24, and not to 127.99.0.5" in found
 
 
 def test_user_name_and_password_in_a_list_work_with_a_warning(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def errors(**fleet: Any) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("terahash", "watts", "told"),
+    ("terahash", "watts", "expected"),
     [
         (104, 3.068, "rated_watts: 3.068 W at 104 TH/s are 0.0295 J/TH, and rigs have 8 to 150: is it in kilowatts?"),
         (104, "3.050", "rated_watts: 3.05 W at 104 TH/s are 0.0293 J/TH, and rigs have 8 to 150: is it in kilowatts?"),
@@ -40,9 +40,9 @@ def errors(**fleet: Any) -> list[str]:
         (95_000, None, "rated_terahash: 95000 TH/s is not the hashrate of a rig: is it in GH/s?"),
     ],
 )
-def test_a_rating_in_another_unit_is_refused(terahash: float | None, watts: object, told: str) -> None:
+def test_a_rating_in_another_unit_is_refused(terahash: float | None, watts: object, expected: str) -> None:
     row = {"address": "127.60.0.5", "rated_terahash": terahash, "rated_watts": watts}
-    assert errors(rigs=[row]) == [f"fleet.rigs.0: {told} If it is right, set accept_implausible: true"]
+    assert errors(rigs=[row]) == [f"fleet.rigs.0: {expected} If it is right, set accept_implausible: true"]
     assert load(rigs=[row | {"accept_implausible": True}]).rigs[0].accept_implausible
     assert load(rigs=[row], defaults={"accept_implausible": True}).rigs
 
@@ -53,8 +53,8 @@ def test_a_plausible_rating_is_accepted(terahash: float | None, watts: float) ->
 
 
 def test_a_wrong_default_is_one_error_at_its_key() -> None:
-    told = errors(defaults={"rated_watts": 3.5}, ranges=[{"cidr": "127.60.0.0/24"}])
-    assert told == [
+    found = errors(defaults={"rated_watts": 3.5}, ranges=[{"cidr": "127.60.0.0/24"}])
+    assert found == [
         (
             "fleet.defaults: rated_watts: 3.5 W is not the power of a rig: is it in kilowatts? If it is right, set "
             "accept_implausible: true"

@@ -68,8 +68,8 @@ def test_a_number_that_may_be_two_is_one_error_that_says_what_to_write(tmp_path:
 
 
 def test_two_decimal_separators_in_one_file_are_one_error(tmp_path: Path) -> None:
-    told = errors(tmp_path, "address;rated_terahash\n127.60.0.5;100,5\n127.60.0.6;100.5\n")
-    assert told == ["rigs.csv: has numbers with a decimal comma (100,5) and a decimal point (100.5): use one of them"]
+    found = errors(tmp_path, "address;rated_terahash\n127.60.0.5;100,5\n127.60.0.6;100.5\n")
+    assert found == ["rigs.csv: has numbers with a decimal comma (100,5) and a decimal point (100.5): use one of them"]
 
 
 def test_decimal_commas_between_commas_are_one_error_however_many_lines(tmp_path: Path) -> None:
@@ -122,21 +122,21 @@ def test_an_error_names_the_files_own_column(tmp_path: Path) -> None:
 
 
 def test_a_column_that_resembles_one_of_ours_is_an_error_also_beside_own_names(tmp_path: Path) -> None:
-    told = errors(tmp_path, "IP;Leistung (W);Bezeichnung;blok\n127.60.0.5;3250;a;c1\n", columns=COLUMNS)
-    assert told == ["rigs.csv:1: there is no column 'blok': did you mean 'block'?"]
+    found = errors(tmp_path, "IP;Leistung (W);Bezeichnung;blok\n127.60.0.5;3250;a;c1\n", columns=COLUMNS)
+    assert found == ["rigs.csv:1: there is no column 'blok': did you mean 'block'?"]
 
 
 def test_a_header_that_no_file_has_is_an_error_at_its_key(tmp_path: Path) -> None:
-    told = errors(tmp_path, "IP;Leistung (W)\n127.60.0.5;3250\n", columns=COLUMNS)
-    assert told == ["fleet.columns.name: there is no header 'Bezeichnung': choose from ip, leistung (w)"]
+    found = errors(tmp_path, "IP;Leistung (W)\n127.60.0.5;3250\n", columns=COLUMNS)
+    assert found == ["fleet.columns.name: there is no header 'Bezeichnung': choose from ip, leistung (w)"]
 
 
 @pytest.mark.parametrize(
-    ("columns", "told"),
+    ("columns", "expected"),
     [({"adress": "IP"}, "did you mean 'address'"), ({"name": "IP", "address": "ip"}, "is given for two columns")],
 )
-def test_wrong_column_names_are_refused(columns: dict[str, str], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_wrong_column_names_are_refused(columns: dict[str, str], expected: str) -> None:
+    with pytest.raises(ValueError, match=expected):
         InventorySettings.model_validate({"columns": columns})
 
 

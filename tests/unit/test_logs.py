@@ -30,8 +30,8 @@ def test_json_lines_parse_and_keep_numbers(capsys: pytest.CaptureFixture[str]) -
     configure(LogSettings(format="json"))
     structlog.get_logger().info("evaluated", rigs=120, seconds=0.25, ready=True)
     (line,) = lines(capsys)
-    told = json.loads(line)
-    assert (told["event"], told["rigs"], told["seconds"], told["ready"]) == ("evaluated", 120, 0.25, True)
+    logged = json.loads(line)
+    assert (logged["event"], logged["rigs"], logged["seconds"], logged["ready"]) == ("evaluated", 120, 0.25, True)
 
 
 def test_events_below_the_level_are_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,8 +44,8 @@ def test_events_below_the_level_are_not_logged(capsys: pytest.CaptureFixture[str
 def test_events_of_the_standard_library_have_the_same_format(capsys: pytest.CaptureFixture[str]) -> None:
     configure(LogSettings(format="json"))
     logging.getLogger("aiohttp.server").error("cannot %s", "serve")
-    told = json.loads(lines(capsys)[0])
-    assert (told["event"], told["logger"], told["level"]) == ("cannot serve", "aiohttp.server", "error")
+    logged = json.loads(lines(capsys)[0])
+    assert (logged["event"], logged["logger"], logged["level"]) == ("cannot serve", "aiohttp.server", "error")
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,8 @@ def test_logins_and_keys_in_urls_are_masked(capsys: pytest.CaptureFixture[str]) 
 def test_a_long_value_is_shortened(capsys: pytest.CaptureFixture[str]) -> None:
     configure(LogSettings(format="json"))
     structlog.get_logger().info("x" * 1_000, answer=b"y" * 1_000_000)
-    told = json.loads(lines(capsys)[0])
-    assert len(told["event"]) == len(told["answer"]) == 200
+    logged = json.loads(lines(capsys)[0])
+    assert len(logged["event"]) == len(logged["answer"]) == 200
 
 
 @pytest.mark.parametrize("form", ["logfmt", "json"])
@@ -89,7 +89,7 @@ def test_an_exception_is_one_line_with_its_source_lines(capsys: pytest.CaptureFi
     except ValueError:
         structlog.get_logger().exception("unexpected")
     (line,) = lines(capsys)
-    told = json.loads(line)
-    assert told["error"].startswith("ValueError: invalid literal")
-    assert len(told["error"]) == 200
-    assert told["at"].startswith("test_logs.py:")
+    logged = json.loads(line)
+    assert logged["error"].startswith("ValueError: invalid literal")
+    assert len(logged["error"]) == 200
+    assert logged["at"].startswith("test_logs.py:")

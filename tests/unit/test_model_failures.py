@@ -1,4 +1,4 @@
-"""What the operator is told to do: for every reason, in words that fit what failed."""
+"""The advice to the operator: for every reason, in words that fit what failed."""
 
 import pytest
 

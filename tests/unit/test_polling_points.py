@@ -36,7 +36,7 @@ DAY = 86_400.0
 
 
 class Rigs:
-    """One rig that answers as told."""
+    """One rig that answers as configured."""
 
     def __init__(self, reading: Callable[[float], RigReading] = lambda _: READING) -> None:
         self.reading = reading

@@ -44,7 +44,7 @@ def fleet(count: int, **fields: object) -> list[Rig]:
 
 
 class Site:
-    """Rigs that answer as told. ``behaviour`` maps an address to what a read does; the rest answer at once."""
+    """Rigs that answer as configured. ``behaviour`` maps an address to what a read does; the rest answer at once."""
 
     def __init__(self) -> None:
         self.behaviour: dict[str, Callable[[], RigReading] | float | Exception] = {}
@@ -641,7 +641,7 @@ def test_a_board_that_is_no_longer_listed_is_missing_after_a_restart_too() -> No
         hashing(),
         replace(hashing(0), hashrate=0.0, mining=False),
     ],
-    ids=["the firmware says so itself", "no board told", "it stands still"],
+    ids=["the firmware says so itself", "no board reported", "it stands still"],
 )
 def test_no_board_is_missing_twice_or_on_a_rig_that_lists_none(later: RigReading) -> None:
     ledger = RigLedger(fleet(1)[0], TERMS, RigMemory(identity=IDENTITY), 0.0)
@@ -789,9 +789,9 @@ def test_another_device_behind_the_address_is_noticed_after_failures() -> None:
                 snapshot = only(poller)
         assert (snapshot.identity, snapshot.up, snapshot.last_good) == (other, True, None)
         assert len(site.identifications["rig-0"]) == 1
-        (told,) = (log for log in logs if log["event"] == "rig is not what it was")
-        assert told["change"] == "device"
-        assert told["what"] == "model 'A1' is now 'B2'; mac '02:00:00:00:00:01' is now '02:00:00:00:00:02'"
+        (logged,) = (log for log in logs if log["event"] == "rig is not what it was")
+        assert logged["change"] == "device"
+        assert logged["what"] == "model 'A1' is now 'B2'; mac '02:00:00:00:00:01' is now '02:00:00:00:00:02'"
         assert telemetry.registry.get_sample_value("mining_rig_identity_changes_total", {"change": "device"}) == 1
 
     run(main())
@@ -808,8 +808,8 @@ def test_another_device_behind_the_address_is_noticed_after_failures() -> None:
 def test_a_rig_whose_uptime_does_not_go_on_is_asked_who_it_is(uptimes: list[float | None]) -> None:
     async def main() -> None:
         site, rigs, telemetry = Site(), fleet(1), Telemetry()
-        told = iter(uptimes)
-        site.behaviour["rig-0"] = lambda: replace(READING, uptime=next(told))
+        logged = iter(uptimes)
+        site.behaviour["rig-0"] = lambda: replace(READING, uptime=next(logged))
         site.identities["rig-0"] = replace(IDENTITY, firmware="VNish", firmware_version="1.2")
         poller = make(rigs, site, remembered=known(rigs), telemetry=telemetry)
         async with polling(poller):
@@ -945,8 +945,8 @@ def test_a_rating_that_contradicts_the_nameplate_is_logged_once_and_not_used() -
                 snapshot = only(poller)
         assert snapshot.rig.rated_power == pytest.approx(3068)
         assert snapshot.rating_ratio == pytest.approx(0.001)
-        (told,) = [log for log in logs if log["event"] == "rating of the inventory differs from the nameplate"]
-        assert told["used"] == "the nameplate"
+        (logged,) = [log for log in logs if log["event"] == "rating of the inventory differs from the nameplate"]
+        assert logged["used"] == "the nameplate"
 
     run(main())
 
@@ -990,16 +990,16 @@ def test_a_site_that_goes_dark_does_not_flood_the_log() -> None:
                 await asyncio.sleep(120)
                 site.behaviour.clear()
                 await asyncio.sleep(600)
-        told = Counter(log["event"] for log in logs)
-        assert len(logs) < 50, told
+        logged = Counter(log["event"] for log in logs)
+        assert len(logs) < 50, logged
         more = {log["event"]: log for log in logs if log["event"].startswith("more rigs")}
-        down = told["rig is down"] + more["more rigs are down"]["rigs"]
-        back = told["rig is back"] + more.get("more rigs are back", {"rigs": 0})["rigs"]
+        down = logged["rig is down"] + more["more rigs are down"]["rigs"]
+        back = logged["rig is back"] + more.get("more rigs are back", {"rigs": 0})["rigs"]
         assert down == back < 300
         (outage,) = (log for log in logs if log["event"] == "many rigs stopped answering at once")
         assert (outage["shared"], outage["rigs"], outage["of"]) == ("the site", 1000, 1000)
         assert outage["reasons"] == "unreachable 1000"
-        assert told["rigs answer again that had stopped at once"] == 1
+        assert logged["rigs answer again that had stopped at once"] == 1
 
 
 def test_rigs_of_one_outage_are_not_identified_while_they_hang_and_are_read_again_when_it_ends() -> None:

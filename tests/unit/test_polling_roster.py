@@ -36,7 +36,7 @@ def mac(number: int) -> str:
 
 
 class Lan:
-    """Devices at addresses. A read tells a foreign MAC apart as far as ``checks_mac``."""
+    """Devices at addresses. A read detects a foreign MAC as far as ``checks_mac``."""
 
     def __init__(self, devices: dict[str, RigIdentity] | None = None, *, checks_mac: bool = True) -> None:
         self.devices = dict(devices or {})
@@ -297,7 +297,7 @@ def test_a_rig_goes_on_at_the_address_that_dhcp_gave_it(rig: Rig, checks_mac: bo
 
 @pytest.mark.parametrize("rigs", [ranged("x", "y"), [LISTED, Rig(name="a-02", address="y", mac=mac(2))]])
 @pytest.mark.parametrize("checks_mac", [True, False])
-def test_rigs_that_swap_addresses_are_told_apart(rigs: list[Rig], checks_mac: bool) -> None:
+def test_rigs_that_swap_addresses_are_distinguished(rigs: list[Rig], checks_mac: bool) -> None:
     async def main() -> None:
         lan = Lan({"x": device(1), "y": device(2)}, checks_mac=checks_mac)
         poller = make(rigs, lan)
@@ -512,8 +512,8 @@ def test_the_first_of_two_rigs_with_one_mac_is_kept_and_the_other_logged_once() 
             with capture_logs() as logs:
                 await asyncio.sleep(DAY)
             assert whereabouts(poller) == {mac(1): ("x", True)}
-            told = [log for log in logs if log["event"] == "another address has the identity of this rig"]
-            assert [(log["here"], log["there"]) for log in told] == [("x", "y")]
+            logged = [log for log in logs if log["event"] == "another address has the identity of this rig"]
+            assert [(log["here"], log["there"]) for log in logged] == [("x", "y")]
             assert lan.asked["y"] <= 3 * DAY / SEARCH
             del lan.devices["x"]
             await asyncio.sleep(2 * SEARCH)

@@ -1,4 +1,4 @@
-"""What meters and outages tell of that cannot be used is counted, and told once."""
+"""Unmatched reports of meters and outages are counted, and logged once."""
 
 from structlog.testing import capture_logs
 

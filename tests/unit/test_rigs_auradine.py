@@ -137,7 +137,7 @@ async def test_a_list_that_is_shorter_than_the_board_says_nothing_of_its_chips()
     assert [(board.chips, board.chips_expected) for board in reading.boards] == [(None, 138)] * 3
 
 
-async def test_a_sleeping_rig_was_told_to_stop() -> None:
+async def test_a_sleeping_rig_is_suspended() -> None:
     rpc, pages = answers(mode={"Sleep": "on"}, summary={"MHS 1m": 0})
     _, reading = await identified(cgminer(rpc), Web(pages))
     assert (reading.mining, reading.suspended) == (False, True)

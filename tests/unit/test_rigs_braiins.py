@@ -128,7 +128,7 @@ async def test_a_rig_that_should_mine_and_reports_no_hashrate_has_failed() -> No
     ("number", "state", "faults"),
     [(1, TunerState.OFF, []), (3, TunerState.TUNING, []), (4, TunerState.FAILED, ["tuning_failed"]), (9, None, [])],
 )
-async def test_the_tuners_state_is_told_where_its_number_is_known(
+async def test_the_tuners_state_is_reported_where_its_number_is_known(
     number: int, state: TunerState | None, faults: list[str]
 ) -> None:
     rig = Rest()
@@ -239,7 +239,7 @@ async def test_a_slot_without_a_fan_is_no_fan_at_rest() -> None:
     assert ([(fan.index, fan.rpm) for fan in reading.fans], reading.fan_duty) == ([(0, 4920), (1, 0)], 0.8)
 
 
-async def test_a_tuner_that_scales_down_aims_lower_than_it_is_told() -> None:
+async def test_a_tuner_that_scales_down_aims_lower_than_its_setting() -> None:
     scaled = await s9_reading(bosminer([], scaling={"ScaledPowerLimit": 1200}))
     whole = await s9_reading(bosminer([], scaling="InitialPowerLimit"))
     assert [(reading.power_target, reading.power_limit) for reading in (scaled, whole)] == [(1200, None), (1420, None)]

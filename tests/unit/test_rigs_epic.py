@@ -54,7 +54,7 @@ async def read_with(**summary: Any) -> RigReading:
         ("Initializing", None, True, None),
     ],
 )
-async def test_it_was_told_to_stop_where_nothing_else_can_be_why_it_idles(
+async def test_it_is_suspended_where_nothing_else_can_be_why_it_idles(
     state: str, error: str | None, connected: bool, suspended: bool | None
 ) -> None:
     reading = await read_with(

@@ -184,7 +184,7 @@ async def test_a_hydro_antminer_tells_its_water_from_its_boards() -> None:
     assert (second.temperature, second.chip_temperature) == (57.0, 70.0)
 
 
-async def test_of_other_hydro_antminers_only_the_hottest_sensors_are_told() -> None:
+async def test_of_other_hydro_antminers_only_the_hottest_sensors_are_reported() -> None:
     hydro = RigIdentity(reader="antminer", make="AntMiner", model="S19 Pro+ Hyd.")
     answers = antminer()
     answers["stats"]["STATS"][0]["Type"] = "Antminer S19 Pro+ Hyd."

@@ -179,7 +179,7 @@ async def test_a_host_name_is_an_address_too() -> None:
         assert await exchange("localhost", port, b"x", transport.UntilNul()) == b"{}"
 
 
-async def test_a_name_that_nobody_knows_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_name_that_nobody_knows_is_reported_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: object, **__: object) -> object:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 

@@ -56,13 +56,13 @@ def received(manager: socket.socket) -> list[bytes]:
     return messages
 
 
-def test_systemd_is_told_the_state_of_the_service(systemd: socket.socket) -> None:
+def test_systemd_gets_the_state_of_the_service(systemd: socket.socket) -> None:
     notify_systemd("READY=1")
     assert received(systemd) == [b"READY=1"]
 
 
 @pytest.mark.parametrize("address", [None, "", "relative", "/nowhere/notify"])
-def test_without_systemd_nothing_is_told(address: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_systemd_nothing_is_sent(address: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     if address is not None:
         monkeypatch.setenv("NOTIFY_SOCKET", address)

@@ -108,12 +108,12 @@ async def test_healthy_and_ready() -> None:
                 assert answer.status == status
 
 
-@pytest.mark.parametrize(("origin", "told"), [("cross-site", "pages of other sites"), ("same-origin", "Reloading")])
-async def test_pages_of_other_sites_cannot_reload(origin: str, told: str) -> None:
+@pytest.mark.parametrize(("origin", "expected"), [("cross-site", "pages of other sites"), ("same-origin", "Reloading")])
+async def test_pages_of_other_sites_cannot_reload(origin: str, expected: str) -> None:
     headers = {"Sec-Fetch-Site": origin}
     async with served() as site, site.client.post(f"{site.url}-/reload", headers=headers) as answer:
         assert answer.status == 403
-        assert told in await answer.text()
+        assert expected in await answer.text()
 
 
 @pytest.mark.parametrize("path", ["", "metrics", "-/healthy", "nowhere", "static/style.css"])
@@ -211,11 +211,11 @@ async def test_a_malformed_request_is_rejected_with_our_headers(request_bytes: b
         status, *headers = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         writer.close()
     assert status.startswith(("HTTP/1.1 400 ", "HTTP/1.0 400 "))
-    told = dict(header.split(": ", 1) for header in headers if header)
-    assert told["Server"] == "hashmargin"
-    assert told["X-Content-Type-Options"] == "nosniff"
-    assert told["Content-Security-Policy"].startswith("default-src 'none'")
-    assert told["Cache-Control"] == "no-store"
+    found = dict(header.split(": ", 1) for header in headers if header)
+    assert found["Server"] == "hashmargin"
+    assert found["X-Content-Type-Options"] == "nosniff"
+    assert found["Content-Security-Policy"].startswith("default-src 'none'")
+    assert found["Cache-Control"] == "no-store"
 
 
 async def test_a_connection_beyond_the_limit_replaces_the_one_that_was_idle_longest() -> None:

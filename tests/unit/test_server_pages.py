@@ -68,7 +68,7 @@ async def test_every_page_is_valid_and_marks_itself_in_the_navigation(path: str)
 
 
 class Checker(HTMLParser):
-    """That elements nest, ids are unique, and that whoever can't see the page is told as much."""
+    """That elements nest, ids are unique, and that a screen reader gets the same content."""
 
     VOID = frozenset({"meta", "link", "input"})
 

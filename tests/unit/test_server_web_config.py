@@ -391,7 +391,7 @@ async def certificate(running: Served, site: Site) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [
         ({"basic_auth_user": {}}, "basic_auth_user: no such key: did you mean basic_auth_users?"),
         ({"tls_server_config": TLS | {"cert_fil": "x"}}, "cert_fil: no such key: did you mean cert_file?"),
@@ -418,12 +418,12 @@ async def certificate(running: Served, site: Site) -> bytes:
         ({"rate_limit": {"interval": "1s", "burst": -1}}, "rate_limit.burst: must be 0 or more"),
     ],
 )
-def test_configuration_errors_name_key_and_reason(site: Site, content: dict[str, object], told: str) -> None:
+def test_configuration_errors_name_key_and_reason(site: Site, content: dict[str, object], expected: str) -> None:
     site.issue("client", "client")
     with pytest.raises(WebConfigError) as error:
         WebConfigFile(site.write(**content))
     assert str(site.path) in str(error.value)
-    assert told in str(error.value)
+    assert expected in str(error.value)
 
 
 @pytest.mark.parametrize("text", ["[", "- a", "just words", "\x00"])
@@ -542,7 +542,7 @@ async def test_only_ciphers_of_tls_1_3_exclude_older_clients(site: Site) -> None
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [
         ({"tls_server_config": TLS | {"cert_file": ""}}, "cert_file is required"),
         ({"tls_server_config": TLS | {"key_file": ""}}, "key_file is required"),
@@ -563,8 +563,8 @@ async def test_only_ciphers_of_tls_1_3_exclude_older_clients(site: Site) -> None
         ({"http_server_config": {"headers": {"X-Content-Type-Options": "sniff"}}}, "must be"),
     ],
 )
-def test_what_the_toolkit_refuses_is_refused(site: Site, content: dict[str, object], told: str) -> None:
-    with pytest.raises(WebConfigError, match=told):
+def test_what_the_toolkit_refuses_is_refused(site: Site, content: dict[str, object], expected: str) -> None:
+    with pytest.raises(WebConfigError, match=expected):
         WebConfigFile(site.write(**content))
 
 

@@ -1,4 +1,4 @@
-"""Loading settings: which source wins, and how every mistake is told."""
+"""Loading settings: which source wins, and how every error is reported."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -194,7 +194,7 @@ def test_a_value_that_is_refused_stands_once_in_its_sentence(tmp_path: Path) -> 
     ]
 
 
-def test_a_list_whose_entries_are_refused_is_not_told_to_be_short_too(tmp_path: Path) -> None:
+def test_a_list_whose_entries_are_refused_is_not_called_short_too(tmp_path: Path) -> None:
     text = MINIMAL + "bitcoin: {kind: median, sources: [{kind: krakn}]}\n"
     assert errors(tmp_path, text) == ["site.yml:2: bitcoin.sources.0: there is no kind 'krakn': did you mean 'kraken'?"]
     assert errors(tmp_path, text.replace("{kind: krakn}", "")) == [
@@ -203,8 +203,8 @@ def test_a_list_whose_entries_are_refused_is_not_told_to_be_short_too(tmp_path: 
 
 
 def test_a_file_nested_too_deeply_is_an_error(tmp_path: Path) -> None:
-    told = errors(tmp_path, f"site: {'[' * 5_000}{']' * 5_000}\n")
-    assert told == ["site.yml: is nested too deeply"]
+    found = errors(tmp_path, f"site: {'[' * 5_000}{']' * 5_000}\n")
+    assert found == ["site.yml: is nested too deeply"]
 
 
 def test_a_section_that_is_there_but_empty_is_as_if_left_out(tmp_path: Path) -> None:
@@ -314,8 +314,8 @@ def test_errors_outside_the_file_name_variable_secret_or_flag(tmp_path: Path) ->
 
 
 def test_a_secret_file_for_no_setting_is_an_error_and_other_programs_secrets_are_ignored(tmp_path: Path) -> None:
-    told = errors(tmp_path, FULL, secrets={"netwrok__password": "x", "postgres": "y"})
-    assert told == ["secrets/netwrok__password: there is no setting 'netwrok': did you mean 'network'?"]
+    found = errors(tmp_path, FULL, secrets={"netwrok__password": "x", "postgres": "y"})
+    assert found == ["secrets/netwrok__password: there is no setting 'netwrok': did you mean 'network'?"]
 
 
 def test_kubernetes_service_variables_are_no_error(tmp_path: Path) -> None:
@@ -330,7 +330,7 @@ def test_kubernetes_service_variables_are_no_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("site: [a\n", "site.yml:2: is not valid YAML"),
         ("site:\n\t- a\n", "indent with spaces, not tabs"),
@@ -339,9 +339,9 @@ def test_kubernetes_service_variables_are_no_error(tmp_path: Path) -> None:
         ("", "site.yml: site: is required"),
     ],
 )
-def test_a_file_that_is_no_configuration_is_an_error(tmp_path: Path, text: str, told: str) -> None:
+def test_a_file_that_is_no_configuration_is_an_error(tmp_path: Path, text: str, expected: str) -> None:
     (message,) = errors(tmp_path, text)
-    assert told in message
+    assert expected in message
 
 
 def test_a_missing_file_or_secrets_directory_is_an_error(tmp_path: Path) -> None:
@@ -353,12 +353,12 @@ def test_a_missing_file_or_secrets_directory_is_an_error(tmp_path: Path) -> None
 
 
 def test_several_tariffs_need_a_default(tmp_path: Path) -> None:
-    told = errors(tmp_path, FULL.replace("tariff: ppa\n", ""))
-    assert told == ["site.yml: tariff: is required, as there are several: ppa, Night.Rate-2"]
+    found = errors(tmp_path, FULL.replace("tariff: ppa\n", ""))
+    assert found == ["site.yml: tariff: is required, as there are several: ppa, Night.Rate-2"]
 
 
 @pytest.mark.parametrize(
-    ("section", "told"),
+    ("section", "expected"),
     [
         ("customers: {acme: {tariff: pap}}", "customers.acme.tariff: there is no tariff 'pap': did you mean 'ppa'?"),
         (
@@ -386,9 +386,9 @@ def test_several_tariffs_need_a_default(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_tariffs_named_anywhere_exist(tmp_path: Path, section: str, told: str) -> None:
+def test_tariffs_named_anywhere_exist(tmp_path: Path, section: str, expected: str) -> None:
     text = MINIMAL + "tariffs: {ppa: {kind: fixed, usd_per_kilowatt_hour: 0.05}}\n" + section
-    assert errors(tmp_path, text) == [f"site.yml:3: {told}"]
+    assert errors(tmp_path, text) == [f"site.yml:3: {expected}"]
 
 
 def places(values: Any, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
@@ -406,7 +406,7 @@ SPEECH = ("pydantic", "Input", "Value error", "type=", "Traceback", "object at 0
 
 @settings_of_hypothesis(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given_by_hypothesis(place=st.sampled_from(list(places(EXAMPLE))), junk=JUNK)
-def test_junk_anywhere_is_told_in_plain_words_or_accepted(
+def test_junk_anywhere_is_refused_in_plain_words_or_accepted(
     tmp_path: Path, place: tuple[str | int, ...], junk: Any
 ) -> None:
     values = deepcopy(EXAMPLE)
@@ -416,10 +416,10 @@ def test_junk_anywhere_is_told_in_plain_words_or_accepted(
     try:
         load(file)
     except ConfigError as error:
-        told = list(map(str, error.errors))
-        assert told
-        assert all(one.startswith(str(file)) for one in told)
-        assert not any(word in one for one in told for word in SPEECH)
+        found = list(map(str, error.errors))
+        assert found
+        assert all(one.startswith(str(file)) for one in found)
+        assert not any(word in one for one in found for word in SPEECH)
 
 
 def test_a_file_that_a_source_cannot_read_is_a_warning_except_offline(tmp_path: Path) -> None:
@@ -429,8 +429,8 @@ def test_a_file_that_a_source_cannot_read_is_a_warning_except_offline(tmp_path: 
         "bitcoin: {kind: median, sources: [{kind: kraken}, {kind: coinbase, ca_file: missing.pem}]}\n"
     )
     settings = given(tmp_path, text)
-    told = f"bitcoin: ca_file {tmp_path}/missing.pem does not exist or cannot be read: the source fails until it can"
-    assert [warning for warning in warnings(settings) if "_file" in warning] == [told]
+    found = f"bitcoin: ca_file {tmp_path}/missing.pem does not exist or cannot be read: the source fails until it can"
+    assert [warning for warning in warnings(settings) if "_file" in warning] == [found]
     with offline():
         assert not any("_file" in warning for warning in warnings(settings))
 
@@ -448,9 +448,9 @@ def test_secrets_show_nowhere(tmp_path: Path) -> None:
 def test_errors_do_not_show_secrets(tmp_path: Path) -> None:
     text = FULL.replace("password: hunter2", "password: [hunter2]").replace("password: hunter3", "pasword: hunter3")
     text += "ai: {rent_usd_per_kilowatt_month: 150, api_key: hunter2}\n"
-    told = "\n".join(errors(tmp_path, text))
-    assert "network.password: must be text" in told
-    assert not any(secret in told for secret in SECRETS)
+    found = "\n".join(errors(tmp_path, text))
+    assert "network.password: must be text" in found
+    assert not any(secret in found for secret in SECRETS)
 
 
 def test_what_is_described_loads_again_to_the_same(tmp_path: Path) -> None:
@@ -463,14 +463,14 @@ def test_what_is_described_loads_again_to_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("interval", ["1ms", "2h"])
 def test_an_evaluation_interval_that_cannot_be_meant_is_refused(tmp_path: Path, interval: str) -> None:
-    told = errors(tmp_path, MINIMAL + f"evaluation_interval: {interval}\n")
-    assert told == [f"site.yml:2: evaluation_interval: '{interval}' must be from 1s to 1h"]
+    found = errors(tmp_path, MINIMAL + f"evaluation_interval: {interval}\n")
+    assert found == [f"site.yml:2: evaluation_interval: '{interval}' must be from 1s to 1h"]
 
 
 def test_a_typed_in_network_without_fees_is_warned_of(tmp_path: Path) -> None:
     text = MINIMAL + "network: {kind: fixed, difficulty: 1.3e+14, height: 941000"
-    told = [list(warnings(given(tmp_path, text + end))) for end in ("}\n", ", block_fees: 0.02}\n")]
-    assert [any("no block_fees" in warning for warning in warned) for warned in told] == [True, False]
+    found = [list(warnings(given(tmp_path, text + end))) for end in ("}\n", ", block_fees: 0.02}\n")]
+    assert [any("no block_fees" in warning for warning in warned) for warned in found] == [True, False]
 
 
 def test_the_summary_counts_and_warns(tmp_path: Path) -> None:
@@ -505,7 +505,7 @@ def test_the_summary_previews_the_shards_and_warns_of_empty_ones(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("section", "told"),
+    ("section", "expected"),
     [
         ("power:\n  overhead: 5", "site.yml:3: power.overhead: 5 is implausible, expected 1 to 2"),
         ("network:\n  url: x", "site.yml:2: network: needs a `kind`: bitcoin_core, "),
@@ -516,12 +516,12 @@ def test_the_summary_previews_the_shards_and_warns_of_empty_ones(tmp_path: Path)
         ("fleet:\n  ranges:\n    - cidr: 5", "site.yml:4: fleet.ranges.0.cidr: 5 is not an IPv4 range"),
     ],
 )
-def test_an_error_names_the_line_to_correct(tmp_path: Path, section: str, told: str) -> None:
-    assert errors(tmp_path, MINIMAL + section)[0].startswith(told)
+def test_an_error_names_the_line_to_correct(tmp_path: Path, section: str, expected: str) -> None:
+    assert errors(tmp_path, MINIMAL + section)[0].startswith(expected)
 
 
 @pytest.mark.parametrize(
-    ("section", "told"),
+    ("section", "expected"),
     [
         (
             "network:\n  kind: bitcoin_core\n  url: http://127.0.0.1:8332\n  username: u\n  password: ${RPC_PASSWORD}",
@@ -536,14 +536,16 @@ def test_an_error_names_the_line_to_correct(tmp_path: Path, section: str, told: 
         ('polling:\n  interval: "30"', "site.yml:3: polling.interval: '30' is not a duration: did you mean '30s'?"),
     ],
 )
-def test_a_frequent_error_is_reported_with_its_line_and_the_correction(tmp_path: Path, section: str, told: str) -> None:
-    assert errors(tmp_path, MINIMAL + section)[0].replace(f"{tmp_path}/", "") == told
+def test_a_frequent_error_is_reported_with_its_line_and_the_correction(
+    tmp_path: Path, section: str, expected: str
+) -> None:
+    assert errors(tmp_path, MINIMAL + section)[0].replace(f"{tmp_path}/", "") == expected
 
 
 def test_a_state_directory_that_does_not_exist_is_warned_of_and_not_created(tmp_path: Path) -> None:
-    told = list(warnings(given(tmp_path, MINIMAL + "state: {path: elsewhere/state.sqlite}\n")))
+    found = list(warnings(given(tmp_path, MINIMAL + "state: {path: elsewhere/state.sqlite}\n")))
     missing = f"the directory {tmp_path / 'elsewhere'} of state.path does not exist: `hashmargin run` creates it"
-    assert missing in told
+    assert missing in found
     assert not (tmp_path / "elsewhere").exists()
     assert any(warning.startswith("no state.path") for warning in warnings(given(tmp_path, MINIMAL)))
 
@@ -563,9 +565,9 @@ def test_a_state_directory_that_does_not_exist_is_warned_of_and_not_created(tmp_
     ],
 )
 def test_a_value_that_python_cannot_hold_is_an_error_with_its_line(tmp_path: Path, text: str, reason: str) -> None:
-    told = errors(tmp_path, text)
-    assert all(error.startswith("site.yml") for error in told)
-    assert any(reason in error for error in told)
+    found = errors(tmp_path, text)
+    assert all(error.startswith("site.yml") for error in found)
+    assert any(reason in error for error in found)
 
 
 AI_PRICES = """\

@@ -1,4 +1,4 @@
-"""Changed inventory files are noticed, and what a reload changes is told."""
+"""Changed inventory files are noticed, and what a reload changes is reported."""
 
 import asyncio
 import os
@@ -51,17 +51,17 @@ def test_a_stamp_changes_with_content_replacement_and_removal(folder: Path) -> N
     assert all(one != other for index, one in enumerate(seen) for other in seen[:index])
 
 
-async def test_what_changes_while_a_change_is_read_is_told_too(folder: Path) -> None:
-    settings, looks, told = loaded(folder), asyncio.Semaphore(0), 0
+async def test_what_changes_while_a_change_is_read_is_reported_too(folder: Path) -> None:
+    settings, looks, noticed = loaded(folder), asyncio.Semaphore(0), 0
 
     def running() -> Settings:
         looks.release()
         return settings
 
     async def changed() -> None:
-        nonlocal told
-        told += 1
-        if told == 1:  # after the file was read, and before the reload is over
+        nonlocal noticed
+        noticed += 1
+        if noticed == 1:  # after the file was read, and before the reload is over
             (folder / "rigs.csv").write_text(ROWS + "c,127.60.0.7\n", encoding="utf-8")
 
     watching = asyncio.create_task(watch(running, changed, every=0.01))
@@ -70,39 +70,39 @@ async def test_what_changes_while_a_change_is_read_is_told_too(folder: Path) -> 
             await looks.acquire()
         (folder / "rigs.csv").write_text(ROWS + "#\n", encoding="utf-8")
         async with asyncio.timeout(10):
-            while told < 2:
+            while noticed < 2:
                 await looks.acquire()
         for _ in range(5):
             await looks.acquire()
     finally:
         watching.cancel()
-    assert told == 2
+    assert noticed == 2
 
 
-async def test_what_changes_between_the_load_and_the_first_look_is_told(folder: Path) -> None:
-    settings, told = loaded(folder), asyncio.Event()
+async def test_what_changes_between_the_load_and_the_first_look_is_reported(folder: Path) -> None:
+    settings, noticed = loaded(folder), asyncio.Event()
     (folder / "rigs.csv").write_text(ROWS + "c,127.60.0.7\n", encoding="utf-8")
 
     async def changed() -> None:
-        told.set()
+        noticed.set()
 
     watching = asyncio.create_task(watch(lambda: settings, changed, every=0.01))
     try:
-        await asyncio.wait_for(told.wait(), 10)
+        await asyncio.wait_for(noticed.wait(), 10)
     finally:
         watching.cancel()
 
 
 async def test_a_changed_file_is_reported_once(folder: Path) -> None:
-    settings, looks, told = loaded(folder), asyncio.Semaphore(0), 0
+    settings, looks, noticed = loaded(folder), asyncio.Semaphore(0), 0
 
     def running() -> Settings:
         looks.release()  # a look begins, and so the one before it is over
         return settings
 
     async def changed() -> None:
-        nonlocal told
-        told += 1
+        nonlocal noticed
+        noticed += 1
 
     watching = asyncio.create_task(watch(running, changed, every=0.01))
     try:
@@ -110,14 +110,14 @@ async def test_a_changed_file_is_reported_once(folder: Path) -> None:
             for _ in range(2):
                 await looks.acquire()
             (folder / "rigs.csv").write_text(text, encoding="utf-8")
-            before = told
-            while told == before:
+            before = noticed
+            while noticed == before:
                 await looks.acquire()
             for _ in range(5):
                 await looks.acquire()
     finally:
         watching.cancel()
-    assert told == 2
+    assert noticed == 2
 
 
 def test_the_changes_of_a_reload_are_logged(folder: Path) -> None:

@@ -48,7 +48,7 @@ async def test_an_independent_library_reads_every_rig(pyasic: PyasicReader) -> N
             identity = await pyasic.identify(target)
             assert (identity.make, identity.model) == (make, model)
             assert identity.mac == site.machines[placement.name].mac.lower()
-            if make == "WhatsMiner":  # of the simulated ones only these tell serial numbers of boards to pyasic
+            if make == "WhatsMiner":  # only these report serial numbers of boards to pyasic
                 serials = [board.serial for board in site.machines[placement.name].vitals(NOW).boards]
                 assert identity.board_serials == tuple(enumerate(serials))
             reading = await pyasic.read(target, identity)
@@ -107,7 +107,7 @@ async def test_the_exporter_reads_every_rig(model: Model, monkeypatch: pytest.Mo
         assert [board.index for board in reading.boards] == slots
         rates = [
             board.hashrate or 0 for board in reading.boards if identity.reader != "avalon"
-        ]  # which tells none of now
+        ]  # which has no present value
         assert sum(rates) == (pytest.approx(reading.hashrate, rel=0.03) if rates else 0)
         assert [pool.active for pool in reading.pools][:2] == [True, False]
         assert reading.pools[0].worker == f"prairie.{rig(site)}"
@@ -256,8 +256,8 @@ async def test_a_whatsminer_reports_its_faults_by_code() -> None:
     async with simulated("Whatsminer M60") as site:
         for fault, codes in ((Fault.BOARD_LOST, {"532"}), (Fault.FAN_LOST, {"110"}), (Fault.HOT, {"350", "600"})):
             await site.set_fault(rig(site), fault)
-            told = (await rpc(address(site), "get_error_code"))["Msg"]["error_code"]
-            assert {code for entry in told for code in entry} == codes
+            found = (await rpc(address(site), "get_error_code"))["Msg"]["error_code"]
+            assert {code for entry in found for code in entry} == codes
         await site.set_fault(rig(site), None)
         assert (await rpc(address(site), "get_error_code"))["Msg"]["error_code"] == []
 

@@ -188,16 +188,16 @@ async def state(site: SimulatedSite) -> Any:
 
 
 async def test_the_state_says_what_there_is(site: SimulatedSite) -> None:
-    told = await state(site)
-    assert told["rigs"][rig(site)] == {
+    found = await state(site)
+    assert found["rigs"][rig(site)] == {
         "address": address(site),
         "block": "container-1",
         "model": site.placements[0].model.name,
         "fault": None,
     }
-    assert told["blocks"] == site.blocks
-    assert set(told["sources"]) == {"node", "power", "bitcoin", "pool", "gpu-market", "gpu-1", "gpu-2"}
-    assert (told["height"], told["bitcoin_usd"]) == (942_472, 70_370)
+    assert found["blocks"] == site.blocks
+    assert set(found["sources"]) == {"node", "power", "bitcoin", "pool", "gpu-market", "gpu-1", "gpu-2"}
+    assert (found["height"], found["bitcoin_usd"]) == (942_472, 70_370)
 
 
 async def test_faults_are_set_and_cleared(site: SimulatedSite) -> None:

@@ -68,7 +68,7 @@ async def prometheus(answers: Answers, asked: list[str] | None = None, failures:
 async def fill(
     settings: dict[str, Any], *, site: SiteSettings = SITE, rigs: Iterable[Rig] = RIGS, history: float = 2 * 86_400
 ) -> tuple[dict[str, list[BlockHour]], Telemetry]:
-    told: dict[str, list[BlockHour]] = {}
+    recovered: dict[str, list[BlockHour]] = {}
     telemetry = Telemetry()
     async with aiohttp.ClientSession() as session:
         context = SourceContext(session, lambda: NOW)
@@ -77,19 +77,19 @@ async def fill(
             context,
             telemetry,
             MarginHistory,
-            lambda block, hours: told.setdefault(block, []).extend(hours),
+            lambda block, hours: recovered.setdefault(block, []).extend(hours),
             first_retry=0.01,
         )
         await backfill.run(rigs, site, DecisionSettings(history=history, history_needed=history / 2))
-    return told, telemetry
+    return recovered, telemetry
 
 
 async def test_a_history_is_filled_from_prometheus_per_block_and_hour() -> None:
     asked: list[str] = []
     async with prometheus(RECORDED, asked) as url:
-        told, _ = await fill({"kind": "prometheus", "url": url, "selector": 'site="x"'})
-    assert list(told) == ["north"]
-    hours = told["north"]
+        recovered, _ = await fill({"kind": "prometheus", "url": url, "selector": 'site="x"'})
+    assert list(recovered) == ["north"]
+    hours = recovered["north"]
     assert [hour.hour for hour in hours] == [CURRENT - back * HOUR for back in range(48, 0, -1)]
     assert all(hour.recorded and hour.seconds == HOUR for hour in hours)
     (tariff,) = hours[0].tariffs
@@ -137,21 +137,21 @@ async def test_a_rig_that_had_two_tariffs_in_an_hour_is_not_known() -> None:
         "max by (rig, tariff) (last_over_time(mining_rig_inventory_info": [*both, ({"rig": "b", "tariff": "grid"}, 1.0)]
     }
     async with prometheus(answers) as url:
-        told, _ = await fill({"kind": "prometheus", "url": url})
-    assert told == {"north": []}  # half of the block is below the coverage
+        recovered, _ = await fill({"kind": "prometheus", "url": url})
+    assert recovered == {"north": []}  # half of the block is below the coverage
 
 
 async def test_energy_that_can_be_sold_needs_the_recorded_price() -> None:
     sellable = SiteSettings(tariff="ppa", power=PowerSettings(resale_tariff="grid"))
     async with prometheus(RECORDED) as url:
-        told, _ = await fill({"kind": "prometheus", "url": url}, site=sellable)
-    assert {tariff.sale for hour in told["north"] for tariff in hour.tariffs} == {0.09}
+        recovered, _ = await fill({"kind": "prometheus", "url": url}, site=sellable)
+    assert {tariff.sale for hour in recovered["north"] for tariff in hour.tariffs} == {0.09}
     async with prometheus(RECORDED | {"mining_power_price": [({"tariff": "ppa"}, 0.05)]}) as url:
-        told, _ = await fill({"kind": "prometheus", "url": url}, site=sellable)
-    assert told == {"north": []}
+        recovered, _ = await fill({"kind": "prometheus", "url": url}, site=sellable)
+    assert recovered == {"north": []}
 
 
-async def test_without_records_nothing_is_told() -> None:
+async def test_without_records_nothing_is_recovered() -> None:
     async with prometheus({}) as url:
         assert (await fill({"kind": "prometheus", "url": url}))[0] == {}
 
@@ -184,8 +184,8 @@ def test_a_selector_has_no_braces() -> None:
 
 async def test_a_failure_is_counted_and_tried_again() -> None:
     async with prometheus(RECORDED, failures=2) as url:
-        told, telemetry = await fill({"kind": "prometheus", "url": url})
-    assert told
+        recovered, telemetry = await fill({"kind": "prometheus", "url": url})
+    assert recovered
     exported = telemetry.registry.get_sample_value
     assert exported("mining_source_failures_total", {"source": "backfill", "reason": "server_error"}) == 2
     assert exported("mining_source_requests_total", {"source": "backfill"}) == 3
@@ -211,8 +211,8 @@ async def test_a_history_is_filled_from_a_file(tmp_path: Path) -> None:
         f"{hour},north,grid,1,{1 / 35},33.3,0.09,0.02",
         f"{hour},elsewhere,ppa,1,0.05,33.3,0.05,",
     )
-    told, _ = await fill({"kind": "file", "path": str(file)})
-    (block,) = told.values()
+    recovered, _ = await fill({"kind": "file", "path": str(file)})
+    (block,) = recovered.values()
     (one,) = block
     assert (one.hour, one.recorded, one.payout) == (CURRENT - HOUR, True, pytest.approx(33.3))
     assert [(each.tariff, each.price, each.sale) for each in one.tariffs] == [

@@ -134,7 +134,7 @@ async def test_a_passing_error_about_a_block_is_asked_again(
     assert (await source.fetch()).value.block_fees is not None
 
 
-async def test_the_next_difficulty_is_told_at_the_last_block_only(source: Source[NetworkState], node: Node) -> None:
+async def test_the_next_difficulty_is_reported_at_the_last_block_only(source: Source[NetworkState], node: Node) -> None:
     node.next = {"height": 942_472, "difficulty": 1.5e14}
     assert (await source.fetch()).value.next_difficulty is None
     node.height = 943_487

@@ -91,7 +91,7 @@ async def test_a_change_counts_at_the_next_look(tmp_path: Path, session: aiohttp
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "told"),
+    ("name", "text", "expected"),
     [
         (
             "m.csv",
@@ -112,15 +112,17 @@ async def test_a_change_counts_at_the_next_look(tmp_path: Path, session: aiohttp
     ],
 )
 async def test_bad_lines_are_named_once_and_the_others_count(
-    tmp_path: Path, session: aiohttp.ClientSession, name: str, text: str, told: list[str]
+    tmp_path: Path, session: aiohttp.ClientSession, name: str, text: str, expected: list[str]
 ) -> None:
     file = File(tmp_path / name, session)
     with capture_logs() as logs:
         assert await file.off(text) == planned(rigs=("a", "c"))
         assert await file.off() == planned(rigs=("a", "c"))
     (log,) = logs
-    assert log["lines"] == len(told)
-    assert all(line.startswith(beginning) for line, beginning in zip(log["errors"], told, strict=True)), log["errors"]
+    assert log["lines"] == len(expected)
+    assert all(line.startswith(beginning) for line, beginning in zip(log["errors"], expected, strict=True)), log[
+        "errors"
+    ]
 
 
 @pytest.mark.parametrize(

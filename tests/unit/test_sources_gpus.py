@@ -25,8 +25,8 @@ NOW = 1_774_094_400.0
 
 
 def line(family: str, value: object, uuid: str = "GPU-a", **labels: str) -> str:
-    told = ",".join(f'{name}="{text}"' for name, text in {"UUID": uuid, **labels}.items())
-    return f"DCGM_FI_{family}{{{told}}} {value}"
+    reported = ",".join(f'{name}="{text}"' for name, text in {"UUID": uuid, **labels}.items())
+    return f"DCGM_FI_{family}{{{reported}}} {value}"
 
 
 def read(*lines: str) -> GpuReading:
@@ -179,9 +179,9 @@ def test_memory_of_an_instance_that_is_not_known_makes_the_sum_absent() -> None:
 
 
 def amd(family: str, value: object, partition: str = "0", mode: str = "spx", **labels: str) -> str:
-    told = {"card_model": "MI300X", "gpu_partition_id": partition, "gpu_compute_partition_type": mode, **labels}
+    reported = {"card_model": "MI300X", "gpu_partition_id": partition, "gpu_compute_partition_type": mode, **labels}
     shown = ",".join(
-        f'{name}="{text}"' for name, text in ({"serial_number": "SN-1", "gpu_id": partition} | told).items()
+        f'{name}="{text}"' for name, text in ({"serial_number": "SN-1", "gpu_id": partition} | reported).items()
     )
     return f"{family}{{{shown}}} {value}"
 

@@ -1,4 +1,4 @@
-"""Several sources of one quantity: who is taken, who is left out, who is asked when, and what is told about it."""
+"""Several sources of one quantity: who is taken, who is left out, who is asked when, and what is reported."""
 
 import asyncio
 import json
@@ -234,7 +234,7 @@ async def test_after_a_start_one_market_alone_is_compared_with_the_last_median(
         assert (await source.fetch()).value == 150_050
 
 
-async def test_how_far_they_differ_is_not_told_once_none_answers(
+async def test_how_far_they_differ_is_absent_once_none_answers(
     markets: Markets, context: SourceContext, telemetry: Telemetry
 ) -> None:
     async with serve(markets.handle) as server:

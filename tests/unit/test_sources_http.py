@@ -1,4 +1,4 @@
-"""The one way out: what may be sent where, what comes back, and what is never told."""
+"""The one way out: what may be sent where, what comes back, and what is never shown."""
 
 import json
 import socket

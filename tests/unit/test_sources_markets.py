@@ -72,14 +72,14 @@ def entsoe_document(day: date, resolution: str, points: dict[int, float], curren
         datetime.fromtimestamp(midnight(day + timedelta(days=ahead), BERLIN), UTC).strftime("%Y-%m-%dT%H:%MZ")
         for ahead in (0, 1)
     )
-    told = "".join(
+    periods = "".join(
         f"<Point><position>{position}</position><price.amount>{price}</price.amount></Point>"
         for position, price in points.items()
     )
     return f"""<Publication_MarketDocument xmlns="urn:iec62325.351:tc57wg16:451-3:publicationdocument:7:3"><TimeSeries>
         <currency_Unit.name>{currency}</currency_Unit.name><price_Measure_Unit.name>MWH</price_Measure_Unit.name>
         <Period><timeInterval><start>{start}</start><end>{end}</end></timeInterval><resolution>{resolution}</resolution>
-        {told}</Period></TimeSeries></Publication_MarketDocument>"""
+        {periods}</Period></TimeSeries></Publication_MarketDocument>"""
 
 
 @pytest.mark.parametrize(

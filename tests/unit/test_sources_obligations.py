@@ -56,14 +56,14 @@ class Told:
 async def test_a_cap_begins_when_its_value_is_first_seen_and_ends_when_it_is_negative(
     session: aiohttp.ClientSession,
 ) -> None:
-    told = Told()
-    async with serve(told.answer) as server:
-        told.read_by(server, session, obligation="cap")
-        (first,) = await told.owed(400)
-        (same,) = await told.owed(400)
-        (lower,) = await told.owed(300)
-        none = await told.owed(-1)
-        (again,) = await told.owed(0)
+    found = Told()
+    async with serve(found.answer) as server:
+        found.read_by(server, session, obligation="cap")
+        (first,) = await found.owed(400)
+        (same,) = await found.owed(400)
+        (lower,) = await found.owed(300)
+        none = await found.owed(-1)
+        (again,) = await found.owed(0)
     assert (first.cap, first.start, first.end) == (400e3, NOW + 30, None)
     assert same == first
     assert (lower.cap, lower.event, lower.start) == (300e3, first.event, NOW + 90)
@@ -83,11 +83,11 @@ async def test_a_cap_begins_when_its_value_is_first_seen_and_ends_when_it_is_neg
 async def test_each_meaning_is_read(
     session: aiohttp.ClientSession, meaning: str, value: float, expected: dict[str, Any]
 ) -> None:
-    told = Told()
-    async with serve(told.answer) as server:
-        told.read_by(server, session, meaning=meaning, levels={2: 4000}, blocks=["c1"])
-        assert await told.owed(0) == ()
-        (owed,) = await told.owed(value)
+    found = Told()
+    async with serve(found.answer) as server:
+        found.read_by(server, session, meaning=meaning, levels={2: 4000}, blocks=["c1"])
+        assert await found.owed(0) == ()
+        (owed,) = await found.owed(value)
     assert {name: getattr(owed, name) for name in expected} == expected
     assert owed.blocks == ("c1",)
 
@@ -98,11 +98,11 @@ async def test_each_meaning_is_read(
 async def test_no_result_or_no_level_is_a_failure(
     session: aiohttp.ClientSession, value: float | None, reason: Reason
 ) -> None:
-    told = Told()
-    async with serve(told.answer) as server:
-        told.read_by(server, session, meaning="level")
+    found = Told()
+    async with serve(found.answer) as server:
+        found.read_by(server, session, meaning="level")
         with pytest.raises(Failure) as caught:
-            await told.owed(value)
+            await found.owed(value)
     assert caught.value.reason is reason
 
 

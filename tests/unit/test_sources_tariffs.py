@@ -229,7 +229,7 @@ async def test_slots_without_an_end_last_until_the_next(ask: Ask) -> None:
     ]
 
 
-async def test_a_slot_may_be_told_by_its_end(ask: Ask) -> None:
+async def test_a_slot_may_be_named_by_its_end(ask: Ask) -> None:
     body = '[{"at": "03/21/2026 08:05", "price": 50}]'
     found = await ask(
         body, slots="@", start=None, end="at", duration="5m", time_format="%m/%d/%Y %H:%M", timezone="America/New_York",
@@ -239,7 +239,7 @@ async def test_a_slot_may_be_told_by_its_end(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize("step", [1, -1], ids=["oldest first", "newest first"])
-async def test_a_local_hour_that_comes_twice_is_told_apart_by_its_order(ask: Ask, step: int) -> None:
+async def test_a_local_hour_that_comes_twice_is_distinguished_by_its_order(ask: Ask, step: int) -> None:
     times = ["2026-11-01T00:00", "2026-11-01T01:00", "2026-11-01T01:00", "2026-11-01T02:00"]
     rows = [f'{{"start": "{time}", "price": {price}}}' for price, time in enumerate(times)]
     body = f"[{','.join(rows[::step])}]"

@@ -27,7 +27,7 @@ class Times:
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_the_clock_follows_a_step_only_when_told(step: float) -> None:
+def test_the_clock_follows_a_step_only_on_request(step: float) -> None:
     times = Times()
     clock = times.steady()
     started = clock()

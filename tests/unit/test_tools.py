@@ -160,7 +160,7 @@ async def test_an_update_keeps_the_files_separator_line_ends_and_columns(rigs: l
     assert file.read_bytes().decode() == f"{before};{rigs[1]};\r\n"
 
 
-async def test_what_answers_but_is_no_rig_is_told_apart(rigs: list[str]) -> None:
+async def test_what_answers_but_is_no_rig_is_distinguished(rigs: list[str]) -> None:
     address = rigs[0].rpartition(".")[0] + ".99"
 
     def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -600,10 +600,10 @@ async def test_half_a_character_from_a_rig_breaks_neither_probe_nor_capture(tmp_
     address = f"{OWN}.1.77"
     async with serving(address, 4028, cgminer({"version": {"VERSION": [{"CompileTime": "half \ud800"}]}})):
         _, probed, _ = await invoke("probe", address, "--raw")
-        code, told, _ = await invoke("capture", address, "--folder", str(tmp_path))
+        code, printed, _ = await invoke("capture", address, "--folder", str(tmp_path))
     assert "half \\ud800" in probed
     assert code == 0
-    file = Path(told.removeprefix("Written to ").partition(": ")[0])
+    file = Path(printed.removeprefix("Written to ").partition(": ")[0])
     record = json.loads(await asyncio.to_thread(file.read_text, encoding="utf-8"))
     assert record["rpc"]["version"]["VERSION"] == [{"CompileTime": "half \ud800"}]
 

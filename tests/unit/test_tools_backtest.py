@@ -66,12 +66,12 @@ async def test_a_history_file_is_replayed_with_the_configured_fleet(config: Path
     folder = tmp_path / "report"
     arguments = ("--history", str(prices), "--config.file", str(config), "--folder", str(folder))
     code, output, _ = await invoke(*arguments, "--output", "json")
-    told = json.loads(output)
+    printed = json.loads(output)
     assert code == 0
-    assert told["converted"] == [{"block": "old", "at": "2026-01-18 00:00"}]
-    assert told["earned_usd"]["always_mine"] < told["earned_usd"]["curtail_right"] == 0
-    assert 0 < told["earned_usd"]["followed"] < told["earned_usd"]["foresight"]
-    assert told["rows_generated"] == 0
+    assert printed["converted"] == [{"block": "old", "at": "2026-01-18 00:00"}]
+    assert printed["earned_usd"]["always_mine"] < printed["earned_usd"]["curtail_right"] == 0
+    assert 0 < printed["earned_usd"]["followed"] < printed["earned_usd"]["foresight"]
+    assert printed["rows_generated"] == 0
     report = (folder / "report.md").read_text(encoding="utf-8")
     assert "| 2026-01-18 00:00 | old |" in report
     assert "| 2026-01-18 00:00 | old | curtail | reassign |" in report
@@ -252,9 +252,9 @@ async def replayed(config: Path, tmp_path: Path, *tariffs: str) -> tuple[int, An
 async def test_the_history_is_read_from_prometheus_and_its_gaps_are_labelled(config: Path, tmp_path: Path) -> None:
     code, output, errors = await replayed(config, tmp_path, "ppa")
     assert code == 0, errors
-    told = json.loads(output)
-    assert (told["rows"], told["rows_generated"]) == (481, 1)
-    assert [one["block"] for one in told["converted"]] == ["old"]
+    printed = json.loads(output)
+    assert (printed["rows"], printed["rows_generated"]) == (481, 1)
+    assert [one["block"] for one in printed["converted"]] == ["old"]
 
 
 async def test_an_unknown_site_is_refused_with_the_known_ones(config: Path) -> None:

@@ -51,9 +51,9 @@ async def invoke(*arguments: str, before: dict[str, float] = BEFORE) -> tuple[in
 async def test_the_change_is_split_into_its_causes_and_they_add_up() -> None:
     arguments = ("--since", "24h", "--prometheus", "URL", "--site", "prairie")
     code, text, errors = await invoke(*arguments)
-    told = json.loads((await invoke(*arguments, "--output", "json"))[1])
+    printed = json.loads((await invoke(*arguments, "--output", "json"))[1])
     assert code == 0, errors
-    margin, causes = told["margin_usd_per_day"], told["causes_usd_per_day"]
+    margin, causes = printed["margin_usd_per_day"], printed["causes_usd_per_day"]
     assert margin["before"] == pytest.approx(280.0)
     assert margin["after"] == pytest.approx(380.0)
     assert causes["bitcoin_price"] == pytest.approx(100.0, rel=1e-3)

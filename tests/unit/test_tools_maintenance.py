@@ -153,7 +153,7 @@ def test_an_invalid_request_is_exit_code_2_and_writes_nothing(
     assert not (site.parent / "maintenance.csv").exists()
 
 
-def test_a_site_without_a_maintenance_file_is_told_how_to_have_one(site: Path) -> None:
+def test_a_site_without_a_maintenance_file_gets_advice_how_to_have_one(site: Path) -> None:
     site.write_text("\n".join(line for line in SITE.splitlines() if "expected_off" not in line), encoding="utf-8")
     result = invoke(site, "list")
     assert result.exit_code == 2

@@ -75,12 +75,12 @@ async def test_the_block_that_loses_least_is_chosen() -> None:
 async def test_an_infeasible_plan_has_the_most_that_is_possible() -> None:
     async with served(publication=blocks_of_old_and_new) as exporter:
         code, output, _ = await invoke("plan", "--megawatts", "5", "--url", exporter.url, "--output", "json")
-    told = json.loads(output)
+    printed = json.loads(output)
     assert code == 0
-    assert (told["feasible"], told["asked_kilowatts"], told["kilowatts"]) == (False, 5_000, 100)
-    assert [block["block"] for block in told["blocks"]] == ["old", "new"]
-    assert told["greedy"]["margin_lost_usd_per_day"] is None
-    assert told["left_out"] == {
+    assert (printed["feasible"], printed["asked_kilowatts"], printed["kilowatts"]) == (False, 5_000, 100)
+    assert [block["block"] for block in printed["blocks"]] == ["old", "new"]
+    assert printed["greedy"]["margin_lost_usd_per_day"] is None
+    assert printed["left_out"] == {
         "blocks_without_figures": ["silent"],
         "blocks_refused": {"silent": "power or margin unknown"},
         "blocks_not_convertible": ["fixed"],
@@ -101,13 +101,13 @@ async def test_a_swap_moves_good_rigs_into_the_slots_of_bad_ones() -> None:
 
     async with served(publication=old_fixed) as exporter:
         arguments = ("plan", "--megawatts", "0.03", "--url", exporter.url)
-        told = json.loads((await invoke(*arguments, "--moving-cost", "50", "--output", "json"))[1])
+        printed = json.loads((await invoke(*arguments, "--moving-cost", "50", "--output", "json"))[1])
         _, text, _ = await invoke(*arguments)
-    assert told["in_place"]["margin_lost_usd_per_day"] == pytest.approx(22.6, rel=0.02)
-    assert told["swap"]["margin_lost_usd_per_day"] == 0
-    assert sorted(told["swap"]["moved"]) == [f"new-{number}" for number in range(10)]
-    assert sorted(told["swap"]["retired"]) == [f"old-{number}" for number in range(10)]
-    assert told["swap"]["moving_cost_usd"] == 500
+    assert printed["in_place"]["margin_lost_usd_per_day"] == pytest.approx(22.6, rel=0.02)
+    assert printed["swap"]["margin_lost_usd_per_day"] == 0
+    assert sorted(printed["swap"]["moved"]) == [f"new-{number}" for number in range(10)]
+    assert sorted(printed["swap"]["retired"]) == [f"old-{number}" for number in range(10)]
+    assert printed["swap"]["moving_cost_usd"] == 500
     assert "10 good rigs out of the blocks at unknown cost (set moving_cost_usd_per_rig or --moving-cost)" in text
 
 
@@ -294,10 +294,10 @@ async def planned(*arguments: str) -> Any:
 
 
 async def test_shards_are_planned_as_one_site() -> None:
-    told = await planned("--site", "prairie")
-    assert [(block["block"], block["verdict"]) for block in told["blocks"]] == [("c2", "reassign")]
-    assert told["in_place"]["margin_lost_usd_per_day"] == 40
-    assert told["left_out"] == {
+    printed = await planned("--site", "prairie")
+    assert [(block["block"], block["verdict"]) for block in printed["blocks"]] == [("c2", "reassign")]
+    assert printed["in_place"]["margin_lost_usd_per_day"] == 40
+    assert printed["left_out"] == {
         "blocks_without_figures": [],
         "blocks_refused": {},
         "blocks_not_convertible": [],
@@ -306,9 +306,9 @@ async def test_shards_are_planned_as_one_site() -> None:
 
 
 async def test_blocks_of_several_sites_have_the_site_in_their_names() -> None:
-    told = await planned()
-    assert [block["block"] for block in told["blocks"]] == ["prairie/c2"]
-    assert told["left_out"]["blocks_not_convertible"] == ["mesa/c1"]
+    printed = await planned()
+    assert [block["block"] for block in printed["blocks"]] == ["prairie/c2"]
+    assert printed["left_out"]["blocks_not_convertible"] == ["mesa/c1"]
 
 
 @pytest.mark.parametrize(
@@ -353,9 +353,9 @@ async def test_a_rig_is_explained() -> None:
 async def test_a_script_gets_the_explanation_unchanged() -> None:
     async with served(publication=blocks_of_old_and_new) as exporter:
         _, output, _ = await invoke("explain", "old-3", "--url", exporter.url, "--output", "json")
-    told = json.loads(output)
-    assert told["rig"]["block"] == "old"
-    assert {flip["change"] for flip in told["explanation"]["flips"]} >= {"mine or curtail"}
+    printed = json.loads(output)
+    assert printed["rig"]["block"] == "old"
+    assert {flip["change"] for flip in printed["explanation"]["flips"]} >= {"mine or curtail"}
 
 
 async def test_an_unknown_rig_is_exit_code_2_with_the_nearest_name() -> None:

@@ -105,7 +105,7 @@ class Vtn:
         return web.json_response(found[skip : skip + limit])
 
     def _is_active(self, event: Mapping[str, Any]) -> bool:
-        """Whether the event has not ended. One whose end cannot be told is."""
+        """Whether the event has not ended. An event whose end is unknown has not."""
         period = event.get("intervalPeriod") or {}
         start, length = period.get("start"), period.get("duration")
         if not start or not isinstance(length, str) or not length.startswith("PT") or not length.endswith("M"):

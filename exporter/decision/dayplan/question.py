@@ -82,7 +82,7 @@ def question(
 ) -> Question | None:
     """Return what the worker is asked; None without a hashprice, or a rig whose prices ahead are known.
 
-    None too while a source of obligations does not tell what may be drawn.
+    None too while a source of obligations does not report what may be drawn.
 
     Rigs are left out that need a repair, whose hashrate or power is unknown, or whose tariff's prices ahead are
     unknown. What they draw counts against the site's limits.

@@ -74,11 +74,11 @@
     events.onmessage = (event) => {
       clearInterval(polling);
       polling = null;
-      const told = JSON.parse(event.data);
-      fresh((told.oldest - told.age) * 1_000, told.age);
+      const state = JSON.parse(event.data);
+      fresh((state.oldest - state.age) * 1_000, state.age);
       const first = evaluated === null;
-      if (told.evaluated === evaluated) return;
-      evaluated = told.evaluated;
+      if (state.evaluated === evaluated) return;
+      evaluated = state.evaluated;
       if (!first) setTimeout(update, Math.random() * SPREAD);
     };
     events.onerror = () => {

@@ -4,7 +4,7 @@
   const map = document.getElementById("map");
   const by = document.getElementById("by");
   const legend = document.getElementById("legend");
-  const told = document.getElementById("cell");
+  const caption = document.getElementById("cell");
   const dollars = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" });
 
   const GAP = 1; // px between cells
@@ -130,7 +130,7 @@
   async function load() {
     const answer = await fetch("/map.json");
     if (!answer.ok) {
-      if (site === null) told.textContent = (await answer.text()).trim();
+      if (site === null) caption.textContent = (await answer.text()).trim();
       return;
     }
     const before = JSON.stringify(site?.blocks);
@@ -145,7 +145,7 @@
   map.addEventListener("mousemove", (event) => {
     const rig = rigAt(event);
     if (event.target.matches("canvas")) event.target.classList.toggle("link", rig !== null);
-    if (rig !== null) told.textContent = describe(rig);
+    if (rig !== null) caption.textContent = describe(rig);
   });
   map.addEventListener("click", (event) => {
     const rig = rigAt(event);

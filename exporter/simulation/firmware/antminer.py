@@ -428,7 +428,7 @@ def model(
     *,
     firmware: str = "Antminer",
 ) -> Model:
-    """Make the nameplate of an air-cooled Antminer; its ``name`` tells the firmware that it runs."""
+    """Make the nameplate of an air-cooled Antminer; its ``name`` decides which firmware it runs."""
     return Model(
         name=f"{firmware} {name}",
         code=f"Antminer {name}",

@@ -52,8 +52,8 @@ def _per_board(vitals: Vitals, counted: str, rows: list[dict[str, Any]]) -> list
 def _devs(machine: Machine, vitals: Vitals) -> dict[str, Any]:
     def row(board: BoardVitals) -> dict[str, Any]:
         nominal = _mhs(vitals.rated / machine.model.boards)
-        said = {"Status": "Alive", "Nominal MHS": nominal, "Hardware Errors": board.hardware_errors}
-        return _rates(board.hashrate, board.average) | said
+        state = {"Status": "Alive", "Nominal MHS": nominal, "Hardware Errors": board.hardware_errors}
+        return _rates(board.hashrate, board.average) | state
 
     rows = _per_board(vitals, "ASC", [row(board) for board in vitals.boards])
     return section(_DESCRIPTION, 9, f"{len(rows)} ASC(s)", vitals.now, "DEVS", rows)

@@ -46,7 +46,7 @@ class AiPriceSettings(SourceSettings):
         description="GPU models whose prices are read, such as `[H100 SXM, B200]`, in any spelling.",
     )
     least_offers: int = Field(
-        default=1, ge=1, le=1_000, description="A price of fewer offers is not used, where the feed tells how many."
+        default=1, ge=1, le=1_000, description="A price of fewer offers is not used, if the feed reports how many."
     )
 
     def build(self, context: SourceContext, remembered: Reading[Any] | None = None) -> Guarded:

@@ -44,7 +44,7 @@ class Settings(HttpSettings, AiPriceSettings):
             raise ValueError("markets: SPOT and DEPIN are both interruptible and are not mixed: make two feeds")
         for model in self.models:
             if any(form in model.split() for form in ("SXM", "PCIe", "NVL")):
-                raise ValueError(f"models: FLOPS does not tell forms apart: write {model.split()[0]}, not {model}")
+                raise ValueError(f"models: FLOPS has one price for all forms: write {model.split()[0]}, not {model}")
         return self
 
     @property

@@ -32,7 +32,7 @@ class Settings(HttpSettings, AiPriceSettings):
         description="A price older than this is not used, and neither is an AI value made of it.",
     )
     commitment: Commitment = Field(
-        description="What the index is taken for: firm or interruptible. Ornn does not tell them apart."
+        description="What the index is taken for: firm or interruptible. Ornn has one index for both."
     )
 
     @property

@@ -1,4 +1,4 @@
-"""Load of a whole grid, measured and forecast, which tells when its peaks are."""
+"""Load of a whole grid, measured and forecast, from which its peaks follow."""
 
 from typing import Final
 

@@ -24,7 +24,7 @@ class Settings(PoolSettings, HttpSettings):
     url: str = Field(default="https://public-pool.io:40557", description="Address of the API.")
     scheme: PoolScheme = Field(default=PoolScheme.SOLO, description="What the pool pays for: solo.")
     window: Duration = Field(
-        description="Time over which the server averages a worker's hashrate, which it does not tell. Compare a "
+        description="Time over which the server averages a worker's hashrate, which it does not report. Compare a "
         "worker that just stopped: after this time its hashrate is 0.",
     )
 

@@ -37,19 +37,19 @@ class Settings(http_json.Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_in(cls, said: Any) -> Any:
-        if not isinstance(said, dict) or not isinstance(said.get("template"), str):
-            return said
-        if said["template"] not in templates():
-            raise ValueError(unknown("template", said["template"], templates()))
-        document = _load(said["template"])
-        if said.get("areas"):
+    def _fill_in(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or not isinstance(given.get("template"), str):
+            return given
+        if given["template"] not in templates():
+            raise ValueError(unknown("template", given["template"], templates()))
+        document = _load(given["template"])
+        if given.get("areas"):
             raise ValueError("give areas only to a template directly in tariffs, or give area")
-        area = said.get("area") or document.get("area")
+        area = given.get("area") or document.get("area")
         if not area:
-            raise ValueError(f"the template {said['template']} needs an area: {document['areas']}")
-        together = str(document.get("together", ",")).join(map(str, said.get("asked_with") or (area,)))
-        return _substituted(document["settings"], {"area": str(area), "areas": together}) | said
+            raise ValueError(f"the template {given['template']} needs an area: {document['areas']}")
+        together = str(document.get("together", ",")).join(map(str, given.get("asked_with") or (area,)))
+        return _substituted(document["settings"], {"area": str(area), "areas": together}) | given
 
     def parse(self, answer: Answer) -> Any:
         """Read the body of an answer in the template's format."""

@@ -215,10 +215,10 @@ def _parts(fields: Mapping[str, str], key: str, most: int = coerce.MAX_ITEMS) ->
 def _power_supply(fields: Mapping[str, str]) -> PowerSupply:
     """Read what the supply gives the boards and draws for it, where the figures agree: units differ on small models."""
     parts = _parts(fields, "PS")
-    _, _, volts_said, amperes_said, watts_said, _, drawn_said = (*parts, *[""] * _SUPPLY_FIELDS)[:_SUPPLY_FIELDS]
+    _, _, volts_text, amperes_text, watts_text, _, drawn_text = (*parts, *[""] * _SUPPLY_FIELDS)[:_SUPPLY_FIELDS]
     wall = coerce.watts(fields.get("WALLPOWER"))
-    volts, amperes = coerce.volts(coerce.centi(volts_said)), coerce.amperes(amperes_said)
-    watts, drawn = coerce.watts(watts_said), coerce.watts(drawn_said)
+    volts, amperes = coerce.volts(coerce.centi(volts_text)), coerce.amperes(amperes_text)
+    watts, drawn = coerce.watts(watts_text), coerce.watts(drawn_text)
     if watts is None:  # it gives nothing, or is a small one that does not report it
         limit = coerce.watts(fields.get("MPO"))
         likely = drawn is not None and (limit is None or drawn <= limit * _DRAWS)
