@@ -91,7 +91,7 @@ def run_blocking(settings: Settings, load: Callable[[], Settings] | None = None,
         raise StartError("ai.outlook needs numpy: run pip install 'hashmargin[outlook]', or remove ai.outlook")
     configure(settings.log)
     for advice in advise(
-        settings.terms, settings.decision, settings.rigs, settings.fleet_blocks, settings.index_tariffs
+        settings.site_settings, settings.decision, settings.rigs, settings.fleet_blocks, settings.index_tariffs
     ):
         _log.warning("settings of the decision", advice=advice)
     prepare_process()
@@ -270,7 +270,9 @@ async def _fill_history(evaluator: Evaluator, context: SourceContext, telemetry:
                 backfill = Backfill(
                     recorder, context, telemetry, lambda: evaluator.history, evaluator.add_recorded_hours
                 )
-                filling = tasks.create_task(backfill.run(settings.served_rigs, settings.terms, settings.decision))
+                filling = tasks.create_task(
+                    backfill.run(settings.served_rigs, settings.site_settings, settings.decision)
+                )
             await evaluator.reloaded.wait()
             if filling is not None:
                 filling.cancel()

@@ -50,7 +50,7 @@ class DayPlans:
         snapshot: SiteSnapshot,
         economics: SiteEconomics,
         decision: SiteDecision,
-        terms: SiteSettings,
+        site_settings: SiteSettings,
         settings: DecisionSettings,
         setpoints: SiteSetpoints = NO_SETPOINTS,
     ) -> Question | None:
@@ -58,7 +58,7 @@ class DayPlans:
         if settings.day_plan is None:
             return None
         setting = Setting(
-            terms=terms,
+            site_settings=site_settings,
             decision=settings,
             plan=settings.day_plan,
             obligations=snapshot.obligations.listed,

@@ -153,7 +153,7 @@ class Evaluator:
         self._renderer = Renderer(settings.exposition, self._telemetry.registry)
         self._unmatched.replace(settings.rigs, settings.fleet_blocks)
         self._list_sizes = _list_sizes(settings)
-        changed = (settings.terms, settings.decision) != (self.settings.terms, self.settings.decision)
+        changed = (settings.site_settings, settings.decision) != (self.settings.site_settings, self.settings.decision)
         if changed:
             self.outlooks.forget()
         self.day_plans.apply(settings.decision, changed=changed)
@@ -175,7 +175,7 @@ class Evaluator:
             snapshot=view.snapshot,
             economics=view.economics,
             decision=view.decision,
-            settings=self.settings.terms,
+            settings=self.settings.site_settings,
             decision_settings=self.settings.decision,
         )
         explanation = explain(case, rig)
@@ -342,7 +342,7 @@ class Evaluator:
         settings = self.settings
         if before is None:
             assert first is not None  # noqa: S101 -- for mypy
-            before = first, price_site(first, settings.terms)
+            before = first, price_site(first, settings.site_settings)
         snapshot, economics = before
         share = share_of([rig.rig for rig in snapshot.rigs], settings.rigs) if settings.sharding.total_shards > 1 else 1
         return shed(snapshot, economics, obligations.listed, self._snapshot_at, share)
@@ -380,7 +380,7 @@ class Evaluator:
     def _pools(self, now: float) -> dict[str, PoolState]:
         fresh = self._market.fresh(POOLS, now)
         return {
-            name: PoolState(settings.terms, fresh.get(name))
+            name: PoolState(settings.account_settings, fresh.get(name))
             for name, settings in self.settings.pools.items()
             if isinstance(settings, PoolSettings)
         }
@@ -393,12 +393,12 @@ class Evaluator:
 
     def _question(self, view: SiteView) -> Question | None:
         settings = self.settings
-        return question(view.snapshot, view.economics, self._history, settings.terms, settings.decision)
+        return question(view.snapshot, view.economics, self._history, settings.site_settings, settings.decision)
 
     def _consider(self, view: SiteView) -> PlanQuestion | None:
         settings = self.settings
         return self.day_plans.consider(
-            view.snapshot, view.economics, view.decision, settings.terms, settings.decision, view.setpoints
+            view.snapshot, view.economics, view.decision, settings.site_settings, settings.decision, view.setpoints
         )
 
     def _render(
@@ -409,7 +409,7 @@ class Evaluator:
             self._history = with_recorded(self._history, recorded, snapshot.taken_at, settings.decision.history)
         metered = metered_power(snapshot)
         snapshot = with_metered_power(snapshot, metered)
-        found = overheads(snapshot, settings.terms)
+        found = overheads(snapshot, settings.site_settings)
         self._overheads = tuple(each for each in found if each.plausible)
         wrong = frozenset(each.block for each in found if not each.plausible)
         metered = metered._replace(disbelieved=replace(metered.disbelieved, totals=wrong))
@@ -417,8 +417,8 @@ class Evaluator:
             tariffs = {rig.rig.tariff for rig in snapshot.rigs}
             costs = self._peaks.surcharges(settings.peaks, snapshot.system_loads, snapshot.taken_at, tariffs)
             snapshot = replace(snapshot, surcharges=costs)
-        curves = self._curves.curves(snapshot, settings.terms)
-        economics = price_site(snapshot, settings.terms, curves)
+        curves = self._curves.curves(snapshot, settings.site_settings)
+        economics = price_site(snapshot, settings.site_settings, curves)
         self._priced = snapshot, economics
         too_low = frozenset(each.block for each in found if each.contradicts_rigs)
         statuses = self._comply(snapshot, economics, too_low)
@@ -426,7 +426,7 @@ class Evaluator:
         outlook = self.outlooks.latest(snapshot.taken_at)
         forecasts = {} if outlook is None else {forecast.block: forecast.verdict for forecast in outlook.blocks}
         decision, self._decision, self._history = decide(
-            self._decision, snapshot, economics, self._history, settings.terms, settings.decision, forecasts
+            self._decision, snapshot, economics, self._history, settings.site_settings, settings.decision, forecasts
         )
         shard = Shard(settings.sharding.shard, settings.sharding.total_shards)
         plan = self.day_plans.background.latest(snapshot.taken_at)
@@ -442,7 +442,7 @@ class Evaluator:
             snapshot=snapshot,
             economics=economics,
             decision=decision,
-            setpoints=site_setpoints(snapshot, economics, decision, curves, settings.terms, self._choices),
+            setpoints=site_setpoints(snapshot, economics, decision, curves, settings.site_settings, self._choices),
             shard=shard,
             plan=None
             if plan is None
@@ -467,7 +467,7 @@ class Evaluator:
 
         def measure(scope: Scope) -> Delivered | None:
             known = scope or alone
-            return measured_power(snapshot, economics, settings.terms, scope, wrong) if known else None
+            return measured_power(snapshot, economics, settings.site_settings, scope, wrong) if known else None
 
         if not settings.obligations and not self._compliance.open:
             return ()
@@ -492,7 +492,7 @@ class Evaluator:
             self._peaks.priced, self._settlement = (), Settlement(capacity=income)
             return
         alone = settings.sharding.total_shards == 1
-        power = measured_power(snapshot, economics, settings.terms, (), wrong) if alone else None
+        power = measured_power(snapshot, economics, settings.site_settings, (), wrong) if alone else None
         drawn = None if power is None else power.watts
         running = sum(rig.potential_power or 0.0 for rig in economics.rigs)
         gap = max(_LONGEST_GAP, _MISSED * settings.evaluation_interval)

@@ -334,11 +334,11 @@ def copy_database(source: Path, target: Path) -> None:
 
 
 class StateStore:
-    """Keeps the state in a file, or nowhere if ``terms`` name none. Nothing it does raises for want of a good disk."""
+    """Keeps the state in a file, if ``settings`` name one. Nothing it does raises for want of a good disk."""
 
     def __init__(
         self,
-        terms: StateSettings,
+        settings: StateSettings,
         telemetry: Telemetry,
         *,
         clock: Callable[[], float] = time.time,
@@ -346,10 +346,10 @@ class StateStore:
         shared: bool = False,
     ) -> None:
         """``shared`` if a lease decides which of several exporters uses the file."""
-        self._terms = terms
+        self._settings = settings
         self._telemetry = telemetry
         self._failing = False
-        self._file = _StateFile(terms.path, clock, timer, shared=shared) if terms.path is not None else None
+        self._file = _StateFile(settings.path, clock, timer, shared=shared) if settings.path is not None else None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="state")
         self._saving_energy: asyncio.Task[bool | None] | None = None
         self._timer = timer
@@ -388,7 +388,7 @@ class StateStore:
     async def run(self, collect: Callable[[], State]) -> None:
         """Save what ``collect`` gives, at intervals until cancelled."""
         while True:
-            await asyncio.sleep(self._terms.interval)
+            await asyncio.sleep(self._settings.interval)
             await self.save(collect())
 
     async def close(self) -> None:
@@ -407,11 +407,11 @@ class StateStore:
             if not self._failing:
                 self._failing = True
                 advice = "check the disk's space and permissions; until then a restart forgets what is new"
-                _log.error("state can not be kept", path=str(self._terms.path), error=str(error), advice=advice)
+                _log.error("state can not be kept", path=str(self._settings.path), error=str(error), advice=advice)
             return None
         if self._failing:
             self._failing = False
-            _log.info("state is kept again", path=str(self._terms.path))
+            _log.info("state is kept again", path=str(self._settings.path))
         return result
 
 

@@ -123,7 +123,7 @@ def _configured_fleet(config_file: Path) -> backtest_tool.Fleet:
     from exporter.tools.backtest import fleet_of
 
     settings = load_file(config_file)
-    fleet = fleet_of(settings.site, settings.rigs, settings.fleet_blocks, settings.terms, settings.decision)
+    fleet = fleet_of(settings.site, settings.rigs, settings.fleet_blocks, settings.site_settings, settings.decision)
     if not fleet.groups:
         lacking = "rated_terahash and rated_watts" if not fleet.unknown else "algorithm: sha256"
         raise InputError(f"{config_file}: no rig has {lacking}, so there is nothing to replay")

@@ -109,10 +109,10 @@ def _sheet(
         raise InputError(f"{config_file}: customers.{customer}.contract is not set, so there is nothing to bill by")
     if name not in named:
         raise InputError(f"{customer}: {unknown('contract', name, named)}")
-    terms = settings.contracts[name]
+    agreed = settings.contracts[name]
     try:
-        period = Span.month(month, terms.timezone)
-        read = [] if notes is None else usage.read_notes(notes, terms.timezone)
+        period = Span.month(month, agreed.timezone)
+        read = [] if notes is None else usage.read_notes(notes, agreed.timezone)
     except ValueError:
         raise InputError(f"{month!r} is not a month such as 2026-11") from None
     except usage.NoteError as error:
@@ -122,10 +122,10 @@ def _sheet(
     asked = usage.Question(
         customer=customer,
         site=site,
-        host_tariff=(terms.host_tariff or settings.default_tariff) if terms.pass_through else "",
-        revenue=bool(terms.revenue_share),
+        host_tariff=(agreed.host_tariff or settings.default_tariff) if agreed.pass_through else "",
+        revenue=bool(agreed.revenue_share),
         notes=read,
         others=frozenset(rig for rig, each in owned.items() if each != name),
     )
     found = Server(with_scheme(prometheus)).query(partial(usage.read, question=asked, period=period))
-    return statement.sheet_of(settings.site, customer, name, terms, period, found, time.time())
+    return statement.sheet_of(settings.site, customer, name, agreed, period, found, time.time())

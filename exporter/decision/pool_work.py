@@ -16,9 +16,9 @@ from exporter.economics.margin import firmware_fee
 from exporter.economics.reconciliation import (
     MOST_SLABS,
     SLAB,
+    AccountSettings,
     DayCredit,
     PayoutBalance,
-    PoolTerms,
     Work,
     WorkBalance,
     balance,
@@ -65,7 +65,7 @@ _DAY_ROW: Final = len(DayCredit._fields)
 class PoolState(NamedTuple):
     """A configured account: what the operator says of it, and its last reading while that is fresh."""
 
-    terms: PoolTerms
+    settings: AccountSettings
     reading: Reading[PoolReading] | None
 
 
@@ -190,7 +190,7 @@ class PoolWork:
         for name, state in pools.items():
             if state.reading is not None:
                 own = {place: rigs for place, rigs in places.items() if place.pool == name}
-                self._visit(name, state.terms, state.reading, own, lists, market, economics)
+                self._visit(name, state.settings, state.reading, own, lists, market, economics)
         return self._reconciliation(now, snapshot, pools, places, lists, market, economics)
 
     def _watch(self, snapshot: SiteSnapshot, economics: EconomicsSettings, longest_gap: float) -> None:
@@ -212,7 +212,7 @@ class PoolWork:
     def _visit(
         self,
         name: str,
-        terms: PoolTerms,
+        settings: AccountSettings,
         reading: Reading[PoolReading],
         own: Mapping[_Place, Sequence[RigSnapshot]],
         lists: "_Lists",
@@ -226,7 +226,7 @@ class PoolWork:
             return
         self._booked_at[name] = at
         if before is not None and at - before <= _LONGEST * window:
-            self._book_day(name, terms, reading, market, economics)
+            self._book_day(name, settings, reading, market, economics)
             self._book(name, window, at, at - before, own, lists)
         for rigs in own.values():
             for rig in rigs:
@@ -270,17 +270,17 @@ class PoolWork:
     def _book_day(
         self,
         pool: str,
-        terms: PoolTerms,
+        settings: AccountSettings,
         reading: Reading[PoolReading],
         market: MarketEconomics,
         economics: EconomicsSettings,
     ) -> None:
         """Add what the pool should pay for the window of all its workers, at the hashprice of now."""
-        hashprice = market.payout_btc if not terms.scheme.has_luck else market.hashprice_btc
+        hashprice = market.payout_btc if not settings.scheme.has_luck else market.hashprice_btc
         if hashprice is None:
             return
         window = reading.value.window
-        fee = economics.pool_fee if terms.fee is None else terms.fee
+        fee = economics.pool_fee if settings.fee is None else settings.fee
         rate = sum(worker.hashrate or 0.0 for worker in reading.value.workers)
         pay = expected_payout(rate, window / SECONDS_PER_DAY, hashprice, fee)
         day = (reading.observed_at - window / 2) // SECONDS_PER_DAY * SECONDS_PER_DAY
@@ -332,7 +332,7 @@ class PoolWork:
             unmatched=sum((name, worker.name.lower()) not in known for worker in busy),
             hashrate=sum(worker.hashrate or 0.0 for worker in reading.workers),
             implausible=self._implausible.get(name),
-            payout=payout_balance(_days(self.books.get(Subject(DAY, "", name))), paid, state.terms.scheme),
+            payout=payout_balance(_days(self.books.get(Subject(DAY, "", name))), paid, state.settings.scheme),
         )
 
     def _judge(self, now: float) -> None:
@@ -396,18 +396,18 @@ def _active(pools: Iterable[Pool]) -> str:
     return next((pool.worker for pool in pools if pool.active and pool.worker), "")
 
 
-def _name(rig: RigSnapshot, terms: PoolTerms, site: str) -> tuple[str | None, bool]:
+def _name(rig: RigSnapshot, settings: AccountSettings, site: str) -> tuple[str | None, bool]:
     """Return a rig's worker at a pool in lower case, None if it has none there, and whether the settings say so."""
-    if terms.blocks and rig.rig.block not in terms.blocks:
+    if settings.blocks and rig.rig.block not in settings.blocks:
         return None, False
-    if terms.worker is not None:
-        return worker_of(terms.worker, rig.rig, site), True
+    if settings.worker is not None:
+        return worker_of(settings.worker, rig.rig, site), True
     if rig.rig.worker and not rig.rig.worker.endswith("*"):
         account, worker = split_login(rig.rig.worker.replace("{rig}", rig.rig.name))
-        return (worker, True) if account == terms.account else (None, False)
+        return (worker, True) if account == settings.account else (None, False)
     login = "" if rig.reading is None else _active(rig.reading.value.pools)
     account, worker = split_login(login)
-    return (worker, False) if account == terms.account else (None, False)
+    return (worker, False) if account == settings.account else (None, False)
 
 
 def _places(
@@ -421,7 +421,7 @@ def _places(
         names: list[tuple[str, str]] = []
         home, highest = "", 0
         for pool, state in pools.items():
-            worker, expected = _name(rig, state.terms, site)
+            worker, expected = _name(rig, state.settings, site)
             if worker is None:
                 continue
             found = lists.of(pool, worker)

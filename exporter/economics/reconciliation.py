@@ -58,8 +58,8 @@ PLACEHOLDERS: Final = ("site", "rig", "block", "rack", "position", "customer", "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PoolTerms:
-    """What the operator says of one account at a pool."""
+class AccountSettings:
+    """Settings of one account at a pool."""
 
     account: str = ""  # in lower case
     worker: str | None = None  # pattern of worker names; None: the inventory's, else the reported login

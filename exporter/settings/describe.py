@@ -146,7 +146,9 @@ def warnings(settings: Settings) -> Iterator[str]:
         yield f"no rigs for shard {', '.join(empty)}: use fewer shards, or more and smaller blocks"
     if settings.ai is None:
         yield "no ai section: no AI value, no reassign score, and no verdict `reassign`"
-    yield from advise(settings.terms, settings.decision, settings.rigs, settings.fleet_blocks, settings.index_tariffs)
+    yield from advise(
+        settings.site_settings, settings.decision, settings.rigs, settings.fleet_blocks, settings.index_tariffs
+    )
 
 
 def _state_warnings(path: Path | None) -> Iterator[str]:

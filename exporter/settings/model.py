@@ -222,7 +222,7 @@ class Settings(BaseSettings):
         return frozenset(rig.tariff for rig in self.rigs if rig.tariff) - listed
 
     @property
-    def terms(self) -> SiteSettings:
+    def site_settings(self) -> SiteSettings:
         """The settings that the economics use."""
         return SiteSettings(
             economics=self.economics,

@@ -334,7 +334,7 @@ class _Planner:
 
     def __init__(self, settings: SiteSettings, decision_settings: DecisionSettings, rigs: int) -> None:
         self._setting = Setting(
-            terms=settings, decision=decision_settings, plan=decision_settings.day_plan or DayPlanSettings()
+            site_settings=settings, decision=decision_settings, plan=decision_settings.day_plan or DayPlanSettings()
         )
         self._timetable: dict[int, list[tuple[float, float, bool]]] = {}  # by rig: from, until, on
         self._made: float | None = None

@@ -11,7 +11,7 @@ import aiohttp
 from aiohttp import web
 
 from exporter.decision.pool_work import PoolState, PoolWork
-from exporter.economics.reconciliation import PoolTerms
+from exporter.economics.reconciliation import AccountSettings
 from exporter.economics.settings import EconomicsSettings
 from exporter.economics.values import MarketEconomics
 from exporter.model.fleet import Rig
@@ -148,7 +148,7 @@ def pool_reconcile_cpu() -> Result:
     )
     workers = tuple(PoolWorker(f"rig-{each}", 2e14) for each in range(_WORKERS))
     state = PoolState(
-        PoolTerms(account="acme", worker="{rig}"), Reading(PoolReading(window=3_600.0, workers=workers), _NOW)
+        AccountSettings(account="acme", worker="{rig}"), Reading(PoolReading(window=3_600.0, workers=workers), _NOW)
     )
     work, spent = PoolWork({}), []
     for seconds in range(5):

@@ -297,8 +297,8 @@ async def test_an_address_that_changes_hands_costs_one_poll_and_its_neighbours_n
     ]
     remembered = {name: RigMemory(identity=who) for name, (_, who) in fleet.rigs.items()}
     # None is identified by the way: one that just was is not again at its first odd answer.
-    terms, telemetry = PollingSettings(interval=DEADLINE, deadline=DEADLINE, identify_every=1e9), Telemetry()
-    poller = RigPoller(rigs, fleet.miners, terms, telemetry, remembered=remembered)
+    settings, telemetry = PollingSettings(interval=DEADLINE, deadline=DEADLINE, identify_every=1e9), Telemetry()
+    poller = RigPoller(rigs, fleet.miners, settings, telemetry, remembered=remembered)
     value = telemetry.registry.get_sample_value
 
     def whose() -> set[str]:

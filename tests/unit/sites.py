@@ -92,8 +92,8 @@ def price(
     tariffs = {name: TariffPrice(value) for name, value in prices.items()}
     if power_price is not None:
         tariffs["ppa"] = TariffPrice(power_price)
-    terms = SiteSettings(economics=economics, power=power, tariffs={} if own is None else {"ppa": own})
-    return RigPricer(flat_market() if at is None else at, tariffs, terms).price(snapshot)
+    settings = SiteSettings(economics=economics, power=power, tariffs={} if own is None else {"ppa": own})
+    return RigPricer(flat_market() if at is None else at, tariffs, settings).price(snapshot)
 
 
 def site(*rigs: RigSnapshot, **changes: Any) -> SiteSnapshot:
@@ -112,11 +112,13 @@ def site(*rigs: RigSnapshot, **changes: Any) -> SiteSnapshot:
 def decided(
     snapshot: SiteSnapshot,
     economics: SiteEconomics,
-    terms: DecisionSettings | None = None,
-    site_terms: SiteSettings = SITE,
+    settings: DecisionSettings | None = None,
+    site_settings: SiteSettings = SITE,
 ) -> SiteDecision:
     """What the first evaluation decides, with no past behind it."""
-    return decide(DecisionState(), snapshot, economics, MarginHistory(), site_terms, terms or DecisionSettings())[0]
+    return decide(DecisionState(), snapshot, economics, MarginHistory(), site_settings, settings or DecisionSettings())[
+        0
+    ]
 
 
 def replace_tariff(snapshot: RigSnapshot, tariff: str) -> RigSnapshot:

@@ -52,17 +52,17 @@ def snapshot(now: float = NOW, price: float = 0.05) -> SiteSnapshot:
     )
 
 
-def past(terms: SiteSettings = TERMS, hours: int = 2) -> MarginHistory:
+def past(settings: SiteSettings = TERMS, hours: int = 2) -> MarginHistory:
     """So many hours of evaluations before ``NOW``."""
     state, history = DecisionState(), MarginHistory()
     for hour in range(-hours, 1):
         known = snapshot(NOW + hour * HOUR)
-        _, state, history = decide(state, known, price_site(known, terms), history, terms, DECISION)
+        _, state, history = decide(state, known, price_site(known, settings), history, settings, DECISION)
     return history
 
 
-def asked(terms: SiteSettings = TERMS, decision: DecisionSettings = DECISION, hours: int = 2) -> Question | None:
-    return question(snapshot(), price_site(snapshot(), terms), past(terms, hours), terms, decision)
+def asked(settings: SiteSettings = TERMS, decision: DecisionSettings = DECISION, hours: int = 2) -> Question | None:
+    return question(snapshot(), price_site(snapshot(), settings), past(settings, hours), settings, decision)
 
 
 def a_question() -> Question:
@@ -111,7 +111,7 @@ def test_energy_that_a_contract_still_owes_lowers_the_lease() -> None:
 
 
 @pytest.mark.parametrize(
-    ("terms", "hours"),
+    ("settings", "hours"),
     [
         (replace(TERMS, ai=None), 2),
         (replace(TERMS, ai=AI.model_copy(update={"outlook": None})), 2),
@@ -119,8 +119,8 @@ def test_energy_that_a_contract_still_owes_lowers_the_lease() -> None:
     ],
     ids=["no AI", "no settings of an outlook", "no history"],
 )
-def test_nothing_is_asked_without_settings_or_a_history(terms: SiteSettings, hours: int) -> None:
-    assert asked(terms, hours=hours) is None
+def test_nothing_is_asked_without_settings_or_a_history(site_settings: SiteSettings, hours: int) -> None:
+    assert asked(site_settings, hours=hours) is None
 
 
 @pytest.mark.parametrize("missing", ["network", "bitcoin_price"])

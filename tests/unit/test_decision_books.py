@@ -143,9 +143,9 @@ def test_owed_energy_is_due_while_the_customer_stands_still() -> None:
 # --- the curve -----------------------------------------------------------------------------------------------------
 
 
-def curve(terms: Hosted, *, charge: float, cost: float, payout: float) -> Curve:
+def curve(settings: Hosted, *, charge: float, cost: float, payout: float) -> Curve:
     """An hour of 1 kW and 17.5 J/TH under a contract."""
-    rules = Rules(at(revenue_share=terms.share, host_may_curtail=terms.may_stop), NOW)
+    rules = Rules(at(revenue_share=settings.share, host_may_curtail=settings.may_stop), NOW)
     moment = Moment(payout, {f"{HOSTED}c": (cost, charge)}, {(f"{HOSTED}c", 175): (1 / 17.5, 1.0)})
     return Curve.of([moment.hour(NOW, 3_600.0)], rules)
 

@@ -52,8 +52,8 @@ def verdicts_of(
         slot = int(number * every // HOUR)
         known = at(*prices[slot:], start=NOW + slot * HOUR)
         snapshot = site(rig(), taken_at=now, tariffs={"ppa": known}, blocks=(Block(name="north"),))
-        terms = decision or DecisionSettings(longest_gap=HOUR)
-        result, state, history = decide(state, snapshot, price_site(snapshot, SITE), history, SITE, terms)
+        settings = decision or DecisionSettings(longest_gap=HOUR)
+        result, state, history = decide(state, snapshot, price_site(snapshot, SITE), history, SITE, settings)
         assert result.blocks[0].verdict == result.rigs[0].verdict
         seen.append(str(result.rigs[0].verdict))
     return seen
@@ -76,9 +76,9 @@ def test_a_gap_that_earns_less_than_a_start_is_stayed_through() -> None:
 
 
 def test_the_cost_of_a_start_is_wear_and_lost_revenue() -> None:
-    terms = DecisionSettings(restart=RestartSettings(minutes=20, usd=0.25))
-    assert restart_cost(terms, 24.0) == pytest.approx(0.25 + 1 / 3)
-    assert restart_cost(terms, 240.0, rigs=10) == pytest.approx(2.5 + 10 / 3)
+    settings = DecisionSettings(restart=RestartSettings(minutes=20, usd=0.25))
+    assert restart_cost(settings, 24.0) == pytest.approx(0.25 + 1 / 3)
+    assert restart_cost(settings, 240.0, rigs=10) == pytest.approx(2.5 + 10 / 3)
     assert restart_cost(DecisionSettings(), 24.0) == 0.0
 
 
@@ -121,23 +121,23 @@ def test_with_known_prices_following_is_never_worse_than_never_stopping(
 
 
 def test_a_surprise_is_followed_once_it_has_cost_a_start() -> None:
-    course, terms = Course(OFF, 0.0, None), DecisionSettings()
+    course, settings = Course(OFF, 0.0, None), DecisionSettings()
     for price in (2.0, 2.0, 2.0, 0.5, 2.0):  # each evaluation books the hour before it, at the price of then
-        course = follow(course, load(price, restart=3.5), terms, HOUR)
+        course = follow(course, load(price, restart=3.5), settings, HOUR)
     assert (course.latch.on, course.regret) == (False, 2.5)
-    course = follow(course, load(2.0, restart=3.5), terms, HOUR)
+    course = follow(course, load(2.0, restart=3.5), settings, HOUR)
     assert (course.latch.on, course.regret) == (True, 0.0)
-    course = follow(course, load(0.5, restart=3.5), terms, HOUR)
+    course = follow(course, load(0.5, restart=3.5), settings, HOUR)
     assert course.regret == 0.0  # the hour before still lost
-    course = follow(course, load(0.5, restart=3.5), terms, 7 * HOUR)
+    course = follow(course, load(0.5, restart=3.5), settings, 7 * HOUR)
     assert course.latch == OFF
 
 
 def test_a_price_that_stops_at_once_costs_a_start() -> None:
-    terms = DecisionSettings(immediate_stop_usd_per_kilowatt_hour=2.0)
-    course = follow(Course(OFF, 1.0, 2.0), load(2.0, restart=3.5), terms, 0.0)
+    settings = DecisionSettings(immediate_stop_usd_per_kilowatt_hour=2.0)
+    course = follow(Course(OFF, 1.0, 2.0), load(2.0, restart=3.5), settings, 0.0)
     assert (course.latch.on, course.regret, course.spare) == (True, 2.5, -3.5)
-    assert follow(course, load(2.0, restart=3.5), terms, 0.0) == course
+    assert follow(course, load(2.0, restart=3.5), settings, 0.0) == course
 
 
 def test_the_motion_of_a_price_decides_within_the_fence() -> None:
@@ -186,13 +186,13 @@ def by_thresholds(margins: Sequence[float], stop: float, resume: float, restart:
 
 
 def by_following(margins: Sequence[float], restart: float) -> float:
-    course, earned, motion, terms = Course(OFF, 0.0, None), 0.0, PriceMotion(), DecisionSettings()
+    course, earned, motion, settings = Course(OFF, 0.0, None), 0.0, PriceMotion(), DecisionSettings()
     for hour, margin in enumerate(margins):
         motion = motion.observed(1.0 - margin, hour * HOUR)
         swing = motion.swing
         for _ in range(4):
             before = course.latch.on
-            course = follow(course, load(1.0 - margin, restart=restart)._replace(swing=swing), terms, HOUR / 4)
+            course = follow(course, load(1.0 - margin, restart=restart)._replace(swing=swing), settings, HOUR / 4)
             earned -= restart if course.latch.on and not before else 0.0
             earned += 0.0 if course.latch.on else margin / 4
     return earned

@@ -26,7 +26,7 @@ from exporter.model.snapshot import RigSnapshot, SiteSnapshot, TariffPrice
 HOUR = 3_600.0
 HOUR_BEGAN = NOW - NOW % HOUR
 BILLED = 3.5 * 1.03  # kW of a rig at the billing meter
-SETTING = Setting(terms=SITE, decision=DecisionSettings(), plan=DayPlanSettings())
+SETTING = Setting(settings=SITE, decision=DecisionSettings(), plan=DayPlanSettings())
 
 
 def day_ahead(*prices: float) -> TariffPrice:
@@ -42,7 +42,7 @@ def hours(*rigs: RigSnapshot, prices: tuple[float, ...] = (0.03, 0.03, 0.30, 0.0
 
 
 def asked(snapshot: SiteSnapshot, setting: Setting = SETTING, verdict: Verdict | None = None) -> Question | None:
-    economics = price_site(snapshot, setting.terms)
+    economics = price_site(snapshot, setting.settings)
     decision = decided(snapshot, economics)
     if verdict is not None:
         decision = replace(decision, rigs=tuple(replace(each, verdict=verdict) for each in decision.rigs))
@@ -173,7 +173,7 @@ def test_the_hashprice_after_a_known_retarget_is_used_from_then_on() -> None:
 
 def test_starts_changes_and_the_energy_of_a_day_come_from_the_settings() -> None:
     setting = Setting(
-        terms=SITE,
+        settings=SITE,
         decision=DecisionSettings(restart=RestartSettings(usd=2.0)),
         plan=DayPlanSettings(change_usd_per_rig=0.5, energy_kilowatt_hours_per_day=48.0),
     )

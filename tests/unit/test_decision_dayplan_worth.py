@@ -68,7 +68,7 @@ def test_groups_that_draw_nothing_have_no_mean_price() -> None:
 # --- worth ----------------------------------------------------------------------------------------------------------
 
 STARTS = Setting(
-    terms=SITE, decision=DecisionSettings(restart=RestartSettings(usd=0.1), longest_gap="1h"), plan=SETTING.plan
+    settings=SITE, decision=DecisionSettings(restart=RestartSettings(usd=0.1), longest_gap="1h"), plan=SETTING.plan
 )
 
 

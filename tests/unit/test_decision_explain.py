@@ -136,8 +136,8 @@ def test_overrides_of_the_rigs_tariff_are_shown() -> None:
 
 
 def test_the_resale_price_is_what_curtails() -> None:
-    terms = replace(SITE, power=SITE.power.model_copy(update={"resale_tariff": "grid"}))
-    asked = case(rig(), terms, tariffs={"ppa": TariffPrice(0.05), "grid": TariffPrice(0.06)})
+    settings = replace(SITE, power=SITE.power.model_copy(update={"resale_tariff": "grid"}))
+    asked = case(rig(), settings, tariffs={"ppa": TariffPrice(0.05), "grid": TariffPrice(0.06)})
     found = explained(asked)
     assert lines(found)["marginal price"] == 0.06
     assert {flip.now for flip in found.flips if flip.change == "mine or curtail" and flip.name == "power price"} == {
@@ -148,8 +148,8 @@ def test_the_resale_price_is_what_curtails() -> None:
 
 def test_gpus_stand_on_the_same_axis() -> None:
     gpus = tuple(GpuReading(gpu=f"GPU-{slot}", hostname="node-1", power=600.0) for slot in range(8))
-    terms = replace(SITE, gpus=GpuEconomicsSettings(revenue_usd_per_hour=2.1, host_watts=4_600, pue=1.25))
-    found = lines(explained(case(rig(), terms, gpus=gpus)))
+    settings = replace(SITE, gpus=GpuEconomicsSettings(revenue_usd_per_hour=2.1, host_watts=4_600, pue=1.25))
+    found = lines(explained(case(rig(), settings, gpus=gpus)))
     assert found["GPU margin, measured"] == pytest.approx(2.1 / (1.175 * 1.25) - 0.05)
     assert lines(explained(case(rig())))["GPU margin, measured"] is None
 

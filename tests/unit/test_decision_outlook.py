@@ -54,8 +54,8 @@ def prospect(*mining: Mining, **changes: Any) -> Prospect:
 
 def ask(*prospects: Prospect, outlook: dict[str, Any] = STILL, **changes: Any) -> list[BlockForecast]:
     facts = {"asked_at": 0.0, "bitcoin_price": 1e5, "difficulty": 1e14, "height": 941_472, "rate": 0.1}
-    terms = OutlookSettings.model_validate(outlook)
-    return list(foresee(Question(settings=terms, prospects=prospects or (prospect(),), **(facts | changes))).blocks)
+    wanted = OutlookSettings.model_validate(outlook)
+    return list(foresee(Question(settings=wanted, prospects=prospects or (prospect(),), **(facts | changes))).blocks)
 
 
 def known_answers(joules: float) -> BlockForecast:
@@ -215,9 +215,9 @@ growths = st.floats(-0.3, 0.8)
 def test_without_elasticity_more_volatility_lowers_no_start(
     block: Prospect, growth: float, volatility: float, more: float
 ) -> None:
-    terms = MOVING | {"elasticity": 0.0, "difficulty_growth": growth}
-    calm = ask(block, outlook=terms | {"volatility": volatility})[0]
-    wild = ask(block, outlook=terms | {"volatility": min(volatility + more, 1.5)})[0]
+    wanted = MOVING | {"elasticity": 0.0, "difficulty_growth": growth}
+    calm = ask(block, outlook=wanted | {"volatility": volatility})[0]
+    wild = ask(block, outlook=wanted | {"volatility": min(volatility + more, 1.5)})[0]
     for before, after in zip(calm.starts, wild.starts, strict=True):
         assert after.mean >= before.mean - 1e-9
 
@@ -227,8 +227,8 @@ def test_without_elasticity_more_volatility_lowers_no_start(
 def test_without_volatility_the_values_are_the_deterministic_sum(
     joules: float, price: float, growth: float, drift: float, elasticity: float
 ) -> None:
-    terms = STILL | {"difficulty_growth": growth, "drift": drift, "elasticity": elasticity, "response_months": 0}
-    found = ask(prospect(rigs(joules, price=price)), outlook=terms | {"fees_bitcoins_per_block": FEES},
+    wanted = STILL | {"difficulty_growth": growth, "drift": drift, "elasticity": elasticity, "response_months": 0}
+    found = ask(prospect(rigs(joules, price=price)), outlook=wanted | {"fees_bitcoins_per_block": FEES},
                 height=NO_MORE_SUBSIDY)[0]  # fmt: skip
     mined = 0.0
     expected = {}
@@ -247,9 +247,9 @@ def test_without_volatility_the_values_are_the_deterministic_sum(
 def test_the_probability_does_not_rise_with_todays_price(
     block: Prospect, elasticity: float, price: float, times: float
 ) -> None:
-    terms = MOVING | {"elasticity": elasticity}
-    cheap = ask(block, outlook=terms, bitcoin_price=price)[0]
-    dear = ask(block, outlook=terms, bitcoin_price=price * times)[0]
+    wanted = MOVING | {"elasticity": elasticity}
+    cheap = ask(block, outlook=wanted, bitcoin_price=price)[0]
+    dear = ask(block, outlook=wanted, bitcoin_price=price * times)[0]
     if cheap.best_later == dear.best_later:
         assert dear.probability <= cheap.probability
 
@@ -298,10 +298,10 @@ def test_an_outlook_is_of_a_lease_only() -> None:
 
 
 def test_the_quantiles_surround_the_median_of_the_hashprice() -> None:
-    terms = OutlookSettings.model_validate(MOVING)
+    wanted = OutlookSettings.model_validate(MOVING)
     found = foresee(
         Question(
-            asked_at=0, bitcoin_price=1e5, difficulty=1e14, height=0, rate=0.1, settings=terms, prospects=(prospect(),)
+            asked_at=0, bitcoin_price=1e5, difficulty=1e14, height=0, rate=0.1, settings=wanted, prospects=(prospect(),)
         )
     )
     assert len(found.hashprices) == 48

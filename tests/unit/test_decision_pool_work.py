@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from exporter.decision.pool_work import BLOCK, NOTHING, RIG, SITE, PoolState, PoolWork, Reconciliation, Subject
-from exporter.economics.reconciliation import SLAB, PoolScheme, PoolTerms
+from exporter.economics.reconciliation import SLAB, AccountSettings, PoolScheme
 from exporter.economics.settings import EconomicsSettings
 from exporter.economics.values import MarketEconomics
 from exporter.model.fleet import Rig
@@ -21,13 +21,13 @@ START = 1_774_051_200.0  # midnight
 RATE = 200e12
 DIFFICULTY = 131_072.0
 MARKET = MarketEconomics(payout_btc=0.0005, payout_usd=40.0, hashprice_btc=0.00055)
-TERMS = PoolTerms(account="acme", worker="{rig}")
+TERMS = AccountSettings(account="acme", worker="{rig}")
 
 
 class Site:
     """A few rigs and their pools, evaluated every five minutes."""
 
-    def __init__(self, rigs: int = 1, terms: Mapping[str, PoolTerms] | None = None) -> None:
+    def __init__(self, rigs: int = 1, settings: Mapping[str, AccountSettings] | None = None) -> None:
         self.rigs = {f"r{index}": RATE for index in range(rigs)}
         self.blocks: dict[str, str] = {}
         self.worker = ""
@@ -38,7 +38,7 @@ class Site:
         self.lists: dict[str, dict[str, float | None]] = {}
         self.unread: set[str] = set()
         self.payments: tuple[PoolPayment, ...] = ()
-        self.terms = terms or {"one": TERMS}
+        self.settings = settings or {"one": TERMS}
         self.economics = EconomicsSettings()
         self.market = MARKET
         self.now = START
@@ -65,7 +65,7 @@ class Site:
     def run(self, hours: float, step: float = 300.0) -> Reconciliation:
         found = NOTHING
         for _ in range(round(hours * HOUR / step) + 1):
-            pools = {name: PoolState(terms, self.listed(name)) for name, terms in self.terms.items()}
+            pools = {name: PoolState(settings, self.listed(name)) for name, settings in self.settings.items()}
             rigs = tuple(self.rig(name, rate) for name, rate in self.rigs.items())
             snapshot = SiteSnapshot(taken_at=self.now, rigs=rigs)
             found = self.work.observe(snapshot, pools, self.market, self.economics, site="prairie", longest_gap=600.0)
@@ -80,7 +80,7 @@ class Site:
 
 def test_without_pools_nothing_is_followed() -> None:
     site = Site()
-    site.terms = {}
+    site.settings = {}
     assert site.run(3) is NOTHING
     assert site.work.books == {}
 
@@ -223,7 +223,7 @@ def test_an_unknown_credit_is_not_booked() -> None:
     assert not site.booked()
 
 
-TWO = {"one": TERMS, "two": PoolTerms(account="other", worker="{site}.{rig}")}
+TWO = {"one": TERMS, "two": AccountSettings(account="other", worker="{site}.{rig}")}
 
 
 def test_work_at_two_pools_adds_up() -> None:
@@ -243,8 +243,8 @@ def test_a_worker_that_another_pool_may_have_is_unknown() -> None:
 
 
 def test_rigs_of_one_block_at_two_pools_are_side_by_side() -> None:
-    terms = {name: PoolTerms(account=name, worker="{rig}", blocks=(name,)) for name in ("one", "two")}
-    site = Site(2, terms)
+    settings = {name: AccountSettings(account=name, worker="{rig}", blocks=(name,)) for name in ("one", "two")}
+    site = Site(2, settings)
     site.blocks = {"r0": "one", "r1": "two"}
     found = site.run(8)
     assert found.site is not None
@@ -253,7 +253,7 @@ def test_rigs_of_one_block_at_two_pools_are_side_by_side() -> None:
 
 
 def test_rigs_that_share_a_worker_are_judged_as_one() -> None:
-    site = Site(2, {"one": PoolTerms(account="acme")})
+    site = Site(2, {"one": AccountSettings(account="acme")})
     site.login = "Acme.farm"
     site.lists["one"] = {"farm": 2 * RATE}
     found = site.run(8)
@@ -262,7 +262,7 @@ def test_rigs_that_share_a_worker_are_judged_as_one() -> None:
 
 
 def test_rigs_of_several_blocks_that_share_a_worker_count_for_the_site() -> None:
-    site = Site(2, {"one": PoolTerms(account="acme")})
+    site = Site(2, {"one": AccountSettings(account="acme")})
     site.blocks = {"r0": "north"}
     site.login = "acme.farm"
     site.lists["one"] = {"farm": 2 * RATE}
@@ -272,19 +272,19 @@ def test_rigs_of_several_blocks_that_share_a_worker_count_for_the_site() -> None
 
 
 def test_a_rig_that_reports_another_account_is_of_no_pool() -> None:
-    site = Site(1, {"one": PoolTerms(account="acme")})
+    site = Site(1, {"one": AccountSettings(account="acme")})
     site.login = "stranger.r0"
     assert site.run(3).workers == {}
 
 
 def test_a_login_that_the_pool_does_not_list_says_nothing() -> None:
-    site = Site(1, {"one": PoolTerms(account="acme")})
+    site = Site(1, {"one": AccountSettings(account="acme")})
     site.lists["one"] = {"other": RATE}
     assert site.run(3).workers == {}
 
 
 def test_an_expected_worker_of_the_inventory_is_looked_for() -> None:
-    site = Site(1, {"one": PoolTerms(account="acme")})
+    site = Site(1, {"one": AccountSettings(account="acme")})
     site.worker = "acme.{rig}"
     site.login = "stranger.r0"
     site.lists["one"] = {"other": RATE}
@@ -304,7 +304,7 @@ def test_rigs_of_other_coins_and_without_a_reading_are_left_out() -> None:
             RigSnapshot(rig=Rig(name="", address="10.0.0.3", discovered=True)),
         ),
     )
-    pools = {"one": PoolState(PoolTerms(account="acme"), site.listed("one"))}
+    pools = {"one": PoolState(AccountSettings(account="acme"), site.listed("one"))}
     found = site.work.observe(snapshot, pools, MARKET, site.economics, site="s", longest_gap=60.0)
     assert found.workers == {}
     expected = {"two": PoolState(TERMS, site.listed("one"))}
@@ -326,7 +326,7 @@ def test_a_day_is_paid_as_its_credited_work_should() -> None:
 
 
 def test_income_by_luck_is_compared_at_the_whole_hashprice() -> None:
-    site = Site(1, {"one": PoolTerms(account="acme", worker="{rig}", scheme=PoolScheme.PPLNS, fee=0.0)})
+    site = Site(1, {"one": AccountSettings(account="acme", worker="{rig}", scheme=PoolScheme.PPLNS, fee=0.0)})
     site.payments = (PoolPayment(START, 0.2 * 0.00055 * 2),)
     payout = site.run(30).pools["one"].payout
     assert payout is not None

@@ -37,11 +37,13 @@ def old(**changes: Any) -> RigSnapshot:
 class Desk:
     """A site that is evaluated again and again, as the exporter does it."""
 
-    def __init__(self, *rigs: RigSnapshot, terms: DecisionSettings = TERMS, site_terms: SiteSettings = SITE) -> None:
+    def __init__(
+        self, *rigs: RigSnapshot, settings: DecisionSettings = TERMS, site_settings: SiteSettings = SITE
+    ) -> None:
         self.now = NOW - NOW % HOUR
         self.rigs: Sequence[RigSnapshot] = rigs
-        self.terms = terms
-        self.site_terms = site_terms
+        self.settings = settings
+        self.site_settings = site_settings
         self.price: float | None = 0.05
         self.facts: dict[str, Any] = {}
         self.history = MarginHistory()
@@ -58,9 +60,9 @@ class Desk:
         tariffs = {} if self.price is None else {"ppa": TariffPrice(self.price)}
         facts = {"tariffs": tariffs, "blocks": (Block(name="north"),)} | self.facts
         snapshot = site(*self.rigs, taken_at=self.now, **facts)
-        economics = price_site(snapshot, self.site_terms)
+        economics = price_site(snapshot, self.site_settings)
         self.decision, self.state, self.history = decide(
-            self.state, snapshot, economics, self.history, self.site_terms, self.terms
+            self.state, snapshot, economics, self.history, self.site_settings, self.settings
         )
 
     @property
@@ -113,7 +115,7 @@ def test_a_price_that_dips_starts_the_count_anew() -> None:
 
 
 def test_from_the_immediate_price_a_losing_rig_stops_at_once() -> None:
-    desk = Desk(rig(), terms=TERMS.model_copy(update={"immediate_stop_usd_per_kilowatt_hour": 0.2}))
+    desk = Desk(rig(), settings=TERMS.model_copy(update={"immediate_stop_usd_per_kilowatt_hour": 0.2}))
     desk.evaluate()
     desk.price = 0.19
     desk.wait(15)
@@ -128,7 +130,7 @@ def test_from_the_immediate_price_a_losing_rig_stops_at_once() -> None:
 
 def test_power_that_could_be_sold_dearer_stops_a_rig_that_earns() -> None:
     resale = SITE.power.model_copy(update={"resale_tariff": "grid"})
-    desk = Desk(rig(), site_terms=replace(SITE, power=resale))
+    desk = Desk(rig(), site_settings=replace(SITE, power=resale))
     desk.facts = {"tariffs": {"ppa": TariffPrice(0.05), "grid": TariffPrice(0.09)}}
     desk.wait(30 * MINUTE, every=MINUTE)
     assert desk.rig.verdict is Verdict.CURTAIL
@@ -251,9 +253,9 @@ def test_a_block_is_judged_only_where_most_of_its_rigs_are_known() -> None:
 
 
 def test_a_block_is_stopped_at_once_by_the_mean_price_of_its_rigs_that_have_one() -> None:
-    terms = TERMS.model_copy(update={"immediate_stop_usd_per_kilowatt_hour": 0.2})
+    settings = TERMS.model_copy(update={"immediate_stop_usd_per_kilowatt_hour": 0.2})
     rigs = [rig(name=f"priced-{n}") for n in range(8)]
-    desk = Desk(*rigs, rig(name="without", power=None), terms=terms)
+    desk = Desk(*rigs, rig(name="without", power=None), settings=settings)
     desk.price = 0.01
     desk.evaluate()
     desk.price = 0.21
@@ -337,7 +339,7 @@ def test_a_rig_whose_price_is_gone_for_a_moment_is_reassigned_again_at_once() ->
 
 
 @pytest.mark.parametrize(
-    ("blocks", "rig_block", "terms"),
+    ("blocks", "rig_block", "settings"),
     [
         ((Block(name="north", convertible_share=0.0),), "north", SITE),
         ((), UNASSIGNED, SITE),
@@ -350,11 +352,11 @@ def test_a_rig_whose_price_is_gone_for_a_moment_is_reassigned_again_at_once() ->
     ],
     ids=["not convertible", "unassigned", "no ai section", "control: cheap capex"],
 )
-def test_only_what_can_be_converted_is_reassigned(blocks: Any, rig_block: str, terms: SiteSettings) -> None:
-    desk = Desk(old(block=rig_block), site_terms=terms)
+def test_only_what_can_be_converted_is_reassigned(blocks: Any, rig_block: str, settings: SiteSettings) -> None:
+    desk = Desk(old(block=rig_block), site_settings=settings)
     desk.facts = {"blocks": blocks}
     desk.wait(130 * HOUR, every=HOUR)
-    control = terms is not SITE and terms.ai is not None
+    control = settings is not SITE and settings.ai is not None
     assert (desk.block.verdict is Verdict.REASSIGN) is control
 
 
@@ -412,7 +414,7 @@ def test_history_is_booked_by_the_hour() -> None:
 
 
 def test_history_keeps_only_its_window() -> None:
-    desk = Desk(rig(), terms=TERMS.model_copy(update={"history": 30 * HOUR}))
+    desk = Desk(rig(), settings=TERMS.model_copy(update={"history": 30 * HOUR}))
     desk.wait(50 * HOUR, every=HOUR)
     assert len(hours_of(desk)) == 31
     assert desk.block.watched <= 31 * HOUR
@@ -426,7 +428,7 @@ def test_with_everything_shortened_a_block_turns_and_turns_back_in_minutes() -> 
         "reassign_clear_after": MINUTE,
         "longest_gap": MINUTE,
     }
-    desk = Desk(old(), terms=TERMS.model_copy(update=quick))
+    desk = Desk(old(), settings=TERMS.model_copy(update=quick))
     desk.wait(3 * MINUTE, every=5)
     assert desk.block.verdict is Verdict.REASSIGN
     desk.price = 0.01  # 29.5 J/TH earn more than AI pays
@@ -471,7 +473,7 @@ class Verdicts(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.desk = Desk(rig(name="good"), rig(name="bad", hashrate=180e12), terms=MODEL)
+        self.desk = Desk(rig(name="good"), rig(name="bad", hashrate=180e12), settings=MODEL)
         self.left_mine: float | None = None
         self.latched_at = 0.0
         self.resumed: float | None = None

@@ -61,7 +61,7 @@ def test_the_payments_are_worth_the_capex(rate: float, years: int) -> None:
     months=st.integers(0, 60),
 )
 def test_a_lease_is_levelised_as_its_cash_flow_says(rate: float, years: int, escalator: float, months: int) -> None:
-    terms = {
+    settings = {
         "discount_rate": rate,
         "term_years": years,
         "escalator": escalator,
@@ -72,7 +72,7 @@ def test_a_lease_is_levelised_as_its_cash_flow_says(rate: float, years: int, esc
     cash = [noi * (1 + escalator) ** year / (1 + rate) ** (months / 12 + year + 1) for year in range(years)]
     capex = [10_000 / months / (1 + rate) ** ((month + 0.5) / 12) for month in range(months)] or [10_000]
     expected = (sum(cash) - sum(capex)) * capital_recovery_factor(rate, years) / 1.4
-    assert value(**terms) == pytest.approx(expected, rel=1e-9, abs=1e-6)
+    assert value(**settings) == pytest.approx(expected, rel=1e-9, abs=1e-6)
 
 
 def test_capex_is_counted_when_it_is_paid_and_not_all_in_the_first_month() -> None:
@@ -131,12 +131,14 @@ def test_building_time_costs_and_an_escalator_earns() -> None:
 def test_at_the_breakeven_rent_the_lease_is_worth_nothing(
     rent: float, capex: float, months: int, uptime: float
 ) -> None:
-    terms = {"capex_usd_per_kilowatt": capex, "months_until_power_earns": months, "uptime": uptime}
-    ai = value_ai(lease(rent_usd_per_kilowatt_month=rent, **terms))
+    settings = {"capex_usd_per_kilowatt": capex, "months_until_power_earns": months, "uptime": uptime}
+    ai = value_ai(lease(rent_usd_per_kilowatt_month=rent, **settings))
     assert ai is not None
     breakeven = ai.breakeven_rent
     assert breakeven is not None
-    assert value(rent_usd_per_kilowatt_month=breakeven, accept_implausible=True, **terms) == pytest.approx(0, abs=1e-6)
+    assert value(rent_usd_per_kilowatt_month=breakeven, accept_implausible=True, **settings) == pytest.approx(
+        0, abs=1e-6
+    )
 
 
 def test_each_input_is_taken_at_its_worse_end_in_the_low_scenario() -> None:

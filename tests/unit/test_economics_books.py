@@ -44,9 +44,9 @@ def priced(
     prices: dict[str, float] | None = None,
     now: float = NOW,
     share: float | None = None,
-    **terms: Any,
+    **others: Any,
 ) -> RigEconomics:
-    settings = SiteSettings(tariff="ppa", contracts={"c": contract()} if contracts is None else contracts, **terms)
+    settings = SiteSettings(tariff="ppa", contracts={"c": contract()} if contracts is None else contracts, **others)
     tariffs = {name: TariffPrice(price) for name, price in ({"ppa": 0.05} if prices is None else prices).items()}
     return RigPricer(at or flat_market(), tariffs, settings, now=now).price(rig, share)
 
@@ -269,10 +269,10 @@ def test_blocks_and_customers_add_up_their_books() -> None:
         sites.rig(name="c", reject_ratio=0.0),
         sites.rig(name="d", reject_ratio=0.0, facts={"customer": "birch"}),
     )
-    terms = SiteSettings(
+    settings = SiteSettings(
         tariff="ppa", contracts={"c": contract(), "mine": contract(host_may_curtail=True, usd_per_kilowatt_month=12)}
     )
-    found = price_on(flat_market(), site(*rigs), terms)
+    found = price_on(flat_market(), site(*rigs), settings)
     acme, birch = found.customers
     fee = 12 / 730 * 24 * 3.5
     assert acme.margin == pytest.approx(2 * -0.06 - fee)
@@ -290,8 +290,8 @@ def test_monthly_costs_of_a_hosted_rig_are_those_of_the_hosts_tariff() -> None:
         "rate": TariffOverrides(opex_usd_per_kilowatt_month=100),
         "ppa": TariffOverrides(opex_usd_per_kilowatt_month=6),
     }
-    terms = SiteSettings(tariff="ppa", contracts={"c": contract()}, tariffs=own)
-    found = price_on(flat_market(), site(rig, tariffs={"ppa": TariffPrice(0.05), "rate": TariffPrice(0.08)}), terms)
+    settings = SiteSettings(tariff="ppa", contracts={"c": contract()}, tariffs=own)
+    found = price_on(flat_market(), site(rig, tariffs={"ppa": TariffPrice(0.05), "rate": TariffPrice(0.08)}), settings)
     assert found.blocks[0].ending_cost == pytest.approx(6 * 3.5 / 730 * 24)
 
 
@@ -311,8 +311,8 @@ def test_both_books_add_up_to_the_margin_at_the_hosts_tariff(
     rate: float, share: float, fee: float, price: float, hashprice: float
 ) -> None:
     """What one pays the other receives: money is neither made nor lost by a contract."""
-    terms = {"usd_per_kilowatt_hour": rate, "revenue_share": share, "usd_per_kilowatt_month": fee}
-    found = priced(hosted(), {"c": contract(**terms)}, at=flat_market(hashprice), prices={"ppa": price})
+    settings = {"usd_per_kilowatt_hour": rate, "revenue_share": share, "usd_per_kilowatt_month": fee}
+    found = priced(hosted(), {"c": contract(**settings)}, at=flat_market(hashprice), prices={"ppa": price})
     assert found.books is not None
     assert found.books.customer_margin is not None
     assert found.books.host_margin is not None

@@ -204,13 +204,13 @@ def test_a_rig_of_unknown_breakeven_takes_from_the_block_first() -> None:
     assert sorted(rig.block_share or 0.0 for rig in priced[:-1]) == [0.0] + [1.0] * 6
 
 
-@pytest.mark.parametrize("terms", [PowerSettings, TariffOverrides])
+@pytest.mark.parametrize("settings", [PowerSettings, TariffOverrides])
 @pytest.mark.parametrize("said", [{"block_tariff": "block"}, {"block_kilowatts": 700}])
 def test_a_block_needs_a_tariff_and_a_size(
-    terms: type[PowerSettings | TariffOverrides], said: dict[str, object]
+    settings: type[PowerSettings | TariffOverrides], said: dict[str, object]
 ) -> None:
     with pytest.raises(ValidationError, match="set both or neither"):
-        terms.model_validate(said)
+        settings.model_validate(said)
 
 
 # --- cost lines -----------------------------------------------------------------------------------------------------

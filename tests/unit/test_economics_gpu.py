@@ -17,10 +17,10 @@ NODE = tuple(
 
 
 def price(
-    gpus: tuple[GpuReading, ...] = NODE, terms: GpuEconomicsSettings = TERMS, at: float | None = 0.05
+    gpus: tuple[GpuReading, ...] = NODE, settings: GpuEconomicsSettings = TERMS, at: float | None = 0.05
 ) -> GpuEconomics:
     tariffs = {} if at is None else {"ppa": TariffPrice(at)}
-    return price_gpus(gpus, terms, tariffs, "ppa")[0]
+    return price_gpus(gpus, settings, tariffs, "ppa")[0]
 
 
 def gpu(**changes: Any) -> tuple[GpuReading, ...]:
@@ -43,10 +43,10 @@ def test_how_busy_it_is_never_changes_what_it_is_paid() -> None:
 
 
 def test_an_allocated_gpu_earns_while_it_is_held() -> None:
-    terms = TERMS.model_copy(update={"billing": "allocated"})
-    assert price(gpu(allocated=True), terms).revenue == pytest.approx(2.1 * 24)
-    assert price(gpu(allocated=False), terms).revenue == 0.0
-    assert price(gpu(allocated=None), terms).revenue is None
+    settings = TERMS.model_copy(update={"billing": "allocated"})
+    assert price(gpu(allocated=True), settings).revenue == pytest.approx(2.1 * 24)
+    assert price(gpu(allocated=False), settings).revenue == 0.0
+    assert price(gpu(allocated=None), settings).revenue is None
 
 
 def test_the_nodes_power_is_shared_by_the_gpus_that_are_left() -> None:
@@ -62,7 +62,7 @@ def test_the_other_gpus_share_the_host_power_of_a_gpu_without_power() -> None:
 
 
 def test_the_first_rate_that_fits_is_taken() -> None:
-    terms = TERMS.model_copy(
+    settings = TERMS.model_copy(
         update={
             "rates": (
                 GpuRate(hostname="node-2", revenue_usd_per_hour=9.0),
@@ -71,17 +71,17 @@ def test_the_first_rate_that_fits_is_taken() -> None:
             )
         }
     )
-    h100 = price(gpu(model="NVIDIA H100 80GB HBM3", allocated=True), terms)
+    h100 = price(gpu(model="NVIDIA H100 80GB HBM3", allocated=True), settings)
     assert h100.revenue == pytest.approx(72)
     assert h100.power_cost == pytest.approx(0.6 * 1.25 * 24 * 0.05)
     assert h100.contracted is False
-    assert price(gpu(model="B200"), terms).revenue == pytest.approx(24)
+    assert price(gpu(model="B200"), settings).revenue == pytest.approx(24)
 
 
 def test_missing_inputs_leave_what_depends_on_them_out() -> None:
-    assert price(terms=GpuEconomicsSettings(host_watts=4_600)).revenue is None
-    assert price(terms=GpuEconomicsSettings(host_watts=4_600)).contracted is None
-    assert price(terms=GpuEconomicsSettings(revenue_usd_per_hour=2.1)).power_cost is None
+    assert price(settings=GpuEconomicsSettings(host_watts=4_600)).revenue is None
+    assert price(settings=GpuEconomicsSettings(host_watts=4_600)).contracted is None
+    assert price(settings=GpuEconomicsSettings(revenue_usd_per_hour=2.1)).power_cost is None
     assert price(gpu(power=None)).margin is None
     assert price(at=None).margin is None
     assert price(at=None).revenue is not None

@@ -84,8 +84,8 @@ def test_billed_by_what_the_rigs_report() -> None:
 def test_nameplate_billing(hours: float, amount: str) -> None:
     """Rated power over the windows in which the rigs run: a host that bills fixed months sets the factor."""
     rigs = [use(f"a-{number}", windows={Class.HASHING: NOVEMBER}) for number in range(10)]
-    terms = contract(energy="nameplate", energy_factor=hours / 721.0, usd_per_kilowatt_month=None)
-    assert state(terms, rigs, NOVEMBER).lines[0].amount == Decimal(amount)
+    settings = contract(energy="nameplate", energy_factor=hours / 721.0, usd_per_kilowatt_month=None)
+    assert state(settings, rigs, NOVEMBER).lines[0].amount == Decimal(amount)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_more_than_a_hundredth_of_missing_energy_makes_it_provisional() -> None:
 
 
 def test_pass_through_revenue_share_credit_and_minimum() -> None:
-    terms = contract(
+    settings = contract(
         usd_per_kilowatt_hour=None,
         pass_through=True,
         energy_factor=1.02,
@@ -131,7 +131,7 @@ def test_pass_through_revenue_share_credit_and_minimum() -> None:
         uptime={"measure": "sla", "promised": 0.9},
     )
     rigs = [use("a-1", passed_through=100.0, mined=400.0, saved=30.0)]
-    found = state(terms, rigs, NOVEMBER)
+    found = state(settings, rigs, NOVEMBER)
     assert {line.code: line.amount for line in found.lines} == {
         "power": Decimal("102.00"),
         "space": Decimal("42.00"),

@@ -74,22 +74,22 @@ def test_hashcost_of_17_5_joules_is_21_dollars() -> None:
 
 
 def test_a_rigs_own_rejects_beat_the_assumed_ones() -> None:
-    terms = EconomicsSettings(reject_ratio=0.01)
-    assert price(rig(reject_ratio=None), economics=terms).revenue == pytest.approx(6.66 * 0.99)
-    assert price(rig(reject_ratio=0.002), economics=terms).revenue == pytest.approx(6.66 * 0.998)
-    assert price(rig(reject_ratio=7.0), economics=terms).revenue == pytest.approx(6.66 * 0.99)
+    settings = EconomicsSettings(reject_ratio=0.01)
+    assert price(rig(reject_ratio=None), economics=settings).revenue == pytest.approx(6.66 * 0.99)
+    assert price(rig(reject_ratio=0.002), economics=settings).revenue == pytest.approx(6.66 * 0.998)
+    assert price(rig(reject_ratio=7.0), economics=settings).revenue == pytest.approx(6.66 * 0.99)
 
 
 def test_what_a_firmware_hashes_for_its_maker_is_not_paid() -> None:
-    terms = EconomicsSettings(pool_fee=0.01, firmware_fees={"LuxOS": 0.028})
+    settings = EconomicsSettings(pool_fee=0.01, firmware_fees={"LuxOS": 0.028})
     luxos = rig(
         identity=RigIdentity(reader="luxos", make="AntMiner", model="S21", firmware="LuxOS", algorithm="SHA256")
     )
     reporting = replace(luxos, reading=Reading(RigReading(hashrate=200e12, power=3_500.0, firmware_fee=0.05), NOW))
-    whole = price(rig(), economics=terms)
+    whole = price(rig(), economics=settings)
     assert whole.revenue is not None
     assert whole.breakeven_hashprice is not None
-    for charged, kept in ((price(luxos, economics=terms), 0.972), (price(reporting, economics=terms), 0.95)):
+    for charged, kept in ((price(luxos, economics=settings), 0.972), (price(reporting, economics=settings), 0.95)):
         assert charged.revenue == pytest.approx(whole.revenue * kept)
         assert charged.breakeven_hashprice == pytest.approx(whole.breakeven_hashprice / kept)
 
@@ -135,16 +135,16 @@ def test_a_meter_knows_the_cost_of_a_rig_that_does_not_answer() -> None:
     ],
 )
 def test_only_what_lies_downstream_of_the_meter_is_added(point: MeteringPoint, factor: float) -> None:
-    terms = PowerSettings(metered_at=point, calibration=1.04, overhead=1.05, transformer_loss=0.02)
-    assert billed_per_watt(PowerSource.METERED, terms) == pytest.approx(factor)
-    assert billed_per_watt(PowerSource.REPORTED, terms) == pytest.approx(1.04 * 1.05 / 0.98)
-    assert billed_per_watt(PowerSource.NAMEPLATE, terms) == pytest.approx(1.05 / 0.98)
+    settings = PowerSettings(metered_at=point, calibration=1.04, overhead=1.05, transformer_loss=0.02)
+    assert billed_per_watt(PowerSource.METERED, settings) == pytest.approx(factor)
+    assert billed_per_watt(PowerSource.REPORTED, settings) == pytest.approx(1.04 * 1.05 / 0.98)
+    assert billed_per_watt(PowerSource.NAMEPLATE, settings) == pytest.approx(1.05 / 0.98)
 
 
 def test_the_band_is_as_wide_as_the_power_source_is_uncertain() -> None:
-    terms = PowerSettings(metered_error=0.01, reported_error=0.1, nameplate_error=0.2)
-    metered = price(rig(metered_power=3_500.0), power=terms)
-    reported = price(rig(), power=terms)
+    settings = PowerSettings(metered_error=0.01, reported_error=0.1, nameplate_error=0.2)
+    metered = price(rig(metered_power=3_500.0), power=settings)
+    reported = price(rig(), power=settings)
     assert metered.margin is not None
     assert metered.margin_low == pytest.approx(metered.margin - 0.042)
     assert reported.margin is not None
@@ -269,10 +269,10 @@ def test_the_loss_of_a_rig_that_does_not_answer_is_unknown_and_not_zero() -> Non
 
 
 def test_the_resale_price_counts_where_it_is_higher() -> None:
-    terms = PowerSettings(resale_tariff="grid")
-    assert price(rig(), power=terms, grid=0.09).marginal_price == 0.09
-    assert price(rig(), power=terms, grid=0.01).marginal_price == 0.05
-    assert price(rig(), power=terms).marginal_price is None
+    settings = PowerSettings(resale_tariff="grid")
+    assert price(rig(), power=settings, grid=0.09).marginal_price == 0.09
+    assert price(rig(), power=settings, grid=0.01).marginal_price == 0.05
+    assert price(rig(), power=settings).marginal_price is None
     assert price(rig()).marginal_price == 0.05
 
 
@@ -369,14 +369,14 @@ def test_what_a_tariff_leaves_out_is_the_sites(said: str) -> None:
         economics=SITE_COSTS, power=SITE_POWER, tariffs={"own": TariffOverrides(), "other": TariffOverrides()}
     )
     assert site.at("own") == site.at("none such") == (SITE_COSTS, SITE_POWER)
-    homes = [terms for terms in (EconomicsSettings, PowerSettings) if said in terms.model_fields]
+    homes = [settings for settings in (EconomicsSettings, PowerSettings) if said in settings.model_fields]
     assert homes
-    for terms in homes:
-        assert TariffOverrides.model_fields[said].metadata == terms.model_fields[said].metadata
+    for settings in homes:
+        assert TariffOverrides.model_fields[said].metadata == settings.model_fields[said].metadata
 
 
 @pytest.mark.parametrize(
-    ("terms", "said", "message"),
+    ("settings", "said", "message"),
     [
         (TariffOverrides, {"overhead": 0.95}, "1 to 2"),
         (EconomicsSettings, {"pool_fee": 1}, "0 to 0.08"),  # one per cent is 0.01
@@ -386,6 +386,6 @@ def test_what_a_tariff_leaves_out_is_the_sites(said: str) -> None:
         (PowerSettings, {"demand_charge_usd_per_kilowatt_month": 1_200}, "0 to 50 USD per kW and month"),
     ],
 )
-def test_implausible_terms_are_refused(terms: type[PlausibleSettings], said: dict[str, float], message: str) -> None:
+def test_implausible_terms_are_refused(settings: type[PlausibleSettings], said: dict[str, float], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        terms(**said)
+        settings(**said)

@@ -395,8 +395,8 @@ TARIFFS = {"spot": TariffPrice(0.05)}
 
 def economics_of(surcharge: float, *, tag: bool) -> Any:
     costs = [OtherCost(name="4CP tag", usd_per_kilowatt_month=5.0, stops_with=StopsWith.PERIOD, peak_tag=tag)]
-    terms = SiteSettings(economics=EconomicsSettings(other_costs=tuple(costs)))
-    return RigPricer(MARKET, TARIFFS, terms, surcharges={"spot": surcharge}).price(RIG)
+    settings = SiteSettings(economics=EconomicsSettings(other_costs=tuple(costs)))
+    return RigPricer(MARKET, TARIFFS, settings, surcharges={"spot": surcharge}).price(RIG)
 
 
 def test_the_cash_margin_counts_the_expected_cost_and_curtails() -> None:

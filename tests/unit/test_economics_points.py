@@ -133,8 +133,8 @@ def rig(points: RigPoints | None, name: str = "a", **fields: Any) -> RigSnapshot
 
 
 def curve_with(points: RigPoints | None, pooled: dict[str, LearnedPoint] | None = None, **settings: Any) -> Curve:
-    terms = PointsSettings(**settings)
-    return curve_of(rig(points, rated_power=2_800.0), pooled or {}, KWH, terms, NOW)
+    allowed = PointsSettings(**settings)
+    return curve_of(rig(points, rated_power=2_800.0), pooled or {}, KWH, allowed, NOW)
 
 
 def test_a_rig_without_points_has_no_curve() -> None:

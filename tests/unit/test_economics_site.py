@@ -73,18 +73,18 @@ def test_a_block_without_priced_rigs_has_no_sums() -> None:
 
 
 def test_mining_over_the_rigs_life_stands_beside_the_lease() -> None:
-    terms = SiteSettings(
+    settings = SiteSettings(
         economics=SITE.economics, power=SITE.power, ai=LEASE.model_copy(update={"difficulty_growth": 0.3})
     )
-    value = price_site(site(rig()), terms).blocks[0].mining_value
+    value = price_site(site(rig()), settings).blocks[0].mining_value
     assert value is not None
     assert 0 < value < 228
     assert price_site(site(rig()), SITE).blocks[0].mining_value is None
 
 
 def test_without_an_ai_section_there_is_no_ai_anywhere() -> None:
-    terms = SiteSettings(economics=SITE.economics, power=SITE.power)
-    priced = price_site(site(rig()), terms)
+    settings = SiteSettings(economics=SITE.economics, power=SITE.power)
+    priced = price_site(site(rig()), settings)
     assert priced.market.ai_value_per_kwh == ()
     assert priced.blocks[0].ai_value is None
     decision = decided(site(rig()), priced)

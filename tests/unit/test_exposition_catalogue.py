@@ -175,6 +175,6 @@ def test_promtool_accepts_the_exposition() -> None:
     assert (checked.stdout + checked.stderr, checked.returncode) == ("", 0)
 
 
-def _text(terms: ExpositionSettings = ALL_GROUPS) -> str:
-    publication = Renderer(terms, Telemetry().registry).render(small_site())
+def _text(settings: ExpositionSettings = ALL_GROUPS) -> str:
+    publication = Renderer(settings, Telemetry().registry).render(small_site())
     return b"".join(publication.body(Encoding(Format.TEXT, gzip=False)).chunks).decode()

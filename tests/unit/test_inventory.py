@@ -22,19 +22,19 @@ NAMES = Names(
 FREE = Names(blocks={}, tariffs=(), schedules=())
 
 
-def fleet(names: Names = NAMES, directory: Path = Path(), **terms: Any) -> tuple[Rig, ...]:
+def fleet(names: Names = NAMES, directory: Path = Path(), **settings: Any) -> tuple[Rig, ...]:
     with paths_relative_to(directory):
-        return load_inventory(InventorySettings.model_validate(terms), names).rigs
+        return load_inventory(InventorySettings.model_validate(settings), names).rigs
 
 
-def csv_fleet(directory: Path, text: str, names: Names = NAMES, **terms: Any) -> tuple[Rig, ...]:
+def csv_fleet(directory: Path, text: str, names: Names = NAMES, **settings: Any) -> tuple[Rig, ...]:
     (directory / "rigs.csv").write_text(text, encoding="utf-8")
-    return fleet(names, directory, csv=["rigs.csv"], **terms)
+    return fleet(names, directory, csv=["rigs.csv"], **settings)
 
 
-def errors(*arguments: Any, **terms: Any) -> list[str]:
+def errors(*arguments: Any, **settings: Any) -> list[str]:
     with pytest.raises(InventoryError) as caught:
-        fleet(*arguments, **terms)
+        fleet(*arguments, **settings)
     return list(map(str, caught.value.errors))
 
 
@@ -43,9 +43,9 @@ def csv_problems(directory: Path, text: str, names: Names = NAMES) -> list[str]:
     return [found.removeprefix(f"{directory}/") for found in errors(names, directory, csv=["rigs.csv"])]
 
 
-def refusal(**terms: Any) -> str:
+def refusal(**settings: Any) -> str:
     with pytest.raises(ValidationError) as caught:
-        InventorySettings.model_validate(terms)
+        InventorySettings.model_validate(settings)
     return "; ".join(map(sentence, caught.value.errors()))
 
 
@@ -193,16 +193,16 @@ def test_a_rigs_own_contract_comes_before_its_customers(row: dict[str, Any], con
 )
 def test_a_contract_that_cannot_hold_is_refused(row: dict[str, Any], expected: str) -> None:
     names = Names(blocks={}, tariffs=(), schedules=(), contracts=("gold",))
-    terms = InventorySettings.model_validate({"rigs": [{"address": "127.60.0.5", **row}]})
+    settings = InventorySettings.model_validate({"rigs": [{"address": "127.60.0.5", **row}]})
     with pytest.raises(InventoryError, match=expected):
-        load_inventory(terms, names)
+        load_inventory(settings, names)
 
 
 def test_where_customers_are_listed_a_slip_in_one_is_refused() -> None:
-    terms = InventorySettings.model_validate({"rigs": [{"address": "127.60.0.5", "customer": "acne"}]})
+    settings = InventorySettings.model_validate({"rigs": [{"address": "127.60.0.5", "customer": "acne"}]})
     names = Names(blocks={}, tariffs=(), schedules=(), customers={"acme": CustomerSettings()})
     with pytest.raises(InventoryError, match="there is no customer 'acne': did you mean 'acme'"):
-        load_inventory(terms, names)
+        load_inventory(settings, names)
 
 
 def test_defaults_fill_what_a_row_leaves_out_and_yield_to_what_it_says() -> None:
@@ -428,9 +428,9 @@ def test_a_bad_password_value_is_never_shown(tmp_path: Path) -> None:
 
 
 def test_secrets_do_not_show_in_a_repr() -> None:
-    terms = InventorySettings.model_validate({"rigs": [{"address": "127.60.0.5", "password": "hunter2"}]})
-    assert "hunter2" not in repr(terms)
-    assert "hunter2" not in repr(load_inventory(terms, FREE))
+    settings = InventorySettings.model_validate({"rigs": [{"address": "127.60.0.5", "password": "hunter2"}]})
+    assert "hunter2" not in repr(settings)
+    assert "hunter2" not in repr(load_inventory(settings, FREE))
 
 
 def file_sd(directory: Path, name: str, text: str) -> tuple[Rig, ...]:

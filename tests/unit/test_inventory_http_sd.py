@@ -44,8 +44,8 @@ class Directory:
         self.server = ThreadingHTTPServer(("127.60.9.3", 0), Handler)
         self.url = f"http://127.60.9.3:{self.server.server_port}/targets"
 
-    def rigs(self, **terms: Any) -> tuple[Rig, ...]:
-        inventory = InventorySettings.model_validate({"http_sd": [{"url": self.url, "interval": "1ms"} | terms]})
+    def rigs(self, **settings: Any) -> tuple[Rig, ...]:
+        inventory = InventorySettings.model_validate({"http_sd": [{"url": self.url, "interval": "1ms"} | settings]})
         return load_inventory(inventory, Names(blocks={}, tariffs=(), schedules=())).rigs
 
 

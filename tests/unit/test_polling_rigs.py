@@ -102,9 +102,9 @@ async def polling(poller: RigPoller) -> AsyncIterator[asyncio.Task[None]]:
             await task
 
 
-def make(rigs: Iterable[Rig], site: Site, terms: PollingSettings = TERMS, **options: object) -> RigPoller:
+def make(rigs: Iterable[Rig], site: Site, settings: PollingSettings = TERMS, **options: object) -> RigPoller:
     options.setdefault("telemetry", Telemetry())
-    return RigPoller(rigs, site, terms, clock=unix_clock, rng=random.Random(7), **options)
+    return RigPoller(rigs, site, settings, clock=unix_clock, rng=random.Random(7), **options)
 
 
 def known(rigs: Iterable[Rig]) -> dict[str, RigMemory]:
@@ -232,8 +232,8 @@ def test_the_first_round_keeps_to_the_limit_in_flight() -> None:
     async def main() -> None:
         site, rigs = Site(), fleet(200)
         site.behaviour = {rig.address: 2.0 for rig in rigs}
-        terms = PollingSettings(max_in_flight=15, identify_every=1e9)  # an interval needs 13.3, the first round 17.8
-        poller = make(rigs, site, terms, remembered=known(rigs))
+        settings = PollingSettings(max_in_flight=15, identify_every=1e9)  # an interval needs 13.3, the first round 17.8
+        poller = make(rigs, site, settings, remembered=known(rigs))
         async with polling(poller):
             await asyncio.wait_for(poller.first_round.wait(), 30)
             await asyncio.sleep(120)
@@ -259,10 +259,10 @@ def test_no_more_than_the_limit_are_in_flight() -> None:
     async def main() -> None:
         site, rigs = Site(), fleet(100)
         site.behaviour = {rig.address: 4.0 for rig in rigs}
-        terms = PollingSettings(
+        settings = PollingSettings(
             max_in_flight=7, identify_every=1e9
         )  # those who are asked that have a limit of their own
-        async with polling(make(rigs, site, terms, remembered=known(rigs))):
+        async with polling(make(rigs, site, settings, remembered=known(rigs))):
             await asyncio.sleep(120)
         assert 7 < site.most_in_flight["read"] <= 7 + 4 * 7  # polls of 4 s leave the limit to others
         assert len(site.reads) == 100
@@ -274,8 +274,8 @@ def test_a_slow_rig_is_never_read_twice_at_once() -> None:
     async def main() -> None:
         site, rigs = Site(), fleet(20)
         site.behaviour = {rig.address: 9.0 for rig in rigs}
-        terms = PollingSettings(interval=10, deadline=10, max_in_flight=4)
-        async with polling(make(rigs, site, terms, remembered=known(rigs))):
+        settings = PollingSettings(interval=10, deadline=10, max_in_flight=4)
+        async with polling(make(rigs, site, settings, remembered=known(rigs))):
             await asyncio.sleep(300)
         assert {site.most_in_flight[rig.address] for rig in rigs} == {1}
 
@@ -348,8 +348,8 @@ def test_stopping_cancels_what_is_in_flight() -> None:
     async def main() -> None:
         site, rigs = Site(), fleet(50)
         site.behaviour = {rig.address: math.inf for rig in rigs}
-        terms = PollingSettings(interval=30, deadline=30)
-        async with polling(make(rigs, site, terms, remembered=known(rigs))):
+        settings = PollingSettings(interval=30, deadline=30)
+        async with polling(make(rigs, site, settings, remembered=known(rigs))):
             await asyncio.sleep(31 - 2)
             flying = site.in_flight["read"]
             assert flying > 25
@@ -828,8 +828,8 @@ def test_a_rig_without_its_mac_is_identified_again_until_it_reports_it() -> None
     async def main() -> None:
         site, rigs = Site(), fleet(1)
         site.identities["rig-0"] = replace(IDENTITY, mac="")
-        terms = PollingSettings(identify_every=3600)
-        poller = make(rigs, site, terms, remembered=known(rigs))
+        settings = PollingSettings(identify_every=3600)
+        poller = make(rigs, site, settings, remembered=known(rigs))
         async with polling(poller):
             await asyncio.sleep(2 * 3600)
             assert only(poller).identity.mac == ""
@@ -849,8 +849,8 @@ def test_identities_are_checked_now_and_then_without_losing_a_poll() -> None:
         site, rigs = Site(), fleet(3)
         site.identities["rig-1"] = Failure(Reason.AUTH, "web interface says no")
         site.identities["rig-2"] = math.inf
-        terms = PollingSettings(identify_every=3600)
-        poller = make(rigs, site, terms, remembered=known(rigs))
+        settings = PollingSettings(identify_every=3600)
+        poller = make(rigs, site, settings, remembered=known(rigs))
         async with polling(poller):
             await asyncio.sleep(4 * 3600)
             assert all(snapshot.reading is not None for snapshot in poller.snapshots(unix_clock()))
@@ -1174,8 +1174,8 @@ async def test_rigs_are_read_over_sockets_while_others_hang_or_refuse() -> None:
     port = server.sockets[0].getsockname()[1]
     others = [await asyncio.start_server(answer, address, port) for address in served[1:]]
     rigs = [Rig(name=address, address=address) for address in [*served, f"{OWN}.0.10"]]
-    terms = PollingSettings(interval=2.0, deadline=2.0, identify_deadline=2.0)
-    poller = RigPoller(rigs, _LineReader(port), terms, Telemetry())
+    settings = PollingSettings(interval=2.0, deadline=2.0, identify_deadline=2.0)
+    poller = RigPoller(rigs, _LineReader(port), settings, Telemetry())
     try:
         async with polling(poller):
             await asyncio.wait_for(asyncio.gather(poller.first_round.wait(), hung.wait()), 60)

@@ -87,10 +87,10 @@ async def test_a_bug_in_a_reader_is_logged_once_for_all_rigs_and_polls(monkeypat
     polls: asyncio.Queue[str] = asyncio.Queue()
     monkeypatch.setattr(Reader, "read", broken)
     rigs = [Rig(name=f"rig-{number}", address=f"{NETWORK}.{31 + number}") for number in range(3)]
-    terms = PollingSettings(interval=0.2, deadline=0.2, max_backoff=0.2, identify_after_failures=1_000)
+    settings = PollingSettings(interval=0.2, deadline=0.2, max_backoff=0.2, identify_after_failures=1_000)
     remembered = {rig.name: RigMemory(identity=S19) for rig in rigs}
     with capture_logs() as logs:
-        polling = asyncio.create_task(RigPoller(rigs, Miners(), terms, Telemetry(), remembered=remembered).run())
+        polling = asyncio.create_task(RigPoller(rigs, Miners(), settings, Telemetry(), remembered=remembered).run())
         for _ in range(3):
             await asyncio.wait_for(polls.get(), 60)
         polling.cancel()
@@ -117,8 +117,8 @@ async def test_as_many_rigs_are_identified_at_once_as_the_poller_asks_for(
     miners = Miners()
     miners._readers_of = {slow: []}
     rigs = [Rig(name=f"rig-{number}", address=f"rig-{number}") for number in range(asked)]
-    terms = PollingSettings(interval=5.0, max_identifying=asked)
-    polling = asyncio.create_task(RigPoller(rigs, miners, terms, Telemetry()).run())
+    settings = PollingSettings(interval=5.0, max_identifying=asked)
+    polling = asyncio.create_task(RigPoller(rigs, miners, settings, Telemetry()).run())
     try:
         await asyncio.wait_for(everybody.wait(), 60)
     finally:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from site_server import Served, published, served
 from small_site import small_site
-from test_server_web_config import HASH, PASSWORD, Site, basic, status, terms
+from test_server_web_config import HASH, PASSWORD, Site, basic, status, web_settings
 
 from exporter.decision.values import RigDecision, Verdict
 from exporter.economics.values import Books
@@ -41,7 +41,7 @@ def shared_site() -> SiteView:
 
 @pytest.fixture
 async def running(tmp_path: Path) -> AsyncIterator[Served]:
-    settings = terms(Site(tmp_path).write(**USERS))
+    settings = web_settings(Site(tmp_path).write(**USERS))
     async with served(settings=settings, publication=lambda: published(shared_site())) as found:
         yield found
 
@@ -132,7 +132,7 @@ async def test_a_host_who_may_curtail_keeps_what_he_would_earn_to_himself(tmp_pa
     books = Books(customer_margin=0.43, contract="c", host_may_curtail=True)
     first = view.economics.rigs[0]._replace(books=books, opportunity_margin=1.5)
     view = replace(view, economics=replace(view.economics, rigs=(first, *view.economics.rigs[1:])))
-    settings = terms(Site(tmp_path).write(**USERS))
+    settings = web_settings(Site(tmp_path).write(**USERS))
     async with served(settings=settings, publication=lambda: published(view)) as running:
         assert (await read(running, "api/v1/rigs/a-01"))["rig"]["potential_margin_usd_per_day"] is None
 

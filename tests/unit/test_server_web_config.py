@@ -70,7 +70,7 @@ def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
 
 
-def terms(path: Path, **more: object) -> WebSettings:
+def web_settings(path: Path, **more: object) -> WebSettings:
     return WebSettings.model_validate({"listen_address": "127.0.0.1:0", "config_file": path, **more})
 
 
@@ -88,7 +88,7 @@ def basic(login: str) -> str:
 
 
 async def test_with_tls_unencrypted_requests_are_rejected(site: Site) -> None:
-    async with served(settings=terms(site.write(tls_server_config=TLS))) as running:
+    async with served(settings=web_settings(site.write(tls_server_config=TLS))) as running:
         assert running.url.startswith("https://")
         assert await status(running, ssl=site.client()) == 200
         with pytest.raises(aiohttp.ClientError):
@@ -102,7 +102,7 @@ async def test_certificate_and_key_may_be_inline(site: Site) -> None:
         "client_ca": (site.folder / "ca.pem").read_text(),
         "client_auth_type": "VerifyClientCertIfGiven",
     }
-    async with served(settings=terms(site.write(tls_server_config=tls))) as running:
+    async with served(settings=web_settings(site.write(tls_server_config=tls))) as running:
         assert await status(running, ssl=site.client()) == 200
 
 
@@ -120,7 +120,7 @@ async def test_tls_versions(
 ) -> None:
     client = site.client()
     client.minimum_version, client.maximum_version = least, most
-    async with served(settings=terms(site.write(tls_server_config=TLS | settings))) as running:
+    async with served(settings=web_settings(site.write(tls_server_config=TLS | settings))) as running:
         if works:
             assert await status(running, ssl=client) == 200
         else:
@@ -134,7 +134,7 @@ async def test_the_cipher_and_the_curve_are_those_of_the_file(site: Site) -> Non
         "cipher_suites": ["TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"],
         "curve_preferences": ["CurveP384"],
     }
-    async with served(settings=terms(site.write(tls_server_config=tls))) as running:
+    async with served(settings=web_settings(site.write(tls_server_config=tls))) as running:
         _, writer = await asyncio.open_connection("127.0.0.1", running.port, ssl=site.client())
         assert writer.get_extra_info("cipher")[0].endswith("AES256-GCM-SHA384")
         writer.close()
@@ -147,7 +147,7 @@ async def test_a_client_certificate_is_required_and_verified(site: Site, tmp_pat
     (tmp_path / "other").mkdir()
     stranger = Site(tmp_path / "other")
     stranger.issue("client", "prometheus.example.com")
-    async with served(settings=terms(site.write(tls_server_config=MUTUAL))) as running:
+    async with served(settings=web_settings(site.write(tls_server_config=MUTUAL))) as running:
         assert await status(running, ssl=site.client("client")) == 200
         strange = site.client()
         strange.load_cert_chain(stranger.folder / "client.crt", stranger.folder / "client.key")
@@ -160,12 +160,12 @@ async def test_a_client_certificate_is_required_and_verified(site: Site, tmp_pat
 async def test_a_client_certificate_must_have_an_allowed_name(site: Site, allowed: str, wanted: int) -> None:
     site.issue("client", "prometheus.example.com", "10.0.0.9")
     path = site.write(tls_server_config=MUTUAL | {"client_allowed_sans": [allowed]})
-    async with served(settings=terms(path)) as running:
+    async with served(settings=web_settings(path)) as running:
         assert await status(running, ssl=site.client("client")) == wanted
 
 
 async def test_a_handshake_that_never_ends_blocks_no_other_client(site: Site) -> None:
-    async with served(settings=terms(site.write(tls_server_config=TLS))) as running:
+    async with served(settings=web_settings(site.write(tls_server_config=TLS))) as running:
         _, mute = await asyncio.open_connection("127.0.0.1", running.port)
         assert await status(running, ssl=site.client()) == 200
         mute.close()
@@ -187,7 +187,7 @@ async def test_a_handshake_that_never_ends_blocks_no_other_client(site: Site) ->
     ],
 )
 async def test_only_the_right_login_is_accepted(site: Site, login: str | None, wanted: int) -> None:
-    async with served(settings=terms(site.write(basic_auth_users={"noc": HASH}))) as running:
+    async with served(settings=web_settings(site.write(basic_auth_users={"noc": HASH}))) as running:
         for _ in range(2):  # the verdict, and the verdict remembered
             assert await status(running, login=login) == wanted
 
@@ -195,7 +195,7 @@ async def test_only_the_right_login_is_accepted(site: Site, login: str | None, w
 @pytest.mark.parametrize("header", ["Basic", "Basic !!!", "Basic bm9jb2xvbg==", "Bearer x", "Basic /////w=="])
 async def test_a_malformed_login_is_rejected(site: Site, header: str) -> None:
     async with (
-        served(settings=terms(site.write(basic_auth_users={"noc": HASH}))) as running,
+        served(settings=web_settings(site.write(basic_auth_users={"noc": HASH}))) as running,
         running.get("metrics", Authorization=header) as answer,
     ):
         assert answer.status == 401
@@ -206,7 +206,7 @@ async def test_a_malformed_login_is_rejected(site: Site, header: str) -> None:
     "path", ["", "metrics", "rigs", "api/v1/rigs", "config", "static/style.css", "nowhere", "-/ready"]
 )
 async def test_every_path_requires_the_login(site: Site, path: str) -> None:
-    async with served(settings=terms(site.write(basic_auth_users={"noc": HASH}))) as running:
+    async with served(settings=web_settings(site.write(basic_auth_users={"noc": HASH}))) as running:
         assert await status(running, path) == 401
 
 
@@ -223,7 +223,7 @@ async def test_which_health_checks_need_a_login(
     site: Site, content: dict[str, object], settings: dict[str, object], healthy: int, ready: int
 ) -> None:
     path = site.write(basic_auth_users={"noc": HASH}, **content)
-    async with served(settings=terms(path, **settings)) as running:
+    async with served(settings=web_settings(path, **settings)) as running:
         assert await status(running, "-/healthy") == healthy
         assert await status(running, "-/ready") == ready
         assert await status(running, "metrics") == 401
@@ -231,7 +231,7 @@ async def test_which_health_checks_need_a_login(
 
 async def test_the_health_check_tells_nothing_else(site: Site) -> None:
     async with (
-        served(settings=terms(site.write(basic_auth_users={"noc": HASH}))) as running,
+        served(settings=web_settings(site.write(basic_auth_users={"noc": HASH}))) as running,
         running.get("-/healthy") as answer,
     ):
         assert await answer.read() == b""
@@ -244,7 +244,7 @@ async def test_the_health_check_tells_nothing_else(site: Site) -> None:
 async def test_the_check_of_the_image_works_with_every_web_configuration(
     site: Site, content: dict[str, object]
 ) -> None:
-    async with served(settings=terms(site.write(**content))) as running:
+    async with served(settings=web_settings(site.write(**content))) as running:
         address = f"127.0.0.1:{running.port}"
         assert await asyncio.to_thread(is_healthy, address)
         running.clock.now += 46
@@ -262,7 +262,7 @@ async def test_each_login_is_hashed_once_for_unknown_users_too(site: Site, monke
         return really(password, against)
 
     monkeypatch.setattr(logins_module.bcrypt, "checkpw", checkpw)
-    async with served(settings=terms(site.write(basic_auth_users={"noc": HASH}))) as running:
+    async with served(settings=web_settings(site.write(basic_auth_users={"noc": HASH}))) as running:
         for login in (f"noc:{PASSWORD}", "noc:wrong", "nobody:wrong"):
             for _ in range(3):
                 await status(running, login=login)
@@ -272,7 +272,7 @@ async def test_each_login_is_hashed_once_for_unknown_users_too(site: Site, monke
 
 async def test_rejected_logins_do_not_evict_accepted_ones(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logins_module, "_MOST_REJECTED", 2)
-    async with served(settings=terms(site.write(basic_auth_users={"noc": HASH}))) as running:
+    async with served(settings=web_settings(site.write(basic_auth_users={"noc": HASH}))) as running:
         assert await status(running, login=f"noc:{PASSWORD}") == 200
         for number in range(5):
             assert await status(running, login=f"noc:{number}") == 401
@@ -300,7 +300,7 @@ async def test_no_password_stays_in_memory() -> None:
 async def test_headers_of_the_file_replace_ours(site: Site) -> None:
     headers = {"X-Frame-Options": "", "Strict-Transport-Security": "max-age=31536000", "X-XSS-Protection": "0"}
     path = site.write(http_server_config={"http2": True, "headers": headers})
-    async with served(settings=terms(path)) as running, running.get("nowhere") as answer:
+    async with served(settings=web_settings(path)) as running, running.get("nowhere") as answer:
         assert "X-Frame-Options" not in answer.headers
         assert answer.headers.getall("Strict-Transport-Security") == ["max-age=31536000"]
         assert answer.headers["X-XSS-Protection"] == "0"
@@ -308,7 +308,7 @@ async def test_headers_of_the_file_replace_ours(site: Site) -> None:
 
 
 async def test_requests_above_the_rate_limit_are_rejected(site: Site) -> None:
-    async with served(settings=terms(site.write(rate_limit={"interval": "1h", "burst": 3}))) as running:
+    async with served(settings=web_settings(site.write(rate_limit={"interval": "1h", "burst": 3}))) as running:
         assert [await status(running) for _ in range(5)] == [200, 200, 200, 429, 429]
 
 
@@ -316,7 +316,7 @@ async def test_requests_above_the_rate_limit_are_rejected(site: Site) -> None:
 
 
 async def test_a_changed_file_takes_effect_at_once(site: Site) -> None:
-    async with served(settings=terms(site.write())) as running:
+    async with served(settings=web_settings(site.write())) as running:
         assert await status(running) == 200
         site.write(basic_auth_users={"noc": HASH})
         assert await status(running) == 401
@@ -327,7 +327,7 @@ async def test_a_changed_file_takes_effect_at_once(site: Site) -> None:
 
 async def test_a_changed_file_also_applies_to_open_connections(site: Site) -> None:
     site.issue("client", "prometheus.example.com")
-    async with served(settings=terms(site.write())) as running:
+    async with served(settings=web_settings(site.write())) as running:
         assert await status(running) == 200
         site.write(tls_server_config=TLS)
         assert await status(running) == 403
@@ -340,7 +340,7 @@ async def test_a_changed_file_also_applies_to_open_connections(site: Site) -> No
 
 
 async def test_a_renewed_certificate_is_served_to_new_connections(site: Site) -> None:
-    async with served(settings=terms(site.write(tls_server_config=TLS))) as running:
+    async with served(settings=web_settings(site.write(tls_server_config=TLS))) as running:
         before = await certificate(running, site)
         site.issue("server", "127.0.0.1")
         assert await certificate(running, site) != before
@@ -350,7 +350,7 @@ async def test_a_renewed_certificate_is_served_to_new_connections(site: Site) ->
 async def test_a_renewed_certificate_is_served_after_the_file_was_refused(
     site: Site, refused: dict[str, object]
 ) -> None:
-    async with served(settings=terms(site.write(tls_server_config=TLS))) as running:
+    async with served(settings=web_settings(site.write(tls_server_config=TLS))) as running:
         site.write(**refused)
         before = await certificate(running, site)
         site.issue("server", "127.0.0.1")
@@ -363,7 +363,7 @@ async def test_a_renewed_certificate_is_served_after_the_file_was_refused(
 
 
 async def test_an_invalid_file_changes_nothing(site: Site) -> None:
-    async with served(settings=terms(site.write(basic_auth_users={"noc": HASH}))) as running:
+    async with served(settings=web_settings(site.write(basic_auth_users={"noc": HASH}))) as running:
         for content in (
             {"basic_auth_users": {"noc": "plain"}},
             {"nonsense": 1},
@@ -442,7 +442,7 @@ def test_an_invalid_secret_is_not_shown(site: Site) -> None:
 
 def test_the_settings_reject_an_invalid_file(site: Site) -> None:
     with pytest.raises(ValueError, match="no such key"):
-        terms(site.write(nonsense=1))
+        web_settings(site.write(nonsense=1))
 
 
 def test_an_encrypted_key_is_rejected_without_a_prompt(site: Site) -> None:
@@ -508,7 +508,7 @@ ACCEPTED: dict[str, dict[str, object]] = {
 
 @pytest.mark.parametrize("content", [pytest.param(content, id=name) for name, content in ACCEPTED.items()])
 async def test_what_the_toolkit_accepts_is_accepted_and_serves(site: Site, content: dict[str, object]) -> None:
-    async with served(settings=terms(site.write(**content))) as running:
+    async with served(settings=web_settings(site.write(**content))) as running:
         encrypted = bool(content.get("tls_server_config"))
         assert running.url.startswith("https" if encrypted else "http:")
         login = f"ann:{PASSWORD}" if "basic_auth_users" in content else None
@@ -521,14 +521,14 @@ async def test_required_certificates_are_verified_with_the_authorities_of_the_sy
     site.issue("client", "prometheus.example.com")
     monkeypatch.setenv("SSL_CERT_FILE", str(site.folder / "ca.pem"))
     path = site.write(tls_server_config=TLS | {"client_auth_type": "RequireAndVerifyClientCert"})
-    async with served(settings=terms(path)) as running:
+    async with served(settings=web_settings(path)) as running:
         assert await status(running, ssl=site.client("client")) == 200
         with pytest.raises(aiohttp.ClientError):
             await status(running, ssl=site.client())
 
 
 async def test_a_rate_limit_without_bursts_lets_one_request_pass_per_interval(site: Site) -> None:
-    async with served(settings=terms(site.write(rate_limit={"interval": "1h", "burst": 0}))) as running:
+    async with served(settings=web_settings(site.write(rate_limit={"interval": "1h", "burst": 0}))) as running:
         assert [await status(running) for _ in range(3)] == [200, 429, 429]
 
 
@@ -536,7 +536,7 @@ async def test_only_ciphers_of_tls_1_3_exclude_older_clients(site: Site) -> None
     old = site.client()
     old.maximum_version = ssl.TLSVersion.TLSv1_2
     path = site.write(tls_server_config=TLS | {"cipher_suites": ["TLS_AES_256_GCM_SHA384"]})
-    async with served(settings=terms(path)) as running:
+    async with served(settings=web_settings(path)) as running:
         with pytest.raises(aiohttp.ClientError):
             await status(running, ssl=old)
 

@@ -68,8 +68,8 @@ def test_a_block_of_old_rigs_is_reassigned_and_back_within_one_price_wave(tmp_pa
     for step in range(int(500 / settings.evaluation_interval)):
         now = START + step * settings.evaluation_interval
         taken = snapshot(site, settings, now)
-        economics = price_site(taken, settings.terms)
-        decision, state, history = decide(state, taken, economics, history, settings.terms, settings.decision)
+        economics = price_site(taken, settings.site_settings)
+        decision, state, history = decide(state, taken, economics, history, settings.site_settings, settings.decision)
         for block in decision.blocks:
             seen[block.name].append(str(block.verdict))
     turns = {block: [verdict for verdict, _ in groupby(verdicts)] for block, verdicts in seen.items()}

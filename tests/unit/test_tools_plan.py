@@ -135,8 +135,8 @@ async def test_the_login_is_sent_and_a_rejection_is_one_sentence(tmp_path: Path)
     config.write_text(f"basic_auth_users: {{desk: '{users}'}}\n", encoding="utf-8")
     password = tmp_path / "password"
     password.write_text("hunter2\n", encoding="utf-8")
-    terms = WebSettings.model_validate({"listen_address": f"{HOST}:0", "config_file": config})
-    async with served(settings=terms, publication=blocks_of_old_and_new) as exporter:
+    web = WebSettings.model_validate({"listen_address": f"{HOST}:0", "config_file": config})
+    async with served(settings=web, publication=blocks_of_old_and_new) as exporter:
         login = ("--username", "desk", "--password-file", str(password))
         code, _, _ = await invoke("plan", "--megawatts", "0.04", "--url", exporter.url, *login)
         refused = await invoke("plan", "--megawatts", "0.04", "--url", exporter.url)

@@ -246,9 +246,9 @@ GIVEN = (RigGroup(block="b", hashrate=1e18 / JOULES, power=1e6, rigs=RIGS),)
 )
 def test_a_price_that_wanders_about_the_breakeven_is_followed(minutes: float, usd: float, least: float) -> None:
     """How much of hindsight can be had is fixed by the walk: see the thresholds in test_decision_curtailment."""
-    terms = DecisionSettings(restart=RestartSettings(minutes=minutes, usd=usd))
+    settings = DecisionSettings(restart=RestartSettings(minutes=minutes, usd=usd))
     judged = [histories.wandering(seed, about=BREAKEVEN) for seed in range(2)]
-    earned = [backtest(points, GIVEN, (), SiteSettings(), terms).earned for points in judged]
+    earned = [backtest(points, GIVEN, (), SiteSettings(), settings).earned for points in judged]
     followed = sum(each.curtailed for each in earned)
     assert followed >= max(sum(each.always_mine for each in earned), 0.0)
     assert followed >= least * sum(each.curtail_right for each in earned)

@@ -360,7 +360,7 @@ async def test_without_chromium_a_pdf_is_refused(tmp_path: Path, monkeypatch: py
 
 
 def test_the_number_depends_on_what_is_stated_and_not_on_when() -> None:
-    terms = ContractSettings.model_validate(
+    settings = ContractSettings.model_validate(
         {
             "timezone": "America/Chicago",
             "usd_per_kilowatt_hour": 0.072,
@@ -372,7 +372,7 @@ def test_the_number_depends_on_what_is_stated_and_not_on_when() -> None:
     def number(kwh: float, issued_at: float) -> str:
         rig = RigUse(rig="a", windows={Class.HASHING: 288}, kilowatt_hours={"metered": kwh})
         usage = Usage(rigs=(rig,), incidents=(), moved=0, queries={})
-        sheet = statement.sheet_of("prairie-1", "acme", "gold", terms, DAY, usage, issued_at)
+        sheet = statement.sheet_of("prairie-1", "acme", "gold", settings, DAY, usage, issued_at)
         return str(sheet.record["number"])
 
     assert number(84.0, 1.0) == number(84.0, 2.0)

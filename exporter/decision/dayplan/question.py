@@ -57,7 +57,7 @@ class Question:
 class Setting:
     """What a question is made from besides the evaluation."""
 
-    terms: SiteSettings
+    site_settings: SiteSettings
     decision: DecisionSettings
     plan: DayPlanSettings
     obligations: Sequence[Obligation] = ()
@@ -257,7 +257,7 @@ def _prices_ahead(snapshot: SiteSnapshot, setting: Setting) -> dict[str, tuple[P
     found: dict[str, tuple[PriceSlot, ...]] = {}
     for tariff in snapshot.tariffs:
         begin, prices = snapshot.taken_at, []
-        for slot in curtailment.known_ahead(tariff, snapshot, setting.terms):
+        for slot in curtailment.known_ahead(tariff, snapshot, setting.site_settings):
             end = begin + slot.hours * SECONDS_PER_HOUR
             prices.append(PriceSlot(begin, end, slot.price))
             begin = end

@@ -11,7 +11,7 @@ from typing import Any, Final, Self, TypeVar
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from exporter.economics.reconciliation import PLACEHOLDERS, PoolScheme, PoolTerms
+from exporter.economics.reconciliation import PLACEHOLDERS, AccountSettings, PoolScheme
 from exporter.model.failures import Failure, Reason
 from exporter.model.fields import ConfigPath, Duration, is_offline
 from exporter.model.readings import PoolPayment, PoolReading, PoolWorker, Reading
@@ -87,9 +87,9 @@ class PoolSettings(SourceSettings):
         return self
 
     @property
-    def terms(self) -> PoolTerms:
+    def account_settings(self) -> AccountSettings:
         """What the reconciliation uses of these settings."""
-        return PoolTerms(
+        return AccountSettings(
             account=self.account.lower(), worker=self.worker, blocks=self.blocks, scheme=self.scheme, fee=self.fee
         )
 
