@@ -124,7 +124,7 @@ _FORGET_RIG: Final = (
     "DELETE FROM work WHERE kind = 'rig' AND name = ?",
     "DELETE FROM gone WHERE rig = ?",
 )
-_LOCK_PATIENCE: Final = 5.0  # s: another process that is just ending
+_LOCK_TIMEOUT: Final = 5.0  # s: another process that is just ending
 _LOCK_RETRY: Final = 0.05  # s
 _PRIVATE: Final = 0o600
 _MAGIC: Final = b"SQLite format 3\0"
@@ -288,7 +288,7 @@ class Owner:
         if self._descriptor >= 0:
             return
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PRIVATE)
-        until = time.monotonic() + _LOCK_PATIENCE
+        until = time.monotonic() + _LOCK_TIMEOUT
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -323,7 +323,7 @@ def copy_database(source: Path, target: Path) -> None:
         scratch.unlink(missing_ok=True)
         _make_private(scratch)
         with (
-            closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, timeout=_LOCK_PATIENCE)) as old,
+            closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, timeout=_LOCK_TIMEOUT)) as old,
             closing(sqlite3.connect(scratch)) as new,
         ):
             old.backup(new)
@@ -479,7 +479,7 @@ class _StateFile:
             self._owner.take()
         _make_private(self._path)
         self._inode = _inode(self._path)
-        self._connection = connection = sqlite3.connect(self._path, timeout=_LOCK_PATIENCE)
+        self._connection = connection = sqlite3.connect(self._path, timeout=_LOCK_TIMEOUT)
         connection.execute("PRAGMA journal_mode = TRUNCATE")  # the file is whole by itself, also on a network disk
         connection.execute("PRAGMA synchronous = NORMAL")
         (version,) = connection.execute("PRAGMA user_version").fetchone()

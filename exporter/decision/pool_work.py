@@ -134,7 +134,7 @@ class _Meter:
         self.counter = counter
 
 
-class _Place(NamedTuple):
+class _Home(NamedTuple):
     """The pool to which rigs belong, and their worker at it and at the others: (pool, worker), in lower case."""
 
     pool: str
@@ -186,12 +186,12 @@ class PoolWork:
             if state.reading is not None
         }
         lists = _Lists(listed, complete=len(listed) == len(pools))
-        places = _places(snapshot, pools, lists, site)
+        homes = _homes(snapshot, pools, lists, site)
         for name, state in pools.items():
             if state.reading is not None:
-                own = {place: rigs for place, rigs in places.items() if place.pool == name}
+                own = {home: rigs for home, rigs in homes.items() if home.pool == name}
                 self._visit(name, state.settings, state.reading, own, lists, market, economics)
-        return self._reconciliation(now, snapshot, pools, places, lists, market, economics)
+        return self._reconciliation(now, snapshot, pools, homes, lists, market, economics)
 
     def _watch(self, snapshot: SiteSnapshot, economics: EconomicsSettings, longest_gap: float) -> None:
         before, now = self._observed_at, snapshot.taken_at
@@ -214,7 +214,7 @@ class PoolWork:
         name: str,
         settings: AccountSettings,
         reading: Reading[PoolReading],
-        own: Mapping[_Place, Sequence[RigSnapshot]],
+        own: Mapping[_Home, Sequence[RigSnapshot]],
         lists: "_Lists",
         market: MarketEconomics,
         economics: EconomicsSettings,
@@ -239,13 +239,13 @@ class PoolWork:
         window: float,
         at: float,
         elapsed: float,
-        own: Mapping[_Place, Sequence[RigSnapshot]],
+        own: Mapping[_Home, Sequence[RigSnapshot]],
         lists: "_Lists",
     ) -> None:
         booked: list[tuple[Sequence[RigSnapshot], Work]] = []
-        for place, rigs in own.items():
+        for home, rigs in own.items():
             done = _done([self._meters.get(rig.rig.name) for rig in rigs], elapsed)
-            rate = lists.credited(place)
+            rate = lists.credited(home)
             if done is not None and rate is not None:
                 share = window / elapsed
                 credited = rate * window / HASHES_PER_DIFFICULTY
@@ -298,7 +298,7 @@ class PoolWork:
         now: float,
         snapshot: SiteSnapshot,
         pools: Mapping[str, PoolState],
-        places: Mapping[_Place, Sequence[RigSnapshot]],
+        homes: Mapping[_Home, Sequence[RigSnapshot]],
         lists: "_Lists",
         market: MarketEconomics,
         economics: EconomicsSettings,
@@ -309,10 +309,10 @@ class PoolWork:
         names = {rig.rig.name for rig in snapshot.rigs}
         blocks = {rig.rig.block for rig in snapshot.rigs}
         workers: dict[str, WorkerState] = {}
-        for place, rigs in places.items():
-            state = lists.state(place)
+        for home, rigs in homes.items():
+            state = lists.state(home)
             workers.update((rig.rig.name, state) for rig in rigs)
-        known = {name for place in places for name in place.names}
+        known = {name for home in homes for name in home.names}
         return Reconciliation(
             rigs={name: found for (kind, name), found in balances.items() if kind == RIG and name in names},
             blocks={name: found for (kind, name), found in balances.items() if kind == BLOCK and name in blocks},
@@ -366,20 +366,20 @@ class _Lists(NamedTuple):
         """Return a worker as a pool lists it. None if it does not, or has no fresh reading."""
         return self.workers.get(pool, {}).get(worker)
 
-    def found(self, place: _Place) -> list[PoolWorker]:
+    def found(self, home: _Home) -> list[PoolWorker]:
         """Return what all pools list of the rigs of a place."""
-        return [worker for name in place.names if (worker := self.of(*name)) is not None]
+        return [worker for name in home.names if (worker := self.of(*name)) is not None]
 
-    def credited(self, place: _Place) -> float | None:
+    def credited(self, home: _Home) -> float | None:
         """Return the hashrate (H/s) that all pools credit: 0 if no pool lists it, None if one may have it."""
-        rates = [worker.hashrate for worker in self.found(place)]
+        rates = [worker.hashrate for worker in self.found(home)]
         total = sum(rate for rate in rates if rate is not None)
         return None if None in rates or (total == 0 and not self.complete) else total
 
-    def state(self, place: _Place) -> WorkerState:
+    def state(self, home: _Home) -> WorkerState:
         """Return whether the pools credit work, and when they last had a share."""
-        rate = self.credited(place)
-        shares = [worker.last_share_at for worker in self.found(place) if worker.last_share_at is not None]
+        rate = self.credited(home)
+        shares = [worker.last_share_at for worker in self.found(home) if worker.last_share_at is not None]
         return WorkerState(None if rate is None else rate > 0, max(shares, default=None))
 
 
@@ -410,11 +410,11 @@ def _name(rig: RigSnapshot, settings: AccountSettings, site: str) -> tuple[str |
     return (worker, False) if account == settings.account else (None, False)
 
 
-def _places(
+def _homes(
     snapshot: SiteSnapshot, pools: Mapping[str, PoolState], lists: _Lists, site: str
-) -> dict[_Place, list[RigSnapshot]]:
+) -> dict[_Home, list[RigSnapshot]]:
     """Return the rigs by their workers, at the pool where these have work, else where they are listed or expected."""
-    places: dict[_Place, list[RigSnapshot]] = defaultdict(list)
+    homes: dict[_Home, list[RigSnapshot]] = defaultdict(list)
     for rig in snapshot.rigs:
         if rig.rig.discovered or not rig.mines_bitcoin:
             continue
@@ -431,8 +431,8 @@ def _places(
             if rank > highest:
                 home, highest = pool, rank
         if highest:
-            places[_Place(home, tuple(names))].append(rig)
-    return places
+            homes[_Home(home, tuple(names))].append(rig)
+    return homes
 
 
 def _done(meters: Sequence[_Meter | None], elapsed: float) -> Work | None:

@@ -12,7 +12,7 @@ from exporter.telemetry import Telemetry
 _log = structlog.get_logger(__name__)
 
 _TOLERANCE: Final = 0.03
-_PATIENCE: Final = 20  # evaluations in a row: fans and pumps take turns
+_EVALUATIONS_UNTIL_LOGGED: Final = 20  # evaluations in a row: fans and pumps take turns
 
 
 class OverheadCheck:
@@ -38,12 +38,12 @@ class OverheadCheck:
     def _compare(self, overhead: Overhead) -> None:
         block = overhead.block
         if abs(overhead.measured - overhead.configured) <= _TOLERANCE * overhead.configured:
-            if self._disagreeing[block] >= _PATIENCE:
+            if self._disagreeing[block] >= _EVALUATIONS_UNTIL_LOGGED:
                 _log.info("the measured overhead agrees with the configured one again", block=block)
             del self._disagreeing[block]
             return
         self._disagreeing[block] += 1
-        if self._disagreeing[block] == _PATIENCE:
+        if self._disagreeing[block] == _EVALUATIONS_UNTIL_LOGGED:
             _log.warning(
                 "the measured overhead disagrees with the configured one",
                 block=block or "the whole site",

@@ -101,18 +101,18 @@ def _fill_block(
     if first + _ADDRESSES_PER_BLOCK > int(network.broadcast_address) + 1:
         raise SimulationError(f"the network {network} is too small: each block needs a /24, and the services another")
     placements = []
-    for place, (family, model) in enumerate(models, 1):
-        name = f"c{number}-{place:03d}"
+    for position, (family, model) in enumerate(models, 1):
+        name = f"c{number}-{position:03d}"
         if model.generation == _SMALL:
             small[family.name] += 1
             name = f"{family.name}-{small[family.name]}"
         placements.append(
             Placement(
                 name=name,
-                address=str(ipaddress.IPv4Address(first + place)),
+                address=str(ipaddress.IPv4Address(first + position)),
                 block=f"container-{number}",
-                rack=f"r{(place - 1) // _PER_RACK + 1}",
-                position=str((place - 1) % _PER_RACK + 1),
+                rack=f"r{(position - 1) // _PER_RACK + 1}",
+                position=str((position - 1) % _PER_RACK + 1),
                 family=family,
                 model=model,
             )

@@ -93,18 +93,18 @@ def entries_of(
     Raises:
         Failure: The text has no entries at all.
     """
-    for place, row in _yaml_rows(text, advice) if path.suffix in (".yml", ".yaml") else _csv_rows(text):
+    for where, row in _yaml_rows(text, advice) if path.suffix in (".yml", ".yaml") else _csv_rows(text):
         try:
             entry = read(row)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             key = str(first["loc"][0]) if first["loc"] else ""
-            errors.append(f"{place}: {key}: {sentence(first)}" if key else f"{place}: {sentence(first)}")
+            errors.append(f"{where}: {key}: {sentence(first)}" if key else f"{where}: {sentence(first)}")
             yield None
         else:
             wrong = complaint(entry)
             if wrong:
-                errors.append(f"{place}: {wrong}")
+                errors.append(f"{where}: {wrong}")
             yield None if wrong else entry
 
 

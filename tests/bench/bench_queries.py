@@ -20,7 +20,7 @@ from exporter.exposition.publication import Encoding, Format
 from exporter.exposition.render import Renderer
 from exporter.exposition.settings import ExpositionSettings
 from tests.bench.large_site import large_site
-from tests.bench.machine import PATIENCE
+from tests.bench.machine import TIMEOUT
 from tests.bench.result import Result
 from tests.e2e.harness import HOST, ROOT, Prometheus, ask, prometheus, unfolded, wait_for
 
@@ -80,7 +80,7 @@ def measured() -> tuple[float, float]:
         prometheus(Path(folder), [url], interval=INTERVAL) as server,
     ):
         scrapes = 'sum_over_time(up{job="hashmargin"}[1h])'
-        wait_for("the scrapes", lambda: (server.value(scrapes) or 0) >= SCRAPES, PATIENCE)
+        wait_for("the scrapes", lambda: (server.value(scrapes) or 0) >= SCRAPES, TIMEOUT)
         return slowest(server), rules(server)
 
 
@@ -105,7 +105,7 @@ def seconds(server: Prometheus, query: dict[str, object]) -> float:
     over = {"start": end - WINDOW, "end": end, "step": INTERVAL}
     path, asked = ("query", {}) if query.get("instant") else ("query_range", over)
     started = time.perf_counter()
-    ask(f"{server.url}/api/v1/{path}?{urllib.parse.urlencode({'query': expr, **asked})}", timeout=PATIENCE)
+    ask(f"{server.url}/api/v1/{path}?{urllib.parse.urlencode({'query': expr, **asked})}", timeout=TIMEOUT)
     return time.perf_counter() - started
 
 

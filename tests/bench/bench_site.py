@@ -27,7 +27,7 @@ from typing import Any
 import yaml
 
 from exporter.simulation.faults import Fault
-from tests.bench.machine import PATIENCE, stat, tree
+from tests.bench.machine import TIMEOUT, stat, tree
 from tests.bench.result import Result
 from tests.e2e.harness import BIN, HOST, ask, free_port, wait_for
 
@@ -133,7 +133,7 @@ class Exporter:
     def first_readings(self, rigs: set[str]) -> float:
         """Seconds from the start of the process until each of these rigs was read."""
         while any(not self.read[rig] or self.read[rig][-1] < self.started for rig in rigs):
-            if time.time() > self.started + PATIENCE:
+            if time.time() > self.started + TIMEOUT:
                 raise RuntimeError(f"{sum(not self.read[rig] for rig in rigs)} healthy rigs were never read")
             self.scrape()
         return max(next(moment for moment in self.read[rig] if moment > self.started) for rig in rigs) - self.started
@@ -174,7 +174,7 @@ def exporter(folder: Path, config: dict[str, Any]) -> Iterator[Exporter]:
     ):
         try:
             running = Exporter(process.pid, f"http://{HOST}:{port}")
-            wait_for("the exporter", running.fetch, PATIENCE)
+            wait_for("the exporter", running.fetch, TIMEOUT)
             running.next_scrape = time.monotonic()
             yield running
         finally:

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-PATIENCE: float = 3_600.0
+TIMEOUT: float = 3_600.0
 """Seconds after which a bench gives up. A busy machine makes it wait; only what never comes takes as long."""
 
 _MOST_NAMED = 3

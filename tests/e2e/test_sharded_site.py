@@ -27,7 +27,7 @@ pytestmark = pytest.mark.e2e
 
 RIGS = 20_000
 SHARDS = 4
-PATIENCE = 1_200.0  # seconds: two cores have much to do until every rig was read
+TIMEOUT = 1_200.0  # seconds: two cores have much to do until every rig was read
 
 MONEY = ("revenue", "power_cost", "margin")
 
@@ -70,7 +70,7 @@ def sharded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sharded]:
         for block in set(truth.values()):
             ask(f"{control}/faults", {"block": block, "fault": None})  # so that all rigs are priced in the end
         with started(folder, config, "whole") as one:
-            whole = wait_for("the whole site to be priced", lambda: priced(one), PATIENCE)
+            whole = wait_for("the whole site to be priced", lambda: priced(one), TIMEOUT)
         shards = [parts.enter_context(contextlib.ExitStack()) for _ in range(SHARDS)]
         running = []
         for number, shard in enumerate(shards):
@@ -79,7 +79,7 @@ def sharded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sharded]:
             flags = ("--shard", str(number), "--total-shards", str(SHARDS))
             running.append(shard.enter_context(started(folder, config, name, *flags)))
         for each, url in running:
-            wait_for(f"the first round of {each.name}", lambda each=each, url=url: each.get(f"{url}/-/ready"), PATIENCE)
+            wait_for(f"the first round of {each.name}", lambda each=each, url=url: each.get(f"{url}/-/ready"), TIMEOUT)
         watcher = parts.enter_context(prometheus(folder, [url for _, url in running], interval=10))
         site = Sharded(truth, shards, whole, watcher)
         wait_for("every shard's rigs", lambda: watcher.value("count(mining_rig_up)") == RIGS)
@@ -101,7 +101,7 @@ def priced(running: tuple[Program, str]) -> dict[str, float]:
 
 
 def calm(config: Path) -> None:
-    """Poll and price seldom, in a market that stands still, with patience, and leave out what is not asked for here."""
+    """Poll and price seldom, in a market that stands still, with long deadlines, and leave out what is not needed."""
     document = yaml.load(config.read_text(encoding="utf-8"), yaml.CSafeLoader)
     document |= {
         "polling": {"interval": "60s", "deadline": "30s"},

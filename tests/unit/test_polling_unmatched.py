@@ -24,20 +24,20 @@ def ignored(telemetry: Telemetry, source: str) -> dict[str, float]:
 
 def test_unmatched_reports_are_counted_and_each_name_logged_once() -> None:
     telemetry = Telemetry()
-    misfits = UnmatchedReports(telemetry, RIGS, BLOCKS)
+    unmatched = UnmatchedReports(telemetry, RIGS, BLOCKS)
     with capture_logs() as logs:
-        misfits.judge("meters:pdus", METER, Disbelieved(blocks=frozenset({"north"})))
-        misfits.judge("meters:pdus", MeterReading(rigs={"a": 3400.0}), Disbelieved())
-        misfits.judge("meters:pdus", METER, Disbelieved(blocks=frozenset({"north"})))
+        unmatched.judge("meters:pdus", METER, Disbelieved(blocks=frozenset({"north"})))
+        unmatched.judge("meters:pdus", MeterReading(rigs={"a": 3400.0}), Disbelieved())
+        unmatched.judge("meters:pdus", METER, Disbelieved(blocks=frozenset({"north"})))
     assert [(log["reason"], log["names"]) for log in logs] == [
         ("unknown", ["elsewhere", "south"]),
         ("implausible", ["b"]),
         ("disbelieved", ["north"]),
     ]
     assert ignored(telemetry, "meters:pdus") == {"unknown": 2, "implausible": 1, "disbelieved": 1}
-    misfits.judge("meters:pdus", MeterReading(rigs={"a": 3400.0}), Disbelieved())
+    unmatched.judge("meters:pdus", MeterReading(rigs={"a": 3400.0}), Disbelieved())
     assert set(ignored(telemetry, "meters:pdus").values()) == {0}
-    misfits.judge("meters:pdus", None, Disbelieved())
+    unmatched.judge("meters:pdus", None, Disbelieved())
     assert ignored(telemetry, "meters:pdus") == {}
 
 
@@ -84,8 +84,8 @@ def test_a_disbelieved_meter_of_a_rig_or_of_all_behind_a_feeder_is_logged() -> N
 
 
 def test_a_new_inventory_is_judged_by() -> None:
-    misfits = UnmatchedReports(Telemetry(), (), ())
-    misfits.replace(RIGS, BLOCKS)
+    unmatched = UnmatchedReports(Telemetry(), (), ())
+    unmatched.replace(RIGS, BLOCKS)
     with capture_logs() as logs:
-        misfits.judge("meters:pdus", MeterReading(rigs={"a": 1.0}, blocks={"north": 1.0}), Disbelieved())
+        unmatched.judge("meters:pdus", MeterReading(rigs={"a": 1.0}, blocks={"north": 1.0}), Disbelieved())
     assert not logs

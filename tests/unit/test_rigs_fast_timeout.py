@@ -25,12 +25,12 @@ async def test_what_ends_in_time_and_what_fails_is_left_alone() -> None:
 async def test_a_cancelled_task_stays_cancelled() -> None:
     waiting = asyncio.Event()
 
-    async def patient() -> None:
+    async def sleeper() -> None:
         with FastTimeout(60):
             waiting.set()
             await asyncio.Event().wait()
 
-    task = asyncio.create_task(patient())
+    task = asyncio.create_task(sleeper())
     await waiting.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -38,14 +38,14 @@ async def test_a_cancelled_task_stays_cancelled() -> None:
 
 
 async def test_one_cancelled_as_it_expires_stays_cancelled() -> None:
-    async def patient() -> None:
+    async def sleeper() -> None:
         with FastTimeout(0.01):
             try:
                 await asyncio.Event().wait()
             finally:
                 task.cancel()
 
-    task = asyncio.create_task(patient())
+    task = asyncio.create_task(sleeper())
     with pytest.raises(asyncio.CancelledError):
         await task
 

@@ -21,7 +21,7 @@ OWN_PORT = 10_000 + int(OWN.split(".")[1])  # of every address: another process 
 
 
 async def attempt(host: str, port: int = 4028) -> None:
-    """Connect, with little patience."""
+    """Connect, with a short timeout."""
     async with asyncio.timeout(0.3):
         _, writer = await asyncio.open_connection(host, port)
     writer.close()

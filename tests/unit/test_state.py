@@ -679,7 +679,7 @@ async def test_a_clock_that_jumps_back_keeps_what_verdicts_know(tmp_path: Path) 
 
 
 async def test_two_exporters_do_not_write_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("exporter.state._LOCK_PATIENCE", 0.05)
+    monkeypatch.setattr("exporter.state._LOCK_TIMEOUT", 0.05)
     path, telemetry = tmp_path / "state.sqlite", Telemetry()
     async with store(path) as first, store(path, telemetry) as second:
         await first.save(State(rigs={"a": RIG}))

@@ -16,7 +16,7 @@ from exporter.decision.dayplan.problem import Plan, Problem
 
 _ROUNDS: Final = 30
 _PLACE_EVERY: Final = 3
-_PATIENCE: Final = 4
+_MOST_STALE_ROUNDS: Final = 4
 """Rounds without a better bound after which the steps become half as long."""
 _BISECTIONS: Final = 12
 _RAISES: Final = 80
@@ -82,7 +82,7 @@ class Solver:
                 best = max(best, self._place(prices), key=lambda placed: placed.score)
             if bound - best.score <= _TOLERANCE * max(abs(bound), 1.0):
                 break
-            if stale >= _PATIENCE:
+            if stale >= _MOST_STALE_ROUNDS:
                 length, stale = length / 2, 0
             prices = self._stepped(prices, paths, length * (now - best.score))
         return self._plan(best, bound)

@@ -82,10 +82,10 @@ def _estats(machine: Machine, vitals: Vitals) -> dict[str, Any]:
         "MPO": round(machine.model.watts),
         "WORKMODE": 1,
     }
-    for place, board in enumerate(boards):
-        fields[f"SF{place}"] = _listed([clock - 30, clock - 10, clock + 10, clock + 30])
-        fields[f"PVT_T{place}"] = " " + _listed([round(board.pcb)] * machine.model.chips)
-        fields[f"MW{place}"] = _listed([600] * machine.model.chips)
+    for index, board in enumerate(boards):
+        fields[f"SF{index}"] = _listed([clock - 30, clock - 10, clock + 10, clock + 30])
+        fields[f"PVT_T{index}"] = " " + _listed([round(board.pcb)] * machine.model.chips)
+        fields[f"MW{index}"] = _listed([600] * machine.model.chips)
     row = {
         "STATS": 0,
         "ID": "AVA100",

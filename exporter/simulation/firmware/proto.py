@@ -111,10 +111,10 @@ def _target(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG001
     }
 
 
-def _board(machine: Machine, board: BoardVitals, place: int, vitals: Vitals) -> dict[str, Any]:
+def _board(machine: Machine, board: BoardVitals, index: int, vitals: Vitals) -> dict[str, Any]:
     chips, watts = machine.model.chips, vitals.power / machine.model.boards * _EFFICIENCY
     return {
-        "index": place,
+        "index": index,
         "serial_number": board.serial,
         "hashrate": _metric(board.hashrate / 1e12, "TH/s"),
         "power": _metric(watts, "W"),
@@ -134,11 +134,11 @@ def _board(machine: Machine, board: BoardVitals, place: int, vitals: Vitals) -> 
     }
 
 
-def _supply(machine: Machine, place: int, vitals: Vitals) -> dict[str, Any]:
+def _supply(machine: Machine, index: int, vitals: Vitals) -> dict[str, Any]:
     watts = vitals.power / _SUPPLIES
     return {
-        "index": place,
-        "serial_number": f"P{machine.serial}{place + 1}",
+        "index": index,
+        "serial_number": f"P{machine.serial}{index + 1}",
         "voltage": {"unit": "V", "input": _INPUT_VOLTS, "output": _OUTPUT_VOLTS},
         "current": {"unit": "A", "input": watts / _INPUT_VOLTS, "output": watts * _EFFICIENCY / _OUTPUT_VOLTS},
         "power": {"unit": "W", "input": watts, "output": watts * _EFFICIENCY},
@@ -159,8 +159,8 @@ def _telemetry(machine: Machine, vitals: Vitals) -> dict[str, Any]:
             "temperature": _metric(max((board.pcb for board in vitals.boards), default=vitals.inlet), "°C"),
             "efficiency": _metric(16.0, "J/TH"),
         },
-        "hashboards": [_board(machine, board, place, vitals) for place, board in enumerate(vitals.boards)],
-        "psus": [_supply(machine, place, vitals) for place in range(_SUPPLIES)],
+        "hashboards": [_board(machine, board, index, vitals) for index, board in enumerate(vitals.boards)],
+        "psus": [_supply(machine, index, vitals) for index in range(_SUPPLIES)],
     }
 
 

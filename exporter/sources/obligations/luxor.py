@@ -55,24 +55,24 @@ class _Luxor(HttpSource[Settings]):
             answer = await self._endpoint.get_json(path, asked)
             with translating():
                 rows = answer[name]
-                for place, row in enumerate(rows, start=1):
-                    found += self._read(name, place, row, read)
+                for number, row in enumerate(rows, start=1):
+                    found += self._read(name, number, row, read)
                 if len(rows) < _PAGE:
                     return found
         raise Failure(Reason.TOO_LARGE, f"more than {_MAX_PAGES} pages of {name}")
 
     def _read(
-        self, name: str, place: int, row: Mapping[str, Any], read: Callable[[Mapping[str, Any]], Obligation]
+        self, name: str, number: int, row: Mapping[str, Any], read: Callable[[Mapping[str, Any]], Obligation]
     ) -> list[Obligation]:
         """Read one row. A call that cannot be read is not none: what is owed is then unknown."""
         try:
             return [read(row)]
         except UNEXPECTED as error:
-            detail = f"row {place} of {name}: {in_words(error)}"
+            detail = f"row {number} of {name}: {in_words(error)}"
             self._discards.note(name, detail)
             if name != "as_calls":
                 return []
-            return [Obligation(kind=ObligationKind.CALL, start=self._clock(), event=f"row {place}", unclear=detail)]
+            return [Obligation(kind=ObligationKind.CALL, start=self._clock(), event=f"row {number}", unclear=detail)]
 
 
 def _award(row: Mapping[str, Any]) -> Obligation:

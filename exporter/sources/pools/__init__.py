@@ -208,11 +208,11 @@ class PoolSource:
         found: list[PoolWorker] = []
         bad = 0
         detail = ""
-        for place, row in enumerate(rows, start=1):
+        for row_number, row in enumerate(rows, start=1):
             try:
                 worker = read(row)
             except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-                bad, detail = bad + 1, f"row {place}: {error}"
+                bad, detail = bad + 1, f"row {row_number}: {error}"
                 continue
             if worker.hashrate is not None and not 0 <= worker.hashrate <= _MAX_WORKER_HASHRATE:
                 bad, detail = bad + 1, f"worker {worker.name}: {worker.hashrate:g} H/s"

@@ -103,17 +103,17 @@ class _Worker:
     async def _listen(self, process: asyncio.subprocess.Process) -> None:
         if process.stdout is None:
             return
-        patience, strikes = START_SECONDS, 0
+        timeout, strikes = START_SECONDS, 0
         while strikes < _STRIKES:
             try:
-                async with asyncio.timeout(patience):
+                async with asyncio.timeout(timeout):
                     line = await process.stdout.readline()
             except TimeoutError:
                 strikes += 1  # one strike may be our own loop that was held up
                 continue
             if not line:
                 return
-            patience, strikes = self._silence / _STRIKES, 0
+            timeout, strikes = self._silence / _STRIKES, 0
             if not self._ready.done():
                 self._ready.set_result(None)
             self._deliver(json.loads(line))

@@ -155,11 +155,11 @@ def _slots(rows: Sequence[dict[str, Any]]) -> tuple[Slots, list[str]]:
     """Read the rows. Returns the slots, and a message for each unreadable row."""
     slots: list[PriceSlot] = []
     bad: list[str] = []
-    for place, row in enumerate(rows, start=1):
+    for row_number, row in enumerate(rows, start=1):
         try:
             slots.append(_slot(row))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            bad.append(f"row {place}: {error}")
+            bad.append(f"row {row_number}: {error}")
     return tuple(slots), bad
 
 

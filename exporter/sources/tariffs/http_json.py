@@ -105,9 +105,9 @@ class Settings(HttpSettings, TariffSettings):
 
 
 class _Row(NamedTuple):
-    """One slot as the answer writes it, with its place in the answer for messages."""
+    """One slot as the answer writes it, and ``where`` in the answer it is, for messages."""
 
-    place: str
+    where: str
     start: Any
     end: Any
     hour: Any
@@ -206,7 +206,7 @@ class HttpSlots(HttpSource[Settings]):
                     raise self._nothing(document, column)
             length = max(len(values) for values in lists if values is not None)
             sides = zip(*([None] * length if values is None else values for values in lists), strict=True)
-            return [_Row(f"entry {place}", *values) for place, values in enumerate(sides, start=1)]
+            return [_Row(f"entry {count}", *values) for count, values in enumerate(sides, start=1)]
         slots = jmespath.search(settings.slots, document)
         if not isinstance(slots, list):
             raise self._nothing(document, settings.slots)
@@ -221,10 +221,10 @@ class HttpSlots(HttpSource[Settings]):
         lines: Mapping[int, int] = getattr(document, "lines", {})
         return [
             _Row(
-                f"line {lines[id(slot)]}" if id(slot) in lines else f"row {place}",
+                f"line {lines[id(slot)]}" if id(slot) in lines else f"row {count}",
                 *(_look(column, slot) for column in columns),
             )
-            for place, slot in enumerate(slots, start=1)
+            for count, slot in enumerate(slots, start=1)
         ]
 
     def _nothing(self, document: Any, expression: str) -> "_NothingError":
@@ -246,7 +246,7 @@ class HttpSlots(HttpSource[Settings]):
             try:
                 timed.append(self._times(row, day))
             except ValueError as error:
-                bad.append(f"{row.place}: {error}")
+                bad.append(f"{row.where}: {error}")
         if bad and not timed:
             raise _NothingError(bad[0], Reason.GARBLED, "set time_format and timezone as the answer writes its times")
         if bad:
@@ -287,7 +287,7 @@ class HttpSlots(HttpSource[Settings]):
                 prices.append(_price(row.price, mark))
             except (TypeError, ValueError) as error:
                 prices.append(None)
-                bad.append(f"{row.place}: column {_as_named(settings.price)!r}: {error}")
+                bad.append(f"{row.where}: column {_as_named(settings.price)!r}: {error}")
         if bad and len(bad) == len(rows):
             raise _NothingError(bad[0], Reason.GARBLED, "set price to the right column, and decimal if it has commas")
         if bad:

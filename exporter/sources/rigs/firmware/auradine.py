@@ -260,8 +260,8 @@ def _boards(devices: list[Mapping[str, Any]], pages: Mapping[str, Answer], chips
     heat = _by_board(pages.get(_HEAT, {}), "Temperature", "BoardTemp")
     clocks = _by_board(pages.get(_CLOCKS, {}), "Frequency", "ChipFrequency")
     volts = _by_board(pages.get(_VOLTS, {}), "Voltage", "ChipVoltage")
-    for place, row in enumerate(devices, 1):
-        number = coerce.count(row.get("ID"), coerce.MAX_ITEMS) or place
+    for number_in_list, row in enumerate(devices, 1):
+        number = coerce.count(row.get("ID"), coerce.MAX_ITEMS) or number_in_list
         sensors = [coerce.celsius(value) for value in _values(heat, number, "BoardTemp", "Temperature")]
         on_chips = [coerce.celsius(value) for value in _values(heat, number, "ChipTemp", "Temperature")]
         running = [coerce.megahertz(value) for value in _values(clocks, number, "ChipFrequency", "Frequency")]
@@ -318,8 +318,8 @@ def _sum(rows: list[Mapping[str, Any]], key: str, read: Callable[[object], float
 
 
 def _board_faults(devices: list[Mapping[str, Any]]) -> Iterator[Fault]:
-    for place, row in enumerate(devices, 1):
-        board = f"board {(coerce.count(row.get('ID'), coerce.MAX_ITEMS) or place) - 1}"
+    for number_in_list, row in enumerate(devices, 1):
+        board = f"board {(coerce.count(row.get('ID'), coerce.MAX_ITEMS) or number_in_list) - 1}"
         status = coerce.text(row.get("Status"), 64)
         if row.get("Enabled") is False:
             yield fault(FaultCode.BOARD_HASHRATE, board, "disabled")

@@ -303,7 +303,7 @@ def _idle_chips(works: list[str]) -> Iterator[int]:
         return
     done = [coerce.counter(work) for work in works]
     if (coerce.mean(done) or 0.0) >= _FEWEST_WORKS:
-        yield from (place for place, count in enumerate(done) if count == 0)
+        yield from (index for index, count in enumerate(done) if count == 0)
 
 
 def _supply_faults(fields: Mapping[str, str]) -> Iterator[Fault]:

@@ -24,7 +24,7 @@ _WINDOWS: Final = (("MHS 1m", 60.0), ("MHS 5s", 5.0))
 _TUNED: Final = "Stable"
 _TUNING: Final = frozenset({"Testing performance profile", "Tuning individual chips"})
 _WELL: Final = frozenset({_TUNED, *_TUNING, "Paused", "Resuming"})
-_WEB_PATIENCE: Final = 1.5  # s
+_WEB_TIMEOUT: Final = 1.5  # s
 
 
 class Reader:
@@ -71,7 +71,7 @@ class Reader:
             api_version=coerce.text(version.get("API")),
         )
         try:
-            async with asyncio.timeout(_WEB_PATIENCE):
+            async with asyncio.timeout(_WEB_TIMEOUT):
                 whole = await braiins_rest.Reader().identify(target)
         except (Failure, TimeoutError):
             return known

@@ -129,8 +129,8 @@ class Reader:
             power_supply_model=coerce.text(supply.get("model_name")),
             power_supply_serial=coerce.text(supply.get("serial_number")),
             board_serials=tuple(
-                (slot(row.get("id"), place), serial)
-                for place, row in enumerate(coerce.items(boards))
+                (slot(row.get("id"), index), serial)
+                for index, row in enumerate(coerce.items(boards))
                 if (serial := coerce.text(row.get("serial_number")))
             ),
             rated_hashrate=_gigahashes(details.get("sticker_hashrate")) or None,
@@ -150,7 +150,7 @@ class Reader:
         shares = coerce.mapping(stats.get("pool_stats"))
         power = coerce.mapping(stats.get("power_stats")).get("approximated_consumption")
         rows = coerce.items(coerce.mapping(await optional(self.page(target, _BOARDS))).get("hashboards"))
-        boards = tuple(_board(place, row) for place, row in enumerate(rows))
+        boards = tuple(_board(index, row) for index, row in enumerate(rows))
         fans = coerce.items(coerce.mapping(await optional(self.page(target, _COOLING))).get("fans"))
         tuner = coerce.mapping(await optional(self.page(target, _TUNER)))
         mode = coerce.mapping(tuner.get("mode_state"))
@@ -176,8 +176,8 @@ class Reader:
             best_share=coerce.difficulty(work.get("best_share_str", work.get("best_share"))),
             last_share_at=coerce.share_time(coerce.mapping(shares.get("last_share_time")).get("seconds"), time.time()),
             fans=tuple(
-                Fan(coerce.index(row.get("position"), place), coerce.rpm(row.get("rpm")))
-                for place, row in enumerate(fans)
+                Fan(coerce.index(row.get("position"), index), coerce.rpm(row.get("rpm")))
+                for index, row in enumerate(fans)
             ),
             fan_duty=coerce.mean(coerce.ratio(row.get("target_speed_ratio")) for row in fans),
             boards=boards,
@@ -287,11 +287,11 @@ def _degrees(value: object) -> float | None:
     return coerce.celsius(coerce.mapping(value).get("degree_c"))
 
 
-def _board(place: int, row: Mapping[str, Any]) -> Board:
+def _board(index: int, row: Mapping[str, Any]) -> Board:
     stats = coerce.mapping(row.get("stats"))
     hottest = coerce.mapping(row.get("highest_chip_temp"))
     return Board(
-        index=slot(row.get("id"), place),
+        index=slot(row.get("id"), index),
         hashrate=_gigahashes(coerce.mapping(stats.get("real_hashrate")).get("last_1m")),
         expected_hashrate=_gigahashes(stats.get("nominal_hashrate")) or None,
         temperature=coerce.hottest((_degrees(row.get("board_temp")), _degrees(row.get("highest_outlet_temp")))),
@@ -327,6 +327,6 @@ def _pools(groups: object) -> Iterator[Pool]:
 def _faults(tuner: TunerState | None, boards: list[Mapping[str, Any]]) -> Iterator[Fault]:
     if tuner is TunerState.FAILED:
         yield fault(FaultCode.TUNING_FAILED, vendor_code="TUNER_STATE_ERROR")
-    for place, row in enumerate(boards):
+    for index, row in enumerate(boards):
         if row.get("enabled") is False:
-            yield fault(FaultCode.BOARD_HASHRATE, f"board {slot(row.get('id'), place)}", "disabled")
+            yield fault(FaultCode.BOARD_HASHRATE, f"board {slot(row.get('id'), index)}", "disabled")

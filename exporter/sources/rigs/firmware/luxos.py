@@ -22,8 +22,8 @@ from exporter.sources.rigs.faults import fault, worded_fault
 from exporter.sources.rigs.transport import rpc
 
 HEALTH_SECONDS: Final = 300.0
-_HEALTH_PATIENCE: Final = 2.0  # s, for all boards together
-_SUPPLY_PATIENCE: Final = 1.0  # s
+_HEALTH_TIMEOUT: Final = 2.0  # s, for all boards together
+_SUPPLY_TIMEOUT: Final = 1.0  # s
 _MOST_BOARDS: Final = 4  # of which the health of chips is asked
 _MOST_CHIPS: Final = 1_024  # of a board
 _MOST_PROFILES: Final = 64
@@ -248,7 +248,7 @@ def _boards(chains: tuple[Board, ...], stats: Mapping[str, Any], answers: Mappin
 def _chip_temperatures(temps: Answer) -> dict[int, float | None]:
     """Return the hottest chip of each board, of models whose chips have sensors."""
     labels = coerce.first(temps, "METADATA").items()
-    key = next((key for key, place in labels if coerce.mapping(place).get("Label") == _HOTTEST_CHIP), None)
+    key = next((key for key, entry in labels if coerce.mapping(entry).get("Label") == _HOTTEST_CHIP), None)
     if key is None:
         return {}
     return {board: coerce.celsius(row.get(key)) for board, row in _by_board(temps, "TEMPS").items()}
@@ -258,7 +258,7 @@ async def _unhealthy(address: str, boards: Iterable[int]) -> dict[int, frozenset
     """Ask for the chips that do less than a fifth of their work, where that comes soon; one not checked yet is none."""
     failed: dict[int, frozenset[int]] = {}
     with suppress(TimeoutError, Failure):
-        async with asyncio.timeout(_HEALTH_PATIENCE):
+        async with asyncio.timeout(_HEALTH_TIMEOUT):
             for board in boards:
                 chips = coerce.items((await rpc(address, "healthchipget", str(board))).get("CHIPS"), _MOST_CHIPS)
                 indexes = (coerce.count(chip.get("Chip")) for chip in chips if chip.get("Healthy") == "N")
@@ -309,8 +309,8 @@ def _figure(row: Mapping[str, Any], key: str, unit: str) -> str:
 def _water(temps: Answer) -> Iterator[tuple[str, float]]:
     """Return the hottest inlet and outlet, by the labels that the answer has for the boards' sensors."""
     rows = coerce.items(temps.get("TEMPS"))
-    for key, place in coerce.first(temps, "METADATA").items():
-        sensor = _SENSORS.get(coerce.text(coerce.mapping(place).get("Label")))
+    for key, entry in coerce.first(temps, "METADATA").items():
+        sensor = _SENSORS.get(coerce.text(coerce.mapping(entry).get("Label")))
         known = coerce.hottest(coerce.celsius(row.get(key)) for row in rows)
         if sensor is not None and known is not None:
             yield sensor, known
@@ -319,7 +319,7 @@ def _water(temps: Answer) -> Iterator[tuple[str, float]]:
 async def _supply_voltage(address: str) -> float | None:
     """Ask for what the power supply puts out, where that comes soon; ``psuget`` has it by a name we have not seen."""
     with suppress(TimeoutError, Failure):
-        async with asyncio.timeout(_SUPPLY_PATIENCE):
+        async with asyncio.timeout(_SUPPLY_TIMEOUT):
             row = coerce.first(await rpc(address, "voltageget", "0"), "VOLTAGE")
             return None if coerce.flag(row.get("IsOnBoard")) else coerce.volts(row.get("Voltage"))
     return None

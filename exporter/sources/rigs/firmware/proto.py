@@ -298,9 +298,9 @@ def _boards(
 ) -> Iterator[Board]:
     """Translate the boards. Their own ``index`` counts those that are there: the slot is that of the serial number."""
     identified = {serial: (slot, None) for slot, serial in identity.board_serials}
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         serial = coerce.text(row.get("serial_number"), 64)
-        slot, chips = slots.get(serial) or identified.get(serial) or (coerce.index(row.get("index"), place), None)
+        slot, chips = slots.get(serial) or identified.get(serial) or (coerce.index(row.get("index"), index), None)
         rate = coerce.mapping(row.get("hashrate"))
         heat = coerce.mapping(row.get("temperature"))
         asics = coerce.mapping(row.get("asics"))
@@ -367,11 +367,11 @@ def _last_share(rows: list[Mapping[str, Any]]) -> float | None:
 
 
 def _pools(rows: list[Mapping[str, Any]]) -> Iterator[Pool]:
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         scheme, host = coerce.endpoint(row.get("url"))
         up, active = _POOL_STATES.get(coerce.text(row.get("status")), (None, None))
         yield Pool(
-            index=coerce.index(row.get("priority", row.get("id")), place),
+            index=coerce.index(row.get("priority", row.get("id")), index),
             host=host,
             scheme=scheme,
             worker=coerce.text(row.get("user")),

@@ -291,7 +291,7 @@ def _difficulty(summary: Mapping[str, Any], pools: Answer, kind: str) -> float |
 def _rows(devs: Answer) -> list[tuple[int, Mapping[str, Any]]]:
     """Return the boards, each with its index."""
     rows = enumerate(coerce.items(devs.get("DEVS")))
-    return [(coerce.index(row.get("Slot", row.get("ASC")), place), row) for place, row in rows]
+    return [(coerce.index(row.get("Slot", row.get("ASC")), index), row) for index, row in rows]
 
 
 def _hottest_chip(summary: Mapping[str, Any], boards: tuple[Board, ...]) -> Mapping[str, object]:

@@ -231,13 +231,13 @@ def current(boards: tuple[Board, ...], of_rig: float) -> tuple[Board, ...]:
 def _boards(rows: list[Mapping[str, Any]], temperatures: object, of_rig: float) -> tuple[Board, ...]:
     """Read the boards; if one is lost, the list of temperatures does not name the boards."""
     surfaces = temperatures if isinstance(temperatures, list) and len(temperatures) == len(rows) else [None] * len(rows)
-    boards = tuple(_board(place, row, surface) for place, (row, surface) in enumerate(zip(rows, surfaces, strict=True)))
+    boards = tuple(_board(index, row, surface) for index, (row, surface) in enumerate(zip(rows, surfaces, strict=True)))
     return boards if all(_REALTIME in row for row in rows) else current(boards, of_rig)
 
 
-def _board(place: int, row: Mapping[str, Any], surface: object) -> Board:
+def _board(index: int, row: Mapping[str, Any], surface: object) -> Board:
     return Board(
-        index=coerce.index(row.get("id"), place),
+        index=coerce.index(row.get("id"), index),
         hashrate=coerce.hashrate(row.get(_REALTIME, row.get("hash-average")), "TH/s"),
         expected_hashrate=coerce.hashrate(row.get("factory-hash"), "TH/s") or None,
         temperature=coerce.celsius(surface),
