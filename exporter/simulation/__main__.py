@@ -1,7 +1,7 @@
 """Starts a simulated site: ``python -m exporter.simulation --rigs 120 --config-out site.yml``.
 
-One JSON line on standard output says when it is ready. It runs until SIGTERM or SIGINT, or until its parent or a piped
-standard input goes away.
+It writes one JSON line to standard output when it is ready. It runs until SIGTERM or SIGINT, or until its parent or a
+piped standard input goes away.
 """
 
 import argparse
@@ -152,7 +152,7 @@ def _loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
 
 
 def _raise_file_limit() -> None:
-    """Allow as many open files as the system lets us have: each rig has listening sockets."""
+    """Raise the limit of open files to the highest allowed: each rig has listening sockets."""
     import resource  # noqa: PLC0415 - not there on every platform
 
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)

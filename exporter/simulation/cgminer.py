@@ -34,7 +34,7 @@ class Cgminer:
         self._terminator = terminator
 
     def take(self, received: bytearray) -> str | None:
-        """Take the command: JSON, or plain text as cgminer understands it too."""
+        """Take the command, as JSON or as plain text: cgminer accepts both."""
         if not received:
             return None
         try:

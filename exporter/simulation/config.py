@@ -57,7 +57,7 @@ _CONTRACTS: Final = {
 
 
 def site_config(site: Plant) -> dict[str, Any]:
-    """Return the whole configuration; times are short, so that what changes in the simulation soon shows."""
+    """Return the whole configuration. Its times are short, so that a change in the simulation is soon seen."""
     return _site(site) | (_quick(site) if site.power.wave_seconds is not None else {})
 
 

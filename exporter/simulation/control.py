@@ -1,4 +1,4 @@
-"""The control API: what the site is, and switches for its faults and prices. JSON in, JSON out."""
+"""The control API: the state of the site, and switches for its faults and prices. JSON in, JSON out."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -58,7 +58,7 @@ class Control:
         return web.json_response(self.state())
 
     def state(self) -> dict[str, Any]:
-        """Return how the site is now."""
+        """Return the present state of the site."""
         site = self._site
         now = site.clock()
         site.node.chain.advance(now)
@@ -137,7 +137,7 @@ class Control:
 def _answering(
     handle: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]],
 ) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """Wrap a handler of a JSON object: it gets the body, and what it refuses becomes a 400 with the reason."""
+    """Wrap a handler of a JSON object. It gets the body; a BadRequestError becomes status 400 with the reason."""
 
     async def answer(request: web.Request) -> web.Response:
         try:

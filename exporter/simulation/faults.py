@@ -1,4 +1,4 @@
-"""What can be wrong with a simulated rig, and how a faulty firmware writes its JSON."""
+"""Faults of a simulated rig, and the JSON that a faulty firmware writes."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as the little web servers of rigs speak it: requests parsed, answers framed, digest authentication."""
+"""HTTP/1.1 of the small web servers of rigs: parsing requests, framing answers, digest authentication."""
 
 import hashlib
 import re
@@ -29,7 +29,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a page answers."""
+    """An answer of a page."""
 
     body: bytes
     status: HTTPStatus = HTTPStatus.OK
@@ -45,7 +45,7 @@ class Http:
         self._page = page
 
     def take(self, received: bytearray) -> Request | None:
-        """Take one request with its body; one without a method where it is not HTTP at all."""
+        """Take one request with its body. If it is not HTTP, the request has no method."""
         if received and not received[:1].isalpha():
             received.clear()
             return Request("", "", {})
@@ -62,7 +62,7 @@ class Http:
         return Request(method, path, headers, rest[:length])
 
     def answer(self, machine: Machine, request: Request, now: float) -> Reply:
-        """Answer one request; only a client that asks for it has its connection closed."""
+        """Answer one request. The connection is closed only if the client asks for it."""
         response = self._response(machine, request, now)
         data = frame(response.status, len(response.body), response.content_type, response.headers) + response.body
         close = request.headers.get("connection", "").lower() == "close" or not request.method
@@ -81,7 +81,7 @@ class Http:
 
 
 class Pages:
-    """An API in JSON beside an index in HTML, open to all; a rig whose fault it is refuses everybody."""
+    """A JSON API beside an HTML index, without login. A rig with the login fault refuses everybody."""
 
     def __init__(self, index: str, pages: Mapping[str, Callable[[Machine, Vitals], Any]]) -> None:
         self._index = f"<!doctype html><html lang=en><head>{index}</head><body></body></html>".encode()
@@ -111,7 +111,7 @@ def frame(status: HTTPStatus, length: int, content_type: str, headers: Mapping[s
 
 
 def error_page(status: HTTPStatus, headers: Mapping[str, str] | None = None) -> Response:
-    """Make an error page in HTML, as rigs do even where their API speaks JSON."""
+    """Make an error page in HTML. Rigs send one even if their API is JSON."""
     text = (
         f"<html><head><title>{status.value} {status.phrase}</title></head><body><h1>{status.phrase}</h1></body></html>"
     )
@@ -127,7 +127,7 @@ class Digest:
     password: str = field(repr=False)
 
     def challenge(self, machine: Machine, request: Request, now: float) -> Response | None:
-        """Refuse a request without good credentials; None where it may pass."""
+        """Refuse a request without valid credentials. Returns None if they are valid."""
         given = {
             name: quoted or plain for name, quoted, plain in _PAIR.findall(request.headers.get("authorization", ""))
         }

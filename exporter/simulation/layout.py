@@ -1,4 +1,4 @@
-"""Which rigs a simulated site has, and where: blocks of old, middling, new and mixed rigs, a /24 for each."""
+"""Rigs of a simulated site and their addresses: blocks of old, middling, new and mixed rigs, a /24 for each."""
 
 import ipaddress
 import math
@@ -35,7 +35,7 @@ class Placement:
 
 
 def plan(rigs: int, network: ipaddress.IPv4Network, families: Sequence[Family]) -> tuple[Placement, ...]:
-    """Spread a mixed fleet over blocks. Raises SimulationError where the network is too small."""
+    """Spread a mixed fleet over blocks. Raises SimulationError if the network is too small."""
     if rigs < 1:
         raise SimulationError("a site has at least one rig")
     blocks = max(min(rigs, _FEWEST_BLOCKS), math.ceil(rigs / MOST_PER_BLOCK))
@@ -50,7 +50,7 @@ def plan(rigs: int, network: ipaddress.IPv4Network, families: Sequence[Family]) 
 def plan_models(
     names: Sequence[str], network: ipaddress.IPv4Network, families: Sequence[Family]
 ) -> tuple[Placement, ...]:
-    """Put just these models into one block, in order. Raises SimulationError for one that nobody knows."""
+    """Put these models into one block, in order. Raises SimulationError for an unknown model."""
     known = {model.name: (family, model) for family in families for model in family.models}
     for name in names:
         if name not in known:
@@ -81,7 +81,7 @@ def _mixed_models(rigs: int, blocks: int, families: Sequence[Family]) -> list[li
 
 
 def _next_model(generation: str, families: Sequence[Family], given: Counter[tuple[str, str]]) -> tuple[Family, Model]:
-    """Choose the family that has had least of its share so far, and its models of the generation in turn."""
+    """Choose the family furthest below its share, and its models of the generation in turn."""
     able = [family for family in families if any(model.generation == generation for model in family.models)]
     if not able:
         raise SimulationError("no firmware that can be simulated here has a model for every block")

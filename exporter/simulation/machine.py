@@ -1,4 +1,4 @@
-"""A simulated rig as a physical thing: what it hashes, draws, heats and counts at any time, whoever asks or does not.
+"""A simulated rig as a physical thing: its hashrate, power, temperatures and counters at any time.
 
 Everything is a function of the seed and the time, so that the same seed and the same clock give the same answers.
 """
@@ -81,7 +81,7 @@ class Flapping:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoardVitals:
-    """One hash board that is there. Hashrates in H/s, temperatures in celsius."""
+    """One fitted hash board. Hashrates in H/s, temperatures in celsius."""
 
     index: int
     serial: str
@@ -158,17 +158,17 @@ class Machine:
 
     @property
     def mac(self) -> str:
-        """The MAC address, another one where another machine stands in its place."""
+        """The MAC address. It is another one after the fault that replaces the machine."""
         number = self._mac ^ (0x5A5A5A if self.fault is Fault.OTHER_MAC else 0)
         return f"{self._mac_prefix}:{number >> 16:02X}:{number >> 8 & 255:02X}:{number & 255:02X}"
 
     @property
     def mining(self) -> bool:
-        """Return whether it hashes at all."""
+        """Return whether it hashes."""
         return self.fault not in {Fault.STOPPED, Fault.UNPLUGGED}
 
     def set_fault(self, fault: Fault | None, now: float) -> None:
-        """Put it into a fault, or clear what it has. A rig that was off or stopped starts its miner process anew."""
+        """Set or clear its fault. A rig that was off or stopped starts a new miner process."""
         self._hashes = self._work(now)
         self._since = now
         if not self.mining and fault not in {Fault.STOPPED, Fault.UNPLUGGED}:
@@ -248,7 +248,7 @@ class Machine:
         return 0.9 if self.fault is Fault.HOT else 1.0
 
     def mined(self, now: float, seconds: float) -> float:
-        """Return the hashes done in the last ``seconds``, as far back as it has had its present fault or none."""
+        """Return the hashes done in the last ``seconds``, since its last change of fault at the earliest."""
         return self._work(now) - self._work(max(now - seconds, self._since))
 
     def _work(self, now: float) -> float:

@@ -1,4 +1,4 @@
-"""What a simulated site is made of: its rigs, node, markets and GPUs, started and stopped as one."""
+"""The parts of a simulated site: rigs, node, markets and GPUs, started and stopped together."""
 
 import ipaddress
 import time
@@ -129,7 +129,7 @@ class Plant:
     # --- life -------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Open every socket, or none. Raises SimulationError with one sentence where that cannot be."""
+        """Open every socket, or none. Raises SimulationError with the reason in one sentence."""
         try:
             for machine in self.machines.values():
                 await self._listeners.show(machine)
@@ -166,11 +166,11 @@ class Plant:
         return [placement.name for placement in self.placements if placement.block == block]
 
     def rigs_with(self, fault: Fault) -> list[str]:
-        """Name the rigs that have a fault now."""
+        """Return the names of the rigs with a fault."""
         return [name for name, machine in self.machines.items() if machine.fault is fault]
 
     def planned_faults(self) -> dict[str, list[str]]:
-        """Describe each kind of fault that is there from the start, and name its rigs."""
+        """Describe each kind of fault present at the start, with the names of its rigs."""
         machines = self.machines.items()
         faults = {words: self.rigs_with(fault) for fault, words in _FIRST_FAULTS.items()}
         faults["loses a board now and then"] = [name for name, machine in machines if machine.board_flapping]
@@ -178,19 +178,19 @@ class Plant:
         return {words: rigs for words, rigs in faults.items() if rigs}
 
     async def set_fault(self, rigs: str | Iterable[str], fault: Fault | None) -> None:
-        """Put rigs into a fault, or clear theirs with None. Raises KeyError for a rig that does not exist."""
+        """Set the fault of rigs; None clears it. Raises KeyError for an unknown rig."""
         for machine in [self.machines[name] for name in ([rigs] if isinstance(rigs, str) else rigs)]:
             machine.set_fault(fault, self.clock())
             await self._listeners.show(machine)
 
     async def set_source_fault(self, name: str, fault: SourceFault | None) -> None:
-        """Break a service, or mend it with None. Raises KeyError for one that does not exist."""
+        """Set the fault of a service; None clears it. Raises KeyError for an unknown service."""
         await self.sources[name].set_fault(fault)
 
     # --- making -----------------------------------------------------------------------------------------------------
 
     def _served(self, known: Sequence[Family], host: str, lowest_port: int | None) -> list[Family]:
-        """Keep of each family what can be listened on here, and say what is left out and how to allow it."""
+        """Return the families with the ports that this user may bind. Warns about the others, with a remedy."""
         forbidden = {
             port: sorted(family.name for family in known if port in family.ports)
             for port in sorted({port for family in known for port in family.ports})
@@ -236,7 +236,7 @@ class Plant:
         }
 
     def _trouble(self) -> None:
-        """Let some rigs be faulty from the start, and parts of others fail and come back."""
+        """Make some rigs faulty from the start, and parts of others fail for a time."""
         random = Random(f"{self.seed} troubles")
         now = self.clock()
         machines = list(self.machines.values())

@@ -23,7 +23,7 @@ def watts_share(share: float) -> float:
 
 @dataclass(slots=True)
 class Operation:
-    """At which point a rig runs, and since when. Times in unix seconds."""
+    """The operating point of a rig and its start. Times in unix seconds."""
 
     random: Random
     share: float = 1.0
@@ -33,7 +33,7 @@ class Operation:
     listed_error: dict[float, float] = field(default_factory=dict)  # of the watts in the list, by share
 
     def __post_init__(self) -> None:
-        """Let the firmware's estimates be off, but for the stock point."""
+        """Make the firmware's estimates wrong, except for the stock point."""
         self.listed_error = {share: 0.0 if share == 1 else self.random.uniform(-_OFF_BY, _OFF_BY) for share in SHARES}
 
     def move(self, share: float, now: float) -> None:

@@ -26,7 +26,7 @@ _GIGAHASH: Final = 1e9
 
 
 class PoolServer:
-    """Credits every machine with the shares that it found in the last hour, which are a matter of chance.
+    """Credits every machine with the shares that it found in the last hour. They vary by chance.
 
     A machine whose worker was renamed mines for another account, and one without a live pool has no shares.
     ``skim`` is the share of a machine's work that the pool keeps, by name of the rig.
@@ -47,7 +47,7 @@ class PoolServer:
         self.service = Service("pool", host, port, routes)
 
     def _refusal(self, request: web.Request) -> web.Response | None:
-        """Refuse a wrong token, and who asks more often than once in five seconds, as the pool does."""
+        """Refuse a wrong token, and requests within five seconds of the last, as the pool does."""
         if request.headers.get("Pool-Auth-Token") != TOKEN:
             return web.Response(status=403, text="Access denied.")
         now = self._clock()

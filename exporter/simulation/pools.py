@@ -14,7 +14,7 @@ PORT: Final = 3333
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolVitals:
-    """One configured pool as the miner sees it."""
+    """One configured pool in the miner's own state."""
 
     index: int
     host: str
@@ -29,7 +29,7 @@ class PoolVitals:
 
     @property
     def status(self) -> str:
-        """Its state in cgminer's words."""
+        """Return its state in cgminer's words."""
         return "Alive" if self.alive else "Dead"
 
     @property

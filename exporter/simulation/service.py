@@ -36,7 +36,7 @@ class Service:
 
     @property
     def url(self) -> str:
-        """Its address. With port 0 it is known only after the start."""
+        """The address. With port 0 it is known only after the start."""
         return f"http://{self._host}:{self._port}"
 
     async def start(self) -> None:

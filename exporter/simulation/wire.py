@@ -1,4 +1,4 @@
-"""The sockets of the simulated rigs: one conversation per connection, with every fault that a socket can have.
+"""The sockets of the simulated rigs: one conversation per connection, with all faults of a socket.
 
 A few thousand rigs have listening sockets each. A process has too few files for more: then one listener per port serves
 the whole of 127.0.0.0/8; there a rig that would refuse connections resets them.
@@ -28,7 +28,7 @@ class SimulationError(Exception):
 
 
 class Reply(NamedTuple):
-    """An answer as it goes onto the wire. ``asked`` says in a word or two what it answers, for those who count."""
+    """An answer in bytes. ``asked`` is the question in a word or two, for counting."""
 
     data: bytes
     asked: str
@@ -36,23 +36,23 @@ class Reply(NamedTuple):
 
 
 class Dialect(Protocol):
-    """A protocol that some firmware speaks on a port."""
+    """A protocol of a firmware on a port."""
 
     def take(self, received: bytearray) -> Any:
-        """Remove one whole request from the bytes received and return it; None while there is none yet."""
+        """Remove one whole request from the received bytes and return it. None if it is incomplete."""
         ...
 
     def answer(self, machine: Machine, request: Any, now: float) -> Reply:
-        """Answer a request as that machine does."""
+        """Answer a request of a machine."""
         ...
 
     def prefix(self, length: int, content_type: str) -> bytes:
-        """Return what comes before a body of that length."""
+        """Return the bytes before a body of that length."""
         ...
 
 
 class Line(NamedTuple):
-    """Who answers at an address and port, and in which protocol."""
+    """The machine and the protocol at an address and port."""
 
     machine: Machine
     dialect: Dialect
@@ -60,7 +60,7 @@ class Line(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Switchboard:
-    """All that the conversations share: who answers where, what time it is, and what was asked."""
+    """What all conversations share: the lines, the clock, and the questions so far."""
 
     clock: Callable[[], float]
     lines: Mapping[tuple[str, int], Line]
@@ -69,7 +69,7 @@ class Switchboard:
     conversations: defaultdict[str, set["Conversation"]] = field(default_factory=lambda: defaultdict(set))
 
     def hang_up(self, rigs: Iterable[str]) -> None:
-        """Break every conversation with these rigs."""
+        """Close all conversations with these rigs."""
         for rig in list(rigs):
             for conversation in list(self.conversations.pop(rig, ())):
                 conversation.reset()
@@ -89,7 +89,7 @@ class Conversation(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Find the rig by the address that was called."""
+        """Find the rig by the local address."""
         self._transport = cast("asyncio.Transport", transport)
         line = self._board.lines.get(transport.get_extra_info("sockname")[:2])
         if line is None or line.machine.fault in {Fault.UNPLUGGED, Fault.REFUSED}:
@@ -106,7 +106,7 @@ class Conversation(asyncio.Protocol):
             others.discard(self)
 
     def data_received(self, data: bytes) -> None:
-        """Collect a request and answer it, as the rig's fault has it."""
+        """Collect a request and answer it, with the rig's fault."""
         line = self._line
         if line is None or line.machine.fault is Fault.HUNG:
             return
@@ -117,11 +117,11 @@ class Conversation(asyncio.Protocol):
             self._transport.abort()
 
     def pause_writing(self) -> None:
-        """Wait: the reader of a huge answer is slower than we are."""
+        """Pause a huge answer for a slow reader."""
         self._paused = True
 
     def resume_writing(self) -> None:
-        """Go on with a huge answer."""
+        """Continue a huge answer."""
         self._paused = False
         self._stream()
 
@@ -170,7 +170,7 @@ class Conversation(asyncio.Protocol):
             asyncio.get_running_loop().call_later(self._board.drip_interval, self._drip, data[1:])
 
     def _stream(self) -> None:
-        """Send the rest of a huge answer as long as the reader keeps up."""
+        """Send the rest of a huge answer while the reader keeps up."""
         while self._rest and not self._paused and not self._transport.is_closing():
             chunk = _CHUNK[: self._rest]
             self._rest -= len(chunk)
@@ -192,7 +192,7 @@ class Listeners:
             self._ports[line.machine.name].append(port)
 
     async def show(self, machine: Machine) -> None:
-        """Let the rig be heard, silent or closed, as its fault has it. Raises SimulationError where a port is taken."""
+        """Open, silence or close the rig's sockets by its fault. Raises SimulationError if a port is in use."""
         self._board.hang_up([machine.name])
         self._unmute(machine.name)
         if machine.fault is Fault.UNPLUGGED:
@@ -278,7 +278,7 @@ def _explain(error: OSError, host: str, port: int) -> str:
 
 
 def can_listen(host: str, port: int) -> bool:
-    """Return whether this user may bind that port there; one that is merely taken counts as allowed."""
+    """Return whether this user may bind the port. A port already in use counts as allowed."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
         try:
             sock.bind((host, port))

@@ -1,4 +1,4 @@
-"""The firmware that simulated rigs can run: every module of this package is one, found by itself.
+"""The firmware that simulated rigs can run. Each module of this package is one.
 
 A module has one ``FAMILY``. Adding a firmware to the simulation is adding its file.
 """
@@ -19,7 +19,7 @@ RARE: Final = 0.002
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """One firmware: the models that run it, and what it speaks on which port."""
+    """One firmware: the models that run it, and its protocols by port."""
 
     name: str
     models: tuple[Model, ...]
@@ -29,7 +29,7 @@ class Family:
     credentials: tuple[str, str] | None = None
 
     def without(self, ports: Container[int]) -> "Family":
-        """Make the same family less some ports."""
+        """Return the family without some of its ports."""
         return replace(self, ports={port: dialect for port, dialect in self.ports.items() if port not in ports})
 
 

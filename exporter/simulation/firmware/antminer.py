@@ -1,6 +1,6 @@
 """Stock Antminers: cgminer API on 4028, one command per connection, none joined; web interface on 80, digest login.
 
-Nothing they say has a wattage in it.
+They report no power.
 """
 
 from collections.abc import Callable
@@ -54,7 +54,7 @@ def _version(machine: Machine, vitals: Vitals) -> dict[str, Any]:
 
 
 def summary_row(machine: Machine, vitals: Vitals) -> dict[str, Any]:
-    """Sum the rig up, as cgminer does."""
+    """Return cgminer's summary of the rig."""
     now: float | str = ghs(vitals.hashrate)
     average: float | str = ghs(vitals.average)
     if machine.model.generation == "old":  # older builds write rates as text
@@ -95,7 +95,7 @@ def _summary(machine: Machine, vitals: Vitals) -> dict[str, Any]:
 
 
 def stats_row(machine: Machine, vitals: Vitals) -> dict[str, Any]:
-    """Return what chains and fans do; there are more chains than boards."""
+    """Return the state of chains and fans. There are more chains than boards."""
     model = machine.model
     row: dict[str, Any] = {
         "STATS": 0,

@@ -1,4 +1,4 @@
-"""Auradine's Teraflux: GCMiner's cgminer API on port 4028, open to all; the same and more on 8080 behind a token."""
+"""Auradine's Teraflux: GCMiner's cgminer API on port 4028, open to all; more commands on 8080, behind a token."""
 
 import json
 from http import HTTPStatus

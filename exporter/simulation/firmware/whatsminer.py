@@ -29,7 +29,7 @@ def _mhs(hashrate: float) -> float:
 
 
 def error_codes(vitals: Vitals) -> list[int]:
-    """List the vendor's codes of what is wrong: fan 110 and 111, environment too hot 600, board 350 and 53n."""
+    """List the vendor's fault codes: fan 110 and 111, environment too hot 600, board 350 and 53n."""
     codes = [110 + index for index in vitals.fans_lost] + [530 + index for index in vitals.boards_lost]
     return [*codes, 350, 600] if vitals.hot else codes
 
@@ -41,12 +41,12 @@ def power_mode(machine: Machine) -> str:
 
 
 def power_limit(machine: Machine) -> int:
-    """Return the limit in watts that somebody set for its operating point."""
+    """Return the power limit (W) of its operating point."""
     return round(machine.model.watts * watts_share(machine.operation.share) * 1.05)
 
 
 def _chip_temperatures(boards: tuple[BoardVitals, ...]) -> tuple[float, float, float]:
-    """Return minimum, mean and maximum over the boards that are there."""
+    """Return minimum, mean and maximum over the fitted boards."""
     if not boards:
         return 0.0, 0.0, 0.0
     chips = [board.chip for board in boards]

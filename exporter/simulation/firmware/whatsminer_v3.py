@@ -176,7 +176,7 @@ class _LengthPrefixed:
     """The framing and the commands of API V3."""
 
     def take(self, received: bytearray) -> dict[str, Any] | None:
-        """Take one whole message; one that is not a JSON object is an empty request."""
+        """Take one whole message. If it is not a JSON object, the request is empty."""
         length = int.from_bytes(received[:_PREFIX], "little")
         if len(received) < _PREFIX or (length <= _LONGEST and len(received) < _PREFIX + length):
             return None
