@@ -12,8 +12,8 @@ from exporter.exposition.views import SiteView
 from exporter.server.admission import EVENTS_PATH, LONGEST_WRITE, reset, writing
 from exporter.server.context import ServerContext
 
-_HEARTBEAT_SECONDS: Final = 15.0
-"""An event is sent at least this often, so that a client that has gone is noticed."""
+_HEARTBEAT_SECONDS: Final = 5.0
+"""An event is sent at least this often, so that both sides notice that the other has gone. ``live.js`` waits for it."""
 _LONGEST_STREAM: Final = 600.0
 """Seconds until a stream ends. The browser opens another, which checks its login again."""
 

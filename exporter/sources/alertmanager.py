@@ -7,13 +7,13 @@ from datetime import datetime
 from math import inf
 from typing import Any, Final, TypeAlias
 
-from exporter.model.failures import Failure
+from exporter.model.failures import Failure, Reason
 from exporter.sources.contract import translating
 from exporter.sources.http import Endpoint
 
 _OURS: Final = "Mining"  # the names of all our alerts begin so
 _KEPT_SECONDS: Final = 5.0
-_ALWAYS: Final = "none"  # severity of the watchdog, which fires while all is well
+_WATCHDOG: Final = "MiningWatchdog"  # fires while all is well
 _SEVERITIES: Final = ("critical", "warning", "info")
 
 
@@ -33,7 +33,10 @@ Firing: TypeAlias = list[Alert] | Failure | None
 
 
 async def alerts(alertmanager: Endpoint) -> list[Alert] | Failure:
-    """Request the alerts that fire, the most severe first. Returns the failure if there is one."""
+    """Request the alerts that fire, the most severe first. Returns the failure if there is one.
+
+    Without the watchdog no alert arrives, so that an empty list is no all-clear: a failure too.
+    """
     try:
         return await _alerts(alertmanager)
     except Failure as failure:
@@ -64,7 +67,9 @@ async def _alerts(alertmanager: Endpoint) -> list[Alert]:
     listed = await alertmanager.get_json("/api/v2/alerts", active)
     with translating():
         ours = [_alert(one) for one in listed if one["labels"]["alertname"].startswith(_OURS)]
-    found = [alert for alert in ours if alert.severity != _ALWAYS]
+    found = [alert for alert in ours if alert.name != _WATCHDOG]
+    if len(found) == len(ours):
+        raise Failure(Reason.STALE, f"{_WATCHDOG} does not fire: Prometheus delivers no alerts")
     return sorted(found, key=lambda alert: (_rank(alert.severity), alert.since))
 
 

@@ -84,7 +84,7 @@ def _firing(found: Sequence[Alert] | Failure | None) -> Iterator[str]:
     if found is None:
         yield "FIRING: unknown, give --alertmanager"
     elif isinstance(found, Failure):
-        yield f"FIRING: unknown, the Alertmanager gave no answer ({found.reason}: {found.detail})"
+        yield f"FIRING: unknown ({found.reason}: {found.detail})"
     else:
         yield f"FIRING ({len(found):,})"
         for alert in found:

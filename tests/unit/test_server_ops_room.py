@@ -2,26 +2,30 @@
 
 import asyncio
 from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
 
 import aiohttp
 import pytest
+import yaml
 from aiohttp import web
 from site_server import published, served
 from small_site import TAKEN_AT, WELL, small_site
 from source_site import serve
 
-from exporter.decision.values import RigDecision
+from exporter.decision.values import RigDecision, Verdict
 from exporter.economics.values import BlockEconomics, RigEconomics
-from exporter.exposition.views import RigView, SiteView
+from exporter.exposition.views import RigView, SiteView, Status
 from exporter.model.failures import Failure, Reason
 from exporter.model.readings import Board
 from exporter.server.pages.charts import charts
-from exporter.server.pages.site_map import BlockPlan, hottest_board, natural, plans
+from exporter.server.pages.site_map import HOT, LOSS, VIEWS, BlockPlan, hottest_board, natural, plans
 from exporter.server.pages.wall import failing
 from exporter.server.rings import POINTS, Course, Rings
 from exporter.sources.alertmanager import Alert, LatestAlerts, alerts
 from exporter.sources.http import Endpoint, HttpSettings
 
+DEPLOY = Path(__file__).parents[2] / "deploy/prometheus"
 MINUTE = 60.0
 UNKNOWN = '<span class="unknown">unknown</span>'
 
@@ -175,6 +179,29 @@ def test_the_hottest_board_is_unknown_without_a_fresh_reading() -> None:
     assert hottest_board(view._replace(snapshot=replace(hot, reading=None))) is None
 
 
+def test_the_map_turns_red_where_alerts_fire() -> None:
+    alerts_of = {
+        alert["alert"]: alert["expr"]
+        for path in DEPLOY.glob("alerts/*.yml")
+        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
+        for alert in group["rules"]
+    }
+    assert f"mining_rig_potential_margin_usd_per_day < {LOSS:g}\n" in alerts_of["MiningRigAvoidableLoss"]
+    recorded = (DEPLOY / "rules/alerts.yml").read_text(encoding="utf-8")
+    assert f"(mining_rig_board_temperature_celsius) > {HOT:g}\n" in recorded
+
+
+def test_every_status_and_verdict_has_a_colour_on_the_map() -> None:
+    sheet = (files("exporter.server") / "static" / "style.css").read_text(encoding="utf-8")
+    assert VIEWS["status"]["kinds"].keys() == set(Status) - {Status.UNKNOWN}
+    assert VIEWS["verdict"]["kinds"].keys() == set(Verdict) - {Verdict.UNKNOWN}
+    for view in VIEWS.values():
+        steps = view.get("steps", [])
+        assert [limit for *_, limit in steps] == sorted(limit for *_, limit in steps[:-1]) + [None] * bool(steps)
+        for colour in [*view.get("kinds", {}).values(), *(colour for _, colour, _ in steps)]:
+            assert f".swatch-{colour} " in sheet
+
+
 async def test_the_cells_of_the_map_say_what_is_unknown() -> None:
     async with served() as site:
         async with site.get("map.json") as answer:
@@ -217,7 +244,7 @@ async def test_the_wall_shows_no_figures_of_a_stuck_exporter() -> None:
         ([Alert("MiningRigDown", "info", "other", "", 0.0)], "info: MiningRigDown (other)"),
         ([Alert("MiningRigDown", "info", "", "", 0.0)] * 6, "and 2 more"),
         ([], '<dd class="figure">0</dd>'),
-        (Failure(Reason.TIMEOUT, "no answer within 5 s"), "does not answer: no answer within 5 s"),
+        (Failure(Reason.TIMEOUT, "no answer within 5 s"), "The alerts are unknown. no answer within 5 s"),
     ],
 )
 async def test_the_wall_shows_the_alerts_that_fire(found: list[Alert] | Failure, shown: str) -> None:
@@ -225,11 +252,15 @@ async def test_the_wall_shows_the_alerts_that_fire(found: list[Alert] | Failure,
         assert shown in await answer.text()
 
 
-async def test_the_watchdog_is_no_alert() -> None:
-    def alert(name: str, severity: str) -> dict[str, object]:
-        return {"labels": {"alertname": name, "severity": severity}, "startsAt": "2026-01-01T00:00:00Z"}
+def alert(name: str, severity: str) -> dict[str, object]:
+    return {"labels": {"alertname": name, "severity": severity}, "startsAt": "2026-01-01T00:00:00Z"}
 
-    listed = [alert("MiningRigDown", "info"), alert("MiningWatchdog", "none"), alert("MiningRigsDown", "critical")]
+
+WATCHDOG = alert("MiningWatchdog", "none")
+
+
+async def test_the_watchdog_is_no_alert() -> None:
+    listed = [alert("MiningRigDown", "info"), WATCHDOG, alert("MiningRigsDown", "critical")]
 
     async def respond(_: web.Request) -> web.Response:
         return web.json_response(listed)
@@ -240,13 +271,25 @@ async def test_the_watchdog_is_no_alert() -> None:
     assert [each.name for each in found] == ["MiningRigsDown", "MiningRigDown"]
 
 
+async def test_without_the_watchdog_the_alerts_are_unknown() -> None:
+    """An empty list of an Alertmanager that no Prometheus sends to is no all-clear."""
+
+    async def respond(_: web.Request) -> web.Response:
+        return web.json_response([])
+
+    async with serve(respond) as url, aiohttp.ClientSession() as session:
+        found = await alerts(Endpoint(HttpSettings(url=url), session))
+    assert isinstance(found, Failure)
+    assert "MiningWatchdog does not fire" in found.detail
+
+
 async def test_walls_that_ask_together_share_one_request_and_keep_its_failure() -> None:
     asked = 0
 
     async def respond(_: web.Request) -> web.Response:
         nonlocal asked
         asked += 1
-        return web.json_response([], status=200 if asked == 1 else 503)
+        return web.json_response([WATCHDOG], status=200 if asked == 1 else 503)
 
     now = 0.0
     async with serve(respond) as url, aiohttp.ClientSession() as session:

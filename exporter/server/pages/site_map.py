@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from exporter.exposition.views import RigView, SiteView
+from exporter.decision.values import Verdict
+from exporter.exposition.views import RigView, SiteView, Status
 from exporter.server.admission import in_worker
 from exporter.server.api import evaluated
 from exporter.server.context import ServerContext
@@ -17,6 +18,42 @@ from exporter.server.pages.template import page
 
 _NUMBERS: Final = re.compile(r"(\d+)")
 _ASPECT: Final = 2.0  # a grid without positions is this many times as wide as high
+
+LOSS: Final = -2.0
+"""USD per day, below which the alert MiningRigAvoidableLoss fires."""
+HOT: Final = 85.0
+"""Board temperature in celsius, above which the alert MiningRigOverheating fires."""
+
+VIEWS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "status": {
+        "field": 1,
+        "kinds": {Status.MINING: "good", Status.STOPPED: "warn", Status.DOWN: "bad", Status.EXPECTED_OFF: "calm"},
+    },
+    "verdict": {
+        "field": 2,
+        "kinds": {Verdict.MINE: "good", Verdict.CURTAIL: "warn", Verdict.REASSIGN: "calm", Verdict.REPAIR: "bad"},
+    },
+    "margin": {
+        "field": 3,
+        "steps": [
+            (f"below −${-LOSS:g} a day", "bad", LOSS),  # noqa: RUF001
+            (f"−${-LOSS:g} to $0", "warn", 0.0),  # noqa: RUF001
+            ("$0 to $2", "fair", 2.0),
+            ("$2 and more", "good", None),
+        ],
+    },
+    "heat": {
+        "field": 4,
+        "steps": [
+            ("below 65 °C", "calm", 65.0),
+            ("65 to 75 °C", "fair", 75.0),
+            (f"75 to {HOT:g} °C", "warn", HOT),
+            (f"{HOT:g} °C and more", "bad", None),
+        ],
+    },
+}
+"""How ``map.js`` colours the cells: by which field of a rig (see ``_rig``), and the colour of each value, or of all
+values below a limit."""
 
 
 def add_to(app: web.Application, context: ServerContext) -> None:
@@ -48,6 +85,7 @@ def _cells(context: ServerContext, view: SiteView) -> web.Response:
         {
             "evaluated": view.snapshot.taken_at,
             "stuck": context.is_stuck(),
+            "views": VIEWS,
             "blocks": [
                 {"name": plan.name, "columns": plan.columns, "rows": plan.rows, "cells": plan.cells}
                 for plan in plans(rigs)

@@ -13,30 +13,16 @@
 
   const NAME = 0, STATUS = 1, VERDICT = 2, MARGIN = 3, HEAT = 4;
   const UNKNOWN = "unknown";
-  const kinds = (field, colours) => ({
-    classes: [...Object.entries(colours), [UNKNOWN, "none"]],
-    of: (rig) => (Object.hasOwn(colours, rig[field]) ? rig[field] : UNKNOWN),
+  // A view as /map.json describes it: the classes of its cells with their colours, and the class of a rig.
+  const viewOf = ({ field, kinds, steps }) => ({
+    classes: [...(kinds ? Object.entries(kinds) : steps), [UNKNOWN, "none"]],
+    of(rig) {
+      const value = rig[field];
+      if (kinds) return Object.hasOwn(kinds, value) ? value : UNKNOWN;
+      if (value === null) return UNKNOWN;
+      return steps.find(([, , limit]) => limit === null || value < limit)[0];
+    },
   });
-  const steps = (field, colours) => ({
-    classes: [...colours.map(([name, colour]) => [name, colour]), [UNKNOWN, "none"]],
-    of: (rig) => (rig[field] === null ? UNKNOWN : colours.find(([, , most]) => rig[field] < most)[0]),
-  });
-  const VIEWS = {
-    status: kinds(STATUS, { mining: "good", stopped: "warn", down: "bad", expected_off: "calm" }),
-    verdict: kinds(VERDICT, { mine: "good", curtail: "warn", reassign: "calm", repair: "bad" }),
-    margin: steps(MARGIN, [
-      ["below −$2 a day", "bad", -2],
-      ["−$2 to $0", "warn", 0],
-      ["$0 to $2", "fair", 2],
-      ["$2 and more", "good", Infinity],
-    ]),
-    heat: steps(HEAT, [
-      ["below 60 °C", "calm", 60],
-      ["60 to 70 °C", "fair", 70],
-      ["70 to 80 °C", "warn", 80],
-      ["80 °C and more", "bad", Infinity],
-    ]),
-  };
 
   let site = null;
   let drawn = []; // per block: canvas, side of a cell, and rig index by cell
@@ -79,7 +65,7 @@
   }
 
   function paint() {
-    const view = VIEWS[by.value];
+    const view = viewOf(site.views[by.value]);
     const colours = palette();
     const colourOf = Object.fromEntries(view.classes);
     const counts = Object.fromEntries(view.classes.map(([name]) => [name, 0]));
@@ -128,10 +114,10 @@
   }
 
   async function load() {
-    const answer = await fetch("/map.json");
+    const answer = await fetch("/map.json", { signal: AbortSignal.timeout(30_000) });
     if (!answer.ok) {
       if (site === null) caption.textContent = (await answer.text()).trim();
-      return;
+      throw new Error(answer.statusText);
     }
     const before = JSON.stringify(site?.blocks);
     site = await answer.json();
@@ -157,7 +143,8 @@
   });
   addEventListener("resize", () => site !== null && layOut());
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => site !== null && paint());
-  document.addEventListener("evaluated", load);
-  if (Object.hasOwn(VIEWS, location.hash.slice(1))) by.value = location.hash.slice(1);
-  load();
+  document.addEventListener("evaluated", (event) => event.detail.push(load()));
+  const wanted = location.hash.slice(1);
+  if ([...by.options].some((option) => option.value === wanted)) by.value = wanted;
+  load().catch(() => {}); // the next evaluation tries again
 })();
