@@ -42,7 +42,7 @@ class Replay:
             answer = {part: [answers.get(part, refusal)] for part in parts} | {"id": 1}
         else:
             answer = refusal
-        writer.write(json.dumps(answer).encode() + b"\0")
+        writer.write((answer if isinstance(answer, str) else json.dumps(answer)).encode() + b"\0")
 
     async def http(self, port: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readexactly(1)

@@ -251,11 +251,14 @@ def _lenient(text: str) -> object:
     if text.lstrip().startswith("{"):
         text = _TOKEN.sub(_mended, text)
     try:
-        return _DECODER.raw_decode(text.lstrip())[0]  # some builds write more behind the end
+        value, end = _DECODER.raw_decode(text := text.lstrip())
     except json.JSONDecodeError as error:
         raise Failure(Reason.GARBLED, f"not JSON: {error.msg.lower()} at character {error.pos}") from None
     except RecursionError:
         raise Failure(Reason.GARBLED, "not JSON that any rig writes: nested too deeply") from None
+    if "{" in text[end:]:  # some builds write odd ends, but none a second object
+        raise Failure(Reason.GARBLED, f"not JSON: extra data at character {end}")
+    return value
 
 
 def _mended(token: re.Match[str]) -> str:

@@ -1,0 +1,116 @@
+"""Recorded answers found in public material, and what is in them: model, hashrate, power, boards, fans and faults.
+
+They are no part of the project: the folder ``found`` beside the other recordings has them, as fixtures. What is right
+follows from the recorded figures themselves and from what their owners wrote of them.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import pytest
+from recordings import CAPTURES
+from rig_replay import NETWORK, replaying
+
+from exporter.model.fleet import Credentials
+from exporter.sources.rigs.contract import Target
+from exporter.sources.rigs.reader import Miners
+
+FOUND = {path.stem: path for path in sorted((CAPTURES / "found").glob("*.json"))}
+
+
+class Right(NamedTuple):
+    """What a recording says."""
+
+    reader: str
+    model: str
+    terahash: float
+    watts: float | None
+    boards: int
+    fans: tuple[int, ...]
+    pools: int
+    faults: tuple[str, ...] = ()
+
+
+RIGHT: Mapping[str, Right] = {
+    "avalon-10xx-2": Right("avalon", "Avalon 1047", 0.0, None, 2, (2896, 2927), 3),
+    "avalon-10xx": Right("avalon", "Avalon 1047", 28.134, None, 2, (2896, 2927), 3),
+    "avalon-1566": Right("avalon", "Avalon 1566", 199.241, 3731.0, 3, (4275, 4282), 3),
+    "avalon-mini3": Right("avalon", "Avalon Mini3", 37.21, 824.0, 1, (3000,), 0),
+    "avalon-nano3": Right("avalon", "Avalon Nano3", 2.631, 89.0, 1, (3030,), 0),
+    "braiins-v25-07": Right("braiins_rest", "S19 XP", 144.009, 3137.0, 3, (5904, 5874, 5874, 5904), 2),
+    "braiins-v25-11": Right("braiins_rest", "S19 XP", 119.995, 2472.0, 3, (5879, 5819, 5909, 5909), 2),
+    "braiins-v26-04": Right("braiins_rest", "S21 Pro", 247.351, 3480.0, 3, (5943, 5943, 5943, 5973), 2),
+    "m20s-new-firmware": Right("whatsminer_v2", "M20SV20", 67.266, 3491.0, 3, (4950, 4920), 2),
+    "m20s-old-firmware": Right("whatsminer_v2", "M20SV10", 65.464, None, 0, (4590, 4560), 2),
+    "m3": Right("whatsminer_v2", "M3V1", 12.239, None, 0, (5730, 5880), 3),
+    "m31s-new-firmware-2": Right(
+        "whatsminer_v2",
+        "M31SV10",
+        77.909,
+        3553.0,
+        3,
+        (5700, 0),
+        3,
+        ("fan_speed fan 0 110", "fan_speed fan 1 111", "fan_speed fan 1 131"),
+    ),
+    "m31s-new-firmware": Right(
+        "whatsminer_v2",
+        "M31SV10",
+        97.879,
+        3496.0,
+        3,
+        (3870, 3930),
+        1,
+        ("psu_input_voltage psu 206", "hashrate_low  2320"),
+    ),
+    "m31s-sleeping": Right(
+        "whatsminer_v2", "M31SV10", 85.163, 3230.0, 3, (2370, 2430), 3, ("psu_overcurrent psu 205",)
+    ),
+    "m60s-2026": Right("whatsminer_v2", "unknown", 140.544, 3173.5, 3, (3764, 3735), 0),
+    "s17-sleeping": Right("antminer", "S17+", 0.0, None, 3, (), 3),
+    "s19-88-msk": Right("antminer", "S19 No PIC", 99.99, 3358.0, 3, (5010, 5160, 5070, 5040), 3),
+    "s19-overheating-2": Right("antminer", "S19 Pro", 0.0, None, 3, (6000, 5880, 6120, 6120), 3),
+    "s19-really-cold": Right("antminer", "S19 Pro", 110.787, None, 3, (5520, 5400, 5040, 5040), 1),
+    "s19-sleeping": Right("antminer", "S19", 0.0, None, 3, (1560, 1560, 600, 720), 3),
+    "s19-stock-2023": Right("antminer", "S19", 88.422, None, 3, (4080, 4380, 3750, 3690), 3),
+    "s19-vnish-1-2-6-failed": Right("vnish", "S19", 0.0, None, 0, (), 0, ("config_invalid  1002",)),
+    "s19jpro-vnish-1-2-0-rc3": Right("vnish", "S19j Pro", 54.479, 2631.0, 3, (5820, 5880, 5850, 5790), 2),
+    "s19xp-vnish-1-2-0": Right("vnish", "S19 XP", 140.259, None, 3, (2790, 2850, 2940, 2910), 3),
+    "s9-asicseer": Right("antminer", "S9", 13.402, None, 3, (2880, 3840), 3),
+    "s9-bad-temps": Right("antminer", "S9", 13.884, None, 3, (3720, 2400), 2),
+    "s9-bos-2019": Right("antminer", "S9", 13.816, None, 3, (3360, 4440), 0),
+    "s9-hiveon-two-boards": Right("antminer", "S9", 5.905, 456.8, 3, (4080, 4920), 0, ("board_missing board 2",)),
+    "s9-hiveon": Right("antminer", "S9", 11.781, 34.6, 3, (3840, 4920), 3),
+    "s9-mskminer": Right("antminer", "S9 Pro", 9.04, 967.5, 3, (5280,), 3),
+    "s9-nicehash": Right("vnish", "S9", 12.795, 1485.0, 3, (5400, 5880), 3),
+    "s9k": Right("antminer", "S9k", 14.359, None, 3, (2280, 3720), 3),
+    "t15": Right("antminer", "T15", 21.616, None, 3, (2880, 2880), 1),
+    "t17-sleeping": Right("antminer", "T17+", 0.0, None, 3, (), 3),
+    "whatsminer-2023": Right("whatsminer_v2", "M30SV10", 124.5, 3200.0, 3, (5400, 5280), 3),
+    "whatsminer-2021": Right("whatsminer_v2", "M50SV10", 67.439, 3417.0, 3, (6450, 6480), 3),
+    "whatsminer-api1-2022": Right("whatsminer_v2", "M30SV10", 54.747, 3412.0, 0, (6840, 6840), 0),
+}
+
+
+@pytest.mark.recordings
+@pytest.mark.parametrize("name", FOUND)
+async def test_a_recording_that_was_found_is_read_right(name: str) -> None:
+    target = Target(f"{NETWORK}.{list(FOUND).index(name) + 160}", Credentials("root", "root"))
+    async with replaying(target.address, json.loads(FOUND[name].read_text())), Miners() as miners:
+        identity = await miners.identify(target)
+        reading = await miners.read(target, identity)
+    assert name in RIGHT, "say in RIGHT what is in it"
+    assert (
+        Right(
+            identity.reader,
+            identity.model,
+            round(reading.hashrate / 1e12, 3),
+            None if reading.power is None else round(reading.power, 1),
+            len(reading.boards),
+            tuple(int(fan.rpm or 0) for fan in reading.fans),
+            len(reading.pools),
+            tuple(f"{fault.code} {fault.component} {fault.vendor_code}".strip() for fault in reading.faults),
+        )
+        == RIGHT[name]
+    )
