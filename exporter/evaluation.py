@@ -18,6 +18,7 @@ from exporter.decision.dayplan.timetable import Timetable
 from exporter.decision.dayplan.worth import Worth
 from exporter.decision.explain import Case, Explanation, explain
 from exporter.decision.history import BlockHour, MarginHistory
+from exporter.decision.model_curves import ModelCurves
 from exporter.decision.point_lines import point_lines
 from exporter.decision.pool_work import PoolState, PoolWork
 from exporter.decision.prospect import Outlook, Question, question
@@ -117,6 +118,7 @@ class Evaluator:
         self._rigs = rigs
         self._curves = CurveBook()
         self._choices = Choices()
+        self._model_curves = ModelCurves()
         self._blocks = settings.served_blocks
         self._renderer = Renderer(settings.exposition, telemetry.registry)
         self._decision = state.decision
@@ -438,11 +440,13 @@ class Evaluator:
             site=settings.site,
             longest_gap=settings.decision.longest_gap,
         )
+        setpoints = site_setpoints(snapshot, economics, decision, curves, settings.site_settings, self._choices)
         view = SiteView(
             snapshot=snapshot,
             economics=economics,
             decision=decision,
-            setpoints=site_setpoints(snapshot, economics, decision, curves, settings.site_settings, self._choices),
+            setpoints=setpoints,
+            model_curves=self._model_curves.curves(snapshot, setpoints),
             shard=shard,
             plan=None
             if plan is None

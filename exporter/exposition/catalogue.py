@@ -280,6 +280,17 @@ MEASURED_POINT: Final = _scope(
     rig=lambda known: known[0],
     point=lambda known: known[1].name,
 )
+MODEL_CURVE: Final = _scope(
+    lambda view: view.model_curves,
+    model=lambda curve: curve.product.model,
+    firmware=lambda curve: curve.product.firmware,
+)
+MODEL_POINT: Final = _scope(
+    lambda view: [(curve.product, point) for curve in view.model_curves for point in curve.points],
+    model=lambda known: known[0].model,
+    firmware=lambda known: known[0].firmware,
+    point=lambda known: known[1].name,
+)
 BLOCK_SETPOINTS: Final = _scope(lambda view: view.setpoints.blocks, block=lambda block: block.name)
 BLOCK: Final = _scope(lambda view: view.blocks, block=lambda block: block.economics.name)
 BLOCK_RIGS: Final = _scope(
@@ -1895,6 +1906,60 @@ _POINTS: Final = (
         stability=Stability.EXPERIMENTAL,
         group=Group.POINT,
         get=lambda known: joules_per_terahash(known[1].power, known[1].hashrate),
+    ),
+    Metric(
+        scope=MODEL_POINT,
+        name="mining_model_point_rigs",
+        help=(
+            "Number of rigs of a model and firmware that were measured at an operating point, or for which it is known "
+            "from others or from the firmware's corrected list. At most 20 points of a model, and 50 models."
+        ),
+        stability=Stability.EXPERIMENTAL,
+        group=Group.POINT,
+        get=lambda known: known[1].rigs,
+    ),
+    Metric(
+        scope=MODEL_POINT,
+        name="mining_model_point_hashrate_hashes_per_second",
+        help="Median hashrate of the same rigs at the operating point, in hashes per second.",
+        unit="hashes_per_second",
+        stability=Stability.EXPERIMENTAL,
+        group=Group.POINT,
+        get=lambda known: known[1].hashrate,
+    ),
+    Metric(
+        scope=MODEL_POINT,
+        name="mining_model_point_power_watts",
+        help="Median power of the same rigs at the operating point, in watts; of those with a meter if there are any.",
+        unit="watts",
+        stability=Stability.EXPERIMENTAL,
+        group=Group.POINT,
+        get=lambda known: known[1].power,
+    ),
+    Metric(
+        scope=MODEL_POINT,
+        name="mining_model_point_marginal_joules_per_terahash",
+        help=(
+            "Energy per additional hash of the step to this operating point from the next lower one, or from off, in "
+            "joules per terahash. Absent for a point that is never the best."
+        ),
+        unit="joules_per_terahash",
+        stability=Stability.EXPERIMENTAL,
+        group=Group.POINT,
+        get=lambda known: known[1].marginal,
+    ),
+    Metric(
+        scope=MODEL_CURVE,
+        name="mining_model_breakeven_joules_per_terahash",
+        help=(
+            "Energy per hash at which power costs what the hash earns now, in joules per terahash at the rig: the "
+            "median over the model's rigs, at their marginal prices. A step to a point pays if its marginal energy is "
+            "below. Absent if no price is above 0."
+        ),
+        unit="joules_per_terahash",
+        stability=Stability.EXPERIMENTAL,
+        group=Group.POINT,
+        get=lambda curve: curve.breakeven,
     ),
     Metric(
         scope=BLOCK_SETPOINTS,

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from exporter.decision.dayplan.timetable import Timetable
 from exporter.decision.dayplan.worth import Worth
+from exporter.decision.model_curves import ModelCurve
 from exporter.decision.pool_work import NOTHING, Reconciliation
 from exporter.decision.setpoints import NO_SETPOINTS, Setpoint, SiteSetpoints
 from exporter.decision.values import BlockDecision, RigDecision, SiteDecision, Verdict
@@ -114,6 +115,7 @@ class SiteView:
     economics: SiteEconomics
     decision: SiteDecision
     setpoints: SiteSetpoints = NO_SETPOINTS
+    model_curves: tuple[ModelCurve, ...] = ()
     shard: Shard = WHOLE_SITE
     plan: PlanView | None = None  # None without `decision.day_plan`, or while there is no plan
     reconciliation: Reconciliation = NOTHING

@@ -5,6 +5,7 @@ from dataclasses import replace
 from exporter.decision.dayplan.problem import Group, OperatingPoint, Plan, Problem, Slot
 from exporter.decision.dayplan.timetable import Timetable
 from exporter.decision.dayplan.worth import Money, Worth
+from exporter.decision.model_curves import ModelCurve, ModelPoint, Product
 from exporter.decision.pool_work import PoolBalance, Reconciliation, WorkerState
 from exporter.decision.setpoints import NO_SETPOINTS, Setpoint, SiteSetpoints, sum_block
 from exporter.decision.values import BlockDecision, BlockOutlook, RigDecision, SiteDecision, Verdict
@@ -259,6 +260,17 @@ def small_site() -> SiteView:
     return SiteView(
         plan=planned(),
         setpoints=operating(),
+        model_curves=(
+            ModelCurve(
+                product=Product("Antminer S21", "Stock"),
+                points=(
+                    ModelPoint(name="2600 W", rigs=1, hashrate=180e12, power=2_600.0, marginal=14.444),
+                    ModelPoint(name="3000 W", rigs=1, hashrate=185e12, power=3_000.0, marginal=None),
+                    ModelPoint(name="3500 W", rigs=2, hashrate=200e12, power=3_500.0, marginal=45.0),
+                ),
+                breakeven=27.75,
+            ),
+        ),
         obligations=(
             ObligationStatus(
                 source="utility",
@@ -494,6 +506,7 @@ def fleet_of(count: int) -> SiteView:
     return replace(
         view,
         setpoints=NO_SETPOINTS,
+        model_curves=(),
         snapshot=replace(view.snapshot, rigs=rigs),
         economics=replace(view.economics, rigs=(RigEconomics(),) * count),
         decision=replace(view.decision, rigs=(RigDecision(),) * count),
