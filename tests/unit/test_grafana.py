@@ -58,10 +58,10 @@ UNITS = {
     "suffix:$/kWh": r"_usd_per_kilowatt_hour|_usd_per_day.*/ .*(_billed_power_watts|kilowatt_hours)",
     "suffix:$/PH·day": r"_usd_per_petahash_day",
     "suffix:$/kW·year": r"_usd_per_kilowatt_year",
-    "suffix:J/TH": r"_joules_per_terahash",
+    "suffix:J/TH": r"_joules_per_terahash|1e12 \* .*_watts.* / .*_hashes_per_second",
     "suffix:years": r"_years",
     "Hs": r"_hashes_per_second",
-    "watt": r"_watts",
+    "watt": r"_watts|_joules_per_terahash.*_hashes_per_second.* / 1e12",
     "celsius": r"_celsius",
     "rotrpm": r"_rpm",
     "volt": r"_volts",
@@ -82,7 +82,7 @@ UNITS = {
 def units(panel: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """The unit that each query of a panel is shown in."""
     defaults = panel["fieldConfig"]["defaults"]["unit"]
-    if panel["type"] != "table":
+    if panel["type"] not in {"table", "xychart"}:
         yield from ((target["expr"], defaults) for target in panel["targets"])
         return
     columns = [

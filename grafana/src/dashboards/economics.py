@@ -3,8 +3,9 @@
 from grafana_foundation_sdk.builders import dashboard as builders
 
 from dashboards import panels
-from dashboards.frame import begin
+from dashboards.frame import CURVE_FIRMWARE, CURVE_MODEL, begin
 from dashboards.panels import (
+    EFFICIENCY,
     GAIN,
     HASHRATE,
     NUMBER,
@@ -27,6 +28,7 @@ from dashboards.panels import (
 
 _PRICED = f"({site('power_cost_usd_per_day')}) / ({site('revenue_usd_per_day')})"
 _IDENTITY = f"on (job, site, instance, rig) group_left (model) {series('mining_rig_info')}"
+_MODEL = ('model=~"$model"', 'firmware=~"$firmware"')
 _KILOWATT_HOURS = f"(24 * {total('mining_block_billed_power_watts', by='site')} / 1000)"
 
 
@@ -36,6 +38,8 @@ def build() -> builders.Dashboard:
         "hashmargin / Economics",
         "hashmargin-economics",
         "What the margin is made of, how far breakeven is, and what the next retarget does to it.",
+        CURVE_MODEL,
+        CURVE_FIRMWARE,
     )
     for panel in (*_figures(), *_breakeven(), *_margins(), *_spread(), *_market()):
         page.with_panel(panel)
@@ -173,7 +177,15 @@ def _spread() -> list[Panel]:
     ]
 
 
+def _of_model(metric: str) -> str:
+    return f"avg by (point) ({series(metric, *_MODEL)})"
+
+
 def _points() -> list[Panel]:
+    hashrate = _of_model("mining_model_point_hashrate_hashes_per_second")
+    power = _of_model("mining_model_point_power_watts")
+    step = _of_model("mining_model_point_marginal_joules_per_terahash")
+    paid = f"scalar(avg({series('mining_model_breakeven_joules_per_terahash', *_MODEL)}))"
     gain = total("mining_block_tuning_gain_usd_per_day", by="site, block")
     return [
         panels.rows(
@@ -194,6 +206,33 @@ def _points() -> list[Panel]:
                 f"sum by (site, model) ({series('mining_rig_tuning_gain_usd_per_day')} * {_IDENTITY})",
                 "{{site}} {{model}}",
             ),
+        ),
+        panels.against(
+            Face(
+                "Power against hashrate, $model $firmware",
+                "The operating points of the chosen model, at their medians. Paid for: the power that the hashes of a "
+                "point pay for at today's price; a point below it earns.",
+                WATTS,
+                12,
+                10,
+            ),
+            Column("Hashrate", hashrate, HASHRATE),
+            Column("Power", power, WATTS),
+            Column("Paid for at today's price", f"{paid} * {hashrate} / 1e12", WATTS),
+        ),
+        panels.against(
+            Face(
+                "Energy of one more terahash, $model $firmware",
+                "Step: energy per additional hash of the step to a point. It pays below today's price, whatever the "
+                "mean of the point is. Points that are never the best are left out.",
+                EFFICIENCY,
+                12,
+                10,
+            ),
+            Column("Hashrate", f"{hashrate} and on (point) {step}", HASHRATE),
+            Column("Step", step, EFFICIENCY),
+            Column("Mean", f"1e12 * {power} / {hashrate} and on (point) {step}", EFFICIENCY),
+            Column("Paid for at today's price", f"{paid} + 0 * {step}", EFFICIENCY),
         ),
     ]
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Protocol, Self, TypeVar
 
-from grafana_foundation_sdk.builders import bargauge, heatmap, prometheus, stat, table, timeseries
+from grafana_foundation_sdk.builders import bargauge, heatmap, prometheus, stat, table, timeseries, xychart
 from grafana_foundation_sdk.builders import common as common_builders
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import common, dashboard
 from grafana_foundation_sdk.models import heatmap as heatmap_models
+from grafana_foundation_sdk.models import xychart as xychart_models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 USD: Final = "currencyUSD"
@@ -344,10 +345,8 @@ def rows(
     columns, in pixels; the others share what is left. The columns ``first`` stand before the others.
     """
     panel = _with_face(table.Panel(), face)
-    names = {"Time": "", "Value": ""}
     for index, column in enumerate(columns):
         panel.with_target(_target(Query(column.expr), index).instant().format(PromQueryFormat.TABLE))
-        names[f"Value #{chr(ord('A') + index)}"] = column.heading
         panel.override_by_name(
             column.heading,
             [
@@ -378,23 +377,62 @@ def rows(
         panel.override_by_name(column_name, [dashboard.DynamicConfigValue(id_val="links", value=targets)])
     for heading, width in widths.items():
         panel.override_by_name(heading, [dashboard.DynamicConfigValue(id_val="custom.width", value=width)])
-    renamed = {old: new for old, new in names.items() if new}
+    return _one_table(panel, columns, first).sort_by(
+        [common_builders.TableSortByFieldState().display_name(order or columns[0].heading).desc(descending)]
+    )
+
+
+class _Transformed(Protocol):
+    def with_transformation(self, transformation: dashboard.DataTransformerConfig) -> Self: ...
+
+
+_T = TypeVar("_T", bound=_Transformed)
+
+
+def _one_table(panel: _T, columns: Sequence[Column], first: Sequence[str] = ()) -> _T:
+    """Join the columns' answers to one table with their headings."""
+    renamed = {f"Value #{chr(ord('A') + index)}": column.heading for index, column in enumerate(columns)}
     if len(columns) == 1:
         renamed = {"Value": columns[0].heading}
-    return (
-        panel.with_transformation(dashboard.DataTransformerConfig(id_val="merge", options={}))
-        .with_transformation(
-            dashboard.DataTransformerConfig(
-                id_val="organize",
-                options={
-                    "excludeByName": {"Time": True},
-                    "renameByName": renamed,
-                    "indexByName": {name: index for index, name in enumerate(first)},
-                },
-            )
+    return panel.with_transformation(dashboard.DataTransformerConfig(id_val="merge", options={})).with_transformation(
+        dashboard.DataTransformerConfig(
+            id_val="organize",
+            options={
+                "excludeByName": {"Time": True},
+                "renameByName": renamed,
+                "indexByName": {name: index for index, name in enumerate(first)},
+            },
         )
-        .sort_by([common_builders.TableSortByFieldState().display_name(order or columns[0].heading).desc(descending)])
     )
+
+
+def against(face: Face, x: Column, *ys: Column) -> xychart.Panel:
+    """Points over ``x`` that a line joins from left to right: one for each of ``ys`` and combination of labels."""
+    columns = (x, *ys)
+    panel = (
+        _with_face(xychart.Panel(), face)
+        .show(xychart_models.XYShowMode.POINTS_AND_LINES)
+        .mapping(xychart_models.SeriesMapping.AUTO)
+        .series([xychart.XYSeriesConfig().x(xychart.XychartXYSeriesConfigX().matcher(_named(x.heading)))])
+        .legend(
+            common_builders.VizLegendOptions()
+            .display_mode(common.LegendDisplayMode.LIST)
+            .placement(common.LegendPlacement.BOTTOM)
+            .show_legend(True)
+        )
+        .tooltip(common_builders.VizTooltipOptions().mode(common.TooltipDisplayMode.SINGLE))
+        .axis_soft_min(0)
+    )
+    for index, column in enumerate(columns):
+        panel.with_target(_target(Query(column.expr), index).instant().format(PromQueryFormat.TABLE))
+        panel.override_by_name(column.heading, [dashboard.DynamicConfigValue(id_val="unit", value=column.unit)])
+    return _one_table(panel, columns).with_transformation(
+        dashboard.DataTransformerConfig(id_val="sortBy", options={"sort": [{"field": x.heading}]})
+    )
+
+
+def _named(field: str) -> xychart.MatcherConfig:
+    return xychart.MatcherConfig().id("byName").options(field)
 
 
 def spread(face: Face, query: Query) -> heatmap.Panel:

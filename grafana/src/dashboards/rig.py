@@ -249,6 +249,11 @@ def _points() -> list[Panel]:
             Column("Efficiency", f"{by_point} ({efficiency})", EFFICIENCY),
             key="point",
         ),
+        panels.against(
+            Face("Power against hashrate", "The points that were measured on the rig.", WATTS, 12),
+            Column("Hashrate", f"{by_point} ({rate})", HASHRATE),
+            Column("Power", f"{by_point} ({watts})", WATTS),
+        ),
         panels.bars(
             Face("Efficiency by point", "Joules per terahash, over all of a point's power.", EFFICIENCY, 12),
             Query(f"{by_point} ({efficiency})", "{{point}}"),

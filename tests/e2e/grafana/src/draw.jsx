@@ -13,7 +13,7 @@ import {
 import { TableNG } from '@grafana/ui/unstable';
 import { createRoot } from 'react-dom/client';
 import { begin } from './fields.js';
-import { prepare, theme, values } from './panels.js';
+import { prepare, theme, values, xySeries } from './panels.js';
 
 const COLUMNS = 24;
 const ROW = 30;
@@ -158,7 +158,48 @@ function Heatmap({ prepared: { fieldConfig, series }, width, height }) {
   );
 }
 
-const BODIES = { stat: Stat, bargauge: Bars, table: Rows, timeseries: Lines, heatmap: Heatmap };
+// Nor an XY chart: points that a line joins, between zero and the highest, with the legend below.
+function Curves({ prepared, width, height }) {
+  const all = xySeries(prepared);
+  if (!all.length) {
+    return <NoData fieldConfig={prepared.fieldConfig} />;
+  }
+  const [left, bottom, top] = [70, 40, 12];
+  const most = (fields) => Math.max(...fields.flatMap(({ values }) => values)) || 1;
+  const mostX = most(all.map(({ x }) => x));
+  const mostY = most(all.map(({ y }) => y));
+  const across = (value) => left + ((width - left - 20) * value) / mostX;
+  const up = (value) => height - bottom - ((height - bottom - top) * value) / mostY;
+  const label = (field, value) => {
+    const { text, suffix = '' } = field.display(value);
+    return text + suffix;
+  };
+  return (
+    <svg width={width} height={height} fontSize={11} fill={theme.colors.text.secondary}>
+      {[0, 0.5, 1].map((share) => (
+        <g key={share} stroke="none">
+          <text x={0} y={up(share * mostY) + 4}>{label(all[0].y, share * mostY)}</text>
+          <text x={across(share * mostX) - 20} y={height - bottom + 16}>{label(all[0].x, share * mostX)}</text>
+        </g>
+      ))}
+      {all.map(({ name, x, y }, index) => {
+        const color = theme.visualization.getColorByName(theme.visualization.palette[index]);
+        const places = x.values.map((value, row) => [across(value), up(y.values[row])]);
+        return (
+          <g key={name}>
+            <polyline points={places.join(' ')} fill="none" stroke={color} />
+            {places.map(([cx, cy], row) => (
+              <circle key={row} {...{ cx, cy }} r={3} fill={color} />
+            ))}
+            <text x={left + index * 200} y={height - 6} fill={color}>{name}</text>
+          </g>
+        );
+      })}
+    </svg>
+  );
+}
+
+const BODIES = { stat: Stat, bargauge: Bars, table: Rows, timeseries: Lines, heatmap: Heatmap, xychart: Curves };
 
 function Dashboard({ all, dashboard, chosen, width }) {
   const column = (width - 2 * MARGIN + GAP) / COLUMNS;

@@ -96,7 +96,7 @@ export function shown(prepared) {
   return { ...kind, empty: prepared.empty, ...KINDS[panel.type](prepared) };
 }
 
-const KINDS = { stat: tiles, bargauge: tiles, table: rows, timeseries: lines, heatmap: cells };
+const KINDS = { stat: tiles, bargauge: tiles, table: rows, timeseries: lines, heatmap: cells, xychart: curves };
 
 function tiles(prepared) {
   const { textMode } = prepared.panel.options;
@@ -162,6 +162,29 @@ function cells({ series }) {
   const [frame] = series;
   const [, ...buckets] = frame?.fields ?? [];
   return { buckets: buckets.map((field) => ({ name: getFieldDisplayName(field, frame, series), last: field.values.at(-1) })) };
+}
+
+/** The series of an XY chart: each number beside the one that its x names, by rows. */
+export function xySeries({ panel, series }) {
+  const { options: name } = panel.options.series[0].x.matcher;
+  return series.flatMap((frame) => {
+    const numbers = frame.fields.filter((field) => field.type === FieldType.number);
+    const title = (field) => getFieldDisplayName(field, frame, series);
+    const x = numbers.find((field) => title(field) === name);
+    return x ? numbers.filter((field) => field !== x).map((y) => ({ name: title(y), x, y })) : [];
+  });
+}
+
+function curves(prepared) {
+  const text = (field) => field.values.map((value) => textOf(field.display(value)));
+  return {
+    curves: xySeries(prepared).map(({ name, x, y }) => ({
+      name,
+      x: text(x),
+      y: text(y),
+      known: [...x.values, ...y.values].every(Number.isFinite),
+    })),
+  };
 }
 
 const textOf = ({ prefix = '', text, suffix = '' }) => `${prefix}${text}${suffix}`;
