@@ -8,6 +8,7 @@ from exporter.simulation.layout import Placement
 from exporter.simulation.market import SLOT_SECONDS
 from exporter.simulation.node import PASSWORD, USERNAME
 from exporter.simulation.plant import Plant
+from exporter.simulation.points import QUICK_RAMP_SECONDS, TUNING_FACTOR
 from exporter.simulation.pool_server import TOKEN
 from exporter.simulation.pools import ACCOUNT
 
@@ -28,6 +29,16 @@ _QUICK_DECISION: Final = {
     "day_plan": {"interval": "1m"},
 }
 """Days become seconds: verdicts keep up with a scripted wave of power prices."""
+
+_POINTS: Final = {"list_interval": "30s", "settle": "10s", "stable": "30s", "dwell": "2m"}
+_QUICK_POINTS: Final = {
+    "ramp": f"{QUICK_RAMP_SECONDS:.0f}s",
+    "cold_ramp": "15s",
+    "untuned_ramp": f"{QUICK_RAMP_SECONDS * TUNING_FACTOR:.0f}s",
+    "dwell": "15s",
+    "most_changes_per_day": 1_000,
+}
+"""Rigs that ramp within seconds, and change their point every few minutes."""
 
 _BLOCK_TARIFFS: Final = (None, "ppa", None, "time-of-use")
 """The tariffs of blocks in turn; None is the site's own."""
@@ -63,7 +74,7 @@ def site_config(site: Plant) -> dict[str, Any]:
 
 def _quick(site: Plant) -> dict[str, Any]:
     polling = {"polling": {"interval": "5s"}} if len(site.placements) <= _MOST_READ_OFTEN else {}
-    return polling | {"evaluation_interval": "5s", "decision": _QUICK_DECISION}
+    return polling | {"evaluation_interval": "5s", "decision": _QUICK_DECISION, "points": _POINTS | _QUICK_POINTS}
 
 
 def _site(site: Plant) -> dict[str, Any]:
@@ -105,7 +116,7 @@ def _site(site: Plant) -> dict[str, Any]:
             }
         },
         "power": {"overhead": 1.03},
-        "points": {"list_interval": "30s", "settle": "10s", "stable": "30s", "dwell": "2m"},
+        "points": _POINTS,
         "economics": {"pool_fee": 0.01, "opex_usd_per_kilowatt_month": 4, "rig_price_usd_per_terahash": 8},
         "ai": {
             "rent_usd_per_kilowatt_month": {"low": 145, "base": 150, "high": 160},

@@ -10,7 +10,7 @@ from typing import Final
 
 from exporter.model.units import HASHES_PER_DIFFICULTY, HASHES_PER_TERAHASH, HOURS_PER_DAY, SECONDS_PER_DAY
 from exporter.simulation.faults import LIE, Fault
-from exporter.simulation.points import SHARES, Listed, Operation, watts_share
+from exporter.simulation.points import RAMP_SECONDS, SHARES, Listed, Operation, watts_share
 
 _SECONDS_PER_SHARE: Final = 6.0
 """What the pool's share difficulty aims at."""
@@ -132,6 +132,7 @@ class Machine:
         seed: int,
         now: float,
         climate: Climate,
+        ramp: float = RAMP_SECONDS,
     ) -> None:
         random = Random(f"{seed} {name}")
         self.model = model
@@ -154,7 +155,7 @@ class Machine:
         self._started = now - float(random.randrange(2 * 86_400, 21 * 86_400))
         self._since = self._started
         self._hashes = 0.0  # done before `_since`, by the process that runs
-        self.operation = Operation(Random(f"{seed} {name} points"))
+        self.operation = Operation(Random(f"{seed} {name} points"), usual_ramp=ramp)
 
     @property
     def mac(self) -> str:

@@ -17,7 +17,9 @@ from exporter.simulation.layout import Placement, plan, plan_models
 from exporter.simulation.machine import Climate, Flapping, Machine
 from exporter.simulation.market import SLOT_SECONDS, BitcoinMarket, PowerMarket
 from exporter.simulation.node import Chain, Node
+from exporter.simulation.points import QUICK_RAMP_SECONDS, RAMP_SECONDS
 from exporter.simulation.pool_server import PoolServer
+from exporter.simulation.rounds import Rounds
 from exporter.simulation.service import Service, SourceFault
 from exporter.simulation.wire import Line, Listeners, SimulationError, Switchboard, can_listen
 
@@ -60,7 +62,8 @@ class Plant:
         clock: Unix seconds.
         troubles: Whether some rigs are faulty from the start, and boards and fans fail and come back.
         slot_seconds: How long a price of the power market lasts: 900 in the real world.
-        wave_seconds: Script the power prices instead, from dear to nearly free and back in so many seconds.
+        wave_seconds: Script the power prices instead, from dear to nearly free and back in so many seconds. Rigs then
+            ramp within seconds, and run at a lower operating point now and then.
         port_offset: Added to the ports of the other services.
         lowest_port: Ports below this are left alone; None means those that this user may not bind.
     """
@@ -82,6 +85,7 @@ class Plant:
     ) -> None:
         self.clock = clock
         self.seed = seed
+        self.wave_seconds = wave_seconds
         self.left_out: list[str] = []
         self.network = _network(network)
         if slot_seconds < 1.0:
@@ -120,6 +124,9 @@ class Plant:
             self.gpu_market.service,
             *(node.service for node in self.gpu_nodes),
         ]
+        self.rounds = Rounds(
+            [self.machines[placement.name] for placement in placements if placement.family.lists_points], clock
+        )
         self.host = host
         self.sources: dict[str, Service] = {service.name: service for service in sources}
         self._services: list[Service] = sources
@@ -135,12 +142,15 @@ class Plant:
                 await self._listeners.show(machine)
             for service in self._services:
                 await service.start()
+            if self.wave_seconds is not None:
+                self.rounds.start()
         except BaseException:
             await self.stop()
             raise
 
     async def stop(self) -> None:
         """Close every socket."""
+        await self.rounds.stop()
         for service in reversed(self._services):
             await service.stop()
         await self._listeners.close_all()
@@ -222,6 +232,7 @@ class Plant:
     def _machines(self, placements: Sequence[Placement]) -> dict[str, Machine]:
         climate = Climate(self.seed)
         now = self.clock()
+        ramp = RAMP_SECONDS if self.wave_seconds is None else QUICK_RAMP_SECONDS
         return {
             placement.name: Machine(
                 placement.model,
@@ -231,6 +242,7 @@ class Plant:
                 seed=self.seed,
                 now=now,
                 climate=climate,
+                ramp=ramp,
             )
             for placement in placements
         }

@@ -8,7 +8,9 @@ from random import Random
 from typing import Final
 
 RAMP_SECONDS: Final = 300.0
-TUNING_SECONDS: Final = 3_600.0
+QUICK_RAMP_SECONDS: Final = 5.0
+TUNING_FACTOR: Final = 12.0
+"""A first visit to a point that is not tuned takes so many ramps."""
 SHARES: Final = (0.5, 0.65, 0.8, 0.9, 1.0, 1.1, 1.2)
 """The points of every rig, as shares of its stock hashrate."""
 _TUNED: Final = frozenset({0.8, 1.0})
@@ -28,6 +30,7 @@ class Operation:
     random: Random
     share: float = 1.0
     since: float | None = None  # None: longer than the ramp
+    usual_ramp: float = RAMP_SECONDS  # s, to a tuned point
     ramp: float = RAMP_SECONDS  # s, of the last change
     tuned: set[float] = field(default_factory=lambda: set(_TUNED))
     listed_error: dict[float, float] = field(default_factory=dict)  # of the watts in the list, by share
@@ -39,7 +42,7 @@ class Operation:
     def move(self, share: float, now: float) -> None:
         """Change to another point. Raises KeyError for one that the rig does not have."""
         self.listed_error[share]
-        self.ramp = RAMP_SECONDS if share in self.tuned else TUNING_SECONDS
+        self.ramp = self.usual_ramp * (1.0 if share in self.tuned else TUNING_FACTOR)
         self.share, self.since = share, now
         self.tuned.add(share)
 
@@ -49,7 +52,7 @@ class Operation:
 
     def tuning(self, now: float) -> bool:
         """Return whether the firmware tunes."""
-        return self.ramp == TUNING_SECONDS and self.progress(now) < 1
+        return self.ramp > self.usual_ramp and self.progress(now) < 1
 
     def seconds_at_full(self, start: float, end: float) -> float:
         """Return the seconds between two times, each counted by its progress."""

@@ -4,6 +4,7 @@ import argparse
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ NETWORK = NetworkState(
 )
 
 
-def demo(folder: Path, **options: float) -> tuple[SimulatedSite, Settings]:
+def demo(folder: Path, **options: Any) -> tuple[SimulatedSite, Settings]:
     site = SimulatedSite(
         16,
         network="127.81.16.0/20",
@@ -89,6 +90,21 @@ def test_without_a_price_wave_the_decision_settings_are_the_defaults(tmp_path: P
     _, settings = demo(tmp_path)
     assert settings.decision.reassign_after == 72 * 3_600
     assert settings.polling.interval == 30
+
+
+def test_rigs_of_the_demo_visit_a_lower_point_half_by_half_and_come_back(tmp_path: Path) -> None:
+    site, settings = demo(tmp_path, wave_seconds=300.0, weights={"luxos": 3.0})
+    listing = [site.machines[each.name] for each in site.placements if each.family.lists_points]
+    assert len(listing) > 2
+    shares = []
+    for step in range(4):
+        site.rounds.move(step)
+        shares.append([machine.operation.share for machine in listing])
+    assert shares[0] == shares[3] == [1.0] * len(listing)
+    assert [{one, other} for one, other in zip(shares[1], shares[2], strict=True)] == [{0.8, 1.0}] * len(listing)
+    assert settings.points is not None
+    assert settings.points.ramp == listing[0].operation.ramp == 5
+    assert all(machine.operation.share == 1 for machine in site.machines.values())
 
 
 def test_the_mixture_has_more_of_a_firmware_with_a_higher_weight() -> None:

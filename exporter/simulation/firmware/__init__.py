@@ -27,6 +27,7 @@ class Family:
     mac_prefix: str
     weight: float  # its share of a mixed site
     credentials: tuple[str, str] | None = None
+    lists_points: bool = False  # with figures
 
     def without(self, ports: Container[int]) -> "Family":
         """Return the family without some of its ports."""

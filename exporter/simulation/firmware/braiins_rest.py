@@ -210,5 +210,6 @@ FAMILY: Final = Family(
     ports={80: Http("braiins_rest", _page)},
     mac_prefix="90:34:86",
     weight=RARE,
+    lists_points=True,
     credentials=(_USER, _PASSWORD),
 )

@@ -133,4 +133,5 @@ FAMILY: Final = Family(
     },
     mac_prefix="E6:D4:41",
     weight=RARE,
+    lists_points=True,
 )

@@ -236,4 +236,5 @@ FAMILY: Final = Family(
     },
     mac_prefix="62:F7:5E",
     weight=RARE,
+    lists_points=True,
 )

@@ -215,4 +215,5 @@ FAMILY: Final = Family(
     },
     mac_prefix="02:95:23",
     weight=RARE,
+    lists_points=True,
 )
