@@ -166,10 +166,10 @@ function Curves({ prepared, width, height }) {
   }
   const [left, bottom, top] = [70, 40, 12];
   const most = (fields) => Math.max(...fields.flatMap(({ values }) => values)) || 1;
-  const mostX = most(all.map(({ x }) => x));
-  const mostY = most(all.map(({ y }) => y));
-  const across = (value) => left + ((width - left - 20) * value) / mostX;
-  const up = (value) => height - bottom - ((height - bottom - top) * value) / mostY;
+  const highX = most(all.map(({ x }) => x));
+  const highY = most(all.map(({ y }) => y));
+  const across = (value) => left + ((width - left - 20) * value) / highX;
+  const up = (value) => height - bottom - ((height - bottom - top) * value) / highY;
   const label = (field, value) => {
     const { text, suffix = '' } = field.display(value);
     return text + suffix;
@@ -178,8 +178,8 @@ function Curves({ prepared, width, height }) {
     <svg width={width} height={height} fontSize={11} fill={theme.colors.text.secondary}>
       {[0, 0.5, 1].map((share) => (
         <g key={share} stroke="none">
-          <text x={0} y={up(share * mostY) + 4}>{label(all[0].y, share * mostY)}</text>
-          <text x={across(share * mostX) - 20} y={height - bottom + 16}>{label(all[0].x, share * mostX)}</text>
+          <text x={0} y={up(share * highY) + 4}>{label(all[0].y, share * highY)}</text>
+          <text x={across(share * highX) - 20} y={height - bottom + 16}>{label(all[0].x, share * highX)}</text>
         </g>
       ))}
       {all.map(({ name, x, y }, index) => {
