@@ -54,5 +54,5 @@ def shed(server: Server, kilowatts: float, output: str) -> None:
         case "csv":
             click.echo(fleet.as_csv(found.cuts), nl=False)
         case _:
-            click.echo(fleet.as_text(found.cuts))
+            click.echo(fleet.shed_table(found))
     click.echo(fleet.shed_summary(found, kilowatts), err=True)

@@ -19,7 +19,7 @@ def point_lines(setpoint: Setpoint, curve: Curve) -> Iterator[Line]:
     unit = "USD/day"
     value, price = setpoint.value, setpoint.price
     if setpoint.in_force is not None:
-        margin = setpoint.in_force.margin(value, price)
+        margin = setpoint.in_force.margin(value, price) - setpoint.fixed
         yield Line(f"point in force: {_described(setpoint.in_force)}, against the opportunity", margin, unit)
     yield Line(f"best point: {_described(setpoint.best)}", setpoint.best_margin, unit)
     yield Line("best point, low end", setpoint.best_margin_low, unit)

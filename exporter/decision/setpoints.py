@@ -12,13 +12,14 @@ from typing import Final, NamedTuple
 
 from exporter.decision.course import OFF, Option, Planner, condensed
 from exporter.decision.curtailment import Slot, slots_ahead
+from exporter.decision.judged import Terms, terms
 from exporter.decision.values import RigDecision, SiteDecision, Verdict
 from exporter.economics.points import Candidate, Curve
 from exporter.economics.settings import PointsSettings, SiteSettings
 from exporter.economics.site import rigs_by_block
 from exporter.economics.values import RigEconomics, SiteEconomics
 from exporter.model.snapshot import RigSnapshot, SiteSnapshot, TariffPrice
-from exporter.model.units import HASHES_PER_PETAHASH, HOURS_PER_DAY, SECONDS_PER_HOUR, finite, total
+from exporter.model.units import HOURS_PER_DAY, SECONDS_PER_HOUR, finite, total
 
 STAND_STILL: Final = "off"
 """Name of the setpoint of a rig that should not run."""
@@ -34,7 +35,7 @@ _SAME_VALUE: Final = 0.002
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setpoint:
-    """What one rig should do. Money in USD per day at the marginal price; ``best`` None stands for off."""
+    """What one rig should do. Money in USD per day in the book of the one who decides; ``best`` None stands for off."""
 
     in_force: Candidate | None = None  # None if it is off, or if the point in force cannot be judged
     best: Candidate | None = None
@@ -46,6 +47,7 @@ class Setpoint:
     valid_until: float = 0.0  # unix seconds
     value: float = 0.0  # USD per H/s and day
     price: float = 0.0  # USD per kWh, marginal
+    fixed: float = 0.0  # USD per day, as long as the rig hashes at any point
 
     @property
     def name(self) -> str:
@@ -255,7 +257,7 @@ def site_setpoints(
     if points is None:
         return NO_SETPOINTS
     ahead = {tariff: slots_ahead(tariff, snapshot, settings) for tariff in snapshot.tariffs}
-    chooser = Chooser(snapshot, ahead, economics.market.payout_usd, points, choices or Choices())
+    chooser = Chooser(snapshot, ahead, economics.market.payout_usd, settings, points, choices or Choices())
     known = tuple(curves.get(rig.rig.name, _NO_CURVE) for rig in snapshot.rigs)
     rigs = tuple(map(chooser.setpoint, snapshot.rigs, economics.rigs, decision.rigs, known))
     blocks = tuple(
@@ -282,6 +284,7 @@ class Chooser:
         snapshot: The site.
         ahead: By tariff, the marginal prices known ahead.
         payout: USD per PH/s and day; None if unknown.
+        site: The site's settings, for hosting contracts.
         settings: Costs of changes and limits.
         choices: What was chosen at earlier evaluations.
     """
@@ -291,12 +294,14 @@ class Chooser:
         snapshot: SiteSnapshot,
         ahead: Mapping[str, Sequence[Slot]],
         payout: float | None,
+        site: SiteSettings,
         settings: PointsSettings,
         choices: Choices,
     ) -> None:
         self._now = snapshot.taken_at
         self._settings = settings
         self._payout = payout
+        self._contracts = site.contracts
         self._prospects = prospects(snapshot, ahead, settings)
         self._marks = {tariff: _mark(price, self._now) for tariff, price in snapshot.tariffs.items()}
         self._choices = choices
@@ -306,32 +311,34 @@ class Chooser:
         self, rig: RigSnapshot, economics: RigEconomics, decision: RigDecision, curve: Curve
     ) -> Setpoint | None:
         """Return the setpoint of a rig; None if no verdict, price or point of it is known."""
-        price, paid, verdict = economics.marginal_price, economics.paid_share, decision.verdict
-        if price is None or paid is None or self._payout is None:
-            return None
+        verdict = decision.verdict
         if verdict is not Verdict.MINE and verdict is not Verdict.CURTAIL and verdict is not Verdict.REASSIGN:
             return None
         if not curve.hull or rig.points is None:
+            return None
+        book = terms(economics, self._payout, self._contracts, stopping=verdict is Verdict.CURTAIL)
+        if book is None:
             return None
         reading = None if rig.reading is None else rig.reading.value
         hashing = reading is not None and reading.hashrate > 0
         in_force = curve.by_name.get(reading.point) if reading is not None and hashing else None
         if hashing and in_force is None:
             return None
-        prospect = self._prospect(rig.rig.tariff, price)
+        hosted = economics.books is not None and bool(economics.books.contract)
         situation = Situation(
             curve=curve,
             in_force=in_force,
-            value=paid * self._payout / HASHES_PER_PETAHASH,
-            prospect=prospect,
+            value=book.value,
+            prospect=self._at_present(book.price, None) if hosted else self._prospect(rig.rig.tariff, book.price),
             may_stop=False,
             held=in_force is not None and self._held(rig),
             ramp=None if reading is None else reading.ramp,
         )
         best = None
         if verdict is not Verdict.CURTAIL:
-            best = self._choices.choose(rig.rig.name, situation, self._settings, self._marks.get(rig.rig.tariff))
-        return self._judged(situation, best, price)
+            mark = (book.price,) if hosted else self._marks.get(rig.rig.tariff)
+            best = self._choices.choose(rig.rig.name, situation, self._settings, mark)
+        return self._judged(situation, best, book)
 
     def _held(self, rig: RigSnapshot) -> bool:
         points = rig.points
@@ -344,19 +351,23 @@ class Chooser:
         slots, change = self._prospects.get(tariff, ([], None))
         if len(slots) > 1:
             return Prospect(slots, known=True, next_change=change)
+        return self._at_present(price, change)
+
+    def _at_present(self, price: float, change: float | None) -> Prospect:
+        """Return that a price lasts to its known end (unix seconds), or for as long as prices usually do."""
         lasts = 0.0 if change is None else min((change - self._now) / SECONDS_PER_HOUR, _LONGEST_PRICE)
         hours = max(lasts, self._settings.persistence / SECONDS_PER_HOUR)
         return Prospect([Slot(hours, price)], known=False, next_change=change)
 
-    def _judged(self, situation: Situation, best: Candidate | None, price: float) -> Setpoint:
-        value, current = situation.value, situation.in_force
-        margin = 0.0 if best is None else best.margin(value, price)
+    def _judged(self, situation: Situation, best: Candidate | None, book: Terms) -> Setpoint:
+        current, price = situation.in_force, book.price
+        margin = 0.0 if best is None else book.margin(best.hashrate, best.kwh)
         spread = 0.0 if best is None else abs(price) * best.kwh * best.error
         change = situation.prospect.next_change
         end = self._now + self._settings.valid_for
         gain = gain_low = None
         if current is not None and current.checked and situation.curve.trusted >= _TRUSTED:
-            gain = max(margin - current.margin(value, price), 0.0)
+            gain = max(margin - book.margin(current.hashrate, current.kwh), 0.0)
             gain_low = gain - _doubt(current, best, price)
         return Setpoint(
             in_force=current,
@@ -367,8 +378,9 @@ class Chooser:
             gain=gain,
             gain_low=gain_low,
             valid_until=end if change is None or change <= self._now else min(end, change),
-            value=value,
+            value=book.value,
             price=price,
+            fixed=book.fixed,
         )
 
 

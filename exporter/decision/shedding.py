@@ -4,15 +4,21 @@ import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from exporter.decision.judged import terms
 from exporter.decision.setpoints import STAND_STILL, SiteSetpoints
+from exporter.economics.hosting import ContractSettings
 from exporter.economics.values import SiteEconomics
 from exporter.model.snapshot import SiteSnapshot
 from exporter.model.units import HOURS_PER_DAY, kilowatts
 
 _DIGITS: Final = 6
 """Of USD per kWh: rigs whose losses agree in them are chosen in turn from the blocks."""
+
+
+NO_CONTRACTS: Final[Mapping[str, ContractSettings]] = MappingProxyType({})
 
 
 class Lower(NamedTuple):
@@ -58,12 +64,18 @@ class Shedding:
     over_capacity: Mapping[str, float]  # kW by block, before
 
 
-def loads(snapshot: SiteSnapshot, economics: SiteEconomics, setpoints: SiteSetpoints) -> list[Load]:
-    """Return the rigs that hash, with what each step down costs at the marginal price.
+def loads(
+    snapshot: SiteSnapshot,
+    economics: SiteEconomics,
+    setpoints: SiteSetpoints,
+    contracts: Mapping[str, ContractSettings] = NO_CONTRACTS,
+) -> list[Load]:
+    """Return the rigs that hash, with what each step down costs the one who decides whether the rig runs.
 
     A rig whose points cannot be judged can only be switched off; one whose power or margin is unknown is left out.
     """
     found = []
+    payout = economics.market.payout_usd
     known = setpoints.rigs or (None,) * len(snapshot.rigs)
     curves = setpoints.curves or (None,) * len(snapshot.rigs)
     for index, (rig, priced, setpoint, curve) in enumerate(
@@ -71,21 +83,24 @@ def loads(snapshot: SiteSnapshot, economics: SiteEconomics, setpoints: SiteSetpo
     ):
         if rig.reading is None or rig.reading.value.hashrate <= 0 or rig.rig.count != 1:
             continue
+        book = terms(priced, payout, contracts, stopping=True)
+        if book is None:
+            continue
         current = None if setpoint is None else setpoint.in_force
         name, block = rig.rig.name, rig.rig.block
-        if setpoint is not None and current is not None and curve is not None:
-            margin = current.margin(setpoint.value, setpoint.price)
+        if current is not None and curve is not None:
+            margin = book.margin(current.hashrate, current.kwh)
             drawn = current.kwh / HOURS_PER_DAY
             choices = [
-                Lower(each.name, drawn - each.kwh / HOURS_PER_DAY, margin - each.margin(setpoint.value, setpoint.price))
+                Lower(each.name, drawn - each.kwh / HOURS_PER_DAY, margin - book.margin(each.hashrate, each.kwh))
                 for each in curve.candidates
                 if each.allowed and each.checked and each.kwh < current.kwh
             ]
             choices.append(Lower(STAND_STILL, drawn, margin))
             found.append(Load(index, name, block, drawn, current.name, _hull(choices)))
-        elif priced.billed_power and priced.revenue is not None and priced.marginal_price is not None:
+        elif priced.billed_power and priced.revenue is not None:
             drawn = kilowatts(priced.billed_power)
-            loss = priced.revenue - drawn * HOURS_PER_DAY * priced.marginal_price
+            loss = book.margin(rig.reading.value.hashrate, drawn * HOURS_PER_DAY)
             found.append(Load(index, name, block, drawn, "", (Lower(STAND_STILL, drawn, loss),)))
     return found
 

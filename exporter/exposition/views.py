@@ -15,6 +15,7 @@ from exporter.decision.pool_work import NOTHING, Reconciliation
 from exporter.decision.setpoints import NO_SETPOINTS, Setpoint, SiteSetpoints
 from exporter.decision.values import BlockDecision, RigDecision, SiteDecision, Verdict
 from exporter.economics.compliance import ComplianceMemory, ObligationStatus
+from exporter.economics.hosting import ContractSettings
 from exporter.economics.peaks import PeakEconomics
 from exporter.economics.points import Curve
 from exporter.economics.settlement import Settlement
@@ -116,6 +117,7 @@ class SiteView:
     decision: SiteDecision
     setpoints: SiteSetpoints = NO_SETPOINTS
     model_curves: tuple[ModelCurve, ...] = ()
+    contracts: Mapping[str, ContractSettings] = field(default_factory=dict)  # hosting contracts by name
     shard: Shard = WHOLE_SITE
     plan: PlanView | None = None  # None without `decision.day_plan`, or while there is no plan
     reconciliation: Reconciliation = NOTHING

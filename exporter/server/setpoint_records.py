@@ -48,7 +48,13 @@ class CutRecord:
     operating_point: Annotated[str | None, "Point in force. Null if it cannot be judged."]
     point: Annotated[str, "Point to run at instead, or `off`."]
     shed_watts: Annotated[float, "What that sheds at the billing meter."]
-    loss_usd_per_day: Annotated[float, "What that loses; below 0 if it earns more."]
+    loss_usd_per_day: Annotated[
+        float, "What that loses the one who decides whether the rig runs; below 0 if it earns more."
+    ]
+    valid_until_timestamp_seconds: Annotated[
+        float | None, "Until when the cut may be acted on. Null if the rig's points cannot be judged."
+    ]
+    missing_watts: Annotated[float, "What all cuts together fall short of what was asked for, the same in each row."]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +73,7 @@ class ShedRecord:
 
 def setpoint_records(view: SiteView) -> list[SetpointRecord]:
     """Return the record of every rig, most kilowatts per dollar lost first; rigs that can shed nothing come last."""
-    found = {load.slot: load for load in loads(view.snapshot, view.economics, view.setpoints)}
+    found = {load.slot: load for load in loads(view.snapshot, view.economics, view.setpoints, view.contracts)}
     able = sorted(found, key=lambda index: (order(found[index]), found[index].rig))
     rest = [index for index in range(len(view.rigs)) if index not in found]
     return [_setpoint(view, index, found.get(index)) for index in (*able, *rest)]
@@ -113,7 +119,7 @@ def shed_record(view: SiteView, wanted: float) -> ShedRecord:
         if block.capacity_watts is not None
     }
     drawn = {block.name: kilowatts(block.billed_power) for block in view.economics.blocks if block.billed_power}
-    found = shed(loads(view.snapshot, view.economics, view.setpoints), wanted, capacities, drawn)
+    found = shed(loads(view.snapshot, view.economics, view.setpoints, view.contracts), wanted, capacities, drawn)
     return ShedRecord(
         shed_watts=found.kilowatts * WATTS_PER_KILOWATT,
         missing_watts=found.missing * WATTS_PER_KILOWATT,
@@ -126,8 +132,12 @@ def shed_record(view: SiteView, wanted: float) -> ShedRecord:
 
 def _valid_until(view: SiteView, found: Shedding) -> float | None:
     """Return when the first of the cuts' setpoints ends."""
-    known = [view.setpoints.rigs[cut.slot] for cut in found.cuts] if view.setpoints.rigs else []
-    return min((setpoint.valid_until for setpoint in known if setpoint is not None), default=None)
+    return min((until for cut in found.cuts if (until := _end(view, cut.slot)) is not None), default=None)
+
+
+def _end(view: SiteView, index: int) -> float | None:
+    setpoint = view.setpoints.rigs[index] if view.setpoints.rigs else None
+    return None if setpoint is None else setpoint.valid_until
 
 
 def _cuts(view: SiteView, found: Shedding) -> Iterator[CutRecord]:
@@ -142,4 +152,6 @@ def _cuts(view: SiteView, found: Shedding) -> Iterator[CutRecord]:
             point=cut.point,
             shed_watts=cut.kilowatts * WATTS_PER_KILOWATT,
             loss_usd_per_day=cut.loss,
+            valid_until_timestamp_seconds=_end(view, cut.slot),
+            missing_watts=found.missing * WATTS_PER_KILOWATT,
         )

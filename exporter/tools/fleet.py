@@ -177,6 +177,13 @@ def as_text(rigs_: Rigs) -> str:
     return tables.as_text(header, rows, right=right) if rows else "no rig matches"
 
 
+def shed_table(found: Shed) -> str:
+    """Format the cuts as a table. The columns that are the same in each row are said below it."""
+    below = ("valid_until_timestamp_seconds", "missing_watts")
+    rows = [{field: value for field, value in cut.items() if field not in below} for cut in found.cuts.rigs]
+    return as_text(Rigs(total=found.cuts.total, rigs=rows))
+
+
 def shed_summary(found: Shed, kilowatts: float) -> str:
     """Say what the cuts come to, block by block, and until when the list holds.
 

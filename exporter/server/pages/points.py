@@ -69,7 +69,7 @@ def points_of(rig: RigView) -> PointsView | None:
                 terahash=round(each.hashrate / HASHES_PER_TERAHASH, 1),
                 watts=round(each.power),
                 efficiency=round(joules_per_terahash(each.power, each.hashrate) or 0.0, 1),
-                margin=each.margin(setpoint.value, setpoint.price),
+                margin=each.margin(setpoint.value, setpoint.price) - setpoint.fixed,
                 average=None if step is None else step.average,
                 marginal=None if step is None else step.marginal,
                 allowed=each.allowed,
