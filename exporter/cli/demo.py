@@ -92,6 +92,10 @@ def _announce(simulation: Simulation, settings: Settings) -> None:
 {_planned_faults(simulation.ready["planned_faults"])}
 The first values appear within 15 seconds. Then watch container-1 at http://{address}/blocks: its old rigs lose money
 while power is expensive. Ctrl-C stops everything.
+
+Some rigs run at a lower operating point for a minute: hashmargin setpoints shows what another point would earn, and
+hashmargin shed --kilowatts 10 which rigs to turn down. hashmargin schedule shows the next hours. The site has sold
+reserve, and after three minutes a call caps container-2, which nobody follows: hashmargin obligations list.
 """)
 
 

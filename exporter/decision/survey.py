@@ -6,8 +6,10 @@ from typing import NamedTuple
 from exporter.decision.history import HOSTED, Moment, step_of
 from exporter.decision.settings import DecisionSettings
 from exporter.decision.values import Clock, DecisionState
-from exporter.economics.contract import sold_at
+from exporter.economics.contract import is_owed, sold_at
+from exporter.economics.lines import cost_lines
 from exporter.economics.margin import IDLE_SHARE
+from exporter.economics.peaks import price_at
 from exporter.economics.settings import SiteSettings
 from exporter.economics.values import Books, RigEconomics, SiteEconomics
 from exporter.model.snapshot import RigSnapshot, SiteSnapshot
@@ -22,6 +24,16 @@ class Survey(NamedTuple):
     coverage: float  # 0-1, by kW: the share of its rigs that are observed, and whose margin is known
     observed: bool  # whether any rig is
     moment: Moment | None  # None if no rig has a margin
+
+
+def _counts_peaks(tariff: str, settings: SiteSettings, now: float) -> bool:
+    """Tell whether the expected cost of a peak is a cost of the hour.
+
+    It is not where a peak tag stands for it, nor of energy that is owed or can be sold, whose hours may stand still.
+    """
+    economics, power = settings.at(tariff)
+    tagged = any(line.peak_tag for line in cost_lines(economics, power))
+    return not tagged and not is_owed(power, now) and sold_at(tariff, power) is None
 
 
 class _HostedPrices:
@@ -75,8 +87,12 @@ class Surveyor:
         known = {name: tariff.price for name, tariff in snapshot.tariffs.items()}
         powers = {name: settings.at(name)[1] for name in known}
         sales = {name: sold_at(name, power) for name, power in powers.items()}
+        peaks = {name: price_at(slots, self._now) for name, slots in snapshot.surcharges.items()}
         self._prices: Mapping[str, tuple[float, float | None]] = {
-            name: (price, known.get(sale) if (sale := sales[name]) is not None else None)
+            name: (
+                price + (peaks.get(name, 0.0) if _counts_peaks(name, settings, self._now) else 0.0),
+                known.get(sale) if (sale := sales[name]) is not None else None,
+            )
             for name, price in known.items()
         }
         used = {rig.rig.tariff for rig in snapshot.rigs}  # a rig that is wholly in its block needs no price of its own

@@ -19,6 +19,7 @@ from typing import Final
 
 import yaml
 
+from exporter.simulation.config import owed
 from exporter.simulation.control import SWITCHES
 from exporter.simulation.market import SLOT_SECONDS
 from exporter.simulation.site import CONTROL_PORT, SimulatedSite
@@ -76,9 +77,14 @@ async def _serve(options: argparse.Namespace) -> None:
 
 
 def write_config(site: SimulatedSite, path: Path) -> None:
-    """Write the exporter's configuration for a site."""
+    """Write the exporter's configuration for a site, and beside it what the site owes, if its prices are scripted."""
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten thousand rigs take the pure Python one several seconds
-    path.write_text(yaml.dump(site.config(), Dumper=dumper, sort_keys=False), encoding="utf-8")
+    config = site.config()
+    if site.wave_seconds is not None:
+        file = path.with_name("obligations.yml")
+        file.write_text(yaml.dump(owed(site), Dumper=dumper, sort_keys=False), encoding="utf-8")
+        config |= {"obligations": {"utility": {"kind": "schedule", "path": file.name, "interval": "5s"}}}
+    path.write_text(yaml.dump(config, Dumper=dumper, sort_keys=False), encoding="utf-8")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,6 +1,6 @@
 """The exporter's configuration for a simulated site, as its YAML file would hold it."""
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 from exporter.model.units import WATTS_PER_KILOWATT
@@ -40,6 +40,13 @@ _QUICK_POINTS: Final = {
 }
 """Rigs that ramp within seconds, and change their point every few minutes."""
 
+CALL_AFTER: Final = timedelta(minutes=3)
+CALL_LASTS: Final = timedelta(minutes=5)
+_RESERVE: Final = 0.5
+"""Share of the rated power that must run."""
+_CALLED: Final = 0.8
+"""Share of the rated power of the called block that may be drawn."""
+
 _BLOCK_TARIFFS: Final = (None, "ppa", None, "time-of-use")
 """The tariffs of blocks in turn; None is the site's own."""
 
@@ -74,7 +81,43 @@ def site_config(site: Plant) -> dict[str, Any]:
 
 def _quick(site: Plant) -> dict[str, Any]:
     polling = {"polling": {"interval": "5s"}} if len(site.placements) <= _MOST_READ_OFTEN else {}
-    return polling | {"evaluation_interval": "5s", "decision": _QUICK_DECISION, "points": _POINTS | _QUICK_POINTS}
+    return polling | {
+        "evaluation_interval": "5s",
+        "decision": _QUICK_DECISION,
+        "points": _POINTS | _QUICK_POINTS,
+        "compliance": {"interval": "1m"},
+    }
+
+
+def owed(site: Plant) -> list[dict[str, Any]]:
+    """Return what a site with scripted prices owes: reserve, which it keeps, and a call, which nobody follows.
+
+    The call begins some minutes from now, and is about the second block.
+    """
+    begin = datetime.fromtimestamp(site.clock(), UTC) + CALL_AFTER
+    block = site.blocks[min(1, len(site.blocks) - 1)]
+    rated = {
+        name: sum(placement.model.watts for placement in site.placements if name in ("", placement.block))
+        for name in ("", block)
+    }
+    return [
+        {
+            "kind": "award",
+            "event": "RRS-1",
+            "reason": "responsive reserve",
+            "floor_kilowatts": round(_RESERVE * rated[""] / WATTS_PER_KILOWATT, 1),
+            "price_usd_per_megawatt_hour": 8,
+        },
+        {
+            "kind": "call",
+            "event": "call-1",
+            "reason": "evening peak",
+            "block": block,
+            "from": begin.isoformat(timespec="seconds"),
+            "until": (begin + CALL_LASTS).isoformat(timespec="seconds"),
+            "cap_kilowatts": round(_CALLED * rated[block] / WATTS_PER_KILOWATT, 1),
+        },
+    ]
 
 
 def _site(site: Plant) -> dict[str, Any]:

@@ -48,6 +48,8 @@ def test_the_demo_starts_shows_a_site_and_leaves_nothing_behind(tmp_path: Path) 
         for question in (["plan", "--megawatts", "0.1"], ["explain", "c1-001"]):
             command = [BIN / "hashmargin", *question, "--url", f"http://{address}"]
             assert b"container-1" in subprocess.run(command, check=True, capture_output=True).stdout
+        command = [BIN / "hashmargin", "obligations", "list", "--url", f"http://{address}"]
+        assert b"RRS-1" in subprocess.run(command, check=True, capture_output=True).stdout
         family = children(demo.pid)
         assert family, "the simulated site is a process of its own"
     finally:

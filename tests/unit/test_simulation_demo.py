@@ -2,11 +2,13 @@
 
 import argparse
 from dataclasses import replace
+from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from exporter.decision.history import MarginHistory
 from exporter.decision.site import decide
@@ -90,6 +92,18 @@ def test_without_a_price_wave_the_decision_settings_are_the_defaults(tmp_path: P
     _, settings = demo(tmp_path)
     assert settings.decision.reassign_after == 72 * 3_600
     assert settings.polling.interval == 30
+
+
+def test_the_demo_owes_reserve_and_a_call_that_begins_within_minutes(tmp_path: Path) -> None:
+    site, settings = demo(tmp_path, wave_seconds=300.0)
+    assert settings.compliance.interval == 60
+    assert "utility" in settings.obligations
+    award, call = yaml.safe_load((tmp_path / "obligations.yml").read_text(encoding="utf-8"))
+    assert (award["kind"], call["kind"], call["block"]) == ("award", "call", site.blocks[1])
+    assert datetime.fromisoformat(call["from"]).timestamp() == START + 180
+    assert datetime.fromisoformat(call["until"]).timestamp() == START + 480
+    assert 0 < call["cap_kilowatts"] < settings.fleet_blocks[1].capacity_watts / 1_000
+    assert not demo(tmp_path)[1].obligations
 
 
 def test_rigs_of_the_demo_visit_a_lower_point_half_by_half_and_come_back(tmp_path: Path) -> None:
