@@ -1,6 +1,7 @@
 """A small site with one of everything: three rigs (one well, one stopped, one down), two blocks, one GPU."""
 
 from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 from exporter.decision.dayplan.problem import Group, OperatingPoint, Plan, Problem, Slot
 from exporter.decision.dayplan.timetable import Timetable
@@ -10,6 +11,7 @@ from exporter.decision.pool_work import PoolBalance, Reconciliation, WorkerState
 from exporter.decision.setpoints import NO_SETPOINTS, Setpoint, SiteSetpoints, sum_block
 from exporter.decision.values import BlockDecision, BlockOutlook, RigDecision, SiteDecision, Verdict
 from exporter.economics.compliance import ComplianceMemory, ObligationStatus
+from exporter.economics.hosting import ContractSettings, UptimePromise
 from exporter.economics.peaks import DayPeak, PastPeak, PeakEconomics
 from exporter.economics.points import Candidate, Curve, Trust
 from exporter.economics.reconciliation import PayoutBalance, WorkBalance
@@ -271,6 +273,14 @@ def small_site() -> SiteView:
                 breakeven=27.75,
             ),
         ),
+        contracts={
+            "acme-2026": ContractSettings(
+                timezone=ZoneInfo("America/Chicago"),
+                usd_per_kilowatt_hour=0.05,
+                curtailment_credit_share=0.5,
+                uptime=UptimePromise(measure="sla", promised=0.98),
+            )
+        },
         obligations=(
             ObligationStatus(
                 source="utility",
@@ -366,6 +376,8 @@ def small_site() -> SiteView:
                     margin_high=2.7,
                     power_price=0.05,
                     marginal_price=0.05,
+                    paid_share=1.0,
+                    judged_price=0.05,
                     allin_breakeven_hashprice=29.9178,
                     allin_cost_per_bitcoin=63_222.7,
                     potential_revenue=6.58,
@@ -378,7 +390,14 @@ def small_site() -> SiteView:
                     breakeven_hashprice=21.89,
                     breakeven_bitcoin_price=46_262.0,
                     cost_per_bitcoin=46_262.0,
-                    books=Books(customer_margin=0.43, host_margin=1.82, contract="acme-2026", space_fee=1.38),
+                    books=Books(
+                        customer_margin=0.43,
+                        host_margin=1.82,
+                        contract="acme-2026",
+                        space_fee=1.38,
+                        work_factor=1.0,
+                        energy_charge_per_kwh=0.05,
+                    ),
                 ),
                 RigEconomics(
                     power=30.0, power_source=PowerSource.REPORTED, revenue=0.0, power_cost=0.036, margin=-0.036
