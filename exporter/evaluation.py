@@ -447,7 +447,7 @@ class Evaluator:
             decision=decision,
             setpoints=setpoints,
             model_curves=self._model_curves.curves(snapshot, setpoints),
-            contracts=settings.terms.contracts,
+            contracts=settings.site_settings.contracts,
             shard=shard,
             plan=None
             if plan is None
