@@ -31,8 +31,11 @@ demo: $(RUNTIME)  ## Run a simulated mining site and the exporter until Ctrl-C (
 test: $(DEV)  ## Run the unit, contract and golden tests (no network, no other programs)
 	$(PYTEST) --numprocesses=$$(($$(getconf _NPROCESSORS_ONLN) + 1))
 
+# Two processes, if each may have a network of its own.
+E2E = $(shell unshare --net true 2>/dev/null && echo 2 || echo 0)
+
 e2e: $(DEV) $(LIBRARIES)  ## Run the tests with Prometheus, Alertmanager, Chromium and an image build (.ci/run lists the packages)
-	$(BIN)/python -m pytest -m e2e tests
+	$(BIN)/python -m pytest -m e2e tests/e2e --numprocesses=$(E2E) --dist=loadfile --no-loadscope-reorder
 
 coverage: $(DEV)  ## Run the tests of `make test` and check that coverage has not fallen
 	$(PYTEST) --cov --cov-report=
@@ -78,8 +81,9 @@ bench: $(DEV)  ## Measure speed and size, compared with alternatives (BENCH=name
 docs: $(DEV)  ## Write the generated documentation
 	$(BIN)/python -m docs.generators
 
+# Strict sees no warning when it is quiet.
 site: $(DEV)  ## Build the documentation as a site into build/site, and check its links
-	NO_MKDOCS_2_WARNING=1 $(BIN)/uv run --isolated --frozen --only-group site mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/uv run --isolated --frozen --only-group site mkdocs build --strict
 
 dashboards: $(DEV)  ## Write the Grafana dashboards
 	$(BIN)/python grafana/src/build.py

@@ -1,13 +1,43 @@
 """One site for all end-to-end tests that share it; who changes the site puts it back."""
 
-from collections.abc import Iterator
+import contextlib
+import os
+from collections.abc import Callable, Iterator
 
 import pytest
-from harness import Stack, exported_site, stack, wait_for
+from harness import Stack, exported_site, own_network, stack, wait_for
 from panels import MissingError, build
 from prometheus_releases import RELEASES
 
 USUAL = 55  # USD per MWh: old rigs lose, new ones earn
+
+LONGEST = "test_alerting"
+HUNGRIEST = "test_sharded_site"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest file begins first; the one that needs most of the machine last, when few alerts are still timed."""
+    items.sort(key=lambda item: (item.path.stem != LONGEST, item.path.stem == HUNGRIEST))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def outside() -> Iterator[Callable[[], contextlib.AbstractContextManager[None]]]:
+    """Processes side by side have a network each, so that their ports don't collide; this leads out of it."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        yield contextlib.nullcontext
+        return
+    with own_network() as way_out:
+        yield way_out
+
+
+@pytest.fixture(scope="module", autouse=True)
+def network(
+    request: pytest.FixtureRequest, outside: Callable[[], contextlib.AbstractContextManager[None]]
+) -> Iterator[None]:
+    """Tests marked ``downloads`` run in the usual network."""
+    marked = any(mark.name == "downloads" for mark in request.node.iter_markers())
+    with outside() if marked else contextlib.nullcontext():
+        yield
 
 
 @pytest.fixture(scope="session")

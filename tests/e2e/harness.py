@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import pytest
 import yaml
@@ -36,20 +36,39 @@ Labels = dict[str, str]
 
 
 _NEW_NETWORK = 0x40000000  # CLONE_NEWNET
+_THIS_NETWORK = Path("/proc/thread-self/ns/net")
 
 
 @contextlib.contextmanager
-def own_network() -> Iterator[None]:
-    """Give this thread, and every program it starts, a network with nothing but loopback, where all ports are free."""
+def own_network() -> Iterator[Callable[[], contextlib.AbstractContextManager[None]]]:
+    """Give this thread, and every program it starts, a network with nothing but loopback, where all ports are free.
+
+    Yields the way out: within it, the thread is back in the usual network.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
-    with Path("/proc/thread-self/ns/net").open("rb") as usual:
+
+    def enter(network: BinaryIO) -> None:
+        assert libc.setns(network.fileno(), _NEW_NETWORK) == 0, os.strerror(ctypes.get_errno())
+
+    with contextlib.ExitStack() as files:
+        usual = files.enter_context(_THIS_NETWORK.open("rb"))
         if libc.unshare(_NEW_NETWORK):
             pytest.skip(f"a network of its own needs root: {os.strerror(ctypes.get_errno())}")
+        own = files.enter_context(_THIS_NETWORK.open("rb"))
+
+        @contextlib.contextmanager
+        def outside() -> Iterator[None]:
+            enter(usual)
+            try:
+                yield
+            finally:
+                enter(own)
+
         try:
             subprocess.run(("ip", "link", "set", "lo", "up"), check=True)
-            yield
+            yield outside
         finally:
-            assert libc.setns(usual.fileno(), _NEW_NETWORK) == 0, os.strerror(ctypes.get_errno())
+            enter(usual)
 
 
 def unfolded(dashboard: dict[str, Any]) -> Iterator[dict[str, Any]]:

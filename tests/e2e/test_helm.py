@@ -1,7 +1,9 @@
 """The chart is rendered by the real helm: it carries our rules and dashboards, and a configuration that runs."""
 
+import json
 import shutil
 import subprocess
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,16 @@ import pytest
 import yaml
 from harness import BIN, ROOT
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.downloads]
 
-_CUSTOM = {"monitoring.coreos.com", "external-secrets.io"}
-"""Groups of resources that Kubernetes does not define."""
+_CUSTOM = {
+    "monitoring.coreos.com": (
+        "github.com/prometheus-operator/prometheus-operator@v0.85.0",
+        "example/prometheus-operator-crd",
+    ),
+    "external-secrets.io": ("github.com/external-secrets/external-secrets@v1.3.2", "config/crds/bases"),
+}
+"""Groups of resources that Kubernetes does not define: the Go module that does, and where in it."""
 CHART = ROOT / "deploy/helm/hashmargin"
 EVERYTHING: dict[str, Any] = {
     "shards": 4,
@@ -208,6 +216,66 @@ def test_kubernetes_knows_all_that_it_makes(everything: dict[str, list[dict[str,
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     assert said.count(" passed for resource ") == len(own)
+
+
+def test_operators_know_what_it_makes_for_them(everything: dict[str, list[dict[str, Any]]], tmp_path: Path) -> None:
+    made = [document for documents in everything.values() for document in documents]
+    for values in sorted((CHART / "ci").glob("*.yaml")):
+        made += filter(None, yaml.safe_load_all(helm("template", "site", CHART, "--values", values)))
+    custom: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for document in made:
+        if document["apiVersion"].partition("/")[0] in _CUSTOM:
+            custom[document["apiVersion"], document["kind"]].append(document)
+    assert {kind for _, kind in custom} == {"PodMonitor", "ServiceMonitor", "PrometheusRule", "ExternalSecret"}
+    for (version, kind), documents in custom.items():
+        schema = tmp_path / f"{kind}.json"
+        schema.write_text(json.dumps(definition(version, kind)), encoding="utf-8")
+        good, bad = tmp_path / kind, tmp_path / f"{kind}-mistyped.yaml"
+        good.mkdir()
+        for number, document in enumerate(documents):
+            (good / f"{number}.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+        spec = documents[0]["spec"] | {"mistyped": 1}
+        bad.write_text(yaml.safe_dump(documents[0] | {"spec": spec}), encoding="utf-8")
+        assert "ok -- validation done" in validated(schema, *good.iterdir()), kind
+        assert "'mistyped' was unexpected" in validated(schema, bad), kind
+
+
+def definition(api_version: str, kind: str) -> dict[str, Any]:
+    """The schema of a kind of resource, from the module that defines it."""
+    group, _, version = api_version.partition("/")
+    module, folder = _CUSTOM[group]
+    assert shutil.which("go"), "go is not installed: it downloads the definitions"
+    done = subprocess.run(("go", "mod", "download", "-json", module), check=True, capture_output=True, text=True)
+    path = Path(json.loads(done.stdout)["Dir"], folder, f"{group}_{kind.lower()}s.yaml")
+    versions = yaml.safe_load(path.read_text(encoding="utf-8"))["spec"]["versions"]
+    (schema,) = (each["schema"]["openAPIV3Schema"] for each in versions if each["name"] == version)
+    found: dict[str, Any] = closed(schema)
+    found["properties"]["metadata"]["additionalProperties"] = True
+    return found | {"$schema": _DRAFT}
+
+
+_DRAFT = "http://json-schema.org/draft-07/schema#"
+
+
+def closed(schema: Any) -> Any:
+    """A schema of Kubernetes, which as JSON schema would allow any other key, with only the keys that it names."""
+    if isinstance(schema, list):
+        return [closed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {name: closed(each) for name, each in schema.items()}
+    if "(?i)" in str(found.get("pattern")):
+        del found["pattern"]  # Go's syntax, not that of JSON schemas
+    if isinstance(found.get("properties"), dict) and not found.get("x-kubernetes-preserve-unknown-fields"):
+        found["additionalProperties"] = False
+    return found
+
+
+def validated(schema: Path, *files: Path) -> str:
+    """What a validator of JSON schemas says."""
+    validate = (BIN / "uv", "tool", "run", "--from", "check-jsonschema==0.39.0", "check-jsonschema")
+    command = (*validate, "--schemafile", schema, *files)
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=300).stdout
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from harness import HOST, ROOT, ask, free_port, program, wait_for
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.downloads]
 
 BASE = "localhost/hashmargin-base"
 MOST_ADDED_MEGABYTES = 185  # 60 of them are numpy, for the outlook

@@ -14,7 +14,7 @@ from harness import BIN, ROOT
 from exporter import __version__
 from exporter.state import FILE_VERSION
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.downloads]
 
 OLDEST = 11
 NEWEST = 14
