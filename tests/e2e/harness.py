@@ -380,8 +380,9 @@ def prometheus(
     interval: int = 1,
     release: Release = PACKAGED,
     jobs: Mapping[str, Mapping[str, str]] | None = None,
+    site: str = SITE,
 ) -> Iterator[Prometheus]:
-    """A Prometheus with our rules that scrapes ``targets`` every ``interval`` seconds.
+    """A Prometheus with our rules that scrapes ``targets``, of one site, every ``interval`` seconds.
 
     ``jobs`` are more of its jobs: each with the address of the target of each site.
     """
@@ -392,13 +393,13 @@ def prometheus(
         "scrape_configs": [
             {
                 "job_name": "hashmargin",
-                "static_configs": [{"targets": [_netloc(url) for url in targets], "labels": {"site": SITE}}],
+                "static_configs": [{"targets": [_netloc(url) for url in targets], "labels": {"site": site}}],
             },
             *(
                 {
                     "job_name": job,
                     "static_configs": [
-                        {"targets": [_netloc(url)], "labels": {"site": site}} for site, url in sites.items()
+                        {"targets": [_netloc(url)], "labels": {"site": name}} for name, url in sites.items()
                     ],
                 }
                 for job, sites in (jobs or {}).items()
