@@ -19,7 +19,7 @@ export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(VENV)
 .DEFAULT_GOAL := help
 PYTEST := $(BIN)/python -m pytest -m "not e2e" --ignore=tests/bench --numprocesses=auto --dist=loadfile
 
-.PHONY: help demo test e2e coverage mutants chaos leak fuzz audit sbom check bench docs site dashboards format clean
+.PHONY: help demo test e2e coverage mutants chaos leak fuzz audit sbom check linters bench docs site dashboards format clean
 
 help:  ## List these targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ check: $(DEV)  ## Run linters, type checks, import layers, dead code, spelling; 
 	$(BIN)/codespell
 	$(BIN)/python -m docs.generators --check
 	$(BIN)/python grafana/src/build.py --check
+
+linters:  ## Run pint on the rules and dashboard-linter on the dashboards (built with Go; skipped where they cannot be)
+	$(PYTHON) tests/e2e/linters.py
 
 bench: $(DEV)  ## Measure speed and size, compared with alternatives (BENCH=name for one)
 	@PYTHONPATH=tests:tests/e2e $(BIN)/python -m tests.bench $(BENCH)

@@ -48,9 +48,14 @@ class Release:
         return "--enable-feature=agent" if self.folder is None else "--agent"
 
 
-def _cache() -> Path:
+def cache() -> Path:
+    """The folder of what is built once, in the user's cache."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "hashmargin" / f"prometheus-{_VERSION}"
+    return Path(base) / "hashmargin"
+
+
+def _cache() -> Path:
+    return cache() / f"prometheus-{_VERSION}"
 
 
 PACKAGED: Final = Release("packaged", None)
