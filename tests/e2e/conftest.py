@@ -57,7 +57,7 @@ def running(
     """
     with stack(tmp_path_factory.mktemp("stack"), exported, request.param) as started:
         prometheus, rigs = started.prometheus, len(started.site()["rigs"])
-        started.control("power", usd_per_megawatt_hour=USUAL)
+        started.switch("power", usd_per_megawatt_hour=USUAL)
         wait_for("all rigs to be polled", lambda: prometheus.value("count(mining_rig_up)") == rigs)
         wait_for(
             "answering rigs to be priced",

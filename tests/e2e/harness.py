@@ -458,7 +458,7 @@ class Stack:
     pages: Pages
     release: Release
 
-    def control(self, path: str, **what: object) -> Any:
+    def switch(self, path: str, **what: object) -> Any:
         """Switch something in the simulation."""
         return ask(f"{self.control}/{path}", what)
 

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
-from harness import Stack, wait_for
+from harness import Stack, any_prometheus, wait_for
 
-pytestmark = pytest.mark.e2e
+# promtool tests the rules on each Prometheus: test_rules.py.
+pytestmark = [pytest.mark.e2e, any_prometheus]
 
 LOSS = "MiningBlockAvoidableLoss"
 CHEAP, DEAR = 20, 400  # USD per MWh
@@ -21,7 +22,7 @@ def quiet(running: Stack) -> Iterator[None]:
 
 
 def _calm(running: Stack) -> None:
-    running.control("power", usd_per_megawatt_hour=CHEAP)
+    running.switch("power", usd_per_megawatt_hour=CHEAP)
     wait_for("no page to be on", lambda: not running.prometheus.query('ALERTS{severity="critical"}'))
     wait_for("prices", lambda: running.prometheus.query("mining_block_avoidable_loss_usd_per_day"))
 
@@ -40,21 +41,21 @@ def wait_for_evaluations(running: Stack, seconds: float) -> None:
 def test_raising_the_power_price_pages_once_per_block(running: Stack) -> None:
     spot = blocks_on_spot(running)
     assert len(spot) >= 2
-    running.control("power", usd_per_megawatt_hour=DEAR)
+    running.switch("power", usd_per_megawatt_hour=DEAR)
     wait_for("the pages", lambda: {block for block, _ in running.pages.firing(LOSS)} == spot)
     wait_for_evaluations(running, 10)
     assert len(running.pages.firing(LOSS)) == len(spot), "one page for each block"
     assert {receiver for receiver, _ in running.pages.alerts(LOSS, "firing")} == {"energy-desk"}
     assert not running.pages.alerts("MiningSiteAvoidableLoss", "firing"), "the blocks' pages say it"
-    running.control("power", usd_per_megawatt_hour=CHEAP)
+    running.switch("power", usd_per_megawatt_hour=CHEAP)
     wait_for("them to resolve", lambda: len(running.pages.alerts(LOSS, "resolved")) >= len(spot))
 
 
 def test_a_stale_price_pages_and_neither_starts_nor_ends_a_margin_page(running: Stack) -> None:
     spot = blocks_on_spot(running)
-    running.control("power", usd_per_megawatt_hour=DEAR)
+    running.switch("power", usd_per_megawatt_hour=DEAR)
     wait_for("the pages", lambda: {block for block, _ in running.pages.firing(LOSS)} == spot)
-    running.control("sources", name="power", fault="down")
+    running.switch("sources", name="power", fault="down")
     try:
         wait_for("the stale price's page", lambda: running.pages.alerts("MiningPowerPriceStale", "firing"))
         assert not running.prometheus.query('mining_power_price_usd_per_kilowatt_hour{tariff="spot"}')
@@ -64,10 +65,10 @@ def test_a_stale_price_pages_and_neither_starts_nor_ends_a_margin_page(running: 
         assert len(running.pages.firing(LOSS)) == len(spot), "no new page"
         assert not running.pages.alerts(LOSS, "resolved"), "no false all-clear"
     finally:
-        running.control("sources", name="power", fault=None)
+        running.switch("sources", name="power", fault=None)
     wait_for("the price to be back", lambda: running.pages.alerts("MiningPowerPriceStale", "resolved"))
     assert not running.pages.alerts(LOSS, "resolved"), "it is still dear"
-    running.control("power", usd_per_megawatt_hour=CHEAP)
+    running.switch("power", usd_per_megawatt_hour=CHEAP)
     wait_for("them to resolve", lambda: len(running.pages.alerts(LOSS, "resolved")) >= len(spot))
 
 
@@ -88,7 +89,7 @@ def test_a_fault_of_many_rigs_pages_the_noc_once_and_not_for_each_rig(
     def notified(name: str, status: str) -> set[str]:
         return {alert["labels"]["rig"] for _, alert in running.pages.alerts(name, status)} & rigs
 
-    running.control("faults", block=block, fault=fault)
+    running.switch("faults", block=block, fault=fault)
     try:
         wait_for("the page", lambda: running.pages.alerts(page, "firing"))
         wait_for(
@@ -100,7 +101,7 @@ def test_a_fault_of_many_rigs_pages_the_noc_once_and_not_for_each_rig(
         assert len(running.pages.firing(page)) == 1
         assert not notified(single, "firing")
     finally:
-        running.control("faults", block=block, fault=None)
+        running.switch("faults", block=block, fault=None)
     wait_for("it to resolve", lambda: running.pages.alerts(page, "resolved"))
     wait_for_evaluations(running, 10)
     # A rig whose own fault lasts longer is notified once the page has ended.
@@ -118,7 +119,7 @@ def test_the_watchdog_is_notified_again_and_again(running: Stack) -> None:
 def test_a_block_that_is_out_pages_once_and_silences_its_rigs(running: Stack) -> None:
     block = "container-2"
     rigs = {name for name, rig in running.site()["rigs"].items() if rig["block"] == block and not rig["fault"]}
-    running.control("faults", block=block, fault="unplugged")
+    running.switch("faults", block=block, fault="unplugged")
     try:
         wait_for("the page", lambda: running.pages.alerts("MiningBlockUnreachable", "firing"))
         wait_for(
@@ -133,7 +134,7 @@ def test_a_block_that_is_out_pages_once_and_silences_its_rigs(running: Stack) ->
         notified = {alert["labels"]["rig"] for _, alert in running.pages.alerts("MiningRigDown", "firing")}
         assert not notified & rigs, "its rigs are not notified one by one"
     finally:
-        running.control("faults", block=block, fault=None)
+        running.switch("faults", block=block, fault=None)
     wait_for("it to resolve", lambda: running.pages.alerts("MiningBlockUnreachable", "resolved"))
     wait_for("its rigs to be back", lambda: rigs <= set(running.prometheus.by("rig", "mining_rig_up == 1")))
     wait_for_evaluations(running, 10)

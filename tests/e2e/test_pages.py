@@ -3,12 +3,11 @@
 import importlib.resources
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import html5lib
 import pytest
 from browser import Browser, chromium
-from harness import Stack, any_prometheus, ask, exporter, hurry_exporter, simulated_site, wait_for
+from harness import Stack, any_prometheus, ask, wait_for
 
 pytestmark = [pytest.mark.e2e, any_prometheus]
 
@@ -81,30 +80,6 @@ def test_a_page_updates_by_itself_and_says_when_its_values_are_old(running: Stac
     wait_for("the next evaluation on the page", lambda: browser.run(f"return {moment}") != before)
     assert browser.run("return window.opened"), "the page was loaded again"
     assert browser.run("return document.getElementById('stale').hidden")
-
-
-@pytest.mark.parametrize("page", ["/", "/wall", "/map"])
-def test_a_page_whose_exporter_has_died_says_so_and_turns_grey(
-    dying: tuple[Path, Path], browser: Browser, page: str
-) -> None:
-    folder, config = dying
-    with exporter(folder, config) as url:
-        browser.look("light", SIZES["desk"])
-        browser.tell("url", url=f"{url}{page}")
-        assert browser.run("return document.getElementById('stale').hidden")
-    wait_for("the notice", lambda: browser.run("return !document.getElementById('stale').hidden"))
-    assert "No new values since" in browser.run("return document.getElementById('stale').textContent")
-    assert browser.run("return getComputedStyle(document.getElementById('main')).filter") == "grayscale(1)"
-    figures = browser.run("return [...document.querySelectorAll('.wall, .map')].map(each => each.offsetHeight)")
-    assert not any(figures), "figures that are read from afar are gone"
-
-
-@pytest.fixture(scope="module")
-def dying(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
-    folder = tmp_path_factory.mktemp("dying")
-    with simulated_site(folder, "127.84.0.0/18", "--rigs", "10") as (_, config):
-        hurry_exporter(config)
-        yield folder, config
 
 
 def test_the_largest_figures_of_the_wall_are_read_from_three_metres(running: Stack, browser: Browser) -> None:

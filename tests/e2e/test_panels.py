@@ -124,11 +124,11 @@ def broken_rig(running: Stack, fault: str) -> Iterator[tuple[str, str]]:
         for name, rig in running.site()["rigs"].items()
         if not rig["fault"] and rig["model"].startswith("Antminer")
     )
-    running.control("faults", rig=name, fault=fault)
+    running.switch("faults", rig=name, fault=fault)
     try:
         yield name, rig["block"]
     finally:
-        running.control("faults", rig=name, fault=None)
+        running.switch("faults", rig=name, fault=None)
 
 
 def test_a_healthy_site_is_known(healthy: dict[str, Shown]) -> None:

@@ -85,7 +85,7 @@ def test_an_unplugged_rig_vanishes_and_comes_back(running: Stack) -> None:
         down = prometheus.value(f'mining_rig_up{{rig="{rig}"}}', at) == 0
         return at if down and not prometheus.query(hashrate, at) else None
 
-    running.control("faults", rig=rig, fault="unplugged")
+    running.switch("faults", rig=rig, fault="unplugged")
     try:
         at = wait_for("it to be down and its hashrate to be gone", gone)
         for name in ("mining_rig_power_watts", "mining_rig_margin_usd_per_day", "mining_rig_revenue_usd_per_day"):
@@ -93,7 +93,7 @@ def test_an_unplugged_rig_vanishes_and_comes_back(running: Stack) -> None:
         assert prometheus.value(f'mining_rig_inventory_info{{rig="{rig}"}}', at) == 1, "the inventory still has it"
         assert prometheus.value(f'mining_rig_last_success_timestamp_seconds{{rig="{rig}"}}', at)
     finally:
-        running.control("faults", rig=rig, fault=None)
+        running.switch("faults", rig=rig, fault=None)
     wait_for("it to be back", lambda: prometheus.query(hashrate))
 
 
