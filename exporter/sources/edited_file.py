@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 import yaml
-from pydantic import BeforeValidator, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ValidationError
 
 from exporter.model.configuration_errors import sentence
 from exporter.model.failures import Failure, Reason
@@ -22,8 +22,21 @@ _log = structlog.get_logger(__name__)
 _CORRECT: Final = "correct the file"
 _MOST_LOGGED: Final = 20
 _MOST_BYTES: Final = 8 * 1024 * 1024
+_LONGEST_QUOTE: Final = 120
+_UNFIT: Final = (ValueError, LookupError, AttributeError, TypeError, OverflowError, RecursionError)
+"""What PyYAML raises for a value that does not fit its tag, such as the date 2026-02-31."""
 
-Time = Annotated[datetime | None, BeforeValidator(lambda value: value or None)]
+
+def _calculable(time: datetime | None) -> datetime | None:
+    try:
+        if time is not None and time.tzinfo is not None:
+            time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be a time from year 1 to 9999 in UTC") from None
+    return time
+
+
+Time = Annotated[datetime | None, BeforeValidator(lambda value: value or None), AfterValidator(_calculable)]
 """A time in an edited file; empty is None."""
 
 _Signature = tuple[int, int]  # of a file: when it was written (ns), and its size
@@ -93,7 +106,11 @@ def entries_of(
     Raises:
         Failure: The text has no entries at all.
     """
-    for where, row in _yaml_rows(text, advice) if path.suffix in (".yml", ".yaml") else _csv_rows(text):
+    for where, row, unreadable in _yaml_rows(text, advice) if path.suffix in (".yml", ".yaml") else _csv_rows(text):
+        if unreadable:
+            errors.append(f"{where}: {unreadable}")
+            yield None
+            continue
         try:
             entry = read(row)
         except ValidationError as error:
@@ -108,7 +125,7 @@ def entries_of(
             yield None if wrong else entry
 
 
-def _csv_rows(text: str) -> Iterator[tuple[str, Any]]:
+def _csv_rows(text: str) -> Iterator[tuple[str, Any, str]]:
     delimiter, body = delimiter_of(text)
     lines = csv.DictReader(
         body.split("\n"), skipinitialspace=True, restkey="more values than columns", delimiter=delimiter
@@ -116,21 +133,39 @@ def _csv_rows(text: str) -> Iterator[tuple[str, Any]]:
     for row in lines:
         if any(row.values()) and not str(next(iter(row.values()))).startswith("#"):
             given = {key: value for key, value in row.items() if value and any(value)}  # values in excess are a list
-            yield f"line {lines.line_num}", {key.strip().lower(): value for key, value in given.items()}
+            yield f"line {lines.line_num}", {key.strip().lower(): value for key, value in given.items()}, ""
 
 
-def _yaml_rows(text: str, advice: str) -> Iterator[tuple[str, Any]]:
+def _yaml_rows(text: str, advice: str) -> Iterator[tuple[str, Any, str]]:
     try:
-        rows = yaml.safe_load(text)
+        loader = yaml.SafeLoader(text)
+        root = loader.get_single_node()
+    except RecursionError:
+        raise Failure(Reason.GARBLED, "not YAML: it is nested too deeply", advice=advice) from None
     except yaml.YAMLError as error:
         raise Failure(Reason.GARBLED, f"not YAML: {str(error).replace(chr(10), ' ')}", advice=advice) from None
-    if rows is not None and not isinstance(rows, list):
+    if root is None or root.tag.endswith(":null"):
+        return
+    if not isinstance(root, yaml.SequenceNode):
         raise Failure(Reason.GARBLED, "not a YAML list: begin each entry with a dash", advice=advice)
-    for number, row in enumerate(rows or (), start=1):
-        yield f"entry {number}", dict(row) if isinstance(row, Mapping) else row
+    for number, node in enumerate(root.value, start=1):
+        try:
+            row = loader.construct_object(node, deep=True)
+        except (
+            yaml.YAMLError,
+            ValueError,
+            LookupError,
+            AttributeError,
+            TypeError,
+            OverflowError,
+            RecursionError,
+        ) as error:
+            yield f"entry {number}", None, f"{' '.join(str(error).split()):.{_LONGEST_QUOTE}}"
+        else:
+            yield f"entry {number}", dict(row) if isinstance(row, Mapping) else row, ""
 
 
 def local_seconds(time: datetime, timezone: ZoneInfo, fold: int = 0) -> float:
     """Convert to unix seconds. An hour that occurs twice begins at its first and ends at its second occurrence."""
     local = time if time.tzinfo is not None else time.replace(tzinfo=timezone, fold=fold)
-    return local.astimezone(UTC).timestamp()
+    return local.timestamp()

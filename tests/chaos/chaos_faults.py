@@ -1,12 +1,12 @@
 """The faults of the chaos run, each a context: it begins with the block and has ended after it."""
 
 import asyncio
-import json
 import os
 import random
 import resource
 import signal
 import socket
+import struct
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -189,9 +189,8 @@ class Host:
         if facts.get("ahead", self.ahead) != self.ahead:
             self.turned = time.monotonic()
         self._facts |= facts
-        file = self.setting.with_suffix(".next")
-        file.write_text(json.dumps(self._facts))
-        file.rename(self.setting)
+        with self.setting.open("r+b" if self.setting.exists() else "wb") as file:
+            file.write(struct.pack("2d", self._facts["ahead"], self._facts["dns_hangs"]))
 
 
 def clock_that_is_set(host: Host, chance: random.Random) -> Faulty:

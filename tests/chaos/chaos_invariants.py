@@ -15,6 +15,9 @@ _CLOCK: Final = 1.0  # s, that a time may be ahead of ours
 _LAST_SUCCESS: Final = "mining_rig_last_success_timestamp_seconds"
 _UPTIME: Final = "mining_rig_uptime_seconds"
 _ENERGY: Final = "mining_rig_energy_joules_total"
+_OWN: Final = ("mining_rig_dropped_values_total", "mining_rig_identity_changes_total")
+"""What the exporter counts about rigs from its own start."""
+_MOST_EXAMPLES: Final = 5
 _ROUNDING: Final = 2.0  # s, of an uptime
 
 Series = Mapping[str, Mapping[str, float]]
@@ -42,7 +45,7 @@ class Invariants:
     """Checks scrape after scrape, and counts what did not hold."""
 
     broken: Counter[str] = field(default_factory=Counter)
-    examples: dict[str, str] = field(default_factory=dict)
+    examples: dict[str, list[str]] = field(default_factory=dict)
     scrapes: int = 0
     _counters: dict[tuple[str, str], float] = field(default_factory=dict)
     _starts: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -58,11 +61,17 @@ class Invariants:
             *self._falls(series),
         ):
             self.broken[rule] += 1
-            self.examples.setdefault(rule, example)
+            self.examples.setdefault(rule, [])
+            if len(self.examples[rule]) < _MOST_EXAMPLES:
+                self.examples[rule].append(example)
 
     def forget_process(self) -> None:
         """Note that the process was started anew: its own counters begin at 0, those of rigs and GPUs continue."""
-        self._counters = {key: value for key, value in self._counters.items() if label(key[1], "rig") or _GPU in key[0]}
+        self._counters = {
+            (name, labels): value
+            for (name, labels), value in self._counters.items()
+            if name not in _OWN and (label(labels, "rig") or _GPU in name)
+        }
 
     def _finite(self, series: Series) -> Iterator[tuple[str, str]]:
         for name, samples in series.items():

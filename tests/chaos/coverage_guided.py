@@ -9,19 +9,26 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import atheris
 
 with atheris.instrument_imports(include=["exporter"]):
+    from exporter.inventory.csv_files import csv_file
+    from exporter.inventory.listed import InventoryError
+    from exporter.inventory.service_discovery import file_rows
     from exporter.model.failures import Failure
     from exporter.model.fields import parse_duration
     from exporter.model.secrets import mask_urls
     from exporter.server.negotiation import negotiate
     from exporter.server.web_config import WebConfigError, WebConfigFile
     from exporter.settings import document
+    from exporter.sources.expected_off.maintenance import outages
     from exporter.sources.http import Answer
+    from exporter.sources.metrics_text import samples
     from exporter.sources.tables import read_table
     from exporter.sources.tariffs.http_csv import read_csv
+    from exporter.sources.xml import parse_xml
 
 _FILE = Path(tempfile.mkdtemp(prefix="hashmargin-fuzz-")) / "input.yml"
 
@@ -36,9 +43,31 @@ def _document(content: bytes) -> None:
     document.read(_FILE)
 
 
+def _inventory(content: bytes) -> None:
+    _FILE.write_bytes(content)
+    csv_file(_FILE)
+
+
+def _targets(content: bytes) -> None:
+    _FILE.write_bytes(content)
+    list(file_rows(_FILE, [], []))
+
+
+def _downtime(content: bytes) -> None:
+    text = content.decode(errors="replace")
+    for name in ("m.yml", "m.csv"):
+        with suppress(Failure):
+            list(outages(Path(name), text, ZoneInfo("America/Chicago"), []))
+
+
 _READERS: tuple[Callable[[bytes], object], ...] = (
     _document,
     _web_config,
+    _inventory,
+    _targets,
+    _downtime,
+    lambda content: parse_xml(content.decode(errors="replace")),
+    lambda content: list(samples(content.decode(errors="replace"), ("DCGM_FI_DEV_POWER_USAGE",), [])),
     lambda content: read_csv(Answer("host", 200, {}, content), ("time", "price")),
     lambda content: read_table(content.decode(errors="replace"), ("time", "price")),
     lambda content: parse_duration(content.decode(errors="replace")),
@@ -50,7 +79,7 @@ _READERS: tuple[Callable[[bytes], object], ...] = (
 def one_input(content: bytes) -> None:
     """Give the input to the reader that its first byte chooses."""
     if content:
-        with suppress(Failure, WebConfigError, ValueError):
+        with suppress(Failure, InventoryError, WebConfigError, ValueError):
             _READERS[content[0] % len(_READERS)](content[1:])
 
 

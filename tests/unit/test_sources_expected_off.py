@@ -77,6 +77,39 @@ async def test_it_lasts_from_its_beginning_until_its_end(
     assert await file.off(text) == planned(rigs=rigs, blocks=blocks)
 
 
+UNFIT = [
+    "2026-02-31",
+    "2026-02-31T25:61:00Z",
+    "9" * 5_000,
+    "!!timestamp x",
+    "!!int x",
+    "!!python/object:os.system x",
+    "0001-01-01T00:00:00+23:00",
+    "9999-12-31T23:59:59-23:00",
+    "9999-12-31T23:59:59-24:00",
+    "&a [*a]",
+    "[" * 300 + "]" * 300,
+]
+
+
+@pytest.mark.parametrize("value", UNFIT)
+@pytest.mark.parametrize("name", ["m.yml", "m.csv"])
+async def test_an_entry_with_an_unfit_time_is_left_out_and_the_others_stay(
+    tmp_path: Path, session: aiohttp.ClientSession, name: str, value: str
+) -> None:
+    file = File(tmp_path / name, session)
+    yaml, csv = f"- {{rig: a}}\n- {{rig: b, from: {value}}}\n- {{rig: c}}\n", f"rig,from\na,\nb,{value}\nc,\n"
+    with capture_logs() as logs:
+        assert await file.off(yaml if name == "m.yml" else csv) == planned(rigs=("a", "c"))
+    assert [log["lines"] for log in logs] == [1]
+
+
+@pytest.mark.parametrize("text", ["[" * 3_000, "{a: " * 3_000, "\x00", "- a\n--- b\n", "a: b"])
+async def test_a_text_that_is_no_list_is_a_failure(tmp_path: Path, session: aiohttp.ClientSession, text: str) -> None:
+    with pytest.raises(Failure):
+        await File(tmp_path / "m.yml", session).off(text)
+
+
 async def test_times_without_a_zone_are_local(tmp_path: Path, session: aiohttp.ClientSession) -> None:
     file = File(tmp_path / "m.csv", session, timezone="America/Chicago")
     text = "rig,from\na,2026-03-21 07:00\nb,2026-03-21 07:01\n"
