@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from math import inf
+from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, Self
 from urllib.parse import urlencode, urlsplit
 
@@ -89,6 +90,7 @@ class Event(NamedTuple):
     units: Mapping[str, str]  # by payload type
     randomize: float
     intervals: tuple[Interval, ...]
+    currencies: Mapping[str, str] = MappingProxyType({})  # by payload type
     unclear: str = ""  # why it could not be read: its intervals are then not known
 
 
@@ -220,6 +222,7 @@ class Vtn:
                 priority=None if priority is None else int(number(priority)),
                 targets=targets,
                 units={each["payloadType"]: str(each["units"]) for each in described if each.get("units")},
+                currencies={each["payloadType"]: str(each["currency"]) for each in described if each.get("currency")},
                 randomize=_finite_seconds(period.get("randomizeStart")),
                 intervals=tuple(_intervals(document, self._context.clock())),
             )

@@ -19,6 +19,7 @@ from exporter.simulation.service import SourceFault
 from exporter.sources.contract import SourceContext
 from exporter.sources.obligations.openadr import Settings
 from exporter.sources.openadr import duration
+from exporter.sources.tariffs.openadr import Settings as PriceSettings
 
 NOW = datetime(2026, 11, 29, 21, tzinfo=UTC).timestamp()
 HOUR = 3_600.0
@@ -391,3 +392,59 @@ def test_durations_that_depend_on_the_calendar_are_refused(text: str) -> None:
 def test_half_a_login_is_refused(settings: dict[str, str], why: str) -> None:
     with pytest.raises(ValueError, match=why):
         Settings.model_validate({"url": "https://vtn.example.com"} | settings)
+
+
+# --- prices ----------------------------------------------------------------------------------------------------------
+
+
+def priced(site: Site, **settings: Any) -> Any:
+    """The same VTN as a tariff."""
+    login = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
+    given = {"url": site.vtn.url, "timeout": 2.0} | login | settings
+    return PriceSettings.model_validate(given).build(site.context)
+
+
+def price_program(**descriptor: str) -> dict[str, Any]:
+    return program() | {
+        "payloadDescriptors": [{"payloadType": "PRICE", "units": "KWH", "currency": "USD"} | descriptor]
+    }
+
+
+async def test_price_events_are_a_tariff_and_no_obligation() -> None:
+    async with reading() as site:
+        site.vtn.programs = [price_program()]
+        site.vtn.events = [
+            event("e-1", NOW, "PT1H", ("PRICE", 0.04), ("PRICE", 0.17)),
+            event("e-2", NOW, "PT1H", ("EXPORT_PRICE", 0.02)),
+        ]
+        slots = (await priced(site).fetch()).value
+        assert [(slot.start - NOW, slot.end - NOW, slot.price) for slot in slots] == [
+            (0.0, HOUR, 0.04),
+            (HOUR, 2 * HOUR, 0.17),
+        ]
+        (sale,) = (await priced(site, payload_type="EXPORT_PRICE").fetch()).value
+        assert sale.price == 0.02
+        assert await site.owed() == []
+
+
+async def test_a_price_without_an_end_lasts_as_far_as_tariffs_look_ahead() -> None:
+    async with reading() as site:
+        site.vtn.programs = [price_program(units="MWH")]
+        site.vtn.events = [event("e-1", NOW - HOUR, "PT0S", ("PRICE", 40.0))]
+        (slot,) = (await priced(site).fetch()).value
+        assert (slot.end - NOW, slot.price) == (48 * HOUR, 0.04)
+
+
+async def test_prices_in_another_currency_are_refused_and_what_cannot_be_read_is_left_out() -> None:
+    async with reading() as site:
+        site.vtn.programs = [price_program(currency="EUR")]
+        site.vtn.events = [event("e-1", NOW, "PT1H", ("PRICE", 0.04))]
+        with pytest.raises(Failure, match="prices in EUR: set `currency` and `fx`"):
+            await priced(site).fetch()
+        site.vtn.programs = [price_program(units="KW")]
+        with pytest.raises(Failure, match="no PRICE events that are readable"):
+            await priced(site).fetch()
+        site.vtn.programs = [price_program()]
+        site.vtn.events.append(event("e-2", NOW, "P1M", ("PRICE", 0.5)))
+        (slot,) = (await priced(site).fetch()).value  # the event that cannot be read hides no other
+        assert slot.price == 0.04
