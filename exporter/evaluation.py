@@ -503,7 +503,7 @@ class Evaluator:
         gap = max(_LONGEST_GAP, _MISSED * settings.evaluation_interval)
         self._peaks.observe(settings.peaks, snapshot.system_loads, now, (drawn, running), gap)
         prices = {name: tariff.price for name, tariff in snapshot.tariffs.items()}
-        self._settlement = settlement(settings.settlement, prices, drawn, income)
+        self._settlement = settlement(settings.settlement, prices, drawn, income, now)
 
     def state(self) -> State:
         """Collect what a restart keeps."""

@@ -2,13 +2,39 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Final, Literal, Self, get_args
+from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from exporter.model.fields import SettingsGroup
+from exporter.model.fields import MINUTES_PER_DAY, SettingsGroup, TimeOfDay
 from exporter.model.obligations import Obligation, ObligationKind
 from exporter.model.units import HOURS_PER_DAY, kilowatts
+
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+_WEEK: Final[tuple[Weekday, ...]] = get_args(Weekday)
+
+
+class PositionSettings(SettingsGroup):
+    """Power that was bought day ahead for some days and hours, such as an on-peak block."""
+
+    kilowatts: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(description="Power that was bought, in kW.")
+    days: tuple[Weekday, ...] = Field(default=_WEEK, min_length=1, description="mon to sun. Default: every day.")
+    start: TimeOfDay = Field(default=0, alias="from", description="Local time at which it starts, such as 06:00.")
+    end: TimeOfDay = Field(
+        default=MINUTES_PER_DAY, alias="to", description="Local time at which it ends, such as 22:00."
+    )
+
+    @model_validator(mode="after")
+    def _one_day(self) -> Self:
+        if self.start >= self.end:
+            raise ValueError("it ends before it begins: write one until 24:00 and another from 00:00")
+        return self
+
+    def holds(self, local: datetime) -> bool:
+        """Tell whether it is for this local time."""
+        return _WEEK[local.weekday()] in self.days and self.start <= 60 * local.hour + local.minute < self.end
 
 
 class SettlementSettings(SettingsGroup):
@@ -17,8 +43,17 @@ class SettlementSettings(SettingsGroup):
     day_ahead_tariff: str = Field(description="The tariff with the day-ahead price at which the position was bought.")
     real_time_tariff: str = Field(description="The tariff with the real-time price.")
     position_kilowatts: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        description="Power that was bought day ahead, in kW, in every hour."
+        description="Power that was bought day ahead, in kW, in every hour for which `positions` has none."
     )
+    positions: tuple[PositionSettings, ...] = Field(
+        default=(), description="Other positions by day and hour. The first that matches counts."
+    )
+    timezone: ZoneInfo = Field(default=ZoneInfo("UTC"), description="Time zone of `positions`.")
+
+    def position(self, now: float) -> float:
+        """Return the position in kW at ``now`` (unix seconds)."""
+        local = datetime.fromtimestamp(now, self.timezone)
+        return next((each.kilowatts for each in self.positions if each.holds(local)), self.position_kilowatts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +98,13 @@ def capacity_income(obligations: Iterable[Obligation], now: float) -> float | No
 
 
 def settlement(
-    settings: SettlementSettings | None, prices: dict[str, float], load: float | None, income: float | None
+    settings: SettlementSettings | None, prices: dict[str, float], load: float | None, income: float | None, now: float
 ) -> Settlement:
-    """Return the flows now. ``load`` is the site's power in watts, ``prices`` are by tariff."""
+    """Return the flows at ``now`` (unix seconds). ``load`` is the site's power in watts, ``prices`` are by tariff."""
     if settings is None:
         return Settlement(capacity=income)
     day_ahead, real_time = prices.get(settings.day_ahead_tariff), prices.get(settings.real_time_tariff)
-    position = settings.position_kilowatts * HOURS_PER_DAY
+    position = settings.position(now) * HOURS_PER_DAY
     bought = None if day_ahead is None else position * day_ahead
     rest = None
     if real_time is not None and load is not None:

@@ -1,8 +1,12 @@
 """Day-ahead and real time settled apart, bought blocks, and income from awards: known answers."""
 
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
 import pytest
 
 from exporter.economics.settlement import (
+    PositionSettings,
     Settlement,
     SettlementSettings,
     bought_block_cost,
@@ -11,6 +15,8 @@ from exporter.economics.settlement import (
     settlement,
 )
 from exporter.model.obligations import Obligation, ObligationKind
+
+NOW = 1_774_100_000.0
 
 
 @pytest.mark.parametrize(
@@ -51,10 +57,40 @@ SETTINGS = SettlementSettings(day_ahead_tariff="da", real_time_tariff="rt", posi
 
 def test_flows_are_per_day_and_absent_without_their_input() -> None:
     prices = {"da": 0.040, "rt": 0.300}
-    assert settlement(SETTINGS, prices, 2e6, 5.0) == Settlement(
+    assert settlement(SETTINGS, prices, 2e6, 5.0, NOW) == Settlement(
         day_ahead=pytest.approx(9_600), real_time=pytest.approx(-57_600), capacity=5.0
     )
-    assert settlement(SETTINGS, {"da": 0.04}, 2e6, None).real_time is None
-    assert settlement(SETTINGS, {"rt": 0.04}, 2e6, None).day_ahead is None
-    assert settlement(SETTINGS, prices, None, None).real_time is None
-    assert settlement(None, prices, 2e6, 7.0) == Settlement(capacity=7.0)
+    assert settlement(SETTINGS, {"da": 0.04}, 2e6, None, NOW).real_time is None
+    assert settlement(SETTINGS, {"rt": 0.04}, 2e6, None, NOW).day_ahead is None
+    assert settlement(SETTINGS, prices, None, None, NOW).real_time is None
+    assert settlement(None, prices, 2e6, 7.0, NOW) == Settlement(capacity=7.0)
+
+
+def test_a_position_may_differ_by_day_and_hour() -> None:
+    """An on-peak block of 5 x 16 hours, and half of it at night: two thirds of the hours of a working day."""
+    settings = SettlementSettings.model_validate(
+        {
+            "day_ahead_tariff": "da",
+            "real_time_tariff": "rt",
+            "position_kilowatts": 4_000,
+            "timezone": "America/Chicago",
+            "positions": [
+                {"days": ["mon", "tue", "wed", "thu", "fri"], "from": "06:00", "to": "22:00", "kilowatts": 10_000},
+                {"days": ["sun"], "kilowatts": 0},
+            ],
+        }
+    )
+
+    def at(day: int, hour: int, minute: int = 0) -> float:
+        return settings.position(datetime(2027, 3, day, hour, minute, tzinfo=ZoneInfo("America/Chicago")).timestamp())
+
+    assert [at(1, 5, 59), at(1, 6), at(1, 21, 59), at(1, 22)] == [4_000, 10_000, 10_000, 4_000]  # a Monday
+    assert [at(6, 12), at(7, 12)] == [4_000, 0]  # Saturday, Sunday
+    assert at(14, 2, 30) == 0  # a Sunday hour that does not exist, when the clocks change
+    flows = settlement(settings, {"da": 0.04}, None, None, datetime(2027, 3, 1, 18, tzinfo=UTC).timestamp())
+    assert flows.day_ahead == pytest.approx(9_600)
+
+
+def test_a_position_that_ends_before_it_begins_is_refused() -> None:
+    with pytest.raises(ValueError, match="it ends before it begins: write one until 24:00"):
+        PositionSettings.model_validate({"from": "22:00", "to": "06:00", "kilowatts": 1})
