@@ -10,15 +10,21 @@ import time
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import yaml
 from prometheus_client import CollectorRegistry
 
+from exporter.decision.pool_work import PoolBalance, Reconciliation, WorkerState
+from exporter.economics.reconciliation import PayoutBalance, WorkBalance
+from exporter.economics.values import CustomerEconomics, GpuEconomics
 from exporter.exposition.publication import Encoding, Format
 from exporter.exposition.render import Renderer
 from exporter.exposition.settings import ExpositionSettings
+from exporter.exposition.views import SiteView
+from exporter.model.readings import GpuReading
 from tests.bench.large_site import large_site
 from tests.bench.machine import TIMEOUT
 from tests.bench.result import Result
@@ -31,10 +37,73 @@ WINDOW = SCRAPES * INTERVAL
 HEALTHY = {b"mining_rig_board_chips": b"108", b"mining_rig_hardware_errors_total": b"0"}
 """Where the large site's random numbers would have every rig alarmed about."""
 
-CHOSEN = dict.fromkeys(("job", "site", "block", "model", "verdict", "hostname"), ".*") | {
+CHOSEN = dict.fromkeys(("job", "site", "block", "model", "verdict", "hostname", "customer", "gpu"), ".*") | {
     "__rate_interval": f"{4 * INTERVAL}s",
     "rig": "rig-00042",
 }
+CUSTOMERS = 20
+GPUS = 1_000
+
+
+def full_site(seed: int) -> SiteView:
+    """The large site with what the other dashboards show too: customers, work at a pool, and GPUs."""
+    view = large_site(RIGS, seed)
+    rigs = tuple(
+        replace(known, rig=replace(known.rig, customer=f"customer-{index % CUSTOMERS}", contract="c"))
+        for index, known in enumerate(view.snapshot.rigs)
+    )
+    names = [known.rig.name for known in rigs]
+    work = WorkBalance(
+        reported=2e14, accepted=2e14, credited=1.9e14, deficit=0.02 + seed / 100, sigmas=1.0, error=0.01, luck=1.0
+    )
+    gpus = [f"GPU-{number:04}" for number in range(GPUS)]
+    return replace(
+        view,
+        snapshot=replace(
+            view.snapshot,
+            rigs=rigs,
+            gpus=tuple(
+                GpuReading(
+                    gpu=name,
+                    model="NVIDIA H100 80GB HBM3",
+                    hostname=f"node-{index // 8}",
+                    power=600.0 + seed,
+                    utilization=0.9,
+                    engine_active=0.8,
+                    memory_used=6e10,
+                    temperature=60.0 + seed,
+                    allocated=True,
+                )
+                for index, name in enumerate(gpus)
+            ),
+        ),
+        economics=replace(
+            view.economics,
+            gpus=tuple(
+                GpuEconomics(contracted=True, billed_power=800.0, revenue=50.0 + seed, power_cost=1.0, margin=49.0)
+                for _ in gpus
+            ),
+            customers=tuple(
+                CustomerEconomics(name=f"customer-{index}", margin=10.0 + seed, avoidable_loss=0.0)
+                for index in range(CUSTOMERS)
+            ),
+        ),
+        reconciliation=Reconciliation(
+            rigs=dict.fromkeys(names, work),
+            blocks=dict.fromkeys((block.name for block in view.snapshot.blocks), work),
+            site=work,
+            workers=dict.fromkeys(names, WorkerState(credited=True, last_share_at=view.snapshot.taken_at)),
+            pools={
+                "pool": PoolBalance(
+                    workers=RIGS,
+                    unmatched=0,
+                    hashrate=2e18,
+                    implausible=False,
+                    payout=PayoutBalance(day=view.snapshot.taken_at, expected=1.0, paid=1.0, shortfall=0.0),
+                )
+            },
+        ),
+    )
 
 
 @contextmanager
@@ -43,7 +112,7 @@ def target() -> Iterator[str]:
     renderer = Renderer(ExpositionSettings(), CollectorRegistry())
     pages = []
     for seed in range(2):
-        page = b"".join(renderer.render(large_site(RIGS, seed)).body(Encoding(Format.TEXT, gzip=False)).chunks)
+        page = b"".join(renderer.render(full_site(seed)).body(Encoding(Format.TEXT, gzip=False)).chunks)
         for metric, value in HEALTHY.items():
             page = re.sub(rb"^(%s\{[^}]*\}) .*$" % metric, rb"\1 " + value, page, flags=re.MULTILINE)
         pages.append(page)

@@ -72,40 +72,46 @@ def test_a_stale_price_pages_and_neither_starts_nor_ends_a_margin_page(running: 
     wait_for("them to resolve", lambda: len(running.pages.alerts(LOSS, "resolved")) >= len(spot))
 
 
-@pytest.mark.parametrize(
-    ("fault", "page", "single"),
-    [
-        ("worker_renamed", "MiningRigsWorkerWrong", "MiningRigWorkerWrong"),
-        ("pools_dead", "MiningRigsPoolDead", "MiningRigPoolDead"),
-        ("hot", "MiningBlockOverheating", "MiningRigOverheating"),
-    ],
-)
-def test_a_fault_of_many_rigs_pages_the_noc_once_and_not_for_each_rig(
-    running: Stack, fault: str, page: str, single: str
-) -> None:
-    block = "container-2"
-    rigs = {name for name, rig in running.site()["rigs"].items() if rig["block"] == block}
+FAULTS = {  # by block: the fault, its page, and the alert of each of its rigs
+    "container-1": ("worker_renamed", "MiningRigsWorkerWrong", "MiningRigWorkerWrong"),
+    "container-2": ("pools_dead", "MiningRigsPoolDead", "MiningRigPoolDead"),
+    "container-3": ("hot", "MiningBlockOverheating", "MiningRigOverheating"),
+}
 
-    def notified(name: str, status: str) -> set[str]:
-        return {alert["labels"]["rig"] for _, alert in running.pages.alerts(name, status)} & rigs
 
-    running.switch("faults", block=block, fault=fault)
+def test_faults_of_many_rigs_page_the_noc_once_each_and_not_for_each_rig(running: Stack) -> None:
+    rigs = {block: {name for name, rig in running.site()["rigs"].items() if rig["block"] == block} for block in FAULTS}
+
+    def notified(name: str, status: str, block: str) -> set[str]:
+        return {alert["labels"]["rig"] for _, alert in running.pages.alerts(name, status)} & rigs[block]
+
+    for block, (fault, _, _) in FAULTS.items():
+        running.switch("faults", block=block, fault=fault)
     try:
-        wait_for("the page", lambda: running.pages.alerts(page, "firing"))
-        wait_for(
-            "alerts of the rigs",
-            lambda: len({labels["rig"] for labels in running.prometheus.firing(single)} & rigs) > len(rigs) / 3,
-        )
+        for block, (_, page, single) in FAULTS.items():
+            wait_for(page, lambda page=page: running.pages.alerts(page, "firing"))
+            wait_for(
+                f"{single} of the rigs",
+                lambda block=block, single=single: (
+                    len({labels["rig"] for labels in running.prometheus.firing(single)} & rigs[block])
+                    > len(rigs[block]) / 3
+                ),
+            )
         wait_for_evaluations(running, 10)
-        assert {receiver for receiver, _ in running.pages.alerts(page, "firing")} == {"noc"}
-        assert len(running.pages.firing(page)) == 1
-        assert not notified(single, "firing")
+        for block, (_, page, single) in FAULTS.items():
+            assert {receiver for receiver, _ in running.pages.alerts(page, "firing")} == {"noc"}
+            assert len(running.pages.firing(page)) == 1
+            assert not notified(single, "firing", block)
     finally:
-        running.switch("faults", block=block, fault=None)
-    wait_for("it to resolve", lambda: running.pages.alerts(page, "resolved"))
+        for block in FAULTS:
+            running.switch("faults", block=block, fault=None)
+    for _, page, _ in FAULTS.values():
+        wait_for(f"{page} to resolve", lambda page=page: running.pages.alerts(page, "resolved"))
     wait_for_evaluations(running, 10)
-    # A rig whose own fault lasts longer is notified once the page has ended.
-    assert not notified(single, "resolved") - notified(single, "firing"), "nobody was notified that they fire"
+    for block, (_, _, single) in FAULTS.items():
+        # A rig whose own fault lasts longer is notified once the page has ended.
+        untold = notified(single, "resolved", block) - notified(single, "firing", block)
+        assert not untold, "nobody was notified that they fire"
 
 
 def test_the_watchdog_is_notified_again_and_again(running: Stack) -> None:
