@@ -37,7 +37,7 @@ VICTIMS = tuple(family.models[0].name for family in families())
 AT_ONCE = 4
 """Ways to fail that are tried at the same time, each by its own rig of each firmware."""
 DEADLINE = 8.0  # one process is all rigs and their reader: a good one may have to wait
-GOOD_AT_ONCE = 50
+GOOD_AT_ONCE = 10
 """Good rigs that are asked at the same time: more of them could not all connect in time on a busy machine."""
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

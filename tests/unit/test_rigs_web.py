@@ -9,6 +9,7 @@ from rig_servers import NETWORK, Handler, saying, serving
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.fleet import Credentials
+from exporter.sources.rigs.transport import keeping_connections
 from exporter.sources.rigs.web import DigestSession, get, get_json, get_value, log_in
 
 ADDRESS = f"{NETWORK}.21"
@@ -189,3 +190,63 @@ async def test_a_login_that_fails_has_its_class_and_tells_no_password(status: st
             await log_in(ADDRESS, "/login", {"username": "root", "password": "s3cret"})
     assert failure.value.reason is reason
     assert "s3cret" not in str(failure.value)
+
+
+class Counting:
+    """A web server that answers ``answers`` pages on a connection, then closes it; ``connections`` counts them."""
+
+    def __init__(self, answers: int, head: str = "", tail: bytes = b"") -> None:
+        self.answers, self.head, self.tail = answers, head, tail
+        self.connections = 0
+        self.asked: list[str] = []
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        for _ in range(self.answers):
+            try:
+                request = (await reader.readuntil(b"\r\n\r\n")).decode()
+            except asyncio.IncompleteReadError:
+                return
+            self.asked.append(request.split(" ")[1])
+            assert "close" not in request
+            body = json.dumps({"page": self.asked[-1]}).encode()
+            head = f"HTTP/1.1 200 OK\r\n{self.head}Content-Length: {len(body)}\r\n\r\n"
+            writer.write(head.encode() + body + self.tail)
+            await writer.drain()
+
+
+@pytest.mark.parametrize(
+    ("server", "connections"),
+    [
+        (Counting(9), 1),
+        (Counting(1), 3),
+        (Counting(2), 2),
+        (Counting(9, head="Connection: close\r\n"), 3),
+        (Counting(9, tail=b"more"), 3),
+    ],
+    ids=["kept", "closed after each", "closed after two", "said to be closed", "more than the answer"],
+)
+async def test_the_pages_of_a_read_share_a_connection_as_long_as_the_rig_keeps_it(
+    server: Counting, connections: int
+) -> None:
+    async with serving(ADDRESS, 80, server):
+        with keeping_connections():
+            pages = [await get_json(ADDRESS, path) for path in ("/a", "/b", "/c")]
+    assert pages == [{"page": path} for path in ("/a", "/b", "/c")]
+    assert (server.asked, server.connections) == (["/a", "/b", "/c"], connections)
+
+
+async def test_a_kept_connection_that_breaks_in_the_middle_of_an_answer_is_garbled() -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{")
+        await writer.drain()
+
+    async with serving(ADDRESS, 80, handle):
+        with keeping_connections():
+            assert await get_json(ADDRESS, "/a") == {}
+            with pytest.raises(Failure) as failure:
+                await get_json(ADDRESS, "/b")
+    assert failure.value.reason is Reason.GARBLED

@@ -301,7 +301,7 @@ def items(value: object, most: int = MAX_ITEMS) -> list[Mapping[str, Any]]:
 
     Anything else in it becomes an empty object: without it the others would have wrong indexes, and sums would fall.
     """
-    return [mapping(item) for item in value[:most]] if isinstance(value, list) else []
+    return [item if isinstance(item, dict) else {} for item in value[:most]] if isinstance(value, list) else []
 
 
 def first(answer: Mapping[str, Any], section: str) -> Mapping[str, Any]:

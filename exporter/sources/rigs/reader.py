@@ -13,7 +13,7 @@ from exporter.sources.rigs.contract import Answer, HasSecondProbe, ListsPoints, 
 from exporter.sources.rigs.fast_timeout import FastTimeout
 from exporter.sources.rigs.firmware import native_readers
 from exporter.sources.rigs.pyasic_reader import PyasicReader, pyasic_type
-from exporter.sources.rigs.transport import OtherPage, timeout_failure
+from exporter.sources.rigs.transport import OtherPage, keeping_connections, timeout_failure
 
 PROBE_SECONDS: Final = 3.0
 _WORKER_SHARE: Final = 0.95
@@ -60,7 +60,8 @@ class Miners:
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
         """Read a rig once. Raises Failure."""
         native = self._native.get(identity.reader)
-        return await (native or self._pyasic).read(target, identity)
+        with keeping_connections():
+            return await (native or self._pyasic).read(target, identity)
 
     async def points(self, target: Target, identity: RigIdentity) -> PointList | None:
         """List the operating points of a rig. None if its firmware lists none. Raises Failure."""

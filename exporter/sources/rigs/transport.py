@@ -1,7 +1,8 @@
-"""One request, one bounded answer, connection closed, every failure classified.
+"""One request, one bounded answer, every failure classified.
 
 Built on :class:`asyncio.Protocol`: streams cost twice as much per poll. The total deadline is the caller's;
-connecting has its own, to distinguish an absent rig from one that hangs.
+connecting has its own, to distinguish an absent rig from one that hangs. A connection serves one request, or within
+:func:`keeping_connections` all pages that one read asks of one port.
 """
 
 import asyncio
@@ -10,11 +11,12 @@ import json
 import re
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar, cast
 
 import orjson
 
@@ -51,6 +53,10 @@ class Framing(Protocol):
         """Return the content, once complete or at the end of the connection. Raises Failure if it is cut short."""
         ...
 
+    def keeps_connection(self, received: bytearray) -> bool:
+        """Return whether the other side takes another request after this complete answer."""
+        ...
+
 
 class UntilNul:
     """cgminer's: JSON that ends with NUL, with the connection, or both."""
@@ -62,6 +68,10 @@ class UntilNul:
     def content(self, received: bytearray) -> bytes:
         """See :class:`Framing`."""
         return bytes(received.rstrip(b"\0\r\n "))
+
+    def keeps_connection(self, received: bytearray) -> bool:  # noqa: ARG002 - cgminer answers once
+        """See :class:`Framing`."""
+        return False
 
 
 class LengthPrefixed:
@@ -76,6 +86,10 @@ class LengthPrefixed:
         if not self.complete(received):
             raise Failure(Reason.GARBLED, "the answer was cut short")
         return bytes(received[_LENGTH_BYTES : _LENGTH_BYTES + self._length(received)])
+
+    def keeps_connection(self, received: bytearray) -> bool:  # noqa: ARG002 - btminer answers once
+        """See :class:`Framing`."""
+        return False
 
     @staticmethod
     def _length(received: bytearray) -> int:
@@ -100,21 +114,30 @@ _SLIPS: Final = ((",}", "}"), (",]", "]"), ("}{", "},{"), ("[,{", "[{"), ('""tem
 
 
 class _Conversation(asyncio.Protocol):
-    """One request and its answer."""
+    """A connection: one request and its answer, then perhaps the next."""
 
-    __slots__ = ("answer", "framing", "received", "request")
+    __slots__ = ("answer", "ended", "framing", "received", "request", "transport")
 
     def __init__(self, request: bytes, framing: Framing, answer: asyncio.Future[bytes]) -> None:
         self.request = request
         self.framing = framing
         self.answer = answer
         self.received = bytearray()
+        self.ended = False  # by the other side, or by more than the answer
+        self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.write(self.request)  # type: ignore[attr-defined]
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.write(self.request)
+
+    def ask(self, request: bytes, framing: Framing, answer: asyncio.Future[bytes]) -> None:
+        """Send the next request."""
+        self.framing, self.answer, self.received = framing, answer, bytearray()
+        self.transport.write(request)
 
     def data_received(self, data: bytes) -> None:
         if self.answer.done():
+            self.ended = True
             return
         self.received += data
         try:
@@ -129,6 +152,7 @@ class _Conversation(asyncio.Protocol):
         self.connection_lost(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.ended = True
         if self.answer.done():
             return
         try:
@@ -184,6 +208,27 @@ listener: Final[ContextVar[Callable[[Exchanged], None] | None]] = ContextVar("li
 """Called with every exchange of the task that sets it, and of the tasks that this one starts."""
 
 
+_kept: Final[ContextVar[dict[tuple[str, int], _Conversation] | None]] = ContextVar("kept", default=None)
+
+
+@contextmanager
+def keeping_connections() -> Iterator[None]:
+    """Let the pages that are asked for inside share a connection per port, and close all at the end."""
+    kept: dict[tuple[str, int], _Conversation] = {}
+    token = _kept.set(kept)
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+        for conversation in kept.values():
+            conversation.transport.abort()
+
+
+def keeps_connections() -> bool:
+    """Return whether pages share connections here."""
+    return _kept.get() is not None
+
+
 async def exchange(address: str, port: int, request: bytes, framing: Framing) -> bytes:
     """Connect, send ``request``, give the content of the answer, close; with TLS on port 443. Raises Failure."""
     listening = listener.get()
@@ -204,30 +249,70 @@ async def exchange(address: str, port: int, request: bytes, framing: Framing) ->
 async def _exchange(address: str, port: int, request: bytes, framing: Framing) -> bytes:
     host = await resolved(address)
     loop = asyncio.get_running_loop()
+    kept = _kept.get()
+    if kept is not None and (conversation := kept.pop((host, port), None)) is not None:
+        content = await _next(kept, (host, port), conversation, request, framing)
+        if content is not None:
+            return content
     answer: asyncio.Future[bytes] = loop.create_future()
-    connected: tuple[asyncio.Transport, _Conversation] | None = None
+    connected: _Conversation | None = None
     give_up_at = loop.time() + CONNECT_SECONDS
     try:
         with FastTimeout(CONNECT_SECONDS):
-            connected = await loop.create_connection(
+            _, connected = await loop.create_connection(
                 partial(_Conversation, request, framing, answer),
                 host,
                 port,
                 ssl=_rigs_own_certificates() if port == TLS_PORT else None,
             )
-        return await answer
+        content = await answer
     except OSError as error:
         raise connect_failure(error) from None
     except asyncio.CancelledError as cancelled:
         if connected is None and loop.time() >= give_up_at:  # of a busy loop both deadlines can pass at once
             cancelled.args = (_NOT_CONNECTED,)
         raise
+    else:
+        if kept is not None and framing.keeps_connection(connected.received):
+            kept[host, port], connected = connected, None
+        return content
     finally:
         answer.cancel()
         if connected is not None:
-            connected[0].abort()
+            connected.transport.abort()
         # A failure that the answer holds also holds this frame: both would lie about until garbage is collected.
         del answer, connected
+
+
+async def _next(
+    kept: dict[tuple[str, int], _Conversation],
+    where: tuple[str, int],
+    conversation: _Conversation,
+    request: bytes,
+    framing: Framing,
+) -> bytes | None:
+    """Ask on a connection that was kept; None if it ended before any of the answer came. Raises Failure."""
+    answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    lasts = False
+    try:
+        if conversation.ended or conversation.transport.is_closing():
+            return None
+        conversation.ask(request, framing, answer)
+        content = await answer
+        lasts = framing.keeps_connection(conversation.received)
+    except Failure:
+        if conversation.received:
+            raise
+        return None
+    else:
+        return content
+    finally:
+        answer.cancel()
+        if lasts:
+            kept[where] = conversation
+        else:
+            conversation.transport.abort()
+        del answer, conversation
 
 
 def parse_json(content: bytes) -> Mapping[str, Any]:

@@ -15,11 +15,13 @@ import orjson
 from exporter.model.failures import Failure, Reason
 from exporter.model.fleet import Credentials
 from exporter.sources.rigs.logins import login_attempt
-from exporter.sources.rigs.transport import MAX_ANSWER, TLS_PORT, OtherPage, exchange, parse_json
+from exporter.sources.rigs.transport import MAX_ANSWER, TLS_PORT, OtherPage, exchange, keeps_connections, parse_json
 
 HTTP_PORT: Final = 80
 HTTPS_PORT: Final = TLS_PORT
 _HTTP: Final = b"HTTP/1."
+_KEEPING: Final = b"HTTP/1.1"
+"""The version that keeps a connection unless told otherwise."""
 _HEAD_END: Final = b"\r\n\r\n"
 _LAST_CHUNK: Final = b"\r\n0\r\n\r\n"  # after the one before, or the head
 _LONGEST_HEAD: Final = 16_384
@@ -93,6 +95,12 @@ class _HttpFraming:
             raise Failure(Reason.GARBLED, "the answer was cut short")
         return body if self._length is None else body[: self._length]
 
+    def keeps_connection(self, received: bytearray) -> bool:
+        """See :class:`exporter.sources.rigs.transport.Framing`."""
+        if self.head is None or not received.startswith(_KEEPING) or "close" in self.head.header("connection").lower():
+            return False
+        return self._chunked or (self._length is not None and len(received) == self._body_at + self._length)
+
 
 def _length(head: Head) -> int | None:
     length = head.header("content-length")
@@ -131,7 +139,8 @@ async def get(
 
 async def _ask(address: str, port: int, what: str, headers: str, content: bytes = b"") -> tuple[Head, bytes]:
     host = f"[{address}]" if ":" in address else address
-    request = f"{what} HTTP/1.1\r\nHost: {host}\r\n{headers}Accept: */*\r\nConnection: close\r\n\r\n"
+    end = "" if keeps_connections() else "Connection: close\r\n"
+    request = f"{what} HTTP/1.1\r\nHost: {host}\r\n{headers}Accept: */*\r\n{end}\r\n"
     framing = _HttpFraming()
     body = await exchange(address, port, request.encode() + content, framing)
     if framing.head is None:
