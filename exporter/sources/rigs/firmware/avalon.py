@@ -67,6 +67,9 @@ class Reader:
             Recording("Avalon Q", "", "asic-rs"),
             Recording("Avalon 1246", "", "asic-rs"),
             Recording("Avalon 1566", "24102401", "pyasic"),
+            Recording("Avalon 1047", "20051101", "foreman-apps"),
+            Recording("Avalon Nano3", "24071801", "public issues"),
+            Recording("Avalon Mini3", "25011701, in part", "public issues"),
         ),
         documented="API manual of the A10 (Canaan)",
         questions=Questions(

@@ -59,6 +59,9 @@ class Reader:
         recorded=(
             Recording("S21 Pro", "1.2.7", "proto-fleet"),
             Recording("S19 XP", "1.2.0-rc1", "public logs"),
+            Recording("S9", "3.8.6", "foreman-apps"),
+            Recording("S19j Pro", "1.2.0-rc3", "public tests"),
+            Recording("S19", "1.2.6, failed to start", "public documents"),
         ),
         documented="API 1.2.6 to 1.3.4 (VNish)",
         questions=Questions(

@@ -59,6 +59,9 @@ class Reader:
             Recording("M60S", "2026-02", "Whatsminer-Pulse"),
             Recording("unnamed, 105 chips per board", "2021-03-22", "asic-rs"),
             Recording("unnamed, 135 chips per board", "2023-08-03", "asic-rs"),
+            Recording("M3", "2018", "foreman-apps"),
+            Recording("M20S", "2019 and 2020-09-17", "foreman-apps"),
+            Recording("M31S", "2020 and 2021", "foreman-apps"),
         ),
         documented="API 2.0 (MicroBT)",
         questions=Questions(
