@@ -11,10 +11,11 @@ from exporter.decision import curtailment
 from exporter.decision.curtailment import restart_cost
 from exporter.decision.dayplan.problem import OFF, Group, Limit, OperatingPoint, Plan, Problem, Slot
 from exporter.decision.dayplan.settings import DayPlanSettings
+from exporter.decision.judged import terms
 from exporter.decision.settings import DecisionSettings
 from exporter.decision.values import SiteDecision, Verdict
 from exporter.economics.settings import SiteSettings
-from exporter.economics.values import MarketEconomics, SiteEconomics
+from exporter.economics.values import MarketEconomics, RigEconomics, SiteEconomics
 from exporter.model.obligations import Obligation
 from exporter.model.readings import PriceSlot
 from exporter.model.snapshot import RigSnapshot, SiteSnapshot
@@ -66,7 +67,10 @@ class Setting:
 
 
 class Rigs(NamedTuple):
-    """The rigs of a group. ``indices`` are those of the snapshot."""
+    """The rigs of a group. ``indices`` are those of the snapshot.
+
+    Their energy costs what ``tariff`` does, less ``charge``; without a tariff it costs ``charge``.
+    """
 
     indices: tuple[int, ...]
     tariff: str
@@ -75,6 +79,37 @@ class Rigs(NamedTuple):
     running: float  # kW if all ran as they would today
     work: float  # PH/s, likewise
     number: int
+    charge: float  # USD per hour that a hosting contract charges for energy if all run
+
+    @property
+    def rate(self) -> float:
+        """USD per kWh that a hosting contract charges."""
+        return self.charge / self.running if self.running else 0.0
+
+
+class _Book(NamedTuple):
+    """How a rig's hours are judged: at its tariff, or in the book that decides whether a hosted rig runs."""
+
+    name: str  # of the tariff or the contract
+    tariff: str  # whose prices ahead decide; empty if none do
+    rate: float = 0.0  # USD per kWh that the contract charges
+    share: float = 1.0  # of the mined coins
+    has_points: bool = True
+
+
+def _book(rig: RigSnapshot, priced: RigEconomics, payout: float | None, settings: SiteSettings) -> _Book | None:
+    """Return how a rig's hours are judged; None if that cannot be known ahead."""
+    books = priced.books
+    if books is None or not books.contract:
+        return _Book(rig.rig.tariff, rig.rig.tariff)
+    contract = settings.contracts[books.contract]
+    judged = terms(priced, payout, settings.contracts, stopping=True)
+    if judged is None or books.energy_charge_per_kwh is None or contract.pass_through:
+        return None
+    rate = books.energy_charge_per_kwh
+    if contract.host_may_curtail:
+        return _Book(books.contract, contract.host_tariff or settings.tariff, rate, judged.share, has_points=False)
+    return _Book(books.contract, "", rate, judged.share, has_points=contract.energy == "metered")
 
 
 def question(
@@ -94,13 +129,12 @@ def question(
     groups, others = rig_groups(snapshot, economics, decision, ahead, setting)
     if not groups:
         return None
-    end = min(
-        now + setting.plan.horizon, *(prices[-1].end for prices in (ahead[each.tariff] for each in groups.values()))
-    )
-    slots = _slots(now, end, [ahead[each.tariff] for each in groups.values()], market, setting)
+    known = [ahead[each.tariff] for each in groups.values() if each.tariff]
+    end = min([now + setting.plan.horizon, *(prices[-1].end for prices in known)])
+    slots = _slots(now, end, known, market, setting)
     hashprices = tuple(_payout(market, slot.start) for slot in slots)
     made = tuple(
-        _group(key, each, _by_slot(ahead[each.tariff], slots), market, slots, setting) for key, each in groups.items()
+        _group(key, each, _prices(each, ahead, slots), market, slots, setting) for key, each in groups.items()
     )
     energy = setting.plan.energy_kilowatt_hours_per_day
     return Question(
@@ -138,32 +172,48 @@ def rig_groups(
     setting: Setting,
 ) -> tuple[dict[GroupKey, Rigs], dict[str, float]]:
     """Return the rigs of these tariffs that can be planned, by group, and what the others draw, kW by block."""
-    planned: list[tuple[int, tuple[OperatingPoint, ...]]] = []
+    planned: list[tuple[int, _Book, tuple[OperatingPoint, ...]]] = []
     others: dict[str, float] = defaultdict(float)
+    payout = economics.market.payout_usd
     for index, (rig, priced, verdict) in enumerate(zip(snapshot.rigs, economics.rigs, decision.rigs, strict=True)):
-        work, watts = priced.potential_work, priced.potential_power
-        if verdict.verdict is Verdict.REPAIR or not work or not watts or rig.rig.tariff not in tariffs:
+        book = _book(rig, priced, payout, setting.site_settings)
+        known = priced.potential_work and priced.potential_power
+        priced_ahead = book is not None and (not book.tariff or book.tariff in tariffs)
+        if book is None or not known or not priced_ahead or verdict.verdict is Verdict.REPAIR:
             others[rig.rig.block] += kilowatts(priced.billed_power or 0.0)
             continue
-        points = tuple(setting.points.get(rig.rig.name, ()))
-        on = OperatingPoint(name=ON, work=work, kilowatts=kilowatts(watts))
-        planned.append((index, points if len(points) > 1 else (on,)))
+        points = tuple(setting.points.get(rig.rig.name, ())) if book.has_points else ()
+        planned.append((index, book, points if len(points) > 1 else (_whole(priced, book),)))
     common = _common(snapshot, planned)
     groups: dict[GroupKey, Rigs] = {}
-    for index, points in planned:
+    for index, book, points in planned:
         rig, priced = snapshot.rigs[index], economics.rigs[index]
-        work, power = priced.potential_work or 0.0, kilowatts(priced.potential_power or 0.0)
-        if _names(points) not in common[_kind(rig)]:
-            points = (OperatingPoint(name=ON, work=work, kilowatts=power),)  # noqa: PLW2901 -- see _common
-        drawn = kilowatts(priced.billed_power or 0.0)
-        one = Rigs((index,), rig.rig.tariff, points, drawn, power, work, rig.rig.count)
-        key = GroupKey(rig.rig.block, _name(rig, points, power / work))
+        whole = _whole(priced, book)
+        if _names(points) not in common[_kind(rig, book)]:
+            points = (whole,)  # noqa: PLW2901 -- see _common
+        one = Rigs(
+            (index,),
+            book.tariff,
+            points,
+            kilowatts(priced.billed_power or 0.0),
+            whole.kilowatts,
+            whole.work,
+            rig.rig.count,
+            book.rate * whole.kilowatts,
+        )
+        key = GroupKey(rig.rig.block, _name(rig, book, points, whole.kilowatts / (priced.potential_work or inf)))
         groups[key] = one if key not in groups else _joined(groups[key], one)
     return groups, others
 
 
+def _whole(priced: RigEconomics, book: _Book) -> OperatingPoint:
+    """Return a rig as it would run, with the work that is paid to the one who decides."""
+    work, power = priced.potential_work or 0.0, priced.potential_power or 0.0
+    return OperatingPoint(name=ON, work=work * book.share, kilowatts=kilowatts(power))
+
+
 def _common(
-    snapshot: SiteSnapshot, planned: Iterable[tuple[int, Sequence[OperatingPoint]]]
+    snapshot: SiteSnapshot, planned: Iterable[tuple[int, _Book, Sequence[OperatingPoint]]]
 ) -> dict[tuple[str, ...], set[tuple[str, ...]]]:
     """Return the sets of points that most rigs of a block, tariff and model have.
 
@@ -171,24 +221,24 @@ def _common(
     as on or off.
     """
     counted: dict[tuple[str, ...], Counter[tuple[str, ...]]] = defaultdict(Counter)
-    for index, points in planned:
-        counted[_kind(snapshot.rigs[index])][_names(points)] += 1
+    for index, book, points in planned:
+        counted[_kind(snapshot.rigs[index], book)][_names(points)] += 1
     return {kind: {names for names, _ in found.most_common(_MOST_SETS)} for kind, found in counted.items()}
 
 
-def _kind(rig: RigSnapshot) -> tuple[str, ...]:
-    return rig.rig.block, rig.rig.tariff, "" if rig.identity is None else rig.identity.model
+def _kind(rig: RigSnapshot, book: _Book) -> tuple[str, ...]:
+    return rig.rig.block, book.name, "" if rig.identity is None else rig.identity.model
 
 
 def _names(points: Sequence[OperatingPoint]) -> tuple[str, ...]:
     return tuple(point.name for point in points)
 
 
-def _name(rig: RigSnapshot, points: Sequence[OperatingPoint], efficiency: float) -> str:
+def _name(rig: RigSnapshot, book: _Book, points: Sequence[OperatingPoint], efficiency: float) -> str:
     """Name a group by model, or by efficiency (J/TH at the billing meter) where the model is unknown."""
     model = "" if rig.identity is None else rig.identity.model
     return " / ".join(
-        filter(None, (model or f"{efficiency:.0f} J/TH", rig.rig.tariff, ", ".join(point.name for point in points)))
+        filter(None, (model or f"{efficiency:.0f} J/TH", book.name, ", ".join(point.name for point in points)))
     )
 
 
@@ -204,6 +254,7 @@ def _joined(one: Rigs, other: Rigs) -> Rigs:
         one.running + other.running,
         one.work + other.work,
         one.number + other.number,
+        one.charge + other.charge,
     )
 
 
@@ -278,6 +329,13 @@ def _slots(
     edges |= {hour + number * SECONDS_PER_HOUR for number in range(1, int((end - hour) / SECONDS_PER_HOUR) + 1)}
     inner = sorted(edge for edge in edges if now < edge < end)
     return tuple(Slot(start=start, end=until) for start, until in pairwise([now, *inner, end]))
+
+
+def _prices(rigs: Rigs, ahead: Mapping[str, Sequence[PriceSlot]], slots: Sequence[Slot]) -> tuple[float, ...]:
+    """Return what a kWh costs the one who decides, by slot."""
+    if not rigs.tariff:
+        return (rigs.rate,) * len(slots)
+    return tuple(price - rigs.rate for price in _by_slot(ahead[rigs.tariff], slots))
 
 
 def _by_slot(prices: Sequence[PriceSlot], slots: Sequence[Slot]) -> tuple[float, ...]:

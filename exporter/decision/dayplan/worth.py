@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from exporter.decision.dayplan.problem import Plan
-from exporter.decision.dayplan.question import GroupKey, Setting, point_now, rig_groups
+from exporter.decision.dayplan.question import GroupKey, Rigs, Setting, point_now, rig_groups
+from exporter.decision.judged import Terms, terms
 from exporter.decision.values import SiteDecision, Verdict
 from exporter.economics.values import RigEconomics, SiteEconomics
 from exporter.model.snapshot import SiteSnapshot
@@ -70,16 +71,17 @@ def booked(
         key = GroupKey(group.block, group.name)
         rigs = groups.get(key)
         priced = [] if rigs is None else [economics.rigs[index] for index in rigs.indices]
-        payout, price = economics.market.payout_usd, next((each.marginal_price for each in priced), None)
-        if rigs is None or payout is None or price is None:
+        payout = economics.market.payout_usd
+        if rigs is None or payout is None or (price := _price(priced[0], rigs)) is None:
             continue
+        contracts = setting.site_settings.contracts
         point = plan.problem.groups[number].points[plan.choices[number][slot]]
         stops = [decision.rigs[index].verdict is Verdict.CURTAIL for index in rigs.indices]
         now_running = Running(point.kilowatts > 0, sum(stops) * 2 < len(stops), point_now(rigs) > 0)
         rates = Money(
             plan=point.work * payout - point.kilowatts * price * HOURS_PER_DAY,
             verdict=sum(each.opportunity_margin or 0.0 for each, stop in zip(priced, stops, strict=True) if not stop),
-            done=sum(_done(each, price) for each in priced),
+            done=sum(_done(each, price, terms(each, payout, contracts, stopping=True)) for each in priced),
         )
         former = worth.running.get(key, now_running)
         money = Money(
@@ -92,9 +94,20 @@ def booked(
     return replace(worth, at=now, today=money, running=running)
 
 
-def _done(rig: RigEconomics, price: float) -> float:
-    """Return what a rig earns now, USD per day, with its energy at the marginal price."""
-    return (rig.revenue or 0.0) - kilowatts(rig.billed_power or 0.0) * HOURS_PER_DAY * price
+def _price(rig: RigEconomics, rigs: Rigs) -> float | None:
+    """Return what a kWh costs the one who decides on a rig of a group now; None if it is not known."""
+    if rig.books is None or not rig.books.contract:
+        return rig.marginal_price
+    if not rigs.tariff:
+        return rigs.rate
+    return None if rig.judged_price is None else rig.judged_price - rigs.rate
+
+
+def _done(rig: RigEconomics, price: float, judged: Terms | None) -> float:
+    """Return what a rig earns the one who decides on it now, USD per day, at his price of energy."""
+    share = 1.0 if judged is None else judged.share
+    factor = 1.0 if rig.books is None or rig.books.work_factor is None else rig.books.work_factor
+    return (rig.revenue or 0.0) * factor * share - kilowatts(rig.billed_power or 0.0) * HOURS_PER_DAY * price
 
 
 def _rolled(before: Worth, now: float) -> Worth:
