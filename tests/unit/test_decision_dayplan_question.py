@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from operating_points import curve
 from sites import NOW, SITE, decided, rig, site
+from test_economics_books import contract
 
 from exporter.decision.dayplan.answer import answer
 from exporter.decision.dayplan.points import planned_points
@@ -26,7 +27,7 @@ from exporter.model.snapshot import RigSnapshot, SiteSnapshot, TariffPrice
 HOUR = 3_600.0
 HOUR_BEGAN = NOW - NOW % HOUR
 BILLED = 3.5 * 1.03  # kW of a rig at the billing meter
-SETTING = Setting(settings=SITE, decision=DecisionSettings(), plan=DayPlanSettings())
+SETTING = Setting(site_settings=SITE, decision=DecisionSettings(), plan=DayPlanSettings())
 
 
 def day_ahead(*prices: float) -> TariffPrice:
@@ -42,7 +43,7 @@ def hours(*rigs: RigSnapshot, prices: tuple[float, ...] = (0.03, 0.03, 0.30, 0.0
 
 
 def asked(snapshot: SiteSnapshot, setting: Setting = SETTING, verdict: Verdict | None = None) -> Question | None:
-    economics = price_site(snapshot, setting.settings)
+    economics = price_site(snapshot, setting.site_settings)
     decision = decided(snapshot, economics)
     if verdict is not None:
         decision = replace(decision, rigs=tuple(replace(each, verdict=verdict) for each in decision.rigs))
@@ -173,7 +174,7 @@ def test_the_hashprice_after_a_known_retarget_is_used_from_then_on() -> None:
 
 def test_starts_changes_and_the_energy_of_a_day_come_from_the_settings() -> None:
     setting = Setting(
-        settings=SITE,
+        site_settings=SITE,
         decision=DecisionSettings(restart=RestartSettings(usd=2.0)),
         plan=DayPlanSettings(change_usd_per_rig=0.5, energy_kilowatt_hours_per_day=48.0),
     )
@@ -286,3 +287,55 @@ def test_the_plan_in_force_ends_where_a_limit_forbids_it_or_the_fleet_changes() 
 def test_settings_out_of_range_are_refused(settings: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"must be from|duration"):
         DayPlanSettings.model_validate(settings)
+
+
+# --- hosted rigs -----------------------------------------------------------------------------------------------------
+
+
+def hosted_rig(**facts: Any) -> RigSnapshot:
+    made = rig()
+    facts = {"customer": "acme", "contract": "c", "rated_power": 3_500.0} | facts
+    return replace(made, rig=replace(made.rig, **facts))
+
+
+def under(**charges: Any) -> Setting:
+    return replace(SETTING, site_settings=replace(SITE, contracts={"c": contract(**charges)}))
+
+
+def test_a_customers_hours_cost_his_rate_whatever_the_hosts_power_costs() -> None:
+    (group,) = found(hours(hosted_rig()), under(usd_per_kilowatt_hour=0.072, revenue_share=0.1)).problem.groups
+    assert group.prices == pytest.approx([0.072 / 1.03] * len(group.prices))  # he pays for what is drawn at the rig
+    assert group.points[1].kilowatts == pytest.approx(BILLED)
+    assert group.points[1].work == pytest.approx(0.9 * 0.2 * 0.99 * 0.998)
+    assert "/ c /" in group.name
+
+
+def test_the_hours_of_a_rig_that_the_host_may_stop_cost_him_his_power_less_his_rate() -> None:
+    charges = {"usd_per_kilowatt_hour": 0.0721, "host_may_curtail": True}
+    (group,) = found(hours(hosted_rig()), under(**charges)).problem.groups
+    assert group.prices == pytest.approx([0.03 - 0.07, 0.03 - 0.07, 0.30 - 0.07, 0.03 - 0.07])
+    assert group.points[1].work == 0.0  # the coins are the customer's
+
+
+def test_a_price_that_is_passed_through_is_not_planned() -> None:
+    asked = found(hours(hosted_rig(), rig(name="b-01")), under(usd_per_kilowatt_hour=None, pass_through=True))
+    assert asked.left_out == 1
+    assert all("/ ppa /" in group.name for group in asked.problem.groups)
+
+
+def test_a_constant_rate_alone_is_planned_to_the_horizon() -> None:
+    problem = found(hours(hosted_rig(), prices=(0.03, 0.03)), under(usd_per_kilowatt_hour=0.072)).problem
+    assert problem.slots[-1].end == NOW + 36 * HOUR
+
+
+def test_energy_by_the_nameplate_is_planned_as_on_or_off() -> None:
+    points = {
+        "a-01": (
+            OperatingPoint(name="low", work=0.1, kilowatts=1.5),
+            OperatingPoint(name="high", work=0.2, kilowatts=3.6),
+        )
+    }
+    for energy, names in (("metered", [OFF, "low", "high"]), ("nameplate", [OFF, "on"])):
+        setting = replace(under(usd_per_kilowatt_hour=0.072, energy=energy), points=points)
+        (group,) = found(hours(hosted_rig()), setting).problem.groups
+        assert [point.name for point in group.points] == names

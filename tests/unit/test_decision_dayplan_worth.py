@@ -1,11 +1,12 @@
 """A plan as a timetable, and what following it was worth."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from day_plans import HOUR, capped, tiny
 from sites import NOW, SITE, decided, rig, site
-from test_decision_dayplan_question import SETTING, day_ahead, found
+from test_decision_dayplan_question import SETTING, day_ahead, found, hosted_rig, under
 
 from exporter.decision.dayplan.answer import answer
 from exporter.decision.dayplan.problem import Plan
@@ -14,7 +15,7 @@ from exporter.decision.dayplan.solve import solve
 from exporter.decision.dayplan.timetable import NextChange, Timetable
 from exporter.decision.dayplan.worth import Money, Worth, booked
 from exporter.decision.settings import DecisionSettings, RestartSettings
-from exporter.decision.values import Verdict
+from exporter.decision.values import RigDecision, Verdict
 from exporter.economics.site import price_site
 from exporter.model.snapshot import RigSnapshot, SiteSnapshot
 
@@ -68,7 +69,7 @@ def test_groups_that_draw_nothing_have_no_mean_price() -> None:
 # --- worth ----------------------------------------------------------------------------------------------------------
 
 STARTS = Setting(
-    settings=SITE, decision=DecisionSettings(restart=RestartSettings(usd=0.1), longest_gap="1h"), plan=SETTING.plan
+    site_settings=SITE, decision=DecisionSettings(restart=RestartSettings(usd=0.1), longest_gap="1h"), plan=SETTING.plan
 )
 
 
@@ -125,3 +126,30 @@ def test_nothing_is_booked_without_a_plan_over_a_gap_or_for_rigs_that_are_unknow
     assert book(first, plan, hour(2)).today == Money()  # longer than is watched
     assert book(first, plan, hour(1, rig(hashrate=None))).today == Money()
     assert book(first, plan, replace(hour(1), network=None)).today == Money()
+
+
+@pytest.mark.parametrize(
+    ("charges", "kwh_price", "share"),
+    [
+        ({"usd_per_kilowatt_hour": 0.0515, "revenue_share": 0.1}, 0.05, 0.9),
+        ({"usd_per_kilowatt_hour": 0.0515, "revenue_share": 0.1, "host_may_curtail": True}, 0.03 - 0.05, 0.1),
+    ],
+    ids=["the customer decides", "the host decides"],
+)
+def test_hosted_hours_are_booked_for_the_one_who_decides(
+    charges: dict[str, Any], kwh_price: float, share: float
+) -> None:
+    setting = replace(STARTS, site_settings=under(**charges).site_settings)
+    plan = answer(found(hour(0, hosted_rig()), setting))
+    worth = Worth()
+    for number in (0, 1):
+        known = hour(number, hosted_rig())
+        economics = price_site(known, setting.site_settings)
+        decision = replace(decided(known, economics), rigs=(RigDecision(verdict=Verdict.MINE),))
+        worth = booked(worth, plan, known, economics, decision, setting)
+    own = price_site(hour(1), SITE).rigs[0]
+    assert own.revenue is not None
+    expected = share * own.revenue - BILLED * 24 * kwh_price
+    assert worth.today == pytest.approx(Money(*[expected / 24] * 3))
+    unknown = replace(economics, rigs=(economics.rigs[0]._replace(judged_price=None),))
+    assert booked(worth, plan, known, unknown, decision, setting).today == worth.today  # no rig is planned then

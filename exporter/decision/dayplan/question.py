@@ -133,9 +133,7 @@ def question(
     end = min([now + setting.plan.horizon, *(prices[-1].end for prices in known)])
     slots = _slots(now, end, known, market, setting)
     hashprices = tuple(_payout(market, slot.start) for slot in slots)
-    made = tuple(
-        _group(key, each, _prices(each, ahead, slots), market, slots, setting) for key, each in groups.items()
-    )
+    made = tuple(_group(key, each, _prices(each, ahead, slots), market, slots, setting) for key, each in groups.items())
     energy = setting.plan.energy_kilowatt_hours_per_day
     return Question(
         problem=Problem(
