@@ -1,5 +1,6 @@
-"""Detects changes of files."""
+"""Files that people edit: whether one has changed, and why one cannot be read."""
 
+import os
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,3 +15,17 @@ def stamp(path: Path) -> Stamp | None:
     except OSError:
         return None
     return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def why_unreadable(error: OSError | UnicodeDecodeError) -> str:
+    """Return why a file cannot be read, as the rest of a sentence that starts with its name."""
+    match error:
+        case FileNotFoundError():
+            return "does not exist"
+        case IsADirectoryError():
+            return "is a directory"
+        case PermissionError():
+            return f"cannot be read: give user {os.geteuid()}, as which this runs, the right to read it"
+        case UnicodeDecodeError():
+            return "is not UTF-8 text: save it as UTF-8 (in Excel: CSV UTF-8)"
+    return f"cannot be read ({error.strerror or error})"

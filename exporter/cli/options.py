@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from exporter.cli.errors import CommandError, InputError
+from exporter.file_stamp import why_unreadable
 from exporter.settings.flags import FLAGS, Flag
 
 if TYPE_CHECKING:
@@ -24,7 +25,18 @@ CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 def path_type(*, must_exist: bool = True, folder: bool = False) -> click.Path:
     """Type of an option that names a file, or a directory if ``folder``."""
-    return click.Path(exists=must_exist, dir_okay=folder, file_okay=not folder, path_type=Path)
+    return _Path(exists=must_exist, dir_okay=folder, file_okay=not folder, path_type=Path)
+
+
+class _Path(click.Path):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Name the user that may not read the file, which in a container nobody knows by heart."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            if Path(os.fsdecode(value)).exists() and not os.access(value, os.R_OK):
+                self.fail(f"{os.fsdecode(value)} {why_unreadable(PermissionError())}.", param, ctx)
+            raise
 
 
 class Number(click.FloatRange):

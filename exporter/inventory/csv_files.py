@@ -8,8 +8,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from exporter.file_stamp import why_unreadable
 from exporter.inventory.accepted import content
-from exporter.inventory.listed import InventoryError, Listed, duplicates, identity, parse_row, why_unreadable
+from exporter.inventory.listed import InventoryError, Listed, duplicates, identity, parse_row
 from exporter.inventory.model import DIGITS_AND_DOTS, RigRow
 from exporter.inventory.numbers import AmbiguousNumbersError, plain, separator_of
 from exporter.model.configuration_errors import ErrorAt, nearest, unknown

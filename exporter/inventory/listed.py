@@ -1,6 +1,5 @@
 """Rigs as they are listed, each with its location: what all kinds of lists share."""
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -79,17 +78,3 @@ def parse_row(
             column = (columns or {}).get(column, column)
             errors.append(ErrorAt(f"{where}: {column}" if column else where, sentence(detail)))
         return None
-
-
-def why_unreadable(error: OSError | UnicodeDecodeError) -> str:
-    """Return why a file cannot be read, as the rest of a sentence that starts with its name."""
-    match error:
-        case FileNotFoundError():
-            return "does not exist"
-        case IsADirectoryError():
-            return "is a directory"
-        case PermissionError():
-            return f"cannot be read: give user {os.geteuid()}, as which this runs, the right to read it"
-        case UnicodeDecodeError():
-            return "is not UTF-8 text: save it as UTF-8 (in Excel: CSV UTF-8)"
-    return f"cannot be read ({error.strerror})"

@@ -6,9 +6,10 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from exporter.file_stamp import why_unreadable
 from exporter.inventory.accepted import accepted_lists, is_replaceable
 from exporter.inventory.csv_files import csv_rows, headers
-from exporter.inventory.listed import InventoryError, KeyPath, Listed, dotted, duplicates, identity, why_unreadable
+from exporter.inventory.listed import InventoryError, KeyPath, Listed, dotted, duplicates, identity
 from exporter.inventory.model import (
     BlockSettings,
     CustomerSettings,

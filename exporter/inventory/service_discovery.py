@@ -10,8 +10,9 @@ from typing import Final
 import yaml
 from pydantic import ValidationError
 
+from exporter.file_stamp import why_unreadable
 from exporter.inventory.accepted import content
-from exporter.inventory.listed import Listed, dotted, identity, parse_row, why_unreadable
+from exporter.inventory.listed import Listed, dotted, identity, parse_row
 from exporter.model.configuration_errors import ErrorAt, nearest, sentence
 from exporter.model.failures import SOURCE_ADVICE, Failure
 from exporter.model.fields import is_offline

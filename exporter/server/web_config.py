@@ -24,7 +24,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from exporter.file_stamp import Stamp, stamp
+from exporter.file_stamp import Stamp, stamp, why_unreadable
 from exporter.model.configuration_errors import nearest, sentence, unknown
 from exporter.model.fields import ConfigPath, SettingsGroup, Text, parse_duration, paths_relative_to
 
@@ -331,7 +331,7 @@ def _context(path: Path, tls: TlsServerConfig | None) -> ssl.SSLContext | None:
 
 def _tls_error(error: OSError, tls: TlsServerConfig | None) -> str:
     if not isinstance(error, ssl.SSLError):
-        return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+        return f"{error.filename} {why_unreadable(error)}" if error.filename else str(error.strerror or error)
     if error.reason == "KEY_VALUES_MISMATCH":
         return "the key does not match the certificate"
     files = () if tls is None else (tls.cert_file, tls.key_file, tls.client_ca_file)
@@ -345,7 +345,7 @@ def _parsed(path: Path) -> WebConfig:
             text = file.read(_LARGEST_FILE_BYTES)
         content = yaml.safe_load(text)
     except OSError as error:
-        raise WebConfigError(f"{path}: {error.strerror}") from None
+        raise WebConfigError(f"{path} {why_unreadable(error)}") from None
     except UnicodeDecodeError:
         raise WebConfigError(f"{path}: is not UTF-8 text") from None
     except RecursionError:

@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from exporter.inventory.listed import KeyPath, why_unreadable
+from exporter.file_stamp import why_unreadable
+from exporter.inventory.listed import KeyPath
 from exporter.model.configuration_errors import ErrorAt
 
 try:

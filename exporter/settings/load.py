@@ -17,6 +17,7 @@ from pydantic_settings import EnvSettingsSource, InitSettingsSource, NestedSecre
 from pydantic_settings.sources.utils import parse_env_vars
 
 from exporter.economics.peaks import PeakSettings
+from exporter.file_stamp import why_unreadable
 from exporter.inventory.listed import InventoryError, KeyPath, dotted
 from exporter.inventory.load import Names, load_inventory
 from exporter.inventory.model import InventorySettings
@@ -280,8 +281,11 @@ def _secrets_layer(directory: Path | None, file: dict[str, Any], errors: list[Er
             raise SettingsError("is not a directory")  # noqa: TRY301 -- reported like the others
         given = NestedSecretsSettingsSource.load_secrets(directory.resolve())
     except (OSError, UnicodeDecodeError, SettingsError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        errors.append(ErrorAt(str(directory), f"cannot be read as the secrets directory: {reason}"))
+        if isinstance(error, OSError):
+            name = error.filename or directory
+            errors.append(ErrorAt(str(name), why_unreadable(error)))
+        else:
+            errors.append(ErrorAt(str(directory), f"cannot be read as the secrets directory: {error}"))
         return _NOTHING
     values = _like(_from_json(_Variables(given, "")()), file)
     taken = {_spelled(path) for path in _paths(values)}

@@ -11,6 +11,7 @@ import structlog
 import yaml
 from pydantic import AfterValidator, BeforeValidator, ValidationError
 
+from exporter.file_stamp import why_unreadable
 from exporter.model.configuration_errors import sentence
 from exporter.model.failures import Failure, Reason
 from exporter.sources.tables import delimiter_of
@@ -70,7 +71,7 @@ class EditedFile(Generic[T]):
                 raise Failure(Reason.TOO_LARGE, f"{path} has more than {_MOST_BYTES} bytes")
             text = path.read_text("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
-            raise Failure(Reason.NOT_READY, f"{path}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}") from None
+            raise Failure(Reason.NOT_READY, f"{path} {why_unreadable(error)}") from None
         errors: list[str] = []
         self._known = tuple(entry for entry in self._entries(text, errors) if entry is not None)
         self._signature = signature

@@ -21,6 +21,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from yarl import URL
 
 from exporter import __version__
+from exporter.file_stamp import why_unreadable
 from exporter.model.failures import Failure, Reason
 from exporter.model.fields import ConfigPath, Duration, SettingsGroup, is_offline
 from exporter.model.secrets import MASK, looks_secret, mask_secrets
@@ -429,7 +430,8 @@ class Endpoint:
             try:
                 self._ssl = ssl.create_default_context(cafile=str(ca_file))
             except OSError as error:
-                raise Failure(Reason.TLS, f"cannot read {ca_file}: {error.strerror or 'no certificates'}") from None
+                why = "holds no certificates" if isinstance(error, ssl.SSLError) else why_unreadable(error)
+                raise Failure(Reason.TLS, f"{ca_file} {why}") from None
         return self._ssl
 
     def _condition(self, method: str, url: str) -> dict[str, str]:
@@ -468,7 +470,7 @@ def read_secret(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise Failure(Reason.AUTH, f"cannot read {path}: {getattr(error, 'strerror', 'not text')}") from None
+        raise Failure(Reason.AUTH, f"{path} {why_unreadable(error)}") from None
 
 
 def _login(settings: HttpSettings) -> dict[str, str]:

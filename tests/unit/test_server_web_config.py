@@ -404,7 +404,7 @@ async def certificate(running: Served, site: Site) -> bytes:
         ({"tls_server_config": TLS | {"client_ca_file": "ca.pem"}}, "needs client_auth_type"),
         ({"tls_server_config": TLS | {"client_allowed_sans": ["x"]}}, "client_allowed_sans needs"),
         ({"tls_server_config": TLS | {"cipher_suites": ["TLS_RSA_WITH_RC4_128_SHA"]}}, "must be one of TLS_ECDHE"),
-        ({"tls_server_config": TLS | {"cert_file": "missing.crt"}}, "missing.crt: No such file or directory"),
+        ({"tls_server_config": TLS | {"cert_file": "missing.crt"}}, "missing.crt does not exist"),
         (
             {"tls_server_config": TLS | {"key_file": "server.crt"}},
             "cannot be read as PEM without a passphrase: ",
@@ -549,11 +549,11 @@ async def test_only_ciphers_of_tls_1_3_exclude_older_clients(site: Site) -> None
         ({"tls_server_config": {"cert": "", "key_file": "server.key"}}, "cert_file is required"),
         ({"tls_server_config": {"cert_file": "server.crt", "key": ""}}, "key_file is required"),
         ({"tls_server_config": {"cert_file": "", "key_file": "", "client_auth_type": "x"}}, "client_auth_type"),
-        ({"tls_server_config": TLS | {"cert_file": "no", "key_file": "no"}}, "No such file"),
+        ({"tls_server_config": TLS | {"cert_file": "no", "key_file": "no"}}, "does not exist"),
         ({"tls_server_config": TLS | {"client_ca_file": "/dev/null"}}, "needs client_auth_type"),
         (
             {"tls_server_config": TLS | {"client_ca_file": "no", "client_auth_type": "RequireAndVerifyClientCert"}},
-            "no: No such file",
+            "no does not exist",
         ),
         ({"tls_server_config": TLS | {"curve_preferences": ["CurveP257"]}}, "must be one of CurveP256"),
         ({"tls_server_config": TLS | {"cipher_suites": ["TLS_ECDHE_RSA_WITH_AES_1_GCM_SHA1"]}}, "must be one of TLS_"),

@@ -131,7 +131,7 @@ def test_blocks_are_those_listed_and_those_that_only_rigs_name(tmp_path: Path) -
 
 def test_the_only_tariff_is_the_sites(tmp_path: Path) -> None:
     text = MINIMAL + "tariffs: {ppa: {kind: fixed, usd_per_kilowatt_hour: 0.05}}\n"
-    assert given(tmp_path, text).default_tariff == given(tmp_path, text).settings.tariff == "ppa"
+    assert given(tmp_path, text).default_tariff == given(tmp_path, text).site_settings.tariff == "ppa"
 
 
 TWO_CONTRACTS = """\
@@ -148,7 +148,7 @@ tariffs:
 
 def test_a_tariffs_own_terms_reach_the_economics(tmp_path: Path) -> None:
     environ = {"HASHMARGIN_TARIFFS__HOSTED__TERMS__OVERHEAD": "1.2"}
-    settings = given(tmp_path, MINIMAL + TWO_CONTRACTS, environ=environ).settings
+    settings = given(tmp_path, MINIMAL + TWO_CONTRACTS, environ=environ).site_settings
     assert list(settings.tariffs) == ["hosted"]
     _, power = settings.at("hosted")
     assert (power.metered_at, power.overhead) == ("utility", 1.2)
@@ -646,7 +646,7 @@ def test_the_summary_names_the_feeds_that_are_on(tmp_path: Path) -> None:
 def test_leases_belong_to_one_shard_each(tmp_path: Path) -> None:
     lease = "{start: 2026-07-01, firm_kilowatts: 20000, usd_per_kilowatt_month: 150}"
     text = f"site: x\nai_leases: {{a: {lease}, b: {lease}, c: {lease}}}\nsharding: {{total_shards: 3, shard: %d}}\n"
-    served = [name for shard in range(3) for name in given(tmp_path, text % shard).settings.leases]
+    served = [name for shard in range(3) for name in given(tmp_path, text % shard).site_settings.leases]
     assert sorted(served) == ["a", "b", "c"]
 
 
