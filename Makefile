@@ -45,10 +45,10 @@ coverage: $(DEV)  ## Run the tests of `make test` and check that coverage has no
 mutants: $(DEV)  ## Run mutation tests of economics/ and decision/ (MUTANTS="exporter.economics.margin*" for some)
 	$(BIN)/uv run --frozen --group mutants python -m tests.mutants $(MUTANTS)
 
-chaos: $(DEV)  ## Let everything fail for 20 minutes and check every scrape (ARGS="--seconds 300 --rigs 300")
+chaos: $(DEV)  ## Let everything fail for 20 minutes and check every scrape (ARGS="--seconds 300 --rigs 300", or --only some)
 	@$(BIN)/python tests/chaos $(ARGS)
 
-leak: $(DEV)  ## Poll at ten times the pace for 12 minutes and judge the growth of memory per poll
+leak: $(DEV)  ## Poll at ten times the pace for 18 minutes and judge the growth of memory per poll
 	@$(BIN)/python tests/chaos/leak.py $(ARGS)
 
 fuzz: $(DEV)  ## Fuzz all readers of files and texts, guided by coverage (ARGS="-max_total_time=600")

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,6 +71,8 @@ class Figures:
     kills: int = 0
     exits: int = 0
     """How often the exporter ended by itself."""
+    processor: float = 0.0
+    """Seconds of processor time that the last process of the exporter took."""
     waited: float = 0.0
     """Seconds for which the exporter was ready to run, and no processor was free."""
     watched: float = 0.0
@@ -180,11 +182,13 @@ async def run(
     pause: float | None = None,
     *,
     prometheus: bool = False,
+    only: Collection[str] = (),
 ) -> tuple[Figures, Invariants]:
     """Let one fault follow the other, then pairs of them, until ``seconds`` are over.
 
-    ``pause`` is how many seconds each fault lasts. By default it depends on ``seconds``. With ``prometheus``, every
-    installed release scrapes, too.
+    With ``only``, those faults come one after the other, then all at once, and nothing is killed. ``pause`` is how many
+    seconds each fault lasts. By default it depends on ``seconds``. With ``prometheus``, every installed release
+    scrapes, too.
     """
     chance, figures, invariants = random.Random(seed), Figures(), Invariants()
     with tempfile.TemporaryDirectory(prefix="hashmargin-chaos-") as name, simulated(Path(name), rigs, network) as site:
@@ -200,7 +204,8 @@ async def run(
                 )
                 with servers as running:
                     async with scraping(exporter, plant, figures, invariants):
-                        await _chaos(exporter, plant, figures, invariants, chance, seconds, pause)
+                        await _chaos(exporter, plant, figures, invariants, chance, seconds, pause, only)
+                        figures.processor = _processor(exporter.pid)
                     figures.prometheus = [figure for server in running for figure in server.figures()]
             finally:
                 exporter.stop()
@@ -219,6 +224,7 @@ async def _chaos(
     chance: random.Random,
     seconds: float,
     pause: float | None,
+    only: Collection[str] = (),
 ) -> None:
     pid = lambda: exporter.pid  # noqa: E731 -- it changes with each start
     faults: dict[str, Faulty] = {
@@ -238,17 +244,20 @@ async def _chaos(
     }
     await _first_scrape(figures)
     ends = time.monotonic() + seconds
-    each = max(2.0, seconds / (3 * len(faults))) if pause is None else pause
+    if only:
+        faults = {name: faults[name] for name in only}
+    spent = max(2.0, seconds / (3 * len(faults))) if pause is None else pause
+    each = seconds / (len(only) + 2) if only else spent
     await asyncio.sleep(min(_SETTLED, seconds / 4))
     rounds = [[name] for name in faults]
     while time.monotonic() < ends:
-        names = rounds.pop(0) if rounds else chance.sample([*faults], 2)
+        names = rounds.pop(0) if rounds else [*only] or chance.sample([*faults], 2)
         figures.faults.append(" and ".join(names))
         async with AsyncExitStack() as stack:
             for name in names:
                 await stack.enter_async_context(faults[name]())
             await asyncio.sleep(min(each, max(0.0, ends - time.monotonic())))
-        if len(figures.faults) % 3 == 0 and time.monotonic() < ends:
+        if not only and len(figures.faults) % 3 == 0 and time.monotonic() < ends:
             figures.kills += 1
             figures.exits += exporter.ended()
             exporter.kill()
@@ -314,6 +323,12 @@ async def _scrape(exporter: Exporter, healthy: set[str], figures: Figures, invar
         await asyncio.sleep(max(0.0, 1.0 - spent))
 
 
+def _processor(pid: int) -> float:
+    """Return the processor time of a process and its ended children, in seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
 def _waited(pid: int) -> float:
     """Return for how many seconds the main thread of a process was ready to run and did not."""
     return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[1]) * _NANO
@@ -349,6 +364,7 @@ def lines(figures: Figures, invariants: Invariants) -> list[dict[str, Any]]:
         line("kills", figures.kills, None, holds=True),
         line("exits", figures.exits, 0, holds=not figures.exits),
         line("faults", len(figures.faults), None, holds=True),
+        line("processor_seconds_of_the_last_process", figures.processor, None, holds=True),
         line("waited_for_a_processor", figures.waited / max(figures.watched, 1.0), None, holds=True),
         line("scrape_seconds_p99", p99, _SCRAPE_LIMIT, holds=not judged or (p99 is not None and p99 < _SCRAPE_LIMIT)),
         line("scrape_seconds_max", slowest, None, holds=True),

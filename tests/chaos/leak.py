@@ -1,26 +1,27 @@
-"""``make leak``: whether memory grows with the number of polls. Polls at ten times the usual pace for twelve minutes.
+"""``make leak``: whether memory grows with the number of polls. Polls at ten times the usual pace for 18 minutes.
 
-Twelve minutes stand for two hours, so the sliding window of each rig is a tenth, too. The first quarter is left out,
-and at least three minutes: windows and caches fill then. Prints one line of JSON per figure,
-and exits with 1 if memory grows by more than its limit.
+18 minutes stand for three hours, so the sliding window of each rig is a tenth, too. The first three minutes are left
+out: windows and caches fill then. Resident memory moves by some megabytes with each collection of garbage, every five
+minutes, and with gaps between blocks in use, so the lowest of the last five minutes is compared with that of the first.
+Prints one line of JSON per figure, and exits with 1 if memory grows by more than its limit.
 """
 
 import argparse
 import json
 import os
 import re
-import statistics
 import sys
 import tempfile
 import time
 import urllib.request
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
 from chaos_run import Exporter, simulated
 
-_WARM: Final = 0.25  # of the time
-_LEAST_WARM: Final = 180.0  # s
+_WARM: Final = 180.0  # s
+_PERIOD: Final = 300.0  # s, between two collections of garbage
 _MOST_BYTES_PER_POLL: Final = 20.0
 """A leak of one object per poll is larger; 10,000 rigs at 30 s would grow by 0.6 GB a day."""
 _SHORT_WINDOWS: Final = {"POLLING__WORK_WINDOW": "60s"}
@@ -36,12 +37,14 @@ def resident(pid: int) -> int:
 def main() -> int:
     """Measure, and judge the slope of memory over polls."""
     parser = argparse.ArgumentParser(prog="make leak", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=720.0)
+    parser.add_argument("--seconds", type=float, default=_WARM + 3 * _PERIOD)
     parser.add_argument("--rigs", type=int, default=300)
     parser.add_argument("--network", default="127.91.0.0/18")
     parser.add_argument("--address", default="127.0.0.1:19853")
     options = parser.parse_args()
-    points: list[tuple[float, float]] = []
+    if options.seconds < _WARM + 2 * _PERIOD:
+        parser.error(f"--seconds must be at least {_WARM + 2 * _PERIOD:.0f}: two periods are compared")
+    points: list[tuple[float, float, int]] = []
     with (
         tempfile.TemporaryDirectory(prefix="hashmargin-leak-") as name,
         simulated(Path(name), options.rigs, options.network) as (_, config),
@@ -53,20 +56,22 @@ def main() -> int:
         try:
             while (spent := time.monotonic() - began) < options.seconds:
                 time.sleep(1)
-                if spent > max(_WARM * options.seconds, _LEAST_WARM):
+                if spent > _WARM:
                     with urllib.request.urlopen(f"{exporter.url}/metrics", timeout=30) as answer:
                         polls = _POLLS.search(answer.read().decode())
                     if polls is not None:
-                        points.append((float(polls[1]), resident(exporter.pid)))
+                        points.append((spent, float(polls[1]), resident(exporter.pid)))
         finally:
             exporter.stop()
-    slope = statistics.linear_regression(*zip(*points, strict=True)).slope
-    polls_made = points[-1][0] - points[0][0]
+    first = min((each for each in points if each[0] < _WARM + _PERIOD), key=itemgetter(2))
+    last = min((each for each in points if each[0] > options.seconds - _PERIOD), key=itemgetter(2))
+    polls_made = last[1] - first[1]
+    slope = (last[2] - first[2]) / polls_made
     holds = slope < _MOST_BYTES_PER_POLL
     for record in (
         {"figure": "polls", "value": polls_made},
-        {"figure": "resident_bytes_first", "value": points[0][1]},
-        {"figure": "resident_bytes_last", "value": points[-1][1]},
+        {"figure": "resident_bytes_first", "value": first[2]},
+        {"figure": "resident_bytes_last", "value": last[2]},
         {"figure": "resident_bytes_per_poll", "value": slope, "limit": _MOST_BYTES_PER_POLL, "holds": holds},
     ):
         print(json.dumps(record))

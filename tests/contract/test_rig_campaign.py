@@ -312,7 +312,7 @@ async def test_an_address_that_changes_hands_costs_one_poll_and_its_neighbours_n
         await poller.first_round.wait()
         for name in victims:
             await fleet.failing.set_fault([name], Fault.OTHER_MAC)
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(600):
             while whose() != set(victims):  # noqa: ASYNC110 - the poller has no event for it
                 await asyncio.sleep(0.1)
     finally:

@@ -133,6 +133,12 @@ def test_nothing_is_asked_without_a_market(missing: str) -> None:
 # --- the worker process ---------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker has a low priority, so that a busy machine lets it wait."""
+    monkeypatch.setattr("exporter.background._TIMEOUT", 600.0)
+
+
 def failures(telemetry: Telemetry) -> float | None:
     return telemetry.registry.get_sample_value("mining_outlook_failures_total")
 

@@ -269,7 +269,7 @@ class Demo:
         raise AssertionError("the demo has no simulation")
 
     def end(self) -> tuple[int, str, str]:
-        output, errors = self.process.communicate(timeout=60)
+        output, errors = self.process.communicate(timeout=600)
         return self.process.returncode, output, errors
 
 
@@ -306,7 +306,7 @@ def test_a_signal_before_the_configuration_is_loaded_stops_it_cleanly(tmp_path: 
             time.sleep(0.01)
         process.send_signal(signal.SIGHUP)  # a reload that comes as early
         process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=600)
     assert (process.returncode, errors) == (0, "")
     assert writer is not None
     os.close(writer)
@@ -324,7 +324,7 @@ def test_the_demo_serves_and_a_signal_stops_it_without_leftovers(
     running.said("Some rigs are faulty on purpose")
     assert re.search(r" c\d-\d{3}\n", running.said("accepts connections and never answers"))
     running.logged("event=serving")
-    with urlopen(f"http://{free}/-/healthy", timeout=30) as answer:
+    with urlopen(f"http://{free}/-/healthy", timeout=600) as answer:
         assert answer.status == 200
     simulation = running.simulation()
     running.process.send_signal(signal.SIGTERM)

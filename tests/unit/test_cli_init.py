@@ -65,7 +65,7 @@ async def blocks_of_rigs_that_answer(file: Path) -> list[str]:
     environ |= {"HASHMARGIN_EVALUATION_INTERVAL": "1s", "HASHMARGIN_POLLING__INTERVAL": "5s"}
     exporter = await asyncio.create_subprocess_exec(*command, env=environ, stderr=asyncio.subprocess.PIPE)
     try:
-        async with asyncio.timeout(120), aiohttp.ClientSession() as session:
+        async with asyncio.timeout(600), aiohttp.ClientSession() as session:
             while exporter.returncode is None:
                 try:
                     async with session.get(f"http://{address}/api/v1/rigs?status=mining") as answer:

@@ -1178,10 +1178,10 @@ async def test_rigs_are_read_over_sockets_while_others_hang_or_refuse() -> None:
     poller = RigPoller(rigs, _LineReader(port), settings, Telemetry())
     try:
         async with polling(poller):
-            await asyncio.wait_for(asyncio.gather(poller.first_round.wait(), hung.wait()), 60)
+            await asyncio.wait_for(asyncio.gather(poller.first_round.wait(), hung.wait()), 600)
             expected = {address: address in served[:8] for address in [*served, f"{OWN}.0.10"]}
             ups: dict[str, bool | None] = {}
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(600):
                 while ups != expected:  # a busy machine misses deadlines, which the next poll makes good
                     snapshots = poller.snapshots(poller._clock())
                     ups = {snapshot.rig.address: snapshot.up for snapshot in snapshots}
@@ -1254,11 +1254,11 @@ async def test_rigs_are_read_over_sockets_while_half_of_them_begin_to_hang() -> 
         settings = PollingSettings(interval=3.0, deadline=3.0, max_in_flight=8, identify_deadline=3.0)
         poller = RigPoller(rigs, _LineReader(port), settings, Telemetry())
         async with polling(poller):
-            await asyncio.wait_for(poller.first_round.wait(), 60)
+            await asyncio.wait_for(poller.first_round.wait(), 600)
             begun.set()
             down, up = [False] * 30, [True] * 30
             ups: list[bool | None] = []
-            async with asyncio.timeout(120):
+            async with asyncio.timeout(600):
                 while ups != [*up, *down]:
                     await asyncio.sleep(0.1)
                     now = poller.snapshots(poller._clock())

@@ -53,6 +53,6 @@ async def test_one_cancelled_as_it_expires_stays_cancelled() -> None:
 async def test_the_shorter_of_two_ends_first() -> None:
     with pytest.raises(TimeoutError), FastTimeout(60), FastTimeout(0.01):
         await asyncio.Event().wait()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(600):
         with pytest.raises(TimeoutError), FastTimeout(0.01):
             await asyncio.Event().wait()

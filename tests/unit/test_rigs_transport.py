@@ -145,7 +145,7 @@ async def test_a_cancelled_exchange_leaves_no_socket(handler: Handler) -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await asyncio.wait_for(connections[0].wait_closed(), 60) if handler is hanging else None
+        await asyncio.wait_for(connections[0].wait_closed(), 600) if handler is hanging else None
         assert len(connections) == 1
 
 

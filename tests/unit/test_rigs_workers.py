@@ -102,7 +102,7 @@ async def test_a_worker_that_asks_to_retire_after_nobody_waits_any_more_is_repla
         given_up.cancel()
         await asyncio.wait([given_up])
         await asyncio.sleep(0.6)  # meanwhile it reports that
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(600):
             assert await ask(pool, "ok") != old
         assert old not in pool.pids
     finally:
@@ -142,7 +142,7 @@ def test_the_pyasic_worker_dies_with_its_parent() -> None:
         worker = int(process.stdout.readline())
         assert Path(f"/proc/{worker}").exists()
         process.kill()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while alive(worker) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not alive(worker)

@@ -18,7 +18,7 @@ from small_site import TAKEN_AT, small_site
 from exporter.server.admission import MOST_STREAMS
 from exporter.server.settings import WebSettings
 
-LIMIT = 30  # s
+LIMIT = 600  # s
 
 
 async def event_of(answer: aiohttp.ClientResponse) -> dict[str, Any]:
@@ -85,13 +85,10 @@ async def test_a_client_that_does_not_read_is_disconnected() -> None:
             await loop.sock_connect(client, ("127.0.0.1", site.port))
             await loop.sock_sendall(client, b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
             publication = published(small_site())
-            for _ in range(200_000):
-                site.latest.publish(publication)
-                await asyncio.sleep(0)
-                if client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-                    break
-            else:
-                pytest.fail("a client that reads nothing keeps its stream")
+            async with asyncio.timeout(LIMIT):
+                while not client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                    site.latest.publish(publication)
+                    await asyncio.sleep(0)
 
 
 async def test_a_stop_does_not_wait_for_streams() -> None:
