@@ -2,16 +2,18 @@
 
 import re
 from typing import Final
+from urllib.parse import unquote
 
 MASK: Final = "***"
 _SECRET_NAME: Final = re.compile(
     r"pass(word|wd|phrase)?$|secret|token$|api_?key|authorization|cookie$|credential", re.IGNORECASE
 )
-_SECRET_IN_URL: Final = re.compile(
-    r"(?<=://)[^/\s]+(?=@)|(?<=[?&])"
-    r"([^=&\s]*(?:token|key|passw|secret|sig|auth|credential|hmac|jwt|session|pwd)[^=&\s]*=)[^&\s'\"]+",
-    re.IGNORECASE,
+_LOGIN_IN_URL: Final = re.compile(r"(?<=://)[^/\s]+(?=@)")
+_PARAMETERS: Final = tuple(re.compile(rf"(?<=[{ahead}])([^=&;#?\s'\"]+=)([^&\s'\"]+)") for ahead in ("?&#", ";"))
+_SECRET_PARAMETER: Final = re.compile(
+    r"token|key|passw|secret|sig|auth|credential|hmac|jwt|session|pwd|^(?:pass|sas|otp|pin)$", re.IGNORECASE
 )
+_KEY_IN_CODE: Final = 16  # characters: Azure's ``code`` is a key, others' is that of a zone
 _NAMED: Final = (
     r"\b[\w.-]{0,40}"
     r"(?:token|key|passw(?:or)?d|pwd|secret|signature|credential|jwt|session_?id|authorization)[\"']?"
@@ -33,7 +35,16 @@ def looks_secret(name: str) -> bool:
 
 def mask_urls(text: str) -> str:
     """Mask users, passwords and keys in the URLs within a text."""
-    return _SECRET_IN_URL.sub(lambda match: f"{match[1] or ''}{MASK}", text)
+    text = _LOGIN_IN_URL.sub(MASK, text)
+    for pattern in _PARAMETERS:
+        text = pattern.sub(_parameter, text)
+    return text
+
+
+def _parameter(match: re.Match[str]) -> str:
+    name = unquote(match[1][:-1])
+    is_key = name.casefold() == "code" and len(match[2]) >= _KEY_IN_CODE
+    return f"{match[1]}{MASK}" if is_key or _SECRET_PARAMETER.search(name) else match[0]
 
 
 def mask_secrets(text: str) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.model.failures import Failure, Reason
-from exporter.model.secrets import mask_secrets
+from exporter.model.secrets import mask_secrets, mask_urls
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,20 @@ def test_a_secret_in_the_words_of_a_server_is_masked(words: str, masked: str) ->
 )
 def test_words_without_a_secret_stay(words: str) -> None:
     assert mask_secrets(words) == words
+
+
+@pytest.mark.parametrize(
+    ("url", "masked"),
+    [
+        ("https://h/x?%73ig=abc&day=2", "https://h/x?%73ig=***&day=2"),
+        ("https://h/x?day=2;password=abc", "https://h/x?day=2;password=***"),
+        ("https://h/x?sig=abc;def&day=2", "https://h/x?sig=***&day=2"),
+        ("https://h/x#access_token=abc", "https://h/x#access_token=***"),
+        ("https://h/x?code=U2VjcmV0S2V5T2ZBenVyZQ==", "https://h/x?code=***"),
+        ("https://h/x?code=HB_NORTH&pin=1234&otp=5", "https://h/x?code=HB_NORTH&pin=***&otp=***"),
+        ("https://h/x?password[]=a&subscription-key=b", "https://h/x?password[]=***&subscription-key=***"),
+        ("https://h/x?spinning=1&zone=DE", "https://h/x?spinning=1&zone=DE"),
+    ],
+)
+def test_a_secret_in_the_parameters_of_a_url_is_masked_however_it_is_written(url: str, masked: str) -> None:
+    assert mask_urls(url) == masked
