@@ -1,6 +1,7 @@
 """Files that people edit, such as lists of planned downtime: CSV or YAML, read again when they change."""
 
 import csv
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -107,7 +108,9 @@ def entries_of(
     Raises:
         Failure: The text has no entries at all.
     """
-    for where, row, unreadable in _yaml_rows(text, advice) if path.suffix in (".yml", ".yaml") else _csv_rows(text):
+    for where, row, unreadable in (
+        _yaml_rows(text, advice) if path.suffix in (".yml", ".yaml") else _csv_rows(text, advice)
+    ):
         if unreadable:
             errors.append(f"{where}: {unreadable}")
             yield None
@@ -126,15 +129,18 @@ def entries_of(
             yield None if wrong else entry
 
 
-def _csv_rows(text: str) -> Iterator[tuple[str, Any, str]]:
+def _csv_rows(text: str, advice: str) -> Iterator[tuple[str, Any, str]]:
     delimiter, body = delimiter_of(text)
     lines = csv.DictReader(
-        body.split("\n"), skipinitialspace=True, restkey="more values than columns", delimiter=delimiter
+        io.StringIO(body, newline=""), skipinitialspace=True, restkey="more values than columns", delimiter=delimiter
     )
-    for row in lines:
-        if any(row.values()) and not str(next(iter(row.values()))).startswith("#"):
-            given = {key: value for key, value in row.items() if value and any(value)}  # values in excess are a list
-            yield f"line {lines.line_num}", {key.strip().lower(): value for key, value in given.items()}, ""
+    try:
+        for row in lines:
+            if any(row.values()) and not str(next(iter(row.values()))).startswith("#"):
+                given = {key: value for key, value in row.items() if value and any(value)}  # those in excess are a list
+                yield f"line {lines.line_num}", {key.strip().lower(): value for key, value in given.items()}, ""
+    except csv.Error as error:
+        raise Failure(Reason.GARBLED, f"not CSV after line {lines.line_num}: {error}", advice=advice) from None
 
 
 def _yaml_rows(text: str, advice: str) -> Iterator[tuple[str, Any, str]]:

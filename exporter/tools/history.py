@@ -77,6 +77,13 @@ def read_csv(path: Path) -> list[Row]:
     except (OSError, UnicodeDecodeError) as error:
         raise HistoryError(f"{path} cannot be read: {getattr(error, 'strerror', 'it is not UTF-8 text')}") from None
     lines = csv.DictReader(text.splitlines())
+    try:
+        return _rows(path, lines)
+    except csv.Error as error:
+        raise HistoryError(f"{path}, line {lines.line_num}: {error}") from None
+
+
+def _rows(path: Path, lines: "csv.DictReader[str]") -> list[Row]:
     named = set(lines.fieldnames or ())
     if unknown := sorted(named - set(COLUMNS)):
         raise HistoryError(f"{path}: unknown column {', '.join(unknown)}: use only {', '.join(COLUMNS)}")

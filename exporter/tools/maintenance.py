@@ -193,10 +193,13 @@ def _csv_lines(text: str) -> tuple[str, Iterator[tuple[slice, list[str]]]]:
     def lines() -> Iterator[tuple[slice, list[str]]]:
         reader = csv.reader((f"{line}\n" for line in body.split("\n")), skipinitialspace=True, delimiter=delimiter)
         start = 0
-        for cells in reader:
-            if any(cells) and not cells[0].startswith("#"):
-                yield slice(start, reader.line_num), cells
-            start = reader.line_num
+        try:
+            for cells in reader:
+                if any(cells) and not cells[0].startswith("#"):
+                    yield slice(start, reader.line_num), cells
+                start = reader.line_num
+        except csv.Error as error:
+            raise MaintenanceError(f"line {start + 1} is not CSV: {error}") from None
 
     return delimiter, lines()
 

@@ -91,15 +91,12 @@ def read_notes(path: Path, zone: ZoneInfo) -> list[Note]:
     except (OSError, UnicodeDecodeError) as error:
         raise NoteError(f"{path} cannot be read: {getattr(error, 'strerror', 'it is not UTF-8 text')}") from None
     columns = {"from", "to", "rig", "class", "note"}
-    if set(lines.fieldnames or ()) != columns:
-        raise NoteError(f"{path} needs the columns from, to, rig, class and note")
-    notes: list[Note] = []
-    for row in lines:
-        try:
-            notes.append(_note(row, zone))
-        except ValueError as error:
-            raise NoteError(f"{path}, line {lines.line_num}: {error}") from None
-    return notes
+    try:
+        if set(lines.fieldnames or ()) != columns:
+            raise NoteError(f"{path} needs the columns from, to, rig, class and note")
+        return [_note(row, zone) for row in lines]
+    except (ValueError, csv.Error) as error:
+        raise NoteError(f"{path}, line {lines.line_num}: {error}") from None
 
 
 def _note(row: Mapping[str, str], zone: ZoneInfo) -> Note:

@@ -111,7 +111,7 @@ def test_energy_that_a_contract_still_owes_lowers_the_lease() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "hours"),
+    ("site_settings", "hours"),
     [
         (replace(TERMS, ai=None), 2),
         (replace(TERMS, ai=AI.model_copy(update={"outlook": None})), 2),

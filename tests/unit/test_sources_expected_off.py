@@ -104,6 +104,18 @@ async def test_an_entry_with_an_unfit_time_is_left_out_and_the_others_stay(
     assert [log["lines"] for log in logs] == [1]
 
 
+@pytest.mark.parametrize("text", ["rig\ra\rb\r", "rig\r\na\r\nb\r\n", 'rig,reason\na,"fans,\nnew ones"\nb,\n'])
+async def test_lines_may_end_in_any_way(tmp_path: Path, session: aiohttp.ClientSession, text: str) -> None:
+    file = File(tmp_path / "m.csv", session)
+    file.path.write_bytes(text.encode())
+    assert await file.off() == planned(rigs=("a", "b"))
+
+
+async def test_a_csv_file_with_an_endless_cell_is_a_failure(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+    with pytest.raises(Failure, match="not CSV after line 1"):
+        await File(tmp_path / "m.csv", session).off("rig\n" + "a" * 200_000)
+
+
 @pytest.mark.parametrize("text", ["[" * 3_000, "{a: " * 3_000, "\x00", "- a\n--- b\n", "a: b"])
 async def test_a_text_that_is_no_list_is_a_failure(tmp_path: Path, session: aiohttp.ClientSession, text: str) -> None:
     with pytest.raises(Failure):

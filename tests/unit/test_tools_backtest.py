@@ -113,6 +113,7 @@ HEADER = "time,hashprice,power_price\n"
         (f"{HEADER}2026-01-02,33,0.05\n2026-01-01,33,0.05\n", "line 3: its time must be after that of the previous"),
         (f"{HEADER}2026-01-02,33,0.05\n", "a history needs at least two points"),
         ("", "needs the columns"),
+        ("time,power_price,hashprice\n" + "1" * 200_000, "field larger than"),
     ],
 )
 async def test_an_invalid_history_is_one_sentence(text: str, words: str, config: Path, tmp_path: Path) -> None:

@@ -91,6 +91,7 @@ def test_what_cannot_be_edited_safely_is_left_as_it_was(tmp_path: Path) -> None:
         ("a.csv", "rig\na\n", "has no column 'until': add it to the header line"),
         ("b.yml", "[{rig: a}]\n", "is a list in square brackets"),
         ("c.yml", "rig: a\n", "not a YAML list"),
+        ("e.csv", "a" * 200_000, "line 1 is not CSV: field larger than"),
         ("d.csv", "\ud800", "not UTF-8 text"),
     ):
         file = tmp_path / name

@@ -236,6 +236,7 @@ def test_notes_are_read_in_local_time(tmp_path: Path) -> None:
         ("from,to,rig,class,note\n2026-02-03,2026-02-02,a-1,customer,x\n", "line 2: to must be after from"),
         ("from,to,rig,class,note\n2026-02-03,2026-02-04,a-1,custmer,x\n", "did you mean 'customer'"),
         ("from,to,rig,class,note\n2026-02-03,2026-02-04,a-1,customer,\n", "a note must say why"),
+        ("from,to,rig,class,note\n2026-02-03,2026-02-04,a-1,customer," + "x" * 200_000, "field larger than"),
         ("from,to,rig,class,note\nyesterday,2026-02-04,a-1,customer,x\n", "line 2"),
     ],
 )
