@@ -24,6 +24,7 @@ from exporter.decision.pool_work import PoolState, PoolWork
 from exporter.decision.prospect import Outlook, Question, question
 from exporter.decision.setpoints import Choices, site_setpoints
 from exporter.decision.site import decide
+from exporter.decision.values import SiteDecision
 from exporter.economics.compliance import Delivered, ObligationStatus, Scope, follow, measured_power, resolve
 from exporter.economics.curves import CurveBook
 from exporter.economics.metering import Metered, metered_power, with_metered_power
@@ -38,7 +39,7 @@ from exporter.exposition.views import PlanView, Shard, SiteView
 from exporter.model.obligations import ObligationKind, SiteObligations
 from exporter.model.readings import ExpectedOff, GpuReading, MeterReading, Reading
 from exporter.model.snapshot import SiteSnapshot
-from exporter.model.units import WATTS_PER_KILOWATT
+from exporter.model.units import WATTS_PER_KILOWATT, kilowatts
 from exporter.polling.downtime import Downtime
 from exporter.polling.ledger import EnergyCounter
 from exporter.polling.market import Market, SourceName, SourceRoom
@@ -127,6 +128,7 @@ class Evaluator:
         self._recorded: dict[str, list[BlockHour]] = {}
         self._overhead = OverheadCheck(telemetry)
         self._overheads: tuple[Overhead, ...] = ()
+        self._large_feeders: set[str] = set()
         self._unmatched = UnmatchedReports(telemetry, settings.rigs, settings.fleet_blocks)
         self._clock = clock
         self._save_energy = save_energy
@@ -430,6 +432,7 @@ class Evaluator:
         decision, self._decision, self._history = decide(
             self._decision, snapshot, economics, self._history, settings.site_settings, settings.decision, forecasts
         )
+        self._warn_of_large_feeders(decision)
         shard = Shard(settings.sharding.shard, settings.sharding.total_shards)
         plan = self.day_plans.background.latest(snapshot.taken_at)
         reconciliation = self._pool_work.observe(
@@ -459,6 +462,17 @@ class Evaluator:
             settlement=self._settlement,
         )
         return self._renderer.render(view), metered
+
+    def _warn_of_large_feeders(self, decision: SiteDecision) -> None:
+        for block in decision.blocks:
+            if block.large_feeder and block.name not in self._large_feeders:
+                self._large_feeders.add(block.name)
+                _log.warning(
+                    "capacity_kilowatts of a block is far above what its meters ever showed, and AI hosting is valued "
+                    "on all of it: check that the feeder can carry that",
+                    block=block.name,
+                    highest_metered_kilowatts=round(kilowatts(block.highest_metered or 0.0), 1),
+                )
 
     def _comply(
         self, snapshot: SiteSnapshot, economics: SiteEconomics, wrong: frozenset[str]

@@ -25,7 +25,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from exporter import __version__
-from exporter.decision.history import BlockHour, FormerHours, MarginHistory, TariffHour, restored
+from exporter.decision.history import BlockHistory, BlockHour, FormerHours, MarginHistory, TariffHour, restored
 from exporter.decision.pool_work import Subject
 from exporter.decision.price_motion import PriceMotion
 from exporter.decision.values import Clock, DecisionState
@@ -430,7 +430,7 @@ class _StateFile:
         self._gone: dict[str, float] = {}  # since when
         self._documents: dict[str, Reading[str]] = {}
         self._clocks: dict[_Subject, Clock] = {}
-        self._hours: dict[tuple[str, float], BlockHour] = {}  # as written
+        self._history: Mapping[str, BlockHistory] = {}  # as written
         self._former: dict[str, FormerHours] = {}
         self._work: dict[Subject, array[float]] = {}  # as written
 
@@ -520,7 +520,7 @@ class _StateFile:
         self._gone.clear()
         self._documents.clear()
         self._clocks.clear()
-        self._hours.clear()
+        self._history = {}
         self._former.clear()
         self._work.clear()
 
@@ -540,10 +540,11 @@ class _StateFile:
             for block, hours, margin, kwh in connection.execute(_FORMER)
         }
         rows = connection.execute("SELECT block, hour, seconds, payout, told, tariffs FROM hours ORDER BY block, hour")
-        self._hours = {(block, hour.hour): hour for block, *row in rows if (hour := _hour(*row)) is not None}
         blocks: dict[str, list[BlockHour]] = defaultdict(list)
-        for (block, _), hour in self._hours.items():
-            blocks[block].append(hour)
+        for block, *row in rows:
+            if (hour := _hour(*row)) is not None:
+                blocks[block].append(hour)
+        self._history = {name: restored(hours) for name, hours in blocks.items()}
         clocks: dict[str, dict[str, Clock]] = {_RIG: {}, _BLOCK: {}}
         for (kind, name), clock in self._clocks.items():
             clocks[kind][name] = clock
@@ -562,7 +563,7 @@ class _StateFile:
             ),
             history=MarginHistory(
                 observed_at=looked_at,
-                blocks={name: restored(hours) for name, hours in blocks.items()},
+                blocks=self._history,
                 former=dict(self._former),
             ),
             pool_work=dict(self._work),
@@ -595,8 +596,11 @@ class _StateFile:
             current[_DECISION] = Reading(motions, state.decision.evaluated_at)
         documents = {name: item for name, item in current.items() if item != self._documents.get(name)}
         clocks = dict(_judged(state.decision) - self._clocks.items())
-        kept = {(block, hour.hour): hour for block, past in state.history.blocks.items() for hour in past.hours}
-        hours = {key: hour for key, hour in kept.items() if self._hours.get(key) is not hour}
+        hours = [
+            (block, hour)
+            for block, past in state.history.blocks.items()
+            for hour in past.since(self._history.get(block, BlockHistory()))
+        ]
         work = {subject: slabs for subject, slabs in state.pool_work.items() if self._work.get(subject) is not slabs}
         leaving = dict.fromkeys(self._rigs.keys() - state.rigs.keys() - self._gone.keys(), self._clock())
         back = self._gone.keys() & state.rigs.keys()
@@ -622,19 +626,19 @@ class _StateFile:
             connection.executemany("REPLACE INTO clocks VALUES (?, ?, ?)", verdicts)
             connection.executemany(
                 "REPLACE INTO hours VALUES (?, ?, ?, ?, ?, ?)",
-                [(block, *_row(hour)) for (block, _), hour in hours.items()],
+                [(block, *_row(hour)) for block, hour in hours],
             )
             booked = [(*subject, slabs.tobytes()) for subject, slabs in work.items()]
             connection.executemany("REPLACE INTO work VALUES (?, ?, ?, ?)", booked)
             if hours:
-                connection.execute(_FORGET_HOURS, (max(_HOURS_KEPT, len({hour for _, hour in kept})),))
+                connection.execute(_FORGET_HOURS, (max(_HOURS_KEPT, _distinct_hours(state.history)),))
                 connection.execute(_FORGET_FORMER, (_HOURS_KEPT,))
         self._rigs = {rig: memory for rig, memory in (self._rigs | rigs).items() if rig not in forgotten}
         self._gone = {rig: since for rig, since in (self._gone | leaving).items() if rig not in back | forgotten}
         self._documents |= documents
         dropped = {(_RIG, rig) for rig in forgotten}
         self._clocks = {subject: clock for subject, clock in (self._clocks | clocks).items() if subject not in dropped}
-        self._hours = kept
+        self._history = state.history.blocks
         self._work |= work
 
     def _save_energy(self, connection: sqlite3.Connection, counters: Mapping[str, EnergyCounter]) -> None:
@@ -684,6 +688,16 @@ def _motions(text: str) -> dict[str, PriceMotion]:
 def _judged(decision: DecisionState) -> set[tuple[_Subject, Clock]]:
     rigs = {((_RIG, name), clock) for name, clock in decision.rigs.items()}
     return rigs | {((_BLOCK, name), clock) for name, clock in decision.blocks.items()}
+
+
+def _distinct_hours(history: MarginHistory) -> int:
+    begins: set[float] = set()
+    for past in history.blocks.values():
+        for day in past.days:
+            begins.update(day.begins)
+        if past.open is not None:
+            begins.add(past.open.hour)
+    return len(begins)
 
 
 def _row(hour: BlockHour) -> tuple[object, ...]:

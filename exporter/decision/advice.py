@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from exporter.decision.conversion import LARGE_FEEDER
 from exporter.decision.settings import DecisionSettings
 from exporter.economics.ai import value_ai
 from exporter.economics.settings import Band, SiteSettings
@@ -10,7 +11,6 @@ from exporter.model.fields import format_duration
 from exporter.model.fleet import Block, Rig
 from exporter.model.units import DAYS_PER_YEAR, HASHES_PER_TERAHASH, SECONDS_PER_DAY, kilowatts
 
-_LARGE_FEEDER: Final = 1.5
 _BANDED: Final = ("rent_usd_per_kilowatt_month", "capex_usd_per_kilowatt")
 
 
@@ -61,7 +61,7 @@ def _large_feeders(rigs: tuple[Rig, ...], blocks: Iterable[Block]) -> Iterator[s
         rated = sum((rig.rated_power or 0.0) * rig.count for rig in members)
         if block.capacity_watts is None or not members or not all(rig.rated_power for rig in members):
             continue
-        if block.capacity_watts > _LARGE_FEEDER * rated:
+        if block.capacity_watts > LARGE_FEEDER * rated:
             yield (
                 f"block {block.name}: its capacity is {block.capacity_watts / rated:.1f} times the rated power of its "
                 "rigs, and AI hosting is valued on all of it: check that the feeder can carry that"

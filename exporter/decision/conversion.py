@@ -44,6 +44,8 @@ BARRIERS: Final = frozenset(
     }
 )
 """Those that no market can change: the block is not `reassign` whatever it earns."""
+LARGE_FEEDER: Final = 1.5
+"""A capacity above so many times what the rigs draw is warned about."""
 _LONGEST_PAUSE: Final = 86_400.0
 """Seconds without coverage after which the clock of `reassign` starts anew."""
 
@@ -61,6 +63,7 @@ class Turn:
     ahead: Mapping[str, Sequence[Slot]] = field(default_factory=dict)  # by tariff: known prices; see curtailment
     swings: Mapping[str, Swing] = field(default_factory=dict)  # by tariff: how its marginal price moves, if known
     hosting: Hosting = field(default_factory=lambda: Hosting(SiteSettings(), 0.0))
+    free_starts: bool = False  # whether a start costs nothing: a rig that earns then needs no look at its prices
 
     def score(self, margin: float | None, ai_value: float | None, sale_value: float = 0.0) -> float | None:
         """Score a mining margin against an AI value, all in USD per kW and year."""
@@ -83,6 +86,9 @@ class BlockCase:
     survey: Survey
     window: Window
     rules: Rules
+    tariffs: Mapping[str, float] = field(default_factory=dict)  # W of its rigs if they ran, by price_tariff
+    metered: float | None = None  # W that its meters show now, at least
+    metered_whole: bool = False  # whether they measure the whole block
 
 
 def net_sale(rigs: Iterable[RigSnapshot], settings: DecisionSettings) -> float:
@@ -195,8 +201,14 @@ def _halves_while_building(turn: Turn) -> bool:
     return market.halving_time <= turn.now + market.ai_building_months / MONTHS_PER_YEAR * SECONDS_PER_YEAR
 
 
-def appraise(case: BlockCase, turn: Turn) -> BlockDecision:
-    """Score a block's conversion, and work out what it would free, cost and pay back. No verdict yet."""
+def appraise(case: BlockCase, turn: Turn, highest_metered: float | None) -> BlockDecision:
+    """Score a block's conversion, and work out what it would free, cost and pay back. No verdict yet.
+
+    Args:
+        case: the block.
+        turn: this evaluation.
+        highest_metered: see highest_metered().
+    """
     market, economics, settings = turn.market, case.economics, turn.settings
     looks = looks_of(case, turn)
     margin, watts = looks.higher, economics.conversion_power
@@ -224,12 +236,23 @@ def appraise(case: BlockCase, turn: Turn) -> BlockDecision:
         margin_lost=_per_day(margin, None if watts is None else watts * share) if covered else None,
         power_freed=None if watts is None else watts * share,
         unused_power=None if unused is None else finite(unused),
+        highest_metered=highest_metered,
         coverage=case.survey.coverage,
         watched=known,
         needed=settings.needed,
         evidence=min(known / settings.needed, 1.0),
         outlook=turn.outlooks.get(economics.name),
     )
+
+
+def highest_metered(clock: Clock, case: BlockCase, turn: Turn) -> tuple[float | None, float | None]:
+    """Return the most that the block's meters showed within the history's window (W), and when (unix seconds)."""
+    highest, seen_at = clock.highest, clock.highest_at
+    if seen_at is None or turn.now - seen_at > turn.settings.history:
+        highest = seen_at = None
+    if case.metered is not None and (highest is None or case.metered >= highest):
+        return case.metered, turn.now
+    return highest, seen_at
 
 
 def judge(
@@ -300,7 +323,7 @@ def _barrier(appraisal: BlockDecision, case: BlockCase, turn: Turn) -> Hindrance
         (not case.block.convertible, Hindrance.NOT_CONVERTIBLE),
         (any(turn.hosting.missing(rig.rig) for rig in case.rigs), Hindrance.CUSTOMER_WITHOUT_CONTRACT),
         (turn.ai is not None and size < turn.ai.least_kilowatts, Hindrance.BELOW_LEAST_SIZE),
-        ((economics.metered_power or 0.0) > capacity, Hindrance.CAPACITY_EXCEEDED),
+        ((appraisal.highest_metered or 0.0) > capacity, Hindrance.CAPACITY_EXCEEDED),
     )
     return next((hindrance for applies, hindrance in checks if applies), None)
 

@@ -6,8 +6,9 @@
 - If starts are free, a price that is not known ahead must last for the configured intervals instead.
 """
 
-from collections.abc import Sequence
-from itertools import pairwise
+from bisect import bisect_right
+from collections.abc import Collection, Sequence
+from itertools import accumulate, pairwise
 from typing import Final, NamedTuple
 
 from exporter.decision.latch import Latch, step
@@ -20,6 +21,8 @@ from exporter.economics.settings import SiteSettings
 from exporter.model.snapshot import SiteSnapshot
 from exporter.model.units import HOURS_PER_DAY, SECONDS_PER_DAY, SECONDS_PER_HOUR
 
+MIXED: Final = "block\t"
+"""Begins the name of the motion of the price of a block with several tariffs. No tariff's name has a tab."""
 _MINUTES_PER_HOUR: Final = 60.0
 _RATIO: Final = 3.0
 """The loss is at most so many times the least possible, the best of any rule that does not know the future,"""
@@ -107,6 +110,38 @@ def known_ahead(tariff: str, snapshot: SiteSnapshot, settings: SiteSettings) -> 
                 Slot((end - start) / SECONDS_PER_HOUR, contract.marginal_price + stopping + price_at(peaks, start))
             )
     return tuple(slots)
+
+
+def mean_ahead(parts: Sequence[tuple[float, Sequence[Slot]]]) -> Sequence[Slot]:
+    """Return the mean marginal price ahead of rigs on several tariffs, as far as that of each tariff is known.
+
+    Args:
+        parts: the power of the rigs on each tariff, in any unit, and its prices from now on.
+    """
+    if len(parts) == 1:
+        return parts[0][1]
+    power = sum(weight for weight, _ in parts)
+    if not power or not all(slots for _, slots in parts):
+        return ()
+    ends = [list(accumulate(slot.hours for slot in slots)) for _, slots in parts]
+    last = min(each[-1] for each in ends)
+    edges = sorted({0.0, *(end for each in ends for end in each if end <= last)})
+    return tuple(
+        Slot(
+            end - start,
+            sum(
+                weight * slots[bisect_right(until, start)].price
+                for (weight, slots), until in zip(parts, ends, strict=True)
+            )
+            / power,
+        )
+        for start, end in pairwise(edges)
+    )
+
+
+def motion_of(block: str, tariffs: Collection[str]) -> str:
+    """Return the name under which the motion of a block's marginal price is kept: its tariff's, or its own."""
+    return next(iter(tariffs)) if len(tariffs) == 1 else MIXED + block
 
 
 def marginal_price(tariff: str, snapshot: SiteSnapshot, settings: SiteSettings) -> float | None:

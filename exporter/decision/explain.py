@@ -259,6 +259,11 @@ def _lines_of_block(block: BlockDecision, settings: DecisionSettings) -> Iterato
     if block.former is not None:
         per_year = _per(block.former.margin * HOURS_PER_YEAR, block.former.kwh)
         yield Line(f"{block.former.hours} hours of an older version, not counted", per_year, unit)
+    if block.highest_metered is not None:
+        highest = kilowatts(block.highest_metered)
+        yield Line("highest power that the block's meters showed in the history's window", highest, "kW")
+    if block.large_feeder:
+        yield Line("warning: the block's capacity_kilowatts is far above that, and AI is valued on all of it", None, "")
     yield Line("block's coverage", block.coverage, f"of kW, {settings.coverage:g} needed")
     if block.dwell is not None:
         hours = settings.reassign_after / SECONDS_PER_HOUR
@@ -273,7 +278,7 @@ WORDS: Final[Mapping[Hindrance, str]] = {
     Hindrance.NOT_CONVERTIBLE: "the block is not convertible",
     Hindrance.CUSTOMER_WITHOUT_CONTRACT: "a customer's rig in the block has no hosting contract",
     Hindrance.BELOW_LEAST_SIZE: "the block is smaller than ai.least_kilowatts",
-    Hindrance.CAPACITY_EXCEEDED: "the block's meters show more than its capacity_kilowatts",
+    Hindrance.CAPACITY_EXCEEDED: "the block's meters showed more than its capacity_kilowatts",
     Hindrance.NOT_OBSERVED: "too little of the block is observed and priced",
     Hindrance.SCORE_UNKNOWN: "the score is unknown",
     Hindrance.SCORE_TOO_LOW: "the score is not above the threshold",

@@ -116,15 +116,16 @@ class Outlook:
 
 
 def lease_value(lease: Lease) -> float:
-    """Return what a lease is worth at its start, USD per utility kW: its income less its capex, when each is due.
+    """Return what a lease is worth at its start, USD per utility kW: its income and prepayment less its capex.
 
-    Income is monthly, in the middle of each month of the term, which begins after the building months.
+    Each counts when it is due. Income is monthly, in the middle of each month of the term, which begins after the
+    building months.
     """
     income = 0.0
     for middle, length in building_months(lease.years * MONTHS_PER_YEAR):
         growth = (1 + lease.escalator) ** int(middle / MONTHS_PER_YEAR)
         income += lease.noi / MONTHS_PER_YEAR * growth * length * present_value(lease.rate, lease.months + middle)
-    return (income - lease.capex * lease.capex_factor) / lease.utility_ratio
+    return (income + lease.prepayment_gain - lease.capex * lease.capex_factor) / lease.utility_ratio
 
 
 def repeated_value(value: float, rate: float, months: float) -> float:

@@ -22,6 +22,7 @@ class Survey(NamedTuple):
     """One block at one moment."""
 
     coverage: float  # 0-1, by kW: the share of its rigs that are observed, and whose margin is known
+    sight: float  # 0-1, by kW: the share of its rigs that are observed, whether their margin is known or not
     observed: bool  # whether any rig is
     moment: Moment | None  # None if no rig has a margin
 
@@ -104,7 +105,7 @@ class Surveyor:
         Rigs whose margin is not known count at the highest margin per kW of the block's others, so that the sums mean
         the whole block; rigs whose power is not known, at the others' mean power.
         """
-        total = seen = unpriced = 0.0
+        total = seen = priced_power = unpriced = 0.0
         unknown = 0
         observed = False
         best: tuple[float, Sequence[tuple[str, float]], int, float] | None = None
@@ -119,15 +120,19 @@ class Surveyor:
                 continue
             power = kilowatts(priced.potential_power)
             total += power
+            seen += power if answers else 0.0
             margin, work = priced.best_margin, priced.potential_work
             if margin is None or work is None or power <= 0:
                 unpriced += power
                 continue
             if answers:
-                seen += power
+                priced_power += power
             step = step_of(work, power)
             if best is None or margin / power > best[0]:
                 best = margin / power, self._shares(rig, priced), step, work / power
+            if priced.books is None and priced.block_share is None:  # as most rigs
+                self._add(groups, rig.rig.tariff, step, work, power, rig)
+                continue
             hosted.add(priced.books, power)
             for tariff, share in self._shares(rig, priced):
                 self._add(groups, tariff, step, work * share, power * share, rig)
@@ -139,8 +144,13 @@ class Surveyor:
             for tariff, share in shares:
                 power = (unpriced + missing) * share
                 self._add(groups, tariff, step, work_per_kilowatt * power, power, None)
-        coverage = finite(seen / whole) if whole > 0 else None
-        return Survey(coverage=coverage or 0.0, observed=observed, moment=self._moment(groups, hosted.prices))
+        coverage, sight = (finite(power / whole) if whole > 0 else None for power in (priced_power, seen))
+        return Survey(
+            coverage=coverage or 0.0,
+            sight=float(observed) if sight is None else sight,
+            observed=observed,
+            moment=self._moment(groups, hosted.prices),
+        )
 
     def _moment(
         self,

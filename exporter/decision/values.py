@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from exporter.decision.history import FormerHours
 from exporter.decision.latch import OFF, Latch
@@ -19,9 +20,11 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RigDecision:
-    """One rig: its verdict, and its reassign score (USD per kW and year) if AI value and potential margin are known."""
+class RigDecision(NamedTuple):
+    """One rig: its verdict, and its reassign score (USD per kW and year) if AI value and potential margin are known.
+
+    A tuple takes half the time of a dataclass to make, and one is made per rig and evaluation.
+    """
 
     reassign_score: float | None = None
     verdict: Verdict | None = None
@@ -76,6 +79,8 @@ class BlockDecision:
     sale_value: float | None = None  # of the rigs, less their removal, levelised over the AI term
     margin_lost: float | None = None  # USD per day, of its convertible part; None below the coverage
     power_freed: float | None = None  # W, of its convertible part
+    highest_metered: float | None = None  # W: the most that its meters showed within the history's window
+    large_feeder: bool = False  # its capacity is far above that
     unused_power: float | None = None  # W of capacity that its rigs would not use
     coverage: float = 0.0  # 0-1, by kW: observed, and with a known margin
     watched: float = 0.0  # s of history behind the score
@@ -104,6 +109,8 @@ class Clock:
     stale_since: float | None = None  # unix seconds; None while the inputs are there
     covered_at: float | None = None  # unix seconds: when enough of a block was last observed
     blind: float = 0.0  # s, watched: for how long too little of a block's rigs has been observed
+    highest: float | None = None  # W: the most that a block's meters showed within the history's window,
+    highest_at: float | None = None  # unix seconds: and when
     curtail: Latch = OFF
     repair: Latch = OFF
     reassign: Latch = OFF
@@ -118,6 +125,7 @@ class Clock:
             since=_moved(self.since, seconds),
             stale_since=_moved(self.stale_since, seconds),
             covered_at=_moved(self.covered_at, seconds),
+            highest_at=_moved(self.highest_at, seconds),
         )
 
 

@@ -2,8 +2,18 @@
 
 from dataclasses import replace
 
-from exporter.decision.conversion import BARRIERS, BlockCase, Turn, appraise, judge, net_sale, per_kilowatt
-from exporter.decision.curtailment import Course, Load, follow, restart_cost
+from exporter.decision.conversion import (
+    BARRIERS,
+    LARGE_FEEDER,
+    BlockCase,
+    Turn,
+    appraise,
+    highest_metered,
+    judge,
+    net_sale,
+    per_kilowatt,
+)
+from exporter.decision.curtailment import Course, Load, follow, mean_ahead, motion_of, restart_cost
 from exporter.decision.latch import OFF, Latch, step
 from exporter.decision.values import BlockDecision, Clock, Hindrance, RigDecision, Verdict
 from exporter.economics.margin import IDLE_SHARE
@@ -31,12 +41,11 @@ def decide_rig(
         sold = per_kilowatt(net_sale((rig,), turn.settings), economics.potential_power)
         sale = sold * (turn.market.ai_recovery or 0.0)
     score = turn.score(mining, value, sale)
-    course = follow(
-        Course(clock.curtail, clock.regret, clock.price, clock.spare),
-        _load_of_rig(rig, economics, turn),
-        turn.settings,
-        turn.elapsed,
-    )
+    if turn.free_starts and clock.curtail == OFF and margin is not None and margin + doubt >= 0:
+        course = Course(clock.curtail, 0.0, economics.judged_price)  # what follow() says of most rigs
+    else:
+        before = Course(clock.curtail, clock.regret, clock.price, clock.spare)
+        course = follow(before, _load_of_rig(rig, economics, turn), turn.settings, turn.elapsed)
     curtail = course.latch
     still = _stands_still(rig, economics, hashes)
     repair = _repair(clock.repair, still, turn)
@@ -74,7 +83,7 @@ def decide_rig(
             price=course.price,
             spare=course.spare,
         )
-    return RigDecision(reassign_score=score, verdict=verdict, verdict_since=moved.since, held=held), moved
+    return RigDecision(score, verdict, moved.since, held), moved
 
 
 def _load_of_rig(rig: RigSnapshot, economics: RigEconomics, turn: Turn) -> Load:
@@ -104,7 +113,7 @@ def _stands_still(rig: RigSnapshot, economics: RigEconomics, hashes: bool | None
 
 
 def _repair(latch: Latch, stands_still: bool | None, turn: Turn) -> Latch:
-    if stands_still is None:
+    if stands_still is None or (stands_still is latch.on and latch.evidence is None):
         return latch
     dwell = turn.settings.recover_after if latch.on else turn.settings.repair_after
     return step(latch, calls=stands_still is not latch.on, dwell=dwell, elapsed=turn.elapsed)
@@ -116,7 +125,8 @@ def _repair(latch: Latch, stands_still: bool | None, turn: Turn) -> Latch:
 def decide_block(clock: Clock, case: BlockCase, turn: Turn) -> tuple[BlockDecision, Clock]:
     """Move one block's clock on and return the verdict in force."""
     settings, economics, survey = turn.settings, case.economics, case.survey
-    appraisal = appraise(case, turn)
+    highest, highest_at = highest_metered(clock, case, turn)
+    appraisal = appraise(case, turn, highest)
     known = economics.opportunity_margin is not None and economics.judged >= settings.coverage * economics.rigs
     course = Course(clock.curtail, clock.regret, clock.price, clock.spare)
     if known:
@@ -141,6 +151,8 @@ def decide_block(clock: Clock, case: BlockCase, turn: Turn) -> tuple[BlockDecisi
         stale_since=stale_since,
         covered_at=covered_at,
         blind=blind,
+        highest=highest,
+        highest_at=highest_at,
         curtail=curtail,
         reassign=reassign,
         regret=course.regret,
@@ -154,6 +166,7 @@ def decide_block(clock: Clock, case: BlockCase, turn: Turn) -> tuple[BlockDecisi
         verdict_since=moved.since,
         held=held,
         dwell=_dwell(reassign, hindrance, turn),
+        large_feeder=_is_large(appraisal, case),
         hindrance=None if verdict is Verdict.REASSIGN else hindrance or Hindrance.DWELL,
     )
     return decision, moved
@@ -162,14 +175,22 @@ def decide_block(clock: Clock, case: BlockCase, turn: Turn) -> tuple[BlockDecisi
 def _blind(clock: Clock, case: BlockCase, turn: Turn) -> tuple[float, bool]:
     """Return for how long (s, watched) too little of a block's rigs is observed, and whether its flag is lost by that.
 
-    A block in which no rig has a price is not blind: the evidence stays. Nor does the time count in which the exporter
-    was not running: its first round of polls may take as long as the longest gap.
+    Rigs that answer and have no price are observed: the evidence stays while a price is missing. Nor does the time
+    count in which the exporter was not running: its first round of polls may take as long as the longest gap.
     """
     settings, survey = turn.settings, case.survey
-    if survey.observed and (survey.coverage >= settings.coverage or case.economics.opportunity_margin is None):
+    if survey.observed and survey.sight >= settings.coverage:
         return 0.0, False
     blind = clock.blind + turn.elapsed if turn.elapsed else 0.0
     return blind, blind > (settings.hold_limit if survey.observed else settings.longest_gap)
+
+
+def _is_large(appraisal: BlockDecision, case: BlockCase) -> bool:
+    """Tell whether the capacity is far above what the whole block was seen to draw, once the history is long enough."""
+    capacity, highest = case.economics.capacity, appraisal.highest_metered
+    if capacity is None or highest is None or not case.metered_whole or appraisal.evidence < 1:
+        return False
+    return capacity > LARGE_FEEDER * highest
 
 
 def _dwell(latch: Latch, hindrance: Hindrance | None, turn: Turn) -> float | None:
@@ -180,10 +201,9 @@ def _dwell(latch: Latch, hindrance: Hindrance | None, turn: Turn) -> float | Non
 
 
 def _load_of_block(case: BlockCase, turn: Turn) -> Load:
-    """Return the sums of a block. Its prices to come, or their motion, are known if all its rigs are on one tariff."""
-    economics, tariffs = case.economics, {turn.hosting.price_tariff(rig.rig) for rig in case.rigs}
+    """Return the sums of a block, and its mean price ahead if that of each of its tariffs is known."""
+    economics = case.economics
     count = sum(rig.rig.count for rig in case.rigs) / len(case.rigs)
-    tariff = next(iter(tariffs)) if len(tariffs) == 1 else None
     revenue = economics.judged_revenue or 0.0
     return Load(
         margin=economics.opportunity_margin,
@@ -192,8 +212,8 @@ def _load_of_block(case: BlockCase, turn: Turn) -> Load:
         kwh=HOURS_PER_DAY * kilowatts(economics.judged_power or 0.0),
         price=economics.marginal_price,
         restart=restart_cost(turn.settings, revenue, economics.judged * count),
-        ahead=() if tariff is None else turn.ahead.get(tariff, ()),
-        swing=None if tariff is None else turn.swings.get(tariff),
+        ahead=mean_ahead([(watts, turn.ahead.get(tariff, ())) for tariff, watts in case.tariffs.items()]),
+        swing=turn.swings.get(motion_of(case.block.name, case.tariffs)),
     )
 
 

@@ -50,6 +50,8 @@ class Lease:
     capex_dates: CapexDates = CapexDates.INSTALMENTS
     escalator: float = 0.0
     uptime: float = 1.0  # share of the rent that is due
+    prepayment: float = 0.0  # USD per IT kW, paid when the building starts
+    credit_months: float | None = None  # over which it is credited against the rent; None for the whole term
 
     @property
     def noi(self) -> float:
@@ -76,13 +78,27 @@ class Lease:
         return capital_recovery_factor(self.rate, self.years)
 
     @property
+    def prepayment_gain(self) -> float:
+        """What the prepayment is worth at the start, less the rents that it is credited against, USD per IT kW."""
+        if not self.prepayment:
+            return 0.0
+        months = self.years * MONTHS_PER_YEAR if self.credit_months is None else self.credit_months
+        parts = (length * present_value(self.rate, self.months + middle) for middle, length in building_months(months))
+        return self.prepayment * (1 - sum(parts) / months)
+
+    @property
     def per_kilowatt_year(self) -> float:
         """The lease's value levelised over its term, USD per utility kW and year."""
-        return (self.noi * self.income_factor - self.recovery * self.capex * self.capex_factor) / self.utility_ratio
+        return (self.noi * self.income_factor - self.recovery * self._outlay) / self.utility_ratio
+
+    @property
+    def _outlay(self) -> float:
+        """Capex less what the prepayment gains, present value in USD per IT kW."""
+        return self.capex * self.capex_factor - self.prepayment_gain
 
     def rent_for(self, per_kilowatt_year: float) -> float:
         """Return the rent at which the lease is worth ``per_kilowatt_year``; 0 gives the breakeven rent."""
-        needed = per_kilowatt_year * self.utility_ratio + self.recovery * self.capex * self.capex_factor
+        needed = per_kilowatt_year * self.utility_ratio + self.recovery * self._outlay
         return needed / (MONTHS_PER_YEAR * self.uptime * self.noi_share * self.income_factor)
 
     def levelised_building_cost(self, per_year: float, owed_months: float | None = None) -> float:
@@ -216,6 +232,8 @@ def _lease(settings: AiSettings, scenario: str) -> Lease:
         capex_dates=settings.capex_dates,
         escalator=settings.escalator,
         uptime=settings.uptime,
+        prepayment=_income(settings.prepayment_usd_per_kilowatt, scenario),
+        credit_months=settings.prepayment_credit_months,
     )
 
 

@@ -33,6 +33,10 @@ class Hosting:
         """Return the contract of a customer's rig; None if it has none, or if it has ended."""
         return self.in_force.get(rig.contract) if rig.customer else None
 
+    def any_contract(self, rigs: Iterable[Rig]) -> bool:
+        """Tell whether any of these rigs has a contract."""
+        return bool(self.in_force) and any(map(self.contract, rigs))
+
     def missing(self, rig: Rig) -> bool:
         """Tell whether a rig is a customer's and has no contract."""
         return bool(rig.customer) and self.contract(rig) is None
@@ -47,13 +51,15 @@ class Hosting:
 
         A customer's rate is constant, and a price that is passed through is known for the present only.
         """
-        contract = self.contract(rig)
+        contract = self.contract(rig) if self.in_force else None
         if contract is None:
             return rig.tariff
         return self.host_tariff(rig) if contract.host_may_curtail and not contract.pass_through else ""
 
     def leaving_cost(self, rigs: Iterable[Rig]) -> float:
         """Return what it costs to end all contracts of these rigs early, USD; each customer's contract counts once."""
+        if not self.in_force:
+            return 0.0
         ended = {(rig.customer, rig.contract): contract for rig in rigs if (contract := self.contract(rig)) is not None}
         return sum(contract.leave_usd for contract in ended.values())
 

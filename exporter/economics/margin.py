@@ -134,7 +134,7 @@ class RigPricer:
         avoidable_loss = _avoidable_loss(rig, actual, potential, own)
         best_margin, marginal_price = _best_margin(potential, supply), supply.marginal_price
         revenue, price = finite(potential.revenue), marginal_price
-        books = self._books(rig, actual, potential, block_share)
+        books = None if self._bookkeeper is None else self._books(self._bookkeeper, rig, actual, potential, block_share)
         if books is not None and books.contract:
             work = _product(work, books.work_factor)
             best_margin, judged = books.host_best, books.judged
@@ -216,16 +216,18 @@ class RigPricer:
         return supply
 
     def _books(
-        self, rig: RigSnapshot, actual: Operation, potential: Operation, block_share: float | None
-    ) -> Books | None:
-        """Return the books of a rig; None if no hosting contract is configured."""
-        if self._bookkeeper is None:
-            return None
+        self,
+        bookkeeper: Bookkeeper,
+        rig: RigSnapshot,
+        actual: Operation,
+        potential: Operation,
+        block_share: float | None,
+    ) -> Books:
         host = self._hosting.host_tariff(rig.rig)
         supply = self._supply_of(rig, host, block_share if host == rig.rig.tariff else None)
         if self._settings.at(host)[1].block_tariff is not None and block_share is None:
             supply = supply._replace(price=None, cost=None, marginal_price=None)  # its share of the block is not known
-        return self._bookkeeper.books(
+        return bookkeeper.books(
             rig.rig,
             _use(actual),
             _use(potential),
@@ -328,6 +330,8 @@ class RigPricer:
         The strike is the power price above which no such point earns: the highest of their breakevens.
         """
         strike, price = _breakeven_power_price(own), supply.marginal_price
+        if not self._curves:
+            return own, strike
         curve = self._curves.get(rig.rig.name)
         proven = () if curve is None or not rig.mines_bitcoin else curve.proven
         if not proven or self._payout_usd is None or price is None:

@@ -12,6 +12,7 @@ from exporter.economics.values import PowerSource
 from exporter.model.fields import Duration, Ratio, SettingsGroup
 from exporter.model.gpu_names import gpu_model
 from exporter.model.readings import Commitment
+from exporter.model.units import MONTHS_PER_YEAR
 
 if TYPE_CHECKING:
     from exporter.economics.hosting import ContractSettings
@@ -462,6 +463,15 @@ class AiSettings(PlausibleSettings):
         description="When the capex is paid: `instalments` (equal ones, in the middle of each building month) or "
         "`at_start` (all in month 0).",
     )
+    prepayment_usd_per_kilowatt: Annotated[Banded, Plausible(0, 10_000, "USD per IT kW")] = Field(
+        default=_flat(0),
+        description="Rent that the tenant pays ahead, when the building starts, per IT kW.",
+    )
+    prepayment_credit_months: Annotated[float | None, Plausible(1, 360, "months", least=1, most=1_200)] = Field(
+        default=None,
+        description="Months over which the prepayment is credited against the rent, in equal parts from the first rent "
+        "on; the whole term if not set.",
+    )
     tenant_pays_demand: bool = Field(
         default=True,
         description="Whether the tenant pays the demand charge of the converted power. If not, it is due on both sides "
@@ -510,9 +520,23 @@ class AiSettings(PlausibleSettings):
             )
         if self.gpu_rental is not None and lease != (None, None):
             raise ValueError("either a colocation lease (rent and capex) or gpu_rental: the two never mix")
+        if self.prepayment_usd_per_kilowatt.high:
+            self._check_prepayment()
         if self.gpu_rental is not None and self.outlook is not None:
             raise ValueError("outlook: only for a colocation lease, not with gpu_rental")
         return self
+
+    def _check_prepayment(self) -> None:
+        rent, term = self.rent_usd_per_kilowatt_month, self.term_years.low * MONTHS_PER_YEAR
+        if rent is None:
+            raise ValueError("prepayment_usd_per_kilowatt: only for a colocation lease, not with gpu_rental")
+        months = term if self.prepayment_credit_months is None else self.prepayment_credit_months
+        if months > term:
+            raise ValueError(f"prepayment_credit_months: the lease ends after {term:g} months")
+        if self.prepayment_usd_per_kilowatt.high > months * rent.low:
+            raise ValueError(
+                f"prepayment_usd_per_kilowatt is more than the rent of the {months:g} months that it is credited in"
+            )
 
 
 class GpuRate(PlausibleSettings):

@@ -1,7 +1,9 @@
 """Chooses whole blocks that free enough power and lose the least mining margin."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import inf
 from operator import itemgetter
 from types import MappingProxyType
@@ -10,6 +12,9 @@ from typing import Final, NamedTuple
 _FIRST_LIMIT: Final = 600_000
 _SECOND_LIMIT: Final = 800_000
 """States that a search looks at before it stops: a second or two of work."""
+_MOST_EXCHANGES: Final = 1_000
+_NEAR: Final = 1e-5
+"""A gap with which the search ends before its second part."""
 _TINY: Final = 1e-9
 _ROUNDING: Final = 1e-12
 _LEAST_BOUND: Final = 1.0
@@ -145,8 +150,9 @@ def _cover(offers: Sequence[Offer], kilowatts: float) -> tuple[list[Offer], floa
     """Solve the knapsack cover: return the blocks to convert, and a bound (USD per day) below which no choice is.
 
     It is solved as a knapsack of the blocks that stay: at most so many kilowatts, with the most loss avoided. If the
-    first search stops at its limit, a second one prices the number of blocks that stay, of which there can be no more
-    than the smallest that fit. That bound is much tighter where all blocks are about alike.
+    first search stops at its limit, the number of blocks that stay gets a price: there can be no more than the smallest
+    that fit. That bound is much tighter where all blocks are about alike, or where each loses so much per kilowatt and
+    a fixed sum. Exchanges of single blocks come near it. If they do not, a second search begins with that price.
     """
     room = sum(offer.kilowatts for offer in offers) - kilowatts
     most = _most(offers, room)
@@ -154,14 +160,38 @@ def _cover(offers: Sequence[Offer], kilowatts: float) -> tuple[list[Offer], floa
     best, ceiling = _Search(offers, room, most, 0.0).run(_FIRST_LIMIT)
     if ceiling > _value(best) + _TINY:
         price = _price(offers, room, most)
-        second, lower = _Search(offers, room, most, price).run(_SECOND_LIMIT)
-        best, ceiling = max(best, second, key=_value), min(ceiling, lower)
+        ceiling = min(ceiling, _linear(offers, room, price) + price * most)
+        smallest = sorted(offers, key=lambda offer: offer.kilowatts)[:most]
+        best = max((_exchanged(offers, room, staying) for staying in (best, smallest)), key=_value)
+        if ceiling - _value(best) > _NEAR * (everything - ceiling):
+            second, lower = _Search(offers, room, most, price).run(_SECOND_LIMIT)
+            best, ceiling = max(best, second, key=_value), min(ceiling, lower)
     staying = set(best)
     return [offer for offer in offers if offer not in staying], everything - max(ceiling, _value(best))
 
 
 def _value(staying: Iterable[Offer]) -> float:
     return _lost(staying)
+
+
+def _exchanged(offers: Sequence[Offer], room: float, staying: Sequence[Offer]) -> list[Offer]:
+    """Exchange a block that stays for one that leaves, or let one more stay, as long as that avoids more loss."""
+    stay = set(staying)
+    for _ in range(_MOST_EXCHANGES):
+        spare = room - sum(offer.kilowatts for offer in stay)
+        leaving = sorted((offer for offer in offers if offer not in stay), key=lambda offer: offer.kilowatts)
+        sizes = [offer.kilowatts for offer in leaving]
+        dearest = list(accumulate(leaving, lambda one, other: max(one, other, key=_loss)))  # of those up to a size
+        gain, out, into = _TINY, None, None
+        for other in (None, *stay):
+            freed, given = (0.0, 0.0) if other is None else (other.kilowatts, _loss(other))
+            fitting = bisect_right(sizes, spare + freed)
+            if fitting and _loss(dearest[fitting - 1]) - given > gain:
+                gain, out, into = _loss(dearest[fitting - 1]) - given, other, dearest[fitting - 1]
+        if into is None:
+            break
+        stay = (stay - {out}) | {into}
+    return [offer for offer in offers if offer in stay]
 
 
 def _most(offers: Sequence[Offer], room: float) -> int:

@@ -42,7 +42,7 @@ from exporter.economics.settings import (
 from exporter.economics.site import price_on
 from exporter.economics.values import MarketEconomics, PricingFeed, SiteEconomics
 from exporter.model.fleet import Block, Rig
-from exporter.model.readings import Commitment
+from exporter.model.readings import Commitment, MeterReading
 from exporter.model.snapshot import LastGood, RigSnapshot, SiteSnapshot, TariffPrice
 from exporter.settings.load import load
 
@@ -79,6 +79,7 @@ class Desk:
         self.hashprice = HASHPRICE
         self.market: dict[str, Any] = {}
         self.outlooks: dict[str, BlockOutlook] = {}
+        self.meters: tuple[MeterReading, ...] = ()
         self.history = MarginHistory()
         self.state = DecisionState()
         self.result = SiteDecision()
@@ -96,6 +97,7 @@ class Desk:
             rigs=self.rigs,
             blocks=(self.block_facts,),
             tariffs={name: TariffPrice(price) for name, price in self.prices.items()},
+            meters=self.meters,
         )
         self.economics = price_on(replace(market, **self.market), snapshot, self.site)
         self.result, self.state, self.history = decide(
@@ -380,6 +382,43 @@ def test_13_a_block_that_draws_more_than_its_capacity_is_not_judged_by_it() -> N
     assert desk.block.hindrance is Hindrance.CAPACITY_EXCEEDED
 
 
+def test_13_the_highest_power_that_was_metered_within_the_window_counts() -> None:
+    def drawing(kilowatts: float) -> RigSnapshot:
+        return of(29.5, kilowatts=kilowatts, metered_power=kilowatts * 1e3)
+
+    desk = Desk(drawing(300), block=Block(name="north", capacity_watts=4e5))
+    assert flagged(desk)
+    desk.rigs = (drawing(500),)
+    assert desk.wait(1).highest_metered == 5e5
+    desk.rigs = (drawing(300),)
+    desk.wait(6 * 24)
+    assert (desk.block.hindrance, desk.block.verdict) == (Hindrance.CAPACITY_EXCEEDED, Verdict.CURTAIL)
+    assert desk.wait(25).highest_metered == 3e5
+    assert desk.block.hindrance is not Hindrance.CAPACITY_EXCEEDED
+
+
+@pytest.mark.parametrize(
+    ("metered", "feeder", "capacity", "large"),
+    [
+        (True, None, 160.0, True),
+        (True, None, 140.0, False),
+        (True, 120.0, 160.0, False),  # cooling behind the feeder's meter
+        (False, None, 160.0, False),  # nothing is measured
+        (False, 100.0, 160.0, True),
+        (False, 100_000.0, 160.0, False),  # a meter in another unit
+    ],
+)
+def test_13_a_capacity_far_above_the_highest_metered_power_is_warned_about(
+    metered: bool, feeder: float | None, capacity: float, large: bool
+) -> None:
+    one = of(29.5, kilowatts=100, metered_power=1e5 if metered else None)
+    desk = Desk(one, block=Block(name="north", capacity_watts=capacity * 1e3))
+    desk.meters = () if feeder is None else (MeterReading(feeders={"north": feeder * 1e3}),)
+    assert not desk.evaluate().large_feeder  # nothing is known of its past yet
+    assert desk.wait(8).large_feeder is large
+    assert (desk.block.hindrance is Hindrance.CAPACITY_EXCEEDED) is False
+
+
 def test_14_a_gap_without_observation_is_not_bridged() -> None:
     desk = Desk(of(29.5))
     desk.evaluate()
@@ -610,6 +649,31 @@ def test_a_gap_in_the_price_of_owed_energy_pauses_the_clock_and_is_no_missing_ai
     desk.wait(1)
     assert desk.block.hindrance is Hindrance.NOT_OBSERVED
     assert desk.state.blocks["north"].reassign == before
+
+
+@pytest.mark.parametrize(("missing", "lost"), [(20, False), (26, True)])
+def test_a_tariff_without_a_price_is_no_blindness_and_pauses_the_clock_for_a_day_at_most(
+    missing: int, lost: bool
+) -> None:
+    grid = of(29.5, name="b")
+    desk = Desk(of(29.5), replace(grid, rig=replace(grid.rig, tariff="grid")))
+    desk.prices["grid"] = 0.05
+    assert flagged(desk)
+    desk.prices.pop("grid")
+    assert desk.wait(missing).verdict is not Verdict.REASSIGN  # below its coverage it is never flagged
+    assert desk.block.hindrance is Hindrance.NOT_OBSERVED
+    desk.prices["grid"] = 0.05
+    assert desk.wait(1).verdict is Verdict.REASSIGN
+    young = Desk(*desk.rigs)
+    young.prices["grid"] = 0.05
+    young.evaluate()
+    young.wait(50)
+    evidence = young.state.blocks["north"].reassign.evidence or 0.0
+    young.prices.pop("grid")
+    young.wait(missing)
+    young.prices["grid"] = 0.05
+    young.wait(1)
+    assert young.state.blocks["north"].reassign.evidence == (0.0 if lost else evidence + HOUR)
 
 
 def test_a_feed_without_a_price_pauses_the_clock_and_holds_the_flag() -> None:

@@ -8,9 +8,19 @@ import histories
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sites import NOW, SITE, rig, site
+from sites import NOW, SITE, replace_tariff, rig, site
 
-from exporter.decision.curtailment import Course, Load, Slot, avoided, follow, restart_cost, slots_ahead
+from exporter.decision.curtailment import (
+    Course,
+    Load,
+    Slot,
+    avoided,
+    follow,
+    mean_ahead,
+    motion_of,
+    restart_cost,
+    slots_ahead,
+)
 from exporter.decision.history import MarginHistory
 from exporter.decision.latch import OFF, Latch
 from exporter.decision.price_motion import PriceMotion, Swing
@@ -73,6 +83,43 @@ def test_a_gap_that_earns_less_than_a_start_is_stayed_through() -> None:
     costly = DecisionSettings(longest_gap=HOUR, restart=RestartSettings(usd=0.08))
     prices = [0.05, 0.12, 0.07, 0.12, 0.05, 0.05]
     assert verdicts_of(prices, costly)[4:16] == ["curtail"] * 12
+
+
+def test_the_mean_price_ahead_of_several_tariffs_changes_where_any_of_them_does() -> None:
+    slow, fast = [Slot(2.0, 0.02), Slot(2.0, 0.06)], [Slot(1.0, 0.10), Slot(2.0, 0.20)]
+    assert mean_ahead([(3.0, slow)]) is slow
+    found = mean_ahead([(3.0, slow), (1.0, fast)])
+    assert [slot.hours for slot in found] == [1.0, 1.0, 1.0]
+    assert [slot.price for slot in found] == pytest.approx([0.04, 0.065, 0.095])
+    assert mean_ahead([(3.0, slow), (1.0, ())]) == ()  # of one of them no price is known ahead
+    assert mean_ahead([]) == mean_ahead([(0.0, slow), (0.0, fast)]) == ()
+
+
+def test_a_block_with_several_tariffs_acts_at_the_boundaries_of_their_known_prices() -> None:
+    """Half of the block is on each tariff; it loses at more than about $0.078 on the mean."""
+    costly = DecisionSettings(longest_gap=HOUR, restart=RestartSettings(usd=0.01))
+    rigs = tuple(replace_tariff(rig(name=name), name) for name in ("ppa", "grid"))
+    prices = {"ppa": [0.05, 0.06, 0.05, 0.05], "grid": [0.05, 0.12, 0.05, 0.05]}
+    state, history, seen = DecisionState(), MarginHistory(), []
+    for hour in range(3):
+        now = NOW + hour * HOUR
+        known = {name: at(*each[hour:], start=now) for name, each in prices.items()}
+        snapshot = site(*rigs, taken_at=now, tariffs=known, blocks=(Block(name="north"),))
+        result, state, history = decide(state, snapshot, price_site(snapshot, SITE), history, SITE, costly)
+        seen.append(str(result.blocks[0].verdict))
+    assert seen == ["mine", "curtail", "mine"]
+
+
+def test_the_motion_of_the_mean_price_of_a_block_with_several_tariffs_is_learned() -> None:
+    costly = DecisionSettings(longest_gap=HOUR, restart=RestartSettings(usd=0.01))
+    rigs = tuple(replace_tariff(rig(name=name), name) for name in ("ppa", "grid"))
+    tariffs = {"ppa": TariffPrice(0.04), "grid": TariffPrice(0.08)}
+    snapshot = site(*rigs, tariffs=tariffs, blocks=(Block(name="north"),))
+    _, state, _ = decide(DecisionState(), snapshot, price_site(snapshot, SITE), MarginHistory(), SITE, costly)
+    assert {name: motion.price for name, motion in state.motions.items()} == pytest.approx(
+        {"ppa": 0.04, "grid": 0.08, motion_of("north", tariffs): 0.06}
+    )
+    assert motion_of("north", ["ppa"]) == "ppa"
 
 
 def test_the_cost_of_a_start_is_wear_and_lost_revenue() -> None:

@@ -46,7 +46,7 @@ def asked(snapshot: SiteSnapshot, setting: Setting = SETTING, verdict: Verdict |
     economics = price_site(snapshot, setting.site_settings)
     decision = decided(snapshot, economics)
     if verdict is not None:
-        decision = replace(decision, rigs=tuple(replace(each, verdict=verdict) for each in decision.rigs))
+        decision = replace(decision, rigs=tuple(each._replace(verdict=verdict) for each in decision.rigs))
     return question(snapshot, economics, decision, setting)
 
 

@@ -81,7 +81,7 @@ def hour(number: int, *rigs: RigSnapshot, price: float = 0.03) -> SiteSnapshot:
 def book(before: Worth, plan: Plan | None, known: SiteSnapshot, verdict: Verdict | None = Verdict.MINE) -> Worth:
     economics = price_site(known, SITE)
     decision = decided(known, economics)
-    decision = replace(decision, rigs=tuple(replace(each, verdict=verdict) for each in decision.rigs))
+    decision = replace(decision, rigs=tuple(each._replace(verdict=verdict) for each in decision.rigs))
     return booked(before, plan, known, economics, decision, STARTS)
 
 

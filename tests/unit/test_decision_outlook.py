@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -73,6 +74,12 @@ def means(forecast: BlockForecast) -> dict[int, float]:
 def test_the_lease_and_its_repetition_have_their_known_values() -> None:
     assert round(lease_value(LEASE), 4) == 1_008.0648
     assert round(repeated_value(lease_value(LEASE), 0.1, 195), 4) == 1_280.0902
+
+
+def test_a_prepayment_is_part_of_the_value_of_a_lease() -> None:
+    paid_ahead = replace(LEASE, prepayment=500.0, credit_months=10.0)
+    credits_ = sum(50 * 1.1 ** (-(15 + month + 0.5) / 12) for month in range(10))
+    assert lease_value(paid_ahead) - lease_value(LEASE) == pytest.approx((500 - credits_) / 1.4)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """What AI is worth per kilowatt: the capital recovery factor, leases, GPU rental and mining over the same years."""
 
+from dataclasses import replace
+from typing import Any
+
 import calculator
 import pytest
 from hypothesis import given
@@ -79,6 +82,42 @@ def test_capex_is_counted_when_it_is_paid_and_not_all_in_the_first_month() -> No
     assert value(months_until_power_earns=15, capex_dates="at_start") == pytest.approx(31.0151, abs=5e-5)
     assert value(months_until_power_earns=15) == pytest.approx(84.8015, abs=5e-5)
     assert value(capex_dates="at_start") == value()
+
+
+@pytest.mark.parametrize(("credited", "months"), [(None, 180), (12, 12)])
+def test_a_prepayment_counts_when_it_is_paid_and_its_credits_when_they_are_due(
+    credited: int | None, months: int
+) -> None:
+    terms = {"months_until_power_earns": 15, "prepayment_usd_per_kilowatt": 1_000, "prepayment_credit_months": credited}
+    credits_ = sum(1_000 / months * 1.1 ** (-(15 + month + 0.5) / 12) for month in range(months))
+    gain = (1_000 - credits_) * capital_recovery_factor(0.1, 15) / 1.4
+    assert value(**terms) == pytest.approx(84.8015 + gain, abs=5e-5)
+    found = value_ai(lease(**terms))
+    assert found is not None
+    assert found.lease is not None
+    breakeven = found.breakeven_rent
+    assert breakeven is not None
+    assert replace(found.lease, rent=breakeven).per_kilowatt_year == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        ({"prepayment_credit_months": 181}, "the lease ends after 180 months"),
+        ({"prepayment_credit_months": 6}, "more than the rent of the 6 months that it is credited in"),
+    ],
+)
+def test_a_prepayment_that_no_rent_can_be_credited_with_is_refused(terms: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        lease(prepayment_usd_per_kilowatt=1_000, **terms)
+
+
+def test_rented_gpus_have_no_prepayment() -> None:
+    rental = {"price_usd_per_gpu_hour": 2, "power_usd_per_kilowatt_hour": 0.05, "kilowatts_per_gpu": 1.275}
+    rental |= {"utilization": 0.7, "gpu_capex_usd": 30_000, "gpu_life_years": 4, "capex_usd_per_kilowatt": 10_000}
+    rental |= {"opex_usd_per_gpu_year": 0}
+    with pytest.raises(ValidationError, match="only for a colocation lease"):
+        AiSettings.model_validate({"gpu_rental": rental, "prepayment_usd_per_kilowatt": 100})
 
 
 def test_a_part_of_a_month_is_paid_in_its_own_middle() -> None:

@@ -130,8 +130,15 @@ def equal_sizes(random: Random) -> Iterator[tuple[float, float]]:
         yield 1_000.0, random.uniform(0, 900)
 
 
+def with_a_fixed_sum(random: Random) -> Iterator[tuple[float, float]]:
+    """Containers of all sizes that lose so much per kilowatt, and a fixed sum each."""
+    for _ in range(500):
+        size = random.uniform(300, 3_000)
+        yield size, 0.3 * size + 100
+
+
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-@pytest.mark.parametrize("kind", [odd, alike, few_kinds, equal, equal_sizes])
+@pytest.mark.parametrize("kind", [odd, alike, few_kinds, equal, equal_sizes, with_a_fixed_sum])
 def test_of_500_blocks_the_choice_is_proven_within_a_hundredth_of_a_percent(
     kind: Callable[[Random], Iterator[tuple[float, float]]], share: float
 ) -> None:
@@ -146,6 +153,7 @@ def test_of_500_blocks_the_choice_is_proven_within_a_hundredth_of_a_percent(
 
 
 def test_a_search_that_stops_at_its_limit_has_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allocation, "_MOST_EXCHANGES", 0)
     monkeypatch.setattr(allocation, "_FIRST_LIMIT", 2_000)
     monkeypatch.setattr(allocation, "_SECOND_LIMIT", 2_000)
     random = Random(16)
