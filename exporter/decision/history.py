@@ -263,12 +263,10 @@ class BlockHistory:
 
     def since(self, before: "BlockHistory") -> Iterator[BlockHour]:
         """Yield the hours that an earlier history lacks, or has otherwise."""
-        same = set(map(id, before.days))
-        former = {day.begins[0]: day for day in before.days}
+        ours, theirs = set(map(id, self.days)), set(map(id, before.days))
+        old = {hour.hour: hour for day in before.days if id(day) not in ours for hour in day.hours}
         for day in self.days:
-            if id(day) not in same:
-                known = former.get(day.begins[0])
-                old = {} if known is None else {hour.hour: hour for hour in known.hours}
+            if id(day) not in theirs:
                 yield from (hour for hour in day.hours if hour != old.get(hour.hour))
         if self.open is not None and self.open is not before.open:
             yield self.open
