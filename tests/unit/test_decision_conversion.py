@@ -261,7 +261,7 @@ def test_6_unpriced_rigs_count_at_the_best_margin_of_the_others() -> None:
 def test_7_the_example_can_recommend_ai() -> None:
     example = load(Path("deploy/examples/site.yml"))
     worn = replace(of(35), rig=replace(of(35).rig, name="worn", tariff="utility"))
-    desk = Desk(worn, site=example.settings, decision=example.decision.model_copy(update={"longest_gap": HOUR}))
+    desk = Desk(worn, site=example.site_settings, decision=example.decision.model_copy(update={"longest_gap": HOUR}))
     desk.prices = {"utility": 0.062}
     assert flagged(desk, 14 * 24 + 80)
 
