@@ -30,6 +30,9 @@ class Offer:
     margin_lost: float  # USD per day; negative if its mining loses money
 
 
+_NOTHING: Final = Offer(blocks=(), kilowatts=0.0, margin_lost=0.0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MiningRig:
     """A rig that a swap may retire or move."""
@@ -181,17 +184,20 @@ def _exchanged(offers: Sequence[Offer], room: float, staying: Sequence[Offer]) -
         spare = room - sum(offer.kilowatts for offer in stay)
         leaving = sorted((offer for offer in offers if offer not in stay), key=lambda offer: offer.kilowatts)
         sizes = [offer.kilowatts for offer in leaving]
-        dearest = list(accumulate(leaving, lambda one, other: max(one, other, key=_loss)))  # of those up to a size
-        gain, out, into = _TINY, None, None
-        for other in (None, *stay):
-            freed, given = (0.0, 0.0) if other is None else (other.kilowatts, _loss(other))
-            fitting = bisect_right(sizes, spare + freed)
-            if fitting and _loss(dearest[fitting - 1]) - given > gain:
-                gain, out, into = _loss(dearest[fitting - 1]) - given, other, dearest[fitting - 1]
-        if into is None:
+        dearest = list(accumulate(leaving, _dearer))  # of those up to a size
+        gain, out, into = _TINY, _NOTHING, _NOTHING
+        for other in (_NOTHING, *stay):
+            fitting = bisect_right(sizes, spare + other.kilowatts)
+            if fitting and _loss(dearest[fitting - 1]) - _loss(other) > gain:
+                gain, out, into = _loss(dearest[fitting - 1]) - _loss(other), other, dearest[fitting - 1]
+        if into is _NOTHING:
             break
         stay = (stay - {out}) | {into}
     return [offer for offer in offers if offer in stay]
+
+
+def _dearer(one: Offer, other: Offer) -> Offer:
+    return max(one, other, key=_loss)
 
 
 def _most(offers: Sequence[Offer], room: float) -> int:
