@@ -247,8 +247,10 @@ async def http_proxy() -> AsyncIterator[str]:
         writer.close()
 
     server = await asyncio.start_server(relay, f"{NETWORK}.1", 0)
-    async with server:
+    try:
         yield "http://{}:{}".format(*server.sockets[0].getsockname())
+    finally:
+        server.close()  # since Python 3.12, waiting for it would be waiting for connections that nobody ends
 
 
 async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
