@@ -6,9 +6,10 @@ Amounts are decimal US dollars. Each line is rounded once, half up, to cents; th
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
+from math import inf
 from typing import Annotated, Final, Literal, Self
 from zoneinfo import ZoneInfo
 
@@ -92,8 +93,29 @@ class ContractSettings(PlausibleSettings):
         description="The customer's share of what is earned by standing still. Contracts differ: there is no default."
     )
     uptime: UptimePromise = Field(description="The promised uptime, and which measure of it pays.")
+    since: date | None = Field(default=None, description="First day of the contract, if it began after its rigs.")
     until: date | None = Field(default=None, description="Last day of the contract.")
     leave_usd: float = Field(default=0.0, ge=0, description="What it costs the host to end the contract early, in USD.")
+
+    def holds(self, now: float) -> bool:
+        """Tell whether the contract is in force at ``now`` (unix seconds)."""
+        return self.start <= now < self.end
+
+    @property
+    def start(self) -> float:
+        """When the contract begins, unix seconds; minus infinity without a first day."""
+        return -inf if self.since is None else _midnight(self.since, self.timezone)
+
+    @property
+    def end(self) -> float:
+        """When the contract ends, unix seconds; infinity without a last day."""
+        return inf if self.until is None else _midnight(self.until + timedelta(days=1), self.timezone)
+
+    @model_validator(mode="after")
+    def _begins_before_it_ends(self) -> Self:
+        if self.since is not None and self.until is not None and self.until < self.since:
+            raise ValueError("until is before since")
+        return self
 
     @model_validator(mode="after")
     def _charges_something(self) -> Self:
@@ -103,6 +125,10 @@ class ContractSettings(PlausibleSettings):
                 "charges nothing: set usd_per_kilowatt_hour, usd_per_kilowatt_month, pass_through or revenue_share"
             )
         return self
+
+
+def _midnight(day: date, zone: ZoneInfo) -> float:
+    return datetime.combine(day, time.min, zone).timestamp()
 
 
 # --- the use of a period --------------------------------------------------------------------------------------------

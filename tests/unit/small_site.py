@@ -397,6 +397,9 @@ def small_site() -> SiteView:
                         space_fee=1.38,
                         work_factor=1.0,
                         energy_charge_per_kwh=0.05,
+                        customer_revenue=6.51,
+                        customer_potential=0.45,
+                        curtailment_income=0.0,
                     ),
                 ),
                 RigEconomics(
