@@ -101,14 +101,14 @@ def _sheet(
     if customer not in settings.customers:
         raise InputError(f"{config_file}: {unknown('customer', customer, settings.customers)}")
     owned = {rig.name: rig.contract for rig in settings.rigs if rig.customer == customer}
-    named = {each for each in (*owned.values(), settings.customers[customer].contract) if each}
+    named = {each for each in (*owned.values(), settings.customers[customer].contract, contract) if each}
     if contract is None and len(named) > 1:
         raise InputError(f"{customer} has several contracts, {', '.join(sorted(named))}: choose one with --contract")
     name = contract or next(iter(named), None)
     if name is None:
         raise InputError(f"{config_file}: customers.{customer}.contract is not set, so there is nothing to bill by")
-    if name not in named:
-        raise InputError(f"{customer}: {unknown('contract', name, named)}")
+    if name not in settings.contracts:
+        raise InputError(f"{customer}: {unknown('contract', name, settings.contracts)}")
     agreed = settings.contracts[name]
     try:
         period = Span.month(month, agreed.timezone)
@@ -121,9 +121,14 @@ def _sheet(
         raise InputError(f"{month} is not over yet in {period.zone}: give an earlier --month")
     asked = usage.Question(
         customer=customer,
+        contract=name,
+        start=agreed.start,
+        end=agreed.end,
         site=site,
         host_tariff=(agreed.host_tariff or settings.default_tariff) if agreed.pass_through else "",
-        revenue=bool(agreed.revenue_share),
+        own_revenue=agreed.pool_fee is not None or agreed.scheme is not None,
+        income=bool(agreed.curtailment_credit_share),
+        accounts=settings.customers[customer].pools,
         notes=read,
         others=frozenset(rig for rig, each in owned.items() if each != name),
     )

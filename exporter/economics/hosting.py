@@ -146,10 +146,16 @@ class RigUse:
         performed: Sum over windows of the hashrate, at most the contracted, H/s.
         mean_hashrate: Mean over the windows under contract, H/s.
         kilowatt_hours: Energy by source: ``metered``, ``reported`` or ``nameplate``.
+        reported_kilowatt_hours: Energy by its own reports, beside that which is billed.
         missing: Windows under contract without a figure of its power.
         passed_through: Energy times the host's price, USD.
-        mined: Mined coins after pool fees, USD.
-        saved: Earned by standing still, USD: power that was sold, or paid for not being used.
+        unpriced: Windows with energy and without the host's price.
+        mined: Mined coins after the customer's pool fee, USD.
+        unearned: Windows in which it hashed, without a figure of what was mined.
+        saved: Earned by standing still while it was curtailed, USD.
+        unsold: Curtailed windows without a figure of what was earned.
+        credited_hashrate: Mean of what pools credited, H/s; None if it is not read.
+        compared_hashrate: Mean of what it reported over the same windows, H/s.
     """
 
     rig: str
@@ -160,10 +166,16 @@ class RigUse:
     performed: float = 0.0
     mean_hashrate: float | None = None
     kilowatt_hours: Mapping[str, float] = field(default_factory=dict)
+    reported_kilowatt_hours: float = 0.0
     missing: int = 0
     passed_through: float = 0.0
+    unpriced: int = 0
     mined: float = 0.0
+    unearned: int = 0
     saved: float = 0.0
+    unsold: int = 0
+    credited_hashrate: float | None = None
+    compared_hashrate: float | None = None
 
     @property
     def contracted(self) -> int:
@@ -240,10 +252,37 @@ def state(contract: ContractSettings, rigs: Sequence[RigUse], windows: int) -> S
         uptime=uptime,
         kilowatt_hours={source: _exact(kwh).quantize(_QUANTITY, ROUND_HALF_UP) for source, kwh in energy.items()},
         missing=missing,
-        provisional=contract.energy == "metered" and missing > _PROVISIONAL * contracted,
+        provisional=_provisional(contract, rigs, contracted, missing),
         kilowatts=rated.quantize(_QUANTITY, ROUND_HALF_UP),
         lines=tuple(lines),
     )
+
+
+def _provisional(contract: ContractSettings, rigs: Sequence[RigUse], contracted: int, missing: int) -> bool:
+    """Tell whether too much is missing of what is billed."""
+    metered = contract.energy == "metered" or contract.pass_through
+    unpriced = sum(rig.unpriced for rig in rigs) if contract.pass_through else 0
+    unearned = sum(rig.unearned for rig in rigs) if contract.revenue_share else 0
+    unsold = sum(rig.unsold for rig in rigs) if contract.curtailment_credit_share else 0
+    return max(missing if metered else 0, unpriced, unearned, unsold) > _PROVISIONAL * contracted
+
+
+def charges_of(contract: ContractSettings, rig: RigUse, windows: int) -> dict[str, Decimal]:
+    """Return a rig's part of each charge and of the curtailment credit, USD, not rounded."""
+    factor, charges = _exact(contract.energy_factor), {}
+    if contract.usd_per_kilowatt_hour is not None:
+        kwh = _exact(_billed(contract, (rig,), rig.kilowatt_hours))
+        charges["energy"] = kwh * _exact(contract.usd_per_kilowatt_hour)
+    if contract.pass_through:
+        charges["power"] = _exact(rig.passed_through) * factor
+    if contract.usd_per_kilowatt_month is not None:
+        share = Decimal(rig.contracted) / max(windows, 1)
+        charges["space"] = _exact((rig.watts or 0.0) / 1_000) * share * _exact(contract.usd_per_kilowatt_month)
+    if contract.revenue_share:
+        charges["revenue_share"] = _exact(rig.mined) * _exact(contract.revenue_share)
+    if contract.curtailment_credit_share and rig.saved:
+        charges["curtailment_credit"] = -_exact(rig.saved) * _exact(contract.curtailment_credit_share)
+    return charges
 
 
 def uptime_of(rigs: Iterable[RigUse]) -> Uptime:

@@ -390,6 +390,7 @@ def small_site() -> SiteView:
                     breakeven_hashprice=21.89,
                     breakeven_bitcoin_price=46_262.0,
                     cost_per_bitcoin=46_262.0,
+                    opportunity_margin=0.45,
                     books=Books(
                         customer_margin=0.43,
                         host_margin=1.82,
