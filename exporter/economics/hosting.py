@@ -228,13 +228,14 @@ class Statement:
         return sum((line.amount for line in self.lines), Decimal(0))
 
 
-def state(contract: ContractSettings, rigs: Sequence[RigUse], windows: int) -> Statement:
+def state(contract: ContractSettings, rigs: Sequence[RigUse], windows: int, more: Iterable[Line] = ()) -> Statement:
     """Return the statement of a period of so many windows.
 
     Args:
         contract: the customer's.
         rigs: what each did. A rig counts for the windows in which it was under contract.
         windows: five-minute windows of the whole period.
+        more: lines of the operator, such as corrections of an earlier statement. No minimum counts them.
     """
     classes: Counter[Class] = Counter()
     energy: Counter[str] = Counter()
@@ -247,6 +248,7 @@ def state(contract: ContractSettings, rigs: Sequence[RigUse], windows: int) -> S
     lines = list(_charges(contract, rigs, energy, rated))
     lines += _credits(contract, rigs, uptime, lines)
     lines += _minimum(contract, lines, contracted)
+    lines += more
     return Statement(
         windows={each: classes[each] for each in Class},
         uptime=uptime,

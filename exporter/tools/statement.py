@@ -1,12 +1,13 @@
 """Formats the statement of a hosted customer: text, CSV, JSON, a page made for print, and PDF through Chromium."""
 
+import csv
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,7 @@ from exporter.tools.windows import Usage, windows_of
 _BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _PRINT_SECONDS: Final = 120
 _HASH_DIGITS: Final = 12
+_CENT: Final = Decimal("0.01")
 
 
 class StatementError(Exception):
@@ -120,9 +122,9 @@ class Sheet:
 
 def sheet_of(
     host: str, customer: str, contract_name: str, contract: ContractSettings, period: Span, usage: Usage,
-    issued_at: float,
+    issued_at: float, more: Sequence[Line] = (),
 ) -> Sheet:  # fmt: skip
-    """Make the sheet of a customer's period."""
+    """Make the sheet of a customer's period. ``more`` are lines of the operator."""
     return Sheet(
         host=host,
         customer=customer,
@@ -130,9 +132,33 @@ def sheet_of(
         contract=contract,
         period=period,
         usage=usage,
-        statement=state(contract, usage.rigs, windows_of(period)),
+        statement=state(contract, usage.rigs, windows_of(period), more),
         issued_at=issued_at,
     )
+
+
+def read_lines(path: Path) -> list[Line]:
+    """Read lines of the operator from a CSV file with the columns code, amount and note. Raises StatementError."""
+    try:
+        rows = csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        raise StatementError(f"{path} cannot be read: {getattr(error, 'strerror', 'it is not UTF-8 text')}") from None
+    if set(rows.fieldnames or ()) != {"code", "amount", "note"}:
+        raise StatementError(f"{path} needs the columns code, amount and note")
+    lines: list[Line] = []
+    for row in rows:
+        try:
+            amount = Decimal((row["amount"] or "").strip())
+            cents = amount.quantize(_CENT)
+        except InvalidOperation:
+            raise StatementError(f"{path}, line {rows.line_num}: {row['amount']!r} is no amount of USD") from None
+        code, note = (row["code"] or "").strip(), (row["note"] or "").strip()
+        if amount != cents:
+            raise StatementError(f"{path}, line {rows.line_num}: {amount} has parts of a cent")
+        if not code or not note:
+            raise StatementError(f"{path}, line {rows.line_num}: a line needs a code, and a note that says why")
+        lines.append(Line(code=code, amount=cents, note=note))
+    return lines
 
 
 def _line_record(line: Line) -> dict[str, str]:

@@ -481,6 +481,36 @@ def test_notes_that_are_not_clear_are_refused(text: str, words: str, tmp_path: P
         read_notes(tmp_path / "missing.csv", CHICAGO)
 
 
+# --- lines of the operator ---
+
+
+def test_lines_of_the_operator_are_read_to_the_cent(tmp_path: Path) -> None:
+    file = tmp_path / "lines.csv"
+    file.write_text("code,amount,note\ncorrection,-12.4,read twice\nhands,75.00,1.5 hours\n", encoding="utf-8")
+    correction, hands = statement.read_lines(file)
+    assert (correction.code, str(correction.amount), correction.note) == ("correction", "-12.40", "read twice")
+    assert str(hands.amount) == "75.00"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("code,amount\n", "needs the columns"),
+        ("code,amount,note\nfee,ten,x\n", "line 2: 'ten' is no amount"),
+        ("code,amount,note\nfee,NaN,x\n", "is no amount|parts of a cent"),
+        ("code,amount,note\nfee,1.005,x\n", "parts of a cent"),
+        ("code,amount,note\nfee,1.00,\n", "a note that says why"),
+    ],
+)
+def test_lines_that_are_not_clear_are_refused(text: str, words: str, tmp_path: Path) -> None:
+    file = tmp_path / "lines.csv"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(statement.StatementError, match=words):
+        statement.read_lines(file)
+    with pytest.raises(statement.StatementError, match="cannot be read"):
+        statement.read_lines(tmp_path / "missing.csv")
+
+
 # --- the command ----------------------------------------------------------------------------------------------------
 
 CONFIG = """\
