@@ -111,7 +111,7 @@ $(BIN)/uv:
 # --inexact keeps development tools that are already installed.
 $(RUNTIME): pyproject.toml uv.lock | $(BIN)/uv
 	@echo "Installing hashmargin and what it needs:"
-	@$(BIN)/uv sync --frozen --no-dev --inexact --no-cache --link-mode copy
+	@$(BIN)/uv sync --frozen --no-dev --extra outlook --inexact --no-cache --link-mode copy
 	@touch $@
 
 $(DEV): pyproject.toml uv.lock | $(BIN)/uv

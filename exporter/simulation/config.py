@@ -1,6 +1,7 @@
 """The exporter's configuration for a simulated site, as its YAML file would hold it."""
 
 from datetime import UTC, date, datetime, timedelta
+from importlib.util import find_spec
 from typing import Any, Final
 
 from exporter.model.units import WATTS_PER_KILOWATT
@@ -47,6 +48,14 @@ _RESERVE: Final = 0.5
 _CALLED: Final = 0.8
 """Share of the rated power of the called block that may be drawn."""
 
+_OUTLOOK: Final = {
+    "drift": 0.1,
+    "volatility": 0.5,
+    "difficulty_growth": 0.2,
+    "elasticity": 0.5,
+    "fees_bitcoins_per_block": {"low": 0.01, "base": 0.03, "high": 0.08},
+}
+
 _BLOCK_TARIFFS: Final = (None, "ppa", None, "time-of-use")
 """The tariffs of blocks in turn; None is the site's own."""
 
@@ -76,7 +85,11 @@ _CONTRACTS: Final = {
 
 def site_config(site: Plant) -> dict[str, Any]:
     """Return the whole configuration. Its times are short, so that a change in the simulation is soon seen."""
-    return _site(site) | (_quick(site) if site.power.wave_seconds is not None else {})
+    config = _site(site)
+    if site.power.wave_seconds is None:
+        return config
+    config["ai"] |= {"outlook": _OUTLOOK} if find_spec("numpy") is not None else {}
+    return config | _quick(site)
 
 
 def _quick(site: Plant) -> dict[str, Any]:

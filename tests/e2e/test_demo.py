@@ -45,9 +45,13 @@ def test_the_demo_starts_shows_a_site_and_leaves_nothing_behind(tmp_path: Path) 
         assert re.search("faulty on purpose.*without power.*rig is down", said.read_text(), re.DOTALL)
         reassigned = 'mining_block_verdict{block="container-1",verdict="reassign"} 1\n'
         wait_for("the old rigs' block to be reassigned", lambda: reassigned in ask(f"http://{address}/metrics"))
+        outlook = 'mining_block_conversion_probability_ratio{block="container-1"'
+        wait_for("the outlook of that block", lambda: outlook in ask(f"http://{address}/metrics"))
         for question in (["plan", "--megawatts", "0.1"], ["explain", "c1-001"]):
             command = [BIN / "hashmargin", *question, "--url", f"http://{address}"]
-            assert b"container-1" in subprocess.run(command, check=True, capture_output=True).stdout
+            answer = subprocess.run(command, check=True, capture_output=True).stdout
+            assert b"container-1" in answer
+        assert b"probability that converting now beats the best later start" in answer
         command = [BIN / "hashmargin", "obligations", "list", "--url", f"http://{address}"]
         assert b"RRS-1" in subprocess.run(command, check=True, capture_output=True).stdout
         family = children(demo.pid)

@@ -7,13 +7,14 @@ import shutil
 import subprocess
 import time
 import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
-from harness import HOST, ROOT, SITE, Prometheus, Stack, ask, free_port, program, wait_for
+from harness import HOST, ROOT, SITE, Prometheus, Stack, ask, exporter, free_port, program, wait_for
 from prometheus_releases import Release
 
 pytestmark = pytest.mark.e2e
@@ -126,6 +127,85 @@ def test_what_is_scraped_while_the_link_is_down_arrives_later(running: Stack, tm
             assert both
             assert {at: theirs[at] for at in both} == pytest.approx({at: ours[at] for at in both})
             parts.close()
+
+
+HASHPRICE, PRICE, HOURS = 33.30, 0.05, 48
+INVENTORY = """\
+name,address,rated_watts,rated_terahash
+old,127.0.0.1,1000,28.571428
+new,127.0.0.2,1000,57.142857
+"""
+HALVES = {"old": 35.0, "new": 17.5}  # J/TH, a kilowatt of each: only the new one earns
+BEFORE = """\
+site: prairie-1
+tariffs: {ppa: {kind: fixed, usd_per_kilowatt_hour: 0.05}}
+fleet:
+  defaults: {algorithm: sha256, block: north}
+  csv: [rigs.csv]
+blocks: {north: {capacity_kilowatts: 2}}
+"""
+
+
+def hours_before(now: float) -> list[float]:
+    return [now - now % 3_600 - back * 3_600 for back in range(HOURS, 0, -1)]
+
+
+def recorded(hours: list[float]) -> Iterator[str]:
+    """Yield four scrapes of each hour, as Prometheus' text with timestamps."""
+    for hour in hours:
+        for minute in (7, 22, 37, 52):
+            at = int((hour + minute * 60) * 1_000)
+            yield f'mining_hashprice_usd_per_petahash_day{{site="{SITE}"}} {HASHPRICE} {at}'
+            yield f'mining_power_price_usd_per_kilowatt_hour{{site="{SITE}",tariff="ppa"}} {PRICE} {at}'
+            for rig, joules in HALVES.items():
+                labels = f'site="{SITE}",rig="{rig}"'
+                margin = HASHPRICE / joules - 24 * PRICE
+                yield f'mining_rig_inventory_info{{{labels},block="north",tariff="ppa"}} 1 {at}'
+                yield f"mining_rig_potential_margin_usd_per_day{{{labels}}} {margin} {at}"
+                yield f"mining_rig_potential_power_watts{{{labels}}} 1000 {at}"
+
+
+def written(path: Path, hours: list[float]) -> Path:
+    rows = ["time,block,tariff,kilowatts,petahashes,hashprice,power_price"]
+    rows += [f"{hour:.0f},north,ppa,1,{1 / joules},{HASHPRICE},{PRICE}" for hour in hours for joules in HALVES.values()]
+    path.write_text("\n".join(rows), encoding="utf-8")
+    return path
+
+
+def known_of_north(url: str) -> tuple[float, float] | None:
+    """How much history (s) counts, and what it says of the block's margin; None if no hours are known yet."""
+    text = ask(f"{url}/metrics")
+    found = [
+        re.search(rf'^{name}{{.*block="north".*}} (\S+)$', text, re.MULTILINE)
+        for name in (
+            "mining_block_verdict_evidence_seconds",
+            "mining_block_conversion_margin_usd_per_kilowatt_year",
+        )
+    ]
+    evidence, margin = (float(each[1]) if each else 0.0 for each in found)
+    return (evidence, margin) if evidence else None
+
+
+@pytest.mark.parametrize("kind", ["prometheus", "file"])
+def test_hours_of_before_the_start_are_evidence_with_the_floor_of_each_rig(kind: str, tmp_path: Path) -> None:
+    """Half 17.5, half 35 J/TH: M is 128.2714 per kW, and not the 82.91 of the sum."""
+    port, hours = free_port(), hours_before(time.time())
+    with victoria_metrics(tmp_path, port) as store:
+        told = f"{{kind: prometheus, url: {store.url}, selector: 'site=\"{SITE}\"'}}"
+        if kind == "prometheus":
+            body = "\n".join(recorded(hours)).encode()
+            with urllib.request.urlopen(f"{store.url}/api/v1/import/prometheus", data=body, timeout=60):
+                pass
+            ask(f"{store.url}/internal/force_flush")
+        else:
+            told = f"{{kind: file, path: {written(tmp_path / 'hours.csv', hours)}}}"
+        config = tmp_path / "site.yml"
+        (tmp_path / "rigs.csv").write_text(INVENTORY, encoding="utf-8")
+        config.write_text(f"{BEFORE}decision: {{backfill: {told}}}\nevaluation_interval: 1s\n", encoding="utf-8")
+        with exporter(tmp_path, config) as url:
+            evidence, margin = wait_for("the hours of before the start", lambda: known_of_north(url))
+    assert evidence == pytest.approx(HOURS * 3_600, abs=3_600)  # an hour may have begun meanwhile
+    assert margin == pytest.approx(128.2714, abs=1e-3)
 
 
 def test_recording_rules_can_be_run_beside_the_store() -> None:

@@ -18,16 +18,19 @@ def fixed(hours: int = YEAR_HOURS, *, price: float = 0.05, hashprice: float = 33
     ]
 
 
-def ercot(seed: int, hours: int = YEAR_HOURS) -> list[MarketPoint]:
-    """A real-time market: cheap nights, dear evenings, negative hours in spring, and spikes that last for hours."""
+def ercot(seed: int, hours: int = YEAR_HOURS, *, first: int = 0) -> list[MarketPoint]:
+    """A real-time market: cheap nights, dear evenings, negative hours in spring, and spikes that last for hours.
+
+    ``first`` is the hour of the year at which it begins.
+    """
     random = Random(f"ercot {seed}")
-    return list(_points(hours, _ercot(random, hours), _hashprices(random, hours)))
+    return list(_points(hours, _ercot(random, first, hours), _hashprices(random, hours)))
 
 
-def _ercot(random: Random, hours: int) -> Iterator[float]:
+def _ercot(random: Random, first: int, hours: int) -> Iterator[float]:
     spike, noise = 0, 0.0
     height = 0.0
-    for at in range(hours):
+    for at in range(first, first + hours):
         day, hour = at // 24, at % 24
         season = math.cos(4 * math.pi * (day - 20) / 365)  # dear in winter and summer
         noise = 0.8 * noise + random.gauss(0, 0.004)
@@ -42,15 +45,15 @@ def _ercot(random: Random, hours: int) -> Iterator[float]:
         yield round(price, 5)
 
 
-def nordic(seed: int, hours: int = YEAR_HOURS) -> list[MarketPoint]:
-    """A day-ahead market: dear winters, wet weeks, and two peaks a day."""
+def nordic(seed: int, hours: int = YEAR_HOURS, *, first: int = 0) -> list[MarketPoint]:
+    """A day-ahead market: dear winters, wet weeks, and two peaks a day. It begins at hour ``first`` of the year."""
     random = Random(f"nordic {seed}")
-    return list(_points(hours, _nordic(random, hours), _hashprices(random, hours)))
+    return list(_points(hours, _nordic(random, first, hours), _hashprices(random, hours)))
 
 
-def _nordic(random: Random, hours: int) -> Iterator[float]:
+def _nordic(random: Random, first: int, hours: int) -> Iterator[float]:
     level, daily = 0.0, 0.0
-    for at in range(hours):
+    for at in range(first, first + hours):
         day, hour = at // 24, at % 24
         if hour == 0:
             level = 0.95 * level + random.gauss(0, 0.12)

@@ -80,6 +80,16 @@ def test_a_block_of_old_rigs_is_reassigned_and_back_within_one_price_wave(tmp_pa
     assert turns["container-3"] == ["mine"], "new rigs are worth their power at any of its prices"
 
 
+def test_the_demo_has_an_outlook_where_numpy_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, settings = demo(tmp_path, wave_seconds=300.0)
+    assert settings.ai is not None
+    assert settings.ai.outlook is not None
+    monkeypatch.setattr("exporter.simulation.config.find_spec", lambda _: None)
+    _, settings = demo(tmp_path, wave_seconds=300.0)
+    assert settings.ai is not None
+    assert settings.ai.outlook is None
+
+
 def test_the_price_wave_goes_from_high_to_nearly_zero_and_back(tmp_path: Path) -> None:
     site, _ = demo(tmp_path, wave_seconds=300.0)
     prices = [site.power.price(START + step * 15.0) for step in range(21)]
