@@ -220,7 +220,7 @@ def quarter_of(history: Callable[..., list[MarketPoint]], quarter: int) -> Calla
     ("points", "known"),
     [
         pytest.param(lambda: [row.point for row in sample()], 0.0, id="the sample"),
-        pytest.param(lambda: histories.fixed(QUARTER), 0.0, id="a fixed price"),
+        pytest.param(lambda: histories.fixed(2 * QUARTER), 0.0, id="a fixed price"),
         *(pytest.param(quarter_of(histories.ercot, n), 0.0, id=f"like ERCOT, quarter {n}") for n in range(1, 5)),
         *(pytest.param(quarter_of(histories.nordic, n), DAY, id=f"like the Nordics, {n}") for n in range(1, 5)),
     ],
