@@ -41,8 +41,9 @@ def decide_rig(
         sold = per_kilowatt(net_sale((rig,), turn.settings), economics.potential_power)
         sale = sold * (turn.market.ai_recovery or 0.0)
     score = turn.score(mining, value, sale)
-    if turn.free_starts and clock.curtail == OFF and margin is not None and margin + doubt >= 0:
-        course = Course(clock.curtail, 0.0, economics.judged_price)  # what follow() says of most rigs
+    calm = margin is not None and (margin - doubt <= 0 if clock.curtail.on else margin + doubt >= 0)
+    if calm and turn.free_starts and clock.curtail.evidence is None:
+        course = Course(clock.curtail, 0.0, economics.judged_price)  # as follow() would return for most rigs
     else:
         before = Course(clock.curtail, clock.regret, clock.price, clock.spare)
         course = follow(before, _load_of_rig(rig, economics, turn), turn.settings, turn.elapsed)
