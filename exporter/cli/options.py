@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial, wraps
@@ -50,6 +51,26 @@ class Number(click.FloatRange):
         if not isfinite(number):
             self.fail(f"{value!r} is not a finite number.", param, ctx)
         return number
+
+
+class Power(Number):
+    """Type of an option in ``unit``, kW or MW. A text with a unit of its own, such as ``500kW``, is understood."""
+
+    name = "power, such as 5MW or 500kW"
+    _POWER: Final = re.compile(r"(.+?)\s*(kW|MW|GW)", re.IGNORECASE)
+    _KILOWATTS: Final = {"kw": 1.0, "mw": 1e3, "gw": 1e6}
+
+    def __init__(self, unit: str, **bounds: Any) -> None:
+        super().__init__(**bounds)
+        self._kilowatts = self._KILOWATTS[unit.casefold()]
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Convert a number with or without a unit."""
+        match = self._POWER.fullmatch(value.strip()) if isinstance(value, str) else None
+        if match is None:
+            return super().convert(value, param, ctx)
+        kilowatts = self._KILOWATTS[match[2].casefold()]
+        return super().convert(match[1], param, ctx) * kilowatts / self._kilowatts
 
 
 POSITIVE: Final = Number(min=0, min_open=True)

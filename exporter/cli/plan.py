@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from exporter.cli.errors import EXIT_CODES, InputError
-from exporter.cli.options import Number
+from exporter.cli.options import Number, Power
 from exporter.cli.output import to_json
 from exporter.cli.server import Server, with_scheme, with_server
 
@@ -29,21 +28,6 @@ def _bounds(_context: click.Context, _option: click.Parameter, values: tuple[str
     return bounds
 
 
-class _Megawatts(Number):
-    """Type of an option in MW. A unit, such as ``500kW``, is understood."""
-
-    name = "power, such as 5MW or 500kW"
-    _POWER: Final = re.compile(r"(.+?)\s*(kW|MW|GW)", re.IGNORECASE)
-    _MEGAWATTS: Final = {"kw": 1e-3, "mw": 1.0, "gw": 1e3}
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Convert a number with or without a unit."""
-        match = self._POWER.fullmatch(value.strip()) if isinstance(value, str) else None
-        if match is None:
-            return super().convert(value, param, ctx)
-        return super().convert(match[1], param, ctx) * self._MEGAWATTS[match[2].casefold()]
-
-
 @click.command(
     epilog=f"""\b
 Examples:
@@ -57,7 +41,7 @@ Examples:
 )
 @click.option(
     "--megawatts",
-    type=_Megawatts(min=0, min_open=True),
+    type=Power("MW", min=0, min_open=True),
     required=True,
     metavar="POWER",
     help="Power to free, in MW, or with a unit: 5MW, 500kW.",
@@ -73,7 +57,7 @@ Examples:
 )
 @click.option(
     "--least-megawatts",
-    type=_Megawatts(min=0),
+    type=Power("MW", min=0),
     default=0.0,
     metavar="POWER",
     help="Refuse blocks that free less, alone or together with others of --together.",

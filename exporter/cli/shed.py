@@ -7,7 +7,7 @@ from functools import partial
 import click
 
 from exporter.cli.errors import EXIT_CODES, InputError
-from exporter.cli.options import POSITIVE
+from exporter.cli.options import Power
 from exporter.cli.output import to_json
 from exporter.cli.server import Server, with_server
 
@@ -22,7 +22,13 @@ Examples:
 {EXIT_CODES}"""
 )
 @with_server
-@click.option("--kilowatts", type=POSITIVE, required=True, help="Power to shed at the billing meter, in kW.")
+@click.option(
+    "--kilowatts",
+    type=Power("kW", min=0, min_open=True),
+    required=True,
+    metavar="POWER",
+    help="Power to shed at the billing meter, in kW, or with a unit: 2MW, 500kW.",
+)
 @click.option(
     "--output",
     type=click.Choice(["table", "csv", "json"]),

@@ -167,7 +167,7 @@ async def test_power_is_shed_at_the_least_loss() -> None:
     async with served() as exporter:
         code, table, summary = await invoke("shed", "--url", exporter.url, "--kilowatts", "0.8")
         _, text, _ = await invoke("shed", "--url", exporter.url, "--kilowatts", "0.8", "--output", "csv")
-        _, document, errors = await invoke("shed", "--url", exporter.url, "--kilowatts", "2000", "--output", "json")
+        _, document, errors = await invoke("shed", "--url", exporter.url, "--kilowatts", "2MW", "--output", "json")
         wrong, _, words = await invoke("shed", "--url", exporter.url, "--kilowatts", "1e9")
     assert code == 0
     assert "2600 W" in table
