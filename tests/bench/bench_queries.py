@@ -92,7 +92,7 @@ def full_site(seed: int) -> SiteView:
             rigs=dict.fromkeys(names, work),
             blocks=dict.fromkeys((block.name for block in view.snapshot.blocks), work),
             site=work,
-            workers=dict.fromkeys(names, WorkerState(credited=True, last_share_at=view.snapshot.taken_at)),
+            workers=dict.fromkeys(names, WorkerState(credited=True, last_share_at=time.time())),
             pools={
                 "pool": PoolBalance(
                     workers=RIGS,
