@@ -36,6 +36,7 @@ from exporter.economics.values import SiteEconomics
 from exporter.exposition.publication import LatestPublication, Publication
 from exporter.exposition.render import Renderer
 from exporter.exposition.views import PlanView, Shard, SiteView
+from exporter.loop_first import LoopFirst
 from exporter.model.obligations import ObligationKind, SiteObligations
 from exporter.model.readings import ExpectedOff, GpuReading, MeterReading, Reading
 from exporter.model.snapshot import SiteSnapshot
@@ -121,7 +122,8 @@ class Evaluator:
         self._choices = Choices()
         self._model_curves = ModelCurves()
         self._blocks = settings.served_blocks
-        self._renderer = Renderer(settings.exposition, telemetry.registry)
+        self._pause = LoopFirst(asyncio.get_running_loop())
+        self._renderer = Renderer(settings.exposition, telemetry.registry, self._pause)
         self._decision = state.decision
         self._history = state.history
         self._pool_work = PoolWork(state.pool_work)
@@ -154,7 +156,7 @@ class Evaluator:
         self._rigs.learn_points(settings.points)
         self._market.replace(sources(settings))
         self._blocks = settings.served_blocks
-        self._renderer = Renderer(settings.exposition, self._telemetry.registry)
+        self._renderer = Renderer(settings.exposition, self._telemetry.registry, self._pause)
         self._unmatched.replace(settings.rigs, settings.fleet_blocks)
         self._list_sizes = _list_sizes(settings)
         changed = (settings.site_settings, settings.decision) != (self.settings.site_settings, self.settings.decision)
@@ -190,8 +192,13 @@ class Evaluator:
 
     async def run(self) -> None:
         """Evaluate at each interval until cancelled. A failed evaluation is counted, and the next one runs as usual."""
+        before = None
         while True:
             started, first_round_over = time.monotonic(), self._rigs.first_round.is_set()
+            if before is not None:
+                late = max(0.0, started - before - self.settings.evaluation_interval)
+                self._telemetry.evaluation_lateness.set(late)
+            before = started
             try:
                 await self._evaluate()
             except Exception:  # noqa: BLE001 -- the next evaluation may succeed, and rigs are still being read
@@ -214,8 +221,11 @@ class Evaluator:
                 await self._rigs.first_round.wait()
 
     def _rest(self, spent: float) -> float:
-        """Seconds until the next evaluation: at the end of the interval, or when a price or obligation changes."""
-        due = max(0.0, self.settings.evaluation_interval - spent)
+        """Seconds until the next evaluation: at the end of the interval, or when a price or obligation changes.
+
+        At least as long as the last one took: on a busy machine evaluations become rarer, and polls do not.
+        """
+        due = max(spent, self.settings.evaluation_interval - spent)
         boundaries = (
             next_boundary(self._market.latest(TARIFFS), self._snapshot_at),
             self._obligations.next_boundary(self._snapshot_at),
@@ -397,9 +407,7 @@ class Evaluator:
 
     def _question(self, view: SiteView) -> Question | None:
         settings = self.settings
-        return question(
-            view.snapshot, view.economics, self._history, settings.site_settings, settings.decision, self._decision
-        )
+        return question(view.snapshot, view.economics, self._history, settings.site_settings, settings.decision)
 
     def _consider(self, view: SiteView) -> PlanQuestion | None:
         settings = self.settings
@@ -423,8 +431,11 @@ class Evaluator:
             tariffs = {rig.rig.tariff for rig in snapshot.rigs}
             costs = self._peaks.surcharges(settings.peaks, snapshot.system_loads, snapshot.taken_at, tariffs)
             snapshot = replace(snapshot, surcharges=costs)
+        self._pause()
         curves = self._curves.curves(snapshot, settings.site_settings)
+        self._pause()
         economics = price_site(snapshot, settings.site_settings, curves)
+        self._pause()
         self._priced = snapshot, economics
         too_low = frozenset(each.block for each in found if each.contradicts_rigs)
         statuses = self._comply(snapshot, economics, too_low)
@@ -435,6 +446,7 @@ class Evaluator:
             self._decision, snapshot, economics, self._history, settings.site_settings, settings.decision, forecasts
         )
         self._warn_of_large_feeders(decision)
+        self._pause()
         shard = Shard(settings.sharding.shard, settings.sharding.total_shards)
         plan = self.day_plans.background.latest(snapshot.taken_at)
         reconciliation = self._pool_work.observe(
@@ -445,6 +457,7 @@ class Evaluator:
             site=settings.site,
             longest_gap=settings.decision.longest_gap,
         )
+        self._pause()
         setpoints = site_setpoints(snapshot, economics, decision, curves, settings.site_settings, self._choices)
         view = SiteView(
             snapshot=snapshot,

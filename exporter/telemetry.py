@@ -169,6 +169,12 @@ class Telemetry:
             "Duration of the last evaluation in seconds, from snapshot to publication.",
             registry=registry,
         )
+        self.evaluation_lateness = Gauge(
+            "mining_evaluation_lateness_seconds",
+            "How much longer than evaluation_interval it was from one evaluation to the next, in seconds: on a busy "
+            "machine evaluations become rarer, and polls do not.",
+            registry=registry,
+        )
         self.config_reload_successful = Gauge(
             "mining_config_last_reload_successful",
             "1 if the last attempt to load the configuration succeeded, 0 if the previous one, or a list of it, stays.",

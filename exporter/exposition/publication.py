@@ -3,9 +3,9 @@
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from exporter.exposition.views import SiteView
 
@@ -29,11 +29,17 @@ class Encoding(NamedTuple):
     gzip: bool
 
 
-class Family(NamedTuple):
-    """The samples of one metric, which are the same in all formats, and its head in each format."""
+class Family(Protocol):
+    """One metric: its samples, which are the same in all formats, and its head in each format."""
 
-    heads: Mapping[Format, bytes]
-    samples: bytes
+    @property
+    def heads(self) -> Mapping[Format, bytes]:
+        """``# HELP``, ``# TYPE`` and ``# UNIT``."""
+        ...
+
+    def samples(self) -> bytes:
+        """Write the samples as text; empty if there are none."""
+        ...
 
 
 class Body(NamedTuple):
@@ -44,12 +50,23 @@ class Body(NamedTuple):
 
 
 class Publication:
-    """One rendered evaluation. Each encoding is made once, on the first request. Safe to call from any thread."""
+    """One evaluation, as text in each encoding that is asked for. Safe to call from any thread.
 
-    def __init__(self, view: SiteView, families: tuple[Family, ...], own: Mapping[Format, bytes]) -> None:
+    Text is written when an encoding is made and not kept: that of 10,000 rigs has 70 MB.
+    """
+
+    def __init__(
+        self,
+        view: SiteView,
+        families: tuple[Family, ...],
+        own: Mapping[Format, bytes],
+        pause: Callable[[], object] = lambda: None,
+    ) -> None:
+        """``pause`` is called after each metric that is written."""
         self.view = view
         self._families = families
         self._own = own
+        self._pause = pause
         self._bodies: dict[Encoding, Body] = {}
         self._lock = threading.Lock()
 
@@ -64,22 +81,24 @@ class Publication:
 
     def body(self, encoding: Encoding) -> Body:
         """Return the publication in this encoding. A ready encoding does not wait for another that is being made."""
-        body = self._bodies.get(encoding)
-        if body is not None:
-            return body
-        with self._lock:
-            body = self._bodies.get(encoding)
-            if body is None:
-                chunks = _joined(self._pieces(encoding.format))
-                body = _body(_joined(_compressed(chunks)) if encoding.gzip else chunks)
-                self._bodies[encoding] = body
-            return body
+        if encoding not in self._bodies:
+            self.prepare((encoding,))
+        return self._bodies[encoding]
 
-    def _pieces(self, wanted: Format) -> Iterator[bytes]:
-        for family in self._families:
-            yield family.heads[wanted]
-            yield family.samples
-        yield self._own[wanted]
+    def prepare(self, encodings: Iterable[Encoding]) -> None:
+        """Make several encodings at once, which takes less time than one after another."""
+        with self._lock:
+            writers = {encoding: _Writer(gzip=encoding.gzip) for encoding in encodings if not self.ready(encoding)}
+            for family in self._families if writers else ():
+                samples = family.samples()
+                if samples:
+                    for encoding, writer in writers.items():
+                        writer.write(family.heads[encoding.format])
+                        writer.write(samples)
+                self._pause()
+            for encoding, writer in writers.items():
+                writer.write(self._own[encoding.format])
+                self._bodies[encoding] = writer.finish()
 
 
 class LatestPublication:
@@ -111,37 +130,38 @@ class LatestPublication:
     def publish(self, publication: Publication) -> None:
         """Replace the publication. Slow for a large site, so call it in a worker thread."""
         oldest = self._clock() - _REMEMBERED_SECONDS
-        for encoding, requested_at in tuple(self._requested.items()):
-            if requested_at >= oldest:
-                publication.body(encoding)
+        publication.prepare([encoding for encoding, at in tuple(self._requested.items()) if at >= oldest])
         self.publication = publication
         self._published_at = self._clock()
         for listener in tuple(self._listeners):
             listener(publication.view)
 
 
-def _body(chunks: Iterable[bytes]) -> Body:
-    kept = tuple(chunks)
-    return Body(kept, sum(map(len, kept)))
+class _Writer:
+    """Joins pieces to chunks, to save system calls, and compresses them. zlib releases the interpreter's lock."""
 
+    def __init__(self, *, gzip: bool) -> None:
+        self._zip = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW) if gzip else None
+        self._pending: list[bytes] = []
+        self._size = 0
+        self._chunks: list[bytes] = []
 
-def _joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Join small pieces to chunks, to save system calls."""
-    pending: list[bytes] = []
-    size = 0
-    for piece in pieces:
-        pending.append(piece)
-        size += len(piece)
-        if size >= _CHUNK_BYTES:
-            yield b"".join(pending)
-            pending, size = [], 0
-    if pending:
-        yield b"".join(pending)
+    def write(self, piece: bytes) -> None:
+        self._pending.append(piece)
+        self._size += len(piece)
+        if self._size >= _CHUNK_BYTES:
+            self._flush()
 
+    def finish(self) -> Body:
+        self._flush()
+        if self._zip is not None:
+            self._chunks.append(self._zip.flush())
+        return Body(tuple(self._chunks), sum(map(len, self._chunks)))
 
-def _compressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Compress with gzip. zlib releases the interpreter's lock for each chunk."""
-    compressor = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
-    for chunk in chunks:
-        yield compressor.compress(chunk)
-    yield compressor.flush()
+    def _flush(self) -> None:
+        chunk = b"".join(self._pending)
+        if self._zip is not None:
+            chunk = self._zip.compress(chunk)
+        if chunk:
+            self._chunks.append(chunk)
+        self._pending, self._size = [], 0

@@ -3,10 +3,11 @@
 Runs in a worker thread. No single step holds the interpreter's lock for more than a few milliseconds.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+import orjson
 from prometheus_client import exposition as text_exposition
 from prometheus_client import openmetrics
 from prometheus_client.registry import CollectorRegistry
@@ -34,12 +35,17 @@ class _Labels:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rendered:
-    """The samples of one metric, and what they were made from."""
+class _Family:
+    """See :class:`exporter.exposition.publication.Family`."""
 
+    name: str
+    heads: Mapping[Format, bytes]
     labels: _Labels
     values: _Numbers
-    samples: bytes
+
+    def samples(self) -> bytes:
+        """Write the samples as text. None, NaN and infinite values are omitted."""
+        return _lines(self.name, self.labels, self.values)
 
 
 def own_metrics(registry: CollectorRegistry) -> dict[Format, bytes]:
@@ -51,38 +57,37 @@ def own_metrics(registry: CollectorRegistry) -> dict[Format, bytes]:
 
 
 class Renderer:
-    """Renders evaluations. Keeps text that is expensive to write and rarely changes."""
+    """Renders evaluations. Keeps labels, which are expensive to write and rarely change."""
 
-    def __init__(self, settings: ExpositionSettings, registry: CollectorRegistry) -> None:
-        """``registry`` holds the exporter's own metrics, which are rendered after those of the site."""
+    def __init__(
+        self, settings: ExpositionSettings, registry: CollectorRegistry, pause: Callable[[], object] = lambda: None
+    ) -> None:
+        """``registry`` holds the exporter's own metrics, rendered last. ``pause`` is called after each metric."""
         self._metrics = [
-            metric
+            (metric, _heads(metric))
             for metric in CATALOGUE
             if (metric.group is None or getattr(settings.groups, metric.group))
             and not (metric.name in DETAILS and settings.profile is Profile.LEAN)
         ]
         self._registry = registry
+        self._pause = pause
         self._labels: dict[Scope[Any], _Labels] = {}
-        self._rendered: dict[str, _Rendered] = {}
 
     def render(self, view: SiteView) -> Publication:
-        """Render an evaluation. Not safe for concurrent calls."""
-        return Publication(
-            view,
-            tuple(self._families(view)),
-            own_metrics(self._registry),
-        )
+        """Collect labels and values of an evaluation. Not safe for concurrent calls."""
+        return Publication(view, tuple(self._families(view)), own_metrics(self._registry), self._pause)
 
     def _families(self, view: SiteView) -> Iterator[Family]:
         scopes: dict[Scope[Any], tuple[_Labels, Sequence[Any]]] = {}
-        for metric in self._metrics:
+        for metric, heads in self._metrics:
             if metric.scope not in scopes:
                 keys, subjects = metric.scope.subjects(view)
                 scopes[metric.scope] = self._labelled(metric.scope, keys, len(subjects)), subjects
+                self._pause()
             labels, subjects = scopes[metric.scope]
-            samples = self._samples(metric.name, labels, list(map(metric.get, subjects)))
-            if samples:
-                yield Family(_heads(metric), samples)
+            if subjects:
+                yield _Family(metric.name, heads, labels, list(map(metric.get, subjects)))
+                self._pause()
 
     def _labelled(self, scope: Scope[Any], keys: Sequence[Any], count: int) -> _Labels:
         """Return the labels as text, from the previous evaluation if they are unchanged."""
@@ -92,20 +97,15 @@ class Renderer:
             known = self._labels[scope] = _Labels(keys, count, texts, chosen)
         return known
 
-    def _samples(self, name: str, labels: _Labels, values: _Numbers) -> bytes:
-        """Return the samples of one metric, from the previous evaluation if they are unchanged."""
-        last = self._rendered.get(name)
-        if last is None or last.labels is not labels or last.values != values:
-            last = self._rendered[name] = _Rendered(labels, values, _lines(name, labels, values))
-        return last.samples
-
 
 def _lines(name: str, labels: _Labels, values: _Numbers) -> bytes:
-    """Write the samples of one metric. None, NaN and infinite values are omitted."""
     if labels.chosen is not None:
         values = [values[index] for index in labels.chosen]
-    # JSON numbers are valid here too. pydantic writes them ten times faster than repr, in the same shortest form.
-    listed = to_json(values, inf_nan_mode="null")[1:-1].decode()
+    # JSON numbers are valid here too. orjson writes them twenty times faster than repr, in the same shortest form.
+    try:
+        listed = orjson.dumps(values)[1:-1].decode()
+    except TypeError:  # an integer of more than 64 bits
+        listed = to_json(values, inf_nan_mode="null")[1:-1].decode()
     texts, numbers = labels.texts, listed.split(",")
     if "u" in listed or "s" in listed:  # true, false or null
         numbers = [_LITERALS.get(number, number) for number in numbers]

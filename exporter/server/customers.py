@@ -61,12 +61,7 @@ def _in_his_book(economics: RigEconomics) -> RigEconomics:
         margin=books.customer_margin,
         potential_margin=judged,
         potential_power=economics.potential_power,
-        books=Books(
-            customer_margin=books.customer_margin,
-            customer_potential=books.customer_potential,
-            contract=books.contract,
-            space_fee=books.space_fee,
-        ),
+        books=Books(customer_margin=books.customer_margin, contract=books.contract),
     )
 
 

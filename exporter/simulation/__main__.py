@@ -28,22 +28,22 @@ from exporter.simulation.wire import SimulationError
 _PARENT_CHECK_SECONDS: Final = 1.0
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, site: type[SimulatedSite] = SimulatedSite) -> int:
     """Run a site until a signal or its parent's end stops it, and return the process's exit status."""
     options = _parser().parse_args(arguments)
     with contextlib.suppress(ImportError, ValueError, OSError):
         _raise_file_limit()
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(options))
+            runner.run(_serve(options, site))
     except SimulationError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
 
 
-async def _serve(options: argparse.Namespace) -> None:
-    site = SimulatedSite(
+async def _serve(options: argparse.Namespace, kind: type[SimulatedSite]) -> None:
+    site = kind(
         options.rigs,
         seed=options.seed,
         network=options.network,

@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import uvloop
 import yaml
 from prometheus_client import CollectorRegistry
 
@@ -25,6 +26,7 @@ from exporter.exposition.render import Renderer
 from exporter.exposition.settings import ExpositionSettings
 from exporter.exposition.views import SiteView
 from exporter.model.readings import GpuReading
+from tests.bench.bench_render import renderer, scrape, views
 from tests.bench.large_site import large_site
 from tests.bench.machine import TIMEOUT
 from tests.bench.result import Result
@@ -141,8 +143,8 @@ def target() -> Iterator[str]:
 
 
 @cache
-def measured() -> tuple[float, float]:
-    """Seconds of the slowest query of any panel, and cores that all rules keep busy."""
+def measured() -> tuple[float, float, float]:
+    """Seconds of the slowest query of any panel, cores that all rules keep busy, and seconds that a scrape takes."""
     with (
         tempfile.TemporaryDirectory() as folder,
         target() as url,
@@ -150,7 +152,9 @@ def measured() -> tuple[float, float]:
     ):
         scrapes = 'sum_over_time(up{job="hashmargin"}[1h])'
         wait_for("the scrapes", lambda: (server.value(scrapes) or 0) >= SCRAPES, TIMEOUT)
-        return slowest(server), rules(server)
+        ingestion = server.value('avg_over_time(scrape_duration_seconds{job="hashmargin"}[1m])')
+        assert ingestion is not None
+        return slowest(server), rules(server), ingestion
 
 
 def slowest(server: Prometheus) -> float:
@@ -199,4 +203,14 @@ def rules_load() -> Result:
     return Result(measured()[1], "cores")
 
 
-BENCHES = {"dashboard_query_slowest": dashboard_query_slowest, "rules_load": rules_load}
+def ingestion_ratio() -> Result:
+    """How many times longer Prometheus needs for a scrape of plain text than our server."""
+    ours = uvloop.run(scrape(renderer().render(views()[0])))
+    return Result(measured()[2] / ours, "ratio", "Prometheus, of the same samples")
+
+
+BENCHES = {
+    "ingestion_ratio": ingestion_ratio,
+    "dashboard_query_slowest": dashboard_query_slowest,
+    "rules_load": rules_load,
+}

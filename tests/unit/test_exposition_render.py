@@ -28,7 +28,7 @@ from exporter.telemetry import Telemetry
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 label_values = st.text(max_size=40)
-floats = st.floats() | st.integers(-(2**53), 2**53) | st.none()
+floats = st.floats() | st.integers(-(2**53), 2**53) | st.integers(2**64, 2**70) | st.none()
 
 
 def samples_of(families: Iterable[Any]) -> Samples:
