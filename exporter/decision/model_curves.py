@@ -61,7 +61,7 @@ class ModelCurves:
         if not setpoints.rigs:
             self._at = None
             return ()
-        if self._at is None or not 0 <= snapshot.taken_at - self._at < _KEPT_SECONDS:
+        if self._at is None or not self._points or not 0 <= snapshot.taken_at - self._at < _KEPT_SECONDS:
             self._at, self._points = snapshot.taken_at, dict(_points(snapshot, setpoints.curves))
         breakevens = _breakevens(snapshot, setpoints)
         return tuple(
