@@ -311,7 +311,7 @@ async def test_a_kill_lets_no_energy_counter_fall_and_costs_at_most_one_interval
         assert all(joules >= known.get(rig, (0.0,))[0] for rig, joules in energy.items())
         known.update({rig: (joules, power[rig], at[rig]) for rig, joules in energy.items() if rig in power})
 
-    was_locked = False
+    was_locked, killed_at = False, 0.0
     for number in range(KILLS):
         async with exporter.running() as process:
             samples = await exporter.until(
@@ -321,13 +321,15 @@ async def test_a_kill_lets_no_energy_counter_fall_and_costs_at_most_one_interval
                 grown, gap = values(samples, energies)[rig] - joules, values(samples, read_at)[rig] - at
                 assert grown >= 0
                 assert was_locked or grown <= 1.05 * watts * gap  # what could not be saved was not served either
-                assert grown >= 0.95 * watts * (min(gap, 2.5 * interval) - interval)
+                if killed_at - at < 2.5 * interval:  # else a busy machine had lost it, and its power, before the kill
+                    assert grown >= 0.95 * watts * (min(gap, 2.5 * interval) - interval)
             kill_at = time.monotonic() + rng.uniform(0.5, 5.0)
             was_locked = number % 3 == 1
             with locked(tmp_path / "state.sqlite") if was_locked else nullcontext():
                 while time.monotonic() < kill_at:
                     look(await exporter.until(bool))
                 process.kill()
+                killed_at = time.time()
 
 
 FEW_DESCRIPTORS = """
