@@ -205,7 +205,7 @@ class Day:
     @property
     def hours(self) -> tuple[BlockHour, ...]:
         """The hours, oldest first."""
-        tariffs = self._tariff_hours()
+        tariffs = iter(self._tariff_hours())
         columns = zip(self.begins, self.seconds, self.payouts, self.recorded, self.counts, strict=True)
         return tuple(
             BlockHour(
@@ -218,19 +218,22 @@ class Day:
             for begin, seconds, payout, recorded, count in columns
         )
 
-    def _tariff_hours(self) -> Iterator[TariffHour]:
-        first = 0
+    def _tariff_hours(self) -> list[TariffHour]:
+        first, unpacked = 0, []
         for tariff, price, sale, size in zip(self.tariffs, self.prices, self.sales, self.sizes, strict=True):
             part = slice(first, first + size)
             first += size
-            yield TariffHour(
-                tariff=tariff,
-                price=price,
-                sale=None if sale == inf else sale,
-                steps=self.steps[part],
-                work=self.work[part],
-                kwh=self.kwh[part],
+            unpacked.append(
+                TariffHour(
+                    tariff=tariff,
+                    price=price,
+                    sale=None if sale == inf else sale,
+                    steps=self.steps[part],
+                    work=self.work[part],
+                    kwh=self.kwh[part],
+                )
             )
+        return unpacked
 
     @cached_property
     def _known(self) -> "dict[tuple[int, int], tuple[_Key, Curve]]":
