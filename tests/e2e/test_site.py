@@ -102,6 +102,23 @@ def test_implausible_values_of_a_rig_are_dropped(running: Stack) -> None:
     assert not running.prometheus.query(f'mining_rig_hashrate_hashes_per_second{{rig="{liar}"}} > 1e15')
 
 
+def test_what_the_site_owes_and_its_plan_are_stored(running: Stack) -> None:
+    prometheus = running.prometheus
+    wait_for("what is owed", lambda: prometheus.value("min(mining_obligations_known)") == 1)
+    assert prometheus.value('mining_obligation_cap_watts{event="feeder"}') == 5e6
+    assert prometheus.value('mining_obligation_floor_watts{event="reserve"}') == 1e3
+
+    def of_one_scrape() -> tuple[float, float] | None:
+        at = scraped(prometheus)
+        blocks = prometheus.value("sum(mining_plan_block_watts)", at)
+        site = prometheus.value('mining_plan_site_watts{offset_hours="0"}', at)
+        return None if blocks is None or site is None else (blocks, site)
+
+    blocks, site = wait_for("a plan", of_one_scrape)
+    assert blocks == pytest.approx(site)
+    assert 0 < site < 5e6
+
+
 def test_scrapes_are_complete(running: Stack) -> None:
     at = scraped(running.prometheus)
     assert (running.prometheus.value("scrape_samples_scraped", at) or 0) > 3000
