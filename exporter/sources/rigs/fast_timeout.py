@@ -30,5 +30,5 @@ class FastTimeout:
     ) -> None:
         self._handle.cancel()
         # A cancellation by somebody else must not be lost.
-        if self._expired and self._task.uncancel() <= self._cancelling and isinstance(exc, asyncio.CancelledError):
+        if self._expired and self._task.uncancel() <= self._cancelling and exc and exc_type is asyncio.CancelledError:
             raise TimeoutError(*exc.args) from exc
