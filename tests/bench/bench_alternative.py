@@ -28,7 +28,6 @@ HUNG = 0.01
 PHASE = 120.0  # s, of each of the two
 EVERY = 5.0  # s between scrapes
 RIVAL = f"pyasic {version('pyasic')} with prometheus-client {version('prometheus-client')}"
-NEVER = float("inf")
 
 
 @dataclass
@@ -101,11 +100,11 @@ def measured() -> dict[str, dict[str, float]]:
 
 
 def watch(contenders: dict[str, tuple[Contender, str]], looked_for: set[str]) -> dict[str, dict[str, float]]:
-    """Scrape all for a while, and return when the rig of those that are looked for was gone."""
+    """Scrape all for a while, and return when the rig that is looked for was gone: the whole phase if it never was."""
     before = {each: (one.polled(), cpu_seconds(one.pid)) for each, (one, _) in contenders.items()}
     for one, _ in contenders.values():
         one.scrapes.clear()
-    started, gone = time.monotonic(), dict.fromkeys(contenders, NEVER)
+    started, gone = time.monotonic(), dict.fromkeys(contenders, PHASE)
     while time.monotonic() < started + PHASE:
         for each, (one, rig) in contenders.items():
             if f"\n{one.present(rig)}" not in one.scrape() and each in looked_for:
