@@ -407,7 +407,9 @@ class Evaluator:
 
     def _question(self, view: SiteView) -> Question | None:
         settings = self.settings
-        return question(view.snapshot, view.economics, self._history, settings.site_settings, settings.decision)
+        return question(
+            view.snapshot, view.economics, self._history, settings.site_settings, settings.decision, self._decision
+        )
 
     def _consider(self, view: SiteView) -> PlanQuestion | None:
         settings = self.settings

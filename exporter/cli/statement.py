@@ -28,6 +28,9 @@ Examples:
 Notes are a CSV file with the columns from, to, rig, class and note. They move windows that are unexplained to another
 class: curtailed, maintenance, host_fault, rig_fault or customer.
 
+\b
+Lines are a CSV file with the columns code, amount and note, in USD to the cent. A credit is negative.
+
 {EXIT_CODES}"""
 )
 @click.option(
@@ -44,6 +47,7 @@ class: curtailed, maintenance, host_fault, rig_fault or customer.
 @click.option("--month", required=True, metavar="YYYY-MM", help="The billing month, local to the contract.")
 @click.option("--site", metavar="NAME", help="Only series with this target label `site`.")
 @click.option("--notes", type=path_type(), metavar="FILE", help="Notes on unexplained windows.")
+@click.option("--lines", type=path_type(), metavar="FILE", help="More lines, such as corrections and fees.")
 @click.option(
     "--output",
     type=click.Choice(["text", "csv", "json", "html", "pdf"]),
@@ -89,6 +93,7 @@ def _sheet(
     month: str,
     site: str | None,
     notes: Path | None,
+    lines: Path | None,
 ) -> Sheet:
     """Read a customer's month. Raises InputError and CommandError."""
     import time
@@ -101,31 +106,37 @@ def _sheet(
     if customer not in settings.customers:
         raise InputError(f"{config_file}: {unknown('customer', customer, settings.customers)}")
     owned = {rig.name: rig.contract for rig in settings.rigs if rig.customer == customer}
-    named = {each for each in (*owned.values(), settings.customers[customer].contract) if each}
+    named = {each for each in (*owned.values(), settings.customers[customer].contract, contract) if each}
     if contract is None and len(named) > 1:
         raise InputError(f"{customer} has several contracts, {', '.join(sorted(named))}: choose one with --contract")
     name = contract or next(iter(named), None)
     if name is None:
         raise InputError(f"{config_file}: customers.{customer}.contract is not set, so there is nothing to bill by")
-    if name not in named:
-        raise InputError(f"{customer}: {unknown('contract', name, named)}")
+    if name not in settings.contracts:
+        raise InputError(f"{customer}: {unknown('contract', name, settings.contracts)}")
     agreed = settings.contracts[name]
     try:
         period = Span.month(month, agreed.timezone)
         read = [] if notes is None else usage.read_notes(notes, agreed.timezone)
+        more = [] if lines is None else statement.read_lines(lines)
     except ValueError:
         raise InputError(f"{month!r} is not a month such as 2026-11") from None
-    except usage.NoteError as error:
+    except (usage.NoteError, statement.StatementError) as error:
         raise InputError(str(error)) from None
     if period.end > time.time():
         raise InputError(f"{month} is not over yet in {period.zone}: give an earlier --month")
     asked = usage.Question(
         customer=customer,
+        contract=name,
+        start=agreed.start,
+        end=agreed.end,
         site=site,
         host_tariff=(agreed.host_tariff or settings.default_tariff) if agreed.pass_through else "",
-        revenue=bool(agreed.revenue_share),
+        own_revenue=agreed.pool_fee is not None or agreed.scheme is not None,
+        income=bool(agreed.curtailment_credit_share),
+        accounts=settings.customers[customer].pools,
         notes=read,
         others=frozenset(rig for rig, each in owned.items() if each != name),
     )
     found = Server(with_scheme(prometheus)).query(partial(usage.read, question=asked, period=period))
-    return statement.sheet_of(settings.site, customer, name, agreed, period, found, time.time())
+    return statement.sheet_of(settings.site, customer, name, agreed, period, found, time.time(), more)

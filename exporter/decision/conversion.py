@@ -12,12 +12,12 @@ from exporter.decision.price_motion import Swing
 from exporter.decision.score import advantage, payback_years, reassign_score
 from exporter.decision.settings import DecisionSettings
 from exporter.decision.survey import Survey
-from exporter.decision.values import BlockDecision, BlockOutlook, Clock, Hindrance
-from exporter.economics.books import Hosting
+from exporter.decision.values import BlockDecision, BlockOutlook, Clock, DecisionState, Hindrance, Verdict
+from exporter.economics.books import ContractKey, Hosting
 from exporter.economics.settings import AiSettings, SiteSettings
 from exporter.economics.values import BlockEconomics, MarketEconomics
 from exporter.model.fleet import UNASSIGNED, Block
-from exporter.model.snapshot import RigSnapshot
+from exporter.model.snapshot import RigSnapshot, SiteSnapshot
 from exporter.model.units import (
     DAYS_PER_YEAR,
     HASHES_PER_TERAHASH,
@@ -64,6 +64,7 @@ class Turn:
     swings: Mapping[str, Swing] = field(default_factory=dict)  # by tariff: how its marginal price moves, if known
     hosting: Hosting = field(default_factory=lambda: Hosting(SiteSettings(), 0.0))
     free_starts: bool = False  # whether a start costs nothing: a rig that earns then needs no look at its prices
+    ended_by: Mapping[ContractKey, str] = field(default_factory=dict)  # contract: the block whose conversion ends it
 
     def score(self, margin: float | None, ai_value: float | None, sale_value: float = 0.0) -> float | None:
         """Score a mining margin against an AI value, all in USD per kW and year."""
@@ -89,6 +90,21 @@ class BlockCase:
     tariffs: Mapping[str, float] = field(default_factory=dict)  # W of its rigs if they ran, by price_tariff
     metered: float | None = None  # W that its meters show now, at least
     metered_whole: bool = False  # whether they measure the whole block
+
+
+def contracts_ended(previous: DecisionState, hosting: Hosting, snapshot: SiteSnapshot) -> dict[ContractKey, str]:
+    """Return which block's conversion ends a contract: of those that are `reassign`, the first that was.
+
+    That block bears what it costs to leave. The contract's other blocks bear nothing, so that it counts once.
+    """
+    flagged = {name: clock.since or 0.0 for name, clock in previous.blocks.items() if clock.verdict is Verdict.REASSIGN}
+    if not hosting.any or not flagged:
+        return {}
+    ended: dict[ContractKey, str] = {}
+    for name in sorted(flagged, key=lambda name: (flagged[name], name)):
+        for key in hosting.hosted(rig.rig for rig in snapshot.rigs if rig.rig.block == name):
+            ended.setdefault(key, name)
+    return ended
 
 
 def net_sale(rigs: Iterable[RigSnapshot], settings: DecisionSettings) -> float:
@@ -212,7 +228,8 @@ def appraise(case: BlockCase, turn: Turn, highest_metered: float | None) -> Bloc
     market, economics, settings = turn.market, case.economics, turn.settings
     looks = looks_of(case, turn)
     margin, watts = looks.higher, economics.conversion_power
-    leaving = turn.hosting.leaving_cost(rig.rig for rig in case.rigs)
+    ended = {hosted for hosted, block in turn.ended_by.items() if block != case.block.name}
+    leaving = turn.hosting.leaving_cost((rig.rig for rig in case.rigs), ended)
     sale = per_kilowatt(net_sale(case.rigs, settings) - leaving, watts)
     sale_value = sale * (market.ai_recovery or 0.0)
     share = case.block.convertible_share

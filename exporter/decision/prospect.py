@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from exporter.decision.conversion import net_sale, per_kilowatt
+from exporter.decision.conversion import contracts_ended, net_sale, per_kilowatt
 from exporter.decision.history import BlockHistory, Curve, MarginHistory, Rules, window_of
 from exporter.decision.settings import DecisionSettings
-from exporter.decision.values import BlockOutlook
+from exporter.decision.values import BlockOutlook, DecisionState
 from exporter.economics.ai import Lease, building_months, present_value, value_ai
 from exporter.economics.books import Hosting
 from exporter.economics.settings import OutlookSettings, PayoutScheme, SiteSettings
@@ -168,13 +168,18 @@ def question(
     history: MarginHistory,
     settings: SiteSettings,
     decision: DecisionSettings,
+    previous: DecisionState,
 ) -> Question | None:
-    """Return what the outlook is asked; None without its settings, the market, or a block with a history."""
+    """Return what the outlook is asked; None without its settings, the market, or a block with a history.
+
+    ``previous`` has the blocks that are `reassign`: see :func:`~exporter.decision.conversion.contracts_ended`.
+    """
     ai, value, network, bitcoin = settings.ai, value_ai(settings.ai), snapshot.network, snapshot.bitcoin_price
     if ai is None or ai.outlook is None or value is None or value.lease is None or network is None or bitcoin is None:
         return None
     now, lease, hosting = snapshot.taken_at, value.lease, Hosting(settings, snapshot.taken_at)
     all_rules, hosted_rules = Rules(settings, now), Rules(settings, now, only_hosted=True)
+    ended = contracts_ended(previous, hosting, snapshot)
     prospects: list[Prospect] = []
     for (block, indices), summed in zip(rigs_by_block(snapshot).items(), economics.blocks, strict=True):
         rigs = [snapshot.rigs[index] for index in indices]
@@ -185,7 +190,8 @@ def question(
             continue
         owned = sum(not rig.rig.contract for rig in rigs)
         removal = 0.0 if decision.rigs_sale_usd_per_terahash is None else decision.rigs_removal_usd_per_rig * owned
-        leaving = hosting.leaving_cost(rig.rig for rig in rigs)
+        elsewhere = {key for key, name in ended.items() if name != block.name}
+        leaving = hosting.leaving_cost((rig.rig for rig in rigs), elsewhere)
         mining = mining_of(
             window.curves,
             utility_kilowatts=kilowatts(watts),

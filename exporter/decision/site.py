@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from exporter.decision.conversion import BlockCase, Turn
+from exporter.decision.conversion import BlockCase, Turn, contracts_ended
 from exporter.decision.curtailment import MIXED, marginal_price, slots_ahead
 from exporter.decision.history import BlockHistory, MarginHistory, Rules, book, watched, window_of
 from exporter.decision.price_motion import PriceMotion
@@ -62,6 +62,7 @@ def decide(
         elapsed=elapsed,
         ai=settings.ai,
         hosting=hosting,
+        ended_by=contracts_ended(previous, hosting, snapshot),
         outlooks=outlooks or {},
         ahead={tariff: slots_ahead(tariff, snapshot, settings) for tariff in snapshot.tariffs},
         swings={name: swing for name, motion in motions.items() if (swing := motion.swing) is not None},

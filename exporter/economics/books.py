@@ -4,11 +4,9 @@ The host's book of the site's own rigs is their margin. A customer's rig without
 charges, credits and deposits are part of a statement and not of these books.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, time
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from exporter.economics.hosting import ContractSettings
 from exporter.economics.settings import PayoutScheme, SiteSettings
@@ -17,17 +15,20 @@ from exporter.model.fleet import Rig
 from exporter.model.units import HOURS_PER_DAY, HOURS_PER_MONTH, finite, kilowatts
 
 
+class ContractKey(NamedTuple):
+    """A customer under one of his contracts."""
+
+    customer: str
+    contract: str
+
+
 class Hosting:
     """The hosting contracts that are in force at ``now`` (unix seconds)."""
 
     def __init__(self, settings: SiteSettings, now: float) -> None:
         self.any = bool(settings.contracts)
         self._site_tariff = settings.tariff
-        self.in_force = {
-            name: contract
-            for name, contract in settings.contracts.items()
-            if contract.until is None or now <= _end_of(contract.until, contract.timezone)
-        }
+        self.in_force = {name: contract for name, contract in settings.contracts.items() if contract.holds(now)}
 
     def contract(self, rig: Rig) -> ContractSettings | None:
         """Return the contract of a customer's rig; None if it has none, or if it has ended."""
@@ -56,16 +57,20 @@ class Hosting:
             return rig.tariff
         return self.host_tariff(rig) if contract.host_may_curtail and not contract.pass_through else ""
 
-    def leaving_cost(self, rigs: Iterable[Rig]) -> float:
-        """Return what it costs to end all contracts of these rigs early, USD; each customer's contract counts once."""
+    def hosted(self, rigs: Iterable[Rig]) -> dict[ContractKey, ContractSettings]:
+        """Return the contracts of these rigs that are in force, by customer and name."""
+        return {
+            ContractKey(rig.customer, rig.contract): each for rig in rigs if (each := self.contract(rig)) is not None
+        }
+
+    def leaving_cost(self, rigs: Iterable[Rig], ended: Container[ContractKey] = ()) -> float:
+        """Return what it costs to end all contracts of these rigs early, USD.
+
+        Each customer's contract counts once, and not at all if it is ended anyway.
+        """
         if not self.in_force:
             return 0.0
-        ended = {(rig.customer, rig.contract): contract for rig in rigs if (contract := self.contract(rig)) is not None}
-        return sum(contract.leave_usd for contract in ended.values())
-
-
-def _end_of(day: date, zone: ZoneInfo) -> float:
-    return datetime.combine(day, time.max, zone).timestamp()
+        return sum(contract.leave_usd for hosted, contract in self.hosted(rigs).items() if hosted not in ended)
 
 
 class Use(NamedTuple):
@@ -84,6 +89,7 @@ class HostPower(NamedTuple):
     cost: float | None  # that stops with the rig, with the monthly costs that do
     marginal_price: float | None
     with_rig: float  # monthly costs that stop with the rig
+    sale_gain: float | None  # USD per kWh that is sold instead of used, at least 0
 
 
 class Bookkeeper:
@@ -95,7 +101,15 @@ class Bookkeeper:
         self._market = market
 
     def books(
-        self, rig: Rig, now: Use, potential: Use, power: HostPower, *, margin: float | None, error: float
+        self,
+        rig: Rig,
+        now: Use,
+        potential: Use,
+        power: HostPower,
+        *,
+        margin: float | None,
+        error: float,
+        draws: bool | None = None,
     ) -> Books:
         """Return a rig's books.
 
@@ -106,6 +120,7 @@ class Bookkeeper:
             power: the host's.
             margin: its cash margin at the tariff that it is billed by, USD per day.
             error: ratio by which the power of ``potential`` may be wrong.
+            draws: whether it draws power; None if that is not known.
         """
         contract = self._hosting.contract(rig)
         if contract is None:
@@ -128,6 +143,9 @@ class Bookkeeper:
             judged=None if full is None else _judged(contract, full, potential, power, error),
             host_best=None if full is None else _host_best(contract, full, potential, power),
             work_factor=paid_share,
+            customer_revenue=None if now.revenue is None or paid_share is None else finite(now.revenue * paid_share),
+            customer_potential=None if full is None or space is None else finite(full.customer - space),
+            curtailment_income=_curtailment_income(now, potential, power, draws=draws),
             energy_charge_per_kwh=None if full is None or not potential.kwh else finite(full.energy / potential.kwh),
             host_price=power.price,
         )
@@ -176,6 +194,14 @@ def _flow(contract: ContractSettings, rig: Rig, use: Use, power: HostPower, paid
             return None
         price += power.price
     return _Flow(use.revenue * paid_share, energy * price, contract.revenue_share)
+
+
+def _curtailment_income(now: Use, potential: Use, power: HostPower, *, draws: bool | None) -> float | None:
+    """Return what the sale of the energy that a rig could use and does not use brings the host; never below 0."""
+    used = 0.0 if now.kwh is None and draws is False else now.kwh
+    if used is None or potential.kwh is None or power.sale_gain is None:
+        return None
+    return finite(max(potential.kwh - used, 0.0) * power.sale_gain)
 
 
 def _billed_energy(contract: ContractSettings, rig: Rig, use: Use) -> float | None:

@@ -226,14 +226,16 @@ class RigPricer:
         host = self._hosting.host_tariff(rig.rig)
         supply = self._supply_of(rig, host, block_share if host == rig.rig.tariff else None)
         if self._settings.at(host)[1].block_tariff is not None and block_share is None:
-            supply = supply._replace(price=None, cost=None, marginal_price=None)  # its share of the block is not known
+            # its share of the block is not known
+            supply = supply._replace(price=None, cost=None, marginal_price=None, sale_gain=None)
         return bookkeeper.books(
             rig.rig,
             _use(actual),
             _use(potential),
-            HostPower(supply.price, supply.cost, supply.marginal_price, supply.with_rig_per_kwh),
+            HostPower(supply.price, supply.cost, supply.marginal_price, supply.with_rig_per_kwh, supply.sale_gain),
             margin=finite(actual.margin),
             error=self._error[PowerSource.NAMEPLATE] if potential.source is PowerSource.NAMEPLATE else 0.0,
+            draws=_draws(rig, actual, potential),
         )
 
     def _supply(self, tariff: str, block_share: float | None, capacity_ratio: float | None) -> Supply:

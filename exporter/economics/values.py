@@ -77,6 +77,9 @@ class Books:
     judged: Judged | None = None
     host_best: float | None = None  # the host's margin if the customer does what pays him best
     work_factor: float | None = None  # the customer's pool payout per payout of the site's pool
+    customer_revenue: float | None = None  # by his own pool fee and scheme, before the host's share
+    customer_potential: float | None = None  # the customer's margin if the rig ran
+    curtailment_income: float | None = None  # the host's, from the energy that the rig could use and does not
     energy_charge_per_kwh: float | None = None  # USD that the customer pays per billed kWh, without his monthly fee
     host_price: float | None = None  # USD per kWh on the host's bill
 

@@ -15,6 +15,7 @@ from exporter.decision.values import Verdict
 from exporter.economics.gpu_market import scenarios
 from exporter.economics.points import Trust
 from exporter.economics.reconciliation import WorkBalance
+from exporter.economics.values import Books, RigEconomics
 from exporter.exposition.views import SiteView, is_mining
 from exporter.model.obligations import first_ahead
 from exporter.model.readings import RigReading
@@ -127,6 +128,15 @@ def _one(_subject: object) -> float:
     return 1
 
 
+def _hosted(view: SiteView) -> list[tuple[RigSnapshot, RigEconomics, Books]]:
+    """Return the rigs under a hosting contract."""
+    return [
+        (rig.snapshot, rig.economics, rig.economics.books)
+        for rig in view.rigs
+        if rig.economics.books is not None and rig.economics.books.contract
+    ]
+
+
 def _site_work(view: SiteView) -> list[tuple[str, WorkBalance]]:
     return [] if view.reconciliation.site is None else [("", view.reconciliation.site)]
 
@@ -203,6 +213,18 @@ RIG_CUSTOMER: Final = _scope(
     lambda view: [rig for rig in view.rigs if rig.economics.books is not None and rig.snapshot.rig.customer],
     rig=lambda rig: rig.snapshot.rig.name,
     customer=lambda rig: rig.snapshot.rig.customer,
+)
+RIG_HOSTED: Final = _scope(_hosted, rig=lambda hosted: hosted[0].rig.name)
+RIG_HOSTED_CUSTOMER: Final = _scope(
+    _hosted,
+    rig=lambda hosted: hosted[0].rig.name,
+    customer=lambda hosted: hosted[0].rig.customer,
+)
+RIG_CONTRACT: Final = _scope(
+    _hosted,
+    rig=lambda hosted: hosted[0].rig.name,
+    customer=lambda hosted: hosted[0].rig.customer,
+    contract=lambda hosted: hosted[2].contract,
 )
 CUSTOMER: Final = _scope(lambda view: view.economics.customers, customer=lambda customer: customer.name)
 SENSOR: Final = _parts(lambda reading: reading.temperatures, sensor=lambda sensor: sensor[0])
@@ -1315,6 +1337,58 @@ _RIG_ECONOMICS: Final = (
         ),
         unit="usd_per_day",
         get=lambda r: None if r.economics.books is None else r.economics.books.customer_margin,
+    ),
+    Metric(
+        scope=RIG_CONTRACT,
+        name="mining_rig_contract_info",
+        help=(
+            "Always 1 for each rig under a hosting contract that is in force; the labels are its customer and the "
+            "contract. Absent without `contracts`."
+        ),
+        kind=Kind.INFO,
+        get=_one,
+    ),
+    Metric(
+        scope=RIG_HOSTED_CUSTOMER,
+        name="mining_rig_customer_revenue_usd_per_day",
+        help=(
+            "Revenue in USD per day of a rig under a hosting contract by its customer's pool fee and scheme, before "
+            "the host's share. Absent without a contract, or if an input is unknown."
+        ),
+        unit="usd_per_day",
+        get=lambda hosted: hosted[2].customer_revenue,
+    ),
+    Metric(
+        scope=RIG_HOSTED,
+        name="mining_rig_judged_margin_usd_per_day",
+        help=(
+            "Margin in USD per day that a rig under a hosting contract would have if it ran, in the book that decides "
+            "whether it runs: the customer's, or the host's if the contract lets him stop it. Absent without a "
+            "contract, or if an input is unknown."
+        ),
+        unit="usd_per_day",
+        get=lambda hosted: hosted[1].opportunity_margin,
+    ),
+    Metric(
+        scope=RIG_HOSTED,
+        name="mining_rig_curtailment_income_usd_per_day",
+        help=(
+            "Income of the host in USD per day from the energy that a rig under a hosting contract could use and does "
+            "not: at the resale tariff of the contract's host tariff, less what it saves. 0 if that energy cannot be "
+            "sold. Absent without a contract, or if an input is unknown."
+        ),
+        unit="usd_per_day",
+        get=lambda hosted: hosted[2].curtailment_income,
+    ),
+    Metric(
+        scope=RIG_HOSTED,
+        name="mining_rig_reported_power_watts",
+        help=(
+            "Power in watts that a rig under a hosting contract reports itself, beside mining_rig_power_watts. Absent "
+            "without a contract, or if it is not reported."
+        ),
+        unit="watts",
+        get=lambda hosted: None if hosted[0].reading is None else hosted[0].reading.value.power,
     ),
     Metric(
         scope=RIG,
@@ -2761,9 +2835,7 @@ DETAILS: Final = frozenset(
         "mining_rig_chip_failed",
         "mining_rig_last_share_timestamp_seconds",
         "mining_rig_pool_stale_shares_total",
-        "mining_rig_pool_reported_hashrate_hashes_per_second",
         "mining_rig_pool_accepted_hashrate_hashes_per_second",
-        "mining_rig_pool_credited_hashrate_hashes_per_second",
         "mining_rig_pool_error_ratio",
         "mining_rig_pool_luck_ratio",
         "mining_rig_pool_leak_usd_per_day",

@@ -275,3 +275,4 @@ class CustomerSettings(SettingsGroup):
 
     tariff: Name | None = Field(None, description="Tariff of its rigs that have none of their own.")
     contract: Name | None = Field(None, description="Hosting contract of its rigs, one of `contracts`.")
+    pools: tuple[Name, ...] = Field((), description="Its accounts of `pools`: their payments are in its statement.")

@@ -61,7 +61,12 @@ def _in_his_book(economics: RigEconomics) -> RigEconomics:
         margin=books.customer_margin,
         potential_margin=judged,
         potential_power=economics.potential_power,
-        books=Books(customer_margin=books.customer_margin, contract=books.contract),
+        books=Books(
+            customer_margin=books.customer_margin,
+            customer_potential=books.customer_potential,
+            contract=books.contract,
+            space_fee=books.space_fee,
+        ),
     )
 
 

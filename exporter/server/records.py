@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Annotated, TypeAlias
 
+from exporter.economics.values import Books
 from exporter.exposition.views import BlockView, RigView, SiteView
 from exporter.model.readings import RigIdentity, RigReading
 from exporter.polling.attempts import FailureLog
@@ -75,7 +76,14 @@ class RigRecord:
     power_cost_usd_per_day: Number
     margin_usd_per_day: Number
     margin_usd_per_kilowatt_hour: Number
+    hosted: Annotated[bool, "Whether a hosting contract is in force."]
     customer_margin_usd_per_day: Number
+    customer_potential_margin_usd_per_day: Annotated[
+        Number, "The customer's margin if the rig ran. Null without a hosting contract."
+    ]
+    customer_monthly_fee_usd_per_day: Annotated[
+        Number, "Part of both customer's margins: the monthly fee per kW. Null without a hosting contract."
+    ]
     host_margin_usd_per_day: Number
     potential_margin_usd_per_day: Number
     forward_margin_usd_per_day: Number
@@ -166,6 +174,7 @@ class MarketRecord:
 
 
 _UNIDENTIFIED = RigIdentity(reader="", make="", model="", algorithm="")
+_NO_BOOKS = Books()
 
 
 def rig_record(view: RigView, failures: FailureLog) -> RigRecord:
@@ -173,6 +182,7 @@ def rig_record(view: RigView, failures: FailureLog) -> RigRecord:
     snapshot, economics, decision, setpoint, _ = view
     rig, reading = snapshot.rig, snapshot.reading.value if snapshot.reading is not None else None
     identity = snapshot.identity or _UNIDENTIFIED
+    books = economics.books or _NO_BOOKS
     failure = failures.get(rig.name) if snapshot.up is False else None
     return RigRecord(
         rig=rig.name,
@@ -217,8 +227,11 @@ def rig_record(view: RigView, failures: FailureLog) -> RigRecord:
         power_cost_usd_per_day=economics.power_cost,
         margin_usd_per_day=economics.margin,
         margin_usd_per_kilowatt_hour=economics.margin_per_kwh,
-        customer_margin_usd_per_day=None if economics.books is None else economics.books.customer_margin,
-        host_margin_usd_per_day=None if economics.books is None else economics.books.host_margin,
+        hosted=bool(books.contract),
+        customer_margin_usd_per_day=books.customer_margin,
+        customer_potential_margin_usd_per_day=books.customer_potential,
+        customer_monthly_fee_usd_per_day=books.space_fee,
+        host_margin_usd_per_day=books.host_margin,
         potential_margin_usd_per_day=economics.potential_margin,
         forward_margin_usd_per_day=economics.forward_margin,
         breakeven_power_price_usd_per_kilowatt_hour=economics.breakeven_power_price,

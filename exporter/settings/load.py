@@ -418,6 +418,10 @@ def _dangling(valid: Mapping[str, Any], names: Names, stack: _Stack) -> Iterator
             yield ErrorAt(
                 stack.where(("customers", name, "contract")), unknown("contract", customer.contract, names.contracts)
             )
+        pools = _names(stack.values.get("pools"))
+        for account in customer.pools:
+            if account not in pools:
+                yield ErrorAt(stack.where(("customers", name, "pools")), unknown("pool account", account, pools))
     yield from _unknown_feeds(valid, _names(stack.values.get("ai_prices")), stack)
     yield from _unknown_of_grid(valid, names.tariffs, stack)
     if len(names.tariffs) > 1 and "tariff" in valid and not names.tariff:

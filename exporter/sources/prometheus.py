@@ -1,13 +1,18 @@
 """Results of PromQL queries, such as watts of PDUs, prices or GPUs that another exporter provides."""
 
 from collections import Counter
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from math import isfinite
+from typing import Any, Final, NamedTuple
 
+import orjson
 from pydantic import Field
 
 from exporter.model.failures import Failure, Reason
 from exporter.sources.contract import Discards, number, translating
 from exporter.sources.http import MAX_BYTES, Endpoint, HttpSettings
+
+_COLUMNS_BYTES: Final = 64 * MAX_BYTES
 
 
 class PrometheusSettings(HttpSettings):
@@ -130,3 +135,36 @@ async def ask_range(
 def quoted(text: str) -> str:
     """Return ``text`` as the inside of a string literal of PromQL, in double quotes."""
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+async def ask_columns(
+    endpoint: Endpoint, query: str, times: Sequence[float], step: float
+) -> list[tuple[dict[str, str], list[float | None]]]:
+    """Evaluate a query at ``times`` (unix seconds), which are ``step`` seconds apart.
+
+    Returns the labels of each series and its values in the order of the times, None where it has none. Much faster than
+    :func:`ask_range`. Raises a Failure if the server does not answer.
+    """
+    start, count = times[0], len(times)
+    window = {"query": query, "start": f"{start:.3f}", "end": f"{times[-1]:.3f}", "step": f"{step:.3f}"}
+    answer = (await endpoint.ask("GET", "/api/v1/query_range", params=window, max_bytes=_COLUMNS_BYTES)).check()
+    try:
+        document = orjson.loads(answer.body)
+    except ValueError:
+        document = answer.json()  # raises, and says what is wrong with the text
+    answer.check_stated(document)
+    with translating():
+        if document["status"] != "success":
+            raise Failure(Reason.GARBLED, f"the query failed: {document.get('error')!s:.120}")
+        found: list[tuple[dict[str, str], list[float | None]]] = []
+        for series in document["data"]["result"]:
+            values = series["values"]
+            column: list[float | None] = [float(value) for _, value in values]
+            if len(column) != count or not isfinite(sum(column)):  # type: ignore[arg-type]
+                column = [None] * count
+                for at, value in values:
+                    index = round((at - start) / step)
+                    if _is_finite(value) and 0 <= index < count:
+                        column[index] = number(value)
+            found.append((_labels(series["metric"]), column))
+    return found

@@ -22,7 +22,8 @@ _MONEY: Final = {
     "margin_usd": "sum(mining_block_margin_usd_per_day{site})",
     "curtailed_rigs": "sum(mining_rig_verdict{curtail})",
     "saved_usd": (
-        "-sum((mining_rig_potential_margin_usd_per_day{site} < 0) and on (rig) (mining_rig_verdict{curtail} == 1) "
+        "-sum(((mining_rig_judged_margin_usd_per_day{site} or on (rig) (mining_rig_potential_margin_usd_per_day{site} "
+        "unless on (rig) mining_rig_contract_info{site})) < 0) and on (rig) (mining_rig_verdict{curtail} == 1) "
         "unless on (rig) (mining_rig_mining{site} == 1))"
     ),
 }

@@ -18,6 +18,7 @@ _MAX_BYTES: Final = 256 * 1024 * 1024
 _FIELDS: Final = (
     "rig,serial,customer,block,rack,position,make,model,power_supply_serial,board_serials,status,expected_mining,"
     "last_success_timestamp_seconds,faults,margin_usd_per_day,potential_margin_usd_per_day,"
+    "hosted,customer_margin_usd_per_day,customer_potential_margin_usd_per_day,customer_monthly_fee_usd_per_day,"
     "hashrate_hashes_per_second,expected_hashrate_hashes_per_second,rated_hashrate_hashes_per_second"
 )
 _NOT_REPAIRED: Final = frozenset(
@@ -121,9 +122,10 @@ def _broken(rig: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
 def _items(
     rig: Mapping[str, Any], broken: Mapping[str, Sequence[Mapping[str, Any]]], now: float, prices: Prices | None
 ) -> Iterator[Item]:
+    margin, potential = _margins(rig)
     repair = repair_of(
-        margin=rig["margin_usd_per_day"],
-        potential=rig["potential_margin_usd_per_day"],
+        margin=margin,
+        potential=potential,
         hashrate=rig["hashrate_hashes_per_second"],
         expected=rig["expected_hashrate_hashes_per_second"] or rig["rated_hashrate_hashes_per_second"],
     )
@@ -142,6 +144,15 @@ def _items(
             lost_usd_per_day=repair.lost if index == 0 else None,
             most_repair_usd=_most(rig, repair, prices) if index == 0 else None,
         )
+
+
+def _margins(rig: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """Return the margins as it is and if it ran, in the book of its owner. A monthly fee is due in either case."""
+    if not rig["hosted"]:
+        return rig["margin_usd_per_day"], rig["potential_margin_usd_per_day"]
+    fee = rig["customer_monthly_fee_usd_per_day"] or 0.0
+    margin, potential = rig["customer_margin_usd_per_day"], rig["customer_potential_margin_usd_per_day"]
+    return None if margin is None else margin + fee, None if potential is None else potential + fee
 
 
 def _serial(rig: Mapping[str, Any], component: str) -> str:

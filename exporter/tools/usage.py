@@ -1,86 +1,78 @@
-"""Reads what a customer's rigs did in a period from Prometheus, window by window, and gives each window its class."""
+"""Reads what a customer's rigs did in a period from Prometheus or VictoriaMetrics, a UTC day at a time."""
 
+import asyncio
 import csv
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from math import inf
-from operator import and_
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
-from exporter.economics.hosting import WINDOW_SECONDS, Class, RigUse
+from exporter.economics.hosting import WINDOW_SECONDS, Class
 from exporter.model.configuration_errors import unknown
 from exporter.model.failures import Failure, Reason
 from exporter.model.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, kilowatts
 from exporter.sources.http import Endpoint
-from exporter.sources.prometheus import ask_range, quoted
+from exporter.sources.prometheus import ask_columns, ask_range, quoted
 from exporter.tools.spans import Span
-
-_DEGRADED: Final = 0.9
-"""Share of the contracted hashrate below which a rig that hashes is degraded."""
-_TOGETHER: Final = 2
-_HALF: Final = 0.5
-"""At least two rigs, and half of a block's, that stop in one window are the host's fault: power or network."""
-_MAINTENANCE: Final = "maintenance"
-_WINDOW: Final = f"{WINDOW_SECONDS:.0f}s"
-_PIECE: Final = SECONDS_PER_DAY / 2
-"""Seconds of a period that are read at once, which keeps the memory small."""
-
-
-_STOPPED: Final = frozenset(
-    {Class.CURTAILED, Class.MAINTENANCE, Class.HOST_FAULT, Class.RIG_FAULT, Class.CUSTOMER, Class.UNEXPLAINED}
+from exporter.tools.windows import (
+    HALF,
+    MAINTENANCE,
+    TOGETHER,
+    Column,
+    Note,
+    Piece,
+    Production,
+    Reckoning,
+    RigColumns,
+    Usage,
 )
-_GAP: Final = 1.5
-"""Windows further apart than this many lengths belong to two incidents."""
+
+_WINDOW: Final = f"{WINDOW_SECONDS:.0f}s"
+_DAYS: Final = WINDOW_SECONDS / SECONDS_PER_DAY
+_SELECTED: Final = 3_000
+"""Letters of rigs' names in one query: a URL has room for them."""
+_POOL_STEP: Final = 3 * SECONDS_PER_HOUR
+"""Seconds between the looks at what pools credit, which moves as often."""
+_PAID_LATE: Final = 2 * SECONDS_PER_DAY
+"""Seconds after a period in which payments of its days still appear."""
+_HIS_FAULTS: Final = "pool_wrong|worker_wrong|pool_rejects"
+"""Faults of a rig that stands still because of what its customer configured."""
 
 
 class NoteError(Exception):
     """The file of notes is invalid. The message is one sentence with the line."""
 
 
-class Note(NamedTuple):
-    """An operator's word on windows that are unexplained: from, until (unix seconds), rig, class, and why."""
-
-    start: float
-    end: float
-    rig: str
-    found: Class
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Incident:
-    """A time in which rigs of a block did not hash for one reason."""
-
-    start: float
-    end: float
-    found: Class
-    rigs: int
-    block: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
-    """What the rigs of a customer did in a period."""
-
-    rigs: tuple[RigUse, ...]
-    incidents: tuple[Incident, ...]
-    moved: int  # windows that notes moved to another class
-    queries: Mapping[str, str]  # what was asked, by what it is
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """Whose rigs are read. ``site`` is a target label, ``host_tariff`` prices their power for the host."""
+    """Whose rigs are read, and what the contract needs.
+
+    Attributes:
+        customer: The customer.
+        contract: His contract. Where none was recorded for a rig, ``others`` has the rigs under another one.
+        start: When the contract begins, unix seconds.
+        end: When it ends.
+        site: A target label.
+        host_tariff: Prices the power for the host; read only if it is named.
+        own_revenue: Whether his pool fee or scheme differ from the site's, so that only his own revenue counts.
+        income: Whether he has a share of what standing still earns.
+        accounts: Pool accounts whose payments are his.
+        notes: Notes on unexplained windows.
+    """
 
     customer: str
+    contract: str = ""
+    start: float = float("-inf")
+    end: float = float("inf")
     site: str | None = None
-    host_tariff: str = ""  # read only if it is named
-    revenue: bool = False  # whether the mined coins are read
-    others: frozenset[str] = frozenset()  # rigs of the customer under another contract, which are left out
+    host_tariff: str = ""
+    own_revenue: bool = False
+    income: bool = False
+    accounts: tuple[str, ...] = ()
+    others: frozenset[str] = frozenset()
     notes: Sequence[Note] = ()
 
 
@@ -113,300 +105,489 @@ def _note(row: Mapping[str, str], zone: ZoneInfo) -> Note:
     return Note(start, end, (row["rig"] or "").strip(), Class(found), text)
 
 
-def queries(question: Question) -> dict[str, str]:
-    """Return the queries by what they are. Each is asked for the end of every window."""
-    site = "" if question.site is None else f'site="{quoted(question.site)}"'
-    owned = ",".join(filter(None, (site, f'customer="{quoted(question.customer)}"')))
-    listed = f"max by (rig, block) (max_over_time(mining_rig_inventory_info{{{owned}}}[{_WINDOW}]))"
-    theirs = f"on (rig) group_left () max by (rig) (max_over_time(mining_rig_inventory_info{{{owned}}}[{_WINDOW}]))"
-
-    def of(metric: str, function: str = "max", *labels: str) -> str:
-        by = ", ".join(("rig", *labels))
-        return f"max by ({by}) ({function}_over_time({metric}{{{site}}}[{_WINDOW}])) * {theirs}"
-
-    power = f"max by (rig) (avg_over_time(mining_rig_power_watts{{{site}}}[{_WINDOW}]))"
-    source = f"max by (rig, source) (max_over_time(mining_rig_power_source{{{site}}}[{_WINDOW}]))"
-    asked = {
-        "contract": listed,
-        "hashrate": of("mining_rig_hashrate_hashes_per_second", "avg"),
-        "power": f"({source} * on (rig) group_left () {power}) * {theirs}",
-        "planned off": of("mining_rig_expected_off_info", "max", "kind"),
-    }
-    if question.revenue:
-        asked["revenue"] = of("mining_rig_revenue_usd_per_day", "avg")
-    if question.host_tariff:
-        tariff = ",".join(filter(None, (site, f'tariff="{quoted(question.host_tariff)}"')))
-        asked["host's price"] = f"max(avg_over_time(mining_power_price_usd_per_kilowatt_hour{{{tariff}}}[{_WINDOW}]))"
-    return asked
+# --- queries --------------------------------------------------------------------------------------------------------
 
 
-def ratings(question: Question) -> dict[str, str]:
-    """Return the queries of what the rigs are rated at. They are asked for once per piece."""
-    site = "" if question.site is None else f'site="{quoted(question.site)}"'
-    return {
-        "rated power": f"max by (rig) (mining_rig_rated_power_watts{{{site}}})",
-        "rated hashrate": f"max by (rig) (mining_rig_rated_hashrate_hashes_per_second{{{site}}})",
-    }
+class Queries:
+    """The queries. Those of rigs are asked for the end of every window, or as a sum over the windows of a piece."""
+
+    def __init__(self, question: Question) -> None:
+        self._site = "" if question.site is None else f'site="{quoted(question.site)}"'
+        self._customer = f'customer="{quoted(question.customer)}"'
+        self._contract = f'contract="{quoted(question.contract)}"'
+
+    def _of(self, metric: str, *matchers: str) -> str:
+        return f"{metric}{{{','.join(filter(None, (self._site, *matchers)))}}}"
+
+    def _over(self, function: str, metric: str, by: str, *matchers: str) -> str:
+        return f"max by ({by}) ({function}_over_time({self._of(metric, *matchers)}[{_WINDOW}]))"
+
+    @property
+    def listed(self) -> str:
+        """Rigs that the inventory lists for the customer."""
+        return self._over("max", "mining_rig_inventory_info", "rig, block, instance", self._customer)
+
+    @property
+    def under_contract(self) -> str:
+        """Rigs of the customer by contract."""
+        return self._over("max", "mining_rig_contract_info", "rig, contract", self._customer)
+
+    @property
+    def exporters(self) -> str:
+        """Exporters that were recorded."""
+        return self._over("max", "mining_rigs", "instance")
+
+    def lists(self, rigs: str) -> str:
+        """Samples of each rig's listings, to tell the customer and block that it is mostly listed for."""
+        samples = self._of("mining_rig_inventory_info", rigs)
+        return f"sum by (rig, block, customer, instance) (count_over_time({samples}[{_WINDOW}]))"
+
+    def contracts(self, rigs: str) -> str:
+        """Samples of each rig's contracts."""
+        samples = self._of("mining_rig_contract_info", self._customer, rigs)
+        return f"sum by (rig, contract) (count_over_time({samples}[{_WINDOW}]))"
+
+    def hashrate(self, rigs: str) -> str:
+        """Mean hashrates, H/s."""
+        return self._over("avg", "mining_rig_hashrate_hashes_per_second", "rig", rigs)
+
+    def power(self, rigs: str) -> str:
+        """Mean power by source, W."""
+        source = self._over("max", "mining_rig_power_source", "rig, source", rigs)
+        return f"{source} * on (rig) group_left () {self._over('avg', 'mining_rig_power_watts', 'rig', rigs)}"
+
+    def planned(self, rigs: str, *more: str) -> str:
+        """Planned downtime, by kind."""
+        return self._over("max", "mining_rig_expected_off_info", "rig, kind", rigs, *more)
+
+    def reported(self, rigs: str) -> str:
+        """Mean power that the rigs report, W."""
+        return self._over("avg", "mining_rig_reported_power_watts", "rig", rigs)
+
+    def revenue(self, rigs: str, *, own: bool) -> str:
+        """Revenue, USD per day: by the customer's pool fee and scheme, or by the site's."""
+        metric = "mining_rig_customer_revenue_usd_per_day" if own else "mining_rig_revenue_usd_per_day"
+        return self._over("avg", metric, "rig", rigs)
+
+    def income(self, rigs: str) -> str:
+        """Income from energy that rigs do not use while it is planned that they are off, USD per day."""
+        earned = self._over("avg", "mining_rig_curtailment_income_usd_per_day", "rig", rigs)
+        planned = self.planned(rigs, f'kind!="{MAINTENANCE}"')
+        return f"{earned} and on (rig) {planned}"
+
+    def rated_power(self, rigs: str) -> str:
+        """Rated power, W."""
+        return f"max by (rig) ({self._of('mining_rig_rated_power_watts', rigs)})"
+
+    def rated_hashrate(self, rigs: str) -> str:
+        """Rated hashrate, H/s."""
+        return f"max by (rig) ({self._of('mining_rig_rated_hashrate_hashes_per_second', rigs)})"
+
+    def credited(self, rigs: str) -> str:
+        """Hashrate that pools credit, H/s."""
+        return f"max by (rig) ({self._of('mining_rig_pool_credited_hashrate_hashes_per_second', rigs)})"
+
+    def compared(self, rigs: str) -> str:
+        """Hashrate that rigs reported over the windows of :meth:`credited`, H/s."""
+        return f"max by (rig) ({self._of('mining_rig_pool_reported_hashrate_hashes_per_second', rigs)})"
+
+    def suspended(self, rigs: str) -> str:
+        """Rigs that were told to stop."""
+        return f"{self._over('max', 'mining_rig_suspended', 'rig', rigs)} > 0"
+
+    def his_faults(self, rigs: str) -> str:
+        """Rigs with a wrong pool or worker, or whose pool rejects them."""
+        return self._over("max", "mining_rig_fault", "rig", rigs, f'code=~"{_HIS_FAULTS}"')
+
+    def pools_down(self, rigs: str) -> str:
+        """Rigs that reach none of their pools."""
+        return f"{self._over('max', 'mining_rig_pool_up', 'rig', rigs)} == 0"
+
+    @property
+    def any_pool(self) -> str:
+        """Whether any rig of the site reaches a pool."""
+        return f"max(max_over_time({self._of('mining_rig_pool_up')}[{_WINDOW}])) > 0"
+
+    def silent_blocks(self, blocks: str) -> str:
+        """Blocks of which at least two rigs, and half, do not answer, unplanned: whoever owns them."""
+        listed = self._over("max", "mining_rig_inventory_info", "rig, block", blocks)
+        planned = self._over("max", "mining_rig_expected_off_info", "rig")
+        answers = self._over("max", "mining_rig_hashrate_hashes_per_second", "rig")
+        expected = f"({listed} unless on (rig) {planned})"
+        silent = f"count by (block) ({expected} unless on (rig) {answers})"
+        return f"{silent} >= {TOGETHER} and on (block) {silent} >= {HALF} * count by (block) {expected}"
+
+    def live_blocks(self, blocks: str) -> str:
+        """Blocks that draw power."""
+        return f"{self._over('max', 'mining_block_power_watts', 'block', blocks)} > 0"
+
+    def price(self, tariff: str) -> str:
+        """The price of a tariff, USD per kWh."""
+        metric = self._of("mining_power_price_usd_per_kilowatt_hour", f'tariff="{quoted(tariff)}"')
+        return f"max(avg_over_time({metric}[{_WINDOW}]))"
+
+    @property
+    def earned(self) -> str:
+        """Coins that the customer's rigs under this contract earn, BTC per day."""
+        revenue = f"max by (rig) ({self._of('mining_rig_customer_revenue_usd_per_day', self._customer)})"
+        contract = f"max by (rig) ({self._of('mining_rig_contract_info', self._customer, self._contract)})"
+        return f"sum({revenue} and on (rig) {contract}) / scalar(max({self._of('mining_bitcoin_price_usd')}))"
+
+    def paid(self, accounts: str, what: str) -> str:
+        """The latest paid UTC day of pool accounts (unix seconds), or its payment (BTC)."""
+        return f"max by (account) ({self._of(f'mining_pool_payout_{what}', accounts)})"
+
+    def shown(self, question: Question) -> dict[str, str]:
+        """Return the queries for the statement, with ``$rigs`` for the names of rigs."""
+        rigs = 'rig=~"$rigs"'
+        asked = {
+            "listed": self.listed,
+            "contract": self.under_contract,
+            "hashrate": self.hashrate(rigs),
+            "power": self.power(rigs),
+            "reported power": self.reported(rigs),
+            "planned off": self.planned(rigs),
+            "revenue": self.revenue(rigs, own=True),
+            "rated power": self.rated_power(rigs),
+            "rated hashrate": self.rated_hashrate(rigs),
+            "credited hashrate": self.credited(rigs),
+            "coins": self.earned,
+        }
+        if question.host_tariff:
+            asked["host's price"] = self.price(question.host_tariff)
+        if question.income:
+            asked["curtailment income"] = self.income(rigs)
+        return asked
+
+
+def named(label: str, names: Iterable[str]) -> str:
+    """Return the matcher of a label that has one of these values."""
+    pattern = "|".join(re.escape(name).replace("\\-", "-").replace("\\ ", " ") for name in sorted(names))
+    return f'{label}=~"{quoted(pattern)}"'
+
+
+def _chunks(names: Iterable[str]) -> Iterator[list[str]]:
+    chunk: list[str] = []
+    letters = 0
+    for name in sorted(names):
+        if chunk and letters + len(name) >= _SELECTED:
+            yield chunk
+            chunk, letters = [], 0
+        chunk.append(name)
+        letters += len(name) + 1
+    if chunk:
+        yield chunk
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
 
 
 async def read(endpoint: Endpoint, question: Question, period: Span) -> Usage:
     """Read a period piece by piece. Raises Failure if the server does not answer, or has no rig of the customer."""
-    asked, reckoning = queries(question), _Reckoning(question, period)
-    start = period.start
-    while start < period.end:
-        end = min(start + _PIECE, period.end)
-        answers = {
-            name: await ask_range(endpoint, query, start + WINDOW_SECONDS, end, WINDOW_SECONDS, allow_empty=True)
-            for name, query in asked.items()
-        }
-        rated = {
-            name: await ask_range(endpoint, query, start, end, SECONDS_PER_HOUR, allow_empty=True)
-            for name, query in ratings(question).items()
-        }
-        reckoning.add(answers, rated, [start + WINDOW_SECONDS * number for number in _windows(start, end)])
-        start = end
+    reckoning = Reckoning(period, question.notes)
+    earned: dict[str, float] = {}
+    for start, end in _days(period):
+        reader = _Reader(endpoint, question, start, end)
+        reckoning.add(await reader.piece())
+        coins = await reader.earned()
+        if coins is not None:
+            earned[_day_of(start)] = coins
     if not reckoning.rigs:
         raise Failure(Reason.NOT_READY, f"no rig of customer {question.customer} is recorded in {period.name}")
-    return reckoning.usage(asked | ratings(question))
+    paid = await _payments(endpoint, question, period)
+    days = dict.fromkeys(_day_of(start) for start, _ in _days(period))
+    production = [Production(day, earned.get(day), paid.get(day)) for day in days] if earned or paid else []
+    return reckoning.usage(Queries(question).shown(question), production)
 
 
-_Series = Sequence[tuple[dict[str, str], dict[float, float]]]
-_Column = list[float | None]
+def _days(period: Span) -> Iterator[tuple[float, float]]:
+    """Cut a period at midnight, UTC, as pools do."""
+    start = period.start
+    while start < period.end:
+        end = min((start // SECONDS_PER_DAY + 1) * SECONDS_PER_DAY, period.end)
+        yield start, end
+        start = end
 
 
-@dataclass(slots=True)
-class _Tally:
-    """One rig's figures so far."""
-
-    windows: Counter[Class] = field(default_factory=Counter)
-    energised: int = 0
-    watts: float | None = None
-    hashrate: float | None = None
-    performed: float = 0.0
-    hashed: float = 0.0
-    kilowatt_hours: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    missing: int = 0
-    passed_through: float = 0.0
-    mined: float = 0.0
+def _day_of(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).date().isoformat()
 
 
-class _Rows(NamedTuple):
-    """One rig's columns in a piece: a value per window, None where there is no sample."""
+async def _payments(endpoint: Endpoint, question: Question, period: Span) -> dict[str, float]:
+    """Return what the customer's pool accounts paid for each UTC day, BTC."""
+    if not question.accounts:
+        return {}
+    accounts, text = named("account", question.accounts), Queries(question)
+    found = []
+    for what in ("day_timestamp_seconds", "paid_bitcoins"):
+        query = text.paid(accounts, what)
+        found.append(
+            await ask_range(endpoint, query, period.start, period.end + _PAID_LATE, SECONDS_PER_HOUR, allow_empty=True)
+        )
+    paid: dict[str, dict[str, float]] = {}
+    coins = {labels["account"]: values for labels, values in found[1]}
+    for labels, days in found[0]:
+        account = labels["account"]
+        for at, day in days.items():
+            if at in coins.get(account, {}):
+                paid.setdefault(_day_of(day), {})[account] = coins[account][at]
+    return {day: sum(each.values()) for day, each in paid.items()}
 
+
+_Windows: TypeAlias = dict[str, Collection[int]]
+
+
+class _Listing(NamedTuple):
     block: str
-    contracted: list[bool]
-    hashrate: _Column
-    kind: Mapping[int, str]  # of planned downtime, by window
-    power: Sequence[tuple[str, _Column]]  # by source
-    revenue: _Column
+    exporter: str
+    mine: list[bool]
+    listed: list[bool]
 
 
-class _Reckoning:
-    """Adds up pieces of a period."""
+class _Reader:
+    """Reads one piece of a period."""
 
-    def __init__(self, question: Question, period: Span) -> None:
-        self._period = period
-        self._others = question.others
-        self._notes: dict[str, list[Note]] = defaultdict(list)
-        for note in question.notes:
-            self._notes[note.rig].append(note)
-        self.rigs: dict[str, _Tally] = {}
-        self._off: dict[tuple[str, Class], Counter[float]] = defaultdict(Counter)
-        self._moved = 0
+    def __init__(self, endpoint: Endpoint, question: Question, start: float, end: float) -> None:
+        self._endpoint = endpoint
+        self._question = question
+        self._queries = Queries(question)
+        self._count = round((end - start) / WINDOW_SECONDS)
+        self._times = [start + WINDOW_SECONDS * number for number in range(1, self._count + 1)]
+        self._in_force = [question.start < at <= question.end for at in self._times]
+        # The oldest window ends one window after the start: a start that is included must not add another one.
+        self._whole = f"{end - start - 1:.0f}s:{_WINDOW}"
 
-    def add(self, answers: Mapping[str, _Series], rated: Mapping[str, _Series], times: Sequence[float]) -> None:
-        """Add the windows that end at ``times`` (unix seconds)."""
-        rows = {rig: each for rig, each in _rows(answers, times).items() if rig not in self._others}
-        recorded = [any(each.contracted[index] for each in rows.values()) for index in range(len(times))]
-        together, energised = _stopped_together(rows.values(), len(times)), _energised(rows.values(), len(times))
-        absent: _Column = [None] * len(times)
-        prices = next((_column(values, times) for _, values in answers.get("host's price", ())), absent)
-        for rig, each in rows.items():
-            tally = self.rigs.setdefault(rig, _Tally())
-            tally.watts = _latest(rated["rated power"], rig, tally.watts)
-            tally.hashrate = _latest(rated["rated hashrate"], rig, tally.hashrate)
-            classes = self._classes(rig, tally, each, recorded, together[each.block], times)
-            tally.windows.update(classes)
-            self._measure(tally, each, classes, prices)
-            tally.energised += sum(map(and_, each.contracted, energised[each.block]))
-            for at, found in zip(times, classes, strict=True):
-                if found in _STOPPED:
-                    self._off[each.block, found][at] += 1
-        for rig, tally in self.rigs.items():
-            if rig not in rows:
-                gap = sum(not seen for seen in recorded)
-                tally.windows[Class.UNMONITORED] += gap
-                tally.missing += gap
+    async def piece(self) -> Piece:
+        """Return what was recorded in the piece."""
+        listings = await self._listings()
+        rigs: dict[str, RigColumns] = {}
+        for chunk in _chunks(rig for rig, each in listings.items() if any(each.mine)):
+            rigs |= await self._columns({rig: listings[rig] for rig in chunk})
+        exporters = await self._ask(self._queries.exporters)
+        recorded = {labels.get("instance", ""): _known(column) for labels, column in exporters}
+        silent, live = await self._blocks(rigs)
+        prices: Column | None = None
+        if self._question.host_tariff:
+            found = await self._ask(self._queries.price(self._question.host_tariff))
+            prices = self._first(found)
+        return Piece(
+            times=self._times, rigs=rigs, recorded=recorded, silent_blocks=silent, live_blocks=live, prices=prices
+        )
 
-    def _classes(
-        self, rig: str, tally: _Tally, rows: _Rows, recorded: Sequence[bool], together: Sequence[bool],
-        times: Sequence[float],
-    ) -> list[Class]:  # fmt: skip
-        least = 0.0 if tally.hashrate is None else _DEGRADED * tally.hashrate
-        classes: list[Class] = []
-        for index, hashrate in enumerate(rows.hashrate):
-            if not rows.contracted[index]:
-                found = Class.NOT_CONTRACTED if recorded[index] else Class.UNMONITORED
-            elif index in rows.kind:
-                found = Class.MAINTENANCE if rows.kind[index] == _MAINTENANCE else Class.CURTAILED
-            elif hashrate:
-                found = Class.HASHING if hashrate >= least else Class.DEGRADED
-            elif hashrate is not None:
-                found = Class.RIG_FAULT
+    async def earned(self) -> float | None:
+        """Return the coins that the customer's rigs earned in the piece, BTC."""
+        found = await self._total("sum", self._queries.earned)
+        return found[0][1] * _DAYS if found else None
+
+    async def _ask(
+        self, query: str, times: Sequence[float] | None = None, step: float = WINDOW_SECONDS
+    ) -> list[tuple[dict[str, str], Column]]:
+        return await ask_columns(self._endpoint, query, times or self._times, step)
+
+    async def _total(self, function: str, query: str) -> list[tuple[dict[str, str], float]]:
+        """Let the server work out one number per series from the values at the ends of all windows."""
+        found = await self._ask(f"{function}_over_time(({query})[{self._whole}])", self._times[-1:])
+        return [(labels, column[0]) for labels, column in found if column[0] is not None]
+
+    # --- who is listed ---
+
+    async def _listings(self) -> dict[str, _Listing]:
+        """Return when each rig was listed for the customer under the contract. Most are in every window."""
+        whole: dict[str, tuple[str, str]] = {}
+        others: set[str] = set()
+        for labels, count in await self._total("count", self._queries.listed):
+            rig = labels["rig"]
+            if count == self._count and rig not in whole:
+                whole[rig] = labels.get("block", ""), labels.get("instance", "")
             else:
-                found = Class.HOST_FAULT if together[index] else Class.UNEXPLAINED
-            classes.append(found)
-        for note in self._notes.get(rig, ()):
-            for index, at in enumerate(times):
-                if classes[index] is Class.UNEXPLAINED and note.start < at <= note.end:
-                    classes[index] = note.found
-                    self._moved += 1
-        return classes
+                others.add(rig)
+        contracts: dict[str, str] = {}
+        for labels, count in await self._total("count", self._queries.under_contract):
+            rig = labels["rig"]
+            if count == self._count and rig not in contracts:
+                contracts[rig] = labels["contract"]
+            else:
+                others.add(rig)
+        always, never = [True] * self._count, [False] * self._count
+        listings: dict[str, _Listing] = {}
+        for rig, (block, exporter) in whole.items():
+            if rig not in others:
+                mine = self._in_force if self._names(rig, contracts.get(rig)) else never
+                listings[rig] = _Listing(block, exporter, mine, always)
+        for chunk in _chunks(others):
+            listings |= await self._listed_at_times(chunk)
+        return listings
 
-    @staticmethod
-    def _measure(tally: _Tally, rows: _Rows, classes: Sequence[Class], prices: _Column) -> None:
-        contracted = [found is not Class.NOT_CONTRACTED for found in classes]
-        rated = inf if tally.hashrate is None else tally.hashrate
-        tally.hashed += sum(hashrate for hashrate in rows.hashrate if hashrate)
-        tally.performed += sum(min(hashrate, rated) for hashrate in rows.hashrate if hashrate)
-        tally.mined += sum(usd for usd in rows.revenue if usd) * WINDOW_SECONDS / SECONDS_PER_DAY
-        known = [False] * len(classes)
-        for source, column in rows.power:
-            for index, watts in enumerate(column):
-                if watts is None or known[index]:
-                    continue
-                known[index] = True
-                kwh = kilowatts(watts) * WINDOW_SECONDS / SECONDS_PER_HOUR
-                tally.kilowatt_hours[source] += kwh
-                tally.passed_through += kwh * (prices[index] or 0.0)
-        tally.missing += sum(mine and not seen for mine, seen in zip(contracted, known, strict=True))
+    async def _listed_at_times(self, rigs: Sequence[str]) -> dict[str, _Listing]:
+        """Tell window by window for whom rigs are listed: a window is his for whom most of its samples are."""
+        selected = named("rig", rigs)
+        lists = _mostly(await self._ask(self._queries.lists(selected)), ("customer", "block", "instance"), self._count)
+        contracts = _mostly(await self._ask(self._queries.contracts(selected)), ("contract",), self._count)
+        found: dict[str, _Listing] = {}
+        for rig, column in lists.items():
+            his = [each for each in column if each is not None and each[0] == self._question.customer]
+            if his:
+                known = contracts.get(rig, [None] * self._count)
+                mine = [
+                    holds
+                    and each is not None
+                    and each[0] == self._question.customer
+                    and self._names(rig, None if contract is None else contract[0])
+                    for each, contract, holds in zip(column, known, self._in_force, strict=True)
+                ]
+                listed = [each is not None for each in column]
+                found[rig] = _Listing(his[-1][1], his[-1][2], mine, listed)
+        return found
 
-    def usage(self, asked: Mapping[str, str]) -> Usage:
-        """Return the sums."""
-        every = windows_of(self._period)
-        return Usage(
-            rigs=tuple(
-                RigUse(
-                    rig=rig,
-                    windows=tally.windows | {Class.NOT_CONTRACTED: every - _contracted(tally)},
-                    energised=tally.energised,
-                    watts=tally.watts,
-                    hashrate=tally.hashrate,
-                    performed=tally.performed,
-                    mean_hashrate=tally.hashed / _contracted(tally) if _contracted(tally) else None,
-                    kilowatt_hours=dict(tally.kilowatt_hours),
-                    missing=tally.missing,
-                    passed_through=tally.passed_through,
-                    mined=tally.mined,
-                )
-                for rig, tally in sorted(self.rigs.items())
-            ),
-            incidents=tuple(sorted(self._incidents(), key=lambda incident: (incident.start, incident.block))),
-            moved=self._moved,
-            queries=asked,
+    def _names(self, rig: str, contract: str | None) -> bool:
+        """Tell whether a rig is billed under the contract: by the contract that was recorded, else as configured."""
+        return rig not in self._question.others if contract is None else contract == self._question.contract
+
+    # --- what they did ---
+
+    async def _columns(self, listings: Mapping[str, _Listing]) -> dict[str, RigColumns]:
+        text, selected = self._queries, named("rig", listings)
+        hashrates, powers, planned, rated_power, rated_hashrate = await asyncio.gather(
+            self._ask(text.hashrate(selected)),
+            self._ask(text.power(selected)),
+            self._ask(text.planned(selected)),
+            self._rare(text.rated_power(selected), SECONDS_PER_HOUR),
+            self._rare(text.rated_hashrate(selected), SECONDS_PER_HOUR),
         )
+        absent: Column = [None] * self._count
+        hashrate = {labels["rig"]: column for labels, column in hashrates}
+        rigs = {
+            rig: RigColumns(
+                block=each.block,
+                exporter=each.exporter,
+                mine=each.mine,
+                listed=each.listed,
+                hashrate=hashrate.get(rig, absent),
+                watts=_latest(rated_power.get(rig, ())),
+                rated=_latest(rated_hashrate.get(rig, ())),
+            )
+            for rig, each in listings.items()
+        }
+        for labels, column in powers:
+            rig = rigs[labels["rig"]]
+            rig.power = (*rig.power, (labels.get("source", ""), column))
+        for labels, column in planned:
+            rig = rigs[labels["rig"]]
+            rig.kinds = {**rig.kinds, **dict.fromkeys(_known(column), labels.get("kind", ""))}
+        await self._earnings(rigs)
+        await self._reasons(rigs)
+        return rigs
 
-    def _incidents(self) -> Iterator[Incident]:
-        for (block, found), windows in self._off.items():
-            times = sorted(windows)
-            first = 0
-            for number in range(1, len(times) + 1):
-                if number == len(times) or times[number] - times[number - 1] > WINDOW_SECONDS * _GAP:
-                    stretch = times[first:number]
-                    yield Incident(
-                        start=stretch[0] - WINDOW_SECONDS,
-                        end=stretch[-1],
-                        found=found,
-                        rigs=max(windows[at] for at in stretch),
-                        block=block,
-                    )
-                    first = number
+    async def _rare(self, query: str, step: float) -> dict[str, Column]:
+        times = self._times[:: round(step / WINDOW_SECONDS)]
+        return {labels["rig"]: column for labels, column in await self._ask(query, times, step)}
 
-
-def windows_of(period: Span) -> int:
-    """Return the number of five-minute windows of a period."""
-    return round(period.seconds / WINDOW_SECONDS)
-
-
-def _contracted(tally: _Tally) -> int:
-    return tally.windows.total() - tally.windows[Class.NOT_CONTRACTED]
-
-
-def _windows(start: float, end: float) -> range:
-    return range(1, round((end - start) / WINDOW_SECONDS) + 1)
-
-
-def _rows(answers: Mapping[str, _Series], times: Sequence[float]) -> dict[str, _Rows]:
-    """Return the columns of every rig that is the customer's in this piece."""
-    absent: _Column = [None] * len(times)
-    blocks: dict[str, str] = {}
-    contracted: dict[str, _Column] = {}
-    for labels, values in answers["contract"]:
-        rig = labels["rig"]
-        blocks[rig] = labels.get("block", "")  # a rig that was moved has a series for each of its blocks
-        contracted[rig] = _merged(contracted.get(rig), _column(values, times))
-    hashrates, revenues = _columns(answers["hashrate"], times), _columns(answers.get("revenue", ()), times)
-    power: dict[str, list[tuple[str, _Column]]] = defaultdict(list)
-    for labels, values in answers["power"]:
-        power[labels["rig"]].append((labels.get("source", ""), _column(values, times)))
-    kinds: dict[str, dict[int, str]] = defaultdict(dict)
-    for labels, values in answers["planned off"]:
-        kinds[labels["rig"]] |= {index: labels.get("kind", "") for index, at in enumerate(times) if at in values}
-    return {
-        rig: _Rows(
-            block=blocks[rig],
-            contracted=[value is not None for value in column],
-            hashrate=hashrates.get(rig, absent),
-            kind=kinds.get(rig, {}),
-            power=power.get(rig, ()),
-            revenue=revenues.get(rig, absent),
+    async def _earnings(self, rigs: Mapping[str, RigColumns]) -> None:
+        """Add energy by the rigs' own reports, revenue, income and what pools credit."""
+        text, selected = self._queries, named("rig", rigs)
+        reported, own, credited, compared = await asyncio.gather(
+            self._sums(rigs, text.reported),
+            self._sums(rigs, lambda chosen: text.revenue(chosen, own=True)),
+            self._rare(text.credited(selected), _POOL_STEP),
+            self._rare(text.compared(selected), _POOL_STEP),
         )
-        for rig, column in contracted.items()
-    }
+        for rig, (watts, _) in reported.items():
+            rigs[rig].reported = kilowatts(watts) * WINDOW_SECONDS / SECONDS_PER_HOUR
+        without = {rig: each for rig, each in rigs.items() if rig not in own}
+        sites = (
+            {}
+            if self._question.own_revenue or not without
+            else await self._sums(without, lambda chosen: text.revenue(chosen, own=False))
+        )
+        for rig, (usd, windows) in (own | sites).items():
+            rigs[rig].revenue = usd * _DAYS, windows
+        for rig in credited.keys() & compared.keys():
+            pairs = zip(credited[rig], compared[rig], strict=True)
+            rigs[rig].credited = [(one, other) for one, other in pairs if one is not None and other is not None]
+        off = [rig for rig, each in rigs.items() if set(each.kinds.values()) - {MAINTENANCE}]
+        if self._question.income and off:
+            for labels, column in await self._ask(text.income(named("rig", off))):
+                rigs[labels["rig"]].income = {index: value for index, value in enumerate(column) if value is not None}
+
+    async def _sums(self, rigs: Mapping[str, RigColumns], query: Callable[[str], str]) -> dict[str, tuple[float, int]]:
+        """Return each rig's sum over its windows under contract, and the number of windows with a value."""
+        whole = [rig for rig, each in rigs.items() if all(each.mine)]
+        found: dict[str, tuple[float, int]] = {}
+        if whole:
+            text = query(named("rig", whole))
+            sums, counts = await asyncio.gather(self._total("sum", text), self._total("count", text))
+            counted = {labels["rig"]: int(count) for labels, count in counts}
+            found = {labels["rig"]: (value, counted.get(labels["rig"], 0)) for labels, value in sums}
+        parts = [rig for rig in rigs if rig not in whole]
+        if parts:
+            for labels, column in await self._ask(query(named("rig", parts))):
+                mine = rigs[labels["rig"]].mine
+                values = [value for value, own in zip(column, mine, strict=True) if own and value is not None]
+                found[labels["rig"]] = sum(values), len(values)
+        return found
+
+    async def _reasons(self, rigs: Mapping[str, RigColumns]) -> None:
+        """Tell where a rig that answers stands still for another reason than a fault of its own.
+
+        A wrong pool or worker is the customer's. So is a pool that does not answer, while another rig of the site
+        reaches one. Nobody recorded who suspended a rig, or whether the site's network or a pool has failed.
+        """
+        stopped = {rig: indices for rig, each in rigs.items() if (indices := each.stopped())}
+        if not stopped:
+            return
+        text, selected = self._queries, named("rig", stopped)
+        wrong, down, suspended = await asyncio.gather(
+            self._ask(text.his_faults(selected)),
+            self._ask(text.pools_down(selected)),
+            self._ask(text.suspended(selected)),
+        )
+        reached = _known(self._first(await self._ask(text.any_pool))) if down else frozenset()
+        reasons: dict[str, dict[int, Class]] = {}
+        for labels, column in down:
+            found = {index: Class.CUSTOMER if index in reached else Class.UNEXPLAINED for index in _known(column)}
+            reasons.setdefault(labels["rig"], {}).update(found)
+        for listed, reason in ((wrong, Class.CUSTOMER), (suspended, Class.UNEXPLAINED)):
+            for labels, column in listed:
+                reasons.setdefault(labels["rig"], {}).update(dict.fromkeys(_known(column), reason))
+        for rig, found in reasons.items():
+            rigs[rig].reasons = found
+
+    def _first(self, found: Sequence[tuple[dict[str, str], Column]]) -> Column:
+        return found[0][1] if found else [None] * self._count
+
+    async def _blocks(self, rigs: Mapping[str, RigColumns]) -> tuple[_Windows, _Windows]:
+        """Return where whole blocks are silent, and where blocks draw power: asked for those in doubt."""
+        silent = {each.block for each in rigs.values() if each.silent()}
+        dark = {each.block for each in rigs.values() if not all(column and all(column) for _, column in each.power)}
+        dark |= {each.block for each in rigs.values() if not each.power}
+        found: list[_Windows] = []
+        for blocks, query in ((silent, self._queries.silent_blocks), (dark, self._queries.live_blocks)):
+            known: _Windows = {}
+            for chunk in _chunks(blocks):
+                asked = await self._ask(query(named("block", chunk)))
+                known |= {labels["block"]: _known(column) for labels, column in asked}
+            found.append(known)
+        return found[0], found[1]
 
 
-def _column(values: Mapping[float, float], times: Sequence[float]) -> _Column:
-    return [values.get(at) for at in times]
+def _known(column: Column) -> frozenset[int]:
+    return frozenset(index for index, value in enumerate(column) if value is not None)
 
 
-def _columns(series: _Series, times: Sequence[float]) -> dict[str, _Column]:
-    return {labels["rig"]: _column(values, times) for labels, values in series}
+def _latest(values: Sequence[float | None]) -> float | None:
+    return next((value for value in reversed(values) if value is not None), None)
 
 
-def _merged(one: _Column | None, other: _Column) -> _Column:
-    return other if one is None else [a if b is None else b for a, b in zip(one, other, strict=True)]
-
-
-def _latest(series: _Series, rig: str, before: float | None) -> float | None:
-    return next((values[max(values)] for labels, values in series if labels.get("rig") == rig), before)
-
-
-def _energised(rows: Iterable[_Rows], windows: int) -> dict[str, list[bool]]:
-    """Tell for each block in which windows any of the customer's rigs draws power."""
-    found: dict[str, list[bool]] = {}
-    for each in rows:
-        drawn = found.setdefault(each.block, [False] * windows)
-        for _, column in each.power:
-            for index, watts in enumerate(column):
-                drawn[index] |= bool(watts)
-    return found
-
-
-def _stopped_together(rows: Iterable[_Rows], windows: int) -> dict[str, list[bool]]:
-    """Tell for each block in which windows at least two of the customer's rigs, and half, do not answer unplanned."""
-    rigs: dict[str, list[int]] = {}
-    silent: dict[str, list[int]] = {}
-    for each in rows:
-        counted = rigs.setdefault(each.block, [0] * windows)
-        stopped = silent.setdefault(each.block, [0] * windows)
-        for index, mine in enumerate(each.contracted):
-            if mine and index not in each.kind:
-                counted[index] += 1
-                stopped[index] += each.hashrate[index] is None
-    return {
-        block: [
-            count >= _TOGETHER and count >= _HALF * every
-            for count, every in zip(silent[block], rigs[block], strict=True)
-        ]
-        for block in rigs
-    }
+def _mostly(
+    series: Iterable[tuple[dict[str, str], Column]], labels: Sequence[str], windows: int
+) -> dict[str, list[tuple[str, ...] | None]]:
+    """Return for each rig the labels of the series with the most samples in each window; of equal ones the last."""
+    best: dict[str, list[tuple[float, tuple[str, ...]] | None]] = {}
+    for found, column in series:
+        key = tuple(found.get(label, "") for label in labels)
+        kept = best.setdefault(found["rig"], [None] * windows)
+        for index, count in enumerate(column):
+            before = kept[index]
+            if count is not None and (before is None or (count, key) > before):
+                kept[index] = count, key
+    return {rig: [None if each is None else each[1] for each in kept] for rig, kept in best.items()}

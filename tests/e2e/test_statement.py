@@ -15,7 +15,7 @@ from harness import HOST, ask, free_port
 from test_remote_write import victoria_metrics
 
 from exporter.tools.spans import Span
-from exporter.tools.usage import windows_of
+from exporter.tools.windows import windows_of
 
 NOVEMBER = Span.month("2025-11", ZoneInfo("America/Chicago"))
 WINDOW = 300
@@ -23,12 +23,13 @@ CONFIG = """\
 site: prairie-1
 tariffs: {ppa: {kind: fixed, usd_per_kilowatt_hour: 0.05}}
 contracts:
-  gold:
+  gold: &gold
     timezone: America/Chicago
     usd_per_kilowatt_hour: 0.072
     usd_per_kilowatt_month: 12
     curtailment_credit_share: 0
     uptime: {measure: sla, promised: 0.98}
+  shared: {<<: *gold, curtailment_credit_share: 0.5}
 customers: {acme: {contract: gold}}
 """
 METERED = 24_790.0 / 6_850.0 * 1_000  # W of a rig that runs
@@ -50,6 +51,7 @@ def samples() -> Iterator[str]:
             yield f"mining_rig_power_watts{{{label}}} {METERED if runs else 0} {at}"
             if 120 <= hour < 126:
                 yield f'mining_rig_expected_off_info{{{label},kind="call"}} 1 {at}'
+                yield f"mining_rig_curtailment_income_usd_per_day{{{label}}} {84 * 0.2} {at}"
             if not 100 <= hour < 120:
                 yield f"mining_rig_hashrate_hashes_per_second{{{label}}} {2e14 if runs else 0} {at}"
 
@@ -73,6 +75,7 @@ def test_a_month_is_billed_to_the_cent_and_the_same_twice(tmp_path: Path) -> Non
             assert answer.status in (200, 204)
         ask(f"{store.url}/internal/force_flush")
         first, second = (json.loads(bill(tmp_path, url, "--output", "json")) for _ in range(2))
+        shared = json.loads(bill(tmp_path, url, "--output", "json", "--contract", "shared"))
         if shutil.which("chromium"):
             bill(tmp_path, url, "--output", "pdf", "--to", str(tmp_path / "acme.pdf"))
     assert first["windows"] == second["windows"]
@@ -85,7 +88,8 @@ def test_a_month_is_billed_to_the_cent_and_the_same_twice(tmp_path: Path) -> Non
         1_200,
     )
     assert found["unmonitored"] == found["unexplained"] == 0
-    assert first["energy"] == {"kwh": {"metered": "24790.000"}, "missing_windows": 0, "factor": "1.0"}
+    energy = {"kwh": {"metered": "24790.000"}, "reported_kwh": "0.000", "missing_windows": 0, "factor": "1.0"}
+    assert first["energy"] == energy
     assert first["uptime"] == {
         "hashing": 0.9500693,
         "power": 0.963939,
@@ -98,6 +102,12 @@ def test_a_month_is_billed_to_the_cent_and_the_same_twice(tmp_path: Path) -> Non
         "sla_credit": "-14.94",
     }
     assert first["total"] == "2189.94"
+    # 210 kWh that were bought at $0.05 and sold at $0.25 earned $42; half of them is the customer's.
+    assert {line["code"]: line["amount"] for line in shared["lines"]}["curtailment_credit"] == "-21.00"
+    assert (shared["total"], shared["curtailment"]) == (
+        "2168.94",
+        {"earned_usd": "42.00", "windows_without_income": 0},
+    )
     assert first["period"]["from"] == "2025-11-01T00:00:00-05:00"
     assert first["period"]["to"] == "2025-12-01T00:00:00-06:00"
     assert datetime.fromisoformat(first["incidents"][0]["from"]).timestamp() == NOVEMBER.start + 100 * 3_600

@@ -390,6 +390,7 @@ def small_site() -> SiteView:
                     breakeven_hashprice=21.89,
                     breakeven_bitcoin_price=46_262.0,
                     cost_per_bitcoin=46_262.0,
+                    opportunity_margin=0.45,
                     books=Books(
                         customer_margin=0.43,
                         host_margin=1.82,
@@ -397,6 +398,9 @@ def small_site() -> SiteView:
                         space_fee=1.38,
                         work_factor=1.0,
                         energy_charge_per_kwh=0.05,
+                        customer_revenue=6.51,
+                        customer_potential=0.45,
+                        curtailment_income=0.0,
                     ),
                 ),
                 RigEconomics(

@@ -62,7 +62,8 @@ def past(settings: SiteSettings = TERMS, hours: int = 2) -> MarginHistory:
 
 
 def asked(settings: SiteSettings = TERMS, decision: DecisionSettings = DECISION, hours: int = 2) -> Question | None:
-    return question(snapshot(), price_site(snapshot(), settings), past(settings, hours), settings, decision)
+    past_hours = past(settings, hours)
+    return question(snapshot(), price_site(snapshot(), settings), past_hours, settings, decision, DecisionState())
 
 
 def a_question() -> Question:
@@ -127,7 +128,7 @@ def test_nothing_is_asked_without_settings_or_a_history(site_settings: SiteSetti
 def test_nothing_is_asked_without_a_market(missing: str) -> None:
     known = snapshot()
     unknown = site(*known.rigs, blocks=known.blocks, **{missing: None})
-    assert question(unknown, price_site(unknown, TERMS), past(), TERMS, DECISION) is None
+    assert question(unknown, price_site(unknown, TERMS), past(), TERMS, DECISION, DecisionState()) is None
 
 
 # --- the worker process ---------------------------------------------------------------------------------------------

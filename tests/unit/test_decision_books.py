@@ -247,6 +247,28 @@ def test_explain_says_that_a_customers_rig_has_no_contract() -> None:
     assert "customer's margin" not in explained(of(17.5), at())[0]
 
 
+def in_south(rig: RigSnapshot) -> RigSnapshot:
+    return replace(rig, rig=replace(rig.rig, block="south"))
+
+
+def test_leaving_counts_once_for_all_blocks_of_a_contract() -> None:
+    """$100 over 1 kW are 13.15 a kW and year. The first block that is flagged bears them; until then both do."""
+    desk = Desk(theirs(29.5), in_south(theirs(29.5, name="b")), site=at(leave_usd=100))
+    desk.evaluate()
+    assert [block.sale_value for block in desk.result.blocks] == pytest.approx([-13.147, -13.147], abs=1e-3)
+    desk.wait(90)
+    assert [block.verdict for block in desk.result.blocks] == [Verdict.REASSIGN, Verdict.REASSIGN]
+    assert [block.sale_value for block in desk.result.blocks] == [pytest.approx(-13.147, abs=1e-3), None]
+
+
+def test_another_contract_is_left_at_its_own_cost() -> None:
+    site = replace(BARE, contracts={"c": contract(leave_usd=100), "d": contract(leave_usd=200)})
+    desk = Desk(theirs(29.5), in_south(theirs(29.5, name="b", named="d")), site=site)
+    desk.evaluate()
+    desk.wait(90)
+    assert [block.sale_value for block in desk.result.blocks] == pytest.approx([-13.147, -26.295], abs=1e-3)
+
+
 def test_an_outlook_starts_from_what_the_host_earns() -> None:
     outlook = OutlookSettings(
         drift=0.1, volatility=0.5, difficulty_growth=0.2, elasticity=0.5, fees_bitcoins_per_block=0.02
@@ -264,7 +286,7 @@ def test_an_outlook_starts_from_what_the_host_earns() -> None:
         bitcoin_price=Reading(70_370.0, NOW),
         blocks=(desk.block_facts,),
     )
-    asked = question(snapshot, desk.economics, desk.history, site, DecisionSettings(history=7 * DAY))
+    asked = question(snapshot, desk.economics, desk.history, site, DecisionSettings(history=7 * DAY), desk.state)
     assert asked is not None
     mining = asked.prospects[0].mining[0]
     income = sum(max(50.0 - at, 0.0) * work for at, work in zip(mining.breakevens, mining.work, strict=True))

@@ -66,6 +66,15 @@ def test_an_outlook_is_part_of_the_explanation() -> None:
     assert shown["gain of converting in 48 months instead of now, mean"] == -260.0
 
 
+def test_a_capacity_far_above_the_highest_metered_power_is_a_warning() -> None:
+    asked = case(rig())
+    blocks = tuple(replace(block, highest_metered=1e5, large_feeder=True) for block in asked.decision.blocks)
+    shown = lines(explained(replace(asked, decision=replace(asked.decision, blocks=blocks))))
+    assert shown["highest power that the block's meters showed in the history's window"] == 100
+    assert "warning: the block's capacity_kilowatts is far above that, and AI is valued on all of it" in shown
+    assert not any("warning" in name for name in lines(explained(asked)))
+
+
 def test_an_unknown_rig_has_no_explanation() -> None:
     assert explain(case(rig()), "z-99") is None
 

@@ -96,6 +96,17 @@ def test_a_contract_is_in_force_on_its_last_day_in_its_time_zone(day: str, *, in
     assert (found.contract == "c") is in_force
 
 
+@pytest.mark.parametrize(("day", "in_force"), [("2026-03-21", True), ("2026-03-22", False)])
+def test_a_contract_is_in_force_from_its_first_day(day: str, *, in_force: bool) -> None:
+    found = books(changes={"since": day})
+    assert (found.contract == "c") is in_force
+
+
+def test_a_contract_ends_after_it_begins() -> None:
+    with pytest.raises(ValueError, match="until is before since"):
+        contract(since="2026-03-02", until="2026-03-01")
+
+
 def test_each_charge_is_income_of_the_host_and_cost_of_the_customer() -> None:
     """A fixed fee of $12 per kW and month is 12 / 730 x 24 x 3.5 = $1.3808 a day; a tenth of 6.66 is $0.666."""
     rate = books(changes={"usd_per_kilowatt_hour": 0.06})
@@ -155,6 +166,51 @@ def test_a_customer_has_his_own_scheme(scheme: PayoutScheme, paid: float) -> Non
     found = books(changes={"scheme": scheme}, at=market)
     assert found.customer_margin == pytest.approx(0.2 * paid - 6.72)
     assert books(changes={"scheme": scheme}).customer_margin is None  # the share of the fees is not known
+
+
+def test_the_customers_revenue_is_by_his_own_fee_and_before_the_hosts_share() -> None:
+    found = books(changes={"pool_fee": 0.005, "revenue_share": 0.1}, economics=EconomicsSettings(pool_fee=0.02))
+    assert found.customer_revenue == pytest.approx(6.66 * 0.995)
+    scheme = {"scheme": PayoutScheme.PPS}
+    assert books(changes=scheme).customer_revenue is None  # the share of the fees is not known
+    assert books(hosted(hashrate=None)).customer_revenue is None
+
+
+def test_a_rig_that_stands_still_would_earn_its_customer_his_margin_again() -> None:
+    good = LastGood(hashrate=200e12, power=3_500.0, observed_at=NOW)
+    stopped = hosted(hashrate=0.0, power=20.0, last_good=good)
+    found = books(stopped, {"usd_per_kilowatt_hour": 0.06, "usd_per_kilowatt_month": 12})
+    assert found.customer_potential == pytest.approx(6.66 - 84 * 0.06 - 1.380_822)
+    assert books(hosted(facts={"rated_power": None}), {"usd_per_kilowatt_month": 12}).customer_potential is None
+
+
+@pytest.mark.parametrize(
+    ("power", "income"),
+    [
+        ({}, 0.0),
+        ({"resale_tariff": "spot"}, 84 * 0.20),
+        ({"resale_tariff": "spot", "take_or_pay": True}, 84 * 0.25),
+    ],
+    ids=["cannot be sold", "optional: less what it saves", "owed: all of the price"],
+)
+def test_a_curtailed_rig_earns_the_host_what_its_energy_is_sold_for(power: dict[str, Any], income: float) -> None:
+    """84 kWh a day, bought at $0.05 and sold at $0.25. The rig is off and does not answer."""
+    good = LastGood(hashrate=200e12, power=3_500.0, observed_at=NOW)
+    off = hosted(hashrate=None, last_good=good, expected_mining=False)
+    prices = {"ppa": 0.05, "spot": 0.25}
+    assert books(off, power=PowerSettings(**power), prices=prices).curtailment_income == pytest.approx(income)
+    running = books(power=PowerSettings(**power), prices=prices)
+    assert running.curtailment_income == 0.0
+
+
+def test_what_a_rig_of_unknown_draw_would_bring_is_not_known() -> None:
+    good = LastGood(hashrate=200e12, power=3_500.0, observed_at=NOW)
+    sold = PowerSettings(resale_tariff="spot")
+    prices = {"ppa": 0.05, "spot": 0.25}
+    assert books(hosted(hashrate=None, last_good=good), power=sold, prices=prices).curtailment_income is None
+    assert books(power=sold, prices={"ppa": 0.05}).curtailment_income is None
+    unknown = hosted(hashrate=None, facts={"rated_power": None, "rated_hashrate": None}, expected_mining=False)
+    assert books(unknown, power=sold, prices=prices).curtailment_income is None
 
 
 # --- who decides ----------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Hosting: the worked statement to the cent, four uptimes, and the other kinds of contract."""
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from exporter.economics.hosting import Class, ContractSettings, RigUse, state
+from exporter.economics.hosting import Class, ContractSettings, Line, RigUse, charges_of, state
 
 HOUR = 12  # windows
 NOVEMBER = 721 * HOUR
@@ -140,6 +141,41 @@ def test_pass_through_revenue_share_credit_and_minimum() -> None:
         "minimum": Decimal("771.00"),
     }
     assert found.total == Decimal("1000.00")
+
+
+def test_lines_of_the_operator_come_last_and_no_minimum_counts_them() -> None:
+    terms = contract(minimum_usd_per_month=5_000)
+    more = Line(code="correction", amount=Decimal("-12.40"), note="read twice")
+    found = state(terms, november(), NOVEMBER, [more])
+    assert found.lines[-1] == more
+    assert found.total == Decimal("4987.60")
+
+
+def test_a_rigs_part_of_each_charge_is_not_rounded_and_adds_up() -> None:
+    terms = contract(pass_through=True, revenue_share=0.25, curtailment_credit_share=0.5)
+    rigs = [replace(rig, passed_through=10.0, mined=40.0, saved=4.2) for rig in november()]
+    found = [charges_of(terms, rig, NOVEMBER) for rig in rigs]
+    sums = {code: float(sum(each[code] for each in found)) for code in found[0]}
+    assert sums == pytest.approx(
+        {"energy": 1_784.88, "power": 100.0, "space": 420.0, "revenue_share": 100.0, "curtailment_credit": -21.0}
+    )
+    fixed = contract(usd_per_kilowatt_hour=None)
+    assert set(charges_of(fixed, rigs[0], NOVEMBER)) == {"space"}
+    assert set(charges_of(contract(usd_per_kilowatt_month=None), rigs[0], NOVEMBER)) == {"energy"}
+
+
+@pytest.mark.parametrize(
+    ("terms", "missing"),
+    [
+        ({"pass_through": True}, "unpriced"),
+        ({"revenue_share": 0.1}, "unearned"),
+        ({"curtailment_credit_share": 0.5}, "unsold"),
+    ],
+)
+def test_what_is_billed_and_not_known_makes_it_provisional(terms: dict[str, Any], missing: str) -> None:
+    rigs = [use("a-1", **{missing: NOVEMBER // 100 + 1})]
+    assert state(contract(**terms), rigs, NOVEMBER).provisional
+    assert not state(contract(), rigs, NOVEMBER).provisional
 
 
 def test_a_period_without_a_rig_costs_nothing() -> None:

@@ -95,6 +95,10 @@ def rig(**changes: Any) -> dict[str, Any]:
         "expected_mining": True,
         "last_success_timestamp_seconds": 1_000.0,
         "faults": [],
+        "hosted": False,
+        "customer_margin_usd_per_day": None,
+        "customer_potential_margin_usd_per_day": None,
+        "customer_monthly_fee_usd_per_day": None,
         "margin_usd_per_day": 2.0,
         "potential_margin_usd_per_day": 2.0,
         "hashrate_hashes_per_second": 2e14,
@@ -128,6 +132,19 @@ def test_each_part_has_a_line_and_the_money_stands_on_the_first() -> None:
     assert board.lost_usd_per_day == pytest.approx(1.0)
     assert board.most_repair_usd == pytest.approx(3 * 730 - max(2 * 730, 300))
     assert (supply.serial, supply.age_days, supply.lost_usd_per_day, supply.photo) == ("PSN", None, None, "")
+
+
+def test_a_hosted_rigs_loss_is_its_customers() -> None:
+    """He would earn $0.50 before his monthly fee of $1.38, which is due in either case. At the tariff it is $2."""
+    books = {"customer_margin_usd_per_day": -1.40, "customer_potential_margin_usd_per_day": -0.88}
+    hosted = rig(
+        status="stopped", hosted=True, customer_monthly_fee_usd_per_day=1.38, hashrate_hashes_per_second=0.0, **books
+    )
+    assert [item.lost_usd_per_day for item in items([hosted], 0.0, None)] == pytest.approx([0.50])
+    silent = hosted | {"hashrate_hashes_per_second": None, "customer_margin_usd_per_day": None, "status": "down"}
+    assert [item.lost_usd_per_day for item in items([silent], 0.0, None)] == pytest.approx([0.50])
+    unknown = hosted | {"customer_potential_margin_usd_per_day": None}
+    assert [item.lost_usd_per_day for item in items([unknown], 0.0, None)] == [None]
 
 
 def test_silent_and_stopped_rigs_are_listed_and_healthy_ones_are_not() -> None:
@@ -179,7 +196,7 @@ async def test_the_command_lists_what_is_to_be_repaired() -> None:
     assert {row["photo"] for row in rows} == {""}
     acme = json.loads(document)["items"]
     assert {item["rig"] for item in acme} == {"a-01"}
-    assert acme[0]["lost_usd_per_day"] == pytest.approx(2.254)  # it earns $2.254 at half of its rate
+    assert acme[0]["lost_usd_per_day"] == pytest.approx(1.81)  # its customer earns $0.43 + 1.38 at half of its rate
     assert acme[0]["since_timestamp_seconds"] is None or acme[0]["since_timestamp_seconds"] < TAKEN_AT
     assert none == "nothing to repair\n"
     assert code == 2

@@ -61,6 +61,7 @@ async def test_a_customer_sees_his_own_rigs_only(running: Served) -> None:
     assert "a-01" in page
     assert "a-02" not in page
     assert (await read(running, "api/v1/rigs?q=a-02"))["rigs"] == []
+    assert "a-02" not in str(await read(running, "api/v1/rigs?customer=birch&format=csv"))
     assert [rig["rig"] for rig in (await read(running, "api/v1/rigs", NOC))["rigs"]][:2] == ["a-01", "a-02"]
 
 
@@ -83,7 +84,13 @@ async def test_anothers_rig_is_not_found(running: Served, path: str) -> None:
         "api/v1/plan",
         "api/v1/obligations",
         "api/v1/setpoints",
+        "api/v1/setpoints?format=csv",
         "api/v1/shed?kilowatts=1",
+        "map.json",
+        "events",
+        "api/v1/events",
+        "map",
+        "wall",
         "rigs/../metrics",
         "%6Detrics",
         "nowhere",

@@ -152,7 +152,8 @@ async def test_one_that_hangs_or_has_a_bug_takes_no_other_with_it(
         await asyncio.Event().wait()
         raise AssertionError
 
-    monkeypatch.setattr(panel, "_DEADLINE", 1.0)
+    if fault == "hang":
+        monkeypatch.setattr(panel, "_DEADLINE", 5.0)  # which a busy machine may need for the other one, too
     monkeypatch.setattr(bitstamp._Bitstamp, "fetch", fetch)
     markets.answers = {"/a": 70_000.0}
     async with serve(markets.handle) as server:

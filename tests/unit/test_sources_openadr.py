@@ -155,7 +155,8 @@ async def test_a_server_that_fails_is_a_failure_and_never_no_obligation(
 ) -> None:
     site.vtn.events = [event("a", NOW, "PT1H", (LIMIT, 4000))]
     assert await site.owed()
-    site.settle(timeout=0.3)
+    if fault is SourceFault.HANG:
+        site.settle(timeout=0.3)
     await site.vtn.service.set_fault(fault)
     assert (await site.failure()).reason in reason
     await site.vtn.service.set_fault(None)

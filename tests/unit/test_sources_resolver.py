@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import aiohttp
@@ -38,12 +38,21 @@ class NameServers:
 def servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[NameServers]:
     standing_in = NameServers()
     monkeypatch.setattr(socket, "getaddrinfo", standing_in.getaddrinfo)
-    monkeypatch.setattr(resolver, "LOOKUP_SECONDS", 0.05)
+    monkeypatch.setattr(resolver, "LOOKUP_SECONDS", 600.0)
     yield standing_in
     standing_in.go_on.set()
 
 
-async def test_names_that_hang_take_no_more_threads_than_there_are(servers: NameServers) -> None:
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Give lookups little time, from when it is called."""
+    return lambda: monkeypatch.setattr(resolver, "LOOKUP_SECONDS", 0.05)
+
+
+async def test_names_that_hang_take_no_more_threads_than_there_are(
+    servers: NameServers, impatient: Callable[[], None]
+) -> None:
+    impatient()
     resolving = Resolver(threads=2)
     names = [f"hang-{index}" for index in range(10)]
     outcomes = await asyncio.gather(*map(resolving.resolve, names), return_exceptions=True)
@@ -63,17 +72,23 @@ async def test_a_name_keeps_its_last_address_while_the_name_servers_fail(servers
         await resolving.resolve("pool")
 
 
-async def test_a_known_name_answers_at_once_while_every_thread_hangs(servers: NameServers) -> None:
+async def test_a_known_name_answers_at_once_while_every_thread_hangs(
+    servers: NameServers, impatient: Callable[[], None]
+) -> None:
     resolving = Resolver(threads=1)
     servers.known["pool"] = "127.0.0.7"
     await resolving.resolve("pool")
+    impatient()
     with pytest.raises(TimeoutError):
         await resolving.resolve("hang")
     for _ in range(3):
         assert await resolving.resolve("pool") == [Address(socket.AF_INET, "127.0.0.7")]
 
 
-async def test_a_lookup_that_nobody_waits_for_any_more_is_not_made(servers: NameServers) -> None:
+async def test_a_lookup_that_nobody_waits_for_any_more_is_not_made(
+    servers: NameServers, impatient: Callable[[], None]
+) -> None:
+    impatient()
     resolving = Resolver(threads=1)
     for name in ("hang", "hang-too", "hang-as-well"):
         with pytest.raises(TimeoutError):
@@ -84,7 +99,9 @@ async def test_a_lookup_that_nobody_waits_for_any_more_is_not_made(servers: Name
     assert servers.hanging == 1
 
 
-async def test_names_that_hang_stop_no_source_at_a_plain_address(servers: NameServers) -> None:
+async def test_names_that_hang_stop_no_source_at_a_plain_address(
+    servers: NameServers, impatient: Callable[[], None]
+) -> None:
     async def price(_: web.Request) -> web.Response:
         return web.json_response(70_000)
 
@@ -99,6 +116,7 @@ async def test_names_that_hang_stop_no_source_at_a_plain_address(servers: NameSe
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=HttpResolver())) as session:
         async with session.get(f"http://price.example:{port}/") as answer:
             assert await answer.json() == 70_000
+        impatient()
         stuck = [asyncio.create_task(_fails(session, f"http://hang-{index}.example/")) for index in range(HANGING)]
         await asyncio.gather(*stuck)
         for host in ("127.0.0.1", "price.example"):

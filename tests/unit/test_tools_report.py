@@ -27,7 +27,7 @@ RANGES: dict[str, Answer] = {
     "sum(mining_block_revenue_usd_per_day": [({}, 1_100.0)],
     "sum(mining_block_power_cost_usd_per_day": [({}, 720.0)],
     "sum(mining_block_margin_usd_per_day": [({}, 380.0)],
-    "-sum((mining_rig_potential_margin": [({}, 12.5)],
+    "-sum(((mining_rig_judged_margin": [({}, 12.5)],
     "sum(mining_rig_verdict": [({}, 4.0)],
     "sum by (block)": [({"block": "south"}, -3.0), ({"block": "north"}, 383.0)],
     "bottomk(10, avg_over_time((max by (rig)": [({"rig": "=c1"}, -2.0), ({"rig": "b2"}, -2.5)],

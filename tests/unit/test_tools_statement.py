@@ -4,10 +4,12 @@ import asyncio
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+import re
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -25,13 +27,15 @@ from exporter.model.failures import Failure
 from exporter.sources.http import Endpoint, HttpSettings
 from exporter.tools import statement
 from exporter.tools.spans import Span
-from exporter.tools.usage import Note, NoteError, Question, Usage, queries, ratings, read, read_notes, windows_of
+from exporter.tools.usage import NoteError, Question, read, read_notes
+from exporter.tools.windows import Note, Usage, windows_of
 
 CHICAGO = ZoneInfo("America/Chicago")
 WINDOW = 300.0
 START = datetime(2026, 2, 3, tzinfo=CHICAGO).timestamp()
 DAY = Span(name="2026-02", zone="America/Chicago", start=START, end=START + 86_400.0)
-ACME = Question(customer="acme", site='a"b')
+ACME = Question(customer="acme", contract="gold", site='a"b')
+ONE = 1.0
 
 
 @dataclass
@@ -44,56 +48,140 @@ class Recorded:
     kind: Callable[[int], str | None] = lambda _: None
     source: Callable[[int], str] = lambda _: "metered"
     block: Callable[[int], str] = lambda _: "north"
+    customer: Callable[[int], str] = lambda _: "acme"
+    named: Callable[[int], str | None] = lambda _: None  # the contract that the exporter shows
+    exporter: str = "a:9852"
+    revenue: Callable[[int], float | None] = lambda _: 28.8
+    income: Callable[[int], float | None] = lambda _: None
+    pool_up: Callable[[int], float | None] = lambda _: None
+    fault: Callable[[int], float | None] = lambda _: None
+    suspended: Callable[[int], float | None] = lambda _: None
+    credited: float | None = None
 
 
-def series(rig: str, recorded: Recorded, what: str, times: list[float]) -> dict[tuple[tuple[str, str], ...], Any]:
-    found: dict[tuple[tuple[str, str], ...], list[list[object]]] = {}
+@dataclass
+class Site:
+    """What a server has recorded: the rigs, and the exporters in all windows but some."""
 
-    def add(at: float, value: float | None, **labels: str) -> None:
-        if value is not None:
-            found.setdefault((("rig", rig), *labels.items()), []).append([at, str(value)])
+    rigs: Mapping[str, Recorded]
+    gap: Callable[[str, int], bool] = lambda _exporter, _window: False
+    any_pool: bool = True
+    silent_blocks: Mapping[str, range] = field(default_factory=dict)
+    live_blocks: Mapping[str, range] = field(default_factory=dict)
+    payments: Mapping[float, tuple[float, float]] = field(default_factory=dict)  # by time: UTC day and BTC
 
-    for at in times:
-        number = round((at - START) / WINDOW) - 1
-        kind = recorded.kind(number)
-        if what in ("rated power", "rated hashrate"):
-            add(at, 3_500.0 if what == "rated power" else 200e12)
-        elif recorded.contract(number):
-            value, labels = {
-                "contract": (1.0, {"block": recorded.block(number)}),
-                "hashrate": (recorded.hashrate(number), {}),
-                "power": (recorded.watts(number), {"source": recorded.source(number)}),
-                "planned off": (None if kind is None else 1.0, {"kind": str(kind)}),
-                "revenue": (28.8, {}),
-            }[what]
-            add(at, value, **labels)
-    return found
+    def series(self, query: str, number: int) -> Iterator[tuple[dict[str, str], float]]:
+        """Yield the labels and values of a query at the end of a window."""
+        asked = query.removeprefix("sum_over_time(").removeprefix("count_over_time(")
+        if "mining_rigs{" in asked:
+            exporters = {rig.exporter for rig in self.rigs.values()}
+            yield from (({"instance": each}, 1.0) for each in exporters if not self.gap(each, number))
+        elif "count by (block)" in asked:
+            yield from (({"block": name}, 2.0) for name, windows in self.silent_blocks.items() if number in windows)
+        elif "mining_block_power_watts" in asked:
+            yield from (({"block": name}, 1.0) for name, windows in self.live_blocks.items() if number in windows)
+        elif "mining_power_price" in asked:
+            yield {}, 0.04
+        elif "scalar(" in asked:
+            yield {}, 0.001
+        elif asked.startswith("max(max_over_time(mining_rig_pool_up"):
+            if self.any_pool:
+                yield {}, 1.0
+        else:
+            yield from self._of_rigs(asked, number)
+
+    def _of_rigs(self, asked: str, number: int) -> Iterator[tuple[dict[str, str], float]]:
+        names, metric = _parsed(asked)
+        for name, rig in self.rigs.items():
+            if names is not None and not names.fullmatch(name):
+                continue
+            if not rig.contract(number) or self.gap(rig.exporter, number):
+                continue
+            labels, value = self._value(asked, metric, rig, number)
+            if value is not None:
+                yield {"rig": name, **labels}, value
+
+    @staticmethod
+    def _value(asked: str, metric: str, rig: Recorded, number: int) -> tuple[dict[str, str], float | None]:  # noqa: PLR0911
+        owner, place = rig.customer(number), {"block": rig.block(number), "instance": rig.exporter}
+        his = ONE if owner == "acme" else None
+        match metric:
+            case "inventory_info":
+                mixed = asked.startswith("sum by (rig, block, customer")
+                return place | ({"customer": owner} if mixed else {}), ONE if mixed else his
+            case "contract_info":
+                contract = rig.named(number)
+                return {"contract": str(contract)}, None if contract is None else his
+            case "power_source":
+                return {"source": rig.source(number)}, rig.watts(number)
+            case "expected_off_info":
+                kind = rig.kind(number)
+                return {"kind": str(kind)}, None if kind is None else ONE
+            case "pool_up":
+                return {}, ONE if rig.pool_up(number) == 0 else None
+            case "pool_credited_hashrate_hashes_per_second" | "pool_reported_hashrate_hashes_per_second":
+                return {}, rig.credited
+            case _:
+                return {}, {
+                    "hashrate_hashes_per_second": rig.hashrate,
+                    "reported_power_watts": rig.watts,
+                    "customer_revenue_usd_per_day": rig.revenue,
+                    "revenue_usd_per_day": lambda _: 14.4,
+                    "curtailment_income_usd_per_day": rig.income,
+                    "rated_power_watts": lambda _: 3_500.0,
+                    "rated_hashrate_hashes_per_second": lambda _: 200e12,
+                    "fault": rig.fault,
+                    "suspended": rig.suspended,
+                }[metric](number)
+
+    def answer(self, query: str, start: float, end: float, step: float) -> list[dict[str, Any]]:
+        """Return the series of a range query. A sum or a count over windows is worked out from each of them."""
+        over = re.fullmatch(r"(sum|count)_over_time\((.*)\[(\d+)s:300s\]\)", query)
+        if "mining_pool_payout" in query:
+            place = 0 if "day_timestamp" in query else 1
+            values = [[at, str(self.payments[at][place])] for at in _steps(start, end, step) if at in self.payments]
+            return [{"metric": {"account": "main"}, "values": values}]
+        found: dict[tuple[tuple[str, str], ...], list[tuple[float, float]]] = {}
+        first = end - float(over[3]) // WINDOW * WINDOW if over else start
+        for at in _steps(first, end, WINDOW if over else step):
+            for labels, value in self.series(query, round((at - START) / WINDOW) - 1):
+                found.setdefault(tuple(labels.items()), []).append((at, value))
+        if over:
+            total = {"sum": sum, "count": len}[over[1]]
+            found = {key: [(end, float(total([value for _, value in values])))] for key, values in found.items()}
+        return [
+            {"metric": dict(key), "values": [[at, str(value)] for at, value in values]} for key, values in found.items()
+        ]
+
+
+@lru_cache
+def _parsed(asked: str) -> tuple[re.Pattern[str] | None, str]:
+    """Return the pattern of the rigs that a query chooses, and what its first metric of a rig is called."""
+    chosen, first = re.search(r'rig=~"([^"]*)"', asked), re.search(r"mining_rig_(\w+)", asked)
+    names = None if chosen is None else re.compile(chosen[1].replace("\\\\", "\\"))
+    return names, "" if first is None else first[1]
+
+
+def _steps(start: float, end: float, step: float) -> list[float]:
+    return [start + step * number for number in range(int((end - start) / step + 1e-6) + 1)]
 
 
 @asynccontextmanager
-async def store(rigs: Mapping[str, Recorded], question: Question) -> AsyncIterator[str]:
-    """A server that has recorded these rigs, and answers exactly the queries of a question."""
-    names = {query: name for name, query in (queries(question) | ratings(question)).items()}
+async def store(site: Site | Mapping[str, Recorded]) -> AsyncIterator[str]:
+    """A server that has recorded a site."""
+    recorded = site if isinstance(site, Site) else Site(site)
 
     async def answer(request: web.Request) -> web.Response:
         begin, end, step = (float(request.query[name]) for name in ("start", "end", "step"))
-        times = [begin + step * number for number in range(int((end - begin) / step + 1e-6) + 1)]
-        what = names[request.query["query"]]
-        result: list[dict[str, Any]] = []
-        if what == "host's price":
-            result = [{"metric": {}, "values": [[at, "0.04"] for at in times]}]
-        else:
-            for rig, recorded in rigs.items():
-                for labels, values in series(rig, recorded, what, times).items():
-                    result.append({"metric": dict(labels), "values": values})
+        result = recorded.answer(request.query["query"], begin, end, step)
         return web.json_response({"status": "success", "data": {"resultType": "matrix", "result": result}})
 
     async with serve(answer) as url:
         yield url
 
 
-async def used(rigs: Mapping[str, Recorded], question: Question = ACME, period: Span = DAY) -> Usage:
-    async with store(rigs, question) as url, aiohttp.ClientSession() as session:
+async def used(site: Site | Mapping[str, Recorded], question: Question = ACME, period: Span = DAY) -> Usage:
+    async with store(site) as url, aiohttp.ClientSession() as session:
         return await read(Endpoint(HttpSettings(url=url), session), question, period)
 
 
@@ -151,19 +239,49 @@ async def test_two_outages_of_a_day_are_two_incidents() -> None:
 
 
 async def test_a_gap_of_the_exporter_is_unmonitored_and_its_energy_is_missing() -> None:
-    def seen(at: int) -> bool:
-        return not 100 <= at < 160
-
-    found = await used({"a-1": Recorded(contract=seen), "a-2": Recorded(contract=seen)})
+    found = await used(Site({"a-1": Recorded(), "a-2": Recorded()}, gap=lambda _, at: 100 <= at < 160))
     for rig in found.rigs:
         assert rig.windows == {Class.HASHING: HOURS - 60, Class.UNMONITORED: 60, Class.NOT_CONTRACTED: 0}
         assert rig.kilowatt_hours == {"metered": pytest.approx(3.5 * (HOURS - 60) / 12)}
         assert rig.missing == 60
+    (incident,) = found.incidents
+    assert (incident.found, incident.rigs) == (Class.UNMONITORED, 2)
+    assert (incident.start, incident.end) == (START + 100 * WINDOW, START + 160 * WINDOW)
 
 
-async def test_a_gap_of_a_whole_piece_is_unmonitored_too() -> None:
-    found = await used({"a-1": Recorded(contract=lambda at: at < 144)})
-    assert found.rigs[0].windows[Class.UNMONITORED] == 144
+@pytest.mark.parametrize("gap", [range(50), range(250, 288), range(144, 288)], ids=["first", "last", "whole piece"])
+async def test_a_gap_at_either_end_of_the_period_is_unmonitored_too(gap: range) -> None:
+    (rig,) = (await used(Site({"a-1": Recorded()}, gap=lambda _, at: at in gap))).rigs
+    assert rig.windows[Class.UNMONITORED] == len(gap)
+    assert rig.windows[Class.NOT_CONTRACTED] == 0
+
+
+async def test_a_gap_of_one_shard_is_a_gap_of_its_rigs_alone() -> None:
+    def gap(exporter: str, at: int) -> bool:
+        return exporter == "b:9852" and 100 <= at < 160
+
+    found = await used(Site({"a-1": Recorded(), "b-1": Recorded(exporter="b:9852")}, gap=gap))
+    assert [rig.windows.get(Class.UNMONITORED, 0) for rig in found.rigs] == [0, 60]
+
+
+async def test_a_customer_who_leaves_is_not_under_contract_after_that() -> None:
+    """His rigs are no longer listed, and the exporter goes on: that is no gap. He joined during one."""
+    left = Recorded(contract=lambda at: 20 <= at < 100)
+    (rig,) = (await used(Site({"a-1": left, "z-1": Recorded(customer=lambda _: "birch")}))).rigs
+    assert rig.windows == {Class.HASHING: 80, Class.NOT_CONTRACTED: HOURS - 80}
+    around = Site(
+        {"a-1": left, "z-1": Recorded(customer=lambda _: "birch")}, gap=lambda _, at: 10 <= at < 20 or at >= 90
+    )
+    (rig,) = (await used(around)).rigs
+    assert rig.windows[Class.HASHING] == 70
+    assert rig.windows[Class.UNMONITORED] == HOURS - 90  # nothing says that he left before the end
+
+
+async def test_a_gap_after_which_a_rig_is_gone_is_not_billed() -> None:
+    site = Site({"a-1": Recorded(contract=lambda at: at < 100), "a-2": Recorded()}, gap=lambda _, at: 100 <= at < 160)
+    first, second = (await used(site)).rigs
+    assert first.windows == {Class.HASHING: 100, Class.NOT_CONTRACTED: HOURS - 100}
+    assert second.windows[Class.UNMONITORED] == 60
 
 
 async def test_a_slot_without_power_is_missing_and_never_the_last_value() -> None:
@@ -182,6 +300,73 @@ async def test_a_rig_that_is_moved_to_another_block_is_one_rig() -> None:
     assert rig.windows[Class.HASHING] == HOURS
 
 
+async def test_a_rig_that_changes_hands_is_each_customers_in_his_own_windows() -> None:
+    moved = Recorded(customer=lambda at: "acme" if at < 100 else "birch")
+    (rig,) = (await used({"a-1": moved})).rigs
+    assert rig.windows == {Class.HASHING: 100, Class.NOT_CONTRACTED: HOURS - 100}
+    assert rig.kilowatt_hours == {"metered": pytest.approx(3.5 * 100 / 12)}
+    assert rig.mined == pytest.approx(28.8 * 100 / HOURS)
+
+
+async def test_a_renamed_rig_is_billed_once() -> None:
+    old, new = Recorded(contract=lambda at: at < 100), Recorded(contract=lambda at: at >= 100)
+    found = (await used({"a-1": old, "a-2": new})).rigs
+    assert [rig.windows[Class.HASHING] for rig in found] == [100, HOURS - 100]
+    assert sum(rig.contracted for rig in found) == HOURS
+    assert sum(rig.kilowatt_hours["metered"] for rig in found) == pytest.approx(84.0)
+
+
+async def test_a_rig_is_billed_under_the_contract_that_was_recorded() -> None:
+    """It was under silver until noon. In a window without a record the configuration counts."""
+    changed = Recorded(named=lambda at: "silver" if at < 144 else "gold" if at < 200 else None)
+    (rig,) = (await used({"a-1": changed})).rigs
+    assert rig.windows == {Class.HASHING: 144, Class.NOT_CONTRACTED: 144}
+    others = Question(customer="acme", contract="gold", others=frozenset({"a-1"}))
+    (rig,) = (await used({"a-1": changed}, others)).rigs
+    assert rig.windows == {Class.HASHING: 56, Class.NOT_CONTRACTED: HOURS - 56}
+
+
+async def test_a_contract_counts_from_its_first_day_to_its_last() -> None:
+    asked = Question(customer="acme", contract="gold", start=START + 10 * WINDOW, end=START + 30 * WINDOW)
+    (rig,) = (await used({"a-1": Recorded()}, asked)).rigs
+    assert rig.windows == {Class.HASHING: 20, Class.NOT_CONTRACTED: HOURS - 20}
+
+
+# --- whose fault ---
+
+
+@pytest.mark.parametrize(
+    ("recorded", "any_pool", "found"),
+    [
+        (Recorded(pool_up=lambda _: 0.0), True, Class.CUSTOMER),
+        (Recorded(pool_up=lambda _: 0.0), False, Class.UNEXPLAINED),
+        (Recorded(fault=lambda _: 1.0), False, Class.CUSTOMER),
+        (Recorded(suspended=lambda _: 1.0), True, Class.UNEXPLAINED),
+        (Recorded(), True, Class.RIG_FAULT),
+    ],
+    ids=["his pool is down", "no pool is reached", "wrong worker", "suspended by somebody", "none of these"],
+)
+async def test_a_rig_that_answers_and_stands_still_is_not_always_broken(
+    recorded: Recorded, found: Class, *, any_pool: bool
+) -> None:
+    recorded.hashrate = lambda at: 0.0 if at < 12 else 200e12
+    usage = await used(Site({"a-1": recorded, "a-2": Recorded()}, any_pool=any_pool))
+    assert usage.rigs[0].windows[found] == 12
+
+
+async def test_the_only_rig_of_a_customer_in_a_dark_block_is_the_hosts_fault() -> None:
+    silent = Recorded(hashrate=lambda at: None if 24 <= at < 36 else 200e12)
+    found = await used(Site({"a-1": silent}, silent_blocks={"north": range(24, 30)}))
+    assert found.rigs[0].windows[Class.HOST_FAULT] == 6
+    assert found.rigs[0].windows[Class.UNEXPLAINED] == 6
+
+
+async def test_the_rigs_of_others_show_that_a_block_has_power() -> None:
+    dead = Recorded(hashrate=lambda _: 0.0, watts=lambda _: 0.0)
+    found = await used(Site({"a-1": dead}, live_blocks={"north": range(100)}))
+    assert found.rigs[0].energised == 100
+
+
 async def test_a_dead_rig_on_a_live_circuit_has_power() -> None:
     dead = Recorded(hashrate=lambda _: 0.0, watts=lambda _: 0.0)
     rig = await one(dead)
@@ -190,18 +375,65 @@ async def test_a_dead_rig_on_a_live_circuit_has_power() -> None:
     assert alone.rigs[0].energised == 0
 
 
-async def test_the_hosts_price_and_the_coins_are_read_only_if_the_contract_needs_them() -> None:
-    asked = Question(customer="acme", host_tariff="ppa", revenue=True)
-    (rig,) = (await used({"a-1": Recorded()}, asked)).rigs
+async def test_the_hosts_price_is_read_only_if_the_contract_needs_it() -> None:
+    (rig,) = (await used({"a-1": Recorded()}, Question(customer="acme", contract="gold", host_tariff="ppa"))).rigs
     assert rig.passed_through == pytest.approx(84.0 * 0.04)
-    assert rig.mined == pytest.approx(28.8)
-    assert not {"revenue", "host's price"} & set(queries(ACME))
+    assert rig.unpriced == 0
+    assert (await used({"a-1": Recorded()})).rigs[0].passed_through == 0
+
+
+async def test_revenue_is_the_customers_and_the_sites_where_that_was_not_recorded() -> None:
+    (rig,) = (await used({"a-1": Recorded()})).rigs
+    assert (rig.mined, rig.unearned) == (pytest.approx(28.8), 0)
+    former = Recorded(revenue=lambda _: None)
+    (rig,) = (await used({"a-1": former})).rigs
+    assert rig.mined == pytest.approx(14.4)
+    (rig,) = (await used({"a-1": former}, Question(customer="acme", contract="gold", own_revenue=True))).rigs
+    assert (rig.mined, rig.unearned) == (0.0, HOURS)  # by his own fee it is not known
+
+
+async def test_the_energy_by_reports_stands_beside_the_metered() -> None:
+    (rig,) = (await used({"a-1": Recorded()})).rigs
+    assert rig.reported_kilowatt_hours == pytest.approx(84.0)
+
+
+async def test_standing_still_earns_while_it_is_curtailed() -> None:
+    """$16.80 a day for six hours are $4.20; in two of them the price of a sale is not known."""
+    asked = Question(customer="acme", contract="gold", income=True)
+    called = Recorded(kind=lambda at: "call" if at < 72 else None, income=lambda at: 16.8 if at >= 24 else None)
+    (rig,) = (await used({"a-1": called}, asked)).rigs
+    assert rig.saved == pytest.approx(2.8)
+    assert rig.unsold == 24
+    assert (await used({"a-1": called})).rigs[0].saved == 0
+
+
+async def test_what_pools_credit_stands_beside_what_the_rigs_report() -> None:
+    found = (await used({"a-1": Recorded(credited=190e12), "a-2": Recorded()})).rigs
+    assert [rig.credited_hashrate for rig in found] == [190e12, None]
+    assert found[0].compared_hashrate == 190e12
+
+
+async def test_coins_are_by_utc_day_and_payments_are_of_their_day() -> None:
+    """The local day in Chicago has 18 hours of one UTC day and 6 of the next. A rig earns 0.001 BTC a day."""
+    first = datetime(2026, 2, 3, tzinfo=UTC).timestamp()
+    payments = {
+        START + 3_600.0: (first, 0.0009),
+        START + 7_200.0: (first, 0.00095),
+        START + 86_400.0: (first + 86_400.0, 0.002),
+    }
+    asked = Question(customer="acme", contract="gold", accounts=("main",))
+    found = await used(Site({"a-1": Recorded()}, payments=payments), asked)
+    assert [each.day for each in found.production] == ["2026-02-03", "2026-02-04"]
+    assert [each.earned for each in found.production] == pytest.approx([0.00075, 0.00025])
+    assert [each.paid for each in found.production] == [0.00095, 0.002]
 
 
 async def test_notes_move_what_is_unexplained_and_nothing_else() -> None:
     silent = Recorded(hashrate=lambda at: None if at < 12 else 0.0 if at < 24 else 200e12)
     note = Note(START, START + 86_400.0, "a-1", Class.CUSTOMER, "unplugged by the customer")
-    found = await used({"a-1": silent, "a-2": Recorded(), "a-3": Recorded()}, Question(customer="acme", notes=[note]))
+    found = await used(
+        {"a-1": silent, "a-2": Recorded(), "a-3": Recorded()}, Question(customer="acme", contract="gold", notes=[note])
+    )
     rig = found.rigs[0]
     assert (rig.windows[Class.CUSTOMER], rig.windows[Class.RIG_FAULT], found.moved) == (12, 12, 12)
 
@@ -249,6 +481,36 @@ def test_notes_that_are_not_clear_are_refused(text: str, words: str, tmp_path: P
         read_notes(tmp_path / "missing.csv", CHICAGO)
 
 
+# --- lines of the operator ---
+
+
+def test_lines_of_the_operator_are_read_to_the_cent(tmp_path: Path) -> None:
+    file = tmp_path / "lines.csv"
+    file.write_text("code,amount,note\ncorrection,-12.4,read twice\nhands,75.00,1.5 hours\n", encoding="utf-8")
+    correction, hands = statement.read_lines(file)
+    assert (correction.code, str(correction.amount), correction.note) == ("correction", "-12.40", "read twice")
+    assert str(hands.amount) == "75.00"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("code,amount\n", "needs the columns"),
+        ("code,amount,note\nfee,ten,x\n", "line 2: 'ten' is no amount"),
+        ("code,amount,note\nfee,NaN,x\n", "is no amount|parts of a cent"),
+        ("code,amount,note\nfee,1.005,x\n", "parts of a cent"),
+        ("code,amount,note\nfee,1.00,\n", "a note that says why"),
+    ],
+)
+def test_lines_that_are_not_clear_are_refused(text: str, words: str, tmp_path: Path) -> None:
+    file = tmp_path / "lines.csv"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(statement.StatementError, match=words):
+        statement.read_lines(file)
+    with pytest.raises(statement.StatementError, match="cannot be read"):
+        statement.read_lines(tmp_path / "missing.csv")
+
+
 # --- the command ----------------------------------------------------------------------------------------------------
 
 CONFIG = """\
@@ -280,14 +542,12 @@ async def test_the_statement_in_every_format(tmp_path: Path) -> None:
     """A rig that joined on the 3rd and stood still for an hour by itself."""
     joined = round((START - FEBRUARY) / WINDOW)
     rig = Recorded(contract=lambda at: at >= 0, hashrate=lambda at: 0.0 if at < 12 else 200e12)
-    async with store({"=a-1": rig, "b-1": Recorded(contract=lambda _: True)}, Question(customer="acme")) as url:
-        code, text, errors = await run(tmp_path, url)
-        _, printed, _ = await run(tmp_path, url, "--output", "json")
-        _, table, _ = await run(tmp_path, url, "--output", "csv")
-        written, _, _ = await run(tmp_path, url, "--output", "html", "--to", str(tmp_path / "acme.html"))
-        again, _, refused = await run(tmp_path, url, "--output", "html", "--to", str(tmp_path / "acme.html"))
+    file = tmp_path / "acme.json"
+    async with store({"=a-1": rig, "b-1": Recorded()}) as url:
+        code, _, errors = await run(tmp_path, url, "--output", "json", "--to", str(file))
+        again, _, refused = await run(tmp_path, url, "--output", "json", "--to", str(file))
     assert code == 0, errors
-    record = json.loads(printed)
+    record = json.loads(file.read_text("utf-8"))
     windows = 672 * 12
     assert record["windows"]["not_contracted"] == joined
     assert record["windows"]["rig_fault"] == 12
@@ -297,13 +557,12 @@ async def test_the_statement_in_every_format(tmp_path: Path) -> None:
     assert record["uptime"]["sla"] == 1.0
     assert record["total"] == f"{round(kwh * 0.072, 2) + round(12 * 3.5 * (2 * windows - joined) / windows, 2):.2f}"
     assert record["number"].startswith("acme-2026-02-")
+    text, table, page = statement.as_text(record), statement.as_csv(record), statement.as_page(record)
     assert f"total {record['total']} USD" in text
     assert "The contract pays by sla." in text
     rows = list(csv.DictReader(io.StringIO(table)))
     assert sum(float(row["amount"]) for row in rows if row["part"] == "line") == pytest.approx(float(record["total"]))
     assert {row["name"] for row in rows if row["part"] == "windows"} == {"'=a-1", "b-1"}
-    assert written == 0
-    page = (tmp_path / "acme.html").read_text("utf-8")
     html5lib.HTMLParser(strict=True).parse(page)
     assert record["total"] in page
     assert "Deposit held: 500.00 USD" in page
@@ -325,7 +584,7 @@ fleet:
     uptime: {measure: hashing, promised: 0}
 """
     config = CONFIG.replace("customers:", f"{silver}customers:") + fleet
-    async with store({"a-1": Recorded(), "b-1": Recorded()}, Question(customer="acme")) as url:
+    async with store({"a-1": Recorded(), "b-1": Recorded()}) as url:
         refused = await run(tmp_path, url, config=config)
         unknown = await run(tmp_path, url, "--contract", "sliver", config=config)
         code, text, errors = await run(tmp_path, url, "--contract", "silver", "--output", "json", config=config)
