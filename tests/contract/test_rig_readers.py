@@ -151,6 +151,41 @@ async def test_a_board_that_the_rig_no_longer_lists_is_missing(firmware: str, ad
     assert missing == ["board 3"]
 
 
+ALWAYS = ["GET /api/v1/summary", "GET /api/v1/info"]
+SELDOM = ["summary", "pools", "GET /api/v1/status", "GET /api/v1/perf-summary"]
+
+
+@pytest.mark.parametrize(
+    ("now", "asked", "uptime"),
+    [
+        ({}, ALWAYS, 4_423.0),
+        ({"state_time": 4_425}, ALWAYS, 4_426.0),  # and 4,423 s had passed at 4,422 s
+        ({"state_time": 4_400}, ALWAYS + SELDOM, 4_423.0),
+        ({"state_time": 4_500}, ALWAYS + SELDOM, 4_423.0),  # another rig, or restarted more than once
+        ({"state_time": None}, ALWAYS + SELDOM, 4_423.0),
+        ({"state": "auto-tuning"}, ALWAYS + SELDOM, 4_423.0),
+        ({"nominal": 170_000.0}, ALWAYS + SELDOM, 4_423.0),
+    ],
+)
+async def test_vnish_is_asked_again_for_what_changes_seldom_when_it_can_have_changed(
+    address: str, now: dict[str, Any], asked: list[str], uptime: float
+) -> None:
+    fixture = load(next(path for path in FIXTURES if path.stem == "vnish"))
+    miner = fixture["http"]["80"]["/api/v1/summary"]["miner"]
+    reader = native_readers()["vnish"]
+    async with replaying(address, fixture) as replay:
+        first = await reader.read(Target(address), RigIdentity(**fixture["identity"]))
+        assert replay.asked == ALWAYS + SELDOM
+        replay.asked.clear()
+        miner["miner_status"]["miner_state_time"] = now.get("state_time", 4_422)
+        miner["miner_status"]["miner_state"] = now.get("state", "mining")
+        miner["hr_nominal"] = now.get("nominal", miner["hr_nominal"])
+        again = await reader.read(Target(address), RigIdentity(**fixture["identity"]))
+    assert (replay.asked, again.uptime) == (asked, uptime)
+    assert (again.point, again.fault_light, again.power_target) == (first.point, True, 2_800.0)
+    assert again.rejected_difficulty == first.rejected_difficulty == 1_179_648.0
+
+
 def target(address: str, fixture: dict[str, Any]) -> Target:
     """Give a fixture's rig; ``login`` is there only if the firmware has none from the factory."""
     return Target(address, Credentials(*fixture["login"]) if "login" in fixture else None)

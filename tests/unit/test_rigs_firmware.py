@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -500,6 +501,16 @@ async def test_a_vnish_preset_is_a_power_target_where_it_says_watts(
 )
 async def test_the_uptime_of_a_vnish_system(text: object, read: float | None) -> None:
     assert (await vnish_reading({}, {}, uptime=text)).system_uptime == read
+
+
+@pytest.mark.parametrize(("age", "accepted", "known"), [("0:00:04", 9, 4.0), ("0", 0, None), ("0:00:04", 0, None)])
+async def test_the_last_share_of_a_vnish_rig_is_as_old_as_its_summary_has_it(
+    age: str, accepted: int, known: float | None
+) -> None:
+    before = time.time()
+    reading = await vnish_reading({"pools": [{"url": "a:1", "accepted": accepted, "ls_time": age}]}, {})
+    at = reading.last_share_at
+    assert at is None if known is None else at is not None and before - known <= at <= time.time() - known
 
 
 async def test_a_hydro_vnish_rig_tells_its_water_and_its_slots() -> None:

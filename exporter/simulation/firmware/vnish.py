@@ -131,6 +131,7 @@ def _pools(machine: Machine, vitals: Vitals) -> list[dict[str, Any]]:
             "rejected": pool.rejected,
             "stale": pool.stale,
             "diffa": float(pool.accepted * pool.difficulty),
+            "ls_time": "0:00:03" if pool.active else "0",
         }
         for pool in pools(machine, vitals)
     ]

@@ -1,13 +1,15 @@
 """VNish (AnthillOS) on Antminers: pages of JSON on port 80, and what is left of cgminer's API on port 4028.
 
-Hashrate is ``hr_realtime``, over an unknown window; power is the firmware's ``power_consumption``. Some releases want a
+Hashrate is ``hr_realtime``, over an unknown window; power is the firmware's ``power_consumption``. What changes seldom
+is asked for every :data:`SLOW_SECONDS`, and at once if the rig's state or clocks are other ones. Some releases want a
 login for the summary: the rig is then read from the open pages and port 4028. If port 80 is closed, port 4028 is used
 alone. Power is then the sum of the boards', which older releases do not have.
 """
 
 import re
+import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from exporter.model.failures import Failure, Reason
@@ -21,6 +23,8 @@ from exporter.sources.rigs.faults import fault, lost_boards, worded_fault
 from exporter.sources.rigs.transport import OtherPage, optional
 from exporter.sources.rigs.web import get_json, get_value
 
+SLOW_SECONDS: Final = 300.0
+_STATE_SLACK: Final = 10.0  # s by which the rig's time in a state may differ from ours
 _INFO: Final = "/api/v1/info"
 _SUMMARY: Final = "/api/v1/summary"
 _STATUS: Final = "/api/v1/status"
@@ -35,8 +39,9 @@ _OWN_POOLS: Final = "DevFee"
 _USER_POOL: Final = "UserPool"  # others are the maker's: DevFee, Refund
 _POOL_STATES: Final = {"active": (True, True), "working": (True, False), "offline": (False, False)}  # up, active
 _TUNING: Final = "auto-tuning"
+_MINING: Final = "mining"
 _STOPPED: Final = "stopped"
-_RUNNING: Final = frozenset({"mining", "initializing", "starting", "restarting", _TUNING})
+_RUNNING: Final = frozenset({_MINING, "initializing", "starting", "restarting", _TUNING})
 _UNTUNED: Final = "disabled"  # the preset that sets clock and voltage by hand
 _PRESET_WATTS: Final = re.compile(r"(\d+) ?(?:watts?|W)\b")  # "2800 watt ~ 188 TH"
 _PRESET_HASHRATE: Final = re.compile(r"~ ?(\d+(?:\.\d+)?) ?([MGTP])H")
@@ -46,6 +51,36 @@ _WATER: Final = {"inlet": "inlet_water_temp", "outlet": "outlet_water_temp"}
 
 async def _info(address: str) -> Answer:
     return await get_json(address, _INFO)
+
+
+@dataclass(frozen=True, slots=True)
+class _Slow:
+    """The answers to what is asked seldom, and what the summary said then."""
+
+    at: float  # monotonic
+    state: str
+    state_time: float | None  # s
+    expected: float | None  # H/s
+    status: Answer
+    preset: Mapping[str, Any]
+    elapsed: float | None  # s
+    rejected_difficulty: float | None
+    last_share_at: float | None  # unix seconds
+
+    def holds(self, now: float, state: str, state_time: float | None, expected: float | None) -> bool:
+        """Return whether the rig has mined on since then, at the same clocks, and it is not too long ago."""
+        if self.elapsed is None or self.state_time is None or state_time is None:
+            return False
+        if state != _MINING or (state, expected) != (self.state, self.expected):
+            return False
+        passed = now - self.at
+        return passed < SLOW_SECONDS and abs(state_time - self.state_time - passed) <= _STATE_SLACK
+
+    def uptime(self, state_time: float | None) -> float | None:
+        """Return how long the miner process runs: since then its time in its state has grown by as much."""
+        if self.elapsed is None or state_time is None or self.state_time is None:
+            return self.elapsed
+        return self.elapsed + state_time - self.state_time
 
 
 class Reader:
@@ -72,6 +107,9 @@ class Reader:
     )
     probe = staticmethod(_info)
 
+    def __init__(self) -> None:
+        self._slow: dict[str, _Slow] = {}  # by address
+
     async def second_probe(self, address: str) -> Answer:
         """Ask for the type on port 4028, for rigs whose port 80 is closed. Raises Failure."""
         try:
@@ -88,6 +126,7 @@ class Reader:
 
     async def identify(self, target: Target) -> RigIdentity:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
+        self._slow.pop(target.address, None)
         try:
             info = await _info(target.address)
         except Failure as failure:
@@ -138,12 +177,11 @@ class Reader:
         coerce.expect_model(coerce.bitmain_model(miner.get("miner_type")), identity.model)
         system = coerce.mapping((await optional(_info(address))).get("system"))
         coerce.expect_mac(coerce.mapping(system.get("network_status")).get("mac"), identity.mac)
-        status = await optional(get_json(address, _STATUS))
-        preset = coerce.mapping((await optional(get_json(address, _PRESET))).get("current_preset"))
-        summary = coerce.first(await cgminer.optional(address, "summary"), "SUMMARY")
-        shares = _without_fee(await cgminer.optional(address, "pools"))
         expected = coerce.hashrate(miner.get("hr_nominal"), "GH/s") or None
-        state = coerce.text(coerce.mapping(miner.get("miner_status")).get("miner_state"))
+        in_state = coerce.mapping(miner.get("miner_status"))
+        state, state_time = coerce.text(in_state.get("miner_state")), coerce.seconds(in_state.get("miner_state_time"))
+        slow = await self._slowly(address, state, state_time, expected)
+        preset = slow.preset
         stopped = state in (_STOPPED, "failure")
         hashrate = coerce.realised(miner.get("hr_realtime", 0.0 if stopped else None), "GH/s", expected)
         cooling = coerce.mapping(miner.get("cooling"))
@@ -160,16 +198,16 @@ class Reader:
             mining=hashrate > 0,
             suspended=True if state == _STOPPED else False if state in _RUNNING else None,
             power_mode=coerce.text(preset.get("name"), 64),
-            point=_in_force(preset, status),
+            point=_in_force(preset, slow.status),
             tuner=_tuner(state, preset),
-            fault_light=coerce.flag(status.get("find_miner")),
-            uptime=coerce.seconds(summary.get("Elapsed")),
+            fault_light=coerce.flag(slow.status.get("find_miner")),
+            uptime=slow.uptime(state_time),
             system_uptime=_uptime(system.get("uptime")),
             firmware_fee=coerce.percentage(miner.get("devfee_percent")),
             accepted_difficulty=coerce.total([coerce.counter(row.get("diffa")) for row in own]),
-            rejected_difficulty=cgminer.rejected_difficulty(shares),
+            rejected_difficulty=slow.rejected_difficulty,
             best_share=coerce.difficulty(miner.get("best_share")),
-            last_share_at=cgminer.last_share(shares),
+            last_share_at=_last_share(own) or slow.last_share_at,
             hardware_errors=coerce.counter(miner.get("hw_errors")),
             hardware_error_ratio=coerce.percentage(miner.get("hw_errors_percent")),
             temperatures=coerce.by_sensor(_water(chains)),
@@ -180,6 +218,26 @@ class Reader:
             pools=tuple(_pool(index, row) for index, row in enumerate(own)),
             faults=(*lost_boards(identity, boards), *_faults(miner, chains, fans)),
         )
+
+    async def _slowly(self, address: str, state: str, state_time: float | None, expected: float | None) -> _Slow:
+        """Return what is asked seldom: it is not worth four questions at each read."""
+        now = time.monotonic()
+        slow = self._slow.get(address)
+        if slow is None or not slow.holds(now, state, state_time, expected):
+            summary = coerce.first(await cgminer.optional(address, "summary"), "SUMMARY")
+            shares = _without_fee(await cgminer.optional(address, "pools"))
+            slow = self._slow[address] = _Slow(
+                at=now,
+                state=state,
+                state_time=state_time,
+                expected=expected,
+                status=await optional(get_json(address, _STATUS)),
+                preset=coerce.mapping((await optional(get_json(address, _PRESET))).get("current_preset")),
+                elapsed=coerce.seconds(summary.get("Elapsed")),
+                rejected_difficulty=cgminer.rejected_difficulty(shares),
+                last_share_at=cgminer.last_share(shares),
+            )
+        return slow
 
     async def points(self, target: Target, identity: RigIdentity) -> PointList:  # noqa: ARG002 - none is of a model only
         """See :class:`exporter.sources.rigs.contract.ListsPoints`."""
@@ -293,6 +351,13 @@ def _serials(chains: list[Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
 def _without_fee(pools: Answer) -> Answer:
     """Leave the developer's pool out of cgminer's: its shares are not the owner's."""
     return {"POOLS": [row for row in coerce.items(pools.get("POOLS")) if row.get("URL") != _OWN_POOLS]}
+
+
+def _last_share(own: list[Mapping[str, Any]]) -> float | None:
+    """Return when a pool last accepted a share, from the age that the summary has."""
+    now = time.time()
+    ages = (row.get("ls_time") for row in own if coerce.counter(row.get("accepted")))
+    return max(filter(None, (coerce.share_time(age, now) for age in ages)), default=None)
 
 
 def _power_target(preset: Mapping[str, Any]) -> float | None:
