@@ -29,7 +29,7 @@ from exporter.economics.compliance import Delivered, ObligationStatus, Scope, fo
 from exporter.economics.curves import CurveBook
 from exporter.economics.metering import Metered, metered_power, with_metered_power
 from exporter.economics.overhead import Overhead, overheads
-from exporter.economics.settlement import Settlement, capacity_income, settlement
+from exporter.economics.settlement import NONE_DATED, Settlement, capacity_income, settlement
 from exporter.economics.shed import share_of, shed
 from exporter.economics.site import price_site
 from exporter.economics.values import SiteEconomics
@@ -38,7 +38,7 @@ from exporter.exposition.render import Renderer
 from exporter.exposition.views import PlanView, Shard, SiteView
 from exporter.loop_first import LoopFirst
 from exporter.model.obligations import ObligationKind, SiteObligations
-from exporter.model.readings import ExpectedOff, GpuReading, MeterReading, Reading
+from exporter.model.readings import DatedPositions, ExpectedOff, GpuReading, MeterReading, Reading
 from exporter.model.snapshot import SiteSnapshot
 from exporter.model.units import WATTS_PER_KILOWATT, kilowatts
 from exporter.polling.downtime import Downtime
@@ -60,6 +60,7 @@ from exporter.settings.sources import (
     NETWORK,
     OBLIGATIONS,
     POOLS,
+    POSITIONS,
     TARIFFS,
     documents,
     sources,
@@ -376,8 +377,15 @@ class Evaluator:
             meters=tuple(map(self._of_this_shard, self._values(METERS, now))),
             ai_prices={name: reading.value for name, reading in self._market.fresh(AI_PRICES, now).items()},
             obligations=obligations,
+            positions=self._dated_positions(now),
             system_loads={name: reading.value for name, reading in self._market.fresh(LOADS, now).items()},
         )
+
+    def _dated_positions(self, now: float) -> DatedPositions | None:
+        if self.settings.settlement is None or self.settings.settlement.by_date is None:
+            return NONE_DATED
+        reading = self._only(POSITIONS, now)
+        return None if reading is None else reading.value
 
     def _of_this_shard(self, meter: MeterReading) -> MeterReading:
         """Leave out the whole site's meters if other shards have rigs behind them."""
@@ -534,7 +542,7 @@ class Evaluator:
         gap = max(_LONGEST_GAP, _MISSED * settings.evaluation_interval)
         self._peaks.observe(settings.peaks, snapshot.system_loads, now, (drawn, running), gap)
         prices = {name: tariff.price for name, tariff in snapshot.tariffs.items()}
-        self._settlement = settlement(settings.settlement, prices, drawn, income, now)
+        self._settlement = settlement(settings.settlement, prices, drawn, income, now, snapshot.positions)
 
     def state(self) -> State:
         """Collect what a restart keeps."""

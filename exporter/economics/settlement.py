@@ -10,9 +10,11 @@ from pydantic import Field, model_validator
 
 from exporter.model.fields import MINUTES_PER_DAY, SettingsGroup, TimeOfDay
 from exporter.model.obligations import Obligation, ObligationKind
+from exporter.model.readings import DatedPositions
 from exporter.model.units import HOURS_PER_DAY, kilowatts
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+NONE_DATED: Final = DatedPositions()
 _WEEK: Final[tuple[Weekday, ...]] = get_args(Weekday)
 
 
@@ -42,16 +44,26 @@ class SettlementSettings(SettingsGroup):
 
     day_ahead_tariff: str = Field(description="The tariff with the day-ahead price at which the position was bought.")
     real_time_tariff: str = Field(description="The tariff with the real-time price.")
-    position_kilowatts: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        description="Power that was bought day ahead, in kW, in every hour for which `positions` has none."
+    position_kilowatts: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="Power that was bought day ahead, in kW, in every hour for which `by_date` and `positions` have "
+        "none. Required without `by_date`.",
     )
     positions: tuple[PositionSettings, ...] = Field(
         default=(), description="Other positions by day and hour. The first that matches counts."
     )
     timezone: ZoneInfo = Field(default=ZoneInfo("UTC"), description="Time zone of `positions`.")
 
-    def position(self, now: float) -> float:
-        """Return the position in kW at ``now`` (unix seconds)."""
+    def position(self, now: float, dated: DatedPositions | None) -> float | None:
+        """Return the position in kW at ``now`` (unix seconds). None if it is not known.
+
+        ``dated`` are the positions by date, None if they cannot be read.
+        """
+        if dated is None:
+            return None
+        given = dated.at(now)
+        if given or not dated.complete:
+            return given.pop() if len(given) == 1 else None
         local = datetime.fromtimestamp(now, self.timezone)
         return next((each.kilowatts for each in self.positions if each.holds(local)), self.position_kilowatts)
 
@@ -98,15 +110,25 @@ def capacity_income(obligations: Iterable[Obligation], now: float) -> float | No
 
 
 def settlement(
-    settings: SettlementSettings | None, prices: dict[str, float], load: float | None, income: float | None, now: float
+    settings: SettlementSettings | None,
+    prices: dict[str, float],
+    load: float | None,
+    income: float | None,
+    now: float,
+    dated: DatedPositions | None = NONE_DATED,
 ) -> Settlement:
-    """Return the flows at ``now`` (unix seconds). ``load`` is the site's power in watts, ``prices`` are by tariff."""
-    if settings is None:
+    """Return the flows at ``now`` (unix seconds).
+
+    ``load`` is the site's power in watts, ``prices`` are by tariff, ``dated`` the positions by date, None if they
+    cannot be read.
+    """
+    bought = None if settings is None else settings.position(now, dated)
+    if settings is None or bought is None:
         return Settlement(capacity=income)
     day_ahead, real_time = prices.get(settings.day_ahead_tariff), prices.get(settings.real_time_tariff)
-    position = settings.position(now) * HOURS_PER_DAY
-    bought = None if day_ahead is None else position * day_ahead
+    position = bought * HOURS_PER_DAY
+    committed = None if day_ahead is None else position * day_ahead
     rest = None
     if real_time is not None and load is not None:
         _, rest = settle(position, 0.0, kilowatts(load) * HOURS_PER_DAY, real_time)
-    return Settlement(day_ahead=bought, real_time=rest, capacity=income)
+    return Settlement(day_ahead=committed, real_time=rest, capacity=income)

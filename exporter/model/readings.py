@@ -253,6 +253,27 @@ class PriceSlot:
         return self.end + (self.end - self.start)
 
 
+@dataclass(frozen=True, slots=True)
+class PositionSlot:
+    """Power in kW that was bought from ``start`` until ``end`` (unix seconds, ends excluded)."""
+
+    start: float
+    end: float
+    kilowatts: float
+
+
+@dataclass(frozen=True, slots=True)
+class DatedPositions:
+    """Positions by date. If it is not ``complete``, part of it could not be read: other hours are then unknown."""
+
+    slots: tuple[PositionSlot, ...] = ()
+    complete: bool = True
+
+    def at(self, now: float) -> set[float]:
+        """Return the positions in kW that are given for ``now`` (unix seconds). Several contradict each other."""
+        return {slot.kilowatts for slot in self.slots if slot.start <= now < slot.end}
+
+
 class Commitment(StrEnum):
     """What a GPU price is for: hours that the host must provide, or hours that it may take back."""
 

@@ -11,6 +11,7 @@ from exporter.model.models import BITCOIN_ALGORITHM, algorithm_of
 from exporter.model.obligations import ObligationKind, SiteObligations
 from exporter.model.points import RigPoints
 from exporter.model.readings import (
+    DatedPositions,
     GpuPrice,
     GpuReading,
     MeterReading,
@@ -94,4 +95,5 @@ class SiteSnapshot:
     ai_prices: Mapping[str, tuple[GpuPrice, ...]] = field(default_factory=dict)  # by feed
     surcharges: Mapping[str, tuple[PriceSlot, ...]] = field(default_factory=dict)  # of peaks, by tariff, USD per kWh
     system_loads: Mapping[str, SystemLoad] = field(default_factory=dict)  # of grids, by source
+    positions: DatedPositions | None = field(default_factory=DatedPositions)  # None if they cannot be read
     obligations: SiteObligations = field(default_factory=SiteObligations)

@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
-from pydantic import BeforeValidator, Field, PrivateAttr, field_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from exporter.decision.settings import DecisionSettings
@@ -44,6 +44,7 @@ from exporter.sources.registry import (
     NetworkSource,
     ObligationSource,
     PoolSource,
+    PositionSource,
     TariffSource,
 )
 from exporter.sources.tariffs import TariffSettings
@@ -61,6 +62,22 @@ class GpuSettings(GpuEconomicsSettings):
     """Where the GPUs of the site are read, and what they earn."""
 
     endpoints: tuple[GpuSource, ...] = Field((), description="Sources of GPU metrics, one entry per node or server.")
+
+
+class MarketPositionSettings(SettlementSettings):
+    """A position in the day-ahead market, and where positions come from that differ by date."""
+
+    by_date: PositionSource | None = Field(
+        None,
+        description="Positions that differ by date, which come before `positions`. While they cannot be read the "
+        "position is unknown.",
+    )
+
+    @model_validator(mode="after")
+    def _has_a_position(self) -> Self:
+        if self.position_kilowatts is None and self.by_date is None:
+            raise ValueError("position_kilowatts is required without by_date")
+        return self
 
 
 class VerdictSettings(DecisionSettings):
@@ -126,7 +143,7 @@ class Settings(BaseSettings):
     peaks: dict[Name, PeakSettings] = Field(
         {}, description="Programs that bill by the load in the grid's peaks, by a name of your choice."
     )
-    settlement: SettlementSettings | None = Field(
+    settlement: MarketPositionSettings | None = Field(
         None, description="Power that was bought day ahead, which is settled apart from what is drawn."
     )
     compliance: ComplianceSettings = Field(

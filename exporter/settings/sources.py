@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 
 from exporter.model.obligations import Obligation
 from exporter.model.readings import (
+    DatedPositions,
     ExpectedOff,
     GpuPrice,
     GpuReading,
@@ -53,6 +54,11 @@ def _gpu_endpoints(settings: Settings) -> Mapping[str, SourceSettings]:
     return {name: endpoint for name, endpoint in named if settings.sharding.serves(name)}
 
 
+def _dated_positions(settings: Settings) -> Mapping[str, SourceSettings]:
+    source = None if settings.settlement is None else settings.settlement.by_date
+    return {} if source is None else {"": source}
+
+
 NETWORK: Final = Room("network", NetworkState, kept=True, configured=lambda settings: {"": settings.network})
 BITCOIN: Final = Room("bitcoin", float, kept=True, configured=lambda settings: {"": settings.bitcoin})
 TARIFFS: Final = Room("tariff", tuple[PriceSlot, ...], kept=True, configured=lambda settings: settings.tariffs)
@@ -63,6 +69,7 @@ OBLIGATIONS: Final = Room(
 )
 POOLS: Final = Room("pools", PoolReading, kept=False, configured=lambda settings: settings.pools)
 LOADS: Final = Room("load", SystemLoad, kept=False, configured=lambda settings: settings.system_loads)
+POSITIONS: Final = Room("positions", DatedPositions, kept=False, configured=_dated_positions)
 GPUS: Final = Room("gpus", tuple[GpuReading, ...], kept=False, configured=_gpu_endpoints)
 AI_PRICES: Final = Room("ai_price", tuple[GpuPrice, ...], kept=True, configured=lambda settings: settings.ai_prices)
 
@@ -74,6 +81,7 @@ ROOMS: Final[tuple[Room[Any], ...]] = (
     EXPECTED_OFF,
     OBLIGATIONS,
     LOADS,
+    POSITIONS,
     GPUS,
     AI_PRICES,
     POOLS,

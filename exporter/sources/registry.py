@@ -24,6 +24,7 @@ ROOMS: Final = (
     "expected_off",
     "obligations",
     "loads",
+    "positions",
     "ai_prices",
     "pools",
 )
@@ -70,6 +71,7 @@ MeterSource = Annotated[SourceSettings, OneOf("meters")]
 ExpectedOffSource = Annotated[SourceSettings, OneOf("expected_off")]
 PoolSource = Annotated[SourceSettings, OneOf("pools")]
 LoadSource = Annotated[SourceSettings, OneOf("loads")]
+PositionSource = Annotated[SourceSettings, OneOf("positions")]
 ObligationSource = Annotated[SourceSettings, OneOf("obligations")]
 GpuSource = Annotated[SourceSettings, OneOf("gpus")]
 AiPriceSource = Annotated[SourceSettings, OneOf("ai_prices")]

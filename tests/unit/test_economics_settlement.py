@@ -1,11 +1,13 @@
 """Day-ahead and real time settled apart, bought blocks, and income from awards: known answers."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from exporter.economics.settlement import (
+    NONE_DATED,
     PositionSettings,
     Settlement,
     SettlementSettings,
@@ -15,6 +17,7 @@ from exporter.economics.settlement import (
     settlement,
 )
 from exporter.model.obligations import Obligation, ObligationKind
+from exporter.model.readings import DatedPositions, PositionSlot
 
 NOW = 1_774_100_000.0
 
@@ -81,8 +84,9 @@ def test_a_position_may_differ_by_day_and_hour() -> None:
         }
     )
 
-    def at(day: int, hour: int, minute: int = 0) -> float:
-        return settings.position(datetime(2027, 3, day, hour, minute, tzinfo=ZoneInfo("America/Chicago")).timestamp())
+    def at(day: int, hour: int, minute: int = 0) -> float | None:
+        local = datetime(2027, 3, day, hour, minute, tzinfo=ZoneInfo("America/Chicago"))
+        return settings.position(local.timestamp(), NONE_DATED)
 
     assert [at(1, 5, 59), at(1, 6), at(1, 21, 59), at(1, 22)] == [4_000, 10_000, 10_000, 4_000]  # a Monday
     assert [at(6, 12), at(7, 12)] == [4_000, 0]  # Saturday, Sunday
@@ -94,3 +98,25 @@ def test_a_position_may_differ_by_day_and_hour() -> None:
 def test_a_position_that_ends_before_it_begins_is_refused() -> None:
     with pytest.raises(ValueError, match="it ends before it begins: write one until 24:00"):
         PositionSettings.model_validate({"from": "22:00", "to": "06:00", "kilowatts": 1})
+
+
+def test_a_position_by_date_comes_first_and_what_cannot_be_read_is_unknown() -> None:
+    prices = {"da": 0.040, "rt": 0.300}
+    dated = DatedPositions((PositionSlot(NOW - 3600, NOW, 5_000), PositionSlot(NOW, NOW + 3600, 2_500)))
+
+    def flows(positions: DatedPositions | None, at: float = NOW, settings: SettlementSettings = SETTINGS) -> Settlement:
+        return settlement(settings, prices, 2e6, 7.0, at, positions)
+
+    assert flows(dated) == Settlement(
+        day_ahead=pytest.approx(2_400), real_time=pytest.approx(-3_600), capacity=7.0
+    )  # 60 MWh at $40, and 12 MWh fewer at $300
+    assert flows(dated, NOW - 1).day_ahead == pytest.approx(4_800)
+    assert flows(dated, NOW + 3600).day_ahead == pytest.approx(9_600)  # no line: `position_kilowatts`
+    unknown = Settlement(capacity=7.0)
+    assert flows(None) == unknown
+    assert flows(replace(dated, complete=False), NOW + 3600) == unknown  # a line that could not be read may be for it
+    assert flows(replace(dated, complete=False)).day_ahead == pytest.approx(2_400)
+    assert flows(DatedPositions((*dated.slots, PositionSlot(NOW, NOW + 60, 1)))) == unknown  # a contradiction
+    alone = SETTINGS.model_copy(update={"position_kilowatts": None})
+    assert flows(dated, settings=alone).day_ahead == pytest.approx(2_400)
+    assert flows(dated, NOW + 3600, alone) == unknown

@@ -373,6 +373,10 @@ def test_several_tariffs_need_a_default(tmp_path: Path) -> None:
             "settlement.day_ahead_tariff: there is no tariff 'pap': did you mean 'ppa'?",
         ),
         (
+            "settlement: {day_ahead_tariff: ppa, real_time_tariff: ppa}",
+            "settlement: position_kilowatts is required without by_date",
+        ),
+        (
             "peaks: {p: {load: gird, rate_usd_per_kilowatt_year: 70}}\nsystem_loads: {grid: {kind: ercot}}",
             "peaks.p.load: there is no source of system_loads 'gird': did you mean 'grid'?",
         ),
