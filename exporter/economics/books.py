@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from exporter.economics.hosting import ContractSettings
 from exporter.economics.settings import PayoutScheme, SiteSettings
-from exporter.economics.values import Books, Judged, MarketEconomics
+from exporter.economics.values import Books, Deciding, Judged, MarketEconomics
 from exporter.model.fleet import Rig
 from exporter.model.units import HOURS_PER_DAY, HOURS_PER_MONTH, finite, kilowatts
 
@@ -90,6 +90,8 @@ class HostPower(NamedTuple):
     marginal_price: float | None
     with_rig: float  # monthly costs that stop with the rig
     sale_gain: float | None  # USD per kWh that is sold instead of used, at least 0
+    fixed: float = 0.0  # monthly costs that do not stop with the rig
+    tagged: float = 0.0  # expected cost of peaks in ``with_rig`` where a tag stands for it in ``fixed``
 
 
 class Bookkeeper:
@@ -141,6 +143,7 @@ class Bookkeeper:
             space_fee=space,
             host_may_curtail=contract.host_may_curtail,
             judged=None if full is None else _judged(contract, full, potential, power, error),
+            deciding=None if flow is None else self._deciding(contract, flow, now, potential, power, space),
             host_best=None if full is None else _host_best(contract, full, potential, power),
             work_factor=paid_share,
             customer_revenue=None if now.revenue is None or paid_share is None else finite(now.revenue * paid_share),
@@ -149,6 +152,26 @@ class Bookkeeper:
             energy_charge_per_kwh=None if full is None or not potential.kwh else finite(full.energy / potential.kwh),
             host_price=power.price,
         )
+
+    def _deciding(
+        self, contract: ContractSettings, flow: "_Flow", now: Use, potential: Use, power: HostPower, space: float | None
+    ) -> Deciding | None:
+        """Return a rig as it runs in the book that decides whether it runs; None if its energy's cost is not known."""
+        coins = (contract.revenue_share if contract.host_may_curtail else 1 - contract.revenue_share) * flow.revenue
+        if not contract.host_may_curtail:
+            charged, cost = 0.0, flow.energy
+            allin = None if space is None else flow.customer - space
+        elif now.kwh is None or power.cost is None or power.price is None:
+            return None
+        else:
+            charged, cost = flow.energy, now.kwh * power.cost
+            due = now.kwh if now.hashes else potential.kwh
+            owed = power.price + power.with_rig - power.cost  # 0 for optional energy
+            standing = None if due is None else (power.fixed + owed) * due - power.tagged * now.kwh
+            allin = None if space is None or standing is None else coins + charged + space - cost - standing
+        after, before = self._market.forward_payout_usd, self._market.payout_usd
+        forward = None if after is None or not before else coins * after / before + charged - cost
+        return Deciding(finite(coins + charged - cost), finite(cost), finite(forward), finite(allin))
 
     def _paid_share(self, contract: ContractSettings) -> float | None:
         """Return the customer's pool payout per payout of the site's pool; None if that is not known."""

@@ -20,6 +20,7 @@ from exporter.economics.values import (
     BlockEconomics,
     Books,
     CustomerEconomics,
+    Deciding,
     MarketEconomics,
     PowerSource,
     RigEconomics,
@@ -322,10 +323,38 @@ def _sum_block(
         nameplate_doubt=total(rig.nameplate_doubt for rig in rigs),
         mining_value=_mining_value(horizon, potential_revenue, potential_margin, potential_power),
         host_margin=total(each.host_margin for each in map(_books, rigs)),
+        deciding=_deciding(rigs),
         avoidable_loss=total(rig.avoidable_loss for rig in rigs if _host_decides(rig)),
         ai_value=_ai_value(value, block.capacity_watts),
         ai_value_per_kilowatt_year=value,
         ai_low_per_kilowatt_year=low,
+    )
+
+
+def _deciding(rigs: Sequence[RigEconomics]) -> Deciding | None:
+    """Add up the rigs in the books that decide whether they run; None if none is under a hosting contract.
+
+    A rig without a contract counts at its tariff, and without monthly costs its margin is what is left after all.
+    """
+    if not any(each.contract for each in map(_books, rigs)):
+        return None
+    own = [rig for rig in rigs if not _books(rig).contract]
+    books = [each.deciding for each in map(_books, rigs) if each.deciding is not None]
+    books += [
+        Deciding(
+            rig.margin,
+            rig.power_cost,
+            rig.forward_margin,
+            rig.margin if rig.allin_margin is None else rig.allin_margin,
+        )
+        for rig in own
+    ]
+    known = [each for each in books if each.margin is not None]
+    return Deciding(
+        margin=total(each.margin for each in known),
+        cost=total(each.cost for each in known),
+        forward_margin=total(each.forward_margin for each in known),
+        allin_margin=total(each.allin_margin for each in known),
     )
 
 

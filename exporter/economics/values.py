@@ -62,6 +62,15 @@ class Judged(NamedTuple):
     price: float  # USD per billed kWh; revenue less energy at this price is the margin
 
 
+class Deciding(NamedTuple):
+    """A rig, or the rigs of a block, in the books that decide whether they run. USD per day; None if not known."""
+
+    margin: float | None = None  # as they run, without the monthly fee
+    cost: float | None = None  # of the energy, in the same book
+    forward_margin: float | None = None  # the margin after the next retarget
+    allin_margin: float | None = None  # after the monthly fee and, in the host's book, his monthly costs
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
     """The books of the host and of his customer for one rig. USD per day; None if an input is missing.
@@ -75,6 +84,7 @@ class Books:
     space_fee: float | None = None
     host_may_curtail: bool = False
     judged: Judged | None = None
+    deciding: Deciding | None = None
     host_best: float | None = None  # the host's margin if the customer does what pays him best
     work_factor: float | None = None  # the customer's pool payout per payout of the site's pool
     customer_revenue: float | None = None  # by his own pool fee and scheme, before the host's share
@@ -82,6 +92,11 @@ class Books:
     curtailment_income: float | None = None  # the host's, from the energy that the rig could use and does not
     energy_charge_per_kwh: float | None = None  # USD that the customer pays per billed kWh, without his monthly fee
     host_price: float | None = None  # USD per kWh on the host's bill
+
+    @property
+    def host_potential(self) -> float | None:
+        """The host's best margin with the monthly fee."""
+        return None if self.host_best is None or self.space_fee is None else self.host_best + self.space_fee
 
 
 class RigEconomics(NamedTuple):
@@ -164,6 +179,7 @@ class BlockEconomics:
     opportunity_margin: float | None = None
     nameplate_doubt: float | None = None
     host_margin: float | None = None  # of the rigs that have one; see Books
+    deciding: Deciding | None = None  # None without a rig under a hosting contract
     mining_value: float | None = None  # USD per kW and year: mining over the rigs' life, levelised like the AI value
     avoidable_loss: float | None = None  # USD per day, 0 or more, of the rigs that the host decides on
     ai_value: float | None = None  # USD per day, of what the feeder can carry

@@ -315,6 +315,12 @@ MODEL_POINT: Final = _scope(
 )
 BLOCK_SETPOINTS: Final = _scope(lambda view: view.setpoints.blocks, block=lambda block: block.name)
 BLOCK: Final = _scope(lambda view: view.blocks, block=lambda block: block.economics.name)
+BLOCK_HOSTED: Final = _scope(
+    lambda view: [
+        (each.name, each.deciding) for block in view.blocks if (each := block.economics).deciding is not None
+    ],
+    block=lambda deciding: deciding[0],
+)
 BLOCK_RIGS: Final = _scope(
     lambda view: [(block, verdict) for block in view.blocks if block.verdicts for verdict in Verdict],
     block=lambda counted: counted[0].economics.name,
@@ -1371,6 +1377,17 @@ _RIG_ECONOMICS: Final = (
     ),
     Metric(
         scope=RIG_HOSTED,
+        name="mining_rig_host_potential_margin_usd_per_day",
+        help=(
+            "Margin in USD per day that the host would have with a rig under a hosting contract if its customer did "
+            "what pays him best, and if the host stopped it where he may and it pays. Absent without a contract, or if "
+            "an input is unknown."
+        ),
+        unit="usd_per_day",
+        get=lambda hosted: hosted[2].host_potential,
+    ),
+    Metric(
+        scope=RIG_HOSTED,
         name="mining_rig_curtailment_income_usd_per_day",
         help=(
             "Income of the host in USD per day from the energy that a rig under a hosting contract could use and does "
@@ -1774,6 +1791,47 @@ _BLOCKS: Final = (
         ),
         unit="usd_per_day",
         get=lambda b: b.economics.host_margin,
+    ),
+    Metric(
+        scope=BLOCK_HOSTED,
+        name="mining_block_deciding_margin_usd_per_day",
+        help=(
+            "Margin in USD per day of the block's rigs as they run, each in the book that decides whether it runs: of "
+            "a rig under a hosting contract the customer's, or the host's if the contract lets him stop it; of the "
+            "others the margin at their tariff. Monthly fees are not counted. Absent for blocks without a rig under a "
+            "contract, or if unknown for every rig."
+        ),
+        unit="usd_per_day",
+        get=lambda deciding: deciding[1].margin,
+    ),
+    Metric(
+        scope=BLOCK_HOSTED,
+        name="mining_block_deciding_power_cost_usd_per_day",
+        help="Cost of energy in USD per day within mining_block_deciding_margin_usd_per_day. Absent with it.",
+        unit="usd_per_day",
+        get=lambda deciding: deciding[1].cost,
+    ),
+    Metric(
+        scope=BLOCK_HOSTED,
+        name="mining_block_deciding_forward_margin_usd_per_day",
+        help=(
+            "What mining_block_deciding_margin_usd_per_day would be after the next retarget, in USD per day. Absent "
+            "for blocks without a rig under a hosting contract, or if unknown for every rig."
+        ),
+        unit="usd_per_day",
+        get=lambda deciding: deciding[1].forward_margin,
+    ),
+    Metric(
+        scope=BLOCK_HOSTED,
+        name="mining_block_deciding_allin_margin_usd_per_day",
+        help=(
+            "What is left of mining_block_deciding_margin_usd_per_day after the contracts' monthly fees, the host's "
+            "monthly costs in his book, and all configured costs of the other rigs, in USD per day. The price of a "
+            "customer's rig is not counted. Absent for blocks without a rig under a hosting contract, or if unknown "
+            "for every rig."
+        ),
+        unit="usd_per_day",
+        get=lambda deciding: deciding[1].allin_margin,
     ),
     Metric(
         scope=BLOCK,

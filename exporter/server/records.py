@@ -85,6 +85,7 @@ class RigRecord:
         Number, "Part of both customer's margins: the monthly fee per kW. Null without a hosting contract."
     ]
     host_margin_usd_per_day: Number
+    host_potential_margin_usd_per_day: Number
     potential_margin_usd_per_day: Number
     forward_margin_usd_per_day: Number
     breakeven_power_price_usd_per_kilowatt_hour: Number
@@ -232,6 +233,7 @@ def rig_record(view: RigView, failures: FailureLog) -> RigRecord:
         customer_potential_margin_usd_per_day=books.customer_potential,
         customer_monthly_fee_usd_per_day=books.space_fee,
         host_margin_usd_per_day=books.host_margin,
+        host_potential_margin_usd_per_day=books.host_potential,
         potential_margin_usd_per_day=economics.potential_margin,
         forward_margin_usd_per_day=economics.forward_margin,
         breakeven_power_price_usd_per_kilowatt_hour=economics.breakeven_power_price,

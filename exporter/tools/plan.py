@@ -178,7 +178,16 @@ async def query_exporter(endpoint: Endpoint) -> Fleet:
     with translating():
         moving_costs = {block["block"]: block["moving_cost_usd_per_rig"] for block in blocks["blocks"]}
         figures = {
-            rig["rig"]: (rig["block"], rig["potential_margin_usd_per_day"], rig["potential_power_watts"])
+            rig["rig"]: (
+                rig["block"],
+                _host_margin(
+                    rig["potential_margin_usd_per_day"],
+                    rig["host_potential_margin_usd_per_day"],
+                    hosted=rig["hosted"],
+                    customers=rig["customer_margin_usd_per_day"] is not None,
+                ),
+                rig["potential_power_watts"],
+            )
             for rig in rigs["rigs"]
         }
         return Fleet(
@@ -219,8 +228,15 @@ async def query_shards(endpoint: Endpoint, site: str | None) -> Fleet:
     rig_blocks = await shards.labels("mining_rig_inventory_info", "rig", "block")
     margins = await shards.values("mining_rig_potential_margin_usd_per_day", "rig")
     powers = await shards.values("mining_rig_potential_power_watts", "rig")
+    hosted = await shards.values("mining_rig_contract_info", "rig")
+    host_margins = await shards.values("mining_rig_host_potential_margin_usd_per_day", "rig")
+    customers = await shards.values("mining_rig_customer_margin_usd_per_day", "rig")
     figures = {
-        shards.name(key): (shards.name((key[0], block)), margins.get(key), powers.get(key))
+        shards.name(key): (
+            shards.name((key[0], block)),
+            _host_margin(margins.get(key), host_margins.get(key), hosted=key in hosted, customers=key in customers),
+            powers.get(key),
+        )
         for key, block in rig_blocks.items()
     }
     return Fleet(
@@ -276,6 +292,20 @@ class _Shards:
         """Return the name of a block or rig, with its site if there are several."""
         site, name = key
         return f"{site}/{name}" if len(self._sites) > 1 else name
+
+
+def _host_margin(at_tariff: float | None, host: float | None, *, hosted: bool, customers: bool) -> float | None:
+    """Return what the host loses with a rig per day: at the tariff only of his own rigs, or if there are no contracts.
+
+    Args:
+        at_tariff: its potential margin at its tariff.
+        host: its potential margin in the host's book.
+        hosted: whether it is under a hosting contract.
+        customers: whether it has a customer's book; a rig with one and without a contract has no host's.
+    """
+    if hosted:
+        return host
+    return None if customers else at_tariff
 
 
 def _rigs(

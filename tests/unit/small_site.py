@@ -20,6 +20,7 @@ from exporter.economics.values import (
     BlockEconomics,
     Books,
     CustomerEconomics,
+    Deciding,
     GpuEconomics,
     LeaseEconomics,
     MarketEconomics,
@@ -401,6 +402,7 @@ def small_site() -> SiteView:
                         customer_revenue=6.51,
                         customer_potential=0.45,
                         curtailment_income=0.0,
+                        host_best=0.5,
                     ),
                 ),
                 RigEconomics(
@@ -424,6 +426,7 @@ def small_site() -> SiteView:
                     billed_power=3635.9,
                     potential_margin=4.5,
                     host_margin=1.82,
+                    deciding=Deciding(margin=0.414, cost=4.362, forward_margin=0.2, allin_margin=-0.96),
                     avoidable_loss=0.0,
                     ai_value=4.2,
                     mining_value=31.5,

@@ -1,5 +1,6 @@
 """The two books of hosted rigs: what the customer earns, what the host earns, and who decides on a stop."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from exporter.economics.hosting import ContractSettings
 from exporter.economics.margin import RigPricer
 from exporter.economics.settings import EconomicsSettings, PayoutScheme, PowerSettings, SiteSettings, TariffOverrides
 from exporter.economics.site import price_on
-from exporter.economics.values import Books, MarketEconomics, RigEconomics
+from exporter.economics.values import Books, Deciding, MarketEconomics, RigEconomics
 from exporter.model.fleet import Block, Rig
 from exporter.model.snapshot import LastGood, RigSnapshot, SiteSnapshot, TariffPrice
 
@@ -338,6 +339,79 @@ def test_blocks_and_customers_add_up_their_books() -> None:
     assert block.host_margin == pytest.approx(2 * 2.52 + fee + 2.46)
     assert block.avoidable_loss == 0.0  # the host loses nothing
     assert block.ending_costs == {"customers' monthly fees": pytest.approx(-fee)}
+
+
+LATER = replace(flat_market(), forward_payout_usd=29.97)
+"""After the retarget a tenth less is paid."""
+
+
+def deciding(changes: dict[str, Any] | None = None, rig: RigSnapshot | None = None, **rest: Any) -> Deciding:
+    found = books(rig, changes, **{"at": LATER} | rest).deciding
+    assert found is not None
+    return found
+
+
+def test_a_customer_who_decides_pays_his_rate_and_his_fee() -> None:
+    """0.2 x 33.30 = 6.66 and, after the retarget, 5.994, less 84 x 0.08 = 6.72 and a fee of 1.380822."""
+    assert deciding({"usd_per_kilowatt_month": 12}) == pytest.approx((-0.06, 6.72, -0.726, -0.06 - 1.380_822))
+
+
+def test_a_host_who_decides_pays_his_power_and_his_monthly_costs() -> None:
+    """A tenth of the coins, and $0.06 for power at $0.05; $6 per kW and month for operations are 0.690411 a day."""
+    found = deciding(
+        {"host_may_curtail": True, "usd_per_kilowatt_hour": 0.06, "revenue_share": 0.1},
+        economics=EconomicsSettings(opex_usd_per_kilowatt_month=6),
+    )
+    assert found == pytest.approx((0.666 + 0.84, 4.2, 0.5994 + 0.84, 0.666 + 0.84 - 0.690_411))
+
+
+def test_monthly_costs_are_due_while_a_rig_stands_still() -> None:
+    found = deciding(
+        {"host_may_curtail": True},
+        hosted(hashrate=0.0, power=0.0),
+        economics=EconomicsSettings(opex_usd_per_kilowatt_month=6),
+    )
+    assert found == pytest.approx((0.0, 0.0, 0.0, -0.690_411))
+
+
+def test_what_is_left_after_an_unknown_fee_or_retarget_is_not_known() -> None:
+    fee = {"usd_per_kilowatt_month": 12}
+    unrated = hosted(facts={"rated_power": None})
+    assert deciding(fee, unrated).allin_margin is None
+    assert deciding(fee | {"host_may_curtail": True}, unrated).allin_margin is None
+    assert deciding(at=replace(LATER, forward_payout_usd=None)).forward_margin is None
+    assert deciding(at=replace(LATER, payout_usd=0.0)).forward_margin is None
+
+
+def test_nothing_is_known_in_the_book_of_a_host_without_a_price() -> None:
+    assert books(changes={"host_may_curtail": True}, prices={}).deciding is None
+    assert books(prices={}).deciding is not None  # the customer's rate is
+    assert books(hosted(hashrate=None)).deciding is None
+
+
+def test_a_block_adds_up_the_books_that_decide() -> None:
+    """Two customers who lose 6 cents each, and a rig of the site that earns 2.46 at its tariff."""
+    rigs = (hosted(name="a"), hosted(name="b"), sites.rig(name="c", reject_ratio=0.0))
+    settings = SiteSettings(tariff="ppa", contracts={"c": contract()})
+    found = price_on(LATER, site(*rigs), settings).blocks[0].deciding
+    assert found == pytest.approx((2.34, 2 * 6.72 + 4.2, 2 * -0.726 + 1.794, 2.34))
+    settings = replace(settings, economics=EconomicsSettings(opex_usd_per_kilowatt_month=6))
+    own = price_on(LATER, site(*rigs), settings).blocks[0].deciding
+    assert own is not None
+    assert own.allin_margin == pytest.approx(2.34 - 0.690_411)  # the own rig's operations are the site's
+
+
+def test_a_block_without_a_contract_has_no_book_that_decides() -> None:
+    settings = SiteSettings(tariff="ppa", contracts={"c": contract()})
+    assert price_on(LATER, site(sites.rig()), settings).blocks[0].deciding is None
+    alone = price_on(LATER, site(hosted(hashrate=None)), settings).blocks[0].deciding
+    assert alone == Deciding()  # nothing is known of it
+
+
+def test_the_host_loses_his_monthly_fee_with_a_rig() -> None:
+    fee = {"usd_per_kilowatt_month": 12, "usd_per_kilowatt_hour": 0.07}
+    assert books(changes=fee).host_potential == pytest.approx(84 * 0.02 + 1.380_822)
+    assert books(hosted(facts={"rated_power": None}), fee).host_potential is None
 
 
 def test_monthly_costs_of_a_hosted_rig_are_those_of_the_hosts_tariff() -> None:

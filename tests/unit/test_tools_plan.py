@@ -7,13 +7,14 @@ import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import bcrypt
 import pytest
-from aiohttp import web
+from aiohttp import ClientSession, web
 from click.testing import CliRunner
 from site_server import published, served
 from sites import NOW, SITE, decided, rig, site
@@ -21,13 +22,15 @@ from small_site import small_site
 from source_site import serve
 
 from exporter.cli import main
+from exporter.economics.hosting import ContractSettings
 from exporter.economics.site import price_site
 from exporter.exposition.publication import Publication
 from exporter.exposition.views import SiteView
 from exporter.model.fleet import Block
 from exporter.server.settings import WebSettings
+from exporter.sources.http import Endpoint, HttpSettings
 from exporter.tools.allocation import MiningRig
-from exporter.tools.plan import Candidate, Constraints, Fleet, plan
+from exporter.tools.plan import Candidate, Constraints, Fleet, plan, query_exporter, query_shards
 
 HOST = "127.81.0.9"
 OLD, NEW = 29.5 / 17.5 * 3_500.0, 3_500.0  # W, at 200 TH/s
@@ -269,14 +272,14 @@ SHARDS: Mapping[str, Vector] = {
 
 
 @asynccontextmanager
-async def prometheus() -> AsyncIterator[str]:
+async def prometheus(series: Mapping[str, Vector] = SHARDS) -> AsyncIterator[str]:
     """A Prometheus' query API over these series: it picks the metric and the site out of the query."""
 
     async def query(request: web.Request) -> web.Response:
         assert (request.method, request.path) == ("GET", "/api/v1/query")
         match = re.search(r'\((mining_\w+)(?:\{site="([^"]*)"\})?\)', request.query["query"])
         assert match is not None, request.query["query"]
-        found = [pair for pair in SHARDS.get(match[1], []) if match[2] in (None, pair[0]["site"])]
+        found = [pair for pair in series.get(match[1], []) if match[2] in (None, pair[0]["site"])]
         result = [{"metric": labels, "value": [NOW, str(value)]} for labels, value in found]
         return web.json_response({"status": "success", "data": {"resultType": "vector", "result": result}})
 
@@ -303,6 +306,43 @@ async def test_shards_are_planned_as_one_site() -> None:
         "blocks_not_convertible": [],
         "rigs_without_figures": 1,
     }
+
+
+async def test_hosted_rigs_of_shards_are_worth_what_the_host_earns() -> None:
+    """The rig a is under a contract; b is of a customer without one, so that nobody knows what the host loses."""
+    a, b = {"site": "prairie", "rig": "a"}, {"site": "prairie", "rig": "b"}
+    hosting: Mapping[str, Vector] = {
+        "mining_rig_contract_info": [(a | {"customer": "acme", "contract": "gold"}, 1.0)],
+        "mining_rig_host_potential_margin_usd_per_day": [(a, 2.52)],
+        "mining_rig_customer_margin_usd_per_day": [(a | {"customer": "acme"}, -0.06), (b | {"customer": "birch"}, 1.0)],
+    }
+    async with prometheus({**SHARDS, **hosting}) as url, ClientSession() as session:
+        fleet = await query_shards(Endpoint(HttpSettings(url=url), session), "prairie")
+    assert {rig.rig: rig.margin for rig in fleet.rigs} == {"a": 2.52}
+    assert fleet.unpriced == 2
+
+
+async def test_hosted_rigs_of_an_exporter_are_worth_what_the_host_earns() -> None:
+    """The customer pays 84 kWh x $0.07 and the host 3 % more kWh x $0.05: 5.88 - 4.326 = $1.554."""
+
+    def hosted() -> Publication:
+        gold = {"timezone": "UTC", "usd_per_kilowatt_hour": 0.07, "curtailment_credit_share": 0,
+                "uptime": {"measure": "sla", "promised": 0.98}}  # fmt: skip
+        settings = replace(SITE, contracts={"gold": ContractSettings.model_validate(gold)})
+        snapshot = site(
+            rig(name="own", reject_ratio=0.0),
+            rig(name="hosted", reject_ratio=0.0, facts={"customer": "acme", "contract": "gold"}),
+            rig(name="without", reject_ratio=0.0, facts={"customer": "birch"}),
+        )
+        economics = price_site(snapshot, settings)
+        return published(SiteView(snapshot=snapshot, economics=economics, decision=decided(snapshot, economics)))
+
+    async with served(publication=hosted) as exporter, ClientSession() as session:
+        fleet = await query_exporter(Endpoint(HttpSettings(url=exporter.url), session))
+    margins = {rig.rig: rig.margin for rig in fleet.rigs}
+    assert margins.keys() == {"own", "hosted"}
+    assert margins["hosted"] == pytest.approx(1.554)
+    assert fleet.unpriced == 1
 
 
 async def test_blocks_of_several_sites_have_the_site_in_their_names() -> None:
