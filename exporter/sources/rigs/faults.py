@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 from exporter.model.fault_codes import FaultCode
@@ -67,9 +67,13 @@ _BY_WORD: Final = tuple((re.compile(pattern, re.IGNORECASE), code) for pattern, 
 
 def worded_fault(message: str, component: str = "", vendor_code: str = "") -> Fault:
     """Translate a fault that firmware reports in words. An empty ``vendor_code`` becomes the message."""
+    return fault(_code(message), component, vendor_code or text(message, 64))
+
+
+@lru_cache(maxsize=4_096)  # a rig reports its faults at each poll
+def _code(message: str) -> FaultCode:
     words = message.replace("_", " ")
-    code = next((code for pattern, code in _BY_WORD if pattern.search(words)), FaultCode.UNKNOWN)
-    return fault(code, component, vendor_code or text(message, 64))
+    return next((code for pattern, code in _BY_WORD if pattern.search(words)), FaultCode.UNKNOWN)
 
 
 # Code pattern, canonical code, component ({} is the digit in brackets). After MicroBT's list of error codes.

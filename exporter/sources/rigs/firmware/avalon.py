@@ -7,7 +7,7 @@ then. Power is what the supply draws. The fields are those of Canaan's API manua
 import re
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.fault_codes import FaultCode
@@ -31,7 +31,7 @@ _NO_SENSOR: Final = "-273"
 _TEMPERATURES: Final = {"ambient": "Temp", "inlet": "ITemp", "outlet": "OTemp"}
 _MANAGER: Final = "MM ID"
 _CHIPS_OF_BOARDS: Final = "HBinfo"
-_MOST_FANS: Final = 8
+_FAN_FIELDS: Final = tuple((index, f"Fan{index + 1}") for index in range(8))
 _MOST_CHIPS: Final = 1_024  # of a board
 _FEWEST_WORKS: Final = 30
 """That the chips of a board did on average, for one of none to be no chance."""
@@ -53,6 +53,13 @@ _SUPPLY_ERRORS: Final = (
     (2048, "FAN_error", FaultCode.PSU_FAN),
 )
 """Bits of the supply's error code, by the table in Canaan's manual of the A10."""
+
+
+class _Statistics(NamedTuple):
+    """The texts of the module managers, each of which has the fields of its boards, and that of their chips."""
+
+    managers: list[str]
+    chips: object
 
 
 class Reader:
@@ -91,7 +98,7 @@ class Reader:
         version = coerce.first(await rpc(target.address, "version"), "VERSION")
         self._stats.pop(target.address, None)
         stats = await self._statistics(target.address)
-        if not _managers(stats):
+        if not stats.managers:
             raise Failure(Reason.NOT_READY, "it reports no boards")
         fields = _fields(stats)
         if "PS" not in fields:
@@ -116,8 +123,9 @@ class Reader:
         if not summary and not fields:
             await rpc(target.address, "summary")  # fails for the reason that took both
         pools = await cgminer.optional(target.address, "pools")
-        dna = _serial(fields.get("DNA")) or _serial(fields.get("HDNA"))
-        coerce.expect_model(dna, identity.serial or dna)
+        if fields.get("DNA") != identity.serial:
+            dna = _serial(fields.get("DNA")) or _serial(fields.get("HDNA"))
+            coerce.expect_model(dna, identity.serial or dna)
         expected = coerce.hashrate(fields.get("GHSmm"), "GH/s") or None
         by_summary = _RATE in summary
         realised = coerce.realised(
@@ -165,16 +173,16 @@ class Reader:
             faults=(*(cgminer.board_faults(boards) if mining else ()), *_supply_faults(fields)),
         )
 
-    async def _statistics(self, address: str) -> Answer:
+    async def _statistics(self, address: str) -> _Statistics:
         """Ask for the statistics by the first command that the rig answers with them. Raises Failure."""
         known = self._stats.get(address)
         for command in _STATS if known is None else (known,):
-            answer = await cgminer.optional(address, command)
-            if _managers(answer):
+            stats = _statistics(await cgminer.optional(address, command))
+            if stats.managers:
                 self._stats[address] = command
-                return answer
+                return stats
         self._stats.pop(address, None)
-        return {}
+        return _Statistics([], None)
 
 
 def _model(version: Mapping[str, Any]) -> str:
@@ -196,19 +204,18 @@ def _serial(value: object) -> str:
     return "" if _NO_SERIAL.fullmatch(text) else text
 
 
-def _managers(answer: Answer) -> list[str]:
-    """Return the texts of the module managers, each of which has the fields of its boards."""
-    row = coerce.first(answer, "STATS").items()
-    return [value for key, value in row if key.startswith(_MANAGER) and isinstance(value, str)]
+def _statistics(answer: Answer) -> _Statistics:
+    row = coerce.first(answer, "STATS")
+    managers = [value for key, value in row.items() if key.startswith(_MANAGER) and isinstance(value, str)]
+    return _Statistics(managers, row.get(_CHIPS_OF_BOARDS))
 
 
-def _fields(answer: Answer) -> dict[str, str]:
+def _fields(stats: _Statistics) -> dict[str, str]:
     """Read the fields of the one manager, and those of its chips; none where there are several managers."""
-    texts = _managers(answer)
-    if len(texts) != 1:
+    if len(stats.managers) != 1:
         return {}
-    chips = coerce.first(answer, "STATS").get(_CHIPS_OF_BOARDS)
-    return dict(_FIELD.findall(texts[0]) + (_FIELD.findall(chips) if isinstance(chips, str) else []))
+    fields: list[tuple[str, str]] = _FIELD.findall(stats.managers[0])
+    return dict(fields + (_FIELD.findall(stats.chips) if isinstance(stats.chips, str) else []))
 
 
 def _parts(fields: Mapping[str, str], key: str, most: int = coerce.MAX_ITEMS) -> list[str]:
@@ -270,9 +277,9 @@ def _last_share(pools: Answer) -> float | None:
 
 def _fans(fields: Mapping[str, str], *, mining: bool) -> Iterator[Fan]:
     """Read the fans. A model in oil or with water blocks has none: it reports 0 for all while it hashes."""
-    speeds = {number: coerce.rpm(fields.get(f"Fan{number}")) for number in range(1, _MOST_FANS + 1)}
-    if not mining or any(speeds.values()):
-        yield from (Fan(number - 1, speed) for number, speed in speeds.items() if speed is not None)
+    speeds = [(index, coerce.rpm(fields[key])) for index, key in _FAN_FIELDS if key in fields]
+    if not mining or any(speed for _, speed in speeds):
+        yield from (Fan(index, speed) for index, speed in speeds if speed is not None)
 
 
 def _boards(fields: Mapping[str, str], *, mining: bool) -> Iterator[Board]:
@@ -289,9 +296,10 @@ def _boards(fields: Mapping[str, str], *, mining: bool) -> Iterator[Board]:
             chip_temperature_min=coerce.coolest(coerce.sensors(list(set(chips)))) if mining else None,
             chip_temperature_average=coerce.celsius(_at(average, index)),
             chips=len(chips) or None,
-            failed_chips=tuple(_idle_chips(_parts(fields, f"MW{index}", _MOST_CHIPS))) if mining else (),
+            failed_chips=tuple(_idle_chips(fields.get(f"MW{index}", ""))) if mining else (),
             frequency=coerce.mean(map(coerce.megahertz, _parts(fields, f"SF{index}"))) if mining else None,
-            voltage=coerce.volts(coerce.milli(_at(millivolts, index))) if mining else None,  # the mean of its chips
+            # The mean of its chips.
+            voltage=coerce.volts(coerce.milli(_at(millivolts, index))) if mining and millivolts else None,
             hardware_errors=coerce.counter(_at(errors, index)),
         )
 
@@ -300,17 +308,19 @@ def _at(parts: list[str], index: int) -> str:
     return parts[index] if index < len(parts) else ""
 
 
-def _idle_chips(works: list[str]) -> Iterator[int]:
+def _idle_chips(works: str) -> Iterator[int]:
     """Return the indexes of chips that did no work while the others of their board did much."""
-    if "0" not in works:  # as on almost every board
+    if " 0 " not in f" {works} ":  # as on almost every board
         return
-    done = [coerce.counter(work) for work in works]
+    done = [coerce.counter(work) for work in works.split()[:_MOST_CHIPS]]
     if (coerce.mean(done) or 0.0) >= _FEWEST_WORKS:
         yield from (index for index, count in enumerate(done) if count == 0)
 
 
 def _supply_faults(fields: Mapping[str, str]) -> Iterator[Fault]:
     """Return the faults in the supply's error code, each once."""
-    code = coerce.count(next(iter(_parts(fields, "PS")), None)) or 0
+    code = coerce.count(next(iter(_parts(fields, "PS")), None))
+    if not code:  # as of almost every supply
+        return
     raised = {code_of_fault: name for bit, name, code_of_fault in reversed(_SUPPLY_ERRORS) if code & bit}
     yield from (fault(code_of_fault, "psu", name) for code_of_fault, name in raised.items())

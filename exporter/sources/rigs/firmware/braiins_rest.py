@@ -7,7 +7,7 @@ of months ago, without marking which still hold: it is not read.
 
 import time
 from collections.abc import Iterator, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final
 
 from exporter.model.failures import Failure, Reason
@@ -215,7 +215,11 @@ async def _token(address: str, credentials: Credentials) -> str:
 
 def product(named: object) -> tuple[str, str]:
     """Return the make and the model that a name such as ``Antminer S19 XP`` has; no make if the name has none."""
-    name = coerce.text(named)
+    return _product(coerce.text(named))
+
+
+@lru_cache(maxsize=4_096)  # each rig names its model at each poll
+def _product(name: str) -> tuple[str, str]:
     for word, make in _MAKES_BY_WORD.items():
         if name.lower().startswith(word):
             return make, coerce.bitmain_model(name) if make == "AntMiner" else _own_name(make, name)
