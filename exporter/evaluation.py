@@ -65,6 +65,7 @@ from exporter.settings.sources import (
     documents,
     sources,
 )
+from exporter.site_change import SiteChange
 from exporter.site_peaks import SitePeaks
 from exporter.sources.expected_off import ExpectedOffSettings
 from exporter.sources.obligations import ObligationSettings
@@ -142,6 +143,7 @@ class Evaluator:
         }
         self._compliance = compliance_state.remembered(state)
         self._peaks = SitePeaks(state)
+        self._change = SiteChange(state)
         self._settlement = Settlement()
         self._priced: tuple[SiteSnapshot, SiteEconomics] | None = None
         self._obligations = SiteObligations()
@@ -243,7 +245,7 @@ class Evaluator:
         whole = self._rigs.first_round.is_set()
         snapshot = await self._with_saved_energy(await self._take_snapshot(self._snapshot_at))
         pools = self._pools(self._snapshot_at)
-        publication, metered = await asyncio.to_thread(self._render, snapshot, recorded, pools)
+        publication, metered = await asyncio.to_thread(self._render, snapshot, recorded, pools, whole=whole)
         await asyncio.to_thread(self.latest.publish, publication)
         if whole:  # before, most rigs would be missing from an answer that stands for up to an hour
             await self._ask(publication.view)
@@ -274,6 +276,7 @@ class Evaluator:
         self._pool_work.shift(seconds)
         self._compliance = self._compliance.shifted(seconds)
         self._peaks.shift(seconds)
+        self._change.shift(seconds)
         if self._history.observed_at is not None:
             self._history = replace(self._history, observed_at=self._history.observed_at + seconds)
 
@@ -426,7 +429,12 @@ class Evaluator:
         )
 
     def _render(
-        self, snapshot: SiteSnapshot, recorded: Mapping[str, list[BlockHour]], pools: Mapping[str, PoolState]
+        self,
+        snapshot: SiteSnapshot,
+        recorded: Mapping[str, list[BlockHour]],
+        pools: Mapping[str, PoolState],
+        *,
+        whole: bool,
     ) -> tuple[Publication, Metered]:
         settings = self.settings
         if recorded:
@@ -485,6 +493,7 @@ class Evaluator:
             compliance=self._compliance,
             peaks=self._peaks.priced,
             settlement=self._settlement,
+            change=self._change.observe(snapshot, economics) if whole else None,
         )
         return self._renderer.render(view), metered
 
@@ -552,7 +561,8 @@ class Evaluator:
             documents=documents(self._market.fresh_all(now), self.settings)
             | {LIST_SIZES: self._list_sizes, PLAN_WORTH: document(Reading(self.day_plans.kept, now))}
             | compliance_state.documents(self._compliance)
-            | self._peaks.documents(now),
+            | self._peaks.documents(now)
+            | self._change.documents(),
             decision=self._decision,
             history=self._history,
             pool_work=self._pool_work.books,

@@ -481,6 +481,10 @@ GPU_ERROR: Final = _scope(
     code=lambda gpu: gpu.xid_error,
 )
 SITE: Final = _scope(lambda view: [view])
+CHANGE: Final = _scope(lambda view: [] if view.change is None else [view.change])
+CAUSE: Final = _scope(
+    lambda view: [] if view.change is None else list(view.change.causes.items()), cause=lambda part: part[0]
+)
 SETTLEMENT: Final = _scope(lambda view: [view.settlement])
 SHARD: Final = _scope(lambda view: [view.shard], shard=lambda shard: shard.number, total=lambda shard: shard.total)
 STATUS: Final = _scope(lambda view: list(view.statuses.items()), status=lambda counted: counted[0])
@@ -2837,6 +2841,26 @@ _EXPORTER: Final = (
             "yet, or it is not known whether it should be hashing."
         ),
         get=lambda counted: counted[1],
+    ),
+    Metric(
+        scope=CAUSE,
+        name="mining_margin_change_usd_per_day",
+        help=(
+            "Change of the margin of the priced rigs since yesterday, in USD per day, by cause. The causes add up to the "
+            "change. Absent without a sample of 24 hours ago, or while no rig is mining."
+        ),
+        unit="usd_per_day",
+        get=lambda part: part[1],
+    ),
+    Metric(
+        scope=CHANGE,
+        name="mining_margin_change_since_timestamp_seconds",
+        help=(
+            "Unix time of the sample that mining_margin_change_usd_per_day compares with, in seconds: 24 to 24.5 hours "
+            "ago. Absent without one."
+        ),
+        unit="seconds",
+        get=lambda change: change.since,
     ),
     Metric(
         scope=SITE,

@@ -8,6 +8,7 @@ from functools import cached_property
 from itertools import starmap
 from typing import Final, NamedTuple
 
+from exporter.decision.change import MarginChange
 from exporter.decision.dayplan.timetable import Timetable
 from exporter.decision.dayplan.worth import Worth
 from exporter.decision.model_curves import ModelCurve
@@ -125,6 +126,7 @@ class SiteView:
     compliance: ComplianceMemory = field(default_factory=ComplianceMemory)
     peaks: tuple[PeakEconomics, ...] = ()
     settlement: Settlement = field(default_factory=Settlement)
+    change: MarginChange | None = None  # since yesterday; None while it is not known
 
     @cached_property
     def rigs(self) -> tuple[RigView, ...]:

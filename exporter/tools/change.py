@@ -3,10 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from exporter.decision.change import CAUSES, Cause, split
-from exporter.economics.hashprice import hashprice
+from exporter.decision.change import CAUSES, Cause, cause_of, split
 from exporter.model.failures import Failure, Reason
-from exporter.model.units import HOURS_PER_DAY, kilowatts
 from exporter.sources.http import Endpoint
 from exporter.sources.prometheus import ask_one, quoted
 from exporter.tools import tables
@@ -16,7 +14,7 @@ _QUERIES: Final = {
     "bitcoin": "max(mining_bitcoin_price_usd{site}{at})",
     "difficulty": "max(mining_network_difficulty{site}{at})",
     "subsidy": "max(mining_network_subsidy_bitcoins{site}{at})",
-    "hashprice": "max(mining_hashprice_bitcoins_per_petahash_day{site}{at})",
+    "hashprice_btc": "max(mining_hashprice_bitcoins_per_petahash_day{site}{at})",
     "revenue": "sum(mining_block_revenue_usd_per_day{site}{at})",
     "cost": "sum(mining_block_power_cost_usd_per_day{site}{at})",
     "watts": "sum(mining_block_billed_power_watts{site}{at})",
@@ -57,20 +55,10 @@ async def _cause(endpoint: Endpoint, site: str | None, *, ago: float = 0.0, mean
         for mark, selector in selectors.items():
             text = text.replace(mark, selector)
         values[name] = (await ask_one(endpoint, mean.replace("{}", text))).value
-    work, power = values["revenue"] / (values["hashprice"] * values["bitcoin"]), kilowatts(values["watts"])
-    if min(work, power, values["uptime"]) <= 0:
+    cause = cause_of(**values)
+    if cause is None:
         raise Failure(Reason.NOT_READY, "no rig was mining at one of the two times: give another --since")
-    reward = values["hashprice"] / hashprice(values["difficulty"], 1.0)
-    return Cause(
-        bitcoin_price=values["bitcoin"],
-        difficulty=values["difficulty"],
-        subsidy=values["subsidy"],
-        fees=reward - values["subsidy"],
-        power_price=values["cost"] / (power * HOURS_PER_DAY),
-        hashrate=work / values["uptime"],
-        efficiency=power / work,
-        uptime=values["uptime"],
-    )
+    return cause
 
 
 def as_text(change: Mapping[str, Any]) -> str:

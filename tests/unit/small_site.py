@@ -9,6 +9,7 @@ from exporter.decision.dayplan.worth import Money, Worth
 from exporter.decision.model_curves import ModelCurve, ModelPoint, Product
 from exporter.decision.pool_work import PoolBalance, Reconciliation, WorkerState
 from exporter.decision.setpoints import NO_SETPOINTS, Setpoint, SiteSetpoints, sum_block
+from exporter.decision.change import MarginChange
 from exporter.decision.values import BlockDecision, BlockOutlook, RigDecision, SiteDecision, Verdict
 from exporter.economics.compliance import ComplianceMemory, ObligationStatus
 from exporter.economics.hosting import ContractSettings, UptimePromise
@@ -258,6 +259,23 @@ def operating() -> SiteSetpoints:
     )
 
 
+CHANGE = MarginChange(
+    since=TAKEN_AT - 86_700.0,
+    before=2.0,
+    after=2.22,
+    causes={
+        "bitcoin_price": 0.5,
+        "difficulty": -0.75,
+        "subsidy": 0.0,
+        "fees": 0.02,
+        "power_price": 0.2,
+        "hashrate": 0.1,
+        "efficiency": 0.05,
+        "uptime": 0.1,
+    },
+)
+
+
 def small_site() -> SiteView:
     """The site, with every figure that the catalogue knows."""
     return SiteView(
@@ -311,6 +329,7 @@ def small_site() -> SiteView:
                 past=(PastPeak(1, DayPeak(TAKEN_AT - 86_400.0, 8.2e10, 2_000.0, 9_000.0), 35.0, 122.5),),
             ),
         ),
+        change=CHANGE,
         settlement=Settlement(day_ahead=9_600.0, real_time=-57_600.0, capacity=960.0),
         snapshot=SiteSnapshot(
             taken_at=TAKEN_AT,

@@ -18,7 +18,7 @@ from exporter.sources.rigs.faults import fault
 
 UNKNOWN = '<span class="unknown">unknown</span>'
 
-PAGES = ["", "rigs", "rigs/a-01", "rigs/b-01", "blocks", "map", "wall", "sources", "config"]
+PAGES = ["", "rigs", "rigs/a-01", "rigs/b-01", "blocks", "change", "map", "wall", "sources", "config"]
 
 
 async def test_the_overview_shows_margin_fleet_and_market() -> None:
@@ -28,6 +28,44 @@ async def test_the_overview_shows_margin_fleet_and_market() -> None:
         assert "prairie-1" in page
         assert "$2.22" in page  # the margin of the only block that has one
         assert '<a href="/metrics">' in page
+
+
+async def test_the_change_of_the_margin_is_a_waterfall_of_its_causes() -> None:
+    async with served() as site:
+        page = await (await site.get("change")).text()
+        overview = await (await site.get("")).text()
+    rows = re.findall(
+        r'<th scope="row">([^<]+)</th>\s*<td class="number[^"]*">([^<]+)</td>\s*<td class="number">([^<]+)', page
+    )
+    assert rows == [
+        ("bitcoin price", "$0.50", "$0.50"),
+        ("difficulty", "−$0.75", "−$0.25"),  # noqa: RUF001 -- a real minus
+        ("fees", "$0.02", "−$0.23"),  # noqa: RUF001 -- as above
+        ("power price", "$0.20", "−$0.03"),  # noqa: RUF001 -- as above
+        ("hashrate", "$0.10", "$0.07"),
+        ("efficiency", "$0.05", "$0.12"),
+        ("uptime", "$0.10", "$0.22"),
+    ]
+    assert page.count("<rect") == len(rows)
+    assert '<a href="/change">Change since yesterday</a></dt><dd>$0.22</dd>' in overview
+
+
+async def test_a_change_that_is_not_known_is_not_shown() -> None:
+    view = replace(small_site(), change=None)
+    async with served(publication=lambda: published(view)) as site:
+        page = await (await site.get("change")).text()
+        overview = await (await site.get("")).text()
+    assert "The change since yesterday is not known" in page
+    assert "<svg" not in page
+    assert "Change since yesterday" not in overview
+
+
+async def test_a_change_of_nothing_has_no_waterfall() -> None:
+    view = small_site()
+    assert view.change is not None
+    same = replace(view.change, before=2.22, causes=dict.fromkeys(view.change.causes, 0.0))
+    async with served(publication=lambda: published(replace(view, change=same))) as site:
+        assert "No cause changed" in await (await site.get("change")).text()
 
 
 async def test_before_the_first_evaluation_the_overview_says_so() -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from exporter.server.context import ServerContext
-from exporter.server.pages import blocks, config, landing, rig, rigs, site_map, sources, static, wall
+from exporter.server.pages import blocks, change, config, landing, rig, rigs, site_map, sources, static, wall
 from exporter.server.pages.charts import RINGS
 from exporter.server.rings import Rings
 
@@ -20,5 +20,5 @@ def add_pages(app: web.Application, context: ServerContext) -> None:
         context.latest.unsubscribe(rings.note)
 
     app.cleanup_ctx.append(keep)
-    for page in (landing, wall, site_map, rigs, rig, blocks, sources, config, static):
+    for page in (landing, wall, site_map, rigs, rig, blocks, change, sources, config, static):
         page.add_to(app, context)
