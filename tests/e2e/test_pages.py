@@ -12,7 +12,7 @@ from harness import Stack, any_prometheus, ask, wait_for
 pytestmark = [pytest.mark.e2e, any_prometheus]
 
 PAGES = (
-    *("/", "/rigs", "/rigs?status=down", "/blocks", "/map", "/wall", "/sources", "/config"),
+    *("/", "/rigs", "/rigs?status=down", "/blocks", "/change", "/map", "/wall", "/sources", "/config"),
     *("/rigs/{rig}", "/rigs/nobody"),
 )
 SIZES = {"desk": (1280, 900), "phone": (360, 740)}
