@@ -22,9 +22,7 @@ def site_at(now: float, *, bitcoin: float = 70_000.0) -> SiteView:
     return replace(
         view,
         snapshot=replace(view.snapshot, taken_at=now, bitcoin_price=price),
-        economics=replace(
-            view.economics, market=MarketEconomics(subsidy=3.125, hashprice_btc=0.00047), blocks=blocks
-        ),
+        economics=replace(view.economics, market=MarketEconomics(subsidy=3.125, hashprice_btc=0.00047), blocks=blocks),
     )
 
 

@@ -26,5 +26,7 @@ def _page(context: ServerContext, view: SiteView) -> web.Response:
         taken_at=view.snapshot.taken_at,
         change=view.change,
         shard=view.shard,
-        steps=[] if view.change is None else waterfall({words(name): value for name, value in view.change.causes.items()}),
+        steps=[]
+        if view.change is None
+        else waterfall({words(name): value for name, value in view.change.causes.items()}),
     )
