@@ -2846,8 +2846,8 @@ _EXPORTER: Final = (
         scope=CAUSE,
         name="mining_margin_change_usd_per_day",
         help=(
-            "Change of the margin of the priced rigs since yesterday, in USD per day, by cause. The causes add up to the "
-            "change. Absent without a sample of 24 hours ago, or while no rig is mining."
+            "Change of the margin of the priced rigs since yesterday, in USD per day, by cause. The causes add up to "
+            "the change. Absent without a sample of 24 hours ago, or while no rig is mining."
         ),
         unit="usd_per_day",
         get=lambda part: part[1],

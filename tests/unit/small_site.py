@@ -3,13 +3,13 @@
 from dataclasses import replace
 from zoneinfo import ZoneInfo
 
+from exporter.decision.change import MarginChange
 from exporter.decision.dayplan.problem import Group, OperatingPoint, Plan, Problem, Slot
 from exporter.decision.dayplan.timetable import Timetable
 from exporter.decision.dayplan.worth import Money, Worth
 from exporter.decision.model_curves import ModelCurve, ModelPoint, Product
 from exporter.decision.pool_work import PoolBalance, Reconciliation, WorkerState
 from exporter.decision.setpoints import NO_SETPOINTS, Setpoint, SiteSetpoints, sum_block
-from exporter.decision.change import MarginChange
 from exporter.decision.values import BlockDecision, BlockOutlook, RigDecision, SiteDecision, Verdict
 from exporter.economics.compliance import ComplianceMemory, ObligationStatus
 from exporter.economics.hosting import ContractSettings, UptimePromise
