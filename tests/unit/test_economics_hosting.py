@@ -210,3 +210,21 @@ def test_a_rig_with_no_rating_has_no_performance() -> None:
 def test_a_contract_that_is_not_clear_is_refused(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         contract(**changes)
+
+
+def test_performance_counts_hashrate_that_is_short() -> None:
+    """300 of 2,000 TH/s are missing for 10 h: 0.3 PH/s x 10 / 24 days x $33.30 = $4.1625.
+
+    As a share of the energy charge that is 3,000 / (2,000 x 721) x $1,816.92 = $3.78.
+    """
+    full, short = 200e12 * NOVEMBER, 30e12 * 10 * HOUR
+    rigs = [
+        use(f"a-{number}", windows={Class.HASHING: NOVEMBER}, performed=full - short, kwh=2_523.5)
+        for number in range(10)
+    ]
+    found = state(contract(uptime={"measure": "performance", "promised": 1.0}), rigs, NOVEMBER)
+    reached = found.uptime.performance
+    assert reached is not None
+    petahash_days = (1 - reached) * 2.0 * 721 / 24
+    assert petahash_days * 33.30 == pytest.approx(4.1625)
+    assert found.lines[-1].amount == Decimal("-3.78")
