@@ -17,7 +17,7 @@ class ObligationRecord:
     program: Annotated[str, "Program of the event."]
     reason: Annotated[str, "Name or reason of the event."]
     blocks: Annotated[tuple[str, ...], "The blocks that it is about. Empty means the whole site."]
-    start_timestamp_seconds: Annotated[float, "When it begins."]
+    start_timestamp_seconds: Annotated[float | None, "When it begins. Null if its source gives no beginning."]
     end_timestamp_seconds: Annotated[float | None, "When it ends. Null if it lasts until further notice."]
     cap_watts: Annotated[float | None, "Most that may be drawn."]
     floor_watts: Annotated[float | None, "Least that must run."]
@@ -57,7 +57,7 @@ def obligation_record(obligation: Obligation) -> ObligationRecord:
         program=obligation.program,
         reason=obligation.reason,
         blocks=obligation.blocks,
-        start_timestamp_seconds=obligation.start,
+        start_timestamp_seconds=obligation.start or None,  # 0: it has always held
         end_timestamp_seconds=obligation.end,
         cap_watts=obligation.cap,
         floor_watts=obligation.floor,

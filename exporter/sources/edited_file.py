@@ -22,6 +22,7 @@ T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 _CORRECT: Final = "correct the file"
+_CORRECT_PATH: Final = "correct `path`, or the file and who may read it"
 _MOST_LOGGED: Final = 20
 _MOST_BYTES: Final = 8 * 1024 * 1024
 _LONGEST_QUOTE: Final = 120
@@ -72,7 +73,7 @@ class EditedFile(Generic[T]):
                 raise Failure(Reason.TOO_LARGE, f"{path} has more than {_MOST_BYTES} bytes")
             text = path.read_text("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
-            raise Failure(Reason.NOT_READY, f"{path} {why_unreadable(error)}") from None
+            raise Failure(Reason.NOT_READY, f"{path} {why_unreadable(error)}", advice=_CORRECT_PATH) from None
         errors: list[str] = []
         self._known = tuple(entry for entry in self._entries(text, errors) if entry is not None)
         self._signature = signature

@@ -11,6 +11,7 @@ import aiohttp
 from exporter.model.failures import SOURCE_ADVICE, Failure, Reason
 from exporter.model.obligations import Obligation
 from exporter.model.readings import (
+    DatedPositions,
     ExpectedOff,
     GpuPrice,
     GpuReading,
@@ -127,6 +128,8 @@ def described(value: object, now: float) -> str:
             text = _listed(value, now)
         case SystemLoad(measured=measured, forecast=forecast):
             text = f"{max(measured).watts / _WATTS_PER_MEGAWATT:,.0f} MW, {len(forecast)} points ahead"
+        case DatedPositions():
+            text = _bought(value, now)
         case MeterReading():
             text = _metered(value)
         case ExpectedOff(site=site, blocks=blocks, rigs=rigs):
@@ -138,6 +141,13 @@ def described(value: object, now: float) -> str:
         case _:
             text = str(value)
     return text
+
+
+def _bought(positions: DatedPositions, now: float) -> str:
+    bought = " or ".join(f"{kilowatts:,.0f} kW" for kilowatts in sorted(positions.at(now))) or "no line for now"
+    ahead = sum(slot.start > now for slot in positions.slots)
+    left_out = "" if positions.complete else ", with errors, which the log names"
+    return f"{bought}, {ahead} later lines{left_out}"
 
 
 def _metered(meters: MeterReading) -> str:

@@ -63,7 +63,9 @@ def _blocks(plan: Mapping[str, Any], chosen: Sequence[str]) -> list[str]:
 
 
 def _rows(slots: Sequence[Mapping[str, Any]], blocks: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Yield a line for each stretch of time in which nothing changes."""
+    """Yield a line for each stretch of time in which nothing changes. Times have their zone if the clocks change."""
+    offsets = {_local(slot[edge]).utcoffset() for slot in slots for edge in ("start", "end")}
+    form = _MINUTES if len(offsets) == 1 else f"{_MINUTES} %Z"
     stretch: tuple[datetime, datetime, tuple[str, ...]] | None = None
     for slot in slots:
         cells = (
@@ -76,10 +78,10 @@ def _rows(slots: Sequence[Mapping[str, Any]], blocks: Sequence[str]) -> Iterator
             stretch = stretch[0], end, cells
             continue
         if stretch is not None:
-            yield f"{stretch[0]:{_MINUTES}}", f"{stretch[1]:{_MINUTES}}", *stretch[2]
+            yield f"{stretch[0]:{form}}", f"{stretch[1]:{form}}", *stretch[2]
         stretch = start, end, cells
     if stretch is not None:
-        yield f"{stretch[0]:{_MINUTES}}", f"{stretch[1]:{_MINUTES}}", *stretch[2]
+        yield f"{stretch[0]:{form}}", f"{stretch[1]:{form}}", *stretch[2]
 
 
 def _cell(block: Mapping[str, Any]) -> str:
@@ -120,6 +122,7 @@ def draw(plan: Mapping[str, Any], chosen: Sequence[str], file: Path) -> None:
             power.stairs(top, edges, baseline=below, fill=True, label=name)
             below = top
         power.set_ylabel("planned power, kW")
+        power.set_xlabel(f"{edges[0]:%Z}")  # of all times, also after the clocks change
         power.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
         locator = AutoDateLocator(tz=edges[0].tzinfo)  # type: ignore[no-untyped-call]
         power.xaxis.set_major_locator(locator)

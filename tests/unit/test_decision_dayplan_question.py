@@ -1,5 +1,6 @@
 """What a plan is asked: the rigs, hours and limits of an evaluation, and when the plan in force goes on."""
 
+import random
 from dataclasses import replace
 from math import inf
 from typing import Any
@@ -269,6 +270,25 @@ def test_the_plan_in_force_goes_on_while_a_new_one_is_hardly_better() -> None:
     assert held.choices == ((1, 1, 0, 1, 1),)  # prolonged to the new end
     assert held.value < fresh.value <= held.bound
     assert answer(replace(nearly, before=before, hold_back_share=0.0)).choices == fresh.choices
+
+
+def test_a_storm_of_price_updates_does_not_flap_the_plan() -> None:
+    """Prices tremble by two per cent, in two hours about the breakeven: planned anew 40 times."""
+    rng, share = random.Random(18), DayPlanSettings().hold_back_share
+    (breakeven,) = [each.potential_breakeven_power_price for each in price_site(hours(rig()), SITE).rigs]
+    assert breakeven is not None
+    day = [0.03] * 8 + [breakeven, 0.30, breakeven] + [0.03] * 8
+    storm = [tuple(price * rng.uniform(0.98, 1.02) for price in day) for _ in range(40)]
+    updates = [found(hours(rig(), prices=prices)) for prices in storm]
+    assert len({answer(each).choices for each in updates}) > 1
+    before, followed = answer(updates[0]), set()
+    for each in updates:
+        before = answer(replace(each, before=before, hold_back_share=share))
+        followed.add(before.choices)
+    assert len(followed) == 1
+    dear = found(hours(rig(), prices=(*day[:4], *[0.30] * 4, *day[8:])))
+    real = answer(replace(dear, before=before, hold_back_share=share))
+    assert real.choices[0][3:9] == (1, 0, 0, 0, 0, 0)  # a real change counts at once
 
 
 def test_the_plan_in_force_ends_where_a_limit_forbids_it_or_the_fleet_changes() -> None:

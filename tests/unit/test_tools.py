@@ -31,6 +31,7 @@ from exporter.model.failures import RIG_ADVICE, SOURCE_ADVICE, Failure, Reason
 from exporter.model.fields import paths_relative_to
 from exporter.model.fleet import Credentials
 from exporter.model.readings import (
+    DatedPositions,
     ExpectedOff,
     GpuReading,
     MeterReading,
@@ -38,6 +39,7 @@ from exporter.model.readings import (
     PoolPayment,
     PoolReading,
     PoolWorker,
+    PositionSlot,
     PriceSlot,
     Reading,
     RigIdentity,
@@ -486,6 +488,8 @@ async def test_a_value_that_a_running_exporter_would_ignore_is_a_failure() -> No
             ),
             "3 workers, 1 with work, 0.200 PH/s, 1 days paid",
         ),
+        (DatedPositions((PositionSlot(0, 100, 5e3), PositionSlot(100, 200, 0))), "5,000 kW, 1 later lines"),
+        (DatedPositions(complete=False), "no line for now, 0 later lines, with errors, which the log names"),
         (ExpectedOff(), "off: nothing"),
         (ExpectedOff(blocks=("c1",), rigs=("a", "b")), "off: 1 blocks, 2 rigs"),
         (ExpectedOff(site=True), "off: the whole site"),

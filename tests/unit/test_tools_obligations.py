@@ -126,9 +126,11 @@ def test_the_list_shows_what_is_owed_and_what_is_not_known() -> None:
     owed = (
         Obligation(kind=ObligationKind.CALL, start=START, source="u", event="e", cap=4e6, reason="heat"),
         Obligation(kind=ObligationKind.CALL, start=START, end=START + 900, source="u", event="f", unclear="level 2"),
+        Obligation(kind=ObligationKind.AWARD, start=0, source="u", event="g", floor=5e6),
     )
     text = obligations.as_text(answer(*EVENT, owed=owed, known={"u": True, "b": False}), CHICAGO)
     assert "4,000" in text
+    assert "1970" not in text  # the award has no beginning
     assert "level 2" in text
     assert "not known: what b says" in text
     assert "failed" in text

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -41,10 +42,10 @@ async def invoke(*arguments: str) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
-def planned(problem: Problem, worth: Worth | None = None) -> PlanView:
-    moved = tuple(replace(slot, start=MORNING + slot.start, end=MORNING + slot.end) for slot in problem.slots)
-    plan = solve(replace(problem, slots=moved, asked_at=MORNING))
-    return PlanView(timetable=Timetable(plan=plan, now=MORNING + HOUR / 2), worth=worth or Worth())
+def planned(problem: Problem, worth: Worth | None = None, begin: float = MORNING) -> PlanView:
+    moved = tuple(replace(slot, start=begin + slot.start, end=begin + slot.end) for slot in problem.slots)
+    plan = solve(replace(problem, slots=moved, asked_at=begin))
+    return PlanView(timetable=Timetable(plan=plan, now=begin + HOUR / 2), worth=worth or Worth())
 
 
 def publication(plan: PlanView | None) -> Publication:
@@ -67,6 +68,26 @@ async def test_the_worked_case_as_a_table_in_local_time() -> None:
         "Earns $71.36; no plan beats $71.36 (gap 0.00%).",
         "Earned today (UTC): $0.00 as done, $0.00 by the plan, $0.00 by the verdicts.",
         "Prices are known until Mon 30 Nov 07:00 EST. Energy counts at its marginal price.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("begin", "times"),
+    [
+        ("2026-11-01T04:00Z", ["00:00 EDT", "01:00 EDT", "01:00 EST", "02:00 EST", "03:00 EST", "04:00 EST"]),
+        ("2027-03-14T05:00Z", ["00:00 EST", "01:00 EST", "03:00 EDT", "04:00 EDT", "05:00 EDT", "06:00 EDT"]),
+    ],
+    ids=["25 hours", "23 hours"],
+)
+async def test_on_a_day_on_which_the_clocks_change_every_hour_has_its_zone(begin: str, times: list[str]) -> None:
+    plan = planned(tiny(), begin=datetime.fromisoformat(begin).timestamp())
+    async with served(publication=lambda: publication(plan)) as exporter:
+        _, text, _ = await invoke("--url", exporter.url)
+        async with exporter.get("api/v1/plan") as answer:
+            slots = (await answer.json())["plan"]["slots"]
+    assert [line.split("  ")[0] for line in text.splitlines()[1:7]] == [f"Sun {time}" for time in times]
+    assert [datetime.fromisoformat(slot["start"]).timestamp() for slot in slots] == [
+        datetime.fromisoformat(begin).timestamp() + HOUR * number for number in range(6)
     ]
 
 
