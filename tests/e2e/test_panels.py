@@ -34,6 +34,7 @@ NOT_SIMULATED = {
     *(("Money left on the table, by block", ref) for ref in "ABC"),  # no rig of the site lists its points
     ("Money left on the table, by model", "A"),
     ("Best point", "D"),
+    *(("Why the margin changed since yesterday", ref) for ref in "ABCDEF"),  # a day old at least
     ("Probability of a coincident peak", "A"),  # no grid's load is simulated
 }
 """Queries for what no firmware or source of the simulated site reports."""

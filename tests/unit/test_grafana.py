@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from exporter.decision.change import CAUSES
+
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "grafana" / "dashboards").glob("*.json"))
 
@@ -111,6 +113,13 @@ def test_every_query_keeps_to_the_chosen_job_and_site(dashboard: dict[str, Any])
             assert all('site=~"$site"' in selector for selector in selectors), expr
             assert set(re.findall(r"\$(\w+)", expr)) <= known | {"__rate_interval", "__range", "1"}, expr
             assert "[5m]" not in expr, "rates take $__rate_interval"
+
+
+def test_the_waterfall_of_the_margin_has_every_cause() -> None:
+    board = json.loads((ROOT / "grafana/dashboards/economics.json").read_text(encoding="utf-8"))
+    (panel,) = (panel for panel in panels(board) if panel["type"] == "barchart")
+    for target in panel["targets"]:
+        assert set(re.findall(r'"cause", "(\w+)"', target["expr"])) == set(CAUSES), target["refId"]
 
 
 def test_panels_do_not_overlap(dashboard: dict[str, Any]) -> None:

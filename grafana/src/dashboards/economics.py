@@ -26,6 +26,10 @@ from dashboards.panels import (
     total,
 )
 
+_CAUSES = (
+    *("bitcoin_price", "difficulty", "efficiency", "fees"),
+    *("hashrate", "power_price", "subsidy", "uptime"),
+)
 _PRICED = f"({site('power_cost_usd_per_day')}) / ({site('revenue_usd_per_day')})"
 _IDENTITY = f"on (job, site, instance, rig) group_left (model) {series('mining_rig_info')}"
 _MODEL = ('model=~"$model"', 'firmware=~"$firmware"')
@@ -41,7 +45,7 @@ def build() -> builders.Dashboard:
         CURVE_MODEL,
         CURVE_FIRMWARE,
     )
-    for panel in (*_figures(), *_breakeven(), *_margins(), *_spread(), *_market()):
+    for panel in (*_figures(), *_breakeven(), *_margins(), *_change(), *_spread(), *_market()):
         page.with_panel(panel)
     page.with_row(panels.detail("Day-ahead plan", _plan()))
     page.with_row(panels.detail("Operating points", _points()))
@@ -147,6 +151,25 @@ def _margins() -> list[Panel]:
             Query(total("mining_rig_margin_low_usd_per_day", by="site"), "{{site}} low"),
             Query(total("mining_rig_margin_high_usd_per_day", by="site"), "{{site}} high"),
         ),
+    ]
+
+
+def _change() -> list[Panel]:
+    return [
+        panels.waterfall(
+            Face(
+                "Why the margin changed since yesterday",
+                "From the left, each cause begins where the one before it ends; together they are the whole change. "
+                "Empty until the exporter has run for a day.",
+                USD_PER_DAY,
+                24,
+                9,
+            ),
+            "mining_margin_change_usd_per_day",
+            "cause",
+            _CAUSES,
+            "whole change",
+        )
     ]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Protocol, Self, TypeVar
 
-from grafana_foundation_sdk.builders import bargauge, heatmap, prometheus, stat, table, timeseries, xychart
+from grafana_foundation_sdk.builders import barchart, bargauge, heatmap, prometheus, stat, table, timeseries, xychart
 from grafana_foundation_sdk.builders import common as common_builders
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.cog.builder import Builder
@@ -49,6 +49,10 @@ _AXIS_REACHES: Final = MappingProxyType({RATIO: 0.05, PLAIN: 1})
 
 _BAR_HEIGHT: Final = 32
 """In pixels: a single bar does not fill its panel."""
+
+_HIDDEN: Final = "transparent"
+_PAINTED: Final = ("fillOpacity", "lineWidth")
+"""What a bar is painted with besides its colour."""
 
 Panel = Builder[dashboard.Panel]
 
@@ -429,6 +433,61 @@ def against(face: Face, x: Column, *ys: Column) -> xychart.Panel:
     return _one_table(panel, columns).with_transformation(
         dashboard.DataTransformerConfig(id_val="sortBy", options={"sort": [{"field": x.heading}]})
     )
+
+
+def waterfall(face: Face, metric: str, label: str, names: Sequence[str], whole: str) -> barchart.Panel:
+    """Bars for the ``names`` of a ``label``, each from where the one before it ends, and one for the ``whole``.
+
+    Bars are sorted by their names, so ``names`` must be and ``whole`` comes after them. Grafana stacks a series up or
+    down as a whole, so none has values of both signs.
+    """
+    bars_before = {name: "|".join(names[:index]) for index, name in enumerate(names) if index}
+    start = " or ".join(
+        [_named_row(total(metric, f'{label}=~"{before}"'), label, name) for name, before in bars_before.items()]
+        + [_named_row(f"0 * {total(metric)}", label, name) for name in (names[0], whole)]
+    )
+    size = f"({total(metric, by=label)} or {_named_row(total(metric), label, whole)})"
+    low, high = (f"(({start}) + clamp_{limit}({size}, 0))" for limit in ("max", "min"))
+    above, below = (f"clamp_{limit}({high}, 0) - clamp_{limit}({low}, 0)" for limit in ("min", "max"))
+    parts = (
+        ("Start", f"clamp_min({low}, 0)", _HIDDEN),
+        ("Start below zero", f"clamp_max({high}, 0)", _HIDDEN),
+        ("Rise", f"({above}) and {size} > 0", "green"),
+        ("Rise below zero", f"-({below}) and {size} > 0", "green"),
+        ("Fall", f"({above}) and {size} < 0", "red"),
+        ("Fall below zero", f"-({below}) and {size} < 0", "red"),
+    )
+    panel = (
+        _with_face(barchart.Panel(), face)
+        .x_field(label)
+        .orientation(common.VizOrientation.VERTICAL)
+        .stacking(common.StackingMode.NORMAL)
+        .show_value(common.VisibilityMode.NEVER)
+        .fill_opacity(80)
+        .legend(
+            common_builders.VizLegendOptions()
+            .display_mode(common.LegendDisplayMode.HIDDEN)
+            .placement(common.LegendPlacement.BOTTOM)
+            .show_legend(False)
+        )
+        .tooltip(common_builders.VizTooltipOptions().mode(common.TooltipDisplayMode.SINGLE))
+    )
+    columns = [Column(heading, expr, face.unit) for heading, expr, _ in parts]
+    for index, (heading, expr, color) in enumerate(parts):
+        panel.with_target(_target(Query(expr), index).instant().format(PromQueryFormat.TABLE))
+        panel.override_by_name(
+            heading, [dashboard.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": color})]
+        )
+        if color == _HIDDEN:
+            nothing = [dashboard.DynamicConfigValue(id_val=f"custom.{each}", value=0) for each in _PAINTED]
+            panel.override_by_name(heading, nothing)
+    return _one_table(panel, columns).with_transformation(
+        dashboard.DataTransformerConfig(id_val="sortBy", options={"sort": [{"field": label}]})
+    )
+
+
+def _named_row(expr: str, label: str, name: str) -> str:
+    return f'label_replace({expr}, "{label}", "{name}", "", "")'
 
 
 def _named(field: str) -> xychart.MatcherConfig:

@@ -13,7 +13,7 @@ import {
 import { TableNG } from '@grafana/ui/unstable';
 import { createRoot } from 'react-dom/client';
 import { begin } from './fields.js';
-import { prepare, theme, values, xySeries } from './panels.js';
+import { prepare, stackedBars, theme, values, xySeries } from './panels.js';
 
 const COLUMNS = 24;
 const ROW = 30;
@@ -199,7 +199,51 @@ function Curves({ prepared, width, height }) {
   );
 }
 
-const BODIES = { stat: Stat, bargauge: Bars, table: Rows, timeseries: Lines, heatmap: Heatmap, xychart: Curves };
+// Nor a bar chart: stacked bars from side to side of zero, with their names below.
+function Stacks({ prepared, width, height }) {
+  const all = stackedBars(prepared);
+  if (!all.length) {
+    return <NoData fieldConfig={prepared.fieldConfig} />;
+  }
+  const [left, bottom, top] = [90, 24, 12];
+  const edges = [0, ...all.flatMap(({ parts }) => parts.flatMap(({ from, to }) => [from, to]))];
+  const [low, high] = [Math.min(...edges), Math.max(...edges)];
+  const up = (value) => height - bottom - ((height - bottom - top) * (value - low)) / (high - low || 1);
+  const column = (width - left) / all.length;
+  const { display } = prepared.series[0].fields.find(({ type }) => type === FieldType.number);
+  const label = (value) => {
+    const { text, suffix = '' } = display(value);
+    return text + suffix;
+  };
+  return (
+    <svg width={width} height={height} fontSize={11} fill={theme.colors.text.secondary}>
+      {[...new Set([low, 0, high])].map((value) => (
+        <text key={value} x={0} y={up(value) + 4}>{label(value)}</text>
+      ))}
+      <line x1={left} x2={width} y1={up(0)} y2={up(0)} stroke={theme.colors.border.medium} />
+      {all.map(({ name, parts }, index) => (
+        <g key={name}>
+          {parts.map(({ series, color, from, to }) => (
+            <rect
+              key={series}
+              x={left + (index + 0.1) * column}
+              y={up(Math.max(from, to))}
+              width={column * 0.8}
+              height={Math.abs(up(from) - up(to))}
+              fill={theme.visualization.getColorByName(color)}
+            />
+          ))}
+          <text x={left + (index + 0.1) * column} y={height - 6}>{name}</text>
+        </g>
+      ))}
+    </svg>
+  );
+}
+
+const BODIES = {
+  ...{ stat: Stat, bargauge: Bars, table: Rows, timeseries: Lines },
+  ...{ heatmap: Heatmap, xychart: Curves, barchart: Stacks },
+};
 
 function Dashboard({ all, dashboard, chosen, width }) {
   const column = (width - 2 * MARGIN + GAP) / COLUMNS;

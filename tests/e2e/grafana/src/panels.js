@@ -96,7 +96,7 @@ export function shown(prepared) {
   return { ...kind, empty: prepared.empty, ...KINDS[panel.type](prepared) };
 }
 
-const KINDS = { stat: tiles, bargauge: tiles, table: rows, timeseries: lines, heatmap: cells, xychart: curves };
+const KINDS = { stat: tiles, bargauge: tiles, table: rows, timeseries: lines, heatmap: cells, xychart: curves, barchart: stacks };
 
 function tiles(prepared) {
   const { textMode } = prepared.panel.options;
@@ -185,6 +185,28 @@ function curves(prepared) {
       known: [...x.values, ...y.values].every(Number.isFinite),
     })),
   };
+}
+
+/** The bars of a stacked chart by name: where each series' part begins and ends, above zero and below it apart. */
+export function stackedBars({ panel, series }) {
+  const [frame] = series;
+  const names = frame?.fields.find((field) => field.name === panel.options.xField);
+  const parts = frame?.fields.filter((field) => field.type === FieldType.number) ?? [];
+  return (names?.values ?? []).map((name, row) => {
+    const ends = { up: 0, down: 0 };
+    const stacked = parts.map((field) => {
+      const value = field.values[row] ?? 0;
+      const side = value < 0 ? 'down' : 'up';
+      const from = ends[side];
+      ends[side] += value;
+      return { series: getFieldDisplayName(field, frame, series), color: field.config.color.fixedColor, from, to: ends[side] };
+    });
+    return { name, parts: stacked.filter(({ from, to, color }) => from !== to && color !== 'transparent') };
+  });
+}
+
+function stacks(prepared) {
+  return { bars: stackedBars(prepared) };
 }
 
 const textOf = ({ prefix = '', text, suffix = '' }) => `${prefix}${text}${suffix}`;
