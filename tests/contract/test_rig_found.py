@@ -1,19 +1,32 @@
 """Recorded answers found in public material, and what is in them: model, hashrate, power, boards, fans and faults.
 
 They are no part of the project: the folder ``found`` beside the other recordings has them, as fixtures. What is right
-follows from the recorded figures themselves and from what their owners wrote of them.
+follows from the recorded figures themselves and from what their owners wrote of them. Where pyasic and asic-rs read
+them, every field that they have is compared: it agrees, or a table says who is right.
 """
 
+import copy
 import json
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from recordings import CAPTURES
 from rig_replay import NETWORK, replaying
+from test_rig_conformance import titled
+from test_rig_second_opinions import (
+    NOTHING,
+    by_asicrs,
+    by_pyasic,
+    comparable,
+    differing,
+    opinion,
+    with_pages_for_rivals,
+)
 
 from exporter.model.fleet import Credentials
 from exporter.sources.rigs.contract import Target
+from exporter.sources.rigs.pyasic_reader import PyasicReader
 from exporter.sources.rigs.reader import Miners
 
 FOUND = {path.stem: path for path in sorted((CAPTURES / "found").glob("*.json"))}
@@ -114,3 +127,161 @@ async def test_a_recording_that_was_found_is_read_right(name: str) -> None:
         )
         == RIGHT[name]
     )
+
+
+SHARES = ("accepted", "active", "pools", "workers")
+UNKNOWN = {NOTHING: "neither: it knows such a rig by an answer that was not recorded"}
+NO_RATE_FOR_IT = {NOTHING: "neither: it takes the hashrate from an answer that was not recorded"}
+NO_1M = {NOTHING: "we: it takes the hashrate from `MHS 1m` only, which this release does not have"}
+NO_4028 = {NOTHING: "we: it asks port 4028, which this release does not serve"}
+WINDOW = "both: the average of another window"
+NO_RATE = "we: it reports none, which `MHS 1m`, `MHS av` or `GHSspd` has"
+NO_BOARDS = "we: it lists boards without values, where the rig lists those or none"
+SINCE_START = "we: it gives the boards' average since start for the present"
+ONE_MANAGER = "we: it makes a third board, with the rig's mean clock"
+OUTPUT = "we: it takes another number of `PS` for what the supply draws"
+RATED = "we: it gives the rating, not what the clocks in force make"
+OF_SYSTEM = "both: it gives that of the system, we that of the miner process"
+FEE = "we: it lists the developer's fee as a pool"
+AIR_FOR_FLUID = "we: `Env Temp` is the air around a rig that is not cooled by liquid"
+OTHER_VERSION = "we: it repeats the firmware's version or cgminer's"
+AVALON_10XX = {
+    "board_hashrates": SINCE_START,
+    "chips": "both: it counts those that work, we the list of chips; and a slot without a board has none",
+    "frequencies": ONE_MANAGER,
+    "hashrate": NO_RATE,
+    "power": "we: 0 W is no power",
+}
+WHATSMINER_EDEVS = {"board_hashrates": NO_BOARDS, "chips": NO_BOARDS}
+BRAIINS = {"board_hashrates": WINDOW, "expected_hashrate": RATED}
+# By recording, what pyasic and asic-rs say otherwise.
+JUDGED: Mapping[str, tuple[Mapping[str, str], Mapping[str, str]]] = {
+    **dict.fromkeys(("m60s-2026", "s19-88-msk", "s9-bos-2019", "s9-mskminer", "s9k"), (UNKNOWN, UNKNOWN)),
+    **dict.fromkeys(
+        (
+            *("s17-sleeping", "s19-overheating-2", "s19-really-cold", "s19-sleeping", "s9-bad-temps"),
+            *("s9-hiveon-two-boards", "s9-hiveon", "t15", "t17-sleeping"),
+        ),
+        (NO_RATE_FOR_IT, UNKNOWN),
+    ),
+    "avalon-10xx-2": (NO_RATE_FOR_IT, AVALON_10XX),
+    "avalon-10xx": (NO_RATE_FOR_IT, AVALON_10XX),
+    "avalon-1566": (
+        {"hashrate": WINDOW},
+        {"hashrate": WINDOW, "board_hashrates": SINCE_START, "power": OUTPUT},
+    ),
+    "avalon-mini3": (
+        NO_RATE_FOR_IT,
+        {
+            **dict.fromkeys(("board_hashrates", "chips"), "we: it lists no board, where `MGHS` has one"),
+            "fans": "we: it loses the one that turns",
+            "hashrate": NO_RATE,
+            "power": OUTPUT,
+            "uptime": "we: it reads the row around the text, which is made up in this recording",
+        },
+    ),
+    "avalon-nano3": (NO_RATE_FOR_IT, {"hashrate": NO_RATE, "power": "we: it takes hundredths of a volt for watts"}),
+    "braiins-v25-07": (NO_4028, {**BRAIINS, "hashrate": WINDOW}),
+    "braiins-v25-11": (NO_4028, {**BRAIINS, "uptime": OF_SYSTEM}),
+    "braiins-v26-04": (NO_4028, {**BRAIINS, "uptime": OF_SYSTEM}),
+    "m20s-new-firmware": (
+        UNKNOWN,
+        {
+            **dict.fromkeys(("expected_hashrate", "fans", "hashrate", "power", "uptime"), "we: it loses the summary"),
+            "board_hashrates": SINCE_START,
+        },
+    ),
+    "m20s-old-firmware": (UNKNOWN, {**WHATSMINER_EDEVS, "hashrate": NO_RATE}),
+    "m3": (UNKNOWN, {"hashrate": NO_RATE}),
+    "m31s-new-firmware-2": (UNKNOWN, {**WHATSMINER_EDEVS, "hashrate": WINDOW, "fluid": AIR_FOR_FLUID}),
+    "m31s-new-firmware": (UNKNOWN, {**WHATSMINER_EDEVS, "hashrate": WINDOW}),
+    "m31s-sleeping": (UNKNOWN, {**WHATSMINER_EDEVS, "hashrate": NO_RATE, "fluid": AIR_FOR_FLUID}),
+    "s19-stock-2023": (
+        dict.fromkeys(("expected_hashrate", "fans", "uptime"), "we: `stats.cgi` has it"),
+        {
+            **dict.fromkeys(("expected_hashrate", "fans", "uptime"), "we: `stats.cgi` has it"),
+            **WHATSMINER_EDEVS,
+        },
+    ),
+    "s19-vnish-1-2-6-failed": (
+        UNKNOWN,
+        {
+            **dict.fromkeys(SHARES, FEE),
+            "api_version": OTHER_VERSION,
+            **WHATSMINER_EDEVS,
+            **dict.fromkeys(("expected_hashrate", "power"), "we: 0 is not measured"),
+            "uptime": OF_SYSTEM,
+        },
+    ),
+    "s19jpro-vnish-1-2-0-rc3": (
+        UNKNOWN,
+        {
+            **dict.fromkeys(SHARES, FEE),
+            "api_version": OTHER_VERSION,
+            "chips": "we: `chip_statuses` counts them",
+            "uptime": OF_SYSTEM,
+        },
+    ),
+    "s19xp-vnish-1-2-0": (
+        {
+            **dict.fromkeys(SHARES, FEE),
+            "api_version": "it: cgminer's `version` has it, which we take for no version of VNish's own API",
+            **WHATSMINER_EDEVS,
+        },
+        UNKNOWN,
+    ),
+    "s9-asicseer": ({}, UNKNOWN),
+    "s9-nicehash": (
+        {
+            **dict.fromkeys(SHARES, FEE),
+            "api_version": "it: cgminer's `version` has it, which we take for no version of VNish's own API",
+            "power": "we: the boards' `chain_consumption` add up to it",
+        },
+        UNKNOWN,
+    ),
+    "whatsminer-2023": (NO_1M, {"fluid": AIR_FOR_FLUID}),
+    "whatsminer-2021": (
+        {NOTHING: "we: it finds no hashrate in a summary that has `MHS 1m`"},
+        {
+            "api_version": "both: it leaves out the words before the number",
+            **dict.fromkeys(("board_hashrates", "chips"), "we: it loses the boards, which `devs` lists"),
+        },
+    ),
+    "whatsminer-api1-2022": (UNKNOWN, WHATSMINER_EDEVS),
+}
+
+
+def served(name: str) -> dict[str, Any]:
+    """Give a recording's answers, and beside them the pages that only the rivals ask for."""
+    fixture: dict[str, Any] = copy.deepcopy(json.loads(FOUND[name].read_text()))
+    pages = fixture.get("http", {}).get("80", {})
+    if RIGHT[name].reader == "braiins_rest":
+        pages = with_pages_for_rivals(pages, f"Antminer {RIGHT[name].model}") | titled("Braiins OS")
+    elif pages and RIGHT[name].reader == "vnish":
+        pages = titled("AnthillOS") | pages
+    return fixture | ({"http": {"80": pages}} if pages else {})
+
+
+def test_every_recording_that_was_found_is_judged() -> None:
+    assert set(JUDGED) == set(RIGHT)
+
+
+@pytest.mark.recordings
+@pytest.mark.parametrize("name", FOUND)
+async def test_a_recording_that_was_found_is_read_as_rivals_read_it_or_judged(name: str) -> None:
+    target = Target(f"{NETWORK}.{list(FOUND).index(name) + 100}", Credentials("root", "root"))
+    pyasic = PyasicReader(read_deadline=4.0, identify_deadline=10.0)
+    by_name = dict(zip(("pyasic", "asic-rs"), JUDGED[name], strict=True))
+    try:
+        async with replaying(target.address, json.loads(FOUND[name].read_text())), Miners() as miners:
+            identity = await miners.identify(target)
+            known = comparable(identity, await miners.read(target, identity))
+        async with replaying(target.address, served(name)):
+            theirs = {
+                "pyasic": await opinion(lambda: by_pyasic(pyasic, target), by_name["pyasic"]),
+                "asic-rs": await opinion(lambda: by_asicrs(target), by_name["asic-rs"]),
+            }
+    finally:
+        await pyasic.close()
+    found = {rival: differing(known, said) for rival, said in theirs.items()}
+    assert found == {rival: set(fields) for rival, fields in by_name.items()}
