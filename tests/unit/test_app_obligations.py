@@ -1,4 +1,7 @@
-"""A call of a VTN reaches the metrics of a running exporter: which rigs should be off, why, and what is unknown."""
+"""A call of a VTN reaches the metrics of a running exporter: which rigs should be off, why, and what is unknown.
+
+The power that was bought day ahead is read from a file while it runs.
+"""
 
 import json
 import time
@@ -10,6 +13,8 @@ from vtn import CLIENT_ID, CLIENT_SECRET, Vtn, event, program
 
 from exporter.simulation.service import SourceFault
 from exporter.simulation.site import SimulatedSite
+
+POSITION_COST = "mining_site_day_ahead_cost_usd_per_day"
 
 
 def expected(samples: Samples) -> set[float]:
@@ -39,9 +44,25 @@ async def test_a_call_turns_rigs_off_until_it_is_cancelled_and_a_dead_server_is_
             models=models, network=fresh_network(), port_offset=20_000, control_port=0, lowest_port=1024
         ) as site:
             exporter = Exporter(tmp_path, site.config())
-            exporter.configure(obligations={"utility": source}, compliance={"interval": "1m"})
+            bought = tmp_path / "positions.csv"
+            bought.write_text("start,end,kilowatts\n2020-01-01,2100-01-01,5000\n")
+            exporter.configure(
+                obligations={"utility": source},
+                compliance={"interval": "1m"},
+                tariffs=exporter.config["tariffs"] | {"fixed": {"kind": "fixed", "usd_per_kilowatt_hour": 0.04}},
+                settlement={
+                    "day_ahead_tariff": "fixed",
+                    "real_time_tariff": "fixed",
+                    "by_date": {"kind": "schedule", "path": str(bought), "interval": "1s", "max_age": "3s"},
+                },
+            )
             async with exporter.running() as process:
                 await exporter.until(lambda samples: all_margins(samples) and expected(samples) == {1.0})
+                await exporter.until(lambda samples: one(samples, POSITION_COST) == 4_800)
+                bought.write_text("start,end,kilowatts\n2020-01-01,2100-01-01,10000\n")
+                await exporter.until(lambda samples: one(samples, POSITION_COST) == 9_600)
+                bought.unlink()
+                await exporter.until(lambda samples: one(samples, POSITION_COST) is None)
                 vtn.events = [event("e-7", time.time() - 1, "PT1H", ("IMPORT_CAPACITY_LIMIT", 0))]
                 called = await exporter.until(lambda samples: expected(samples) == {0.0})
                 assert off(called) == {"cap"}
