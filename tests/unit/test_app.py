@@ -21,6 +21,7 @@ import yaml
 from own_network import OWN, fresh_network
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporter.decision.change import Cause
 from exporter.settings.load import load
 from exporter.settings.sources import sources
 from exporter.simulation.faults import Fault
@@ -498,6 +499,41 @@ async def test_a_restart_keeps_rigs_and_market(site: SimulatedSite, tmp_path: Pa
         samples = await exporter.until(lambda samples: 0 in values(samples, "mining_rig_up").values())
         assert one(samples, "mining_bitcoin_price_usd") is None
         assert one(samples, "mining_network_difficulty") is not None
+        await ended(process)
+
+
+async def test_the_change_of_the_margin_since_yesterday_is_the_sum_of_its_causes(
+    site: SimulatedSite, tmp_path: Path
+) -> None:
+    exporter = Exporter(tmp_path, site.config())
+    async with exporter.running() as process:
+        first = one(await exporter.until(all_margins), "mining_evaluation_timestamp_seconds")
+        samples = await exporter.until(
+            lambda samples: one(samples, "mining_evaluation_timestamp_seconds") not in {None, first}
+        )
+        assert "mining_margin_change_usd_per_day" not in {name for name, _ in samples}
+        await ended(process)
+    with closing(sqlite3.connect(tmp_path / "state.sqlite")) as state, state:
+        ((text,),) = state.execute("SELECT document FROM documents WHERE name = 'margin change'")
+        kept = json.loads(text)
+        for sample in kept:
+            sample["at"] -= 86_400.0
+            sample["cause"]["bitcoin_price"] *= 0.9
+        state.execute("UPDATE documents SET document = ? WHERE name = 'margin change'", (json.dumps(kept),))
+    before = Cause(**kept[-1]["cause"]).margin
+    async with exporter.running() as process:
+        samples = await exporter.until(
+            lambda samples: "mining_margin_change_usd_per_day" in {name for name, _ in samples}
+        )
+        causes = {
+            dict(labels)["cause"]: value
+            for (name, labels), value in samples.items()
+            if name == "mining_margin_change_usd_per_day"
+        }
+        after = sum(value for (name, _), value in samples.items() if name == "mining_block_margin_usd_per_day")
+        assert causes["bitcoin_price"] > 0
+        assert sum(causes.values()) == pytest.approx(after - before, abs=1e-6 * (abs(after) + abs(before)))
+        assert "bitcoin price" in (await exporter.ask("GET", "/change"))[1]
         await ended(process)
 
 
