@@ -21,6 +21,8 @@ _MOST_STALE_ROUNDS: Final = 4
 _BISECTIONS: Final = 12
 _RAISES: Final = 80
 _RAISE: Final = 1.25
+_NARROWINGS: Final = 6
+"""Bisections between an energy price at which too much is used and the next at which it is not."""
 _LEAST_PRICE: Final = 1e-3  # USD per kWh
 _TOLERANCE: Final = 1e-9
 _NOTHING: Final = 1e-6  # kW or kWh
@@ -142,12 +144,20 @@ class Solver:
 
     def _place(self, prices: _Prices) -> _Placed:
         """Place the groups one after another, then each again while that helps."""
-        paths = self._sequence(prices)
+        paths, low = self._sequence(prices), prices.energy
         for _ in range(_RAISES):
             if self._excess(paths) <= _TOLERANCE:
                 break
-            prices = prices._replace(energy=max(prices.energy * _RAISE, _LEAST_PRICE))
+            low = prices.energy
+            prices = prices._replace(energy=max(low * _RAISE, _LEAST_PRICE))
             paths = self._sequence(prices)
+        for _ in range(_NARROWINGS if low < prices.energy else 0):
+            between = prices._replace(energy=(low + prices.energy) / 2)
+            tried = self._sequence(between)
+            if self._excess(tried) <= _TOLERANCE:
+                prices, paths = between, tried
+            else:
+                low = between.energy
         while self._improve(paths, prices.energy):
             pass  # each round is better than the one before, and there are finitely many plans
         return _placed(paths)
