@@ -69,11 +69,11 @@ class Setting:
 class Rigs(NamedTuple):
     """The rigs of a group. ``indices`` are those of the snapshot.
 
-    Their energy costs what ``tariff`` does, less ``charge``; without a tariff it costs ``charge``.
+    Their energy costs what ``tariff`` does, less ``charge``; if it is None, it costs ``charge``.
     """
 
     indices: tuple[int, ...]
-    tariff: str
+    tariff: str | None
     points: tuple[OperatingPoint, ...]
     drawn: float  # kW now
     running: float  # kW if all ran as they would today
@@ -91,7 +91,7 @@ class _Book(NamedTuple):
     """How a rig's hours are judged: at its tariff, or in the book that decides whether a hosted rig runs."""
 
     name: str  # of the tariff or the contract
-    tariff: str  # whose prices ahead decide; empty if none do
+    tariff: str | None  # whose prices ahead decide; None if none do
     rate: float = 0.0  # USD per kWh that the contract charges
     share: float = 1.0  # of the mined coins
     has_points: bool = True
@@ -109,7 +109,7 @@ def _book(rig: RigSnapshot, priced: RigEconomics, payout: float | None, settings
     rate = books.energy_charge_per_kwh
     if contract.host_may_curtail:
         return _Book(books.contract, contract.host_tariff or settings.tariff, rate, judged.share, has_points=False)
-    return _Book(books.contract, "", rate, judged.share, has_points=contract.energy == "metered")
+    return _Book(books.contract, None, rate, judged.share, has_points=contract.energy == "metered")
 
 
 def question(
@@ -129,7 +129,7 @@ def question(
     groups, others = rig_groups(snapshot, economics, decision, ahead, setting)
     if not groups:
         return None
-    known = [ahead[each.tariff] for each in groups.values() if each.tariff]
+    known = [ahead[each.tariff] for each in groups.values() if each.tariff is not None]
     end = min([now + setting.plan.horizon, *(prices[-1].end for prices in known)])
     slots = _slots(now, end, known, market, setting)
     hashprices = tuple(_payout(market, slot.start) for slot in slots)
@@ -176,7 +176,7 @@ def rig_groups(
     for index, (rig, priced, verdict) in enumerate(zip(snapshot.rigs, economics.rigs, decision.rigs, strict=True)):
         book = _book(rig, priced, payout, setting.site_settings)
         known = priced.potential_work and priced.potential_power
-        priced_ahead = book is not None and (not book.tariff or book.tariff in tariffs)
+        priced_ahead = book is not None and (book.tariff is None or book.tariff in tariffs)
         if book is None or not known or not priced_ahead or verdict.verdict is Verdict.REPAIR:
             others[rig.rig.block] += kilowatts(priced.billed_power or 0.0)
             continue
@@ -331,7 +331,7 @@ def _slots(
 
 def _prices(rigs: Rigs, ahead: Mapping[str, Sequence[PriceSlot]], slots: Sequence[Slot]) -> tuple[float, ...]:
     """Return what a kWh costs the one who decides, by slot."""
-    if not rigs.tariff:
+    if rigs.tariff is None:
         return (rigs.rate,) * len(slots)
     return tuple(price - rigs.rate for price in _by_slot(ahead[rigs.tariff], slots))
 

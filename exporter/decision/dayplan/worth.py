@@ -98,7 +98,7 @@ def _price(rig: RigEconomics, rigs: Rigs) -> float | None:
     """Return what a kWh costs the one who decides on a rig of a group now; None if it is not known."""
     if rig.books is None or not rig.books.contract:
         return rig.marginal_price
-    if not rigs.tariff:
+    if rigs.tariff is None:
         return rigs.rate
     return None if rig.judged_price is None else rig.judged_price - rigs.rate
 
