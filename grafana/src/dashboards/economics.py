@@ -32,7 +32,7 @@ _CAUSES = (
 )
 _PRICED = f"({site('power_cost_usd_per_day')}) / ({site('revenue_usd_per_day')})"
 _IDENTITY = f"on (job, site, instance, rig) group_left (model) {series('mining_rig_info')}"
-_MODEL = ('model=~"$model"', 'firmware=~"$firmware"')
+_MODEL = ('model="$model"', 'firmware="$firmware"')
 _KILOWATT_HOURS = f"(24 * {total('mining_block_billed_power_watts', by='site')} / 1000)"
 
 
