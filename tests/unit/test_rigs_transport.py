@@ -119,6 +119,12 @@ async def test_it_is_unreachable_too_where_a_busy_loop_lets_both_deadlines_pass_
     assert failure.value.reason is Reason.UNREACHABLE
 
 
+async def test_it_is_unreachable_too_where_the_deadline_of_the_read_comes_before_that_of_connecting() -> None:
+    with pytest.raises(Failure) as failure:
+        await Guard().ask(full_backlog(), 1.5)
+    assert failure.value.reason is Reason.UNREACHABLE
+
+
 async def full_backlog() -> None:
     """Connect to a listener that accepts nobody: what a dropped SYN looks like on loopback."""
     with socket.socket() as listener:

@@ -25,6 +25,8 @@ from exporter.sources.rigs.fast_timeout import FastTimeout
 from exporter.sources.rigs.names import resolved
 
 CONNECT_SECONDS: Final = 2.5
+_SURE: Final = 0.4
+"""Share of that after which a deadline which ends the attempt means that nobody answers: SYN was sent twice by then."""
 MAX_ANSWER: Final = 1_000_000  # bytes
 RPC_PORT: Final = 4028
 TLS_PORT: Final = 443
@@ -256,7 +258,7 @@ async def _exchange(address: str, port: int, request: bytes, framing: Framing) -
             return content
     answer: asyncio.Future[bytes] = loop.create_future()
     connected: _Conversation | None = None
-    give_up_at = loop.time() + CONNECT_SECONDS
+    sure_at = loop.time() + _SURE * CONNECT_SECONDS
     try:
         with FastTimeout(CONNECT_SECONDS):
             _, connected = await loop.create_connection(
@@ -269,7 +271,7 @@ async def _exchange(address: str, port: int, request: bytes, framing: Framing) -
     except OSError as error:
         raise connect_failure(error) from None
     except asyncio.CancelledError as cancelled:
-        if connected is None and loop.time() >= give_up_at:  # of a busy loop both deadlines can pass at once
+        if connected is None and loop.time() >= sure_at:  # on a busy machine the deadline of the read can come first
             cancelled.args = (_NOT_CONNECTED,)
         raise
     else:
