@@ -36,6 +36,7 @@ NOT_SIMULATED = {
     ("Best point", "D"),
     *(("Why the margin changed since yesterday", ref) for ref in "ABCDEF"),  # a day old at least
     ("Probability of a coincident peak", "A"),  # no grid's load is simulated
+    *(("Next change by block", ref) for ref in "BC"),  # at steady prices a plan may have none
 }
 """Queries for what no firmware or source of the simulated site reports."""
 
