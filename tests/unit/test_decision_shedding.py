@@ -107,6 +107,8 @@ def test_a_rig_that_draws_nothing_or_whose_figures_are_unknown_is_left_out() -> 
     assert loads_of(Outcome(off)) == []
     assert loads_of(Outcome(replace(miner(), reading=None))) == []
     assert loads_of(Outcome(miner(points=None), tariffs={})) == []
+    unmetered = replace(miner(points=None), reading=Reading(RigReading(hashrate=82e12), NOW))
+    assert loads_of(Outcome(replace(unmetered, rig=replace(unmetered.rig, rated_power=None)))) == []
 
 
 def test_at_a_negative_price_shedding_costs_what_the_energy_pays() -> None:
