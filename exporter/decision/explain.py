@@ -332,10 +332,9 @@ def _flips(case: Case, priced: RigEconomics) -> Iterator[Flip]:
     if not kwh or not revenue or price is None:
         return
     earned = revenue / kwh
-    hosted = priced.books is not None and bool(priced.books.contract)
-    if not hosted or not (priced.books and priced.books.host_may_curtail):
+    if not priced.hosted or not (priced.books and priced.books.host_may_curtail):
         yield from _solve(case, "mine or curtail", earned, price, 0.0)
-    if hosted:
+    if priced.hosted:
         return  # a conversion is judged on the host's margin, which these inputs move otherwise
     mining, needed = _mining(priced), _needed(case)
     if priced.power_price is None or mining is None or needed is None:

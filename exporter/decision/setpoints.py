@@ -324,7 +324,7 @@ class Chooser:
         in_force = curve.by_name.get(reading.point) if reading is not None and hashing else None
         if hashing and in_force is None:
             return None
-        hosted = economics.books is not None and bool(economics.books.contract)
+        hosted = economics.hosted
         situation = Situation(
             curve=curve,
             in_force=in_force,

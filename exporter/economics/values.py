@@ -145,6 +145,11 @@ class RigEconomics(NamedTuple):
     breakeven_bitcoin_price: float | None = None  # USD
     cost_per_bitcoin: float | None = None  # USD
 
+    @property
+    def hosted(self) -> bool:
+        """Whether a hosting contract is in force."""
+        return self.books is not None and bool(self.books.contract)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockEconomics:

@@ -228,7 +228,7 @@ def rig_record(view: RigView, failures: FailureLog) -> RigRecord:
         power_cost_usd_per_day=economics.power_cost,
         margin_usd_per_day=economics.margin,
         margin_usd_per_kilowatt_hour=economics.margin_per_kwh,
-        hosted=bool(books.contract),
+        hosted=economics.hosted,
         customer_margin_usd_per_day=books.customer_margin,
         customer_potential_margin_usd_per_day=books.customer_potential,
         customer_monthly_fee_usd_per_day=books.space_fee,

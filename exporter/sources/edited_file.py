@@ -159,15 +159,7 @@ def _yaml_rows(text: str, advice: str) -> Iterator[tuple[str, Any, str]]:
     for number, node in enumerate(root.value, start=1):
         try:
             row = loader.construct_object(node, deep=True)
-        except (
-            yaml.YAMLError,
-            ValueError,
-            LookupError,
-            AttributeError,
-            TypeError,
-            OverflowError,
-            RecursionError,
-        ) as error:
+        except (yaml.YAMLError, *_UNFIT) as error:
             yield f"entry {number}", None, f"{' '.join(str(error).split()):.{_LONGEST_QUOTE}}"
         else:
             yield f"entry {number}", dict(row) if isinstance(row, Mapping) else row, ""

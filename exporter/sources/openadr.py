@@ -104,15 +104,18 @@ class Vtn:
         self._token: tuple[str, float] | None = None  # and until when, by the timer
 
     async def events(self) -> list[Event]:
-        """Return the events for this site. One that cannot be read has ``unclear``. Raises Failure."""
+        """Return the events for this site. One that cannot be read is noted, and has ``unclear``. Raises Failure."""
         programs = await self._programs()
         found: list[Mapping[str, Any]] = []
         active = {"active": "true"} if self._settings.version == "3.1" else {}
         wanted = programs.keys() if self._settings.programs else (None,)
         for program in wanted:
             found += await self._all("/events", active | ({} if program is None else {"programID": program}))
-        events = [self._event(each, programs) for each in found]
-        return [event for event in events if event is not None]
+        events = [event for each in found if (event := self._event(each, programs)) is not None]
+        for event in events:
+            if event.unclear:
+                self._context.discards.note("event", event.unclear)
+        return events
 
     async def _programs(self) -> dict[str, Mapping[str, Any]]:
         """Return the programs by ID; only the configured ones if any are. Raises Failure if one is missing."""

@@ -48,9 +48,8 @@ async def ask_prometheus(endpoint: Endpoint, query: str, *, max_bytes: int = MAX
     """Evaluate an instant query. Series without a finite value are left out. Raises a Failure if none is left."""
     answer = await endpoint.get_json("/api/v1/query", {"query": query}, max_bytes=max_bytes)
     with translating():
-        if answer["status"] != "success":
-            raise Failure(Reason.GARBLED, f"the query failed: {answer.get('error')!s:.120}")
-        kind, result = answer["data"]["resultType"], answer["data"]["result"]
+        data = _data(answer)
+        kind, result = data["resultType"], data["result"]
         if kind not in ("vector", "scalar"):
             raise Failure(Reason.UNSUPPORTED, f"the query returns a {kind!s:.20}, not an instant vector")
         samples = [({}, result)] if kind == "scalar" else [(series["metric"], series["value"]) for series in result]
@@ -103,6 +102,13 @@ async def ask_by_label(
     return values, found[0].time
 
 
+def _data(answer: Any) -> Any:
+    """Return the data of an answer. Raises Failure if the query failed."""
+    if answer["status"] != "success":
+        raise Failure(Reason.GARBLED, f"the query failed: {answer.get('error')!s:.120}")
+    return answer["data"]
+
+
 def _is_finite(value: Any) -> bool:
     return value not in ("NaN", "+Inf", "-Inf")
 
@@ -118,14 +124,12 @@ async def ask_range(
     window = {"query": query, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
     answer = await endpoint.get_json("/api/v1/query_range", window, max_bytes=4 * MAX_BYTES)
     with translating():
-        if answer["status"] != "success":
-            raise Failure(Reason.GARBLED, f"the query failed: {answer.get('error')!s:.120}")
         found = [
             (
                 _labels(series["metric"]),
                 {number(at): number(value) for at, value in series["values"] if _is_finite(value)},
             )
-            for series in answer["data"]["result"]
+            for series in _data(answer)["result"]
         ]
     if not allow_empty and not any(values for _, values in found):
         raise Failure(Reason.NOT_READY, "the query returns no value in that time")
@@ -154,10 +158,8 @@ async def ask_columns(
         document = answer.json()  # raises, and says what is wrong with the text
     answer.check_stated(document)
     with translating():
-        if document["status"] != "success":
-            raise Failure(Reason.GARBLED, f"the query failed: {document.get('error')!s:.120}")
         found: list[tuple[dict[str, str], list[float | None]]] = []
-        for series in document["data"]["result"]:
+        for series in _data(document)["result"]:
             values = series["values"]
             column: list[float | None] = [float(value) for _, value in values]
             if len(column) != count or not isfinite(sum(column)):  # type: ignore[arg-type]

@@ -13,12 +13,11 @@ from typing import Any, NamedTuple
 import pytest
 from recordings import CAPTURES
 from rig_replay import NETWORK, replaying
-from test_rig_conformance import titled
+from test_rig_conformance import ours, titled
 from test_rig_second_opinions import (
     NOTHING,
     by_asicrs,
     by_pyasic,
-    comparable,
     differing,
     opinion,
     with_pages_for_rivals,
@@ -273,9 +272,8 @@ async def test_a_recording_that_was_found_is_read_as_rivals_read_it_or_judged(na
     pyasic = PyasicReader(read_deadline=4.0, identify_deadline=10.0)
     by_name = dict(zip(("pyasic", "asic-rs"), JUDGED[name], strict=True))
     try:
-        async with replaying(target.address, json.loads(FOUND[name].read_text())), Miners() as miners:
-            identity = await miners.identify(target)
-            known = comparable(identity, await miners.read(target, identity))
+        async with replaying(target.address, json.loads(FOUND[name].read_text())):
+            known = await ours(target)
         async with replaying(target.address, served(name)):
             theirs = {
                 "pyasic": await opinion(lambda: by_pyasic(pyasic, target), by_name["pyasic"]),

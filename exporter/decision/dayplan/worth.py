@@ -96,7 +96,7 @@ def booked(
 
 def _price(rig: RigEconomics, rigs: Rigs) -> float | None:
     """Return what a kWh costs the one who decides on a rig of a group now; None if it is not known."""
-    if rig.books is None or not rig.books.contract:
+    if not rig.hosted:
         return rig.marginal_price
     if rigs.tariff is None:
         return rigs.rate

@@ -70,7 +70,6 @@ class _OpenAdr:
         unclear: list[Obligation] = []
         for event in events:
             if event.unclear:
-                self._discards.note("event", event.unclear)
                 unclear.append(_unclear(event, ObligationKind.CALL, now, inf, event.unclear))
             for interval in event.intervals:
                 for payload, values in interval.payloads.items():

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, AliasChoices, Field, model_validator
 
 from exporter.model.fields import ConfigPath, SettingsGroup
 from exporter.model.readings import DatedPositions, PositionSlot, Reading
+from exporter.model.units import SECONDS_PER_HOUR
 from exporter.sources.contract import SourceContext
 from exporter.sources.edited_file import EditedFile, Time, entries_of, local_seconds
 from exporter.sources.positions import PositionSourceSettings
@@ -103,7 +104,7 @@ class _Line:
         else:
             first, last = (local_seconds(entry.clock, timezone, fold) for fold in (0, 1))
             begin = last if self.second else first
-            until = (first if self.second is False else last) + 3600.0
+            until = (first if self.second is False else last) + SECONDS_PER_HOUR
         return PositionSlot(begin, until, entry.kilowatts)
 
 

@@ -53,11 +53,7 @@ class _OpenAdr:
         """Request programs and events. Raises Failure."""
         events = await self._vtn.events()
         now = self._clock()
-        offers: list[_Offer] = []
-        for event in events:
-            if event.unclear:
-                self._discards.note("event", event.unclear)
-            offers += self._offers(event, now)
+        offers = [offer for event in events for offer in self._offers(event, now)]
         return Reading(tuple(_in_force(offers)), now)
 
     def _offers(self, event: Event, now: float) -> Iterator[_Offer]:

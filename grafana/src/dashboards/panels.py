@@ -10,6 +10,7 @@ from grafana_foundation_sdk.builders import barchart, bargauge, heatmap, prometh
 from grafana_foundation_sdk.builders import common as common_builders
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.cog.builder import Builder
+from grafana_foundation_sdk.cog.variants import Dataquery
 from grafana_foundation_sdk.models import common, dashboard
 from grafana_foundation_sdk.models import heatmap as heatmap_models
 from grafana_foundation_sdk.models import xychart as xychart_models
@@ -349,8 +350,7 @@ def rows(
     columns, in pixels; the others share what is left. The columns ``first`` stand before the others.
     """
     panel = _with_face(table.Panel(), face)
-    for index, column in enumerate(columns):
-        panel.with_target(_target(Query(column.expr), index).instant().format(PromQueryFormat.TABLE))
+    for column in columns:
         panel.override_by_name(
             column.heading,
             [
@@ -386,15 +386,19 @@ def rows(
     )
 
 
-class _Transformed(Protocol):
+class _Tabular(Protocol):
+    def with_target(self, target: Builder[Dataquery]) -> Self: ...
+
     def with_transformation(self, transformation: dashboard.DataTransformerConfig) -> Self: ...
 
 
-_T = TypeVar("_T", bound=_Transformed)
+_T = TypeVar("_T", bound=_Tabular)
 
 
 def _one_table(panel: _T, columns: Sequence[Column], first: Sequence[str] = ()) -> _T:
-    """Join the columns' answers to one table with their headings."""
+    """Query the columns, and join their answers to one table with their headings."""
+    for index, column in enumerate(columns):
+        panel.with_target(_target(Query(column.expr), index).instant().format(PromQueryFormat.TABLE))
     renamed = {f"Value #{chr(ord('A') + index)}": column.heading for index, column in enumerate(columns)}
     if len(columns) == 1:
         renamed = {"Value": columns[0].heading}
@@ -427,8 +431,7 @@ def against(face: Face, x: Column, *ys: Column) -> xychart.Panel:
         .tooltip(common_builders.VizTooltipOptions().mode(common.TooltipDisplayMode.SINGLE))
         .axis_soft_min(0)
     )
-    for index, column in enumerate(columns):
-        panel.with_target(_target(Query(column.expr), index).instant().format(PromQueryFormat.TABLE))
+    for column in columns:
         panel.override_by_name(column.heading, [dashboard.DynamicConfigValue(id_val="unit", value=column.unit)])
     return _one_table(panel, columns).with_transformation(
         dashboard.DataTransformerConfig(id_val="sortBy", options={"sort": [{"field": x.heading}]})
@@ -473,8 +476,7 @@ def waterfall(face: Face, metric: str, label: str, names: Sequence[str], whole: 
         .tooltip(common_builders.VizTooltipOptions().mode(common.TooltipDisplayMode.SINGLE))
     )
     columns = [Column(heading, expr, face.unit) for heading, expr, _ in parts]
-    for index, (heading, expr, color) in enumerate(parts):
-        panel.with_target(_target(Query(expr), index).instant().format(PromQueryFormat.TABLE))
+    for heading, _, color in parts:
         panel.override_by_name(
             heading, [dashboard.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": color})]
         )
