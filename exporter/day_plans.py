@@ -95,7 +95,7 @@ class DayPlans:
 
 
 def _changed(before: TariffPrice | None, now: TariffPrice) -> bool:
-    """Tell whether a tariff has another price for a slot, or is known much further ahead."""
+    """Return whether a tariff has another price for a slot, or is known much further ahead."""
     if before is None:
         return True
     known = {(slot.start, slot.end): slot.price for slot in before.ahead}

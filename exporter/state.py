@@ -138,9 +138,9 @@ _DECISION: Final = "decision"
 _ENERGY: Final = "energy"
 """The document with the energy counters of the latest publication. They are saved before they are served."""
 _ENERGY_SECONDS: Final = 1.0
+"""Seconds that a publication waits for its counters to be saved. A disk that hangs must not stop it."""
 _MOST_HELD: Final = 300.0
 """Seconds for which counters stand still while they cannot be saved. A disk that fails for longer has an alert."""
-"""Seconds that a publication waits for its counters to be saved. A disk that hangs must not stop it."""
 WRITTEN_BY: Final = "written_by"
 """The document with the version of hashmargin that wrote the file last."""
 _EMPTY: Final = 0

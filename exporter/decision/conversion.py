@@ -373,7 +373,7 @@ def _hindrance(scores: _Scores, appraisal: BlockDecision, turn: Turn, *, covered
 
 
 def _best_now(outlook: BlockOutlook, turn: Turn) -> bool:
-    """Tell whether converting now beats every later start, with a halving within building months and half a year."""
+    """Return whether converting now beats every later start, with a halving within building months and half a year."""
     return _halves_soon(turn) and outlook.lead > turn.settings.waiting_gain_usd_per_kilowatt
 
 

@@ -242,7 +242,7 @@ def _leaving(load: Load, swing: Swing, *, stopped: bool) -> float:
 
 
 def _at_boundary(before: Course, load: Load, *, calls: bool) -> bool:
-    """Tell whether a price that was known ahead has just changed, and at the one before nothing was called for."""
+    """Return whether a price that was known ahead has just changed, and at the one before nothing was called for."""
     if not calls or not load.ahead or before.price is None or load.price is None or before.price == load.price:
         return False
     former = load.revenue - before.price * load.kwh

@@ -101,7 +101,7 @@ class Rules:
         return rule
 
     def leave_out(self, hour: "BlockHour") -> bool:
-        """Tell whether an hour was booked before the block had hosting contracts, or elsewhere."""
+        """Return whether an hour was booked before the block had hosting contracts, or elsewhere."""
         hosted = not hour.recorded and any(each.tariff.startswith(HOSTED) for each in hour.tariffs)
         return self.only_hosted and not hosted
 

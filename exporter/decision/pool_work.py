@@ -367,11 +367,11 @@ class _Lists(NamedTuple):
         return self.workers.get(pool, {}).get(worker)
 
     def found(self, home: _Home) -> list[PoolWorker]:
-        """Return what all pools list of the rigs of a place."""
+        """Return the workers of a home that pools list."""
         return [worker for name in home.names if (worker := self.of(*name)) is not None]
 
     def credited(self, home: _Home) -> float | None:
-        """Return the hashrate (H/s) that all pools credit: 0 if no pool lists it, None if one may have it."""
+        """Return the hashrate (H/s) that all pools credit: 0 if no pool lists it, None if that is not known."""
         rates = [worker.hashrate for worker in self.found(home)]
         total = sum(rate for rate in rates if rate is not None)
         return None if None in rates or (total == 0 and not self.complete) else total

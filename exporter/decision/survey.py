@@ -28,7 +28,7 @@ class Survey(NamedTuple):
 
 
 def _counts_peaks(tariff: str, settings: SiteSettings, now: float) -> bool:
-    """Tell whether the expected cost of a peak is a cost of the hour.
+    """Return whether the expected cost of a peak is a cost of the hour.
 
     It is not where a peak tag stands for it, nor of energy that is owed or can be sold, whose hours may stand still.
     """
@@ -198,7 +198,7 @@ class Surveyor:
             group[1] += power
 
     def _off_on_purpose(self, rig: RigSnapshot, priced: RigEconomics) -> bool:
-        """Tell whether a rig without a reading answered lately, or is off on purpose and hashed within the window."""
+        """Return whether a rig without a reading answered lately, or is off on purpose and hashed within the window."""
         now, decision = self._now, self._decision
         if rig.last_success is not None and 0 <= now - rig.last_success <= decision.hold_limit:
             return True
@@ -207,7 +207,7 @@ class Surveyor:
         return rig.expected_mining is False or self._heeded(rig, priced)
 
     def _heeded(self, rig: RigSnapshot, priced: RigEconomics) -> bool:
-        """Tell whether a rig was to be curtailed, and its meter shows that it is off."""
+        """Return whether a rig was to be curtailed, and its meter shows that it is off."""
         drawn, running = priced.billed_power, priced.potential_power
         curtailed = self._clocks.get(rig.rig.name, _NEW).curtail.on
         return curtailed and drawn is not None and running is not None and drawn < IDLE_SHARE * running

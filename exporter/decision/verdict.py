@@ -102,7 +102,7 @@ def _load_of_rig(rig: RigSnapshot, economics: RigEconomics, turn: Turn) -> Load:
 
 
 def _stands_still(rig: RigSnapshot, economics: RigEconomics, hashes: bool | None) -> bool | None:
-    """Tell whether a rig that should hash does not; None if that is not known."""
+    """Return whether a rig that should hash does not; None if that is not known."""
     if not rig.expected_mining:
         return rig.expected_mining
     if hashes is not None:
@@ -187,7 +187,7 @@ def _blind(clock: Clock, case: BlockCase, turn: Turn) -> tuple[float, bool]:
 
 
 def _is_large(appraisal: BlockDecision, case: BlockCase) -> bool:
-    """Tell whether the capacity is far above what the whole block was seen to draw, once the history is long enough."""
+    """Return whether the capacity is far above what the whole block drew, once the history is long enough."""
     capacity, highest = case.economics.capacity, appraisal.highest_metered
     if capacity is None or highest is None or not case.metered_whole or appraisal.evidence < 1:
         return False

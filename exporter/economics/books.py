@@ -35,11 +35,11 @@ class Hosting:
         return self.in_force.get(rig.contract) if rig.customer else None
 
     def any_contract(self, rigs: Iterable[Rig]) -> bool:
-        """Tell whether any of these rigs has a contract."""
+        """Return whether any of these rigs has a contract."""
         return bool(self.in_force) and any(map(self.contract, rigs))
 
     def missing(self, rig: Rig) -> bool:
-        """Tell whether a rig is a customer's and has no contract."""
+        """Return whether a rig is a customer's and has no contract."""
         return bool(rig.customer) and self.contract(rig) is None
 
     def host_tariff(self, rig: Rig) -> str:

@@ -80,7 +80,7 @@ def sold_at(tariff: str, power: PowerSettings) -> str | None:
 
 
 def is_owed(power: PowerSettings, now: float) -> bool:
-    """Tell whether energy is owed at ``now`` (unix seconds). The contract ends with its last day, UTC."""
+    """Return whether energy is owed at ``now`` (unix seconds). The contract ends with its last day, UTC."""
     return owed_seconds(power, now) != 0
 
 

@@ -98,7 +98,7 @@ class ContractSettings(PlausibleSettings):
     leave_usd: float = Field(default=0.0, ge=0, description="What it costs the host to end the contract early, in USD.")
 
     def holds(self, now: float) -> bool:
-        """Tell whether the contract is in force at ``now`` (unix seconds)."""
+        """Return whether the contract is in force at ``now`` (unix seconds)."""
         return self.start <= now < self.end
 
     @property
@@ -261,7 +261,7 @@ def state(contract: ContractSettings, rigs: Sequence[RigUse], windows: int, more
 
 
 def _provisional(contract: ContractSettings, rigs: Sequence[RigUse], contracted: int, missing: int) -> bool:
-    """Tell whether too much is missing of what is billed."""
+    """Return whether too much is missing of what is billed."""
     metered = contract.energy == "metered" or contract.pass_through
     unpriced = sum(rig.unpriced for rig in rigs) if contract.pass_through else 0
     unearned = sum(rig.unearned for rig in rigs) if contract.revenue_share else 0

@@ -480,7 +480,7 @@ def _avoidable_loss(rig: RigSnapshot, actual: Operation, potential: Operation, o
 
 
 def _draws(rig: RigSnapshot, actual: Operation, potential: Operation) -> bool | None:
-    """Tell whether a rig draws power; None if that is not known."""
+    """Return whether a rig draws power; None if that is not known."""
     if actual.hashrate:
         return True
     if actual.kwh is not None and potential.kwh is not None:

@@ -190,7 +190,7 @@ def pool(rigs: Iterable[RigSnapshot], settings: PointsSettings, now: float) -> d
 
 
 def counts(point: LearnedPoint, settings: PointsSettings, now: float) -> bool:
-    """Tell whether a learned point is measured, and not too old."""
+    """Return whether a learned point is measured, and not too old."""
     return point.seconds >= settings.stable and now - point.observed_at <= settings.forget_after
 
 
@@ -299,7 +299,7 @@ class _Scale(NamedTuple):
     most: float = 0.0  # H/s, that were measured
 
     def believes(self, hashrate: float, power: float, rated: float | None) -> bool:
-        """Tell whether an estimate can be true beside what was measured. Without a measurement nothing is refused."""
+        """Return whether an estimate can be true beside what was measured. Without a measurement nothing is refused."""
         if not self.checked:
             return True
         worse = power / hashrate / self.efficiency if hashrate > 0 else 0.0

@@ -35,7 +35,7 @@ class PositionSettings(SettingsGroup):
         return self
 
     def holds(self, local: datetime) -> bool:
-        """Tell whether it is for this local time."""
+        """Return whether it is for this local time."""
         return _WEEK[local.weekday()] in self.days and self.start <= 60 * local.hour + local.minute < self.end
 
 

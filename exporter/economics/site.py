@@ -115,7 +115,7 @@ def _books(priced: RigEconomics) -> Books:
 
 
 def _host_decides(priced: RigEconomics) -> bool:
-    """Tell whether the host's book decides if a rig is curtailed. Without a contract, the tariff's does."""
+    """Return whether the host's book decides if a rig is curtailed. Without a contract, the tariff's does."""
     return priced.books is None or not priced.books.contract or priced.books.host_may_curtail
 
 

@@ -159,7 +159,7 @@ def _read_kilowatts(request: web.Request) -> float:
 
 
 def _wants_csv(request: web.Request) -> bool:
-    """Tell whether the client asks for CSV. Raises 400 for a format that is neither CSV nor JSON."""
+    """Return whether the client asks for CSV. Raises 400 for a format that is neither CSV nor JSON."""
     accepted = "csv" if _CSV in request.headers.get("Accept", "") else "json"
     match request.query.get("format", accepted):
         case "csv":

@@ -20,7 +20,7 @@ _NO_BOOKS: Final = Books()
 
 
 def may_open(path: str) -> bool:
-    """Tell whether a customer's login may open a decoded path. Whatever is not listed is closed."""
+    """Return whether a customer's login may open a decoded path. Whatever is not listed is closed."""
     return _PATHS.fullmatch(path) is not None
 
 

@@ -419,7 +419,7 @@ class _Reader:
         return listings
 
     async def _listed_at_times(self, rigs: Sequence[str]) -> dict[str, _Listing]:
-        """Tell window by window for whom rigs are listed: a window is his for whom most of its samples are."""
+        """Return window by window for whom rigs are listed: a window is his for whom most of its samples are."""
         selected = named("rig", rigs)
         lists = _mostly(await self._ask(self._queries.lists(selected)), ("customer", "block", "instance"), self._count)
         contracts = _mostly(await self._ask(self._queries.contracts(selected)), ("contract",), self._count)
@@ -440,7 +440,7 @@ class _Reader:
         return found
 
     def _names(self, rig: str, contract: str | None) -> bool:
-        """Tell whether a rig is billed under the contract: by the contract that was recorded, else as configured."""
+        """Return whether a rig is billed under the contract: by the contract that was recorded, else as configured."""
         return rig not in self._question.others if contract is None else contract == self._question.contract
 
     # --- what they did ---
@@ -527,7 +527,7 @@ class _Reader:
         return found
 
     async def _reasons(self, rigs: Mapping[str, RigColumns]) -> None:
-        """Tell where a rig that answers stands still for another reason than a fault of its own.
+        """Return where a rig that answers stands still for another reason than a fault of its own.
 
         A wrong pool or worker is the customer's. So is a pool that does not answer, while another rig of the site
         reaches one. Nobody recorded who suspended a rig, or whether the site's network or a pool has failed.

@@ -149,7 +149,7 @@ def test_the_pyasic_worker_dies_with_its_parent() -> None:
 
 
 def alive(pid: int) -> bool:
-    """Tell whether a process runs; a zombie that nobody has buried does not."""
+    """Return whether a process runs; a zombie that nobody has buried does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:

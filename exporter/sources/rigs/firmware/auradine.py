@@ -245,7 +245,7 @@ def _point(mode: Mapping[str, Any]) -> str:
 
 
 def _tunes_to_power(mode: Mapping[str, Any]) -> bool:
-    """Tell whether the power in ``mode`` is aimed at; firmware without ``Tune`` does so in the mode ``custom``."""
+    """Return whether the power in ``mode`` is aimed at; firmware without ``Tune`` does so in the mode ``custom``."""
     return mode["Tune"] == "power" if "Tune" in mode else mode.get("Mode") == "custom"
 
 
