@@ -37,7 +37,7 @@ class _Playback:
         """See :class:`exporter.simulation.wire.Dialect`."""
         if isinstance(request, Request):
             question = f"{request.method} {request.path} {request.headers.get('connection')}"
-            if "authorization" in request.headers:  # with a proof that is for this rig
+            if "authorization" in request.headers or request.method != "GET":  # a login, or its proof: for this rig
                 return self._dialect.answer(machine, request, now)
         else:
             question = str(request)
