@@ -6,6 +6,7 @@ does.
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import Callable
 from functools import cache, partial
@@ -26,10 +27,11 @@ from tests.bench.result import Result
 
 _POLLS = 20
 _HEAD_END = b"\r\n\r\n"
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 class _Question(asyncio.Protocol):
-    """One request, and all that comes until the rig closes."""
+    """One request, and all that comes until the page is complete or the rig closes."""
 
     def __init__(self, request: bytes, answer: asyncio.Future[bytes]) -> None:
         self._request = request
@@ -41,9 +43,13 @@ class _Question(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
+        length = _LENGTH.search(self._received)
+        if length and len(self._received) >= self._received.index(_HEAD_END) + len(_HEAD_END) + int(length[1]):
+            self.connection_lost(None)
 
     def connection_lost(self, _error: Exception | None) -> None:
-        self._answer.set_result(bytes(self._received))
+        if not self._answer.done():
+            self._answer.set_result(bytes(self._received))
 
 
 async def floor(addresses: list[str]) -> Poll:
