@@ -23,7 +23,6 @@ _log = structlog.get_logger(__name__)
 
 _DEADLINE: Final = 60.0  # s, for one fetch with all its requests
 _FIRST_RETRY: Final = 10.0  # s
-_LONGEST_REST: Final = 3600.0  # s, also if the server demands more
 _JITTER: Final = 0.05
 
 
@@ -71,11 +70,13 @@ class SourcePoller(Generic[T]):
         """Unix seconds of the first failure in a row. None if the latest request succeeded."""
         self._source = source
         self._interval = settings.interval
+        self._longest_rest = settings.longest_rest
         self._telemetry = telemetry
         self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311 -- spreads load, guards nothing
         self._guard = Guard()
         self._failures = 0  # in a row
+        self._limits = 0  # of them, those in a row by which the server limits requests
         self._wake = asyncio.Event()
 
     def restore(self, reading: Reading[T]) -> None:
@@ -123,7 +124,7 @@ class SourcePoller(Generic[T]):
         self._telemetry.source_last_success.labels(self.name).set(reading.observed_at)
         if self._failures:
             _log.info("source is back", source=self.name)
-        self._failures = 0
+        self._failures = self._limits = 0
         self.failing_since = None
 
     @property
@@ -140,15 +141,22 @@ class SourcePoller(Generic[T]):
             detail, advice = failure.detail, failure.advised(SOURCE_ADVICE)
             _log.warning("source is down", source=self.name, reason=failure.reason.value, detail=detail, advice=advice)
         self._failures += 1
+        self._limits = self._limits + 1 if failure.reason is Reason.RATE_LIMITED else 0
         return self._rest(failure)
 
     def _rest(self, failure: Failure) -> float:
-        """Return the seconds until the next request: doubling up to the interval, with jitter, longer if demanded.
+        """Return the seconds until the next request, with jitter.
 
-        A server that limits requests without naming a wait is left alone for longer than the interval.
+        They double with each failure in a row, up to the interval. A server that limits requests without naming a wait
+        is left alone for longer: then only limits in a row count. A wait that the server demands is kept.
         """
-        first, ceiling = min(_FIRST_RETRY, self._interval), self._interval
         if failure.reason is Reason.RATE_LIMITED and failure.retry_after is None:
-            first, ceiling = 2 * self._interval, max(2 * self._interval, _LONGEST_REST)
-        rest = min(first * 2.0 ** min(self._failures - 1, 16), ceiling) * self._rng.uniform(0.5, 1.0)
-        return max(rest, min(failure.retry_after or 0.0, _LONGEST_REST))
+            rest = _doubled(2 * self._interval, self._limits, self._longest_rest)
+        else:
+            rest = _doubled(min(_FIRST_RETRY, self._interval), self._failures, self._interval)
+        return max(rest * self._rng.uniform(0.5, 1.0), min(failure.retry_after or 0.0, self._longest_rest))
+
+
+def _doubled(first: float, times: int, longest: float) -> float:
+    """Return ``first``, doubled with each time after the first, but at most ``longest``."""
+    return min(first * 2.0 ** min(times - 1, 16), longest)

@@ -25,6 +25,7 @@ T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 _LONGEST_QUOTE: Final = 40
+_LONGEST_REST: Final = 3_600.0  # s, for a source that is asked at least every half hour
 
 
 class Source(Protocol[T]):
@@ -148,6 +149,11 @@ class SourceSettings(SettingsGroup):
                 "the value would be absent most of the time"
             )
         return self
+
+    @property
+    def longest_rest(self) -> float:
+        """Longest wait before the next request in seconds, also if the server demands more."""
+        return min(max(2 * self.interval, _LONGEST_REST), self.max_age)
 
     def build(self, context: SourceContext, remembered: Reading[Any] | None = None) -> "Guarded":
         """Create the source that these settings describe. Its values are checked before anything uses them.

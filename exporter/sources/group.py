@@ -15,7 +15,6 @@ from exporter.telemetry import Telemetry
 _log = structlog.get_logger(__name__)
 
 _DEADLINE: Final = 30.0  # s, for one fetch with all its requests
-_LONGEST_REST: Final = 3600.0  # s
 _EARLY: Final = 0.9  # a group polled at its members' interval sometimes asks slightly early
 
 
@@ -200,9 +199,8 @@ class _Member:
         """Seconds until the next request. A failed member is retried with the group, unless it limits its requests."""
         if isinstance(answer, Reading):
             return self.settings.interval * _EARLY
-        if answer.retry_after is not None:
-            return min(answer.retry_after, _LONGEST_REST)
-        return 2 * self.settings.interval if answer.reason is Reason.RATE_LIMITED else 0.0
+        wait = 2 * self.settings.interval if answer.reason is Reason.RATE_LIMITED else 0.0
+        return min(wait if answer.retry_after is None else answer.retry_after, self.settings.longest_rest)
 
     def _record(self, fetched: Kept[Any] | Failure, answer: Reading[Any] | Failure) -> None:
         """Keep the state of this member for the page of the sources."""

@@ -108,16 +108,45 @@ def test_a_source_that_is_down_is_asked_sooner_then_ever_later_up_to_its_cadence
         (Failure(Reason.RATE_LIMITED, "429", retry_after=1234.0), 1234, 1234),
         (Failure(Reason.NOT_READY, "503", retry_after=200.0), 200, 200),
         (Failure(Reason.NOT_READY, "503", retry_after=0.0), 5, 10),
-        (Failure(Reason.NOT_READY, "503", retry_after=1e9), 3600, 3600),
+        (Failure(Reason.NOT_READY, "503", retry_after=1e9), 1800, 1800),
         (Failure(Reason.RATE_LIMITED, "429"), 60, 120),
     ],
 )
 def test_who_asks_for_a_pause_gets_it(failure: Failure, low: float, high: float) -> None:
     async def main() -> None:
         feed = Feed(failure, 1.0)
-        async with polling(make(feed, interval=60)):
+        async with polling(make(feed, interval=60, max_age=1800)):
             await asyncio.sleep(3601)
         assert low <= feed.pauses[0] <= high
+
+    run(main())
+
+
+def test_a_pause_is_never_longer_than_an_hour_unless_the_source_is_asked_more_rarely() -> None:
+    settings = [Settings(interval=interval, max_age=86_400) for interval in (60, 7_200)]
+    assert [each.longest_rest for each in settings] == [3_600, 14_400]
+
+
+LIMITED = Failure(Reason.RATE_LIMITED, "429")
+
+
+def test_a_limit_after_other_failures_waits_like_the_first_one() -> None:
+    async def main() -> None:
+        feed = Feed(*[Failure(Reason.TIMEOUT, "hangs")] * 8, LIMITED, 1.0)
+        async with polling(make(feed, interval=60)):
+            await asyncio.sleep(3_600)
+        assert 60 <= feed.pauses[8] <= 120
+
+    run(main())
+
+
+def test_only_limits_in_a_row_lengthen_the_wait_up_to_the_age_of_the_value() -> None:
+    async def main() -> None:
+        feed = Feed(*[LIMITED] * 5, Failure(Reason.TIMEOUT, "hangs"), LIMITED, 1.0)
+        async with polling(make(feed, interval=60, max_age=600)):
+            await asyncio.sleep(2 * 3_600)
+        for pause, longest in zip(feed.pauses, (120, 240, 480, 600, 600, 60, 120), strict=False):
+            assert longest / 2 <= pause <= longest
 
     run(main())
 

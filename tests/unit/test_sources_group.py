@@ -321,6 +321,11 @@ async def test_who_says_too_often_is_left_alone_for_as_long_as_it_asked(
         markets.now += 1
         await source.fetch()
         assert markets.asked.count("/a") == 2
+        markets.headers = {"Retry-After": "86400"}
+        for wait, asked in ((120, 3), (599, 3), (1, 4)):  # its max_age is 600 s
+            markets.now += wait
+            await source.fetch()
+            assert markets.asked.count("/a") == asked
 
 
 @pytest.mark.parametrize(
