@@ -60,9 +60,9 @@ def add_events(app: web.Application, context: ServerContext) -> None:
 
     async def events(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: "text/event-stream", "X-Accel-Buffering": "no"})
-        await response.prepare(request)
         wake, ends = request.app[_WAKE], asyncio.get_running_loop().time() + _LONGEST_STREAM
         async with writing(request, _LONGEST_STREAM + LONGEST_WRITE):
+            await response.prepare(request)
             while not wake.closing and asyncio.get_running_loop().time() < ends:
                 if request.transport is None:
                     break

@@ -22,9 +22,11 @@ def add_metrics(app: web.Application, context: ServerContext) -> None:
         context.latest.requested(wanted.encoding)
         body = await _body(publication, wanted.encoding)
         response = web.StreamResponse(headers=_headers(wanted, body))
-        await response.prepare(request)
-        if request.method != hdrs.METH_HEAD:
-            await _write(request, response, body)
+        async with writing(request, _deadline(request)):  # also the headers: the scraper may have gone meanwhile
+            await response.prepare(request)
+            for chunk in body.chunks if request.method != hdrs.METH_HEAD else ():
+                await response.write(chunk)
+            await response.write_eof()
         return response
 
     app.router.add_get(METRICS_PATH, metrics)
@@ -64,13 +66,6 @@ def _headers(wanted: Negotiated, body: Body) -> dict[str, str]:
     if wanted.encoding.gzip:
         headers[hdrs.CONTENT_ENCODING] = "gzip"
     return headers
-
-
-async def _write(request: web.Request, response: web.StreamResponse, body: Body) -> None:
-    async with writing(request, _deadline(request)):
-        for chunk in body.chunks:
-            await response.write(chunk)
-        await response.write_eof()
 
 
 def _deadline(request: web.Request) -> float:

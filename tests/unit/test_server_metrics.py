@@ -5,6 +5,7 @@ import gzip
 import select
 import socket
 import struct
+import threading
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
@@ -168,6 +169,42 @@ async def test_a_scraper_that_disconnects_is_no_error(caplog: pytest.LogCaptureF
                 gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # resets the connection
             async with asyncio.timeout(600):
                 while not logs:  # noqa: ASYNC110 -- the log has no event to wait for
+                    await asyncio.sleep(0.01)
+    assert [(each["event"], each["log_level"]) for each in logs] == [("client disconnected", "debug")]
+    assert not caplog.records
+
+
+class SlowPublication(Publication):
+    """Takes its time for the first scrape of an encoding."""
+
+    def __init__(self) -> None:
+        super().__init__(small_site(), (), {})
+        self.requested, self.made = threading.Event(), threading.Event()
+
+    def ready(self, encoding: Encoding) -> bool:  # noqa: ARG002
+        return False
+
+    def body(self, encoding: Encoding) -> Body:  # noqa: ARG002
+        self.requested.set()
+        assert self.made.wait(600)
+        return Body((b"#\n",), 2)
+
+
+async def test_a_scraper_that_disconnects_before_the_response_begins_is_no_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    slow = SlowPublication()
+    async with served(publication=lambda: slow) as site:
+        with socket.create_connection(("127.0.0.1", site.port)) as gone:
+            gone.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+            await asyncio.to_thread(slow.requested.wait, 600)
+            gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # resets the connection
+        async with site.get("-/healthy") as answer:  # after it the server has noticed
+            assert answer.status == 200
+        with capture_logs() as logs:
+            slow.made.set()
+            async with asyncio.timeout(600):
+                while not logs and not caplog.records:  # noqa: ASYNC110 -- the log has no event to wait for
                     await asyncio.sleep(0.01)
     assert [(each["event"], each["log_level"]) for each in logs] == [("client disconnected", "debug")]
     assert not caplog.records
