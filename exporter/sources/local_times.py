@@ -1,6 +1,8 @@
 """Times of a table as a market writes them: epochs, ISO, patterns, hour 24, and hours that occur twice in autumn."""
 
+import math
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Final
@@ -160,10 +162,10 @@ def _clock(time: datetime | float) -> float:
 
 def unix_seconds(text: str) -> float:
     """Read unix seconds, or ISO 8601, which is UTC without an offset. Raises ValueError."""
-    try:
-        return float(text)
-    except ValueError:
-        pass
+    with suppress(ValueError):
+        seconds = float(text)
+        if math.isfinite(seconds):
+            return seconds
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:

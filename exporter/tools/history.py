@@ -217,7 +217,7 @@ async def query_history(
 
 
 def _averaged(metric: str, matchers: Sequence[str], labels: str) -> str:
-    return f"avg by ({labels}) (avg_overunix_seconds({metric}{{{', '.join(matchers)}}}[1h]))"
+    return f"avg by ({labels}) (avg_over_time({metric}{{{', '.join(matchers)}}}[1h]))"
 
 
 # --- the sample -----------------------------------------------------------------------------------------------------

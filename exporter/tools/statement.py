@@ -143,22 +143,27 @@ def read_lines(path: Path) -> list[Line]:
         rows = csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines())
     except (OSError, UnicodeDecodeError) as error:
         raise StatementError(f"{path} cannot be read: {getattr(error, 'strerror', 'it is not UTF-8 text')}") from None
-    if set(rows.fieldnames or ()) != {"code", "amount", "note"}:
-        raise StatementError(f"{path} needs the columns code, amount and note")
-    lines: list[Line] = []
+    try:
+        if set(rows.fieldnames or ()) != {"code", "amount", "note"}:
+            raise StatementError(f"{path} needs the columns code, amount and note")
+        return list(_lines(path, rows))
+    except csv.Error as error:
+        raise StatementError(f"{path}, line {rows.line_num}: {error}") from None
+
+
+def _lines(path: Path, rows: "csv.DictReader[str]") -> Iterator[Line]:
     for row in rows:
         try:
             amount = Decimal((row["amount"] or "").strip())
             cents = amount.quantize(_CENT)
         except InvalidOperation:
-            raise StatementError(f"{path}, line {rows.line_num}: {row['amount']!r} is no amount of USD") from None
+            raise StatementError(f"{path}, line {rows.line_num}: {row['amount']!r:.40} is no amount of USD") from None
         code, note = (row["code"] or "").strip(), (row["note"] or "").strip()
         if amount != cents:
             raise StatementError(f"{path}, line {rows.line_num}: {amount} has parts of a cent")
         if not code or not note:
             raise StatementError(f"{path}, line {rows.line_num}: a line needs a code, and a note that says why")
-        lines.append(Line(code=code, amount=cents, note=note))
-    return lines
+        yield Line(code=code, amount=cents, note=note)
 
 
 def _line_record(line: Line) -> dict[str, str]:

@@ -107,6 +107,7 @@ HEADER = "time,hashprice,power_price\n"
         ("time,hashprise,power_price\n", "unknown column hashprise: use only time, hashprice"),
         ("time,power_price\n", "needs the columns time, power_price and hashprice"),
         (f"{HEADER}soon,33,0.05\n", "line 2: time 'soon' must be like 2026-03-21T14:00:00Z, or unix seconds"),
+        (f"{HEADER}nan,33,0.05\n", "line 2: time 'nan' must be like 2026-03-21T14:00:00Z, or unix seconds"),
         (f"{HEADER}2026-01-01,-3,0.05\n", "line 2: hashprice '-3' is out of range"),
         (f"{HEADER}2026-01-01,nan,0.05\n", "line 2: hashprice 'nan' is out of range"),
         (f"{HEADER}2026-01-01,33,\n", "line 2: power_price, and hashprice"),
@@ -230,6 +231,7 @@ async def prometheus(series: Mapping[str, list[dict[str, str]]]) -> AsyncIterato
         assert (request.method, request.path) == ("GET", "/api/v1/query_range")
         start, end, step = (float(request.query[name]) for name in ("start", "end", "step"))
         metric = next(name for name in series if name in request.query["query"])
+        assert re.fullmatch(rf"avg by \([a-z, ]+\) \(avg_over_time\({metric}{{.*}}\[1h\]\)\)", request.query["query"])
         times = [start + step * number for number in range(int((end - start) / step) + 1)]
         values = [[at, "33.3" if "hashprice" in metric else "0.06"] for at in times[:2] + times[3:]]
         result = [{"metric": labels, "values": values} for labels in series[metric]]
