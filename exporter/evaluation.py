@@ -71,7 +71,7 @@ from exporter.sources.expected_off import ExpectedOffSettings
 from exporter.sources.obligations import ObligationSettings
 from exporter.sources.pools import PoolSettings
 from exporter.state import LIST_SIZES, PLAN_WORTH, State, document
-from exporter.steady_clock import SteadyClock
+from exporter.steady_clock import SteadyClock, suspended_seconds
 from exporter.telemetry import Telemetry
 
 T = TypeVar("T")
@@ -240,12 +240,16 @@ class Evaluator:
         """Take a snapshot in the event loop, where the pollers run, and evaluate it in a worker thread."""
         if step := self._clock.follow():
             self._shift(step)
-        self._snapshot_at = self._clock()
+        self._snapshot_at, suspended = self._clock(), suspended_seconds()
         recorded, self._recorded = self._recorded, {}
         whole = self._rigs.first_round.is_set()
         snapshot = await self._with_saved_energy(await self._take_snapshot(self._snapshot_at))
         pools = self._pools(self._snapshot_at)
         publication, metered = await asyncio.to_thread(self._render, snapshot, recorded, pools, whole=whole)
+        if (
+            suspended_seconds() - suspended > self.settings.evaluation_interval
+        ):  # meanwhile: what was known before is old now
+            return
         await asyncio.to_thread(self.latest.publish, publication)
         if whole:  # before, most rigs would be missing from an answer that stands for up to an hour
             await self._ask(publication.view)

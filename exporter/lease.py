@@ -8,7 +8,6 @@ active one stops serving earlier than that if it cannot renew, so that two are n
 import asyncio
 import fcntl
 import os
-import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ import structlog
 from pydantic import BaseModel, Field, ValidationError
 
 from exporter.model.fields import ConfigPath, Duration, SettingsGroup
+from exporter.steady_clock import elapsed
 
 T = TypeVar("T")
 
@@ -65,12 +65,10 @@ class Lease:
         path: The lease file.
         takeover: Seconds without a renewal after which the lease is taken over.
         holder: What the others log and show as the active exporter.
-        clock: A monotonic clock, in seconds.
+        clock: Seconds that never jump, and go on while the system is suspended.
     """
 
-    def __init__(
-        self, path: Path, takeover: float, holder: str, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, path: Path, takeover: float, holder: str, *, clock: Callable[[], float] = elapsed) -> None:
         self._path = path
         self._takeover = takeover
         self._holder = holder

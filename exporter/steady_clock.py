@@ -13,6 +13,11 @@ def elapsed() -> float:
     return time.clock_gettime(_CLOCK)
 
 
+def suspended_seconds() -> float:
+    """Return for how many seconds the system was suspended since it booted."""
+    return elapsed() - time.monotonic()
+
+
 _QUICK: Final = 0.1  # s, between two readings of the timer: then both clocks were read at one time
 _TRIES: Final = 20
 

@@ -1,13 +1,13 @@
 """The latest evaluation as bytes, in each format and encoding that scrapers request."""
 
 import threading
-import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Final, NamedTuple, Protocol
 
 from exporter.exposition.views import SiteView
+from exporter.steady_clock import elapsed
 
 _CHUNK_BYTES: Final = 262_144
 _GZIP_LEVEL: Final = 1
@@ -104,7 +104,7 @@ class Publication:
 class LatestPublication:
     """Holds the latest publication. A new one is prepared in the encodings that scrapers requested recently."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = elapsed) -> None:
         self.publication: Publication | None = None
         self._clock = clock
         self._published_at = clock()
@@ -129,10 +129,11 @@ class LatestPublication:
 
     def publish(self, publication: Publication) -> None:
         """Replace the publication. Slow for a large site, so call it in a worker thread."""
-        oldest = self._clock() - _REMEMBERED_SECONDS
+        now = self._clock()
+        oldest = now - _REMEMBERED_SECONDS
         publication.prepare([encoding for encoding, at in tuple(self._requested.items()) if at >= oldest])
         self.publication = publication
-        self._published_at = self._clock()
+        self._published_at = now
         for listener in tuple(self._listeners):
             listener(publication.view)
 
