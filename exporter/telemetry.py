@@ -181,6 +181,12 @@ class Telemetry:
             registry=registry,
         )
         self.config_reload_successful.set(1)
+        self.config_invalid = Gauge(
+            "mining_config_invalid",
+            "1 if the last attempt to load the configuration found an error in it, so that all of the previous one "
+            "stays. 0 if it is in use, or if only lists of rigs are refused.",
+            registry=registry,
+        )
         self.config_reload_time = Gauge(
             "mining_config_last_reload_success_timestamp_seconds",
             "Unix time at which the configuration in use was loaded, in seconds.",

@@ -113,6 +113,7 @@ class Reload:
         accept_lists()
         configure(self._target.settings.log)
         self._telemetry.config_reload_successful.set(not refused)
+        self._telemetry.config_invalid.set(0)
         if not refused:
             self._telemetry.config_reload_time.set_to_current_time()
         _log.info("configuration reloaded", **changes(before, self._target.settings))
@@ -133,12 +134,14 @@ class Reload:
 
     def _cut(self, what: str) -> str:
         self._telemetry.config_reload_successful.set(0)
+        self._telemetry.config_invalid.set(0)
         advice = f"correct the list, or confirm it with {CONFIRM_RUNNING}"
         _log.error("inventory lost too many rigs, the running one stays", lists=what, advice=advice)
         return f"{_NOTHING_CHANGED}\n{what}, {_TOO_MANY}: {advice}"
 
     def _rejected(self, reason: str) -> str:
         self._telemetry.config_reload_successful.set(0)
+        self._telemetry.config_invalid.set(1)
         advice = "run hashmargin check-config to see all errors"
         _log.error("new configuration rejected, the running one stays", errors=reason, advice=advice)
         return f"{_NOTHING_CHANGED}\n{reason}"

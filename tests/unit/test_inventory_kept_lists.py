@@ -60,6 +60,10 @@ class Running:
     def apply(self, settings: Settings) -> None:
         self.settings = settings
 
+    def is_invalid(self) -> bool:
+        """Whether the alert about the configuration fires."""
+        return self.telemetry.registry.get_sample_value("mining_config_invalid") == 1
+
     def gauges(self) -> tuple[float | None, ...]:
         names = ("config_last_reload_successful", "inventory_lists_kept", "inventory_shrink_refused")
         return tuple(self.telemetry.registry.get_sample_value(f"mining_{name}") for name in names)
@@ -91,7 +95,7 @@ async def test_a_bad_list_keeps_its_rigs_and_everything_else_changes(running: Ru
             assert answer is not None
             assert answer.startswith("Everything is in use but these lists of rigs")
     assert (len(running.settings.rigs), running.settings.log.level) == (12, "debug")
-    assert running.gauges() == (0, 1, 0)
+    assert (running.gauges(), running.is_invalid()) == ((0, 1, 0), False)
     refused = "list of rigs refused, its last content stays in use"
     assert [log["event"] for log in logs if log["log_level"] == "error"] == [refused], "once"
     running.write(running.list, *ADDRESSES, "127.60.0.11")
@@ -110,6 +114,10 @@ async def test_a_file_that_is_gone_keeps_its_rigs_and_is_an_error_where_it_never
     assert answer is not None
     assert answer.startswith("The new configuration is rejected")
     assert "site.yml: " in answer or "site.yml:1: " in answer
+    assert running.is_invalid()
+    running.configure()
+    assert await running.reload() is None
+    assert not running.is_invalid()
 
 
 async def test_a_list_that_lost_many_rigs_keeps_them_and_everything_else_changes(running: Running) -> None:
@@ -120,7 +128,7 @@ async def test_a_list_that_lost_many_rigs_keeps_them_and_everything_else_changes
         assert answer is not None
         assert "lists 2 rigs instead of 10, more than fleet.max_shrink allows" in answer
         assert (len(running.settings.rigs), running.settings.log.level) == (11, "debug")
-        assert running.gauges() == (0, 1, 1)
+        assert (running.gauges(), running.is_invalid()) == ((0, 1, 1), False)
     assert await running.reload(allow_shrink=True) is None
     assert (len(running.settings.rigs), running.gauges()) == (3, (1, 0, 0))
 
