@@ -12,7 +12,7 @@ from exporter.model.configuration_errors import unknown
 from exporter.model.fields import ConfigPath, Network, Ratio, SettingsGroup, Text, is_offline
 from exporter.model.fleet import Block
 from exporter.model.units import WATTS_PER_KILOWATT
-from exporter.sources.discovery import HttpSd
+from exporter.sources.discovery import MAX_SHRINK, HttpSd
 from exporter.sources.rigs import coerce
 
 WIDEST_RANGE: Final = 16
@@ -215,7 +215,7 @@ class InventorySettings(SettingsGroup):
     ranges: tuple[RangeSettings, ...] = Field((), description="Address ranges that are searched for rigs.")
     rigs: tuple[RigRow, ...] = Field((), description="Rigs listed here.")
     max_shrink: Ratio = Field(
-        0.2,
+        MAX_SHRINK,
         description="Largest share of its rigs that a list, or the fleet, may lose at once. A smaller list is refused "
         "until it is confirmed. The loss of one rig is always accepted, unless it is the last.",
     )

@@ -7,15 +7,10 @@ from typing import Final, NamedTuple
 from exporter.inventory.model import InventorySettings
 from exporter.model.fleet import Rig
 from exporter.model.secrets import mask_urls
-from exporter.sources.discovery import last_read
+from exporter.sources.discovery import Confirmation, is_cut, last_read
 
 INLINE: Final = "fleet.rigs"
 """The list of the rigs in the configuration file."""
-CONFIRMING_READS: Final = 3
-CONFIRMING_SECONDS: Final = 600.0
-"""A smaller list of service discovery is accepted after so many identical reads over so many seconds."""
-_SECONDS_BETWEEN: Final = CONFIRMING_SECONDS / (CONFIRMING_READS - 1)
-
 WHOLE: Final = "fleet"
 
 
@@ -40,13 +35,7 @@ def shrinks(before: Mapping[str, int], now: Mapping[str, int], max_shrink: float
     """Compare the sizes of the lists in use with new ones. A list that is no longer configured counts in the whole."""
     compared = [(name, before[name], now[name]) for name in now if name in before]
     compared.append((WHOLE, sum(before.values()), sum(now.values())))
-    return [Shrink(*each) for each in compared if _is_cut(each[1], each[2], max_shrink)]
-
-
-def _is_cut(before: int, now: int, max_shrink: float) -> bool:
-    if now == 0:
-        return before > 0 and max_shrink < 1
-    return before - now > max(1, max_shrink * before)
+    return [Shrink(*each) for each in compared if is_cut(each[1], each[2], max_shrink)]
 
 
 class ShrinkGuard:
@@ -60,45 +49,32 @@ class ShrinkGuard:
     def __init__(self, clock: Callable[[], float], read_at: Callable[[str], float | None] = last_read) -> None:
         self.refused: Sequence[Shrink] = ()
         """What the last inventory was refused for."""
-        self._clock = clock
         self._read_at = read_at
-        self._content: frozenset[tuple[str, str]] = frozenset()
-        self._reads: list[tuple[float, tuple[float | None, ...]]] = []  # when, and when each URL was read
+        self._confirmation = Confirmation(clock)
 
     def judge(self, before: Mapping[str, int], fleet: InventorySettings, rigs: Sequence[Rig]) -> Sequence[Shrink]:
         """Return why the fleet ``rigs`` is refused. Empty if it is accepted, also because it was confirmed."""
         now = list_sizes(names_of_lists(fleet), rigs)
         found = shrinks(before, now, fleet.max_shrink)
         content = frozenset((rig.name, rig.address) for rig in rigs if not rig.discovered)
-        if content != self._content or not found:
-            self._content, self._reads = content, []
-        self.refused = found
         if found and self._may_confirm_itself(found, before, now, fleet):
-            self._count(fleet)
-            if self._is_confirmed():
-                self.accept()
-        return self.refused
+            if self._confirmation.read(content, [self._read_at(entry.url) for entry in fleet.http_sd]):
+                found = []
+        else:
+            self._confirmation.forget()
+        if not found:
+            self.accept()
+        self.refused = found
+        return found
 
     def accept(self) -> None:
         """Forget what was refused."""
-        self.refused, self._content, self._reads = (), frozenset(), []
+        self.refused = ()
+        self._confirmation.forget()
 
     def is_due(self) -> bool:
         """Return whether the refused lists should be read again to confirm them."""
-        return bool(self._reads) and self._clock() - self._reads[-1][0] >= _SECONDS_BETWEEN
-
-    def _count(self, fleet: InventorySettings) -> None:
-        """Note a read, unless it came too soon or a URL gave no new list."""
-        at, read = self._clock(), tuple(self._read_at(entry.url) for entry in fleet.http_sd)
-        if self._reads:
-            last_at, last = self._reads[-1]
-            repeated = any(new == old for new, old in zip(read, last, strict=False))
-            if at - last_at < _SECONDS_BETWEEN or repeated:
-                return
-        self._reads.append((at, read))
-
-    def _is_confirmed(self) -> bool:
-        return len(self._reads) >= CONFIRMING_READS and self._reads[-1][0] - self._reads[0][0] >= CONFIRMING_SECONDS
+        return self._confirmation.is_due()
 
     @staticmethod
     def _may_confirm_itself(

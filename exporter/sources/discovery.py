@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Hashable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import aiohttp
 import structlog
@@ -14,14 +13,20 @@ from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from exporter.model.failures import Failure
 from exporter.model.fields import Duration, SettingsGroup
-from exporter.model.readings import Reading
 from exporter.model.secrets import mask_urls
 from exporter.sources.contract import SourceSettings
 from exporter.sources.http import Endpoint, HttpSettings
+from exporter.steady_clock import elapsed
 
 _log = structlog.get_logger(__name__)
 
 _MAX_BYTES: Final = 20_000_000  # enough for 100,000 rigs with their labels
+
+MAX_SHRINK: Final = 0.2
+"""Share of its entries that a list may lose at once by default."""
+_CONFIRMING_READS: Final = 3
+_CONFIRMING_SECONDS: Final = 600.0
+_SECONDS_BETWEEN: Final = _CONFIRMING_SECONDS / (_CONFIRMING_READS - 1)
 
 
 def _or_nothing(value: object) -> object:
@@ -74,7 +79,12 @@ def file_targets(path: Path) -> TargetGroups:
     return _GROUPS.validate_python(json.loads(text, parse_int=str, parse_float=str) if text.strip() else None)
 
 
-_lists: Final[dict[str, Reading[TargetGroups]]] = {}
+class _List(NamedTuple):
+    groups: TargetGroups
+    read_at: float  # seconds that never jump, see :func:`elapsed`
+
+
+_lists: Final[dict[str, _List]] = {}
 """The last list of each URL, process-wide, because the configuration is loaded more often than lists change."""
 
 
@@ -84,25 +94,25 @@ def http_targets(settings: HttpSd) -> TargetGroups:
     Must not be called in an event loop, because it runs its own. Raises Failure or pydantic's ValidationError if the
     request failed and the last list is older than ``max_age``.
     """
-    now = time.time()
+    now = elapsed()
     known = _lists.get(settings.url)
-    if known is not None and now - known.observed_at < settings.interval:
-        return known.value
+    if known is not None and now - known.read_at < settings.interval:
+        return known.groups
     shown = mask_urls(settings.url)
     try:
         groups = target_groups(asyncio.run(_ask(settings)))
     except (Failure, ValidationError) as error:
-        if known is None or now - known.observed_at > settings.max_age:
+        if known is None or now - known.read_at > settings.max_age:
             raise
         if settings.url not in _failing:
             detail = error.detail if isinstance(error, Failure) else "it gave something else"
             _log.warning("list of rigs is down, its last content stays in use", list=shown, detail=detail)
         _failing.add(settings.url)
-        return known.value
+        return known.groups
     if settings.url in _failing:
         _failing.discard(settings.url)
         _log.info("list of rigs is back", list=shown)
-    _lists[settings.url] = Reading(groups, now)
+    _lists[settings.url] = _List(groups, now)
     return groups
 
 
@@ -116,11 +126,54 @@ def failing_lists() -> Collection[str]:
 
 
 def last_read(url: str) -> float | None:
-    """Return when the list of ``url`` was last read (unix seconds), or None."""
+    """Return when the list of ``url`` was last read, in seconds since the system booted, or None."""
     known = _lists.get(url)
-    return None if known is None else known.observed_at
+    return None if known is None else known.read_at
 
 
 async def _ask(settings: HttpSd) -> Any:
     async with aiohttp.ClientSession() as session:
         return await Endpoint(settings, session).get_json(max_bytes=_MAX_BYTES)
+
+
+def is_cut(before: int, now: int, max_shrink: float = MAX_SHRINK) -> bool:
+    """Return whether a list lost more of its entries than ``max_shrink``. One may always go, unless it is the last."""
+    if now == 0:
+        return before > 0 and max_shrink < 1
+    return before - now > max(1, max_shrink * before)
+
+
+class Confirmation:
+    """Confirms a list that lost many entries: after three identical reads over 10 minutes it is meant.
+
+    Args:
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._content: Hashable = None
+        self._reads: list[tuple[float, Sequence[object]]] = []  # when, and what identifies it
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self._content, self._reads = None, []
+
+    def read(self, content: Hashable, read: Sequence[object] = ()) -> bool:
+        """Note a list, and return whether it is confirmed now.
+
+        One that comes too soon does not count, nor one of which a part of ``read`` is as before: it was not read again.
+        """
+        if content != self._content:
+            self._content, self._reads = content, []
+        at = self._clock()
+        if self._reads:
+            last_at, last = self._reads[-1]
+            if at - last_at < _SECONDS_BETWEEN or any(new == old for new, old in zip(read, last, strict=False)):
+                return False
+        self._reads.append((at, read))
+        return len(self._reads) >= _CONFIRMING_READS and at - self._reads[0][0] >= _CONFIRMING_SECONDS
+
+    def is_due(self) -> bool:
+        """Return whether the list should be read again."""
+        return bool(self._reads) and self._clock() - self._reads[-1][0] >= _SECONDS_BETWEEN

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -74,6 +75,20 @@ def test_it_is_not_asked_again_within_the_interval(directory: Directory) -> None
     first, second = directory.rigs(interval="1h"), directory.rigs(interval="1h")
     assert first == second
     assert directory.asked == 1
+
+
+@pytest.mark.parametrize("step", [-86_400.0, -3_600.0, 86_400.0])
+def test_a_clock_that_is_set_lets_no_list_become_younger_or_older(
+    directory: Directory, step: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory.body = listing("127.60.0.5")
+    directory.rigs(max_age="1h")
+    really = time.time
+    monkeypatch.setattr("time.time", lambda: really() + step)
+    directory.body = None
+    assert len(directory.rigs(max_age="1h")) == 1
+    directory.body = listing("127.60.0.5", "127.60.0.6")
+    assert len(directory.rigs(max_age="1h")) == 2
 
 
 def test_while_it_does_not_answer_the_last_list_holds_until_it_is_too_old(directory: Directory) -> None:

@@ -1,7 +1,7 @@
 """GPUs from dcgm-exporter's text: what counts, what is dropped, who holds what; and nodes that come and go."""
 
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import aiohttp
@@ -319,6 +319,36 @@ async def test_nodes_come_and_go(cluster: Cluster, context: SourceContext, telem
         with pytest.raises(Failure) as caught:
             await gpus()
         assert caught.value.reason is Reason.NOT_READY
+
+
+async def test_a_list_that_lost_many_nodes_is_used_once_it_has_lasted_and_an_empty_one_never(
+    cluster: Cluster, context: SourceContext, telemetry: Telemetry
+) -> None:
+    async with AsyncExitStack() as stack:
+        discovery, *nodes = [await stack.enter_async_context(serve(cluster.handle)) for _ in range(6)]
+        cluster.targets = names = [node.removeprefix("http://") for node in nodes]
+        named = context.named("gpus:list")
+        source = http_sd.Settings(url=f"{discovery}/targets").build(named)
+
+        async def gpus() -> int:
+            cluster.now += 60
+            return len((await source.fetch()).value)
+
+        assert await gpus() == 5
+        cluster.targets = names[:2]
+        with capture_logs() as logs:
+            assert [await gpus() for _ in range(10)] == [5] * 10
+        detail = "the list has 2 targets instead of 5, which must last for 10 minutes: the last list stays in use"
+        assert [(entry["figure"], entry["detail"]) for entry in logs] == [("list", detail)]
+        cluster.targets = names
+        assert await gpus() == 5
+        assert named.discards.notes == {}
+        cluster.targets = names[:2]
+        assert [await gpus() for _ in range(11)] == [5] * 10 + [2]
+        cluster.targets = []
+        assert [await gpus() for _ in range(20)] == [2] * 20
+        labels = {"source": "gpus:list", "figure": "list"}
+        assert telemetry.registry.get_sample_value("mining_source_discarded_total", labels) == 40
 
 
 class GuardedCluster(Cluster):

@@ -17,7 +17,7 @@ from exporter.model.failures import Failure, Reason
 from exporter.model.fields import Network
 from exporter.model.readings import Reading
 from exporter.sources.contract import SourceContext, SourceSettings
-from exporter.sources.discovery import target_groups
+from exporter.sources.discovery import Confirmation, is_cut, target_groups
 from exporter.sources.gpus import Gpus, GpuSettings, dcgm_exporter
 from exporter.sources.group import SourceGroup
 from exporter.sources.http import HttpLogin, HttpSettings, HttpSource
@@ -60,21 +60,21 @@ class _HttpSd(HttpSource[Settings]):
         super().__init__(settings, context)
         self._group = SourceGroup({}, context)
         self._claims = context.claims
-        self._found = False
-        self._lost = False
+        self._confirmation = Confirmation(context.timer)
+        self._listed: frozenset[str] = frozenset()  # the nodes of the list in use
         self._refused: frozenset[str] = frozenset()
 
     async def fetch(self) -> Reading[Gpus]:
-        """Request the list, then all targets at once. The GPUs of targets that fail are left out."""
+        """Request the list, then all targets at once. The GPUs of targets that fail are left out.
+
+        If the list fails or lost many targets, the last one stays in use.
+        """
         try:
             self._group.replace(await self._discover())
-            self._found, self._lost = True, False
         except Failure as failure:
-            if not self._found:
+            if not self._listed:
                 raise
-            if not self._lost:
-                _log.warning("the list of targets failed: the last one is used", detail=failure.detail)
-            self._lost = True
+            self._discards.note("list", f"{failure.detail}: the last list stays in use")
         if self._group.is_empty:  # another list has them all
             return Reading((), self._clock())
         readings: list[Reading[Gpus]] = [reading for _, reading in await self._group.ask()]
@@ -97,16 +97,24 @@ class _HttpSd(HttpSource[Settings]):
             name: node for (name, node), may in zip(nodes.items(), allowed, strict=True) if node is not None and may
         }
         self._report(frozenset(nodes.keys() - found.keys()))
+        if not found:
+            detail = "the list has no targets" if not nodes else "no target of the list is within target_networks"
+            raise Failure(Reason.NOT_READY, detail)
+        self._accept(frozenset(found))
         own = self._claimed(found)
         twice = sorted(name.removeprefix("gpus:") for name in found.keys() - own.keys())
         if twice:
             detail = f"{', '.join(twice[:_MOST_NAMED])} of {len(twice)} are requested for another list or entry"
             self._discards.mention("targets", detail)
-            return own
-        if not found:
-            detail = "the list has no targets" if not nodes else "no target of the list is within target_networks"
-            raise Failure(Reason.NOT_READY, detail)
-        return found
+        return own
+
+    def _accept(self, found: frozenset[str]) -> None:
+        """Use a list. Raises Failure for one that lost many targets, until it is confirmed."""
+        if is_cut(len(self._listed), len(found)) and not self._confirmation.read(found):
+            detail = f"the list has {len(found)} targets instead of {len(self._listed)}, which must last for 10 minutes"
+            raise Failure(Reason.IMPLAUSIBLE, detail)
+        self._confirmation.forget()
+        self._listed = found
 
     def _claimed(self, nodes: Mapping[str, dcgm_exporter.Settings]) -> dict[str, dcgm_exporter.Settings]:
         """Claim the nodes that no other list or entry requests, and release those that are not listed any more."""
