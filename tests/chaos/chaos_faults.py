@@ -7,6 +7,8 @@ import resource
 import signal
 import socket
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -19,7 +21,7 @@ import aiohttp
 from exporter.simulation.faults import Fault
 from exporter.simulation.service import SourceFault
 
-_CLIENTS: Final = 60
+_FLOOD: Final = str(Path(__file__).parent / "chaos_flood.py")
 _IDLE: Final = 600
 _FEW_DESCRIPTORS: Final = 64
 _SMALL_FILE: Final = 4_096  # bytes
@@ -101,25 +103,23 @@ def market_lies(plant: Plant, chance: random.Random) -> Faulty:
     return fault
 
 
-def flood(url: str, paths: tuple[str, ...], chance: random.Random, login: bool = False) -> Faulty:
-    """Sixty clients that request without a pause."""
+def _flooding(*arguments: str) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([sys.executable, _FLOOD, *arguments], stdout=subprocess.PIPE)
 
-    async def client(session: aiohttp.ClientSession) -> None:
-        while True:
-            headers = {"Authorization": aiohttp.encode_basic_auth("noc", str(chance.random()))} if login else {}
-            with suppress(aiohttp.ClientError, TimeoutError):
-                async with session.get(url + chance.choice(paths), headers=headers) as answer:
-                    await answer.read()
+
+def flood(url: str, paths: tuple[str, ...], chance: random.Random, login: bool = False) -> Faulty:
+    """Sixty clients that request without a pause, see ``chaos_flood.py``."""
 
     @asynccontextmanager
     async def fault() -> AsyncIterator[None]:
-        connector = aiohttp.TCPConnector(limit=0, local_addr=("127.0.0.9", 0))
-        async with aiohttp.ClientSession(connector=connector) as session:
-            tasks = [asyncio.create_task(client(session)) for _ in range(_CLIENTS)]
-            yield
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        arguments = (url, ",".join(paths), str(chance.randrange(2**32)), str(int(login)))
+        with _flooding(*arguments) as process:
+            assert process.stdout is not None
+            await asyncio.to_thread(process.stdout.readline)  # it has begun
+            try:
+                yield
+            finally:
+                process.kill()
 
     return fault
 
