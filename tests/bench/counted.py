@@ -2,7 +2,8 @@
 
 Only what is inside ``with section(name)`` is counted, so that imports cost no time: callgrind runs at a fiftieth of the
 usual speed. What exists before a section is hidden from the garbage collector: whether a full collection falls into a
-section would hang on how many modules were imported. The calls to it are requests as in valgrind's header ``callgrind.h``, for 64-bit x86.
+section would hang on how many modules were imported. The calls to it are requests as in valgrind's header
+``callgrind.h``, for 64-bit x86.
 """
 
 import ctypes
