@@ -4,8 +4,8 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 from own_network import OWN
@@ -40,6 +40,20 @@ async def serving(address: str, port: int, handler: Handler) -> AsyncIterator[li
         for writer in writers:
             writer.transport.abort()
         await asyncio.sleep(0)
+
+
+@contextmanager
+def unplugged(address: str, port: int) -> Iterator[int]:
+    """Listen and accept nobody, and give the port: what a dropped SYN looks like on loopback."""
+    with socket.socket() as listener, ExitStack() as held:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        listener.listen(0)
+        for _ in range(3):
+            one = held.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
 
 
 def cgminer(answers: Mapping[str, Any]) -> Handler:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from exporter.model.fleet import Credentials
 from exporter.model.readings import RigIdentity, RigReading
 from exporter.sources.rigs.contract import Target
 from exporter.sources.rigs.firmware.antminer import Reader
+from exporter.sources.rigs.pyasic_reader import PyasicReader
 from exporter.sources.rigs.reader import Miners
 
 TARGET = Target(f"{NETWORK}.47", Credentials("root", "root"))
@@ -351,12 +353,34 @@ async def test_another_rig_behind_the_web_interface_is_not_taken_for_it() -> Non
     assert failure.value.reason is Reason.IMPLAUSIBLE
 
 
+@pytest.mark.parametrize("kind", ["Antminer L7", "Antminer KS5 Pro", "SDMiner"])
+async def test_another_rig_with_bitmains_web_interface_is_left_to_pyasic(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    async def by_pyasic(self: PyasicReader, target: Target) -> RigIdentity:
+        return RigIdentity(reader="pyasic:ANTMINER:L7:", make="AntMiner", model="L7")
+
+    monkeypatch.setattr(PyasicReader, "identify", by_pyasic)
+    version = {"VERSION": [{"BMMiner": "1.0.0", "API": "3.1", "Type": kind}], "id": 1}
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(serving(TARGET.address, 4028, cgminer({"version": version})))
+        await stack.enter_async_context(serving(TARGET.address, 80, digest(stock_web())))
+        miners = await stack.enter_async_context(Miners())
+        identity = await miners.identify(TARGET)
+    assert identity.reader == "pyasic:ANTMINER:L7:"
+
+
 @pytest.mark.parametrize(
     ("version", "model", "firmware", "release"),
     [
         ({"BMMiner": "1.0.0", "Type": "Antminer S19j Pro"}, "S19j Pro", "Stock", "2024"),
         ({"BMMiner": "2.0.0 rwglr", "Type": "Antminer S9 Hiveon"}, "S9", "Hiveon", "2024"),
         ({"BMMiner": "2.0.0 rwglr", "Type": "Antminer S19j Pro Hiveon"}, "S19j Pro", "Hiveon", "2024"),
+        ({"BMMiner": "4.11.1 rwglr", "Type": "Antminer S19JPRO Hiveon"}, "S19j Pro", "Hiveon", "2024"),
+        ({"BMMiner": "1.0.0", "Type": "Antminer S21+ Hyd (HashMaster)"}, "S21+ Hyd.", "HashMaster", "2024"),
+        ({"BMMiner": "1.0.0", "Type": "Antminer S21 PitBit"}, "S21", "PitBit", "2024"),
+        ({"BMMiner": "1.0.0", "Type": "ANTMINER S19J PRO+ EX"}, "S19j Pro+", "BitFuFu", "2024"),
+        ({"BMMiner": "1.0.0", "Type": "ANTMINER S21 EX"}, "S21", "BitFuFu", "2024"),
         ({"BMMiner": "4.11.1 rwglr", "Type": "S19-88 v.2.6.0.39 "}, "S19 No PIC", "MSK", "2.6.0.39"),
         ({"BMMiner": "4.11.1 rwglr", "Type": "Antminer S19j Pro"}, "S19j Pro", "MSK", "2024"),
     ],

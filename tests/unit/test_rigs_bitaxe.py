@@ -117,6 +117,8 @@ ROW = {"connected": True, "accepted": 70, "rejected": 1, "poolDifficulty": 2_048
         ({"boardVersion": "302", "ASICModel": "BM1366"}, "BitAxe", "Hex"),
         ({"boardVersion": "9001", "ASICModel": "BM1370"}, "BitAxe", "9001"),
         ({"ASICModel": "BM1366"}, "BitAxe", "BM1366"),
+        ({"boardVersion": "800", "chiptemp1": 52.5, "ASICModel": "BM1370"}, "BitForge", "Nano"),
+        ({"deviceModel": "BITFORGE_NANO", "ASICModel": "BM1370"}, "BitForge", "Nano"),
         ({"deviceModel": "NerdQAxe++", "ASICModel": "BM1370"}, "NerdAxe", "NerdQAxe++"),
         (
             {"deviceModel": "NerdOCTAXE-\N{GREEK SMALL LETTER GAMMA}", "ASICModel": "BM1370"},
@@ -156,6 +158,32 @@ async def test_a_nerdaxe_reports_its_hottest_chip_and_its_pools_on_their_own() -
     assert (first.active, first.up, first.accepted, first.rejected, first.difficulty) == (True, True, 70, 1, 2_048)
     assert (second.active, second.accepted) == (False, None)
     assert reading.faults == ()
+
+
+async def test_a_board_without_a_known_number_is_called_by_the_page_of_its_options() -> None:
+    pages = {"/api/system/info": {"hashRate": 900.0, "boardVersion": "9001"}, "/api/system/asic": {"deviceModel": "Delta"}}
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        path = (await reader.readuntil(b"\r\n\r\n")).decode().split()[1]
+        page = json.dumps(pages[path]).encode()
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(page)}\r\n\r\n".encode() + page)
+        await writer.drain()
+
+    async with serving(TARGET.address, 80, handle):
+        identity = await Reader().identify(TARGET)
+    assert (identity.make, identity.model, identity.control_board) == ("BitAxe", "Delta", "9001")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "hottest", "average"),
+    [(51.0, 55.0, 55.0, 53.0), (51.0, 0, 51.0, 51.0), (-1, -1, None, None)],
+)
+async def test_a_bitforge_has_a_sensor_per_chip_and_reports_their_mean_as_its_own(
+    first: float, second: float, hottest: float | None, average: float | None
+) -> None:
+    (board,) = (await read(temp=53.0, chiptemp1=first, chiptemp2=second)).boards
+    assert (board.chip_temperature, board.chip_temperature_average) == (hottest, average)
+    assert (await read(chiptemp1=first, fanSpeed=66)).fan_duty == 0.66
 
 
 async def test_a_nerdaxe_on_its_fallback_reports_the_row_of_that_pool() -> None:

@@ -20,6 +20,7 @@ from exporter.tools.probe import as_text, probe
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "rigs"
 TARGET = Target(f"{NETWORK}.61", Credentials("root", "s3cret"))
 LOGIN = "/api/v1/auth/login"
+PAGE = "<html><head><title>Braiins OS</title></head></html>"
 S9 = RigIdentity(reader="braiins", make="AntMiner", model="S9")
 
 
@@ -36,7 +37,7 @@ class Rest:
         path = head.split(" ")[1]
         self.asked.append(path)
         status, page = self.answer(path, head, body)
-        content = json.dumps(page).encode()
+        content = page.encode() if isinstance(page, str) else json.dumps(page).encode()
         writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content)
         await writer.drain()
 
@@ -65,6 +66,44 @@ async def test_a_session_is_kept_until_the_rig_refuses_its_token() -> None:
         assert await reader.read(TARGET, identity) == first
         assert await reader.read(TARGET, identity) == first
         assert rig.logins == 2
+
+
+class GraphqlOnly(Rest):
+    """A build that serves its own pages and no REST API: ``missing`` is what it answers for all other paths."""
+
+    def __init__(self, missing: tuple[int, str]) -> None:
+        super().__init__({"/": PAGE})
+        self.missing = missing
+
+    def answer(self, path: str, head: str, body: str) -> tuple[int, Any]:  # noqa: ARG002 - it needs no login
+        return (200, self.pages[path]) if path in self.pages else self.missing
+
+
+@pytest.mark.parametrize("missing", [(404, ""), (200, PAGE)], ids=["no such page", "the same page for every path"])
+async def test_a_build_with_graphql_only_is_unsupported_and_the_reason_says_why(missing: tuple[int, str]) -> None:
+    async with serving(TARGET.address, 80, GraphqlOnly(missing)), Miners() as miners:
+        with pytest.raises(Failure) as failure:
+            await miners.identify(TARGET)
+    assert failure.value.reason is Reason.UNSUPPORTED
+    assert "no reader knows GraphQL or gRPC" in failure.value.detail
+
+
+async def test_a_build_whose_rest_api_is_not_up_yet_is_not_ready() -> None:
+    async with serving(TARGET.address, 80, GraphqlOnly((502, ""))), Miners() as miners:
+        with pytest.raises(Failure) as failure:
+            await miners.identify(TARGET)
+    assert failure.value.reason is Reason.NOT_READY
+
+
+async def test_a_build_that_refuses_the_address_on_port_4028_names_that_reason() -> None:
+    denied = {"version": {"STATUS": [{"STATUS": "E", "Code": 45, "Msg": "Access denied"}], "id": 1}}
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(serving(TARGET.address, 80, GraphqlOnly((404, ""))))
+        await stack.enter_async_context(serving(TARGET.address, 4028, cgminer(denied)))
+        miners = await stack.enter_async_context(Miners())
+        with pytest.raises(Failure) as failure:
+            await miners.identify(TARGET)
+    assert failure.value.reason is Reason.AUTH
 
 
 async def test_another_login_gets_a_session_of_its_own() -> None:

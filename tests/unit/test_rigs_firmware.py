@@ -462,6 +462,20 @@ async def vnish_reading(miner: Mapping[str, Any], preset: Mapping[str, Any], **s
         return await vnish.Reader().read(TARGET, S21_PRO)
 
 
+@pytest.mark.parametrize(("mode", "lost"), [("immersion", []), ("immers", []), ("auto", ["fan 0", "fan 1"]), (None, ["fan 0", "fan 1"])])
+async def test_fans_that_vnish_calls_lost_are_none_in_immersion(mode: str | None, lost: list[str]) -> None:
+    fans = [{"id": index, "rpm": 0, "status": "lost"} for index in range(2)]
+    reading = await vnish_reading({"cooling": {"fans": fans, "settings": {"mode": {"name": mode}}}}, {})
+    assert [one.component for one in reading.faults] == lost
+
+
+async def test_a_release_before_hr_realtime_has_its_hashrate_in_terahashes() -> None:
+    web = {"/api/v1/summary": {"miner": {"instant_hashrate": 54.25, "miner_status": {"miner_state": "mining"}}}}
+    async with serving(TARGET.address, 80, pages(web)):
+        reading = await vnish.Reader().read(TARGET, S21_PRO)
+    assert reading.hashrate == pytest.approx(54.25e12)
+
+
 @pytest.mark.parametrize(
     ("state", "suspended", "tuner"),
     [

@@ -2,7 +2,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from rig_servers import NETWORK, antminer, cgminer, hanging, saying, serving
+from rig_servers import NETWORK, antminer, cgminer, hanging, saying, serving, unplugged
 from structlog.testing import capture_logs
 
 from exporter.model.failures import Failure, Reason
@@ -11,7 +11,7 @@ from exporter.model.readings import RigIdentity, RigReading
 from exporter.polling.ledger import RigMemory
 from exporter.polling.rigs import RigPoller
 from exporter.polling.settings import PollingSettings
-from exporter.sources.rigs import reader
+from exporter.sources.rigs import reader, transport
 from exporter.sources.rigs.contract import Target
 from exporter.sources.rigs.firmware import antminer as antminer_firmware
 from exporter.sources.rigs.firmware.antminer import Reader
@@ -39,6 +39,21 @@ async def test_where_nothing_listens_pyasic_is_not_asked() -> None:
             await miners.identify(Target(f"{NETWORK}.32"))
         assert miners._pyasic.pids == ()
     assert failure.value.reason is Reason.REFUSED
+
+
+async def test_a_rig_that_is_not_plugged_in_costs_one_connection_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "CONNECT_SECONDS", 0.2)
+    attempts: list[transport.Exchanged] = []
+    noting = transport.listener.set(attempts.append)
+    try:
+        async with Miners() as miners:
+            with unplugged(ADDRESS, 4028), pytest.raises(Failure) as failure:
+                await miners.identify(Target(ADDRESS))
+            assert miners._pyasic.pids == ()
+    finally:
+        transport.listener.reset(noting)
+    assert failure.value.reason is Reason.UNREACHABLE
+    assert [attempt.port for attempt in attempts] == [4028]
 
 
 @pytest.mark.parametrize(("kind", "reason"), [("ANTMINER", Reason.GARBLED), ("GOLDSHELL", None)])

@@ -6,7 +6,19 @@ import threading
 import time
 
 import pytest
-from rig_servers import NETWORK, Handler, cgminer, closing, dripping, flooding, hanging, resetting, saying, serving
+from rig_servers import (
+    NETWORK,
+    Handler,
+    cgminer,
+    closing,
+    dripping,
+    flooding,
+    hanging,
+    resetting,
+    saying,
+    serving,
+    unplugged,
+)
 
 from exporter.model.failures import Failure, Reason
 from exporter.polling.guard import Guard
@@ -126,20 +138,9 @@ async def test_it_is_unreachable_too_where_the_deadline_of_the_read_comes_before
 
 
 async def full_backlog() -> None:
-    """Connect to a listener that accepts nobody: what a dropped SYN looks like on loopback."""
-    with socket.socket() as listener:
-        listener.bind((f"{NETWORK}.13", 0))
-        listener.listen(0)
-        port = listener.getsockname()[1]
-        held = [socket.socket() for _ in range(3)]
-        try:
-            for one in held:
-                one.setblocking(False)
-                one.connect_ex((f"{NETWORK}.13", port))
-            await exchange(f"{NETWORK}.13", port, b"", transport.UntilNul())
-        finally:
-            for one in held:
-                one.close()
+    """Connect where nobody accepts."""
+    with unplugged(f"{NETWORK}.13", 0) as port:
+        await exchange(f"{NETWORK}.13", port, b"", transport.UntilNul())
 
 
 @pytest.mark.parametrize("handler", [hanging, dripping])

@@ -30,10 +30,12 @@ BITCOIN_BEGAN: Final = 1_231_006_505.0  # unix seconds, of the genesis block
 CLOCK_SKEW: Final = 300.0  # s, that a rig's clock may be ahead
 _BITMAIN: Final = re.compile(r"^(?:bitmain )?(?:antminer )?", re.IGNORECASE)
 _RELEASE: Final = re.compile(r" V\d+(?:\.\d+)+.*$", re.IGNORECASE)  # of the firmware, behind the model
+_REMARK: Final = re.compile(r" \((?!\d+\)).*$")  # of the firmware too; "(88)" is of the hardware
 _BETWEEN_SENSORS: Final = re.compile(r"(?<=\d)-")
 _LEADING_NUMBER: Final = re.compile(r"\s*-?\d+(?:\.\d+)?(?=\s|[A-Za-z(]|$)")
 _SERIES: Final = re.compile(r"([A-Za-z]{1,2}\d+)([A-Za-z+]*)")
 _CAPITALS: Final = frozenset({"XP", "XP+", "AML"})
+_HYDRO: Final = frozenset({"hyd", "hyd.", "hydro"})
 _SCALES: Final = {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
 _MAC_DIGITS: Final = 12
 _HEXADECIMAL: Final = frozenset("0123456789abcdef")
@@ -267,13 +269,16 @@ def bitmain_model(value: object) -> str:
 
 @lru_cache(maxsize=4_096)  # each rig names its model at each poll
 def _bitmain_model(name: str) -> str:
-    first, *rest = _RELEASE.sub("", _BITMAIN.sub("", name.partition(" (")[0].strip())).split() or [""]
+    first, *rest = _RELEASE.sub("", _BITMAIN.sub("", _REMARK.sub("", name).strip())).split() or [""]
     series = _SERIES.fullmatch(first)
     head = series[1].upper() + series[2].lower() if series else first
-    return model_name(
-        "AntMiner",
-        " ".join((head, *(word.upper() if word.upper() in _CAPITALS else word.capitalize() for word in rest))),
-    )
+    return model_name("AntMiner", " ".join((head, *map(_bitmain_word, rest))))
+
+
+def _bitmain_word(word: str) -> str:
+    if word.upper() in _CAPITALS:
+        return word.upper()
+    return "Hyd." if word.lower() in _HYDRO else word.capitalize()
 
 
 def expect_mac(reported: object, known: str) -> None:

@@ -84,6 +84,7 @@ class Firmware:
         documented: Documents and releases that the fields are from, with their author.
         questions: Every question that the reader may send.
         pyasic_types: pyasic's names for this firmware: pyasic never reads it in the native reader's place.
+        unread: Interfaces that a build of it may have and no reader knows; empty if there are none.
     """
 
     title: str
@@ -93,6 +94,7 @@ class Firmware:
     pyasic_types: frozenset[str]
     recorded: tuple[Recording, ...] = ()
     documented: str = ""
+    unread: str = ""
 
 
 class NativeReader(Reader, Protocol):

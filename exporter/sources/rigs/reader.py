@@ -1,7 +1,7 @@
 """The one way in which rigs are identified and read. Nothing else in the exporter knows firmware."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from types import TracebackType
 from typing import Final, Self
 
@@ -13,7 +13,7 @@ from exporter.sources.rigs.contract import Answer, HasSecondProbe, ListsPoints, 
 from exporter.sources.rigs.fast_timeout import FastTimeout
 from exporter.sources.rigs.firmware import native_readers
 from exporter.sources.rigs.pyasic_reader import PyasicReader, pyasic_type
-from exporter.sources.rigs.transport import OtherPage, keeping_connections, timeout_failure
+from exporter.sources.rigs.transport import NoSuchPage, OtherPage, keeping_connections, timeout_failure
 
 PROBE_SECONDS: Final = 3.0
 _WORKER_SHARE: Final = 0.95
@@ -38,7 +38,6 @@ class Miners:
             identify_deadline: The same for an identification, of which the probes take the first part.
         """
         self._native = native_readers()
-        self._native_types = frozenset().union(*(reader.firmware.pyasic_types for reader in self._native.values()))
         self._readers_of: dict[Probe, list[NativeReader]] = {}
         for reader in self._native.values():
             self._readers_of.setdefault(reader.probe, []).append(reader)
@@ -76,31 +75,44 @@ class Miners:
         The probe that most firmware answers is sent first, then all others at once. pyasic is asked if none was
         recognised and something answers there.
         """
-        failures: list[Failure] = []
+        failures: dict[Probe, Failure] = {}
         answered = False
         for probes in (_FIRST, [probe for probe in self._readers_of if probe not in _FIRST]):
             outcomes = await asyncio.gather(*(_outcome(probe(target.address)) for probe in probes))
             for probe, outcome in zip(probes, outcomes, strict=True):
                 if isinstance(outcome, Failure):
-                    failures.append(outcome)
+                    failures[probe] = outcome
                     continue
                 answered = True
                 identity = await self._recognised(target, probe, outcome)
                 if identity is not None:
                     return identity
-            if failures and failures[0].reason is Reason.UNREACHABLE:
+            first = failures.get(_FIRST[0])
+            if first is not None and first.reason is Reason.UNREACHABLE:
                 break
-        if answered or any(failure.reason not in _SILENCE for failure in failures):
+        if answered or any(failure.reason not in _SILENCE for failure in failures.values()):
             try:
                 identity = await self._pyasic.identify(target)
-                if answered or pyasic_type(identity) not in self._native_types:
+                if answered or (failure := self._unread(pyasic_type(identity), failures)) is None:
                     return identity
-                # It has just begun to answer, perhaps because it boots: pyasic must not read it for a day for that.
-                raise Failure(Reason.NOT_READY, "it answered no native reader's probe")  # noqa: TRY301
+                raise failure  # noqa: TRY301
             except Failure as failure:
-                raise (failure if answered else _most_precise(failures) or failure) from None
-        chosen = next((failure for failure in failures if failure.reason is Reason.TIMEOUT), failures[0])
+                raise (failure if answered else _most_precise([*failures.values()]) or failure) from None
+        chosen = next((each for each in failures.values() if each.reason is Reason.TIMEOUT), failures[_FIRST[0]])
         raise Failure(chosen.reason, chosen.detail)  # a new one: it will hold this frame, which holds the others
+
+    def _unread(self, kind: str, failures: Mapping[Probe, Failure]) -> Failure | None:
+        """Return why a firmware of pyasic's name ``kind`` is not read, if it has native readers: none recognised it."""
+        readers = [reader for reader in self._native.values() if kind in reader.firmware.pyasic_types]
+        if not readers:
+            return None
+        unread = next((reader.firmware.unread for reader in readers if reader.firmware.unread), "")
+        if unread and _is_missing([failures[reader.probe] for reader in readers]):
+            return Failure(
+                Reason.UNSUPPORTED, f"its port 4028 is closed and its REST API is missing: no reader knows {unread}"
+            )
+        # It has just begun to answer, perhaps because it boots: pyasic must not read it for a day for that.
+        return Failure(Reason.NOT_READY, "it answered no native reader's probe")
 
     async def _recognised(self, target: Target, probe: Probe, answer: Answer) -> RigIdentity | None:
         for reader in self._readers_of[probe]:
@@ -115,6 +127,12 @@ class Miners:
                         return identity
                     raise Failure(Reason.NOT_READY, "it reports no model")
         return None
+
+
+def _is_missing(failures: list[Failure]) -> bool:
+    """Return whether a rig's web server answers and has nothing where it was probed: a boot ends otherwise."""
+    pages = [failure for failure in failures if failure.reason is not Reason.REFUSED]
+    return bool(pages) and all(isinstance(page, NoSuchPage) for page in pages)
 
 
 def _most_precise(failures: list[Failure]) -> Failure | None:

@@ -44,6 +44,10 @@ class OtherPage(Failure):
     """A web server's proper answer that is not a rig's API: no such page, or a page for people."""
 
 
+class NoSuchPage(OtherPage):
+    """It has no page of that path: it says so, or sends the page for people that it sends for every path."""
+
+
 class Framing(Protocol):
     """Knows when an answer is complete, and which part of it is content."""
 

@@ -15,7 +15,15 @@ import orjson
 from exporter.model.failures import Failure, Reason
 from exporter.model.fleet import Credentials
 from exporter.sources.rigs.logins import login_attempt
-from exporter.sources.rigs.transport import MAX_ANSWER, TLS_PORT, OtherPage, exchange, keeps_connections, parse_json
+from exporter.sources.rigs.transport import (
+    MAX_ANSWER,
+    TLS_PORT,
+    NoSuchPage,
+    OtherPage,
+    exchange,
+    keeps_connections,
+    parse_json,
+)
 
 HTTP_PORT: Final = 80
 HTTPS_PORT: Final = TLS_PORT
@@ -162,7 +170,8 @@ def _check(head: Head) -> None:
     if head.status == HTTPStatus.TOO_MANY_REQUESTS:
         raise Failure(Reason.RATE_LIMITED, "it answered HTTP 429")
     if head.status != HTTPStatus.OK:
-        raise OtherPage(Reason.GARBLED, f"it answered HTTP {head.status}")
+        kind = NoSuchPage if head.status == HTTPStatus.NOT_FOUND else OtherPage
+        raise kind(Reason.GARBLED, f"it answered HTTP {head.status}")
 
 
 async def get_json(
@@ -175,7 +184,7 @@ async def get_json(
         return parse_json(body)
     except Failure:
         if body[:64].lstrip().startswith(b"<"):
-            raise OtherPage(Reason.GARBLED, "a page for people where JSON belongs") from None
+            raise NoSuchPage(Reason.GARBLED, "a page for people where JSON belongs") from None
         raise
 
 

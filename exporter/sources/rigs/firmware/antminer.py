@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final
 
 from exporter.model.failures import Failure, Reason
@@ -37,7 +38,8 @@ _REALM: Final = "antMiner Configuration"
 FACTORY_LOGIN: Final = Credentials("root", "root")
 _BITCOIN: Final = re.compile(r"Antminer (?:[STRV]\d|BHB)", re.IGNORECASE)  # pyasic knows the units of other lines
 _FOREIGN: Final = ("vnish", "luxminer", "bosminer", "boser", "kaonsu", "braiins")
-_HIVEON: Final = " Hiveon"  # at the end of the type
+_BUILDS: Final = {" hiveon": "Hiveon", " pitbit": "PitBit", " ex": "BitFuFu"}  # what they add to the type
+_BUILD: Final = re.compile(r" \(([A-Za-z]+)\)$")  # how others add it: "Antminer S21 XP (HashMaster)"
 _MSK: Final = re.compile(r" +v\.(\d[\d.]*)$")  # of the type, which has no maker in it: "S19-88 v.2.6.0.39"
 _RWGLR: Final = "rwglr"  # in the version of MSK's miner program, and of Hiveon's
 _BOS: Final = re.compile(r"braiins-am\d+-(s\d+\w*)", re.IGNORECASE)  # the type, which ends with the hardware
@@ -144,8 +146,11 @@ class Reader:
             if failure.reason not in _PORT_CLOSED:
                 raise
             return await self._identify_by_web(target)
+        model = _model(version)
+        if not model and version:
+            raise Failure(Reason.UNSUPPORTED, "its type is none that this reader knows")
         pages, refused = await _visit(target, *_PAGES, _TYPE_PAGE)
-        return self._identity(target, pages, refused, _model(version), version)
+        return self._identity(target, pages, refused, model, version)
 
     async def _identify_by_web(self, target: Target) -> RigIdentity:
         session = DigestSession(target.address, target.credentials or FACTORY_LOGIN)
@@ -284,13 +289,22 @@ class Reader:
 
 
 def _model(version: Mapping[str, Any]) -> str:
-    """Read the model from the type, without what Hiveon, MSK and bOS add to it; empty if it is no rig of these."""
+    """Read the model from the type, without what other firmware adds to it; empty if it is no rig of these."""
     if bos := _bos(version):
         return coerce.bitmain_model(bos[1])
-    kind = _MSK.sub("", coerce.text(version.get("Type"))).removesuffix(_HIVEON)
+    kind, _ = _built(_MSK.sub("", coerce.text(version.get("Type"))))
     if _BITCOIN.match(kind):
         return coerce.bitmain_model(kind)
     return coerce.bitmain_model(kind) if _is_rwglr(version) and _BITCOIN.match(f"Antminer {kind}") else ""
+
+
+@lru_cache(maxsize=4_096)  # each rig names its type at each poll
+def _built(kind: str) -> tuple[str, str]:
+    """Return a type without what the firmware adds to it, and the firmware's name; that is empty if it adds none."""
+    if named := _BUILD.search(kind):
+        return kind[: named.start()], named[1]
+    mark = next((mark for mark in _BUILDS if kind.lower().endswith(mark)), "")
+    return kind[: len(kind) - len(mark)], _BUILDS.get(mark, "")
 
 
 def _bos(version: Mapping[str, Any]) -> re.Match[str] | None:
@@ -303,13 +317,13 @@ def _is_rwglr(version: Mapping[str, Any]) -> bool:
 
 
 def _firmware(version: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the firmware's name and version. Both Hiveon and MSK run rwglr's program; Hiveon names itself."""
+    """Return the firmware's name and version. Both Hiveon and MSK run rwglr's program; MSK does not name itself."""
     if _bos(version):
         release = _BOS_RELEASE.search(coerce.text(version.get("BMMiner")))
         return "bOS", release[1] if release else ""
     kind, compiled = coerce.text(version.get("Type")), coerce.text(version.get("CompileTime"))
-    if kind.endswith(_HIVEON):
-        return "Hiveon", compiled
+    if build := _built(kind)[1]:
+        return build, compiled
     release = _MSK.search(kind)
     return ("MSK", release[1] if release else compiled) if _is_rwglr(version) else ("Stock", compiled)
 

@@ -1,19 +1,21 @@
-"""AxeOS on BitAxes, and its fork on NerdAxes and their kin: one page of JSON on port 80.
+"""AxeOS on BitAxes, and its forks on NerdAxes and their kin and on BitForges: one page of JSON on port 80.
 
-Hashrate is ``hashRate_1m``, else ``hashRate``, else ``hashRate_10m``, by release. The fork moves fields: its ``temp``
-is the hottest chip's, its second fan is ``fanrpm2``, and its pools report under ``stratum``.
+Hashrate is ``hashRate_1m``, else ``hashRate``, else ``hashRate_10m``, by release. Forks move fields. NerdAxe's ``temp``
+is the hottest chip's, its second fan is ``fanrpm2``, and its pools report under ``stratum``. BitForge's ``temp`` is the
+mean of its two chips, which are ``chiptemp1`` and ``chiptemp2``.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from exporter.model.fault_codes import FaultCode
-from exporter.model.models import BITCOIN_ALGORITHM, model_name
+from exporter.model.models import BITCOIN_ALGORITHM, known_model, model_name
 from exporter.model.points import Point, PointList
 from exporter.model.readings import Board, Fan, Fault, Pool, PowerSupply, RigIdentity, RigReading
 from exporter.sources.rigs import coerce
 from exporter.sources.rigs.contract import Answer, Firmware, Questions, Recording, Target
 from exporter.sources.rigs.faults import fault, worded_fault
+from exporter.sources.rigs.transport import optional
 from exporter.sources.rigs.web import get_json
 
 _PAGE: Final = "/api/system/info"
@@ -25,6 +27,7 @@ _SECOND_FAN: Final = frozenset({"302", "303", "701", "702"})
 """Boards with a second fan, by AxeOS' own list of them: every other board reports 0 for it."""
 _POOLS: Final = tuple((f"{kind}URL", f"{kind}Port", f"{kind}User") for kind in ("stratum", "fallbackStratum"))
 _FORK: Final = ("nerd", "q13")  # how its models begin
+_FORGE_CHIPS: Final = ("chiptemp1", "chiptemp2")
 _MEASURED: Final = 0.1
 """How far volts times amperes may be from the watts of the same meter."""
 
@@ -38,7 +41,7 @@ class Reader:
 
     name = "bitaxe"
     firmware = Firmware(
-        title="AxeOS (BitAxe, NerdAxe)",
+        title="AxeOS (BitAxe, NerdAxe, BitForge)",
         section="AxeOS",
         power="reported",
         recorded=(Recording("Supra 401", "v2.4.5", "asic-rs"),),
@@ -57,10 +60,13 @@ class Reader:
         info = await _system_info(target.address)
         named = coerce.text(info.get("deviceModel"))
         board, chip = coerce.text(info.get("boardVersion")), coerce.text(info.get("ASICModel"))
+        if not named and known_model("BitAxe", board) is None:  # most releases name the device on this page only
+            named = coerce.text((await optional(get_json(target.address, _OPTIONS))).get("deviceModel"))
+        make = _make(named, info)
         return RigIdentity(
             reader=self.name,
-            make="NerdAxe" if named.lower().startswith(_FORK) else "BitAxe",
-            model=named or (model_name("BitAxe", board) if board else chip),
+            make=make,
+            model=model_name(make, named or board) or chip,
             firmware="AxeOS",
             algorithm=BITCOIN_ALGORITHM,  # the firmware runs on no other hardware
             firmware_version=coerce.text(info.get("version")),
@@ -95,7 +101,7 @@ class Reader:
             temperatures=coerce.by_sensor({"regulator": _celsius(info.get("vrTemp"))}),
             thermal_margin=coerce.margin(info.get("overheat_temp"), (board.chip_temperature,)),
             fans=tuple(_fans(info)),
-            fan_duty=coerce.percentage(info.get("fanspeed")),
+            fan_duty=coerce.percentage(info.get("fanspeed", info.get("fanSpeed"))),
             boards=(board,),
             pools=tuple(_pools(info)),
             faults=tuple(_faults(info)),
@@ -126,6 +132,13 @@ def _point(frequency: object, voltage: object) -> Point:
     )
 
 
+def _make(named: str, info: Mapping[str, Any]) -> str:
+    """Return the maker by how the device names itself; BitForges of the first release do not."""
+    if named.lower().startswith(_FORK):
+        return "NerdAxe"
+    return "BitForge" if named.lower().startswith("bitforge") or _FORGE_CHIPS[0] in info else "BitAxe"
+
+
 def _is_fork(info: Mapping[str, Any]) -> bool:
     return (
         "fanCount" in info
@@ -153,7 +166,8 @@ def _chip_temperatures(info: Mapping[str, Any]) -> tuple[float | None, float | N
     """Return the hottest chip's temperature and the mean of the chips, as far as they are known."""
     if _is_fork(info):
         return _celsius(info.get("temp")), coerce.mean(coerce.sensors(info.get("asicTemps")))
-    first, second = _celsius(info.get("temp")), _celsius(info.get("temp2"))
+    keys = _FORGE_CHIPS if _FORGE_CHIPS[0] in info else ("temp", "temp2")
+    first, second = (_celsius(info.get(key)) for key in keys)
     return (first, first) if second is None else (coerce.hottest((first, second)), coerce.mean((first, second)))
 
 

@@ -90,6 +90,7 @@ class Reader:
         documented="API 25.07 to 26.04 (Braiins)",
         questions=QUESTIONS,
         pyasic_types=frozenset({"BRAIINS_OS"}),
+        unread="GraphQL or gRPC",
     )
     probe = staticmethod(_version)
 

@@ -8,7 +8,7 @@ alone. Power is then the sum of the boards', which older releases do not have.
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -183,7 +183,9 @@ class Reader:
         slow = await self._slowly(address, state, state_time, expected)
         preset = slow.preset
         stopped = state in (_STOPPED, "failure")
-        hashrate = coerce.realised(miner.get("hr_realtime", 0.0 if stopped else None), "GH/s", expected)
+        by_present = "hr_realtime" in miner
+        rate = miner.get("hr_realtime" if by_present else "instant_hashrate", 0.0 if stopped else None)
+        hashrate = coerce.realised(rate, "GH/s" if by_present else "TH/s", expected)
         cooling = coerce.mapping(miner.get("cooling"))
         fans, chains = coerce.items(cooling.get("fans")), coerce.items(miner.get("chains"))
         boards = tuple(_board(_index(position, row), row) for position, row in enumerate(chains))
@@ -216,7 +218,7 @@ class Reader:
             fan_duty=coerce.percentage(cooling.get("fan_duty")),
             boards=boards,
             pools=tuple(_pool(index, row) for index, row in enumerate(own)),
-            faults=(*lost_boards(identity, boards), *_faults(miner, chains, fans)),
+            faults=(*lost_boards(identity, boards), *_faults(miner, chains, () if _immersed(cooling) else fans)),
         )
 
     async def _slowly(self, address: str, state: str, state_time: float | None, expected: float | None) -> _Slow:
@@ -468,8 +470,14 @@ def _pool(index: int, row: Mapping[str, Any]) -> Pool:
     )
 
 
+def _immersed(cooling: Mapping[str, Any]) -> bool:
+    """Return whether the rig is set to immersion, in which some releases call every fan lost."""
+    mode = coerce.mapping(coerce.mapping(cooling.get("settings")).get("mode"))
+    return coerce.text(mode.get("name")).startswith("immers")
+
+
 def _faults(
-    miner: Mapping[str, Any], chains: list[Mapping[str, Any]], fans: list[Mapping[str, Any]]
+    miner: Mapping[str, Any], chains: Iterable[Mapping[str, Any]], fans: Iterable[Mapping[str, Any]]
 ) -> Iterator[Fault]:
     status = coerce.mapping(miner.get("miner_status"))
     if status.get("miner_state") == "failure":
