@@ -72,6 +72,11 @@ async def test_a_paused_one_is_suspended() -> None:
     assert [(await read(miningPaused=paused)).suspended for paused in (True, False, None)] == [True, False, None]
 
 
+@pytest.mark.parametrize(("voltage", "point"), [(1_150, "750 MHz 1150 mV"), (115, "750 MHz 1150 mV"), (0, "")])
+async def test_its_point_is_its_clock_and_voltage(voltage: int, point: str) -> None:
+    assert (await read(frequency=750, coreVoltage=voltage)).point == point
+
+
 async def test_its_clock_is_the_one_it_runs_at() -> None:
     assert (await read(frequency=600, actualFrequency=485.5)).boards[0].frequency == 485.5e6
     assert (await read(frequency=600)).boards[0].frequency == 600e6
@@ -119,6 +124,7 @@ ROW = {"connected": True, "accepted": 70, "rejected": 1, "poolDifficulty": 2_048
         ({"ASICModel": "BM1366"}, "BitAxe", "BM1366"),
         ({"boardVersion": "800", "chiptemp1": 52.5, "ASICModel": "BM1370"}, "BitForge", "Nano"),
         ({"deviceModel": "BITFORGE_NANO", "ASICModel": "BM1370"}, "BitForge", "Nano"),
+        ({"DeviceModel": "BC01", "boardVersion": "V02", "ASICModel": "BM1370"}, "Hammer", "BC01"),
         ({"deviceModel": "NerdQAxe++", "ASICModel": "BM1370"}, "NerdAxe", "NerdQAxe++"),
         (
             {"deviceModel": "NerdOCTAXE-\N{GREEK SMALL LETTER GAMMA}", "ASICModel": "BM1370"},
@@ -161,7 +167,10 @@ async def test_a_nerdaxe_reports_its_hottest_chip_and_its_pools_on_their_own() -
 
 
 async def test_a_board_without_a_known_number_is_called_by_the_page_of_its_options() -> None:
-    pages = {"/api/system/info": {"hashRate": 900.0, "boardVersion": "9001"}, "/api/system/asic": {"deviceModel": "Delta"}}
+    pages = {
+        "/api/system/info": {"hashRate": 900.0, "boardVersion": "9001"},
+        "/api/system/asic": {"deviceModel": "Delta"},
+    }
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         path = (await reader.readuntil(b"\r\n\r\n")).decode().split()[1]

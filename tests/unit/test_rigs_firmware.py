@@ -462,7 +462,10 @@ async def vnish_reading(miner: Mapping[str, Any], preset: Mapping[str, Any], **s
         return await vnish.Reader().read(TARGET, S21_PRO)
 
 
-@pytest.mark.parametrize(("mode", "lost"), [("immersion", []), ("immers", []), ("auto", ["fan 0", "fan 1"]), (None, ["fan 0", "fan 1"])])
+@pytest.mark.parametrize(
+    ("mode", "lost"),
+    [("immersion", []), ("immers", []), ("auto", ["fan 0", "fan 1"]), (None, ["fan 0", "fan 1"])],
+)
 async def test_fans_that_vnish_calls_lost_are_none_in_immersion(mode: str | None, lost: list[str]) -> None:
     fans = [{"id": index, "rpm": 0, "status": "lost"} for index in range(2)]
     reading = await vnish_reading({"cooling": {"fans": fans, "settings": {"mode": {"name": mode}}}}, {})
@@ -470,10 +473,28 @@ async def test_fans_that_vnish_calls_lost_are_none_in_immersion(mode: str | None
 
 
 async def test_a_release_before_hr_realtime_has_its_hashrate_in_terahashes() -> None:
-    web = {"/api/v1/summary": {"miner": {"instant_hashrate": 54.25, "miner_status": {"miner_state": "mining"}}}}
+    web = {"/api/v1/summary": {"miner": {"instant_hashrate": 54.25, "average_hashrate": 53.5}}}
     async with serving(TARGET.address, 80, pages(web)):
         reading = await vnish.Reader().read(TARGET, S21_PRO)
-    assert reading.hashrate == pytest.approx(54.25e12)
+    assert (reading.hashrate, reading.average_hashrate) == (pytest.approx(54.25e12), pytest.approx(53.5e12))
+
+
+@pytest.mark.parametrize(
+    ("chip", "water", "temperatures"),
+    [
+        ({"min": 56, "max": 64}, {}, (41.0, 49.0, 56.0, 64.0)),  # in air
+        ({"min": 29, "max": 49}, {"inlet_water_temp": 29, "outlet_water_temp": 39}, (None, 49.0, None, None)),
+        ({"min": 29, "max": 57}, {"inlet_water_temp": 29, "outlet_water_temp": 39}, (None, 49.0, None, 57.0)),
+        ({"min": 30, "max": 44}, {}, (41.0, 49.0, None, None)),  # no chip is cooler than its board
+    ],
+)
+async def test_a_vnish_board_in_water_has_its_sensors_by_what_they_measure(
+    chip: dict[str, int], water: dict[str, int], temperatures: tuple[float | None, ...]
+) -> None:
+    chain = {"id": 1, "pcb_temp": {"min": 41, "max": 49}, "chip_temp": chip, **water}
+    (board,) = (await vnish_reading({"chains": [chain]}, {})).boards
+    found = (board.temperature_min, board.temperature, board.chip_temperature_min, board.chip_temperature)
+    assert found == temperatures
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from exporter.sources.rigs import pyasic_reader
 from exporter.sources.rigs.contract import Target
 from exporter.sources.rigs.logins import RETRY_SECONDS, Logins, using
 from exporter.sources.rigs.pyasic_reader import PyasicReader, translate
+from exporter.sources.rigs.reader import Miners
 
 S19 = RigIdentity(reader="pyasic:ANTMINER:ANTMINER S19J PRO:", make="AntMiner", model="S19j Pro")
 
@@ -112,13 +113,13 @@ async def test_one_odd_field_loses_that_field_only(reader: PyasicReader) -> None
     assert reading.pools == ()
 
 
-async def test_a_rig_that_says_no_model_is_not_identified(reader: PyasicReader) -> None:
+async def test_a_rig_that_reports_no_model_is_not_identified() -> None:
     answers = antminer()
     del answers["version"]["VERSION"][0]["Type"]
     answers["version"]["VERSION"][0]["Miner"] = "antminer"
-    async with serving(f"{NETWORK}.5", 4028, cgminer(answers)):
-        with pytest.raises(Failure) as failure:
-            await reader.identify(Target(f"{NETWORK}.5"))
+    async with serving(f"{NETWORK}.5", 4028, cgminer(answers)), Miners() as miners:
+        with pytest.raises(Failure, match="pyasic calls it antminer, and it reports no model") as failure:
+            await miners.identify(Target(f"{NETWORK}.5"))
     assert failure.value.reason is Reason.NOT_READY
 
 

@@ -329,10 +329,8 @@ async def _identify(address: str, job: Mapping[str, Any]) -> dict[str, Any]:
     if miner is None or finder.note is None:
         raise Failure(Reason.UNSUPPORTED, "no known firmware answers there")
     model = finder.note[1] or str(miner.raw_model or "")
-    if not model:
-        raise Failure(Reason.NOT_READY, f"it is a {finder.note[0].lower()} that reports no model")
     _log_in(miner, job)
-    data = await _gather(miner, IDENTITY_FIELDS)
+    data = await _gather(miner, IDENTITY_FIELDS) if model else {}
     return {
         "note": finder.note,
         "make": str(miner.make or ""),

@@ -92,27 +92,32 @@ class Miners:
                 break
         if answered or any(failure.reason not in _SILENCE for failure in failures.values()):
             try:
-                identity = await self._pyasic.identify(target)
-                if answered or (failure := self._unread(pyasic_type(identity), failures)) is None:
-                    return identity
-                raise failure  # noqa: TRY301
+                return self._left_to_pyasic(await self._pyasic.identify(target), {} if answered else failures)
             except Failure as failure:
                 raise (failure if answered else _most_precise([*failures.values()]) or failure) from None
         chosen = next((each for each in failures.values() if each.reason is Reason.TIMEOUT), failures[_FIRST[0]])
         raise Failure(chosen.reason, chosen.detail)  # a new one: it will hold this frame, which holds the others
 
-    def _unread(self, kind: str, failures: Mapping[Probe, Failure]) -> Failure | None:
-        """Return why a firmware of pyasic's name ``kind`` is not read, if it has native readers: none recognised it."""
+    def _left_to_pyasic(self, identity: RigIdentity, failures: Mapping[Probe, Failure]) -> RigIdentity:
+        """Return what pyasic identified, if pyasic may read it. Raises Failure.
+
+        Args:
+            identity: The rig as pyasic identified it; without a model if it reports none.
+            failures: Those of all probes if none was answered; else empty.
+        """
+        kind = pyasic_type(identity)
         readers = [reader for reader in self._native.values() if kind in reader.firmware.pyasic_types]
-        if not readers:
-            return None
-        unread = next((reader.firmware.unread for reader in readers if reader.firmware.unread), "")
-        if unread and _is_missing([failures[reader.probe] for reader in readers]):
-            return Failure(
-                Reason.UNSUPPORTED, f"its port 4028 is closed and its REST API is missing: no reader knows {unread}"
-            )
-        # It has just begun to answer, perhaps because it boots: pyasic must not read it for a day for that.
-        return Failure(Reason.NOT_READY, "it answered no native reader's probe")
+        if failures and readers:
+            unread = next((reader.firmware.unread for reader in readers if reader.firmware.unread), "")
+            if unread and _is_missing([failures[reader.probe] for reader in readers]):
+                raise Failure(
+                    Reason.UNSUPPORTED, f"its port 4028 is closed and its REST API is missing: no reader knows {unread}"
+                )
+            # It has just begun to answer, perhaps because it boots: pyasic must not read it for a day for that.
+            raise Failure(Reason.NOT_READY, "it answered no native reader's probe")
+        if not identity.model:
+            raise Failure(Reason.NOT_READY, f"pyasic calls it {kind.lower()}, and it reports no model")
+        return identity
 
     async def _recognised(self, target: Target, probe: Probe, answer: Answer) -> RigIdentity | None:
         for reader in self._readers_of[probe]:

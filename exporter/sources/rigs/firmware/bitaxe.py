@@ -1,8 +1,8 @@
-"""AxeOS on BitAxes, and its forks on NerdAxes and their kin and on BitForges: one page of JSON on port 80.
+"""AxeOS on BitAxes, and its forks on NerdAxes, BitForges and Hammers: one page of JSON on port 80.
 
 Hashrate is ``hashRate_1m``, else ``hashRate``, else ``hashRate_10m``, by release. Forks move fields. NerdAxe's ``temp``
 is the hottest chip's, its second fan is ``fanrpm2``, and its pools report under ``stratum``. BitForge's ``temp`` is the
-mean of its two chips, which are ``chiptemp1`` and ``chiptemp2``.
+mean of its two chips, which are ``chiptemp1`` and ``chiptemp2``. Hammer's ``coreVoltage`` is in hundredths of a volt.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,6 +20,7 @@ from exporter.sources.rigs.web import get_json
 
 _PAGE: Final = "/api/system/info"
 _OPTIONS: Final = "/api/system/asic"
+_LEAST_MILLIVOLTS: Final = 200.0
 _MOST_MILLIVOLTS: Final = 20_000.0
 _RATES: Final = {"hashRate_1m": 60.0, "hashRate": None, "hashRate_10m": 600.0}  # s, the best first
 _FANS: Final = {"fanrpm": 0, "fanSpeedRpm": 0, "fan2rpm": 1, "fanrpm2": 1}
@@ -41,7 +42,7 @@ class Reader:
 
     name = "bitaxe"
     firmware = Firmware(
-        title="AxeOS (BitAxe, NerdAxe, BitForge)",
+        title="AxeOS (BitAxe, NerdAxe, BitForge, Hammer)",
         section="AxeOS",
         power="reported",
         recorded=(Recording("Supra 401", "v2.4.5", "asic-rs"),),
@@ -58,7 +59,7 @@ class Reader:
     async def identify(self, target: Target) -> RigIdentity:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
         info = await _system_info(target.address)
-        named = coerce.text(info.get("deviceModel"))
+        named = coerce.text(info.get("deviceModel", info.get("DeviceModel")))
         board, chip = coerce.text(info.get("boardVersion")), coerce.text(info.get("ASICModel"))
         if not named and known_model("BitAxe", board) is None:  # most releases name the device on this page only
             named = coerce.text((await optional(get_json(target.address, _OPTIONS))).get("deviceModel"))
@@ -71,6 +72,7 @@ class Reader:
             algorithm=BITCOIN_ALGORITHM,  # the firmware runs on no other hardware
             firmware_version=coerce.text(info.get("version")),
             mac=coerce.mac(info.get("macAddr")),
+            serial=coerce.text(info.get("sn_str")),
             hostname=coerce.text(info.get("hostname")),
             control_board=board,
         )
@@ -121,6 +123,8 @@ class Reader:
 def _point_name(frequency: object, voltage: object) -> str:
     """Name the clock and the voltage that are set."""
     clock, volts = coerce.number(frequency, 0, coerce.MAX_MEGAHERTZ), coerce.number(voltage, 0, _MOST_MILLIVOLTS)
+    if volts and volts < _LEAST_MILLIVOLTS:  # no chip runs at that: it is in hundredths of a volt
+        volts *= 10
     return f"{clock:g} MHz {volts:g} mV" if clock and volts else ""
 
 
@@ -136,6 +140,8 @@ def _make(named: str, info: Mapping[str, Any]) -> str:
     """Return the maker by how the device names itself; BitForges of the first release do not."""
     if named.lower().startswith(_FORK):
         return "NerdAxe"
+    if known_model("Hammer", named) is not None:
+        return "Hammer"
     return "BitForge" if named.lower().startswith("bitforge") or _FORGE_CHIPS[0] in info else "BitAxe"
 
 

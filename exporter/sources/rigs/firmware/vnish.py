@@ -46,6 +46,7 @@ _UNTUNED: Final = "disabled"  # the preset that sets clock and voltage by hand
 _PRESET_WATTS: Final = re.compile(r"(\d+) ?(?:watts?|W)\b")  # "2800 watt ~ 188 TH"
 _PRESET_HASHRATE: Final = re.compile(r"~ ?(\d+(?:\.\d+)?) ?([MGTP])H")
 _UPTIME: Final = re.compile(r"(?:(\d+) days?,? *)?(\d+):(\d\d)|(\d+) min")  # "1 days, 17:02", "1:55"
+_SCHEME: Final = "stratum+tcp"  # of addresses without one, as VNish writes them
 _WATER: Final = {"inlet": "inlet_water_temp", "outlet": "outlet_water_temp"}
 
 
@@ -144,7 +145,6 @@ class Reader:
             )
         factory = await optional(get_json(target.address, _FACTORY))
         network = coerce.mapping(coerce.mapping(info.get("system")).get("network_status"))
-        serial = coerce.text(info.get("serial"))
         return RigIdentity(
             reader=self.name,
             make="AntMiner",
@@ -153,11 +153,11 @@ class Reader:
             algorithm=_algorithm(info),
             firmware_version=coerce.text(info.get("fw_version")),
             mac=coerce.mac(network.get("mac")),
-            serial="" if serial == "N/A" else serial,
+            serial=_serial(info.get("serial")),
             hostname=coerce.text(network.get("hostname")),
             control_board=coerce.text(info.get("platform"), 64),
             power_supply_model=coerce.text(factory.get("psu_model"), 64),
-            power_supply_serial=coerce.text(factory.get("psu_serial"), 64),
+            power_supply_serial=_serial(factory.get("psu_serial")),
             board_serials=tuple(_serials(coerce.items(factory.get("chains")))),
             rated_hashrate=coerce.hashrate(factory.get("hr_stock"), "GH/s") or None,
         )
@@ -183,16 +183,18 @@ class Reader:
         slow = await self._slowly(address, state, state_time, expected)
         preset = slow.preset
         stopped = state in (_STOPPED, "failure")
-        by_present = "hr_realtime" in miner
-        rate = miner.get("hr_realtime" if by_present else "instant_hashrate", 0.0 if stopped else None)
-        hashrate = coerce.realised(rate, "GH/s" if by_present else "TH/s", expected)
+        old = "hr_realtime" not in miner and "instant_hashrate" in miner  # releases that have the others mean the same
+        rate = miner["instant_hashrate"] if old else miner.get("hr_realtime", 0.0 if stopped else None)
+        average = miner.get("average_hashrate" if old else "hr_average")
+        unit = "TH/s" if old else "GH/s"
+        hashrate = coerce.realised(rate, unit, expected)
         cooling = coerce.mapping(miner.get("cooling"))
         fans, chains = coerce.items(cooling.get("fans")), coerce.items(miner.get("chains"))
         boards = tuple(_board(_index(position, row), row) for position, row in enumerate(chains))
         own = [row for row in coerce.items(miner.get("pools")) if row.get("pool_type", _USER_POOL) == _USER_POOL]
         return RigReading(
             hashrate=hashrate,
-            average_hashrate=coerce.hashrate(miner.get("hr_average"), "GH/s"),
+            average_hashrate=coerce.hashrate(average, unit),
             expected_hashrate=expected,
             power=coerce.watts(miner.get("power_consumption")),
             power_target=_power_target(preset),
@@ -311,7 +313,7 @@ async def _read_by_rpc(
         fans_expected=fans_expected,
         fan_duty=coerce.percentage(stats.get("fan_pwm")),
         boards=boards,
-        pools=cgminer.pools(shares),
+        pools=tuple(replace(pool, scheme=pool.scheme or _SCHEME) for pool in cgminer.pools(shares)),
         faults=(*lost_boards(identity, boards), *(cgminer.board_faults(boards) if hashrate > 0 else ())),
     )
 
@@ -437,14 +439,18 @@ def _fan(index: int, row: Mapping[str, Any]) -> Fan:
 def _board(index: int, row: Mapping[str, Any]) -> Board:
     chips = [coerce.count(number) or 0 for number in coerce.mapping(row.get("chip_statuses")).values()]
     pcb, chip = coerce.mapping(row.get("pcb_temp")), coerce.mapping(row.get("chip_temp"))
+    board_max, chip_max = coerce.celsius(pcb.get("max")), coerce.celsius(chip.get("max"))
+    # On hydro models the coolest sensor is in the water, and what is called the chips' is no hotter than their board.
+    hydro = bool(row.get(_WATER["outlet"]))
+    cool = chip_max is not None and board_max is not None and chip_max <= board_max
     return Board(
         index=index,
         hashrate=coerce.hashrate(row.get("hashrate_rt"), "GH/s"),
         expected_hashrate=coerce.hashrate(row.get("hashrate_ideal"), "GH/s") or None,
-        temperature=coerce.celsius(pcb.get("max")),
-        temperature_min=coerce.celsius(pcb.get("min")),
-        chip_temperature=coerce.celsius(chip.get("max")),
-        chip_temperature_min=coerce.celsius(chip.get("min")),
+        temperature=board_max,
+        temperature_min=None if hydro else coerce.celsius(pcb.get("min")),
+        chip_temperature=None if cool else chip_max,
+        chip_temperature_min=None if cool or hydro else coerce.celsius(chip.get("min")),
         chips=sum(chips) if chips else None,
         frequency=coerce.megahertz(row.get("frequency")),
         voltage=coerce.volts(coerce.milli(row.get("voltage"))),
@@ -459,7 +465,7 @@ def _pool(index: int, row: Mapping[str, Any]) -> Pool:
     return Pool(
         index=index,
         host=host,
-        scheme=scheme or "stratum+tcp",
+        scheme=scheme or _SCHEME,
         worker=coerce.text(row.get("user")),
         up=up,
         active=active,
@@ -468,6 +474,12 @@ def _pool(index: int, row: Mapping[str, Any]) -> Pool:
         rejected=coerce.counter(row.get("rejected")),
         stale=coerce.counter(row.get("stale")),
     )
+
+
+def _serial(value: object) -> str:
+    """Read a serial number; releases write ``N/A`` where the hardware has none."""
+    serial = coerce.text(value, 64)
+    return "" if serial == "N/A" else serial
 
 
 def _immersed(cooling: Mapping[str, Any]) -> bool:
