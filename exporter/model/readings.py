@@ -7,10 +7,12 @@ from typing import Generic, NamedTuple, TypeVar
 
 from exporter.model.fault_codes import FaultCode, Severity
 from exporter.model.obligations import ObligationKind
+from exporter.model.quickly_made import quickly_made
 
 T = TypeVar("T")
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Reading(Generic[T]):
     """A value and when it was observed (unix seconds, our clock unless the source's is to be trusted)."""
@@ -48,6 +50,7 @@ class RigIdentity:
     rated_hashrate: float | None = None
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Fault:
     """A fault that the rig reports: its canonical code, and the vendor's own code where there is one.
@@ -62,6 +65,7 @@ class Fault:
     since: float | None = None
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Fan:
     """One fan, by its index as the rig counts it."""
@@ -70,6 +74,7 @@ class Fan:
     rpm: float | None
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
     """One hash board. Temperatures in celsius: ``temperature`` and ``chip_temperature`` are the hottest sensor's."""
@@ -92,6 +97,7 @@ class Board:
     hardware_errors: float | None = None  # since the miner process started
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PowerSupply:
     """What the power supply measures: volts, amperes, watts."""
@@ -115,6 +121,7 @@ class TunerState(StrEnum):
     FAILED = "failed"
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
     """One configured pool, by its index. Share figures are totals since the miner process started."""
@@ -131,6 +138,7 @@ class Pool:
     stale: float | None = None
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RigReading:
     """One successful read of a rig. ``hashrate`` is mandatory: without it a read has failed, whatever answered."""

@@ -10,6 +10,7 @@ from exporter.model.fleet import Block, Rig
 from exporter.model.models import BITCOIN_ALGORITHM, algorithm_of
 from exporter.model.obligations import ObligationKind, SiteObligations
 from exporter.model.points import RigPoints
+from exporter.model.quickly_made import quickly_made
 from exporter.model.readings import (
     DatedPositions,
     GpuPrice,
@@ -24,6 +25,7 @@ from exporter.model.readings import (
 )
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastGood:
     """What a rig did when it last ran well: the base of its potential margin."""
@@ -34,6 +36,7 @@ class LastGood:
     metered_power: float | None = None  # W, from a meter or PDU
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RigSnapshot:
     """One rig: the inventory's facts, who it is, and its last reading while that is fresh."""

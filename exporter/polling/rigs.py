@@ -436,7 +436,7 @@ class RigPoller:
         logins = slot.logins
         try:
             with using(logins):
-                return await self._guard.ask(work(replace(visit.target, credentials=logins.current)), deadline)
+                return await self._guard.ask(work(Target(visit.target.address, logins.current)), deadline)
         finally:
             if slot.ledger is not None and slot.logins is logins:
                 slot.ledger.login = logins.accepted or slot.ledger.login[0], logins.waited
@@ -548,7 +548,9 @@ class RigPoller:
 
     def _rest(self, slot: Slot) -> float:
         """Return the seconds to pause after failures in a row: whole intervals, doubling up to a limit, with jitter."""
+        if slot.failures <= 1:
+            return 0.0
         interval = self._settings.interval
         most = self._settings.max_backoff if slot.ledger is not None else self._settings.search_interval
-        longest = min(2 ** min(max(slot.failures - 1, 0), 16), max(1, math.floor(most / interval)))
+        longest = min(2 ** min(slot.failures - 1, 16), max(1, math.floor(most / interval)))
         return (self._rng.randint((longest + 1) // 2, longest) - 1) * interval

@@ -1,4 +1,6 @@
-"""CPU per poll of one rig: ours against pyasic's full poll and asic-rs, of the same simulated rigs in the same run.
+"""CPU per poll of one rig: ours against pyasic's full poll, asic-rs and the floor, of the same rigs in the same run.
+
+The floor is to connect, send, read, close and parse, with nothing made of the answers.
 
 The simulated site and each contender are processes of their own; compared is each contender's own CPU time, user
 and system, over rounds that take turns. Ours includes a stock Antminer's web pages at their share of one read in ten.
@@ -9,31 +11,46 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
+import re
 import subprocess
 import sys
 import time
 import warnings
 from collections.abc import Awaitable, Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from typing import Any
 
+import orjson
 import uvloop
 
 from exporter.model.fleet import Credentials
 from exporter.simulation.site import SimulatedSite
 from exporter.sources.rigs.contract import Target
 from exporter.sources.rigs.reader import Miners
+from exporter.sources.rigs.transport import Exchanged, listener
 from tests.bench.result import Result
 
 FAMILIES = {"antminer": "Antminer S19j Pro", "whatsminer": "Whatsminer M50S++", "bitaxe": "BitAxe Gamma"}
 RIGS = 4
 WARM_UP = 20
 ROUNDS = 15
-POLLS = {"ours": 200, "pyasic": 30, "pyasic without sniffio": 30, "pyasic on uvloop": 30, "asicrs": 200}
+POLLS = {
+    "ours": 200,
+    "ours without web pages": 200,
+    "floor": 200,
+    "pyasic": 30,
+    "pyasic without sniffio": 30,
+    "pyasic on uvloop": 30,
+    "asicrs": 200,
+}
 POLLS_PER_WEB_VISIT = 10
 NETWORK = "127.40.192.0/20"
 RIVALS = {"pyasic": f"pyasic {version('pyasic')}", "asicrs": f"asic-rs {version('pyasic-rs')}"}
+FLOOR = "connect, send, read, close, parse"
+_HEAD_END = b"\r\n\r\n"
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 Poll = Callable[[str], Awaitable[None]]
 
@@ -97,22 +114,81 @@ async def site() -> None:
         await asyncio.Event().wait()
 
 
-async def ours(addresses: list[str]) -> Poll:
+async def ours(addresses: list[str], *, web_pages: bool = True) -> Poll:
     miners = Miners()
     targets = {address: Target(address, Credentials("root", "root")) for address in addresses}
     identities = {address: await miners.identify(target) for address, target in targets.items()}
+    visits = getattr(miners._native["antminer"], "_web", {})
+    for visit in visits.values():
+        visit.due = math.inf
     polls = 0
 
     async def poll(address: str) -> None:
         nonlocal polls
         polls += 1
-        visits = getattr(miners._native["antminer"], "_web", {})
-        if polls % POLLS_PER_WEB_VISIT == 0 and address in visits:
+        if web_pages and polls % POLLS_PER_WEB_VISIT == 0 and address in visits:
             visits[address].due = 0.0
         reading = await miners.read(targets[address], identities[address])
         assert reading.hashrate > 0
 
     return poll
+
+
+async def ours_without_web_pages(addresses: list[str]) -> Poll:
+    return await ours(addresses, web_pages=False)
+
+
+class _Question(asyncio.Protocol):
+    """One request, and all that comes until the page is complete or the rig closes."""
+
+    def __init__(self, request: bytes, answer: asyncio.Future[bytes]) -> None:
+        self._request = request
+        self._answer = answer
+        self._received = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.write(self._request)  # type: ignore[attr-defined]
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        body_at = self._received.find(_HEAD_END) + len(_HEAD_END)
+        length = _LENGTH.search(self._received, 0, body_at)
+        if length and len(self._received) >= body_at + int(length[1]):
+            self.connection_lost(None)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        if not self._answer.done():
+            self._answer.set_result(bytes(self._received))
+
+
+async def floor(addresses: list[str]) -> Poll:
+    """Ask what our reader asks, and parse it."""
+    asked = {address: await _questions(address) for address in addresses}
+    loop = asyncio.get_running_loop()
+
+    async def poll(address: str) -> None:
+        for port, request in asked[address]:
+            answer: asyncio.Future[bytes] = loop.create_future()
+            transport, _ = await loop.create_connection(partial(_Question, request, answer), address, port)
+            received = await answer
+            transport.close()
+            head, _, body = received.partition(_HEAD_END)
+            orjson.loads((body or head).rstrip(b"\0\r\n "))
+
+    return poll
+
+
+async def _questions(address: str) -> list[tuple[int, bytes]]:
+    """Return the port and the bytes of each request of one of our reads."""
+    heard: list[Exchanged] = []
+    async with Miners() as miners:
+        target = Target(address, Credentials("root", "root"))
+        identity = await miners.identify(target)
+        await miners.read(target, identity)
+        listener.set(heard.append)
+        await miners.read(target, identity)
+        listener.set(None)
+    return [(each.port, each.request) for each in heard]
 
 
 async def pyasic(addresses: list[str]) -> Poll:
@@ -148,6 +224,8 @@ async def asicrs(addresses: list[str]) -> Poll:
 
 CONTENDERS: dict[str, Callable[[list[str]], Awaitable[Poll]]] = {
     "ours": ours,
+    "ours without web pages": ours_without_web_pages,
+    "floor": floor,
     "pyasic": pyasic,
     "pyasic without sniffio": pyasic_bare,
     "pyasic on uvloop": pyasic,
@@ -177,11 +255,19 @@ def ratio(family: str, rival: str) -> Callable[[], Result]:
     return bench
 
 
+def over_floor(family: str) -> Callable[[], Result]:
+    def bench() -> Result:
+        costs = measured()[family]
+        return Result(costs["ours without web pages"] / costs["floor"], "ratio", FLOOR)
+
+    return bench
+
+
 BENCHES: dict[str, Callable[[], Result]] = {
     f"poll_cpu_ratio_{family}{suffix}": ratio(family, rival)
     for family in FAMILIES
     for rival, suffix in (("pyasic", ""), ("asicrs", "_asicrs"))
-}
+} | {f"poll_floor_{family}": over_floor(family) for family in FAMILIES}
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")

@@ -14,10 +14,9 @@ from exporter.sources.rigs.transport import optional as losable
 from exporter.sources.rigs.transport import rpc
 
 _SLOTS: Final = 16
-_CHIP_COUNTS: Final = tuple((slot, f"chain_acn{slot}") for slot in range(1, _SLOTS + 1))
 _LATE_SLOT: Final = 6  # of the first board of an S9
 _MOST_FANS: Final = 8
-_BOARD_POWER: Final = ("chain_power", "chain_consumption")  # of builds that have it by board; the latter is VNish's
+_FANS: Final = tuple((slot, f"fan{slot}") for slot in range(1, _MOST_FANS + 1))
 _DEAD_CHIP: Final = "x"
 _MASKED: Final = "*"
 _LEAST_BOARD_VOLTS: Final = 5.0
@@ -137,6 +136,25 @@ def _difficulty(row: Answer) -> float | None:
     return None
 
 
+class _Keys:
+    """The keys of one slot in Bitmain's ``stats``."""
+
+    def __init__(self, slot: int) -> None:
+        self.chips = f"chain_acn{slot}"
+        self.chip_map = f"chain_acs{slot}"
+        self.rate = f"chain_rate{slot}"
+        self.ideal_rate = f"chain_rateideal{slot}"
+        self.errors = f"chain_hw{slot}"
+        self.pcb = f"temp_pcb{slot}", f"temp{slot}"  # the other one on builds from before 2019
+        self.chip = f"temp_chip{slot}", f"temp2_{slot}"
+        self.frequency = f"freq{slot}", f"freq_avg{slot}"
+        self.volts, self.millivolts = f"chain_voltage{slot}", f"chain_vol{slot}"
+        self.power = f"chain_power{slot}", f"chain_consumption{slot}"  # of builds that have it by board; VNish's
+
+
+_KEYS: Final = {slot: _Keys(slot) for slot in range(1, _SLOTS + 1)}
+
+
 def chains(stats: Answer, unit: str, expected: int) -> tuple[Board, ...]:
     """Read the boards from the ``chain_...N`` keys of Bitmain's ``stats``, which other firmware for its rigs kept.
 
@@ -151,7 +169,7 @@ def chains(stats: Answer, unit: str, expected: int) -> tuple[Board, ...]:
     Returns:
         The boards by index, from 0. One without chips is missing.
     """
-    chips = {slot: coerce.count(stats[key]) for slot, key in _CHIP_COUNTS if key in stats}
+    chips = {slot: coerce.count(stats[keys.chips]) for slot, keys in _KEYS.items() if keys.chips in stats}
     present = [slot for slot, count in chips.items() if count]
     first = _LATE_SLOT if present and present[0] >= _LATE_SLOT else 1
     empty = [slot for slot in range(first, first + expected) if chips.get(slot) == 0]
@@ -165,42 +183,46 @@ def at_rest(boards: tuple[Board, ...]) -> tuple[Board, ...]:
 
 
 def _board(stats: Answer, slot: int, index: int, unit: str) -> Board:
-    chip_map, chips = _chip_map(stats, slot), coerce.count(stats.get(f"chain_acn{slot}")) or 0
-    pcb = _sensors(stats, f"temp_pcb{slot}", f"temp{slot}")
-    chip = _sensors(stats, f"temp_chip{slot}", f"temp2_{slot}")
+    keys = _KEYS[slot]
+    chip_map, chips = _chip_map(stats, keys), coerce.count(stats.get(keys.chips)) or 0
+    pcb_min, pcb_average, pcb_max = coerce.spread(_sensors(stats, *keys.pcb))
+    chip_min, chip_average, chip_max = coerce.spread(_sensors(stats, *keys.chip))
+    frequency, average_frequency = keys.frequency
     return Board(
         index=index,
-        hashrate=coerce.hashrate(stats.get(f"chain_rate{slot}"), unit),
+        hashrate=coerce.hashrate(stats.get(keys.rate), unit),
         # Empty slots may have one too.
-        expected_hashrate=coerce.hashrate(stats.get(f"chain_rateideal{slot}"), unit) or None if chips else None,
-        temperature=coerce.hottest(pcb),
-        temperature_min=coerce.coolest(pcb),
-        temperature_average=coerce.mean(pcb),
-        chip_temperature=coerce.hottest(chip),
-        chip_temperature_min=coerce.coolest(chip),
-        chip_temperature_average=coerce.mean(chip),
+        expected_hashrate=coerce.hashrate(stats.get(keys.ideal_rate), unit) or None if chips else None,
+        temperature=pcb_max,
+        temperature_min=pcb_min,
+        temperature_average=pcb_average,
+        chip_temperature=chip_max,
+        chip_temperature_min=chip_min,
+        chip_temperature_average=chip_average,
         chips=chips,
         chips_expected=max(len(chip_map), chips) or None,
         failed_chips=_failed(chip_map),
-        frequency=coerce.megahertz(stats.get(f"freq{slot}", stats.get(f"freq_avg{slot}"))),
-        voltage=_voltage(stats, slot) if chips else None,  # empty slots have one too
-        power=_board_power(stats, slot),
-        hardware_errors=coerce.counter(stats.get(f"chain_hw{slot}")) if chips else None,  # 0 for an empty slot
+        frequency=coerce.megahertz(stats.get(frequency, stats.get(average_frequency))),
+        voltage=_voltage(stats, keys) if chips else None,  # empty slots have one too
+        power=_board_power(stats, keys),
+        hardware_errors=coerce.counter(stats.get(keys.errors)) if chips else None,  # 0 for an empty slot
     )
 
 
-def _voltage(stats: Answer, slot: int) -> float | None:
+def _voltage(stats: Answer, keys: _Keys) -> float | None:
     """Read a board's voltage: in V, or under VNish's key in mV, which its releases for the S9 write in cV."""
-    written = stats.get(f"chain_vol{slot}")
+    written = stats.get(keys.millivolts)
     if written is None:
-        return coerce.volts(stats.get(f"chain_voltage{slot}"))
+        return coerce.volts(stats.get(keys.volts))
     volts = coerce.volts(coerce.milli(written))
     return coerce.volts(coerce.centi(written)) if volts and volts < _LEAST_BOARD_VOLTS else volts
 
 
-def _board_power(stats: Answer, slot: int) -> float | None:
-    key = next((key for key in _BOARD_POWER if f"{key}{slot}" in stats), "")
-    return coerce.watts(coerce.leading_number(stats.get(f"{key}{slot}"))) if key else None
+def _board_power(stats: Answer, keys: _Keys) -> float | None:
+    for key in keys.power:
+        if key in stats:
+            return coerce.watts(coerce.leading_number(stats[key]))
+    return None
 
 
 def _sensors(stats: Answer, key: str, old_key: str) -> list[float]:
@@ -211,9 +233,9 @@ def _sensors(stats: Answer, key: str, old_key: str) -> list[float]:
     return [] if known is None else [known]
 
 
-def _chip_map(stats: Answer, slot: int) -> str:
+def _chip_map(stats: Answer, keys: _Keys) -> str:
     """Return the map of a board's chips: ``o`` for one that works, ``x`` for one that does not."""
-    return coerce.text(stats.get(f"chain_acs{slot}"), 1_024).replace(" ", "")
+    return coerce.text(stats.get(keys.chip_map), 1_024).replace(" ", "")
 
 
 def _failed(chip_map: str) -> tuple[int, ...]:
@@ -229,7 +251,7 @@ def fans(stats: Answer) -> tuple[tuple[Fan, ...], int | None]:
     knows which of them ever turned. These are the first slots, except on the S9 and its generation (5 and 6 of 8).
     """
     expected = coerce.count(stats.get("fan_num"), _MOST_FANS)
-    speeds = {slot: coerce.rpm(stats[f"fan{slot}"]) for slot in range(1, _MOST_FANS + 1) if f"fan{slot}" in stats}
+    speeds = {slot: coerce.rpm(stats[key]) for slot, key in _FANS if key in stats}
     turning = [slot for slot, speed in speeds.items() if speed != 0]
     last = 0
     if expected is not None and turning and len(turning) < expected:

@@ -1,7 +1,7 @@
 """Makes a rig's values safe: finite numbers in a physical range, short printable text. A bad value alone is None."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -62,6 +62,24 @@ def number(value: object, low: float, high: float, kind_of_value: str = "number"
     return None
 
 
+def _within(low: float, high: float, kind_of_value: str, *, zero: bool = True) -> Callable[[object], float | None]:
+    """Make a :func:`number` of these bounds, as one call per value; without ``zero``, 0 is none."""
+    nothing = 0.0 if zero else None
+
+    def read(value: object) -> float | None:
+        if type(value) is not float:
+            if type(value) is not int:
+                known = number(value, low, high, kind_of_value)
+                return None if known is None else known or nothing
+            value = float(value)
+        if low <= value <= high:
+            return value or nothing
+        note(kind_of_value)
+        return None
+
+    return read
+
+
 def leading_number(value: object) -> object:
     """Return the number at the beginning of a text with its unit behind it, such as ``3250 W``; else the value."""
     found = _LEADING_NUMBER.match(value) if isinstance(value, str) else None
@@ -70,6 +88,8 @@ def leading_number(value: object) -> object:
 
 def count(value: object, high: int = MAX_CHIPS) -> int | None:
     """Read a whole number from 0 to ``high``."""
+    if type(value) is int and 0 <= value <= high:  # as almost every one
+        return value
     result = number(value, 0, high, "count")
     return None if result is None else int(result)
 
@@ -80,19 +100,20 @@ def index(value: object, position: int) -> int:
     return position if known is None else known
 
 
-def counter(value: object) -> float | None:
-    """Read a total that never falls."""
-    return number(value, 0, MAX_COUNTER, "counter")
+counter: Final = _within(0.0, MAX_COUNTER, "counter")
+"""Read a total that never falls."""
 
-
-def celsius(value: object) -> float | None:
-    """Read a temperature. Firmware writes exactly 0 where there is no sensor."""
-    return number(value, MIN_TEMPERATURE, MAX_TEMPERATURE, "temperature") or None
+celsius: Final = _within(MIN_TEMPERATURE, MAX_TEMPERATURE, "temperature", zero=False)
+"""Read a temperature. Firmware writes exactly 0 where there is no sensor."""
 
 
 def sensors(value: object) -> list[float]:
     """Read the temperatures in a JSON array or a text like ``61-48-47-60`` or ``-3--2-1-0``, those that can be."""
-    parts: object = _BETWEEN_SENSORS.split(value) if isinstance(value, str) else value
+    parts = value
+    if isinstance(value, str):
+        parts = value.split("-")
+        # As almost every text: no signs, no points.
+        parts = list(map(float, parts)) if all(map(str.isdecimal, parts)) else _BETWEEN_SENSORS.split(value)
     known = map(celsius, parts[:MAX_CHIPS]) if isinstance(parts, list) else ()
     return [temperature for temperature in known if temperature is not None]
 
@@ -118,6 +139,13 @@ def mean(values: Iterable[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
+def spread(temperatures: list[float]) -> tuple[float | None, float | None, float | None]:
+    """Return the lowest, the mean and the highest; None each if there are none."""
+    if not temperatures:
+        return None, None, None
+    return min(temperatures), sum(temperatures) / len(temperatures), max(temperatures)
+
+
 def margin(limit: object, temperatures: Iterable[float | None]) -> float | None:
     """Return how far the hottest of them is below a limit, in degrees; None if either is unknown."""
     ceiling = celsius(limit)
@@ -129,19 +157,14 @@ def _known(values: Iterable[float | None]) -> list[float]:
     return [value for value in values if value is not None]
 
 
-def watts(value: object) -> float | None:
-    """Read a power. Firmware writes exactly 0 for a power that it does not measure."""
-    return number(value, 0, MAX_POWER, "power") or None
+watts: Final = _within(0.0, MAX_POWER, "power", zero=False)
+"""Read a power. Firmware writes exactly 0 for a power that it does not measure."""
 
+volts: Final = _within(0.0, MAX_VOLTS, "voltage", zero=False)
+"""Read a voltage. Firmware writes exactly 0 for one that it does not measure."""
 
-def volts(value: object) -> float | None:
-    """Read a voltage. Firmware writes exactly 0 for one that it does not measure."""
-    return number(value, 0, MAX_VOLTS, "voltage") or None
-
-
-def amperes(value: object) -> float | None:
-    """Read a current. Firmware writes exactly 0 for one that it does not measure."""
-    return number(value, 0, MAX_AMPERES, "current") or None
+amperes: Final = _within(0.0, MAX_AMPERES, "current", zero=False)
+"""Read a current. Firmware writes exactly 0 for one that it does not measure."""
 
 
 def milli(value: object) -> float | None:
@@ -162,9 +185,8 @@ def megahertz(value: object) -> float | None:
     return hertz(known) if known else None
 
 
-def ratio(value: object) -> float | None:
-    """Read a share of a whole, from 0 to 1."""
-    return number(value, 0, 1, "ratio")
+ratio: Final = _within(0.0, 1.0, "ratio")
+"""Read a share of a whole, from 0 to 1."""
 
 
 def percentage(value: object) -> float | None:
@@ -181,14 +203,11 @@ def difficulty(value: object) -> float | None:
     return counter(value) or None
 
 
-def rpm(value: object) -> float | None:
-    """Read a fan speed."""
-    return number(value, 0, MAX_RPM, "fan_speed")
+rpm: Final = _within(0.0, MAX_RPM, "fan_speed")
+"""Read a fan speed."""
 
-
-def seconds(value: object) -> float | None:
-    """Read a duration."""
-    return number(value, 0, MAX_UPTIME, "uptime")
+seconds: Final = _within(0.0, MAX_UPTIME, "uptime")
+"""Read a duration."""
 
 
 def hashrate(value: object, unit: str) -> float | None:

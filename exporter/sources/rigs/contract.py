@@ -7,9 +7,11 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from exporter.model.failures import Failure, Reason
 from exporter.model.fleet import Credentials
 from exporter.model.points import PointList
+from exporter.model.quickly_made import quickly_made
 from exporter.model.readings import RigIdentity, RigReading
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Target:
     """The address of a rig, and the login for firmware that needs one."""

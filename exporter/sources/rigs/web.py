@@ -45,7 +45,7 @@ _CHALLENGE: Final = re.compile(r'(\w+)=(?:"([^"]*)"|([^\s,]+))')
 class Head:
     """The status and the headers of an answer."""
 
-    __slots__ = ("_raw", "status")
+    __slots__ = ("_lower", "_raw", "status")
 
     def __init__(self, raw: bytes) -> None:
         """Parse what precedes the body. Raises Failure."""
@@ -54,10 +54,11 @@ class Head:
             raise Failure(Reason.GARBLED, "not HTTP")
         self.status = int(status)
         self._raw = raw
+        self._lower = raw.lower()
 
     def header(self, name: str) -> str:
         """Return a header's value (``name`` in lower case); empty if it is missing."""
-        at = self._raw.lower().find(f"\r\n{name}:".encode())
+        at = self._lower.find(f"\r\n{name}:".encode())
         if at < 0:
             return ""
         start = at + len(name) + 3
