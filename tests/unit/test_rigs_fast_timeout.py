@@ -50,6 +50,21 @@ async def test_one_cancelled_as_it_expires_stays_cancelled() -> None:
         await task
 
 
+async def test_each_of_many_of_one_length_has_its_own_end() -> None:
+    async def sleeper(*, ends: bool) -> str:
+        try:
+            with FastTimeout(0.02):
+                await asyncio.sleep(0.001 if ends else 600)
+        except TimeoutError:
+            return "expired"
+        return "ended"
+
+    for _ in range(3):  # one timer serves all, and is started again
+        outcomes = await asyncio.gather(*(sleeper(ends=bool(number % 2)) for number in range(6)))
+        assert outcomes[::2] == ["expired"] * 3
+    assert set(outcomes[1::2]) <= {"ended", "expired"}  # on a busy machine even a millisecond takes long
+
+
 async def test_the_shorter_of_two_ends_first() -> None:
     with pytest.raises(TimeoutError), FastTimeout(60), FastTimeout(0.01):
         await asyncio.Event().wait()

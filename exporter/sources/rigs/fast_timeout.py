@@ -41,13 +41,9 @@ class FastTimeout:
     ) -> None:
         task, self.task = self.task, None
         # A cancellation by somebody else must not be lost.
-        if (
-            self._expired
-            and task
-            and task.uncancel() <= self._cancelling
-            and exc_type is asyncio.CancelledError
-            and exc
-        ):
+        if not self._expired or task is None:
+            return
+        if task.uncancel() <= self._cancelling and exc and exc_type is asyncio.CancelledError:
             raise TimeoutError(*exc.args) from exc
 
 
