@@ -41,7 +41,7 @@ from exporter.server.standby import StandbyContext
 from exporter.settings.describe import describe
 from exporter.settings.load import ConfigError
 from exporter.settings.model import Settings
-from exporter.settings.reload import Reload
+from exporter.settings.reload import Reload, log_warnings
 from exporter.settings.sources import restored, sources
 from exporter.settings.watch import watch
 from exporter.sources.alertmanager import LatestAlerts
@@ -242,7 +242,7 @@ async def _be_active(
 
 
 def _announce(settings: Settings, state: State) -> None:
-    """Log in four lines what runs."""
+    """Log what runs, and what is probably wrong with the fleet."""
     listed = sum(not rig.discovered for rig in settings.rigs)
     _log.info(
         "starting",
@@ -252,6 +252,7 @@ def _announce(settings: Settings, state: State) -> None:
         addresses_to_search=len(settings.rigs) - listed,
         blocks=len(settings.fleet_blocks),
     )
+    log_warnings(settings.inventory_warnings)
     shard, shards = settings.sharding.shard, settings.sharding.total_shards
     _log.info("shard", shard=shard, of=shards, rigs_and_addresses=len(settings.served_rigs))
     _log.info("sources", names=" ".join(map(str, sources(settings))) or "none")

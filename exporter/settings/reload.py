@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Final, Protocol
 
@@ -117,6 +117,8 @@ class Reload:
         if not refused:
             self._telemetry.config_reload_time.set_to_current_time()
         _log.info("configuration reloaded", **changes(before, self._target.settings))
+        known = before.inventory_warnings
+        log_warnings(each for each in self._target.settings.inventory_warnings if each not in known)
         for url, why in refused.items():
             if self._refused.get(url) != why:
                 advice = f"correct the list; if the rigs are gone, confirm it with {CONFIRM_RUNNING}"
@@ -145,6 +147,12 @@ class Reload:
         advice = "run hashmargin check-config to see all errors"
         _log.error("new configuration rejected, the running one stays", errors=reason, advice=advice)
         return f"{_NOTHING_CHANGED}\n{reason}"
+
+
+def log_warnings(sentences: Iterable[str]) -> None:
+    """Log each valid setting of the fleet that is probably wrong."""
+    for sentence in sentences:
+        _log.warning("settings of the fleet", advice=sentence)
 
 
 def _blamed(errors: Collection[ErrorAt], refused: Collection[str]) -> dict[str, str]:

@@ -193,6 +193,15 @@ def running(directory: Directory, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     return Running(tmp_path / "site.yml", directory.url)
 
 
+async def test_deprecated_labels_are_logged_when_they_appear(directory: Directory, running: Running) -> None:
+    directory.body = [{**directory.body[0], "labels": {"username": "root", "password": "root"}}]
+    with capture_logs() as logs:
+        for _ in range(2):
+            assert await running.reload() is None
+    (warning,) = [log for log in logs if log["log_level"] == "warning"]
+    assert "has labels username or password, which the next version refuses" in warning["advice"]
+
+
 GARBAGE = [
     (listing("127.60.0.5", blok="c1"), "there is no label 'blok'"),
     (listing("a b"), "'a b' is not an address"),
