@@ -28,7 +28,6 @@ from exporter.decision.values import SiteDecision
 from exporter.economics.compliance import Delivered, ObligationStatus, Scope, follow, measured_power, resolve
 from exporter.economics.curves import CurveBook
 from exporter.economics.metering import Metered, metered_power, with_metered_power
-from exporter.economics.overhead import Overhead, overheads
 from exporter.economics.settlement import NONE_DATED, Settlement, capacity_income, settlement
 from exporter.economics.shed import share_of, shed
 from exporter.economics.site import price_site
@@ -131,7 +130,6 @@ class Evaluator:
         self._pool_work = PoolWork(state.pool_work)
         self._recorded: dict[str, list[BlockHour]] = {}
         self._overhead = OverheadCheck(telemetry)
-        self._overheads: tuple[Overhead, ...] = ()
         self._large_feeders: set[str] = set()
         self._unmatched = UnmatchedReports(telemetry, settings.rigs, settings.fleet_blocks)
         self._clock = clock
@@ -257,7 +255,7 @@ class Evaluator:
         found = self._all_names(snapshot)
         self._count_unmatched(METERS, snapshot.taken_at, metered, found)
         self._count_unmatched(EXPECTED_OFF, snapshot.taken_at, metered, found)
-        self._overhead.export(self._overheads)
+        self._overhead.export([each for each in publication.view.economics.overheads if each.plausible])
 
     async def _ask(self, view: SiteView) -> None:
         """Ask the background workers what is due."""
@@ -445,10 +443,6 @@ class Evaluator:
             self._history = with_recorded(self._history, recorded, snapshot.taken_at, settings.decision.history)
         metered = metered_power(snapshot)
         snapshot = with_metered_power(snapshot, metered)
-        found = overheads(snapshot, settings.site_settings)
-        self._overheads = tuple(each for each in found if each.plausible)
-        wrong = frozenset(each.block for each in found if not each.plausible)
-        metered = metered._replace(disbelieved=replace(metered.disbelieved, totals=wrong))
         if settings.peaks:
             tariffs = {rig.rig.tariff for rig in snapshot.rigs}
             costs = self._peaks.surcharges(settings.peaks, snapshot.system_loads, snapshot.taken_at, tariffs)
@@ -459,7 +453,9 @@ class Evaluator:
         economics = price_site(snapshot, settings.site_settings, curves)
         self._pause()
         self._priced = snapshot, economics
-        too_low = frozenset(each.block for each in found if each.contradicts_rigs)
+        wrong = frozenset(each.block for each in economics.overheads if not each.plausible)
+        metered = metered._replace(disbelieved=replace(metered.disbelieved, totals=wrong))
+        too_low = frozenset(each.block for each in economics.overheads if each.contradicts_rigs)
         statuses = self._comply(snapshot, economics, too_low)
         self._settle(snapshot, economics, too_low)
         outlook = self.outlooks.latest(snapshot.taken_at)

@@ -31,7 +31,7 @@ HOSTED: Final = "contract\t"
 
 
 class Hosted(NamedTuple):
-    """What a hosting contract says of the host's hours."""
+    """What a hosting contract sets for the host's hours."""
 
     share: float = 0.0  # of the revenue, that the host takes
     may_stop: bool = False  # whether the host may stop the rigs

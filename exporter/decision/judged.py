@@ -9,7 +9,7 @@ from exporter.model.units import HASHES_PER_PETAHASH, HOURS_PER_DAY, kilowatts
 
 
 class Terms(NamedTuple):
-    """What one book says of running, in USD per day: ``value`` x H/s - ``price`` x kWh - ``fixed``."""
+    """The worth of running in one book, in USD per day: ``value`` x H/s - ``price`` x kWh - ``fixed``."""
 
     value: float  # USD per H/s and day
     price: float  # USD per kWh at the billing meter; below 0 where more energy earns more

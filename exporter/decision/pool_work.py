@@ -63,7 +63,7 @@ _DAY_ROW: Final = len(DayCredit._fields)
 
 
 class PoolState(NamedTuple):
-    """A configured account: what the operator says of it, and its last reading while that is fresh."""
+    """A configured account: its settings, and its last reading while that is fresh."""
 
     settings: AccountSettings
     reading: Reading[PoolReading] | None

@@ -20,10 +20,9 @@ from exporter.decision.values import (
 )
 from exporter.decision.verdict import decide_block, decide_rig
 from exporter.economics.books import Hosting
-from exporter.economics.overhead import overheads
 from exporter.economics.settings import SiteSettings
 from exporter.economics.site import rigs_by_block
-from exporter.economics.values import PowerSource, RigEconomics, SiteEconomics
+from exporter.economics.values import Overhead, PowerSource, RigEconomics, SiteEconomics
 from exporter.model.snapshot import SiteSnapshot
 
 _NEW = Clock()
@@ -76,7 +75,7 @@ def decide(
     rig_clocks: dict[str, Clock] = {}
     pasts: dict[str, BlockHistory] = {}
     booked = watched(history.observed_at, now, decision.longest_gap)
-    feeders = _feeders(snapshot, settings)
+    feeders = _feeders(snapshot, economics.overheads)
     for (block, indices), summed in zip(members.items(), economics.blocks, strict=True):
         survey = surveyor.survey(indices)
         past = history.blocks.get(block.name, BlockHistory())
@@ -127,14 +126,12 @@ def _by_tariff(
     return watts
 
 
-def _feeders(snapshot: SiteSnapshot, settings: SiteSettings) -> dict[str, float]:
+def _feeders(snapshot: SiteSnapshot, overheads: Iterable[Overhead]) -> dict[str, float]:
     """Return the watts of the meters of whole blocks, those left out that cannot measure their rigs."""
     measured = {
         name: watts for meter in snapshot.meters for name, watts in (*meter.feeders.items(), *meter.utilities.items())
     }
-    if not measured:
-        return {}
-    sound = {each.block for each in overheads(snapshot, settings) if each.plausible}
+    sound = {each.block for each in overheads if each.plausible}
     return {name: watts for name, watts in measured.items() if name in sound}
 
 

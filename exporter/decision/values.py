@@ -54,7 +54,7 @@ class Hindrance(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockOutlook:
-    """What an outlook says of converting a block now. Values per utility kW, in USD of today."""
+    """An outlook's figures for converting a block now. Values per utility kW, in USD of today."""
 
     probability: float  # 0-1: that converting now is better than the best later start
     lead: float  # mean value of converting now, less that of the best later start

@@ -24,7 +24,7 @@ _UNKNOWN_SHARE: Final = 0.05
 """Share of the running power whose rigs may be silent. They count at their running power: they may still draw it."""
 
 _MEASURED_SHARE: Final = 0.9
-"""Share of an interval that must be measured, else nothing is said of it."""
+"""Share of an interval that must be measured, else it is not judged."""
 
 _BASELINE_SECONDS: Final = 900.0
 _MOST_RECORDS: Final = 20_000

@@ -437,7 +437,7 @@ def _sale_income(actual: Operation, potential: Operation, supply: Supply) -> flo
 
 
 def _write_off_per_hash(economics: EconomicsSettings) -> float | None:
-    """Return the depreciation per H/s and day; None where no purchase price is said."""
+    """Return the depreciation per H/s and day; None without a purchase price."""
     price = economics.rig_price_usd_per_terahash
     return None if price is None else price / HASHES_PER_TERAHASH / (economics.rig_life_years * DAYS_PER_YEAR)
 

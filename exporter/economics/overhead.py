@@ -1,35 +1,14 @@
 """The measured overhead: what a feeder or utility meter shows per watt of the rigs behind it."""
 
 from collections import defaultdict
-from typing import Final, NamedTuple
+from typing import Final
 
 from exporter.economics.power import billed_per_watt, power_now
 from exporter.economics.settings import SiteSettings
-from exporter.economics.values import PowerSource
+from exporter.economics.values import Overhead, PowerSource
 from exporter.model.snapshot import RigSnapshot, SiteSnapshot
 
-_PLAUSIBLE: Final = (0.7, 3.0)  # outside, the meter measures something else or in another unit
 _MAX_UNKNOWN: Final = 0.02  # share of the rigs whose power may be unknown
-
-
-class Overhead(NamedTuple):
-    """Watts at the meter per watt of the rigs behind it, as measured and as configured."""
-
-    block: str
-    """Name of the block; empty for the whole site."""
-    measured: float
-    configured: float
-
-    @property
-    def plausible(self) -> bool:
-        """Whether the meter can measure these rigs, in watts."""
-        low, high = _PLAUSIBLE
-        return low <= self.measured <= high
-
-    @property
-    def contradicts_rigs(self) -> bool:
-        """Whether it shows less than its rigs draw. Much more may be cooling while most rigs are off."""
-        return self.measured < _PLAUSIBLE[0]
 
 
 def overheads(snapshot: SiteSnapshot, settings: SiteSettings) -> tuple[Overhead, ...]:

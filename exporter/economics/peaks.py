@@ -220,7 +220,7 @@ def observe(
     running: float | None,
     longest_gap: float = 60.0,
 ) -> PeakMemory:
-    """Note what is drawn (W, or None), and what the grid's measured load says of its days' highest intervals."""
+    """Note what is drawn (W, or None), and the highest interval of each day of the grid's measured load."""
     interval = settings.interval
     tallies = {start: rest for start, *rest in memory.own if now - start <= _OWN_SECONDS}
     elapsed = 0.0 if memory.observed_at is None else now - memory.observed_at

@@ -36,7 +36,7 @@ def _clamp(seconds: float) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retarget:
-    """The coming retarget. ``difficulty`` and ``time`` (unix seconds) are None where nothing can be said of them."""
+    """The coming retarget. ``difficulty`` and ``time`` (unix seconds) are None where they are unknown."""
 
     blocks_remaining: int  # until the first block of the next epoch is found
     difficulty: float | None

@@ -295,7 +295,7 @@ class TariffOverrides(PlausibleSettings):
     """Per-tariff overrides of the site's settings. What is left out is as in `economics` and `power`."""
 
     demand_charge_usd_per_kilowatt_month: Annotated[float | None, _MONTHLY] = Field(
-        default=None, description="Its demand charge; 0 where it has none but the site says one."
+        default=None, description="Its demand charge; 0 where it has none but the site has one."
     )
     load_factor: Annotated[float | None, _LOAD_FACTOR] = Field(
         default=None, description="Mean over peak load of its feeder."

@@ -3,26 +3,24 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Final, Literal, Self, get_args
+from typing import Annotated, Final, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, model_validator
 
-from exporter.model.fields import MINUTES_PER_DAY, SettingsGroup, TimeOfDay
+from exporter.model.fields import MINUTES_PER_DAY, WEEK, Days, SettingsGroup, TimeOfDay
 from exporter.model.obligations import Obligation, ObligationKind
 from exporter.model.readings import DatedPositions
 from exporter.model.units import HOURS_PER_DAY, kilowatts
 
-Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 NONE_DATED: Final = DatedPositions()
-_WEEK: Final[tuple[Weekday, ...]] = get_args(Weekday)
 
 
 class PositionSettings(SettingsGroup):
     """Power that was bought day ahead for some days and hours, such as an on-peak block."""
 
     kilowatts: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(description="Power that was bought, in kW.")
-    days: tuple[Weekday, ...] = Field(default=_WEEK, min_length=1, description="mon to sun. Default: every day.")
+    days: Days = Field(default=WEEK, description="mon to sun, weekday, weekend or all.")
     start: TimeOfDay = Field(default=0, alias="from", description="Local time at which it starts, such as 06:00.")
     end: TimeOfDay = Field(
         default=MINUTES_PER_DAY, alias="to", description="Local time at which it ends, such as 22:00."
@@ -36,7 +34,7 @@ class PositionSettings(SettingsGroup):
 
     def holds(self, local: datetime) -> bool:
         """Return whether it is for this local time."""
-        return _WEEK[local.weekday()] in self.days and self.start <= 60 * local.hour + local.minute < self.end
+        return WEEK[local.weekday()] in self.days and self.start <= 60 * local.hour + local.minute < self.end
 
 
 class SettlementSettings(SettingsGroup):

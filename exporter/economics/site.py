@@ -13,6 +13,7 @@ from exporter.economics.leases import price_leases
 from exporter.economics.lines import cost_lines, fixed
 from exporter.economics.margin import RigPricer
 from exporter.economics.market import price_market
+from exporter.economics.overhead import overheads
 from exporter.economics.peaks import price_at
 from exporter.economics.points import Curve
 from exporter.economics.settings import AiSettings, Basis, SiteSettings
@@ -92,6 +93,7 @@ def price_on(
         ),
         leases=price_leases(settings.leases, snapshot.taken_at),
         customers=_customers(snapshot, rigs) if settings.contracts else (),
+        overheads=overheads(snapshot, settings),
     )
 
 

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from exporter.model.readings import Commitment
+
+_PLAUSIBLE_OVERHEAD: Final = (0.7, 3.0)  # outside, the meter measures something else or in another unit
 
 
 class PowerSource(StrEnum):
@@ -246,6 +248,26 @@ class CustomerEconomics:
     avoidable_loss: float | None = None  # 0 or more, of the rigs that he decides on
 
 
+class Overhead(NamedTuple):
+    """Watts at the meter per watt of the rigs behind it, as measured and as configured."""
+
+    block: str
+    """Name of the block; empty for the whole site."""
+    measured: float
+    configured: float
+
+    @property
+    def plausible(self) -> bool:
+        """Whether the meter can measure these rigs, in watts."""
+        low, high = _PLAUSIBLE_OVERHEAD
+        return low <= self.measured <= high
+
+    @property
+    def contradicts_rigs(self) -> bool:
+        """Whether it shows less than its rigs draw. Much more may be cooling while most rigs are off."""
+        return self.measured < _PLAUSIBLE_OVERHEAD[0]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteEconomics:
     """Everything of one evaluation. ``rigs`` and ``gpus`` stand in the snapshot's order."""
@@ -257,3 +279,4 @@ class SiteEconomics:
     renting: tuple[RentingEconomics, ...] = ()
     leases: tuple[LeaseEconomics, ...] = ()
     customers: tuple[CustomerEconomics, ...] = ()
+    overheads: tuple[Overhead, ...] = ()

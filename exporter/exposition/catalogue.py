@@ -2150,7 +2150,7 @@ _DAY_PLAN: Final = (
     Metric(
         scope=PLAN_POINT,
         name="mining_plan_block_profile_info",
-        help="Always 1 for each operating point that the day-ahead plan wants in the block now, or off.",
+        help="Always 1 for each operating point that the day-ahead plan has for the block now, or off.",
         kind=Kind.INFO,
         stability=Stability.EXPERIMENTAL,
         get=_one,
@@ -2158,7 +2158,7 @@ _DAY_PLAN: Final = (
     Metric(
         scope=PLAN_BLOCK,
         name="mining_plan_block_watts",
-        help="Power that the day-ahead plan wants the block to draw now, at the billing meter, in watts.",
+        help="Power that the block draws now by the day-ahead plan, at the billing meter, in watts.",
         unit="watts",
         stability=Stability.EXPERIMENTAL,
         get=lambda planned: None if (now := planned[0].in_force(planned[1])) is None else now.watts,

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, ClassVar, Final
@@ -58,6 +59,35 @@ Duration = Annotated[
 """Seconds, written as a Prometheus duration: ``15s``, ``5m``, ``1h30m``."""
 
 MINUTES_PER_DAY: Final = 24 * 60
+
+
+class Weekday(StrEnum):
+    """A day of the week, in the order of :meth:`datetime.date.weekday`."""
+
+    MONDAY = "mon"
+    TUESDAY = "tue"
+    WEDNESDAY = "wed"
+    THURSDAY = "thu"
+    FRIDAY = "fri"
+    SATURDAY = "sat"
+    SUNDAY = "sun"
+
+
+WEEK: Final = tuple(Weekday)
+_DAY_GROUPS: Final = {"weekday": WEEK[:5], "weekend": WEEK[5:], "all": WEEK}
+
+
+def read_days(value: object, **more: tuple[str, ...]) -> object:
+    """Replace ``weekday``, ``weekend`` and ``all`` by their days, and others by those of ``more``."""
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list | tuple):
+        return value
+    groups = _DAY_GROUPS | more
+    return tuple(day for name in names for day in (groups.get(name, (name,)) if isinstance(name, str) else (name,)))
+
+
+Days = Annotated[tuple[Weekday, ...], BeforeValidator(read_days), Field(min_length=1)]
+"""Days of the week: ``mon`` to ``sun``, ``weekday``, ``weekend`` or ``all``."""
 
 
 def _minutes(value: object) -> object:

@@ -80,7 +80,7 @@ class Obligation:
 
     @property
     def limits_power(self) -> bool:
-        """Whether it says how much may or must be drawn."""
+        """Whether it has a limit of power, or a least power."""
         return not (self.cap is None and self.reduction is None and self.floor is None)
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from exporter.economics.overhead import Overhead
+from exporter.economics.values import Overhead
 from exporter.telemetry import Telemetry
 
 _log = structlog.get_logger(__name__)

@@ -1,28 +1,12 @@
 """Weekly schedules of mining, as windows of local time."""
 
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import ClassVar, Final
+from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from exporter.model.fields import SettingsGroup, TimeOfDay
-
-
-class Day(StrEnum):
-    """A day of the week, in the order of :meth:`datetime.date.weekday`."""
-
-    MONDAY = "mon"
-    TUESDAY = "tue"
-    WEDNESDAY = "wed"
-    THURSDAY = "thu"
-    FRIDAY = "fri"
-    SATURDAY = "sat"
-    SUNDAY = "sun"
-
-
-_WEEK: Final = tuple(Day)
+from exporter.model.fields import WEEK, Days, SettingsGroup, TimeOfDay
 
 
 class Window(SettingsGroup):
@@ -30,17 +14,17 @@ class Window(SettingsGroup):
 
     model_config: ClassVar[ConfigDict] = ConfigDict(serialize_by_alias=True)
 
-    days: tuple[Day, ...] = Field(default=_WEEK, min_length=1, description="The days on which it starts.")
+    days: Days = Field(default=WEEK, description="The days on which it starts: mon to sun, weekday, weekend or all.")
     start: TimeOfDay = Field(alias="from", description="When it starts, local time.")
     end: TimeOfDay = Field(alias="to", description="When it ends, local time; on the next day unless after `from`.")
 
     def holds(self, local: datetime) -> bool:
         """Return whether a local time is in the window."""
         minute = local.hour * 60 + local.minute
-        today = _WEEK[local.weekday()] in self.days
+        today = WEEK[local.weekday()] in self.days
         if self.start < self.end:
             return today and self.start <= minute < self.end
-        yesterday = _WEEK[(local - timedelta(days=1)).weekday()] in self.days
+        yesterday = WEEK[(local - timedelta(days=1)).weekday()] in self.days
         return (today and minute >= self.start) or (yesterday and minute < self.end)
 
 

@@ -18,7 +18,7 @@ class Fault(StrEnum):
     OTHER_MAC = "other_mac"
     POOLS_DEAD = "pools_dead"
     WORKER_RENAMED = "worker_renamed"
-    # What it says.
+    # What it answers.
     LYING = "lying"
     WRONG_TYPES = "wrong_types"
     NAN = "nan"
@@ -26,7 +26,7 @@ class Fault(StrEnum):
     WRONG_ENCODING = "wrong_encoding"
     AUTH_REFUSED = "auth_refused"
     REDIRECT = "redirect"
-    # How it talks, or does not.
+    # How it answers, or does not.
     UNPLUGGED = "unplugged"
     REFUSED = "refused"
     HUNG = "hung"

@@ -178,7 +178,7 @@ def as_text(rigs_: Rigs) -> str:
 
 
 def shed_table(found: Shed) -> str:
-    """Format the cuts as a table. The columns that are the same in each row are said below it."""
+    """Format the cuts as a table. The columns that are the same in each row are given below it."""
     below = ("valid_until_timestamp_seconds", "missing_watts")
     rows = [{field: value for field, value in cut.items() if field not in below} for cut in found.cuts.rigs]
     return as_text(Rigs(total=found.cuts.total, rigs=rows))

@@ -62,7 +62,7 @@ def as_text(found: Mapping[str, Any], timezone: ZoneInfo) -> str:
     lines = [tables.as_text(_HEADER, rows, right=(5, 6))] if rows else ["nothing is owed"]
     if not found["known"]:
         lines = ["no source of obligations is configured"]
-    lines += [f"not known: what {name} says" for name in unknown_sources]
+    lines += [f"unknown: the obligations of {name}" for name in unknown_sources]
     if outcomes:
         past = [(*key, str(count)) for key, count in outcomes.items()]
         lines += ["", tables.as_text(("source", "event", "outcome", "intervals"), past, right=(3,))]

@@ -31,7 +31,7 @@ _SPOKEN: Final = (
     (r"rpm$", 1.0, "rpm"),
     (r"uptime$|window$", 1.0, "s"),
 )
-"""What the name of a field says of its unit: how many of ours make one of those that people speak."""
+"""By the end of a field's name: how many of its unit make one of the unit that people use."""
 
 
 @dataclass(slots=True)

@@ -343,7 +343,7 @@ class _Planner:
         self._since = [-inf] * rigs
 
     def look(self, snapshot: SiteSnapshot, economics: SiteEconomics, decision: SiteDecision) -> None:
-        """Plan if it is time, and do what the plan says of this moment. Rigs that are not planned go on as they are."""
+        """Plan if it is time, and apply the plan of this moment. Rigs that are not planned go on as they are."""
         now = snapshot.taken_at
         if self._made is None or now - self._made >= _PLANNED_EVERY:
             self._plan(snapshot, economics, decision)

@@ -162,7 +162,7 @@ def _lines(path: Path, rows: "csv.DictReader[str]") -> Iterator[Line]:
         if amount != cents:
             raise StatementError(f"{path}, line {rows.line_num}: {amount} has parts of a cent")
         if not code or not note:
-            raise StatementError(f"{path}, line {rows.line_num}: a line needs a code, and a note that says why")
+            raise StatementError(f"{path}, line {rows.line_num}: a line needs a code, and a note with the reason")
         yield Line(code=code, amount=cents, note=note)
 
 

@@ -192,7 +192,7 @@ class Queries:
         return f"max by (rig) ({self._of('mining_rig_pool_reported_hashrate_hashes_per_second', rigs)})"
 
     def suspended(self, rigs: str) -> str:
-        """Rigs that were told to stop."""
+        """Rigs that report that they were stopped."""
         return f"{self._over('max', 'mining_rig_suspended', 'rig', rigs)} > 0"
 
     def his_faults(self, rigs: str) -> str:

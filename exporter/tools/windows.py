@@ -156,7 +156,7 @@ class Piece:
 class _Tally:
     """One rig's figures so far."""
 
-    pending: int = 0  # windows of a gap that lasts: the record after it tells whether the rig was still under contract
+    pending: int = 0  # windows of a gap that lasts: the record after it shows whether the rig was still under contract
     away: bool = False  # the last record did not list it for the customer
     windows: Counter[Class] = field(default_factory=Counter)
     energised: int = 0
@@ -263,9 +263,9 @@ class Reckoning:
                 continue
             found = _class_of(columns, index, least, together)
             if found is Class.UNEXPLAINED:
-                said = next((note.found for note in notes if note.start < at <= note.end), None)
-                self._moved += said is not None
-                found = said or found
+                noted = next((note.found for note in notes if note.start < at <= note.end), None)
+                self._moved += noted is not None
+                found = noted or found
             if found is Class.CURTAILED:
                 income = columns.income.get(index)
                 tally.saved += (income or 0.0) * _DAYS

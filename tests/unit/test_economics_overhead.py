@@ -6,7 +6,8 @@ import pytest
 from sites import rig, site
 from structlog.testing import capture_logs
 
-from exporter.economics.overhead import Overhead, overheads
+from exporter.economics.overhead import overheads
+from exporter.economics.values import Overhead
 from exporter.economics.settings import MeteringPoint, PowerSettings, SiteSettings, TariffOverrides
 from exporter.model.readings import MeterReading
 from exporter.model.snapshot import RigSnapshot

@@ -132,7 +132,7 @@ def test_the_list_shows_what_is_owed_and_what_is_not_known() -> None:
     assert "4,000" in text
     assert "1970" not in text  # the award has no beginning
     assert "level 2" in text
-    assert "not known: what b says" in text
+    assert "unknown: the obligations of b" in text
     assert "failed" in text
     assert obligations.as_text(answer(), UTC_ZONE) == "nothing is owed"
     assert obligations.as_text(answer(known={}), UTC_ZONE) == "no source of obligations is configured"

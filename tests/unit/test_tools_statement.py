@@ -499,7 +499,7 @@ def test_lines_of_the_operator_are_read_to_the_cent(tmp_path: Path) -> None:
         ("code,amount,note\nfee,ten,x\n", "line 2: 'ten' is no amount"),
         ("code,amount,note\nfee,NaN,x\n", "is no amount|parts of a cent"),
         ("code,amount,note\nfee,1.005,x\n", "parts of a cent"),
-        ("code,amount,note\nfee,1.00,\n", "a note that says why"),
+        ("code,amount,note\nfee,1.00,\n", "a note with the reason"),
         ("code,amount,note\nfee,1.00," + "x" * 200_000, "field larger than"),
         ("c" * 200_000, "field larger than"),
     ],

@@ -173,7 +173,7 @@ class Solver:
         return [placed[index] for index in range(len(placed))]
 
     def _improve(self, paths: list[Path], energy_price: float) -> bool:
-        """Place each group anew into the room that the others leave. Tells whether that helped."""
+        """Place each group anew into the room that the others leave. Returns whether that helped."""
         helped = False
         for index, path in enumerate(paths):
             others = {other: paths[other] for other in range(len(paths)) if other != index}

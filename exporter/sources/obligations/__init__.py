@@ -26,7 +26,7 @@ Level = Annotated[int, Field(ge=1, le=_MAX_LEVEL)]
 
 
 class Meaning(StrEnum):
-    """What a number says about the site's power."""
+    """What a number means for the site's power."""
 
     CAP = "cap"  # the most that may be drawn
     REDUCTION = "reduction"  # how much less than the baseline must be drawn

@@ -27,7 +27,7 @@ class Settings(ObligationSettings, PrometheusSettings):
     )
     meaning: Meaning = Field(
         default=Meaning.CAP,
-        description="What the value says: `cap` (most that may be drawn), `reduction` (below the baseline), `floor` "
+        description="What the value means: `cap` (most that may be drawn), `reduction` (below the baseline), `floor` "
         "(least that must run), in kW, or `level` (0-3, see `levels`).",
     )
     block_label: str | None = Field(default=None, description="Label with the name of the block, if it is per block.")

@@ -29,7 +29,7 @@ HTTP_PORT: Final = 80
 HTTPS_PORT: Final = TLS_PORT
 _HTTP: Final = b"HTTP/1."
 _KEEPING: Final = b"HTTP/1.1"
-"""The version that keeps a connection unless told otherwise."""
+"""The HTTP version that keeps a connection by default."""
 _HEAD_END: Final = b"\r\n\r\n"
 _LAST_CHUNK: Final = b"\r\n0\r\n\r\n"  # after the one before, or the head
 _LONGEST_HEAD: Final = 16_384

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from enum import StrEnum
+from functools import partial
 from itertools import groupby, pairwise
 from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 from zoneinfo import ZoneInfo
@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BeforeValidator, Field, model_validator
 
 from exporter.model.configuration_errors import unknown
-from exporter.model.fields import MINUTES_PER_DAY, SettingsGroup, TimeOfDay
+from exporter.model.fields import MINUTES_PER_DAY, WEEK, SettingsGroup, TimeOfDay, Weekday, read_days
 from exporter.model.readings import PriceSlot, Reading
 from exporter.sources.contract import SourceContext
 from exporter.sources.tariffs import HORIZON, Slots, TariffSettings
@@ -20,22 +20,9 @@ _LEAP_YEAR: Final = 2024
 _OFFSET_MINUTES: Final = 15  # today's UTC offsets are all multiples of it
 
 
-class Day(StrEnum):
-    """Kinds of day. A holiday is none of the weekdays."""
-
-    MON = "mon"
-    TUE = "tue"
-    WED = "wed"
-    THU = "thu"
-    FRI = "fri"
-    SAT = "sat"
-    SUN = "sun"
-    HOLIDAY = "holiday"
-
-
-_DAYS: Final = tuple(Day)
-_WEEK: Final = _DAYS[:7]
-_GROUPS: Final = {"weekday": _WEEK[:5], "weekend": _WEEK[5:], "all": _DAYS}
+_HOLIDAY: Final = "holiday"  # a kind of day which is none of the weekdays
+_Day = Weekday | Literal["holiday"]
+_DAYS: Final[tuple[_Day, ...]] = (*WEEK, _HOLIDAY)
 
 
 class MonthDay(NamedTuple):
@@ -43,14 +30,6 @@ class MonthDay(NamedTuple):
 
     month: int
     day: int
-
-
-def _read_days(value: Any) -> Any:
-    """Replace weekday, weekend and all by their days."""
-    names = [value] if isinstance(value, str) else value
-    if not isinstance(names, list | tuple):
-        return value
-    return tuple(day for name in names for day in (_GROUPS.get(name, (name,)) if isinstance(name, str) else (name,)))
 
 
 def _read_month_day(value: Any) -> Any:
@@ -64,7 +43,7 @@ def _read_month_day(value: Any) -> Any:
     return value
 
 
-_Days = Annotated[tuple[Day, ...], BeforeValidator(_read_days), Field(min_length=1)]
+_Days = Annotated[tuple[_Day, ...], BeforeValidator(partial(read_days, all=_DAYS)), Field(min_length=1)]
 _MonthDay = Annotated[MonthDay, BeforeValidator(_read_month_day)]
 
 
@@ -94,13 +73,13 @@ class Period(SettingsGroup):
 
     @model_validator(mode="after")
     def _one_day(self) -> Self:
-        if self.start >= self.end and set(self.days) != set(Day):
+        if self.start >= self.end and set(self.days) != set(_DAYS):
             raise ValueError(
                 "its days are ambiguous over midnight: write one period until 24:00 and another from 00:00"
             )
         return self
 
-    def holds(self, day: Day, minute: int) -> bool:
+    def holds(self, day: _Day, minute: int) -> bool:
         """Whether it is in force at this minute of such a day."""
         if day not in self.days:
             return False
@@ -125,7 +104,7 @@ class Settings(TariffSettings):
         nameless = {period.season for period in self.periods if period.season is not None} - self.seasons.keys()
         if nameless:
             raise ValueError(unknown("season", min(nameless), self.seasons))
-        for day in Day if self.holidays else _WEEK:
+        for day in _DAYS if self.holidays else WEEK:
             for month_day in self._season_edges():
                 for minute in sorted(self._edges()):
                     self._find(day, month_day, minute)
@@ -134,7 +113,7 @@ class Settings(TariffSettings):
     def price_at(self, instant: float) -> float:
         """Return the energy price at an instant (unix seconds), in the tariff's currency per kilowatt-hour."""
         local = datetime.fromtimestamp(instant, UTC).astimezone(self.timezone)
-        day = Day.HOLIDAY if local.date() in self.holidays else _WEEK[local.weekday()]
+        day = _HOLIDAY if local.date() in self.holidays else WEEK[local.weekday()]
         return self._find(day, MonthDay(local.month, local.day), local.hour * 60 + local.minute)
 
     def slots(self, start: float, end: float) -> Slots:
@@ -153,7 +132,7 @@ class Settings(TariffSettings):
         """Create the source."""
         return _TimeOfUse(self, context)
 
-    def _find(self, day: Day, month_day: MonthDay, minute: int) -> float:
+    def _find(self, day: _Day, month_day: MonthDay, minute: int) -> float:
         for period in self.periods:
             in_season = period.season is None or self.seasons[period.season].holds(month_day)
             if in_season and period.holds(day, minute):

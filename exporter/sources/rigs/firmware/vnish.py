@@ -56,7 +56,7 @@ async def _info(address: str) -> Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Slow:
-    """The answers to what is asked seldom, and what the summary said then."""
+    """The answers to what is asked seldom, and the summary of that time."""
 
     at: float  # monotonic
     state: str
