@@ -10,7 +10,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from recordings import ABSENT
 
 from exporter.simulation.wire import can_listen
@@ -29,6 +29,8 @@ _NO_SKIP = bool(os.environ.get("FAIL_ON_SKIP"))
 # Neither a busy machine nor the luck of the draw is a failed test.
 settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
+# For `make mutants`, which asks only whether a test fails: nothing is shrunk.
+settings.register_profile("mutants", parent=settings.get_profile("steady"), phases=[Phase.explicit, Phase.generate])
 
 
 def pytest_report_header() -> str:

@@ -7,8 +7,8 @@ from sites import rig, site
 from structlog.testing import capture_logs
 
 from exporter.economics.overhead import overheads
-from exporter.economics.values import Overhead
 from exporter.economics.settings import MeteringPoint, PowerSettings, SiteSettings, TariffOverrides
+from exporter.economics.values import Overhead
 from exporter.model.readings import MeterReading
 from exporter.model.snapshot import RigSnapshot
 from exporter.polling.overhead import OverheadCheck

@@ -113,7 +113,7 @@ class Settings(TariffSettings):
     def price_at(self, instant: float) -> float:
         """Return the energy price at an instant (unix seconds), in the tariff's currency per kilowatt-hour."""
         local = datetime.fromtimestamp(instant, UTC).astimezone(self.timezone)
-        day = _HOLIDAY if local.date() in self.holidays else WEEK[local.weekday()]
+        day: _Day = _HOLIDAY if local.date() in self.holidays else WEEK[local.weekday()]
         return self._find(day, MonthDay(local.month, local.day), local.hour * 60 + local.minute)
 
     def slots(self, start: float, end: float) -> Slots:
