@@ -30,7 +30,7 @@ class Settings(PoolSettings, KeySettings):
 
 class _Braiins(PoolSource):
     async def workers(self) -> list[PoolWorker]:
-        """Read the worker list, which has one page. ``state`` is not used: With `dis` it may be mining."""
+        """Read the worker list, which has one page. ``state`` is not used: with `dis` it may be mining."""
         answer = await self.ask("GET", "/accounts/workers/json/btc", headers=self._headers())
         with translating():
             return self.read_each(answer["btc"]["workers"].items(), self._worker)
