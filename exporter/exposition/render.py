@@ -5,6 +5,7 @@ Runs in a worker thread. No single step holds the interpreter's lock for more th
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import orjson
@@ -74,8 +75,8 @@ class Renderer:
         self._labels: dict[Scope[Any], _Labels] = {}
 
     def render(self, view: SiteView) -> Publication:
-        """Collect labels and values of an evaluation. Not safe for concurrent calls."""
-        return Publication(view, tuple(self._families(view)), own_metrics(self._registry), self._pause)
+        """Return an evaluation that is read and written when an encoding of it is wanted."""
+        return Publication(view, partial(self._families, view), own_metrics(self._registry), self._pause)
 
     def _families(self, view: SiteView) -> Iterator[Family]:
         scopes: dict[Scope[Any], tuple[_Labels, Sequence[Any]]] = {}

@@ -122,6 +122,24 @@ async def test_never_more_processes_than_allowed(pool: WorkerPool) -> None:
     assert len(set(pids)) == 2
 
 
+async def test_a_worker_without_jobs_ends_and_the_next_job_gets_another(
+    pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "IDLE_SECONDS", 0.05)
+    old = await ask(pool, "ok")
+    async with asyncio.timeout(600):
+        while pool.pids:  # noqa: ASYNC110 - the end of a process is polled
+            await asyncio.sleep(0.01)
+    assert await ask(pool, "ok") != old
+
+
+async def test_jobs_go_to_the_fullest_worker_that_has_room(pool: WorkerPool) -> None:
+    busy = await asyncio.gather(*(ask(pool, "slow") for _ in range(5)))
+    assert len(set(busy)) == 2
+    slow = [asyncio.create_task(ask(pool, "slow")) for _ in range(3)]
+    assert {await ask(pool, "ok"), *await asyncio.gather(*slow)} < set(busy)
+
+
 async def test_a_worker_that_does_not_start_fails_the_job() -> None:
     pool = WorkerPool((sys.executable, "-c", "raise SystemExit(1)"), workers=1, slots=1, silence=1.0)
     with pytest.raises(Failure) as failure:

@@ -135,7 +135,7 @@ class EndlessPublication(Publication):
 
 
 def endless() -> Publication:
-    return EndlessPublication(small_site(), (), {})
+    return EndlessPublication(small_site(), tuple, {})
 
 
 async def read_all(reader: asyncio.StreamReader) -> int:
@@ -178,7 +178,7 @@ class SlowPublication(Publication):
     """Takes its time for the first scrape of an encoding."""
 
     def __init__(self) -> None:
-        super().__init__(small_site(), (), {})
+        super().__init__(small_site(), tuple, {})
         self.requested, self.made = threading.Event(), threading.Event()
 
     def ready(self, encoding: Encoding) -> bool:  # noqa: ARG002

@@ -19,6 +19,9 @@ from exporter.model.failures import Failure, Reason
 BEAT_SECONDS: Final = 0.25
 """How often a worker reports that its loop runs."""
 START_SECONDS: Final = 30.0
+IDLE_SECONDS: Final = 120.0
+"""A worker without a job for so long ends. It has 0.1 GB with pyasic, and starts again in a few seconds."""
+_TIMER_SECONDS: Final = 0.01  # by which a timer may be early
 _STRIKES: Final = 2
 _LINE_LIMIT: Final = 4_000_000
 _GRACE_SECONDS: Final = 1.0
@@ -39,6 +42,7 @@ class _Worker:
         self.reserved = False
         self.retiring = False
         self.lost = False
+        self.idle_since = 0.0  # loop time
         self._command = command
         self._silence = silence
         self._next_job = 0
@@ -201,9 +205,10 @@ class WorkerPool:
         self._dismiss()
         usable = [worker for worker in self._workers if not (worker.lost or worker.retiring or worker.reserved)]
         slots = 1 if alone else self._slots
-        least = min(usable, key=lambda worker: worker.claims, default=None)
-        if least is not None and least.claims < slots:
-            return least
+        # The fullest that has room, so that the others can end.
+        free = [worker for worker in usable if worker.claims < slots]
+        if free:
+            return max(free, key=lambda worker: worker.claims)
         if len(self._workers) >= self._most:
             return None
         self._workers.append(_Worker(self._command, self._silence))
@@ -212,13 +217,20 @@ class WorkerPool:
     async def _release(self, worker: _Worker) -> None:
         worker.claims -= 1
         worker.reserved = False
+        if not worker.claims:
+            loop = asyncio.get_running_loop()
+            worker.idle_since = loop.time()
+            loop.call_later(IDLE_SECONDS + _TIMER_SECONDS, self._dismiss)
         self._dismiss()
         async with self._changed:
             self._changed.notify_all()
 
     def _dismiss(self) -> None:
-        """Let go of workers that died or want to retire, as soon as nobody waits for them."""
-        for worker in [each for each in self._workers if not each.claims and (each.lost or each.retiring)]:
+        """Let go of workers that died, want to retire or are idle, as soon as nobody waits for them."""
+        idle = asyncio.get_running_loop().time() - IDLE_SECONDS
+        for worker in [each for each in self._workers if not each.claims]:
+            if not (worker.lost or worker.retiring or worker.idle_since <= idle):
+                continue
             self._workers.remove(worker)
             leaving = asyncio.create_task(worker.stop())
             self._leaving.add(leaving)
