@@ -1,7 +1,7 @@
 """The lease by which one of several identical exporters is active and the others stand by.
 
 The lease is a file on a disk that all of them share. The active exporter renews it. An exporter that stands by takes it
-over when it has not been renewed for ``takeover``, measured by its own monotonic clock, so clocks need not agree. The
+over at most ``takeover`` after the last renewal, measured by its own monotonic clock, so clocks need not agree. The
 active one stops serving earlier than that if it cannot renew, so that two are never active at once.
 """
 
@@ -26,10 +26,13 @@ T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 _RENEWALS: Final = 6  # per takeover
-_TRUSTED: Final = 2 / 3
+_TRUSTED: Final = 1 / 2
 """Part of ``takeover`` for which a renewal lets the holder serve."""
+_UNCHANGED: Final = (_RENEWALS - 1) / _RENEWALS
+"""Part of ``takeover`` for which an exporter that stands by sees no renewal before it takes the lease: it may have seen
+the last one as late as its next look."""
 _RELEASED: Final = 1 / 2
-"""Part of ``takeover`` after which a released lease is taken: until then Prometheus may still see the last scrape."""
+"""The same for a released lease: until then Prometheus may still see the last scrape."""
 _SHORTEST: Final = 1.0  # s
 _LARGEST_FILE: Final = 65_536  # bytes
 
@@ -44,7 +47,7 @@ class LeaseSettings(SettingsGroup):
     takeover: Duration = Field(
         30.0,
         ge=_SHORTEST,
-        description="An exporter that stands by becomes active when the lease has not been renewed for this long. "
+        description="An exporter that stands by becomes active at most this long after the last renewal of the lease. "
         "At least two scrape intervals of Prometheus.",
     )
 
@@ -63,7 +66,7 @@ class Lease:
 
     Args:
         path: The lease file.
-        takeover: Seconds without a renewal after which the lease is taken over.
+        takeover: Seconds after the last renewal by which the lease is taken over.
         holder: What the others log and show as the active exporter.
         clock: Seconds that never jump, and go on while the system is suspended.
     """
@@ -160,7 +163,7 @@ class Lease:
                 self._seen, self._seen_since = found, now
                 return False
             content = _parsed(found)
-            part = _RELEASED if content is not None and content.released else 1.0
+            part = _RELEASED if content is not None and content.released else _UNCHANGED
             if now - self._seen_since < part * self._takeover:
                 return False
             self._token, self._renewal = uuid.uuid4().hex, 0

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.e2e
 
 RIGS = 30
 PAGES = ("MiningBitcoinPriceStale", "MiningBlockUnreachable")
-TAKEOVER = 5  # s, five scrape intervals
+TAKEOVER = 8  # s, eight scrape intervals
 
 
 @pytest.fixture

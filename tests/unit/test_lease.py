@@ -10,6 +10,7 @@ import pytest
 from exporter.lease import Lease
 
 TAKEOVER = 30.0
+UNCHANGED = 25.0  # one look less than that
 PAUSE = 0.002  # s, real
 
 
@@ -65,15 +66,15 @@ async def stopped(*waiting: asyncio.Task[None]) -> None:
 async def acquired(each: Lease, clock: Clock) -> None:
     waiting = asyncio.create_task(each.acquire())
     await until(lambda: each._seen_since is not None)
-    clock.now += TAKEOVER
+    clock.now += UNCHANGED
     await waiting
 
 
-async def test_a_lease_is_taken_once_nobody_renewed_it_for_the_takeover(tmp_path: Path, clock: Clock) -> None:
+async def test_a_lease_is_taken_once_nobody_renewed_it_for_long(tmp_path: Path, clock: Clock) -> None:
     async with lease(tmp_path / "lease", clock) as each:
         waiting = asyncio.create_task(each.acquire())
         await until(lambda: each._seen_since is not None)
-        clock.now += TAKEOVER - 0.1
+        clock.now += UNCHANGED - 0.1
         await rounds()
         assert not waiting.done()
         assert not each.is_held()
@@ -109,9 +110,25 @@ async def test_while_one_renews_the_other_stands_by_and_takes_over_when_it_is_de
             assert not waiting.done()
             assert second.active == "a:9852"
         await until(lambda: second._seen == path.read_bytes())
-        clock.now += TAKEOVER  # the first is dead: it neither renews nor releases
+        clock.now += UNCHANGED  # the first is dead: it neither renews nor releases
         await waiting
         assert second.is_held()
+        assert not first.is_held()
+
+
+async def test_a_lease_whose_last_renewal_was_seen_late_is_taken_within_the_takeover(
+    tmp_path: Path, clock: Clock
+) -> None:
+    path = tmp_path / "lease"
+    async with lease(path, clock) as first, lease(path, clock, "b:9852") as second:
+        await acquired(first, clock)
+        renewed = clock.now
+        clock.now += TAKEOVER / 6  # the standby's next look, as late as it may be
+        waiting = asyncio.create_task(second.acquire())
+        await until(lambda: second._seen_since is not None)
+        clock.now += UNCHANGED
+        await waiting
+        assert clock.now - renewed <= TAKEOVER
         assert not first.is_held()
 
 
@@ -138,7 +155,7 @@ async def test_who_cannot_renew_stops_before_another_may_take_over(tmp_path: Pat
         async with each.kept():
             path.parent.rename(tmp_path / "unmounted")
             await rounds()
-            clock.now += TAKEOVER * 0.6
+            clock.now += TAKEOVER * 0.4
             await rounds()
             assert each.is_held()
             assert not each.lost.is_set()
@@ -166,7 +183,7 @@ async def test_of_many_that_wait_one_becomes_active(tmp_path: Path, clock: Clock
     async with lease(path, clock, "a") as a, lease(path, clock, "b") as b, lease(path, clock, "c") as c:
         waiting = [asyncio.create_task(each.acquire()) for each in (a, b, c)]
         await until(lambda: all(each._seen_since is not None for each in (a, b, c)))
-        clock.now += TAKEOVER
+        clock.now += UNCHANGED
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         await rounds(20)
         assert sum(each.is_held() for each in (a, b, c)) == 1
@@ -181,6 +198,6 @@ async def test_a_lease_file_that_appears_late_is_used(tmp_path: Path, clock: Clo
         assert not waiting.done()
         path.parent.mkdir()
         await until(lambda: each._seen_since is not None)
-        clock.now += TAKEOVER
+        clock.now += UNCHANGED
         await waiting
         assert each.is_held()
