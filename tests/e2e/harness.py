@@ -25,6 +25,8 @@ import pytest
 import yaml
 from prometheus_releases import PACKAGED, Release
 
+from exporter.state import FILE_VERSION
+
 ROOT = Path(__file__).parents[2]
 HOST = "127.80.128.1"  # no connection starts from there: a port that was free stays so
 NETWORK = "127.80.0.0/18"
@@ -286,6 +288,15 @@ def hurried_alertmanager(target: Path, receiver: str, noc: Mapping[str, Any] | N
     path = target / "alertmanager.yml"
     path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
     return path
+
+
+def become_newer(package: Path) -> None:
+    """Make an installed ``exporter`` version 9.9.9, which has a newer format of the state file."""
+    state = (package / "state.py").read_text(encoding="utf-8")
+    state = state.replace(f"FILE_VERSION: Final = {FILE_VERSION}", f"FILE_VERSION: Final = {FILE_VERSION + 1}")
+    state = state.replace("_UPGRADES: Final = {", f'_UPGRADES: Final = {{\n    {FILE_VERSION}: _upgrade("SELECT 1;"),')
+    (package / "state.py").write_text(state, encoding="utf-8")
+    (package / "__init__.py").write_text('"""Newer."""\n\n__version__ = "9.9.9"\n', encoding="utf-8")
 
 
 @contextlib.contextmanager

@@ -2,16 +2,21 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import HOST, ROOT, ask, free_port, program, wait_for
+import yaml
+from harness import HOST, ROOT, Program, ask, become_newer, free_port, program, simulated_site, wait_for
+
+from exporter.state import FILE_VERSION
 
 pytestmark = [pytest.mark.e2e, pytest.mark.downloads]
 
@@ -36,25 +41,46 @@ class Image:
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
-    """Build on the base that BASE_IMAGE names, else on a Debian of our own: no registry is needed."""
+def buildah(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str | Path, ...]]:
+    """The command, with a store of images of its own."""
     for name in ("buildah", "debootstrap"):
         assert shutil.which(name), f"{name} is not installed: .ci/run says which packages these tests need"
     folder = tmp_path_factory.mktemp("image")
-    buildah = ("buildah", "--storage-driver", "vfs", "--root", folder / "store", "--runroot", folder / "run")
-    base = os.environ.get("BASE_IMAGE") or debian(folder, buildah)
+    yield ("buildah", "--storage-driver", "vfs", "--root", folder / "store", "--runroot", folder / "run")
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def image(buildah: tuple[str | Path, ...], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
+    """Build on the base that BASE_IMAGE names, else on a Debian of our own: no registry is needed."""
+    base = os.environ.get("BASE_IMAGE") or debian(tmp_path_factory.mktemp("base"), buildah)
     run(
         *buildah,
         *("build", "--isolation", "chroot", "--format", "docker", "--build-arg", f"BASE={base}"),
         *("--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro", "--tag", "hashmargin", ROOT),
     )
-    config = json.loads(run(*buildah, "inspect", "--type", "image", "hashmargin"))["Docker"]["config"]
     sizes = {name: json.loads(run(*buildah, "images", "--json", name))[0]["size"] for name in (base, "hashmargin")}
+    with mounted(buildah) as tree:
+        config = json.loads(run(*buildah, "inspect", "--type", "image", "hashmargin"))["Docker"]["config"]
+        yield Image(tree, config, megabytes(sizes["hashmargin"]) - megabytes(sizes[base]))
+
+
+@pytest.fixture(scope="module")
+def next_image(buildah: tuple[str | Path, ...], image: Image) -> Iterator[Image]:
+    """The same image with the next version, which has a newer format of the state file."""
+    with mounted(buildah) as tree:
+        (package,) = tree.glob("opt/hashmargin/lib/python3*/site-packages/exporter")
+        become_newer(package)
+        yield replace(image, tree=tree)
+
+
+@contextmanager
+def mounted(buildah: tuple[str | Path, ...]) -> Iterator[Path]:
+    """The file system of a container of the image."""
     container = run(*buildah, "from", "hashmargin").strip()
-    tree = Path(run(*buildah, "mount", container).strip())
-    yield Image(tree, config, megabytes(sizes["hashmargin"]) - megabytes(sizes[base]))
+    yield Path(run(*buildah, "mount", container).strip())
     run(*buildah, "umount", container)
-    shutil.rmtree(folder)
+    run(*buildah, "rm", container)
 
 
 def debian(folder: Path, buildah: tuple[str | Path, ...]) -> str:
@@ -105,11 +131,17 @@ def test_it_says_what_it_is_and_runs_unprivileged(image: Image) -> None:
     assert image.config["Healthcheck"]["Test"][0] == "CMD"
 
 
-def test_it_serves_from_a_read_only_root(image: Image, tmp_path: Path) -> None:
-    state, config = tmp_path / "state", tmp_path / "config"
+def folders(parent: Path) -> tuple[Path, Path]:
+    """What is mounted for the state, and for the configuration."""
+    state, config = parent / "state", parent / "config"
     state.mkdir()
     config.mkdir()
     os.chown(state, 65532, 65532)
+    return state, config
+
+
+def test_it_serves_from_a_read_only_root(image: Image, tmp_path: Path) -> None:
+    state, config = folders(tmp_path)
     port = free_port()
     (config / "site.yml").write_text(
         f"""
@@ -129,3 +161,48 @@ bitcoin: {{kind: fixed, usd: 70370}}
         check = [*image.config["Healthcheck"]["Test"][1:], f"{HOST}:{port}"]
         run(*entered(image, state, *check))
     assert list(state.glob("state.sqlite*")), "state is kept where a volume is mounted"
+
+
+def test_it_is_upgraded_and_rolled_back_with_its_state(image: Image, next_image: Image, tmp_path: Path) -> None:
+    state, config = folders(tmp_path)
+    url = f"{HOST}:{free_port()}"
+
+    def served(version: Image, known: dict[str, float]) -> tuple[dict[str, float], str]:
+        """Energy by rig, once those that are known are back, and all else that is served."""
+        command = entered(version, state, *version.config["Entrypoint"], *version.config["Cmd"])
+        with program("image", *command, folder=tmp_path) as running:
+            return wait_for("the energy", lambda: energies(running, url, known))
+
+    with simulated_site(tmp_path, "127.88.0.0/18", "--rigs", "6") as (_, written):
+        document = yaml.safe_load(written.read_text(encoding="utf-8"))
+        document |= {
+            "evaluation_interval": "1s",
+            "polling": {"interval": "4s", "deadline": "4s"},
+            "state": {"path": "/var/lib/hashmargin/state.sqlite"},
+            "web": {"listen_address": url},
+        }
+        (config / "site.yml").write_text(yaml.safe_dump(document), encoding="utf-8")
+        before, text = served(image, {})
+        assert 'version="9.9.9"' not in text
+        upgraded, text = served(next_image, before)
+        assert 'version="9.9.9"' in text
+        assert all(upgraded[rig] >= joules for rig, joules in before.items())
+
+        command = entered(image, state, *image.config["Entrypoint"], *image.config["Cmd"])
+        refused = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+        assert refused.returncode == 1
+        assert f"written by hashmargin 9.9.9 (format {FILE_VERSION + 1})" in refused.stderr
+        restore = ("state", "restore", "--config.file", "/etc/hashmargin/site.yml")
+        kept = f"/var/lib/hashmargin/state.sqlite.version-{FILE_VERSION}"
+        run(*entered(image, state, *image.config["Entrypoint"], *restore, kept))
+
+        rolled_back, text = served(image, before)
+        assert 'version="9.9.9"' not in text
+        assert all(rolled_back[rig] >= joules for rig, joules in before.items())
+
+
+def energies(running: Program, url: str, known: dict[str, float]) -> tuple[dict[str, float], str] | None:
+    text = running.get(f"http://{url}/metrics")
+    lines = re.findall(r'^mining_rig_energy_joules_total\{.*rig="([^"]+)".*\} (\S+)$', text, re.MULTILINE)
+    found = {rig: float(joules) for rig, joules in lines}
+    return (found, text) if any(found.values()) and found.keys() >= known.keys() else None

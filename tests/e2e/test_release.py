@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from harness import BIN, ROOT
+from harness import BIN, ROOT, become_newer
 
 from exporter import __version__
 from exporter.state import FILE_VERSION
@@ -123,11 +123,7 @@ def test_state_survives_an_upgrade_and_a_rollback_between_two_builds(wheel: Path
     """The other build is this one with a newer format of the state file."""
     old, new = (installed(wheel, tmp_path / name) for name in ("old", "new"))
     package = next(new.parent.parent.glob("lib/python3*/site-packages/exporter"))
-    newer = (package / "state.py").read_text(encoding="utf-8")
-    newer = newer.replace(f"FILE_VERSION: Final = {FILE_VERSION}", f"FILE_VERSION: Final = {FILE_VERSION + 1}")
-    newer = newer.replace("_UPGRADES: Final = {", f'_UPGRADES: Final = {{\n    {FILE_VERSION}: _upgrade("SELECT 1;"),')
-    (package / "state.py").write_text(newer, encoding="utf-8")
-    (package / "__init__.py").write_text('"""Newer."""\n\n__version__ = "9.9.9"\n', encoding="utf-8")
+    become_newer(package)
     state = tmp_path / "state.sqlite"
     assert touched(old, state) == ""
     assert touched(new, state) == ""
