@@ -1,10 +1,13 @@
-"""What one test does to the process's logging, no other test sees."""
+"""For all unit tests: what one does to the process's logging, no other sees; and the smallest simulated site."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import structlog
+from own_network import fresh_network
+
+from exporter.simulation.site import SimulatedSite
 
 
 @pytest.fixture(autouse=True)
@@ -14,3 +17,16 @@ def _logging_restored() -> Iterator[None]:
     yield
     root.handlers, root.level = handlers, level
     structlog.reset_defaults()
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[SimulatedSite]:
+    """Three rigs on a network of their own, none of them below port 1024."""
+    async with SimulatedSite(
+        models=["Antminer S21", "Antminer S19j Pro", "Whatsminer M50"],
+        network=fresh_network(),
+        port_offset=20_000,
+        control_port=0,
+        lowest_port=1024,
+    ) as started:
+        yield started

@@ -4,12 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_app import Exporter, Samples, ended, one, site
+from whole_exporter import Exporter, Samples, ended, one
 
 from exporter.simulation.service import SourceFault
 from exporter.simulation.site import SimulatedSite
-
-__all__ = ["site"]
 
 RENTAL = {
     "price_usd_per_gpu_hour": "marketplace",

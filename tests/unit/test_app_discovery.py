@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from own_network import fresh_network
-from test_app import Exporter, ended, values
+from whole_exporter import Exporter, ended, values
 
 from exporter.simulation.site import SimulatedSite
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from aiohttp import web
 from own_network import fresh_network
 from source_site import serve
-from test_app import Exporter, all_margins, one, values
+from whole_exporter import Exporter, all_margins, one, values
 
 from exporter.simulation.site import SimulatedSite
 

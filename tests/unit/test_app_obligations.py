@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from own_network import OWN, fresh_network
-from test_app import Exporter, Samples, all_margins, one, values
 from vtn import CLIENT_ID, CLIENT_SECRET, Vtn, event, program
+from whole_exporter import Exporter, Samples, all_margins, one, values
 
 from exporter.simulation.service import SourceFault
 from exporter.simulation.site import SimulatedSite

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from own_network import fresh_network
-from test_app import Exporter, one, values
+from whole_exporter import Exporter, one, values
 
 from exporter.simulation.faults import Fault
 from exporter.simulation.service import SourceFault
