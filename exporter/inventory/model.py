@@ -115,9 +115,9 @@ class RigFacts(SettingsGroup):
         description="Names of `fleet.logins` for its web interface or API, tried in order. In CSV files and labels, "
         "separate them by `|`.",
     )
-    username: Text | None = Field(None, description="User of its web interface or API, instead of `login`.")
-    password: SecretStr | None = Field(None, description="Password of that user.")
-    password_file: ConfigPath | None = Field(None, description="File with the password, instead of `password`.")
+    username: Text | None = Field(None, description="User of its web interface or API. Deprecated: use `login`.")
+    password: SecretStr | None = Field(None, description="Password of that user. Deprecated: use `login`.")
+    password_file: ConfigPath | None = Field(None, description="File with the password. Deprecated: use `login`.")
     rated_terahash: float | None = Field(None, gt=0, le=100_000, description="Nameplate hashrate in TH/s.")
     rated_watts: float | None = Field(None, gt=0, le=1_000_000, description="Nameplate power in W.")
     accept_implausible: Annotated[bool, BeforeValidator(_yes_or_no)] | None = Field(

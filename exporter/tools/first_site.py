@@ -9,6 +9,7 @@ from typing import Final, Self
 
 RIGS_FILE: Final = "rigs.csv"
 PASSWORD_FILE: Final = "rig-password"  # noqa: S105 -- the name of a file
+LOGIN: Final = "rigs"
 STATE_FILE: Final = "state.sqlite"
 _EVERYBODY: Final = 0o644
 _OWNER: Final = 0o600
@@ -39,14 +40,15 @@ class FirstSite:
 
     def text(self, ranges: Iterable[str]) -> str:
         """Return the YAML file. ``ranges`` are the ranges that were scanned for the rigs of :data:`RIGS_FILE`."""
-        scanned = " ".join(ranges)
+        scanned = tuple(ranges)
         lines = [
             "# Written by `hashmargin init`. All keys: docs/configuration.md",
             f"site: {_quoted(self.site)}",
             f"state: {{ path: {STATE_FILE} }} # what a restart must not lose",
             "",
             "fleet:",
-            f"  csv: [{RIGS_FILE}] # add new rigs: hashmargin scan {scanned} --update {RIGS_FILE}",
+            f"  csv: [{RIGS_FILE}] # add new rigs: hashmargin scan {' '.join(scanned)} --update {RIGS_FILE}",
+            *self._login(scanned),
             *self._defaults(),
             "",
         ]
@@ -60,12 +62,20 @@ class FirstSite:
             lines.append(f"tariffs: {{ power: {price} }} # other contracts and markets: docs/sources.md")
         return "\n".join(lines) + "\n" + (_PUBLIC_SOURCES if self.public_sources else _NO_PUBLIC_SOURCES)
 
+    @property
+    def _has_login(self) -> bool:
+        return bool(self.username) or self.password_file is not None
+
+    def _login(self, scanned: Iterable[str]) -> list[str]:
+        if not self._has_login:
+            return []
+        user = [f"      username: {_quoted(self.username)}"] if self.username else []
+        secret = "password: ''" if self.password_file is None else f"password_file: {_quoted(str(self.password_file))}"
+        networks = f"      cidr: [{', '.join(scanned)}] # it is sent only to rigs in these networks"
+        return ["  logins:", f"    {LOGIN}:", *user, f"      {secret}", networks]
+
     def _defaults(self) -> list[str]:
-        values = {
-            "block": self.block,
-            "username": self.username,
-            "password_file": "" if self.password_file is None else str(self.password_file),
-        }
+        values = {"block": self.block, "login": LOGIN if self._has_login else ""}
         given = [f"    {key}: {_quoted(value)}" for key, value in values.items() if value]
         return ["  defaults:", *given] if given else []
 

@@ -104,7 +104,7 @@ def test_each_example_is_sound_and_its_configuration_has_known_keys(values: Path
     ("wrong", "said"),
     [
         ("config.flet.csv=x", "'flet' not allowed"),
-        ("config.fleet.defaults.password=hunter2", "a secret does not belong here"),
+        ("config.fleet.logins.rigs.password=hunter2", "a secret does not belong here"),
         ("config.network.password=hunter2", "a secret does not belong here"),
         ("config.polling.pace=30s", "'pace' not allowed"),
         ("ingress.enabled=true", "ingress.host"),
@@ -117,7 +117,7 @@ def test_a_configuration_that_cannot_be_meant_is_refused(wrong: str, said: str) 
 
 def test_the_configuration_of_the_examples_is_accepted(tmp_path: Path) -> None:
     site = yaml.safe_load((ROOT / "deploy/examples/site.yml").read_text(encoding="utf-8"))
-    assert site["fleet"]["defaults"].pop("password")  # which a chart takes from a secret
+    assert site["fleet"]["logins"]["factory"].pop("password")  # which a chart takes from a secret
     (tmp_path / "values.yaml").write_text(yaml.safe_dump({"config": site}), encoding="utf-8")
     helm("template", "site", CHART, "--values", tmp_path / "values.yaml")
 

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from own_network import OWN, fresh_network
 
 from exporter.cli import main
+from exporter.settings.upgrade import upgrades
 from exporter.simulation.site import SimulatedSite
 
 MODELS = ("Antminer S19j Pro", "Antminer S21")
@@ -94,11 +95,10 @@ async def test_questions_are_asked_for_what_no_option_gives(network: str, tmp_pa
     written = yaml.safe_load((tmp_path / "site.yml").read_text(encoding="utf-8"))
     assert written["site"] == "prairie 1"
     assert written["tariffs"]["power"]["usd_per_kilowatt_hour"] == 0.0412345
-    assert written["fleet"]["defaults"] == {
-        "block": "container: 1",
-        "username": "root",
-        "password_file": "rig-password",
-    }
+    assert written["fleet"]["defaults"] == {"block": "container: 1", "login": "rigs"}
+    login = {"username": "root", "password_file": "rig-password", "cidr": [network, SILENT]}
+    assert written["fleet"]["logins"] == {"rigs": login}
+    assert not [line for line in upgrades(tmp_path / "site.yml") if "deprecated" in line]
     assert (written["network"], written["bitcoin"]["kind"]) == ({"kind": "mempool"}, "median")
 
 

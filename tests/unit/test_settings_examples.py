@@ -8,6 +8,7 @@ from docs.generators import __main__ as generators
 from docs.generators import configuration
 from exporter.settings.load import load
 from exporter.settings.model import Settings
+from exporter.settings.upgrade import upgrades
 
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples"
 
@@ -25,6 +26,10 @@ def test_the_example_is_what_it_says(site: Settings) -> None:
     assert rigs["b-r2-01"].tariff == "birch-ppa"
     assert rigs["b-r2-03"].expected_mining is False
     assert rigs["a-test-bench"].expected_schedule == "nights"
+
+
+def test_the_example_has_no_deprecated_key() -> None:
+    assert not [line for line in upgrades(EXAMPLES / "site.yml") if "deprecated" in line]
 
 
 def test_every_key_of_the_settings_is_documented() -> None:
