@@ -37,6 +37,7 @@ def as_text(settings: Settings) -> str:
     """Return the summary and the effective settings as text."""
     summary = _summary(settings)
     warning_lines = [f"warning: {text}" for text in summary.pop("warnings")]
+    summary |= {f"shard {shard}": content for shard, content in summary.pop("shards", {}).items()}
     width = max(map(len, summary))
     counts = [f"{name.replace('_', ' '):<{width}}  {_as_line(value)}" for name, value in summary.items()]
     return "\n".join([*counts, *warning_lines, "", "# effective settings, defaults included", describe(settings)])

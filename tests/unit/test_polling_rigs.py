@@ -274,7 +274,7 @@ def test_a_slow_rig_is_never_read_twice_at_once() -> None:
     async def main() -> None:
         site, rigs = Site(), fleet(20)
         site.behaviour = {rig.address: 9.0 for rig in rigs}
-        settings = PollingSettings(interval=10, deadline=10, max_in_flight=4)
+        settings = PollingSettings(interval=10.0, deadline=10.0, max_in_flight=4)
         async with polling(make(rigs, site, settings, remembered=known(rigs))):
             await asyncio.sleep(300)
         assert {site.most_in_flight[rig.address] for rig in rigs} == {1}
@@ -348,7 +348,7 @@ def test_stopping_cancels_what_is_in_flight() -> None:
     async def main() -> None:
         site, rigs = Site(), fleet(50)
         site.behaviour = {rig.address: math.inf for rig in rigs}
-        settings = PollingSettings(interval=30, deadline=30)
+        settings = PollingSettings(interval=30.0, deadline=30.0)
         async with polling(make(rigs, site, settings, remembered=known(rigs))):
             await asyncio.sleep(31 - 2)
             flying = site.in_flight["read"]

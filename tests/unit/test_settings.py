@@ -504,6 +504,7 @@ def test_the_summary_previews_the_shards_and_warns_of_empty_ones(tmp_path: Path)
         "1 block, 3 rigs",
         "1 block, 3 rigs",
     ]
+    assert "shard 3" in as_text(given(tmp_path, text))
     text = text.replace("total_shards: 4", "total_shards: 5")
     assert any(warning.startswith("no rigs for shard ") for warning in warnings(given(tmp_path, text)))
 
@@ -538,6 +539,7 @@ def test_an_error_names_the_line_to_correct(tmp_path: Path, section: str, expect
         ("fleet:\n  csv:\n    - a.csv\n    - b.csv", "site.yml:4: fleet.csv.0: a.csv does not exist"),
         ("fleet:\n  file_sd: [b.json]", "site.yml:3: fleet.file_sd.0: b.json does not exist"),
         ('polling:\n  interval: "30"', "site.yml:3: polling.interval: '30' is not a duration: did you mean '30s'?"),
+        ("polling:\n  interval: 30", "site.yml:3: polling.interval: 30 is not a duration: did you mean '30s'?"),
     ],
 )
 def test_a_frequent_error_is_reported_with_its_line_and_the_correction(
