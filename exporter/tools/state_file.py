@@ -141,7 +141,7 @@ def restore(source: Path, target: Path, now: float) -> Path | None:
     except sqlite3.Error as error:
         raise _unreadable(source, error) from None
     except OSError as error:
-        reason = error.strerror or f"{error}: stop the exporter first"
+        reason = error.strerror or "an exporter uses it: stop that first"
         raise StateFileError(f"{target} cannot be replaced: {reason}") from None
     else:
         for suffix in ("-journal", "-wal", "-shm"):  # of the former file

@@ -34,7 +34,7 @@ async def test_a_backup_of_a_file_in_use_is_restored_elsewhere(tmp_path: Path) -
         assert run("backup", "--state.path", path, kept).exit_code == 0  # as each night
         done = run("restore", "--state.path", path, kept)
         assert done.exit_code == 1
-        assert "stop the exporter first" in done.output
+        assert "an exporter uses it: stop that first" in done.output
     assert run("restore", "--state.path", other, kept).exit_code == 0
     assert (await load(other)).rigs.keys() == {"a", "b", "c"}
     assert other.stat().st_mode & 0o777 == 0o600
