@@ -109,11 +109,12 @@ def on(name: str, team: dict[str, str], **labels: str) -> dict[str, str]:
             [
                 on("MiningExporterDown", NOC, instance="shard-1"),
                 on("MiningShardMissing", NOC),
-                on("MiningBlockAvoidableLoss", ENERGY, block="a", instance="shard-1"),
-                on("MiningBlockAvoidableLoss", ENERGY, block="b", instance="shard-0"),
+                on("MiningStateNotKept", {**NOC, "severity": "warning"}, instance="shard-1"),
+                on("MiningExporterSlow", {**NOC, "severity": "warning"}, instance="shard-0"),
+                on("MiningBlockAvoidableLoss", ENERGY, block="b"),
                 on("MiningBlockUnreachable", NOC, block="c"),
             ],
-            {"MiningExporterDown", "MiningBlockAvoidableLoss b", "MiningBlockUnreachable"},
+            {"MiningExporterDown", "MiningExporterSlow", "MiningBlockAvoidableLoss", "MiningBlockUnreachable"},
             id="a shard that is down, beside others that are not",
         ),
         pytest.param(
