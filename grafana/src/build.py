@@ -17,11 +17,19 @@ TARGET: Final = Path(__file__).parents[1] / "dashboards"
 
 def render() -> dict[str, str]:
     """Every dashboard's JSON by file name."""
-    return {
-        f"{name}.json": json.dumps(_numbered(build()), cls=JSONEncoder, indent=2, sort_keys=True, ensure_ascii=False)
-        + "\n"
-        for name, build in DASHBOARDS.items()
-    }
+    return {f"{name}.json": _exact(_numbered(build())) + "\n" for name, build in DASHBOARDS.items()}
+
+
+def _exact(dashboard: models.Dashboard) -> str:
+    """Write a dashboard, in which the one choice of a variable is matched as it is.
+
+    Grafana escapes a name for a pattern only where several can be chosen: elsewhere C+1 would match C1, and not itself.
+    """
+    text = json.dumps(dashboard, cls=JSONEncoder, indent=2, sort_keys=True, ensure_ascii=False)
+    for variable in dashboard.templating.list_val or () if dashboard.templating else ():
+        if not variable.multi and not variable.include_all:
+            text = text.replace(rf"=~\"${variable.name}\"", rf"=\"${variable.name}\"")
+    return text
 
 
 def _numbered(dashboard: builders.Dashboard) -> models.Dashboard:

@@ -4,11 +4,13 @@ import contextlib
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from browser import chromium
-from harness import SITE, Stack, any_prometheus, unfolded, wait_for
+from harness import SITE, Prometheus, Stack, any_prometheus, prometheus_of, unfolded, wait_for
 from panels import DASHBOARDS, UNKNOWN, Shown, draw, known, links, of, show, show_all, tiles
+from prometheus_releases import PACKAGED
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("libraries"), any_prometheus]
 
@@ -197,3 +199,39 @@ def test_without_data_everything_is_unknown(running: Stack) -> None:
         assert [panel for panel in board.panels if "error" in panel] == []
     for place, panel in (*of("table", shown), *of("timeseries", shown)):
         assert panel.get("rows") == [] or panel.get("lines") == [], place
+
+
+AWKWARD = "C+1 (north)"
+"""A name that is no pattern for itself."""
+
+
+@pytest.fixture
+def without_rules(running: Stack, tmp_path: Path) -> Iterator[Prometheus]:
+    """A Prometheus that loads no rules, for which a block, its site and all rigs have awkward names."""
+    awkward = [
+        {"source_labels": ["block"], "regex": "container-1", "target_label": "block", "replacement": AWKWARD},
+        {"source_labels": ["rig"], "regex": "(.+)", "target_label": "rig", "replacement": "$1 (a|b)*"},
+    ]
+    target = {"targets": [urlsplit(running.exporter).netloc], "labels": {"site": AWKWARD}}
+    job = {"job_name": "hashmargin", "static_configs": [target], "metric_relabel_configs": awkward}
+    document = {"global": {"scrape_interval": "1s"}, "scrape_configs": [job]}
+    with prometheus_of(tmp_path, document, PACKAGED) as watcher:
+        wait_for("margins", lambda: watcher.query(f'mining_block_margin_usd_per_day{{block="{AWKWARD}"}}'))
+        yield watcher
+
+
+def test_no_alert_is_counted_as_none_where_none_is_evaluated(without_rules: Prometheus) -> None:
+    room, fleet = show(without_rules.url, [("ops-room", {}), ("fleet", {})])
+    assert {tile[2:] for tile in tiles(room) if tile[0] in {"Critical", "Warnings"}} == {UNKNOWN}
+    assert fleet.panel("Rigs that are too hot")["lines"] == []
+
+
+def test_a_name_with_the_characters_of_patterns_is_chosen_as_it_is(without_rules: Prometheus) -> None:
+    block, room = show(without_rules.url, [("block", {"site": AWKWARD, "block": AWKWARD}), ("ops-room", {})])
+    assert known(block).keys() >= {"Margin", "Avoidable loss", "Margin per kilowatt-hour"}
+    opened = [(row["rig"], chosen["var-rig"]) for row, chosen in links(room.panel("Rigs that lose most"))]
+    assert opened
+    assert all(names == [rig] for rig, names in opened)
+    rig, _ = opened[0]
+    (shown,) = show(without_rules.url, [("rig", {"site": AWKWARD, "rig": rig})])
+    assert known(shown)["Answers"] == ["1"]

@@ -93,6 +93,7 @@ def test_a_tile_tells_sites_apart_and_misses_none(sites: Sites) -> None:
                 found.setdefault(title, set()).add(name_of_tile.split()[0])  # a site, or one and its customer
             assert set(map(frozenset, found.values())) <= {frozenset({"north", "south", "plain", LOST})}, name
     assert {tile[1]: tile[2:] for tile in tiles(sites.well["ops-room"]) if tile[0] == "Margin"}[LOST] == UNKNOWN
+    assert {tile[1]: tile[2:] for tile in tiles(sites.well["ops-room"]) if tile[0] == "Critical"}[LOST] == UNKNOWN
     missing = {tile[1]: tile[2:] for tile in tiles(sites.well["exporter-health"]) if tile[0] == "Shards missing"}
     assert missing == {"north": ("0", "green"), "south": ("0", "green"), "plain": ("0", "green"), LOST: UNKNOWN}
 
@@ -145,8 +146,10 @@ def test_of_a_dead_exporter_no_value_is_left(sites: Sites) -> None:
         name: {} for name in DASHBOARDS
     } | {
         "exporter-health": {"Exporters down": ["1"]},
-        "ops-room": {title: known(sites.without_exporter["ops-room"])[title] for title in ("Critical", "Warnings")},
+        "ops-room": (counted := known(sites.without_exporter["ops-room"])),
     }
+    assert counted.keys() <= {"Critical", "Warnings"}
+    assert "0" not in {text for texts in counted.values() for text in texts}, "it is not known that no other fires"
     for place, panel in of("bargauge", sites.without_exporter):
         assert {(bar["text"], bar["color"]) for bar in panel["tiles"]} == {UNKNOWN}, place
     for place, panel in of("table", sites.without_exporter):

@@ -110,9 +110,29 @@ def test_every_query_keeps_to_the_chosen_job_and_site(dashboard: dict[str, Any])
             expr = target["expr"]
             selectors = re.findall(r"[\w:]+\{([^}]*)\}", expr)
             assert selectors, f"{panel['title']} queries without selectors: {expr}"
-            assert all('site=~"$site"' in selector for selector in selectors), expr
+            assert all(re.search(r'site=~?"\$site"', selector) for selector in selectors), expr
             assert set(re.findall(r"\$(\w+)", expr)) <= known | {"__rate_interval", "__range", "1"}, expr
             assert "[5m]" not in expr, "rates take $__rate_interval"
+
+
+def test_a_choice_of_one_name_is_matched_as_it_is_and_one_of_several_as_a_pattern(dashboard: dict[str, Any]) -> None:
+    """Grafana escapes names for a pattern only where several can be chosen: `C+1` is no pattern for itself."""
+    variables = {each["name"]: each for each in dashboard["templating"]["list"] if each["type"] == "query"}
+    several = {name: bool(each.get("multi") or each.get("includeAll")) for name, each in variables.items()}
+    queries = [target["expr"] for panel in panels(dashboard) for target in panel["targets"]]
+    queries += [each["query"]["query"] for each in variables.values()]
+    queries += [each["expr"] for each in dashboard["annotations"]["list"] if "expr" in each]
+    matched = {found for query in queries for found in re.findall(r'(=~|!~|!=|=)"([^"]*\$[^"]*)"', query)}
+    assert {"$job", "$site"} <= {value for _, value in matched}
+    for operator, value in matched:
+        name = value.removeprefix("$")
+        assert (operator in {"=~", "!~"}) == several[name], f"{operator} {value}"
+
+
+def test_a_link_encodes_every_name(dashboard: dict[str, Any]) -> None:
+    """Grafana leaves the +, & and # of a field as they are, unless it is told to encode them."""
+    text = json.dumps(dashboard)
+    assert not re.search(r"\$\{__data\.fields\.\w+\}", text)
 
 
 def test_the_waterfall_of_the_margin_has_every_cause() -> None:

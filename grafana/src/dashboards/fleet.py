@@ -6,7 +6,19 @@ from grafana_foundation_sdk.builders import dashboard as builders
 
 from dashboards import panels
 from dashboards.frame import BLOCKS, begin
-from dashboards.panels import EFFICIENCY, HASHRATE, NONE_WANTED, PLAIN, RATIO, Column, Face, Panel, Query, series
+from dashboards.panels import (
+    ALERTS_KNOWN,
+    EFFICIENCY,
+    HASHRATE,
+    NONE_WANTED,
+    PLAIN,
+    RATIO,
+    Column,
+    Face,
+    Panel,
+    Query,
+    series,
+)
 
 _RIG: Final = "on (job, site, instance, rig)"
 _CHOSEN: Final = series("mining_rig_inventory_info", 'block=~"$block"')
@@ -42,6 +54,11 @@ def _over_time() -> list[Panel]:
         f"max_over_time(count by (job, site, instance, rig)"
         f" ({series('mining_rig_board_hashrate_hashes_per_second')} > 0)[1d:1h])"
     )
+    hot = series("rig:mining_rig_overheating_celsius:max")
+    temperatures = " or ".join(
+        f"max by (job, site, instance, rig) ({series(f'mining_rig_board_{each}temperature_celsius')})"
+        for each in ("chip_", "")
+    )
     return [
         panels.lines(
             Face("Rigs that are down", "They do not answer, of those that should mine.", PLAIN, 8),
@@ -65,7 +82,7 @@ def _over_time() -> list[Panel]:
         ),
         panels.lines(
             Face("Rigs that are too hot", "By temperature, or as they report it.", PLAIN, 8),
-            Query(_counted(series("rig:mining_rig_overheating_celsius:max"), up), "{{site}}"),
+            Query(_counted(hot, f"({temperatures}) and on (site) {ALERTS_KNOWN}"), "{{site}}"),
         ),
     ]
 

@@ -51,9 +51,9 @@ def _short(expr: str, by: str) -> str:
 
 
 def _now() -> list[Panel]:
-    contracted = f"max by (site) ({series('mining_gpu_contracted')})"
-    unused = f"{series('mining_gpu_utilization_ratio')} == 0"
-    idle = f"{series('mining_gpu_contracted')} == 1 and on (job, site, instance, gpu) {unused}"
+    contracted, use = series("mining_gpu_contracted"), series("mining_gpu_utilization_ratio")
+    idle = f"{contracted} == 1 and on (job, site, instance, gpu) {use} == 0"
+    unseen = f"{contracted} == 1 unless on (job, site, instance, gpu) {use}"
     return [
         panels.figures(
             Face("Margin", "Revenue less power cost of all GPUs.", USD_PER_DAY, 6, 5),
@@ -70,7 +70,7 @@ def _now() -> list[Panel]:
         ),
         panels.figures(
             Face("Contracted and idle", "GPUs that somebody pays for and that run nothing now.", PLAIN, 6, 5),
-            f"count by (site) ({idle}) or 0 * {contracted}",
+            f"count by (site) ({idle}) or 0 * max by (site) ({contracted} unless on (site) ({unseen}))",
             NONE_WANTED,
         ),
     ]

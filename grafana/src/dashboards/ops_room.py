@@ -6,6 +6,7 @@ from dashboards import panels
 from dashboards.firing import ACTIVE, INHIBITED
 from dashboards.frame import RUNBOOKS, begin
 from dashboards.panels import (
+    ALERTS_KNOWN,
     GAIN,
     HASHRATE,
     IN_BLOCK,
@@ -26,12 +27,12 @@ from dashboards.panels import (
 )
 
 _SILENCE = (
-    "${alertmanager}/#/silences/new?filter=%7Balertname%3D%22${__data.fields.alertname}%22"
-    "%2Csite%3D%22${__data.fields.site}%22%7D"
+    f"${{alertmanager}}/#/silences/new?filter=%7Balertname%3D%22{panels.of_row('alertname')}%22"
+    f"%2Csite%3D%22{panels.of_row('site')}%22%7D"
 )
 _ALERT_LINKS = {
     "alertname": (
-        ("What to do: runbook", f"{RUNBOOKS}/${{__data.fields.alertname}}.md"),
+        ("What to do: runbook", f"{RUNBOOKS}/{panels.of_row('alertname')}.md"),
         ("Silence in Alertmanager", _SILENCE),
     ),
 }
@@ -75,20 +76,26 @@ def _now() -> list[Panel]:
             site("hashrate_hashes_per_second"),
         ),
         panels.figures(Face("Power", "Power of all rigs whose power is known.", WATTS, 3, 4), site("power_watts")),
-        _alerts("Critical", "Critical alerts that fire now and are not inhibited: somebody was paged.", "red"),
-        _alerts("Warnings", "Warnings that fire now and are not inhibited: to be acted on today.", "orange"),
+        _alerts(
+            "Critical",
+            "Critical alerts that fire now and are not inhibited: somebody was paged. "
+            "Unknown while an exporter is out or the alerts are not evaluated.",
+            "red",
+        ),
+        _alerts(
+            "Warnings",
+            "Warnings that fire now and are not inhibited: to be acted on today. Unknown as the critical ones are.",
+            "orange",
+        ),
     ]
 
 
 def _alerts(title: str, description: str, color: str) -> Panel:
     severity = "critical" if title == "Critical" else "warning"
-    return panels.figure(
+    return panels.figures(
         Face(title, description, PLAIN, 3, 4),
-        Query(
-            f'count by (site) ({ACTIVE} and on (alertname, site) ALERTS{{severity="{severity}",site=~"$site"}})'
-            f" or 0 * max by (site) ({series('up')})",
-            "{{site}}",
-        ),
+        f'count by (site) ({ACTIVE} and on (alertname, site) ALERTS{{severity="{severity}",site=~"$site"}})'
+        f" or 0 * max by (site) ({ALERTS_KNOWN})",
         ((None, "green"), (1.0, color)),
     )
 
@@ -98,7 +105,8 @@ def _wrong() -> list[Panel]:
         panels.rows(
             Face(
                 "What is wrong",
-                "Alerts that fire now, critical ones first. Inhibited ones follow from another and notify nobody.",
+                "Alerts that fire now, critical ones first. Inhibited ones follow from another and notify nobody. "
+                "Where the numbers of alerts are unknown, an empty list is no all-clear.",
                 PLAIN,
                 9,
                 7,

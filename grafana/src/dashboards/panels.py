@@ -123,6 +123,10 @@ IN_BLOCK: Final = f"on (job, site, instance, rig) group_left (block) {series('mi
 """What a rig's series is multiplied by to have the rig's block."""
 
 
+ALERTS_KNOWN: Final = series("site:mining_alerts_firing:known")
+"""Present for a site whose rules and alerts are evaluated and whose exporters work: without a sample, 0 is a guess."""
+
+
 def total(metric: str, *matchers: str, by: str = "") -> str:
     """The sum of ``metric`` over what is selected, or ``by`` some labels of it."""
     return f"sum{f' by ({by})' if by else ''} ({series(metric, *matchers)})"
@@ -143,10 +147,15 @@ def per_site(expr: str) -> str:
     return f"{expr} or max by (site) ({series('up')}) * NaN"
 
 
+def of_row(field: str) -> str:
+    """A field of the row that a link is on. Without the format, Grafana leaves the +, & and # of a name as they are."""
+    return f"${{__data.fields.{field}:percentencode}}"
+
+
 def open_with(dashboard_uid: str, label: str) -> str:
     """The link from a row to another dashboard: at the row's site, with the row's ``label``."""
     chosen = "&".join(f"${{{name}:queryparam}}" for name in ("datasource", "job"))
-    row = "&".join(f"var-{name}=${{__data.fields.{name}}}" for name in ("site", label))
+    row = "&".join(f"var-{name}={of_row(name)}" for name in ("site", label))
     return f"/d/{dashboard_uid}?${{__url_time_range}}&{chosen}&{row}"
 
 

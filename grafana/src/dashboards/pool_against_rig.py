@@ -43,11 +43,12 @@ def build() -> builders.Dashboard:
 
 def _now() -> list[Panel]:
     uncredited = f"{series('mining_rig_pool_credited')} == 0"
+    leak, lost = series("mining_block_pool_leak"), series("mining_block_pool_leak_usd_per_day")
     return [
         panels.figures(
-            Face("Lost by leaks", "What leaks of blocks cost now.", USD_PER_DAY, 6, 5),
-            f"sum by (site) ({series('mining_block_pool_leak_usd_per_day')})"
-            f" or 0 * sum by (site) ({series('mining_block_pool_leak')})",
+            Face("Lost by leaks", "What leaks of blocks cost now. Unknown if one cannot be priced.", USD_PER_DAY, 6, 5),
+            f"sum by (site) ({lost}) unless on (site) ({leak} == 1 unless on (job, site, instance, block) {lost})"
+            f" or sum by (site) ({leak}) == 0",
         ),
         panels.figures(
             Face("Deficit", "Share of the reported hashrate that the pools did not credit.", RATIO, 6, 5),

@@ -47,7 +47,10 @@ export function interpolate(text, chosen, more = {}, scopedVars = {}, format = u
   });
 }
 
-const encoded = (value, format) => (['uriencode', 'percentencode'].includes(format) ? encodeURIComponent(value) : value);
+/** Grafana encodes links as `uriencode`, which keeps what has a meaning in an address, such as + and &. */
+const ENCODINGS = { uriencode: encodeURI, percentencode: encodeURIComponent };
+const encoded = (value, format) => (format in ENCODINGS ? strict(ENCODINGS[format](value)) : value);
+const strict = (text) => text.replace(/[!'()*]/g, (each) => `%${each.charCodeAt(0).toString(16).toUpperCase()}`);
 
 function valueOf(name, { values, options, multi, allValue }, format) {
   if (format === 'queryparam') {
