@@ -11,9 +11,11 @@ from exporter.model.failures import Failure, Reason
 from exporter.sources.contract import translating
 from exporter.sources.http import Endpoint
 
+WATCHDOG: Final = "MiningWatchdog"
+"""The alert that fires while alerts are evaluated and delivered."""
+
 _OURS: Final = "Mining"  # the names of all our alerts begin so
 _KEPT_SECONDS: Final = 5.0
-_WATCHDOG: Final = "MiningWatchdog"  # fires while all is well
 _SEVERITIES: Final = ("critical", "warning", "info")
 
 
@@ -67,9 +69,9 @@ async def _alerts(alertmanager: Endpoint) -> list[Alert]:
     listed = await alertmanager.get_json("/api/v2/alerts", active)
     with translating():
         ours = [_alert(one) for one in listed if one["labels"]["alertname"].startswith(_OURS)]
-    found = [alert for alert in ours if alert.name != _WATCHDOG]
+    found = [alert for alert in ours if alert.name != WATCHDOG]
     if len(found) == len(ours):
-        raise Failure(Reason.STALE, f"{_WATCHDOG} does not fire: Prometheus delivers no alerts")
+        raise Failure(Reason.STALE, f"{WATCHDOG} does not fire: Prometheus delivers no alerts")
     return sorted(found, key=lambda alert: (_rank(alert.severity), alert.since))
 
 

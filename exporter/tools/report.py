@@ -6,6 +6,7 @@ from typing import Any, Final
 from exporter.exposition import spreadsheets
 from exporter.model.failures import Failure
 from exporter.model.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
+from exporter.sources.alertmanager import WATCHDOG
 from exporter.sources.http import Endpoint
 from exporter.sources.prometheus import ask_range, quoted
 from exporter.tools import change, tables
@@ -16,6 +17,8 @@ from exporter.tools.tables import figure, usd
 _STEP: Final = 300.0
 """Seconds between the looks at what is averaged."""
 _WORST: Final = 10
+_ALERTS: Final = "Alerts"
+_FIRING: Final = 'alertstate="firing"'
 _MONEY: Final = {
     "revenue_usd": "sum(mining_block_revenue_usd_per_day{site})",
     "power_cost_usd": "sum(mining_block_power_cost_usd_per_day{site})",
@@ -51,6 +54,7 @@ async def query(endpoint: Endpoint, *, span: Span, site: str | None) -> dict[str
         "worst_rigs": await reader.worst("max by (rig) (mining_rig_margin_usd_per_day{site})", "rig", days),
         "rigs_down": await reader.down(),
         "alerts": await reader.alerts(),
+        "alerts_evaluated_hours": await reader.evaluated(),
     }
 
 
@@ -65,7 +69,8 @@ class _Reader:
         self._selectors = {
             "{site}": "{" + ",".join(where) + "}",
             "{curtail}": "{" + ",".join([*where, 'verdict="curtail"']) + "}",
-            "{firing}": "{" + ",".join([*where, 'alertstate="firing"', 'alertname=~"Mining.*"']) + "}",
+            "{firing}": "{" + ",".join([*where, _FIRING, 'alertname=~"Mining.*"', f'alertname!="{WATCHDOG}"']) + "}",
+            "{watchdog}": "{" + ",".join([_FIRING, f'alertname="{WATCHDOG}"']) + "}",
         }
 
     async def _ask(self, text: str, *, ago: int = 0) -> list[tuple[dict[str, str], float]]:
@@ -99,11 +104,18 @@ class _Reader:
         ordered = sorted(found, key=lambda each: (each[1], each[0].get(label, "")))
         return [{label: labels.get(label, ""), "margin_usd": value * days} for labels, value in ordered]
 
-    async def down(self) -> list[dict[str, Any]]:
-        """Return the rigs that gave no answer for longest, in hours."""
+    async def down(self) -> list[dict[str, Any]] | None:
+        """Return the rigs that gave no answer for longest, in hours; None if no poll was recorded."""
+        if await self.mean("count(mining_rig_up{site})") is None:
+            return None
         found = await self._ask(f"topk({_WORST}, {self._over('sum', '1 - max by (rig) (mining_rig_up{site})')} > 0)")
         hours = [(labels.get("rig", ""), value * _STEP / SECONDS_PER_HOUR) for labels, value in found]
         return [{"rig": rig, "hours": each} for rig, each in sorted(hours, key=lambda each: (-each[1], each[0]))]
+
+    async def evaluated(self) -> float:
+        """Return the hours in which the alerts were evaluated: only then is a span without an alert one of calm."""
+        found = await self._ask(self._over("count", "max(ALERTS{watchdog})"))
+        return found[0][1] * _STEP / SECONDS_PER_HOUR if found else 0.0
 
     async def alerts(self) -> list[dict[str, Any]]:
         """Return the alerts that fired, with the hours in which any of them did and the most at once."""
@@ -132,8 +144,8 @@ def _times(value: float | None, factor: float) -> float | None:
 # --- formats --------------------------------------------------------------------------------------------------------
 
 
-def tables_of(record: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[str], list[tuple[str, ...]]]]:
-    """Yield the report's tables: title, header and rows."""
+def tables_of(record: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[str], list[tuple[str, ...]] | None]]:
+    """Yield the report's tables: title, header and rows; None if the rows are not known."""
     saved, hours = usd(record["saved_usd"]), figure(record["curtailed_rig_hours"], 0)
     before, now = record["margin_before_usd"], record["margin_usd"]
     yield (
@@ -157,19 +169,23 @@ def tables_of(record: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[str], l
         )
     for title, label in (("Worst blocks", "block"), ("Worst rigs", "rig")):
         worst = record[f"worst_{label}s"]
-        yield title, (label, "margin, USD"), [(each[label], usd(each["margin_usd"])) for each in worst]
+        rows: list[tuple[str, ...]] = [(each[label], usd(each["margin_usd"])) for each in worst]
+        yield title, (label, "margin, USD"), rows or None  # every site has one
+    down, alerts, evaluated = (record[name] for name in ("rigs_down", "alerts", "alerts_evaluated_hours"))
     yield (
         "Rigs without an answer",
         ("rig", "hours"),
-        [(each["rig"], figure(each["hours"], 1)) for each in record["rigs_down"]],
+        None if down is None else [(each["rig"], figure(each["hours"], 1)) for each in down],
     )
+    part = evaluated < record["hours"] - 1
     yield (
-        "Alerts",
+        _ALERTS + (f", evaluated in {evaluated:.0f} of {record['hours']:.0f} hours" if part else ""),
         ("alert", "severity", "hours", "most at once"),
         [
             (each["alert"], each["severity"], figure(each["hours"], 1), figure(each["most_at_once"], 0))
-            for each in record["alerts"]
-        ],
+            for each in alerts
+        ]
+        or ([] if evaluated else None),
     )
 
 
@@ -182,9 +198,14 @@ def as_markdown(record: Mapping[str, Any]) -> str:
     """Format a report as Markdown."""
     lines = [f"# {title_of(record)}", "", f"{record['from']} to {record['to']}, {record['hours']:g} hours"]
     for title, header, rows in tables_of(record):
-        right = range(1, len(header)) if title != "Alerts" else (2, 3)
-        lines += ["", f"## {title}", "", tables.as_markdown(header, rows, right=tuple(right)) if rows else "None."]
+        right = (2, 3) if title.startswith(_ALERTS) else range(1, len(header))
+        table = tables.as_markdown(header, rows, right=tuple(right)) if rows else _nothing(rows)
+        lines += ["", f"## {title}", "", table]
     return "\n".join(lines)
+
+
+def _nothing(rows: Sequence[tuple[str, ...]] | None) -> str:
+    return "Unknown: not recorded." if rows is None else "None."
 
 
 def as_csv(record: Mapping[str, Any]) -> str:
@@ -204,12 +225,14 @@ def as_csv(record: Mapping[str, Any]) -> str:
     for label in ("block", "rig"):
         worst = record[f"worst_{label}s"]
         rows += [(f"worst_{label}_usd", spreadsheets.no_formula(each[label]), each["margin_usd"]) for each in worst]
-    rows += [("down_hours", spreadsheets.no_formula(each["rig"]), each["hours"]) for each in record["rigs_down"]]
+    rows += [("down_hours", spreadsheets.no_formula(each["rig"]), each["hours"]) for each in record["rigs_down"] or ()]
     rows += [("alert_hours", each["alert"], each["hours"]) for each in record["alerts"]]
+    rows.append(("site", "alerts_evaluated_hours", record["alerts_evaluated_hours"]))
     return spreadsheets.as_csv(("part", "name", "value"), rows)
 
 
 def as_page(record: Mapping[str, Any]) -> str:
     """Format a report as a page made for print."""
-    content = {"title": title_of(record), "record": record, "tables": list(tables_of(record))}
+    shown = [(title, header, rows, _nothing(rows)) for title, header, rows in tables_of(record)]
+    content = {"title": title_of(record), "record": record, "tables": shown}
     return printable("report.html", content)

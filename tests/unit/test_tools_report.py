@@ -31,6 +31,8 @@ RANGES: dict[str, Answer] = {
     "sum(mining_rig_verdict": [({}, 4.0)],
     "sum by (block)": [({"block": "south"}, -3.0), ({"block": "north"}, 383.0)],
     "bottomk(10, avg_over_time((max by (rig)": [({"rig": "=c1"}, -2.0), ({"rig": "b2"}, -2.5)],
+    "count(mining_rig_up": [({}, 120.0)],
+    "count_over_time((max(ALERTS": [({}, 288.0)],
     "topk": [({"rig": "c9"}, 18.0), ({"rig": "c1"}, 36.0)],
     "count_over_time((count by (alertname": [
         ({"alertname": "MiningRigDown", "severity": "warning"}, 12.0),
@@ -80,7 +82,8 @@ async def invoke(*arguments: str, ranges: dict[str, Answer] = RANGES) -> tuple[i
     async with serve(query) as url:
         command = ("report", "--prometheus", url, *arguments)
         result = await asyncio.to_thread(CliRunner().invoke, main, command)
-    assert all('site="prairie"' in text for text in asked) or "--site" not in arguments
+    of_a_site = [text for text in asked if "MiningWatchdog" not in text.replace('!="MiningWatchdog"', "")]
+    assert all('site="prairie"' in text for text in of_a_site) or "--site" not in arguments
     return result.exit_code, result.stdout, result.stderr
 
 
@@ -102,6 +105,7 @@ async def test_a_day_with_what_changed_it() -> None:
     assert record["rigs_down"] == [{"rig": "c1", "hours": 3.0}, {"rig": "c9", "hours": 1.5}]
     assert record["alerts"][0] == {"alert": "MiningSiteDark", "severity": "critical", "hours": 2.0, "most_at_once": 3.0}
     assert record["alerts"][1]["most_at_once"] is None
+    assert record["alerts_evaluated_hours"] == 24.0
 
 
 async def test_the_report_in_every_format(tmp_path: Path) -> None:
@@ -129,9 +133,20 @@ async def test_what_is_not_recorded_is_unknown() -> None:
     code, text, errors = await invoke(*ASKED, ranges={})
     assert code == 0, errors
     assert "| margin | unknown |" in text
-    assert "## Alerts\n\nNone." in text
+    for title in ("Worst blocks", "Rigs without an answer", "Alerts, evaluated in 0 of 24 hours"):
+        assert f"## {title}\n\nUnknown: not recorded." in text
     _, page, _ = await invoke(*ASKED, "--output", "html", ranges={})
-    assert "<p>None.</p>" in page
+    assert "<p>Unknown: not recorded.</p>" in page
+    _, table, _ = await invoke(*ASKED, "--output", "csv", ranges={})
+    assert "down_hours" not in table
+
+
+async def test_a_calm_day_has_no_alert_and_no_rig_without_an_answer() -> None:
+    calm = {name: RANGES[name] for name in ("count(mining_rig_up", "count_over_time((max(ALERTS")}
+    code, text, errors = await invoke(*ASKED, ranges=calm)
+    assert code == 0, errors
+    for title in ("Rigs without an answer", "Alerts"):
+        assert f"## {title}\n\nNone." in text
 
 
 @pytest.mark.parametrize(
