@@ -68,6 +68,8 @@ def _within(low: float, high: float, kind_of_value: str, *, zero: bool = True) -
 
     def read(value: object) -> float | None:
         if type(value) is not float:
+            if value is None:  # as of every key that a build does not have
+                return None
             if type(value) is not int:
                 known = number(value, low, high, kind_of_value)
                 return None if known is None else known or nothing
@@ -112,8 +114,11 @@ def sensors(value: object) -> list[float]:
     parts = value
     if isinstance(value, str):
         parts = value.split("-")
-        # As almost every text: no signs, no points.
-        parts = list(map(float, parts)) if all(map(str.isdecimal, parts)) else _BETWEEN_SENSORS.split(value)
+        if all(map(str.isdecimal, parts)):  # as in almost every text: no signs, no points
+            temperatures = list(map(float, parts[:MAX_CHIPS]))
+            if max(temperatures) <= MAX_TEMPERATURE:
+                return list(filter(None, temperatures))
+        parts = _BETWEEN_SENSORS.split(value)
     known = map(celsius, parts[:MAX_CHIPS]) if isinstance(parts, list) else ()
     return [temperature for temperature in known if temperature is not None]
 
@@ -167,31 +172,40 @@ amperes: Final = _within(0.0, MAX_AMPERES, "current", zero=False)
 """Read a current. Firmware writes exactly 0 for one that it does not measure."""
 
 
+_any: Final = _within(-MAX_COUNTER, MAX_COUNTER, "number")
+
+
 def milli(value: object) -> float | None:
-    """Read a number of thousandths, such as mV or mA, as a number of the whole; for :func:`volts` and its like."""
-    known = number(value, -MAX_COUNTER, MAX_COUNTER)
+    """Read a number of thousandths, such as mV or mA, as a number of the whole; for :data:`volts` and its like."""
+    known = _any(value)
     return None if known is None else known / 1_000
 
 
 def centi(value: object) -> float | None:
     """Read a number of hundredths, as :func:`milli` reads one of thousandths."""
-    known = number(value, -MAX_COUNTER, MAX_COUNTER)
+    known = _any(value)
     return None if known is None else known / 100
+
+
+_megahertz: Final = _within(0.0, MAX_MEGAHERTZ, "frequency", zero=False)
 
 
 def megahertz(value: object) -> float | None:
     """Read a clock in MHz, in Hz. Exactly 0 is that of a board that stands still or is not there."""
-    known = number(value, 0, MAX_MEGAHERTZ, "frequency")
-    return hertz(known) if known else None
+    known = _megahertz(value)
+    return None if known is None else hertz(known)
 
 
 ratio: Final = _within(0.0, 1.0, "ratio")
 """Read a share of a whole, from 0 to 1."""
 
 
+_percents: Final = _within(0.0, 100.0, "ratio")
+
+
 def percentage(value: object) -> float | None:
     """Read a share of a whole that is written from 0 to 100, as one from 0 to 1."""
-    known = number(value, 0, 100, "ratio")
+    known = _percents(value)
     return None if known is None else known / 100
 
 
@@ -210,17 +224,22 @@ seconds: Final = _within(0.0, MAX_UPTIME, "uptime")
 """Read a duration."""
 
 
+_rate: Final = _within(0.0, MAX_COUNTER, "hashrate")
+
+
 def hashrate(value: object, unit: str) -> float | None:
     """Read one hashrate (of a board, or an expected one) in H/s, up to what a rig can do."""
-    known = number(value, 0, MAX_COUNTER, "hashrate")
+    known = _rate(value)
+    if known is None:
+        return None
     try:
-        rate = None if known is None else hashes_per_second(known, unit)
+        rate = hashes_per_second(known, unit)
     except ValueError:
         return None
-    if rate is not None and rate > MAX_RIG_HASHRATE:
-        note("hashrate")
-        return None
-    return rate
+    if rate <= MAX_RIG_HASHRATE:
+        return rate
+    note("hashrate")
+    return None
 
 
 def share_time(value: object, now: float) -> float | None:
@@ -330,6 +349,9 @@ def items(value: object, most: int = MAX_ITEMS) -> list[Mapping[str, Any]]:
 
 def first(answer: Mapping[str, Any], section: str) -> Mapping[str, Any]:
     """Return the first object of a cgminer section; empty if it is missing."""
+    rows = answer.get(section)
+    if isinstance(rows, list) and rows and rows[0] and isinstance(rows[0], dict):  # as in almost every answer
+        return rows[0]
     return next(filter(None, items(answer.get(section))), {})
 
 

@@ -86,14 +86,19 @@ class Logins:
 _in_use: ContextVar[Logins | None] = ContextVar("logins", default=None)
 
 
-@contextmanager
-def using(logins: Logins) -> Iterator[None]:
-    """Apply the limits of ``logins`` to every login that is sent inside, and note what the rig does with it."""
-    token = _in_use.set(logins)
-    try:
-        yield
-    finally:
-        _in_use.reset(token)
+class using:  # noqa: N801 -- see noting
+    """Applies the limits of ``logins`` to every login that is sent inside, and notes what the rig does with it."""
+
+    __slots__ = ("_logins", "_token")
+
+    def __init__(self, logins: Logins) -> None:
+        self._logins = logins
+
+    def __enter__(self) -> None:
+        self._token = _in_use.set(self._logins)
+
+    def __exit__(self, *_: object) -> None:
+        _in_use.reset(self._token)
 
 
 def in_use() -> Logins | None:

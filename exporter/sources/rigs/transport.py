@@ -11,8 +11,7 @@ import json
 import re
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, partial
@@ -217,16 +216,18 @@ listener: Final[ContextVar[Callable[[Exchanged], None] | None]] = ContextVar("li
 _kept: Final[ContextVar[dict[tuple[str, int], _Conversation] | None]] = ContextVar("kept", default=None)
 
 
-@contextmanager
-def keeping_connections() -> Iterator[None]:
-    """Let the pages that are asked for inside share a connection per port, and close all at the end."""
-    kept: dict[tuple[str, int], _Conversation] = {}
-    token = _kept.set(kept)
-    try:
-        yield
-    finally:
-        _kept.reset(token)
-        for conversation in kept.values():
+class keeping_connections:  # noqa: N801 -- see noting
+    """Lets the pages that are asked for inside share a connection per port, and closes all at the end."""
+
+    __slots__ = ("_connections", "_token")
+
+    def __enter__(self) -> None:
+        self._connections: dict[tuple[str, int], _Conversation] = {}
+        self._token = _kept.set(self._connections)
+
+    def __exit__(self, *_: object) -> None:
+        _kept.reset(self._token)
+        for conversation in self._connections.values():
             conversation.transport.abort()
 
 

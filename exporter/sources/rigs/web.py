@@ -33,6 +33,7 @@ _KEEPING: Final = b"HTTP/1.1"
 _HEAD_END: Final = b"\r\n\r\n"
 _LAST_CHUNK: Final = b"\r\n0\r\n\r\n"  # after the one before, or the head
 _LONGEST_HEAD: Final = 16_384
+_OK: Final = int(HTTPStatus.OK)  # a member of an Enum takes as long as ten function calls
 _NO_VERDICT: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.TOO_MANY_REQUESTS)
 """Failures that are no evidence about a login: there is no such page, or it is requested too often."""
 _JSON_VALUE: Final = re.compile(rb"\s*(?:[\[{\"\-\d]|true|false|null)")
@@ -142,7 +143,7 @@ async def get(
     address: str, path: str, *, port: int = HTTP_PORT, headers: Mapping[str, str] = _NO_HEADERS
 ) -> tuple[Head, bytes]:
     """Ask for a page and give its head and body, whatever the status. Raises Failure."""
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()]) if headers else ""
     return await _ask(address, port, f"GET {path}", lines)
 
 
@@ -166,13 +167,14 @@ async def digest_realm(address: str, path: str) -> str:
 
 
 def _check(head: Head) -> None:
+    if head.status == _OK:
+        return
     if head.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         raise Failure(Reason.AUTH, f"it answered {head.status} to the login")
     if head.status == HTTPStatus.TOO_MANY_REQUESTS:
         raise Failure(Reason.RATE_LIMITED, "it answered HTTP 429")
-    if head.status != HTTPStatus.OK:
-        kind = NoSuchPage if head.status == HTTPStatus.NOT_FOUND else OtherPage
-        raise kind(Reason.GARBLED, f"it answered HTTP {head.status}")
+    kind = NoSuchPage if head.status == HTTPStatus.NOT_FOUND else OtherPage
+    raise kind(Reason.GARBLED, f"it answered HTTP {head.status}")
 
 
 async def get_json(

@@ -22,7 +22,8 @@ _PAGE: Final = "/api/system/info"
 _OPTIONS: Final = "/api/system/asic"
 _LEAST_MILLIVOLTS: Final = 200.0
 _MOST_MILLIVOLTS: Final = 20_000.0
-_RATES: Final = {"hashRate_1m": 60.0, "hashRate": None, "hashRate_10m": 600.0}  # s, the best first
+_BEST_RATE: Final = "hashRate_1m"  # which almost every release has
+_RATES: Final = {_BEST_RATE: 60.0, "hashRate": None, "hashRate_10m": 600.0}  # s, the best first
 _FANS: Final = {"fanrpm": 0, "fanSpeedRpm": 0, "fan2rpm": 1, "fanrpm2": 1}
 _SECOND_FAN: Final = frozenset({"302", "303", "701", "702"})
 """Boards with a second fan, by AxeOS' own list of them: every other board reports 0 for it."""
@@ -82,7 +83,8 @@ class Reader:
         info = await _system_info(target.address)
         coerce.expect_mac(info.get("macAddr"), identity.mac)
         expected = _expected(info)
-        rate = next((key for key in _RATES if key in info), "")
+        rate = _BEST_RATE if _BEST_RATE in info else next((key for key in _RATES if key in info), "")
+        fallback = _on_fallback(info)
         hashrate = coerce.realised(info.get(rate), "GH/s", expected)
         power = coerce.watts(info.get("power"))
         board = _board(info, hashrate, expected)
@@ -105,8 +107,8 @@ class Reader:
             fans=tuple(_fans(info)),
             fan_duty=coerce.percentage(info.get("fanspeed", info.get("fanSpeed"))),
             boards=(board,),
-            pools=tuple(_pools(info)),
-            faults=tuple(_faults(info)),
+            pools=tuple(_pools(info, fallback=fallback)),
+            faults=tuple(_faults(info, fallback=fallback)),
         )
 
     async def points(self, target: Target, identity: RigIdentity) -> PointList:  # noqa: ARG002 - none is of a model only
@@ -158,8 +160,10 @@ def _fans(info: Mapping[str, Any]) -> Iterator[Fan]:
     fitted = coerce.count(info.get("fanCount"))
     second = fitted > 1 if fitted is not None else coerce.text(info.get("boardVersion")) in _SECOND_FAN
     for key, index in _FANS.items():
-        speed = coerce.rpm(info.get(key))
-        if key in info and (index == 0 or speed or second) and (fitted is None or index < fitted):
+        if key not in info:
+            continue
+        speed = coerce.rpm(info[key])
+        if (index == 0 or speed or second) and (fitted is None or index < fitted):
             yield Fan(index, speed)
 
 
@@ -234,9 +238,8 @@ def _on_fallback(info: Mapping[str, Any]) -> bool | None:
     return None if info.get("fallbackStratumURL") else False
 
 
-def _pools(info: Mapping[str, Any]) -> Iterator[Pool]:
+def _pools(info: Mapping[str, Any], *, fallback: bool | None) -> Iterator[Pool]:
     """Read the pools. Share counters are the rig's, so they stand with the pool in use unless each pool has its own."""
-    fallback = _on_fallback(info)
     rows = coerce.items(coerce.mapping(info.get("stratum")).get("pools"))
     for index, (url, port_of, user) in enumerate(_POOLS):
         scheme, host = coerce.endpoint(info.get(url))
@@ -265,11 +268,11 @@ def _of_pool(row: Mapping[str, Any], info: Mapping[str, Any], key: str, key_of_r
     return row[key] if key in row else info.get(key, info.get(key_of_rig))
 
 
-def _faults(info: Mapping[str, Any]) -> Iterator[Fault]:
+def _faults(info: Mapping[str, Any], *, fallback: bool | None) -> Iterator[Fault]:
     for key in ("overheat_mode", "overheat", "shutdown"):
         if coerce.flag(info.get(key)):
             yield fault(FaultCode.CHIP_TEMPERATURE, "board 0", key)
-    if _on_fallback(info):
+    if fallback:
         yield fault(FaultCode.POOL_DEAD, "pool 0", "isUsingFallbackStratum")
     hardware = coerce.text(info.get("hardware_fault"), 64)
     if hardware:

@@ -4,7 +4,6 @@ Hashrate is ``MHS 1m``; power is measured by the power supply. Commands that beg
 be joined. Builds since 2024 answer ``summary`` under ``Msg`` and serve ``edevs`` in place of ``devs``.
 """
 
-import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,6 +15,7 @@ from exporter.model.models import BITCOIN_ALGORITHM
 from exporter.model.readings import Board, Fault, PowerSupply, RigIdentity, RigReading, TunerState
 from exporter.sources.rigs import cgminer, coerce
 from exporter.sources.rigs.contract import Answer, Firmware, Questions, Recording, Target
+from exporter.sources.rigs.fast_timeout import FastTimeout
 from exporter.sources.rigs.faults import whatsminer_faults
 from exporter.sources.rigs.firmware import whatsminer_v3
 from exporter.sources.rigs.transport import rpc
@@ -240,9 +240,8 @@ async def _message(address: str, command: str) -> Mapping[str, Any]:
 
 async def _extra(address: str, command: str) -> Mapping[str, Any]:
     """Return the same if it comes soon: a power supply that does not answer must not cost the reading."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_EXTRA_TIMEOUT):
-            return await _message(address, command)
+    with suppress(TimeoutError), FastTimeout(_EXTRA_TIMEOUT):
+        return await _message(address, command)
     return {}
 
 
