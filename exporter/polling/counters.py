@@ -1,6 +1,7 @@
 """Values calculated from successive readings of one rig: its energy, and the growth of counters in a sliding window."""
 
 import math
+from operator import ge, sub
 from typing import Final
 
 _SAMPLES_PER_WINDOW: Final = 5  # enough to slide smoothly, few enough for 10,000 rigs
@@ -55,12 +56,11 @@ class CounterWindow:
         self._last = sample
 
     def _continues(self, sample: tuple[float, ...]) -> bool:
-        grown = all(new >= old for new, old in zip(sample, self._last, strict=True))
-        return grown and sample[0] - self._last[0] <= self._length
+        return all(map(ge, sample, self._last)) and sample[0] - self._last[0] <= self._length
 
     def growth(self) -> tuple[float, ...] | None:
         """Return the seconds covered, then the growth of each counter; None until the window is full."""
         if not self._samples:
             return None
-        growth = tuple(new - old for new, old in zip(self._last, self._samples[0], strict=True))
+        growth = tuple(map(sub, self._last, self._samples[0]))
         return growth if growth[0] >= self._length else None

@@ -151,9 +151,10 @@ def test_a_garbled_row_keeps_its_position_and_leaves_the_sum_unknown() -> None:
     rows = [None, {"Difficulty Accepted": 7, "URL": "stratum+tcp://b.example:3333"}, "row"]
     assert [index for index, row in enumerate(coerce.items(rows)) if row] == [1]
     assert coerce.first({"POOLS": rows}, "POOLS") == rows[1]
-    assert cgminer.accepted_difficulty({"POOLS": rows}) is None
-    assert cgminer.accepted_difficulty({"POOLS": rows[1:2]}) == 7
-    assert [pool.index for pool in cgminer.pools({"POOLS": rows})] == [1]
+    pools = cgminer.pool_rows({"POOLS": rows})
+    assert cgminer.accepted_difficulty(pools) is None
+    assert cgminer.accepted_difficulty(pools[1:2]) == 7
+    assert [pool.index for pool in cgminer.pools(pools)] == [1]
 
 
 @pytest.mark.parametrize(

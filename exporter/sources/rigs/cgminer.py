@@ -18,6 +18,7 @@ _LATE_SLOT: Final = 6  # of the first board of an S9
 _MOST_FANS: Final = 8
 _FANS: Final = tuple((slot, f"fan{slot}") for slot in range(1, _MOST_FANS + 1))
 _DEAD_CHIP: Final = "x"
+_LONGEST_MAP: Final = 1_024
 _MASKED: Final = "*"
 _LEAST_BOARD_VOLTS: Final = 5.0
 _DIFFICULTIES: Final = ("Stratum Difficulty", "Work Difficulty", "Diff")
@@ -67,48 +68,45 @@ class Joined:
 _EMPTY: Final[Answer] = {}
 
 
-def pools(answer: Answer) -> tuple[Pool, ...]:
-    """Translate the ``POOLS`` section, in its order; slots without a pool are left out."""
-    rows = enumerate(_rows(answer))
-    return tuple(_pool(index, row) for index, row in rows if coerce.text(row.get("URL")))
-
-
-def _rows(answer: Answer) -> list[Answer]:
-    """Return the pools but those of the firmware's maker, whose addresses are masked."""
+def pool_rows(answer: Answer) -> list[Answer]:
+    """Return the rows of the ``POOLS`` section, without those of the firmware's maker, whose addresses are masked."""
     return [row for row in coerce.items(answer.get("POOLS")) if row.get("URL") != _MASKED]
 
 
-def accepted_difficulty(answer: Answer) -> float | None:
+def pools(rows: list[Answer]) -> tuple[Pool, ...]:
+    """Translate the pools, in their order; slots without a pool are left out."""
+    return tuple([_pool(index, row) for index, row in enumerate(rows) if coerce.text(row.get("URL"))])
+
+
+def accepted_difficulty(rows: list[Answer]) -> float | None:
     """Sum the pools' ``Difficulty Accepted``; None if one pool does not report it."""
-    return _total(answer, "Difficulty Accepted")
+    return _total(rows, "Difficulty Accepted")
 
 
-def rejected_difficulty(answer: Answer) -> float | None:
+def rejected_difficulty(rows: list[Answer]) -> float | None:
     """Sum the pools' ``Difficulty Rejected``; None if one pool does not report it."""
-    return _total(answer, "Difficulty Rejected")
+    return _total(rows, "Difficulty Rejected")
 
 
-def discarded_work(answer: Answer) -> float | None:
+def discarded_work(rows: list[Answer]) -> float | None:
     """Sum the pools' ``Discarded``; None if one pool does not report it."""
-    return _total(answer, "Discarded")
+    return _total(rows, "Discarded")
 
 
-def best_share(answer: Answer) -> float | None:
+def best_share(rows: list[Answer]) -> float | None:
     """Return the difficulty of the best share sent to any pool; None before the first."""
-    rows = _rows(answer)
     return max(filter(None, (coerce.difficulty(row.get("Best Share")) for row in rows)), default=None)
 
 
-def _total(answer: Answer, key: str) -> float | None:
-    return coerce.total([coerce.counter(row.get(key)) for row in _rows(answer)])
+def _total(rows: list[Answer], key: str) -> float | None:
+    return coerce.total([coerce.counter(row.get(key)) for row in rows])
 
 
-def last_share(answer: Answer) -> float | None:
+def last_share(rows: list[Answer]) -> float | None:
     """Return when any pool last accepted a share. LuxOS reports its start for a pool without shares."""
     now = time.time()
-    rows = (row for row in _rows(answer) if coerce.counter(row.get("Accepted")) != 0)
-    times = (coerce.share_time(row.get("Last Share Time"), now) for row in rows)
-    return max((at for at in times if at is not None), default=None)
+    sharing = [row for row in rows if coerce.counter(row.get("Accepted")) != 0]
+    return max(filter(None, [coerce.share_time(row.get("Last Share Time"), now) for row in sharing]), default=None)
 
 
 def _pool(index: int, row: Answer) -> Pool:
@@ -200,7 +198,7 @@ def _board(stats: Answer, slot: int, index: int, unit: str) -> Board:
         chip_temperature_min=chip_min,
         chip_temperature_average=chip_average,
         chips=chips,
-        chips_expected=max(len(chip_map), chips) or None,
+        chips_expected=max(len(chip_map) - chip_map.count(" "), chips) or None,
         failed_chips=_failed(chip_map),
         frequency=coerce.megahertz(stats.get(frequency, stats.get(average_frequency))),
         voltage=_voltage(stats, keys) if chips else None,  # empty slots have one too
@@ -234,14 +232,15 @@ def _sensors(stats: Answer, key: str, old_key: str) -> list[float]:
 
 
 def _chip_map(stats: Answer, keys: _Keys) -> str:
-    """Return the map of a board's chips: ``o`` for one that works, ``x`` for one that does not."""
-    return coerce.text(stats.get(keys.chip_map), 1_024).replace(" ", "")
+    """Return the map of a board's chips: ``o`` for one that works, ``x`` for one that does not, with spaces between."""
+    written = stats.get(keys.chip_map)
+    return written[:_LONGEST_MAP].strip() if isinstance(written, str) else ""
 
 
 def _failed(chip_map: str) -> tuple[int, ...]:
     if _DEAD_CHIP not in chip_map:  # as on almost every board
         return ()
-    return tuple(index for index, chip in enumerate(chip_map) if chip == _DEAD_CHIP)
+    return tuple(index for index, chip in enumerate(chip_map.replace(" ", "")) if chip == _DEAD_CHIP)
 
 
 def fans(stats: Answer) -> tuple[tuple[Fan, ...], int | None]:

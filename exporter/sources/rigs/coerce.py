@@ -115,9 +115,9 @@ def sensors(value: object) -> list[float]:
     if isinstance(value, str):
         parts = value.split("-")
         if all(map(str.isdecimal, parts)):  # as in almost every text: no signs, no points
-            temperatures = list(map(float, parts[:MAX_CHIPS]))
-            if max(temperatures) <= MAX_TEMPERATURE:
-                return list(filter(None, temperatures))
+            temperatures = [known for known in map(float, parts[:MAX_CHIPS]) if 0.0 < known <= MAX_TEMPERATURE]
+            if len(temperatures) == len(parts):
+                return temperatures
         parts = _BETWEEN_SENSORS.split(value)
     known = map(celsius, parts[:MAX_CHIPS]) if isinstance(parts, list) else ()
     return [temperature for temperature in known if temperature is not None]
@@ -148,7 +148,8 @@ def spread(temperatures: list[float]) -> tuple[float | None, float | None, float
     """Return the lowest, the mean and the highest; None each if there are none."""
     if not temperatures:
         return None, None, None
-    return min(temperatures), sum(temperatures) / len(temperatures), max(temperatures)
+    ordered = sorted(temperatures)
+    return ordered[0], sum(ordered) / len(ordered), ordered[-1]
 
 
 def margin(limit: object, temperatures: Iterable[float | None]) -> float | None:

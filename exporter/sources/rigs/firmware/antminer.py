@@ -221,7 +221,7 @@ class Reader:
         # Except on some old builds, everything in the summary is in the other two answers as well.
         whole = _RATE in stats
         summary = stats if whole else coerce.first(await rpc(target.address, "summary"), "SUMMARY")
-        pools = await cgminer.optional(target.address, "pools")
+        pools = cgminer.pool_rows(await cgminer.optional(target.address, "pools"))
         if not stats and (by_web := await _attempt_by_web(target, identity)):
             return by_web if by_web.pools else _with_pools(by_web, pools)
         unit = coerce.text(stats.get("rate_unit")) or "GH"
@@ -459,7 +459,7 @@ async def _attempt_by_web(target: Target, identity: RigIdentity) -> RigReading |
         return None
 
 
-def _with_pools(reading: RigReading, pools: Answer) -> RigReading:
+def _with_pools(reading: RigReading, pools: list[Answer]) -> RigReading:
     """Complete what the web interface provides by the pools of port 4028."""
     return replace(
         reading,

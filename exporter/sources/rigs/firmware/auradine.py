@@ -126,7 +126,7 @@ class Reader:
         hashrate = coerce.realised(summary.get(rate), _UNIT)
         mining = hashrate > 0
         devices = coerce.items((await optional(self._ask(target, "devs"))).get("DEVS"))
-        pools = await optional(self._ask(target, "pools"))
+        pools = cgminer.pool_rows(await optional(self._ask(target, "pools")))
         chips = await self._chips_expected(target)
         pages, refused = await self._visit(target, *_PAGES)
         mode, light = (coerce.first(pages.get(page, {}), name) for page, name in ((_MODE, "Mode"), (_LED, "LED")))

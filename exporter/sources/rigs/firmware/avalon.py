@@ -169,7 +169,7 @@ class Reader:
             fans=tuple(_fans(fields, mining=mining)),
             fan_duty=coerce.percentage(fields.get("FanR", "").rstrip("%")),
             boards=boards,
-            pools=cgminer.pools(pools),
+            pools=cgminer.pools(cgminer.pool_rows(pools)),
             faults=(*(cgminer.board_faults(boards) if mining else ()), *_supply_faults(fields)),
         )
 

@@ -131,7 +131,7 @@ class Reader:
         coerce.expect_model(coerce.bitmain_model(rows[0].get("Type")) if rows else "", identity.model)
         config = coerce.first(answers["config"], "CONFIG")
         coerce.expect_mac(config.get("MACAddr"), identity.mac)
-        summary, pools = coerce.first(answers["summary"], "SUMMARY"), answers["pools"]
+        summary, pools = coerce.first(answers["summary"], "SUMMARY"), cgminer.pool_rows(answers["pools"])
         unit = coerce.text(stats.get("rate_unit")) or "GH"
         expected = coerce.hashrate(stats.get("total_rateideal"), unit) or None
         rate = next((key for key in _WINDOWS if key in summary), "")

@@ -116,7 +116,7 @@ class Reader:
             return _reading(system, await self.page(target, _STATUS), await self.page(target, _SUPPLY))
         coerce.expect_mac(stats.get("MAC"), identity.mac)
         summary = coerce.first(await cgminer.optional(target.address, "summary"), "SUMMARY")
-        pools = await cgminer.optional(target.address, "pools")
+        pools = cgminer.pool_rows(await cgminer.optional(target.address, "pools"))
         rate = next((key for key in _WINDOWS if key in stats), "")
         expected = coerce.hashrate(stats.get("MHS(Ideal)"), _UNIT) or None
         hashrate = coerce.realised(stats.get(rate), _UNIT, expected)

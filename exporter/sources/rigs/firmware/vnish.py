@@ -229,7 +229,7 @@ class Reader:
         slow = self._slow.get(address)
         if slow is None or not slow.holds(now, state, state_time, expected):
             summary = coerce.first(await cgminer.optional(address, "summary"), "SUMMARY")
-            shares = _without_fee(await cgminer.optional(address, "pools"))
+            shares = cgminer.pool_rows(_without_fee(await cgminer.optional(address, "pools")))
             slow = self._slow[address] = _Slow(
                 at=now,
                 state=state,
@@ -281,7 +281,7 @@ async def _read_by_rpc(
     kind = _TYPE.match(coerce.text(rows[0].get("Type"))) if rows else None
     if kind is not None:
         coerce.expect_model(coerce.bitmain_model(kind[1]), identity.model)
-    shares = _without_fee(await cgminer.optional(address, "pools"))
+    shares = cgminer.pool_rows(_without_fee(await cgminer.optional(address, "pools")))
     unit = coerce.text(stats.get("rate_unit")) or "GH"
     expected = coerce.hashrate(stats.get("total_rateideal"), unit) or None
     hashrate = coerce.realised(summary.get(_RPC_RATE), "GH/s", expected)

@@ -130,7 +130,7 @@ class Reader:
         rate = next((key for key in _WINDOWS if key in summary), "")
         hashrate = coerce.realised(summary.get(rate), "MH/s", expected)
         power = coerce.watts(summary.get("Power"))
-        pools, rows = answers["pools"], _rows(answers["devs"])
+        pools, rows = cgminer.pool_rows(answers["pools"]), _rows(answers["devs"])
         boards = _boards(rows, rate, hashrate)
         fans = tuple(whatsminer_v3.fans(summary, _FANS))
         in_liquid = bool(summary.get("Liquid Cooling") is True or (hashrate > 0 and not any(fan.rpm for fan in fans)))
@@ -283,7 +283,7 @@ def _agree(power: float | None, other: float | None) -> bool:
     return power is not None and other is not None and power <= other * _OFF_BY and other <= power * _OFF_BY
 
 
-def _difficulty(summary: Mapping[str, Any], pools: Answer, kind: str) -> float | None:
+def _difficulty(summary: Mapping[str, Any], pools: list[Answer], kind: str) -> float | None:
     """Return the summary's total difficulty of accepted or rejected shares, else the sum over the pools."""
     if f"Difficulty {kind}" in summary:
         return coerce.counter(summary[f"Difficulty {kind}"])
