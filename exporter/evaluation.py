@@ -70,7 +70,7 @@ from exporter.sources.expected_off import ExpectedOffSettings
 from exporter.sources.obligations import ObligationSettings
 from exporter.sources.pools import PoolSettings
 from exporter.state import LIST_SIZES, PLAN_WORTH, State, document
-from exporter.steady_clock import SteadyClock, suspended_seconds
+from exporter.steady_clock import SLEW, SteadyClock, suspended_seconds
 from exporter.telemetry import Telemetry
 
 T = TypeVar("T")
@@ -150,6 +150,9 @@ class Evaluator:
         self._list_sizes = _list_sizes(settings)
         market.replace(sources(settings))
         rigs.learn_points(settings.points)
+        read = max((memory.last_success or 0.0 for memory in state.rigs.values()), default=0.0)
+        if (step := clock() - read) < -SLEW:  # the system clock was set back since the last process
+            self._shift(step)
 
     def apply(self, settings: Settings) -> None:
         """Switch to new settings. Rigs and sources that are still configured keep their readings."""

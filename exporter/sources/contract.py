@@ -297,6 +297,11 @@ def in_words(error: Exception) -> str:
     return text
 
 
+def printable(text: str) -> str:
+    """Return a text without control characters and broken Unicode, as it may become a label."""
+    return text if text.isprintable() else "".join(filter(str.isprintable, text))
+
+
 def number(value: object) -> float:
     """Read a finite number, also as text. Raises TypeError or ValueError for everything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):

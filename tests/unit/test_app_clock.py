@@ -66,6 +66,27 @@ async def test_a_clock_that_is_set_costs_no_reading(site: SimulatedSite, tmp_pat
         assert (await ended(process)).count("the system clock was set") == 4
 
 
+async def test_a_clock_that_is_set_back_before_a_start_leaves_nothing_in_the_future(
+    site: SimulatedSite, tmp_path: Path
+) -> None:
+    exporter = Exporter(tmp_path, site.config())
+    clock = OtherClock(tmp_path, ahead=3_600.0)
+    async with exporter.running("-c", UNDER_ANOTHER_CLOCK, str(clock.setting)) as process:
+        await exporter.until(lambda samples: all_margins(samples) and decided(samples))
+        await ended(process)
+    clock.turn(-3_600.0)
+    async with exporter.running("-c", UNDER_ANOTHER_CLOCK, str(clock.setting)) as process:
+        for holds in (bool, all_margins):
+            samples = await exporter.until(holds)
+            evaluated = one(samples, "mining_evaluation_timestamp_seconds")
+            assert evaluated is not None
+            read = values(samples, "mining_rig_last_success_timestamp_seconds")
+            times = [*read.values(), *verdicts(samples).values()]
+            times += [at for (name, _), at in samples.items() if name == "mining_source_last_success_timestamp_seconds"]
+            assert max(times) <= evaluated + 60  # a source may answer after the evaluation, and long before the hour
+        await ended(process)
+
+
 async def test_a_machine_that_was_suspended_serves_nothing_old_and_counts_no_energy_for_it(
     site: SimulatedSite, tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """Power markets on the days that are not 24 hours long, and other habits of theirs."""
 
 import io
+import re
 import zipfile
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
@@ -113,6 +114,7 @@ async def test_entsoe_days_of_23_24_and_25_hours(
         (entsoe_document(SUMMER, "PT15M", {1: 1e6}), Reason.IMPLAUSIBLE),
         (entsoe_document(SUMMER, "P1Y", {1: 1.0}), Reason.GARBLED),
         (entsoe_document(SUMMER, "PT15M", {}), Reason.GARBLED),
+        (re.sub("<end>20", "<end>59", entsoe_document(SUMMER, "PT15M", {1: 1.0})), Reason.GARBLED),  # 137 million slots
         ("<Publication_MarketDocument>", Reason.GARBLED),
         ('<!DOCTYPE x [<!ENTITY a "aaaa">]><x>&a;</x>', Reason.GARBLED),
     ],

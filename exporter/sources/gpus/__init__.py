@@ -14,7 +14,7 @@ from pydantic import Field
 
 from exporter.model.fields import Duration
 from exporter.model.readings import GpuReading
-from exporter.sources.contract import Discards, SourceSettings
+from exporter.sources.contract import Discards, SourceSettings, printable
 from exporter.sources.metrics_text import Sample
 
 Gpus = tuple[GpuReading, ...]
@@ -138,8 +138,7 @@ def _identity(labels: Mapping[str, str]) -> str:
 
 def _text(labels: Mapping[str, str], *names: str) -> str:
     """Return the first label that is set, without control characters. Empty if there is none."""
-    found = next((labels[name] for name in names if labels.get(name)), "")
-    return found if found.isprintable() else "".join(filter(str.isprintable, found))
+    return printable(next((labels[name] for name in names if labels.get(name)), ""))
 
 
 def _part(labels: Mapping[str, str]) -> str:

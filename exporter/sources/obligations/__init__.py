@@ -13,13 +13,14 @@ from exporter.model.failures import Failure, Reason
 from exporter.model.fields import Duration
 from exporter.model.obligations import Obligation, ObligationKind, OnStale
 from exporter.model.units import WATTS_PER_KILOWATT
-from exporter.sources.contract import Discards, SourceSettings
+from exporter.sources.contract import Discards, SourceSettings, printable
 from exporter.sources.expected_off import ON_STALE
 
 Obligations = tuple[Obligation, ...]
 
 _MAX_WATTS: Final = 1e10  # ten gigawatts, more than any site
 _MAX_LEVEL: Final = 3
+_TEXTS: Final = ("event", "program", "reason", "unclear")
 
 Kilowatts = Annotated[float, Field(ge=0, le=_MAX_WATTS / WATTS_PER_KILOWATT, allow_inf_nan=False)]
 Level = Annotated[int, Field(ge=1, le=_MAX_LEVEL)]
@@ -70,10 +71,11 @@ class ObligationSettings(SourceSettings):
         """Accept an empty answer: nothing is owed."""
 
     def reconcile(self, value: Obligations, discards: Discards) -> Obligations:  # noqa: ARG002 -- nothing is discarded
-        """Fill in what the settings know: the blocks, and the cap of a level."""
+        """Fill in what the settings know, the blocks and the cap of a level, and leave out control characters."""
         return tuple(self._completed(obligation) for obligation in value)
 
     def _completed(self, obligation: Obligation) -> Obligation:
+        obligation = replace(obligation, **{name: printable(getattr(obligation, name)) for name in _TEXTS})
         blocks = obligation.blocks or self.blocks
         level = obligation.level
         if not level or obligation.limits_power:

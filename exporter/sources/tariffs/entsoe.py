@@ -22,6 +22,8 @@ from exporter.sources.tariffs import Slots, TariffSettings
 from exporter.sources.xml import parse_xml, text_of
 
 _RESOLUTIONS: Final = {"PT15M": 900.0, "PT30M": 1800.0, "PT60M": 3600.0}
+_LONGEST_PERIOD: Final = timedelta(days=4)
+"""One has a day; broken ends would make millions of slots."""
 _AUCTION: Final = "classificationSequence_AttributeInstanceComponent.position"
 
 
@@ -80,6 +82,9 @@ class _Entsoe(HttpSource[Settings]):
             integer(text_of(point, "position")): number(text_of(point, "price.amount"))
             for point in period.iterfind("Point")
         }
+        if end - start > _LONGEST_PERIOD:
+            self._discards.note("period", f"a period of {(end - start).days} days, where one has a day")
+            return
         count = round((end - start).total_seconds() / step)
         outside = sum(not 1 <= position <= count for position in prices)
         if outside:
