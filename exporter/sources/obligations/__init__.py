@@ -20,7 +20,6 @@ Obligations = tuple[Obligation, ...]
 
 _MAX_WATTS: Final = 1e10  # ten gigawatts, more than any site
 _MAX_LEVEL: Final = 3
-_TEXTS: Final = ("event", "program", "reason", "unclear")
 
 Kilowatts = Annotated[float, Field(ge=0, le=_MAX_WATTS / WATTS_PER_KILOWATT, allow_inf_nan=False)]
 Level = Annotated[int, Field(ge=1, le=_MAX_LEVEL)]
@@ -75,7 +74,13 @@ class ObligationSettings(SourceSettings):
         return tuple(self._completed(obligation) for obligation in value)
 
     def _completed(self, obligation: Obligation) -> Obligation:
-        obligation = replace(obligation, **{name: printable(getattr(obligation, name)) for name in _TEXTS})
+        obligation = replace(
+            obligation,
+            event=printable(obligation.event),
+            program=printable(obligation.program),
+            reason=printable(obligation.reason),
+            unclear=printable(obligation.unclear),
+        )
         blocks = obligation.blocks or self.blocks
         level = obligation.level
         if not level or obligation.limits_power:
