@@ -25,12 +25,7 @@ _DURATION_UNITS: Final = ("w", "d", "h", "m", "s", "ms")
 
 
 def parse_duration(value: object) -> object:
-    """Convert a Prometheus duration (``15s``, ``1h30m``, ``2d``) to seconds.
-
-    Raises ValueError for other text, and for a number without a unit, which a YAML file may have.
-    """
-    if type(value) is int and value:
-        raise ValueError(f"{value} is not a duration: did you mean '{value}s'?")
+    """Convert a Prometheus duration (``15s``, ``1h30m``, ``2d``) to seconds. Raises ValueError for other text."""
     if not isinstance(value, str):
         return value
     match = _DURATION.fullmatch(value.strip())

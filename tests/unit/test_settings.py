@@ -539,7 +539,6 @@ def test_an_error_names_the_line_to_correct(tmp_path: Path, section: str, expect
         ("fleet:\n  csv:\n    - a.csv\n    - b.csv", "site.yml:4: fleet.csv.0: a.csv does not exist"),
         ("fleet:\n  file_sd: [b.json]", "site.yml:3: fleet.file_sd.0: b.json does not exist"),
         ('polling:\n  interval: "30"', "site.yml:3: polling.interval: '30' is not a duration: did you mean '30s'?"),
-        ("polling:\n  interval: 30", "site.yml:3: polling.interval: 30 is not a duration: did you mean '30s'?"),
     ],
 )
 def test_a_frequent_error_is_reported_with_its_line_and_the_correction(
