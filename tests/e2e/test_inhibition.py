@@ -78,6 +78,7 @@ def on(name: str, team: dict[str, str], **labels: str) -> dict[str, str]:
             [
                 on("MiningRigsPoolDead", NOC),
                 on("MiningRigsWorkerWrong", NOC),
+                on("MiningRigsPoolUncredited", NOC),
                 on("MiningBlockOverheating", NOC, block="a"),
                 on("MiningSiteLoginsRefused", HARDWARE),
                 on("MiningRigPoolDead", HARDWARE, block="a", rig="a-1"),
