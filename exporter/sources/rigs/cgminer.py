@@ -1,9 +1,9 @@
 """The common parts of firmware that descends from cgminer: pools, and Bitmain's boards and fans."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from exporter.model.fault_codes import FaultCode
 from exporter.model.readings import Board, Fan, Fault, Pool
@@ -29,9 +29,9 @@ async def version(address: str) -> Answer:
     return await rpc(address, "version")
 
 
-async def optional(address: str, command: str) -> Answer:
+def optional(address: str, command: str) -> Coroutine[Any, Any, Answer]:
     """Ask for what a read can do without: empty if the answer is unusable. Raises Failure if none comes."""
-    return await losable(rpc(address, command))
+    return losable(rpc(address, command))
 
 
 class Joined:

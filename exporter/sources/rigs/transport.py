@@ -11,7 +11,7 @@ import json
 import re
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, partial
@@ -21,7 +21,7 @@ import orjson
 
 from exporter.model.failures import Failure, Reason
 from exporter.sources.rigs.fast_timeout import FastTimeout
-from exporter.sources.rigs.names import resolved
+from exporter.sources.rigs.names import is_ip, resolved
 
 CONNECT_SECONDS: Final = 2.5
 _SURE: Final = 0.4
@@ -236,15 +236,20 @@ def keeps_connections() -> bool:
     return _kept.get() is not None
 
 
-async def exchange(address: str, port: int, request: bytes, framing: Framing) -> bytes:
+def exchange(address: str, port: int, request: bytes, framing: Framing) -> Coroutine[Any, Any, bytes]:
     """Connect, send ``request``, give the content of the answer, close; with TLS on port 443. Raises Failure."""
     listening = listener.get()
-    if listening is None:
-        return await _exchange(address, port, request, framing)
+    question = _exchange(address, port, request, framing)
+    return question if listening is None else _heard(listening, question, port, request)
+
+
+async def _heard(
+    listening: Callable[[Exchanged], None], question: Coroutine[Any, Any, bytes], port: int, request: bytes
+) -> bytes:
     started = time.monotonic()
     answer: bytes | Failure = Failure(Reason.TIMEOUT, "given up")
     try:
-        answer = await _exchange(address, port, request, framing)
+        answer = await question
     except Failure as failure:
         answer = failure
         raise
@@ -254,7 +259,7 @@ async def exchange(address: str, port: int, request: bytes, framing: Framing) ->
 
 
 async def _exchange(address: str, port: int, request: bytes, framing: Framing) -> bytes:
-    host = await resolved(address)
+    host = address if is_ip(address) else await resolved(address)
     loop = asyncio.get_running_loop()
     kept = _kept.get()
     if kept is not None and (conversation := kept.pop((host, port), None)) is not None:

@@ -95,8 +95,7 @@ class Reader:
         info = await _message(address, "get_miner_info")
         supply = await _extra(address, "get_psu")
         self._joined.forget(address)
-        answers = await self._ask(address)
-        summary = _summary(answers)
+        answers, summary = await self._ask(address)
         if not (summary and model) and await _speaks_v3(address):
             raise Failure(Reason.UNSUPPORTED, "its V2 answers have gaps: V3 has more")
         boards = _rows(answers["devs"])
@@ -121,8 +120,7 @@ class Reader:
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
         address = target.address
-        answers = await self._ask(address)
-        summary = _summary(answers)
+        answers, summary = await self._ask(address)
         if not summary:
             return await _stopped(address, identity.mac)
         coerce.expect_mac(summary.get("MAC"), identity.mac)
@@ -178,12 +176,16 @@ class Reader:
             faults=await _faults(address, summary),
         )
 
-    async def _ask(self, address: str) -> Mapping[str, Answer]:
-        """Ask for summary, boards and pools. A build that has no ``devs`` is asked for ``edevs``. Raises Failure."""
+    async def _ask(self, address: str) -> tuple[Mapping[str, Answer], Mapping[str, Any]]:
+        """Ask for summary, boards and pools, and return the summary's values beside them. Raises Failure.
+
+        A build that has no ``devs`` is asked for ``edevs``.
+        """
         answers = await self._joined.ask(address)
-        if _summary(answers) and not coerce.items(answers["devs"].get("DEVS")):
+        summary = _values(answers["summary"])
+        if summary and not coerce.items(answers["devs"].get("DEVS"), 1):
             answers["devs"] = await cgminer.optional(address, "edevs")
-        return answers
+        return answers, summary
 
     async def _slowly(self, address: str) -> _Slow:
         """Return what is asked every :data:`SLOW_SECONDS` only: it is not worth a connection at each read."""
@@ -196,10 +198,6 @@ class Reader:
                 suspended=_suspended(await _extra(address, "status")),
             )
         return slow
-
-
-def _summary(answers: Mapping[str, Answer]) -> Mapping[str, Any]:
-    return _values(answers["summary"])
 
 
 def _values(answer: Answer) -> Mapping[str, Any]:
