@@ -7,7 +7,7 @@ from functools import cache
 
 import uvloop
 
-from exporter.sources.rigs import transport
+from exporter.sources.rigs import reader, transport
 from exporter.sources.rigs.firmware import antminer, whatsminer_v2
 from tests.bench.bench_poll import FAMILIES, FLOOR, child, floor, line, ours_without_web_pages
 from tests.bench.counted import counts, section, why_not
@@ -62,6 +62,7 @@ BENCHES = {f"poll_instructions_{family}": ratio(family) for family in FAMILIES}
 
 if __name__ == "__main__":
     for module, timeout in (
+        (reader, "PROBE_SECONDS"),
         (transport, "CONNECT_SECONDS"),
         (antminer, "_WEB_TIMEOUT"),
         (whatsminer_v2, "_EXTRA_TIMEOUT"),
