@@ -101,6 +101,25 @@ RIGHT: Mapping[str, Right] = {
     "t17-sleeping": Right("antminer", "T17+", 0.0, None, 3, (), 3),
     "whatsminer-2023": Right("whatsminer_v2", "M30SV10", 124.5, 3200.0, 3, (5400, 5280), 3),
     "whatsminer-2021": Right("whatsminer_v2", "M50SV10", 67.439, 3417.0, 3, (6450, 6480), 3),
+    "avalon-1066": Right("avalon", "Avalon 1066", 0.0, None, 3, (6206, 6171, 6126, 6126), 0),
+    "avalon-1126pro": Right("avalon", "Avalon 1126Pro", 40.587, None, 2, (6757, 6617, 6582, 6757), 0),
+    "avalon-q-standby": Right("avalon", "Avalon Q", 0.0, 17.0, 0, (0, 0, 0, 0), 0),
+    "bitaxe-bm1372-duo": Right("bitaxe", "1201", 5.521, 58.1, 1, (1683,), 2),
+    "bitforge-nano-v1-0": Right("bitaxe", "Nano", 2.592, 40.8, 1, (3651,), 2),
+    "bmm100": Right("braiins", "BMM 100", 1.474, None, 1, (1973,), 3),
+    "hammer-bc01": Right("bitaxe", "BC01", 1.62, 23.8, 1, (4558,), 2),
+    "m30s-plus-2022": Right("whatsminer_v2", "M30S+", 86.361, 3593.0, 3, (4530, 4530), 1, ("sensor_failed  329",)),
+    "nerdqaxe-v1-1-0": Right("bitaxe", "NerdQAxe++ TPS546", 6.053, 103.1, 1, (2161, 0), 2),
+    "nerdqaxe-v1-1-0-beta1": Right("bitaxe", "NerdQAxe++", 5.511, 103.0, 1, (1796, 1557), 2),
+    "s19-88-vnish-1-2-6-immersion": Right("vnish", "S19 No PIC", 63.851, None, 3, (0, 0, 0, 0), 1),
+    "s19jpro-2021": Right("antminer", "S19j Pro", 102.233, None, 3, (5760, 5880, 5880, 5880), 0),
+    "s19jpro-vnish-rc5-immersion": Right("vnish", "S19j Pro", 0.0, 146.0, 3, (0, 0, 0, 0), 3),
+    "s19kpro-vnish-1-3-3": Right("vnish", "S19k Pro", 22.977, 683.0, 0, (3000, 3010), 2),
+    "s19pro-plus-web-2023": Right("antminer", "S19 Pro+", 121.056, None, 3, (3270, 3420, 3510, 3510), 0),
+    "s21plus-hydro-vnish-1-2-8": Right("vnish", "S21+ Hyd.", 420.23, None, 1, (0,), 0),
+    "s21pro-stock-2025": Right("antminer", "S21 Pro", 251.471, None, 3, (6570, 6570, 6450, 6450), 3),
+    "s21pro-vnish-1-3-4-rpc": Right("vnish", "S21 Pro", 162.987, 3342.0, 3, (6390, 6420, 6270, 6240), 3),
+    "s9-bosminer-2020": Right("braiins", "S9", 13.9, 1419.0, 0, (5340, 4620, 0, 0), 0),
     "whatsminer-api1-2022": Right("whatsminer_v2", "M30SV10", 54.747, 3412.0, 0, (6840, 6840), 0),
 }
 
@@ -152,6 +171,16 @@ AVALON_10XX = {
     "power": "we: 0 W is no power",
 }
 WHATSMINER_EDEVS = {"board_hashrates": NO_BOARDS, "chips": NO_BOARDS}
+NO_4028_RS = {NOTHING: "we: it asks GraphQL and REST only"}
+BY_CORES = "we: cores times clock make it"
+SECOND_FAN = "we: it loses `fanrpm2`"
+ESTATS_ONLY = dict.fromkeys(("chips", "expected_hashrate", "fans", "hashrate", "uptime"), "we: `estats` has it")
+AXEOS = {**dict.fromkeys(SHARES, "we: it reads no pools here"), "api_version": OTHER_VERSION}
+AXEOS_RS = {
+    "accepted": "we: the rig counts shares for its pools together, so they stand with the pool in use",
+    "api_version": OTHER_VERSION,
+    "voltages": "we: it gives the supply's for the chip's",
+}
 BRAIINS = {"board_hashrates": WINDOW, "expected_hashrate": RATED}
 # By recording, what pyasic and asic-rs say otherwise.
 JUDGED: Mapping[str, tuple[Mapping[str, str], Mapping[str, str]]] = {
@@ -246,6 +275,97 @@ JUDGED: Mapping[str, tuple[Mapping[str, str], Mapping[str, str]]] = {
             **dict.fromkeys(("board_hashrates", "chips"), "we: it loses the boards, which `devs` lists"),
         },
     ),
+    "avalon-1066": (NO_RATE_FOR_IT, ESTATS_ONLY),
+    "avalon-1126pro": (NO_RATE_FOR_IT, {**ESTATS_ONLY, "board_hashrates": NO_BOARDS}),
+    "avalon-q-standby": (NO_RATE_FOR_IT, {**ESTATS_ONLY, "board_hashrates": NO_BOARDS, "power": NO_RATE}),
+    "bitaxe-bm1372-duo": (
+        {
+            **AXEOS,
+            **dict.fromkeys(("board_hashrates", "chips", "expected_hashrate", "fans"), "we: it knows no such board"),
+        },
+        {**AXEOS_RS, "chips": "we: `hashrateMonitor` lists them"},
+    ),
+    "bitforge-nano-v1-0": (AXEOS, {**AXEOS_RS, "expected_hashrate": BY_CORES}),
+    "bmm100": (
+        dict.fromkeys((*SHARES, "board_hashrates", "chips", "expected_hashrate", "fans"), "we: it asks gRPC"),
+        NO_4028_RS,
+    ),
+    "hammer-bc01": (AXEOS, {**AXEOS_RS, "expected_hashrate": BY_CORES}),
+    "m30s-plus-2022": (NO_1M, {**WHATSMINER_EDEVS, "fluid": AIR_FOR_FLUID, "hashrate": WINDOW}),
+    "nerdqaxe-v1-1-0": (
+        {**AXEOS, "fans": SECOND_FAN},
+        {**AXEOS_RS, "expected_hashrate": BY_CORES, "fans": SECOND_FAN},
+    ),
+    "nerdqaxe-v1-1-0-beta1": (
+        {**AXEOS, **dict.fromkeys(("board_hashrates", "hashrate"), WINDOW), "fans": SECOND_FAN},
+        {
+            **AXEOS_RS,
+            **dict.fromkeys(("board_hashrates", "hashrate"), WINDOW),
+            "expected_hashrate": BY_CORES,
+            "fans": SECOND_FAN,
+        },
+    ),
+    "s19-88-vnish-1-2-6-immersion": (
+        UNKNOWN,
+        {
+            **dict.fromkeys(SHARES, FEE),
+            "api_version": OTHER_VERSION,
+            **dict.fromkeys(
+                ("board_hashrates", "chips"), "we: it does not know the model S19 (88), and lists no boards"
+            ),
+            "expected_hashrate": RATED,
+            "power": "we: 0 is not measured",
+            "uptime": OF_SYSTEM,
+        },
+    ),
+    "s19jpro-2021": (NO_RATE_FOR_IT, UNKNOWN),
+    "s19jpro-vnish-rc5-immersion": (
+        UNKNOWN,
+        {
+            **dict.fromkeys(SHARES, FEE),
+            "api_version": OTHER_VERSION,
+            **dict.fromkeys(("board_expected", "frequencies"), "we: 0 is not measured"),
+            "chips": "we: `chip_statuses` counts them",
+        },
+    ),
+    "s19kpro-vnish-1-3-3": (
+        UNKNOWN,
+        {
+            "active": "we: a pool that would work is not the one in use",
+            "api_version": OTHER_VERSION,
+            **WHATSMINER_EDEVS,
+            "expected_hashrate": RATED,
+            "uptime": OF_SYSTEM,
+        },
+    ),
+    "s19pro-plus-web-2023": (
+        dict.fromkeys(("expected_hashrate", "fans", "uptime"), "we: `stats.cgi` has it"),
+        dict.fromkeys(
+            ("board_hashrates", "chips", "expected_hashrate", "fans", "hashrate", "uptime"), "we: `stats.cgi` has it"
+        ),
+    ),
+    "s21plus-hydro-vnish-1-2-8": (
+        UNKNOWN,
+        {
+            "api_version": OTHER_VERSION,
+            **dict.fromkeys(
+                ("board_expected", "board_hashrates", "frequencies", "voltages"), "both: it lists boards without values"
+            ),
+            "chips": "we: `chip_statuses` counts them",
+            "expected_hashrate": RATED,
+            "fluid": "both: it gives the inlet, for which we have a name",
+            "hashrate": "we: `instant_hashrate` has it",
+        },
+    ),
+    "s21pro-stock-2025": (NO_RATE_FOR_IT, UNKNOWN),
+    "s21pro-vnish-1-3-4-rpc": (UNKNOWN, UNKNOWN),
+    "s9-bosminer-2020": (
+        {
+            **dict.fromkeys(("board_hashrates", "chips"), NO_BOARDS),
+            "fans": "both: it leaves out the two that never turned, as our poller does",
+        },
+        NO_4028_RS,
+    ),
     "whatsminer-api1-2022": (UNKNOWN, WHATSMINER_EDEVS),
 }
 
@@ -258,6 +378,8 @@ def served(name: str) -> dict[str, Any]:
         pages = with_pages_for_rivals(pages, f"Antminer {RIGHT[name].model}") | titled("Braiins OS")
     elif pages and RIGHT[name].reader == "vnish":
         pages = titled("AnthillOS") | pages
+    elif RIGHT[name].reader == "bitaxe":
+        pages = titled("AxeOS") | pages
     return fixture | ({"http": {"80": pages}} if pages else {})
 
 

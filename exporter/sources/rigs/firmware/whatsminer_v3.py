@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Final
 
 from exporter.model.failures import Failure, Reason
@@ -189,9 +190,13 @@ def _tuner(summary: Mapping[str, Any]) -> TunerState | None:
 
 def point_name(mode: object, limit: object, *changes: str) -> str:
     """Name what a Whatsminer is set to: its mode, its power limit, and what was changed besides."""
-    watts = coerce.number(limit, 0, _NO_LIMIT)
-    words = (coerce.text(mode, 32).lower(), f"{watts:g} W" if watts and watts < _NO_LIMIT else "", *changes)
-    return " ".join(filter(None, words)) if words[0] else ""
+    return _in_words(coerce.text(mode, 32), coerce.number(limit, 0, _NO_LIMIT), changes)
+
+
+@lru_cache(64)
+def _in_words(mode: str, watts: float | None, changes: tuple[str, ...]) -> str:
+    words = (mode.lower(), f"{watts:g} W" if watts and watts < _NO_LIMIT else "", *changes)
+    return " ".join(filter(None, words)) if mode else ""
 
 
 def _in_force(setting: Mapping[str, Any]) -> str:
