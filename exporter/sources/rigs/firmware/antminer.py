@@ -111,6 +111,9 @@ class Reader:
             Recording("S17+, T17+", "2020-06-02, asleep", "foreman-apps"),
             Recording("S19", "2020-12-11, asleep", "foreman-apps"),
             Recording("S19 Pro", "2020-10, cold and overheated", "foreman-apps"),
+            Recording("S19j Pro", "2021-05, in part", "public code"),
+            Recording("S19 Pro+", "2023-03, in part", "public code"),
+            Recording("S21 Pro", "2025-07, in part", "hi3-hashkit"),
         ),
         documented="keys of S21 Hyd. and web interface, by clients",
         questions=Questions(

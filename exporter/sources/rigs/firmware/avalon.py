@@ -77,6 +77,9 @@ class Reader:
             Recording("Avalon 1047", "20051101", "foreman-apps"),
             Recording("Avalon Nano3", "24071801", "public issues"),
             Recording("Avalon Mini3", "25011701, in part", "public issues"),
+            Recording("Avalon 1126Pro", "in part", "public code"),
+            Recording("Avalon 1066", "in part", "public code"),
+            Recording("Avalon Q", "standby, in part", "public tests"),
         ),
         documented="API manual of the A10 (Canaan)",
         questions=Questions(

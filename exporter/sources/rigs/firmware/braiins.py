@@ -13,7 +13,7 @@ from exporter.model.failures import Failure, Reason
 from exporter.model.models import BITCOIN_ALGORITHM
 from exporter.model.readings import Board, Fan, Fault, RigIdentity, RigReading, TunerState
 from exporter.sources.rigs import cgminer, coerce
-from exporter.sources.rigs.contract import Answer, Firmware, Questions, Target
+from exporter.sources.rigs.contract import Answer, Firmware, Questions, Recording, Target
 from exporter.sources.rigs.faults import lost_boards, worded_fault
 from exporter.sources.rigs.firmware import braiins_rest
 from exporter.sources.rigs.firmware.braiins_rest import clock, slot
@@ -35,6 +35,7 @@ class Reader:
         title="Braiins OS+ with cgminer's API",
         section="Braiins OS",
         power="the tuner's estimate",
+        recorded=(Recording("BMM 100", "0.1.0", "hi3-hashkit"), Recording("S9", "BOSminer+ 0.2.0", "Braiins")),
         documented="cgminer API (Braiins)",
         questions=Questions(
             rpc=("version", "devdetails", "+".join(_READ)),

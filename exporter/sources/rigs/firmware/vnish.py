@@ -98,6 +98,11 @@ class Reader:
             Recording("S9", "3.8.6", "foreman-apps"),
             Recording("S19j Pro", "1.2.0-rc3", "public tests"),
             Recording("S19", "1.2.6, failed to start", "public documents"),
+            Recording("S21 Pro", "1.3.4, in part", "hi3-hashkit"),
+            Recording("S21+ Hyd.", "1.2.8, in part", "public tests"),
+            Recording("S19k Pro", "1.3.3, in part", "public tests"),
+            Recording("S19 (88)", "1.2.6, immersion", "hass-miner"),
+            Recording("S19j Pro", "1.2.0-rc5, immersion", "public code"),
         ),
         documented="API 1.2.6 to 1.3.4 (VNish)",
         questions=Questions(

@@ -62,6 +62,7 @@ class Reader:
             Recording("M3", "2018", "foreman-apps"),
             Recording("M20S", "2019 and 2020-09-17", "foreman-apps"),
             Recording("M31S", "2020 and 2021", "foreman-apps"),
+            Recording("M30S+", "2022, in part", "public code"),
         ),
         documented="API 2.0 (MicroBT)",
         questions=Questions(
