@@ -282,7 +282,9 @@ class RigLedger:
         if reading.hashrate <= 0 or not reading.boards:  # one that is stopped or boots may not know its boards
             return reading
         known = {board.index for board in reading.boards}
-        lost = self._boards - known - set(_indexes(map(_key, reading.faults), FaultCode.BOARD_MISSING, "board "))
+        lost = self._boards - known
+        if lost:
+            lost -= set(_indexes(map(_key, reading.faults), FaultCode.BOARD_MISSING, "board "))
         if working := {board.index for board in reading.boards if _works(board)} - self._boards:
             self._boards |= working
         if not lost:
