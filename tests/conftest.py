@@ -33,6 +33,18 @@ settings.load_profile("steady")
 settings.register_profile("mutants", parent=settings.get_profile("steady"), phases=[Phase.explicit, Phase.generate])
 
 
+_LONGEST = (
+    *("test_app", "test_chaos.", "test_rig_campaign.", "test_state.", "test_tools_replay.", "test_tools_backtest."),
+    *("test_sources.", "test_polling_rigs.", "test_cli_init.", "test_fuzz."),
+)
+"""Beginnings of the names of the files that take longest: most wait for processes and timers."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files, so that no worker is left with one of them at the end."""
+    items.sort(key=lambda item: not item.path.name.startswith(_LONGEST))
+
+
 def pytest_report_header() -> str:
     return f"ports below 1024: {'stood for by higher ones' if str(_ANY_USER) in sys.path else 'as they are'}"
 
