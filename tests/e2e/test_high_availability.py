@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,6 +65,7 @@ def test_a_takeover_counts_no_rig_twice_and_pages_nobody(tmp_path: Path, parts: 
     first, first_url = started(tmp_path, config, "first", parts)
     wait_for("the first to be active", lambda: "mining_exporter_active 1" in first.get(f"{first_url}/metrics"))
     second, second_url = started(tmp_path, config, "second", parts)
+    wait_for("the second to stand by", lambda: "mining_exporter_active 0" in second.get(f"{second_url}/metrics"))
     watcher = parts.enter_context(prometheus(tmp_path, [first_url, second_url], [manager]))
     wait_for("all rigs", lambda: watcher.value("count(mining_rig_up)") == RIGS)
     blocks = {rig["block"] for rig in ask(f"{control}/")["rigs"].values()}
@@ -79,6 +81,7 @@ def test_a_takeover_counts_no_rig_twice_and_pages_nobody(tmp_path: Path, parts: 
     assert watcher.value("sum(mining_exporter_active)") == 1
     assert second.said().count("standing by") == 1
 
+    killed = time.time()
     first.process.kill()
 
     wait_for("the takeover", lambda: "mining_exporter_active 1" in second.get(f"{second_url}/metrics"))
@@ -88,5 +91,6 @@ def test_a_takeover_counts_no_rig_twice_and_pages_nobody(tmp_path: Path, parts: 
     assert (watcher.value("max_over_time(sum(mining_exporter_active)[5m:1s])") or 0) <= 1
     assert {name: pages.firing(name) for name in PAGES} == paged
     assert not [name for name in PAGES if pages.alerts(name, "resolved")]
+    pages.since = killed
     assert not pages.alerts("MiningExporterDown", "firing")
     assert not pages.alerts("MiningShardServedTwice", "firing")
