@@ -5,12 +5,14 @@ server, has plain texts as targets, and does not work with 3.0.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
+from itertools import pairwise
 from math import inf
 from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple, Self
+from typing import Any, Final, Literal, NamedTuple, Self, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from pydantic import Field, SecretStr, model_validator
@@ -19,6 +21,8 @@ from exporter.model.failures import Failure, Reason
 from exporter.model.fields import ConfigPath, is_offline
 from exporter.sources.contract import UNEXPECTED, SourceContext, in_words, number, translating
 from exporter.sources.http import Answer, Endpoint, HttpSettings, read_secret
+
+T = TypeVar("T")
 
 _PAGE: Final = 50
 _MAX_PAGES: Final = 40
@@ -31,6 +35,8 @@ _DURATION: Final = re.compile(
 )
 _SECONDS: Final = (604_800.0, 86_400.0, 3_600.0, 60.0, 1.0)
 _MOST_INTERVALS: Final = 5_000
+_MOST_AHEAD: Final = 10_000
+"""Intervals of all events that have not ended: three months of quarter hours."""
 
 
 class OpenAdrSettings(HttpSettings):
@@ -111,10 +117,19 @@ class Vtn:
         wanted = programs.keys() if self._settings.programs else (None,)
         for program in wanted:
             found += await self._all("/events", active | ({} if program is None else {"programID": program}))
-        events = [event for each in found if (event := self._event(each, programs)) is not None]
-        for event in events:
+        events: list[Event] = []
+        ahead = 0
+        for each in found:
+            event = self._event(each, programs)
+            if event is None:
+                continue
             if event.unclear:
                 self._context.discards.note("event", event.unclear)
+            events.append(event)
+            ahead += len(event.intervals)
+            if ahead > _MOST_AHEAD:
+                advice = "name the programs that this site needs in `programs`"
+                raise Failure(Reason.TOO_LARGE, f"its events have more than {_MOST_AHEAD:,} intervals", advice=advice)
         return events
 
     async def _programs(self) -> dict[str, Mapping[str, Any]]:
@@ -220,17 +235,36 @@ class Vtn:
                 return None
             described = [*(program.get("payloadDescriptors") or ()), *(document.get("payloadDescriptors") or ())]
             period = document.get("intervalPeriod") or {}
-            priority = document.get("priority")
+            priority, now = document.get("priority"), self._context.clock()
+            randomize = _finite_seconds(period.get("randomizeStart"))
             return event._replace(
                 priority=None if priority is None else int(number(priority)),
                 targets=targets,
                 units={each["payloadType"]: str(each["units"]) for each in described if each.get("units")},
                 currencies={each["payloadType"]: str(each["currency"]) for each in described if each.get("currency")},
-                randomize=_finite_seconds(period.get("randomizeStart")),
-                intervals=tuple(_intervals(document, self._context.clock())),
+                randomize=randomize,
+                intervals=tuple(each for each in _intervals(document, now) if each.end + randomize > now),
             )
         except UNEXPECTED as error:
             return event._replace(unclear=f"event {identifier:.40} cannot be read: {in_words(error)}")
+
+
+def segments(each: Sequence[T], span: Callable[[T], tuple[float, float]]) -> Iterator[tuple[float, float, list[T]]]:
+    """Yield the times between all starts and ends, in order, and what holds in each of them, in the order given.
+
+    ``span`` returns start and end. What has an end before its start holds at no time.
+    """
+    spans = [(*span(one), index) for index, one in enumerate(each)]
+    edges = sorted({edge for start, end, _ in spans for edge in (start, end)})
+    waiting = deque(sorted(spans))
+    held: dict[int, float] = {}  # ends by index
+    for start, end in pairwise(edges):
+        held = {index: until for index, until in held.items() if until > start}
+        while waiting and waiting[0][0] <= start:
+            _, until, index = waiting.popleft()
+            if until > start:
+                held[index] = until
+        yield start, end, [each[index] for index in sorted(held)]
 
 
 def _text(document: Mapping[str, Any], key: str) -> str:
@@ -283,6 +317,10 @@ def _intervals(event: Mapping[str, Any], now: float) -> Iterator[Interval]:
         repeats = whole is not None and last < inf and start is not None and start < last and start != begun
         if not repeats or read > _MOST_INTERVALS:
             return
+        if (
+            start is not None and begun is not None and begun < start < now
+        ):  # those long ago do not count against the limit
+            start += (now - start) // (start - begun) * (start - begun)
 
 
 def _start(text: str | None, at_once: float) -> float | None:

@@ -9,6 +9,8 @@ from typing import Any
 import aiohttp
 import pytest
 import toadr3
+from hypothesis import given
+from hypothesis import strategies as st
 from own_network import OWN
 from simulation_clients import Clock
 from vtn import CLIENT_ID, CLIENT_SECRET, Vtn, event, program
@@ -17,7 +19,7 @@ from exporter.model.failures import Failure, Reason
 from exporter.model.obligations import Obligation, ObligationKind
 from exporter.simulation.service import SourceFault
 from exporter.sources.contract import SourceContext
-from exporter.sources.obligations.openadr import Settings
+from exporter.sources.obligations.openadr import Settings, by_priority
 from exporter.sources.openadr import duration
 from exporter.sources.tariffs.openadr import Settings as PriceSettings
 
@@ -286,6 +288,36 @@ async def test_the_years_0_and_1_mean_at_once(site: Site, start: str) -> None:
     created = datetime.fromtimestamp(NOW - 60, UTC).isoformat()
     site.vtn.events = [event("e", start, "PT1H", (LIMIT, 1), modificationDateTime=created)]
     assert [(each.start, each.end) for each in await site.owed()] == [(NOW - 60, NOW - 60 + HOUR)]
+
+
+async def test_an_event_that_repeats_since_a_year_holds_now() -> None:
+    async with reading("3.0") as site:
+        begun = NOW - 365 * 24 * HOUR
+        site.vtn.events = [event("e", begun, "PT30M", (LIMIT, 1), (LIMIT, 2), duration="P400D")]
+        first, second = (await site.owed())[:2]
+    assert [(each.start, each.cap) for each in (first, second)] == [(NOW, 1_000.0), (NOW + HOUR / 2, 2_000.0)]
+
+
+async def test_a_vtn_with_too_many_intervals_is_refused() -> None:
+    async with reading("3.1") as site:
+        site.vtn.events = [event(f"e-{number}", NOW, "PT1S", (LIMIT, 1), duration="PT4H") for number in range(3)]
+        failure = await site.failure()
+    assert (failure.reason, failure.detail) == (Reason.TOO_LARGE, "its events have more than 10,000 intervals")
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.sampled_from([None, 0, 1, 2])), min_size=1, max_size=8),
+    st.floats(0, 9),
+)
+def test_at_any_time_the_best_priority_is_left(given_as: list[tuple[int, int, int | None]], at: float) -> None:
+    owed = [
+        Obligation(kind=ObligationKind.CAP, start=start, end=end, priority=priority, event=str(number))
+        for number, (start, end, priority) in enumerate(given_as)
+    ]
+    held = [each for each in owed if each.holds(at)]
+    best = min((inf if each.priority is None else each.priority for each in held), default=inf)
+    expected = sorted(each.event for each in held if (inf if each.priority is None else each.priority) == best)
+    assert sorted(each.event for each in by_priority(owed) if each.holds(at)) == expected
 
 
 async def test_an_event_with_a_duration_repeats_its_intervals() -> None:

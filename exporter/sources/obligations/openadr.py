@@ -3,10 +3,10 @@
 An event that the VTN no longer lists is cancelled. A lower priority number wins over a higher one of the same program.
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from math import inf
 from typing import Any, Final, Literal
 
@@ -17,7 +17,7 @@ from exporter.model.readings import Reading
 from exporter.model.units import WATTS_PER_KILOWATT
 from exporter.sources.contract import UNEXPECTED, Discards, SourceContext, in_words, integer, number
 from exporter.sources.obligations import Meaning, Obligations, ObligationSettings
-from exporter.sources.openadr import Event, Interval, OpenAdrSettings, Vtn
+from exporter.sources.openadr import Event, Interval, OpenAdrSettings, Vtn, segments
 
 _WATTS: Final = {"W": 1.0, "KW": WATTS_PER_KILOWATT, "MW": WATTS_PER_KILOWATT**2}
 _SUBSCRIPTION: Final = "IMPORT_CAPACITY_SUBSCRIPTION"
@@ -64,8 +64,11 @@ class _OpenAdr:
 
     async def fetch(self) -> Reading[Obligations]:
         """Request programs and events."""
-        events = await self._vtn.events()
-        now = self._clock()
+        events, now = await self._vtn.events(), self._clock()
+        return Reading(await asyncio.to_thread(self._owed, events, now), now)
+
+    def _owed(self, events: Sequence[Event], now: float) -> Obligations:
+        """Return what events say about now and later. Slow for thousands of intervals, so it runs in a thread."""
         by_type: dict[tuple[str, str], list[Obligation]] = defaultdict(list)
         unclear: list[Obligation] = []
         for event in events:
@@ -82,8 +85,8 @@ class _OpenAdr:
             if payload not in (_SUBSCRIPTION, _RESERVATION)
             for each in found
         ]
-        owed = [each for each in (*unclear, *rights, *rest) if each.level != 0 and (each.end is None or each.end > now)]
-        return Reading(tuple(owed), now)
+        every = (*unclear, *rights, *rest)
+        return tuple(each for each in every if each.level != 0 and (each.end is None or each.end > now))
 
     def _obligations(
         self, event: Event, interval: Interval, payload: str, values: Sequence[Any]
@@ -162,22 +165,27 @@ def by_priority(obligations: Iterable[Obligation]) -> Iterator[Obligation]:
     if len({each.priority for each in known}) <= 1:
         yield from known
         return
+    left: dict[int, list[list[float]]] = {id(each): [] for each in known}
+    for start, end, held in segments(known, _span):
+        best = min(map(_rank, held), default=inf)
+        for each in held:
+            if _rank(each) == best:
+                pieces = left[id(each)]
+                if pieces and pieces[-1][1] == start:
+                    pieces[-1][1] = end
+                else:
+                    pieces.append([start, end])
     for each in known:
-        better = [other for other in known if _rank(other) < _rank(each)]
-        edges = {each.start, _end(each)}
-        for other in better:
-            edges |= {edge for edge in (other.start, _end(other)) if each.start < edge < _end(each)}
-        for start, end in pairwise(sorted(edges)):
-            if not any(other.start <= start < _end(other) for other in better):
-                yield replace(each, start=start, end=None if end == inf else end)
+        for start, end in left[id(each)]:
+            yield replace(each, start=start, end=None if end == inf else end)
 
 
 def _rank(obligation: Obligation) -> float:
     return inf if obligation.priority is None else obligation.priority
 
 
-def _end(obligation: Obligation) -> float:
-    return inf if obligation.end is None else obligation.end
+def _span(obligation: Obligation) -> tuple[float, float]:
+    return obligation.start, inf if obligation.end is None else obligation.end
 
 
 def _rights(settled: Mapping[tuple[str, str], Sequence[Obligation]]) -> Iterator[Obligation]:
@@ -188,9 +196,7 @@ def _rights(settled: Mapping[tuple[str, str], Sequence[Obligation]]) -> Iterator
             yield from (each for each in found if each.unclear)
             rights[program] += [each for each in found if each.cap is not None]
     for found in rights.values():
-        edges = sorted({edge for each in found for edge in (each.start, _end(each))})
-        for start, end in pairwise(edges):
-            held = [each for each in found if each.start <= start < _end(each)]
+        for start, end, held in segments(found, _span):
             if held:
                 cap = sum(each.cap or 0.0 for each in held)
                 yield replace(held[0], start=start, end=None if end == inf else end, cap=cap)

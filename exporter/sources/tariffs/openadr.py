@@ -1,7 +1,7 @@
 """OpenADR 3.0 and 3.1: a power price that a VTN sends as events, read as a VEN that never writes."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from math import inf
 from typing import Any, Final, Literal, NamedTuple
 
@@ -11,7 +11,7 @@ from exporter.model.failures import Failure, Reason
 from exporter.model.readings import PriceSlot, Reading
 from exporter.model.units import per_kilowatt_hour
 from exporter.sources.contract import UNEXPECTED, Discards, SourceContext, in_words, number
-from exporter.sources.openadr import Event, OpenAdrSettings, Vtn
+from exporter.sources.openadr import Event, OpenAdrSettings, Vtn, segments
 from exporter.sources.tariffs import HORIZON, Slots, TariffSettings
 
 _UNITS: Final = {"WH": "Wh", "KWH": "kWh", "MWH": "MWh", "GWH": "GWh"}
@@ -54,7 +54,7 @@ class _OpenAdr:
         events = await self._vtn.events()
         now = self._clock()
         offers = [offer for event in events for offer in self._offers(event, now)]
-        return Reading(tuple(_in_force(offers)), now)
+        return Reading(await asyncio.to_thread(lambda: tuple(_in_force(offers))), now)
 
     def _offers(self, event: Event, now: float) -> Iterator[_Offer]:
         """Yield the prices of an event from now on. An interval without an end lasts as far as tariffs look ahead."""
@@ -84,8 +84,6 @@ def _in_force(offers: Sequence[_Offer]) -> Iterator[PriceSlot]:
     if len({offer.rank for offer in offers}) <= 1:
         yield from (offer.slot for offer in offers)
         return
-    edges = sorted({edge for offer in offers for edge in (offer.slot.start, offer.slot.end)})
-    for start, end in pairwise(edges):
-        held = [offer for offer in offers if offer.slot.start <= start < offer.slot.end]
+    for start, end, held in segments(offers, lambda offer: (offer.slot.start, offer.slot.end)):
         best = min((offer.rank for offer in held), default=inf)
         yield from (PriceSlot(start, end, offer.slot.price) for offer in held if offer.rank == best)
