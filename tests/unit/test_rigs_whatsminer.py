@@ -287,6 +287,25 @@ async def test_a_setting_that_may_not_be_asked_for_loses_the_mode_only() -> None
     assert (reading.power_mode, reading.hashrate) == ("", 690e12)
 
 
+async def test_a_v3_setting_is_asked_again_once_limit_uptime_or_time_say_that_it_may_be_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader = whatsminer_v3.Reader()
+
+    async def mode(setting: str, **summary: float) -> str:
+        answers = v3({"power-limit": 3_600, "elapsed": 100} | summary, {"power-mode": setting})
+        async with serving(TARGET.address, 4433, answers):
+            return (await reader.read(TARGET, V3)).power_mode
+
+    assert await mode("normal") == "normal"
+    assert await mode("high", elapsed=130) == "normal"  # not asked
+    assert await mode("high", elapsed=130, **{"power-limit": 4_000}) == "high"
+    assert await mode("low", elapsed=20, **{"power-limit": 4_000}) == "low"
+    monkeypatch.setattr(whatsminer_v3, "SETTING_SECONDS", -1.0)
+    assert await mode("normal", elapsed=10) == "normal"
+    assert await mode("high", elapsed=10) == "high"
+
+
 @pytest.mark.parametrize(
     ("working", "errors", "suspended"),
     [("true", [], False), ("false", [], True), ("false", [{"531": "2026-01-01 00:00:00"}], None), (None, [], None)],

@@ -1,9 +1,12 @@
-"""Whatsminers with API V3: JSON with a length before it on 4433. Hashrate is ``hash-1min``."""
+"""Whatsminers with API V3: JSON with a length before it on 4433. Hashrate is ``hash-1min``.
+
+What it is set to is asked every :data:`SETTING_SECONDS`, and at once if limit or uptime show that it may be another.
+"""
 
 import json
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -26,6 +29,7 @@ _NO_LIMIT: Final = 99_999.0  # W, that stand for none
 _AVERAGES_OFF_BY: Final = 0.05  # of the rig's hashrate: healthy ones are within 0.01 of it, a board is 0.25 or more
 _FANS: Final = ("fan-speed-in", "fan-speed-out")
 _FRAMING: Final = LengthPrefixed()
+SETTING_SECONDS: Final = 60.0
 
 
 async def _ask(address: str, command: str, parameter: str = "") -> Mapping[str, Any]:
@@ -41,6 +45,21 @@ async def _ask(address: str, command: str, parameter: str = "") -> Mapping[str, 
 async def device_info(address: str) -> Answer:
     """Ask who it is: the probe of this API. Raises Failure."""
     return await _ask(address, _DEVICE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """What a rig is set to, and its limit and uptime when it was asked."""
+
+    due: float  # monotonic
+    limit: object
+    uptime: float | None  # s
+    values: Mapping[str, Any]
+
+    def holds(self, now: float, limit: object, uptime: float | None) -> bool:
+        """Return whether the rig has the same limit, has mined on since then, and it is not too long ago."""
+        known = self.uptime is not None and uptime is not None and uptime >= self.uptime
+        return bool(self.values) and known and limit == self.limit and now < self.due
 
 
 class Reader:
@@ -59,6 +78,9 @@ class Reader:
         pyasic_types=frozenset({"WHATSMINER"}),
     )
     probe = staticmethod(device_info)
+
+    def __init__(self) -> None:
+        self._settings: dict[str, _Setting] = {}
 
     def recognises(self, answer: Answer) -> bool:
         """See :class:`exporter.sources.rigs.contract.NativeReader`."""
@@ -98,14 +120,14 @@ class Reader:
         status = await _ask(address, *_STATUS)
         summary = coerce.mapping(status.get("summary"))
         info = await device_info(address)
-        setting = await optional(_ask(address, _SETTING))
+        uptime = coerce.seconds(summary.get("elapsed"))
         coerce.expect_mac(coerce.mapping(info.get("network")).get("mac"), identity.mac)
+        setting = await self._setting(address, summary.get("power-limit"), uptime)
         power, system = coerce.mapping(info.get("power")), coerce.mapping(info.get("system"))
         working = coerce.flag(coerce.mapping(info.get("miner")).get("working"))
         expected = coerce.hashrate(summary.get("factory-hash"), "TH/s") or None
         rate = next((key for key in _WINDOWS if key in summary), "")
         hashrate = coerce.realised(summary.get(rate, 0.0 if working is False else None), "TH/s", expected)
-        uptime = coerce.seconds(summary.get("elapsed"))
         pools = coerce.items(status.get("pools"))
         faults = whatsminer_faults(info.get("error-code"))
         turning = tuple(fans(summary, _FANS))
@@ -137,6 +159,15 @@ class Reader:
             pools=tuple(_pools(pools)),
             faults=faults,
         )
+
+    async def _setting(self, address: str, limit: object, uptime: float | None) -> Mapping[str, Any]:
+        """Return what the rig is set to, asked every :data:`SETTING_SECONDS`, and at once if that may have changed."""
+        now = time.monotonic()
+        kept = self._settings.get(address)
+        if kept is None or not kept.holds(now, limit, uptime):
+            values = await optional(_ask(address, _SETTING))
+            kept = self._settings[address] = _Setting(now + SETTING_SECONDS, limit, uptime, values)
+        return kept.values
 
 
 def fault_light(pattern_text: object) -> bool | None:
