@@ -26,7 +26,7 @@ def _exact(dashboard: models.Dashboard) -> str:
     Grafana escapes a name for a pattern only where several can be chosen: elsewhere C+1 would match C1, and not itself.
     """
     text = json.dumps(dashboard, cls=JSONEncoder, indent=2, sort_keys=True, ensure_ascii=False)
-    for variable in dashboard.templating.list_val or () if dashboard.templating else ():
+    for variable in dashboard.templating.list_val or ():
         if not variable.multi and not variable.include_all:
             text = text.replace(rf"=~\"${variable.name}\"", rf"=\"${variable.name}\"")
     return text
