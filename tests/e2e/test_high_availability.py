@@ -28,6 +28,8 @@ pytestmark = pytest.mark.e2e
 RIGS = 30
 PAGES = ("MiningBitcoinPriceStale", "MiningBlockUnreachable")
 TAKEOVER = 8  # s, eight scrape intervals
+WAITS = {"MiningExporterDown": f"{4 * TAKEOVER}s"}
+"""As in reality, where the alert waits two minutes and a takeover half a minute."""
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def test_a_takeover_counts_no_rig_twice_and_pages_nobody(tmp_path: Path, parts: 
     wait_for("the first to be active", lambda: "mining_exporter_active 1" in first.get(f"{first_url}/metrics"))
     second, second_url = started(tmp_path, config, "second", parts)
     wait_for("the second to stand by", lambda: "mining_exporter_active 0" in second.get(f"{second_url}/metrics"))
-    watcher = parts.enter_context(prometheus(tmp_path, [first_url, second_url], [manager]))
+    watcher = parts.enter_context(prometheus(tmp_path, [first_url, second_url], [manager], waits=WAITS))
     wait_for("all rigs", lambda: watcher.value("count(mining_rig_up)") == RIGS)
     lost, *_ = sorted({rig["block"] for rig in ask(f"{control}/")["rigs"].values()})
     ask(f"{control}/faults", {"block": lost, "fault": "unplugged"})
