@@ -51,7 +51,7 @@ def annotations(name: str) -> set[str]:
     """The queries of the annotation of that name, of all dashboards that have it."""
     files = list((ROOT / "grafana/dashboards").glob("*.json"))
     found = [
-        re.sub(r"\$\w+", ".*", annotation["expr"])
+        re.sub(r'=~?"\$\w+"', '=~".*"', annotation["expr"])
         for file in files
         for annotation in json.loads(file.read_text(encoding="utf-8"))["annotations"]["list"]
         if annotation["name"] == name
