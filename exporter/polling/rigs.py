@@ -197,6 +197,7 @@ class RigPoller:
         self._due: list[tuple[float, int, Slot]] = []  # a heap
         self._order = count()
         self._returned: set[str] = set()  # blocks of rigs that answer again
+        self._scouts: dict[str, Slot] = {}  # by block in an outage: the rig that is polled at every turn
         self._woken: dict[str, float] = {}  # by block: when its failing rigs were last polled because of that
         self._notices = RigNotices(settings.interval)
         self._guard = Guard()
@@ -520,6 +521,16 @@ class RigPoller:
                 self._notices.down(ledger.rig, failure)
         ledger.failed()
 
+    def _is_scout(self, slot: Slot) -> bool:
+        """Return whether the rig shows for its block when an outage is over: one of those that failed least often."""
+        if slot.ledger is None or not self._is_in_outage(slot):
+            return False
+        block = slot.ledger.rig.block
+        scout = self._scouts.get(block)
+        if scout is None or scout.gone or slot.failures < scout.failures or not scout.failures:
+            scout = self._scouts[block] = slot
+        return scout is slot
+
     def _is_in_outage(self, slot: Slot) -> bool:
         return slot.ledger is not None and self._outages.includes(slot.ledger.rig.name)
 
@@ -548,7 +559,7 @@ class RigPoller:
 
     def _rest(self, slot: Slot) -> float:
         """Return the seconds to pause after failures in a row: whole intervals, doubling up to a limit, with jitter."""
-        if slot.failures <= 1:
+        if slot.failures <= 1 or self._is_scout(slot):
             return 0.0
         interval = self._settings.interval
         most = self._settings.max_backoff if slot.ledger is not None else self._settings.search_interval

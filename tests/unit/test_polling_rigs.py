@@ -1213,6 +1213,25 @@ def test_all_rigs_of_a_block_are_read_within_two_intervals_when_its_power_return
     run(course())
 
 
+def test_in_an_outage_one_rig_of_each_block_is_asked_at_every_interval() -> None:
+    async def course() -> None:
+        small, others = fleet(10, block="container-1"), fleet(80, block="container-2")[10:]
+        dead = Rig(name="dead", address="dead", block="container-1")
+        site, lost = Site(), Failure(Reason.UNREACHABLE, "no route")
+        site.behaviour[dead.address] = lost
+        async with polling(make([*small, dead, *others], site)):
+            await asyncio.sleep(1800)
+            site.behaviour |= {rig.address: lost for rig in small}
+            begin = asyncio.get_running_loop().time() + 10 * TERMS.interval
+            await asyncio.sleep(3600)
+        asked = sorted(at for rig in small for at in (*site.reads[rig.address], *site.identifications[rig.address]))
+        asked = [at for at in asked if at > begin]
+        assert max(later - earlier for earlier, later in pairwise(asked)) <= TERMS.interval + TERMS.deadline
+        assert len(asked) < 0.6 * len(small) * 3600 / TERMS.interval, "the others are asked less and less"
+
+    run(course())
+
+
 def test_a_dead_rig_is_asked_at_most_twice_per_interval_while_others_of_its_block_come_and_go() -> None:
     async def course() -> None:
         rigs = fleet(40, block="container-1")
