@@ -27,9 +27,9 @@ help:  ## List these targets
 demo: $(RUNTIME)  ## Run a simulated mining site and the exporter until Ctrl-C (ARGS="--rigs 1000")
 	@exec $(BIN)/hashmargin demo $(ARGS)
 
-# One worker more than there are cores: many tests wait for events.
+# Two workers more than there are cores: many tests wait for events.
 test: $(DEV)  ## Run the unit, contract and golden tests (no network, no other programs)
-	$(PYTEST) --numprocesses=$$(($$(getconf _NPROCESSORS_ONLN) + 1))
+	$(PYTEST) --numprocesses=$$(($$(getconf _NPROCESSORS_ONLN) + 2))
 
 # Two processes, if each may have a network of its own.
 E2E = $(shell unshare --net true 2>/dev/null && echo 2 || echo 0)
