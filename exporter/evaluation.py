@@ -247,9 +247,8 @@ class Evaluator:
         snapshot = await self._with_saved_energy(await self._take_snapshot(self._snapshot_at))
         pools = self._pools(self._snapshot_at)
         publication, metered = await asyncio.to_thread(self._render, snapshot, recorded, pools, whole=whole)
-        if (
-            suspended_seconds() - suspended > self.settings.evaluation_interval
-        ):  # meanwhile: what was known before is old now
+        slept = suspended_seconds() - suspended
+        if slept > self.settings.evaluation_interval:  # what was known before is old now
             return
         await asyncio.to_thread(self.latest.publish, publication)
         if whole:  # before, most rigs would be missing from an answer that stands for up to an hour

@@ -317,9 +317,8 @@ def _intervals(event: Mapping[str, Any], now: float) -> Iterator[Interval]:
         repeats = whole is not None and last < inf and start is not None and start < last and start != begun
         if not repeats or read > _MOST_INTERVALS:
             return
-        if (
-            start is not None and begun is not None and begun < start < now
-        ):  # those long ago do not count against the limit
+        # Those long ago do not count against the limit.
+        if start is not None and begun is not None and begun < start < now:
             start += (now - start) // (start - begun) * (start - begun)
 
 

@@ -527,7 +527,7 @@ class _Reader:
         return found
 
     async def _reasons(self, rigs: Mapping[str, RigColumns]) -> None:
-        """Return where a rig that answers stands still for another reason than a fault of its own.
+        """Note where a rig that answers stands still for another reason than a fault of its own.
 
         A wrong pool or worker is the customer's. So is a pool that does not answer, while another rig of the site
         reaches one. Nobody recorded who suspended a rig, or whether the site's network or a pool has failed.

@@ -7,13 +7,14 @@ import sys
 from asyncio.subprocess import PIPE
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 import yaml
+from child_process import child
 from simulation_clients import Clock, address, free_network, rig, rpc, simulated
 
 from exporter.settings.load import load
@@ -254,16 +255,9 @@ async def test_bad_requests_are_refused_with_the_reason(site: SimulatedSite, pat
 # --- the process -----------------------------------------------------------------------------------------------------
 
 
-@asynccontextmanager
-async def process(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+def process(*arguments: str) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
     command = (sys.executable, "-m", "exporter.simulation", *arguments)
-    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=PIPE)
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
+    return child(*command, stdin=PIPE, stdout=PIPE, stderr=PIPE)
 
 
 @pytest.mark.parametrize("ending", ["SIGTERM", "SIGINT", "stdin"])

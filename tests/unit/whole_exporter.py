@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import yaml
+from child_process import child
 from own_network import OWN
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -49,17 +50,12 @@ class Exporter:
         if held_back:
             self.file.unlink()
             os.mkfifo(self.file)
-        process = await asyncio.create_subprocess_exec(
+        async with child(
             *(sys.executable, *options, "-m", "exporter", "run", "--config.file", str(self.file), *flags),
             stderr=asyncio.subprocess.PIPE,
             env={name: value for name, value in os.environ.items() if not name.startswith("HASHMARGIN_")},
-        )
-        try:
+        ) as process:
             yield process
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.communicate()
 
     def reader(self) -> int | None:
         """Return the open pipe to a process that waits for the configuration."""

@@ -3,21 +3,14 @@
 from contextvars import ContextVar
 from typing import Final
 
+from exporter.sources.rigs.scoped import Scoped
+
 _noted: Final[ContextVar[set[str] | None]] = ContextVar("noted", default=None)
 
 
-class noting:  # noqa: N801 -- used like a function; a generator would cost each poll three times as much
-    """Collects the kinds of implausible values that are dropped inside, such as ``temperature``."""
-
-    __slots__ = ("_token",)
-
-    def __enter__(self) -> set[str]:
-        kinds: set[str] = set()
-        self._token = _noted.set(kinds)
-        return kinds
-
-    def __exit__(self, *_: object) -> None:
-        _noted.reset(self._token)
+def noting() -> Scoped[set[str]]:
+    """Collect the kinds of implausible values that are dropped inside, such as ``temperature``."""
+    return Scoped(_noted, set())
 
 
 def note(kind: str) -> None:

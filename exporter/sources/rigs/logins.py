@@ -11,6 +11,7 @@ from typing import Final
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.fleet import Credentials
+from exporter.sources.rigs.scoped import Scoped
 
 RETRY_SECONDS: Final = 900.0
 """Seconds after a rejected login in which no login is sent to the rig."""
@@ -86,19 +87,9 @@ class Logins:
 _in_use: ContextVar[Logins | None] = ContextVar("logins", default=None)
 
 
-class using:  # noqa: N801 -- see noting
-    """Applies the limits of ``logins`` to every login that is sent inside, and notes what the rig does with it."""
-
-    __slots__ = ("_logins", "_token")
-
-    def __init__(self, logins: Logins) -> None:
-        self._logins = logins
-
-    def __enter__(self) -> None:
-        self._token = _in_use.set(self._logins)
-
-    def __exit__(self, *_: object) -> None:
-        _in_use.reset(self._token)
+def using(logins: Logins) -> Scoped[Logins]:
+    """Apply the limits of ``logins`` to every login that is sent inside, and note what the rig does with it."""
+    return Scoped(_in_use, logins)
 
 
 def in_use() -> Logins | None:

@@ -22,6 +22,7 @@ import orjson
 from exporter.model.failures import Failure, Reason
 from exporter.sources.rigs.fast_timeout import FastTimeout
 from exporter.sources.rigs.names import is_ip, resolved
+from exporter.sources.rigs.scoped import Scoped
 
 CONNECT_SECONDS: Final = 2.5
 _SURE: Final = 0.4
@@ -216,19 +217,18 @@ listener: Final[ContextVar[Callable[[Exchanged], None] | None]] = ContextVar("li
 _kept: Final[ContextVar[dict[tuple[str, int], _Conversation] | None]] = ContextVar("kept", default=None)
 
 
-class keeping_connections:  # noqa: N801 -- see noting
-    """Lets the pages that are asked for inside share a connection per port, and closes all at the end."""
-
-    __slots__ = ("_connections", "_token")
-
-    def __enter__(self) -> None:
-        self._connections: dict[tuple[str, int], _Conversation] = {}
-        self._token = _kept.set(self._connections)
+class _KeptConnections(Scoped[dict[tuple[str, int], _Conversation]]):
+    __slots__ = ()
 
     def __exit__(self, *_: object) -> None:
-        _kept.reset(self._token)
-        for conversation in self._connections.values():
+        super().__exit__()
+        for conversation in self._value.values():
             conversation.transport.abort()
+
+
+def keeping_connections() -> _KeptConnections:
+    """Let the pages that are asked for inside share a connection per port, and close all at the end."""
+    return _KeptConnections(_kept, {})
 
 
 def keeps_connections() -> bool:
