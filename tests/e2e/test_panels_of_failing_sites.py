@@ -74,7 +74,7 @@ def sites(libraries: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         killed_at = time.time()
         mortal.close()
         wait_for("the exporter to be missed", lambda: watcher.value('up{job="mining",site="north"}') == 0)
-        recorded = '{__name__=~"(site|block|model|host):.+",__name__!~".+(7d|held)",site="north"}'
+        recorded = '{__name__=~".+:.+",__name__!~"instance:.+|.+([0-9]+[dm]|held)",site="north"}'
         wait_for("the rules to know", lambda: not watcher.query(recorded))
         without_exporter = show_all(watcher.url, site="north")
         yield Sites(well, of_a_site, without_rigs, without_exporter, killed_at)
