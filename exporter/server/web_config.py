@@ -24,6 +24,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from exporter import yaml_nodes
 from exporter.file_stamp import Stamp, stamp, why_unreadable
 from exporter.model.configuration_errors import nearest, sentence, unknown
 from exporter.model.fields import ConfigPath, SettingsGroup, Text, parse_duration, paths_relative_to
@@ -343,7 +344,7 @@ def _parsed(path: Path) -> WebConfig:
     try:
         with path.open(encoding="utf-8") as file:
             text = file.read(_LARGEST_FILE_BYTES)
-        content = yaml.safe_load(text)
+        content = yaml_nodes.load(yaml.SafeLoader(text))
     except OSError as error:
         raise WebConfigError(f"{path} {why_unreadable(error)}") from None
     except UnicodeDecodeError:
@@ -352,7 +353,8 @@ def _parsed(path: Path) -> WebConfig:
         raise WebConfigError(f"{path}: is nested too deeply") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        raise WebConfigError(f"{path}:{mark.line + 1 if mark else 1}: is not YAML") from None
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise WebConfigError(f"{path}:{mark.line + 1 if mark else 1}: is not YAML: {problem}") from None
     except (ValueError, LookupError, AttributeError, TypeError):  # PyYAML's, for a value that does not fit its tag
         raise WebConfigError(f"{path}: has a value that is no date or number, though it is written like one") from None
     with paths_relative_to(path.parent):

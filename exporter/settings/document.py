@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from exporter import yaml_nodes
 from exporter.file_stamp import why_unreadable
 from exporter.inventory.listed import KeyPath
 from exporter.model.configuration_errors import ErrorAt
@@ -48,7 +49,7 @@ def read(path: Path) -> Document:
     document = Document()
     try:
         loader = _Loader(path.read_bytes())
-        root = loader.get_single_node()
+        root = yaml_nodes.compose(loader)
         if isinstance(root, yaml.MappingNode):
             document.values.update(_Builder(loader, path, document).mapping(root, ()))
         elif root is not None:

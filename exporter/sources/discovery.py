@@ -11,6 +11,7 @@ import structlog
 import yaml
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
+from exporter import yaml_nodes
 from exporter.model.failures import Failure
 from exporter.model.fields import Duration, SettingsGroup
 from exporter.model.secrets import mask_urls
@@ -74,7 +75,7 @@ def file_targets(path: Path) -> TargetGroups:
     """Read a file. Raises OSError, UnicodeDecodeError, JSONDecodeError, YAMLError or pydantic's ValidationError."""
     text = path.read_text("utf-8-sig")
     if path.suffix != ".json":
-        return _GROUPS.validate_python(yaml.load(text, Loader=yaml.BaseLoader))  # noqa: S506 -- makes only texts
+        return _GROUPS.validate_python(yaml_nodes.load(yaml.BaseLoader(text)))
     # Numbers stay as they are written, because they can only be labels.
     return _GROUPS.validate_python(json.loads(text, parse_int=str, parse_float=str) if text.strip() else None)
 

@@ -12,6 +12,7 @@ import structlog
 import yaml
 from pydantic import AfterValidator, BeforeValidator, ValidationError
 
+from exporter import yaml_nodes
 from exporter.file_stamp import why_unreadable
 from exporter.model.configuration_errors import sentence
 from exporter.model.failures import Failure, Reason
@@ -147,7 +148,7 @@ def _csv_rows(text: str, advice: str) -> Iterator[tuple[str, Any, str]]:
 def _yaml_rows(text: str, advice: str) -> Iterator[tuple[str, Any, str]]:
     try:
         loader = yaml.SafeLoader(text)
-        root = loader.get_single_node()
+        root = yaml_nodes.compose(loader)
     except RecursionError:
         raise Failure(Reason.GARBLED, "not YAML: it is nested too deeply", advice=advice) from None
     except yaml.YAMLError as error:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from functools import reduce
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -329,6 +330,10 @@ def test_kubernetes_service_variables_are_no_error(tmp_path: Path) -> None:
     assert len(errors(tmp_path, MINIMAL, environ)) == 4
 
 
+ALIASES = "a: &a [1]\n" + "".join(f"{y}: &{y} [{', '.join([f'*{x}'] * 9)}]\n" for x, y in pairwise("abcdefghij"))
+"""Ten lines that stand for 9^9 values."""
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -336,6 +341,7 @@ def test_kubernetes_service_variables_are_no_error(tmp_path: Path) -> None:
         ("site:\n\t- a\n", "indent with spaces, not tabs"),
         ("- a\n", "site.yml:1: must be a mapping"),
         ("a: &x [*x]\n", "contains itself"),
+        (ALIASES, "site.yml:1: is not valid YAML: its aliases (*name) repeat over 1,000,000 values"),
         ("", "site.yml: site: is required"),
     ],
 )
