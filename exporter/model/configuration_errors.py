@@ -60,11 +60,12 @@ _SENTENCES: Final[dict[str, Callable[[_Context], str]]] = {
     "too_long": lambda context: f"must have {context['max_length']} or fewer entries",
     "value_error": lambda context: str(context["error"]),
 }
+_NO_MAPPING: Final = "must be a mapping (lines of `key: value`)"
 _KINDS: Final = (
     (("bool_",), "must be true or false"),
     (("int_",), "must be a whole number"),
     (("float_", "decimal_"), "must be a number"),
-    (("dict_", "model_", "mapping_", "dataclass_"), "must be a mapping (lines of `key: value`)"),
+    (("dict_", "model_", "mapping_", "dataclass_"), _NO_MAPPING),
     (("list_", "tuple_", "set_", "frozen_set_", "iterable_"), "must be a list"),
     (("path_",), "must be a file name"),
     (("date_", "time_", "datetime_"), "must be a date or time"),
@@ -75,9 +76,13 @@ _SHOWN: Final = (str, int, float, bool)
 
 
 def sentence(error: ErrorDetails) -> str:
-    """Write what is wrong with a value that a settings model rejected. Includes the value unless it is secret."""
+    """Write what is wrong with a value that a settings model rejected. Includes the value unless it may be secret.
+
+    In the place of a mapping, any text may be the secret that one of its keys should hold.
+    """
     message, value = _message(error), error["input"]
-    if error["type"] in {"missing", "union_tag_not_found", "extra_forbidden"} or not isinstance(value, _SHOWN):
+    not_shown = error["type"] in {"missing", "union_tag_not_found", "extra_forbidden"} or message == _NO_MAPPING
+    if not_shown or not isinstance(value, _SHOWN):
         return message
     if any(looks_secret(str(part)) for part in error["loc"]):
         return message.replace(str(value), MASK)

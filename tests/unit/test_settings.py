@@ -309,7 +309,7 @@ def test_errors_outside_the_file_name_variable_secret_or_flag(tmp_path: Path) ->
         "--log.format: 'jsn' must be one of logfmt, json: did you mean 'json'?",
         "secrets/polling__deadline: 'soon' is not a duration: write it like 15s, 5m, 1h30m or 2d",
         "environment variable HASHMARGIN_POLLING__INTERVALL: there is no key 'intervall': did you mean 'interval'?",
-        "environment variable HASHMARGIN_EXPOSITION: '[1' must be a mapping (lines of `key: value`)",
+        "environment variable HASHMARGIN_EXPOSITION: must be a mapping (lines of `key: value`)",
         "environment variable HASHMARGIN_BITCOIN__USD: 'much' must be a number",
     ]
 
@@ -348,6 +348,22 @@ ALIASES = "a: &a [1]\n" + "".join(f"{y}: &{y} [{', '.join([f'*{x}'] * 9)}]\n" fo
 def test_a_file_that_is_no_configuration_is_an_error(tmp_path: Path, text: str, expected: str) -> None:
     (message,) = errors(tmp_path, text)
     assert expected in message
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        "fleet: {logins: {a: sesame}}",
+        "fleet: {logins: {a: {username: root, password: [sesame], cidr: [10.0.0.0/8]}}}",
+        "tariffs: {a: {kind: http_json, url: 'http://x/', price: a, headers: 'Authorization: sesame'}}",
+        "tariffs: {a: {kind: http_json, url: 'http://x/', price: a, body: 'password=sesame'}}",
+        "tariffs: {a: {kind: http_json, url: 'htp://u:sesame@x/?token=sesame', price: a}}",
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_not_shown(tmp_path: Path, mistake: str) -> None:
+    found = errors(tmp_path, f"site: a\n{mistake}\n")
+    assert found
+    assert "sesame" not in "".join(found)
 
 
 def test_a_missing_file_or_secrets_directory_is_an_error(tmp_path: Path) -> None:
