@@ -140,6 +140,12 @@ async def test_a_bad_row_costs_only_itself(context: SourceContext) -> None:
     assert "worker" in named.discards.notes
 
 
+async def test_a_worker_is_named_by_what_can_be_printed(context: SourceContext) -> None:
+    rows = [{"name": name, "hashRate": 1e14} for name in ("bc1q\0.s21\x1b[31m", "\0\ud800", "s19")]
+    reading = await ask(context, "public_pool", saying({"workers": rows}), account="bc1q")
+    assert [worker.name for worker in reading.value.workers] == ["s21[31m", "s19"]
+
+
 async def test_a_list_without_a_readable_worker_is_a_failure(context: SourceContext) -> None:
     with pytest.raises(Failure, match="no worker can be read"):
         await ask(context, "f2pool", saying({"workers": [{"hash_rate_info": {"name": "a", "h1_hash_rate": -1}}]}))

@@ -16,7 +16,7 @@ from exporter.model.failures import Failure, Reason
 from exporter.model.fields import ConfigPath, Duration, is_offline
 from exporter.model.readings import PoolPayment, PoolReading, PoolWorker, Reading
 from exporter.model.units import SECONDS_PER_DAY
-from exporter.sources.contract import Discards, SourceContext, SourceSettings, number
+from exporter.sources.contract import Discards, SourceContext, SourceSettings, number, printable
 from exporter.sources.http import MAX_BYTES, Answer, Endpoint, HttpSettings, read_secret
 from exporter.sources.stated import reason_from
 
@@ -257,7 +257,7 @@ def pages(first: int = 1) -> Iterator[int]:
 
 def worker_name(login: object, account: str) -> str:
     """Return the worker of a login: without the account, or after the first dot if it names another one."""
-    if not isinstance(login, str) or not login:
+    if not isinstance(login, str) or not (login := printable(login)):
         raise ValueError("a worker without a name")
     if login.lower() == account.lower():
         return ""
