@@ -141,6 +141,7 @@ def _whatsminer_pattern() -> re.Pattern[str]:
     return re.compile("|".join(f"(?P<rule{number}>{pattern})$" for number, (pattern, _, _) in enumerate(_WHATSMINER)))
 
 
+@lru_cache(maxsize=4_096)  # a rig repeats its codes at each poll
 def whatsminer_fault(vendor_code: str) -> Fault:
     """Translate one of MicroBT's numeric codes; a code that is not in the list becomes ``unknown``."""
     match = _whatsminer_pattern().match(vendor_code)

@@ -3,12 +3,13 @@
 What it is set to is asked every :data:`SETTING_SECONDS`, and at once if limit or uptime show that it may be another.
 """
 
-import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final
+
+import orjson
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.models import BITCOIN_ALGORITHM
@@ -34,12 +35,17 @@ SETTING_SECONDS: Final = 60.0
 
 async def _ask(address: str, command: str, parameter: str = "") -> Mapping[str, Any]:
     """Send one command, give its ``msg``. Raises Failure."""
-    question = json.dumps({"cmd": command, "param": parameter} if parameter else {"cmd": command}).encode()
-    content = await exchange(address, _PORT, len(question).to_bytes(4, "little") + question, _FRAMING)
+    content = await exchange(address, _PORT, _request(command, parameter), _FRAMING)
     answer = parse_json(content)
     if answer.get("code") == _PERMISSION_DENIED:
         raise Failure(Reason.AUTH, f"this host may not ask it for {command}")
     return coerce.mapping(answer.get("msg"))
+
+
+@cache
+def _request(command: str, parameter: str) -> bytes:
+    question = orjson.dumps({"cmd": command, "param": parameter} if parameter else {"cmd": command})
+    return len(question).to_bytes(4, "little") + question
 
 
 async def device_info(address: str) -> Answer:
@@ -59,7 +65,7 @@ class _Setting:
     def holds(self, now: float, limit: object, uptime: float | None) -> bool:
         """Return whether the rig has the same limit, has mined on since then, and it is not too long ago."""
         known = self.uptime is not None and uptime is not None and uptime >= self.uptime
-        return bool(self.values) and known and limit == self.limit and now < self.due
+        return known and limit == self.limit and now < self.due
 
 
 class Reader:
