@@ -224,16 +224,18 @@ def luxos_rig(config: Mapping[str, Any], **answers: Any) -> dict[str, Any]:
     } | answers
 
 
-def joining(answers: Mapping[str, Any]) -> Handler:
-    """A rig that answers joined commands, and commands with a parameter alone."""
+def joining(answers: Mapping[str, Any], asked: list[str] | None = None) -> Handler:
+    """A rig that answers joined commands too, and notes what it is asked."""
     refusal = {"STATUS": [{"STATUS": "E", "Code": 14, "Msg": "Invalid command"}]}
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = json.loads(await reader.read(4096))
-        if "parameter" in request:
-            answer = answers.get(f"{request['command']} {request['parameter']}", refusal)
-        else:
-            answer = {part: [answers.get(part, refusal)] for part in request["command"].split("+")} | {"id": 1}
+        command = " ".join(filter(None, (request["command"], request.get("parameter"))))
+        if asked is not None:
+            asked.append(command)
+        answer = answers.get(command, refusal)
+        if "+" in command:
+            answer = {part: [answers.get(part, refusal)] for part in command.split("+")} | {"id": 1}
         writer.write(json.dumps(answer).encode() + b"\0")
         await writer.drain()
 
@@ -243,7 +245,7 @@ def joining(answers: Mapping[str, Any]) -> Handler:
 async def luxos_reading(answers: Mapping[str, Any]) -> RigReading:
     async with serving(TARGET.address, 4028, joining(answers)) as connections:
         reading = await luxos.Reader().read(TARGET, S21)
-    assert len(connections) <= 3  # all that joins, the chips of its board, the supply
+    assert len(connections) <= 4  # all that joins, the profiles, the chips of its board, the supply
     return reading
 
 
@@ -342,21 +344,49 @@ async def test_luxos_is_asked_for_chips_again_when_they_are_old_or_it_restarted(
     reader = luxos.Reader()
     now = 1_000.0
     monkeypatch.setattr(luxos.time, "monotonic", lambda: now)
-    async with serving(TARGET.address, 4028, joining(rig)) as connections:
+    questions: list[str] = []
+    async with serving(TARGET.address, 4028, joining(rig, questions)):
         await reader.read(TARGET, S21)
         now += seconds
         rig["summary"]["SUMMARY"][0]["Elapsed"] = elapsed
         del rig["healthchipget 0"]
         reading = await reader.read(TARGET, S21)
-    assert len(connections) == 2 + asked
+    assert questions.count("healthchipget 0") == asked
     assert reading.boards[0].failed_chips == ((0,) if asked == 1 else ())
 
 
 async def test_a_luxos_rig_that_stands_still_is_not_asked_for_its_chips() -> None:
     rig = luxos_rig({"IsSingleVoltage": True}, summary={"SUMMARY": [{"GHS 5m": 0.0}]})
-    async with serving(TARGET.address, 4028, joining(rig)) as connections:
+    questions: list[str] = []
+    async with serving(TARGET.address, 4028, joining(rig, questions)):
         await luxos.Reader().read(TARGET, S21)
-    assert len(connections) == 1
+    assert {"healthchipget 0", "voltageget 0"}.isdisjoint(questions)
+
+
+async def test_luxos_is_asked_for_its_profiles_again_when_they_are_old_or_it_tuned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config: dict[str, Any] = {"Profile": "a"}
+    profiles = [{"Profile Name": "a", "IsTuned": False}, {"Profile Name": "b", "IsTuned": False}]
+    reader, questions, now = luxos.Reader(), list[str](), 1_000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+
+    async def asks() -> tuple[int, TunerState | None]:
+        before = questions.count("profiles")
+        reading = await reader.read(TARGET, S21)
+        return questions.count("profiles") - before, reading.tuner
+
+    async with serving(TARGET.address, 4028, joining(luxos_rig(config, profiles={"PROFILES": profiles}), questions)):
+        assert [await asks(), await asks()] == [(1, None), (0, None)]
+        config["Profile"] = "b"
+        assert [await asks(), await asks()] == [(1, None), (0, None)]
+        config["IsTuning"] = True
+        assert await asks() == (0, TunerState.TUNING)
+        config["IsTuning"] = False
+        profiles[1]["IsTuned"] = True
+        assert [await asks(), await asks()] == [(1, TunerState.TUNED), (0, TunerState.TUNED)]
+        now += luxos.PROFILES_SECONDS
+        assert await asks() == (1, TunerState.TUNED)
 
 
 @pytest.mark.parametrize(
@@ -435,7 +465,8 @@ async def test_a_luxos_rig_that_takes_no_joined_commands_is_asked_one_by_one() -
         second = await reader.read(TARGET, S21)
     assert first == second
     assert (first.power_mode, first.hashrate_window) == ("default", 300.0)
-    assert len(connections) == 2 * before - 2  # neither the joined question nor that for chips is asked again
+    assert before == 15  # all together, twelve one by one, the profiles, and the chips of its board
+    assert len(connections) == before + 3  # summary, stats and config: it knows nothing else
 
 
 async def test_a_luxos_rig_with_anothers_mac_is_not_taken_for_it() -> None:

@@ -164,3 +164,32 @@ async def test_another_control_board_is_another_rig() -> None:
 
     with pytest.raises(OtherRig):
         await read(swap)
+
+
+async def test_the_slots_of_the_boards_are_asked_every_minute_and_when_other_boards_are_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    content, reader, now = pages(), proto.Reader(), 1_000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    listed = content["/api/v1/hardware"]["hardware-info"]["hashboards-info"]
+    async with rig(content):
+        identity = await reader.identify(TARGET)
+        first = await reader.read(TARGET, identity)
+        listed[0]["mining_asic_count"] += 1
+        assert (await reader.read(TARGET, identity)).boards == first.boards
+        now += proto.HARDWARE_SECONDS
+        assert (await reader.read(TARGET, identity)).boards[0].chips_expected == listed[0]["mining_asic_count"]
+        listed[1]["slot"], listed[1]["hb_sn"] = 3, "another"
+        content[TELEMETRY]["hashboards"][1]["serial_number"] = "another"
+        assert (await reader.read(TARGET, identity)).boards[1].index == 2
+
+
+async def test_other_boards_of_another_control_board_are_another_rig_at_once() -> None:
+    content, reader = pages(), proto.Reader()
+    async with rig(content):
+        identity = await reader.identify(TARGET)
+        await reader.read(TARGET, identity)
+        content["/api/v1/hardware"]["hardware-info"]["cb-info"]["serial_number"] = "CB2"
+        content[TELEMETRY]["hashboards"][0]["serial_number"] = "another"
+        with pytest.raises(OtherRig):
+            await reader.read(TARGET, identity)

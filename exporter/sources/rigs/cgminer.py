@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from exporter.model.fault_codes import FaultCode
@@ -10,6 +11,7 @@ from exporter.model.readings import Board, Fan, Fault, Pool
 from exporter.sources.rigs import coerce
 from exporter.sources.rigs.contract import Answer
 from exporter.sources.rigs.faults import fault, missing_board
+from exporter.sources.rigs.seldom import Lacking
 from exporter.sources.rigs.transport import optional as losable
 from exporter.sources.rigs.transport import rpc
 
@@ -45,10 +47,12 @@ class Joined:
         self._commands = commands
         self._usable = usable
         self._one_by_one: set[str] = set()  # addresses
+        self._lacking = Lacking()
 
     def forget(self, address: str) -> None:
         """Try the joined question first again, as after an identification."""
         self._one_by_one.discard(address)
+        self._lacking.forget(address)
 
     async def ask(self, address: str) -> dict[str, Answer]:
         """Return the answer to each command; empty ones where a build has none. Raises Failure."""
@@ -61,7 +65,8 @@ class Joined:
         alone: dict[str, Answer] = {first: await rpc(address, first)}
         if self._usable(alone[first]):
             self._one_by_one.add(address)
-            return alone | {command: await optional(address, command) for command in others}
+            ask = partial(rpc, address)
+            return alone | {command: await losable(self._lacking.ask(address, command, ask)) for command in others}
         return alone | dict.fromkeys(others, _EMPTY)
 
 

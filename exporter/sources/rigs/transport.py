@@ -33,6 +33,7 @@ TLS_PORT: Final = 443
 _LENGTH_BYTES: Final = 4
 _LONG_NUMBER: Final = 300  # digits
 _LONGEST_BELIEVABLE: Final = 2**28  # any printable text read as a length is more
+_UNKNOWN_COMMAND: Final = 14
 _ACCESS_DENIED: Final = 45
 _NOT_CONNECTED: Final = "no answer to the connection attempt"
 _LOSABLE: Final = frozenset({Reason.AUTH, Reason.GARBLED, Reason.REFUSED, Reason.RATE_LIMITED})
@@ -45,7 +46,7 @@ class OtherPage(Failure):
 
 
 class NoSuchPage(OtherPage):
-    """It has no page of that path: it says so, or sends the page for people that it sends for every path."""
+    """It has no page of that path, or no such command: it says so, or sends the same page for people for every path."""
 
 
 class Framing(Protocol):
@@ -403,13 +404,18 @@ async def rpc(address: str, command: str, parameter: str = "") -> Mapping[str, A
 def _denied(answer: Mapping[str, Any]) -> bool:
     """Return whether cgminer's access list refused the command, or all of the joined ones."""
     if "STATUS" in answer:
-        return _refused(answer)
+        return _refused(answer, _ACCESS_DENIED)
     parts = [value[0] for value in answer.values() if isinstance(value, list) and value]
-    return bool(parts) and all(isinstance(part, dict) and _refused(part) for part in parts)
+    return bool(parts) and all(isinstance(part, dict) and _refused(part, _ACCESS_DENIED) for part in parts)
 
 
-def _refused(answer: Mapping[str, Any]) -> bool:
-    """Read the status of one command; btminer writes it flat."""
+def is_unknown_command(answer: object) -> bool:
+    """Return whether a cgminer descendant answered that it has no such command."""
+    return isinstance(answer, dict) and _refused(answer, _UNKNOWN_COMMAND)
+
+
+def _refused(answer: Mapping[str, Any], code: int) -> bool:
+    """Return whether one command was refused with this code; btminer writes its status flat."""
     status = answer.get("STATUS")
     row = status[0] if isinstance(status, list) and status else answer
-    return isinstance(row, dict) and row.get("STATUS") == "E" and row.get("Code") == _ACCESS_DENIED
+    return isinstance(row, dict) and row.get("STATUS") == "E" and row.get("Code") == code

@@ -20,6 +20,7 @@ from exporter.model.units import HASHES_PER_TERAHASH, HERTZ_PER_MEGAHERTZ
 from exporter.sources.rigs import coerce
 from exporter.sources.rigs.contract import Answer, Firmware, Questions, Recording, Target
 from exporter.sources.rigs.faults import fault, lost_boards
+from exporter.sources.rigs.seldom import Lacking
 from exporter.sources.rigs.sessions import Sessions
 from exporter.sources.rigs.transport import optional
 from exporter.sources.rigs.web import get_json, get_value, log_in
@@ -96,6 +97,7 @@ class Reader:
 
     def __init__(self) -> None:
         self._sessions = Sessions(_token, _FACTORY_LOGIN)
+        self._lacking = Lacking()
 
     def recognises(self, answer: Answer) -> bool:
         """See :class:`exporter.sources.rigs.contract.NativeReader`."""
@@ -107,6 +109,7 @@ class Reader:
 
     async def identify(self, target: Target) -> RigIdentity:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
+        self._lacking.forget(target.address)
         version = await _version(target.address)
         details = coerce.mapping(await self.page(target, _DETAILS))
         who = coerce.mapping(details.get("miner_identity"))
@@ -141,8 +144,9 @@ class Reader:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
         details = coerce.mapping(await self.page(target, _DETAILS))
         coerce.expect_mac(details.get("mac_address"), identity.mac)
+        ask = partial(self._lacking.ask, target.address, ask=partial(self.page, target))
         status = _code(details.get("status"))
-        stats = coerce.mapping(await optional(self.page(target, _STATS)))
+        stats = coerce.mapping(await optional(ask(_STATS)))
         work = coerce.mapping(stats.get("miner_stats"))
         expected = _gigahashes(work.get("nominal_hashrate"))
         rates = coerce.mapping(work.get("real_hashrate"))
@@ -150,10 +154,10 @@ class Reader:
         hashrate = coerce.realised(rate, "GH/s", expected)
         shares = coerce.mapping(stats.get("pool_stats"))
         power = coerce.mapping(stats.get("power_stats")).get("approximated_consumption")
-        rows = coerce.items(coerce.mapping(await optional(self.page(target, _BOARDS))).get("hashboards"))
+        rows = coerce.items(coerce.mapping(await optional(ask(_BOARDS))).get("hashboards"))
         boards = tuple(_board(index, row) for index, row in enumerate(rows))
-        fans = coerce.items(coerce.mapping(await optional(self.page(target, _COOLING))).get("fans"))
-        tuner = coerce.mapping(await optional(self.page(target, _TUNER)))
+        fans = coerce.items(coerce.mapping(await optional(ask(_COOLING))).get("fans"))
+        tuner = coerce.mapping(await optional(ask(_TUNER)))
         mode = coerce.mapping(tuner.get("mode_state"))
         tuner_code = _code(tuner.get("overall_tuner_state"))
         tuner_state = _TUNER_STATES.get(tuner_code)
@@ -171,7 +175,7 @@ class Reader:
             point=_in_force(mode),
             settled=False if tuner_code == _PREHEAT else None,
             tuner=tuner_state,
-            fault_light=coerce.flag(await optional(self.page(target, _LOCATE))),
+            fault_light=coerce.flag(await optional(ask(_LOCATE))),
             uptime=coerce.seconds(details.get("bosminer_uptime_s")),
             system_uptime=coerce.seconds(details.get("system_uptime_s")),
             best_share=coerce.difficulty(work.get("best_share_str", work.get("best_share"))),
@@ -182,7 +186,7 @@ class Reader:
             ),
             fan_duty=coerce.mean(coerce.ratio(row.get("target_speed_ratio")) for row in fans),
             boards=boards,
-            pools=tuple(_pools(await optional(self.page(target, _POOLS)))),
+            pools=tuple(_pools(await optional(ask(_POOLS)))),
             faults=(*lost_boards(identity, boards), *_faults(tuner_state, rows)),
         )
 

@@ -7,6 +7,7 @@ it does not measure.
 import math
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 from exporter.model.fault_codes import FaultCode
@@ -15,6 +16,7 @@ from exporter.model.readings import Board, Fan, Fault, Pool, PowerSupply, RigIde
 from exporter.sources.rigs import cgminer, coerce
 from exporter.sources.rigs.contract import Answer, Firmware, Questions, Recording, Target
 from exporter.sources.rigs.faults import fault, worded_fault
+from exporter.sources.rigs.seldom import Lacking
 from exporter.sources.rigs.transport import RPC_PORT, optional
 from exporter.sources.rigs.web import get_json, get_value
 
@@ -55,6 +57,7 @@ class Reader:
     def __init__(self) -> None:
         self._chips: dict[str, int | None] = {}  # that a board of the rig at an address should have
         self._without_chip_sensors: set[str] = set()  # addresses of rigs that were found to have none
+        self._lacking = Lacking()
 
     def recognises(self, answer: Answer) -> bool:
         """See :class:`exporter.sources.rigs.contract.NativeReader`."""
@@ -70,6 +73,7 @@ class Reader:
         interface = next((coerce.mapping(value) for value in network.values()), {})
         self._chips[target.address] = _chips(capabilities)
         self._without_chip_sensors.discard(target.address)
+        self._lacking.forget(target.address)
         control = coerce.mapping(capabilities.get("Control Board Version"))
         supply = coerce.count(coerce.mapping(capabilities.get("Psu Info")).get("PSU Type"))
         return RigIdentity(
@@ -99,7 +103,7 @@ class Reader:
         expected = coerce.total([_board_expected(row) for row in rows])
         hashrate = coerce.realised(_rate(rows, session, state), "MH/s", expected)
         supply = coerce.mapping(summary.get("Power Supply Stats"))
-        sensors = await _sensors(target.address, _BOARD_SENSORS)
+        sensors = await self._sensors(target.address, _BOARD_SENSORS)
         on_chips = await self._chip_sensors(target.address, mining=hashrate > 0)
         boards = tuple(_boards(rows, sensors, on_chips, await self._chips_expected(target.address)))
         fans = tuple(_fans(coerce.mapping(summary.get("Fans Rpm"))))
@@ -151,16 +155,17 @@ class Reader:
         """Ask for the temperatures of each board's chips, of models that measure them: others give zeros."""
         if address in self._without_chip_sensors:
             return {}
-        known = await _sensors(address, _CHIP_SENSORS)
+        known = await self._sensors(address, _CHIP_SENSORS)
         if mining and not any(known.values()):
             self._without_chip_sensors.add(address)
         return known
 
-
-async def _sensors(address: str, page: str) -> dict[int, list[float]]:
-    """Ask for the temperatures of each board's sensors."""
-    rows = coerce.items(await optional(get_value(address, page, port=RPC_PORT)))
-    return {_index(row): coerce.sensors(row.get("Data")) for row in rows}
+    async def _sensors(self, address: str, page: str) -> dict[int, list[float]]:
+        """Ask for the temperatures of each board's sensors."""
+        rows = coerce.items(
+            await optional(self._lacking.ask(address, page, partial(get_value, address, port=RPC_PORT)))
+        )
+        return {_index(row): coerce.sensors(row.get("Data")) for row in rows}
 
 
 def _chips(capabilities: Mapping[str, Any]) -> int | None:

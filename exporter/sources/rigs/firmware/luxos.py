@@ -1,7 +1,8 @@
 """LuxOS on Antminers: cgminer's API on 4028 with Luxor's own commands beside it, joined in one question.
 
 Hashrate is ``GHS 1m``. Power is the firmware's estimate where the power supply does not measure (``PSU`` false).
-The health of single chips is a question for each board, and a long answer: asked every :data:`HEALTH_SECONDS`.
+The health of single chips is a question for each board, and a long answer: asked every :data:`HEALTH_SECONDS`. So is
+the list of profiles: asked every :data:`PROFILES_SECONDS`, and at once when another one is in force or was tuned.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 from exporter.model.failures import Failure
@@ -18,10 +20,13 @@ from exporter.model.points import Point, PointList
 from exporter.model.readings import Board, Fault, PowerSupply, RigIdentity, RigReading, TunerState
 from exporter.sources.rigs import cgminer, coerce
 from exporter.sources.rigs.contract import Answer, Firmware, Questions, Recording, Target
+from exporter.sources.rigs.fast_timeout import FastTimeout
 from exporter.sources.rigs.faults import fault, worded_fault
-from exporter.sources.rigs.transport import rpc
+from exporter.sources.rigs.seldom import Lacking, Seldom
+from exporter.sources.rigs.transport import optional, rpc
 
 HEALTH_SECONDS: Final = 300.0
+PROFILES_SECONDS: Final = 300.0
 _HEALTH_TIMEOUT: Final = 2.0  # s, for all boards together
 _SUPPLY_TIMEOUT: Final = 1.0  # s
 _MOST_BOARDS: Final = 4  # of which the health of chips is asked
@@ -29,9 +34,11 @@ _MOST_CHIPS: Final = 1_024  # of a board
 _MOST_PROFILES: Final = 64
 _MOST_STEPS: Final = 1_000
 _READ: Final = (
-    *("summary", "stats", "devs", "devdetails", "fans", "power", "psuget", "tempctrl", "pools", "config", "profiles"),
-    *("temps", "events"),
+    *("summary", "stats", "devs", "devdetails", "fans", "power", "psuget", "tempctrl", "pools", "config", "temps"),
+    "events",
 )
+_PROFILES: Final = "profiles"
+_VOLTAGE, _SUPPLY = "voltageget", "0"
 _HOTTEST_CHIP: Final = "Chip (Max)"
 _WINDOWS: Final = {"GHS 1m": 60.0, "GHS 5m": 300.0, "GHS 5s": 5.0}  # s, of each rate, the best first
 _SENSORS: Final = {"Water Inlet": "inlet", "Water Outlet": "outlet"}
@@ -81,7 +88,8 @@ class Reader:
                 "version",
                 "atm",
                 *_READ,
-                "voltageget 0",
+                _PROFILES,
+                f"{_VOLTAGE} {_SUPPLY}",
                 *(f"healthchipget {board}" for board in range(_MOST_BOARDS)),
             ),
         ),
@@ -92,6 +100,8 @@ class Reader:
     def __init__(self) -> None:
         self._joined = cgminer.Joined(*_READ, usable=lambda answer: "SUMMARY" in answer)
         self._health: dict[str, _Health] = {}  # by address
+        self._lacking = Lacking()
+        self._tuned: Seldom[bool] = Seldom(PROFILES_SECONDS)
 
     def recognises(self, answer: Answer) -> bool:
         """See :class:`exporter.sources.rigs.contract.NativeReader`."""
@@ -102,6 +112,7 @@ class Reader:
         address = target.address
         self._joined.forget(address)
         self._health.pop(address, None)
+        self._lacking.forget(address)
         version = coerce.first(await rpc(address, "version"), "VERSION")
         config = coerce.first(await cgminer.optional(address, "config"), "CONFIG")
         boards = _by_board(await cgminer.optional(address, "devs"), "DEVS")
@@ -151,7 +162,7 @@ class Reader:
         )
         # Of boards with voltages of their own this would be one of several.
         supplied = hashrate > 0 and coerce.flag(config.get("IsSingleVoltage"))
-        volts = await _supply_voltage(target.address) if supplied else None
+        volts = await self._supply_voltage(target.address) if supplied else None
         tunes_to_power = coerce.flag(config.get("IsPowerTargetEnabled"))
         return RigReading(
             hashrate=hashrate,
@@ -166,7 +177,7 @@ class Reader:
             suspended=_CURTAILED.get(coerce.text(config.get("CurtailMode")).lower()),
             power_mode=coerce.text(config.get("Profile"), 64),
             point=coerce.text(config.get("Profile"), 64),
-            tuner=_tuner(config, coerce.items(answers["profiles"].get("PROFILES"))),
+            tuner=await self._tuner(target.address, config),
             fault_light=_LIGHTS.get(coerce.text(config.get("RedLed")).lower()),
             uptime=uptime,
             accepted_difficulty=coerce.counter(summary.get("Difficulty Accepted")),
@@ -189,7 +200,7 @@ class Reader:
     async def points(self, target: Target, identity: RigIdentity) -> PointList:  # noqa: ARG002 - none is of a model only
         """See :class:`exporter.sources.rigs.contract.ListsPoints`."""
         address = target.address
-        rows = coerce.items((await rpc(address, "profiles")).get("PROFILES"), _MOST_PROFILES)
+        rows = coerce.items((await rpc(address, _PROFILES)).get("PROFILES"), _MOST_PROFILES)
         bounds = coerce.first(await cgminer.optional(address, "atm"), "ATM")
         points = tuple(point for row in rows if (point := _point(row, bounds)) is not None)
         stock = next((row for row in rows if _step(row.get("Step")) == 0), {})
@@ -216,6 +227,30 @@ class Reader:
             )
             health = self._health[address] = _Health(now + HEALTH_SECONDS, uptime, failed)
         return tuple(_with_failed(board, health.failed.get(board.index)) for board in boards)
+
+    async def _tuner(self, address: str, config: Mapping[str, Any]) -> TunerState | None:
+        """Return whether it tunes, or has tuned the profile in force; LuxOS does not report whether it is off."""
+        if coerce.flag(config.get("IsTuning")):
+            self._tuned.forget(address)
+            return TunerState.TUNING
+        in_force = config.get("Profile")
+        tuned = await self._tuned.ask(address, in_force, partial(self._is_tuned, address, in_force))
+        return TunerState.TUNED if tuned else None
+
+    async def _is_tuned(self, address: str, profile: object) -> bool | None:
+        """Ask whether a profile is tuned; None if it lists none."""
+        answer = await optional(self._lacking.ask(address, _PROFILES, partial(rpc, address)))
+        rows = coerce.items(answer.get("PROFILES"), _MOST_PROFILES)
+        flags = [coerce.flag(row.get("IsTuned")) for row in rows if row.get("Profile Name") == profile]
+        return any(flags) if rows else None
+
+    async def _supply_voltage(self, address: str) -> float | None:
+        """Ask for what the power supply puts out, where it comes soon; ``psuget`` has it by a name we have not seen."""
+        ask = partial(rpc, address, parameter=_SUPPLY)
+        with suppress(TimeoutError, Failure), FastTimeout(_SUPPLY_TIMEOUT):
+            row = coerce.first(await self._lacking.ask(address, _VOLTAGE, ask), "VOLTAGE")
+            return None if coerce.flag(row.get("IsOnBoard")) else coerce.volts(row.get("Voltage"))
+        return None
 
 
 def _by_board(answer: Answer, section: str) -> dict[int, Mapping[str, Any]]:
@@ -270,14 +305,6 @@ def _with_failed(board: Board, failed: frozenset[int] | None) -> Board:
     return replace(board, failed_chips=tuple(sorted(failed.union(board.failed_chips)))) if failed else board
 
 
-def _tuner(config: Mapping[str, Any], profiles: list[Mapping[str, Any]]) -> TunerState | None:
-    """Return whether it tunes, or has tuned the profile in force; LuxOS does not report whether it is off."""
-    if coerce.flag(config.get("IsTuning")):
-        return TunerState.TUNING
-    in_force = (row for row in profiles if row.get("Profile Name") == config.get("Profile"))
-    return TunerState.TUNED if coerce.flag(next(in_force, {}).get("IsTuned")) else None
-
-
 def _point(row: Mapping[str, Any], bounds: Mapping[str, Any]) -> Point | None:
     name = coerce.text(row.get("Profile Name"), 64)
     if not name:
@@ -314,15 +341,6 @@ def _water(temps: Answer) -> Iterator[tuple[str, float]]:
         known = coerce.hottest(coerce.celsius(row.get(key)) for row in rows)
         if sensor is not None and known is not None:
             yield sensor, known
-
-
-async def _supply_voltage(address: str) -> float | None:
-    """Ask for what the power supply puts out, where that comes soon; ``psuget`` has it by a name we have not seen."""
-    with suppress(TimeoutError, Failure):
-        async with asyncio.timeout(_SUPPLY_TIMEOUT):
-            row = coerce.first(await rpc(address, "voltageget", "0"), "VOLTAGE")
-            return None if coerce.flag(row.get("IsOnBoard")) else coerce.volts(row.get("Voltage"))
-    return None
 
 
 def _power_supply(answer: Answer, volts: float | None) -> PowerSupply | None:

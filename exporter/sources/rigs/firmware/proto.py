@@ -18,10 +18,12 @@ from exporter.model.readings import Board, Fan, Fault, Pool, PowerSupply, RigIde
 from exporter.sources.rigs import cgminer, coerce
 from exporter.sources.rigs.contract import Answer, Firmware, OtherRig, Questions, Target
 from exporter.sources.rigs.faults import fault, lost_boards
+from exporter.sources.rigs.seldom import Lacking, Seldom
 from exporter.sources.rigs.sessions import Sessions
 from exporter.sources.rigs.transport import optional
 from exporter.sources.rigs.web import HTTP_PORT, HTTPS_PORT, answered, get, get_json, log_in
 
+HARDWARE_SECONDS: Final = 60.0
 _BASE: Final = "/api/v1"
 _LOGIN: Final = f"{_BASE}/auth/login"
 _SYSTEM: Final = f"{_BASE}/system"
@@ -106,6 +108,10 @@ async def _first_open(address: str) -> tuple[int, Answer]:
     return HTTP_PORT, await get_json(address, _SYSTEM)
 
 
+_Slot = tuple[int, int | None]
+"""The index of a board, that of its slot from 0, and how many chips it has."""
+
+
 class Reader:
     """See :class:`exporter.sources.rigs.contract.NativeReader`."""
 
@@ -126,6 +132,8 @@ class Reader:
     def __init__(self) -> None:
         self._ports: dict[str, int] = {}  # that answered, by address
         self._sessions = Sessions(self._token, _NO_LOGIN)
+        self._lacking = Lacking()
+        self._slots: Seldom[Mapping[str, _Slot]] = Seldom(HARDWARE_SECONDS)
 
     def recognises(self, answer: Answer) -> bool:
         """See :class:`exporter.sources.rigs.contract.NativeReader`."""
@@ -139,6 +147,7 @@ class Reader:
     async def identify(self, target: Target) -> RigIdentity:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
         address = target.address
+        self._lacking.forget(address)
         self._ports[address], answer = await _first_open(address)
         system = coerce.mapping(answer.get("system-info"))
         os = coerce.mapping(system.get("os"))
@@ -171,11 +180,12 @@ class Reader:
             raise
 
     async def _read(self, target: Target, identity: RigIdentity) -> RigReading:
-        ask = partial(self.page, target)
-        state = coerce.mapping(coerce.mapping(await ask(_MINING)).get("mining-status"))
+        state = coerce.mapping(coerce.mapping(await self.page(target, _MINING)).get("mining-status"))
+        ask = partial(self._lacking.ask, target.address, ask=partial(self.page, target))
         telemetry = coerce.mapping(await optional(ask(_TELEMETRY)))
-        hardware = _hardware(await optional(self._open(target.address, _HARDWARE)))
-        _expect_serial(coerce.mapping(hardware.get("cb-info")).get("serial_number"), identity.serial)
+        rows = coerce.items(telemetry.get("hashboards"))
+        boards_there = [row.get("serial_number") for row in rows]
+        slots = await self._slots.ask(target.address, boards_there, partial(self._ask_slots, target, identity)) or {}
         aim = coerce.mapping(await optional(ask(_TARGET)))
         cooling = coerce.mapping(coerce.mapping(await optional(ask(_COOLING))).get("cooling-status"))
         pools = coerce.items(coerce.mapping(await optional(ask(_POOLS))).get("pools"))
@@ -185,11 +195,10 @@ class Reader:
         hashrate = _realised(miner, status, expected)
         mining = hashrate > 0
         supplies = coerce.items(telemetry.get("psus"))
-        slots = _slots(hardware)
-        boards = tuple(_boards(coerce.items(telemetry.get("hashboards")), slots, identity, mining=mining))
-        rows = coerce.items(cooling.get("fans"))
+        boards = tuple(_boards(rows, slots, identity, mining=mining))
         fans = tuple(
-            Fan(coerce.index(row.get("slot"), index), coerce.rpm(row.get("rpm"))) for index, row in enumerate(rows)
+            Fan(coerce.index(row.get("slot"), index), coerce.rpm(row.get("rpm")))
+            for index, row in enumerate(coerce.items(cooling.get("fans")))
         )
         immersed = cooling.get("fan_mode") == _IMMERSED
         seen = (
@@ -216,11 +225,18 @@ class Reader:
             last_share_at=_last_share(pools),
             hardware_errors=coerce.counter(state.get("hw_errors")),
             fans=fans,
-            fan_duty=coerce.percentage(cooling.get("speed_percentage")) if rows and not immersed else None,
+            fan_duty=coerce.percentage(cooling.get("speed_percentage")) if fans and not immersed else None,
             boards=boards,
             pools=tuple(_pools(pools)),
             faults=cgminer.merged(seen if mining else (), _reported_faults(errors, status)),
         )
+
+    async def _ask_slots(self, target: Target, identity: RigIdentity) -> Mapping[str, _Slot] | None:
+        """Ask for the slots of the boards; None if it lists none. Raises Failure; OtherRig for another rig."""
+        ask = partial(self._open, target.address)
+        hardware = _hardware(await optional(self._lacking.ask(target.address, _HARDWARE, ask)))
+        _expect_serial(coerce.mapping(hardware.get("cb-info")).get("serial_number"), identity.serial)
+        return _slots(hardware) or None
 
     async def _port(self, address: str) -> int:
         if address not in self._ports:
@@ -264,8 +280,8 @@ def _hardware(answer: Answer) -> Mapping[str, Any]:
     return coerce.mapping(answer.get("hardware-info"))
 
 
-def _slots(hardware: Mapping[str, Any]) -> dict[str, tuple[int, int | None]]:
-    """Give the index of each board, that of its slot from 0, and how many chips it has, by its serial number."""
+def _slots(hardware: Mapping[str, Any]) -> dict[str, _Slot]:
+    """Give the slot of each board by its serial number."""
     rows = ((coerce.text(row.get("hb_sn"), 64), row) for row in coerce.items(hardware.get("hashboards-info")))
     known = ((serial, coerce.count(row.get("slot"), coerce.MAX_ITEMS), row) for serial, row in rows)
     return {
@@ -291,7 +307,7 @@ def _realised(miner: Mapping[str, Any], status: str, expected: float | None) -> 
 
 def _boards(
     rows: list[Mapping[str, Any]],
-    slots: Mapping[str, tuple[int, int | None]],
+    slots: Mapping[str, _Slot],
     identity: RigIdentity,
     *,
     mining: bool,
