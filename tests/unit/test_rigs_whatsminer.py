@@ -287,6 +287,14 @@ async def test_a_setting_that_may_not_be_asked_for_loses_the_mode_only() -> None
     assert (reading.power_mode, reading.hashrate) == ("", 690e12)
 
 
+async def test_a_setting_that_may_not_be_asked_for_is_not_asked_at_each_read() -> None:
+    reader = whatsminer_v3.Reader()
+    async with serving(TARGET.address, 4433, v3({"elapsed": 100})) as connections:
+        for _ in range(3):
+            await reader.read(TARGET, V3)
+    assert len(connections) == 3 * 2 + 1
+
+
 async def test_a_v3_setting_is_asked_again_once_limit_uptime_or_time_say_that_it_may_be_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
