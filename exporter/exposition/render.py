@@ -6,6 +6,7 @@ Runs in a worker thread. No single step holds the interpreter's lock for more th
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import compress
 from typing import Any, Final, TypeAlias
 
 import orjson
@@ -102,16 +103,18 @@ class Renderer:
 def _lines(name: str, labels: _Labels, values: _Numbers) -> bytes:
     if labels.chosen is not None:
         values = [values[index] for index in labels.chosen]
+    texts, known = labels.texts, [value for value in values if value is not None]
+    if len(known) < len(values):
+        texts = list(compress(texts, [value is not None for value in values]))
     # JSON numbers are valid here too. orjson writes them twenty times faster than repr, in the same shortest form.
     try:
-        listed = orjson.dumps(values)[1:-1].decode()
+        listed = orjson.dumps(known)[1:-1].decode()
     except TypeError:  # an integer of more than 64 bits
-        listed = to_json(values, inf_nan_mode="null")[1:-1].decode()
-    texts, numbers = labels.texts, listed.split(",")
+        listed = to_json(known, inf_nan_mode="null")[1:-1].decode()
+    numbers = listed.split(",")
     if "u" in listed or "s" in listed:  # true, false or null
         numbers = [_LITERALS.get(number, number) for number in numbers]
-        texts = [text for text, number in zip(texts, numbers, strict=True) if number]
-        numbers = [number for number in numbers if number]
+        texts, numbers = list(compress(texts, numbers)), list(filter(None, numbers))
     if not texts:
         return b""
     parts = [name, "", "", *[f"\n{name}", "", ""] * (len(texts) - 1), "\n"]
