@@ -22,7 +22,7 @@ async def work(job):
     what = job["work"]
     if what == "crash": os._exit(3)
     if what == "stall": time.sleep(60)
-    if what == "hang": await asyncio.sleep(60)
+    if what == "hang": await asyncio.sleep(3600)
     if what == "fail": return say(job=job["job"], reason="garbled", detail="odd")
     if what in ("slow", "retire slowly"): await asyncio.sleep(0.3)
     say(job=job["job"], pid=os.getpid(), retire=what.startswith("retire"))
@@ -120,6 +120,23 @@ async def test_a_worker_killed_while_idle_is_replaced(pool: WorkerPool) -> None:
 async def test_never_more_processes_than_allowed(pool: WorkerPool) -> None:
     pids = await asyncio.gather(*(ask(pool, "slow") for _ in range(20)))
     assert len(set(pids)) == 2
+
+
+async def test_a_job_is_done_alone_while_the_only_other_worker_is_busy() -> None:
+    pool = WorkerPool((sys.executable, "-c", WORKER), workers=1, slots=4, silence=3.0)
+    try:
+        busy = asyncio.create_task(ask(pool, "hang", deadline=1_000))
+        async with asyncio.timeout(600):
+            with pytest.raises(Failure) as failure:
+                await ask(pool, "crash")
+            while len(pool.pids) != 1:  # noqa: ASYNC110 - the end of a process is polled
+                await asyncio.sleep(0.01)
+        assert failure.value.reason is Reason.INTERNAL
+        assert not busy.done()
+    finally:
+        busy.cancel()
+        await asyncio.wait([busy])
+        await pool.close()
 
 
 async def test_a_worker_without_jobs_ends_and_the_next_job_gets_another(

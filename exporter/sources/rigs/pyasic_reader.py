@@ -16,7 +16,7 @@ from exporter.sources.rigs.workers import WorkerPool, worker_cores
 
 NAME: Final = "pyasic"
 _COMMAND: Final = (sys.executable, "-W", "ignore", "-m", "exporter.sources.rigs.pyasic_worker")
-_SLOTS: Final = 8
+_SLOTS: Final = 16
 _SILENCE_SECONDS: Final = 1.5
 _NOTE_PARTS: Final = 3
 _NO_CODE: Final = ("0", "None", "-1")

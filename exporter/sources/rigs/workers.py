@@ -139,7 +139,10 @@ class _Worker:
 
 
 class WorkerPool:
-    """Up to ``workers`` processes, started when first needed, each with up to ``slots`` jobs at once."""
+    """Up to ``workers`` processes, started when first needed, each with up to ``slots`` jobs at once.
+
+    One more may run while a job is done alone: busy workers would never be free for it.
+    """
 
     def __init__(self, command: Sequence[str], *, workers: int, slots: int, silence: float) -> None:
         """Make the pool.
@@ -209,7 +212,7 @@ class WorkerPool:
         free = [worker for worker in usable if worker.claims < slots]
         if free:
             return max(free, key=lambda worker: worker.claims)
-        if len(self._workers) >= self._most:
+        if len(self._workers) >= self._most + alone:
             return None
         self._workers.append(_Worker(self._command, self._silence))
         return self._workers[-1]
@@ -226,10 +229,11 @@ class WorkerPool:
             self._changed.notify_all()
 
     def _dismiss(self) -> None:
-        """Let go of workers that died, want to retire or are idle, as soon as nobody waits for them."""
+        """Let go of workers that died, want to retire, are idle or too many, as soon as nobody waits for them."""
         idle = asyncio.get_running_loop().time() - IDLE_SECONDS
         for worker in [each for each in self._workers if not each.claims]:
-            if not (worker.lost or worker.retiring or worker.idle_since <= idle):
+            too_many = len(self._workers) > self._most
+            if not (worker.lost or worker.retiring or too_many or worker.idle_since <= idle):
                 continue
             self._workers.remove(worker)
             leaving = asyncio.create_task(worker.stop())
@@ -238,5 +242,5 @@ class WorkerPool:
 
 
 def worker_cores() -> int:
-    """How many workers make sense here: half the cores, at least two, at most four."""
-    return max(2, min(4, (os.cpu_count() or 2) // 2))
+    """How many workers make sense here: half the cores, at least one, at most four."""
+    return max(1, min(4, (os.cpu_count() or 2) // 2))
