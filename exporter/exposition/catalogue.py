@@ -16,6 +16,7 @@ from exporter.economics.gpu_market import scenarios
 from exporter.economics.points import Trust
 from exporter.economics.reconciliation import WorkBalance
 from exporter.economics.values import Books, RigEconomics
+from exporter.exposition.columns import column
 from exporter.exposition.views import SiteView, is_mining
 from exporter.model.obligations import first_ahead
 from exporter.model.readings import RigReading
@@ -85,10 +86,11 @@ class Metric(Generic[S]):
 
 def _scope(subjects: Callable[[SiteView], Sequence[S]], **labels: Callable[[S], object]) -> Scope[S]:
     """Make a scope with labels that are read from its subjects."""
+    read = [*map(column, labels.values())]
 
     def keyed(view: SiteView) -> tuple[Columns, Sequence[S]]:
         found = subjects(view)
-        return [[value(subject) for subject in found] for value in labels.values()], found
+        return [values(found) for values in read], found
 
     return Scope(tuple(labels), keyed, tuple)
 
@@ -100,20 +102,23 @@ def _lasting(subjects: Callable[[SiteView], Sequence[S]], **labels: Callable[[S]
         found = subjects(view)
         return found, found
 
+    read = [*map(column, labels.values())]
+
     def columns(found: Sequence[S]) -> Columns:
-        return [[value(subject) for subject in found] for value in labels.values()]
+        return [values(found) for values in read]
 
     return Scope(tuple(labels), keyed, columns)
 
 
 def _parts(parts: Callable[[RigReading], Sequence[P]], **labels: Callable[[P], object]) -> Scope[P]:
     """Make a scope of parts of rigs, labelled with the name of their rig and the given labels."""
+    read = [*map(column, labels.values())]
 
     def keyed(view: SiteView) -> tuple[Columns, Sequence[P]]:
         of_rig = [parts(rig.reading) for rig in view.fresh_rigs]
         found = list(chain.from_iterable(of_rig))
         rigs = list(chain.from_iterable(map(repeat, view.fresh_names, map(len, of_rig))))
-        return [rigs, *([value(part) for part in found] for value in labels.values())], found
+        return [rigs, *(values(found) for values in read)], found
 
     return Scope(("rig", *labels), keyed, tuple)
 
@@ -270,7 +275,7 @@ FAULT_SINCE: Final = _scope(
     component=lambda known: known[1].component,
 )
 FAULT_DETAILS: Final = _parts(
-    lambda reading: [fault for fault in reading.faults if fault.vendor_code],
+    lambda reading: [fault for fault in reading.faults if fault.vendor_code] if reading.faults else (),
     code=lambda fault: fault.code,
     component=lambda fault: fault.component,
     vendor_code=lambda fault: fault.vendor_code,

@@ -16,6 +16,7 @@ from prometheus_client.registry import CollectorRegistry
 from pydantic_core import to_json
 
 from exporter.exposition.catalogue import CATALOGUE, DETAILS, Columns, Kind, Metric, Scope
+from exporter.exposition.columns import column
 from exporter.exposition.publication import Family, Format, Publication
 from exporter.exposition.settings import ExpositionSettings, Profile
 from exporter.exposition.views import SiteView
@@ -66,7 +67,7 @@ class Renderer:
     ) -> None:
         """``registry`` holds the exporter's own metrics, rendered last. ``pause`` is called after each metric."""
         self._metrics = [
-            (metric, _heads(metric))
+            (metric, column(metric.get), _heads(metric))
             for metric in CATALOGUE
             if (metric.group is None or getattr(settings.groups, metric.group))
             and not (metric.name in DETAILS and settings.profile is Profile.LEAN)
@@ -81,14 +82,14 @@ class Renderer:
 
     def _families(self, view: SiteView) -> Iterator[Family]:
         scopes: dict[Scope[Any], tuple[_Labels, Sequence[Any]]] = {}
-        for metric, heads in self._metrics:
+        for metric, read, heads in self._metrics:
             if metric.scope not in scopes:
                 keys, subjects = metric.scope.subjects(view)
                 scopes[metric.scope] = self._labelled(metric.scope, keys, len(subjects)), subjects
                 self._pause()
             labels, subjects = scopes[metric.scope]
             if subjects:
-                yield _Family(metric.name, heads, labels, list(map(metric.get, subjects)))
+                yield _Family(metric.name, heads, labels, read(subjects))
                 self._pause()
 
     def _labelled(self, scope: Scope[Any], keys: Sequence[Any], count: int) -> _Labels:
