@@ -5,11 +5,9 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
-from harness import Stack, exported_site, own_network, stack, wait_for
+from harness import USUAL, Stack, exported_site, own_network, stack, wait_for
 from panels import MissingError, build
 from prometheus_releases import RELEASES
-
-USUAL = 55  # USD per MWh: old rigs lose, new ones earn
 
 LONGEST = "test_alerting"
 HUNGRIEST = "test_sharded_site"
@@ -58,6 +56,8 @@ def running(
     with stack(tmp_path_factory.mktemp("stack"), exported, request.param) as started:
         prometheus, rigs = started.prometheus, len(started.site()["rigs"])
         started.switch("power", usd_per_megawatt_hour=USUAL)
+        spot = 'mining_power_price_usd_per_kilowatt_hour{tariff="spot"}'
+        wait_for("the price", lambda: prometheus.value(spot) == pytest.approx(USUAL / 1_000))
         wait_for("all rigs to be polled", lambda: prometheus.value("count(mining_rig_up)") == rigs)
         wait_for(
             "answering rigs to be priced",

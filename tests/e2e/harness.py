@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import http.client
 import http.server
 import json
 import os
@@ -31,6 +32,7 @@ ROOT = Path(__file__).parents[2]
 HOST = "127.80.128.1"  # no connection starts from there: a port that was free stays so
 NETWORK = "127.80.0.0/18"
 SITE = "prairie-1"
+USUAL = 55  # USD per MWh: old rigs lose, new ones earn
 BIN = Path(sys.executable).parent
 
 T = TypeVar("T")
@@ -80,14 +82,21 @@ def unfolded(dashboard: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from panel.get("panels") or []
 
 
+_given: set[int] = set()
+"""Ports that have been given away: one may be free again, and meant for a program that is yet to start."""
+
+
 def free_port(host: str = HOST) -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    while True:
+        with socket.socket() as probe:
+            probe.bind((host, 0))
+            port: int = probe.getsockname()[1]
+        if port not in _given:
+            _given.add(port)
+            return port
 
 
-def ask(url: str, body: object = None, timeout: float = 60.0) -> Any:
+def ask(url: str, body: object = None, timeout: float = 120.0) -> Any:
     """GET or, with a body, POST JSON; returns what it answers. Raises HTTPError with the answer's text."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data=data, headers={"Content-Type": "application/json"})
@@ -96,8 +105,11 @@ def ask(url: str, body: object = None, timeout: float = 60.0) -> Any:
     return json.loads(text) if answer.headers.get_content_type() == "application/json" else text
 
 
-def wait_for(what: str, probe: Callable[[], T | None], deadline: float = 300.0) -> T:
-    """Ask until something true comes back; fails with the last error after ``deadline`` seconds."""
+def wait_for(what: str, probe: Callable[[], T | None], deadline: float = 600.0) -> T:
+    """Ask until something true comes back; fails with the last error after ``deadline`` seconds.
+
+    The deadline is for what never comes: a machine may have much else to do.
+    """
     last: object = None
     until = time.monotonic() + deadline
     while time.monotonic() < until:
@@ -105,7 +117,7 @@ def wait_for(what: str, probe: Callable[[], T | None], deadline: float = 300.0) 
             if result := probe():
                 return result
             last = result
-        except (OSError, ValueError, AssertionError) as error:
+        except (OSError, ValueError, AssertionError, http.client.HTTPException) as error:
             last = error
         time.sleep(0.2)
     raise AssertionError(f"waited {deadline:g} s for {what}; last: {last!r}")
@@ -154,11 +166,11 @@ def program(name: str, *command: str | Path, folder: Path, env: Mapping[str, str
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(60)
+            process.wait(180)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            raise AssertionError(f"{name} did not end within a minute of SIGTERM") from None
+            raise AssertionError(f"{name} did not end within three minutes of SIGTERM") from None
 
 
 @dataclass
@@ -272,9 +284,10 @@ def hurried_alertmanager(target: Path, receiver: str, noc: Mapping[str, Any] | N
     document = yaml.safe_load((ROOT / "deploy/alertmanager/alertmanager.yml").read_text(encoding="utf-8"))
 
     def hurry(route: dict[str, Any]) -> None:
-        for wait in ("group_wait", "group_interval"):
-            if wait in route:
-                route[wait] = "2s"
+        if "group_interval" in route:
+            route["group_interval"] = "2s"
+        if "group_wait" in route:
+            route["group_wait"] = {"0s": "0s", "30s": "2s", "2m": "8s"}[route["group_wait"]]
         if route.get("repeat_interval") == "1m":
             route["repeat_interval"] = "2s"
         for child in route.get("routes", []):
@@ -480,6 +493,21 @@ class Stack:
         """How the simulated site really is."""
         state: dict[str, Any] = ask(f"{self.control}/")
         return state
+
+    @contextlib.contextmanager
+    def broken(self, faults: Mapping[str, str]) -> Iterator[None]:
+        """Break all rigs of blocks, which have a fault each, until the end of the block; those of before come back."""
+        before = {name: rig["fault"] for name, rig in self.site()["rigs"].items() if rig["block"] in faults}
+        for block, fault in faults.items():
+            self.switch("faults", block=block, fault=fault)
+        try:
+            yield
+        finally:
+            for block in faults:
+                self.switch("faults", block=block, fault=None)
+            for rig, fault_before in before.items():
+                if fault_before is not None:
+                    self.switch("faults", rig=rig, fault=fault_before)
 
     def rigs_with(self, *faults: str) -> set[str]:
         return {name for name, rig in self.site()["rigs"].items() if rig["fault"] in faults}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from harness import Stack, any_prometheus, wait_for
+from harness import USUAL, Stack, any_prometheus, wait_for
 
 # promtool tests the rules on each Prometheus: test_rules.py.
 pytestmark = [pytest.mark.e2e, any_prometheus]
@@ -19,6 +19,7 @@ def quiet(running: Stack) -> Iterator[None]:
     running.pages.since = running.prometheus.value("time()") or 0.0
     yield
     _calm(running)
+    running.switch("power", usd_per_megawatt_hour=USUAL)
 
 
 def _calm(running: Stack) -> None:
@@ -30,6 +31,10 @@ def _calm(running: Stack) -> None:
 def blocks_on_spot(running: Stack) -> set[str]:
     """Blocks whose rigs pay the market's price; the others have a fixed one."""
     return set(running.prometheus.by("block", 'count by (block) (mining_rig_inventory_info{tariff="spot"})'))
+
+
+def rigs_without_fault(running: Stack, block: str) -> set[str]:
+    return {name for name, rig in running.site()["rigs"].items() if rig["block"] == block and not rig["fault"]}
 
 
 def wait_for_evaluations(running: Stack, seconds: float) -> None:
@@ -80,14 +85,12 @@ FAULTS = {  # by block: the fault, its page, and the alert of each of its rigs
 
 
 def test_faults_of_many_rigs_page_the_noc_once_each_and_not_for_each_rig(running: Stack) -> None:
-    rigs = {block: {name for name, rig in running.site()["rigs"].items() if rig["block"] == block} for block in FAULTS}
+    rigs = {block: rigs_without_fault(running, block) for block in FAULTS}
 
     def notified(name: str, status: str, block: str) -> set[str]:
         return {alert["labels"]["rig"] for _, alert in running.pages.alerts(name, status)} & rigs[block]
 
-    for block, (fault, _, _) in FAULTS.items():
-        running.switch("faults", block=block, fault=fault)
-    try:
+    with running.broken({block: fault for block, (fault, _, _) in FAULTS.items()}):
         for block, (_, page, single) in FAULTS.items():
             wait_for(page, lambda page=page: running.pages.alerts(page, "firing"))
             wait_for(
@@ -97,17 +100,14 @@ def test_faults_of_many_rigs_page_the_noc_once_each_and_not_for_each_rig(running
                     > len(rigs[block]) / 3
                 ),
             )
-        wait_for_evaluations(running, 10)
+        wait_for_evaluations(running, 15)  # longer than a notification of the rigs waits
         for block, (_, page, single) in FAULTS.items():
             assert {receiver for receiver, _ in running.pages.alerts(page, "firing")} == {"noc"}
             assert len(running.pages.firing(page)) == 1
             assert not notified(single, "firing", block)
-    finally:
-        for block in FAULTS:
-            running.switch("faults", block=block, fault=None)
     for _, page, _ in FAULTS.values():
         wait_for(f"{page} to resolve", lambda page=page: running.pages.alerts(page, "resolved"))
-    wait_for_evaluations(running, 10)
+    wait_for_evaluations(running, 15)
     for block, (_, _, single) in FAULTS.items():
         # A rig whose own fault lasts longer is notified once the page has ended.
         untold = notified(single, "resolved", block) - notified(single, "firing", block)
@@ -124,26 +124,23 @@ def test_the_watchdog_is_notified_again_and_again(running: Stack) -> None:
 
 def test_a_block_that_is_out_pages_once_and_silences_its_rigs(running: Stack) -> None:
     block = "container-2"
-    rigs = {name for name, rig in running.site()["rigs"].items() if rig["block"] == block and not rig["fault"]}
-    running.switch("faults", block=block, fault="unplugged")
-    try:
+    rigs = rigs_without_fault(running, block)
+    with running.broken({block: "unplugged"}):
         wait_for("the page", lambda: running.pages.alerts("MiningBlockUnreachable", "firing"))
         wait_for(
             "its rigs' own alerts to be on",
             lambda: rigs <= {labels["rig"] for labels in running.prometheus.firing("MiningRigDown")},
         )
-        wait_for_evaluations(running, 10)
+        wait_for_evaluations(running, 15)  # longer than a notification of the rigs waits
         assert {block for block, _ in running.pages.firing("MiningBlockUnreachable")} == {block}
         assert len(running.pages.firing("MiningBlockUnreachable")) == 1
         assert not running.pages.alerts("MiningSiteUnreachable", "firing")
         assert not running.pages.alerts("MiningRigsDown", "firing")
         notified = {alert["labels"]["rig"] for _, alert in running.pages.alerts("MiningRigDown", "firing")}
         assert not notified & rigs, "its rigs are not notified one by one"
-    finally:
-        running.switch("faults", block=block, fault=None)
     wait_for("it to resolve", lambda: running.pages.alerts("MiningBlockUnreachable", "resolved"))
     wait_for("its rigs to be back", lambda: rigs <= set(running.prometheus.by("rig", "mining_rig_up == 1")))
-    wait_for_evaluations(running, 10)
+    wait_for_evaluations(running, 15)
     for status in ("firing", "resolved"):
         notified = {alert["labels"]["rig"] for _, alert in running.pages.alerts("MiningRigDown", status)}
         assert not notified & rigs, f"nobody was notified before that they are {status}"

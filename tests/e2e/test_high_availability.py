@@ -28,8 +28,8 @@ pytestmark = pytest.mark.e2e
 RIGS = 30
 PAGES = ("MiningBitcoinPriceStale", "MiningBlockUnreachable")
 TAKEOVER = 8  # s, eight scrape intervals
-WAITS = {"MiningExporterDown": f"{4 * TAKEOVER}s"}
-"""As in reality, where the alert waits two minutes and a takeover half a minute."""
+WAITS = {"MiningExporterDown": f"{8 * TAKEOVER}s"}
+"""More than in reality, where the alert waits two minutes and a takeover half a minute: this machine may be busy."""
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def killable(name: str, *command: str | Path, folder: Path) -> Iterator[Program]
         yield Program(name, process, folder / f"{name}.log")
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(180)
 
 
 def test_a_takeover_counts_no_rig_twice_and_pages_nobody(tmp_path: Path, parts: contextlib.ExitStack) -> None:
@@ -91,4 +91,5 @@ def test_a_takeover_counts_no_rig_twice_and_pages_nobody(tmp_path: Path, parts: 
     assert not [name for name in PAGES if pages.alerts(name, "resolved")]
     pages.since = killed
     assert not pages.alerts("MiningExporterDown", "firing")
+    assert not watcher.query('ALERTS{alertname="MiningExporterDown"}'), "it is not even pending"
     assert not pages.alerts("MiningShardServedTwice", "firing")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from harness import ROOT, SITE, alertmanager, ask, wait_for, webhook
+from harness import ROOT, SITE, Pages, alertmanager, ask, wait_for, webhook
 
 pytestmark = pytest.mark.e2e
 
@@ -21,6 +21,12 @@ def documented_receiver() -> dict[str, Any]:
     assert snippet is not None
     receiver: dict[str, Any] = yaml.safe_load(snippet[1])
     return receiver
+
+
+def with_all(pages: Pages) -> dict[str, Any] | None:
+    """The message of all twelve alerts: on a busy machine, one of fewer may come before it."""
+    said = [body["attachments"][0] for path, body in list(pages.notifications) if path == "chat"]
+    return next((message for message in said if "12 firing" in message["title"]), None)
 
 
 def test_a_notification_has_the_numbers_and_the_links(tmp_path: Path) -> None:
@@ -41,8 +47,7 @@ def test_a_notification_has_the_numbers_and_the_links(tmp_path: Path) -> None:
                 for number in range(1, 13)
             ]
             ask(f"{url}/api/v2/alerts", alerts)
-            (said,) = wait_for("it", lambda: [body for path, body in list(pages.notifications) if path == "chat"])
-    (message,) = said["attachments"]
+            message = wait_for("it", lambda: with_all(pages))
     assert message["title"] == f"CRITICAL: A block runs at a loss that curtailing would avoid ({SITE}, 12 firing)"
     lines = message["text"].splitlines()
     assert lines[:2] == [

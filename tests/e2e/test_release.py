@@ -161,5 +161,5 @@ def touched(command: Path, state: Path) -> str:
                 process.terminate()
                 said = ""
                 break
-        process.communicate(timeout=60)
+        process.communicate(timeout=180)
     return said

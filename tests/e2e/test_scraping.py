@@ -60,17 +60,24 @@ def test_a_current_prometheus_may_scrape_as_it_likes(
     with prometheus_of(tmp_path_factory.mktemp("prometheus"), watching(exporter_url, jobs), CURRENT) as watcher:
         wait_for("every job's scrape", lambda: set(watcher.by("job", "up == 1")) == set(jobs))
         for job in jobs:
-            assert set(watcher.by("rig", f'mining_rig_inventory_info{{job="{job}"}}')) == set(RIGS), job
-        samples = watcher.by("job", 'scrape_samples_scraped{job!="converted_histograms"}')
-        assert len(set(samples.values())) == 1, samples
-        units = f"{watcher.url}/api/v1/targets/metadata?metric=mining_evaluation_timestamp_seconds"
-        with_unit = {each["target"]["job"] for each in ask(units)["data"] if each["unit"]}
-        assert with_unit == set(OPENMETRICS), "the others get plain text, which has no units"
+            names = f'mining_rig_inventory_info{{job="{job}"}}'
+            wait_for(f"all rigs of {job}", lambda names=names: set(watcher.by("rig", names)) == set(RIGS))
 
+        def as_many_samples() -> bool:
+            samples = watcher.by("job", 'scrape_samples_scraped{job!="converted_histograms"} > 0')
+            assert len(set(samples.values())) == 1, samples
+            return len(samples) == len(jobs) - 1
+
+        wait_for("as many samples in every job", as_many_samples)
+        units = f"{watcher.url}/api/v1/targets/metadata?metric=mining_evaluation_timestamp_seconds"
+        wait_for(  # the others get plain text, which has no units
+            "units in OpenMetrics only",
+            lambda: {each["target"]["job"] for each in ask(units)["data"] if each["unit"]} == set(OPENMETRICS),
+        )
         both = f'histogram_count({HISTOGRAM}) == on (job) {HISTOGRAM}_count{{job="converted_histograms"}}'
-        assert watcher.query(both), "native and classic ones, for dashboards made for either"
+        wait_for("native and classic ones, for dashboards made for either", lambda: watcher.query(both))
+        wait_for("classic ones", lambda: watcher.query(f'{HISTOGRAM}_bucket{{job="native_histograms"}}'))
         assert not watcher.query(f'{HISTOGRAM}{{job="native_histograms"}}'), "no native ones without conversion"
-        assert watcher.query(f'{HISTOGRAM}_bucket{{job="native_histograms"}}')
 
 
 def test_a_prometheus_2_scrapes_the_same_names(exporter_url: str, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -80,7 +87,7 @@ def test_a_prometheus_2_scrapes_the_same_names(exporter_url: str, tmp_path_facto
     )  # it asks for protobuf
     with prometheus_of(tmp_path_factory.mktemp("prometheus"), document, PACKAGED, flag) as watcher:
         wait_for("the scrape", lambda: set(watcher.by("rig", "mining_rig_inventory_info")) == set(RIGS))
-        assert watcher.query(f"{HISTOGRAM}_bucket")
+        wait_for("a histogram", lambda: watcher.query(f"{HISTOGRAM}_bucket"))
 
 
 def watching(url: str, jobs: dict[str, dict[str, Any]]) -> dict[str, Any]:

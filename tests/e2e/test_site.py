@@ -15,9 +15,22 @@ def scraped(prometheus: Prometheus) -> float:
     return wait_for("a scrape", prometheus.scrapes)[-1]
 
 
+def priced(prometheus: Prometheus) -> float | None:
+    """When the newest stored scrape began, if it has the margins of most rigs at the price of a usual night."""
+    at = scraped(prometheus)
+    margins = prometheus.by("rig", "mining_rig_margin_usd_per_day", at).values()
+    # Old rigs lose, new ones earn.
+    return at if len(margins) > 100 and min(margins) < 0 < max(margins) else None
+
+
 def seen_by_rules(prometheus: Prometheus) -> tuple[float, list[float]]:
-    """When the rules last ran, and the scrapes of which each saw one: the newest may have been under way."""
-    ran = wait_for("the rules", lambda: prometheus.value("timestamp(site:mining_margin_usd_per_day:sum)"))
+    """When all rules last ran, and the scrapes of which each saw one: the newest may have been under way."""
+
+    def all_ran() -> float | None:
+        stamps = [prometheus.value(f"timestamp(site:mining_{quantity}_usd_per_day:sum)") for quantity in MONEY]
+        return min(at for at in stamps if at is not None) if None not in stamps else None
+
+    ran = wait_for("the rules", all_ran)
     wait_for("all scrapes of before", lambda: scraped(prometheus) > ran)
     return ran, prometheus.scrapes(ran)[-2:]
 
@@ -34,18 +47,17 @@ def test_rigs_are_up_and_down_as_simulated(running: Stack) -> None:
 
 
 def test_margin_is_revenue_less_power_cost_for_each_rig(running: Stack) -> None:
-    at = scraped(running.prometheus)
+    at = wait_for("margins", lambda: priced(running.prometheus))
     revenue = running.prometheus.by("rig", "mining_rig_revenue_usd_per_day", at)
     cost = running.prometheus.by("rig", "mining_rig_power_cost_usd_per_day", at)
     margin = running.prometheus.by("rig", "mining_rig_margin_usd_per_day", at)
-    assert len(margin) > 100
     for rig, value in margin.items():
         assert value == pytest.approx(revenue[rig] - cost[rig], abs=1e-6), rig
-    assert min(margin.values()) < 0 < max(margin.values()), "old rigs lose, new ones earn"
 
 
 def test_a_block_is_the_sum_of_its_rigs(running: Stack) -> None:
-    prometheus, at = running.prometheus, scraped(running.prometheus)
+    prometheus = running.prometheus
+    at = wait_for("margins", lambda: priced(prometheus))
     # A sum covers the rigs whose margin is known.
     for quantity in MONEY:
         by_rig = prometheus.by(
@@ -70,7 +82,7 @@ def test_the_site_is_the_sum_of_its_blocks(running: Stack) -> None:
 
 def test_hashprice_is_that_of_the_market(running: Stack) -> None:
     prometheus = running.prometheus
-    value = prometheus.value("mining_hashprice_usd_per_petahash_day", scraped(prometheus))
+    value = wait_for("it", lambda: prometheus.value("mining_hashprice_usd_per_petahash_day", scraped(prometheus)))
     assert value == pytest.approx(33.30, rel=0.02)
 
 
@@ -104,9 +116,14 @@ def test_implausible_values_of_a_rig_are_dropped(running: Stack) -> None:
 
 def test_what_the_site_owes_and_its_plan_are_stored(running: Stack) -> None:
     prometheus = running.prometheus
-    wait_for("what is owed", lambda: prometheus.value("min(mining_obligations_known)") == 1)
-    assert prometheus.value('mining_obligation_cap_watts{event="feeder"}') == 5e6
-    assert prometheus.value('mining_obligation_floor_watts{event="reserve"}') == 1e3
+
+    def owed() -> float | None:
+        at = scraped(prometheus)
+        return at if prometheus.value("min(mining_obligations_known)", at) == 1 else None
+
+    at = wait_for("what is owed", owed)
+    assert prometheus.value('mining_obligation_cap_watts{event="feeder"}', at) == 5e6
+    assert prometheus.value('mining_obligation_floor_watts{event="reserve"}', at) == 1e3
 
     def of_one_scrape() -> tuple[float, float] | None:
         at = scraped(prometheus)

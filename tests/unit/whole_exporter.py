@@ -80,7 +80,7 @@ class Exporter:
             while True:
                 try:
                     status, text = await self.ask("GET", "/metrics")
-                except aiohttp.ClientConnectionError:
+                except (aiohttp.ClientError, TimeoutError):
                     status, text = 0, ""
                 samples = parse(text) if status == 200 else {}
                 if samples and holds(samples):
