@@ -266,9 +266,9 @@ def hurried_rules(target: Path, waits: Mapping[str, str]) -> None:
             for group in document["groups"]:
                 group.pop("interval", None)
                 for rule in group["rules"]:
-                    for wait in ("for", "keep_firing_for"):
+                    for wait, longest in (("for", 30), ("keep_firing_for", 50)):
                         if wait in rule:
-                            rule[wait] = f"{min(_minutes(rule[wait]) * 2, 30)}s"
+                            rule[wait] = f"{min(_minutes(rule[wait]) * 2, longest)}s"
                     if rule.get("alert") in waits:
                         rule["for"] = waits[rule["alert"]]
             (target / kind).mkdir(exist_ok=True)

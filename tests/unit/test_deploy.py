@@ -1,5 +1,6 @@
 """The files in deploy/ agree: rules, alerts, runbooks, routes, compose. tests/e2e runs the real programs on them."""
 
+import itertools
 import json
 import os
 import re
@@ -91,6 +92,49 @@ def test_an_alert_does_not_resolve_because_its_exporter_is_down() -> None:
         level = "rig" if re.match("MiningRig[^s]", name) else "instance" if with_instance[name] else "site"
         assert re.findall(r"(\w+):mining_alerts_firing:held\{alertname=\"(\w+)\"\}", alert["expr"]) == [(level, name)]
         assert minutes(alert["keep_firing_for"]) > 1, f"{name} resolves before it is held"
+
+
+GROUP_INTERVAL = 5
+"""Minutes, of the Alertmanager example."""
+
+OF_SILENCE = {"MiningRigDown", "MiningRigsDown", "MiningRigsLostTogether", "MiningBlockUnreachable"}
+"""Alerts that can start while rigs do not answer. The others need values of theirs."""
+
+NOTHING_STARTS = {"MiningExporterDown", "MiningRigDown", "MiningRigNotMining"}
+"""Alerts with which nothing starts that they inhibit, but for tickets of what is broken in the rig itself."""
+
+
+def test_an_alert_fires_on_longer_than_what_it_inhibits() -> None:
+    """Otherwise, what it inhibits is notified after it, although it is over as well."""
+    labels: dict[str, set[str]] = {}
+    for case in alert_tests():
+        for each in case.get("exp_alerts", ()):
+            labels.setdefault(case["alertname"], set()).update(each["exp_labels"])
+    pairs = 0
+    for rule in load(DEPLOY / "alertmanager/alertmanager.yml")["inhibit_rules"]:
+        for source, target in itertools.product(matching(rule["source_matchers"]), matching(rule["target_matchers"])):
+            name, inhibited = source["alert"], target["alert"]
+            alike = all((label in labels[name]) == (label in labels[inhibited]) for label in rule["equal"])
+            starts = name not in NOTHING_STARTS and (
+                name not in OF_SILENCE | {"MiningSiteUnreachable"} or inhibited in OF_SILENCE
+            )
+            if name != inhibited and alike and starts and f'alertname="{name}"' not in target["expr"]:
+                least = minutes(target["keep_firing_for"]) + GROUP_INTERVAL
+                assert minutes(source["keep_firing_for"]) >= least, f"{name}, {inhibited}"
+                pairs += 1
+    assert pairs > 20
+
+
+def matching(matchers: list[str]) -> list[dict[str, Any]]:
+    """The alerts with such a name; other labels are not looked at."""
+    found = ALERTS
+    for matcher in matchers:
+        label, operator, value = re.fullmatch(r'(\w+)(=~|!~|!=|=)"(.*)"', matcher).groups()
+        if label == "alertname":
+            pattern = value if "~" in operator else re.escape(value)
+            wanted = not operator.startswith("!")
+            found = [alert for alert in found if (re.fullmatch(pattern, alert["alert"]) is not None) is wanted]
+    return found
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
