@@ -232,6 +232,19 @@ class Pages:
         """(block, since when) of each delivered page: a page that is repeated counts once."""
         return {(alert["labels"].get("block", ""), alert["startsAt"]) for _, alert in self.alerts(name, "firing")}
 
+    def untold(self) -> list[tuple[str, Labels]]:
+        """Receiver and labels of each alert that was notified as resolved, and never before that it fires."""
+        told: set[tuple[str, frozenset[tuple[str, str]]]] = set()
+        found = []
+        for receiver, notification in list(self.notifications):
+            for alert in notification["alerts"]:
+                key = receiver, frozenset(alert["labels"].items())
+                if alert["status"] == "firing":
+                    told.add(key)
+                elif key not in told:
+                    found.append((receiver, alert["labels"]))
+        return found
+
 
 @contextlib.contextmanager
 def webhook() -> Iterator[tuple[str, Pages]]:

@@ -63,6 +63,7 @@ def test_alerts_fire_on_while_the_exporter_is_dead_and_resolve_when_it_is_back(
     with exporter(tmp_path, config, "again", port=port):
         for name in ("MiningExporterDown", "MiningBitcoinPriceStale", "MiningBlockUnreachable"):
             wait_for(f"the all-clear of {name}", lambda name=name: pages.alerts(name, "resolved"))
+    assert pages.untold() == []
 
 
 def all_clear(pages: Pages, since: float) -> set[str]:

@@ -125,6 +125,13 @@ def test_an_alert_fires_on_longer_than_what_it_inhibits() -> None:
     assert pairs > 20
 
 
+def test_no_alert_comes_and_goes_between_two_notifications() -> None:
+    """Nobody would be notified that it fires, and then that it is over."""
+    kept = {alert["alert"]: minutes(alert["keep_firing_for"]) for alert in ALERTS if "keep_firing_for" in alert}
+    assert {name for name, least in kept.items() if least < GROUP_INTERVAL} == set()
+    assert NAMES - kept.keys() == {"MiningExporterDown", "MiningExporterGone", WATCHDOG["alert"]}
+
+
 def matching(matchers: list[str]) -> list[dict[str, Any]]:
     """The alerts with such a name; other labels are not looked at."""
     found = ALERTS
