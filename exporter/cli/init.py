@@ -72,7 +72,7 @@ def init(ranges: tuple[str, ...], exclude: tuple[str, ...], directory: Path, no_
             raise click.UsageError(f"--no-input needs {' and '.join(missing)}.")
         site, password = _answers(given), ""
     else:
-        ranges, site, password = _ask(ranges, given)
+        ranges, site, password = _ask(ranges, exclude, given)
     addresses = addresses_in(ranges, exclude)
     log_errors_only()
     login = _login(site, password)
@@ -106,14 +106,15 @@ def _answers(given: dict[str, Any]) -> FirstSite:
     )
 
 
-def _ask(ranges: tuple[str, ...], given: dict[str, Any]) -> tuple[tuple[str, ...], FirstSite, str]:
+def _ask(
+    ranges: tuple[str, ...], exclude: tuple[str, ...], given: dict[str, Any]
+) -> tuple[tuple[str, ...], FirstSite, str]:
     """Ask for what no option gives. Returns the ranges, the other answers, and a typed password."""
     password = ""
     try:
         given["site"] = given["site"] or click.prompt("Name of the site")
-        ranges = ranges or tuple(
-            click.prompt("Address ranges of the rigs, such as 10.1.0.0/22").replace(",", " ").split()
-        )
+        question = "Address ranges of the rigs, such as 10.1.0.0/22"
+        ranges = ranges or click.prompt(question, value_proc=lambda answer: _ranges(answer, exclude))
         if given["block"] is None:
             given["block"] = _optional("Block of these rigs, such as container-1")
         if given["power_price"] is None:
@@ -130,6 +131,18 @@ def _ask(ranges: tuple[str, ...], given: dict[str, Any]) -> tuple[tuple[str, ...
             raise
         raise InputError("the input ended before all questions were answered: give options and --no-input") from None
     return ranges, _answers(given), password
+
+
+def _ranges(answer: str, exclude: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the ranges of an answer. Raises BadParameter, after which the question is asked again."""
+    from exporter.cli.scan import addresses_in
+
+    ranges = tuple(answer.replace(",", " ").split())
+    try:
+        addresses_in(ranges, exclude)
+    except InputError as error:
+        raise click.BadParameter(str(error)) from None
+    return ranges
 
 
 def _optional(question: str, kind: click.FloatRange | None = None) -> Any:

@@ -84,10 +84,21 @@ async def blocks_of_rigs_that_answer(file: Path) -> list[str]:
 
 
 async def test_questions_are_asked_for_what_no_option_gives(network: str, tmp_path: Path) -> None:
-    answers = ["prairie 1", f"{network}, {SILENT}", "container: 1", "dear", "0.0412345", "root", "s: #3cret", "y"]
+    answers = [
+        "prairie 1",
+        "10.1.0.0/33",
+        f"{network}, {SILENT}",
+        "container: 1",
+        "dear",
+        "0.0412345",
+        "root",
+        "s: #3cret",
+        "y",
+    ]
     made = await init(tmp_path, answers="\n".join(answers))
     assert made.exit_code == 0, made.output
     assert "s: #3cret" not in made.output
+    assert "'10.1.0.0/33' is not an IPv4 range" in made.output
     assert (tmp_path / "rig-password").read_text(encoding="utf-8") == "s: #3cret\n"
     assert (tmp_path / "rig-password").stat().st_mode & 0o777 == 0o600
     checked = check(tmp_path / "site.yml")
