@@ -6,12 +6,14 @@ A command imports the rest of the package when it runs, so that ``--help`` answe
 from __future__ import annotations
 
 import click
+from click.shell_completion import add_completion_class
 
 from exporter import __version__
 from exporter.cli import (
     backtest,
     capture,
     check_config,
+    completion,
     demo,
     doctor,
     explain,
@@ -110,3 +112,5 @@ for _command in (
     simulate.simulate,
 ):
     main.add_command(_command)
+
+add_completion_class(completion.Bash)

@@ -4,6 +4,9 @@ import asyncio
 import csv
 import io
 import json
+import subprocess
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ from small_site import fleet_of
 from test_tools_plan import HOST, blocks_of_old_and_new, invoke
 
 from exporter.cli import main
+from exporter.cli.completion import Bash
 from exporter.exposition.views import Status
 from exporter.model.failures import Failure, Reason
 from exporter.tools.fleet import Overview, Rigs, Shed, shed_summary
@@ -145,6 +149,48 @@ async def test_the_names_of_rigs_complete_in_the_shell() -> None:
         arguments = ["explain", "--url", exporter.url]
         assert await asyncio.to_thread(complete, arguments, "r-01") == [f"r-{number:03}" for number in range(10, 20)]
     assert await asyncio.to_thread(complete, ["explain", "--url", f"{HOST}:1"], "r-01") == []
+
+
+@pytest.mark.parametrize(
+    ("begun", "word", "replaced_by"),
+    [
+        ("", "", [r"c2\ 3", r"d+1\ \&\ \#2", "r:7:1", "r:7:2"]),
+        ("c", "c", [r"c2\ 3"]),
+        (r"c2\ ", r"c2\ ", [r"c2\ 3"]),
+        ("'c2 ", "c2 ", ["c2 3"]),
+        ('"d', "d", ["d+1 & #2"]),
+        ("r", "r", ["r:7:1", "r:7:2"]),
+        ("r:", "", ["7:1", "7:2"]),  # a word begins after a colon, for bash
+        ("r:7", "7", ["7:1", "7:2"]),
+        ("r:7:", "", ["1", "2"]),
+    ],
+)
+async def test_bash_gets_names_as_they_are_typed(
+    monkeypatch: pytest.MonkeyPatch, begun: str, word: str, replaced_by: list[str]
+) -> None:
+    view = fleet_of(4)
+    names = ("c2 3", "d+1 & #2", "r:7:1", "r:7:2")
+    rigs = [
+        replace(each, rig=replace(each.rig, name=name)) for each, name in zip(view.snapshot.rigs, names, strict=True)
+    ]
+    site = replace(view, snapshot=replace(view.snapshot, rigs=tuple(rigs)))
+    async with served(publication=lambda: published(site)) as exporter:
+        monkeypatch.setenv("COMP_WORDS", f"hashmargin explain --url {exporter.url} {begun}")
+        monkeypatch.setenv("COMP_CWORD", word)
+        shell = Bash(main, {}, "hashmargin", "_HASHMARGIN_COMPLETE")
+        said = await asyncio.to_thread(shell.complete)
+    assert said.splitlines() == [f"plain,{each}" for each in replaced_by]
+
+
+def test_bash_takes_a_completion_with_a_space_as_one(tmp_path: Path) -> None:
+    program = tmp_path / "answers"
+    program.write_text("#!/bin/sh\nprintf 'plain,%s\\nplain,e\\n' \"$COMP_WORDS|$COMP_CWORD\"\n", encoding="utf-8")
+    program.chmod(0o755)
+    source = ShellComplete.source(Bash(main, {}, "hashmargin", "_HASHMARGIN_COMPLETE"))
+    asked = 'COMP_LINE="hashmargin explain c2  x"; COMP_POINT=21; _hashmargin_completion "$0" c2'
+    script = f'{source}\n{asked}; printf "<%s>" "${{COMPREPLY[@]}}"'
+    done = subprocess.run(["bash", "--norc", "-c", script, program], capture_output=True, text=True, check=True)
+    assert done.stdout == "<hashmargin explain c2|c2><e>"
 
 
 async def test_setpoints_are_listed_by_what_they_shed_per_dollar() -> None:
