@@ -210,8 +210,8 @@ def test_without_data_everything_is_unknown(running: Stack) -> None:
         assert panel.get("rows") == [] or panel.get("lines") == [], place
 
 
-AWKWARD = "C+1 (north)"
-"""A name that is no pattern for itself."""
+AWKWARD = "C+1 & 50% #2 (north)"
+"""A name that is no pattern for itself, and has what means something else in an address."""
 
 
 @pytest.fixture
@@ -219,7 +219,7 @@ def without_rules(running: Stack, tmp_path: Path) -> Iterator[Prometheus]:
     """A Prometheus that loads no rules, for which a block, its site and all rigs have awkward names."""
     awkward = [
         {"source_labels": ["block"], "regex": "container-1", "target_label": "block", "replacement": AWKWARD},
-        {"source_labels": ["rig"], "regex": "(.+)", "target_label": "rig", "replacement": "$1 (a|b)*"},
+        {"source_labels": ["rig"], "regex": "(.+)", "target_label": "rig", "replacement": "$1 (a|b)* & 100%41 #+"},
     ]
     target = {"targets": [urlsplit(running.exporter).netloc], "labels": {"site": AWKWARD}}
     job = {"job_name": "hashmargin", "static_configs": [target], "metric_relabel_configs": awkward}
