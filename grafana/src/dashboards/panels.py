@@ -155,7 +155,7 @@ def of_row(field: str) -> str:
 def open_with(dashboard_uid: str, label: str) -> str:
     """The link from a row to another dashboard: at the row's site, with the row's ``label``.
 
-    Grafana decodes an address before it uses it (@braintree/sanitize-url since 7.0.2), and so cuts a name off at & or #.
+    Grafana decodes an address before it uses it (@braintree/sanitize-url since 7.0.2), which cuts a name off at & or #.
     It leaves an address as it is if that has an escape that is incomplete, as the fragment here.
     """
     chosen = "&".join(f"${{{name}:queryparam}}" for name in ("datasource", "job"))
