@@ -311,9 +311,23 @@ def _server_context(
         outlook=lambda: evaluator.outlooks.latest(clock()),
         failures=rigs.failures,
         sources=lambda: market.statuses(clock()),
-        config=lambda: describe(evaluator.settings),
+        config=_described(evaluator),
         is_active=(lambda: True) if lease is None else lease.is_held,
     )
+
+
+def _described(evaluator: Evaluator) -> Callable[[], str]:
+    """Describe the settings in force, once for all pages until a reload: those of 10,000 rigs take a second."""
+    last: tuple[Settings, str] | None = None
+
+    def described() -> str:
+        nonlocal last
+        settings = evaluator.settings
+        if last is None or last[0] is not settings:
+            last = settings, describe(settings)
+        return last[1]
+
+    return described
 
 
 def _reload_by_request(reload: Reload | None) -> Callable[[bool], Awaitable[str | None]] | None:

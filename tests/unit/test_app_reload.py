@@ -19,11 +19,13 @@ async def test_a_reload_takes_effect_and_loses_nothing(site: SimulatedSite, tmp_
     async with exporter.running() as process:
         before = await exporter.until(all_margins)
         assert one(before, "mining_power_price_usd_per_kilowatt_hour", tariff="ppa") == 0.05
+        assert "usd_per_kilowatt_hour: 0.05\n" in (await exporter.ask("GET", "/config"))[1]
         exporter.configure(tariffs={"ppa": {"kind": "fixed", "usd_per_kilowatt_hour": 0.07}}, fleet={"rigs": rigs[:2]})
         assert await exporter.ask("POST", "/-/reload") == (200, "Reloaded.\n")
         after = await exporter.until(
             lambda samples: one(samples, "mining_power_price_usd_per_kilowatt_hour", tariff="ppa") == 0.07
         )
+        assert "usd_per_kilowatt_hour: 0.07\n" in (await exporter.ask("GET", "/config"))[1]
         kept = {rig["name"] for rig in rigs[:2]}
         assert kept >= set(values(after, "mining_rig_margin_usd_per_day")) >= kept & read_within(12, after)
         polls = "mining_poll_duration_seconds_count"
