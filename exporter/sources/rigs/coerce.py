@@ -39,6 +39,7 @@ _HYDRO: Final = frozenset({"hyd", "hyd.", "hydro"})
 _SCALES: Final = {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
 _MAC_DIGITS: Final = 12
 _HEXADECIMAL: Final = frozenset("0123456789abcdef")
+_OBJECTS: Final = frozenset({dict})
 MAX_ITEMS: Final = 32
 """Boards, fans or pools beyond this are dropped: a rig must not flood the exposition."""
 
@@ -130,25 +131,25 @@ def by_sensor(values: Mapping[str, object]) -> tuple[tuple[str, float], ...]:
 
 def hottest(temperatures: Iterable[float | None]) -> float | None:
     """Return the highest of those that are known."""
-    return max(_known(temperatures), default=None)
+    return max([value for value in temperatures if value is not None], default=None)
 
 
 def coolest(temperatures: Iterable[float | None]) -> float | None:
     """Return the lowest of those that are known."""
-    return min(_known(temperatures), default=None)
+    return min([value for value in temperatures if value is not None], default=None)
 
 
 def mean(values: Iterable[float | None]) -> float | None:
     """Return the mean of those that are known."""
-    known = _known(values)
+    known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
 
 
-def spread(temperatures: list[float]) -> tuple[float | None, float | None, float | None]:
-    """Return the lowest, the mean and the highest; None each if there are none."""
-    if not temperatures:
+def spread(temperatures: Iterable[float | None]) -> tuple[float | None, float | None, float | None]:
+    """Return the lowest, the mean and the highest of those that are known; None each if there are none."""
+    ordered = sorted([value for value in temperatures if value is not None])
+    if not ordered:
         return None, None, None
-    ordered = sorted(temperatures)
     return ordered[0], sum(ordered) / len(ordered), ordered[-1]
 
 
@@ -157,10 +158,6 @@ def margin(limit: object, temperatures: Iterable[float | None]) -> float | None:
     ceiling = celsius(limit)
     top = None if ceiling is None else hottest(temperatures)
     return None if ceiling is None or top is None else ceiling - top
-
-
-def _known(values: Iterable[float | None]) -> list[float]:
-    return [value for value in values if value is not None]
 
 
 watts: Final = _within(0.0, MAX_POWER, "power", zero=False)
@@ -345,7 +342,12 @@ def items(value: object, most: int = MAX_ITEMS) -> list[Mapping[str, Any]]:
 
     Anything else in it becomes an empty object: without it the others would have wrong indexes, and sums would fall.
     """
-    return [item if isinstance(item, dict) else {} for item in value[:most]] if isinstance(value, list) else []
+    if not isinstance(value, list):
+        return []
+    rows = value if len(value) <= most else value[:most]
+    if _OBJECTS.issuperset(map(type, rows)):  # as in almost every answer
+        return rows
+    return [row if isinstance(row, dict) else {} for row in rows]
 
 
 def first(answer: Mapping[str, Any], section: str) -> Mapping[str, Any]:

@@ -411,7 +411,7 @@ def _denied(answer: Mapping[str, Any]) -> bool:
 
 def is_unknown_command(answer: object) -> bool:
     """Return whether a cgminer descendant answered that it has no such command."""
-    return isinstance(answer, dict) and _refused(answer, _UNKNOWN_COMMAND)
+    return isinstance(answer, dict) and "STATUS" in answer and _refused(answer, _UNKNOWN_COMMAND)
 
 
 def _refused(answer: Mapping[str, Any], code: int) -> bool:

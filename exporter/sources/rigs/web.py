@@ -1,11 +1,11 @@
 """HTTP as rigs serve it: one question per connection, no redirects, and the logins of their firmware."""
 
-import asyncio
 import hashlib
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
+from functools import cache
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -14,6 +14,7 @@ import orjson
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.fleet import Credentials
+from exporter.sources.rigs.fast_timeout import FastTimeout
 from exporter.sources.rigs.logins import login_attempt
 from exporter.sources.rigs.transport import (
     MAX_ANSWER,
@@ -59,12 +60,18 @@ class Head:
 
     def header(self, name: str) -> str:
         """Return a header's value (``name`` in lower case); empty if it is missing."""
-        at = self._lower.find(f"\r\n{name}:".encode())
+        key = _key(name)
+        at = self._lower.find(key)
         if at < 0:
             return ""
-        start = at + len(name) + 3
+        start = at + len(key)
         end = self._raw.find(b"\r\n", start)
         return self._raw[start : end if end >= 0 else None].decode("latin-1").strip()
+
+
+@cache
+def _key(name: str) -> bytes:
+    return f"\r\n{name}:".encode()
 
 
 class _HttpFraming:
@@ -139,12 +146,12 @@ def _join_chunks(body: bytes) -> bytes:
         at = end + 2 + size + 2
 
 
-async def get(
+def get(
     address: str, path: str, *, port: int = HTTP_PORT, headers: Mapping[str, str] = _NO_HEADERS
-) -> tuple[Head, bytes]:
+) -> Coroutine[Any, Any, tuple[Head, bytes]]:
     """Ask for a page and give its head and body, whatever the status. Raises Failure."""
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()]) if headers else ""
-    return await _ask(address, port, f"GET {path}", lines)
+    return _ask(address, port, f"GET {path}", lines)
 
 
 async def _ask(address: str, port: int, what: str, headers: str, content: bytes = b"") -> tuple[Head, bytes]:
@@ -199,6 +206,8 @@ async def get_value(address: str, path: str, *, port: int = HTTP_PORT, headers: 
 def answered(head: Head, body: bytes) -> Any:
     """Return the JSON of any kind in an answer. Raises Failure as :func:`get_json` does."""
     _check(head)
+    with suppress(ValueError):
+        return orjson.loads(body)
     if not _JSON_VALUE.match(body):
         raise OtherPage(Reason.GARBLED, "an answer that is not JSON")
     return parse_json(b'{"value":' + body + b"}")["value"]
@@ -238,16 +247,15 @@ async def visit(
         The pages that came, by path, and whether the login was rejected; None if nothing answered it.
     """
     pages: dict[str, Mapping[str, Any]] = {}
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            for path in paths:
-                try:
-                    pages[path] = await ask(path)
-                except Failure as failure:
-                    if failure.reason is Reason.AUTH and not pages:
-                        return {}, True
-                    if failure.reason not in _PAGE_LOST:
-                        break
+    with suppress(TimeoutError), FastTimeout(seconds):
+        for path in paths:
+            try:
+                pages[path] = await ask(path)
+            except Failure as failure:
+                if failure.reason is Reason.AUTH and not pages:
+                    return {}, True
+                if failure.reason not in _PAGE_LOST:
+                    break
     return pages, False if pages else None
 
 

@@ -389,12 +389,12 @@ def _board_sensors(
 
 
 def _dry(board: Board, pcb: list[float | None], pic: list[float | None]) -> Board:
-    own = (pcb[1], pcb[3], *pic[1:])
+    coolest, mean, hottest = coerce.spread((pcb[1], pcb[3], *pic[1:]))
     return replace(
         board,
-        temperature=coerce.hottest(own),
-        temperature_min=coerce.coolest(own),
-        temperature_average=coerce.mean(own),
+        temperature=hottest,
+        temperature_min=coolest,
+        temperature_average=mean,
         chip_temperature=pic[0],
         chip_temperature_min=None,
         chip_temperature_average=None,

@@ -5,7 +5,7 @@ power supply, fans, chips, mode and serial numbers need the login. With port 402
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -88,9 +88,9 @@ class Reader:
         described = coerce.text(coerce.first(answer, "STATUS").get("Description")).lower()
         return "GCMiner" in coerce.first(answer, "VERSION") or described.startswith(("gcminer", "fluxos"))
 
-    async def page(self, target: Target, path: str) -> Answer:
+    def page(self, target: Target, path: str) -> Coroutine[Any, Any, Answer]:
         """Ask for a page on port 8080 behind the login. Raises Failure."""
-        return await self._sessions.ask(target, partial(_page, target.address, path))
+        return self._sessions.ask(target, partial(_page, target.address, path))
 
     async def identify(self, target: Target) -> RigIdentity:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
@@ -262,24 +262,23 @@ def _boards(devices: list[Mapping[str, Any]], pages: Mapping[str, Answer], chips
     volts = _by_board(pages.get(_VOLTS, {}), "Voltage", "ChipVoltage")
     for number_in_list, row in enumerate(devices, 1):
         number = coerce.count(row.get("ID"), coerce.MAX_ITEMS) or number_in_list
-        sensors = [coerce.celsius(value) for value in _values(heat, number, "BoardTemp", "Temperature")]
-        on_chips = [coerce.celsius(value) for value in _values(heat, number, "ChipTemp", "Temperature")]
+        least, average, most = coerce.spread(map(coerce.celsius, _values(heat, number, "BoardTemp", "Temperature")))
+        coolest, mean, hottest = coerce.spread(map(coerce.celsius, _values(heat, number, "ChipTemp", "Temperature")))
         running = [coerce.megahertz(value) for value in _values(clocks, number, "ChipFrequency", "Frequency")]
-        known = sensors or [coerce.celsius(row.get("Temperature"))]
         yield Board(
             index=number - 1,
             hashrate=coerce.hashrate(row.get("MHS 5s"), _UNIT),
-            temperature=coerce.hottest(known),
-            temperature_min=coerce.coolest(sensors),
-            temperature_average=coerce.mean(sensors),
-            chip_temperature=coerce.hottest(on_chips),
-            chip_temperature_min=coerce.coolest(on_chips),
-            chip_temperature_average=coerce.mean(on_chips),
+            temperature=coerce.celsius(row.get("Temperature")) if most is None else most,
+            temperature_min=least,
+            temperature_average=average,
+            chip_temperature=hottest,
+            chip_temperature_min=coolest,
+            chip_temperature_average=mean,
             # A list that is shorter than the board was cut: it is no evidence about the chips that it lacks.
             chips=sum(1 for clock in running if clock) or None if chips and len(running) == chips else None,
             chips_expected=chips,
             frequency=coerce.mean(running),
-            voltage=coerce.mean(coerce.volts(value) for value in _values(volts, number, "ChipVoltage", "Voltage")),
+            voltage=coerce.mean(map(coerce.volts, _values(volts, number, "ChipVoltage", "Voltage"))),
         )
 
 

@@ -6,7 +6,7 @@ of months ago, without marking which still hold: it is not read.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from functools import lru_cache, partial
 from typing import Any, Final
 
@@ -103,9 +103,9 @@ class Reader:
         """See :class:`exporter.sources.rigs.contract.NativeReader`."""
         return all(coerce.count(answer.get(part)) is not None for part in ("major", "minor", "patch"))
 
-    async def page(self, target: Target, path: str) -> object:
+    def page(self, target: Target, path: str) -> Coroutine[Any, Any, object]:
         """Ask for a page with the token that is kept, or with a new one where that is refused. Raises Failure."""
-        return await self._sessions.ask(target, partial(_page, target.address, path))
+        return self._sessions.ask(target, partial(_page, target.address, path))
 
     async def identify(self, target: Target) -> RigIdentity:
         """See :class:`exporter.sources.rigs.contract.Reader`."""

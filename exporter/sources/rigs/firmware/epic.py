@@ -275,17 +275,18 @@ def _boards(
     chips: int | None,
 ) -> Iterator[Board]:
     for row in rows:
-        known, of_chips = sensors.get(_index(row), []), on_chips.get(_index(row), [])
+        least, average, _ = coerce.spread(sensors.get(_index(row), ()))
+        coolest, mean, hottest = coerce.spread(on_chips.get(_index(row), ()))
         yield Board(
             index=_index(row),
             hashrate=coerce.hashrate(_board_rate(row), "MH/s"),
             expected_hashrate=_board_expected(row),
             temperature=coerce.celsius(row.get("Temperature")),
-            temperature_min=coerce.coolest(known),
-            temperature_average=coerce.mean(known),
-            chip_temperature=coerce.hottest(of_chips),
-            chip_temperature_min=coerce.coolest(of_chips),
-            chip_temperature_average=coerce.mean(of_chips),
+            temperature_min=least,
+            temperature_average=average,
+            chip_temperature=hottest,
+            chip_temperature_min=coolest,
+            chip_temperature_average=mean,
             chips_expected=chips,
             frequency=coerce.megahertz(row.get("Core Clock Avg")),
             voltage=coerce.volts(row.get("Input Voltage")),

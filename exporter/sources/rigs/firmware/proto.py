@@ -5,7 +5,7 @@ numbers: slots may be empty. Hashrate is that of ``telemetry``, over a span that
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
@@ -140,9 +140,9 @@ class Reader:
         system = coerce.mapping(answer.get("system-info"))
         return "Proto" in {system.get("manufacturer"), coerce.text(system.get("product_name")).partition(" ")[0]}
 
-    async def page(self, target: Target, path: str) -> object:
+    def page(self, target: Target, path: str) -> Coroutine[Any, Any, object]:
         """Ask for a page behind the login. Raises Failure."""
-        return await self._sessions.ask(target, partial(self._page, target.address, path))
+        return self._sessions.ask(target, partial(self._page, target.address, path))
 
     async def identify(self, target: Target) -> RigIdentity:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
@@ -322,17 +322,19 @@ def _boards(
         asics = coerce.mapping(row.get("asics"))
         rates = _values(asics, "hashrate", coerce.counter)
         on_chips = _values(asics, "temperature", coerce.celsius)
-        sensors = [coerce.celsius(heat.get(key)) for key in ("inlet", "outlet", "average")]
+        coolest, mean, hottest = coerce.spread(on_chips)
+        average = coerce.celsius(heat.get("average"))
+        sensors = (coerce.celsius(heat.get("inlet")), coerce.celsius(heat.get("outlet")), average)
         failed = tuple(chip for chip, value in enumerate(rates) if value == 0) if mining else ()
         yield Board(
             index=slot,
             hashrate=coerce.hashrate(rate.get("value"), coerce.text(rate.get("unit"))),
             temperature=coerce.hottest(sensors),
             temperature_min=coerce.coolest(sensors),
-            temperature_average=coerce.celsius(heat.get("average")),
-            chip_temperature=coerce.hottest(on_chips),
-            chip_temperature_min=coerce.coolest(on_chips),
-            chip_temperature_average=coerce.mean(on_chips),
+            temperature_average=average,
+            chip_temperature=hottest,
+            chip_temperature_min=coolest,
+            chip_temperature_average=mean,
             chips=len(rates) - len(failed) if mining and chips is not None and len(rates) == chips else None,
             chips_expected=chips,
             failed_chips=failed,

@@ -260,16 +260,17 @@ def _slots(stats: Mapping[str, Any]) -> Iterator[int]:
 def _boards(stats: Mapping[str, Any]) -> Iterator[Board]:
     """Translate the keys of each board. The voltage is of every chip of the rig, in mV."""
     for slot in _slots(stats):
-        sensors = [coerce.celsius(stats.get(f"{slot} Temp {sensor}")) for sensor in range(_SENSORS)]
+        sensors = (coerce.celsius(stats.get(f"{slot} Temp {sensor}")) for sensor in range(_SENSORS))
+        coolest, mean, hottest = coerce.spread(sensors)
         chips, bad = coerce.count(stats.get(f"{slot} Chip Count")), coerce.count(stats.get(f"{slot} Bad Chip Count"))
         online = coerce.flag(stats.get(f"{slot} Online")) is not False
         yield Board(
             index=slot,
             hashrate=coerce.hashrate(stats.get(f"{slot} MHS(Sample)"), _UNIT),
             expected_hashrate=coerce.hashrate(stats.get(f"{slot} MHS(Ideal)"), _UNIT) or None,
-            temperature=coerce.hottest(sensors),
-            temperature_min=coerce.coolest(sensors),
-            temperature_average=coerce.mean(sensors),
+            temperature=hottest,
+            temperature_min=coolest,
+            temperature_average=mean,
             chips=0 if not online else None if chips is None else max(chips - (bad or 0), 0),
             chips_expected=chips or None,
             frequency=coerce.megahertz(stats.get(f"{slot} Freq")),
