@@ -183,3 +183,33 @@ async def test_with_its_api_port_closed_the_reason_is_that_of_the_other(password
     with pytest.raises(Failure) as failure:
         await identified(None, None if password is None else Web(pages, password))
     assert failure.value.reason is reason
+
+
+async def test_what_changes_seldom_is_asked_every_minute_and_when_it_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    rpc, pages = answers()
+    reader, now = auradine.Reader(), 1_000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    async with serving(TARGET.address, 4028, cgminer(rpc)), serving(TARGET.address, 8080, Web(pages)):
+        identity = await reader.identify(TARGET)
+
+        async def mode(name: str) -> str:
+            pages["/mode"]["Mode"][0]["Mode"] = name
+            return (await reader.read(TARGET, identity)).power_mode
+
+        assert await mode("eco") == "eco"
+        assert await mode("turbo") == "eco"
+        now += auradine.SELDOM_SECONDS
+        assert await mode("turbo") == "turbo"
+        rpc["summary"]["SUMMARY"][0]["MHS 1m"] = 0.0
+        assert await mode("eco") == "eco"
+
+
+async def test_pages_that_came_before_a_login_was_rejected_are_not_kept() -> None:
+    rpc, pages = answers()
+    reader, web = auradine.Reader(), Web(pages)
+    async with serving(TARGET.address, 4028, cgminer(rpc)), serving(TARGET.address, 8080, web):
+        identity = await reader.identify(TARGET)
+        assert (await reader.read(TARGET, identity)).power_mode
+        web.token, web.password = "second", "changed"
+        reading = await reader.read(TARGET, identity)
+    assert (reading.power_mode, reading.login_refused) == ("", True)

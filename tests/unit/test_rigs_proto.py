@@ -166,7 +166,7 @@ async def test_another_control_board_is_another_rig() -> None:
         await read(swap)
 
 
-async def test_the_slots_of_the_boards_are_asked_every_minute_and_when_other_boards_are_there(
+async def test_the_slots_of_the_boards_are_asked_every_five_minutes_and_when_other_boards_are_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     content, reader, now = pages(), proto.Reader(), 1_000.0

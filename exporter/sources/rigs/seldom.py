@@ -32,18 +32,22 @@ class Seldom(Generic[T]):
         """Ask at the next read."""
         self._kept.pop(address, None)
 
-    async def ask(self, address: str, key: object, ask: Callable[[], Awaitable[T | None]]) -> T | None:
-        """Return the value that is kept if it was asked at the same ``key``, else ask; None, unknown, is not kept.
-
-        Raises Failure.
-        """
-        now = time.monotonic()
+    def kept(self, address: str, key: object) -> T | None:
+        """Return the value that is kept if it was asked at the same ``key``; None if it is to be asked."""
         kept = self._kept.get(address)
-        if kept is not None and now < kept.due and key == kept.key:
-            return kept.value
-        value = await ask()
-        if value is not None:
-            self._kept[address] = _Kept(now + self._seconds, key, value)
+        return kept.value if kept is not None and time.monotonic() < kept.due and key == kept.key else None
+
+    def keep(self, address: str, key: object, value: T) -> None:
+        """Keep a value."""
+        self._kept[address] = _Kept(time.monotonic() + self._seconds, key, value)
+
+    async def ask(self, address: str, key: object, ask: Callable[[], Awaitable[T | None]]) -> T | None:
+        """Return the value that is kept, or ask and keep it; None, unknown, is not kept. Raises Failure."""
+        value = self.kept(address, key)
+        if value is None:
+            value = await ask()
+            if value is not None:
+                self.keep(address, key, value)
         return value
 
 

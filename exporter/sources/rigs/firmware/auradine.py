@@ -1,7 +1,8 @@
 """Auradine's Teraflux (FluxOS, GCMiner): cgminer's API on port 4028, and the same and more on 8080 behind a login.
 
 Hashrate is ``MHS 1m``; ``MHS 5s`` swings by a factor of two. Port 4028 reports hashrate, boards, pools and shares. The
-power supply, fans, chips, mode and serial numbers need the login. With port 4028 closed, all is read on 8080.
+power supply, fans, chips, mode and serial numbers need the login. With port 4028 closed, all is read on 8080. Mode,
+LEDs, clocks and voltages are asked every :data:`SELDOM_SECONDS`, and at once when it starts or stops hashing.
 """
 
 import time
@@ -17,11 +18,13 @@ from exporter.model.readings import Board, Fan, Fault, PowerSupply, RigIdentity,
 from exporter.sources.rigs import cgminer, coerce
 from exporter.sources.rigs.contract import Answer, Firmware, Questions, Recording, Target
 from exporter.sources.rigs.faults import fault, lost_boards
+from exporter.sources.rigs.seldom import Seldom
 from exporter.sources.rigs.sessions import Sessions
 from exporter.sources.rigs.transport import optional, rpc
 from exporter.sources.rigs.web import get, get_json, log_in, visit
 
 LOGIN_PAUSE: Final = 300.0  # s
+SELDOM_SECONDS: Final = 60.0
 _PORT: Final = 8080
 _LOGIN: Final = "/token"
 _FACTORY_LOGIN: Final = Credentials("admin", "admin")
@@ -31,7 +34,9 @@ _TITLE: Final = b"<title>Miner UI</title>"
 _FAN, _PSU, _HEAT, _MODE, _LED = "/fan", "/psu", "/temperature", "/mode", "/led"
 _VOLTS, _CLOCKS, _REPORT = "/voltage", "/frequency", "/ipreport"
 _PAGES: Final = (_PSU, _MODE, _HEAT, _FAN, _LED, _CLOCKS, _VOLTS)
-"""Of each read, the most important first: those that come too late are lost."""
+"""The most important first: those that come too late are lost."""
+_OFTEN: Final = (_PSU, _HEAT, _FAN)
+"""Those of each read. The others are asked every :data:`SELDOM_SECONDS`."""
 _WINDOWS: Final = {"MHS 1m": 60.0, "MHS 5m": 300.0, "MHS 5s": 5.0}  # s, of each rate, the best first
 _UNIT: Final = "MH/s"
 _OTHER_DOOR: Final = frozenset({Reason.REFUSED, Reason.AUTH})
@@ -73,6 +78,7 @@ class Reader:
         self._sessions = Sessions(_token, _FACTORY_LOGIN)
         self._rejected: dict[str, tuple[Credentials | None, float]] = {}  # login, and until when it rests
         self._chips: dict[str, int | None] = {}  # that a board of the rig at an address has
+        self._seldom: Seldom[dict[str, Answer]] = Seldom(SELDOM_SECONDS)
 
     async def second_probe(self, address: str) -> Answer:
         """Ask for the front page on port 80. Raises Failure."""
@@ -98,6 +104,7 @@ class Reader:
         details = coerce.first(await optional(self._ask(target, "devdetails")), "DEVDETAILS")
         self._chips[target.address] = _chips(await optional(self._ask(target, "asccount")))
         self._rejected.pop(target.address, None)
+        self._seldom.forget(target.address)
         pages, _ = await self._visit(target, _REPORT)
         report = coerce.first(pages.get(_REPORT, {}), "IPReport")
         serials = report.get("HBSerialNo")
@@ -128,7 +135,7 @@ class Reader:
         devices = coerce.items((await optional(self._ask(target, "devs"))).get("DEVS"))
         pools = cgminer.pool_rows(await optional(self._ask(target, "pools")))
         chips = await self._chips_expected(target)
-        pages, refused = await self._visit(target, *_PAGES)
+        pages, refused = await self._pages(target, mining=mining)
         mode, light = (coerce.first(pages.get(page, {}), name) for page, name in ((_MODE, "Mode"), (_LED, "LED")))
         supplies = coerce.items(pages.get(_PSU, {}).get("PSU"))
         boards = tuple(_boards(devices, pages, chips))
@@ -166,6 +173,17 @@ class Reader:
             pools=cgminer.pools(pools),
             faults=cgminer.merged(seen, _reported_faults(mode, light)),
         )
+
+    async def _pages(self, target: Target, *, mining: bool) -> tuple[Mapping[str, Answer], bool | None]:
+        """Give the pages behind the login, some of them at most :data:`SELDOM_SECONDS` old, as :meth:`_visit` does."""
+        kept = self._seldom.kept(target.address, mining)
+        if kept is not None:
+            pages, refused = await self._visit(target, *_OFTEN)
+            return (kept | pages if pages else {}), refused
+        pages, refused = await self._visit(target, *_PAGES)
+        if len(pages) == len(_PAGES):
+            self._seldom.keep(target.address, mining, {path: pages[path] for path in _PAGES if path not in _OFTEN})
+        return pages, refused
 
     async def _ask(self, target: Target, command: str) -> Answer:
         """Ask on port 4028, or on 8080 if that is closed to this host. Raises Failure."""

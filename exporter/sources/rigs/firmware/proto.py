@@ -23,7 +23,7 @@ from exporter.sources.rigs.sessions import Sessions
 from exporter.sources.rigs.transport import optional
 from exporter.sources.rigs.web import HTTP_PORT, HTTPS_PORT, answered, get, get_json, log_in
 
-HARDWARE_SECONDS: Final = 60.0
+HARDWARE_SECONDS: Final = 300.0
 _BASE: Final = "/api/v1"
 _LOGIN: Final = f"{_BASE}/auth/login"
 _SYSTEM: Final = f"{_BASE}/system"

@@ -17,6 +17,7 @@ from exporter.model.readings import Board, Fan, Fault, Pool, PowerSupply, RigIde
 from exporter.sources.rigs import coerce
 from exporter.sources.rigs.contract import Answer, Firmware, Questions, Recording, Target
 from exporter.sources.rigs.faults import whatsminer_faults
+from exporter.sources.rigs.seldom import LACKING_SECONDS
 from exporter.sources.rigs.transport import LengthPrefixed, exchange, optional, parse_json
 
 _PORT: Final = 4433
@@ -172,7 +173,8 @@ class Reader:
         kept = self._settings.get(address)
         if kept is None or not kept.holds(now, limit, uptime):
             values = await optional(_ask(address, _SETTING))
-            kept = self._settings[address] = _Setting(now + SETTING_SECONDS, limit, uptime, values)
+            due = now + (SETTING_SECONDS if values else LACKING_SECONDS)
+            kept = self._settings[address] = _Setting(due, limit, uptime, values)
         return kept.values
 
 
