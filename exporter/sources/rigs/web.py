@@ -206,8 +206,6 @@ async def get_value(address: str, path: str, *, port: int = HTTP_PORT, headers: 
 def answered(head: Head, body: bytes) -> Any:
     """Return the JSON of any kind in an answer. Raises Failure as :func:`get_json` does."""
     _check(head)
-    with suppress(ValueError):
-        return orjson.loads(body)
     if not _JSON_VALUE.match(body):
         raise OtherPage(Reason.GARBLED, "an answer that is not JSON")
     return parse_json(b'{"value":' + body + b"}")["value"]

@@ -44,6 +44,7 @@ _SUSPENDED: Final = {"Stopped": True, "Curtailed": True, "Mining": False, "Degra
 _POOL_STATES: Final = {"Active": (True, True), "Idle": (True, False), "Dead": (False, False)}  # up, active
 _IMMERSED: Final = "Off"
 _MOST_CHIPS: Final = 1_024  # of a board
+_NO_CONTENT, _FORBIDDEN = int(HTTPStatus.NO_CONTENT), int(HTTPStatus.FORBIDDEN)  # no member of an Enum at each page
 _MUST_CHANGE: Final = (b"default_password_active", b"default password must be changed")
 _CHAIN: Final = (
     *("HbCommunication", "CommTasksNotInitialized", "InvalidAddWorkResponse", "InvalidMetadataResponse"),
@@ -263,9 +264,9 @@ class Reader:
         port = await self._port(address)
         headers = {"Authorization": f"Bearer {token}"}
         head, body = await get(address, path, port=port, headers=headers)
-        if head.status == HTTPStatus.NO_CONTENT:
+        if head.status == _NO_CONTENT:
             return {}
-        if head.status == HTTPStatus.FORBIDDEN and any(mark in body.lower() for mark in _MUST_CHANGE):
+        if head.status == _FORBIDDEN and any(mark in body.lower() for mark in _MUST_CHANGE):
             raise Failure(Reason.AUTH, "its factory password is still active: set another one on the rig first")
         return answered(head, body)
 
