@@ -187,3 +187,22 @@ def test_bitmains_models_are_called_alike_by_all_firmware(value: object, model: 
 )
 def test_sensors_of_a_cold_rig_keep_their_sign(value: object, read: list[float]) -> None:
     assert coerce.sensors(value) == read
+
+
+@pytest.mark.parametrize(
+    ("values", "known"),
+    [
+        ([61.5, 60.0], [61.5, 60.0]),
+        ([61.5, 0.0], [61.5, None]),
+        ([61.5, float("nan")], [61.5, None]),
+        ([61.5, -400.0, 900.0], [61.5, None, None]),
+        ([61, "60.5", None, True, {}], [61.0, 60.5, None, None, None]),
+        ([61.5] * 9, [61.5] * 5),
+        ([61] * 9, [61.0] * 5),
+        ([], []),
+        ({"a": 1.0}, []),
+        (None, []),
+    ],
+)
+def test_values_of_chips_are_read_together_as_one_by_one(values: object, known: list[float | None]) -> None:
+    assert coerce.each(values, coerce.celsius, coerce.MAX_TEMPERATURE, 5) == known

@@ -40,6 +40,7 @@ _SCALES: Final = {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, 
 _MAC_DIGITS: Final = 12
 _HEXADECIMAL: Final = frozenset("0123456789abcdef")
 _OBJECTS: Final = frozenset({dict})
+_FLOATS: Final = frozenset({float})
 MAX_ITEMS: Final = 32
 """Boards, fans or pools beyond this are dropped: a rig must not flood the exposition."""
 
@@ -81,6 +82,23 @@ def _within(low: float, high: float, kind_of_value: str, *, zero: bool = True) -
         return None
 
     return read
+
+
+def each(values: object, read: Callable[[object], float | None], high: float, most: int) -> list[float | None]:
+    """Read the values of a JSON array, as many as ``most``: all at once if they are floats above 0 and up to ``high``.
+
+    Args:
+        values: One per chip, almost always.
+        read: Reads a single value, up to ``high``.
+        high: The bound of ``read``.
+        most: Values beyond this are dropped.
+    """
+    if not isinstance(values, list):
+        return []
+    listed = values if len(values) <= most else values[:most]
+    if _FLOATS.issuperset(map(type, listed)) and all(map((0.0).__lt__, listed)) and all(map(high.__ge__, listed)):
+        return listed
+    return [read(value) for value in listed]
 
 
 def leading_number(value: object) -> object:

@@ -321,8 +321,8 @@ def _boards(
         rate = coerce.mapping(row.get("hashrate"))
         heat = coerce.mapping(row.get("temperature"))
         asics = coerce.mapping(row.get("asics"))
-        rates = _values(asics, "hashrate", coerce.counter)
-        on_chips = _values(asics, "temperature", coerce.celsius)
+        rates = coerce.each(_values(asics, "hashrate"), coerce.counter, coerce.MAX_COUNTER, _MOST_CHIPS)
+        on_chips = coerce.each(_values(asics, "temperature"), coerce.celsius, coerce.MAX_TEMPERATURE, _MOST_CHIPS)
         coolest, mean, hottest = coerce.spread(on_chips)
         average = coerce.celsius(heat.get("average"))
         sensors = (coerce.celsius(heat.get("inlet")), coerce.celsius(heat.get("outlet")), average)
@@ -344,9 +344,8 @@ def _boards(
         )
 
 
-def _values(asics: Mapping[str, Any], name: str, read: Callable[[object], float | None]) -> list[float | None]:
-    values = coerce.mapping(asics.get(name)).get("values")
-    return [read(value) for value in values[:_MOST_CHIPS]] if isinstance(values, list) else []
+def _values(asics: Mapping[str, Any], name: str) -> object:
+    return coerce.mapping(asics.get(name)).get("values")
 
 
 def _inputs(
