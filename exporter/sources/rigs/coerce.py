@@ -203,12 +203,13 @@ def centi(value: object) -> float | None:
     return None if known is None else known / 100
 
 
-_megahertz: Final = _within(0.0, MAX_MEGAHERTZ, "frequency", zero=False)
+clock: Final = _within(0.0, MAX_MEGAHERTZ, "frequency", zero=False)
+"""Read a clock in MHz. Exactly 0 is that of a chip or board that stands still or is not there."""
 
 
 def megahertz(value: object) -> float | None:
-    """Read a clock in MHz, in Hz. Exactly 0 is that of a board that stands still or is not there."""
-    known = _megahertz(value)
+    """Read a clock in MHz, in Hz, as :data:`clock` does."""
+    known = clock(value)
     return None if known is None else hertz(known)
 
 

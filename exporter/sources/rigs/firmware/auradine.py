@@ -280,9 +280,10 @@ def _boards(devices: list[Mapping[str, Any]], pages: Mapping[str, Answer], chips
     volts = _by_board(pages.get(_VOLTS, {}), "Voltage", "ChipVoltage")
     for number_in_list, row in enumerate(devices, 1):
         number = coerce.count(row.get("ID"), coerce.MAX_ITEMS) or number_in_list
-        least, average, most = coerce.spread(map(coerce.celsius, _values(heat, number, "BoardTemp", "Temperature")))
-        coolest, mean, hottest = coerce.spread(map(coerce.celsius, _values(heat, number, "ChipTemp", "Temperature")))
-        running = [coerce.megahertz(value) for value in _values(clocks, number, "ChipFrequency", "Frequency")]
+        least, average, most = coerce.spread(_temperatures(heat, number, "BoardTemp"))
+        coolest, mean, hottest = coerce.spread(_temperatures(heat, number, "ChipTemp"))
+        running = _values(clocks, number, "ChipFrequency", "Frequency", coerce.clock, coerce.MAX_MEGAHERTZ)
+        at_chips = _values(volts, number, "ChipVoltage", "Voltage", coerce.volts, coerce.MAX_VOLTS)
         yield Board(
             index=number - 1,
             hashrate=coerce.hashrate(row.get("MHS 5s"), _UNIT),
@@ -295,13 +296,25 @@ def _boards(devices: list[Mapping[str, Any]], pages: Mapping[str, Answer], chips
             # A list that is shorter than the board was cut: it is no evidence about the chips that it lacks.
             chips=sum(1 for clock in running if clock) or None if chips and len(running) == chips else None,
             chips_expected=chips,
-            frequency=coerce.mean(running),
-            voltage=coerce.mean(map(coerce.volts, _values(volts, number, "ChipVoltage", "Voltage"))),
+            frequency=coerce.megahertz(coerce.mean(running)),
+            voltage=coerce.mean(at_chips),
         )
 
 
-def _values(rows: Mapping[int, Mapping[str, Any]], number: int, part: str, value: str) -> list[object]:
-    return [each.get(value) for each in coerce.items(rows.get(number, {}).get(part), _MOST_CHIPS)]
+def _values(
+    rows: Mapping[int, Mapping[str, Any]],
+    number: int,
+    part: str,
+    value: str,
+    read: Callable[[object], float | None],
+    high: float,
+) -> list[float | None]:
+    values = [each.get(value) for each in coerce.items(rows.get(number, {}).get(part), _MOST_CHIPS)]
+    return coerce.each(values, read, high, _MOST_CHIPS)
+
+
+def _temperatures(rows: Mapping[int, Mapping[str, Any]], number: int, part: str) -> list[float | None]:
+    return _values(rows, number, part, "Temperature", coerce.celsius, coerce.MAX_TEMPERATURE)
 
 
 def _control_board(answer: Answer) -> float | None:
