@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import compress
+from math import inf
 from typing import Any, Final, TypeAlias
 
 import orjson
@@ -22,19 +23,38 @@ from exporter.exposition.settings import ExpositionSettings, Profile
 from exporter.exposition.views import SiteView
 
 _MAX_LABEL_LENGTH: Final = 256
-_LITERALS: Final = {"true": "1", "false": "0", "null": ""}
+_LITERALS: Final = {b"true": b"1", b"false": b"0"}
+_ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "%": "%%"})  # a template has % for a number
 
 _Numbers: TypeAlias = list[float | None]
 
 
-@dataclass(frozen=True, slots=True)
 class _Labels:
-    """The labels of many samples as text, such as ``{rig="a-01"} ``, and the keys and number of their subjects."""
+    """The labels of many samples as a template: one text with a line for each, such as ``{rig="a-01"} %s``."""
 
-    keys: Sequence[Any]
-    count: int
-    texts: list[str]
-    chosen: list[int] | None  # if labels repeat, as with duplicate boards: the index of the first of each
+    def __init__(self, keys: Sequence[Any], count: int, names: tuple[str, ...], columns: Columns) -> None:
+        """``keys`` and ``count`` are those of the subjects, of which ``columns`` are the labels."""
+        self.keys = keys
+        self.count = count
+        self._all, self._chosen = _template(names, columns, count)
+        self._used: dict[bytes, bytes] = {}
+        self._former: dict[bytes, bytes] = {}
+
+    def turn(self) -> None:
+        """Begin an evaluation. Templates that the last one did not use are forgotten."""
+        self._former, self._used = self._used, {}
+
+    def lines(self, values: _Numbers) -> tuple[bytes, list[float]]:
+        """Return the template of the samples with a value, and the values."""
+        if self._chosen is not None:
+            values = [values[index] for index in self._chosen]
+        known = [value for value in values if value is not None]
+        if len(known) in (0, len(values)):
+            return self._all, known
+        which = bytes([value is not None for value in values])  # the same for all metrics that a firmware lacks
+        lines = self._used.get(which) or self._former.get(which)
+        self._used[which] = lines = lines or b"\n".join(compress(self._all.split(b"\n"), which))
+        return lines, known
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +68,7 @@ class _Family:
 
     def samples(self) -> bytes:
         """Write the samples as text. None, NaN and infinite values are omitted."""
-        return _lines(self.name, self.labels, self.values)
+        return _samples(self.name.encode(), self.labels, self.values)
 
 
 def own_metrics(registry: CollectorRegistry) -> dict[Format, bytes]:
@@ -96,56 +116,49 @@ class Renderer:
         """Return the labels as text, from the previous evaluation if they are unchanged."""
         known = self._labels.get(scope)
         if known is None or known.count != count or known.keys != keys:
-            texts, chosen = _label_texts(scope.labels, scope.columns(keys), count)
-            known = self._labels[scope] = _Labels(keys, count, texts, chosen)
+            known = self._labels[scope] = _Labels(keys, count, scope.labels, scope.columns(keys))
+        known.turn()
         return known
 
 
-def _lines(name: str, labels: _Labels, values: _Numbers) -> bytes:
-    if labels.chosen is not None:
-        values = [values[index] for index in labels.chosen]
-    texts, known = labels.texts, [value for value in values if value is not None]
-    if len(known) < len(values):
-        texts = list(compress(texts, [value is not None for value in values]))
+def _samples(name: bytes, labels: _Labels, values: _Numbers) -> bytes:
+    lines, known = labels.lines(values)
+    if not known:
+        return b""
     # JSON numbers are valid here too. orjson writes them twenty times faster than repr, in the same shortest form.
     try:
-        listed = orjson.dumps(known)[1:-1].decode()
+        listed = orjson.dumps(known)[1:-1]
     except TypeError:  # an integer of more than 64 bits
-        listed = to_json(known, inf_nan_mode="null")[1:-1].decode()
-    numbers = listed.split(",")
-    if "u" in listed or "s" in listed:  # true, false or null
+        listed = to_json(known, inf_nan_mode="null")[1:-1]
+    if b"null" in listed:
+        return _samples(name, labels, [value if value is not None and -inf < value < inf else None for value in values])
+    numbers = listed.split(b",")
+    if b"u" in listed or b"s" in listed:  # true or false
         numbers = [_LITERALS.get(number, number) for number in numbers]
-        texts, numbers = list(compress(texts, numbers)), list(filter(None, numbers))
-    if not texts:
-        return b""
-    parts = [name, "", "", *[f"\n{name}", "", ""] * (len(texts) - 1), "\n"]
-    parts[1::3] = texts
-    parts[2::3] = numbers
-    # A lone surrogate from a rig's invalid UTF-8 becomes a question mark.
-    return "".join(parts).encode("utf-8", "replace")
+    text: bytes = lines % tuple(numbers)
+    return b"".join((name, text.replace(b"\n", b"\n" + name), b"\n"))
 
 
-def _label_texts(names: tuple[str, ...], columns: Columns, count: int) -> tuple[list[str], list[int] | None]:
-    """Write the labels of ``count`` samples as text; of labels that repeat, the first, with the indices of these."""
+def _template(names: tuple[str, ...], columns: Columns, count: int) -> tuple[bytes, list[int] | None]:
+    """Write the labels of ``count`` samples as lines; of labels that repeat, the first, with the indices of these."""
     if not names:
-        return [" "] * count, None
+        return b"\n".join([b" %s"] * count), None
     pairs = ",".join(f'{name}="%s"' for name in names)
-    texts = list(map(f"{{{pairs}}} ".__mod__, zip(*map(_escaped, columns), strict=True)))
+    texts = list(map(f"{{{pairs}}} %%s".__mod__, zip(*map(_escaped, columns), strict=True)))
     first = dict(zip(reversed(texts), range(len(texts) - 1, -1, -1), strict=True))
-    if len(first) == len(texts):
-        return texts, None
-    chosen = sorted(first.values())
-    return [texts[index] for index in chosen], chosen
+    chosen = None if len(first) == len(texts) else sorted(first.values())
+    if chosen is not None:
+        texts = [texts[index] for index in chosen]
+    # A lone surrogate from a rig's invalid UTF-8 becomes a question mark.
+    return "\n".join(texts).encode("utf-8", "replace"), chosen
 
 
 def _escaped(values: Sequence[object]) -> list[str]:
     """Write label values, shortened and escaped. Checking all of them at once is fast, and most need no change."""
     column = list(map(str, values))
     everything = "".join(column)
-    if max(map(len, column), default=0) > _MAX_LABEL_LENGTH or any(odd in everything for odd in '\\"\n'):
-        return [
-            value[:_MAX_LABEL_LENGTH].replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n") for value in column
-        ]
+    if max(map(len, column), default=0) > _MAX_LABEL_LENGTH or any(odd in everything for odd in '\\"\n%'):
+        return [value[:_MAX_LABEL_LENGTH].translate(_ESCAPES) for value in column]
     return column
 
 
