@@ -3,6 +3,7 @@
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from enum import Enum
 from typing import Final, NamedTuple, Protocol
 
@@ -87,8 +88,12 @@ class Publication:
 
     def prepare(self, encodings: Iterable[Encoding]) -> None:
         """Make several encodings at once, which takes less time than one after another."""
-        with self._lock:
-            writers = {encoding: _Writer(gzip=encoding.gzip) for encoding in encodings if not self.ready(encoding)}
+        with self._lock, ThreadPoolExecutor(1, "gzip") as thread:
+            writers = {
+                encoding: _Writer(thread if encoding.gzip else None)
+                for encoding in encodings
+                if not self.ready(encoding)
+            }
             for family in self._families() if writers else ():
                 samples = family.samples()
                 if samples:
@@ -139,10 +144,15 @@ class LatestPublication:
 
 
 class _Writer:
-    """Joins pieces to chunks, to save system calls, and compresses them. zlib releases the interpreter's lock."""
+    """Joins pieces to chunks, to save system calls, and compresses them in a ``thread`` if one is given.
 
-    def __init__(self, *, gzip: bool) -> None:
-        self._zip = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW) if gzip else None
+    zlib releases the interpreter's lock, so that the next chunk is made meanwhile.
+    """
+
+    def __init__(self, thread: Executor | None) -> None:
+        self._thread = thread
+        self._zip = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
+        self._compressing: Future[bytes] | None = None
         self._pending: list[bytes] = []
         self._size = 0
         self._chunks: list[bytes] = []
@@ -155,14 +165,21 @@ class _Writer:
 
     def finish(self) -> Body:
         self._flush()
-        if self._zip is not None:
+        if self._thread is not None:
+            self._keep_compressed()
             self._chunks.append(self._zip.flush())
         return Body(tuple(self._chunks), sum(map(len, self._chunks)))
 
     def _flush(self) -> None:
         chunk = b"".join(self._pending)
-        if self._zip is not None:
-            chunk = self._zip.compress(chunk)
-        if chunk:
-            self._chunks.append(chunk)
         self._pending, self._size = [], 0
+        if self._thread is None:
+            self._chunks.append(chunk)
+        else:
+            self._keep_compressed()  # one chunk at a time, so that no text waits in memory
+            self._compressing = self._thread.submit(self._zip.compress, chunk)
+
+    def _keep_compressed(self) -> None:
+        compressed = b"" if self._compressing is None else self._compressing.result()
+        if compressed:
+            self._chunks.append(compressed)
