@@ -1,6 +1,6 @@
 """Which rigs should mine at one moment: those of the inventory and its schedules, less those that should be off."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
 
 from exporter.model.fleet import Rig
@@ -38,7 +38,7 @@ class Downtime:
 
     def __init__(
         self,
-        off: Iterable[ExpectedOff] = (),
+        off: Collection[ExpectedOff] = (),
         shed: Mapping[str, ObligationKind] | None = None,
         unknown: Collection[str] | None = (),
     ) -> None:
@@ -46,6 +46,7 @@ class Downtime:
         self._blocks: dict[str, ObligationKind] = {}
         self._rigs: dict[str, ObligationKind] = dict(shed or {})
         self._unknown = unknown
+        self._nothing = not (off or shed) and unknown is not None and not unknown
         for each in off:
             if each.site:
                 self._site = _first(self._site, each.kind)
@@ -55,6 +56,8 @@ class Downtime:
     def expected(self, rig: Rig, schedules: Mapping[str, bool]) -> Expected:
         """Return whether a rig should mine, and the first reason why it should not."""
         own = expected_by_inventory(rig, schedules)
+        if self._nothing:
+            return own
         kind = own.off_because
         for each in (self._site, self._blocks.get(rig.block), self._rigs.get(rig.name)):
             if each is not None:

@@ -10,6 +10,7 @@ from exporter.model.fault_codes import FaultCode
 from exporter.model.fleet import Rig
 from exporter.model.nameplate import rated, rating_ratio
 from exporter.model.points import RigPoints
+from exporter.model.quickly_made import quickly_made
 from exporter.model.readings import Board, Fault, Pool, Reading, RigIdentity, RigReading
 from exporter.model.snapshot import LastGood, RigSnapshot
 from exporter.model.units import HASHES_PER_DIFFICULTY
@@ -28,6 +29,7 @@ _LUCK: Final = 10.0
 _RUNNING_WELL: Final = (0.8, 1.5)  # realised against expected hashrate: below it is impaired, above it is implausible
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RigMemory:
     """What should outlive a restart. ``power`` was measured at ``last_success``; None once that is no longer fresh."""
@@ -333,8 +335,8 @@ class RigLedger:
             self._rate()
             self._redraw()
 
-    def memory(self, now: float) -> RigMemory:
-        """Return what should outlive a restart."""
+    def memory(self, now: float, points: tuple[PointMemory, ...] = ()) -> RigMemory:
+        """Return what should outlive a restart, with the operating ``points`` that were learned."""
         rig, reading = self.rig, self._latest.fresh(now)
         return RigMemory(
             identity=self.identity,
@@ -346,7 +348,8 @@ class RigLedger:
             discovered=rig.discovered,
             login=self.login[0],
             login_rejected_at=None if self.login[1] is None else now - self.login[1],
-            faults=tuple((*key, since) for key, since in self._faults.items()),
+            points=points,
+            faults=tuple([(*key, since) for key, since in self._faults.items()]),
         )
 
     def _runs_well(self, reading: RigReading) -> bool:

@@ -11,7 +11,6 @@ import math
 import random
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from dataclasses import replace
 from itertools import count
 from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
@@ -252,10 +251,7 @@ class RigPoller:
 
     def memories(self, now: float) -> dict[str, RigMemory]:
         """Return what should outlive a restart, by rig name."""
-        return {
-            name: replace(ledger.memory(now), points=self._points.memories(name))
-            for name, ledger in self._roster.rigs.items()
-        }
+        return {name: ledger.memory(now, self._points.memories(name)) for name, ledger in self._roster.rigs.items()}
 
     def learn_points(self, settings: PointsSettings | None) -> None:
         """Switch the learning of operating points on or, with None, off."""
