@@ -130,10 +130,11 @@ def _samples(name: bytes, labels: _Labels, values: _Numbers) -> bytes:
         listed = orjson.dumps(known)[1:-1]
     except TypeError:  # an integer of more than 64 bits
         listed = to_json(known, inf_nan_mode="null")[1:-1]
-    if b"null" in listed:
-        return _samples(name, labels, [value if value is not None and -inf < value < inf else None for value in values])
     numbers = listed.split(b",")
-    if b"u" in listed or b"s" in listed:  # true or false
+    if b"u" in listed or b"s" in listed:  # true, false or null
+        if b"null" in numbers:  # NaN or infinite
+            values = [value if value is not None and -inf < value < inf else None for value in values]
+            return _samples(name, labels, values)
         numbers = [_LITERALS.get(number, number) for number in numbers]
     text: bytes = lines % tuple(numbers)
     return b"".join((name, text.replace(b"\n", b"\n" + name), b"\n"))

@@ -32,7 +32,7 @@ from tests.bench.large_site import large_site
 from tests.bench.result import Result
 
 RIGS = 10_000
-COUNTED_RIGS = 100
+COUNTED_RIGS = 200
 SERIES_PER_RIG = 40  # at least
 ROUNDS = 3
 RIVAL = f"prometheus-client {version('prometheus-client')}"
