@@ -25,7 +25,7 @@ _PERIOD: Final = 300.0  # s, between two collections of garbage
 _MOST_BYTES_PER_POLL: Final = 20.0
 """A leak of one object per poll is larger; 10,000 rigs at 30 s would grow by 0.6 GB a day."""
 _FEWEST_POLLS: Final = 100_000
-"""Two megabytes that move with the garbage are less than the limit then. A busy machine makes fewer polls."""
+"""Two megabytes that move with the garbage are less than the limit then. A busy machine makes fewer of the 180,000."""
 _SHORT_WINDOWS: Final = {"POLLING__WORK_WINDOW": "60s"}
 _POLLS: Final = re.compile(r"^mining_poll_duration_seconds_count (\S+)$", re.MULTILINE)
 
@@ -40,7 +40,7 @@ def main() -> int:
     """Measure, and judge the slope of memory over polls."""
     parser = argparse.ArgumentParser(prog="make leak", description=__doc__)
     parser.add_argument("--seconds", type=float, default=_WARM + 3 * _PERIOD)
-    parser.add_argument("--rigs", type=int, default=300)
+    parser.add_argument("--rigs", type=int, default=600)
     parser.add_argument("--network", default="127.91.0.0/18")
     parser.add_argument("--address", default="127.0.0.1:19853")
     options = parser.parse_args()
