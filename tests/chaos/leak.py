@@ -36,6 +36,16 @@ def resident(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def polls_until_now(url: str) -> float | None:
+    """Return how many polls the exporter made, or None if it is too busy to say."""
+    try:
+        with urllib.request.urlopen(f"{url}/metrics", timeout=30) as answer:
+            polls = _POLLS.search(answer.read().decode())
+    except OSError:
+        return None
+    return None if polls is None else float(polls[1])
+
+
 def main() -> int:
     """Measure, and judge the slope of memory over polls."""
     parser = argparse.ArgumentParser(prog="make leak", description=__doc__)
@@ -58,11 +68,8 @@ def main() -> int:
         try:
             while (spent := time.monotonic() - began) < options.seconds:
                 time.sleep(1)
-                if spent > _WARM:
-                    with urllib.request.urlopen(f"{exporter.url}/metrics", timeout=30) as answer:
-                        polls = _POLLS.search(answer.read().decode())
-                    if polls is not None:
-                        points.append((spent, float(polls[1]), resident(exporter.pid)))
+                if spent > _WARM and (polls := polls_until_now(exporter.url)) is not None:
+                    points.append((spent, polls, resident(exporter.pid)))
         finally:
             exporter.stop()
     first = min((each for each in points if each[0] < _WARM + _PERIOD), key=itemgetter(2))
