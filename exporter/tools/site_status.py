@@ -61,11 +61,15 @@ def of_site(site: Overview, limits: Limits) -> SiteStatus:
     facts = [
         f"{site.counts[Status.MINING]:,} of {site.rigs:,} rigs mine",
         f"{site.failing:,} down or stopped",
-        f"margin {tables.usd(site.margin)} a day",
-        f"avoidable loss {tables.usd(site.avoidable_loss)} a day",
+        f"margin {_daily(site.margin)}",
+        f"avoidable loss {_daily(site.avoidable_loss)}",
         f"evaluated {age} ago",
     ]
     return SiteStatus(level=level, text=f"{site.site}: {', '.join(facts)}", figures=" ".join(_figures(site, limits)))
+
+
+def _daily(dollars: float | None) -> str:
+    return tables.usd(dollars) if dollars is None else f"{tables.usd(dollars)} a day"
 
 
 def _level(site: Overview, limits: Limits) -> Level:

@@ -55,9 +55,9 @@ def test_the_values_of_an_old_evaluation_are_not_shown() -> None:
 
 
 def test_an_unknown_value_is_not_in_the_performance_data() -> None:
-    assert of_site(overview(margin=None, avoidable_loss=None), LIMITS).figures == (
-        "mining=90;;;0;90 down=0;4.5;9;0;90 hashrate=1e+15;;;0 power=350000;;;0"
-    )
+    status = of_site(overview(margin=None, avoidable_loss=None), LIMITS)
+    assert status.figures == "mining=90;;;0;90 down=0;4.5;9;0;90 hashrate=1e+15;;;0 power=350000;;;0"
+    assert ", margin unknown, avoidable loss unknown, " in status.text
 
 
 def test_a_site_whose_rigs_have_not_been_polled_is_unknown() -> None:
