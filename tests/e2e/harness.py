@@ -210,11 +210,17 @@ class Prometheus:
             raise ValueError(f"{asked}: {error.read().decode()}") from None
 
 
+RESEND = 55
+"""Seconds after which Prometheus has not sent an alert again yet."""
+
+
 @dataclass
 class Pages:
     """What Alertmanager delivered: each notification with the receiver that got it."""
 
     notifications: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    received: list[float] = field(default_factory=list)
+    """When, in unix seconds."""
     since: float = 0.0
     """Alerts that began to fire before are not counted, however late they are delivered."""
 
@@ -233,15 +239,19 @@ class Pages:
         return {(alert["labels"].get("block", ""), alert["startsAt"]) for _, alert in self.alerts(name, "firing")}
 
     def untold(self) -> list[tuple[str, Labels]]:
-        """Receiver and labels of each alert that was notified as resolved, and never before that it fires."""
+        """Receiver and labels of each alert that was notified as resolved, and never before that it fires.
+
+        Prometheus says for 15 minutes after its end that an alert is resolved, every minute. No wait is as long here, so
+        only the first time counts.
+        """
         told: set[tuple[str, frozenset[tuple[str, str]]]] = set()
         found = []
-        for receiver, notification in list(self.notifications):
+        for (receiver, notification), at in zip(list(self.notifications), self.received, strict=False):
             for alert in notification["alerts"]:
                 key = receiver, frozenset(alert["labels"].items())
                 if alert["status"] == "firing":
                     told.add(key)
-                elif key not in told:
+                elif key not in told and at - datetime.fromisoformat(alert["endsAt"]).timestamp() < RESEND:
                     found.append((receiver, alert["labels"]))
         return found
 
@@ -253,6 +263,7 @@ def webhook() -> Iterator[tuple[str, Pages]]:
     class Receiver(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            pages.received.append(time.time())
             pages.notifications.append((self.path.lstrip("/"), body))
             self.send_response(200)
             self.end_headers()
@@ -279,7 +290,7 @@ def hurried_rules(target: Path, waits: Mapping[str, str]) -> None:
             for group in document["groups"]:
                 group.pop("interval", None)
                 for rule in group["rules"]:
-                    for wait, longest in (("for", 30), ("keep_firing_for", 50)):
+                    for wait, longest in (("for", 30), ("keep_firing_for", 60)):
                         if wait in rule:
                             rule[wait] = f"{min(_minutes(rule[wait]) * 2, longest)}s"
                     if rule.get("alert") in waits:

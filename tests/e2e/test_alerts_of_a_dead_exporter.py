@@ -51,7 +51,7 @@ def test_alerts_fire_on_while_the_exporter_is_dead_and_resolve_when_it_is_back(
             wait_for(name, lambda name=name: pages.alerts(name, "firing"))
         ended = time.time()
     wait_for("the alert of the dead exporter", lambda: pages.alerts("MiningExporterDown", "firing"))
-    _wait(watcher, 40)  # longer than any alert is kept firing here
+    _wait(watcher, 70)  # longer than any alert is kept firing here
     assert all_clear(pages, ended) == set()
     assert {labels["alertname"] for labels, _ in watcher.query('ALERTS{alertstate="firing",instance=""}')} >= {
         "MiningBitcoinPriceStale",
