@@ -241,8 +241,8 @@ class Pages:
     def untold(self) -> list[tuple[str, Labels]]:
         """Receiver and labels of each alert that was notified as resolved, and never before that it fires.
 
-        Prometheus says for 15 minutes after its end that an alert is resolved, every minute. No wait is as long here, so
-        only the first time counts.
+        Prometheus says for 15 minutes, every minute, that an alert is resolved. No wait is as long here, so only the
+        first time counts.
         """
         told: set[tuple[str, frozenset[tuple[str, str]]]] = set()
         found = []
