@@ -372,22 +372,26 @@ class _Lists(NamedTuple):
 
     def credited(self, home: _Home) -> float | None:
         """Return the hashrate (H/s) that all pools credit: 0 if no pool lists it, None if that is not known."""
-        rates = [worker.hashrate for worker in self.found(home)]
-        total = sum(rate for rate in rates if rate is not None)
+        return self._credited(self.found(home))
+
+    def _credited(self, found: Iterable[PoolWorker]) -> float | None:
+        rates = [worker.hashrate for worker in found]
+        total = sum([rate for rate in rates if rate is not None])
         return None if None in rates or (total == 0 and not self.complete) else total
 
     def state(self, home: _Home) -> WorkerState:
         """Return whether the pools credit work, and when they last had a share."""
-        rate = self.credited(home)
-        shares = [worker.last_share_at for worker in self.found(home) if worker.last_share_at is not None]
+        found = self.found(home)
+        rate = self._credited(found)
+        shares = [worker.last_share_at for worker in found if worker.last_share_at is not None]
         return WorkerState(None if rate is None else rate > 0, max(shares, default=None))
 
 
 def _difficulty(reading: RigReading) -> float | None:
     """Return the difficulty of the shares that the rig sends: of its active pool, else the mean since it started."""
-    pool = next((pool for pool in reading.pools if pool.active and pool.difficulty), None)
-    if pool is not None:
-        return pool.difficulty
+    for pool in reading.pools:
+        if pool.active and pool.difficulty:
+            return pool.difficulty
     shares = sum(pool.accepted or 0.0 for pool in reading.pools)
     return reading.accepted_difficulty / shares if reading.accepted_difficulty and shares > 0 else None
 

@@ -4,7 +4,7 @@ A share of difficulty D proves D x 2^32 hashes on average. Shares arrive by chan
 error of a rate from n shares is 1 / sqrt(n). https://en.bitcoin.it/wiki/Difficulty
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -53,7 +53,36 @@ class PoolScheme(StrEnum):
 
 # --- names of workers -----------------------------------------------------------------------------------------------
 
-PLACEHOLDERS: Final = ("site", "rig", "block", "rack", "position", "customer", "serial", "mac", "ip", *"1234")
+
+_NO_OCTETS: Final = ("",) * 4
+
+
+@lru_cache(maxsize=100_000)  # each rig's is asked for at each evaluation
+def _octets(address: str) -> tuple[str, ...]:
+    """Return the octets of an IPv4 address; empty ones for another."""
+    try:
+        packed = ip_address(address).packed
+    except ValueError:
+        packed = b""
+    return tuple(map(str, packed)) if len(packed) == len(_NO_OCTETS) else _NO_OCTETS
+
+
+_FACTS: Final[Mapping[str, Callable[[Rig], str]]] = {
+    "rig": lambda rig: rig.name,
+    "block": lambda rig: rig.block,
+    "rack": lambda rig: rig.rack,
+    "position": lambda rig: rig.position,
+    "customer": lambda rig: rig.customer,
+    "serial": lambda rig: rig.serial,
+    "mac": lambda rig: rig.mac.replace(":", ""),
+    "ip": lambda rig: rig.address,
+    "1": lambda rig: _octets(rig.address)[0],
+    "2": lambda rig: _octets(rig.address)[1],
+    "3": lambda rig: _octets(rig.address)[2],
+    "4": lambda rig: _octets(rig.address)[3],
+}
+
+PLACEHOLDERS: Final = ("site", *_FACTS)
 """What a pattern of worker names may contain in braces: facts of a rig, and the octets of its IPv4 address."""
 
 
@@ -68,35 +97,19 @@ class AccountSettings:
     fee: float | None = None  # 0-1; None: that of the economics
 
 
-@lru_cache(maxsize=200_000)  # each rig's name is asked for at each evaluation
 def worker_of(pattern: str, rig: Rig, site: str) -> str | None:
     """Return the worker that ``pattern`` gives a rig, in lower case. None if the rig lacks a fact that it needs."""
-    facts = {
-        "site": site,
-        "rig": rig.name,
-        "block": rig.block,
-        "rack": rig.rack,
-        "position": rig.position,
-        "customer": rig.customer,
-        "serial": rig.serial,
-        "mac": rig.mac.replace(":", ""),
-        "ip": rig.address,
-        **_octets(rig.address),
-    }
-    for name in PLACEHOLDERS:
-        if f"{{{name}}}" in pattern:
-            if not facts.get(name):
-                return None
-            pattern = pattern.replace(f"{{{name}}}", facts[name])
+    for name in _placeholders(pattern):
+        fact = site if name == "site" else _FACTS[name](rig)
+        if not fact:
+            return None
+        pattern = pattern.replace(f"{{{name}}}", fact)
     return pattern.lower()
 
 
-def _octets(address: str) -> dict[str, str]:
-    try:
-        packed = ip_address(address).packed
-    except ValueError:
-        return {}
-    return {str(place): str(octet) for place, octet in enumerate(packed, start=1)} if len(packed) == 4 else {}  # noqa: PLR2004 -- octets of IPv4
+@lru_cache
+def _placeholders(pattern: str) -> tuple[str, ...]:
+    return tuple(name for name in PLACEHOLDERS if f"{{{name}}}" in pattern)
 
 
 def split_login(login: str) -> tuple[str, str]:
