@@ -19,7 +19,7 @@ from exporter.economics.values import Books, RigEconomics
 from exporter.exposition.columns import column
 from exporter.exposition.views import SiteView, is_mining
 from exporter.model.obligations import first_ahead
-from exporter.model.readings import RigReading
+from exporter.model.readings import RigIdentity, RigReading
 from exporter.model.snapshot import RigSnapshot
 from exporter.model.units import joules_per_terahash
 
@@ -123,6 +123,16 @@ def _parts(parts: Callable[[RigReading], Sequence[P]], **labels: Callable[[P], o
     return Scope(("rig", *labels), keyed, tuple)
 
 
+def _board_serials(view: SiteView) -> tuple[list[tuple[str, RigIdentity]], list[tuple[int, str]]]:
+    known = [(rig.rig.name, rig.identity) for rig in view.snapshot.rigs if rig.identity is not None]
+    return known, [board for _, identity in known for board in identity.board_serials]
+
+
+def _labels_of_board_serials(known: Sequence[tuple[str, RigIdentity]]) -> Columns:
+    rows = [(rig, *board) for rig, identity in known for board in identity.board_serials]
+    return list(zip(*rows, strict=True)) or [(), (), ()]
+
+
 def _setpoints(view: SiteView) -> list[tuple[str, Setpoint]]:
     rigs = zip(view.snapshot.rigs, view.setpoints.rigs, strict=False)
     return [(rig.rig.name, setpoint) for rig, setpoint in rigs if setpoint is not None]
@@ -183,17 +193,7 @@ HARDWARE: Final = _lasting(
     power_supply_model=lambda known: known[1].power_supply_model,
     power_supply_serial=lambda known: known[1].power_supply_serial,
 )
-BOARD_SERIAL: Final = _scope(
-    lambda view: [
-        (rig.rig.name, *board)
-        for rig in view.snapshot.rigs
-        if rig.identity is not None
-        for board in rig.identity.board_serials
-    ],
-    rig=lambda known: known[0],
-    board=lambda known: known[1],
-    serial=lambda known: known[2],
-)
+BOARD_SERIAL: Final = Scope(("rig", "board", "serial"), _board_serials, _labels_of_board_serials)
 RIG_POWER_MODE: Final = _scope(
     lambda view: [rig for rig in view.fresh_rigs if rig.reading.power_mode],
     rig=lambda rig: rig.snapshot.rig.name,

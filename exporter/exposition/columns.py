@@ -2,6 +2,7 @@
 
 import dis
 from collections.abc import Callable, Iterable, Sequence
+from types import FunctionType
 from typing import Any, Final, TypeVar
 
 S = TypeVar("S")
@@ -25,6 +26,8 @@ def column(get: Callable[[S], T]) -> Callable[[Sequence[S]], list[T]]:
 
 def _attributes(get: Callable[[Any], object]) -> Iterable[str]:
     """Return the attributes that a function reads one of the other, if that is all it does; else none."""
+    if not isinstance(get, FunctionType):
+        return ()
     argument, *reads = (step for step in dis.get_instructions(get) if step.opname not in _NO_WORK)
     if argument.opname.startswith("LOAD_FAST") and all(step.opname == "LOAD_ATTR" for step in reads):
         return [str(step.argval) for step in reads]
