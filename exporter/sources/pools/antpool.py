@@ -69,7 +69,7 @@ class _Antpool(PoolSource):
             answer = await self.post_form("/workers.htm", form)
             with translating():
                 data = answer["data"]
-                found += self.read_each(data["rows"], self._worker)
+                found += await self.read_each(data["rows"], self._worker)
                 total = integer(data["totalPage"])
             if page >= total:
                 break

@@ -33,7 +33,7 @@ class _Braiins(PoolSource):
         """Read the worker list, which has one page. ``state`` is not used: with `dis` it may be mining."""
         answer = await self.ask("GET", "/accounts/workers/json/btc", headers=self._headers())
         with translating():
-            return self.read_each(answer["btc"]["workers"].items(), self._worker)
+            return await self.read_each(answer["btc"]["workers"].items(), self._worker)
 
     def _worker(self, named: tuple[str, Any]) -> PoolWorker:
         login, row = named

@@ -41,7 +41,7 @@ class _Ckpool(PoolSource):
         """Read the page of the address. Hashrates are texts with a suffix."""
         answer = await self.ask("GET", URL.build(path=f"/users/{self.settings.account}").raw_path)
         with translating():
-            found = self.read_each(answer["worker"], self._worker)
+            found = await self.read_each(answer["worker"], self._worker)
         return checked_total(found, len(found), len(found))
 
     def _worker(self, row: dict[str, Any]) -> PoolWorker:

@@ -27,7 +27,7 @@ class _F2Pool(PoolSource):
         """Read the worker list, which has one page."""
         answer = await self._post("/hash_rate/worker/list")
         with translating():
-            found = self.read_each(answer["workers"], self._worker)
+            found = await self.read_each(answer["workers"], self._worker)
         return checked_total(found, len(found), len(found))
 
     def _worker(self, row: dict[str, Any]) -> PoolWorker:

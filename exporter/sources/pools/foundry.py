@@ -53,7 +53,7 @@ class _Foundry(PoolSource):
             answer = await self.ask("GET", path, params=params, headers=self._headers())
             with translating():
                 rows, total = answer["workersList"], integer(answer["totalWorkerCount"])
-                found += self.read_each(rows, self._worker)
+                found += await self.read_each(rows, self._worker)
                 listed += len(rows)
             if listed >= total or not rows:
                 break

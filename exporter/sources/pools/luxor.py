@@ -58,7 +58,7 @@ class _Luxor(PoolSource):
             with translating():
                 rows = answer["workers"]
                 total = integer(answer["total_active"]) + integer(answer["total_inactive"])
-                found += self.read_each(rows, self._worker)
+                found += await self.read_each(rows, self._worker)
                 listed += len(rows)
             if listed >= total or not rows:
                 break

@@ -48,7 +48,7 @@ class _Ocean(PoolSource):
             raise Failure(Reason.NOT_READY, "OCEAN knows no user of this address: is `account` the payout address?")
         with translating():
             self._taken_at = moment(answer["result"].get("snap_ts"))
-            return self.read_each(answer["result"]["workers"].items(), self._worker)
+            return await self.read_each(answer["result"]["workers"].items(), self._worker)
 
     def _worker(self, named: tuple[str, Any]) -> PoolWorker:
         login, rows = named

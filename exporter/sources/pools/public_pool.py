@@ -42,7 +42,7 @@ class _PublicPool(PoolSource):
         """Read the workers of the address. A worker has an entry per session; they are added up."""
         answer = await self.ask("GET", URL.build(path=f"/api/client/{self.settings.account}").raw_path)
         with translating():
-            sessions = self.read_each(answer["workers"], self._worker)
+            sessions = await self.read_each(answer["workers"], self._worker)
         by_name: dict[str, list[PoolWorker]] = defaultdict(list)
         for session in sessions:
             by_name[session.name].append(session)

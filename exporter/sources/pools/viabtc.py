@@ -35,7 +35,7 @@ class _ViaBTC(PoolSource):
             answer = await self.ask("GET", "/hashrate/worker", params=params, headers={"X-API-KEY": self.settings.key})
             with translating():
                 data = answer["data"]
-                found += self.read_each(data["data"], self._worker)
+                found += await self.read_each(data["data"], self._worker)
                 more = flag(data["has_next"])
             if not more:
                 break
