@@ -145,7 +145,8 @@ def _template(names: tuple[str, ...], columns: Columns, count: int) -> tuple[byt
     if not names:
         return b"\n".join([b" %s"] * count), None
     pairs = ",".join(f'{name}="%s"' for name in names)
-    texts = list(map(f"{{{pairs}}} %%s".__mod__, zip(*map(_escaped, columns), strict=True)))
+    line = f"{{{pairs}}} %%s"
+    texts = [line % row for row in zip(*map(_escaped, columns), strict=True)]  # not map: it would not let others go on
     first = dict(zip(reversed(texts), range(len(texts) - 1, -1, -1), strict=True))
     chosen = None if len(first) == len(texts) else sorted(first.values())
     if chosen is not None:
