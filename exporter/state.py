@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
 import structlog
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from exporter import __version__
@@ -152,7 +152,7 @@ _IDENTITY: Final = TypeAdapter(RigIdentity)
 _CLOCK: Final = TypeAdapter(Clock)
 _MOTIONS: Final = TypeAdapter(dict[str, PriceMotion])
 _TARIFF_HOURS: Final = TypeAdapter(list[tuple[str, float, float | None, list[int], list[float], list[float]]])
-_COUNTERS: Final = TypeAdapter(dict[str, EnergyCounter])
+_COUNTERS: Final = TypeAdapter(dict[str, EnergyCounter], config=ConfigDict(ser_json_inf_nan="constants"))
 _POINTS: Final = TypeAdapter(tuple[PointMemory, ...])
 _FAULTS: Final = TypeAdapter(tuple[tuple[str, str, float], ...])
 
@@ -643,7 +643,7 @@ class _StateFile:
 
     def _save_energy(self, connection: sqlite3.Connection, counters: Mapping[str, EnergyCounter]) -> None:
         with connection:
-            row = (_ENERGY, to_json(counters).decode(), self._clock())
+            row = (_ENERGY, _COUNTERS.dump_json(dict(counters)).decode(), self._clock())
             connection.execute("REPLACE INTO documents VALUES (?, ?, ?)", row)
 
 
