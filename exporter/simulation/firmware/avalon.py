@@ -46,6 +46,25 @@ def _summary(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG00
     return section(_DESCRIPTION, 11, "Summary", vitals.now, "SUMMARY", [row])
 
 
+def _devs(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG001 - as _summary
+    row = {
+        "ASC": 0,
+        "Name": "AVALON",
+        "ID": 0,
+        "Enabled": "Y",
+        "Status": "Alive",
+        "Temperature": 0.0,
+        "MHS av": vitals.average / 1e6,
+        "MHS 5s": vitals.hashrate / 1e6,
+        "MHS 1m": vitals.hashrate / 1e6,
+        "Accepted": vitals.accepted,
+        "Rejected": vitals.rejected,
+        "Hardware Errors": vitals.hardware_errors,
+        "Device Elapsed": vitals.elapsed,
+    }
+    return section(_DESCRIPTION, 9, "1 ASC(s)", vitals.now, "DEVS", [row])
+
+
 def _listed(values: list[object]) -> str:
     return " ".join(map(str, values))
 
@@ -119,6 +138,8 @@ def _pools(machine: Machine, vitals: Vitals) -> dict[str, Any]:
 _COMMANDS: Final[dict[str, Command]] = {
     "version": _version,
     "summary": _summary,
+    "devs": _devs,
+    "stats": _estats,
     "estats": _estats,
     "pools": _pools,
 }
