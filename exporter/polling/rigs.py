@@ -50,6 +50,7 @@ _ROUNDING: Final = 1e-6  # of an interval: a turn that has just passed must not 
 SLOW_LANES: Final = 4
 """How many times ``max_in_flight`` healthy rigs may hang in flight without delaying others."""
 _SLOW_SECONDS: Final = 0.5  # hardly any healthy rig takes longer to answer
+_TELLS_NOTHING: Final = frozenset({Reason.TIMEOUT, Reason.TOO_LARGE})
 _LONGEST_SLEEP: Final = 1.0  # s: a new inventory waits no longer than this
 
 
@@ -370,10 +371,19 @@ class RigPoller:
             return await self._read(visit, identity)
         except Failure as failure:
             often = slot.failures + 1 >= self._settings.identify_after_failures and not self._is_in_outage(slot)
-            again = often and failure.reason is not Reason.UNREACHABLE
+            again = often and self._may_be_other(slot, failure)
             if not may_identify or not (again or self._is_news(slot, failure)):
                 raise
         return await self._identify_and_read(visit)
+
+    def _may_be_other(self, slot: Slot, failure: Failure) -> bool:
+        """Return whether what fails may be another rig or have other firmware.
+
+        One that hangs or floods shows neither, and is dear to identify: that is tried once in the longest pause.
+        """
+        if failure.reason in _TELLS_NOTHING:
+            return self._loop.time() >= slot.identify_tried_at + self._settings.max_backoff
+        return failure.reason is not Reason.UNREACHABLE
 
     def _is_news(self, slot: Slot, failure: Failure) -> bool:
         """Return whether another rig answers than the last one. Two that take turns are not identified at each poll."""
@@ -403,6 +413,7 @@ class RigPoller:
     async def _identify(self, visit: _Visit) -> RigIdentity:
         """Identify the rig and seat it. Raises Failure if nothing answers, :class:`_Vacated` if nobody is seated."""
         slot = visit.slot
+        slot.identify_tried_at = self._loop.time()
         identity = await self._logged_in(visit, self._reader.identify, self._settings.identify_deadline)
         if not visit.is_current:
             return identity

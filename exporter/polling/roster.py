@@ -45,6 +45,7 @@ class Slot:
         "home",
         "identified_at",
         "identify_at",
+        "identify_tried_at",
         "keyless",
         "ledger",
         "logins",
@@ -63,6 +64,7 @@ class Slot:
         self.turn = -math.inf  # for which it is due, in flight or waiting
         self.identify_at = identify_at
         self.identified_at = -math.inf
+        self.identify_tried_at = -math.inf
         self.points_at: float | None = None  # when to ask for the list of its operating points
         self.failures = 0  # in a row
         self.gone = False  # from the inventory, or replaced

@@ -844,6 +844,31 @@ def test_a_rig_without_its_mac_is_identified_again_until_it_reports_it() -> None
     run(main())
 
 
+@pytest.mark.parametrize(
+    ("behaviour", "least"),
+    [(math.inf, 300), (Failure(Reason.TOO_LARGE, "100 MB"), 300), (Failure(Reason.GARBLED, "it is another one"), 60)],
+    ids=["hangs", "floods", "answers"],
+)
+def test_a_rig_that_shows_no_change_is_identified_once_in_the_longest_pause(
+    behaviour: float | Failure, least: int
+) -> None:
+    async def main() -> None:
+        site, rigs = Site(), fleet(1)
+        site.behaviour["rig-0"] = site.identities["rig-0"] = behaviour
+        poller = make(rigs, site, PollingSettings(identify_every=1e9), remembered=known(rigs))
+        async with polling(poller):
+            await asyncio.sleep(3600)
+            tried = site.identifications["rig-0"]
+            assert len(tried) > 3
+            assert least <= min(gaps(tried)) < least + 120
+            site.behaviour.clear()
+            site.identities["rig-0"] = replace(IDENTITY, firmware="Other")
+            await asyncio.sleep(330)
+            assert only(poller).reading is not None
+
+    run(main())
+
+
 def test_identities_are_checked_now_and_then_without_losing_a_poll() -> None:
     async def main() -> None:
         site, rigs = Site(), fleet(3)

@@ -19,6 +19,8 @@ PROBE_SECONDS: Final = 3.0
 _WORKER_SHARE: Final = 0.95
 """Of a deadline, for a worker process: its own verdict is more precise than the caller's timeout."""
 _FIRST: Final[tuple[Probe, ...]] = (cgminer.version,)
+_TELLS_ENOUGH: Final = frozenset({Reason.UNREACHABLE, Reason.TOO_LARGE})
+"""The failures of the first probe after which no other is sent."""
 _SILENCE: Final = frozenset({Reason.UNREACHABLE, Reason.REFUSED, Reason.TIMEOUT})
 _PREFERRED: Final = (Reason.AUTH, Reason.TOO_LARGE, Reason.TIMEOUT, Reason.GARBLED)
 """The failures of probes that are reported rather than that pyasic does not know the rig, in this order."""
@@ -88,8 +90,8 @@ class Miners:
                 if identity is not None:
                     return identity
             first = failures.get(_FIRST[0])
-            if first is not None and first.reason is Reason.UNREACHABLE:
-                break
+            if first is not None and first.reason in _TELLS_ENOUGH:
+                raise Failure(first.reason, first.detail)
         if answered or any(failure.reason not in _SILENCE for failure in failures.values()):
             try:
                 return self._left_to_pyasic(await self._pyasic.identify(target), {} if answered else failures)
