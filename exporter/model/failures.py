@@ -95,7 +95,8 @@ class Failure(Exception):  # noqa: N818 -- a failure is an outcome of a poll, no
 
     def __init__(self, reason: Reason, detail: str, *, retry_after: float | None = None, advice: str = "") -> None:
         detail = mask_secrets(detail[: 2 * _LONGEST_DETAIL])[:_LONGEST_DETAIL]
-        self.detail = "".join(letter if letter.isprintable() else " " for letter in detail)
+        printable = detail.isprintable()  # as almost always
+        self.detail = detail if printable else "".join(each if each.isprintable() else " " for each in detail)
         super().__init__(f"{reason}: {self.detail}")
         self.reason = reason
         self.retry_after = retry_after

@@ -1,7 +1,10 @@
 """Secrets in the words of servers are masked, whoever's they are; other words stay."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from exporter.model import secrets
 from exporter.model.failures import Failure, Reason
 from exporter.model.secrets import mask_secrets, mask_urls
 
@@ -57,3 +60,29 @@ def test_words_without_a_secret_stay(words: str) -> None:
 )
 def test_a_secret_in_the_parameters_of_a_url_is_masked_however_it_is_written(url: str, masked: str) -> None:
     assert mask_urls(url) == masked
+
+
+FRAGMENTS = (
+    "token",
+    "API key",
+    "Bearer",
+    "Basic",
+    "authorization",
+    "secret",
+    " ",
+    ":",
+    ": ",
+    "'",
+    "abcdefgh",
+    "é",
+    "@",
+    "?",
+    "&",
+)
+
+
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=12).map("".join))
+def test_words_without_any_mark_of_a_secret_have_none(text: str) -> None:
+    assert secrets._SUSPICIOUS.search(text) is None
+    assert secrets._SECRET_IN_WORDS.search(text) is None
+    assert secrets.mask_urls(text) == mask_secrets(text) == text
