@@ -25,6 +25,7 @@ from exporter.exposition.publication import Encoding, Format
 from exporter.exposition.render import Renderer
 from exporter.exposition.settings import ExpositionSettings
 from exporter.exposition.views import SiteView
+from exporter.model.fields import parse_duration
 from exporter.model.readings import GpuReading
 from tests.bench.bench_render import renderer, scrape, views
 from tests.bench.large_site import large_site
@@ -191,7 +192,7 @@ def rules(server: Prometheus) -> float:
     """How much of a core our rules keep busy, at the intervals that they have."""
     every = {group["name"]: group.get("interval", "15s") for group in rule_groups()}
     groups = ask(f"{server.url}/api/v1/rules")["data"]["groups"]
-    return sum(group["evaluationTime"] / {"15s": 15, "1m": 60}[every[group["name"]]] for group in groups)
+    return sum(group["evaluationTime"] / parse_duration(every[group["name"]]) for group in groups)
 
 
 def rule_groups() -> Iterator[dict[str, str]]:
