@@ -4,7 +4,6 @@ Hashrate is ``MHS 1m``; power is measured by the power supply. Commands that beg
 be joined. Builds since 2024 answer ``summary`` under ``Msg`` and serve ``edevs`` in place of ``devs``.
 """
 
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from exporter.sources.rigs.contract import Answer, Firmware, Questions, Recordin
 from exporter.sources.rigs.fast_timeout import FastTimeout
 from exporter.sources.rigs.faults import whatsminer_faults
 from exporter.sources.rigs.firmware import whatsminer_v3
+from exporter.sources.rigs.seldom import Seldom
 from exporter.sources.rigs.transport import rpc
 
 SLOW_SECONDS: Final = 300.0
@@ -41,7 +41,6 @@ _LEAST_OF_RIG: Final = 1e-5
 class _Slow:
     """What changes seldom. A rig that was stopped is asked at each read, until it is no longer stopped."""
 
-    due: float
     fault_light: bool | None
     suspended: bool | None
 
@@ -77,7 +76,7 @@ class Reader:
     probe = staticmethod(cgminer.version)
 
     def __init__(self) -> None:
-        self._slow: dict[str, _Slow] = {}  # by address
+        self._slow: Seldom[_Slow] = Seldom(SLOW_SECONDS)
         self._joined = cgminer.Joined(*_PARTS, usable=lambda answer: bool(_values(answer)))
 
     def recognises(self, answer: Answer) -> bool:
@@ -100,7 +99,7 @@ class Reader:
         if not (summary and model) and await _speaks_v3(address):
             raise Failure(Reason.UNSUPPORTED, "its V2 answers have gaps: V3 has more")
         boards = _rows(answers["devs"])
-        self._slow.pop(address, None)
+        self._slow.forget(address)
         return RigIdentity(
             reader=self.name,
             make="WhatsMiner",
@@ -133,7 +132,10 @@ class Reader:
         boards = _boards(rows, rate, hashrate)
         fans = tuple(whatsminer_v3.fans(summary, _FANS))
         in_liquid = bool(summary.get("Liquid Cooling") is True or (hashrate > 0 and not any(fan.rpm for fan in fans)))
-        slow = await self._slowly(address)
+        slow = self._slow.kept(address, None)
+        if slow is None:
+            slow = await _slowly(address)
+            self._slow.keep(address, None, slow)
         status: Mapping[str, Any] = {}
         if hashrate == 0 or slow.suspended or in_liquid:
             status = await _message(address, "status")
@@ -188,17 +190,13 @@ class Reader:
             answers["devs"] = await cgminer.optional(address, "edevs")
         return answers, summary
 
-    async def _slowly(self, address: str) -> _Slow:
-        """Return what is asked every :data:`SLOW_SECONDS` only: it is not worth a connection at each read."""
-        now = time.monotonic()
-        slow = self._slow.get(address)
-        if slow is None or now >= slow.due:
-            slow = self._slow[address] = _Slow(
-                due=now + SLOW_SECONDS,
-                fault_light=whatsminer_v3.fault_light((await _extra(address, "get_miner_info")).get("ledstat")),
-                suspended=_suspended(await _extra(address, "status")),
-            )
-        return slow
+
+async def _slowly(address: str) -> _Slow:
+    """Ask for what is asked every :data:`SLOW_SECONDS` only: it is not worth a connection at each read."""
+    return _Slow(
+        fault_light=whatsminer_v3.fault_light((await _extra(address, "get_miner_info")).get("ledstat")),
+        suspended=_suspended(await _extra(address, "status")),
+    )
 
 
 def _values(answer: Answer) -> Mapping[str, Any]:
