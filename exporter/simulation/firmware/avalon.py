@@ -28,16 +28,22 @@ def _version(machine: Machine, vitals: Vitals) -> dict[str, Any]:
     return section(_DESCRIPTION, 22, "CGMiner versions", vitals.now, "VERSION", [row])
 
 
-def _summary(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG001 - every command has the same arguments
-    row = {
-        "Elapsed": vitals.elapsed,
+def _work(vitals: Vitals) -> dict[str, Any]:
+    return {
         "MHS av": vitals.average / 1e6,
         "MHS 5s": vitals.hashrate / 1e6,
         "MHS 1m": vitals.hashrate / 1e6,
         "Accepted": vitals.accepted,
         "Rejected": vitals.rejected,
-        "Stale": vitals.stale,
         "Hardware Errors": vitals.hardware_errors,
+    }
+
+
+def _summary(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG001 - every command has the same arguments
+    row = {
+        "Elapsed": vitals.elapsed,
+        **_work(vitals),
+        "Stale": vitals.stale,
         "Discarded": 0,
         "Difficulty Accepted": float(vitals.accepted * vitals.share_difficulty),
         "Difficulty Rejected": float(vitals.rejected * vitals.share_difficulty),
@@ -54,12 +60,7 @@ def _devs(machine: Machine, vitals: Vitals) -> dict[str, Any]:  # noqa: ARG001 -
         "Enabled": "Y",
         "Status": "Alive",
         "Temperature": 0.0,
-        "MHS av": vitals.average / 1e6,
-        "MHS 5s": vitals.hashrate / 1e6,
-        "MHS 1m": vitals.hashrate / 1e6,
-        "Accepted": vitals.accepted,
-        "Rejected": vitals.rejected,
-        "Hardware Errors": vitals.hardware_errors,
+        **_work(vitals),
         "Device Elapsed": vitals.elapsed,
     }
     return section(_DESCRIPTION, 9, "1 ASC(s)", vitals.now, "DEVS", [row])
