@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
+from set_clock import Clock
 from small_site import TAKEN_AT, small_site
 
 from exporter.decision.explain import Case, Explanation, explain
@@ -24,16 +25,6 @@ from exporter.server.context import ServerContext
 from exporter.server.serve import serving
 from exporter.server.settings import WebSettings
 from exporter.sources.alertmanager import Firing
-
-
-@dataclass
-class Clock:
-    """A clock that tests set."""
-
-    now: float = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @dataclass

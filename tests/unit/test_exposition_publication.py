@@ -1,6 +1,7 @@
 """Which encodings lie ready when a scraper comes."""
 
 from prometheus_client import CollectorRegistry
+from set_clock import Clock
 from small_site import ALL_GROUPS, small_site
 
 from exporter.exposition.publication import Encoding, Format, LatestPublication, Publication
@@ -8,16 +9,6 @@ from exporter.exposition.render import Renderer
 
 ZIPPED = Encoding(Format.OPENMETRICS, gzip=True)
 PLAIN = Encoding(Format.TEXT, gzip=False)
-
-
-class Clock:
-    """A clock that tests set."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def publication() -> Publication:

@@ -6,20 +6,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from set_clock import Clock
 
 from exporter.lease import Lease
 
 TAKEOVER = 30.0
 UNCHANGED = 25.0  # one look less than that
 PAUSE = 0.002  # s, real
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from ipaddress import IPv4Network
 
 import pytest
 from rig_servers import serving
+from set_clock import Clock
 from test_rigs_web import ADDRESS, digest_rig
 
 from exporter.model.failures import Failure, Reason
@@ -15,14 +16,6 @@ from exporter.sources.rigs.sessions import Sessions
 from exporter.sources.rigs.web import DigestSession, log_in
 
 LOGINS = tuple(Credentials("root", name, name=name) for name in ("first", "second", "third"))
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def rejected() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from set_clock import Clock
 
 from exporter.model.failures import Failure, Reason
 from exporter.sources.rigs.seldom import LACKING_SECONDS, Lacking, Seldom
@@ -14,16 +15,6 @@ UNKNOWN = {"STATUS": [{"STATUS": "E", "Code": 14, "Msg": "Invalid command"}]}
 FLAT = {"STATUS": "E", "Code": 14, "Msg": "invalid cmd"}
 NO_PAGE = NoSuchPage(Reason.GARBLED, "it answered HTTP 404")
 KNOWN = {"STATUS": [{"STATUS": "S", "Code": 14}]}
-
-
-class Clock:
-    """A monotonic clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
