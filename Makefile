@@ -35,7 +35,7 @@ test: $(DEV)  ## Run the unit, contract and golden tests (no network, no other p
 E2E = $(shell unshare --net true 2>/dev/null && echo 2 || echo 0)
 
 e2e: $(DEV) $(LIBRARIES)  ## Run the tests with Prometheus, Alertmanager, Chromium and an image build (.ci/run lists the packages)
-	$(BIN)/python -m pytest -m e2e tests/e2e --numprocesses=$(E2E) --dist=loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m e2e tests/e2e --numprocesses=$(E2E) --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 coverage: $(DEV)  ## Run the tests of `make test` and check that coverage has not fallen
 	$(PYTEST) --cov --cov-report=
