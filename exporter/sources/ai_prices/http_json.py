@@ -2,7 +2,6 @@
 
 from typing import Any, Final, Literal
 
-import jmespath
 from pydantic import Field
 
 from exporter.model.failures import Failure, Reason
@@ -11,7 +10,7 @@ from exporter.sources.ai_prices import ForeignSettings, Prices, Quote, instant, 
 from exporter.sources.contract import SourceContext, number, translating
 from exporter.sources.exchange import ExchangeRate
 from exporter.sources.http import HttpSettings, HttpSource
-from exporter.sources.jmespaths import Expression
+from exporter.sources.jmespaths import Expression, search
 
 _CENTS: Final = 100.0
 
@@ -62,7 +61,7 @@ class _HttpJson(HttpSource[Settings]):
         document = answer.json()
         answer.check_stated(document)
         with translating():
-            found = jmespath.search(settings.offers, document)
+            found = search(settings.offers, document)
             if found is None:
                 raise ValueError(f"it has nothing at {settings.offers!r}")
             entries = found if isinstance(found, list) else [found]
@@ -71,13 +70,13 @@ class _HttpJson(HttpSource[Settings]):
 
     def _quote(self, offer: Any, rate: float) -> Quote:
         settings = self._settings
-        stated = jmespath.search(settings.stated, offer)
+        stated = search(settings.stated, offer)
         if stated is not None and str(stated).upper() != settings.currency:
             raise Failure(Reason.IMPLAUSIBLE, f"prices in {stated!s:.10}, not in {settings.currency}")
-        model = jmespath.search(settings.model, offer)
+        model = search(settings.model, offer)
         if not isinstance(model, str):
             raise TypeError(f"it has no model at {settings.model!r}")
-        gpus = 1.0 if settings.gpus is None else number(jmespath.search(settings.gpus, offer))
+        gpus = 1.0 if settings.gpus is None else number(search(settings.gpus, offer))
         if gpus < 1:
             raise ValueError(f"a price for {gpus:g} GPUs")
         factor = rate / gpus / (_CENTS if settings.minor_units else 1.0)
@@ -93,11 +92,11 @@ class _HttpJson(HttpSource[Settings]):
         )
 
     def _number(self, path: str | None, offer: Any, factor: float = 1.0) -> float | None:
-        value = None if path is None else jmespath.search(path, offer)
+        value = None if path is None else search(path, offer)
         return None if value is None else number(value) * factor
 
     def _time(self, offer: Any) -> float | None:
-        value = None if self._settings.time is None else jmespath.search(self._settings.time, offer)
+        value = None if self._settings.time is None else search(self._settings.time, offer)
         if self._settings.time is not None and value is None:
             raise ValueError(f"it has no time at {self._settings.time!r}")
         return None if value is None else instant(value) if isinstance(value, str) else number(value)

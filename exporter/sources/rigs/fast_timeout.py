@@ -43,7 +43,9 @@ class FastTimeout:
         # A cancellation by somebody else must not be lost.
         if not self._expired or task is None:
             return
-        if task.uncancel() <= self._cancelling and exc and exc_type is asyncio.CancelledError:
+        is_ours = task.uncancel() <= self._cancelling
+        del task  # it may keep the error, which keeps this frame: a cycle
+        if is_ours and exc and exc_type is asyncio.CancelledError:
             raise TimeoutError(*exc.args) from exc
 
 

@@ -225,6 +225,7 @@ class _KeptConnections(Scoped[dict[tuple[str, int], _Conversation]]):
         super().__exit__()
         for conversation in self._value.values():
             conversation.transport.abort()
+        self._value.clear()  # each transport holds the context that holds them
 
 
 def keeping_connections() -> _KeptConnections:

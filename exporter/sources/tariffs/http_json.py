@@ -16,7 +16,7 @@ from exporter.model.readings import PriceSlot, Reading
 from exporter.model.units import per_kilowatt_hour
 from exporter.sources.contract import SourceContext, number, translating
 from exporter.sources.http import Answer, HttpSettings, HttpSource
-from exporter.sources.jmespaths import Expression
+from exporter.sources.jmespaths import Expression, search
 from exporter.sources.local_times import instants, newest_first, read_time
 from exporter.sources.stated import stated_error
 from exporter.sources.tables import UNPRICED, DecimalMark, decimal_mark, plain_number
@@ -179,7 +179,7 @@ class HttpSlots(HttpSource[Settings]):
 
     def _read(self, document: Any, day: date, now: float) -> Iterator[PriceSlot]:
         settings = self._settings
-        self._check_stated(jmespath.search(settings.stated, document))
+        self._check_stated(search(settings.stated, document))
         written = list(self._rows(document))
         if not written:
             raise _NothingError(f"the answer has no prices: {settings.likely_cause}", Reason.NOT_READY)
@@ -207,17 +207,17 @@ class HttpSlots(HttpSource[Settings]):
             length = max(len(values) for values in lists if values is not None)
             sides = zip(*([None] * length if values is None else values for values in lists), strict=True)
             return [_Row(f"entry {count}", *values) for count, values in enumerate(sides, start=1)]
-        slots = jmespath.search(settings.slots, document)
+        slots = search(settings.slots, document)
         if not isinstance(slots, list):
             raise self._nothing(document, settings.slots)
         if settings.columns is not None:
-            names = jmespath.search(settings.columns, document)
+            names = search(settings.columns, document)
             whole = [values for values in slots if isinstance(values, list) and len(values) == len(names)]
             if len(whole) < len(slots):
                 self._discards.note("row", f"not {len(names)} values in each row", len(slots) - len(whole))
             slots = [dict(zip(names, values, strict=True)) for values in whole]
         if settings.filter is not None:
-            slots = jmespath.search(settings.filter, slots) or []
+            slots = search(settings.filter, slots) or []
         lines: Mapping[int, int] = getattr(document, "lines", {})
         return [
             _Row(
@@ -230,7 +230,7 @@ class HttpSlots(HttpSource[Settings]):
     def _nothing(self, document: Any, expression: str) -> "_NothingError":
         """Explain why an expression finds nothing in the answer."""
         for path, sentence in self._settings.missing.items():
-            if jmespath.search(path, document) is None:
+            if search(path, document) is None:
                 return _NothingError(sentence, Reason.NOT_READY)
         return _NothingError(
             f"the answer has nothing at {expression!r}: {_outline(document)}",
@@ -332,7 +332,7 @@ def _price(value: Any, mark: DecimalMark | None) -> float | None:
 
 
 def _look(column: str | None, where: Any) -> Any:
-    return None if column is None else jmespath.search(column, where)
+    return None if column is None else search(column, where)
 
 
 def _fields(tree: Mapping[str, Any]) -> Iterator[str]:

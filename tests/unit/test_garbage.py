@@ -1,0 +1,85 @@
+"""What is asked often leaves no reference cycles: these lie about for minutes, and memory grows meanwhile."""
+
+import asyncio
+import gc
+import weakref
+from collections.abc import Iterator
+
+import pytest
+import uvloop
+from jmespath.visitor import TreeInterpreter
+from rig_servers import NETWORK, serving
+
+from exporter.sources.jmespaths import search
+from exporter.sources.rigs.fast_timeout import FastTimeout
+from exporter.sources.rigs.transport import UntilNul, exchange, keeping_connections
+
+ADDRESS, PORT = f"{NETWORK}.61", 24028
+
+
+class Marker:
+    """Shows whether what refers to it was freed."""
+
+
+class Kept(UntilNul):
+    """Lets the connection last."""
+
+    def keeps_connection(self, received: bytearray) -> bool:
+        return received.endswith(b"\0")
+
+
+@pytest.fixture(autouse=True)
+def _uncollected() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def test_pages_that_share_a_connection_leave_nothing() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(64):
+            writer.write(b"{}\0")
+
+    async def read() -> "weakref.ref[Kept]":
+        framing = Kept()
+        with keeping_connections():
+            for _ in range(2):
+                assert await exchange(ADDRESS, PORT, b"summary", framing) == b"{}"
+        return weakref.ref(framing)
+
+    async def main() -> "weakref.ref[Kept] | None":
+        async with serving(ADDRESS, PORT, talk) as connections:
+            framing = await asyncio.create_task(read())
+            assert len(connections) == 1
+            await connections[0].wait_closed()
+            for _ in range(100):
+                await asyncio.sleep(0)
+            return framing
+
+    left = uvloop.run(main())  # whose connections keep the context that they were made in
+    assert left is not None
+    assert left() is None
+
+
+async def test_a_timeout_that_a_task_returns_leaves_nothing() -> None:
+    marker = Marker()
+    left = weakref.ref(marker)
+
+    async def outcome(_: Marker) -> object:
+        try:
+            with FastTimeout(0.01):
+                await asyncio.Event().wait()
+        except TimeoutError as error:
+            return error
+
+    asked = asyncio.create_task(outcome(marker))
+    assert isinstance(await asked, TimeoutError)
+    del marker, asked
+    await asyncio.sleep(0)
+    assert left() is None
+
+
+def test_searching_documents_leaves_nothing() -> None:
+    assert [search("a.b", {"a": {"b": value}}) for value in range(3)] == [0, 1, 2]
+    assert sum(isinstance(each, TreeInterpreter) for each in gc.get_objects()) == 1
