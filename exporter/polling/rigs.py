@@ -374,16 +374,20 @@ class RigPoller:
             again = often and self._may_be_other(slot, failure)
             if not may_identify or not (again or self._is_news(slot, failure)):
                 raise
+            slot.identify_tried_for = failure.reason
         return await self._identify_and_read(visit)
 
     def _may_be_other(self, slot: Slot, failure: Failure) -> bool:
         """Return whether what fails may be another rig or have other firmware.
 
-        One that hangs or floods shows neither, and is dear to identify: that is tried once in the longest pause.
+        One that hangs or floods does not show it, nor one that answers and fails as when it was last identified. That
+        costs as much as many reads, and is tried again once in the longest pause.
         """
-        if failure.reason in _TELLS_NOTHING:
+        reason = failure.reason
+        same = reason is slot.identify_tried_for and reason is not Reason.REFUSED  # which is cheap, and lasts for a boot
+        if reason in _TELLS_NOTHING or same:
             return self._loop.time() >= slot.identify_tried_at + self._settings.max_backoff
-        return failure.reason is not Reason.UNREACHABLE
+        return reason is not Reason.UNREACHABLE
 
     def _is_news(self, slot: Slot, failure: Failure) -> bool:
         """Return whether another rig answers than the last one. Two that take turns are not identified at each poll."""
@@ -467,7 +471,7 @@ class RigPoller:
             self._returned.add(ledger.rig.block)
         if reading.login_refused is not None or slot.logins.rejected:
             self._notices.login(ledger.rig, slot.logins.rejected, refused=reading.login_refused is not False)
-        slot.failures = 0
+        slot.failures, slot.identify_tried_for = 0, None
 
     async def _list_points(self, visit: _Visit) -> None:
         """Ask for the points that the firmware lists, if it is time: a rig that does not answer loses only these."""

@@ -46,6 +46,7 @@ class Slot:
         "identified_at",
         "identify_at",
         "identify_tried_at",
+        "identify_tried_for",
         "keyless",
         "ledger",
         "logins",
@@ -65,6 +66,7 @@ class Slot:
         self.identify_at = identify_at
         self.identified_at = -math.inf
         self.identify_tried_at = -math.inf
+        self.identify_tried_for: Reason | None = None  # how the rig failed when it was last tried because of that
         self.points_at: float | None = None  # when to ask for the list of its operating points
         self.failures = 0  # in a row
         self.gone = False  # from the inventory, or replaced

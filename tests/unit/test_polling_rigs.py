@@ -846,8 +846,13 @@ def test_a_rig_without_its_mac_is_identified_again_until_it_reports_it() -> None
 
 @pytest.mark.parametrize(
     ("behaviour", "least"),
-    [(math.inf, 300), (Failure(Reason.TOO_LARGE, "100 MB"), 300), (Failure(Reason.GARBLED, "it is another one"), 60)],
-    ids=["hangs", "floods", "answers"],
+    [
+        (math.inf, 300),
+        (Failure(Reason.TOO_LARGE, "100 MB"), 300),
+        (Failure(Reason.GARBLED, "garbage"), 300),
+        (Failure(Reason.REFUSED, "it boots"), 60),
+    ],
+    ids=["hangs", "floods", "answers garbage", "refuses"],
 )
 def test_a_rig_that_shows_no_change_is_identified_once_in_the_longest_pause(
     behaviour: float | Failure, least: int
@@ -865,6 +870,28 @@ def test_a_rig_that_shows_no_change_is_identified_once_in_the_longest_pause(
             site.identities["rig-0"] = replace(IDENTITY, firmware="Other")
             await asyncio.sleep(330)
             assert only(poller).reading is not None
+
+    run(main())
+
+
+@pytest.mark.parametrize("recovers", [False, True])
+def test_a_rig_that_fails_in_another_way_than_when_it_was_identified_is_identified_at_once(*, recovers: bool) -> None:
+    async def main() -> None:
+        site, rigs = Site(), fleet(1)
+        site.behaviour["rig-0"] = site.identities["rig-0"] = Failure(Reason.NOT_READY, "it boots")
+        poller = make(rigs, site, PollingSettings(identify_every=1e9), remembered=known(rigs))
+        async with polling(poller):
+            while not site.identifications["rig-0"]:
+                await asyncio.sleep(1)
+            if recovers:
+                site.behaviour.clear()
+                while not only(poller).up:
+                    await asyncio.sleep(1)
+            site.behaviour["rig-0"] = Failure(Reason.NOT_READY if recovers else Reason.GARBLED, "other firmware")
+            polls = len(site.reads["rig-0"])
+            while len(site.identifications["rig-0"]) == 1:
+                await asyncio.sleep(1)
+            assert len(site.reads["rig-0"]) - polls == (3 if recovers else 1)
 
     run(main())
 

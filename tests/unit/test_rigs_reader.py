@@ -1,4 +1,5 @@
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -21,6 +22,8 @@ from exporter.sources.rigs.workers import WorkerPool
 from exporter.telemetry import Telemetry
 
 ADDRESS = f"{NETWORK}.31"
+GARBAGE = bytes(range(128, 256))
+PAGE = b"HTTP/1.1 502 Bad Gateway\r\n\r\n<html></html>"
 S19 = RigIdentity(reader="antminer", make="AntMiner", model="S19j Pro")
 
 
@@ -31,6 +34,31 @@ async def test_a_rig_that_hangs_is_given_up_without_asking_pyasic(monkeypatch: p
             await miners.identify(Target(ADDRESS))
         assert miners._pyasic.pids == ()
     assert failure.value.reason is Reason.TIMEOUT
+
+
+@pytest.mark.parametrize("ports", [(4028,), (80,), (80, 4028, 4433)])
+async def test_what_speaks_no_protocol_of_rigs_is_not_left_to_pyasic(ports: tuple[int, ...]) -> None:
+    async with AsyncExitStack() as servers, Miners() as miners:
+        for port in ports:
+            await servers.enter_async_context(serving(ADDRESS, port, saying(GARBAGE)))
+        with pytest.raises(Failure) as failure:
+            await miners.identify(Target(ADDRESS))
+        assert miners._pyasic.pids == ()
+    assert failure.value.reason is Reason.GARBLED
+
+
+@pytest.mark.parametrize(
+    ("port", "answer"), [(4028, PAGE), (80, b"HTTP/1.0 200 OK\r\n\r\nhello"), (80, b"HTTP/1.0 404 Not Found\r\n\r\n")]
+)
+async def test_a_device_that_speaks_http_is_left_to_pyasic(
+    monkeypatch: pytest.MonkeyPatch, port: int, answer: bytes
+) -> None:
+    async def known(self: PyasicReader, target: Target) -> RigIdentity:
+        return RigIdentity(reader="pyasic:GOLDSHELL:KD6:", make="Goldshell", model="KD6")
+
+    monkeypatch.setattr(PyasicReader, "identify", known)
+    async with Miners() as miners, serving(ADDRESS, port, saying(answer)):
+        assert (await miners.identify(Target(ADDRESS))).model == "KD6"
 
 
 async def test_where_nothing_listens_pyasic_is_not_asked() -> None:
@@ -71,7 +99,7 @@ async def test_a_rig_that_answers_pyasic_only_as_it_boots_is_not_left_to_it(
         return None
 
     monkeypatch.setattr(PyasicReader, "identify", late)
-    async with Miners() as miners, serving(ADDRESS, 4028, saying(b"starting")):
+    async with Miners() as miners, serving(ADDRESS, 4028, saying(b'{"starting')):
         assert await identified() is reason
 
 
@@ -150,7 +178,7 @@ async def test_pyasic_has_the_identify_deadline_less_what_the_probes_may_take(mo
         raise Failure(Reason.UNSUPPORTED, "")
 
     monkeypatch.setattr(WorkerPool, "ask", ask)
-    async with serving(ADDRESS, 4028, saying(b"starting")):
+    async with serving(ADDRESS, 4028, saying(b'{"starting')):
         for seconds in (20.0, 100.0):
             with pytest.raises(Failure):
                 await Miners(identify_deadline=seconds).identify(Target(ADDRESS))

@@ -13,7 +13,7 @@ from exporter.sources.rigs.contract import Answer, HasSecondProbe, ListsPoints, 
 from exporter.sources.rigs.fast_timeout import FastTimeout
 from exporter.sources.rigs.firmware import native_readers
 from exporter.sources.rigs.pyasic_reader import PyasicReader, pyasic_type
-from exporter.sources.rigs.transport import NoSuchPage, OtherPage, keeping_connections, timeout_failure
+from exporter.sources.rigs.transport import NoProtocol, NoSuchPage, OtherPage, keeping_connections, timeout_failure
 
 PROBE_SECONDS: Final = 3.0
 _WORKER_SHARE: Final = 0.95
@@ -21,7 +21,7 @@ _WORKER_SHARE: Final = 0.95
 _FIRST: Final[tuple[Probe, ...]] = (cgminer.version,)
 _TELLS_ENOUGH: Final = frozenset({Reason.UNREACHABLE, Reason.TOO_LARGE})
 """The failures of the first probe after which no other is sent."""
-_SILENCE: Final = frozenset({Reason.UNREACHABLE, Reason.REFUSED, Reason.TIMEOUT})
+_SHOWS_NOTHING: Final = frozenset({Reason.UNREACHABLE, Reason.REFUSED, Reason.TIMEOUT, Reason.TOO_LARGE})
 _PREFERRED: Final = (Reason.AUTH, Reason.TOO_LARGE, Reason.TIMEOUT, Reason.GARBLED)
 """The failures of probes that are reported rather than that pyasic does not know the rig, in this order."""
 
@@ -75,7 +75,7 @@ class Miners:
         """Identify the rig at an address. Raises Failure.
 
         The probe that most firmware answers is sent first, then all others at once. pyasic is asked if none was
-        recognised and something answers there.
+        recognised and something answers there in a protocol that rigs have.
         """
         failures: dict[Probe, Failure] = {}
         answered = False
@@ -92,12 +92,12 @@ class Miners:
             first = failures.get(_FIRST[0])
             if first is not None and first.reason in _TELLS_ENOUGH:
                 raise Failure(first.reason, first.detail)
-        if answered or any(failure.reason not in _SILENCE for failure in failures.values()):
+        if answered or any(map(_shows_a_device, failures.values())):
             try:
                 return self._left_to_pyasic(await self._pyasic.identify(target), {} if answered else failures)
             except Failure as failure:
                 raise (failure if answered else _most_precise([*failures.values()]) or failure) from None
-        chosen = next((each for each in failures.values() if each.reason is Reason.TIMEOUT), failures[_FIRST[0]])
+        chosen = _most_precise([*failures.values()]) or failures[_FIRST[0]]
         raise Failure(chosen.reason, chosen.detail)  # a new one: it will hold this frame, which holds the others
 
     def _left_to_pyasic(self, identity: RigIdentity, failures: Mapping[Probe, Failure]) -> RigIdentity:
@@ -134,6 +134,11 @@ class Miners:
                         return identity
                     raise Failure(Reason.NOT_READY, "it reports no model")
         return None
+
+
+def _shows_a_device(failure: Failure) -> bool:
+    """Return whether pyasic may know what failed so. It is dear to ask, and knows nothing that speaks no protocol."""
+    return failure.reason not in _SHOWS_NOTHING and not isinstance(failure, NoProtocol)
 
 
 def _is_missing(failures: list[Failure]) -> bool:

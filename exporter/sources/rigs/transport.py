@@ -49,6 +49,13 @@ class NoSuchPage(OtherPage):
     """It has no page of that path, or no such command: it says so, or sends the same page for people for every path."""
 
 
+class NoProtocol(Failure):
+    """What answers speaks nothing that a rig speaks: it does not even begin like JSON or HTTP."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(Reason.GARBLED, detail)
+
+
 class Framing(Protocol):
     """Knows when an answer is complete, and which part of it is content."""
 
@@ -102,13 +109,14 @@ class LengthPrefixed:
     def _length(received: bytearray) -> int:
         length = int.from_bytes(received[:_LENGTH_BYTES], "little")
         if length > _LONGEST_BELIEVABLE:
-            raise Failure(Reason.GARBLED, "no length before the answer")
+            raise NoProtocol("no length before the answer")
         if length > MAX_ANSWER:
             raise Failure(Reason.TOO_LARGE, f"it announced {length} bytes")
         return length
 
 
 _UNTIL_NUL: Final = UntilNul()
+_JSON_BEGINS: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*[{\[]")
 _TOKEN: Final = re.compile(
     r'"(?:[^"\\]|\\.)*"|(?P<empty>:\s*(?=[,}]))|(?P<bare>[^\s"{}\[\],:]+)',
     re.DOTALL,
@@ -396,7 +404,12 @@ async def rpc(address: str, command: str, parameter: str = "") -> Mapping[str, A
     content = await exchange(address, RPC_PORT, asked.encode(), _UNTIL_NUL)
     if content.startswith(b"HTTP/"):
         raise OtherPage(Reason.GARBLED, "a web server answers there")
-    answer = parse_json(content)
+    try:
+        answer = parse_json(content)
+    except Failure as failure:
+        if _JSON_BEGINS.match(content):
+            raise
+        raise NoProtocol(failure.detail) from None
     if _denied(answer):
         raise Failure(Reason.AUTH, f"this host may not ask it for {command}")
     return answer

@@ -19,6 +19,7 @@ from exporter.sources.rigs.logins import login_attempt
 from exporter.sources.rigs.transport import (
     MAX_ANSWER,
     TLS_PORT,
+    NoProtocol,
     NoSuchPage,
     OtherPage,
     exchange,
@@ -53,7 +54,7 @@ class Head:
         """Parse what precedes the body. Raises Failure."""
         status = raw[len(_HTTP) + 2 : len(_HTTP) + 5]
         if not raw.startswith(_HTTP) or not status.isdigit():
-            raise Failure(Reason.GARBLED, "not HTTP")
+            raise NoProtocol("not HTTP")
         self.status = int(status)
         self._raw = raw
         self._lower = raw.lower()
@@ -91,7 +92,7 @@ class _HttpFraming:
             end = received.find(_HEAD_END, 0, _LONGEST_HEAD)
             if end < 0:
                 if len(received) > _LONGEST_HEAD or not _HTTP.startswith(received[: len(_HTTP)]):
-                    raise Failure(Reason.GARBLED, "not HTTP")
+                    raise NoProtocol("not HTTP")
                 return False
             self.head = Head(bytes(received[:end]))
             self._body_at = end + len(_HEAD_END)
@@ -104,7 +105,7 @@ class _HttpFraming:
     def content(self, received: bytearray) -> bytes:
         """See :class:`exporter.sources.rigs.transport.Framing`."""
         if self.head is None:
-            raise Failure(Reason.GARBLED, "not HTTP")
+            raise NoProtocol("not HTTP")
         body = bytes(received[self._body_at :])
         if self._chunked:
             return _join_chunks(body)
@@ -161,7 +162,7 @@ async def _ask(address: str, port: int, what: str, headers: str, content: bytes 
     framing = _HttpFraming()
     body = await exchange(address, port, request.encode() + content, framing)
     if framing.head is None:
-        raise Failure(Reason.GARBLED, "not HTTP")
+        raise NoProtocol("not HTTP")
     return framing.head, body
 
 
