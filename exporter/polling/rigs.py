@@ -384,7 +384,7 @@ class RigPoller:
         costs as much as many reads, and is tried again once in the longest pause.
         """
         reason = failure.reason
-        same = reason is slot.identify_tried_for and reason is not Reason.REFUSED  # which is cheap, and lasts for a boot
+        same = reason is slot.identify_tried_for and reason is not Reason.REFUSED  # cheap, and usual during a boot
         if reason in _TELLS_NOTHING or same:
             return self._loop.time() >= slot.identify_tried_at + self._settings.max_backoff
         return reason is not Reason.UNREACHABLE

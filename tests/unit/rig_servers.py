@@ -68,6 +68,24 @@ def cgminer(answers: Mapping[str, Any]) -> Handler:
     return handle
 
 
+def joining(answers: Mapping[str, Any], asked: list[str] | None = None) -> Handler:
+    """A rig that answers joined commands too, and notes what it is asked."""
+    refusal = {"STATUS": [{"STATUS": "E", "Code": 14, "Msg": "Invalid command"}]}
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = json.loads(await reader.read(4096))
+        command = " ".join(filter(None, (request["command"], request.get("parameter"))))
+        if asked is not None:
+            asked.append(command)
+        answer = answers.get(command, refusal)
+        if "+" in command:
+            answer = {part: [answers.get(part, refusal)] for part in command.split("+")} | {"id": 1}
+        writer.write(json.dumps(answer).encode() + b"\0")
+        await writer.drain()
+
+    return handle
+
+
 def saying(content: bytes) -> Handler:
     """A rig that answers anything with the same bytes, then closes."""
 

@@ -1,14 +1,16 @@
 """What the reader of Avalons does beyond the plain read that the contract suite holds it to."""
 
+import asyncio
 import json
 import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rig_servers import NETWORK, cgminer, serving
+from rig_servers import NETWORK, Handler, cgminer, hanging, joining, serving
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.nameplate import nameplate
@@ -40,6 +42,58 @@ def rig(summary: Mapping[str, Any] = {}, **fields: str) -> dict[str, Any]:
 async def read(served: Mapping[str, Any]) -> RigReading:
     async with serving(TARGET.address, 4028, cgminer(served)):
         return await avalon.Reader().read(TARGET, AVALON)
+
+
+async def known(served: Mapping[str, Any]) -> tuple[avalon.Reader, RigIdentity]:
+    """A reader that has identified the rig."""
+    reader = avalon.Reader()
+    async with serving(TARGET.address, 4028, cgminer(served)):
+        return reader, await reader.identify(TARGET)
+
+
+async def test_everything_is_asked_in_one_question() -> None:
+    reader, identity = await known(rig())
+    alone = await read(rig())
+    asked: list[str] = []
+    async with serving(TARGET.address, 4028, joining(rig(), asked)):
+        for _ in range(2):
+            assert await reader.read(TARGET, identity) == alone
+    assert asked == ["summary+estats+pools"] * 2
+
+
+@pytest.mark.parametrize("refused", ["summary", "estats", "pools"])
+async def test_a_build_that_answers_joined_commands_only_in_part_is_asked_one_by_one(refused: str) -> None:
+    async def in_part(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        command = json.loads(await reader.read(4096))["command"]
+        asked.append(command)
+        answer = served.get(command) or {part: [served[part]] for part in command.split("+") if part != refused}
+        writer.write(json.dumps(answer).encode() + b"\0")
+
+    served, asked = rig(), list[str]()
+    reader, identity = await known(served)
+    alone = await read(served)
+    async with serving(TARGET.address, 4028, in_part):
+        for _ in range(2):
+            assert await reader.read(TARGET, identity) == alone
+        await reader.identify(TARGET)
+        await reader.read(TARGET, identity)
+    one_by_one = ["summary", "estats", "pools"]
+    joined = ["summary+estats+pools", *one_by_one]
+    assert asked == [*joined, *one_by_one, "version", "estats", *joined]
+
+
+@pytest.mark.parametrize("joins", [True, False])
+async def test_a_build_that_hangs_at_joined_commands_loses_one_read(*, joins: bool) -> None:
+    reader, identity = await known(rig())
+    handlers: list[Handler] = [*([joining(rig())] if joins else []), hanging]
+    for handler in handlers:
+        with suppress(TimeoutError):
+            async with serving(TARGET.address, 4028, handler), asyncio.timeout(0.2 if handler is hanging else 60):
+                await reader.read(TARGET, identity)
+    asked: list[str] = []
+    async with serving(TARGET.address, 4028, joining(rig(), asked)):
+        await reader.read(TARGET, identity)
+    assert asked == (["summary+estats+pools"] if joins else ["summary", "estats", "pools"])
 
 
 @pytest.mark.parametrize(
@@ -226,12 +280,11 @@ async def test_statistics_are_had_by_the_command_that_the_rig_answers(command: s
     served[command] = served.pop("estats")
     for other in {"stats", "litestats"} - {command}:
         served.pop(other, None)
-    firmware = avalon.Reader()
-    async with serving(TARGET.address, 4028, cgminer(served)) as connections:
+    firmware, asked = avalon.Reader(), list[str]()
+    async with serving(TARGET.address, 4028, joining(served, asked)):
         identity = await firmware.identify(TARGET)
-        first = len(connections)
         reading = await firmware.read(TARGET, identity)
-        assert len(connections) - first == 3  # summary, pools, and the one command that it answered
+    assert asked[-1] == f"summary+{command}+pools"
     assert reading.boards
     assert reading.power is not None
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from rig_servers import NETWORK, Handler, antminer, cgminer, serving
+from rig_servers import NETWORK, Handler, antminer, cgminer, joining, serving
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.fault_codes import Severity
@@ -222,24 +222,6 @@ def luxos_rig(config: Mapping[str, Any], **answers: Any) -> dict[str, Any]:
         "stats": {"STATS": [{"Type": "Antminer S21 Hyd."}, board]},
         "config": {"CONFIG": [config]},
     } | answers
-
-
-def joining(answers: Mapping[str, Any], asked: list[str] | None = None) -> Handler:
-    """A rig that answers joined commands too, and notes what it is asked."""
-    refusal = {"STATUS": [{"STATUS": "E", "Code": 14, "Msg": "Invalid command"}]}
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = json.loads(await reader.read(4096))
-        command = " ".join(filter(None, (request["command"], request.get("parameter"))))
-        if asked is not None:
-            asked.append(command)
-        answer = answers.get(command, refusal)
-        if "+" in command:
-            answer = {part: [answers.get(part, refusal)] for part in command.split("+")} | {"id": 1}
-        writer.write(json.dumps(answer).encode() + b"\0")
-        await writer.drain()
-
-    return handle
 
 
 async def luxos_reading(answers: Mapping[str, Any]) -> RigReading:

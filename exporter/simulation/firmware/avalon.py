@@ -1,4 +1,4 @@
-"""Avalons from the A10 on: cgminer's API on 4028, most of it as text inside JSON, one command at a time."""
+"""Avalons from the A10 on: cgminer's API on 4028, most of it as text inside JSON."""
 
 from typing import Any, Final
 
@@ -161,7 +161,11 @@ FAMILY: Final = Family(
             frequency=502.0,
         ),
     ),
-    ports={4028: Cgminer("avalon", _COMMANDS, refuse=refusal(_DESCRIPTION), terminator=b"\0")},
+    ports={
+        4028: Cgminer(
+            "avalon", _COMMANDS, refuse=refusal(_DESCRIPTION), joinable=frozenset(_COMMANDS), terminator=b"\0"
+        )
+    },
     mac_prefix="B4:A2:EB",
     weight=RARE,
 )

@@ -1,5 +1,6 @@
-"""Avalons from the A10 on: cgminer's API on 4028, most of it as text inside JSON. Canaan: one command at a time.
+"""Avalons from the A10 on: cgminer's API on 4028, most of it as text inside JSON. Canaan: one question at a time.
 
+Joined commands are one question: of Canaan's builds, sources with them are public, and answers that an A10 gave.
 Hashrate is ``MHS 1m`` of ``summary``, else ``GHSspd`` of the statistics. It fades for hours once a rig idles: it is 0
 then. Power is what the supply draws. The fields are those of Canaan's API manual, and of recordings.
 """
@@ -62,6 +63,14 @@ class _Statistics(NamedTuple):
     chips: object
 
 
+class _Answers(NamedTuple):
+    """What one read asks for; empty where the rig has no answer."""
+
+    summary: Mapping[str, Any]
+    stats: _Statistics
+    pools: Answer
+
+
 class Reader:
     """See :class:`exporter.sources.rigs.contract.NativeReader`."""
 
@@ -91,6 +100,7 @@ class Reader:
 
     def __init__(self) -> None:
         self._stats: dict[str, str] = {}  # the command that an address answered
+        self._joins: dict[str, bool] = {}  # whether an address answers joined commands, once that was tried
 
     def recognises(self, answer: Answer) -> bool:
         """See :class:`exporter.sources.rigs.contract.NativeReader`."""
@@ -100,6 +110,7 @@ class Reader:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
         version = coerce.first(await rpc(target.address, "version"), "VERSION")
         self._stats.pop(target.address, None)
+        self._joins.pop(target.address, None)
         stats = await self._statistics(target.address)
         if not stats.managers:
             raise Failure(Reason.NOT_READY, "it reports no boards")
@@ -121,11 +132,8 @@ class Reader:
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
-        summary = coerce.first(await cgminer.optional(target.address, "summary"), "SUMMARY")
-        fields = _fields(await self._statistics(target.address))
-        if not summary and not fields:
-            await rpc(target.address, "summary")  # fails for the reason that took both
-        pools = await cgminer.optional(target.address, "pools")
+        summary, stats, pools = await self._joined(target.address) or await self._one_by_one(target.address)
+        fields = _fields(stats)
         if fields.get("DNA") != identity.serial:
             dna = _serial(fields.get("DNA")) or _serial(fields.get("HDNA"))
             coerce.expect_model(dna, identity.serial or dna)
@@ -175,6 +183,28 @@ class Reader:
             pools=cgminer.pools(cgminer.pool_rows(pools)),
             faults=(*(cgminer.board_faults(boards) if mining else ()), *_supply_faults(fields)),
         )
+
+    async def _joined(self, address: str) -> _Answers | None:
+        """Ask for everything in one question; None, and not again, if a rig does not answer that. Raises Failure."""
+        command = self._stats.get(address)
+        if command is None or not self._joins.get(address, True):
+            return None
+        self._joins.setdefault(address, False)  # until it has: if it hangs at that question, it loses one read
+        answer = await cgminer.optional(address, f"summary+{command}+pools")
+        summary, stats, pools = (coerce.first(answer, part) for part in ("summary", command, "pools"))
+        answers = _Answers(coerce.first(summary, "SUMMARY"), _statistics(stats), pools)
+        if not answers.summary or not answers.stats.managers or "POOLS" not in pools:
+            return None
+        self._joins[address] = True
+        return answers
+
+    async def _one_by_one(self, address: str) -> _Answers:
+        """Ask for summary, statistics and pools, one after the other. Raises Failure if the first two are missing."""
+        summary = coerce.first(await cgminer.optional(address, "summary"), "SUMMARY")
+        stats = await self._statistics(address)
+        if not summary and not stats.managers:
+            await rpc(address, "summary")  # fails for the reason that took both
+        return _Answers(summary, stats, await cgminer.optional(address, "pools"))
 
     async def _statistics(self, address: str) -> _Statistics:
         """Ask for the statistics by the first command that the rig answers with them. Raises Failure."""
