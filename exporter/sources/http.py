@@ -243,7 +243,10 @@ def _classify(host: str, error: Exception) -> NoReturn:
             failure = Failure(Reason.UNREACHABLE, f"{host}: {error.strerror or type(error).__name__}")
         case _:
             failure = Failure(Reason.UNREACHABLE, f"{host}: {type(error).__name__}")
-    raise failure from None
+    try:
+        raise failure from None
+    finally:
+        del failure  # which holds this frame
 
 
 def _host(url: str) -> str:

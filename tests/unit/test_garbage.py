@@ -4,14 +4,21 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 import uvloop
+from jinja2.runtime import Context
 from jmespath.visitor import TreeInterpreter
 from rig_servers import NETWORK, serving
+from site_server import served
 
+from exporter.model.failures import Failure
+from exporter.model.readings import RigIdentity
 from exporter.sources.jmespaths import search
+from exporter.sources.rigs.contract import Target
 from exporter.sources.rigs.fast_timeout import FastTimeout
+from exporter.sources.rigs.firmware import native_readers
 from exporter.sources.rigs.transport import UntilNul, exchange, keeping_connections
 
 ADDRESS, PORT = f"{NETWORK}.61", 24028
@@ -83,3 +90,33 @@ async def test_a_timeout_that_a_task_returns_leaves_nothing() -> None:
 def test_searching_documents_leaves_nothing() -> None:
     assert [search("a.b", {"a": {"b": value}}) for value in range(3)] == [0, 1, 2]
     assert sum(isinstance(each, TreeInterpreter) for each in gc.get_objects()) == 1
+
+
+@pytest.mark.parametrize("name", native_readers())
+async def test_a_rig_that_fails_leaves_nothing(name: str) -> None:
+    target, identity = Target(f"{NETWORK}.62"), RigIdentity(reader=name, make="Maker", model="Model")
+    reader = native_readers()[name]
+
+    async def read() -> None:
+        with suppress(Failure):
+            await reader.read(target, identity)
+
+    async def identify() -> None:
+        with suppress(Failure):
+            await reader.identify(target)
+
+    before = sum(isinstance(each, Failure) for each in gc.get_objects())
+    for ask in (read, identify, read):
+        await asyncio.create_task(ask())
+    assert sum(isinstance(each, Failure) for each in gc.get_objects()) <= before
+
+
+@pytest.mark.parametrize("path", ["", "rigs", "rigs/a-01", "blocks", "change", "map", "wall", "sources", "config"])
+async def test_a_page_leaves_nothing_of_its_evaluation(path: str) -> None:
+    async with served() as site:
+        rendered = []
+        for _ in range(3):
+            async with site.get(path) as answer:
+                assert answer.status == 200
+            rendered.append(sum(isinstance(each, Context) for each in gc.get_objects()))
+    assert rendered[0] == rendered[-1]

@@ -90,7 +90,11 @@ _environment.globals.update(version=__version__, unknown=UNKNOWN)
 
 
 def page(template: str, *, status: int = 200, **values: Any) -> web.Response:
-    """Render a template as a response."""
+    """Render a template as a response.
+
+    Macros get all that they use as arguments. One that looks up a value of the page becomes a reference cycle with all
+    of them, which keeps a whole evaluation in memory until garbage is collected.
+    """
     text = _environment.get_template(template).render(values)
     body = text.encode("utf-8", "replace")  # rigs may send invalid text
     return web.Response(status=status, body=body, content_type="text/html", charset="utf-8")

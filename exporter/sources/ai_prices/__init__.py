@@ -158,10 +158,10 @@ async def ask_each(names: Iterable[str], ask: Callable[[str], Awaitable[Quote]],
         except Failure as failure:
             if failure.reason not in _OWN:
                 raise
-            failures.append(failure)
+            failures.append(failure.with_traceback(None))  # whose frame holds the list
             discards.note("price", f"{name}: {failure.detail}")
     if not quotes:
-        raise failures[0]
+        raise failures.pop(0)
     return quotes
 
 

@@ -215,6 +215,8 @@ class Reader:
             if failure.reason is Reason.AUTH and rejected.reason is Reason.REFUSED:
                 raise Failure(Reason.AUTH, "port 4028 is closed, and the web interface rejects the login") from None
             raise rejected from None
+        finally:
+            del rejected  # it may hold this frame
         self._closed[target.address] = time.monotonic() + WEB_SECONDS
         return reading
 

@@ -197,6 +197,8 @@ class Reader:
             return await self.page(target, f"/{command}")
         except Failure as failure:
             raise (closed if failure.reason is Reason.REFUSED else failure) from None
+        finally:
+            del closed  # it may hold this frame
 
     async def _visit(self, target: Target, *paths: str) -> tuple[dict[str, Answer], bool | None]:
         """Ask for pages behind the login, as :func:`exporter.sources.rigs.web.visit` does.

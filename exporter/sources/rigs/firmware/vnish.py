@@ -282,7 +282,7 @@ async def _read_by_rpc(
     stats = rows[-1] if rows else {}
     summary = coerce.first(await cgminer.optional(address, "summary"), "SUMMARY") or stats
     if _RPC_RATE not in summary:
-        raise rejected
+        raise Failure(rejected.reason, rejected.detail)  # a new one: it will hold this frame, which holds the other
     kind = _TYPE.match(coerce.text(rows[0].get("Type"))) if rows else None
     if kind is not None:
         coerce.expect_model(coerce.bitmain_model(kind[1]), identity.model)
