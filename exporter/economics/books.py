@@ -94,39 +94,40 @@ class HostPower(NamedTuple):
     tagged: float = 0.0  # expected cost of peaks in ``with_rig`` where a tag stands for it in ``fixed``
 
 
+def books_without_contract(rig: Rig, margin: float | None) -> Books:
+    """Return the books of a rig without a contract: its ``margin`` (USD per day) is its owner's."""
+    return Books(customer_margin=margin) if rig.customer else Books(host_margin=margin)
+
+
 class Bookkeeper:
     """Keeps the two books of hosted rigs at one moment."""
 
-    def __init__(self, hosting: Hosting, settings: SiteSettings, market: MarketEconomics) -> None:
-        self._hosting = hosting
+    def __init__(self, settings: SiteSettings, market: MarketEconomics) -> None:
         self._site_fee = settings.economics.pool_fee
         self._market = market
 
     def books(
         self,
         rig: Rig,
+        contract: ContractSettings,
         now: Use,
         potential: Use,
         power: HostPower,
         *,
-        margin: float | None,
         error: float,
         draws: bool | None = None,
     ) -> Books:
-        """Return a rig's books.
+        """Return the books of a rig with a contract.
 
         Args:
             rig: the rig.
+            contract: its contract, which is in force.
             now: as it runs.
             potential: as it would run.
             power: the host's.
-            margin: its cash margin at the tariff that it is billed by, USD per day.
             error: ratio by which the power of ``potential`` may be wrong.
             draws: whether it draws power; None if that is not known.
         """
-        contract = self._hosting.contract(rig)
-        if contract is None:
-            return Books(customer_margin=margin if rig.customer else None, host_margin=None if rig.customer else margin)
         space = _space(contract, rig)
         paid_share = self._paid_share(contract)
         flow = _flow(contract, rig, now, power, paid_share)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import inf, log, log1p
 from typing import Final, NamedTuple
 
-from exporter.economics.books import Bookkeeper, Hosting, HostPower, Use
+from exporter.economics.books import Bookkeeper, Hosting, HostPower, Use, books_without_contract
 from exporter.economics.contract import Contract, Share, best, contract_of, is_owed
 from exporter.economics.lines import cost_lines, fixed, per_kilowatt_hour, with_rig
 from exporter.economics.points import Curve
@@ -110,7 +110,7 @@ class RigPricer:
         self._error = {source: power.error(source) for source in PowerSource}
         self._write_off_per_hash = _write_off_per_hash(economics)
         self._hosting = Hosting(settings, now)
-        self._bookkeeper = Bookkeeper(self._hosting, settings, market) if self._hosting.any else None
+        self._bookkeeper = Bookkeeper(settings, market)
 
     def price(self, rig: RigSnapshot, block_share: float | None = None) -> RigEconomics:
         """Work out everything about one rig; what depends on a missing input is None.
@@ -121,9 +121,10 @@ class RigPricer:
         """
         supply = self._supply_of(rig, rig.rig.tariff, block_share)
         paid = self._paid(rig)
-        actual = self._actual(rig, paid, supply)
-        own = self._potential(rig, actual, paid, supply)
-        potential, strike = self._at_best_point(rig, own, paid, supply)
+        bitcoin = rig.mines_bitcoin  # asked once: it looks the model up
+        actual = self._actual(rig, paid, supply, bitcoin=bitcoin)
+        own = self._potential(rig, actual, paid, supply) if bitcoin else self._operate(None, None, paid, supply)
+        potential, strike = self._at_best_point(rig, own, paid, supply, bitcoin=bitcoin)
         low, high = self._band(actual)
         opportunity_margin, nameplate_doubt = self._at_marginal_price(potential, supply)
         mined = None if actual.hashrate is None else petahashes(actual.hashrate) * paid
@@ -134,7 +135,7 @@ class RigPricer:
         avoidable_loss = _avoidable_loss(rig, actual, potential, own)
         best_margin, marginal_price = _best_margin(potential, supply), supply.marginal_price
         revenue, price = finite(potential.revenue), marginal_price
-        books = None if self._bookkeeper is None else self._books(self._bookkeeper, rig, actual, potential, block_share)
+        books = self._books(rig, actual, potential, block_share) if self._hosting.any else None
         if books is not None and books.contract:
             work = _product(work, books.work_factor)
             best_margin, judged = books.host_best, books.judged
@@ -215,21 +216,18 @@ class RigPricer:
             supply = self._supplies[key] = self._supply(*key)
         return supply
 
-    def _books(
-        self,
-        bookkeeper: Bookkeeper,
-        rig: RigSnapshot,
-        actual: Operation,
-        potential: Operation,
-        block_share: float | None,
-    ) -> Books:
+    def _books(self, rig: RigSnapshot, actual: Operation, potential: Operation, block_share: float | None) -> Books:
+        contract = self._hosting.contract(rig.rig)
+        if contract is None:
+            return books_without_contract(rig.rig, finite(actual.margin))
         host = self._hosting.host_tariff(rig.rig)
         supply = self._supply_of(rig, host, block_share if host == rig.rig.tariff else None)
         if self._settings.at(host)[1].block_tariff is not None and block_share is None:
             # its share of the block is not known
             supply = supply._replace(price=None, cost=None, marginal_price=None, sale_gain=None)
-        return bookkeeper.books(
+        return self._bookkeeper.books(
             rig.rig,
+            contract,
             _use(actual),
             _use(potential),
             HostPower(
@@ -241,7 +239,6 @@ class RigPricer:
                 fixed=supply.fixed_per_kwh or 0.0,
                 tagged=supply.tagged_per_kwh,
             ),
-            margin=finite(actual.margin),
             error=self._error[PowerSource.NAMEPLATE] if potential.source is PowerSource.NAMEPLATE else 0.0,
             draws=_draws(rig, actual, potential),
         )
@@ -305,16 +302,14 @@ class RigPricer:
         margin = None if revenue is None or cost is None else revenue - cost
         return Operation(hashrate, power, source, kwh, revenue, cost, margin)
 
-    def _actual(self, rig: RigSnapshot, paid: float, supply: Supply) -> Operation:
-        hashrate = rig.reading.value.hashrate if rig.reading is not None and rig.mines_bitcoin else None
+    def _actual(self, rig: RigSnapshot, paid: float, supply: Supply, *, bitcoin: bool) -> Operation:
+        hashrate = rig.reading.value.hashrate if rig.reading is not None and bitcoin else None
         if hashrate is not None and hashrate < 0:
             hashrate = None
         return self._operate(hashrate, power_now(rig, hashrate), paid, supply)
 
     def _potential(self, rig: RigSnapshot, actual: Operation, paid: float, supply: Supply) -> Operation:
         """Judge a rig that runs by what it does, another by what it did when it ran well, else by its nameplate."""
-        if not rig.mines_bitcoin:
-            return self._operate(None, None, paid, supply)
         if actual.hashrate and rig.reading is not None:
             uptime = rig.reading.value.uptime
             if uptime is None or uptime >= WARM_UP:
@@ -333,7 +328,7 @@ class RigPricer:
         return actual if actual.hashrate and drawn is None else self._operate(rated, drawn, paid, supply)
 
     def _at_best_point(
-        self, rig: RigSnapshot, own: Operation, paid: float, supply: Supply
+        self, rig: RigSnapshot, own: Operation, paid: float, supply: Supply, *, bitcoin: bool
     ) -> tuple[Operation, float | None]:
         """Return the operation at the best point that the rig was measured at, else its own, and the strike.
 
@@ -343,7 +338,7 @@ class RigPricer:
         if not self._curves:
             return own, strike
         curve = self._curves.get(rig.rig.name)
-        proven = () if curve is None or not rig.mines_bitcoin else curve.proven
+        proven = () if curve is None or not bitcoin else curve.proven
         if not proven or self._payout_usd is None or price is None:
             return own, strike
         value = paid * self._payout_usd / HASHES_PER_PETAHASH

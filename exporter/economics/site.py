@@ -156,14 +156,10 @@ def _capacity_ratios(members: Mapping[Block, list[int]], rigs: Sequence[RigEcono
 def rigs_by_block(snapshot: SiteSnapshot) -> dict[Block, list[int]]:
     """Return each block with the indices of its rigs in the snapshot; blocks that only rigs name come last."""
     blocks = {block.name: block for block in snapshot.blocks}
-    members: dict[Block, list[int]] = {block: [] for block in blocks.values()}
+    members: dict[str, list[int]] = defaultdict(list, {name: [] for name in blocks})
     for index, rig in enumerate(snapshot.rigs):
-        name = rig.rig.block
-        if name not in blocks:
-            blocks[name] = Block(name=name)
-            members[blocks[name]] = []
-        members[blocks[name]].append(index)
-    return members
+        members[rig.rig.block].append(index)
+    return {blocks.get(name) or Block(name=name): indices for name, indices in members.items()}
 
 
 class _TariffCosts:

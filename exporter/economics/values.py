@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from exporter.model.quickly_made import quickly_made
 from exporter.model.readings import Commitment
 
 _PLAUSIBLE_OVERHEAD: Final = (0.7, 3.0)  # outside, the meter measures something else or in another unit
@@ -73,6 +74,7 @@ class Deciding(NamedTuple):
     allin_margin: float | None = None  # after the monthly fee and, in the host's book, his monthly costs
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
     """The books of the host and of his customer for one rig. USD per day; None if an input is missing.
