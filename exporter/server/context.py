@@ -12,6 +12,8 @@ from exporter.polling.attempts import FailureLog, SourceStatus
 from exporter.sources.alertmanager import Firing
 
 _STUCK_AFTER: Final = 3  # evaluation intervals
+_STUCK_AFTER_SECONDS: Final = 15.0
+"""At the shortest intervals too: a busy machine is late by seconds, whatever the interval."""
 
 
 async def _no_alertmanager() -> None:
@@ -40,7 +42,7 @@ class ServerContext:
     @property
     def oldest(self) -> float:
         """Seconds after which a publication is too old to be the present."""
-        return _STUCK_AFTER * self.evaluation_interval
+        return max(_STUCK_AFTER * self.evaluation_interval, _STUCK_AFTER_SECONDS)
 
     def is_stuck(self) -> bool:
         """Whether the latest publication, or the start if there is none, is so old that evaluations must be stuck."""

@@ -131,13 +131,16 @@ def connections(url: str, first_bytes: bytes) -> Faulty:
     @asynccontextmanager
     async def fault() -> AsyncIterator[None]:
         opened = []
-        for _ in range(_IDLE):
-            with suppress(OSError):
-                connection = socket.create_connection((parts.hostname, parts.port), 2, ("127.0.0.9", 0))
-                connection.setblocking(False)
-                opened.append(connection)
-                connection.send(first_bytes)
-            await asyncio.sleep(0)
+
+        def connect() -> None:
+            for _ in range(_IDLE):
+                with suppress(OSError):
+                    connection = socket.create_connection((parts.hostname, parts.port), 2, ("127.0.0.9", 0))
+                    connection.setblocking(False)
+                    opened.append(connection)
+                    connection.send(first_bytes)
+
+        await asyncio.to_thread(connect)  # which waits for the server, and must not delay the scrapes
         yield
         for connection in opened:
             connection.close()

@@ -1,9 +1,13 @@
 import asyncio
+import contextlib
 import gc
 import json
+import os
+import resource
 import socket
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 from rig_servers import (
@@ -154,6 +158,36 @@ async def test_a_cancelled_exchange_leaves_no_socket(handler: Handler) -> None:
             await task
         await asyncio.wait_for(connections[0].wait_closed(), 600) if handler is hanging else None
         assert len(connections) == 1
+
+
+@contextlib.contextmanager
+def no_socket_left() -> Iterator[None]:
+    """Let this process open nothing more."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+async def test_a_poll_waits_for_a_socket_of_this_host() -> None:
+    async with serving(ADDRESS, 4028, saying(b"{}\0")):
+        poll = asyncio.create_task(exchange(ADDRESS, 4028, b"x", transport.UntilNul()))
+        with no_socket_left():
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert not poll.done()
+        assert await poll == b"{}"
+
+
+async def test_a_host_without_sockets_is_named_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "_SOCKET_SECONDS", 0.0)
+    with no_socket_left(), pytest.raises(Failure, match="this host ran out of sockets: EMFILE") as caught:
+        await exchange(ADDRESS, 4028, b"x", transport.UntilNul())
+    assert caught.value.reason is Reason.INTERNAL
 
 
 async def test_length_prefixed_answers() -> None:

@@ -28,6 +28,10 @@ CONNECT_SECONDS: Final = 2.5
 _SURE: Final = 0.4
 """Share of that after which a deadline which ends the attempt means that nobody answers: SYN was sent twice by then."""
 MAX_ANSWER: Final = 1_000_000  # bytes
+_SOCKET_SECONDS: Final = 0.25
+"""Until a connection is tried again for which this host had no socket."""
+_SOCKET_TRIES: Final = 8  # within the seconds of connecting
+_OUT_OF_SOCKETS: Final = (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL)
 RPC_PORT: Final = 4028
 TLS_PORT: Final = 443
 _LENGTH_BYTES: Final = 4
@@ -197,7 +201,7 @@ def connect_failure(error: OSError) -> Failure:
         return Failure(Reason.REFUSED, "connection refused")
     if isinstance(error, ConnectionError):
         return Failure(Reason.REFUSED, "it reset the connection")
-    if error.errno in (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL):
+    if error.errno in _OUT_OF_SOCKETS:
         return Failure(Reason.INTERNAL, f"this host ran out of sockets: {errno.errorcode[error.errno]}")
     return Failure(Reason.UNREACHABLE, "no route to it" if error.errno else _NOT_CONNECTED)
 
@@ -280,13 +284,7 @@ async def _exchange(address: str, port: int, request: bytes, framing: Framing) -
     connected: _Conversation | None = None
     sure_at = loop.time() + _SURE * CONNECT_SECONDS
     try:
-        with FastTimeout(CONNECT_SECONDS):
-            _, connected = await loop.create_connection(
-                partial(_Conversation, request, framing, answer),
-                host,
-                port,
-                ssl=_rigs_own_certificates() if port == TLS_PORT else None,
-            )
+        connected = await _connect(partial(_Conversation, request, framing, answer), host, port)
         content = await answer
     except OSError as error:
         raise connect_failure(error) from None
@@ -304,6 +302,24 @@ async def _exchange(address: str, port: int, request: bytes, framing: Framing) -
             connected.transport.abort()
         # A failure that the answer holds also holds this frame: both would lie about until garbage is collected.
         del answer, connected
+
+
+async def _connect(conversation: Callable[[], _Conversation], host: str, port: int) -> _Conversation:
+    """Connect within the time for it, and wait in it while this host has no socket. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    tls = _rigs_own_certificates() if port == TLS_PORT else None
+    tries = 1
+    with FastTimeout(CONNECT_SECONDS):
+        while True:
+            try:
+                _, connected = await loop.create_connection(conversation, host, port, ssl=tls)
+            except OSError as error:
+                if error.errno not in _OUT_OF_SOCKETS or tries == _SOCKET_TRIES:
+                    raise
+            else:
+                return connected
+            tries += 1
+            await asyncio.sleep(_SOCKET_SECONDS)
 
 
 async def _next(
