@@ -323,7 +323,7 @@ async def _scrape(exporter: Exporter, healthy: set[str], figures: Figures, invar
                 figures.scraped.set()
                 if settled:
                     figures.scrape_seconds.append(spent)
-                    _note_lost(series, healthy, figures, now)
+                    _note_lost(series, healthy, figures)
         elif settled:
             figures.failed_scrapes.append(f"{figures.faults[-1:]}: {status} {text[:100]}")
         await asyncio.sleep(max(0.0, 1.0 - spent))
@@ -347,7 +347,8 @@ def _is_turning(exporter: Exporter, series: Any, now: float) -> bool:
     return passed < _CLOCK_SECONDS or (passed < _TURNED_SECONDS and abs(now - evaluated) > _NOW)
 
 
-def _note_lost(series: Any, healthy: set[str], figures: Figures, now: float) -> None:
+def _note_lost(series: Any, healthy: set[str], figures: Figures) -> None:
+    (now,) = series[_EVALUATED].values()  # on a busy machine evaluations are late, which is no poll's fault
     for labels, at in series.get("mining_rig_last_success_timestamp_seconds", {}).items():
         rig = label(labels, "rig")
         if rig in healthy and now - at > _LOST_AFTER:
