@@ -282,6 +282,15 @@ def webhook() -> Iterator[tuple[str, Pages]]:
         server.server_close()
 
 
+def silenced(link: str) -> str:
+    """The matchers that Alertmanager's form for a silence reads from a link.
+
+    Its form is written in Elm: a plus is a plus, and a parameter with a second "=" is not read.
+    """
+    parameters = urllib.parse.urlsplit(link).fragment.partition("?")[2].split("&")
+    return urllib.parse.unquote(dict(each.split("=") for each in parameters if each.count("=") == 1)["filter"])
+
+
 def hurried_rules(target: Path, waits: Mapping[str, str]) -> None:
     """Copy our rules; where they wait a minute, they wait two seconds here, or what ``waits`` has for an alert."""
     for kind in ("rules", "alerts"):

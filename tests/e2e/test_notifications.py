@@ -1,16 +1,23 @@
 """What a notification says: a real Alertmanager renders our templates, used as the documentation shows."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from harness import ROOT, SITE, Pages, alertmanager, ask, wait_for, webhook
+from harness import ROOT, SITE, Pages, alertmanager, ask, silenced, wait_for, webhook
 
 pytestmark = pytest.mark.e2e
 
-LABELS = {"alertname": "MiningBlockAvoidableLoss", "severity": "critical", "team": "noc", "site": SITE}
+LABELS = {
+    "alertname": "MiningBlockAvoidableLoss",
+    "severity": "critical",
+    "team": "noc",
+    "site": SITE,
+    "tariff": 'night + "green" & #2 = 100 %',
+}
 RUNBOOK = "https://github.com/hashmargin/hashmargin/blob/main/deploy/runbooks/MiningBlockAvoidableLoss.md"
 
 
@@ -57,4 +64,5 @@ def test_a_notification_has_the_numbers_and_the_links(tmp_path: Path) -> None:
     assert len(lines) == 2 * 10 + 3
     assert lines[-3].startswith("All 12: http")
     assert lines[-2] == f"What to do: {RUNBOOK}"
-    assert "/#/silences/new?filter=%7Balertname%3D%22MiningBlockAvoidableLoss%22%2C" in lines[-1]
+    matchers = ",".join(f"{name}={json.dumps(value)}" for name, value in sorted(LABELS.items()))
+    assert silenced(lines[-1]) == f"{{{matchers}}}"

@@ -28,7 +28,7 @@ from dashboards.panels import (
 
 _SILENCE = (
     f"${{alertmanager}}/#/silences/new?filter=%7Balertname%3D%22{panels.of_row('alertname')}%22"
-    f"%2Csite%3D%22{panels.of_row('site')}%22%7D"
+    f"%2Csite%3D%22{panels.of_row('site')}%22%7D&{panels.LEFT_ENCODED}"
 )
 _ALERT_LINKS = {
     "alertname": (

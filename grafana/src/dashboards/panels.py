@@ -147,20 +147,24 @@ def per_site(expr: str) -> str:
     return f"{expr} or max by (site) ({series('up')}) * NaN"
 
 
+LEFT_ENCODED: Final = "%"
+"""What an address ends with so that Grafana leaves it as it is.
+
+Grafana decodes an address before it uses it (@braintree/sanitize-url since 7.0.2), which cuts a name off at & or #. It
+leaves alone what has an incomplete escape.
+"""
+
+
 def of_row(field: str) -> str:
     """A field of the row that a link is on. Without the format, Grafana leaves the +, & and # of a name as they are."""
     return f"${{__data.fields.{field}:percentencode}}"
 
 
 def open_with(dashboard_uid: str, label: str) -> str:
-    """The link from a row to another dashboard: at the row's site, with the row's ``label``.
-
-    Grafana decodes an address before it uses it (@braintree/sanitize-url since 7.0.2), which cuts a name off at & or #.
-    It leaves an address as it is if that has an escape that is incomplete, as the fragment here.
-    """
+    """The link from a row to another dashboard: at the row's site, with the row's ``label``."""
     chosen = "&".join(f"${{{name}:queryparam}}" for name in ("datasource", "job"))
     row = "&".join(f"var-{name}={of_row(name)}" for name in ("site", label))
-    return f"/d/{dashboard_uid}?${{__url_time_range}}&{chosen}&{row}#%"
+    return f"/d/{dashboard_uid}?${{__url_time_range}}&{chosen}&{row}#{LEFT_ENCODED}"
 
 
 @dataclass(frozen=True, slots=True)
