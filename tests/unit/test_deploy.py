@@ -240,7 +240,7 @@ def test_rules_and_alerts_use_only_metrics_that_exist() -> None:
 
 def test_recording_rules_are_named_level_metric_operation() -> None:
     for rule in RECORDS:
-        assert re.fullmatch(r"(site|block|model|host|instance|rig|gpu|customer):mining_\w+:\w+", rule["record"])
+        assert re.fullmatch(r"(site|block|model|firmware|host|instance|rig|gpu|customer):mining_\w+:\w+", rule["record"])
 
 
 def test_alertmanager_inhibits_and_routes_only_existing_alerts_and_teams() -> None:

@@ -111,7 +111,8 @@ def _course() -> list[Panel]:
 
 def _rigs() -> list[Panel]:
     margin = series("mining_rig_margin_usd_per_day")
-    chips = series("mining_rig_board_chip_temperature_celsius")
+    here = f"on (job, site, instance, rig) {series('mining_rig_inventory_info', _BLOCK)}"
+    chips = f"{series('mining_rig_board_chip_temperature_celsius')} and {here}"
     down = f"({series('mining_rig_up')} == 0)"
     since = series("mining_rig_last_success_timestamp_seconds")
     return [
