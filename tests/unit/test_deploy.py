@@ -121,7 +121,9 @@ def test_an_alert_fires_on_longer_than_what_it_inhibits() -> None:
             starts = name not in NOTHING_STARTS and (
                 name not in OF_SILENCE | {"MiningSiteUnreachable"} or inhibited in OF_SILENCE
             )
-            waits = any(re.fullmatch(each, name) for each in re.findall(r'ALERTS{alertname=~?"([^"]+)"', target["expr"]))
+            waits = any(
+                re.fullmatch(each, name) for each in re.findall(r'ALERTS{alertname=~?"([^"]+)"', target["expr"])
+            )
             if name != inhibited and alike and starts and not waits:
                 least = minutes(target["keep_firing_for"]) + GROUP_INTERVAL
                 if of_one_rig(inhibited):
@@ -240,8 +242,9 @@ def test_rules_and_alerts_use_only_metrics_that_exist() -> None:
 
 
 def test_recording_rules_are_named_level_metric_operation() -> None:
+    levels = "site|block|model|firmware|host|instance|rig|gpu|customer"
     for rule in RECORDS:
-        assert re.fullmatch(r"(site|block|model|firmware|host|instance|rig|gpu|customer):mining_\w+:\w+", rule["record"])
+        assert re.fullmatch(rf"({levels}):mining_\w+:\w+", rule["record"])
 
 
 def test_alertmanager_inhibits_and_routes_only_existing_alerts_and_teams() -> None:
