@@ -90,7 +90,7 @@ def _over_time() -> list[Panel]:
 
 def _each() -> list[Panel]:
     by = "site, block, rig"
-    worst = f"topk(25, {series('mining_rig_pool_deficit_ratio')} * {IN_BLOCK})"
+    worst = f"topk(25, {series('mining_rig_pool_deficit_ratio')}) * {IN_BLOCK}"
     uncredited = f"1 - ({series('mining_rig_pool_credited')} == 0)"
     return [
         panels.rows(
