@@ -112,15 +112,13 @@ def _groups() -> list[Panel]:
 
 
 def _lists() -> list[Panel]:
-    wrong = f"{_RIG} {series('mining_rig_worker_expected')} == 0"
-    wrong_pools = f"on (job, site, instance, rig, pool) ({series('mining_rig_pool_active')} == 1 and {wrong})"
     return [
         panels.rows(
             Face("Workers that are not expected", "Up to 50 rigs, with worker and pool.", PLAIN, 12, 9),
             Column(
                 "Found",
                 "max by (site, block, rig, worker, host)"
-                f" (topk(50, ({series('mining_rig_pool_info')} and {wrong_pools}) * {_PLACE}))",
+                f" (topk(50, {series('rig:mining_rig_pool_info:unexpected')} * {_PLACE}))",
                 PLAIN,
             ),
             key="rig",
