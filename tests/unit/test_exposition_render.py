@@ -2,6 +2,7 @@
 
 import gzip
 import math
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,7 @@ from small_site import ALL_GROUPS, RIGS, small_site
 
 from exporter.decision.values import RigDecision, SiteDecision
 from exporter.economics.values import MarketEconomics, RigEconomics, SiteEconomics
+from exporter.exposition import publication
 from exporter.exposition.catalogue import CATALOGUE, Kind
 from exporter.exposition.publication import Encoding, Format, Publication
 from exporter.exposition.render import Renderer
@@ -173,10 +175,16 @@ def test_the_exporters_own_metrics_come_last(wanted: Format, read: Callable[[str
     assert families[-1].samples[0].value == 3
 
 
-def test_gzip_decompresses_to_the_same_text() -> None:
-    publication = render(small_site())
-    plain = publication.body(Encoding(Format.OPENMETRICS, gzip=False))
-    zipped = publication.body(Encoding(Format.OPENMETRICS, gzip=True))
+@pytest.mark.parametrize("compressor", [publication.compressobj, zlib.compressobj], ids=["usual", "elsewhere"])
+@pytest.mark.parametrize("chunk_bytes", [1_000, 262_144])
+def test_gzip_decompresses_to_the_same_text(
+    compressor: Callable[..., Any], chunk_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publication, "compressobj", compressor)
+    monkeypatch.setattr(publication, "_CHUNK_BYTES", chunk_bytes)
+    published = render(small_site())
+    plain = published.body(Encoding(Format.OPENMETRICS, gzip=False))
+    zipped = published.body(Encoding(Format.OPENMETRICS, gzip=True))
     assert gzip.decompress(b"".join(zipped.chunks)) == b"".join(plain.chunks)
     assert zipped.length == sum(map(len, zipped.chunks)) < plain.length == sum(map(len, plain.chunks))
 
