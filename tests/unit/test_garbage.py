@@ -4,21 +4,23 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 
 import pytest
 import uvloop
 from jinja2.runtime import Context
 from jmespath.visitor import TreeInterpreter
-from rig_servers import NETWORK, serving
+from rig_servers import NETWORK, saying, serving
 from site_server import served
 
-from exporter.model.failures import Failure
+from exporter.model.failures import Failure, Reason
 from exporter.model.readings import RigIdentity
 from exporter.sources.jmespaths import search
 from exporter.sources.rigs.contract import Target
 from exporter.sources.rigs.fast_timeout import FastTimeout
 from exporter.sources.rigs.firmware import native_readers
+from exporter.sources.rigs.pyasic_reader import PyasicReader
+from exporter.sources.rigs.reader import Miners
 from exporter.sources.rigs.transport import UntilNul, exchange, keeping_connections
 
 ADDRESS, PORT = f"{NETWORK}.61", 24028
@@ -108,6 +110,24 @@ async def test_a_rig_that_fails_leaves_nothing(name: str) -> None:
     before = sum(isinstance(each, Failure) for each in gc.get_objects())
     for ask in (read, identify, read):
         await asyncio.create_task(ask())
+    assert sum(isinstance(each, Failure) for each in gc.get_objects()) <= before
+
+
+@pytest.mark.parametrize("answer", [b'{"STATUS', b"HTTP/1.1 502 Bad Gateway\r\n\r\n<html></html>", b"\x80\x81", b""])
+async def test_a_rig_that_is_not_identified_leaves_nothing(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unknown(self: PyasicReader, target: Target) -> RigIdentity:
+        raise Failure(Reason.UNSUPPORTED, "no known firmware answers there")
+
+    async def identify() -> None:
+        with suppress(Failure):
+            await miners.identify(Target(f"{NETWORK}.63"))
+
+    monkeypatch.setattr(PyasicReader, "identify", unknown)
+    before = sum(isinstance(each, Failure) for each in gc.get_objects())
+    async with Miners() as miners, AsyncExitStack() as servers:
+        for port in (80, 4028, 4433):
+            await servers.enter_async_context(serving(f"{NETWORK}.63", port, saying(answer)))
+        await asyncio.create_task(identify())
     assert sum(isinstance(each, Failure) for each in gc.get_objects()) <= before
 
 

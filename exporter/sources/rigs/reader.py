@@ -95,8 +95,9 @@ class Miners:
         if answered or any(map(_shows_a_device, failures.values())):
             try:
                 return self._left_to_pyasic(await self._pyasic.identify(target), {} if answered else failures)
-            except Failure as failure:
-                raise (failure if answered else _most_precise([*failures.values()]) or failure) from None
+            except Failure:
+                if answered or _most_precise([*failures.values()]) is None:
+                    raise
         chosen = _most_precise([*failures.values()]) or failures[_FIRST[0]]
         raise Failure(chosen.reason, chosen.detail)  # a new one: it will hold this frame, which holds the others
 
