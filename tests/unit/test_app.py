@@ -3,8 +3,8 @@
 import asyncio
 import json
 import signal
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -65,12 +65,10 @@ async def test_the_end_of_the_first_round_starts_an_evaluation(site: SimulatedSi
 
 async def test_the_day_ahead_plan_stops_what_a_known_price_makes_a_loss(site: SimulatedSite, tmp_path: Path) -> None:
     exporter = Exporter(tmp_path, site.config())
-    listed: dict[str, Any] = {
-        "kind": "time_of_use",
-        "timezone": "UTC",
-        "periods": [{"price": 0.9, "from": "00:00", "to": "12:00"}],
-    }
-    listed["periods"].append({"price": 0.02})
+    now = datetime.now(UTC).hour  # a price that changes soon is not worth a stop or a start
+    dear_from, dear_to = (f"{(now + hours) % 24:02}:00" for hours in (-6, 6))
+    periods = [{"price": 0.9, "from": dear_from, "to": dear_to}, {"price": 0.02}]
+    listed = {"kind": "time_of_use", "timezone": "UTC", "periods": periods}
     exporter.configure(tariff="list", tariffs={"list": listed}, decision={"day_plan": {"horizon": "48h"}})
     exporter.configure(gpus=None, blocks={block: {} for block in exporter.config["blocks"]})
     exporter.configure(polling={"interval": "8s", "deadline": "8s"})  # the first round outlasts some evaluations
@@ -80,8 +78,9 @@ async def test_the_day_ahead_plan_stops_what_a_known_price_makes_a_loss(site: Si
         slots = json.loads(text)["plan"]["slots"]
         errors = await ended(process)
     assert "Traceback" not in errors
-    dear = {slot["start"][11:13] < "12" for slot in slots if slot["watts"] == 0}
-    cheap = {slot["start"][11:13] < "12" for slot in slots if slot["watts"] > 8_500}  # all three rigs
+    dear_hours = {(now + hours) % 24 for hours in range(-6, 6)}
+    dear = {int(slot["start"][11:13]) in dear_hours for slot in slots if slot["watts"] == 0}
+    cheap = {int(slot["start"][11:13]) in dear_hours for slot in slots if slot["watts"] > 8_500}  # all three rigs
     assert (dear, cheap) == ({True}, {False})
     assert len(slots) >= 48
     assert one(samples, "mining_plan_violation_watts") == 0
