@@ -164,7 +164,7 @@ async def test_a_cancelled_exchange_leaves_no_socket(handler: Handler) -> None:
 def no_socket_left() -> Iterator[None]:
     """Let this process open nothing more."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    lowest = os.dup(0)
+    lowest = os.open(os.devnull, os.O_RDONLY)
     os.close(lowest)
     resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, before[1]))
     try:
