@@ -188,7 +188,7 @@ def test_the_map_turns_red_where_alerts_fire() -> None:
     }
     assert f"mining_rig_potential_margin_usd_per_day < {LOSS:g}\n" in alerts_of["MiningRigAvoidableLoss"]
     recorded = (DEPLOY / "rules/alerts.yml").read_text(encoding="utf-8")
-    assert f"(mining_rig_board_temperature_celsius) > {HOT:g}\n" in recorded
+    assert f"(mining_rig_board_temperature_celsius > {HOT:g})\n" in recorded
 
 
 def test_every_status_and_verdict_has_a_colour_on_the_map() -> None:
