@@ -29,6 +29,7 @@ from exporter.polling.settings import IDENTIFY_SECONDS
 from exporter.sources.rigs.contract import Target
 from exporter.sources.rigs.names import is_ip
 from exporter.sources.rigs.reader import Miners
+from exporter.sources.rigs.transport import OUT_OF_SOCKETS
 
 PORTS: Final = (4028, 80, 4433)
 """cgminer's API and ePIC's, web interfaces, Whatsminer V3: every reader begins at one of them."""
@@ -42,7 +43,7 @@ IDENTIFYING: Final = 50
 IDENTIFYING_AGAIN: Final = 10
 _LATE_SECONDS: Final = 0.5
 """A timeout that ends this much later says nothing about the rig: the scanner itself was too busy."""
-_OWN_LIMITS: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN)
+_OWN_LIMITS: Final = (*OUT_OF_SOCKETS, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN)
 """Errors of this host that say nothing about the rig."""
 _AGAIN: Final = (Reason.TIMEOUT, Reason.INTERNAL, Reason.NOT_READY)
 _IDENTITY: Final = TypeAdapter(RigIdentity)

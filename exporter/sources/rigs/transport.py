@@ -31,7 +31,8 @@ MAX_ANSWER: Final = 1_000_000  # bytes
 _SOCKET_SECONDS: Final = 0.25
 """Until a connection is tried again for which this host had no socket."""
 _SOCKET_TRIES: Final = 8  # within the seconds of connecting
-_OUT_OF_SOCKETS: Final = (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL)
+OUT_OF_SOCKETS: Final = (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL)
+"""Errors of this host, which say nothing of a rig."""
 RPC_PORT: Final = 4028
 TLS_PORT: Final = 443
 _LENGTH_BYTES: Final = 4
@@ -201,7 +202,7 @@ def connect_failure(error: OSError) -> Failure:
         return Failure(Reason.REFUSED, "connection refused")
     if isinstance(error, ConnectionError):
         return Failure(Reason.REFUSED, "it reset the connection")
-    if error.errno in _OUT_OF_SOCKETS:
+    if error.errno in OUT_OF_SOCKETS:
         return Failure(Reason.INTERNAL, f"this host ran out of sockets: {errno.errorcode[error.errno]}")
     return Failure(Reason.UNREACHABLE, "no route to it" if error.errno else _NOT_CONNECTED)
 
@@ -314,7 +315,7 @@ async def _connect(conversation: Callable[[], _Conversation], host: str, port: i
             try:
                 _, connected = await loop.create_connection(conversation, host, port, ssl=tls)
             except OSError as error:
-                if error.errno not in _OUT_OF_SOCKETS or tries == _SOCKET_TRIES:
+                if error.errno not in OUT_OF_SOCKETS or tries == _SOCKET_TRIES:
                     raise
             else:
                 return connected
