@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import uvloop
 import yaml
@@ -197,7 +198,7 @@ def seconds(server: Prometheus, query: dict[str, object]) -> float:
 def rules(server: Prometheus) -> float:
     """How much of a core our rules keep busy, at the intervals that they have. Prints the dearest ones."""
     every = {group["name"]: group.get("interval", "15s") for group in rule_groups()}
-    cores = [
+    cores: list[tuple[float, str]] = [
         (rule["evaluationTime"] / parse_duration(every[group["name"]]), f"{group['name']}: {rule['name']}")
         for group in ask(f"{server.url}/api/v1/rules")["data"]["groups"]
         for rule in group["rules"]
@@ -207,7 +208,7 @@ def rules(server: Prometheus) -> float:
     return sum(each for each, _ in cores)
 
 
-def rule_groups() -> Iterator[dict[str, str]]:
+def rule_groups() -> Iterator[dict[str, Any]]:
     for kind in ("rules", "alerts"):
         for file in (ROOT / "deploy/prometheus" / kind).glob("*.yml"):
             yield from yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]

@@ -106,6 +106,7 @@ async def scrape(publication: Publication) -> float:
         failures=FailureLog(),
         sources=list,
         config=str,
+        outlook=lambda: None,
     )
     async with serving(context, WebSettings(listen_address="127.0.0.1:0")) as urls:
         address = urlsplit(urls[0]).netloc
@@ -161,7 +162,7 @@ def _count() -> None:
     with section("ours"):
         rendered(ours, second)
     with section("rival"):
-        generate_latest(rival)  # type: ignore[arg-type]
+        generate_latest(rival)
 
 
 BENCHES = {

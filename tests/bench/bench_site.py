@@ -20,7 +20,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
@@ -72,7 +72,7 @@ class Simulation:
     control: str
     config: dict[str, Any]
 
-    def fail(self, rigs: dict[str, Fault | None]) -> None:
+    def fail(self, rigs: Mapping[str, Fault | None]) -> None:
         for rig, fault in rigs.items():
             ask(f"{self.control}/faults", {"rig": rig, "fault": fault})
 
@@ -168,6 +168,7 @@ class Exporter:
         self.rss = 0
         self.slowest = 0.0
         before, spent, started = self.scrape(), cpu_seconds(self.pid), time.monotonic()
+        after = before
         for _ in range(MEASURED):
             after = self.scrape()
         return {
@@ -273,7 +274,7 @@ def measured() -> dict[str, float]:
         folder = Path(name)
         unwell = failing(site)
         healthy = site.rigs().keys() - unwell.keys()
-        site.fail({rig: None for rig, reading in site.rigs().items() if reading["fault"]} | unwell)
+        site.fail(dict.fromkeys(rig for rig, reading in site.rigs().items() if reading["fault"]) | unwell)
         with exporter(folder, site.config) as cold:
             figures["first_readings_seconds"] = cold.first_readings(healthy)
         with exporter(folder, site.config) as full:
@@ -294,7 +295,7 @@ def measured() -> dict[str, float]:
 def grown(rigs: int, *, one_core: bool = False) -> dict[str, float]:
     """Figures of a site of so many rigs; with ``one_core`` of the exporter alone on a core, all else on another."""
     first, second, *_ = (*sorted(os.sched_getaffinity(0)), None)
-    pinned = one_core and first is not None and second is not None
+    pinned = one_core and second is not None
     own, others = ({first}, {second}) if pinned else (None, None)
     before = os.sched_getaffinity(0)
     try:
@@ -302,7 +303,7 @@ def grown(rigs: int, *, one_core: bool = False) -> dict[str, float]:
             pin(os.getpid(), others)
             unwell = failing(site)
             healthy = site.rigs().keys() - unwell.keys()
-            site.fail({rig: None for rig, reading in site.rigs().items() if reading["fault"]} | unwell)
+            site.fail(dict.fromkeys(rig for rig, reading in site.rigs().items() if reading["fault"]) | unwell)
             with exporter(Path(name), site.config, own) as running:
                 started = running.first_readings(healthy)
                 figures = running.measure(healthy)

@@ -3,8 +3,9 @@
 import contextlib
 import os
 import time
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 TIMEOUT: float = 3_600.0
@@ -53,12 +54,13 @@ def shared(before: Moment, after: Moment) -> dict[str, object]:
 
     Programs that started or ended meanwhile are not counted. The load is the mean of a minute.
     """
-    spent: Counter[str] = Counter()
+    spent: dict[str, float] = defaultdict(float)
     for pid, (name, seconds) in after.others.items():
         if pid in before.others:
             spent[name] += seconds - before.others[pid][1]
     elapsed = after.at - before.at
-    cores = {name: round(seconds / elapsed, 2) for name, seconds in spent.most_common() if seconds > 0}
+    dearest = sorted(spent.items(), key=itemgetter(1), reverse=True)
+    cores = {name: round(seconds / elapsed, 2) for name, seconds in dearest if seconds > 0}
     return {
         "cores": len(os.sched_getaffinity(0)),
         "load_before": round(before.load, 1),

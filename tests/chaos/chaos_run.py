@@ -11,8 +11,15 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext, suppress
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import (
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -37,7 +44,7 @@ from chaos_faults import (
     state_moved_away,
 )
 from chaos_invariants import Invariants, label, parsed
-from chaos_prometheus import prometheus_servers
+from chaos_prometheus import Server, prometheus_servers
 
 _HOST: Final = str(Path(__file__).parent / "chaos_host.py")
 _CLOCK_SECONDS: Final = 5.0
@@ -98,7 +105,7 @@ class Exporter:
         *,
         poll_seconds: int = _POLL_SECONDS,
         login: bool = True,
-        settings: Mapping[str, str] | None = None,
+        settings: dict[str, str] | None = None,
     ) -> None:
         self.url = url
         self._settings = settings or {}
@@ -202,7 +209,7 @@ async def run(
             await plant.load()
             exporter.start()
             try:
-                servers = (
+                servers: AbstractContextManager[list[Server]] = (
                     prometheus_servers(Path(name), address, (_LOGIN, _PASSWORD)) if prometheus else nullcontext([])
                 )
                 with servers as running:

@@ -19,8 +19,8 @@ from yarl import URL
 sys.path += [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent / "contract")]
 
 from rig_replay import Handler, Replay
-from source_site import instant, placed
-from test_fuzz import RIGS, SOURCES, check, load_case
+from source_site import instant, load_case, placed
+from test_fuzz import RIGS, SOURCES, check
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.fleet import Credentials
@@ -182,7 +182,9 @@ class Loop(asyncio.SelectorEventLoop):
     hostile = _Hostile(0, b"")
     handlers: Mapping[int, Handler] = {}
 
-    async def create_connection(self, factory: Any, _host: Any = None, port: Any = None, **options: Any) -> Any:
+    async def create_connection(  # type: ignore[override]  # only as aiohttp and we call it
+        self, factory: Any, _host: Any = None, port: Any = None, **options: Any
+    ) -> Any:
         handler = self.handlers.get(port)
         if handler is None or options.get("ssl"):
             raise ConnectionRefusedError
