@@ -9,9 +9,11 @@ import json
 import math
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,7 +24,7 @@ from exporter.model.fleet import Credentials
 from exporter.model.points import PointList
 from exporter.model.readings import RigIdentity, RigReading
 from exporter.sources.rigs.contract import HasSecondProbe, ListsPoints, NativeReader, Questions, Target
-from exporter.sources.rigs.firmware import native_readers
+from exporter.sources.rigs.firmware import native_readers, vnish
 from exporter.sources.rigs.reader import Miners
 
 FIXTURES = sorted((Path(__file__).parent.parent / "fixtures" / "rigs").glob("*.json"))
@@ -156,22 +158,28 @@ SELDOM = ["summary", "pools", "GET /api/v1/status", "GET /api/v1/perf-summary"]
 
 
 @pytest.mark.parametrize(
-    ("now", "asked", "uptime"),
+    ("before", "now", "asked", "uptime"),
     [
-        ({}, ALWAYS, 4_423.0),
-        ({"state_time": 4_425}, ALWAYS, 4_426.0),  # and 4,423 s had passed at 4,422 s
-        ({"state_time": 4_400}, ALWAYS + SELDOM, 4_423.0),
-        ({"state_time": 4_500}, ALWAYS + SELDOM, 4_423.0),  # another rig, or restarted more than once
-        ({"state_time": None}, ALWAYS + SELDOM, 4_423.0),
-        ({"state": "auto-tuning"}, ALWAYS + SELDOM, 4_423.0),
-        ({"nominal": 170_000.0}, ALWAYS + SELDOM, 4_423.0),
+        ("mining", {}, ALWAYS, 4_423.0),
+        ("mining", {"state_time": 4_425}, ALWAYS, 4_426.0),  # and 4,423 s had passed at 4,422 s
+        ("mining", {"state_time": 4_400}, ALWAYS + SELDOM, 4_423.0),
+        ("mining", {"state_time": 4_500}, ALWAYS + SELDOM, 4_423.0),  # another rig, or restarted more than once
+        ("mining", {"state_time": None}, ALWAYS + SELDOM, 4_423.0),
+        ("mining", {"state": "auto-tuning"}, ALWAYS + SELDOM, 4_423.0),
+        ("mining", {"nominal": 170_000.0}, ALWAYS + SELDOM, 4_423.0),
+        ("auto-tuning", {"state": "auto-tuning"}, ALWAYS, 4_423.0),
+        ("auto-tuning", {"state": "auto-tuning", "nominal": 170_000.0}, ALWAYS, 4_423.0),
+        ("auto-tuning", {"state": "auto-tuning", "state_time": 4_400}, ALWAYS + SELDOM, 4_423.0),
+        ("auto-tuning", {}, ALWAYS + SELDOM, 4_423.0),
+        ("stopped", {"state": "stopped"}, ALWAYS + SELDOM, 4_423.0),
     ],
 )
 async def test_vnish_is_asked_again_for_what_changes_seldom_when_it_can_have_changed(
-    address: str, now: dict[str, Any], asked: list[str], uptime: float
+    address: str, before: str, now: dict[str, Any], asked: list[str], uptime: float
 ) -> None:
     fixture = load(next(path for path in FIXTURES if path.stem == "vnish"))
     miner = fixture["http"]["80"]["/api/v1/summary"]["miner"]
+    miner["miner_status"]["miner_state"] = before
     reader = native_readers()["vnish"]
     async with replaying(address, fixture) as replay:
         first = await reader.read(Target(address), RigIdentity(**fixture["identity"]))
@@ -184,6 +192,23 @@ async def test_vnish_is_asked_again_for_what_changes_seldom_when_it_can_have_cha
     assert (replay.asked, again.uptime) == (asked, uptime)
     assert (again.point, again.fault_light, again.power_target) == (first.point, True, 2_800.0)
     assert again.rejected_difficulty == first.rejected_difficulty == 1_179_648.0
+
+
+@pytest.mark.parametrize(("state", "seconds"), [("mining", vnish.SLOW_SECONDS), ("auto-tuning", vnish.TUNING_SECONDS)])
+async def test_vnish_is_asked_again_for_what_changes_seldom_after_a_while(
+    address: str, state: str, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fixture = load(next(path for path in FIXTURES if path.stem == "vnish"))
+    status = fixture["http"]["80"]["/api/v1/summary"]["miner"]["miner_status"]
+    status["miner_state"], began = state, status["miner_state_time"]
+    reader, now = native_readers()["vnish"], 1_000.0
+    monkeypatch.setattr(vnish, "time", SimpleNamespace(monotonic=lambda: now, time=time.time))
+    async with replaying(address, fixture) as replay:
+        for passed, asked in ((0, ALWAYS + SELDOM), (seconds - 1, ALWAYS), (seconds + 1, ALWAYS + SELDOM)):
+            now, status["miner_state_time"] = 1_000.0 + passed, began + passed
+            replay.asked.clear()
+            await reader.read(Target(address), RigIdentity(**fixture["identity"]))
+            assert replay.asked == asked
 
 
 def target(address: str, fixture: dict[str, Any]) -> Target:

@@ -1,9 +1,10 @@
 """VNish (AnthillOS) on Antminers: pages of JSON on port 80, and what is left of cgminer's API on port 4028.
 
 Hashrate is ``hr_realtime``, over an unknown window; power is the firmware's ``power_consumption``. What changes seldom
-is asked for every :data:`SLOW_SECONDS`, and at once if the rig's state or clocks are other ones. Some releases want a
-login for the summary: the rig is then read from the open pages and port 4028. If port 80 is closed, port 4028 is used
-alone. Power is then the sum of the boards', which older releases do not have.
+is asked for every :data:`SLOW_SECONDS`, or :data:`TUNING_SECONDS` while the rig tunes itself, and at once if the rig's
+state or, except while it tunes itself, its clocks are other ones. Some releases want a login for the summary: the rig
+is then read from the open pages and port 4028. If port 80 is closed, port 4028 is used alone. Power is then the sum of
+the boards', which older releases do not have.
 """
 
 import re
@@ -24,6 +25,7 @@ from exporter.sources.rigs.transport import OtherPage, optional
 from exporter.sources.rigs.web import get_json, get_value
 
 SLOW_SECONDS: Final = 300.0
+TUNING_SECONDS: Final = 120.0
 _STATE_SLACK: Final = 10.0  # s by which the rig's time in a state may differ from ours
 _INFO: Final = "/api/v1/info"
 _SUMMARY: Final = "/api/v1/summary"
@@ -69,13 +71,17 @@ class _Slow:
     last_share_at: float | None  # unix seconds
 
     def holds(self, now: float, state: str, state_time: float | None, expected: float | None) -> bool:
-        """Return whether the rig has mined on since then, at the same clocks, and it is not too long ago."""
-        if self.elapsed is None or self.state_time is None or state_time is None:
+        """Return whether the rig has mined or tuned itself since then, at the clocks of then, and not for too long."""
+        if self.elapsed is None or self.state_time is None or state_time is None or state != self.state:
             return False
-        if state != _MINING or (state, expected) != (self.state, self.expected):
+        if state == _TUNING:  # which is to try other clocks
+            seconds = TUNING_SECONDS
+        elif state == _MINING and expected == self.expected:
+            seconds = SLOW_SECONDS
+        else:
             return False
         passed = now - self.at
-        return passed < SLOW_SECONDS and abs(state_time - self.state_time - passed) <= _STATE_SLACK
+        return passed < seconds and abs(state_time - self.state_time - passed) <= _STATE_SLACK
 
     def uptime(self, state_time: float | None) -> float | None:
         """Return how long the miner process runs: since then its time in its state has grown by as much."""
