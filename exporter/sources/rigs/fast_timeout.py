@@ -23,12 +23,16 @@ class FastTimeout:
         """The task inside; None once it has left."""
 
     def __enter__(self) -> None:
-        task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
         if task is None:
             raise RuntimeError("a timeout needs a running task")
         self.task = task
         self._cancelling = task.cancelling()
-        _deadlines(self._seconds).add(self)
+        deadlines = _by_length.get(self._seconds)
+        if deadlines is None or deadlines.loop is not loop:
+            deadlines = _by_length[self._seconds] = _Deadlines(self._seconds, loop)
+        deadlines.add(self)
 
     def expire(self) -> None:
         """Cancel the code inside if it still runs."""
@@ -80,11 +84,3 @@ class _Deadlines:
 
 
 _by_length: Final[dict[float, _Deadlines]] = {}
-
-
-def _deadlines(seconds: float) -> _Deadlines:
-    loop = asyncio.get_running_loop()
-    known = _by_length.get(seconds)
-    if known is None or known.loop is not loop:
-        known = _by_length[seconds] = _Deadlines(seconds, loop)
-    return known

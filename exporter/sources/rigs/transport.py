@@ -235,10 +235,11 @@ class _KeptConnections(Scoped[dict[tuple[str, int], _Conversation]]):
     __slots__ = ()
 
     def __exit__(self, *_: object) -> None:
-        super().__exit__()
-        for conversation in self._value.values():
-            conversation.transport.abort()
-        self._value.clear()  # each transport holds the context that holds them
+        _kept.reset(self._token)
+        if self._value:
+            for conversation in self._value.values():
+                conversation.transport.abort()
+            self._value.clear()  # each transport holds the context that holds them
 
 
 def keeping_connections() -> _KeptConnections:
@@ -285,7 +286,7 @@ async def _exchange(address: str, port: int, request: bytes, framing: Framing) -
     connected: _Conversation | None = None
     sure_at = loop.time() + _SURE * CONNECT_SECONDS
     try:
-        connected = await _connect(partial(_Conversation, request, framing, answer), host, port)
+        connected = await _connect(loop, partial(_Conversation, request, framing, answer), host, port)
         content = await answer
     except OSError as error:
         raise connect_failure(error) from None
@@ -305,9 +306,10 @@ async def _exchange(address: str, port: int, request: bytes, framing: Framing) -
         del answer, connected
 
 
-async def _connect(conversation: Callable[[], _Conversation], host: str, port: int) -> _Conversation:
+async def _connect(
+    loop: asyncio.AbstractEventLoop, conversation: Callable[[], _Conversation], host: str, port: int
+) -> _Conversation:
     """Connect within the time for it, and wait in it while this host has no socket. Raises OSError."""
-    loop = asyncio.get_running_loop()
     tls = _rigs_own_certificates() if port == TLS_PORT else None
     tries = 1
     with FastTimeout(CONNECT_SECONDS):

@@ -35,6 +35,7 @@ _KEEPING: Final = b"HTTP/1.1"
 _HEAD_END: Final = b"\r\n\r\n"
 _LAST_CHUNK: Final = b"\r\n0\r\n\r\n"  # after the one before, or the head
 _LONGEST_HEAD: Final = 16_384
+_MOST_DIGITS: Final = len(str(MAX_ANSWER))
 _OK: Final = int(HTTPStatus.OK)  # a member of an Enum takes as long as ten function calls
 _NO_VERDICT: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.TOO_MANY_REQUESTS)
 """Failures that are no evidence about a login: there is no such page, or it is requested too often."""
@@ -42,13 +43,14 @@ _JSON_VALUE: Final = re.compile(rb"\s*(?:[\[{\"\-\d]|true|false|null)")
 _PAGE_LOST: Final = frozenset({Reason.AUTH, Reason.GARBLED})
 """What costs the one page that it happens to, of those that a read can do without."""
 _NO_HEADERS: Final[Mapping[str, str]] = {}
+_LENGTH: Final = re.compile(rb"\r\ncontent-length:([^\r\n]*)", re.IGNORECASE)
 _CHALLENGE: Final = re.compile(r'(\w+)=(?:"([^"]*)"|([^\s,]+))')
 
 
 class Head:
     """The status and the headers of an answer."""
 
-    __slots__ = ("_lower", "_raw", "status")
+    __slots__ = ("_raw", "status")
 
     def __init__(self, raw: bytes) -> None:
         """Parse what precedes the body. Raises Failure."""
@@ -57,31 +59,27 @@ class Head:
             raise NoProtocol("not HTTP")
         self.status = int(status)
         self._raw = raw
-        self._lower = raw.lower()
 
     def header(self, name: str) -> str:
-        """Return a header's value (``name`` in lower case); empty if it is missing."""
-        key = _key(name)
-        at = self._lower.find(key)
-        if at < 0:
-            return ""
-        start = at + len(key)
-        end = self._raw.find(b"\r\n", start)
-        return self._raw[start : end if end >= 0 else None].decode("latin-1").strip()
+        """Return a header's value, whatever the case of its name; empty if it is missing."""
+        found = _line(name).search(self._raw)
+        return "" if found is None else found[1].decode("latin-1").strip()
 
 
 @cache
-def _key(name: str) -> bytes:
-    return f"\r\n{name}:".encode()
+def _line(name: str) -> re.Pattern[bytes]:
+    return re.compile(rb"\r\n%b:([^\r\n]*)" % name.encode(), re.IGNORECASE)
 
 
 class _HttpFraming:
     """An HTTP/1.x answer: a length, chunks, or everything until the connection ends."""
 
-    __slots__ = ("_body_at", "_chunked", "_length", "head")
+    __slots__ = ("_body_at", "_chunked", "_keeps", "_length", "head")
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps: bool) -> None:
+        """Know whether the request asked to keep the connection."""
         self.head: Head | None = None
+        self._keeps = keeps
         self._body_at = 0
         self._chunked = False
         self._length: int | None = None
@@ -94,9 +92,10 @@ class _HttpFraming:
                 if len(received) > _LONGEST_HEAD or not _HTTP.startswith(received[: len(_HTTP)]):
                     raise NoProtocol("not HTTP")
                 return False
-            self.head = Head(bytes(received[:end]))
+            raw = bytes(received[:end])
+            self.head = Head(raw)
             self._body_at = end + len(_HEAD_END)
-            self._length = _length(self.head)
+            self._length = _length(raw)
             self._chunked = self._length is None and "chunked" in self.head.header("transfer-encoding").lower()
         if self._chunked:
             return received.endswith(_LAST_CHUNK)
@@ -115,20 +114,22 @@ class _HttpFraming:
 
     def keeps_connection(self, received: bytearray) -> bool:
         """See :class:`exporter.sources.rigs.transport.Framing`."""
-        if self.head is None or not received.startswith(_KEEPING) or "close" in self.head.header("connection").lower():
+        if not self._keeps or self.head is None or not received.startswith(_KEEPING):
+            return False
+        if "close" in self.head.header("connection").lower():
             return False
         return self._chunked or (self._length is not None and len(received) == self._body_at + self._length)
 
 
-def _length(head: Head) -> int | None:
-    length = head.header("content-length")
-    if not length:
+def _length(raw: bytes) -> int | None:
+    found = _LENGTH.search(raw)
+    if found is None or not (length := found[1].strip()):
         return None
-    if not length.isdecimal():
+    if not length.isdigit():
         raise Failure(Reason.GARBLED, "an odd content length")
-    if len(length) > len(str(MAX_ANSWER)) or int(length) > MAX_ANSWER:
-        raise Failure(Reason.TOO_LARGE, f"it announced {length[:20]} bytes")
-    return int(length)
+    if len(length) > _MOST_DIGITS or (number := int(length)) > MAX_ANSWER:
+        raise Failure(Reason.TOO_LARGE, f"it announced {length[:20].decode()} bytes")
+    return number
 
 
 def _join_chunks(body: bytes) -> bytes:
@@ -148,18 +149,29 @@ def _join_chunks(body: bytes) -> bytes:
 
 
 def get(
-    address: str, path: str, *, port: int = HTTP_PORT, headers: Mapping[str, str] = _NO_HEADERS
+    address: str,
+    path: str,
+    *,
+    port: int = HTTP_PORT,
+    headers: Mapping[str, str] = _NO_HEADERS,
+    alone: bool = False,
 ) -> Coroutine[Any, Any, tuple[Head, bytes]]:
-    """Ask for a page and give its head and body, whatever the status. Raises Failure."""
+    """Ask for a page and give its head and body, whatever the status. Raises Failure.
+
+    If it is ``alone``, no other page of this read is asked: its connection is not kept.
+    """
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()]) if headers else ""
-    return _ask(address, port, f"GET {path}", lines)
+    return _ask(address, port, f"GET {path}", lines, alone=alone)
 
 
-async def _ask(address: str, port: int, what: str, headers: str, content: bytes = b"") -> tuple[Head, bytes]:
+async def _ask(
+    address: str, port: int, what: str, headers: str, content: bytes = b"", *, alone: bool = False
+) -> tuple[Head, bytes]:
     host = f"[{address}]" if ":" in address else address
-    end = "" if keeps_connections() else "Connection: close\r\n"
+    keeps = not alone and keeps_connections()
+    end = "" if keeps else "Connection: close\r\n"
     request = f"{what} HTTP/1.1\r\nHost: {host}\r\n{headers}Accept: */*\r\n{end}\r\n"
-    framing = _HttpFraming()
+    framing = _HttpFraming(keeps=keeps)
     body = await exchange(address, port, request.encode() + content, framing)
     if framing.head is None:
         raise NoProtocol("not HTTP")
@@ -186,10 +198,15 @@ def _check(head: Head) -> None:
 
 
 async def get_json(
-    address: str, path: str, *, port: int = HTTP_PORT, headers: Mapping[str, str] = _NO_HEADERS
+    address: str,
+    path: str,
+    *,
+    port: int = HTTP_PORT,
+    headers: Mapping[str, str] = _NO_HEADERS,
+    alone: bool = False,
 ) -> Mapping[str, Any]:
-    """Ask for a JSON object. Raises Failure, for every status but 200 too."""
-    head, body = await get(address, path, port=port, headers=headers)
+    """Ask for a JSON object, as :func:`get` asks for a page. Raises Failure, for every status but 200 too."""
+    head, body = await get(address, path, port=port, headers=headers, alone=alone)
     _check(head)
     try:
         return parse_json(body)

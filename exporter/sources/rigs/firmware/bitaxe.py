@@ -20,7 +20,6 @@ from exporter.sources.rigs.web import get_json
 
 _PAGE: Final = "/api/system/info"
 _OPTIONS: Final = "/api/system/asic"
-_ALONE: Final = {"Connection": "close"}  # a read is one page: there is nothing to keep a connection for
 _LEAST_MILLIVOLTS: Final = 200.0
 _MOST_MILLIVOLTS: Final = 20_000.0
 _BEST_RATE: Final = "hashRate_1m"  # which almost every release has
@@ -88,7 +87,7 @@ class Reader:
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
-        info = await get_json(target.address, _PAGE, headers=_ALONE)
+        info = await get_json(target.address, _PAGE, alone=True)
         coerce.expect_mac(info.get("macAddr"), identity.mac)
         expected = _expected(info)
         rate = _BEST_RATE if _BEST_RATE in info else next((key for key in _RATES if key in info), "")
