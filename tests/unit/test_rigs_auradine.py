@@ -177,6 +177,14 @@ async def test_with_its_api_port_closed_all_is_read_on_the_other() -> None:
     assert await identified(None, Web(pages)) == both
 
 
+@pytest.mark.parametrize("lacking", ["/summary", "/devs", "/pools"])
+async def test_what_its_web_interface_lacks_is_asked_on_the_api_port(lacking: str) -> None:
+    rpc, pages = answers()
+    all_there = await identified(cgminer(rpc), Web(pages))
+    del pages[lacking]
+    assert await identified(cgminer(rpc), Web(pages)) == all_there
+
+
 @pytest.mark.parametrize(("password", "reason"), [("changed", Reason.AUTH), (None, Reason.REFUSED)])
 async def test_with_its_api_port_closed_the_reason_is_that_of_the_other(password: str | None, reason: Reason) -> None:
     _, pages = answers()

@@ -270,7 +270,7 @@ async def visit(
             except Failure as failure:
                 if failure.reason is Reason.AUTH and not pages:
                     return {}, True
-                if failure.reason not in _PAGE_LOST:
+                if failure.reason not in _PAGE_LOST or isinstance(failure, NoProtocol):
                     break
     return pages, False if pages else None
 

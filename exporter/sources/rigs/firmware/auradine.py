@@ -1,14 +1,16 @@
 """Auradine's Teraflux (FluxOS, GCMiner): cgminer's API on port 4028, and the same and more on 8080 behind a login.
 
-Hashrate is ``MHS 1m``; ``MHS 5s`` swings by a factor of two. Port 4028 reports hashrate, boards, pools and shares. The
-power supply, fans, chips, mode and serial numbers need the login. With port 4028 closed, all is read on 8080. Mode,
-LEDs, clocks and voltages are asked every :data:`SELDOM_SECONDS`, and at once when it starts or stops hashing.
+Hashrate is ``MHS 1m``; ``MHS 5s`` swings by a factor of two. All is read on 8080, over one connection. What does not
+come from there is asked on 4028: hashrate, boards, pools and shares. The power supply, fans, chips, mode and serial
+numbers need the login. Mode, LEDs, clocks and voltages are asked every :data:`SELDOM_SECONDS`, and at once when it
+starts or stops hashing.
 """
 
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.fault_codes import FaultCode
@@ -33,10 +35,11 @@ _COMMANDS: Final = ("version", "devdetails", "asccount", "summary", "devs", "poo
 _TITLE: Final = b"<title>Miner UI</title>"
 _FAN, _PSU, _HEAT, _MODE, _LED = "/fan", "/psu", "/temperature", "/mode", "/led"
 _VOLTS, _CLOCKS, _REPORT = "/voltage", "/frequency", "/ipreport"
-_PAGES: Final = (_PSU, _MODE, _HEAT, _FAN, _LED, _CLOCKS, _VOLTS)
-"""The most important first: those that come too late are lost."""
-_OFTEN: Final = (_PSU, _HEAT, _FAN)
-"""Those of each read. The others are asked every :data:`SELDOM_SECONDS`."""
+_SUMMARY, _DEVICES, _POOLS = "summary", "devs", "pools"
+_OFTEN: Final = (f"/{_SUMMARY}", f"/{_DEVICES}", f"/{_POOLS}", _PSU, _HEAT, _FAN)
+"""Those of each read, the most important first: those that come too late are lost."""
+_RARELY: Final = (_MODE, _LED, _CLOCKS, _VOLTS)
+"""Those that are asked every :data:`SELDOM_SECONDS`."""
 _WINDOWS: Final = {"MHS 1m": 60.0, "MHS 5m": 300.0, "MHS 5s": 5.0}  # s, of each rate, the best first
 _UNIT: Final = "MH/s"
 _OTHER_DOOR: Final = frozenset({Reason.REFUSED, Reason.AUTH})
@@ -55,6 +58,27 @@ _LED_FAULTS: Final = {
 """What the codes of the LEDs stand for. 2 is normal, 3 locates the rig, above 100 the operator chose the light."""
 
 
+class _Clocks(NamedTuple):
+    """The clocks of a board's chips."""
+
+    chips: int  # that are listed
+    running: int
+    mean: float | None  # Hz
+
+
+@dataclass(frozen=True, slots=True)
+class _Rare:
+    """What is asked seldom; clocks and voltages by the number of the board."""
+
+    mode: Mapping[str, Any] = field(default_factory=dict)
+    light: Mapping[str, Any] = field(default_factory=dict)
+    clocks: Mapping[int, _Clocks] = field(default_factory=dict)
+    volts: Mapping[int, float | None] = field(default_factory=dict)
+
+
+_NOTHING: Final = _Rare()
+
+
 class Reader:
     """See :class:`exporter.sources.rigs.contract.NativeReader`."""
 
@@ -67,7 +91,7 @@ class Reader:
         documented="field names of 2.x (bitcap)",
         questions=Questions(
             rpc=_COMMANDS,
-            pages={80: ("/",), _PORT: (*_PAGES, _REPORT, *(f"/{command}" for command in _COMMANDS))},
+            pages={80: ("/",), _PORT: (*_OFTEN, *_RARELY, _REPORT, "/version", "/devdetails", "/asccount")},
             login=_LOGIN,
         ),
         pyasic_types=frozenset({"AURADINE"}),
@@ -78,7 +102,7 @@ class Reader:
         self._sessions = Sessions(_token, _FACTORY_LOGIN)
         self._rejected: dict[str, tuple[Credentials | None, float]] = {}  # login, and until when it rests
         self._chips: dict[str, int | None] = {}  # that a board of the rig at an address has
-        self._seldom: Seldom[dict[str, Answer]] = Seldom(SELDOM_SECONDS)
+        self._rare: Seldom[_Rare] = Seldom(SELDOM_SECONDS)
 
     async def second_probe(self, address: str) -> Answer:
         """Ask for the front page on port 80. Raises Failure."""
@@ -104,7 +128,7 @@ class Reader:
         details = coerce.first(await optional(self._ask(target, "devdetails")), "DEVDETAILS")
         self._chips[target.address] = _chips(await optional(self._ask(target, "asccount")))
         self._rejected.pop(target.address, None)
-        self._seldom.forget(target.address)
+        self._rare.forget(target.address)
         pages, _ = await self._visit(target, _REPORT)
         report = coerce.first(pages.get(_REPORT, {}), "IPReport")
         serials = report.get("HBSerialNo")
@@ -128,17 +152,18 @@ class Reader:
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
-        summary = coerce.first(await self._ask(target, "summary"), "SUMMARY")
+        began = time.monotonic()
+        pages, refused = await self._visit(target, *_OFTEN)
+        summary = coerce.first(await self._answer(target, pages, _SUMMARY), "SUMMARY")
         rate = next((key for key in _WINDOWS if key in summary), "")
         hashrate = coerce.realised(summary.get(rate), _UNIT)
         mining = hashrate > 0
-        devices = coerce.items((await optional(self._ask(target, "devs"))).get("DEVS"))
-        pools = cgminer.pool_rows(await optional(self._ask(target, "pools")))
-        chips = await self._chips_expected(target)
-        pages, refused = await self._pages(target, mining=mining)
-        mode, light = (coerce.first(pages.get(page, {}), name) for page, name in ((_MODE, "Mode"), (_LED, "LED")))
+        devices = coerce.items((await optional(self._answer(target, pages, _DEVICES))).get("DEVS"))
+        pools = cgminer.pool_rows(await optional(self._answer(target, pages, _POOLS)))
+        rare = await self._rarely(target, mining, began) if pages else _NOTHING
+        mode, light = rare.mode, rare.light
         supplies = coerce.items(pages.get(_PSU, {}).get("PSU"))
-        boards = tuple(_boards(devices, pages, chips))
+        boards = tuple(_boards(devices, pages.get(_HEAT, {}), rare, await self._chips_expected(target)))
         rows = coerce.items(pages.get(_FAN, {}).get("Fan"))
         fans = tuple(
             Fan(coerce.index(row.get("ID"), index), coerce.rpm(row.get("Speed"))) for index, row in enumerate(rows, 1)
@@ -174,16 +199,20 @@ class Reader:
             faults=cgminer.merged(seen, _reported_faults(mode, light)),
         )
 
-    async def _pages(self, target: Target, *, mining: bool) -> tuple[Mapping[str, Answer], bool | None]:
-        """Give the pages behind the login, some of them at most :data:`SELDOM_SECONDS` old, as :meth:`_visit` does."""
-        kept = self._seldom.kept(target.address, mining)
-        if kept is not None:
-            pages, refused = await self._visit(target, *_OFTEN)
-            return (kept | pages if pages else {}), refused
-        pages, refused = await self._visit(target, *_PAGES)
-        if len(pages) == len(_PAGES):
-            self._seldom.keep(target.address, mining, {path: pages[path] for path in _PAGES if path not in _OFTEN})
-        return pages, refused
+    async def _rarely(self, target: Target, mining: bool, began: float) -> _Rare:
+        """Give what is at most :data:`SELDOM_SECONDS` old, as far as it comes in the time that is left for pages."""
+        rare = self._rare.kept(target.address, mining)
+        if rare is None:
+            left = max(0.0, began + _WEB_SECONDS - time.monotonic())
+            pages, _ = await visit(partial(self.page, target), _RARELY, seconds=left)
+            rare = _translated(pages)
+            if len(pages) == len(_RARELY):
+                self._rare.keep(target.address, mining, rare)
+        return rare
+
+    async def _answer(self, target: Target, pages: Mapping[str, Answer], command: str) -> Answer:
+        """Give the answer that is among the pages, or ask for it. Raises Failure."""
+        return pages.get(f"/{command}") or await self._ask(target, command)
 
     async def _ask(self, target: Target, command: str) -> Answer:
         """Ask on port 4028, or on 8080 if that is closed to this host. Raises Failure."""
@@ -269,23 +298,39 @@ def _tunes_to_power(mode: Mapping[str, Any]) -> bool:
     return mode["Tune"] == "power" if "Tune" in mode else mode.get("Mode") == "custom"
 
 
+def _translated(pages: Mapping[str, Answer]) -> _Rare:
+    clocks = _by_board(pages.get(_CLOCKS, {}), "Frequency", "ChipFrequency")
+    volts = _by_board(pages.get(_VOLTS, {}), "Voltage", "ChipVoltage")
+    return _Rare(
+        mode=coerce.first(pages.get(_MODE, {}), "Mode"),
+        light=coerce.first(pages.get(_LED, {}), "LED"),
+        clocks={number: _clocks(row) for number, row in clocks.items()},
+        volts={
+            number: coerce.mean(_values(row, "ChipVoltage", "Voltage", coerce.volts, coerce.MAX_VOLTS))
+            for number, row in volts.items()
+        },
+    )
+
+
+def _clocks(row: Mapping[str, Any]) -> _Clocks:
+    clocks = _values(row, "ChipFrequency", "Frequency", coerce.clock, coerce.MAX_MEGAHERTZ)
+    return _Clocks(len(clocks), sum(1 for clock in clocks if clock), coerce.megahertz(coerce.mean(clocks)))
+
+
 def _by_board(answer: Answer, section: str, values: str) -> dict[int, Mapping[str, Any]]:
     """Sort rows by the number of the board; 0 is the control board."""
     rows = coerce.items(answer.get(section))
     return {number: row for row in rows if (number := coerce.count(row.get("ID"), coerce.MAX_ITEMS)) and values in row}
 
 
-def _boards(devices: list[Mapping[str, Any]], pages: Mapping[str, Answer], chips: int | None) -> Iterator[Board]:
+def _boards(devices: list[Mapping[str, Any]], heat: Answer, rare: _Rare, chips: int | None) -> Iterator[Board]:
     """Join what is known of each board by its number, which begins at 1."""
-    heat = _by_board(pages.get(_HEAT, {}), "Temperature", "BoardTemp")
-    clocks = _by_board(pages.get(_CLOCKS, {}), "Frequency", "ChipFrequency")
-    volts = _by_board(pages.get(_VOLTS, {}), "Voltage", "ChipVoltage")
+    sensors = _by_board(heat, "Temperature", "BoardTemp")
     for number_in_list, row in enumerate(devices, 1):
         number = coerce.count(row.get("ID"), coerce.MAX_ITEMS) or number_in_list
-        least, average, most = coerce.spread(_temperatures(heat, number, "BoardTemp"))
-        coolest, mean, hottest = coerce.spread(_temperatures(heat, number, "ChipTemp"))
-        running = _values(clocks, number, "ChipFrequency", "Frequency", coerce.clock, coerce.MAX_MEGAHERTZ)
-        at_chips = _values(volts, number, "ChipVoltage", "Voltage", coerce.volts, coerce.MAX_VOLTS)
+        least, average, most = coerce.spread(_temperatures(sensors.get(number, {}), "BoardTemp"))
+        coolest, mean, hottest = coerce.spread(_temperatures(sensors.get(number, {}), "ChipTemp"))
+        clocks = rare.clocks.get(number)
         yield Board(
             index=number - 1,
             hashrate=coerce.hashrate(row.get("MHS 5s"), _UNIT),
@@ -296,27 +341,21 @@ def _boards(devices: list[Mapping[str, Any]], pages: Mapping[str, Answer], chips
             chip_temperature_min=coolest,
             chip_temperature_average=mean,
             # A list that is shorter than the board was cut: it is no evidence about the chips that it lacks.
-            chips=sum(1 for clock in running if clock) or None if chips and len(running) == chips else None,
+            chips=clocks.running or None if clocks and clocks.chips == chips else None,
             chips_expected=chips,
-            frequency=coerce.megahertz(coerce.mean(running)),
-            voltage=coerce.mean(at_chips),
+            frequency=None if clocks is None else clocks.mean,
+            voltage=rare.volts.get(number),
         )
 
 
 def _values(
-    rows: Mapping[int, Mapping[str, Any]],
-    number: int,
-    part: str,
-    value: str,
-    read: Callable[[object], float | None],
-    high: float,
+    row: Mapping[str, Any], part: str, value: str, read: Callable[[object], float | None], high: float
 ) -> list[float | None]:
-    values = [each.get(value) for each in coerce.items(rows.get(number, {}).get(part), _MOST_CHIPS)]
-    return coerce.each(values, read, high, _MOST_CHIPS)
+    return coerce.each([each.get(value) for each in coerce.items(row.get(part), _MOST_CHIPS)], read, high, _MOST_CHIPS)
 
 
-def _temperatures(rows: Mapping[int, Mapping[str, Any]], number: int, part: str) -> list[float | None]:
-    return _values(rows, number, part, "Temperature", coerce.celsius, coerce.MAX_TEMPERATURE)
+def _temperatures(row: Mapping[str, Any], part: str) -> list[float | None]:
+    return _values(row, part, "Temperature", coerce.celsius, coerce.MAX_TEMPERATURE)
 
 
 def _control_board(answer: Answer) -> float | None:
