@@ -371,8 +371,10 @@ def _energy_across_restart(memory: RigMemory, now: float, max_gap: float) -> flo
 
 def _worker_expected(rig: Rig, pools: tuple[Pool, ...]) -> bool | None:
     """Return whether the worker of each active pool is the expected one; None if none is expected or active."""
+    if not rig.worker:
+        return None
     workers = [pool.worker for pool in pools if pool.active and pool.worker]
-    if not rig.worker or not workers:
+    if not workers:
         return None
     expected = rig.worker.replace("{rig}", rig.name)
     if expected.endswith("*"):
@@ -402,9 +404,13 @@ def _indexes(faults: Iterable[tuple[str, str, *tuple[float, ...]]], wanted: Faul
 
 def _shares(pools: tuple[Pool, ...]) -> tuple[float, float] | None:
     """Return the shares sent, and those refused (rejected and stale), over the pools that report both."""
-    counted = [(pool.accepted, pool.rejected + (pool.stale or 0.0)) for pool in pools if pool.rejected is not None]
-    known = [(accepted + refused, refused) for accepted, refused in counted if accepted is not None]
-    return (sum(sent for sent, _ in known), sum(refused for _, refused in known)) if known else None
+    accepted, refused, known = 0.0, 0.0, False
+    for pool in pools:
+        if pool.accepted is not None and pool.rejected is not None:
+            accepted += pool.accepted
+            refused += pool.rejected + (pool.stale or 0.0)
+            known = True
+    return (accepted + refused, refused) if known else None
 
 
 def _change(before: RigIdentity, after: RigIdentity) -> IdentityChange | None:

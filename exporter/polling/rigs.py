@@ -444,11 +444,13 @@ class RigPoller:
 
     async def _logged_in(self, visit: _Visit, work: Callable[[Target], Coroutine[Any, Any, T]], deadline: float) -> T:
         """Ask the rig with the login whose turn it is, and remember what the rig did with it."""
-        slot = visit.slot
+        slot, target = visit.slot, visit.target
         logins = slot.logins
+        if target.credentials is not logins.current:
+            target = Target(target.address, logins.current)
         try:
             with using(logins):
-                return await self._guard.ask(work(Target(visit.target.address, logins.current)), deadline)
+                return await self._guard.ask(work(target), deadline)
         finally:
             if slot.ledger is not None and slot.logins is logins:
                 slot.ledger.login = logins.accepted or slot.ledger.login[0], logins.waited
