@@ -309,7 +309,7 @@ async def _scrape(exporter: Exporter, healthy: set[str], figures: Figures, invar
                 figures.waited += point[2] - before[2]
                 figures.watched += point[1] - before[1]
             before = point
-        settled = began - exporter.started > _SETTLED
+        settled, faults = began - exporter.started > _SETTLED, figures.faults[-1:]
         try:
             async with (
                 asyncio.timeout(10),
@@ -332,7 +332,7 @@ async def _scrape(exporter: Exporter, healthy: set[str], figures: Figures, invar
                     figures.scrape_seconds.append(spent)
                     _note_lost(series, healthy, figures)
         elif settled:
-            figures.failed_scrapes.append(f"{figures.faults[-1:]}: {status} {text[:100]}")
+            figures.failed_scrapes.append(f"{faults}: {status} {text[:100]}")
         await asyncio.sleep(max(0.0, 1.0 - spent))
 
 
