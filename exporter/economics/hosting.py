@@ -263,10 +263,12 @@ def state(contract: ContractSettings, rigs: Sequence[RigUse], windows: int, more
 def _provisional(contract: ContractSettings, rigs: Sequence[RigUse], contracted: int, missing: int) -> bool:
     """Return whether too much is missing of what is billed."""
     metered = contract.energy == "metered" or contract.pass_through
+    rated = contract.energy == "nameplate" or contract.usd_per_kilowatt_month
+    unrated = sum(rig.contracted for rig in rigs if rig.watts is None) if rated else 0
     unpriced = sum(rig.unpriced for rig in rigs) if contract.pass_through else 0
     unearned = sum(rig.unearned for rig in rigs) if contract.revenue_share else 0
     unsold = sum(rig.unsold for rig in rigs) if contract.curtailment_credit_share else 0
-    return max(missing if metered else 0, unpriced, unearned, unsold) > _PROVISIONAL * contracted
+    return max(missing if metered else 0, unrated, unpriced, unearned, unsold) > _PROVISIONAL * contracted
 
 
 def charges_of(contract: ContractSettings, rig: RigUse, windows: int) -> dict[str, Decimal]:

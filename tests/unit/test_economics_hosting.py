@@ -116,9 +116,23 @@ def test_a_rig_that_joins_within_the_period_counts_its_own_windows() -> None:
 
 def test_more_than_a_hundredth_of_missing_energy_makes_it_provisional() -> None:
     rigs = [use("a-1", missing=NOVEMBER // 100 + 1)]
-    assert state(contract(), rigs, NOVEMBER).provisional
+    found = state(contract(), rigs, NOVEMBER)
+    assert (found.missing, found.provisional) == (87, True)
     assert not state(contract(energy="nameplate"), rigs, NOVEMBER).provisional
     assert not state(contract(), [use("a-1", missing=NOVEMBER // 100 - 1)], NOVEMBER).provisional
+    hundred = use("a-1", windows={Class.HASHING: 100}, missing=1)
+    assert not state(contract(), [hundred], 100).provisional
+
+
+@pytest.mark.parametrize("terms", [{}, {"energy": "nameplate", "usd_per_kilowatt_month": None}])
+def test_what_is_billed_by_rated_power_is_provisional_where_that_is_unknown(terms: dict[str, Any]) -> None:
+    """A rig without a rating adds nothing to the statement."""
+    rigs = [use("a-1"), use("a-2", watts=None)]
+    found = state(contract(**terms), rigs, NOVEMBER)
+    assert (found.kilowatts, found.provisional) == (Decimal("3.500"), True)
+    assert found.lines[-2].amount == state(contract(**terms), rigs[:1], NOVEMBER).lines[-2].amount
+    assert not any(charges_of(contract(energy="nameplate"), rigs[1], NOVEMBER).values())
+    assert not state(contract(usd_per_kilowatt_month=None), rigs, NOVEMBER).provisional
 
 
 def test_pass_through_revenue_share_credit_and_minimum() -> None:
@@ -143,6 +157,58 @@ def test_pass_through_revenue_share_credit_and_minimum() -> None:
     assert found.total == Decimal("1000.00")
 
 
+def test_each_line_shows_its_quantity_unit_price_and_how_it_comes_about() -> None:
+    """2,515 kWh times 1.02 are 2,565.3 kWh. 240 of 8,580 counted windows failed: 0.0079720 below 98 %, paid twice."""
+    settings = contract(
+        pass_through=True,
+        energy_factor=1.02,
+        revenue_share=0.25,
+        curtailment_credit_share=0.5,
+        minimum_usd_per_month=1_000,
+        uptime={"measure": "sla", "promised": 0.98, "credit_share": 2},
+    )
+    found = state(settings, [use("a-1", passed_through=100.0, mined=400.125, saved=0.5)], NOVEMBER)
+    assert [(each.code, each.quantity, each.unit, each.price, str(each.amount), each.note) for each in found.lines] == [
+        ("energy", Decimal("2565.3"), "kWh", Decimal("0.072"), "184.70", ""),
+        ("power", Decimal("2565.3"), "kWh", None, "102.00", "at the host's price, by slot"),
+        ("space", Decimal("3.5"), "kW", Decimal(12), "42.00", ""),
+        ("revenue_share", Decimal("400.13"), "USD", Decimal("0.25"), "100.03", ""),
+        ("sla_credit", None, "", None, "-4.57", "(0.98 - 0.9720280) x 286.70, of sla uptime"),
+        ("curtailment_credit", None, "", None, "-0.25", "0.5 of 0.50 earned by standing still"),
+        ("minimum", None, "", None, "576.09", "up to 1000.00 a month"),
+    ]
+
+
+def test_halves_are_rounded_up() -> None:
+    """100.0005 kWh are billed as 100.001 kWh, 3.5045 kW as 3.505 kW, $42.245 as $42.25, and half of that as $21.13."""
+    settings = contract(usd_per_kilowatt_hour=0.07, usd_per_kilowatt_month=10, revenue_share=0.5)
+    found = state(settings, [use("a-1", kwh=100.0005, watts=3_504.5, mined=42.245)], NOVEMBER)
+    assert found.kilowatt_hours == {"metered": Decimal("100.001")}
+    assert found.kilowatts == Decimal("3.505")
+    assert [line.quantity for line in found.lines[:3]] == [Decimal("100.001"), Decimal("3.505"), Decimal("42.25")]
+    assert found.lines[2].amount == Decimal("21.13")
+
+
+def test_a_line_that_comes_to_nothing_is_left_out() -> None:
+    whole = use("a-1", windows={Class.HASHING: NOVEMBER}, kwh=1_000.0)
+    settings = contract(uptime={"measure": "sla", "promised": 1}, curtailment_credit_share=0.5)
+    assert [line.code for line in state(settings, [whole], NOVEMBER).lines] == ["energy", "space"]
+    idle = contract(usd_per_kilowatt_month=None, minimum_usd_per_month=72)
+    assert [line.code for line in state(idle, [whole], NOVEMBER).lines] == ["energy"]
+    saved = replace(whole, saved=30.0)
+    assert [line.code for line in state(contract(), [saved], NOVEMBER).lines] == ["energy", "space"]
+
+
+@pytest.mark.parametrize("energy", ["metered", "nameplate"])
+def test_a_period_of_one_window_is_billed_whole(energy: str) -> None:
+    """The fee is for the period of the statement, however short."""
+    rig = use("a-1", windows={Class.HASHING: 1}, kwh=0.3)
+    found = state(contract(energy=energy), [rig], 1)
+    assert found.kilowatts == Decimal("3.500")
+    assert not found.provisional
+    assert charges_of(contract(), rig, 1)["space"] == 42
+
+
 def test_lines_of_the_operator_come_last_and_no_minimum_counts_them() -> None:
     terms = contract(minimum_usd_per_month=5_000)
     more = Line(code="correction", amount=Decimal("-12.40"), note="read twice")
@@ -158,6 +224,11 @@ def test_a_rigs_part_of_each_charge_is_not_rounded_and_adds_up() -> None:
     sums = {code: float(sum(each[code] for each in found)) for code in found[0]}
     assert sums == pytest.approx(
         {"energy": 1_784.88, "power": 100.0, "space": 420.0, "revenue_share": 100.0, "curtailment_credit": -21.0}
+    )
+    half = use("a-1", windows={Class.HASHING: NOVEMBER // 2}, passed_through=10.0)
+    terms = contract(pass_through=True, energy="nameplate", energy_factor=1.02)
+    assert {code: float(usd) for code, usd in charges_of(terms, half, NOVEMBER).items()} == pytest.approx(
+        {"energy": 3.5 * 360.5 * 1.02 * 0.072, "power": 10.2, "space": 21.0}
     )
     fixed = contract(usd_per_kilowatt_hour=None)
     assert set(charges_of(fixed, rigs[0], NOVEMBER)) == {"space"}
