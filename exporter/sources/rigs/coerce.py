@@ -72,10 +72,13 @@ def _within(low: float, high: float, kind_of_value: str, *, zero: bool = True) -
         if type(value) is not float:
             if value is None:  # as of every key that a build does not have
                 return None
-            if type(value) is not int:
-                known = number(value, low, high, kind_of_value)
-                return None if known is None else known or nothing
-            value = float(value)
+            kind = type(value)
+            if kind is not int and kind is not str:
+                return None
+            try:
+                value = float(value)  # type: ignore[arg-type]
+            except ValueError:
+                return None
         if low <= value <= high:
             return value or nothing
         note(kind_of_value)
@@ -132,11 +135,13 @@ def sensors(value: object) -> list[float]:
     """Read the temperatures in a JSON array or a text like ``61-48-47-60`` or ``-3--2-1-0``, those that can be."""
     parts = value
     if isinstance(value, str):
-        parts = value.split("-")
-        if all(map(str.isdecimal, parts)):  # as in almost every text: no signs, no points
-            temperatures = [known for known in map(float, parts[:MAX_CHIPS]) if 0.0 < known <= MAX_TEMPERATURE]
-            if len(temperatures) == len(parts):
-                return temperatures
+        parts = value.split("-", MAX_CHIPS)
+        try:
+            temperatures = [known for known in map(float, parts) if 0.0 < known <= MAX_TEMPERATURE]
+        except ValueError:  # signs, or what is no number
+            temperatures = []
+        if len(temperatures) == len(parts):  # as in almost every text
+            return temperatures
         parts = _BETWEEN_SENSORS.split(value)
     known = map(celsius, parts[:MAX_CHIPS]) if isinstance(parts, list) else ()
     return [temperature for temperature in known if temperature is not None]
@@ -259,16 +264,22 @@ def hashrate(value: object, unit: str) -> float | None:
     return None
 
 
+_age: Final = _within(0.0, MAX_UPTIME, "share_time")
+
+
 def share_time(value: object, now: float) -> float | None:
     """Read when a share was sent, in unix seconds: as such, or as an age like ``0:00:03``. 0 is never.
 
     Before bitcoin, as where the rig's clock begins in 1970, and after ``now`` there are none.
     """
     if isinstance(value, str) and ":" in value:
-        parts = [number(part, 0, MAX_UPTIME, "share_time") for part in value.split(":")]
-        known = [part for part in parts if part is not None]
-        age = sum(part * 60**power for power, part in enumerate(reversed(known)))
-        at = now - age if known == parts else None
+        age = 0.0
+        for part in value.split(":"):
+            known = _age(part)
+            if known is None:
+                return None
+            age = age * 60 + known
+        at: float | None = now - age
     else:
         at = number(value, 0, MAX_COUNTER, "share_time") or None
     if at is None or BITCOIN_BEGAN <= at <= now + CLOCK_SKEW:
@@ -299,7 +310,9 @@ def text(value: object, limit: int = MAX_TEXT) -> str:
     """Read a short text without control characters or broken Unicode; empty where there is none."""
     if not isinstance(value, str):
         return ""
-    result = value.strip()[:limit]
+    result = value.strip()
+    if len(result) > limit:
+        result = result[:limit]
     return result if result.isprintable() else "".join(filter(str.isprintable, " ".join(result.split())))
 
 
@@ -379,11 +392,12 @@ def first(answer: Mapping[str, Any], section: str) -> Mapping[str, Any]:
 
 def endpoint(url: object) -> tuple[str, str]:
     """Split a pool's URL into (scheme, host with port), without any user name or password in it."""
-    return _endpoint(text(url, 256))
+    return _endpoint(url[:256]) if isinstance(url, str) else ("", "")
 
 
 @lru_cache(maxsize=4_096)  # a site has few pools, and each rig names them at each poll
-def _endpoint(address: str) -> tuple[str, str]:
+def _endpoint(url: str) -> tuple[str, str]:
+    address = text(url, 256)
     try:
         parts = urlsplit(address if "://" in address else f"//{address}")
         port = parts.port
