@@ -212,6 +212,26 @@ async def test_what_changes_seldom_is_asked_every_minute_and_when_it_stops(monke
         assert await mode("eco") == "eco"
 
 
+async def test_the_clocks_of_chips_are_asked_every_five_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    rpc, pages = answers()
+    reader, now = auradine.Reader(), 1_000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    async with serving(TARGET.address, 4028, cgminer(rpc)), serving(TARGET.address, 8080, Web(pages)):
+        identity = await reader.identify(TARGET)
+
+        async def known() -> int:
+            reading = await reader.read(TARGET, identity)
+            assert reading.power_mode
+            return sum(board.frequency is not None for board in reading.boards)
+
+        assert await known() == 3
+        pages["/frequency"] = pages["/frequency"] | {"Frequency": []}
+        now += auradine.CHIPS_SECONDS - 1
+        assert await known() == 3
+        now += 1
+        assert await known() == 0
+
+
 async def test_pages_that_came_before_a_login_was_rejected_are_not_kept() -> None:
     rpc, pages = answers()
     reader, web = auradine.Reader(), Web(pages)

@@ -2,15 +2,14 @@
 
 Hashrate is ``MHS 1m``; ``MHS 5s`` swings by a factor of two. All is read on 8080, over one connection. What does not
 come from there is asked on 4028: hashrate, boards, pools and shares. The power supply, fans, chips, mode and serial
-numbers need the login. Mode, LEDs, clocks and voltages are asked every :data:`SELDOM_SECONDS`, and at once when it
-starts or stops hashing.
+numbers need the login. Mode and LEDs are asked every :data:`SELDOM_SECONDS`, clocks and voltages, of each chip, every
+:data:`CHIPS_SECONDS`, and all at once when it starts or stops hashing.
 """
 
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.fault_codes import FaultCode
@@ -25,8 +24,11 @@ from exporter.sources.rigs.sessions import Sessions
 from exporter.sources.rigs.transport import optional, rpc
 from exporter.sources.rigs.web import get, get_json, log_in, visit
 
+T = TypeVar("T")
+
 LOGIN_PAUSE: Final = 300.0  # s
 SELDOM_SECONDS: Final = 60.0
+CHIPS_SECONDS: Final = 300.0
 _PORT: Final = 8080
 _LOGIN: Final = "/token"
 _FACTORY_LOGIN: Final = Credentials("admin", "admin")
@@ -38,8 +40,8 @@ _VOLTS, _CLOCKS, _REPORT = "/voltage", "/frequency", "/ipreport"
 _SUMMARY, _DEVICES, _POOLS = "summary", "devs", "pools"
 _OFTEN: Final = (f"/{_SUMMARY}", f"/{_DEVICES}", f"/{_POOLS}", _PSU, _HEAT, _FAN)
 """Those of each read, the most important first: those that come too late are lost."""
-_RARELY: Final = (_MODE, _LED, _CLOCKS, _VOLTS)
-"""Those that are asked every :data:`SELDOM_SECONDS`."""
+_SELDOM: Final = (_MODE, _LED)
+_OF_CHIPS: Final = (_CLOCKS, _VOLTS)
 _WINDOWS: Final = {"MHS 1m": 60.0, "MHS 5m": 300.0, "MHS 5s": 5.0}  # s, of each rate, the best first
 _UNIT: Final = "MH/s"
 _OTHER_DOOR: Final = frozenset({Reason.REFUSED, Reason.AUTH})
@@ -66,17 +68,22 @@ class _Clocks(NamedTuple):
     mean: float | None  # Hz
 
 
-@dataclass(frozen=True, slots=True)
-class _Rare:
-    """What is asked seldom; clocks and voltages by the number of the board."""
+class _State(NamedTuple):
+    """What is asked every :data:`SELDOM_SECONDS`."""
 
-    mode: Mapping[str, Any] = field(default_factory=dict)
-    light: Mapping[str, Any] = field(default_factory=dict)
-    clocks: Mapping[int, _Clocks] = field(default_factory=dict)
-    volts: Mapping[int, float | None] = field(default_factory=dict)
+    mode: Mapping[str, Any]
+    light: Mapping[str, Any]
 
 
-_NOTHING: Final = _Rare()
+class _Chips(NamedTuple):
+    """What is asked every :data:`CHIPS_SECONDS`, by the number of the board."""
+
+    clocks: Mapping[int, _Clocks]
+    volts: Mapping[int, float | None]
+
+
+_NO_STATE: Final = _State({}, {})
+_NO_CHIPS: Final = _Chips({}, {})
 
 
 class Reader:
@@ -91,7 +98,7 @@ class Reader:
         documented="field names of 2.x (bitcap)",
         questions=Questions(
             rpc=_COMMANDS,
-            pages={80: ("/",), _PORT: (*_OFTEN, *_RARELY, _REPORT, "/version", "/devdetails", "/asccount")},
+            pages={80: ("/",), _PORT: (*_OFTEN, *_SELDOM, *_OF_CHIPS, _REPORT, "/version", "/devdetails", "/asccount")},
             login=_LOGIN,
         ),
         pyasic_types=frozenset({"AURADINE"}),
@@ -101,8 +108,9 @@ class Reader:
     def __init__(self) -> None:
         self._sessions = Sessions(_token, _FACTORY_LOGIN)
         self._rejected: dict[str, tuple[Credentials | None, float]] = {}  # login, and until when it rests
-        self._chips: dict[str, int | None] = {}  # that a board of the rig at an address has
-        self._rare: Seldom[_Rare] = Seldom(SELDOM_SECONDS)
+        self._fitted: dict[str, int | None] = {}  # chips that a board of the rig at an address has
+        self._states: Seldom[_State] = Seldom(SELDOM_SECONDS)
+        self._chips: Seldom[_Chips] = Seldom(CHIPS_SECONDS)
 
     async def second_probe(self, address: str) -> Answer:
         """Ask for the front page on port 80. Raises Failure."""
@@ -126,9 +134,10 @@ class Reader:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
         version = coerce.first(await self._ask(target, "version"), "VERSION")
         details = coerce.first(await optional(self._ask(target, "devdetails")), "DEVDETAILS")
-        self._chips[target.address] = _chips(await optional(self._ask(target, "asccount")))
+        self._fitted[target.address] = _chips(await optional(self._ask(target, "asccount")))
         self._rejected.pop(target.address, None)
-        self._rare.forget(target.address)
+        self._states.forget(target.address)
+        self._chips.forget(target.address)
         pages, _ = await self._visit(target, _REPORT)
         report = coerce.first(pages.get(_REPORT, {}), "IPReport")
         serials = report.get("HBSerialNo")
@@ -160,10 +169,13 @@ class Reader:
         mining = hashrate > 0
         devices = coerce.items((await optional(self._answer(target, pages, _DEVICES))).get("DEVS"))
         pools = cgminer.pool_rows(await optional(self._answer(target, pages, _POOLS)))
-        rare = await self._rarely(target, mining, began) if pages else _NOTHING
-        mode, light = rare.mode, rare.light
+        state, of_chips = _NO_STATE, _NO_CHIPS
+        if pages:
+            state = await self._seldom(self._states, target, mining, began, _SELDOM, _state)
+            of_chips = await self._seldom(self._chips, target, mining, began, _OF_CHIPS, _of_chips)
+        mode, light = state
         supplies = coerce.items(pages.get(_PSU, {}).get("PSU"))
-        boards = tuple(_boards(devices, pages.get(_HEAT, {}), rare, await self._chips_expected(target)))
+        boards = tuple(_boards(devices, pages.get(_HEAT, {}), of_chips, await self._chips_expected(target)))
         rows = coerce.items(pages.get(_FAN, {}).get("Fan"))
         fans = tuple(
             Fan(coerce.index(row.get("ID"), index), coerce.rpm(row.get("Speed"))) for index, row in enumerate(rows, 1)
@@ -199,16 +211,25 @@ class Reader:
             faults=cgminer.merged(seen, _reported_faults(mode, light)),
         )
 
-    async def _rarely(self, target: Target, mining: bool, began: float) -> _Rare:
-        """Give what is at most :data:`SELDOM_SECONDS` old, as far as it comes in the time that is left for pages."""
-        rare = self._rare.kept(target.address, mining)
-        if rare is None:
-            left = max(0.0, began + _WEB_SECONDS - time.monotonic())
-            pages, _ = await visit(partial(self.page, target), _RARELY, seconds=left)
-            rare = _translated(pages)
-            if len(pages) == len(_RARELY):
-                self._rare.keep(target.address, mining, rare)
-        return rare
+    async def _seldom(
+        self,
+        kept: Seldom[T],
+        target: Target,
+        mining: bool,
+        began: float,
+        paths: tuple[str, ...],
+        read: Callable[[Mapping[str, Answer]], T],
+    ) -> T:
+        """Give what is kept, or ask, if what is asked at each read has left half of the time for pages."""
+        value = kept.kept(target.address, mining)
+        if value is None:
+            pages: Mapping[str, Answer] = {}
+            if time.monotonic() < began + _WEB_SECONDS / 2:
+                pages, _ = await visit(partial(self.page, target), paths, seconds=_WEB_SECONDS / 2)
+            value = read(pages)
+            if len(pages) == len(paths):
+                kept.keep(target.address, mining, value)
+        return value
 
     async def _answer(self, target: Target, pages: Mapping[str, Answer], command: str) -> Answer:
         """Give the answer that is among the pages, or ask for it. Raises Failure."""
@@ -244,12 +265,12 @@ class Reader:
 
     async def _chips_expected(self, target: Target) -> int | None:
         """Ask a rig that was identified before this process started, once."""
-        if target.address not in self._chips:
+        if target.address not in self._fitted:
             answer = await optional(self._ask(target, "asccount"))
             if not answer:
                 return None
-            self._chips[target.address] = _chips(answer)
-        return self._chips[target.address]
+            self._fitted[target.address] = _chips(answer)
+        return self._fitted[target.address]
 
 
 async def _token(address: str, credentials: Credentials) -> str:
@@ -298,14 +319,16 @@ def _tunes_to_power(mode: Mapping[str, Any]) -> bool:
     return mode["Tune"] == "power" if "Tune" in mode else mode.get("Mode") == "custom"
 
 
-def _translated(pages: Mapping[str, Answer]) -> _Rare:
+def _state(pages: Mapping[str, Answer]) -> _State:
+    return _State(coerce.first(pages.get(_MODE, {}), "Mode"), coerce.first(pages.get(_LED, {}), "LED"))
+
+
+def _of_chips(pages: Mapping[str, Answer]) -> _Chips:
     clocks = _by_board(pages.get(_CLOCKS, {}), "Frequency", "ChipFrequency")
     volts = _by_board(pages.get(_VOLTS, {}), "Voltage", "ChipVoltage")
-    return _Rare(
-        mode=coerce.first(pages.get(_MODE, {}), "Mode"),
-        light=coerce.first(pages.get(_LED, {}), "LED"),
-        clocks={number: _clocks(row) for number, row in clocks.items()},
-        volts={
+    return _Chips(
+        {number: _clocks(row) for number, row in clocks.items()},
+        {
             number: coerce.mean(_values(row, "ChipVoltage", "Voltage", coerce.volts, coerce.MAX_VOLTS))
             for number, row in volts.items()
         },
@@ -323,14 +346,14 @@ def _by_board(answer: Answer, section: str, values: str) -> dict[int, Mapping[st
     return {number: row for row in rows if (number := coerce.count(row.get("ID"), coerce.MAX_ITEMS)) and values in row}
 
 
-def _boards(devices: list[Mapping[str, Any]], heat: Answer, rare: _Rare, chips: int | None) -> Iterator[Board]:
+def _boards(devices: list[Mapping[str, Any]], heat: Answer, of_chips: _Chips, chips: int | None) -> Iterator[Board]:
     """Join what is known of each board by its number, which begins at 1."""
     sensors = _by_board(heat, "Temperature", "BoardTemp")
     for number_in_list, row in enumerate(devices, 1):
         number = coerce.count(row.get("ID"), coerce.MAX_ITEMS) or number_in_list
         least, average, most = coerce.spread(_temperatures(sensors.get(number, {}), "BoardTemp"))
         coolest, mean, hottest = coerce.spread(_temperatures(sensors.get(number, {}), "ChipTemp"))
-        clocks = rare.clocks.get(number)
+        clocks = of_chips.clocks.get(number)
         yield Board(
             index=number - 1,
             hashrate=coerce.hashrate(row.get("MHS 5s"), _UNIT),
@@ -344,7 +367,7 @@ def _boards(devices: list[Mapping[str, Any]], heat: Answer, rare: _Rare, chips: 
             chips=clocks.running or None if clocks and clocks.chips == chips else None,
             chips_expected=chips,
             frequency=None if clocks is None else clocks.mean,
-            voltage=rare.volts.get(number),
+            voltage=of_chips.volts.get(number),
         )
 
 
