@@ -264,12 +264,12 @@ def balance(slabs: Sequence[Work], looked_at: int) -> WorkBalance | None:
         return None
     latest = found[0]
     leak: bool | None = None
-    lost = 0.0
+    leaked: float | None = None
     if len(found) > 1:
         former = found[1]
         leak = is_leak(latest, former, looked_at)
         both = latest.plus(former)
-        lost = hashrate_of(both.expected - both.credited, both.seconds)
+        leaked = hashrate_of(both.expected - both.credited, both.seconds) if leak else None
     return WorkBalance(
         reported=hashrate_of(latest.expected, latest.seconds),
         accepted=hashrate_of(latest.accepted, latest.seconds) if latest.accepted >= 0 else None,
@@ -279,7 +279,7 @@ def balance(slabs: Sequence[Work], looked_at: int) -> WorkBalance | None:
         error=latest.error,
         luck=latest.luck,
         leak=leak,
-        leaked=lost if leak else None,
+        leaked=leaked,
     )
 
 

@@ -62,6 +62,40 @@ def test_a_meter_that_shows_something_else_is_not_shared_out(watts: float) -> No
     assert metered == ({}, Disbelieved(blocks=frozenset({"north"})))
 
 
+def test_meters_of_other_blocks_count_together_and_each_contradiction_is_named() -> None:
+    rigs = (running("a", 3500.0), running("b", 3500.0), rig(name="c", block="south"))
+    meters = (MeterReading(blocks={"north": 3600.0}, rigs={"a": 3.5}), MeterReading(blocks={"south": 3.5}))
+    metered = metered_power(site(*rigs, meters=meters))
+    assert metered.rigs == pytest.approx({"a": 1800.0, "b": 1800.0})
+    assert metered.disbelieved == Disbelieved(rigs={"a": 3.5}, blocks=frozenset({"south"}))
+
+
+@pytest.mark.parametrize(
+    ("reported", "watts", "believed"),
+    [
+        (3500.0, 1750.0, True),  # half
+        (3500.0, 1749.9, False),
+        (3500.0, 7000.0, True),  # twice
+        (3500.0, 7000.1, False),
+        (None, 600.0, True),  # 3 J/TH
+        (None, 599.9, False),
+        (None, 60_000.0, True),  # 300 J/TH
+        (None, 60_000.1, False),
+    ],
+)
+def test_the_range_of_a_blocks_meter_includes_its_ends(reported: float | None, watts: float, *, believed: bool) -> None:
+    metered = metered_power(site(running("a", reported), meters=(MeterReading(blocks={"north": watts}),)))
+    assert metered.rigs == ({"a": watts} if believed else {})
+
+
+@pytest.mark.parametrize("watts", [0.0, 0.5, 1.0])
+def test_a_rig_that_hashes_never_takes_a_share_of_nothing(watts: float) -> None:
+    """Of a rig that mines scrypt no range is known, so that any power but 0 is shared out."""
+    scrypt = rig(name="a", hashrate=9.5e9, power=None, facts={"algorithm": "scrypt"})
+    shares = metered_power(site(scrypt, meters=(MeterReading(blocks={"north": watts}),)))
+    assert shares == (({"a": watts}, Disbelieved()) if watts else ({}, Disbelieved(blocks=frozenset({"north"}))))
+
+
 def test_a_block_without_rigs_or_with_none_running_has_no_shares() -> None:
     meters = (MeterReading(blocks={"north": 9000.0, "nowhere": 9000.0}),)
     assert metered_power(site(rig(hashrate=None), running("idle", 20.0, 0.0), meters=meters)) == ({}, Disbelieved())
@@ -72,8 +106,10 @@ def test_a_block_without_rigs_or_with_none_running_has_no_shares() -> None:
     [
         (3.2, running("a", 3500.0), False),  # kilowatts
         (3.2, running("a", None), False),
-        (599.0, running("a", 3500.0), False),
-        (601.0, running("a", 3500.0), True),
+        (599.9, running("a", 3500.0), False),
+        (600.0, running("a", 3500.0), True),  # 3 J/TH
+        (60_000.0, running("a", 3500.0), True),  # 300 J/TH
+        (60_000.1, running("a", 3500.0), False),
         (15_000.0, running("a", 15.0, 1.2e12), False),  # milliwatts
         (4_000.0, running("a", None, 1e12, rated_hashrate=200e12), True),  # it starts
         (32_000.0, running("a", None, 200e12, rated_hashrate=200e12, rated_power=3500.0), False),

@@ -1,5 +1,7 @@
 """Known answers of shares, errors and payouts, and how surely leaks of known size are found among rigs without one."""
 
+from math import sqrt
+
 import numpy as np
 import pytest
 
@@ -126,6 +128,21 @@ def test_windows_are_as_long_as_their_error_needs() -> None:
     assert [window.seconds for window in windows(of_rig[:13])] == [MOST_SLABS * SLAB]
 
 
+@pytest.mark.parametrize(
+    ("shares", "slabs", "seconds"),
+    [
+        (45_000.0, 3, [SLAB, SLAB]),  # just enough
+        (44_999.0, 3, [2 * SLAB]),  # a second window is not full
+        (100.0, 24, [36 * HOUR, 36 * HOUR]),  # never enough
+        (100.0, 23, [36 * HOUR]),
+    ],
+)
+def test_a_window_ends_with_enough_shares_or_after_36_hours(shares: float, slabs: int, seconds: list[float]) -> None:
+    found = windows([Work(SLAB, shares, shares, shares, shares)] * slabs)
+    assert [window.seconds for window in found] == seconds
+    assert [window.accepted for window in found] == [shares * window.seconds / SLAB for window in found]
+
+
 def window_of(deficit: float, shares: float = 46_043.0) -> Work:
     return Work(36 * HOUR, shares, shares, shares * (1 - deficit), shares)
 
@@ -136,7 +153,8 @@ def test_a_leak_is_in_both_windows_beyond_two_per_cent_and_chance() -> None:
     assert not is_leak(window_of(0.0), window_of(0.03), 1)
     assert not is_leak(window_of(0.019, 1e6), window_of(0.019, 1e6), 1)
     assert not is_leak(window_of(0.034, 10_000), window_of(0.034, 10_000), 1)  # 2.9 sigmas beyond 0.5 %
-    assert not is_leak(window_of(0.5, 900), window_of(0.5, 900), 1)  # too few shares to judge
+    assert not is_leak(window_of(0.5, 999), window_of(0.5, 999), 1)  # too few shares to judge
+    assert is_leak(window_of(0.5, 1_000), window_of(0.5, 1_000), 1)
     assert is_leak(window_of(0.036, 10_000), window_of(0.036, 10_000), 10_000)  # 5.1 sigmas together
     assert not is_leak(window_of(0.036, 10_000), window_of(0.036, 10_000), 10_000_000)
     assert not is_leak(NO_WORK, window_of(0.5), 1)
@@ -151,6 +169,7 @@ def test_a_balance_in_hashes_and_dollars() -> None:
     assert judged.reported == pytest.approx(HASHRATE)
     assert judged.credited == pytest.approx(0.97 * HASHRATE)
     assert judged.deficit == pytest.approx(0.03)
+    assert judged.sigmas == pytest.approx(0.03 * sqrt(12 * slabs[0].shares))
     assert judged.leak is True
     assert judged.leak_per_day is None
     assert judged.priced(40.0).leak_per_day == pytest.approx(0.03 * 0.2 * 40)
@@ -158,7 +177,7 @@ def test_a_balance_in_hashes_and_dollars() -> None:
     assert judged.accepted is None
     early = balance(slabs[:1], 1)
     assert early is not None
-    assert early.leak is None
+    assert (early.leak, early.leaked) == (None, None)
     fair = balance([window_of(0.0)] * 2, 1)
     assert fair is not None
     assert (fair.leak, fair.priced(40.0).leak_per_day, fair.luck) == (False, None, 0)
@@ -171,6 +190,13 @@ def test_rigs_side_by_side_add_up() -> None:
     assert both.deficit == pytest.approx(0.01)
     assert both.accepted == pytest.approx(both.expected)
     assert both.beside(Work(1.0, 1.0, 1.0, 1.0, -1.0)).luck is None
+    assert both.beside(Work(1.0, 1.0, 1.0, 1.0, 0.0)).accepted == both.accepted
+
+
+def test_a_rig_that_counts_its_shares_and_has_none_accepts_nothing() -> None:
+    judged = balance([Work(1.0, 10.0, 10.0, 0.0, 0.0)], 1)
+    assert judged is not None
+    assert (judged.accepted, judged.luck) == (0.0, -1.0)
 
 
 # --- how surely leaks are found -------------------------------------------------------------------------------------
@@ -263,7 +289,7 @@ def test_a_day_is_judged_once_it_is_paid_and_was_observed() -> None:
     paid = {0.0: 0.0099, DAY: 0.0098, 2 * DAY: 0.01}
     judged = payout_balance(days, paid, PoolScheme.FPPS)
     assert judged is not None
-    assert judged.day == DAY
+    assert (judged.day, judged.paid) == (DAY, 0.0098)
     assert judged.expected == pytest.approx(0.01)
     assert judged.shortfall == pytest.approx(0.02)
     assert judged.luck is None
@@ -272,6 +298,14 @@ def test_a_day_is_judged_once_it_is_paid_and_was_observed() -> None:
     assert lucky is not None
     assert lucky.shortfall is None
     assert lucky.luck == pytest.approx(0.98)
+
+
+def test_a_day_of_which_80_per_cent_were_observed_is_judged_and_one_that_owes_nothing_is_not() -> None:
+    days = [DayCredit(0.0, 0.8 * DAY, 0.008), DayCredit(DAY, DAY, 0.0)]
+    judged = payout_balance(days, {0.0: 0.01, DAY: 0.01}, PoolScheme.FPPS)
+    assert judged is not None
+    assert (judged.day, judged.expected, judged.shortfall) == (0.0, pytest.approx(0.01), pytest.approx(0.0))
+    assert payout_balance([DayCredit(0.0, 0.79 * DAY, 0.008)], {0.0: 0.01}, PoolScheme.FPPS) is None
 
 
 @pytest.mark.parametrize("scheme", PoolScheme)
