@@ -42,8 +42,8 @@ class Family(Protocol):
         """``# HELP``, ``# TYPE`` and ``# UNIT``."""
         ...
 
-    def samples(self) -> bytes:
-        """Write the samples as text; empty if there are none."""
+    def samples(self) -> Iterable[bytes]:
+        """Write the samples as text, in pieces; none if there are none."""
         ...
 
 
@@ -99,13 +99,14 @@ class Publication:
                 if not self.ready(encoding)
             }
             for family in self._families() if writers else ():
-                samples = family.samples()
-                if samples:
-                    for encoding, writer in writers.items():
-                        writer.write(family.heads[encoding.format])
-                        writer.write(samples)
+                for encoding, writer in writers.items():
+                    writer.begin(family.heads[encoding.format])
+                for piece in family.samples():
+                    for writer in writers.values():
+                        writer.write(piece)
                 self._pause()
             for encoding, writer in writers.items():
+                writer.begin(b"")
                 writer.write(self._own[encoding.format])
                 self._bodies[encoding] = writer.finish()
 
@@ -159,9 +160,17 @@ class _Writer:
         self._compressing: Future[bytes] | None = None
         self._pending: list[bytes] = []
         self._size = 0
+        self._head = b""
         self._chunks: list[bytes] = []
 
+    def begin(self, head: bytes) -> None:
+        """Write ``head`` before the next piece. The last one is left out if nothing was written after it."""
+        self._head = head
+
     def write(self, piece: bytes) -> None:
+        if self._head:
+            self._pending.append(self._head)
+            self._head = b""
         self._pending.append(piece)
         self._size += len(piece)
         if self._size >= _CHUNK_BYTES:

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import compress
-from math import inf
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeVar
 
 import orjson
 from prometheus_client import exposition as text_exposition
@@ -22,39 +21,59 @@ from exporter.exposition.publication import Family, Format, Publication
 from exporter.exposition.settings import ExpositionSettings, Profile
 from exporter.exposition.views import SiteView
 
+S = TypeVar("S")
+
 _MAX_LABEL_LENGTH: Final = 256
-_LITERALS: Final = {b"true": b"1", b"false": b"0"}
 _ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "%": "%%"})  # a template has % for a number
 
-_Numbers: TypeAlias = list[float | None]
+_LINES: Final = 1_000
+"""Samples of a metric that are read and written at a time: they stay in the processor's cache."""
 
 
 class _Labels:
-    """The labels of many samples as a template: one text with a line for each, such as ``{rig="a-01"} %s``."""
+    """The labels of many samples as templates of a thousand lines, such as ``{rig="a-01"} %s``."""
 
     def __init__(self, keys: Sequence[Any], count: int, names: tuple[str, ...], columns: Columns) -> None:
         """``keys`` and ``count`` are those of the subjects, of which ``columns`` are the labels."""
         self.keys = keys
         self.count = count
-        self._all, self._chosen = _template(names, columns, count)
-        self._used: dict[bytes, bytes] = {}
-        self._former: dict[bytes, bytes] = {}
+        lines, self._chosen = _lines(names, columns, count)
+        self._templates = [b"\n".join(lines[start : start + _LINES]) for start in range(0, len(lines), _LINES)]
+        self._used: dict[tuple[int, bytes], bytes] = {}
+        self._former: dict[tuple[int, bytes], bytes] = {}
 
     def turn(self) -> None:
         """Begin an evaluation. Templates that the last one did not use are forgotten."""
         self._former, self._used = self._used, {}
 
-    def lines(self, values: _Numbers) -> tuple[bytes, list[float]]:
-        """Return the template of the samples with a value, and the values."""
+    def parts(self, subjects: Sequence[S]) -> Iterator[Sequence[S]]:
+        """Return the subjects of each template; of subjects with the same labels, the first."""
         if self._chosen is not None:
-            values = [values[index] for index in self._chosen]
-        known = [value for value in values if value is not None]
-        if len(known) in (0, len(values)):
-            return self._all, known
-        which = bytes([value is not None for value in values])  # the same for all metrics that a firmware lacks
-        lines = self._used.get(which) or self._former.get(which)
-        self._used[which] = lines = lines or b"\n".join(compress(self._all.split(b"\n"), which))
-        return lines, known
+            subjects = [subjects[index] for index in self._chosen]
+        return (subjects[start : start + _LINES] for start in range(0, len(subjects), _LINES))
+
+    def samples(self, name: bytes, written: Sequence[bytes]) -> Iterator[bytes]:
+        """Write the samples of a metric with the numbers of each template."""
+        for index, listed in enumerate(written):
+            if listed:
+                numbers = listed.split(b",")
+                template = self._templates[index]
+                if b"n" in listed:  # null
+                    which = bytes([number != b"null" for number in numbers])
+                    numbers = list(compress(numbers, which))
+                    template = self._some(index, which)
+                if numbers:
+                    text: bytes = template % tuple(numbers)
+                    yield name
+                    yield text.replace(b"\n", b"\n" + name)
+                    yield b"\n"
+
+    def _some(self, index: int, which: bytes) -> bytes:
+        """Return some lines of a template: those of a metric that a firmware lacks are the same for all that it lacks."""
+        key = index, which
+        lines = self._used.get(key) or self._former.get(key)
+        self._used[key] = lines = lines or b"\n".join(compress(self._templates[index].split(b"\n"), which))
+        return lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +83,11 @@ class _Family:
     name: str
     heads: Mapping[Format, bytes]
     labels: _Labels
-    values: _Numbers
+    numbers: Sequence[bytes]
 
-    def samples(self) -> bytes:
+    def samples(self) -> Iterator[bytes]:
         """Write the samples as text. None, NaN and infinite values are omitted."""
-        return _samples(self.name.encode(), self.labels, self.values)
+        return self.labels.samples(self.name.encode(), self.numbers)
 
 
 def own_metrics(registry: CollectorRegistry) -> dict[Format, bytes]:
@@ -87,11 +106,14 @@ class Renderer:
     ) -> None:
         """``registry`` holds the exporter's own metrics, rendered last. ``pause`` is called after each metric."""
         self._metrics = [
-            (metric, column(metric.get), _heads(metric))
+            (metric, _heads(metric))
             for metric in CATALOGUE
             if (metric.group is None or getattr(settings.groups, metric.group))
             and not (metric.name in DETAILS and settings.profile is Profile.LEAN)
         ]
+        self._columns: dict[Scope[Any], dict[str, Callable[[Sequence[Any]], list[float | None]]]] = {}
+        for metric, _ in self._metrics:
+            self._columns.setdefault(metric.scope, {})[metric.name] = column(metric.get)
         self._registry = registry
         self._pause = pause
         self._labels: dict[Scope[Any], _Labels] = {}
@@ -101,16 +123,26 @@ class Renderer:
         return Publication(view, partial(self._families, view), own_metrics(self._registry), self._pause)
 
     def _families(self, view: SiteView) -> Iterator[Family]:
-        scopes: dict[Scope[Any], tuple[_Labels, Sequence[Any]]] = {}
-        for metric, read, heads in self._metrics:
+        scopes: dict[Scope[Any], tuple[_Labels, dict[str, list[bytes]]]] = {}
+        for metric, heads in self._metrics:
             if metric.scope not in scopes:
-                keys, subjects = metric.scope.subjects(view)
-                scopes[metric.scope] = self._labelled(metric.scope, keys, len(subjects)), subjects
-                self._pause()
-            labels, subjects = scopes[metric.scope]
-            if subjects:
-                yield _Family(metric.name, heads, labels, read(subjects))
-                self._pause()
+                scopes[metric.scope] = self._read(metric.scope, view)
+            labels, numbers = scopes[metric.scope]
+            yield _Family(metric.name, heads, labels, numbers.pop(metric.name))
+            self._pause()
+
+    def _read(self, scope: Scope[Any], view: SiteView) -> tuple[_Labels, dict[str, list[bytes]]]:
+        """Return the labels of a scope, and the numbers of each of its metrics."""
+        keys, subjects = scope.subjects(view)
+        labels = self._labelled(scope, keys, len(subjects))
+        self._pause()
+        columns = self._columns[scope]
+        numbers: dict[str, list[bytes]] = {name: [] for name in columns}
+        for part in labels.parts(subjects):
+            for name, read in columns.items():
+                numbers[name].append(_numbers(read(part)))
+            self._pause()
+        return labels, numbers
 
     def _labelled(self, scope: Scope[Any], keys: Sequence[Any], count: int) -> _Labels:
         """Return the labels as text, from the previous evaluation if they are unchanged."""
@@ -121,29 +153,24 @@ class Renderer:
         return known
 
 
-def _samples(name: bytes, labels: _Labels, values: _Numbers) -> bytes:
-    lines, known = labels.lines(values)
-    if not known:
+def _numbers(values: list[float | None]) -> bytes:
+    """Write numbers with commas between them: null if one is None, NaN or infinite; nothing if all are None."""
+    if not any(values) and values.count(None) == len(values):
         return b""
     # JSON numbers are valid here too. orjson writes them twenty times faster than repr, in the same shortest form.
     try:
-        listed = orjson.dumps(known)[1:-1]
+        listed = orjson.dumps(values)[1:-1]
     except TypeError:  # an integer of more than 64 bits
-        listed = to_json(known, inf_nan_mode="null")[1:-1]
-    numbers = listed.split(b",")
-    if b"u" in listed or b"s" in listed:  # true, false or null
-        if b"null" in numbers:  # NaN or infinite
-            values = [value if value is not None and -inf < value < inf else None for value in values]
-            return _samples(name, labels, values)
-        numbers = [_LITERALS.get(number, number) for number in numbers]
-    text: bytes = lines % tuple(numbers)
-    return b"".join((name, text.replace(b"\n", b"\n" + name), b"\n"))
+        listed = to_json(values, inf_nan_mode="null")[1:-1]
+    if b"t" in listed or b"f" in listed:
+        return listed.replace(b"true", b"1").replace(b"false", b"0")
+    return listed
 
 
-def _template(names: tuple[str, ...], columns: Columns, count: int) -> tuple[bytes, list[int] | None]:
+def _lines(names: tuple[str, ...], columns: Columns, count: int) -> tuple[list[bytes], list[int] | None]:
     """Write the labels of ``count`` samples as lines; of labels that repeat, the first, with the indices of these."""
     if not names:
-        return b"\n".join([b" %s"] * count), None
+        return [b" %s"] * count, None
     pairs = ",".join(f'{name}="%s"' for name in names)
     line = f"{{{pairs}}} %%s"
     texts = [line % row for row in zip(*map(_escaped, columns), strict=True)]  # not map: it would not let others go on
@@ -152,7 +179,7 @@ def _template(names: tuple[str, ...], columns: Columns, count: int) -> tuple[byt
     if chosen is not None:
         texts = [texts[index] for index in chosen]
     # A lone surrogate from a rig's invalid UTF-8 becomes a question mark.
-    return "\n".join(texts).encode("utf-8", "replace"), chosen
+    return [text.encode("utf-8", "replace") for text in texts], chosen
 
 
 def _escaped(values: Sequence[object]) -> list[str]:
