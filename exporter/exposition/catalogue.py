@@ -18,6 +18,7 @@ from exporter.economics.reconciliation import WorkBalance
 from exporter.economics.values import Books, RigEconomics
 from exporter.exposition.columns import column
 from exporter.exposition.views import SiteView, is_mining
+from exporter.model.fleet import Rig
 from exporter.model.obligations import first_ahead
 from exporter.model.readings import RigIdentity, RigReading
 from exporter.model.snapshot import RigSnapshot
@@ -112,24 +113,26 @@ def _lasting(subjects: Callable[[SiteView], Sequence[S]], **labels: Callable[[S]
 
 def _parts(parts: Callable[[RigReading], Sequence[P]], **labels: Callable[[P], object]) -> Scope[P]:
     """Make a scope of parts of rigs, labelled with the name of their rig and the given labels."""
-    read = [*map(column, labels.values())]
+    of_rigs, read = column(parts), [*map(column, labels.values())]
 
-    def keyed(view: SiteView) -> tuple[Columns, Sequence[P]]:
-        of_rig = [parts(rig.reading) for rig in view.fresh_rigs]
+    def keyed(view: SiteView) -> tuple[Sequence[Any], Sequence[P]]:
+        of_rig = of_rigs(view.fresh_readings)
         found = list(chain.from_iterable(of_rig))
-        rigs = list(chain.from_iterable(map(repeat, view.fresh_names, map(len, of_rig))))
-        return [rigs, *(values(found) for values in read)], found
+        return [view.fresh_names, list(map(len, of_rig)), *(values(found) for values in read)], found
 
-    return Scope(("rig", *labels), keyed, tuple)
+    def columns(keys: Sequence[Any]) -> Columns:
+        names, counts, *values = keys
+        return [list(chain.from_iterable(map(repeat, names, counts))), *values]
 
-
-def _board_serials(view: SiteView) -> tuple[list[tuple[str, RigIdentity]], list[tuple[int, str]]]:
-    known = [(rig.rig.name, rig.identity) for rig in view.snapshot.rigs if rig.identity is not None]
-    return known, [board for _, identity in known for board in identity.board_serials]
+    return Scope(("rig", *labels), keyed, columns)
 
 
-def _labels_of_board_serials(known: Sequence[tuple[str, RigIdentity]]) -> Columns:
-    rows = [(rig, *board) for rig, identity in known for board in identity.board_serials]
+def _board_serials(view: SiteView) -> tuple[Sequence[tuple[Rig, RigIdentity]], Sequence[tuple[int, str]]]:
+    return view.identities, [board for _, identity in view.identities for board in identity.board_serials]
+
+
+def _labels_of_board_serials(known: Sequence[tuple[Rig, RigIdentity]]) -> Columns:
+    rows = [(rig.name, *board) for rig, identity in known for board in identity.board_serials]
     return list(zip(*rows, strict=True)) or [(), (), ()]
 
 
@@ -173,7 +176,7 @@ EXPECTED_OFF: Final = _scope(
     kind=lambda off: off[1],
 )
 IDENTITY: Final = _lasting(
-    lambda view: [(rig.rig, rig.identity) for rig in view.snapshot.rigs if rig.identity is not None],
+    lambda view: view.identities,
     rig=lambda known: known[0].name,
     make=lambda known: known[1].make,
     model=lambda known: known[1].model,
@@ -184,7 +187,7 @@ IDENTITY: Final = _lasting(
     serial=lambda known: known[1].serial,
 )
 HARDWARE: Final = _lasting(
-    lambda view: [(rig.rig, rig.identity) for rig in view.snapshot.rigs if rig.identity is not None],
+    lambda view: view.identities,
     rig=lambda known: known[0].name,
     hostname=lambda known: known[1].hostname,
     algorithm=lambda known: RigSnapshot(rig=known[0], identity=known[1]).algorithm,

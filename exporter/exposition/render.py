@@ -69,7 +69,7 @@ class _Labels:
                     yield b"\n"
 
     def _some(self, index: int, which: bytes) -> bytes:
-        """Return some lines of a template: those of a metric that a firmware lacks are the same for all that it lacks."""
+        """Return some lines of a template: the same ones for all metrics that a firmware lacks."""
         key = index, which
         lines = self._used.get(key) or self._former.get(key)
         self._used[key] = lines = lines or b"\n".join(compress(self._templates[index].split(b"\n"), which))

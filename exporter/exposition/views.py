@@ -21,8 +21,8 @@ from exporter.economics.peaks import PeakEconomics
 from exporter.economics.points import Curve
 from exporter.economics.settlement import Settlement
 from exporter.economics.values import BlockEconomics, GpuEconomics, RigEconomics, SiteEconomics
-from exporter.model.fleet import UNASSIGNED, Block
-from exporter.model.readings import GpuReading, RigReading
+from exporter.model.fleet import UNASSIGNED, Block, Rig
+from exporter.model.readings import GpuReading, RigIdentity, RigReading
 from exporter.model.snapshot import RigSnapshot, SiteSnapshot
 
 
@@ -140,7 +140,18 @@ class SiteView:
     @cached_property
     def fresh_rigs(self) -> tuple[FreshRig, ...]:
         """The rigs with a fresh reading."""
-        return tuple(FreshRig(rig.reading.value, rig) for rig in self.snapshot.rigs if rig.reading is not None)
+        fresh = [rig for rig in self.snapshot.rigs if rig.reading is not None]
+        return tuple(map(FreshRig, self.fresh_readings, fresh))
+
+    @cached_property
+    def fresh_readings(self) -> list[RigReading]:
+        """The fresh readings."""
+        return [rig.reading.value for rig in self.snapshot.rigs if rig.reading is not None]
+
+    @cached_property
+    def identities(self) -> list[tuple[Rig, RigIdentity]]:
+        """The rigs of which the identity is known."""
+        return [(rig.rig, rig.identity) for rig in self.snapshot.rigs if rig.identity is not None]
 
     @cached_property
     def fresh_names(self) -> list[str]:
