@@ -14,7 +14,7 @@ try:
 except ImportError:  # it has no wheel for this processor
     from zlib import DEFLATED, compressobj  # type: ignore[assignment]
 
-_CHUNK_BYTES: Final = 262_144
+_CHUNK_BYTES: Final = 131_072  # freed blocks of this size are used again, see exporter.runtime
 _GZIP_LEVEL: Final = 1
 _GZIP_WINDOW: Final = 31  # for zlib: the largest window, in gzip format
 _REMEMBERED_SECONDS: Final = 300.0  # lookback of Prometheus: no scraper has a longer interval

@@ -1,9 +1,12 @@
 """Renders an evaluation as text, one metric of the catalogue after another.
 
+The values of all metrics of a scope are read first, of some hundred subjects at a time, so that a rig is fetched from
+memory once and not for each metric. Text is written in as many pieces.
+
 Runs in a worker thread. No single step holds the interpreter's lock for more than a few milliseconds.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import compress
@@ -26,19 +29,19 @@ S = TypeVar("S")
 _MAX_LABEL_LENGTH: Final = 256
 _ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "%": "%%"})  # a template has % for a number
 
-_LINES: Final = 1_000
-"""Samples of a metric that are read and written at a time: they stay in the processor's cache."""
+_PART: Final = 500
+"""Subjects that are read, and samples that are written, at a time: few enough for the processor's cache."""
 
 
 class _Labels:
-    """The labels of many samples as templates of a thousand lines, such as ``{rig="a-01"} %s``."""
+    """The labels of many samples as templates of some hundred lines, such as ``{rig="a-01"} %s``."""
 
     def __init__(self, keys: Sequence[Any], count: int, names: tuple[str, ...], columns: Columns) -> None:
         """``keys`` and ``count`` are those of the subjects, of which ``columns`` are the labels."""
         self.keys = keys
         self.count = count
         lines, self._chosen = _lines(names, columns, count)
-        self._templates = [b"\n".join(lines[start : start + _LINES]) for start in range(0, len(lines), _LINES)]
+        self._templates = [b"\n".join(part) for part in _parts(lines)]
         self._used: dict[tuple[int, bytes], bytes] = {}
         self._former: dict[tuple[int, bytes], bytes] = {}
 
@@ -46,34 +49,21 @@ class _Labels:
         """Begin an evaluation. Templates that the last one did not use are forgotten."""
         self._former, self._used = self._used, {}
 
-    def parts(self, subjects: Sequence[S]) -> Iterator[Sequence[S]]:
+    def parts(self, subjects: Sequence[S]) -> Iterable[Sequence[S]]:
         """Return the subjects of each template; of subjects with the same labels, the first."""
         if self._chosen is not None:
             subjects = [subjects[index] for index in self._chosen]
-        return (subjects[start : start + _LINES] for start in range(0, len(subjects), _LINES))
+        return _parts(subjects)
 
-    def samples(self, name: bytes, written: Sequence[bytes]) -> Iterator[bytes]:
-        """Write the samples of a metric with the numbers of each template."""
-        for index, listed in enumerate(written):
-            if listed:
-                numbers = listed.split(b",")
-                template = self._templates[index]
-                if b"n" in listed:  # null
-                    which = bytes([number != b"null" for number in numbers])
-                    numbers = list(compress(numbers, which))
-                    template = self._some(index, which)
-                if numbers:
-                    text: bytes = template % tuple(numbers)
-                    yield name
-                    yield text.replace(b"\n", b"\n" + name)
-                    yield b"\n"
-
-    def _some(self, index: int, which: bytes) -> bytes:
-        """Return some lines of a template: the same ones for all metrics that a firmware lacks."""
-        key = index, which
-        lines = self._used.get(key) or self._former.get(key)
-        self._used[key] = lines = lines or b"\n".join(compress(self._templates[index].split(b"\n"), which))
-        return lines
+    def lines(self, part: int, listed: bytes) -> tuple[bytes, list[bytes]]:
+        """Return the template of the samples with a number, and the numbers, of which ``listed`` is the list."""
+        numbers = listed.split(b",")
+        if b"n" not in listed:  # no null
+            return self._templates[part], numbers
+        which = bytes([number != b"null" for number in numbers])  # the same for all metrics that a firmware lacks
+        lines = self._used.get((part, which)) or self._former.get((part, which))
+        self._used[part, which] = lines = lines or b"\n".join(compress(self._templates[part].split(b"\n"), which))
+        return lines, list(compress(numbers, which))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +73,18 @@ class _Family:
     name: str
     heads: Mapping[Format, bytes]
     labels: _Labels
-    numbers: Sequence[bytes]
+    numbers: Sequence[bytes]  # of each part of the subjects, see _numbers
 
     def samples(self) -> Iterator[bytes]:
         """Write the samples as text. None, NaN and infinite values are omitted."""
-        return self.labels.samples(self.name.encode(), self.numbers)
+        name = self.name.encode()
+        for part, listed in enumerate(self.numbers):
+            lines, numbers = self.labels.lines(part, listed) if listed else (b"", [])
+            if numbers:
+                text: bytes = lines % tuple(numbers)
+                yield name
+                yield text.replace(b"\n", b"\n" + name)
+                yield b"\n"
 
 
 def own_metrics(registry: CollectorRegistry) -> dict[Format, bytes]:
@@ -153,8 +150,12 @@ class Renderer:
         return known
 
 
+def _parts(items: Sequence[S]) -> list[Sequence[S]]:
+    return [items[start : start + _PART] for start in range(0, len(items), _PART)]
+
+
 def _numbers(values: list[float | None]) -> bytes:
-    """Write numbers with commas between them: null if one is None, NaN or infinite; nothing if all are None."""
+    """Write numbers with commas between them, null for None, NaN and infinite ones; nothing if all are None."""
     if not any(values) and values.count(None) == len(values):
         return b""
     # JSON numbers are valid here too. orjson writes them twenty times faster than repr, in the same shortest form.

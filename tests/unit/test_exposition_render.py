@@ -18,6 +18,7 @@ from small_site import ALL_GROUPS, RIGS, small_site
 from exporter.decision.values import RigDecision, SiteDecision
 from exporter.economics.values import MarketEconomics, RigEconomics, SiteEconomics
 from exporter.exposition import publication
+from exporter.exposition import render as rendering
 from exporter.exposition.catalogue import CATALOGUE, Kind
 from exporter.exposition.publication import Encoding, Format, Publication
 from exporter.exposition.render import Renderer
@@ -71,7 +72,11 @@ FORMATS = pytest.mark.parametrize(
 
 
 @FORMATS
-def test_the_small_site_reads_back_exactly(wanted: Format, read: Callable[[str], Iterable[Any]]) -> None:
+@pytest.mark.parametrize("part", [1, 2, 500])
+def test_the_small_site_reads_back_exactly(
+    wanted: Format, read: Callable[[str], Iterable[Any]], part: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rendering, "_PART", part)
     view = small_site()
     assert samples_of(read(text_of(render(view), wanted))) == expected_samples(view)
 
@@ -131,7 +136,9 @@ def test_invalid_utf_8_is_replaced() -> None:
     assert 'mining_rig_expected_mining{rig="rig-?"} 1\n' in text
 
 
-def test_duplicate_labels_are_published_once() -> None:
+@pytest.mark.parametrize("part", [1, 2, 500])
+def test_duplicate_labels_are_published_once(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rendering, "_PART", part)
     reading = RigReading(
         hashrate=1.0, boards=(Board(index=0, hashrate=1.0), Board(index=0, hashrate=2.0), Board(index=1))
     )
