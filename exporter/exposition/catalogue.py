@@ -4,7 +4,7 @@ A getter returns None for an unknown value, and the series is then absent. The e
 :mod:`exporter.telemetry`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain, repeat
@@ -127,6 +127,11 @@ def _parts(parts: Callable[[RigReading], Sequence[P]], **labels: Callable[[P], o
     return Scope(("rig", *labels), keyed, columns)
 
 
+def _fresh(view: SiteView) -> Iterable[tuple[str, RigReading]]:
+    """Return the name and the reading of each rig with a fresh reading."""
+    return zip(view.fresh_names, view.fresh_readings, strict=True)
+
+
 def _board_serials(view: SiteView) -> tuple[Sequence[tuple[Rig, RigIdentity]], Sequence[tuple[int, str]]]:
     return view.identities, [board for _, identity in view.identities for board in identity.board_serials]
 
@@ -160,7 +165,8 @@ def _site_work(view: SiteView) -> list[tuple[str, WorkBalance]]:
 
 
 RIG: Final = _scope(lambda view: view.rigs, rig=lambda rig: rig.snapshot.rig.name)
-FRESH_RIG: Final = _scope(lambda view: view.fresh_rigs, rig=lambda rig: rig.snapshot.rig.name)
+FRESH_RIG: Final = Scope(("rig",), lambda view: ([view.fresh_names], view.fresh_readings), tuple)
+MEASURED_WORK: Final = _scope(lambda view: view.fresh_rigs, rig=lambda rig: rig.rig.name)
 INVENTORY: Final = _lasting(
     lambda view: [rig.rig for rig in view.snapshot.rigs],
     rig=lambda rig: rig.name,
@@ -198,14 +204,14 @@ HARDWARE: Final = _lasting(
 )
 BOARD_SERIAL: Final = Scope(("rig", "board", "serial"), _board_serials, _labels_of_board_serials)
 RIG_POWER_MODE: Final = _scope(
-    lambda view: [rig for rig in view.fresh_rigs if rig.reading.power_mode],
-    rig=lambda rig: rig.snapshot.rig.name,
-    mode=lambda rig: rig.reading.power_mode,
+    lambda view: [known for known in _fresh(view) if known[1].power_mode],
+    rig=lambda known: known[0],
+    mode=lambda known: known[1].power_mode,
 )
 RIG_TUNER: Final = _scope(
-    lambda view: [rig for rig in view.fresh_rigs if rig.reading.tuner is not None],
-    rig=lambda rig: rig.snapshot.rig.name,
-    state=lambda rig: rig.reading.tuner,
+    lambda view: [known for known in _fresh(view) if known[1].tuner is not None],
+    rig=lambda known: known[0],
+    state=lambda known: known[1].tuner,
 )
 RIG_POWER_SOURCE: Final = _scope(
     lambda view: [rig for rig in view.rigs if rig.economics.power_source is not None],
@@ -244,11 +250,7 @@ CHIP: Final = _parts(
     chip=lambda chip: chip[1],
 )
 POWER_SUPPLY: Final = _scope(
-    lambda view: [
-        (rig.snapshot.rig.name, rig.reading.power_supply)
-        for rig in view.fresh_rigs
-        if rig.reading.power_supply is not None
-    ],
+    lambda view: [(name, reading.power_supply) for name, reading in _fresh(view) if reading.power_supply is not None],
     rig=lambda known: known[0],
 )
 POOL: Final = _parts(lambda reading: reading.pools, pool=lambda pool: pool.index)
@@ -267,10 +269,10 @@ FAULT: Final = _parts(
 )
 FAULT_SINCE: Final = _scope(
     lambda view: [
-        (rig.snapshot.rig.name, *known)
-        for rig in view.fresh_rigs
-        if rig.reading.faults
-        for known in zip(rig.reading.faults, rig.snapshot.faults_since, strict=False)
+        (rig.rig.name, *known)
+        for rig, reading in zip(view.fresh_rigs, view.fresh_readings, strict=True)
+        if reading.faults
+        for known in zip(reading.faults, rig.faults_since, strict=False)
     ],
     rig=lambda known: known[0],
     code=lambda known: known[1].code,
@@ -542,13 +544,13 @@ _INVENTORY_AND_STATE: Final = (
         scope=FRESH_RIG,
         name="mining_rig_mining",
         help="1 if the rig is hashing, 0 if not. Absent without a fresh reading.",
-        get=lambda r: is_mining(r.reading),
+        get=is_mining,
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_suspended",
         help="1 if the rig was stopped by command and is asleep or paused, 0 if not. Absent if not reported.",
-        get=lambda r: r.reading.suspended,
+        get=lambda reading: reading.suspended,
     ),
     Metric(
         scope=RIG_POWER_MODE,
@@ -566,7 +568,7 @@ _INVENTORY_AND_STATE: Final = (
         scope=FRESH_RIG,
         name="mining_rig_fault_light",
         help="1 if the locate light of the rig is on, 0 if not. Absent if not reported.",
-        get=lambda r: r.reading.fault_light,
+        get=lambda reading: reading.fault_light,
     ),
     Metric(
         scope=FRESH_RIG,
@@ -575,7 +577,7 @@ _INVENTORY_AND_STATE: Final = (
             "1 if the rig's web interface rejects the login, 0 if it accepts it. While it is 1, values that only the "
             "web interface provides are absent. Absent for firmware that is read without a login."
         ),
-        get=lambda r: r.reading.login_refused,
+        get=lambda reading: reading.login_refused,
     ),
     Metric(
         scope=RIG,
@@ -607,28 +609,28 @@ _HASHRATE_AND_POWER: Final = (
             "reading."
         ),
         unit="hashes_per_second",
-        get=lambda r: r.reading.hashrate,
+        get=lambda reading: reading.hashrate,
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_hashrate_window_seconds",
         help="Averaging window of the realised hashrate, in seconds. Absent if the firmware does not declare it.",
         unit="seconds",
-        get=lambda r: r.reading.hashrate_window,
+        get=lambda reading: reading.hashrate_window,
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_average_hashrate_hashes_per_second",
         help="Average hashrate since the miner process started, in H/s. Absent if not reported.",
         unit="hashes_per_second",
-        get=lambda r: r.reading.average_hashrate,
+        get=lambda reading: reading.average_hashrate,
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_expected_hashrate_hashes_per_second",
         help="Hashrate that the firmware expects in the active power mode, in H/s. Absent if not reported.",
         unit="hashes_per_second",
-        get=lambda r: r.reading.expected_hashrate,
+        get=lambda reading: reading.expected_hashrate,
     ),
     Metric(
         scope=RIG,
@@ -641,48 +643,48 @@ _HASHRATE_AND_POWER: Final = (
         get=lambda r: r.snapshot.rig.rated_hashrate,
     ),
     Metric(
-        scope=FRESH_RIG,
+        scope=MEASURED_WORK,
         name="mining_rig_work_hashrate_hashes_per_second",
         help=(
             "Hashrate computed from the difficulty of accepted shares, in H/s. Absent if not reported or not "
             "measured for long enough."
         ),
         unit="hashes_per_second",
-        get=lambda r: r.snapshot.work_hashrate,
+        get=lambda rig: rig.work_hashrate,
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_firmware_fee_ratio",
         help="Share of hashrate that the firmware takes as a developer fee, from 0 to 1. Absent if not reported.",
         unit="ratio",
-        get=lambda r: r.reading.firmware_fee,
+        get=lambda reading: reading.firmware_fee,
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_accepted_difficulty_total",
         help="Sum of the difficulty of accepted shares since the miner process started. Absent if not reported.",
         kind=Kind.COUNTER,
-        get=lambda r: r.reading.accepted_difficulty,
+        get=lambda reading: reading.accepted_difficulty,
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_rejected_difficulty_total",
         help="Sum of the difficulty of rejected shares since the miner process started. Absent if not reported.",
         kind=Kind.COUNTER,
-        get=lambda r: r.reading.rejected_difficulty,
+        get=lambda reading: reading.rejected_difficulty,
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_discarded_work_total",
         help="Work items discarded because of a new block since the miner process started. Absent if not reported.",
         kind=Kind.COUNTER,
-        get=lambda r: r.reading.discarded_work,
+        get=lambda reading: reading.discarded_work,
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_best_share_difficulty",
         help="Difficulty of the best share since the miner process started. Absent if not reported.",
-        get=lambda r: r.reading.best_share,
+        get=lambda reading: reading.best_share,
     ),
     Metric(
         scope=RIG,
@@ -726,14 +728,14 @@ _HASHRATE_AND_POWER: Final = (
         name="mining_rig_power_limit_watts",
         help="Power limit set in the rig, in watts. Absent if not reported.",
         unit="watts",
-        get=lambda r: r.reading.power_limit,
+        get=lambda reading: reading.power_limit,
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_power_target_watts",
         help="Power target of the rig's tuner, in watts. Absent if not reported.",
         unit="watts",
-        get=lambda r: r.reading.power_target,
+        get=lambda reading: reading.power_target,
     ),
     Metric(
         scope=RIG,
@@ -758,14 +760,14 @@ _HASHRATE_AND_POWER: Final = (
         name="mining_rig_uptime_seconds",
         help="Time since the miner process started, in seconds. Absent if not reported.",
         unit="seconds",
-        get=lambda r: r.reading.uptime,
+        get=lambda reading: reading.uptime,
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_system_uptime_seconds",
         help="Time since the rig booted, in seconds. Absent if not reported.",
         unit="seconds",
-        get=lambda r: r.reading.system_uptime,
+        get=lambda reading: reading.system_uptime,
     ),
 )
 
@@ -783,7 +785,7 @@ _HARDWARE: Final = (
         name="mining_rig_thermal_margin_celsius",
         help="Temperature rise until the rig throttles or stops, in degrees Celsius. Absent if not reported.",
         unit="celsius",
-        get=lambda r: r.reading.thermal_margin,
+        get=lambda reading: reading.thermal_margin,
     ),
     Metric(
         scope=FAN,
@@ -798,7 +800,7 @@ _HARDWARE: Final = (
         name="mining_rig_fans_expected",
         help="Number of fans that the rig should have. Absent if unknown.",
         group=Group.FAN,
-        get=lambda r: r.reading.fans_expected,
+        get=lambda reading: reading.fans_expected,
     ),
     Metric(
         scope=FRESH_RIG,
@@ -806,7 +808,7 @@ _HARDWARE: Final = (
         help="Fan speed set by the rig's controller, as a share of full speed from 0 to 1. Absent if not reported.",
         unit="ratio",
         group=Group.FAN,
-        get=lambda r: r.reading.fan_duty,
+        get=lambda reading: reading.fan_duty,
     ),
     Metric(
         scope=BOARD,
@@ -1018,21 +1020,21 @@ _HARDWARE: Final = (
         help="Unix time at which a pool last accepted a share of the rig, in seconds. Absent if not reported.",
         unit="seconds",
         group=Group.POOL,
-        get=lambda r: r.reading.last_share_at,
+        get=lambda reading: reading.last_share_at,
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_hardware_errors_total",
         help="Hardware errors of the rig since the miner process started. Absent if not reported.",
         kind=Kind.COUNTER,
-        get=lambda r: r.reading.hardware_errors,
+        get=lambda reading: reading.hardware_errors,
     ),
     Metric(
         scope=FRESH_RIG,
         name="mining_rig_hardware_error_ratio",
         help="Share of hashes lost to hardware errors, from 0 to 1. Absent if not reported.",
         unit="ratio",
-        get=lambda r: r.reading.hardware_error_ratio,
+        get=lambda reading: reading.hardware_error_ratio,
     ),
     Metric(
         scope=FAULT,

@@ -63,13 +63,6 @@ class RigView(NamedTuple):
         return Status.UNKNOWN if self.snapshot.up is None else Status.DOWN
 
 
-class FreshRig(NamedTuple):
-    """One rig with a fresh reading."""
-
-    reading: RigReading
-    snapshot: RigSnapshot
-
-
 class BlockView(NamedTuple):
     """One block, and the number of its rigs by verdict. Empty while no rig has a verdict."""
 
@@ -138,25 +131,24 @@ class SiteView:
         return tuple(starmap(RigView, zip(*rigs, strict=True)))
 
     @cached_property
-    def fresh_rigs(self) -> tuple[FreshRig, ...]:
+    def fresh_rigs(self) -> list[RigSnapshot]:
         """The rigs with a fresh reading."""
-        fresh = [rig for rig in self.snapshot.rigs if rig.reading is not None]
-        return tuple(map(FreshRig, self.fresh_readings, fresh))
+        return [rig for rig in self.snapshot.rigs if rig.reading is not None]
 
     @cached_property
     def fresh_readings(self) -> list[RigReading]:
-        """The fresh readings."""
-        return [rig.reading.value for rig in self.snapshot.rigs if rig.reading is not None]
+        """The readings of these rigs."""
+        return [rig.reading.value for rig in self.fresh_rigs if rig.reading is not None]
+
+    @cached_property
+    def fresh_names(self) -> list[str]:
+        """The names of these rigs."""
+        return [rig.rig.name for rig in self.fresh_rigs]
 
     @cached_property
     def identities(self) -> list[tuple[Rig, RigIdentity]]:
         """The rigs of which the identity is known."""
         return [(rig.rig, rig.identity) for rig in self.snapshot.rigs if rig.identity is not None]
-
-    @cached_property
-    def fresh_names(self) -> list[str]:
-        """The names of the rigs with a fresh reading."""
-        return [rig.snapshot.rig.name for rig in self.fresh_rigs]
 
     @cached_property
     def blocks(self) -> tuple[BlockView, ...]:
