@@ -122,6 +122,13 @@ def net_sale(rigs: Iterable[RigSnapshot], settings: DecisionSettings) -> float:
     )
 
 
+def sale_of_rig(rig: RigSnapshot, watts: float | None, settings: DecisionSettings, market: MarketEconomics) -> float:
+    """Return what :func:`net_sale` of a rig of so many W adds to its score, USD per kW and year."""
+    if settings.rigs_sale_usd_per_terahash is None:
+        return 0.0
+    return per_kilowatt(net_sale((rig,), settings), watts) * (market.ai_recovery or 0.0)
+
+
 def _sold_hashrate(rig: RigSnapshot) -> float | None:
     if rig.rig.rated_hashrate is not None:
         return rig.rig.rated_hashrate

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from exporter.decision.conversion import sale_of_rig
 from exporter.decision.settings import DecisionSettings
 from exporter.decision.values import BlockDecision, Hindrance, RigDecision, SiteDecision
 from exporter.economics.ai import value_ai
-from exporter.economics.lines import CostLine, cost_lines
+from exporter.economics.lines import CostLine, cost_lines, with_rig
 from exporter.economics.margin import firmware_fee
 from exporter.economics.settings import AiSettings, SiteSettings, StopsWith
 from exporter.economics.site import per_kilowatt_year
@@ -95,7 +96,7 @@ def explain(case: Case, name: str) -> Explanation | None:
                 inputs=tuple(_inputs(case, rig, priced)),
                 lines=tuple(_lines(case, rig, priced)),
                 axis=tuple(_axis(case.economics, priced)),
-                flips=tuple(_flips(case, priced)),
+                flips=tuple(_flips(case, rig, priced)),
                 unpriced=_unpriced(rig),
             )
     return None
@@ -325,37 +326,45 @@ def _gpu_margin_per_kwh(gpus: tuple[GpuEconomics, ...]) -> float | None:
     return _per(sum(margin for margin, _ in priced), kwh)
 
 
-def _flips(case: Case, priced: RigEconomics) -> Iterator[Flip]:
+def _flips(case: Case, rig: RigSnapshot, priced: RigEconomics) -> Iterator[Flip]:
     """Solve for each input in turn. Revenue is proportional to hashprice and to bitcoin's price, cost to power's."""
     kwh, revenue = _kwh(priced), priced.potential_revenue
     price = priced.marginal_price
     if not kwh or not revenue or price is None:
         return
-    earned = revenue / kwh
-    if not priced.hosted or not (priced.books and priced.books.host_may_curtail):
-        yield from _solve(case, "mine or curtail", earned, price, 0.0)
+    earned, settings = revenue / kwh, case.decision_settings
     if priced.hosted:
-        return  # a conversion is judged on the host's margin, which these inputs move otherwise
-    mining, needed = _mining(priced), _needed(case)
-    if priced.power_price is None or mining is None or needed is None:
+        # a conversion is judged on the host's margin, which these inputs move otherwise
+        if not (priced.books and priced.books.host_may_curtail):
+            yield from _solve(case, "mine or curtail", earned, price)
         return
-    if needed > 0:
-        yield from _solve(case, "mine or reassign", earned, priced.power_price, needed / HOURS_PER_YEAR)
+    stopping = with_rig(cost_lines(*case.settings.at(rig.rig.tariff)))
+    yield from _solve(case, "mine or curtail", earned, price - stopping, stopping)
+    value = case.economics.market.ai_value_per_kilowatt_year
+    mining = per_kilowatt_year(priced.best_margin, priced.potential_power)
+    if priced.power_price is None or mining is None or value is None:
+        return
+    sale = sale_of_rig(rig, priced.potential_power, settings, case.economics.market)
+    spare = value + sale - settings.threshold(value)
+    needed = (spare + settings.resale_decay_usd_per_kilowatt_year) / HOURS_PER_YEAR
+    unused = price - stopping - priced.power_price  # what a kWh earns if it is not used
+    if value > 0 and spare > 0 and needed > unused:
+        yield from _solve(case, "mine or reassign", earned, priced.power_price, stopping + needed)
     lease = value_ai(case.settings.ai)
     if lease is None or lease.lease is None:
         return
-    beaten = max(mining - case.decision_settings.resale_decay_usd_per_kilowatt_year, 0.0)
-    value = _with_threshold(beaten, case.decision_settings)
-    if value is not None:
-        at = lease.lease.rent_for(value)
+    beaten = max(mining - settings.resale_decay_usd_per_kilowatt_year, 0.0) - sale
+    enough = _with_threshold(beaten, settings)
+    if enough is not None:
+        at = lease.lease.rent_for(enough)
         yield Flip(change="mine or reassign", name="rent", now=lease.lease.rent, at=at, unit="USD/kW/month")
 
 
-def _solve(case: Case, change: str, earned: float, price: float, margin: float) -> Iterator[Flip]:
-    """Yield each input's value at which revenue ``earned`` less power ``price`` (USD per kWh) equals ``margin``."""
+def _solve(case: Case, change: str, earned: float, price: float, less: float = 0.0) -> Iterator[Flip]:
+    """Yield each input's value at which revenue ``earned`` is power ``price`` and ``less``, all in USD per kWh."""
     bitcoin = case.snapshot.bitcoin_price
-    factor = (price + margin) / earned
-    yield Flip(change=change, name="power price", now=price, at=earned - margin, unit="USD/kWh")
+    factor = (price + less) / earned
+    yield Flip(change=change, name="power price", now=price, at=earned - less, unit="USD/kWh")
     for name, now, unit in (
         ("hashprice", case.economics.market.payout_usd, "USD/PH/day"),
         ("bitcoin price", bitcoin.value if bitcoin is not None else None, "USD"),
@@ -365,19 +374,12 @@ def _solve(case: Case, change: str, earned: float, price: float, margin: float) 
             yield Flip(change=change, name=name, now=now, at=at, unit=unit)
 
 
-def _needed(case: Case) -> float | None:
-    """Return the mining margin (USD per kW and year) below which AI would be worth its trouble."""
-    value = case.economics.market.ai_value_per_kilowatt_year
-    if value is None or value <= 0:
-        return None
-    return value - case.decision_settings.threshold(value) + case.decision_settings.resale_decay_usd_per_kilowatt_year
-
-
 def _with_threshold(mining: float, settings: DecisionSettings) -> float | None:
     """Return the AI value whose score against ``mining`` is just the threshold; None where none is high enough."""
     if settings.reassign_share >= 1:
         return None
-    return max(mining + settings.reassign_score_usd_per_kilowatt_year, mining / (1 - settings.reassign_share))
+    least = max(mining + settings.reassign_score_usd_per_kilowatt_year, mining / (1 - settings.reassign_share))
+    return max(least, 0.0)  # AI that is worth nothing has no score
 
 
 def _mining(priced: RigEconomics) -> float | None:

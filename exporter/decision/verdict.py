@@ -10,8 +10,7 @@ from exporter.decision.conversion import (
     appraise,
     highest_metered,
     judge,
-    net_sale,
-    per_kilowatt,
+    sale_of_rig,
 )
 from exporter.decision.curtailment import Course, Load, follow, mean_ahead, motion_of, restart_cost
 from exporter.decision.latch import OFF, Latch, step
@@ -36,10 +35,7 @@ def decide_rig(
     margin, doubt = economics.opportunity_margin, economics.nameplate_doubt or 0.0
     mining = per_kilowatt_year(economics.best_margin, economics.potential_power)
     value = turn.market.ai_value_per_kilowatt_year
-    sale = 0.0
-    if turn.settings.rigs_sale_usd_per_terahash is not None:
-        sold = per_kilowatt(net_sale((rig,), turn.settings), economics.potential_power)
-        sale = sold * (turn.market.ai_recovery or 0.0)
+    sale = sale_of_rig(rig, economics.potential_power, turn.settings, turn.market)
     score = turn.score(mining, value, sale)
     calm = margin is not None and (margin - doubt <= 0 if clock.curtail.on else margin + doubt >= 0)
     if calm and turn.free_starts and clock.curtail.evidence is None:

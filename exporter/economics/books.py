@@ -267,7 +267,7 @@ def _host_best(contract: ContractSettings, full: _Flow, use: Use, power: HostPow
     """Return the host's margin per day if the customer does what pays him best, and the host stops what he may."""
     if use.kwh is None or power.price is None or power.cost is None:
         return None
-    idle = -(power.price + power.with_rig - power.cost) * use.kwh  # 0 if the host's energy is optional
+    idle = (power.cost - (power.price + power.with_rig)) * use.kwh  # 0 if the host's energy is optional
     if full.customer <= 0:
         return finite(idle)
     running = full.host - (power.price + power.with_rig) * use.kwh
