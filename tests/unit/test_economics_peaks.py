@@ -313,6 +313,71 @@ def test_a_peak_remembers_what_the_site_drew_and_what_it_would_have_drawn() -> N
     assert moved.days[TODAY] == DayPeak(begun + 3600, 86 * GIGA)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "joules"),
+    [
+        (None, 0.0, None),  # the first step
+        (0.0, 0.0, None),
+        (0.0, -5.0, None),  # the clock was set back
+        (0.0, 0.5, 0.5e6),
+        (0.0, 60.0, 60e6),
+        (0.0, 60.5, None),  # a gap
+    ],
+)
+def test_power_counts_since_the_last_step_unless_that_is_long_ago(
+    before: float | None, after: float, joules: float | None
+) -> None:
+    begun = at(TODAY, 16, 30)
+    memory = PeakMemory(observed_at=None if before is None else begun + before)
+    found = observe(memory, settings(), None, begun + after, 1e6, 2e6)
+    assert found.own == (() if joules is None else ((begun, after, joules, 2 * joules),))
+    assert found.observed_at == begun + after
+
+
+def test_a_step_counts_where_its_middle_lies() -> None:
+    begun = at(TODAY, 16, 30)
+    found = observe(PeakMemory(observed_at=begun - 20), settings(), None, begun + 10, 1e6, None)
+    assert found.own == ((begun - 900, 30.0, 30e6, 30e6),)
+
+
+def test_own_load_is_kept_for_two_days() -> None:
+    begun = at(TODAY, 16, 30)
+    own = tuple((begun - seconds, 900.0, 1.0, 2.0) for seconds in (172_800 + 900, 172_800, 900))
+    assert observe(PeakMemory(own=own), settings(), None, begun, None, None).own == own[1:]
+
+
+@pytest.mark.parametrize(("seconds", "own", "running"), [(584.0, None, None), (585.0, 1e6, 3e6), (900.0, 1e6, 3e6)])
+def test_own_load_of_65_per_cent_of_an_interval_stands_for_it(
+    seconds: float, own: float | None, running: float | None
+) -> None:
+    """What is known of a peak stays known when its own load is forgotten."""
+    begun = at(TODAY, 16, 30)
+    grid = SystemLoad(measured=(LoadPoint(begun, begun + 900, 85 * GIGA),))
+    memory = PeakMemory(own=((begun, seconds, seconds * 1e6, seconds * 3e6),))
+    seen = observe(memory, settings(), grid, begun + 900, None, None)
+    later = observe(seen, settings(), grid, begun + 3 * 86_400, None, None)
+    assert later.own == ()
+    for each in (seen, later):
+        assert each.days == {TODAY: DayPeak(begun, 85 * GIGA, own, running)}
+
+
+def test_the_days_of_a_program_are_those_of_its_time_zone() -> None:
+    """It is 23:00 in Chicago and already the next day in UTC; July's peak counts until midnight."""
+    last = date(2026, 7, 31)
+    late = at(last, 23)
+    grid = SystemLoad(measured=(LoadPoint(late - 900, late, 85 * GIGA),))
+    memory = observe(PeakMemory(), settings(), grid, late, None, None)
+    assert list(memory.days) == [last]
+    assert len(price_peaks("4cp", memory, settings(), grid, late).past) == 1
+    assert price_peaks("4cp", memory, settings(), grid, late + 3_600).past == ()
+
+
+def test_of_two_equal_intervals_the_first_is_the_peak() -> None:
+    begun = at(TODAY, 16, 30)
+    grid = SystemLoad(measured=tuple(LoadPoint(at, at + 900, 85 * GIGA) for at in (begun, begun + 900)))
+    assert observe(PeakMemory(), settings(), grid, begun + 1800, None, None).days[TODAY].start == begun
+
+
 def test_power_that_was_not_measured_is_not_zero() -> None:
     memory, begun = PeakMemory(), at(TODAY, 16, 30)
     for step in range(0, 901, 60):
@@ -335,7 +400,7 @@ def test_a_lower_interval_of_a_day_is_not_its_peak() -> None:
 def test_peaks_that_the_operator_knows_count() -> None:
     program = settings(known_peaks_megawatts={"2026-07-03": 84_000})
     memory = observe(PeakMemory(), program, None, NOW, None, None)
-    assert memory.days[date(2026, 7, 3)].grid == 84 * GIGA
+    assert memory.days == {date(2026, 7, 3): DayPeak(at(date(2026, 7, 3), 12), 84 * GIGA)}
     economics = price_peaks("4cp", memory, program, None, NOW)
     assert (economics.threshold, economics.grid, economics.past[0].cost) == (84 * GIGA, None, None)
 
@@ -349,6 +414,32 @@ def test_only_days_of_the_period_are_peaks() -> None:
     assert peaks_so_far(known, settings(), date(2026, 11, 1)) == []
     economics = price_peaks("5cp", PeakMemory(days=known), five, None, NOW)
     assert economics.threshold is None  # five count
+    assert [each.rank for each in economics.past] == [1, 2, 3]
+    first, last = date(2026, 7, 1), date(2026, 7, 31)
+    edges = [first - timedelta(days=1), first, last, last + timedelta(days=1)]
+    around = {day: DayPeak(at(day, 16), watts) for day, watts in zip(edges, (9.0, 8.0, 7.0, 6.0), strict=True)}
+    assert [peak.grid for peak in peaks_so_far(around, settings(count=4), TODAY)] == [8.0, 7.0]
+
+
+def test_a_program_shows_the_latest_load_and_what_its_peaks_cost_and_saved() -> None:
+    known = {
+        date(2026, 7, 1): DayPeak(at(date(2026, 7, 1), 16), 84 * GIGA, 2e6, 2e6),
+        date(2026, 7, 2): DayPeak(at(date(2026, 7, 2), 16), 83 * GIGA, 2e6, None),
+        date(2026, 7, 3): DayPeak(at(date(2026, 7, 3), 16), 82 * GIGA, 2e6, 10e6),
+    }
+    grid = SystemLoad(
+        measured=(LoadPoint(NOW - 900, NOW - 600, 90 * GIGA), LoadPoint(NOW - 300, NOW, 80 * GIGA)),
+    )
+    found = price_peaks("july", PeakMemory(days=known), settings(count=3), grid, NOW)
+    assert (found.name, found.grid) == ("july", 80 * GIGA)
+    assert found.usd_per_kilowatt == pytest.approx(70 / 12)
+    cost = pytest.approx(2_000 * 70 / 12)
+    assert [(each.rank, each.cost, each.saved) for each in found.past] == [
+        (1, cost, 0.0),
+        (2, cost, None),
+        (3, cost, pytest.approx(8_000 * 70 / 12)),
+    ]
+    assert price_peaks("july", PeakMemory(), settings(), SystemLoad(), NOW).grid is None
 
 
 def test_the_clock_being_set_moves_the_memory() -> None:
@@ -382,6 +473,7 @@ def test_an_hour_costs_probability_times_a_peak_per_kilowatt_hour() -> None:
     economics = price_peaks("4cp", PeakMemory(days=days(*[78.0] * 14)), settings(), load(NOW, forecast=HOT), NOW)
     assert economics.probability is not None
     assert economics.expected_cost == pytest.approx(economics.probability * 17.5)
+    assert all(slot.price > 0 for slot in economics.surcharges)
     assert price_at(economics.surcharges, NOW) == pytest.approx(economics.probability * 17.5 * 4)  # a quarter hour
 
 
