@@ -164,7 +164,8 @@ def _site_work(view: SiteView) -> list[tuple[str, WorkBalance]]:
     return [] if view.reconciliation.site is None else [("", view.reconciliation.site)]
 
 
-RIG: Final = _scope(lambda view: view.rigs, rig=lambda rig: rig.snapshot.rig.name)
+RIG: Final = Scope(("rig",), lambda view: ([view.names], view.rigs), tuple)
+PRICED_RIG: Final = Scope(("rig",), lambda view: ([view.names], view.economics.rigs), tuple)
 FRESH_RIG: Final = Scope(("rig",), lambda view: ([view.fresh_names], view.fresh_readings), tuple)
 MEASURED_WORK: Final = _scope(lambda view: view.fresh_rigs, rig=lambda rig: rig.rig.name)
 INVENTORY: Final = _lasting(
@@ -687,14 +688,14 @@ _HASHRATE_AND_POWER: Final = (
         get=lambda reading: reading.best_share,
     ),
     Metric(
-        scope=RIG,
+        scope=PRICED_RIG,
         name="mining_rig_power_watts",
         help=(
             "Power drawn at the rig in watts, from the best available source (see mining_rig_power_source). Absent "
             "if no source has it."
         ),
         unit="watts",
-        get=lambda r: r.economics.power,
+        get=lambda rig: rig.power,
     ),
     Metric(
         scope=RIG,
@@ -749,11 +750,11 @@ _HASHRATE_AND_POWER: Final = (
         get=lambda r: None if r.economics.power is None else r.snapshot.energy,
     ),
     Metric(
-        scope=RIG,
+        scope=PRICED_RIG,
         name="mining_rig_efficiency_joules_per_terahash",
         help="Power divided by hashrate, in J/TH. Absent while the rig does not hash or its power is unknown.",
         unit="joules_per_terahash",
-        get=lambda r: r.economics.efficiency,
+        get=lambda rig: rig.efficiency,
     ),
     Metric(
         scope=FRESH_RIG,
@@ -1324,28 +1325,28 @@ _RECONCILIATION: Final = (
 
 _RIG_ECONOMICS: Final = (
     Metric(
-        scope=RIG,
+        scope=PRICED_RIG,
         name="mining_rig_revenue_usd_per_day",
         help=(
             "Revenue in USD per day from the realised hashrate at the current hashprice, after fees and rejected "
             "shares. Absent if an input is unknown."
         ),
         unit="usd_per_day",
-        get=lambda r: r.economics.revenue,
+        get=lambda rig: rig.revenue,
     ),
     Metric(
-        scope=RIG,
+        scope=PRICED_RIG,
         name="mining_rig_power_cost_usd_per_day",
         help="Power cost in USD per day: billed power at the current power price. Absent if an input is unknown.",
         unit="usd_per_day",
-        get=lambda r: r.economics.power_cost,
+        get=lambda rig: rig.power_cost,
     ),
     Metric(
-        scope=RIG,
+        scope=PRICED_RIG,
         name="mining_rig_margin_usd_per_day",
         help="Cash margin in USD per day: revenue minus power cost. Absent if either is unknown.",
         unit="usd_per_day",
-        get=lambda r: r.economics.margin,
+        get=lambda rig: rig.margin,
     ),
     Metric(
         scope=RIG_CUSTOMER,
@@ -1422,7 +1423,7 @@ _RIG_ECONOMICS: Final = (
         get=lambda hosted: None if hosted[0].reading is None else hosted[0].reading.value.power,
     ),
     Metric(
-        scope=RIG,
+        scope=PRICED_RIG,
         name="mining_rig_host_margin_usd_per_day",
         help=(
             "Margin in USD per day of the host: the charges of the hosting contract minus his power cost. For the "
@@ -1430,131 +1431,131 @@ _RIG_ECONOMICS: Final = (
             "has no contract."
         ),
         unit="usd_per_day",
-        get=lambda r: None if r.economics.books is None else r.economics.books.host_margin,
+        get=lambda rig: None if rig.books is None else rig.books.host_margin,
     ),
     Metric(
-        scope=RIG,
+        scope=PRICED_RIG,
         name="mining_rig_potential_margin_usd_per_day",
         help=(
             "Cash margin in USD per day that the rig would have if it ran as it last ran well. Absent if an input is "
             "unknown."
         ),
         unit="usd_per_day",
-        get=lambda r: r.economics.potential_margin,
+        get=lambda rig: rig.potential_margin,
     ),
     Metric(
-        scope=RIG,
+        scope=PRICED_RIG,
         name="mining_rig_potential_power_watts",
         help="Billed power in watts that the rig would draw if it ran as it last ran well. Absent if unknown.",
         unit="watts",
-        get=lambda r: r.economics.potential_power,
+        get=lambda rig: rig.potential_power,
     ),
     Metric(
-        scope=RIG,
+        scope=PRICED_RIG,
         name="mining_rig_margin_low_usd_per_day",
         help=(
             "Cash margin in USD per day if the true power is at the upper end of its source's error band. Absent if "
             "the margin is unknown."
         ),
         unit="usd_per_day",
-        get=lambda r: r.economics.margin_low,
+        get=lambda rig: rig.margin_low,
     ),
     Metric(
-        scope=RIG,
+        scope=PRICED_RIG,
         name="mining_rig_margin_high_usd_per_day",
         help=(
             "Cash margin in USD per day if the true power is at the lower end of its source's error band. Absent if "
             "the margin is unknown."
         ),
         unit="usd_per_day",
-        get=lambda r: r.economics.margin_high,
+        get=lambda rig: rig.margin_high,
     ),
     Metric(
-        scope=RIG,
+        scope=PRICED_RIG,
         name="mining_rig_allin_margin_usd_per_day",
         help=(
             "Margin in USD per day after fixed costs too: demand charge, hosting, operations and depreciation, minus "
             "credits. Absent if the margin is unknown or no fixed cost is configured."
         ),
         unit="usd_per_day",
-        get=lambda r: r.economics.allin_margin,
+        get=lambda rig: rig.allin_margin,
     ),
     Metric(
-        scope=RIG,
+        scope=PRICED_RIG,
         name="mining_rig_forward_margin_usd_per_day",
         help=(
             "Cash margin in USD per day after the next retarget, with all other inputs unchanged. Absent if an input "
             "is unknown."
         ),
         unit="usd_per_day",
-        get=lambda r: r.economics.forward_margin,
+        get=lambda rig: rig.forward_margin,
     ),
     Metric(
-        scope=RIG,
+        scope=PRICED_RIG,
         name="mining_rig_margin_usd_per_kilowatt_hour",
         help="Cash margin in USD per billed kWh, comparable with AI hosting. Absent if the margin is unknown.",
         unit="usd_per_kilowatt_hour",
-        get=lambda r: r.economics.margin_per_kwh,
+        get=lambda rig: rig.margin_per_kwh,
     ),
     Metric(
-        scope=RIG,
+        scope=PRICED_RIG,
         name="mining_rig_breakeven_power_price_usd_per_kilowatt_hour",
         help=(
             "Power price in USD per kWh at which the cash margin is zero, equal to the revenue per billed kWh. "
             "Absent if the rig does not hash or an input is unknown."
         ),
         unit="usd_per_kilowatt_hour",
-        get=lambda r: r.economics.breakeven_power_price,
+        get=lambda rig: rig.breakeven_power_price,
     ),
     Metric(
-        scope=RIG,
+        scope=PRICED_RIG,
         name="mining_rig_breakeven_hashprice_usd_per_petahash_day",
         help=(
             "Hashprice in USD per PH/s and day at which the cash margin is zero. Absent if the rig does not hash or "
             "an input is unknown."
         ),
         unit="usd_per_petahash_day",
-        get=lambda r: r.economics.breakeven_hashprice,
+        get=lambda rig: rig.breakeven_hashprice,
     ),
     Metric(
-        scope=RIG,
+        scope=PRICED_RIG,
         name="mining_rig_breakeven_bitcoin_price_usd",
         help=(
             "Bitcoin price in USD at which the cash margin is zero. Absent if the rig does not hash or an input is "
             "unknown."
         ),
         unit="usd",
-        get=lambda r: r.economics.breakeven_bitcoin_price,
+        get=lambda rig: rig.breakeven_bitcoin_price,
     ),
     Metric(
-        scope=RIG,
+        scope=PRICED_RIG,
         name="mining_rig_cost_usd_per_bitcoin",
         help=(
             "Power cost of mining one bitcoin with this rig, in USD. Absent if the rig does not hash or an input is "
             "unknown."
         ),
         unit="usd_per_bitcoin",
-        get=lambda r: r.economics.cost_per_bitcoin,
+        get=lambda rig: rig.cost_per_bitcoin,
     ),
     Metric(
-        scope=RIG,
+        scope=PRICED_RIG,
         name="mining_rig_allin_breakeven_hashprice_usd_per_petahash_day",
         help=(
             "Hashprice in USD per PH/s and day at which the all-in margin is zero at running power: energy, monthly "
             "costs and depreciation. Absent without such costs, or if an input is unknown."
         ),
         unit="usd_per_petahash_day",
-        get=lambda r: r.economics.allin_breakeven_hashprice,
+        get=lambda rig: rig.allin_breakeven_hashprice,
     ),
     Metric(
-        scope=RIG,
+        scope=PRICED_RIG,
         name="mining_rig_allin_cost_usd_per_bitcoin",
         help=(
             "All-in cost of mining one bitcoin with this rig at running power, in USD: energy, monthly costs and "
             "depreciation. Absent without such costs, or if an input is unknown."
         ),
         unit="usd_per_bitcoin",
-        get=lambda r: r.economics.allin_cost_per_bitcoin,
+        get=lambda rig: rig.allin_cost_per_bitcoin,
     ),
     Metric(
         scope=RIG,

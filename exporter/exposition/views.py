@@ -131,6 +131,11 @@ class SiteView:
         return tuple(starmap(RigView, zip(*rigs, strict=True)))
 
     @cached_property
+    def names(self) -> list[str]:
+        """The names of all rigs."""
+        return [rig.rig.name for rig in self.snapshot.rigs]
+
+    @cached_property
     def fresh_rigs(self) -> list[RigSnapshot]:
         """The rigs with a fresh reading."""
         return [rig for rig in self.snapshot.rigs if rig.reading is not None]
