@@ -186,12 +186,16 @@ def prospects(
     known: dict[str, tuple[list[Slot], float | None]] = {}
     persistence = settings.persistence / SECONDS_PER_HOUR
     for tariff, price in snapshot.tariffs.items():
-        slots = list(ahead.get(tariff, ()))
+        slots = list(ahead[tariff]) if len(ahead[tariff]) > 1 else []  # one alone is the price in force
         missing = persistence - sum(slot.hours for slot in slots)
         if slots and missing > 0:
             slots.append(Slot(missing, slots[-1].price))
         known[tariff] = condensed(slots, STEPS), price.ahead[0].end if price.ahead else None
     return known
+
+
+Mark = tuple[float, tuple[float, ...] | None]
+"""What is the same while the prices of a rig are: its own (USD per kWh), and what stands for those ahead."""
 
 
 class _Chosen(NamedTuple):
@@ -200,7 +204,7 @@ class _Chosen(NamedTuple):
     curve: Curve
     in_force: Candidate | None
     held: bool
-    mark: tuple[float, ...] | None
+    mark: Mark
     value: float
     best: Candidate | None
 
@@ -220,9 +224,7 @@ class Choices:
             self._settings = settings
             self._kept.clear()
 
-    def choose(
-        self, rig: str, situation: Situation, settings: PointsSettings, mark: tuple[float, ...] | None
-    ) -> Candidate | None:
+    def choose(self, rig: str, situation: Situation, settings: PointsSettings, mark: Mark) -> Candidate | None:
         """Return the choice of a rig, as kept if nothing has changed. ``mark`` stands for the prices."""
         kept, value = self._kept.get(rig), situation.value
         if kept is not None and kept.curve is situation.curve and kept.in_force is situation.in_force:
@@ -272,9 +274,7 @@ _NO_CURVE: Final = Curve()
 def _mark(price: TariffPrice, now: float) -> tuple[float, ...]:
     """Return what is the same while a tariff's prices ahead are, for five minutes at most."""
     ahead = price.ahead
-    if not ahead:
-        return (price.price,)
-    return price.price, ahead[0].end, ahead[-1].end, sum(slot.price for slot in ahead), now // _CHOSEN_SECONDS
+    return (ahead[0].end, ahead[-1].end, sum(slot.price for slot in ahead), now // _CHOSEN_SECONDS) if ahead else ()
 
 
 class Chooser:
@@ -336,7 +336,7 @@ class Chooser:
         )
         best = None
         if verdict is not Verdict.CURTAIL:
-            mark = (book.price,) if hosted else self._marks.get(rig.rig.tariff)
+            mark = book.price, None if hosted else self._marks.get(rig.rig.tariff)
             best = self._choices.choose(rig.rig.name, situation, self._settings, mark)
         return self._judged(situation, best, book)
 
@@ -349,7 +349,7 @@ class Chooser:
 
     def _prospect(self, tariff: str, price: float) -> Prospect:
         slots, change = self._prospects.get(tariff, ([], None))
-        if len(slots) > 1:
+        if slots:
             return Prospect(slots, known=True, next_change=change)
         return self._at_present(price, change)
 

@@ -10,6 +10,7 @@ from test_decision_site_setpoints import PLAIN, miner
 from test_economics_books import contract
 
 from exporter.decision.judged import Terms, terms
+from exporter.decision.point_lines import point_lines
 from exporter.decision.setpoints import site_setpoints
 from exporter.decision.shedding import loads
 from exporter.decision.values import RigDecision, SiteDecision, Verdict
@@ -17,6 +18,7 @@ from exporter.economics.curves import CurveBook
 from exporter.economics.settings import SiteSettings
 from exporter.economics.site import price_on
 from exporter.economics.values import Books, RigEconomics
+from exporter.model.readings import PriceSlot
 from exporter.model.snapshot import TariffPrice
 
 DAY_KWH = {name: watts * 0.024 for name, _, watts in S19K_PRO}
@@ -30,7 +32,8 @@ class Hosted:
         rig = miner()
         rig = replace(rig, rig=replace(rig.rig, customer="acme", contract="c", rated_power=2_794.0))
         self.settings: SiteSettings = replace(PLAIN, contracts={"c": contract(**charges)})
-        self.snapshot = site(rig, tariffs={"ppa": TariffPrice(price)})
+        ahead = (PriceSlot(NOW - 60, NOW + 100, price), PriceSlot(NOW + 100, NOW + 3_700, price / 2))
+        self.snapshot = site(rig, tariffs={"ppa": TariffPrice(price, ahead=ahead)})
         curves = CurveBook().curves(self.snapshot, self.settings)
         self.economics = price_on(flat_market(), self.snapshot, self.settings, curves)
         decision = SiteDecision(rigs=(RigDecision(verdict=verdict),))
@@ -53,6 +56,7 @@ def test_a_customers_best_point_follows_his_rate_and_not_the_hosts_price() -> No
     assert hosted.setpoint.best_margin == pytest.approx(REVENUE["290MHz"] - 0.065 * DAY_KWH["290MHz"])
     stock = REVENUE["default"] - 0.065 * DAY_KWH["default"]
     assert hosted.setpoint.gain == pytest.approx(hosted.setpoint.best_margin - stock)
+    assert hosted.setpoint.valid_until == NOW + 300  # his rate does not change with the host's price in 100 s
 
 
 def test_a_share_of_the_coins_is_not_the_customers() -> None:
@@ -84,6 +88,10 @@ def test_energy_billed_by_the_nameplate_costs_the_same_at_every_point() -> None:
     assert hosted.setpoint.name == "790MHz"  # more hashes for the same bill
     assert hosted.setpoint.best_margin == pytest.approx(REVENUE["790MHz"] - bill)
     assert hosted.losses()["off"] == pytest.approx(REVENUE["default"] - bill)
+    (curve,) = hosted.setpoints.curves
+    named = {line.name: line.value for line in point_lines(hosted.setpoint, curve)}
+    earned = named["point in force: default (measured on the rig), against the opportunity"]
+    assert earned == pytest.approx(REVENUE["default"] - bill)
     may = Hosted(usd_per_kilowatt_hour=0.07, energy="nameplate", host_may_curtail=True)
     assert may.losses()["off"] == pytest.approx(0.02 * DAY_KWH["default"])
 

@@ -12,7 +12,7 @@ from exporter.decision.setpoints import Choices, SiteSetpoints, prospects, site_
 from exporter.decision.values import RigDecision, SiteDecision, Verdict
 from exporter.economics.curves import CurveBook
 from exporter.economics.points import Curve, Trust
-from exporter.economics.settings import EconomicsSettings, PointsSettings, PowerSettings, SiteSettings
+from exporter.economics.settings import EconomicsSettings, PointsSettings, PowerSettings, SiteSettings, TariffOverrides
 from exporter.economics.site import price_on
 from exporter.economics.values import RigEconomics, SiteEconomics
 from exporter.model.fleet import Rig
@@ -80,7 +80,9 @@ def test_a_rig_at_its_stock_point_gains_what_the_best_point_earns_more() -> None
     assert setpoint.best_margin == pytest.approx(0.2946, abs=5e-5)
     assert setpoint.gain == pytest.approx(0.2946 - 0.0326, abs=1e-4)
     assert setpoint.gain_low == pytest.approx(setpoint.gain - 0.06 * (2_794 - 1_657) * 0.024 * 0.01, abs=1e-6)
-    assert setpoint.best_margin_low < setpoint.best_margin < setpoint.best_margin_high
+    spread = 0.06 * 1_657 * 0.024 * 0.01
+    assert setpoint.best_margin_low == pytest.approx(setpoint.best_margin - spread, abs=1e-6)
+    assert setpoint.best_margin_high == pytest.approx(setpoint.best_margin + spread, abs=1e-6)
     assert setpoint.valid_until == NOW + 300
 
 
@@ -91,10 +93,48 @@ def test_a_setpoint_ends_with_the_price_that_it_was_chosen_at() -> None:
     assert setpoint.name == "default"  # the price falls in 100 s: not worth two changes
 
 
+@pytest.mark.parametrize(
+    ("price", "hours", "expected"),
+    [
+        (0.06, None, "290MHz"),  # for an hour: the smaller ramp counts
+        (0.06, 2, "290MHz"),
+        (0.06, 12, "390MHz"),
+        (0.05, None, "default"),
+        (0.05, 12, "default"),  # a gain of $0.033 a day is below 2 % of the revenue of $4.06
+    ],
+)
+def test_a_price_is_expected_to_last_to_its_known_end(price: float, hours: float | None, expected: str) -> None:
+    ahead = () if hours is None else (PriceSlot(NOW - 60, NOW + hours * 3_600, price),)
+    assert Outcome(miner(), tariffs={"ppa": TariffPrice(price, ahead=ahead)}).rig.name == expected
+
+
+@pytest.mark.parametrize("later", [0.05, 0.0501], ids=["the same price", "another price"])
+def test_a_small_gain_counts_at_prices_that_are_known_ahead(later: float) -> None:
+    ahead = (PriceSlot(NOW - 60, NOW + 43_200, 0.05), PriceSlot(NOW + 43_200, NOW + 86_400, later))
+    assert Outcome(miner(), tariffs={"ppa": TariffPrice(0.05, ahead=ahead)}).rig.name == "490MHz"
+
+
+@pytest.mark.parametrize(("end", "expected"), [(100, 100), (0, 300), (-60, 300), (1_000, 300)])
+def test_a_setpoint_is_valid_to_the_end_of_its_only_known_price(end: float, expected: float) -> None:
+    """A price whose end is over is one that nothing is known to follow."""
+    ahead = (PriceSlot(NOW - 3_600, NOW + end, 0.06),)
+    assert Outcome(miner(), tariffs={"ppa": TariffPrice(0.06, ahead=ahead)}).rig.valid_until == NOW + expected
+
+
+def test_a_rigs_own_ramp_counts() -> None:
+    slow = miner()
+    assert slow.reading is not None
+    slow = replace(slow, reading=replace(slow.reading, value=replace(slow.reading.value, ramp=3_600.0)))
+    assert Outcome(miner(), price=0.06).rig.name == "290MHz"
+    assert Outcome(slow, price=0.06).rig.name == "default"  # half an hour of hashes for an hour's gain of 1 cent
+
+
 def test_a_rig_that_is_curtailed_is_to_be_off_and_one_without_a_verdict_has_no_setpoint() -> None:
     setpoint = Outcome(miner(), price=0.08, verdict=Verdict.CURTAIL).rig
     assert (setpoint.name, setpoint.best_power, setpoint.best_margin) == ("off", 0.0, 0.0)
+    assert (setpoint.best_margin_low, setpoint.best_margin_high) == (0.0, 0.0)
     assert setpoint.gain == pytest.approx(0.08 * 67.056 - 4.0559, abs=1e-3)
+    assert setpoint.gain_low == pytest.approx(setpoint.gain - 0.08 * 67.056 * 0.01, abs=1e-6)
     assert Outcome(miner(), verdict=Verdict.UNKNOWN).rig is None
     assert Outcome(miner(), verdict=Verdict.REPAIR).rig is None
 
@@ -120,6 +160,13 @@ def test_without_a_point_that_can_be_judged_there_is_no_setpoint(points: RigPoin
 def test_one_trusted_point_gives_no_gain() -> None:
     setpoint = Outcome(miner(points=RigPoints(learned=(learned("default"),)))).rig
     assert (setpoint.name, setpoint.gain, setpoint.gain_low) == ("default", None, None)
+
+
+def test_two_trusted_points_give_a_gain_and_the_best_one_is_not_in_doubt_against_itself() -> None:
+    two = RigPoints(learned=(learned("default"), learned("290MHz")))
+    assert Outcome(miner(points=two), price=0.066).rig.gain == pytest.approx(0.4793, abs=1e-3)
+    best = Outcome(miner("290MHz", two), price=0.066).rig
+    assert (best.gain, best.gain_low) == (0.0, 0.0)
 
 
 def test_estimates_corrected_by_a_measured_point_are_trusted() -> None:
@@ -171,8 +218,15 @@ def test_a_block_sums_the_rigs_that_have_a_gain() -> None:
     first, second, _ = outcome.setpoints.rigs
     assert (block.name, block.rigs, block.judged) == ("north", 3, 2)
     assert block.gain == pytest.approx(first.gain + second.gain)  # type: ignore[union-attr]
+    assert block.gain_low == pytest.approx(first.gain_low + second.gain_low)  # type: ignore[union-attr]
+    assert block.best_margin == pytest.approx(2 * (33.3 * 0.0598 - 0.066 * 1_188 * 0.024))
     assert block.best_power == pytest.approx(2 * 1_188.0)
     assert block.revenue == pytest.approx(33.3 * (0.1218 + 0.0598))
+
+
+def test_a_block_of_curtailed_rigs_draws_nothing_at_its_best() -> None:
+    (block,) = Outcome(miner(), price=0.08, verdict=Verdict.CURTAIL).setpoints.blocks
+    assert (block.best_power, block.best_margin) == (0.0, 0.0)
 
 
 # --- what a rig is judged by -----------------------------------------------------------------------------------------
@@ -254,12 +308,13 @@ def test_economics_without_curves_are_todays() -> None:
 
 
 def test_the_last_known_price_is_expected_to_last_for_its_time() -> None:
-    """The price in force ends in a minute, and another one is known for ten minutes only."""
+    """The price in force ends in a minute, and two others are known for ten minutes each."""
     ahead = (PriceSlot(NOW - 60, NOW + 60, 0.06), PriceSlot(NOW + 60, NOW + 660, 0.066))
     snapshot = site(miner(), tariffs={"ppa": TariffPrice(0.06, ahead=ahead)})
-    slots, change = prospects(snapshot, {"ppa": (Slot(1 / 60, 0.06), Slot(1 / 6, 0.066))}, PointsSettings())["ppa"]
-    assert sum(slot.hours for slot in slots) == pytest.approx(1.0)
-    assert [slot.price for slot in slots] == [0.06, 0.066]
+    known = (Slot(1 / 60, 0.06), Slot(1 / 6, 0.066), Slot(1 / 6, 0.08))
+    slots, change = prospects(snapshot, {"ppa": known}, PointsSettings())["ppa"]
+    assert [slot.hours for slot in slots] == pytest.approx([1 / 60, 1 / 6, 1 - 1 / 60 - 1 / 6])
+    assert [slot.price for slot in slots] == [0.06, 0.066, 0.08]
     assert change == NOW + 60
 
 
@@ -279,10 +334,52 @@ def test_a_choice_is_kept_while_nothing_changes_and_made_anew_with_the_price() -
 
     assert name() == "290MHz"
     assert name(replace(outcome.snapshot, taken_at=NOW + 15)) == "290MHz"
+    falling = (PriceSlot(NOW - 60, NOW + 100, 0.066), PriceSlot(NOW + 100, NOW + 3_700, 0.02))
+    assert name(replace(outcome.snapshot, tariffs={"ppa": TariffPrice(0.066, ahead=falling)})) == "default"
     cheap = replace(outcome.snapshot, tariffs={"ppa": TariffPrice(0.01)})
     assert name(cheap) == "790MHz"
     lazy = replace(PLAIN, points=PointsSettings(least_gain=0.5))
     assert name(cheap, lazy) == "default"
+
+
+def test_a_choice_is_kept_for_five_minutes_while_the_hashprice_hardly_moves() -> None:
+    ahead = (PriceSlot(NOW - 60, NOW + 43_200, 0.06), PriceSlot(NOW + 43_200, NOW + 86_400, 0.0601))
+    outcome = Outcome(miner(), tariffs={"ppa": TariffPrice(0.06, ahead=ahead)})
+    decision, choices = SiteDecision(rigs=(RigDecision(verdict=Verdict.MINE),)), Choices()
+    begin = (NOW // 300 + 1) * 300
+
+    def name(seconds: float, hashprice: float) -> str:
+        snapshot = replace(outcome.snapshot, taken_at=begin + seconds)
+        economics = price_on(flat_market(hashprice), snapshot, PLAIN, outcome.curves)
+        (found,) = site_setpoints(snapshot, economics, decision, outcome.curves, PLAIN, choices).rigs
+        assert found is not None
+        return found.name
+
+    assert name(0, 37.40) == "390MHz"
+    assert name(285, 37.47) == "390MHz"  # 490MHz would be slightly better
+    assert name(300, 37.47) == "490MHz"
+    assert name(315, 30.00) == "290MHz"
+
+
+def test_a_choice_is_made_anew_when_only_the_rigs_own_price_changes() -> None:
+    """Its energy is in a block of power, or a peak is likely, while its tariff's price stays."""
+    blocks = replace(PLAIN, tariffs={"ppa": TariffOverrides(block_tariff="block", block_kilowatts=1_000)})
+    in_block = Outcome(miner(), settings=blocks, tariffs={"block": TariffPrice(0.066)})
+    peak = PriceSlot(NOW - 60, NOW + 840, 0.016)
+    decision = SiteDecision(rigs=(RigDecision(verdict=Verdict.MINE),))
+
+    def names(settings: SiteSettings, *snapshots: SiteSnapshot) -> list[str]:
+        choices, found = Choices(), []
+        for snapshot in snapshots:
+            economics = price_on(flat_market(), snapshot, settings, in_block.curves)
+            (rig,) = site_setpoints(snapshot, economics, decision, in_block.curves, settings, choices).rigs
+            found.append("" if rig is None else rig.name)
+        return found
+
+    cheap = replace(in_block.snapshot, tariffs={"block": TariffPrice(0.03)})
+    assert names(blocks, in_block.snapshot, cheap) == ["290MHz", "790MHz"]
+    usual = replace(in_block.snapshot, tariffs={"ppa": TariffPrice(0.05)})
+    assert names(PLAIN, usual, replace(usual, surcharges={"ppa": (peak,)})) == ["default", "290MHz"]
 
 
 def test_the_choices_of_a_large_site_are_made_over_several_evaluations() -> None:
