@@ -253,6 +253,8 @@ def test_a_rig_that_changed_lately_stays_and_one_beyond_its_limit_does_not() -> 
 def test_a_rig_that_may_not_stop_runs_at_the_point_that_loses_least() -> None:
     assert choice(0.08, point("default"), may_stop=False) == "290MHz"
     assert choice(0.08, None, may_stop=False) == "190MHz"
+    less = (candidate("forbidden", 10.0, 200.0, allowed=False), candidate("claimed", 10.0, 200.0, checked=False))
+    assert choice(0.08, None, Curve.of([*curve().candidates, *less]), may_stop=False) == "190MHz"
     assert choice(0.08, None) == "off"
     assert choice(0.05, None) == "490MHz"
 
@@ -263,6 +265,7 @@ def test_paid_energy_is_used_at_the_highest_allowed_point() -> None:
 
 def test_without_points_a_rig_stays_off() -> None:
     assert choice(0.05, None, Curve.of([])) == "off"
+    assert choice(0.05, None, Curve.of([]), may_stop=False) == "off"
 
 
 def test_a_rig_that_may_run_again_at_known_prices_starts_where_it_earns() -> None:

@@ -108,6 +108,11 @@ def test_a_price_is_expected_to_last_to_its_known_end(price: float, hours: float
     assert Outcome(miner(), tariffs={"ppa": TariffPrice(price, ahead=ahead)}).rig.name == expected
 
 
+def test_a_price_whose_end_is_not_known_lasts_for_the_configured_time() -> None:
+    short = replace(PLAIN, points=PointsSettings(persistence=600.0))
+    assert [Outcome(miner(), price=0.056, settings=each).rig.name for each in (PLAIN, short)] == ["390MHz", "default"]
+
+
 @pytest.mark.parametrize("later", [0.05, 0.0501], ids=["the same price", "another price"])
 def test_a_small_gain_counts_at_prices_that_are_known_ahead(later: float) -> None:
     ahead = (PriceSlot(NOW - 60, NOW + 43_200, 0.05), PriceSlot(NOW + 43_200, NOW + 86_400, later))
@@ -181,7 +186,7 @@ def test_estimates_corrected_by_a_measured_point_are_trusted() -> None:
 
 
 def test_a_rig_that_stands_still_and_is_to_mine_has_a_point_and_no_gain() -> None:
-    off = replace(miner(), reading=Reading(RigReading(hashrate=0.0, power=20.0), NOW))
+    off = replace(miner(), reading=Reading(RigReading(hashrate=0.0, power=20.0, point="default"), NOW))
     setpoint = Outcome(off, price=0.05).rig
     assert setpoint.best is not None
     assert (setpoint.in_force, setpoint.gain) == (None, None)
@@ -210,6 +215,12 @@ def test_without_the_section_nothing_is_judged() -> None:
     outcome = Outcome(miner(), settings=replace(PLAIN, points=None))
     assert outcome.setpoints == SiteSetpoints()
     assert outcome.curves == {}
+
+
+def test_a_rig_whose_curve_is_not_made_yet_has_no_setpoint() -> None:
+    found = Outcome(miner())
+    decision = SiteDecision(rigs=(RigDecision(verdict=Verdict.MINE),))
+    assert site_setpoints(found.snapshot, found.economics, decision, {}, PLAIN).rigs == (None,)
 
 
 def test_a_block_sums_the_rigs_that_have_a_gain() -> None:
@@ -316,6 +327,7 @@ def test_the_last_known_price_is_expected_to_last_for_its_time() -> None:
     assert [slot.hours for slot in slots] == pytest.approx([1 / 60, 1 / 6, 1 - 1 / 60 - 1 / 6])
     assert [slot.price for slot in slots] == [0.06, 0.066, 0.08]
     assert change == NOW + 60
+    assert prospects(snapshot, {"ppa": known[:1]}, PointsSettings())["ppa"] == ([], NOW + 60)
 
 
 # --- what is kept between evaluations --------------------------------------------------------------------------------

@@ -389,6 +389,11 @@ def test_a_rig_of_unknown_power_stays_unless_nothing_may_be_drawn() -> None:
     assert off(0.0, unknown) == {"x": ObligationKind.CALL}
 
 
+def test_a_rig_of_unknown_power_does_not_keep_those_after_it_on() -> None:
+    unknown = (rig("x"), priced(None, breakeven=0.10))
+    assert off(1_000.0, unknown, *FLEET[:2]).keys() == {"new", "old"}
+
+
 def test_a_rig_that_is_not_priced_counts_at_its_rating() -> None:
     unpriced = RigSnapshot(rig=Rig(name="x", address="x", block="c1", rated_power=3500.0))
     assert off(2000.0, (unpriced, priced(None))) == {"x": ObligationKind.CALL}
@@ -410,7 +415,12 @@ def test_the_first_kind_names_the_reason_and_only_caps_in_force_count() -> None:
 def test_a_shard_keeps_to_its_share_of_a_cap_of_the_site() -> None:
     assert shed(*site(*FLEET), (owed(cap=16_000),), START, share=0.5) == {}
     assert shed(*site(*FLEET), (owed(cap=10_000),), START, share=0.5).keys() == {"old"}
+    of_a_block = owed(cap=3_000, blocks=("c1",))  # is whole: all of the block's rigs are on this shard
+    assert shed(*site(*FLEET), (of_a_block,), START, share=0.5).keys() == {"old"}
     rated = [Rig(name=name, address=name, rated_power=watts) for name, watts in (("a", 3000.0), ("b", 1000.0))]
     assert share_of(rated[:1], rated) == 0.75
     assert share_of(rated[:1], [*rated[:1], Rig(name="c", address="c")]) == 0.5
     assert share_of([], []) == 1.0
+    passive, other = (Rig(name=name, address=name, rated_power=0.0) for name in ("d", "e"))
+    assert (share_of([passive], [passive, rated[0]]), share_of(rated[:1], [passive, rated[0]])) == (0.0, 1.0)
+    assert share_of([passive], [passive, other]) == 0.5
