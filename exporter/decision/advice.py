@@ -89,7 +89,7 @@ def _impossible(settings: SiteSettings, decision: DecisionSettings, rigs: tuple[
             f"`reassign` can never come: the AI value with the rigs' sale price is {base:.2f} USD per kW and year, and "
             f"the threshold is {threshold:.2f}"
         )
-    elif low <= 0 and getattr(settings.ai, "outlook", None) is None:
+    elif low <= 0 and settings.ai.outlook is None:
         yield (
             "`reassign` can never come without `ai.outlook`: in AI's low scenario the value with the rigs' sale price "
             f"is {low:.2f} USD per kW and year, and it must be above 0"

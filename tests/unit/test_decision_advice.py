@@ -7,7 +7,8 @@ from sites import LEASE
 
 from exporter.decision.advice import advise
 from exporter.decision.settings import DecisionSettings
-from exporter.economics.settings import AiSettings, Band, SiteSettings
+from exporter.economics.ai import value_ai
+from exporter.economics.settings import AiSettings, Band, GpuRentalSettings, OutlookSettings, SiteSettings
 from exporter.model.fleet import Block, Rig
 
 BANDED = AiSettings(
@@ -40,6 +41,53 @@ def test_a_low_scenario_below_zero_can_never_fire_without_an_outlook() -> None:
     assert "can never come" in advised(wide, (), rigs_sale_usd_per_terahash=90.0)  # of rigs of unknown size
 
 
+def capex(**band: float) -> SiteSettings:
+    return replace(SITE, ai=BANDED.model_copy(update={"capex_usd_per_kilowatt": Band(**band)}))
+
+
+def test_the_advice_has_the_sum_of_the_ai_value_and_of_what_the_rigs_are_sold_for() -> None:
+    """18,000 USD for a rig of 3.5 kW, less 350 USD for its removal: 5,042.86 USD per kW, spread over the lease."""
+    dear = capex(low=1, base=60_000, high=60_000)
+    ai = value_ai(dear.ai)
+    assert ai is not None
+    assert f"price is {ai.per_kilowatt_year:.2f} USD per kW and year, and the threshold is 40.00" in advised(dear)
+    worth = ai.per_kilowatt_year + ai.recovery * 5_042.857
+    rigs = (RIG, replace(RIG, name="b"), replace(RIG, name="unrated", rated_power=None))
+    assert f"price is {worth:.2f} USD per kW and year" in advised(
+        dear, rigs, rigs_sale_usd_per_terahash=90.0, rigs_removal_usd_per_rig=350.0
+    )
+
+
+def test_half_a_dollar_above_zero_is_enough() -> None:
+    """An AI value of 0.50 USD per kW and year, and a low scenario of 0.50."""
+    assert advised(capex(low=1, base=11_631.98, high=11_631.98), (RIG,), rigs_sale_usd_per_terahash=90.0) == ""
+    assert advised(capex(low=1, base=8_000, high=11_244.0)) == ""
+
+
+def test_with_an_outlook_the_low_scenario_may_be_below_zero() -> None:
+    outlook = OutlookSettings(
+        drift=0.1, volatility=0.5, difficulty_growth=0.3, elasticity=0.5, fees_bitcoins_per_block=0.02
+    )
+    wide = capex(low=1, base=8_000, high=15_000)
+    assert wide.ai is not None
+    assert advised(replace(wide, ai=wide.ai.model_copy(update={"outlook": outlook}))) == ""
+
+
+def test_while_the_price_of_a_rental_is_not_known_nothing_is_said_of_its_value() -> None:
+    rental = GpuRentalSettings(
+        price_usd_per_gpu_hour="market",
+        utilization=0.8,
+        power_usd_per_kilowatt_hour=0.05,
+        kilowatts_per_gpu=1.3,
+        pue=1.3,
+        gpu_capex_usd=30_000,
+        gpu_life_years=5,
+        capex_usd_per_kilowatt=10_000,
+        opex_usd_per_gpu_year=1_000,
+    )
+    assert "can never come" not in advised(SiteSettings(ai=AiSettings(gpu_rental=rental)))
+
+
 def test_a_history_shorter_than_required_gives_advice_with_the_requirement() -> None:
     assert "decision.history (1w) is shorter than decision.history_needed (2w): 3d12h of history are needed" in advised(
         history=7 * 86_400.0
@@ -58,8 +106,17 @@ def test_customers_without_contracts_give_advice() -> None:
 
 
 def test_a_feeder_far_larger_than_its_rigs_gives_advice() -> None:
-    feeders = (Block(name="c1", capacity_watts=12_000.0), Block(name="c2", capacity_watts=12_000.0), Block(name="c3"))
-    rigs = (replace(RIG, block="c1"), replace(RIG, block="c2", count=3), replace(RIG, block="c3"))
+    feeders = (
+        Block(name="c3"),
+        Block(name="c4", capacity_watts=5_250.0),  # 1.5 times what its rig is rated at
+        Block(name="c1", capacity_watts=12_000.0),
+        Block(name="c2", capacity_watts=12_000.0),
+    )
+    rigs = (
+        replace(RIG, block="c1"),
+        replace(RIG, block="c2", count=3),
+        *(replace(RIG, block=name) for name in ("c3", "c4")),
+    )
     assert "; ".join(advise(SITE, DecisionSettings(), rigs, feeders)) == (
         "block c1: its capacity is 3.4 times the rated power of its rigs, and AI hosting is valued on all of it: check "
         "that the feeder can carry that"
@@ -70,6 +127,6 @@ def test_a_feeder_far_larger_than_its_rigs_gives_advice() -> None:
 
 
 def test_a_market_of_less_than_a_year_gives_advice() -> None:
-    (found,) = advise(SITE, DecisionSettings(), (), (), {"spot"})
-    assert found.startswith("4w of the market's prices (spot) stand for a whole year in `reassign`")
+    (found,) = advise(SITE, DecisionSettings(), (), (), {"spot", "grid"})
+    assert found.startswith("4w of the market's prices (grid, spot) stand for a whole year in `reassign`")
     assert not list(advise(SITE, DecisionSettings(history=365 * 86_400.0), (), (), {"spot"}))

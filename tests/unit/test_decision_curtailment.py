@@ -1,6 +1,8 @@
 """Curtailment: known prices act at their boundary, a start costs, and following is never far behind hindsight."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from itertools import pairwise
 from math import inf
 
@@ -16,6 +18,7 @@ from exporter.decision.curtailment import (
     Slot,
     avoided,
     follow,
+    marginal_price,
     mean_ahead,
     motion_of,
     restart_cost,
@@ -27,7 +30,7 @@ from exporter.decision.price_motion import PriceMotion, Swing
 from exporter.decision.settings import DecisionSettings, RestartSettings
 from exporter.decision.site import decide
 from exporter.decision.values import DecisionState
-from exporter.economics.settings import SiteSettings, TariffOverrides
+from exporter.economics.settings import EconomicsSettings, OtherCost, SiteSettings, StopsWith, TariffOverrides
 from exporter.economics.site import price_site
 from exporter.model.fleet import Block
 from exporter.model.readings import PriceSlot
@@ -143,6 +146,38 @@ def test_without_a_second_known_slot_a_price_is_a_surprise() -> None:
     assert ahead(selling, ppa=at(0.05, 0.05), grid=at(0.02)) == (Slot(0.5, 0.05),)
     assert ahead(selling, ppa=at(0.05, 0.05)) == ()
     assert ahead(TariffOverrides(block_tariff="block", block_kilowatts=1), ppa=at(0.05, 0.09)) == ()
+
+
+def test_the_marginal_price_has_what_stops_with_the_rig_and_what_is_owed() -> None:
+    """A fee of $7.30 a kW and month stops with the rig, $0.01 a kWh. The energy is owed until midnight, UTC."""
+    midnight = datetime(2026, 3, 22, tzinfo=UTC).timestamp()
+    owed = TariffOverrides(take_or_pay=True, take_or_pay_until=date(2026, 3, 21))
+    fee = OtherCost(name="fee", usd_per_kilowatt_month=7.3, stops_with=StopsWith.RIG)
+    settings = SiteSettings(
+        economics=EconomicsSettings(other_costs=(fee,)),
+        tariffs={"ppa": owed, "selling": TariffOverrides(resale_tariff="grid")},
+    )
+    tariffs = {"ppa": at(0.05, 0.07, start=midnight - HOUR), "selling": TariffPrice(0.03)}
+    before = SiteSnapshot(taken_at=midnight - HOUR, tariffs=tariffs)
+    after = replace(before, taken_at=midnight)
+    ahead = slots_ahead("ppa", before, settings)
+    assert [slot.hours for slot in ahead] == [1.0, 1.0]
+    assert [slot.price for slot in ahead] == pytest.approx([0.01, 0.08])
+    assert [marginal_price("ppa", each, settings) for each in (before, after)] == pytest.approx([0.01, 0.06])
+    assert marginal_price("selling", before, settings) is None  # the price at which it could be sold is not known
+
+
+@pytest.mark.parametrize(
+    ("ahead", "restart", "expected"),
+    [
+        ([2.0, 2.0], 0.5, 2.0),
+        ([2.0, 2.0, 2.0, 0.9, 3.0], 3.0, 4.9),  # 0.1 forgone is no reason to start in between
+        ([2.0, 2.0, 0.0, 3.0], 1.5, 3.0),
+        ([2.0, 2.0, 0.0, 3.0], 1.0, 2.0),  # 1 forgone is worth a start
+    ],
+)
+def test_what_a_stop_avoids_ends_where_a_start_pays(ahead: list[float], restart: float, expected: float) -> None:
+    assert avoided(load(ahead[0], ahead, restart=restart)) == pytest.approx(expected)
 
 
 prices = st.lists(st.floats(-1, 4), min_size=2, max_size=24)

@@ -63,7 +63,7 @@ def test_a_point_that_nobody_may_use_or_has_checked_is_in_no_curve() -> None:
 
 
 def test_the_breakeven_is_the_median_over_the_rigs_whose_price_is_above_zero() -> None:
-    (found,) = curves(curve(), curve(), curve(), curve(), prices=(0.04, 0.05, 0.10, -0.02))
+    (found,) = curves(curve(), curve(), curve(), curve(), prices=(-0.02, 0.04, 0.05, 0.10))
     assert found.breakeven == pytest.approx(33.30 / 24 / 0.05)
     (free,) = curves(curve(), prices=(0.0,))
     assert free.breakeven is None
@@ -76,12 +76,18 @@ def test_points_and_models_are_as_many_as_a_panel_can_show() -> None:
     (found,) = curves(Curve.of([candidate(f"p{number}", 50.0 + number, 2_000.0 + number) for number in range(30)]))
     assert len(found.points) == 20
     rigs = [
-        replace(rig(name=f"r{number}"), identity=replace(IDENTITY, model=f"model {number % 60:02}"))
+        replace(rig(name=f"r{number}"), identity=replace(IDENTITY, model=f"model {59 - number % 60:02}"))
         for number in range(60 + 30)
     ]
     setpoints = SiteSetpoints(curves=(curve(),) * len(rigs), rigs=(None,) * len(rigs))
     many = ModelCurves().curves(site(*rigs), setpoints)
-    assert [each.product.model for each in many] == [f"model {number:02}" for number in range(50)]
+    most = [*range(20), *range(30, 60)]  # two rigs each have the models from 30 on
+    assert [each.product.model for each in many] == [f"model {number:02}" for number in most]
+
+
+def test_of_two_points_with_one_power_the_better_one_comes_first() -> None:
+    (found,) = curves(Curve.of([candidate("weak", 100.0, 2_000.0), candidate("strong", 125.0, 2_000.0)]))
+    assert [(point.name, point.marginal) for point in found.points] == [("strong", pytest.approx(16.0)), ("weak", None)]
 
 
 def test_points_are_kept_for_a_minute_and_prices_are_not() -> None:
@@ -89,9 +95,10 @@ def test_points_are_kept_for_a_minute_and_prices_are_not() -> None:
     snapshot, cheap = of(curve(), prices=(0.05,))
     (first,) = book.curves(snapshot, cheap)
     _, dear = of(Curve.of([candidate("eco", 100.0, 2_000.0)]), prices=(0.10,))
-    (second,) = book.curves(replace(snapshot, taken_at=NOW + 15), dear)
-    assert second.points is first.points
-    assert second.breakeven == pytest.approx(33.30 / 24 / 0.10)
+    for seconds in (0.0, 0.5, 15.0):
+        (second,) = book.curves(replace(snapshot, taken_at=NOW + seconds), dear)
+        assert second.points is first.points
+        assert second.breakeven == pytest.approx(33.30 / 24 / 0.10)
     (third,) = book.curves(replace(snapshot, taken_at=NOW + 60), dear)
     assert [point.name for point in third.points] == ["eco"]
 
@@ -102,3 +109,6 @@ def test_without_settings_or_an_identity_there_is_no_curve() -> None:
     assert book.curves(snapshot, SiteSetpoints()) == ()
     nobody = replace(snapshot, rigs=tuple(replace(each, identity=None) for each in snapshot.rigs))
     assert book.curves(nobody, setpoints) == ()
+    (found,) = book.curves(snapshot, setpoints)  # as soon as there are points
+    assert book.curves(snapshot, SiteSetpoints()) == ()
+    assert book.curves(snapshot, setpoints) == (found,)

@@ -42,6 +42,30 @@ def test_the_points_are_named_with_what_they_earn_and_where_they_break_even() ->
     assert named["step to default breaks even"] == pytest.approx(0.047710, abs=1e-6)
 
 
+def test_every_line_of_two_points_of_which_one_is_an_estimate() -> None:
+    """The stock point draws a twentieth more than listed, so 290MHz is taken to draw 1,247.4 W, give or take 5 %."""
+    two = PointList(points=tuple(point for point in STOCK.points if point.name in ("290MHz", "default")))
+    outcome = Outcome(miner(points=RigPoints(listed=two, learned=(learned("default", power=2_933.7),))), price=0.066)
+    (setpoint,), (curve,) = outcome.setpoints.rigs, outcome.setpoints.curves
+    assert setpoint is not None
+    assert [(line.name, line.value, line.unit) for line in point_lines(setpoint, curve)] == [
+        (name, pytest.approx(value, abs=1e-5), unit)
+        for name, value, unit in (
+            ("point in force: default (measured on the rig), against the opportunity", -0.59104, "USD/day"),
+            ("best point: 290MHz (estimate of its firmware, corrected)", 0.01546, "USD/day"),
+            ("best point, low end", 0.01546 - 0.09879, "USD/day"),
+            ("best point, high end", 0.01546 + 0.09879, "USD/day"),
+            ("gain of the best point", 0.60650, "USD/day"),
+            ("gain of the best point, low end", 0.60650 - 0.13356, "USD/day"),
+            ("power against the firmware's list", 5.0, "%"),
+            ("290MHz breaks even, on average", 0.066516, "USD/kWh"),
+            ("step to 290MHz breaks even", 0.066516, "USD/kWh"),
+            ("default breaks even, on average", 0.057606, "USD/kWh"),
+            ("step to default breaks even", 0.051014, "USD/kWh"),
+        )
+    ]
+
+
 def test_a_curtailed_rig_is_explained_with_off_as_its_best_point() -> None:
     named = lines(Outcome(miner(), price=0.09, verdict=Verdict.CURTAIL))
     assert named["best point: off"] == 0.0

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sites import NOW
-from test_decision_site_setpoints import ALL, PLAIN, Outcome, miner
+from test_decision_site_setpoints import ALL, PLAIN, Outcome, learned, miner
 
 from exporter.decision.shedding import Cut, Load, Lower, loads, order, shed
+from exporter.model.points import RigPoints
 from exporter.model.readings import Reading, RigReading
 
 
@@ -178,6 +179,9 @@ def test_at_a_negative_price_shedding_costs_what_the_energy_pays() -> None:
 def test_a_step_that_a_cheaper_and_larger_one_makes_needless_is_left_out() -> None:
     (found,) = loads_of(Outcome(miner("790MHz"), price=0.0701))
     assert [each.name for each in found.lower] == ["690MHz", "default", "490MHz", "390MHz", "290MHz", "off"]
+    few = RigPoints(learned=tuple(learned(name) for name in ("default", "290MHz", "190MHz")))
+    (found,) = loads_of(Outcome(miner(points=few), price=0.05))
+    assert [each.name for each in found.lower] == ["290MHz", "off"]
 
 
 def test_of_two_points_with_the_same_power_the_better_one_counts() -> None:

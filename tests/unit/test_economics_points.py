@@ -257,3 +257,9 @@ def test_a_listed_point_that_no_rig_could_run_at_is_left_out() -> None:
     assert {point.name for point in curve_with(points).candidates} == {"b", "low"}
     rated = curve_of(rig(points, rated_hashrate=130e12), {}, KWH, SETTINGS, NOW)
     assert {point.name for point in rated.candidates} == {"b", "low", "twice"}
+
+
+def test_a_listed_point_with_exactly_half_or_twice_the_efficiency_or_twice_the_hashrate_is_believed() -> None:
+    bounds = (("stock", 100, 2_000), ("half", 100, 1_000), ("double", 50, 2_000), ("most", 200, 4_000))
+    points = RigPoints(listed=listed(*bounds), learned=(learned("stock", 100, 2_000),))
+    assert {point.name for point in curve_with(points).candidates} == {name for name, _, _ in bounds}
