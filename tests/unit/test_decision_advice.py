@@ -36,7 +36,7 @@ def test_a_value_below_the_threshold_can_never_fire(capex: float) -> None:
 
 def test_a_low_scenario_below_zero_can_never_fire_without_an_outlook() -> None:
     wide = replace(SITE, ai=BANDED.model_copy(update={"capex_usd_per_kilowatt": Band(low=1, base=8_000, high=15_000)}))
-    assert "can never come without `ai.outlook`" in advised(wide)
+    assert advised(wide).startswith("`reassign` can never come without `ai.outlook`: ")
     assert "can never come" not in advised(wide, (RIG,), rigs_sale_usd_per_terahash=90.0)
     assert "can never come" in advised(wide, (), rigs_sale_usd_per_terahash=90.0)  # of rigs of unknown size
 
@@ -95,7 +95,9 @@ def test_a_history_shorter_than_required_gives_advice_with_the_requirement() -> 
 
 
 def test_the_former_decay_and_inputs_without_a_band_give_advice() -> None:
-    assert "rigs_sale_usd_per_terahash in its place" in advised(resale_decay_usd_per_kilowatt_year=5.0)
+    decaying = advised(resale_decay_usd_per_kilowatt_year=5.0)
+    assert decaying.startswith("decision.resale_decay_usd_per_kilowatt_year keeps its former formula")
+    assert decaying.endswith("set decision.rigs_sale_usd_per_terahash in its place")
     flat = advised(replace(SITE, ai=LEASE))
     assert "ai.rent_usd_per_kilowatt_month has no band" in flat
     assert "ai.capex_usd_per_kilowatt has no band" in flat
