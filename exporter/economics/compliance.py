@@ -347,7 +347,7 @@ class _Tallies:
 
     def _mean_power(self, scope: Scope) -> Delivered | None:
         """Return the mean of the power now and at the last step; that of now alone if the last one is not known."""
-        power, samples = self._powers.get(scope), self._memory.samples.get(scope, ())
+        power, samples = self._powers.get(scope), self._memory.samples.get(scope)
         if power is None or not samples or samples[-1][0] != self._memory.observed_at:
             return power
         return power._replace(watts=(power.watts + samples[-1][1]) / 2)
@@ -387,9 +387,8 @@ def _statuses(
         if tally is not None and tally.delivery.measured:
             delivered = tally.energy / tally.delivery.measured
         if tally is not None and power is not None:
-            rest = max(tally.delivery.end - now, 0.0)
-            seconds = tally.delivery.measured + rest
-            projected = (tally.energy + power.watts * rest) / seconds if seconds else power.watts
+            rest = tally.delivery.end - now  # above 0: what has ended is closed
+            projected = (tally.energy + power.watts * rest) / (tally.delivery.measured + rest)
         ends = [inf if each.end is None else each.end for each in members]
         yield ObligationStatus(
             source=first.source,

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from exporter.economics.compliance import (
     ComplianceSettings,
     Delivered,
     Delivery,
+    ObligationStatus,
     Outcome,
     Scope,
     follow,
@@ -91,6 +93,61 @@ def closed(found: list[Compliance]) -> list[Delivery]:
     return list(found[-1].memory.closed)
 
 
+def step_between(
+    begun: float, now: float, *listed: Obligation, memory: ComplianceMemory | None = None, watts: float | None = 10.0
+) -> ComplianceMemory:
+    """Evaluate at ``begun`` and at ``now``, seconds after ``START``, with 10 W at both."""
+    for at in (begun, now):
+        known = None if watts is None else Delivered(watts, METER)
+        found = follow(
+            memory or ComplianceMemory(),
+            SiteObligations(listed=listed),
+            lambda _, known=known: known,  # type: ignore[misc]
+            START + at,
+            ComplianceSettings(),
+        )
+        memory = found.memory
+    assert memory is not None
+    return memory
+
+
+def test_a_step_across_the_end_of_an_interval_is_cut_there() -> None:
+    memory = step_between(880, 920, owed(890, None, cap=10.0))
+    (first,) = memory.closed
+    ((_, second),) = memory.open.items()
+    assert (first.start - START, first.end - START, first.measured, first.cap) == (890, 900, 10, 10.0)
+    assert (second.delivery.start - START, second.delivery.end - START) == (900, 1800)
+    assert (second.delivery.measured, second.energy, second.allowed) == (20, 200.0, 200.0)
+
+
+def test_an_event_between_two_steps_is_judged() -> None:
+    memory = step_between(0, 60, owed(15, 45))
+    assert [(each.start - START, each.end - START, each.measured) for each in memory.closed] == [(15, 45, 30)]
+    certain = step_between(0, 60, owed(15, 45, randomize=5.0))
+    assert [(each.start - START, each.end - START, each.measured) for each in certain.closed] == [(20, 40, 20)]
+
+
+@pytest.mark.parametrize(("now", "measured"), [(0.5, 0.5), (60.0, 60.0), (60.5, 0.0)])
+def test_power_goes_on_between_two_steps_unless_they_are_far_apart(now: float, measured: float) -> None:
+    memory = step_between(0, now, owed())
+    assert sum(tally.delivery.measured for tally in memory.open.values()) == measured
+
+
+def test_an_interval_shows_what_its_event_is_about() -> None:
+    facts = {"blocks": ("c1",), "program": "4CP", "reason": "heat", "kind": ObligationKind.CAP, "price": 0.5}
+    ((_, tally),) = step_between(300, 315, owed(-3600, None, **facts)).open.items()
+    delivery = tally.delivery
+    assert (delivery.source, delivery.event, delivery.program, delivery.reason) == ("u", "e", "4CP", "heat")
+    assert (delivery.kind, delivery.blocks, delivery.price) == (ObligationKind.CAP, ("c1",), 0.5)
+    assert (delivery.start, delivery.end) == (START, START + QUARTER)
+    assert delivery.baseline is None
+
+
+def test_an_interval_ends_with_the_part_of_the_event_that_is_certain() -> None:
+    ((_, tally),) = step_between(1200, 1215, owed(0, 1800, randomize=300.0)).open.items()
+    assert tally.delivery.end == START + 1500
+
+
 def test_a_constant_power_below_the_cap_keeps_the_interval() -> None:
     (delivery,) = closed(follow_through(lambda _: 3.9 * MEGAWATT, lambda _: (owed(),)))
     assert (delivery.outcome, delivery.start, delivery.end) == (Outcome.KEPT, START, START + QUARTER)
@@ -124,10 +181,53 @@ def test_an_award_fails_if_too_little_runs() -> None:
     assert (failed.outcome, failed.floor, failed.cap, failed.price) == (Outcome.FAILED, 5 * MEGAWATT, None, 0.008)
 
 
+@pytest.mark.parametrize(
+    ("tolerance", "megawatts", "outcome"),
+    [
+        (0.0, 5.0, Outcome.KEPT),
+        (0.0, 4.95, Outcome.FAILED),
+        (0.02, 4.95, Outcome.KEPT),
+        (0.02, 4.85, Outcome.FAILED),
+    ],
+)
+def test_an_award_fails_below_its_floor_less_the_tolerance(
+    tolerance: float, megawatts: float, outcome: Outcome
+) -> None:
+    award = owed(kind=ObligationKind.AWARD, cap=None, floor=5 * MEGAWATT)
+    settings = ComplianceSettings(tolerance=tolerance)
+    found = follow_through(lambda _: megawatts * MEGAWATT, lambda _: (award,), settings=settings)
+    assert [each.outcome for each in closed(found)] == [outcome]
+
+
+def test_power_at_the_cap_keeps_it() -> None:
+    assert closed(follow_through(lambda _: 4 * MEGAWATT, lambda _: (owed(),)))[0].outcome is Outcome.KEPT
+
+
 def test_an_event_of_an_hour_has_four_intervals() -> None:
-    deliveries = closed(follow_through(lambda _: MEGAWATT, lambda _: (owed(end=3600),), last=3600 + 15))
-    assert [each.start - START for each in deliveries] == [0, 900, 1800, 2700]
-    assert {each.outcome for each in deliveries} == {Outcome.KEPT}
+    found = follow_through(lambda _: MEGAWATT, lambda _: (owed(end=3600),), last=3600 + 15)
+    assert [each.start - START for each in closed(found)] == [0, 900, 1800, 2700]
+    assert {each.outcome for each in closed(found)} == {Outcome.KEPT}
+    assert found[-1].memory.counts == {("u", "call", each.value): 4 * (each is Outcome.KEPT) for each in Outcome}
+
+
+def test_an_interval_that_nothing_was_counted_for_yet_is_counted() -> None:
+    memory = replace(step_between(870, 885, owed()), counts={})
+    assert step_between(900, 915, memory=memory).counts == {("u", "call", "not_measured"): 1}
+
+
+def test_each_block_is_measured_by_itself() -> None:
+    """The power of c2 is not known at first: it counts from when it is, without one of another block before it."""
+    memory = ComplianceMemory()
+    both = (owed(blocks=("c1",), event="1"), owed(blocks=("c2",), event="2"))
+    for at, watts in ((0.0, {"c1": 10.0}), (15.0, {"c1": 30.0, "c2": 100.0}), (30.0, {"c2": 100.0})):
+
+        def measure(scope: Scope, watts: Mapping[str, float] = watts) -> Delivered | None:
+            return Delivered(watts[scope[0]], METER) if scope[0] in watts else None
+
+        memory = follow(memory, SiteObligations(listed=both), measure, START + at, ComplianceSettings()).memory
+    first, second = (memory.open["u", event] for event in ("1", "2"))
+    assert (first.delivery.measured, first.energy) == (15, 15 * 20.0)  # the mean of 10 and 30 W
+    assert (second.delivery.measured, second.energy) == (30, 30 * 100.0)
 
 
 def test_intervals_are_cut_where_the_event_begins_and_ends() -> None:
@@ -144,6 +244,59 @@ def test_a_projection_warns_before_the_interval_fails() -> None:
     assert status.projected == pytest.approx((292.5 * 3 + 607.5 * 6) / 900 * MEGAWATT)
     assert status.projected > (status.cap or 0)
     assert status.power == 6 * MEGAWATT
+
+
+@pytest.mark.parametrize(("measured", "outcome"), [(810, Outcome.KEPT), (795, Outcome.NOT_MEASURED)])
+def test_an_interval_of_which_90_per_cent_were_measured_is_judged(measured: float, outcome: Outcome) -> None:
+    pause = (0, 900 - measured)
+    (delivery,) = closed(follow_through(lambda _: MEGAWATT, lambda _: (owed(),), pause=pause, step=15.0))
+    assert (delivery.measured, delivery.outcome) == (measured, outcome)
+
+
+def test_after_a_long_gap_an_interval_begins_by_the_clock() -> None:
+    found = follow_through(lambda _: MEGAWATT, lambda _: (owed(end=None),), last=3615, pause=(915, 2900))
+    assert [(each.start - START, each.end - START) for each in closed(found)] == [(0, 900), (900, 1800), (2700, 3600)]
+
+
+def test_an_event_that_comes_back_within_an_interval_goes_on_where_it_ended() -> None:
+    found = follow_through(lambda _: MEGAWATT, lambda at: () if 300 < at <= 600 else (owed(),))
+    assert [(each.start - START, each.end - START) for each in closed(found)] == [(0, 300), (300, 900)]
+
+
+def test_a_status_has_the_strictest_limits_of_an_event_and_its_latest_end() -> None:
+    facts: dict[str, Any] = {"blocks": ("c1",), "program": "4CP", "reason": "heat", "kind": ObligationKind.CAP}
+    listed = (
+        owed(0, 600, **facts | {"cap": 50.0, "floor": 5.0, "level": 1}),
+        owed(0, 1200, **facts | {"cap": 40.0, "floor": 8.0, "level": 2, "unclear": "level 2"}),
+        owed(0, None, event="f", cap=40.0),
+        owed(0, 1200, event="f", cap=40.0),
+        owed(0, 60.5, event="g", cap=40.0),
+    )
+    memory = ComplianceMemory()
+    for at, watts in ((0, 10.0), (60, 30.0)):
+        found = follow(
+            memory,
+            SiteObligations(listed=listed),
+            lambda _, watts=watts: Delivered(watts, METER),  # type: ignore[misc]
+            START + at,
+            ComplianceSettings(),
+        )
+        memory = found.memory
+    drawn = {"delivered": 20.0, "power": 30.0}  # 20 W on average so far
+    assert found.statuses[0] == ObligationStatus(
+        source="u",
+        event="e",
+        end=START + 1200,
+        cap=40.0,
+        floor=8.0,
+        level=2,
+        unclear="level 2",
+        projected=(60 * 20.0 + 540 * 30.0) / 600,  # to the end of the first
+        **facts,
+        **drawn,
+    )
+    assert (found.statuses[1].end, found.statuses[1].unclear) == (None, "")
+    assert found.statuses[2].projected == pytest.approx((60 * 20.0 + 0.5 * 30.0) / 60.5)
 
 
 def test_a_gap_is_not_filled_and_the_interval_is_not_measured() -> None:
@@ -205,6 +358,37 @@ def test_a_reduction_counts_from_the_mean_before_the_event() -> None:
     assert delivery.baseline == pytest.approx(10 * MEGAWATT)
     assert delivery.cap == pytest.approx(7 * MEGAWATT)
     assert "baseline" in found[0].obligations.listed[0].unclear  # until it begins
+
+
+def test_the_baseline_of_an_event_stays_while_it_lasts() -> None:
+    """It is the mean of 10 and 12 MW, known when the event begins and not before, and other events have none."""
+    listed = (owed(end=2700, event="a"), owed(end=2700, event="b", cap=None, reduction=3 * MEGAWATT))
+    found = follow_through(
+        lambda at: (10 if at < -300 else 12 if at < 0 else 7) * MEGAWATT, lambda _: listed, first=-600, last=2715
+    )
+    before, begun = found[39], found[40]
+    assert before.memory.baselines == {}
+    assert "baseline" in before.obligations.listed[1].unclear
+    assert begun.obligations.listed[1].cap == pytest.approx(8 * MEGAWATT)
+    by_event = {event: [each for each in closed(found) if each.event == event] for event in "ab"}
+    assert [each.baseline for each in by_event["a"]] == [None] * 3
+    assert [each.baseline for each in by_event["b"]] == [pytest.approx(11 * MEGAWATT)] * 3
+    assert [each.outcome for each in by_event["b"]] == [Outcome.KEPT] * 3
+
+
+def test_a_baseline_counts_power_up_to_the_begin_of_the_event() -> None:
+    samples = {(): ((START - 15, 10.0), (START, 12.0), (START + 15, 2.0))}
+    memory = ComplianceMemory(observed_at=START + 15, samples=samples)
+    reduction = owed(cap=None, reduction=1.0)
+    assert resolve(SiteObligations(listed=(reduction,)), memory, {}, START + 30).listed[0].cap == 10.0
+
+
+def test_power_is_kept_for_15_minutes() -> None:
+    kept = ((START - 900, 1e12), (START - 15, 3.0))
+    samples = {(): ((START - 900.5, 1.0), *kept, (START, 5.0))}
+    memory = ComplianceMemory(observed_at=START - 15, samples=samples)
+    found = follow(memory, SiteObligations(), lambda _: Delivered(9.0, METER), START, ComplianceSettings(), scopes={()})
+    assert found.memory.samples == {(): (*kept, (START, 9.0))}
 
 
 def test_a_baseline_of_the_settings_is_known_before_the_event() -> None:
@@ -304,6 +488,12 @@ LOSSY = SiteSettings(power=PowerSettings(transformer_loss=0.02))
         ((MeterReading(utilities={"c1": 3100.0, "c2": 2100.0}),), (), Delivered(5200.0, METER)),
         ((MeterReading(utilities={"c1": 3100.0}),), (), Delivered(5000.0, "reported")),
         ((MeterReading(utilities={"": 1.0}), MeterReading(utilities={"": 2.0})), (), Delivered(1.0, METER)),
+        (
+            (MeterReading(utilities={"c1": 3100.0}), MeterReading(utilities={"c2": 2100.0})),
+            (),
+            Delivered(5200.0, METER),
+        ),
+        ((MeterReading(utilities={"c1": 3100.0, "c2": 2100.0}),), ("c1", "c3"), Delivered(3000.0, "reported")),
         ((), ("c3",), None),
     ],
 )
@@ -332,6 +522,29 @@ def test_a_few_silent_rigs_count_at_their_running_power_and_many_make_it_unknown
     unrated = (rig("u"), priced(None))
     assert measured_power(*site(*many, unrated), SiteSettings(), ()) == Delivered(19_000.0, "reported")
     assert measured_power(*site(*many[:18], unrated), SiteSettings(), ()) is None
+
+
+def test_a_twentieth_of_the_power_or_of_the_rigs_may_be_unknown() -> None:
+    many = [(rig(f"r{number}"), priced(1000.0)) for number in range(38)]
+    silent = [(rig(f"s{number}"), priced(None, 1000.0)) for number in range(3)]
+    unrated = [(rig(f"u{number}"), priced(None)) for number in range(2)]
+    assert measured_power(*site(*many, *silent[:2]), SiteSettings(), ()) == Delivered(40_000.0, "reported")
+    assert measured_power(*site(*many, *silent), SiteSettings(), ()) is None
+    assert measured_power(*site(*many, *unrated), SiteSettings(), ()) == Delivered(38_000.0, "reported")
+    assert measured_power(*site(*many[:37], *unrated), SiteSettings(), ()) is None
+
+
+@pytest.mark.parametrize(
+    ("sources", "worst"),
+    [
+        ((PowerSource.METERED, PowerSource.METERED), "metered"),
+        ((PowerSource.REPORTED, PowerSource.METERED), "reported"),
+        ((PowerSource.REPORTED, PowerSource.NAMEPLATE, PowerSource.METERED), "nameplate"),
+    ],
+)
+def test_the_worst_source_of_a_rig_is_named(sources: tuple[PowerSource, ...], worst: str) -> None:
+    rigs = [(rig(f"r{n}"), priced(10.0)._replace(power_source=source)) for n, source in enumerate(sources)]
+    assert measured_power(*site(*rigs), SiteSettings(), ()) == Delivered(10.0 * len(rigs), worst)
 
 
 def test_a_rig_without_a_source_of_its_power_does_not_name_one() -> None:
