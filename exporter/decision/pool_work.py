@@ -75,7 +75,7 @@ class PoolBalance:
 
     workers: int | None = None  # that the pool lists
     unmatched: int | None = None  # that have work and belong to no rig
-    hashrate: float | None = None  # H/s that it credits to all
+    hashrate: float | None = None  # H/s that it credits to all whose rate is known
     implausible: bool | None = None  # its last booking was refused
     payout: PayoutBalance | None = None
 
@@ -249,12 +249,12 @@ class PoolWork:
             if done is not None and rate is not None:
                 share = window / elapsed
                 credited = rate * window / HASHES_PER_DIFFICULTY
-                accepted = done.accepted * share if done.accepted >= 0 else -1.0
-                booked.append((rigs, Work(window, done.expected * share, done.spread * share, credited, accepted)))
+                scaled = Work(window, done.expected * share, done.spread * share, credited, done.accepted * share)
+                booked.append((rigs, scaled))
         expected = sum(work.expected for _, work in booked)
         credited = sum(work.credited for _, work in booked)
         low, high = _PLAUSIBLE
-        self._implausible[pool] = expected > 0 < credited and not low * expected <= credited <= high * expected
+        self._implausible[pool] = credited > 0 and not low * expected <= credited <= high * expected
         if self._implausible[pool]:
             return
         start = (at - window / 2) // SLAB * SLAB
@@ -327,10 +327,11 @@ class PoolWork:
         reading = state.reading.value
         paid = {payment.day: payment.bitcoins for payment in reading.payments}
         busy = [worker for worker in reading.workers if worker.hashrate]
+        rates = [worker.hashrate for worker in reading.workers if worker.hashrate is not None]
         return PoolBalance(
             workers=len(reading.workers),
             unmatched=sum((name, worker.name.lower()) not in known for worker in busy),
-            hashrate=sum(worker.hashrate or 0.0 for worker in reading.workers),
+            hashrate=sum(rates) if rates or not reading.workers else None,
             implausible=self._implausible.get(name),
             payout=payout_balance(_days(self.books.get(Subject(DAY, "", name))), paid, state.settings.scheme),
         )

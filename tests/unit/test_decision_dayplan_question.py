@@ -13,7 +13,16 @@ from test_economics_books import contract
 from exporter.decision.dayplan.answer import answer
 from exporter.decision.dayplan.points import planned_points
 from exporter.decision.dayplan.problem import OFF, OperatingPoint
-from exporter.decision.dayplan.question import GroupKey, Question, Setting, Standing, question, standings
+from exporter.decision.dayplan.question import (
+    GroupKey,
+    Question,
+    Rigs,
+    Setting,
+    Standing,
+    point_now,
+    question,
+    standings,
+)
 from exporter.decision.dayplan.settings import DayPlanSettings
 from exporter.decision.setpoints import NO_SETPOINTS, Setpoint, SiteSetpoints
 from exporter.decision.settings import DecisionSettings, RestartSettings
@@ -59,7 +68,9 @@ def found(snapshot: SiteSnapshot, setting: Setting = SETTING) -> Question:
 
 def test_rigs_of_a_model_are_one_group_and_the_hours_end_with_the_known_prices() -> None:
     model = RigIdentity(reader="antminer", make="Bitmain", model="Antminer S21", firmware="stock", algorithm="SHA256")
-    problem = found(hours(rig(identity=model), rig(name="a-02", identity=model), rig(name="a-03"))).problem
+    asked = found(hours(rig(identity=model), rig(name="a-02", identity=model), rig(name="a-03")))
+    problem = asked.problem
+    assert (problem.asked_at, asked.hold_back_share) == (NOW, DayPlanSettings().hold_back_share)
     assert [(group.block, group.name) for group in problem.groups] == [
         ("north", "Antminer S21 / ppa / on"),
         ("north", "18 J/TH / ppa / on"),
@@ -86,6 +97,10 @@ def test_a_fixed_price_is_planned_up_to_the_horizon() -> None:
         hours(rig(), tariffs={"ppa": fixed}), replace(SETTING, plan=DayPlanSettings(horizon="48h", interval="5m"))
     ).problem
     assert later.slots[-1].end == NOW + 47 * HOUR
+
+
+def test_prices_that_are_known_for_two_hours_are_enough() -> None:
+    assert found(hours(rig(), prices=(0.03, 0.03), taken_at=HOUR_BEGAN)).problem.slots[-1].end == HOUR_BEGAN + 2 * HOUR
 
 
 @pytest.mark.parametrize(
@@ -116,33 +131,47 @@ def test_what_needs_a_repair_is_not_planned() -> None:
 
 
 def test_what_is_left_out_is_counted_and_its_power_takes_room() -> None:
-    other = replace(rig(name="b-01"), rig=replace(rig(name="b-01").rig, tariff="spot"))
+    others = [replace(each, rig=replace(each.rig, tariff="spot")) for each in (rig(name="b-01"), rig(name="b-02"))]
     snapshot = hours(
         rig(),
-        other,
+        *others,
+        rig(name="b-03", power=None),
         tariffs={"ppa": day_ahead(0.03, 0.03, 0.3, 0.03), "spot": TariffPrice(0.05)},
-        blocks=(Block(name="north", capacity_watts=7_000.0),),
+        blocks=(Block(name="north", capacity_watts=10_000.0),),
     )
-    cap = Obligation(kind=ObligationKind.CAP, start=NOW, end=NOW + HOUR, cap=5_000.0)
-    asked = found(snapshot, replace(SETTING, obligations=(cap,)))
-    assert asked.left_out == 1
-    capacity, site_cap = asked.problem.limits
-    assert capacity.reason == "capacity of north"
-    assert capacity.caps == pytest.approx([7.0 - BILLED] * 5)
+    cap = Obligation(kind=ObligationKind.CAP, start=NOW, end=NOW + HOUR, cap=9_000.0)
+    award = Obligation(kind=ObligationKind.AWARD, start=NOW, end=NOW + HOUR, floor=8_000.0)
+    asked = found(snapshot, replace(SETTING, obligations=(cap, award)))
+    assert asked.left_out == 3
+    capacity, site_cap, floor = asked.problem.limits
+    assert (capacity.reason, capacity.groups) == ("capacity of north", (0,))
+    assert capacity.caps == pytest.approx([10.0 - 2 * BILLED] * 5)
     assert site_cap.reason == "cap"
-    assert site_cap.caps[0] == pytest.approx(5.0 - BILLED)
+    assert site_cap.caps[0] == pytest.approx(9.0 - 2 * BILLED)
     assert site_cap.caps[-1] == inf
+    assert floor.floors == pytest.approx((8.0 - 2 * BILLED, 8.0 - 2 * BILLED, 0, 0, 0))
+
+
+def test_a_capacity_limits_the_blocks_that_could_exceed_it() -> None:
+    blocks = (
+        Block(name="empty", capacity_watts=1.0),
+        Block(name="roomy", capacity_watts=BILLED * 1_000 + 500),
+        Block(name="south", capacity_watts=5_000.0),
+    )
+    rigs = (rig(block="roomy"), rig(name="b-01", block="south"), rig(name="b-02", block="south"))
+    (limit,) = found(hours(*rigs, blocks=blocks)).problem.limits
+    assert (limit.reason, limit.groups, set(limit.caps)) == ("capacity of south", (1,), {5.0})
 
 
 def test_obligations_are_limits_of_their_blocks_and_hours() -> None:
     snapshot = hours(rig(), rig(name="b-01", block="south"))
     award = Obligation(kind=ObligationKind.AWARD, start=HOUR_BEGAN + HOUR, end=HOUR_BEGAN + 2 * HOUR, floor=3_000.0)
     obligations = (
-        Obligation(kind=ObligationKind.CALL, start=NOW, cap=0.0, blocks=("south",), reason="event 7"),
-        award,
         Obligation(kind=ObligationKind.CALL, start=NOW, level=2),
         Obligation(kind=ObligationKind.CAP, start=NOW, cap=1.0, blocks=("elsewhere",)),
         Obligation(kind=ObligationKind.CAP, start=NOW + 90 * HOUR, cap=1.0),
+        Obligation(kind=ObligationKind.CALL, start=NOW, cap=0.0, blocks=("south",), reason="event 7"),
+        award,
     )
     call, floor = found(snapshot, replace(SETTING, obligations=obligations)).problem.limits
     assert (call.reason, call.groups, set(call.caps)) == ("event 7", (1,), {0.0})
@@ -167,20 +196,36 @@ def test_the_hashprice_after_a_known_retarget_is_used_from_then_on() -> None:
     assert soon is not None
     assert len(set(soon.problem.hashprices)) == 2
     assert soon.problem.hashprices[-1] == 20.0
+    assert [slot.start for slot in soon.problem.slots[1:]] == [HOUR_BEGAN + each * HOUR for each in (1, 1.5, 2, 3)]
     unsure = replace(market, retarget_confident=False)
     later = question(snapshot, replace(economics, market=unsure), decision, SETTING)
     assert later is not None
     assert set(later.problem.hashprices) == {market.payout_usd}
+    assert len(later.problem.slots) == 4
+
+
+@pytest.mark.parametrize(("retarget", "goes_on"), [(4.0, False), (4.5, True)])
+def test_what_is_earned_after_the_last_hour_decides_whether_rigs_should_run_then(
+    retarget: float, *, goes_on: bool
+) -> None:
+    snapshot = hours(rig())
+    economics = price_site(snapshot, SITE)
+    market = replace(economics.market, retarget_time=HOUR_BEGAN + retarget * HOUR, forward_payout_usd=1.0)
+    asked = question(snapshot, replace(economics, market=market), decided(snapshot, economics), SETTING)
+    assert asked is not None
+    assert set(asked.problem.hashprices) == {market.payout_usd}
+    assert asked.problem.groups[0].on_afterwards is goes_on
 
 
 def test_starts_changes_and_the_energy_of_a_day_come_from_the_settings() -> None:
     setting = Setting(
         site_settings=SITE,
-        decision=DecisionSettings(restart=RestartSettings(usd=2.0)),
+        decision=DecisionSettings(restart=RestartSettings(usd=2.0, minutes=30.0)),
         plan=DayPlanSettings(change_usd_per_rig=0.5, energy_kilowatt_hours_per_day=48.0),
     )
     problem = found(hours(rig(), rig(name="a-02")), setting).problem
-    assert (problem.groups[0].start_cost, problem.groups[0].change_cost) == (4.0, 1.0)
+    lost = 2 * 0.2 * 0.99 * 0.998 * problem.hashprices[0] / 48  # half an hour of both
+    assert (problem.groups[0].start_cost, problem.groups[0].change_cost) == (pytest.approx(4.0 + lost), 1.0)
     assert problem.energy == pytest.approx(2.0 * sum(slot.hours for slot in problem.slots))
 
 
@@ -192,10 +237,31 @@ def test_rigs_with_operating_points_are_planned_at_the_one_that_they_draw() -> N
     setting = replace(SETTING, points={"a-01": points})
     group = found(hours(rig()), setting).problem.groups[0]
     assert [point.name for point in group.points] == [OFF, "low", "full"]
+    assert group.name == "18 J/TH / ppa / low, full"
     assert group.now == 2
     assert found(hours(rig(power=2_400.0)), setting).problem.groups[0].now == 1
     asleep = rig(hashrate=0.0, power=20.0, facts={"rated_hashrate": 200e12, "rated_power": 3_500.0})
     assert found(hours(asleep), setting).problem.groups[0].now == 0
+    single = found(hours(rig()), replace(SETTING, points={"a-01": points[:1]})).problem.groups[0]
+    assert [point.name for point in single.points] == [OFF, "on"]
+
+
+@pytest.mark.parametrize(("drawn", "point"), [(1.0, 0), (1.25, 1), (3.0, 1), (3.1, 2)])
+def test_a_group_runs_from_half_of_its_least_power_on(drawn: float, point: int) -> None:
+    points = tuple(OperatingPoint(name=f"{each}", work=0.1, kilowatts=each) for each in (2.5, 3.6))
+    rigs = Rigs((0,), "ppa", points, drawn=drawn, running=3.6, work=0.2, number=1, charge=0.0)
+    assert point_now(rigs) == point
+
+
+def test_rigs_of_one_model_do_not_share_their_sets_of_points_with_another() -> None:
+    models = {name: RigIdentity(reader="x", make="y", model=name, algorithm="SHA256") for name in ("A", "B")}
+    rigs = [rig(name=f"{model} {number}", identity=models[model]) for model in models for number in range(2)]
+    points = {
+        each.rig.name: tuple(OperatingPoint(name=f"{each.rig.name} {n}", work=0.1, kilowatts=n) for n in (1, 2))
+        for each in rigs
+    }
+    groups = found(hours(*rigs), replace(SETTING, points=points)).problem.groups
+    assert [len(group.points) for group in groups] == [3] * 4
 
 
 def test_rigs_whose_points_are_named_like_no_others_are_planned_as_on_or_off() -> None:
@@ -203,12 +269,13 @@ def test_rigs_whose_points_are_named_like_no_others_are_planned_as_on_or_off() -
         return tuple(OperatingPoint(name=f"{name} {step}", work=0.1 * step, kilowatts=1.5 * step) for step in (1, 2))
 
     rigs = [rig(name=f"r{number}") for number in range(12)]
-    points = {f"r{number}": own("common" if number < 4 else f"{number}") for number in range(12)}
+    points = {f"r{number}": own("common" if 4 < number < 9 else f"{number}") for number in range(12)}
     points["r11"] = own("11")[:1]  # a single point is no choice
     groups = found(hours(*rigs), replace(SETTING, points=points)).problem.groups
     assert len(groups) == 4
-    assert [len(group.points) for group in groups] == [3, 3, 3, 2]
-    assert groups[3].points[1].kilowatts == pytest.approx(6 * BILLED)
+    assert [len(group.points) for group in groups] == [3, 3, 2, 3]
+    assert groups[2].points[1].kilowatts == pytest.approx(6 * BILLED)
+    assert groups[3].points[1].kilowatts == pytest.approx(4 * 1.5)
 
 
 def test_the_points_of_a_rig_are_those_on_the_hull_of_its_curve() -> None:
@@ -244,11 +311,15 @@ def test_a_group_is_as_it_is_since_it_was_first_seen_so() -> None:
     running = {key: Standing(True, NOW - 600)}
     assert found(hours(rig()), replace(SETTING, standings=running)).problem.groups[0].since == 600
     assert found(hours(rig()), replace(SETTING, standings=stopped)).problem.groups[0].since == inf
+    asleep = rig(hashrate=0.0, power=20.0, facts={"rated_hashrate": 200e12, "rated_power": 3_500.0})
+    assert found(hours(asleep), replace(SETTING, standings=stopped)).problem.groups[0].since == -60
 
 
 def test_the_end_of_the_known_prices_is_no_reason_to_stop() -> None:
     assert found(hours(rig(), prices=(0.03, 0.03, 0.1))).problem.groups[0].on_afterwards
     assert not found(hours(rig(), prices=(0.3, 0.3, 0.3))).problem.groups[0].on_afterwards
+    day = found(hours(rig(), prices=(100, 100, *[0.03] * 24))).problem  # the last 24 hours count
+    assert day.groups[0].on_afterwards
 
 
 # --- the plan in force ----------------------------------------------------------------------------------------------
@@ -328,11 +399,16 @@ def test_a_customers_hours_cost_his_rate_whatever_the_hosts_power_costs() -> Non
     assert group.points[1].kilowatts == pytest.approx(BILLED)
     assert group.points[1].work == pytest.approx(0.9 * 0.2 * 0.99 * 0.998)
     assert "/ c /" in group.name
+    both = [hosted_rig(), replace(hosted_rig(), rig=replace(hosted_rig().rig, name="a-02"))]
+    (pair,) = found(hours(*both), under(usd_per_kilowatt_hour=0.072, revenue_share=0.1)).problem.groups
+    assert pair.prices == pytest.approx(group.prices)
 
 
 def test_the_hours_of_a_rig_that_the_host_may_stop_cost_him_his_power_less_his_rate() -> None:
     charges = {"usd_per_kilowatt_hour": 0.0721, "host_may_curtail": True}
-    (group,) = found(hours(hosted_rig()), under(**charges)).problem.groups
+    points = tuple(OperatingPoint(name=f"{each}", work=0.1, kilowatts=each) for each in (1.5, 3.6))
+    (group,) = found(hours(hosted_rig()), replace(under(**charges), points={"a-01": points})).problem.groups
+    assert group.name == "18 J/TH / c / on"  # at which point it runs, the customer decides
     assert group.prices == pytest.approx([0.03 - 0.07, 0.03 - 0.07, 0.30 - 0.07, 0.03 - 0.07])
     assert group.points[1].work == 0.0  # the coins are the customer's
 

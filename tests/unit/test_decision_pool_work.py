@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from exporter.decision.pool_work import BLOCK, NOTHING, RIG, SITE, PoolState, PoolWork, Reconciliation, Subject
+from exporter.decision.pool_work import DAY as DAYS
 from exporter.economics.reconciliation import SLAB, AccountSettings, PoolScheme
 from exporter.economics.settings import EconomicsSettings
 from exporter.economics.values import MarketEconomics
@@ -37,6 +38,7 @@ class Site:
         self.credit = 1.0
         self.lists: dict[str, dict[str, float | None]] = {}
         self.unread: set[str] = set()
+        self.silent: set[str] = set()
         self.payments: tuple[PoolPayment, ...] = ()
         self.settings = settings or {"one": TERMS}
         self.economics = EconomicsSettings()
@@ -50,7 +52,7 @@ class Site:
         return RigSnapshot(
             rig=Rig(name=name, address="10.0.0.1", block=self.blocks.get(name, "b"), worker=self.worker),
             identity=RigIdentity(reader="x", make="Bitmain", model="S21", algorithm="SHA256"),
-            reading=Reading(RigReading(hashrate=rate, **reading), self.now),
+            reading=None if name in self.silent else Reading(RigReading(hashrate=rate, **reading), self.now),
         )
 
     def listed(self, pool: str) -> Reading[PoolReading] | None:
@@ -77,6 +79,15 @@ class Site:
     def booked(self, kind: str = RIG) -> set[str]:
         return {subject.name for subject in self.work.books if subject.kind == kind}
 
+    def pools(self) -> set[str]:
+        """The pools at which rigs are booked."""
+        return {subject.pool for subject in self.work.books if subject.kind == RIG}
+
+    def slabs(self) -> dict[float, float]:
+        """Hours that are booked for the first rig, by the slab after the start."""
+        rows = self.work.books[Subject(RIG, "r0", "one")]
+        return {(start - START) / SLAB: seconds / HOUR for start, seconds in zip(rows[::6], rows[1::6], strict=True)}
+
 
 def test_without_pools_nothing_is_followed() -> None:
     site = Site()
@@ -86,7 +97,10 @@ def test_without_pools_nothing_is_followed() -> None:
 
 
 def test_an_honest_pool_has_no_deficit() -> None:
-    found = Site(3).run(8)
+    site = Site(3)
+    found = site.run(8)
+    assert site.slabs() == {0: 3, 1: 3, 2: 2}
+    assert site.pools() == {subject.pool for subject in site.work.books} == {"one"}
     assert found.rigs.keys() == {"r0", "r1", "r2"}
     rig = found.rigs["r0"]
     assert rig.reported == pytest.approx(RATE)
@@ -99,14 +113,70 @@ def test_an_honest_pool_has_no_deficit() -> None:
     assert found.blocks["b"].error == pytest.approx(rig.error / 3**0.5)  # type: ignore[operator] -- it is known
 
 
+def error(hours: float, difficulty: float = DIFFICULTY) -> float:
+    """The relative error of a rig's work of so many hours."""
+    return (RATE * hours * HOUR / HASHES_PER_DIFFICULTY / difficulty) ** -0.5
+
+
+def test_work_since_the_last_booking_counts_as_much_as_the_pools_window() -> None:
+    """Evaluated every 500 s, a window of an hour is booked every 4,000 s, for the slab of the window's middle."""
+    site = Site()
+    rig = site.run(8, step=500.0).rigs["r0"]
+    assert site.slabs() == {0: 3, 1: 2, 2: 2}
+    assert (rig.reported, rig.credited, rig.accepted) == pytest.approx((RATE,) * 3)
+    assert rig.error == pytest.approx(error(5))  # of the slabs that are over
+
+
+def test_evaluations_as_far_apart_as_is_watched_count() -> None:
+    site = Site()
+    site.run(3, step=600.0)
+    assert site.slabs() == {0: 3}
+
+
+def test_a_slab_counts_from_its_end_until_it_is_a_week_old() -> None:
+    site = Site()
+    assert site.run(2.9).rigs == {}
+    assert site.run(0).rigs.keys() == {"r0"}
+    site.now = START + 7 * DAY
+    assert site.run(0).rigs.keys() == {"r0"}
+    site.now = START + 7 * DAY + SLAB
+    assert site.run(0).rigs == {}
+
+
+def slabs(credited: float) -> list[float]:
+    """36 hours of a rig's work in slabs: 1,008 shares, whose error is 3.15 %."""
+    work = 84 * DIFFICULTY
+    return [SLAB, work, work * DIFFICULTY, credited * work, work]
+
+
+@pytest.mark.parametrize(("looked_at", "leak"), [(1, True), (10_000, False)])
+def test_the_more_rigs_are_looked_at_the_more_a_leak_must_lack(looked_at: int, *, leak: bool) -> None:
+    """A tenth of 2,016 shares is 4.5 standard errors: more than 3, less than the 4.75 that chance shows on 10,000."""
+    site = Site()
+    site.work = PoolWork({Subject(RIG, f"x{number}", "one"): array("d") for number in range(1, looked_at)})
+    rows = [value for number in range(24) for value in (START + number * SLAB, *slabs(0.9))]
+    site.work.books[Subject(RIG, "r0", "one")] = array("d", rows)
+    site.now += 24 * SLAB
+    assert site.run(0).rigs["r0"].leak is leak
+
+
+def test_the_latest_window_is_shown() -> None:
+    site = Site()
+    rows = [v for number in range(24) for v in (START + number * SLAB, *slabs(1.0 if number < 12 else 0.7))]
+    site.work.books[Subject(RIG, "r0", "one")] = array("d", rows)
+    site.now += 24 * SLAB
+    assert site.run(0).rigs["r0"].deficit == pytest.approx(0.3)
+
+
 def test_a_leak_is_found_and_priced_after_two_windows() -> None:
     site = Site()
+    site.economics = EconomicsSettings(pool_fee=0.01)
     site.credit = 0.9
     found = site.run(78)
     rig = found.rigs["r0"]
     assert rig.deficit == pytest.approx(0.1)
     assert rig.leak is True
-    assert rig.leak_per_day == pytest.approx(0.1 * 0.2 * 40)
+    assert rig.leak_per_day == pytest.approx(0.1 * 0.2 * 40 * 0.99)
     assert found.workers["r0"].credited is True
     assert found.workers["r0"].last_share_at == site.now - 300 - 20
 
@@ -149,20 +219,38 @@ def test_a_gap_in_the_worker_list_is_not_booked() -> None:
     assert site.work.books == before
 
 
+def test_two_windows_without_a_worker_list_are_booked_as_one() -> None:
+    site = Site()
+    site.run(1)
+    site.unread = {"one"}
+    site.run(1.8)
+    site.unread = set()
+    assert site.run(0).rigs["r0"].reported == pytest.approx(RATE)
+    assert site.slabs() == {0: 2}
+
+
 def test_an_interrupted_watch_is_not_booked() -> None:
     site = Site()
     site.run(0.5)
-    site.now += 1_200
-    site.run(0.9)
+    site.now += 400  # 700 s since the last evaluation
+    found = site.run(0.9)
+    assert found.pools["one"].implausible is False
     assert not site.booked()
 
 
-@pytest.mark.parametrize("reading", [{"uptime": 600.0}])
-def test_a_rig_that_just_began_is_not_booked(reading: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("uptime", "booked"), [(600.0, set()), (3_540.0, {"r0"})])
+def test_a_rig_that_just_began_is_not_booked(uptime: float, booked: set[str]) -> None:
     site = Site()
-    site.reading = reading
+    site.reading = {"uptime": uptime}
     site.run(3)
-    assert not site.booked()
+    assert site.booked() == booked
+
+
+def test_a_rig_that_does_not_answer_costs_no_other_its_booking() -> None:
+    site = Site(3)
+    site.silent = {"r0"}
+    site.run(3)
+    assert site.booked() == {"r1", "r2"}
 
 
 def test_a_rig_that_stands_still_is_not_booked() -> None:
@@ -183,11 +271,12 @@ def test_an_unknown_share_difficulty_leaves_the_error_and_the_block_unknown() ->
     assert not site.booked(SITE)
 
 
-def test_a_mean_share_difficulty_is_used_where_the_pool_does_not_say() -> None:
+@pytest.mark.parametrize("shares", [1.0, 4.0])
+def test_a_mean_share_difficulty_is_used_where_the_pool_does_not_say(shares: float) -> None:
     site = Site()
-    site.accepted = 1e6 * DIFFICULTY
-    site.reading = {"pools": (Pool(index=0, worker="acme.r0", active=True, accepted=1e6),), "accepted_difficulty": 1e6}
-    assert site.run(8).rigs["r0"].error is not None
+    pools = (Pool(index=0, worker="acme.r0", active=True, accepted=shares),)
+    site.reading = {"pools": pools, "accepted_difficulty": DIFFICULTY}
+    assert site.run(8).rigs["r0"].error == pytest.approx(error(6, DIFFICULTY / shares))
 
 
 def test_work_that_the_rig_does_not_count_is_unknown() -> None:
@@ -195,6 +284,13 @@ def test_work_that_the_rig_does_not_count_is_unknown() -> None:
     site.accepted = None
     rig = site.run(8).rigs["r0"]
     assert (rig.accepted, rig.luck) == (None, None)
+
+
+def test_a_counter_that_stands_still_has_counted_nothing() -> None:
+    site = Site()
+    site.reading = {"accepted_difficulty": 1e9}
+    rig = site.run(8).rigs["r0"]
+    assert (rig.accepted, rig.luck) == (0, -1)
 
 
 def test_a_counter_that_began_anew_goes_on() -> None:
@@ -215,12 +311,30 @@ def test_a_pool_in_another_unit_is_refused(credit: float) -> None:
     assert not site.booked()
 
 
+def test_a_pool_that_credits_nothing_is_not_in_another_unit() -> None:
+    site = Site()
+    site.lists["one"] = {"r0": 0.0}
+    found = site.run(8)
+    assert found.pools["one"].implausible is False
+    assert found.rigs["r0"].deficit == 1
+
+
 def test_an_unknown_credit_is_not_booked() -> None:
     site = Site()
     site.lists["one"] = {"r0": None}
-    found = site.run(3)
+    site.payments = (PoolPayment(START, 0.1),)
+    found = site.run(30)
     assert found.workers["r0"].credited is None
+    assert (found.pools["one"].hashrate, found.pools["one"].payout) == (None, None)
     assert not site.booked()
+
+
+def test_the_hashrate_of_an_account_is_that_of_the_workers_that_are_known() -> None:
+    site = Site()
+    site.lists["one"] = {"r0": 2.0, "other": None}
+    assert site.run(0).pools["one"].hashrate == 2
+    site.lists["one"] = {}
+    assert site.run(0).pools["one"].hashrate == 0
 
 
 TWO = {"one": TERMS, "two": AccountSettings(account="other", worker="{site}.{rig}")}
@@ -232,6 +346,19 @@ def test_work_at_two_pools_adds_up() -> None:
     found = site.run(8)
     assert found.rigs["r0"].deficit == pytest.approx(0)
     assert found.pools["two"].unmatched == 0
+    assert site.pools() == {"one"}
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "home"),
+    [({"r0": 0.0}, {"prairie.r0": RATE}, "two"), ({}, {"prairie.r0": 0.0}, "two"), ({}, {}, "one")],
+    ids=["where it works", "where it is listed", "where it is expected first"],
+)
+def test_a_rig_belongs_to_the_pool_where_it_is_found(one: dict[str, float], two: dict[str, float], home: str) -> None:
+    site = Site(1, TWO)
+    site.lists = {"one": {**one}, "two": {**two}}
+    site.run(3)
+    assert site.pools() == {home}
 
 
 def test_a_worker_that_another_pool_may_have_is_unknown() -> None:
@@ -246,8 +373,10 @@ def test_rigs_of_one_block_at_two_pools_are_side_by_side() -> None:
     settings = {name: AccountSettings(account=name, worker="{rig}", blocks=(name,)) for name in ("one", "two")}
     site = Site(2, settings)
     site.blocks = {"r0": "one", "r1": "two"}
+    site.lists = {"one": {"r0": RATE}, "two": {"r1": RATE}}
     found = site.run(8)
     assert found.site is not None
+    assert found.site.deficit == pytest.approx(0)
     assert found.site.reported == pytest.approx(2 * RATE)
     assert found.blocks.keys() == {"one", "two"}
 
@@ -277,6 +406,15 @@ def test_a_rig_that_reports_another_account_is_of_no_pool() -> None:
     assert site.run(3).workers == {}
 
 
+@pytest.mark.parametrize(("active", "workers"), [(1, {"r0"}), (None, set())])
+def test_a_rig_is_of_the_account_of_its_active_pool(active: int | None, workers: set[str]) -> None:
+    site = Site(1, {"one": AccountSettings(account="acme")})
+    logins = ("stranger.r0", "acme.r0")
+    pools = tuple(Pool(index=index, worker=login, active=index == active) for index, login in enumerate(logins))
+    site.reading = {"pools": pools}
+    assert site.run(0).workers.keys() == workers
+
+
 def test_a_login_that_the_pool_does_not_list_says_nothing() -> None:
     site = Site(1, {"one": AccountSettings(account="acme")})
     site.lists["one"] = {"other": RATE}
@@ -289,8 +427,16 @@ def test_an_expected_worker_of_the_inventory_is_looked_for() -> None:
     site.login = "stranger.r0"
     site.lists["one"] = {"other": RATE}
     assert site.run(3).workers["r0"].credited is False
+    site.lists["one"] = {"r0": RATE}
+    assert site.run(0).workers["r0"].credited is True
     site.worker = "elsewhere.{rig}"
     assert site.run(3).workers == {}
+
+
+def test_an_expected_beginning_is_no_name_so_that_the_reported_login_counts() -> None:
+    site = Site(1, {"one": AccountSettings(account="acme")})
+    site.worker = "acme.*"
+    assert site.run(0).workers["r0"].credited is True
 
 
 def test_rigs_of_other_coins_and_without_a_reading_are_left_out() -> None:
@@ -299,9 +445,9 @@ def test_rigs_of_other_coins_and_without_a_reading_are_left_out() -> None:
     snapshot = SiteSnapshot(
         taken_at=START,
         rigs=(
-            RigSnapshot(rig=rig.rig, identity=rig.identity),
             RigSnapshot(rig=Rig(name="ltc", address="10.0.0.2", algorithm="Scrypt")),
-            RigSnapshot(rig=Rig(name="", address="10.0.0.3", discovered=True)),
+            RigSnapshot(rig=Rig(name="10.0.0.3", address="10.0.0.3", discovered=True)),
+            RigSnapshot(rig=rig.rig, identity=rig.identity),
         ),
     )
     pools = {"one": PoolState(AccountSettings(account="acme"), site.listed("one"))}
@@ -309,8 +455,20 @@ def test_rigs_of_other_coins_and_without_a_reading_are_left_out() -> None:
     assert found.workers == {}
     expected = {"two": PoolState(TERMS, site.listed("one"))}
     found = site.work.observe(snapshot, expected, MARKET, site.economics, site="s", longest_gap=60.0)
+    assert found.workers.keys() == {"r0"}
     assert found.workers["r0"].credited is True
     assert found.rigs == {}
+
+
+def test_a_window_belongs_to_the_day_of_its_middle() -> None:
+    """The window that ends at 0:25 counts for the day before."""
+    site = Site(1, {"one": AccountSettings(account="acme", worker="{rig}", fee=0.02)})
+    site.economics = EconomicsSettings(pool_fee=0.01)
+    site.now += 1_500
+    site.run(26)
+    pay = 0.2 * 0.0005 * 0.98
+    rows = site.work.books[Subject(DAYS, "", "one")]
+    assert list(rows) == pytest.approx([START, DAY, pay, START + DAY, 2 * HOUR, pay / 12])
 
 
 def test_a_day_is_paid_as_its_credited_work_should() -> None:
@@ -377,7 +535,9 @@ def test_a_clock_that_was_set_changes_no_window() -> None:
 
 def test_a_rig_that_left_is_not_shown() -> None:
     site = Site(2)
-    site.run(8)
+    site.blocks = {"r1": "south"}
+    assert site.run(8).blocks.keys() == {"b", "south"}
     del site.rigs["r1"]
     found = site.run(0)
     assert found.rigs.keys() == {"r0"}
+    assert found.blocks.keys() == {"b"}
