@@ -208,7 +208,7 @@ def test_the_hashprice_after_a_known_retarget_is_used_from_then_on() -> None:
 def test_what_is_earned_after_the_last_hour_decides_whether_rigs_should_run_then(
     retarget: float, *, goes_on: bool
 ) -> None:
-    snapshot = hours(rig())
+    snapshot = hours(rig(), prices=(0.03,) * 4)
     economics = price_site(snapshot, SITE)
     market = replace(economics.market, retarget_time=HOUR_BEGAN + retarget * HOUR, forward_payout_usd=1.0)
     asked = question(snapshot, replace(economics, market=market), decided(snapshot, economics), SETTING)
@@ -312,7 +312,8 @@ def test_a_group_is_as_it_is_since_it_was_first_seen_so() -> None:
     assert found(hours(rig()), replace(SETTING, standings=running)).problem.groups[0].since == 600
     assert found(hours(rig()), replace(SETTING, standings=stopped)).problem.groups[0].since == inf
     asleep = rig(hashrate=0.0, power=20.0, facts={"rated_hashrate": 200e12, "rated_power": 3_500.0})
-    assert found(hours(asleep), replace(SETTING, standings=stopped)).problem.groups[0].since == -60
+    off = {key: Standing(False, NOW - 600)}
+    assert found(hours(asleep), replace(SETTING, standings=off)).problem.groups[0].since == 600
 
 
 def test_the_end_of_the_known_prices_is_no_reason_to_stop() -> None:
