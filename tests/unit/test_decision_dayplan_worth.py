@@ -73,7 +73,7 @@ STARTS = Setting(
 )
 
 
-def hour(number: int, *rigs: RigSnapshot, price: float = 0.03) -> SiteSnapshot:
+def hour(number: float, *rigs: RigSnapshot, price: float = 0.03) -> SiteSnapshot:
     prices = day_ahead(price, 0.03, 0.30, 0.03)
     return site(*(rigs or (rig(),)), taken_at=NOW + number * HOUR, tariffs={"ppa": replace(prices, price=price)})
 
@@ -109,11 +109,68 @@ def test_the_plan_the_verdicts_and_what_was_done_are_booked_apart() -> None:
     assert started.today.done == pytest.approx((2 * running + lost) / 24)
 
 
+def sleepy(watts: float, power: float, block: str = "north") -> RigSnapshot:
+    """A rig of so many watts at 17.5 J/TH, that draws ``power``: it hashes, or sleeps at less."""
+    facts = {"rated_hashrate": watts / 17.5e-12, "rated_power": watts}
+    return rig(hashrate=facts["rated_hashrate"] if power == watts else 0.0, power=power, block=block, facts=facts)
+
+
+def test_a_start_costs_each_policy_that_was_off_also_at_the_first_evaluation() -> None:
+    """A rig of 350 W sleeps at first, while its power is dear."""
+    awake, asleep = sleepy(350.0, 350.0), sleepy(350.0, 0.0)
+    plan = replace(answer(found(hour(0, awake), STARTS)), choices=((1, 1, 0, 1),))
+    first = book(Worth(), plan, hour(2, asleep, price=0.30), Verdict.CURTAIL)
+    assert first.today == Money()
+    running = price_site(hour(3, awake), SITE).rigs[0].margin
+    assert running is not None
+    assert book(first, plan, hour(3, awake)).today == pytest.approx(Money(*[running / 24 - 0.1] * 3))
+    paused = book(book(first, None, hour(2.5, asleep)), plan, hour(3, awake))
+    assert paused.today == pytest.approx(Money(*[running / 48] * 3))  # it is not known what was on meanwhile
+
+
+def test_a_rig_that_sleeps_earns_and_costs_nothing() -> None:
+    plan = answer(found(hour(0), STARTS))
+    asleep = sleepy(3_500.0, 0.0)
+    worth = book(book(Worth(), plan, hour(0, asleep)), plan, hour(1, asleep))
+    assert worth.today.done == pytest.approx(0, abs=1e-12)
+    assert worth.today.plan > 0
+
+
+def test_an_hour_belongs_to_the_slot_that_begins_with_it() -> None:
+    plan = answer(found(hour(0), STARTS))
+    (dear,) = [slot.start for slot, choice in zip(plan.problem.slots, plan.choices[0], strict=True) if not choice]
+    before = Worth(at=dear - 60, today=Money(1.0, 1.0, 1.0))
+    worth = book(before, plan, replace(hour(2, price=0.30), taken_at=dear))
+    assert worth.today.plan == 1.0  # off
+    assert worth.today.done < 1.0
+
+
+@pytest.mark.parametrize(("stopped", "rigs", "runs"), [(1, 3, True), (1, 2, False), (2, 3, False), (0, 1, True)])
+def test_a_group_runs_by_the_verdicts_if_most_of_its_rigs_do(stopped: int, rigs: int, *, runs: bool) -> None:
+    known = hour(0, *[rig(name=f"r{number}") for number in range(rigs)])
+    plan = answer(found(known, STARTS))
+    economics = price_site(known, SITE)
+    verdicts = [Verdict.CURTAIL] * stopped + [Verdict.MINE] * (rigs - stopped)
+    decision = replace(decided(known, economics), rigs=tuple(RigDecision(verdict=each) for each in verdicts))
+    (running,) = booked(Worth(), plan, known, economics, decision, STARTS).running.values()
+    assert running.verdict is runs
+
+
+def test_a_group_that_is_not_known_costs_no_other_its_booking() -> None:
+    rigs = (rig(), rig(name="b-01", block="south"))
+    plan = answer(found(hour(0, *rigs), STARTS))
+    known = hour(1, rig(hashrate=None), rigs[1])
+    worth = book(book(Worth(), plan, hour(0, *rigs)), plan, known)
+    running = price_site(known, SITE).rigs[1].margin
+    assert running is not None
+    assert worth.today.done == pytest.approx(running / 24)
+
+
 def test_a_new_day_begins_at_midnight_utc_and_a_lost_day_is_unknown() -> None:
     plan = answer(found(hour(0), STARTS))
     midnight = (NOW // 86_400 + 1) * 86_400
     evening = replace(Worth(), at=midnight - 60, today=Money(3.0, 2.0, 1.0))
-    assert book(evening, plan, replace(hour(0), taken_at=midnight)).yesterday == Money(3.0, 2.0, 1.0)
+    assert book(evening, plan, replace(hour(0), taken_at=midnight + 60)).yesterday == Money(3.0, 2.0, 1.0)
     assert book(evening, plan, replace(hour(0), taken_at=midnight)).today == Money()
     later = book(evening, plan, replace(hour(0), taken_at=midnight + 86_400))
     assert (later.today, later.yesterday) == (Money(), None)
@@ -122,7 +179,9 @@ def test_a_new_day_begins_at_midnight_utc_and_a_lost_day_is_unknown() -> None:
 def test_nothing_is_booked_without_a_plan_over_a_gap_or_for_rigs_that_are_unknown() -> None:
     plan = answer(found(hour(0), STARTS))
     first = book(Worth(), plan, hour(0))
-    assert book(first, None, hour(1)).today == Money()
+    pause = book(first, None, hour(1))
+    assert pause.today == Money()
+    assert book(pause, plan, hour(2)).today.done > 0  # the hour since
     assert book(first, plan, hour(2)).today == Money()  # longer than is watched
     assert book(first, plan, hour(1, rig(hashrate=None))).today == Money()
     assert book(first, plan, replace(hour(1), network=None)).today == Money()
@@ -133,8 +192,9 @@ def test_nothing_is_booked_without_a_plan_over_a_gap_or_for_rigs_that_are_unknow
     [
         ({"usd_per_kilowatt_hour": 0.0515, "revenue_share": 0.1}, 0.05, 0.9),
         ({"usd_per_kilowatt_hour": 0.0515, "revenue_share": 0.1, "host_may_curtail": True}, 0.03 - 0.05, 0.1),
+        ({"usd_per_kilowatt_hour": 0.0515, "pool_fee": 0.208}, 0.05, 0.8),
     ],
-    ids=["the customer decides", "the host decides"],
+    ids=["the customer decides", "the host decides", "four fifths of what the site's pool pays"],
 )
 def test_hosted_hours_are_booked_for_the_one_who_decides(
     charges: dict[str, Any], kwh_price: float, share: float
