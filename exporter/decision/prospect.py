@@ -188,7 +188,7 @@ def question(
         watts, ending, own = summed.conversion_power, summed.ending_cost, summed.ai_value_per_kilowatt_year
         if window.seconds <= 0 or not watts or ending is None or own is None:
             continue
-        owned = sum(not rig.rig.contract for rig in rigs)
+        owned = sum(rig.rig.count for rig in rigs if not rig.rig.contract)
         removal = 0.0 if decision.rigs_sale_usd_per_terahash is None else decision.rigs_removal_usd_per_rig * owned
         elsewhere = {key for key, name in ended.items() if name != block.name}
         leaving = hosting.leaving_cost((rig.rig for rig in rigs), elsewhere)

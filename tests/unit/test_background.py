@@ -10,126 +10,22 @@ from types import SimpleNamespace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from site_server import published, served
-from sites import NOW, SITE, network, rig, site
+from sites import NOW
 from structlog.testing import capture_logs
+from test_decision_prospect import AI, DECISION, HOUR, TERMS, a_question, past, snapshot
 
 from exporter import background_worker
 from exporter.app import StartError, run_blocking
 from exporter.background import Background
-from exporter.decision.history import MarginHistory
 from exporter.decision.outlook import foresee
-from exporter.decision.prospect import Outlook, Question, question
-from exporter.decision.settings import DecisionSettings
+from exporter.decision.prospect import Outlook, Question
 from exporter.decision.site import decide
 from exporter.decision.values import DecisionState
-from exporter.economics.settings import AiSettings, SiteSettings
 from exporter.economics.site import price_site
 from exporter.exposition.publication import Encoding, Format, Publication
 from exporter.exposition.views import SiteView
-from exporter.model.fleet import Block
-from exporter.model.snapshot import SiteSnapshot, TariffPrice
 from exporter.settings.model import Settings
 from exporter.telemetry import Telemetry
-
-HOUR = 3_600.0
-OUTLOOK = {
-    "drift": 0.0,
-    "volatility": 0.5,
-    "difficulty_growth": 0.2,
-    "elasticity": 0.5,
-    "fees_bitcoins_per_block": {"low": 0.01, "base": 0.02, "high": 0.08},
-}
-AI = AiSettings.model_validate(
-    {"rent_usd_per_kilowatt_month": 150, "capex_usd_per_kilowatt": 10_000, "outlook": OUTLOOK}
-)
-TERMS = replace(SITE, ai=AI)
-DECISION = DecisionSettings(longest_gap=HOUR)
-
-
-def snapshot(now: float = NOW, price: float = 0.05) -> SiteSnapshot:
-    return site(
-        rig(), taken_at=now, blocks=(Block(name="north", capacity_watts=4_000.0),), tariffs={"ppa": TariffPrice(price)}
-    )
-
-
-def past(settings: SiteSettings = TERMS, hours: int = 2) -> MarginHistory:
-    """So many hours of evaluations before ``NOW``."""
-    state, history = DecisionState(), MarginHistory()
-    for hour in range(-hours, 1):
-        known = snapshot(NOW + hour * HOUR)
-        _, state, history = decide(state, known, price_site(known, settings), history, settings, DECISION)
-    return history
-
-
-def asked(settings: SiteSettings = TERMS, decision: DecisionSettings = DECISION, hours: int = 2) -> Question | None:
-    past_hours = past(settings, hours)
-    return question(snapshot(), price_site(snapshot(), settings), past_hours, settings, decision, DecisionState())
-
-
-def a_question() -> Question:
-    found = asked()
-    assert found is not None
-    return found
-
-
-# --- what is asked --------------------------------------------------------------------------------------------------
-
-
-def test_the_question_has_the_market_and_the_blocks_margin() -> None:
-    found = a_question()
-    assert (found.bitcoin_price, found.difficulty, found.height) == (70_370.0, 133.79e12, network().height)
-    (prospect,) = found.prospects
-    (mining,) = prospect.mining
-    margin = price_site(snapshot(), TERMS).blocks[0].potential_margin
-    payout = price_site(snapshot(), TERMS).market.payout_usd
-    assert margin is not None
-    assert payout is not None
-    at_payout = mining.floor + sum(
-        w * max(payout - b, 0.0) for b, w in zip(mining.breakevens, mining.work, strict=True)
-    )
-    assert at_payout * 12 == pytest.approx(margin * 365 / 4)
-    assert (mining.life_months, mining.fixed, prospect.sale, prospect.removal) == (48, 0.0, 0.0, 0.0)
-    assert prospect.lease_months == 180
-
-
-def test_costs_that_a_conversion_ends_and_the_rigs_sale_are_in_it() -> None:
-    economics = TERMS.economics.model_copy(update={"opex_usd_per_kilowatt_month": 6.0})
-    selling = DECISION.model_copy(update={"rigs_sale_usd_per_terahash": 8.0, "rigs_removal_usd_per_rig": 40.0})
-    found = asked(replace(TERMS, economics=economics), selling)
-    assert found is not None
-    (prospect,) = found.prospects
-    assert prospect.mining[0].fixed == pytest.approx(6.0 * 3.5 * 1.03 / 4)
-    assert prospect.sale == pytest.approx(8.0 * 200 / 4)
-    assert prospect.removal == pytest.approx(10.0)
-
-
-def test_energy_that_a_contract_still_owes_lowers_the_lease() -> None:
-    owed = replace(TERMS, power=TERMS.power.model_copy(update={"take_or_pay": True}))
-    free, bound = asked(), asked(replace(owed, ai=AI.model_copy(update={"tenant_pays_energy": False})))
-    assert free is not None
-    assert bound is not None
-    assert bound.prospects[0].lease_value < free.prospects[0].lease_value
-
-
-@pytest.mark.parametrize(
-    ("site_settings", "hours"),
-    [
-        (replace(TERMS, ai=None), 2),
-        (replace(TERMS, ai=AI.model_copy(update={"outlook": None})), 2),
-        (TERMS, 0),
-    ],
-    ids=["no AI", "no settings of an outlook", "no history"],
-)
-def test_nothing_is_asked_without_settings_or_a_history(site_settings: SiteSettings, hours: int) -> None:
-    assert asked(site_settings, hours=hours) is None
-
-
-@pytest.mark.parametrize("missing", ["network", "bitcoin_price"])
-def test_nothing_is_asked_without_a_market(missing: str) -> None:
-    known = snapshot()
-    unknown = site(*known.rigs, blocks=known.blocks, **{missing: None})
-    assert question(unknown, price_site(unknown, TERMS), past(), TERMS, DECISION, DecisionState()) is None
-
 
 # --- the worker process ---------------------------------------------------------------------------------------------
 
