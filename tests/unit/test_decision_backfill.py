@@ -70,8 +70,24 @@ def test_rigs_that_were_not_recorded_count_like_the_best() -> None:
     assert hour is not None
     best, worse = HASHPRICE / 17.5 - 1.2, max(HASHPRICE / 29.5 - 1.2, 0.0)
     assert margin_per_year(hour) == pytest.approx((18 * best + 2 * worse) * 365)
+    nothing = RecordedRig("ppa", 2.0)
+    same = recovered(recorded(nothing, nothing, *[by_margin(17.5, 2.0)] * 7, by_margin(29.5, 2.0)))
+    assert same == hour
     assert recovered(recorded(*[by_margin(17.5)] * 7, fleet=10)) is None
     assert recovered(recorded(fleet=10)) is None
+
+
+def test_the_best_rig_is_the_one_that_earns_most_per_kilowatt_at_its_own_price() -> None:
+    """At $0.08 17.5 J/TH lose money; at $0.03 25 J/TH earn $0.612 a kW and day."""
+    prices = {"ppa": 0.08, "spot": 0.03}
+    rigs = (by_margin(17.5, 10.0, 0.08), by_margin(25.0, 1.0, 0.03, "spot"))
+    hour = recovered(recorded(*rigs, prices=prices, fleet=3), coverage=0.6)
+    assert hour is not None
+    assert margin_per_year(hour) == pytest.approx((1.0 + 11.0 / 2) * (HASHPRICE / 25 - 0.72) * 365)
+
+
+def test_an_hour_of_a_low_hashprice_is_known() -> None:
+    assert recovered(recorded(RecordedRig("ppa", 1.0, work=1 / 17.5), payout=0.5)) is not None
 
 
 @pytest.mark.parametrize(
@@ -97,6 +113,18 @@ def test_energy_that_can_be_sold_counts_where_its_price_was_recorded() -> None:
     hour = recovered(recorded(by_margin(17.5), sales={"ppa": 0.2}), site)
     assert hour is not None
     assert margin_per_year(hour, site) == pytest.approx(0.15 * 8_760)
+
+
+def test_energy_that_is_bought_where_it_could_be_sold_is_not_sold() -> None:
+    site = replace(SITE, power=PowerSettings(resale_tariff="ppa"), tariffs={"ppa": TariffOverrides()})
+    assert recovered(recorded(by_margin(17.5)), site) is not None
+
+
+def test_what_a_tariff_has_of_its_own_counts() -> None:
+    site = replace(SITE, tariffs={"owed": TariffOverrides(take_or_pay=True)})
+    prices = {"ppa": 0.05, "owed": 0.05}
+    assert recovered(recorded(by_margin(17.5), prices=prices), site) is not None
+    assert recovered(recorded(by_margin(17.5, tariff="owed"), prices=prices), site) is None
 
 
 def test_owed_energy_counts_where_its_work_was_recorded() -> None:
@@ -125,13 +153,14 @@ def test_measured_hours_win_and_the_open_one_stays() -> None:
     assert again.blocks["north"] is filled
 
 
-@pytest.mark.parametrize(("seconds", "replaced"), [(600.0, True), (3_300.0, False)])
+@pytest.mark.parametrize(("seconds", "replaced"), [(600.0, True), (3_240.0, False)])
 def test_an_hour_that_was_measured_in_part_is_filled(seconds: float, *, replaced: bool) -> None:
     past = measured(CURRENT - HOUR, seconds)
     hour = recovered(recorded(by_margin(17.5), hour=CURRENT - HOUR))
     assert hour is not None
     shorter = replace(hour, seconds=300.0)
-    for one, expected in ((hour, replaced), (shorter, False)):
+    as_long = replace(hour, seconds=seconds)
+    for one, expected in ((hour, replaced), (shorter, False), (as_long, False)):
         filled = with_recorded(MarginHistory(blocks={"north": past}), {"north": [one]}, NOW, WINDOW).blocks["north"]
         assert [each.recorded for each in filled.hours] == [expected]
 
@@ -144,6 +173,15 @@ def test_hours_outside_the_window_are_neither_wanted_nor_kept() -> None:
     old = recovered(recorded(by_margin(17.5), hour=CURRENT - 3 * DAY))
     assert old is not None
     assert with_recorded(MarginHistory(), {"north": [old]}, NOW, 2 * DAY).blocks == {}
+
+
+def test_a_whole_window_of_recorded_hours_is_kept_beside_the_open_one() -> None:
+    past = BlockHistory()
+    for back in (50, 49, 0):
+        past = book(past, Moment(1.0, {}, {("ppa", 175): (1.0, 17.5)}), CURRENT - back * HOUR + 1, HOUR, WINDOW)
+    hours = [hour for back in range(60) if (hour := recovered(recorded(by_margin(17.5), hour=CURRENT - back * HOUR)))]
+    filled = with_recorded(MarginHistory(blocks={"north": past}), {"north": hours}, NOW, 2 * DAY).blocks["north"]
+    assert [(CURRENT - hour.hour) / HOUR for hour in filled.hours] == list(range(48, -1, -1))
 
 
 @given(st.lists(st.tuples(st.floats(10, 60), st.floats(0.1, 10)), min_size=1, max_size=8), st.floats(0.0, 0.2))

@@ -288,6 +288,7 @@ def test_the_points_of_a_rig_are_those_on_the_hull_of_its_curve() -> None:
     assert [point.name for point in found["a-01"]] == [each.name for each in known.hull]
     assert found["a-01"][0].work == pytest.approx(0.1 * 30 / 40)
     assert found["a-01"][0].kilowatts == pytest.approx(known.hull[0].kwh / 24)
+    assert planned_points(snapshot, setpoints, 0.5)["a-01"][0].work == pytest.approx(0.1 * 30 / 0.5)
     assert planned_points(snapshot, NO_SETPOINTS, 40.0) == planned_points(snapshot, setpoints, 0.0) == {}
 
 
@@ -342,6 +343,17 @@ def test_the_plan_in_force_goes_on_while_a_new_one_is_hardly_better() -> None:
     assert held.choices == ((1, 1, 0, 1, 1),)  # prolonged to the new end
     assert held.value < fresh.value <= held.bound
     assert answer(replace(nearly, before=before, hold_back_share=0.0)).choices == fresh.choices
+
+
+def test_of_two_plans_that_earn_the_same_the_one_in_force_goes_on() -> None:
+    """A cap leaves power for one of two rigs that are alike."""
+    cap = Obligation(kind=ObligationKind.CAP, start=NOW, cap=4_000.0)
+    rigs = (rig(), rig(name="b-01", block="south"))
+    asked = found(hours(*rigs, prices=(0.03,) * 3), replace(SETTING, obligations=(cap,)))
+    fresh = answer(asked)
+    assert sorted(fresh.choices) == [(0, 0, 0), (1, 1, 1)]
+    swapped = replace(fresh, choices=fresh.choices[::-1])
+    assert answer(replace(asked, before=swapped, hold_back_share=0.0)).choices == swapped.choices
 
 
 def test_a_storm_of_price_updates_does_not_flap_the_plan() -> None:
