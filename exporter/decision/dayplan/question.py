@@ -46,7 +46,7 @@ class Standing(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What the worker is asked. ``before`` is the plan in force, which ``hold_back`` (USD) protects."""
+    """What the worker is asked. ``before`` is the plan in force, which ``hold_back_share`` of a new one protects."""
 
     problem: Problem
     left_out: int = 0  # rigs that are not planned
