@@ -1271,8 +1271,8 @@ _RECONCILIATION: Final = (
     _of_pools(
         ACCOUNT,
         "mining_pool_credited_hashrate_hashes_per_second",
-        "Hashrate that the pool credits to all workers of the account. Absent without a fresh worker list, and while it "
-        "gives no worker's hashrate.",
+        "Hashrate that the pool credits to all workers of the account. Absent without a fresh worker list, and while "
+        "it gives no worker's hashrate.",
         "hashes_per_second",
         lambda pool: pool.hashrate,
     ),
