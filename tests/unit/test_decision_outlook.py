@@ -76,6 +76,11 @@ def test_the_lease_and_its_repetition_have_their_known_values() -> None:
     assert round(repeated_value(lease_value(LEASE), 0.1, 195), 4) == 1_280.0902
 
 
+def test_a_part_of_a_month_brings_that_part_of_the_rent() -> None:
+    lease = replace(LEASE, capex=0, years=1 / 24, months=0, utility_ratio=1)
+    assert lease_value(lease) == pytest.approx(150 * 0.85 / 2 * 1.1 ** (-0.25 / 12))
+
+
 def test_a_prepayment_is_part_of_the_value_of_a_lease() -> None:
     paid_ahead = replace(LEASE, prepayment=500.0, credit_months=10.0)
     credits_ = sum(50 * 1.1 ** (-(15 + month + 0.5) / 12) for month in range(10))

@@ -156,10 +156,12 @@ def test_hours_of_before_a_contract_are_no_history() -> None:
 
 
 def test_a_block_without_a_history_or_power_costs_no_other_its_outlook() -> None:
-    blocks = (Block(name="a"), Block(name="b"), Block(name="north", capacity_watts=4_000.0))
-    known = snapshot(rig(name="a-01", block="a"), rig(name="b-01", block="b", hashrate=None), rig(), blocks=blocks)
-    history = MarginHistory(blocks={name: each for name, each in past(of=known).blocks.items() if name != "a"})
-    found = question(known, price_site(known, TERMS), history, TERMS, DECISION, DecisionState())
+    blocks = (Block(name="a"), *(Block(name=name, capacity_watts=4_000.0) for name in ("b", "north")))
+    a, b, c = (rig(name=name, block=block) for name, block in (("a-01", "a"), ("b-01", "b"), ("c-01", "north")))
+    history = past(of=snapshot(a, b, c, blocks=blocks)).blocks
+    known = snapshot(a, replace(b, reading=None), c, blocks=blocks)
+    without = MarginHistory(blocks={name: each for name, each in history.items() if name != "a"})
+    found = question(known, price_site(known, TERMS), without, TERMS, DECISION, DecisionState())
     assert found is not None
     assert [each.block for each in found.prospects] == ["north"]
 
