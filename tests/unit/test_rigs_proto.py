@@ -121,6 +121,23 @@ async def test_a_rig_that_is_stopped_hashes_nothing(status: str, suspended: bool
     assert (reading.hashrate, reading.mining, reading.suspended) == (0.0, False, suspended)
 
 
+@pytest.mark.parametrize("shows", ["status", "power_target_watts", "ideal_hashrate_ghs", ""])
+async def test_its_target_is_asked_again_when_it_may_be_another_one(shows: str) -> None:
+    content, reader = pages(), proto.Reader()
+    async with rig(content):
+        identity = await reader.identify(TARGET)
+        first = await reader.read(TARGET, identity)
+        content["/api/v1/mining/target"] |= {"performance_mode": "Other"}
+        if shows:
+            content["/api/v1/mining"]["mining-status"] |= {shows: "Error" if shows == "status" else 140_000}
+        again = await reader.read(TARGET, identity)
+        identity = await reader.identify(TARGET)
+        identified = await reader.read(TARGET, identity)
+    assert first.power_mode not in {"", "Other"}
+    assert again.power_mode == ("Other" if shows else first.power_mode)
+    assert identified.power_mode == "Other"
+
+
 async def test_in_immersion_no_fan_fails() -> None:
     def immerse(content: Pages) -> None:
         cooling = content["/api/v1/cooling"]["cooling-status"]

@@ -5,7 +5,7 @@ numbers: slots may be empty. Hashrate is that of ``telemetry``, over a span that
 """
 
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
@@ -24,6 +24,9 @@ from exporter.sources.rigs.transport import optional
 from exporter.sources.rigs.web import HTTP_PORT, HTTPS_PORT, answered, get, get_json, log_in
 
 HARDWARE_SECONDS: Final = 300.0
+TARGET_SECONDS: Final = 300.0
+_SHOWS_TARGET: Final = ("status", "power_target_watts", "ideal_hashrate_ghs")
+"""What shows in ``mining``, at each read, that its target may be another one."""
 _BASE: Final = "/api/v1"
 _LOGIN: Final = f"{_BASE}/auth/login"
 _SYSTEM: Final = f"{_BASE}/system"
@@ -135,6 +138,7 @@ class Reader:
         self._sessions = Sessions(self._token, _NO_LOGIN)
         self._lacking = Lacking()
         self._slots: Seldom[Mapping[str, _Slot]] = Seldom(HARDWARE_SECONDS)
+        self._aims: Seldom[Mapping[str, Any]] = Seldom(TARGET_SECONDS)
 
     def recognises(self, answer: Answer) -> bool:
         """See :class:`exporter.sources.rigs.contract.NativeReader`."""
@@ -149,6 +153,7 @@ class Reader:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
         address = target.address
         self._lacking.forget(address)
+        self._aims.forget(address)
         self._ports[address], answer = await _first_open(address)
         system = coerce.mapping(answer.get("system-info"))
         os = coerce.mapping(system.get("os"))
@@ -187,7 +192,8 @@ class Reader:
         rows = coerce.items(telemetry.get("hashboards"))
         boards_there = [row.get("serial_number") for row in rows]
         slots = await self._slots.ask(target.address, boards_there, partial(self._ask_slots, target, identity)) or {}
-        aim = coerce.mapping(await optional(ask(_TARGET)))
+        aimed_at = tuple(str(state.get(key)) for key in _SHOWS_TARGET)
+        aim = await self._aims.ask(target.address, aimed_at, partial(_known, ask, _TARGET)) or {}
         cooling = coerce.mapping(coerce.mapping(await optional(ask(_COOLING))).get("cooling-status"))
         pools = coerce.items(coerce.mapping(await optional(ask(_POOLS))).get("pools"))
         errors = await optional(ask(_ERRORS))
@@ -269,6 +275,11 @@ class Reader:
         if head.status == _FORBIDDEN and any(mark in body.lower() for mark in _MUST_CHANGE):
             raise Failure(Reason.AUTH, "its factory password is still active: set another one on the rig first")
         return answered(head, body)
+
+
+async def _known(ask: Callable[[str], Awaitable[object]], path: str) -> Mapping[str, Any] | None:
+    """Return what a page has that a read can do without; None if it has nothing. Raises Failure if none comes."""
+    return coerce.mapping(await optional(ask(path))) or None
 
 
 def _expect_serial(serial: object, known: str) -> None:
