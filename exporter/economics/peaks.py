@@ -378,7 +378,7 @@ def _expected(forecast: Sequence[LoadPoint], starts: Sequence[float], interval: 
         middle = start + interval / 2
         if not first <= middle <= last:
             continue
-        index = min(max(bisect_left(middles, middle), 1), len(points) - 1) if len(points) > 1 else 0
+        index = min(max(bisect_left(middles, middle), 1), len(points) - 1)
         before, after = points[max(index - 1, 0)], points[index]
         width = middles[index] - middles[max(index - 1, 0)]
         share = min(max((middle - middles[max(index - 1, 0)]) / width, 0.0), 1.0) if width else 0.0

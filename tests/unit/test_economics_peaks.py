@@ -2,6 +2,9 @@
 
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from itertools import pairwise
+from math import sqrt
+from statistics import NormalDist
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,6 +18,7 @@ from exporter.economics.margin import RigPricer
 from exporter.economics.peaks import (
     DayPeak,
     PeakEconomics,
+    PeakInterval,
     PeakMemory,
     PeakSettings,
     cost_per_kilowatt,
@@ -233,6 +237,8 @@ def test_a_month_without_peaks_costs_nothing() -> None:
     found = probabilities({}, grid, november)
     assert found
     assert set(found.values()) == {0.0}
+    (*_, last) = intervals_ahead(PeakMemory(), settings(), grid, november)
+    assert last.end == last.start + 900 == at(date(2026, 11, 4), 0)
 
 
 def test_a_peak_that_has_passed_today_leaves_less() -> None:
@@ -279,6 +285,127 @@ def test_probabilities_are_probabilities(known: list[float], forecast: dict[int,
     found = probabilities(days(*known), load(NOW, forecast=forecast), monthly=False, count=count)
     assert all(0 <= value <= 1 for value in found.values())
     assert sum(found.values()) <= 1.05  # the highest interval of one day is one interval
+
+
+LAST = date(2026, 7, 31)
+BEFORE = date(2026, 7, 30)
+
+
+def at_the_end(day: date, forecast: list[LoadPoint], memory: dict[date, float], **changes: Any) -> list[PeakInterval]:
+    """The half hours from 23:00 on of a program by month. Its load was low today, and high the evening before."""
+    evening = at(day - timedelta(days=1), 20)
+    measured = [LoadPoint(evening, evening + 1800, 99 * GIGA), LoadPoint(at(day, 22), at(day, 22, 30), GIGA)]
+    program = settings("custom", interval=1800, timezone="America/Chicago", **changes)
+    known = {each: DayPeak(at(each, 16), watts * GIGA) for each, watts in memory.items()}
+    grid = SystemLoad(measured=tuple(measured), forecast=tuple(forecast))
+    return intervals_ahead(PeakMemory(days=known), program, grid, at(day, 23))
+
+
+def hourly(*gigawatts: float, day: date = LAST) -> list[LoadPoint]:
+    """A forecast of the day's last hours."""
+    end = at(day, 23) + 3600
+    begins = [end - 3600 * back for back in range(len(gigawatts), 0, -1)]
+    return [LoadPoint(begin, begin + 3600, each * GIGA) for begin, each in zip(begins, gigawatts, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("forecast", "loads"),
+    [
+        (hourly(80.0), (80.0, 80.0)),
+        (hourly(80.0, 81.0), (80.75, 81.0)),  # 23:15 is between 22:30 and 23:30; after it nothing is extrapolated
+        (hourly(70.0, 80.0, 81.0), (80.75, 81.0)),
+        (hourly(81.0, 79.5), (79.875, 79.5)),
+        ([LoadPoint(at(LAST, 23, 15), at(LAST, 23, 45), 80 * GIGA)], (80.0, 80.0)),  # the middles of both
+        (
+            [
+                LoadPoint(at(LAST, 23), at(LAST, 23, 20), 80 * GIGA),
+                LoadPoint(at(LAST, 23, 20), at(LAST, 23, 40), 80.3 * GIGA),
+                LoadPoint(at(LAST, 23, 40), at(LAST, 23) + 3600, 80.9 * GIGA),
+            ],
+            (80.075, 80.75),
+        ),
+    ],
+)
+def test_the_higher_of_two_intervals_is_likelier_by_the_error_of_a_forecasts_shape(
+    forecast: list[LoadPoint], loads: tuple[float, float]
+) -> None:
+    """Both loads are normal with a deviation of 0.5 % of the higher one: the first is higher by Phi(d / sqrt(2) s)."""
+    first, second = at_the_end(LAST, forecast, {})
+    chance = NormalDist().cdf((loads[0] - loads[1]) / (0.005 * max(loads) * sqrt(2)))
+    assert first.probability == pytest.approx(chance, abs=2e-3)
+    assert second.probability == pytest.approx(1 - chance, abs=2e-3)
+
+
+def days_of_july(**peaks: float) -> dict[date, float]:
+    return {date(2026, 6 if name[0] == "j" else 7, int(name[1:])): watts for name, watts in peaks.items()}
+
+
+PHI = NormalDist().cdf
+WIDE = days_of_july(j30=90.0, d1=60.0, d2=60.0)  # mean 70 GW, deviation 14.142 GW
+LOWER = PHI(10 / 14.142)  # how likely a day to come is below 80 GW
+
+
+@pytest.mark.parametrize(
+    ("day", "memory", "changes", "chance"),
+    [
+        (LAST, {}, {}, 1.0),
+        # the highest day so far, one deviation of the forecast (2 %) below or above
+        (LAST, days_of_july(d1=78.4), {}, PHI(1)),
+        (LAST, days_of_july(d1=81.6), {}, PHI(-1)),
+        (LAST, days_of_july(d1=80.8), {"forecast_error": 0.01}, PHI(-1)),
+        (LAST, days_of_july(d1=90.0), {}, 0.0),
+        (LAST, days_of_july(d1=90.0, d2=60.0), {"count": 2}, 1.0),
+        (LAST, days_of_july(d1=90.0, d2=90.0), {"count": 2}, 0.0),
+        (LAST, days_of_july(j30=95.0), {}, 1.0),  # another month
+        (LAST, days_of_july(d31=95.0), {}, 1.0),  # the day itself
+        # days to come, from those of the last 30 days
+        (BEFORE, WIDE, {}, LOWER),
+        (BEFORE, days_of_july(j30=60.0, d1=60.0, d29=90.0), {"count": 2}, LOWER),
+        (BEFORE, days_of_july(j30=90.0, d1=60.0, d29=60.0), {}, LOWER),
+        (BEFORE, days_of_july(j29=10.0, j30=90.0, d1=60.0, d2=60.0, d30=10.0), {}, LOWER),
+        (BEFORE, days_of_july(j29=90.0, d1=60.0, d2=60.0), {}, None),
+        (BEFORE, days_of_july(j30=70.0, d1=70.0, d2=70.0, d3=79.0), {"forecast_error": 0.001}, PHI(7 / 4.243)),
+        (date(2026, 7, 29), WIDE, {}, LOWER**2),
+        (date(2026, 7, 29), WIDE, {"count": 2}, 1 - (1 - LOWER) ** 2),
+        (date(2026, 7, 29), WIDE, {"count": 3}, 1.0),
+        # three equal days have a deviation of 0.5 %
+        (BEFORE, days_of_july(d1=79.6, d2=79.6, d3=79.6), {"forecast_error": 1e-4}, PHI(0.4 / 0.398)),
+        # three days of this month are enough
+        (BEFORE, days_of_july(j30=10.0, d1=79.6, d2=79.6, d3=79.6), {"forecast_error": 1e-4}, PHI(0.4 / 0.398)),
+    ],
+)
+def test_a_day_of_80_gigawatts_is_the_peak_if_no_other_is_higher(
+    day: date, memory: dict[date, float], changes: dict[str, Any], chance: float | None
+) -> None:
+    found = at_the_end(day, hourly(80.0, day=day), memory, **changes)
+    assert [(each.start, each.end) for each in found] == (
+        [] if chance is None else [(at(day, 23), at(day, 23, 30)), (at(day, 23, 30), at(day, 23) + 3600)]
+    )
+    assert sum(each.probability for each in found) == pytest.approx(chance or 0.0, abs=0.03)
+
+
+def test_a_peak_at_midnight_is_one_of_the_day() -> None:
+    midnight, now = at(LAST, 0), at(LAST, 1)
+    grid = SystemLoad(
+        measured=(LoadPoint(midnight, midnight + 900, 95 * GIGA),),
+        forecast=(LoadPoint(now, now + 3600, 80 * GIGA),),
+    )
+    assert sum(probabilities({}, grid, now).values()) == 0.0
+
+
+def test_the_usual_hours_without_a_forecast_begin_with_the_first_and_nothing_is_left_after_the_last() -> None:
+    noon, evening = at(TODAY, 12), at(TODAY, 20)
+    found = probabilities(days(*[70.0] * 14), load(noon), noon)
+    assert {label[3:5] for label, value in found.items() if value > 0} == {"14", "15", "16", "17", "18"}
+    late = probabilities(days(*[70.0] * 14), load(evening), evening)
+    assert set(late.values()) == {0.0}
+
+
+def test_today_and_tomorrow_are_judged_and_no_day_after() -> None:
+    ahead = tuple(LoadPoint(at(TODAY, 16) + 3600 * hour, at(TODAY, 17) + 3600 * hour, GIGA) for hour in range(72))
+    found = intervals_ahead(PeakMemory(days=days(*[78.0] * 14)), settings(), replace(load(NOW), forecast=ahead), NOW)
+    assert (found[0].start, found[-1].end) == (NOW, at(TODAY + timedelta(days=2), 0))
+    assert all(each.end == after.start for each, after in pairwise(found))
 
 
 # --- memory, and what past peaks cost -------------------------------------------------------------------------------
