@@ -1,6 +1,7 @@
 """Hosting: the worked statement to the cent, four uptimes, and the other kinds of contract."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -281,6 +282,19 @@ def test_a_rig_with_no_rating_has_no_performance() -> None:
 def test_a_contract_that_is_not_clear_is_refused(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         contract(**changes)
+
+
+def test_a_contract_holds_from_its_first_midnight_to_that_after_its_last_day() -> None:
+    """Chicago is 5 hours behind UTC on 15 March 2026, and 6 hours behind on 30 November."""
+    terms = contract(since="2026-03-15", until="2026-11-30")
+    begin = datetime(2026, 3, 15, 5, tzinfo=UTC).timestamp()
+    end = datetime(2026, 12, 1, 6, tzinfo=UTC).timestamp()
+    assert (terms.start, terms.end) == (begin, end)
+    assert [terms.holds(now) for now in (begin - 1, begin, end - 1, end)] == [False, True, True, False]
+    assert contract().holds(0.0)
+    assert contract(since="2026-03-15", until="2026-03-15").start == begin
+    with pytest.raises(ValidationError, match="until is before since"):
+        contract(since="2026-03-15", until="2026-03-14")
 
 
 def test_performance_counts_hashrate_that_is_short() -> None:
