@@ -220,7 +220,7 @@ def curve_of(
     scale = _scale(listed, measured, settings)
     known: dict[str, Candidate] = {}
     for point in measured:
-        age = min(max(now - point.observed_at, 0.0) / settings.forget_after, 1.0)
+        age = max(now - point.observed_at, 0.0) / settings.forget_after  # at most 1: older ones do not count
         error = settings.measured_error * (1 + (_OLD - 1) * age)
         known[point.name] = _learned(point, Trust.MEASURED, error, kwh_per_watt, limits)
     for name, point in pooled.items():

@@ -202,6 +202,8 @@ def test_points_above_the_limits_are_not_allowed() -> None:
     assert [point.name for point in curve_with(points).hull] == ["a", "b"]
     assert [point.name for point in curve_with(points, most_of_rated_power=0.9).hull] == ["a"]
     low, *others = listed(*three).points
+    exactly = replace(points, listed=listed(*three, power_limit=2_600.0))
+    assert [point.name for point in curve_with(exactly).hull] == ["a", "b"]
     forbidden = PointList(points=(replace(low, allowed=False), *others), power_limit=3_000.0)
     assert [point.name for point in curve_with(replace(points, listed=forbidden)).hull] == ["b"]
 
@@ -209,9 +211,55 @@ def test_points_above_the_limits_are_not_allowed() -> None:
 def test_hostile_points_are_left_out() -> None:
     points = RigPoints(
         listed=listed(("zero", 0, 2_000), ("free", 500, 0), ("b", 120, 2_600)),
-        learned=(learned("b", 120, 2_600), learned("none", 0, 100)),
+        learned=(learned("b", 120, 2_600), learned("none", 0, 100), learned("unmetered", 100, 0)),
     )
     assert [point.name for point in curve_with(points).candidates] == ["b"]
+
+
+def test_a_rig_of_fifteen_watts_has_points_too() -> None:
+    assert [point.name for point in curve_with(RigPoints(learned=(learned("525MHz", 1.2, 15.0),))).candidates] == [
+        "525MHz"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("unusable", "measured"),
+    [(("b", 120, None), 126), (("b", None, 2_600), 126), (("b", 120, 2_600), 0)],
+    ids=["no watts in the list", "no hashrate in the list", "it did not hash"],
+)
+def test_a_point_without_a_figure_says_nothing_about_the_list(
+    unusable: tuple[str, float | None, float | None], measured: float
+) -> None:
+    """The rig's own watts at "a" are all that is known, so those of "c" are corrected by them and are such watts."""
+    points = RigPoints(
+        listed=listed(("a", 100, 2_000), unusable, ("c", 110, 2_200)),
+        learned=(learned("a", 100, 2_200, metered=False), learned("b", measured, 2_600)),
+    )
+    (corrected,) = [point for point in curve_with(points).candidates if point.name == "c"]
+    assert (corrected.checked, corrected.source) == (True, PowerSource.REPORTED)
+    assert corrected.kwh == pytest.approx(2_200 * 1.1 * 0.03)
+
+
+def test_whether_the_firmware_has_tuned_a_point_is_known_of_those_that_it_lists() -> None:
+    known = PointList(
+        points=(
+            Point(name="a", hashrate=100e12, power=2_000.0, tuned=False),
+            Point(name="b", hashrate=120e12, power=2_600.0, tuned=True),
+            Point(name="c", hashrate=140e12, power=3_200.0, tuned=False),
+        )
+    )
+    found = curve_with(RigPoints(listed=known), {"a": learned("a", 100, 2_000), "d": learned("d", 90, 1_800)})
+    assert {point.name: (point.trust, point.tuned) for point in found.candidates} == {
+        "a": (Trust.POOLED, False),
+        "b": (Trust.ESTIMATE, True),
+        "c": (Trust.ESTIMATE, False),
+        "d": (Trust.POOLED, None),
+    }
+
+
+def test_a_list_that_is_off_by_exactly_the_limit_is_used() -> None:
+    points = RigPoints(listed=listed(("a", 100, 2_000), ("b", 120, 2_600)), learned=(learned("a", 100, 2_500),))
+    assert not curve_with(points, refuted_above=0.25).refuted
 
 
 def test_a_rig_takes_the_points_of_three_others_of_its_model() -> None:
@@ -255,6 +303,8 @@ def test_a_listed_point_that_no_rig_could_run_at_is_left_out() -> None:
     absurd = (("wonder", 400, 100), ("heater", 10, 2_500), ("twice", 250, 5_000), ("b", 120, 2_600), ("low", 70, 1_300))
     points = RigPoints(listed=listed(*absurd), learned=(learned("b", 120, 2_600),))
     assert {point.name for point in curve_with(points).candidates} == {"b", "low"}
+    scaled = RigPoints(listed=listed(("b", 120, 2_600), ("up", 245, 5_200)), learned=(learned("b", 126, 2_600),))
+    assert [point.name for point in curve_with(scaled).candidates] == ["b"]  # 257 TH/s, as the rig does 5 % more
     rated = curve_of(rig(points, rated_hashrate=130e12), {}, KWH, SETTINGS, NOW)
     assert {point.name for point in rated.candidates} == {"b", "low", "twice"}
 
