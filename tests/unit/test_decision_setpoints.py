@@ -242,6 +242,56 @@ def test_a_point_that_must_be_tuned_first_needs_a_higher_gain() -> None:
     assert choice(0.06, default, untuned, prospect=short) != "390MHz"
 
 
+def two(**fields: Any) -> Curve:
+    """The stock point, and 290MHz, which earns $0.01997 an hour more at $0.066 a kWh and $0.00456 more than off."""
+    stock, low = point("default"), point("290MHz")
+    return Curve.of([stock, replace(low, **fields)])
+
+
+@pytest.mark.parametrize(
+    ("hours", "usd", "tuned", "running", "expected"),
+    [
+        (1.0, 0.0165, None, True, "290MHz"),  # half of five minutes' $0.08297 an hour is $0.00346
+        (1.0, 0.0166, None, True, "default"),
+        (2.0, 0.0, False, True, "default"),  # half an hour to tune it costs $0.04149
+        (2.1, 0.0, False, True, "290MHz"),
+        (2.2, 0.0, None, False, "off"),  # half of a quarter of an hour costs $0.01037
+        (2.3, 0.0, None, False, "290MHz"),
+        (3.0, 0.0033, None, False, "290MHz"),
+        (3.0, 0.0034, None, False, "off"),
+    ],
+)
+def test_a_change_is_worth_its_ramp_and_its_wear(
+    hours: float, usd: float, tuned: bool | None, running: bool, expected: str
+) -> None:
+    known = two(tuned=tuned)
+    situation = Situation(
+        curve=known,
+        in_force=known.by_name["default"] if running else None,
+        value=VALUE,
+        prospect=Prospect([Slot(hours, 0.066)], known=True, next_change=None),
+        may_stop=not running,
+    )
+    chosen = choose(situation, PointsSettings(change_usd=usd))
+    assert (chosen.name if chosen else "off") == expected
+
+
+def test_a_change_that_must_outlast_its_price_by_the_dwell_is_not_made() -> None:
+    """For a quarter of an hour 290MHz loses $0.0146 less; both changes cost $0.0105, and the next quarter $0.0095."""
+    known = two()
+    spike = Prospect([Slot(0.25, 0.09), Slot(5.0, 0.03)], known=True, next_change=None)
+    assert choice(0.09, known.by_name["default"], known, prospect=spike, may_stop=False) == "default"
+    longer = spike._replace(slots=[Slot(0.5, 0.09), Slot(5.0, 0.03)])
+    assert choice(0.09, known.by_name["default"], known, prospect=longer, may_stop=False) == "290MHz"
+
+
+def test_a_rig_that_is_to_mine_is_not_started_for_an_hour_before_it_stops_again() -> None:
+    """For one hour 290MHz would do with the smaller ramp; but it is to run on, and the stock point earns more now."""
+    ahead = Prospect([Slot(1.0, 0.05), Slot(10.0, 0.2)], known=True, next_change=None)
+    assert choice(0.05, None, two(), prospect=ahead, may_stop=False) == "default"
+    assert choice(0.05, None, two(), prospect=ahead) == "290MHz"
+
+
 def test_a_rig_that_changed_lately_stays_and_one_beyond_its_limit_does_not() -> None:
     assert choice(0.09, point("default"), held=True) == "default"
     fast = candidate("fast", 180.0, 5_000.0, allowed=False)
