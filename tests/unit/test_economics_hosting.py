@@ -207,6 +207,7 @@ def test_a_period_of_one_window_is_billed_whole(energy: str) -> None:
     found = state(contract(energy=energy), [rig], 1)
     assert found.kilowatts == Decimal("3.500")
     assert not found.provisional
+    assert not state(contract(usd_per_kilowatt_month=None), [rig], 1).provisional
     assert charges_of(contract(), rig, 1)["space"] == 42
 
 
