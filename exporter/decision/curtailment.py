@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from exporter.decision.latch import Latch, step
 from exporter.decision.price_motion import Swing, worth_of_leaving
 from exporter.decision.settings import DecisionSettings
-from exporter.economics.contract import contract_of, sold_at
+from exporter.economics.contract import contract_of, owed_seconds, sold_at
 from exporter.economics.lines import cost_lines, with_rig
 from exporter.economics.peaks import price_at
 from exporter.economics.settings import SiteSettings
@@ -90,15 +90,12 @@ def known_ahead(tariff: str, snapshot: SiteSnapshot, settings: SiteSettings) -> 
     sold = () if sale is None or sale not in snapshot.tariffs else snapshot.tariffs[sale].ahead
     peaks = snapshot.surcharges.get(tariff, ())
     now = snapshot.taken_at
+    changes = [each.start for each in (*sold, *peaks)] + [each.end for each in peaks]
+    changes.append(now + (owed_seconds(power, now) or 0.0))
     slots: list[Slot] = []
     for slot in snapshot.tariffs[tariff].ahead:
-        inside = (each.start for each in (*sold, *peaks) if slot.start < each.start < slot.end)
-        edges = {
-            max(slot.start, now),
-            slot.end,
-            *inside,
-            *(each.end for each in peaks if slot.start < each.end < slot.end),
-        }
+        inside = (change for change in changes if slot.start < change < slot.end)
+        edges = {max(slot.start, now), slot.end, *inside}
         times = sorted(edge for edge in edges if edge >= now)
         for start, end in pairwise(times):
             selling = [(sale or "", each.price) for each in sold if each.start <= start < each.end]
@@ -162,7 +159,7 @@ def avoided(load: Load) -> float:
     for hours, price in load.ahead:
         saved += (price * load.kwh - load.revenue) / HOURS_PER_DAY * hours
         most = max(most, saved)
-        if most > saved and most - saved >= load.restart:
+        if most - saved >= load.restart:
             break
     return most
 

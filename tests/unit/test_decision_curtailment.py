@@ -164,6 +164,14 @@ def test_the_marginal_price_has_what_stops_with_the_rig_and_what_is_owed() -> No
     assert [slot.hours for slot in ahead] == [1.0, 1.0]
     assert [slot.price for slot in ahead] == pytest.approx([0.01, 0.08])
     assert [marginal_price("ppa", each, settings) for each in (before, after)] == pytest.approx([0.01, 0.06])
+    long = (
+        PriceSlot(midnight - 2 * HOUR, midnight + HOUR, 0.05),
+        PriceSlot(midnight + HOUR, midnight + 2 * HOUR, 0.07),
+    )
+    overnight = replace(before, tariffs={"ppa": TariffPrice(0.05, ahead=long)})
+    ahead = slots_ahead("ppa", overnight, settings)  # a price that lasts beyond the end of what is owed
+    assert [slot.hours for slot in ahead] == [1.0, 1.0, 1.0]
+    assert [slot.price for slot in ahead] == pytest.approx([0.01, 0.06, 0.08])
     assert marginal_price("selling", before, settings) is None  # the price at which it could be sold is not known
 
 
