@@ -211,16 +211,17 @@ def test_with_known_prices_following_is_never_worse_than_never_stopping(
 
 
 def test_a_surprise_is_followed_once_it_has_cost_a_start() -> None:
+    """What is to spare: thrice what any rule would have lost, less what was lost."""
     course, settings = Course(OFF, 0.0, None), DecisionSettings()
     for price in (2.0, 2.0, 2.0, 0.5, 2.0):  # each evaluation books the hour before it, at the price of then
         course = follow(course, load(price, restart=3.5), settings, HOUR)
-    assert (course.latch.on, course.regret) == (False, 2.5)
+    assert (course.latch.on, course.regret, course.spare) == (False, 2.5, 6.0)  # three lost hours
     course = follow(course, load(2.0, restart=3.5), settings, HOUR)
-    assert (course.latch.on, course.regret) == (True, 0.0)
+    assert (course.latch.on, course.regret, course.spare) == (True, 0.0, 4.5)  # a fourth, and a start
     course = follow(course, load(0.5, restart=3.5), settings, HOUR)
-    assert course.regret == 0.0  # the hour before still lost
+    assert (course.regret, course.spare) == (0.0, 4.5)  # the hour before still lost
     course = follow(course, load(0.5, restart=3.5), settings, 7 * HOUR)
-    assert course.latch == OFF
+    assert (course.latch, course.regret, course.spare) == (OFF, 0.0, 1.0)  # 3.5 were not earned
 
 
 def test_a_price_that_stops_at_once_costs_a_start() -> None:
