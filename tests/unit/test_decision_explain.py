@@ -269,6 +269,9 @@ customer's margin | -0.126632 | USD/day
 host's margin | 2.394 | USD/day
 curtail is judged on the customer's margin, if it ran | -0.126632 | USD/day
 host's margin at the customer's best use | 0 | USD/day
+mine or curtail | power price | 0.0776699 | 0.0762063 | USD/kWh
+mine or curtail | hashprice | 33.2998 | 33.9394 | USD/PH/day
+mine or curtail | bitcoin price | 70370 | 71721.5 | USD
 """,
         ),
         (
@@ -277,6 +280,9 @@ host's margin at the customer's best use | 0 | USD/day
 customer's margin | 2.26737 | USD/day
 host's margin | - | USD/day
 no host's margin: the customer's rig has no hosting contract | -
+mine or curtail | power price | 0.05 | 0.0762063 | USD/kWh
+mine or curtail | hashprice | 33.2998 | 21.8485 | USD/PH/day
+mine or curtail | bitcoin price | 70370 | 46170.7 | USD
 """,
         ),
     ],
@@ -286,7 +292,9 @@ def test_both_books_of_a_customers_rig_are_explained(name: str, rows: str) -> No
     asked = case(hosted(facts={"contract": name}), replace(SITE, contracts={"c": contract()}))
     explanation = explained(replace(asked, decision=replace(asked.decision, blocks=())))
     of_books = tuple(line for line in explanation.lines if "customer's" in line.name or "host's" in line.name)
-    assert printed(replace(explanation, inputs=(), lines=of_books, axis=(), flips=())).partition("\n")[2] == rows
+    curtailing = tuple(flip for flip in explanation.flips if flip.change == "mine or curtail")
+    shown = replace(explanation, inputs=(), lines=of_books, axis=(), flips=curtailing)
+    assert printed(shown).partition("\n")[2] == rows
 
 
 # --- its parts ------------------------------------------------------------------------------------------------------
@@ -432,9 +440,16 @@ def test_nothing_flips_what_cannot_be_priced_and_no_ai_flips_nothing_to_ai() -> 
     assert {flip.change for flip in without.flips} == {"mine or curtail"}
 
 
-def test_a_price_that_had_to_be_negative_is_no_flip() -> None:
-    found = explained(case(rig(), tariffs={"ppa": TariffPrice(-0.02)}))
-    assert {flip.name for flip in found.flips if flip.change == "mine or curtail"} == {"power price"}
+@pytest.mark.parametrize(
+    ("price", "names"),
+    [
+        (-0.02, {"power price"}),
+        (0.0, {"power price"}),
+        (0.001, {"power price", "hashprice", "bitcoin price"}),  # a hashprice of $0.53
+    ],
+)
+def test_a_price_that_would_not_be_above_zero_is_no_flip(price: float, names: set[str]) -> None:
+    assert set(flips(explained(case(rig(), tariffs={"ppa": TariffPrice(price)})), "mine or curtail")) == names
 
 
 def leased_at(rent: float) -> SiteSettings:
@@ -452,6 +467,32 @@ def test_an_ai_value_below_its_threshold_flips_only_with_the_rent(value: float) 
     at = flips(explained(asked), "mine or reassign")
     assert set(at) == {"rent"}
     assert at["rent"] == pytest.approx(flips(explained(case(rig())), "mine or reassign")["rent"])
+
+
+@pytest.mark.parametrize(
+    ("value", "rigs_sale", "is_within_reach"),
+    [
+        (40.0, None, False),  # the score of rigs that earn nothing is the threshold, and not above it
+        (40.5, None, True),
+        (0.0, 8.0, False),  # AI that is worth nothing has no score, whatever the rigs sell for
+        (0.5, 8.0, True),
+    ],
+)
+def test_prices_flip_to_ai_where_rigs_that_earn_nothing_would_be_reassigned(
+    value: float, rigs_sale: float | None, is_within_reach: bool
+) -> None:
+    asked = case(rig(), decision_settings=DecisionSettings(rigs_sale_usd_per_terahash=rigs_sale))
+    market = replace(asked.economics.market, ai_value_per_kilowatt_year=value)
+    at = flips(explained(replace(asked, economics=replace(asked.economics, market=market))), "mine or reassign")
+    assert ("hashprice" in at) is is_within_reach
+
+
+def test_rigs_that_lose_money_are_beaten_by_ai_that_is_worth_the_threshold() -> None:
+    at = flips(explained(case(rig(), tariffs={"ppa": TariffPrice(0.2)})), "mine or reassign")["rent"]
+    lease = value_ai(LEASE)
+    assert lease is not None
+    assert lease.lease is not None
+    assert at == pytest.approx(lease.lease.rent_for(40.0))
 
 
 def test_no_hashprice_is_low_enough_for_ai_that_earns_less_than_selling_the_energy() -> None:
