@@ -43,20 +43,15 @@ class Seats:
 
     def take(self, client: str) -> Seat | None:
         """Take a place, if necessary that of another connection. None if all others are busier."""
-        if len(self._taken) >= self._limit and not self.free(client):
-            return None
+        if len(self._taken) >= self._limit:
+            replaced = self._replaceable(client)
+            if replaced is None:
+                return None
+            self.leave(replaced)
+            replaced.end()
         seat = Seat(client=client)
         self._taken[seat] = None
         return seat
-
-    def free(self, client: str) -> bool:
-        """End the connection that gives way to a new one of ``client``. False if all are busier."""
-        replaced = self._replaceable(client)
-        if replaced is None:
-            return False
-        self.leave(replaced)
-        replaced.end()
-        return True
 
     def leave(self, seat: Seat) -> None:
         """Free the place."""
@@ -65,8 +60,6 @@ class Seats:
     def _replaceable(self, client: str) -> Seat | None:
         """Return the longest idle seat of the client with the most, or a busy one that it may lose."""
         shares = Counter(seat.client for seat in self._taken)
-        if not shares:
-            return None
         largest, share = shares.most_common(1)[0]
         seat = min((seat for seat in self._taken if seat.client == largest), key=lambda seat: (seat.busy, seat.since))
         is_fair = shares[client] + 1 < share

@@ -1,10 +1,8 @@
 """Accepts connections for the application. Limits their number and how long a client may take."""
 
 import asyncio
-import errno
 import logging
 import socket
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -35,12 +33,6 @@ _HANDSHAKE_SECONDS: Final = 10.0
 _UNREAD_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 2.0
 _RETRY_SECONDS: Final = 1.0
-_TRY_SECONDS: Final = 0.005
-"""Between two tries to get a descriptor that others free: polls try, too."""
-_FREE_SECONDS: Final = 0.25  # between two connections that are ended for a descriptor
-_BACK_SECONDS: Final = 60.0  # without an error
-_NO_DESCRIPTORS: Final = (errno.EMFILE, errno.ENFILE)
-_UNKNOWN_CLIENT: Final = ""
 _BACKLOG: Final = 128
 _ACCEPTED_AT_ONCE: Final = 16
 
@@ -124,8 +116,7 @@ class _Acceptor:
 
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        failed_at: float | None = None
-        freed_at = 0.0
+        failing = False
         for number in count(1):
             if number % _ACCEPTED_AT_ONCE == 0:
                 await asyncio.sleep(0)  # accepting does not wait while clients do
@@ -133,22 +124,13 @@ class _Acceptor:
                 connection, address = await loop.sock_accept(listener)
             except ConnectionError:
                 continue
-            except OSError as error:
-                if failed_at is None:
+            except OSError as error:  # mostly no free file descriptors
+                if not failing:
                     _log.error("cannot accept connections", error=str(error))
-                failed_at = time.monotonic()
-                if error.errno not in _NO_DESCRIPTORS:
-                    await asyncio.sleep(_RETRY_SECONDS)
-                    continue
-                await _waiting_client(listener)  # this error comes without a client, too
-                if time.monotonic() - freed_at > _FREE_SECONDS:
-                    self._seats.free(_UNKNOWN_CLIENT)
-                    freed_at = time.monotonic()
-                await asyncio.sleep(_TRY_SECONDS)
+                failing = True
+                await asyncio.sleep(_RETRY_SECONDS)
                 continue
-            if failed_at is not None and time.monotonic() - failed_at > _BACK_SECONDS:
-                _log.info("connections are accepted again")
-                failed_at = None
+            failing = False
             seat = self._seats.take(client_of(address))
             if seat is None:
                 connection.close()
@@ -181,16 +163,6 @@ def _listener(family: socket.AddressFamily, address: tuple[Any, ...]) -> socket.
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux only; accepted sockets inherit it
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(_UNREAD_SECONDS * 1000))
     return listener
-
-
-async def _waiting_client(listener: socket.socket) -> None:
-    """Wait until a client wants to connect."""
-    loop, waiting = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(listener, waiting.set)
-    try:
-        await waiting.wait()
-    finally:
-        loop.remove_reader(listener)
 
 
 def _shown(listener: socket.socket) -> str:

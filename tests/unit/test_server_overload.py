@@ -2,12 +2,10 @@
 
 import asyncio
 import os
-import resource
 import socket
-import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import aiohttp
@@ -16,7 +14,6 @@ import pytest
 import yaml
 from pydantic import SecretStr
 from site_server import Served, explained, served
-from structlog.testing import capture_logs
 
 from exporter.decision.explain import Explanation
 from exporter.exposition.views import SiteView
@@ -203,44 +200,6 @@ async def test_busy_connections_of_one_client_give_way_to_another_client() -> No
             gate.open()
             results = await asyncio.gather(*flood, return_exceptions=True)
             assert 3 <= results.count(200) < 5
-
-
-@contextmanager
-def no_free_descriptors() -> Iterator[None]:
-    """Let this process open nothing more."""
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(
-        resource.RLIMIT_NOFILE, (max(int(path.name) for path in Path("/proc/self/fd").iterdir()) + 1, limits[1])
-    )
-    taken: list[int] = []
-    try:
-        with suppress(OSError):
-            while True:
-                taken.append(os.dup(0))
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-        for descriptor in taken:
-            os.close(descriptor)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the open descriptors")
-async def test_without_free_descriptors_a_connection_gives_way_to_a_scrape() -> None:
-    loop = asyncio.get_running_loop()
-    async with served(settings=settings()) as site:
-        assert await status(site.client, site, "metrics") == 200, "the first scrape opens files"
-        many = await idle_connections(site, 3, "127.0.0.2")
-        with socket.socket() as scraper:
-            scraper.setblocking(False)
-            with capture_logs() as logged, no_free_descriptors():
-                async with asyncio.timeout(60):
-                    await loop.sock_connect(scraper, ("127.0.0.1", site.port))
-                    await loop.sock_sendall(scraper, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-                    assert (await loop.sock_recv(scraper, 1_000)).startswith(b"HTTP/1.1 200")
-        assert [await is_closed(connection) for connection in many] == [True, False, False]
-        assert [line["event"] for line in logged if "accept" in line["event"]] == ["cannot accept connections"]
-        for connection in many:
-            connection.close()
 
 
 # --- logins -----------------------------------------------------------------------------------------------------------
