@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.models import model_name
+from exporter.model.readings import PowerSupply
 from exporter.model.units import hashes_per_second, hertz
 from exporter.sources.rigs.contract import OtherRig
 from exporter.sources.rigs.implausible import note
@@ -43,6 +44,7 @@ _OBJECTS: Final = frozenset({dict})
 _FLOATS: Final = frozenset({float})
 MAX_ITEMS: Final = 32
 """Boards, fans or pools beyond this are dropped: a rig must not flood the exposition."""
+_NOT_MEASURED: Final = PowerSupply()
 
 
 def number(value: object, low: float, high: float, kind_of_value: str = "number") -> float | None:
@@ -380,6 +382,11 @@ def items(value: object, most: int = MAX_ITEMS) -> list[Mapping[str, Any]]:
     if _OBJECTS.issuperset(map(type, rows)):  # as in almost every answer
         return rows
     return [row if isinstance(row, dict) else {} for row in rows]
+
+
+def measured(supply: PowerSupply) -> PowerSupply | None:
+    """Return a power supply; None if nothing of it is known."""
+    return None if supply == _NOT_MEASURED else supply
 
 
 def first(answer: Mapping[str, Any], section: str) -> Mapping[str, Any]:

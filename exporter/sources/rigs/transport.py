@@ -235,7 +235,7 @@ class _KeptConnections(Scoped[dict[tuple[str, int], _Conversation]]):
     __slots__ = ()
 
     def __exit__(self, *_: object) -> None:
-        _kept.reset(self._token)
+        super().__exit__()
         if self._value:
             for conversation in self._value.values():
                 conversation.transport.abort()

@@ -43,7 +43,6 @@ _JSON_VALUE: Final = re.compile(rb"\s*(?:[\[{\"\-\d]|true|false|null)")
 _PAGE_LOST: Final = frozenset({Reason.AUTH, Reason.GARBLED})
 """What costs the one page that it happens to, of those that a read can do without."""
 _NO_HEADERS: Final[Mapping[str, str]] = {}
-_LENGTH: Final = re.compile(rb"\r\ncontent-length:([^\r\n]*)", re.IGNORECASE)
 _CHALLENGE: Final = re.compile(r'(\w+)=(?:"([^"]*)"|([^\s,]+))')
 
 
@@ -122,7 +121,7 @@ class _HttpFraming:
 
 
 def _length(raw: bytes) -> int | None:
-    found = _LENGTH.search(raw)
+    found = _line("content-length").search(raw)
     if found is None or not (length := found[1].strip()):
         return None
     if not length.isdigit():

@@ -58,7 +58,6 @@ _LED_FAULTS: Final = {
     8: FaultCode.HASHRATE_LOW,
 }
 """What the codes of the LEDs stand for. 2 is normal, 3 locates the rig, above 100 the operator chose the light."""
-_NOT_MEASURED: Final = PowerSupply()
 
 
 class _Clocks(NamedTuple):
@@ -405,7 +404,7 @@ def _power_supply(rows: list[Mapping[str, Any]]) -> PowerSupply | None:
         output_power=_sum(rows, "PowerOut", coerce.watts),
         fan_rpm=coerce.coolest(speeds),
     )
-    return None if supply == _NOT_MEASURED else supply
+    return coerce.measured(supply)
 
 
 def _sum(rows: list[Mapping[str, Any]], key: str, read: Callable[[object], float | None]) -> float | None:

@@ -156,7 +156,7 @@ class Reader:
             expected_hashrate=expected,
             power=supply.input_power,
             power_limit=coerce.watts(fields.get("MPO")),
-            power_supply=None if supply == PowerSupply() else supply,
+            power_supply=coerce.measured(supply),
             mining=mining,
             suspended=_suspended(fields, idle=idle),
             power_mode=coerce.text(fields.get("WORKMODE"), 64),

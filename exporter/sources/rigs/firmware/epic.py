@@ -196,7 +196,7 @@ def _power_supply(fields: Mapping[str, Any]) -> PowerSupply | None:
         output_current=coerce.amperes(fields.get("Output Current")),
         output_power=coerce.watts(fields.get("Output Power")),
     )
-    return None if supply == PowerSupply() else supply
+    return coerce.measured(supply)
 
 
 def _suspended(summary: Answer, state: Mapping[str, Any]) -> bool | None:

@@ -345,7 +345,7 @@ def _water(temps: Answer) -> Iterator[tuple[str, float]]:
 
 def _power_supply(answer: Answer, volts: float | None) -> PowerSupply | None:
     supply = PowerSupply(output_voltage=volts, fan_rpm=coerce.rpm(coerce.first(answer, "PSUFAN").get("SpeedRPM")))
-    return None if supply == PowerSupply() else supply
+    return coerce.measured(supply)
 
 
 def _psu_faults(supply: Answer) -> Iterator[Fault]:

@@ -95,7 +95,6 @@ _ERROR_CODES: Final = {
 }
 """Block's error codes, after the list in its own fleet software."""
 _COMPONENTS: Final = {"fan": "fan", "psu": "psu", "hashboard": "board"}
-_NOT_MEASURED: Final = PowerSupply()
 
 
 async def _system(address: str) -> Answer:
@@ -380,7 +379,7 @@ def _power_supply(rows: list[Mapping[str, Any]]) -> PowerSupply | None:
         output_power=_inputs(rows, "power", coerce.watts, "output"),
         temperature=coerce.hottest(coerce.celsius(value) for each in heat for value in each.values()),
     )
-    return None if supply == _NOT_MEASURED else supply
+    return coerce.measured(supply)
 
 
 def _pool_total(rows: list[Mapping[str, Any]], key: str) -> float | None:

@@ -288,7 +288,7 @@ def _power_supply(stats: Mapping[str, Any]) -> PowerSupply | None:
         fan_rpm=coerce.rpm(stats.get("PSU Fan Speed")),
         temperature=coerce.celsius(stats.get("PSU Temp AMB")),
     )
-    return None if supply == PowerSupply() else supply
+    return coerce.measured(supply)
 
 
 def _suspended(state: str) -> bool | None:

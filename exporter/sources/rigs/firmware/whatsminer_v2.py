@@ -27,7 +27,6 @@ _READ: Final = "+".join(_PARTS)
 _AVERAGE: Final = "MHS av"  # since start
 _WINDOWS: Final = {"MHS 1m": 60.0, "MHS 5s": 5.0, "HS RT": None, _AVERAGE: None}  # s
 _FANS: Final = ("Fan Speed In", "Fan Speed Out")
-_NOTHING: Final = PowerSupply()
 _MOST_OF_RIG: Final = 1.05
 _SUPPLY_SENSORS: Final = ("temp0", "Temp 0", "Temp 1")
 _MAINS: Final = (80.0, 600.0)  # V
@@ -273,7 +272,7 @@ def _power_supply(fields: Mapping[str, Any], power: float | None, fan_speed: obj
         fan_rpm=coerce.rpm(fields.get("Fan Speed", fields.get("fan_speed", fan_speed))) or None,  # 0 if it has no fan
         temperature=coerce.hottest([coerce.celsius(fields[key]) for key in _SUPPLY_SENSORS if key in fields]),
     )
-    return None if supply == _NOTHING else supply
+    return coerce.measured(supply)
 
 
 def _agree(power: float | None, other: float | None) -> bool:

@@ -216,7 +216,7 @@ def _power_supply(fields: Mapping[str, Any]) -> PowerSupply | None:
         fan_rpm=coerce.rpm(fields.get("fanspeed")) or None,  # one that is cooled by liquid has no fan, and reports 0
         temperature=coerce.celsius(fields.get("temp0")),
     )
-    return None if supply == PowerSupply() else supply
+    return coerce.measured(supply)
 
 
 def _tuner(summary: Mapping[str, Any]) -> TunerState | None:
