@@ -69,7 +69,7 @@ check: $(DEV)  ## Run linters, type checks, import layers, dead code, spelling; 
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy grafana/src
-	$(BIN)/mypy --follow-imports=silent tests/chaos tests/mutants.py
+	$(BIN)/mypy --follow-imports=silent tests/chaos tests/mutants.py tests/mutants_run.py
 	$(BIN)/lint-imports
 	$(BIN)/vulture
 	$(BIN)/codespell

@@ -29,8 +29,10 @@ _NO_SKIP = bool(os.environ.get("FAIL_ON_SKIP"))
 # Neither a busy machine nor the luck of the draw is a failed test.
 settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
-# For `make mutants`, which asks only whether a test fails: nothing is shrunk.
-settings.register_profile("mutants", parent=settings.get_profile("steady"), phases=[Phase.explicit, Phase.generate])
+# For `make mutants`, which runs a test many times and asks only whether it fails: few examples, and nothing is shrunk.
+settings.register_profile(
+    "mutants", parent=settings.get_profile("steady"), phases=[Phase.explicit, Phase.generate], max_examples=20
+)
 
 
 _LONGEST = (

@@ -37,7 +37,8 @@ def mutmut(*arguments: str) -> list[str]:
 def run(patterns: Sequence[str]) -> None:
     """Test the mutants, all or those that match. CalledProcessError: mutmut could not run."""
     workers = str(os.cpu_count() or 1)
-    with subprocess.Popen(mutmut("run", "--max-children", workers, *patterns), start_new_session=True) as process:
+    command = [sys.executable, "-m", "tests.mutants_run", workers, *patterns]
+    with subprocess.Popen(command, start_new_session=True) as process:
         try:
             process.wait(LONGEST_RUN)
         except subprocess.TimeoutExpired:

@@ -191,7 +191,7 @@ def test_what_a_stop_avoids_ends_where_a_start_pays(ahead: list[float], restart:
 prices = st.lists(st.floats(-1, 4), min_size=2, max_size=24)
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings.default.max_examples)
 @given(prices, st.floats(0.01, 5), st.integers(2, 12))
 def test_with_known_prices_following_is_never_worse_than_never_stopping(
     series: list[float], restart: float, horizon: int
@@ -243,6 +243,7 @@ def test_the_motion_of_a_price_decides_within_the_fence() -> None:
     assert follow(Course(OFF, 0.0, 2.5), powerless, DecisionSettings(), 0.0).latch == OFF
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("restart", [0.3, 0.9, 1.7])
 def test_a_wandering_price_is_followed_as_well_as_by_the_best_thresholds(restart: float) -> None:
     training = [margins_of(histories.wandering(seed, about=1.0, spread=0.2)) for seed in range(100, 108)]
@@ -314,7 +315,6 @@ def hindsight(losses: Sequence[float], restart: float) -> float:
     return min(on, off)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.floats(-3, 3), min_size=1, max_size=60), st.floats(0.2, 4), swings)
 def test_with_surprising_prices_the_loss_is_bounded_by_that_of_hindsight(
     margins: list[float], restart: float, swing: Swing | None

@@ -206,6 +206,7 @@ def keeps(problem: Problem, choices: tuple[tuple[int, ...], ...]) -> bool:
     )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("groups", "seed", "energy_cap"), [(20, 1, False), (20, 1, True), (50, 7, True)])
 def test_a_site_of_many_groups_is_within_one_percent_of_what_is_possible(
     groups: int, seed: int, energy_cap: bool

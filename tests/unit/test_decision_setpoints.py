@@ -179,6 +179,7 @@ TRAINING, JUDGED = range(100, 112), range(200, 216)
 THRESHOLDS = (0.0, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.08)
 
 
+@pytest.mark.exhaustive
 def test_surprising_prices_cost_at_most_one_per_cent_more_than_the_best_fixed_threshold() -> None:
     known = curve()
     start = known.hull[3]

@@ -569,5 +569,5 @@ class Verdicts(RuleBasedStateMachine):
             assert decided.verdict_since <= self.desk.now
 
 
-TestVerdicts = Verdicts.TestCase
+TestVerdicts = pytest.mark.exhaustive(Verdicts.TestCase)
 TestVerdicts.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)

@@ -231,7 +231,7 @@ WIDE = SiteSettings(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=4 * settings.default.max_examples, deadline=None)
 @given(sites())
 def test_no_nan_and_no_infinity_ever_leaves(snapshot: SiteSnapshot) -> None:
     priced = price_site(snapshot, WIDE)
