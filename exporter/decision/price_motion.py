@@ -138,9 +138,8 @@ def _scaled_worth(margin: float, mean: float) -> float:
     unit of z, where F(z) = mean x sqrt(pi/2) x erf(z/sqrt 2) - exp(-z^2/2). The state is left at a and entered at b,
     with F(a) = F(b); the worth is the integral of g from a to b.
     """
-    a = margin - mean
-    if a < -_FAR:  # there g is 1
-        return _scaled_worth(mean - _FAR, mean) - _FAR - a
+    a = max(margin - mean, -_FAR)
+    beyond = a - (margin - mean)  # there g is 1
     if a > _FAR or _right(_FAR, mean) <= _right(a, mean):
         return inf  # it never pays to come back
     low, high = max(-mean, a), _FAR
@@ -153,7 +152,7 @@ def _scaled_worth(margin: float, mean: float) -> float:
         z = a + step * width
         gap = _right(high, mean) - _right(z, mean) if z > 0 else _left(a, mean) - _left(z, mean)
         total += exp(z * z / 2) * gap * (1 if step in {0, _STEPS} else 4 if step % 2 else 2)
-    return max(total * width / 3, 0.0)
+    return max(total * width / 3, 0.0) + beyond
 
 
 def _right(z: float, mean: float) -> float:

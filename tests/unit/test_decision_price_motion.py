@@ -102,6 +102,18 @@ def test_a_state_that_loses_at_the_mean_price_is_left_at_any_cost() -> None:
     assert worth_of_leaving(-0.03, -0.02, swing._replace(mean_error=0.02)) < 1.0  # it is not sure of the mean
 
 
+@pytest.mark.parametrize("mean", [0.5, 2.5, 36.0])
+def test_so_far_from_the_mean_that_it_is_sure_to_return_each_usd_of_loss_counts_in_full(mean: float) -> None:
+    swing = Swing(mean=0.0, mean_error=0.0, deviation=1.0, hours=5.0)
+    near, far = (worth_of_leaving(mean - away, mean, swing) for away in (40.0, 50.0))
+    assert far - near == pytest.approx(10.0 * swing.hours)
+
+
+@pytest.mark.parametrize("mean", [-27.9, -38.12, -127.99])
+def test_a_rare_price_in_a_state_that_always_loses_is_left_at_any_cost(mean: float) -> None:
+    assert worth_of_leaving(-300.0, mean, Swing(mean=0.0, mean_error=0.0, deviation=1.0, hours=5.0)) == math.inf
+
+
 @given(st.floats(-300, -0.01), st.floats(-300, -0.01), st.floats(-50, 50))
 def test_the_worth_is_never_negative_and_grows_with_the_loss(one: float, other: float, mean: float) -> None:
     swing = Swing(mean=0.0, mean_error=0.0, deviation=1.0, hours=5.0)
