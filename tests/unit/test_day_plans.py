@@ -1,5 +1,7 @@
 """When a plan is asked for: at each interval, and when prices ahead change, but not more than once a minute."""
 
+from types import SimpleNamespace
+
 import pytest
 from sites import NOW, SITE, decided, rig, site
 from test_decision_dayplan_question import HOUR, day_ahead
@@ -37,7 +39,7 @@ class Plans(DayPlans):
 def wait(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds by which the monotonic clock of background tasks is moved."""
     moved = [0.0]
-    monkeypatch.setattr("exporter.background.time.monotonic", lambda: 1_000.0 + moved[0])
+    monkeypatch.setattr("exporter.background.time", SimpleNamespace(monotonic=lambda: 1_000.0 + moved[0]))
     return moved
 
 

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -196,7 +197,7 @@ async def test_with_its_api_port_closed_the_reason_is_that_of_the_other(password
 async def test_what_changes_seldom_is_asked_every_minute_and_when_it_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     rpc, pages = answers()
     reader, now = auradine.Reader(), 1_000.0
-    monkeypatch.setattr("time.monotonic", lambda: now)
+    monkeypatch.setattr("exporter.sources.rigs.seldom.time", SimpleNamespace(monotonic=lambda: now))
     async with serving(TARGET.address, 4028, cgminer(rpc)), serving(TARGET.address, 8080, Web(pages)):
         identity = await reader.identify(TARGET)
 
@@ -215,7 +216,7 @@ async def test_what_changes_seldom_is_asked_every_minute_and_when_it_stops(monke
 async def test_the_clocks_of_chips_are_asked_every_five_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
     rpc, pages = answers()
     reader, now = auradine.Reader(), 1_000.0
-    monkeypatch.setattr("time.monotonic", lambda: now)
+    monkeypatch.setattr("exporter.sources.rigs.seldom.time", SimpleNamespace(monotonic=lambda: now))
     async with serving(TARGET.address, 4028, cgminer(rpc)), serving(TARGET.address, 8080, Web(pages)):
         identity = await reader.identify(TARGET)
 

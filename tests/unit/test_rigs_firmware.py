@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -325,7 +326,7 @@ async def test_luxos_is_asked_for_chips_again_when_they_are_old_or_it_restarted(
     rig = luxos_rig({}, **{"healthchipget 0": chips("N")})
     reader = luxos.Reader()
     now = 1_000.0
-    monkeypatch.setattr(luxos.time, "monotonic", lambda: now)
+    monkeypatch.setattr(luxos, "time", SimpleNamespace(monotonic=lambda: now, time=time.time))
     questions: list[str] = []
     async with serving(TARGET.address, 4028, joining(rig, questions)):
         await reader.read(TARGET, S21)
@@ -351,7 +352,7 @@ async def test_luxos_is_asked_for_its_profiles_again_when_they_are_old_or_it_tun
     config: dict[str, Any] = {"Profile": "a"}
     profiles = [{"Profile Name": "a", "IsTuned": False}, {"Profile Name": "b", "IsTuned": False}]
     reader, questions, now = luxos.Reader(), list[str](), 1_000.0
-    monkeypatch.setattr("time.monotonic", lambda: now)
+    monkeypatch.setattr("exporter.sources.rigs.seldom.time", SimpleNamespace(monotonic=lambda: now))
 
     async def asks() -> tuple[int, TunerState | None]:
         before = questions.count("profiles")

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -187,7 +188,7 @@ async def test_the_slots_of_the_boards_are_asked_every_five_minutes_and_when_oth
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     content, reader, now = pages(), proto.Reader(), 1_000.0
-    monkeypatch.setattr("time.monotonic", lambda: now)
+    monkeypatch.setattr("exporter.sources.rigs.seldom.time", SimpleNamespace(monotonic=lambda: now))
     listed = content["/api/v1/hardware"]["hardware-info"]["hashboards-info"]
     async with rig(content):
         identity = await reader.identify(TARGET)

@@ -1,6 +1,7 @@
 """What a read does not ask each time: what changes seldom, and what the rig's build does not know."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ KNOWN = {"STATUS": [{"STATUS": "S", "Code": 14}]}
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("time.monotonic", clock)
+    monkeypatch.setattr("exporter.sources.rigs.seldom.time", SimpleNamespace(monotonic=clock))
     return clock
 
 
