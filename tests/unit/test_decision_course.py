@@ -74,6 +74,13 @@ def test_without_costs_two_blocks_run_at_the_best_point_of_each_hour() -> None:
     assert second.course(1) == (1, 1, 0, 2, 1, 1)
 
 
+def test_a_change_is_kept_for_the_dwell_and_what_runs_already_may_change_at_any_time() -> None:
+    options = (Option(10.0, 100.0, 0.0, 0.0), OFF)
+    cheap, dear = Slot(1.0, 0.05), Slot(1.0, 0.5)
+    assert Planner(options, [cheap, dear, dear], 2.0).course(0) == (0, 1, 1)
+    assert Planner(options, [dear, cheap, cheap], 2.0).course(0) == (1, 1, 0)
+
+
 def test_a_tie_changes_nothing() -> None:
     same = (Option(1.0, 10.0, 0.0, 0.0), Option(1.0, 10.0, 0.0, 0.0))
     assert Planner(same, [Slot(1.0, 0.05)]).course(1) == (1,)

@@ -18,6 +18,7 @@ from exporter.economics.settings import (
     GpuEconomicsSettings,
     GpuRate,
     GpuRentalSettings,
+    OtherCost,
     SiteSettings,
     StopsWith,
     TariffOverrides,
@@ -370,6 +371,10 @@ def with_costs_that_stop_with_the_rig(per_month: float) -> SiteSettings:
     return replace(SITE, economics=economics)
 
 
+STOPPING = OtherCost(name="land", usd_per_kilowatt_month=7.3, stops_with=StopsWith.RIG)
+"""1 cent per kWh."""
+
+
 @pytest.mark.parametrize(
     ("settings", "decision_settings"),
     [
@@ -378,9 +383,10 @@ def with_costs_that_stop_with_the_rig(per_month: float) -> SiteSettings:
         (SITE, DecisionSettings(rigs_sale_usd_per_terahash=8)),
         (SITE, DecisionSettings(reassign_share=0.5)),
         (with_costs_that_stop_with_the_rig(4), TERMS),
+        (replace(SITE, tariffs={"ppa": TariffOverrides(other_costs=(STOPPING,))}), TERMS),
         (replace(SITE, power=SITE.power.model_copy(update={"take_or_pay": True})), TERMS),
     ],
-    ids=["decay", "default", "sale", "share", "monthly costs", "take or pay"],
+    ids=["decay", "default", "sale", "share", "monthly costs", "the tariff's own costs", "take or pay"],
 )
 def test_at_each_reassignment_flip_the_score_is_the_threshold(
     settings: SiteSettings, decision_settings: DecisionSettings
@@ -470,18 +476,23 @@ def test_an_ai_value_below_its_threshold_flips_only_with_the_rent(value: float) 
 
 
 @pytest.mark.parametrize(
-    ("value", "rigs_sale", "is_within_reach"),
+    ("value", "selling", "is_within_reach"),
     [
-        (40.0, None, False),  # the score of rigs that earn nothing is the threshold, and not above it
-        (40.5, None, True),
-        (0.0, 8.0, False),  # AI that is worth nothing has no score, whatever the rigs sell for
-        (0.5, 8.0, True),
+        (40.0, {}, False),  # the score of rigs that earn nothing is the threshold, and not above it
+        (40.0, {"resale_decay_usd_per_kilowatt_year": 30}, False),  # nor does it rise with what they lose by mining on
+        (40.5, {}, True),
+        (
+            0.0,
+            {"rigs_sale_usd_per_terahash": 8},
+            False,
+        ),  # AI that is worth nothing has no score, whatever they sell for
+        (0.5, {"rigs_sale_usd_per_terahash": 8}, True),
     ],
 )
 def test_prices_flip_to_ai_where_rigs_that_earn_nothing_would_be_reassigned(
-    value: float, rigs_sale: float | None, is_within_reach: bool
+    value: float, selling: dict[str, float], is_within_reach: bool
 ) -> None:
-    asked = case(rig(), decision_settings=DecisionSettings(rigs_sale_usd_per_terahash=rigs_sale))
+    asked = case(rig(), decision_settings=DecisionSettings.model_validate(selling))
     market = replace(asked.economics.market, ai_value_per_kilowatt_year=value)
     at = flips(explained(replace(asked, economics=replace(asked.economics, market=market))), "mine or reassign")
     assert ("hashprice" in at) is is_within_reach

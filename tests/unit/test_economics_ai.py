@@ -222,6 +222,8 @@ def test_gpu_rental_is_the_formula() -> None:
     assert ai.per_kilowatt_year == pytest.approx(expected)
     assert ai.noi_per_kilowatt_year == pytest.approx((8_760 * 0.8 * 2.2 - energy - 1_500) / (1.275 * 1.3))
     assert ai.capex_per_kilowatt == pytest.approx((35_000 + 10_000 * 1.275) / (1.275 * 1.3))
+    assert ai.recovery == pytest.approx(capital_recovery_factor(0.1, 15))
+    assert ai.building_months == 0  # GPUs earn at once
     assert ai.breakeven_rent is None
     low, base, high = (scenario for _, scenario in ai.scenarios)
     assert low < base < high

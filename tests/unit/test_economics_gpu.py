@@ -61,6 +61,12 @@ def test_the_other_gpus_share_the_host_power_of_a_gpu_without_power() -> None:
     assert priced[7].billed_power is None
 
 
+def test_a_gpu_that_draws_nothing_still_has_its_share_of_the_host() -> None:
+    idle = (GpuReading(gpu="GPU-7", hostname="node-1", power=0.0), *NODE[:7])
+    assert price(idle).billed_power == pytest.approx(4_600 / 8 * 1.25)
+    assert price((GpuReading(gpu="GPU-7", hostname="node-1", power=-1.0),)).billed_power is None
+
+
 def test_the_first_rate_that_fits_is_taken() -> None:
     settings = TERMS.model_copy(
         update={

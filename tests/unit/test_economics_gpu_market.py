@@ -233,15 +233,25 @@ def test_a_rented_gpu_costs_nothing_by_standing_still() -> None:
 @pytest.mark.parametrize(
     "unknown",
     [
-        own(replace(GPU, allocated=None)),
-        own(replace(GPU, power=None)),
-        own(power_price=None),
-        own(feeds={}),
-        own(replace(GPU, model="NVIDIA H100 PCIe")),
+        {"gpu": replace(GPU, allocated=None)},
+        {"gpu": replace(GPU, power=None)},
+        {"power_price": None},
+        {"feeds": {}},
+        {"gpu": replace(GPU, model="NVIDIA H100 PCIe")},
     ],
 )
-def test_what_is_not_known_is_absent(unknown: GpuEconomics) -> None:
-    assert unknown.unrented_cost is None
+def test_what_is_not_known_is_absent(unknown: dict[str, Any]) -> None:
+    assert own(**unknown).unrented_cost is None
+
+
+def test_of_a_feed_of_several_models_its_own_is_taken() -> None:
+    both = {"vast": (replace(VAST, model="H200", price=3.0), VAST)}
+    assert own(feeds=both).market_value == pytest.approx(36.0)
+
+
+def test_free_power_costs_nothing_and_a_gpu_that_draws_all_that_is_reserved_saves_none_by_standing_still() -> None:
+    assert own(power_price=0.0).market_margin == pytest.approx(24 * 2.0 * 0.75 * 0.7)
+    assert own(replace(GPU, power=1_500.0)).unrented_cost == pytest.approx(36.0)
 
 
 def test_a_gpu_without_a_power_price_still_has_a_market_value() -> None:
