@@ -4,6 +4,8 @@ mutmut starts pytest anew for each mutant, which takes longer than the test that
 process that has collected all tests, and runs those of the changed function, the fastest first.
 """
 
+import functools
+import gc
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -33,6 +35,9 @@ class Collected:
             settings.hook.pytest_sessionstart(session=self._session)
             settings.hook.pytest_collection(session=self._session)
         self._items = {item.nodeid: item for item in self._session.items}
+        for cached in gc.get_objects():  # what earlier runs have left there is not asked of a mutant
+            if isinstance(cached, functools._lru_cache_wrapper):
+                cached.cache_clear()
 
     def run(self, tests: Iterable[str]) -> int:
         """Return the exit code of the tests with these ids. Only for a forked process: a session runs once."""

@@ -243,6 +243,74 @@ def test_the_motion_of_a_price_decides_within_the_fence() -> None:
     assert follow(Course(OFF, 0.0, 2.5), powerless, DecisionSettings(), 0.0).latch == OFF
 
 
+def of_ten_kilowatts(price: float, *, doubt: float, restart: float, swing: Swing) -> Load:
+    """It breaks even at $1 per kWh. ``doubt`` in USD per kWh."""
+    return Load(240 - price * 240, doubt * 240, 240.0, 240.0, price, restart, swing=swing)
+
+
+@pytest.mark.parametrize("doubt", [0.0, 0.05])
+def test_the_cube_root_rule_decides_per_kilowatt_and_beyond_doubt(doubt: float) -> None:
+    """A start costs $0.02 a kilowatt: (3/4 x 0.02 x 2/50)^(1/3) = $0.084 per kWh."""
+    swing = Swing(mean=1.0, mean_error=0.2, deviation=1.0, hours=50.0)
+    spare = Course(OFF, 0.0, None, 2.0)
+    for price, latch in ((1.074, OFF), (1.094, Latch(on=True))):
+        assert follow(spare, of_ten_kilowatts(price + doubt, doubt=doubt, restart=0.2, swing=swing),
+                      DecisionSettings(), 0.0).latch == latch  # fmt: skip
+    stopped = Course(Latch(on=True), 0.2, None, 2.0)
+    for price, latch in ((0.926, Latch(on=True)), (0.906, OFF)):
+        assert follow(stopped, of_ten_kilowatts(price - doubt, doubt=doubt, restart=0.2, swing=swing),
+                      DecisionSettings(), 0.0).latch == latch  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("stopped", "price", "mean", "doubt", "changes"),
+    [
+        (False, 1.5, 1.3, 0.05, True),
+        (False, 1.5, 1.3, 0.35, False),  # it may earn at the mean price
+        (False, 1.5, 0.9, 0.05, False),  # it earns at the mean price
+        (True, 0.5, 0.7, 0.05, True),
+        (True, 0.5, 0.7, 0.35, False),
+        (True, 0.5, 1.1, 0.05, False),
+    ],
+)
+def test_a_state_that_loses_at_the_mean_price_beyond_doubt_is_left_at_any_cost(
+    *, stopped: bool, price: float, mean: float, doubt: float, changes: bool
+) -> None:
+    swing = Swing(mean=mean, mean_error=0.0, deviation=0.1, hours=10.0)
+    costly = of_ten_kilowatts(price, doubt=doubt, restart=100.0, swing=swing)
+    before = Course(Latch(on=stopped), 0.0, None, 1_000.0)
+    assert (follow(before, costly, DecisionSettings(), 0.0).latch.on is not stopped) is changes
+
+
+def test_by_its_motion_a_price_stops_what_draws_little_and_an_unknown_price_stops_nothing() -> None:
+    swing = Swing(mean=1.0, mean_error=0.0, deviation=1.0, hours=10.0)
+    little = Load(-0.75, 0.0, 0.5, 0.5, 2.5, 0.07, swing=swing)  # 21 W
+    assert follow(Course(OFF, 0.0, 2.5), little, DecisionSettings(), 0.0).latch.on
+    unknown = load(2.5, restart=0.5)._replace(price=None, swing=swing)
+    assert not follow(Course(OFF, 0.0, 2.5), unknown, DecisionSettings(), 0.0).latch.on
+
+
+def test_the_fence_lets_a_stop_pass_that_is_nearly_due() -> None:
+    """It lags by 3 of 3.50 that a start costs, with 3.50 to spare after the stop."""
+    swing = Swing(mean=1.0, mean_error=0.0, deviation=1.0, hours=10.0)
+    moved = load(2.5, restart=3.5)._replace(swing=swing)
+    assert follow(Course(OFF, 3.0, 2.5), moved, DecisionSettings(), 0.0).latch.on
+
+
+def test_of_a_margin_in_doubt_what_favours_the_state_in_force_counts() -> None:
+    """An hour at a margin of a dollar an hour, give or take half of it."""
+    losing = load(2.0, restart=3.5)._replace(doubt=12.0)
+    assert follow(Course(OFF, 0.0, 2.0), losing, DecisionSettings(), HOUR).regret == pytest.approx(0.5)
+    earning = load(0.0, restart=3.5)._replace(doubt=12.0)
+    assert follow(Course(Latch(on=True), 0.0, 0.0), earning, DecisionSettings(), HOUR).regret == pytest.approx(0.5)
+
+
+def test_a_start_is_not_due_before_running_has_earned_all_of_it() -> None:
+    stopped = Course(Latch(on=True), 2.5, 0.5)
+    assert follow(stopped, load(0.5, restart=3.5), DecisionSettings(), 0.0).latch.on
+    assert not follow(stopped._replace(regret=3.5), load(0.5, restart=3.5), DecisionSettings(), 0.0).latch.on
+
+
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("restart", [0.3, 0.9, 1.7])
 def test_a_wandering_price_is_followed_as_well_as_by_the_best_thresholds(restart: float) -> None:

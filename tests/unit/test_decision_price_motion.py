@@ -60,7 +60,21 @@ def test_the_time_from_one_price_to_the_next_is_learned() -> None:
     for second in range(0, 3_600, 60):
         motion = motion.observed(float(second // 300), float(second))
     assert motion.step == pytest.approx(1 / 12)
-    assert motion.observed(99.0, 30 * 86_400.0).step == motion.step  # nobody looked
+    later = motion.observed(99.0, 30 * 86_400.0)
+    assert later.step == motion.step  # nobody looked
+    assert later.observed(98.0, 30 * 86_400.0 + 1_800).step == pytest.approx(1 / 12 + (1 / 2 - 1 / 12) / 24)
+
+
+def test_the_time_from_one_price_to_the_next_is_a_mean_of_the_last_ones() -> None:
+    hourly = PriceMotion().observed(1.0, 0.0).observed(2.0, HOUR)
+    assert hourly.observed(3.0, 4 * HOUR).step == pytest.approx(1 + 2 / 24)
+    assert PriceMotion().observed(1.0, 0.0).observed(2.0, 24 * HOUR).step == 24  # a price per day
+
+
+def test_a_price_that_moves_in_steps_is_judged_by_how_far_it_will_be_past_a_threshold() -> None:
+    swing = Swing(mean=0.0, mean_error=0.0, deviation=0.1, hours=50.0)
+    past = 0.5826 * 0.1 * math.sqrt(2 / 50)
+    assert worth_of_leaving(-0.05, 0.0, swing._replace(step=1.0)) == worth_of_leaving(-0.05 - past, 0.0, swing)
 
 
 def test_a_small_cost_gives_the_cube_root_rule() -> None:
