@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.decision.history import BlockHistory, Day, Moment, book, step_of, with_hours
+from exporter.decision.history import BlockHistory, Day, Moment, book, restored, step_of, with_hours
 
 HOUR = 3_600.0
 
@@ -39,6 +39,14 @@ def test_packed_hours_read_back_as_they_were() -> None:
         for packed, whole in zip(one.tariffs, other.tariffs, strict=True):
             assert list(packed.kwh) == pytest.approx(list(whole.kwh), rel=1e-7)
             assert list(packed.work) == pytest.approx(list(whole.work), rel=1e-7)
+
+
+def test_kept_hours_are_restored_in_order_by_days() -> None:
+    hours = [moment(at).hour(at * HOUR, HOUR) for at in (30, 23, 5, 24)]
+    history = restored(hours)
+    assert [[hour.hour / HOUR for hour in day.hours] for day in history.days] == [[5, 23], [24, 30]]
+    assert list(history.hours) == list(Day.of(sorted(hours, key=lambda hour: hour.hour)).hours)
+    assert history.open is None
 
 
 def test_what_is_new_in_a_history_is_what_was_booked_since() -> None:

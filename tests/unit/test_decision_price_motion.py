@@ -55,6 +55,21 @@ def test_a_price_is_sampled_by_the_hour_and_a_gap_is_no_change() -> None:
     assert PriceMotion().shifted(100.0).sampled_at is None
 
 
+def test_what_is_learned_of_a_price_fades_within_four_weeks() -> None:
+    """Each hour of age takes 1/672 of a sample's weight. A gap of two hours is still a change."""
+    fade = 1 - 1 / 672
+    motion = PriceMotion().observed(1.0, 0.0).observed(2.0, HOUR).observed(4.0, 3 * HOUR)
+    weights = {1.0: fade**2, 2.0: fade, 4.0: 1.0}
+    mean = sum(weight * price for price, weight in weights.items()) / sum(weights.values())
+    variance = sum(weight * (price - mean) ** 2 for price, weight in weights.items()) / sum(weights.values())
+    assert motion.samples == pytest.approx(sum(weights.values()))
+    assert motion.mean == pytest.approx(mean)
+    assert motion.variance == pytest.approx(variance)
+    assert motion.changes == pytest.approx(fade + 1)
+    assert motion.change == pytest.approx((fade * 1 + 4) / (fade + 1))
+    assert motion.observed(9.0, 3 * HOUR).samples == motion.samples  # within the same hour
+
+
 def test_the_time_from_one_price_to_the_next_is_learned() -> None:
     motion = PriceMotion()
     for second in range(0, 3_600, 60):

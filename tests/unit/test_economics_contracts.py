@@ -190,6 +190,15 @@ def test_a_rig_across_the_edge_of_the_block_pays_both_prices() -> None:
     ]  # fmt: skip
 
 
+def test_a_rig_that_is_paid_for_nothing_takes_from_the_block_last() -> None:
+    known = [rig(name=f"r{n}", hashrate=1e17 / 17.5, power=1e5, reject_ratio=0.0) for n in range(7)]
+    unpaid = rig(name="a", hashrate=1e17 / 17.5, power=1e5, reject_ratio=1.0)
+    tariffs = {"ppa": TariffPrice(0.12), "block": TariffPrice(0.04)}
+    snapshot = SiteSnapshot(taken_at=0.0, rigs=(unpaid, *known), blocks=(Block(name="north"),), tariffs=tariffs)
+    priced = price_on(flat_market(), snapshot, BLOCK_AND_INDEX).rigs
+    assert [rig.block_share for rig in priced] == [0.0] + [1.0] * 7
+
+
 def test_a_rig_of_unknown_breakeven_takes_from_the_block_first() -> None:
     known = [rig(name=f"r{n}", hashrate=1e17 / 17.5, power=1e5, reject_ratio=0.0) for n in range(7)]
     snapshot = SiteSnapshot(
