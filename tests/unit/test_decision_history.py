@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.decision.history import BlockHistory, Day, Moment, book, restored, step_of, with_hours
+from exporter.decision.history import BlockHistory, Day, Hosted, Moment, book, restored, step_of, with_hours
 
 HOUR = 3_600.0
 
@@ -47,6 +47,28 @@ def test_kept_hours_are_restored_in_order_by_days() -> None:
     assert [[hour.hour / HOUR for hour in day.hours] for day in history.days] == [[5, 23], [24, 30]]
     assert list(history.hours) == list(Day.of(sorted(hours, key=lambda hour: hour.hour)).hours)
     assert history.open is None
+
+
+@pytest.mark.parametrize(
+    ("hosted", "charge", "cost", "work", "kinks"),
+    [
+        (Hosted(0.5), 20.0, 30.0, 10.0, ((4.0, 10 / 4e-6 + 5), (4 + 4e-6, -10 / 4e-6))),  # it jumps to 10 - 20 + 20
+        (Hosted(0.5, may_stop=True), 20.0, 30.0, 10.0, ((4.0, 10 / 4e-6 + 5), (4 + 4e-6, -10 / 4e-6))),
+        (Hosted(0.5, may_stop=True), 20.0, 45.0, 10.0, ((5.0, 5.0),)),  # where the customer starts, the host would lose
+        (Hosted(0.05, may_stop=True), 9.5, 10.5, 10.0, ((2.0, 0.5),)),
+        (Hosted(0.0, may_stop=True), 9.5, 10.0, 10.0, ()),  # the host loses at any payout
+        (Hosted(1.0), 0.0, 2.0, 10.0, ((0.0, -2 / 1e-6 + 10), (1e-6, 2 / 1e-6))),  # the customer mines for nothing
+        (Hosted(1.0), 1.0, 2.0, 10.0, ()),  # he never mines
+        (Hosted(0.5), 0.0, 5.0, 0.0, ()),
+    ],
+)
+def test_the_hosts_margin_begins_where_the_customer_mines(
+    hosted: Hosted, charge: float, cost: float, work: float, kinks: tuple[tuple[float, float], ...]
+) -> None:
+    found = hosted.kinks(charge, cost, work)
+    assert len(found) == len(kinks)
+    for one, other in zip(found, kinks, strict=True):
+        assert one == pytest.approx(other, rel=1e-9)
 
 
 def test_what_is_new_in_a_history_is_what_was_booked_since() -> None:

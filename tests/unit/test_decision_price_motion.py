@@ -100,6 +100,21 @@ def test_a_small_cost_gives_the_cube_root_rule() -> None:
         assert worth_of_leaving(-threshold - 0.01, 0.0, swing) > cost > worth_of_leaving(-threshold + 0.01, 0.0, swing)
 
 
+@pytest.mark.parametrize(("margin", "mean"), [(-0.8, 0.3), (-0.5, -0.2), (-2.0, 1.5), (-0.9, -0.3)])
+def test_the_worth_is_the_integral_of_what_the_model_expects(margin: float, mean: float) -> None:
+    """Of a state that is z deviations from the mean and earns mean + z, by sums over small steps of z."""
+    step = 1e-3
+    below, z, worth = 0.0, margin - mean, 0.0
+    losses = []
+    while below <= 0:  # until it pays to come back
+        losses.append((z, below))
+        z += step
+        below += (mean + z - step / 2) * math.exp(-((z - step / 2) ** 2) / 2) * step
+    worth = sum(math.exp(z * z / 2) * -below * step for z, below in losses)
+    swing = Swing(mean=0.0, mean_error=0.0, deviation=1.0, hours=10.0)
+    assert worth_of_leaving(margin, mean, swing) == pytest.approx(10 * worth, rel=5e-3)
+
+
 @pytest.mark.parametrize("mean", [-0.3, 0.0, 0.5])
 def test_the_rule_earns_as_much_as_the_best_thresholds(mean: float) -> None:
     """Thresholds by the rule, against a grid, on a long path."""

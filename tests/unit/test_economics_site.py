@@ -1,6 +1,7 @@
 """The whole site: blocks are sums of rigs, and nothing but finite numbers ever leaves."""
 
 from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Any
 
@@ -11,7 +12,14 @@ from hypothesis import strategies as st
 from sites import LEASE, NOW, SITE, decided, network, rig, site
 from test_economics_books import contract
 
-from exporter.economics.settings import Band, GpuEconomicsSettings, PowerSettings, SiteSettings, TariffOverrides
+from exporter.economics.settings import (
+    AiSettings,
+    Band,
+    GpuEconomicsSettings,
+    PowerSettings,
+    SiteSettings,
+    TariffOverrides,
+)
 from exporter.economics.site import price_site
 from exporter.model.fleet import UNASSIGNED, Block
 from exporter.model.readings import GpuReading, Reading, RigIdentity
@@ -94,6 +102,9 @@ def test_without_an_ai_section_there_is_no_ai_anywhere() -> None:
 
 # --- owed energy and AI ---------------------------------------------------------------------------------------------
 
+PAYING_ENERGY = LEASE.model_copy(
+    update={"months_until_power_earns": Band(low=12, base=12, high=12), "tenant_pays_energy": False}
+)
 BUILT_IN_A_YEAR = LEASE.model_copy(update={"months_until_power_earns": Band(low=12, base=12, high=12)})
 OWED = TariffOverrides(take_or_pay=True)
 
@@ -104,7 +115,11 @@ def while_building(price: float) -> float:
 
 
 def ai_of_blocks(
-    *rigs: RigSnapshot, own: dict[str, TariffOverrides], prices: dict[str, float], capacity: float | None = None
+    *rigs: RigSnapshot,
+    own: dict[str, TariffOverrides],
+    prices: dict[str, float],
+    capacity: float | None = None,
+    lease: AiSettings | None = None,
 ) -> list[tuple[float | None, float | None]]:
     """The AI value of each block, base and low, USD per kW and year."""
     names = dict.fromkeys(rig.rig.block for rig in rigs)
@@ -113,7 +128,7 @@ def ai_of_blocks(
         blocks=tuple(Block(name=name, capacity_watts=capacity) for name in names),
         tariffs={name: TariffPrice(price) for name, price in prices.items()},
     )
-    priced = price_site(snapshot, SiteSettings(ai=BUILT_IN_A_YEAR, tariff="ppa", tariffs=own))
+    priced = price_site(snapshot, SiteSettings(ai=lease or BUILT_IN_A_YEAR, tariff="ppa", tariffs=own))
     return [(block.ai_value_per_kilowatt_year, block.ai_low_per_kilowatt_year) for block in priced.blocks]
 
 
@@ -138,11 +153,36 @@ def test_of_a_block_and_index_only_what_is_billed_as_the_block_is_owed() -> None
     own = {"ppa": TariffOverrides(block_tariff="block", block_kilowatts=700), "block": OWED}
     (value,) = ai_of_blocks(*rigs, own=own, prices={"ppa": 0.12, "block": 0.04})
     assert value == pytest.approx((plain_ai() - 0.7 * while_building(0.04),) * 2)
+    both = own | {"ppa": TariffOverrides(block_tariff="block", block_kilowatts=700, take_or_pay=True)}
+    (value,) = ai_of_blocks(*rigs, own=both, prices={"ppa": 0.12, "block": 0.04})
+    assert value == pytest.approx((plain_ai() - 0.7 * while_building(0.04) - 0.3 * while_building(0.12),) * 2)
 
 
 def test_what_owed_energy_costs_while_building_is_spread_over_the_feeder() -> None:
     (value,) = ai_of_blocks(rig(), own={"ppa": OWED}, prices={"ppa": 0.02}, capacity=7_000)
     assert value == pytest.approx((plain_ai() - while_building(0.02) / 2,) * 2)
+
+
+def test_energy_that_is_owed_for_half_of_the_building_time_costs_that_half() -> None:
+    until = datetime.fromtimestamp(NOW, UTC).date() + timedelta(days=90)
+    owed = TariffOverrides(take_or_pay=True, take_or_pay_until=until)
+    days = (datetime(until.year, until.month, until.day, tzinfo=UTC).timestamp() - NOW) / 86_400 + 1
+    months = days / 365 * 12
+    whole, part = int(months), months % 1
+    middles = [*((month + 0.5, 1.0) for month in range(whole)), (whole + part / 2, part)]
+    cost = sum(length * 0.02 * 730 / 1.1 ** (middle / 12) for middle, length in middles) * calculator.annuity(0.1, 15)
+    (value,) = ai_of_blocks(rig(), own={"ppa": owed}, prices={"ppa": 0.02})
+    assert value == pytest.approx((plain_ai() - cost,) * 2)
+    (paying,) = ai_of_blocks(rig(), own={"ppa": owed}, prices={"ppa": 0.02}, lease=PAYING_ENERGY)
+    assert paying == pytest.approx((plain_ai() - cost,) * 2)  # nothing is owed after the building time
+
+
+def test_a_site_that_pays_its_tenants_energy_pays_what_it_owes_and_no_more() -> None:
+    other = replace(rig(), rig=replace(rig().rig, name="b", tariff="grid"))
+    owing = while_building(0.02) + 0.02 * 8_760 / 1.1
+    for own, share in (({"ppa": OWED}, 0.5), ({"ppa": OWED, "grid": OWED}, 1.0)):
+        (value,) = ai_of_blocks(rig(), other, own=own, prices={"ppa": 0.02, "grid": 0.02}, lease=PAYING_ENERGY)
+        assert value == pytest.approx((plain_ai() - share * owing,) * 2)
 
 
 def test_the_ai_value_is_unknown_if_what_is_owed_is() -> None:
