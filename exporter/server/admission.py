@@ -145,10 +145,9 @@ async def writing(request: web.Request, seconds: float) -> AsyncIterator[None]:
             reset(request.transport)
 
 
-def reset(transport: asyncio.BaseTransport) -> None:
+def reset(transport: asyncio.Transport) -> None:
     """Reset the connection and discard unsent data, which a normal close would leave in the kernel."""
     connection = transport.get_extra_info("socket")
     if connection is not None and connection.fileno() >= 0:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    if isinstance(transport, asyncio.WriteTransport):
-        transport.abort()
+    transport.abort()

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiohttp import web
 
@@ -80,7 +80,7 @@ class SeatedHandler(web.RequestHandler):
         """Note how to end the connection."""
         super().connection_made(transport)
         self.seat.mark(busy=False)
-        self.seat.end = partial(reset, transport)
+        self.seat.end = partial(reset, cast("asyncio.Transport", transport))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Free the seat."""

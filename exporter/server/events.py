@@ -66,7 +66,7 @@ def add_events(app: web.Application, context: ServerContext) -> None:
             while not wake.closing and asyncio.get_running_loop().time() < ends:
                 if request.transport is None:
                     break
-                if _unsent(request.transport):  # the client reads slower than the site is evaluated
+                if request.transport.get_write_buffer_size():  # the client reads slower than the site is evaluated
                     reset(request.transport)
                     break
                 await response.write(_event(context))
@@ -76,10 +76,6 @@ def add_events(app: web.Application, context: ServerContext) -> None:
     app.cleanup_ctx.append(waking)
     app.on_shutdown.append(close)
     app.router.add_get(EVENTS_PATH, events)
-
-
-def _unsent(transport: asyncio.BaseTransport) -> bool:
-    return isinstance(transport, asyncio.WriteTransport) and transport.get_write_buffer_size() > 0
 
 
 def _event(context: ServerContext) -> bytes:

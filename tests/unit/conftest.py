@@ -1,13 +1,21 @@
 """For all unit tests: what one does to the process's logging, no other sees; and the smallest simulated site."""
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 import structlog
+import uvloop
 from own_network import fresh_network
 
 from exporter.simulation.site import SimulatedSite
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Test the server on the loop that it runs on, whose transports are not those of asyncio."""
+    is_server = item.path.name.startswith("test_server")
+    return {"loop": uvloop.Loop if is_server else asyncio.new_event_loop}
 
 
 @pytest.fixture(autouse=True)
