@@ -75,7 +75,7 @@ class Fan:
 
 
 @quickly_made
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Board:
     """One hash board. Temperatures in celsius: ``temperature`` and ``chip_temperature`` are the hottest sensor's."""
 
@@ -122,7 +122,7 @@ class TunerState(StrEnum):
 
 
 @quickly_made
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Pool:
     """One configured pool, by its index. Share figures are totals since the miner process started."""
 

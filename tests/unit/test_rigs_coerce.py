@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from exporter.model.failures import Failure, Reason
 from exporter.sources.rigs import cgminer, coerce
+from exporter.sources.rigs.implausible import noting
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -45,6 +46,23 @@ def test_every_reader_takes_anything(value: object) -> None:
     assert shared is None or 0 < shared <= 1_774_130_400.0 + coerce.CLOCK_SKEW
     assert coerce.flag(value) in {True, False, None}
     assert all(math.isfinite(temperature) for temperature in coerce.sensors(value))
+
+
+@given(ANYTHING)
+def test_a_table_reads_what_its_readers_read(value: object) -> None:
+    kinds = (*MEASURED, coerce.rpm, coerce.celsius, coerce.counter, coerce.difficulty, coerce.percentage)
+    readers = (*kinds, coerce.hashrate_in("TH/s"), coerce.hashrate_in("parsec"))
+    with noting() as noted:
+        one_by_one = tuple(read(value) for read in readers)
+    with noting() as noted_by_table:
+        assert coerce.table(*(("key", read) for read in readers))({"key": value}) == one_by_one
+    assert noted_by_table == noted
+    assert coerce.table(*(("other", read) for read in readers))({"key": value}) == (None,) * len(readers)
+
+
+@given(st.text("0123456789.- ") | st.lists(st.integers(-60, 220)).map(lambda each: "-".join(map(str, each))) | ANYTHING)
+def test_the_spread_of_sensors_is_that_of_the_sensors_read(value: object) -> None:
+    assert coerce.sensor_spread(value) == coerce.spread(coerce.sensors(value))
 
 
 @pytest.mark.parametrize("read", MEASURED)
@@ -151,10 +169,10 @@ def test_a_garbled_row_keeps_its_position_and_leaves_the_sum_unknown() -> None:
     rows = [None, {"Difficulty Accepted": 7, "URL": "stratum+tcp://b.example:3333"}, "row"]
     assert [index for index, row in enumerate(coerce.items(rows)) if row] == [1]
     assert coerce.first({"POOLS": rows}, "POOLS") == rows[1]
-    pools = cgminer.pool_rows({"POOLS": rows})
-    assert cgminer.accepted_difficulty(pools) is None
-    assert cgminer.accepted_difficulty(pools[1:2]) == 7
-    assert [pool.index for pool in cgminer.pools(pools)] == [1]
+    pools = cgminer.pools({"POOLS": rows})
+    assert pools.accepted_difficulty is None
+    assert [pool.index for pool in pools.pools] == [1]
+    assert cgminer.pools({"POOLS": rows[1:2]}).accepted_difficulty == 7
 
 
 @pytest.mark.parametrize(

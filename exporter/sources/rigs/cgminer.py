@@ -1,16 +1,19 @@
 """The common parts of firmware that descends from cgminer: pools, and Bitmain's boards and fans."""
 
+import math
 import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
-from functools import partial
-from typing import Any, Final
+from functools import lru_cache, partial
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
 
 from exporter.model.fault_codes import FaultCode
 from exporter.model.readings import Board, Fan, Fault, Pool
 from exporter.sources.rigs import coerce
 from exporter.sources.rigs.contract import Answer
 from exporter.sources.rigs.faults import fault, missing_board
+from exporter.sources.rigs.implausible import noting
 from exporter.sources.rigs.seldom import Lacking
 from exporter.sources.rigs.transport import optional as losable
 from exporter.sources.rigs.transport import rpc
@@ -18,7 +21,8 @@ from exporter.sources.rigs.transport import rpc
 _SLOTS: Final = 16
 _LATE_SLOT: Final = 6  # of the first board of an S9
 _MOST_FANS: Final = 8
-_FANS: Final = tuple((slot, f"fan{slot}") for slot in range(1, _MOST_FANS + 1))
+_FANS: Final = tuple(f"fan{slot}" for slot in range(1, _MOST_FANS + 1))
+_fan_speeds: Final = coerce.table(*((key, coerce.rpm) for key in _FANS))
 _DEAD_CHIP: Final = "x"
 _LONGEST_MAP: Final = 1_024
 _MASKED: Final = "*"
@@ -73,62 +77,114 @@ class Joined:
 _EMPTY: Final[Answer] = {}
 
 
-def pool_rows(answer: Answer) -> list[Answer]:
-    """Return the rows of the ``POOLS`` section, without those of the firmware's maker, whose addresses are masked."""
-    return [row for row in coerce.items(answer.get("POOLS")) if row.get("URL") != _MASKED]
+class Pools(NamedTuple):
+    """The pools of a rig in their order, and their shares together. A sum is None if one pool does not report it."""
+
+    pools: tuple[Pool, ...]
+    accepted_difficulty: float | None
+    rejected_difficulty: float | None
+    discarded_work: float | None
+    best_share: float | None  # difficulty of the best share sent to any pool; None before the first
+    last_share_at: float | None  # unix seconds, when any pool last accepted a share
 
 
-def pools(rows: list[Answer]) -> tuple[Pool, ...]:
-    """Translate the pools, in their order; slots without a pool are left out."""
-    return tuple([_pool(index, row) for index, row in enumerate(rows) if coerce.text(row.get("URL"))])
+class _Row(NamedTuple):
+    """One pool, None for a slot without one, and its part in the sums."""
+
+    pool: Pool | None
+    accepted: float | None
+    best_share: float | None
+    difficulty_accepted: float  # NaN if unknown, as the sum then is
+    difficulty_rejected: float
+    discarded: float
 
 
-def accepted_difficulty(rows: list[Answer]) -> float | None:
-    """Sum the pools' ``Difficulty Accepted``; None if one pool does not report it."""
-    return _total(rows, "Difficulty Accepted")
+_NUMBERS: Final = coerce.table(
+    ("Accepted", coerce.counter),
+    ("Rejected", coerce.counter),
+    ("Stale", coerce.counter),
+    ("Best Share", coerce.difficulty),
+    ("Difficulty Accepted", coerce.counter),
+    ("Difficulty Rejected", coerce.counter),
+    ("Discarded", coerce.counter),
+)
+_IDLE: Final = (
+    *("URL", "User", "Status", "Stratum Active", "Accepted", "Rejected", "Stale", "Best Share"),
+    *("Difficulty Accepted", "Difficulty Rejected", "Discarded"),
+)
+"""What is read of a pool that is not in use."""
+_idle_values: Final = itemgetter(*_IDLE)
 
 
-def rejected_difficulty(rows: list[Answer]) -> float | None:
-    """Sum the pools' ``Difficulty Rejected``; None if one pool does not report it."""
-    return _total(rows, "Difficulty Rejected")
+def pools(answer: Answer, *, clock: bool = True) -> Pools:
+    """Read the ``POOLS`` section, without the pools of the firmware's maker, whose addresses are masked.
+
+    Slots without a pool are left out, but count in the sums. Without a ``clock``, the times of shares are not read.
+    """
+    rows = [row for row in coerce.items(answer.get("POOLS")) if row.get("URL") != _MASKED]
+    if not rows:
+        return _NO_POOLS
+    some: list[Pool] = []
+    difficulty_accepted = difficulty_rejected = discarded_work = best = last = 0.0
+    for index, row in enumerate(rows):
+        one = _row(index, row)
+        if one.pool is not None:
+            some.append(one.pool)
+        difficulty_accepted += one.difficulty_accepted
+        difficulty_rejected += one.difficulty_rejected
+        discarded_work += one.discarded
+        if one.best_share is not None and one.best_share > best:
+            best = one.best_share
+        if clock and one.accepted != 0:  # LuxOS reports its start as the last share of a pool without any
+            last = max(last, coerce.share_time(row.get("Last Share Time"), time.time()) or 0.0)
+    return Pools(
+        tuple(some),
+        None if math.isnan(difficulty_accepted) else difficulty_accepted,
+        None if math.isnan(difficulty_rejected) else difficulty_rejected,
+        None if math.isnan(discarded_work) else discarded_work,
+        best or None,
+        last or None,
+    )
 
 
-def discarded_work(rows: list[Answer]) -> float | None:
-    """Sum the pools' ``Discarded``; None if one pool does not report it."""
-    return _total(rows, "Discarded")
+_NO_POOLS: Final = Pools((), None, None, None, None, None)
 
 
-def best_share(rows: list[Answer]) -> float | None:
-    """Return the difficulty of the best share sent to any pool; None before the first."""
-    return max(filter(None, (coerce.difficulty(row.get("Best Share")) for row in rows)), default=None)
+def _row(index: int, row: Answer) -> _Row:
+    if row.get("Stratum Active") is False:
+        try:
+            return _idle(index, *_idle_values(row))
+        except (KeyError, TypeError, ValueError):  # one is missing, cannot be a key, or is implausible
+            pass
+    return _read(index, row)
 
 
-def _total(rows: list[Answer], key: str) -> float | None:
-    return coerce.total([coerce.counter(row.get(key)) for row in rows])
+@lru_cache(maxsize=65_536, typed=True)  # a pool that is not in use is the same at each poll
+def _idle(index: int, *values: object) -> _Row:
+    with noting() as implausible:
+        row = _read(index, dict(zip(_IDLE, values, strict=True)))
+    if implausible:
+        raise ValueError("an implausible value is to be noted at each poll")
+    return row
 
 
-def last_share(rows: list[Answer]) -> float | None:
-    """Return when any pool last accepted a share. LuxOS reports its start for a pool without shares."""
-    now = time.time()
-    sharing = [row for row in rows if coerce.counter(row.get("Accepted")) != 0]
-    return max(filter(None, [coerce.share_time(row.get("Last Share Time"), now) for row in sharing]), default=None)
-
-
-def _pool(index: int, row: Answer) -> Pool:
+def _read(index: int, row: Answer) -> _Row:
+    accepted, rejected, stale, share, of_accepted, of_rejected, discarded = _NUMBERS(row)
+    pool = None
     scheme, host = coerce.endpoint(row.get("URL"))
-    status = row.get("Status")
-    active = coerce.flag(row.get("Stratum Active"))
-    return Pool(
-        index=index,
-        host=host,
-        scheme=scheme,
-        worker=coerce.text(row.get("User")),
-        up=status == "Alive" if isinstance(status, str) else None,
-        active=active,
-        difficulty=None if active is False else _difficulty(row),  # it keeps its last one
-        accepted=coerce.counter(row.get("Accepted")),
-        rejected=coerce.counter(row.get("Rejected")),
-        stale=coerce.counter(row.get("Stale")),
+    if host or coerce.text(row.get("URL")):
+        worker, status = coerce.text(row.get("User")), row.get("Status")
+        up = status == "Alive" if isinstance(status, str) else None
+        active = coerce.flag(row.get("Stratum Active"))
+        difficulty = None if active is False else _difficulty(row)  # it keeps its last one
+        pool = Pool(index, host, scheme, worker, up, active, difficulty, accepted, rejected, stale)
+    return _Row(
+        pool,
+        accepted,
+        share,
+        math.nan if of_accepted is None else of_accepted,
+        math.nan if of_rejected is None else of_rejected,
+        math.nan if discarded is None else discarded,
     )
 
 
@@ -145,17 +201,28 @@ class _Keys:
     def __init__(self, slot: int) -> None:
         self.chips = f"chain_acn{slot}"
         self.chip_map = f"chain_acs{slot}"
-        self.rate = f"chain_rate{slot}"
-        self.ideal_rate = f"chain_rateideal{slot}"
+        self.rates = f"chain_rate{slot}", f"chain_rateideal{slot}"
         self.errors = f"chain_hw{slot}"
-        self.pcb = f"temp_pcb{slot}", f"temp{slot}"  # the other one on builds from before 2019
-        self.chip = f"temp_chip{slot}", f"temp2_{slot}"
+        self.pcb, self.old_pcb = f"temp_pcb{slot}", f"temp{slot}"  # the other one on builds from before 2019
+        self.chip, self.old_chip = f"temp_chip{slot}", f"temp2_{slot}"
         self.frequency = f"freq{slot}", f"freq_avg{slot}"
         self.volts, self.millivolts = f"chain_voltage{slot}", f"chain_vol{slot}"
         self.power = f"chain_power{slot}", f"chain_consumption{slot}"  # of builds that have it by board; VNish's
 
+    @lru_cache(maxsize=8)  # noqa: B019 -- there are as many as slots, for ever
+    def numbers(self, unit: str) -> Callable[[Answer], tuple[float | None, ...]]:
+        """Return what reads the slot's numbers, with hashrates in ``unit``."""
+        rate = coerce.hashrate_in(unit)
+        return coerce.table(
+            *((key, rate) for key in self.rates),
+            (self.errors, coerce.counter),
+            *((key, coerce.megahertz) for key in self.frequency),
+            (self.volts, coerce.volts),
+        )
+
 
 _KEYS: Final = {slot: _Keys(slot) for slot in range(1, _SLOTS + 1)}
+_CHIPS: Final = tuple((slot, keys.chips) for slot, keys in _KEYS.items())
 
 
 def chains(stats: Answer, unit: str, expected: int) -> tuple[Board, ...]:
@@ -172,12 +239,13 @@ def chains(stats: Answer, unit: str, expected: int) -> tuple[Board, ...]:
     Returns:
         The boards by index, from 0. One without chips is missing.
     """
-    chips = {slot: coerce.count(stats[keys.chips]) for slot, keys in _KEYS.items() if keys.chips in stats}
-    present = [slot for slot, count in chips.items() if count]
-    first = _LATE_SLOT if present and present[0] >= _LATE_SLOT else 1
-    empty = [slot for slot in range(first, first + expected) if chips.get(slot) == 0]
-    missing = empty[: max(expected - len(present), 0)]
-    return tuple(_board(stats, slot, slot - first, unit) for slot in sorted((*present, *missing)))
+    chips = {slot: coerce.count(stats[key]) for slot, key in _CHIPS if key in stats}
+    listed = [slot for slot, count in chips.items() if count]
+    first = _LATE_SLOT if listed and listed[0] >= _LATE_SLOT else 1
+    if len(listed) < expected:
+        empty = [slot for slot in range(first, first + expected) if chips.get(slot) == 0]
+        listed = sorted((*listed, *empty[: expected - len(listed)]))
+    return tuple([_board(stats, slot, slot - first, chips[slot] or 0, unit) for slot in listed])
 
 
 def at_rest(boards: tuple[Board, ...]) -> tuple[Board, ...]:
@@ -185,38 +253,39 @@ def at_rest(boards: tuple[Board, ...]) -> tuple[Board, ...]:
     return tuple(replace(board, failed_chips=()) if board.failed_chips else board for board in boards)
 
 
-def _board(stats: Answer, slot: int, index: int, unit: str) -> Board:
+def _board(stats: Answer, slot: int, index: int, chips: int, unit: str) -> Board:
     keys = _KEYS[slot]
-    chip_map, chips = _chip_map(stats, keys), coerce.count(stats.get(keys.chips)) or 0
-    pcb_min, pcb_average, pcb_max = coerce.spread(_sensors(stats, *keys.pcb))
-    chip_min, chip_average, chip_max = coerce.spread(_sensors(stats, *keys.chip))
-    frequency, average_frequency = keys.frequency
+    rate, ideal, errors, clock, average_clock, volts = keys.numbers(unit)(stats)
+    pcb_min, pcb_mean, pcb_max = _sensors(stats, keys.pcb, keys.old_pcb)
+    chip_min, chip_mean, chip_max = _sensors(stats, keys.chip, keys.old_chip)
+    chip_map = stats.get(keys.chip_map)
+    mapped, failed = _mapped(chip_map[:_LONGEST_MAP]) if isinstance(chip_map, str) else (0, ())
+    if not chips:  # empty slots may have these too
+        ideal = volts = errors = None
+    elif keys.millivolts in stats:
+        volts = _from_millivolts(stats[keys.millivolts])
     return Board(
-        index=index,
-        hashrate=coerce.hashrate(stats.get(keys.rate), unit),
-        # Empty slots may have one too.
-        expected_hashrate=coerce.hashrate(stats.get(keys.ideal_rate), unit) or None if chips else None,
-        temperature=pcb_max,
-        temperature_min=pcb_min,
-        temperature_average=pcb_average,
-        chip_temperature=chip_max,
-        chip_temperature_min=chip_min,
-        chip_temperature_average=chip_average,
-        chips=chips,
-        chips_expected=max(len(chip_map) - chip_map.count(" "), chips) or None,
-        failed_chips=_failed(chip_map),
-        frequency=coerce.megahertz(stats.get(frequency, stats.get(average_frequency))),
-        voltage=_voltage(stats, keys) if chips else None,  # empty slots have one too
-        power=_board_power(stats, keys),
-        hardware_errors=coerce.counter(stats.get(keys.errors)) if chips else None,  # 0 for an empty slot
+        index,
+        rate,
+        ideal or None,
+        pcb_max,
+        pcb_min,
+        pcb_mean,
+        chip_max,
+        chip_min,
+        chip_mean,
+        chips,
+        max(mapped, chips) or None,
+        failed,
+        clock if keys.frequency[0] in stats else average_clock,
+        volts,
+        _board_power(stats, keys),
+        errors,
     )
 
 
-def _voltage(stats: Answer, keys: _Keys) -> float | None:
-    """Read a board's voltage: in V, or under VNish's key in mV, which its releases for the S9 write in cV."""
-    written = stats.get(keys.millivolts)
-    if written is None:
-        return coerce.volts(stats.get(keys.volts))
+def _from_millivolts(written: object) -> float | None:
+    """Read a board's voltage under VNish's key, in mV, which its releases for the S9 write in cV."""
     volts = coerce.volts(coerce.milli(written))
     return coerce.volts(coerce.centi(written)) if volts and volts < _LEAST_BOARD_VOLTS else volts
 
@@ -228,24 +297,25 @@ def _board_power(stats: Answer, keys: _Keys) -> float | None:
     return None
 
 
-def _sensors(stats: Answer, key: str, old_key: str) -> list[float]:
-    """Read a board's sensors of one kind. Builds from before 2019 have one per board, under another key."""
+def _sensors(stats: Answer, key: str, old_key: str) -> tuple[float | None, float | None, float | None]:
+    """Return the lowest, the mean and the highest of a board's sensors of one kind.
+
+    Builds from before 2019 have one per board, under another key.
+    """
     if key in stats:
-        return coerce.sensors(stats[key])
+        return coerce.sensor_spread(stats[key])
     known = coerce.celsius(stats.get(old_key))
-    return [] if known is None else [known]
+    return known, known, known
 
 
-def _chip_map(stats: Answer, keys: _Keys) -> str:
-    """Return the map of a board's chips: ``o`` for one that works, ``x`` for one that does not, with spaces between."""
-    written = stats.get(keys.chip_map)
-    return written[:_LONGEST_MAP].strip() if isinstance(written, str) else ""
+@lru_cache(maxsize=1_024)  # almost all boards of one model have the same
+def _mapped(chip_map: str) -> tuple[int, tuple[int, ...]]:
+    """Return the number of chips on a board's map, and the indexes of those that do not work.
 
-
-def _failed(chip_map: str) -> tuple[int, ...]:
-    if _DEAD_CHIP not in chip_map:  # as on almost every board
-        return ()
-    return tuple(index for index, chip in enumerate(chip_map.replace(" ", "")) if chip == _DEAD_CHIP)
+    The map has ``o`` for a chip that works, ``x`` for one that does not, with spaces between.
+    """
+    chips = chip_map.strip().replace(" ", "")
+    return len(chips), tuple(index for index, chip in enumerate(chips) if chip == _DEAD_CHIP)
 
 
 def fans(stats: Answer) -> tuple[tuple[Fan, ...], int | None]:
@@ -255,32 +325,41 @@ def fans(stats: Answer) -> tuple[tuple[Fan, ...], int | None]:
     knows which of them ever turned. These are the first slots, except on the S9 and its generation (5 and 6 of 8).
     """
     expected = coerce.count(stats.get("fan_num"), _MOST_FANS)
-    speeds = {slot: coerce.rpm(stats[key]) for slot, key in _FANS if key in stats}
-    turning = [slot for slot, speed in speeds.items() if speed != 0]
+    speeds = _fan_speeds(stats)
     last = 0
-    if expected is not None and turning and len(turning) < expected:
-        last = expected if turning[-1] <= expected else _MOST_FANS
-    return tuple(Fan(slot - 1, speed) for slot, speed in speeds.items() if speed != 0 or slot <= last), expected
+    if 0.0 in speeds:
+        turning = [index for index, speed in enumerate(speeds) if speed != 0 and _FANS[index] in stats]
+        if expected is not None and turning and len(turning) < expected:
+            last = expected if turning[-1] < expected else _MOST_FANS
+    some = []
+    for index, speed in enumerate(speeds):
+        if speed or (_FANS[index] in stats and (speed is None or index < last)):
+            some.append(coerce.fan(index, speed))
+    return tuple(some), expected
 
 
-def fan_faults(some: tuple[Fan, ...], expected: int | None = None) -> Iterator[Fault]:
+def fan_faults(some: tuple[Fan, ...], expected: int | None = None) -> list[Fault]:
     """Report the fans that do not turn, if others do.
 
     None is reported if the rig lists more slots than it has fans, or if most of ``expected`` stand still: builds for
     the S7 count slots, and with most of its fans stopped a rig would not run.
     """
-    turning = sum(1 for fan in some if fan.rpm)
-    if turning and (expected is None or (len(some) <= expected <= 2 * turning)):
-        yield from (fault(FaultCode.FAN_FAILED, f"fan {fan.index}") for fan in some if fan.rpm == 0)
+    stopped = [fan for fan in some if not fan.rpm]
+    turning = len(some) - len(stopped)
+    if not stopped or not turning or (expected is not None and not len(some) <= expected <= 2 * turning):
+        return []
+    return [fault(FaultCode.FAN_FAILED, f"fan {fan.index}") for fan in stopped if fan.rpm == 0]
 
 
-def board_faults(boards: tuple[Board, ...]) -> Iterator[Fault]:
+def board_faults(boards: tuple[Board, ...]) -> list[Fault]:
     """Report the boards that are missing, and those with dead chips."""
+    found = []
     for board in boards:
         if board.chips == 0:
-            yield missing_board(board.index)
+            found.append(missing_board(board.index))
         elif board.failed_chips:
-            yield fault(FaultCode.BOARD_CHIPS, f"board {board.index}")
+            found.append(fault(FaultCode.BOARD_CHIPS, f"board {board.index}"))
+    return found
 
 
 def power(stats: Answer) -> float | None:
@@ -291,6 +370,8 @@ def power(stats: Answer) -> float | None:
 
 def merged(seen: Iterable[Fault], reported: Iterable[Fault]) -> tuple[Fault, ...]:
     """Join faults seen in the readings with those reported in words; of the same code the former know the component."""
-    kept = tuple(seen)
+    kept, others = tuple(seen), tuple(reported)
+    if not kept or not others:  # as on almost every rig
+        return kept or others
     codes = {one.code for one in kept}
-    return (*kept, *(one for one in reported if one.code not in codes))
+    return (*kept, *(one for one in others if one.code not in codes))

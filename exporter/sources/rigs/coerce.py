@@ -1,16 +1,19 @@
 """Makes a rig's values safe: finite numbers in a physical range, short printable text. A bad value alone is None."""
 
+import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
-from typing import Any, Final
+from functools import cache, lru_cache
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
+
+import orjson
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.models import model_name
-from exporter.model.readings import PowerSupply
-from exporter.model.units import hashes_per_second, hertz
+from exporter.model.readings import Fan, PowerSupply
+from exporter.model.units import HERTZ_PER_MEGAHERTZ, hashes_per_second, hertz
 from exporter.sources.rigs.contract import OtherRig
 from exporter.sources.rigs.implausible import note
 
@@ -42,6 +45,8 @@ _MAC_DIGITS: Final = 12
 _HEXADECIMAL: Final = frozenset("0123456789abcdef")
 _OBJECTS: Final = frozenset({dict})
 _FLOATS: Final = frozenset({float})
+NumberReader = Callable[[object], float | None]
+"""Reads a number of one kind in our unit; None for anything else."""
 MAX_ITEMS: Final = 32
 """Boards, fans or pools beyond this are dropped: a rig must not flood the exposition."""
 _NOT_MEASURED: Final = PowerSupply()
@@ -66,7 +71,20 @@ def number(value: object, low: float, high: float, kind_of_value: str = "number"
     return None
 
 
-def _within(low: float, high: float, kind_of_value: str, *, zero: bool = True) -> Callable[[object], float | None]:
+class _Usual(NamedTuple):
+    """The numbers above 0 that a reader takes, up to ``high``, and what it does with them."""
+
+    high: float
+    factor: float = 1.0
+    divisor: float = 1.0
+    zero: bool = True
+    """Whether 0 is a number, or none."""
+
+
+_usual: Final[dict[NumberReader, _Usual]] = {}
+
+
+def _within(low: float, high: float, kind_of_value: str, *, zero: bool = True) -> NumberReader:
     """Make a :func:`number` of these bounds, as one call per value; without ``zero``, 0 is none."""
     nothing = 0.0 if zero else None
 
@@ -86,10 +104,40 @@ def _within(low: float, high: float, kind_of_value: str, *, zero: bool = True) -
         note(kind_of_value)
         return None
 
+    _usual[read] = _Usual(high, zero=zero)
     return read
 
 
-def each(values: object, read: Callable[[object], float | None], high: float, most: int) -> list[float | None]:
+def table(*columns: tuple[str, NumberReader]) -> Callable[[Mapping[str, Any]], tuple[float | None, ...]]:
+    """Make a function that reads numbers of a row, which takes half the time of a call for each of them.
+
+    It is written out column by column, and calls a reader only for what is not usual.
+
+    Args:
+        columns: The key of each number, and the function of this module that reads it.
+    """
+    lines: list[str] = ["def read(row):", "get = row.get"]
+    scope: dict[str, Any] = {}
+    for at, (key, reader) in enumerate(columns):
+        high, factor, divisor, zero = _usual[reader]
+        scope[f"reader{at}"] = reader
+        scaled = f"v{at}" + (f" * {factor!r}" if factor != 1 else "") + (f" / {divisor!r}" if divisor != 1 else "")
+        nothing = "0.0 if kind is float else None" if zero else "None"
+        lines += (
+            f"v{at} = get({key!r})",
+            f"kind = type(v{at})",
+            "if kind is not float and (kind is int or kind is str):",
+            f"    try: v{at}, kind = float(v{at}), float",
+            "    except ValueError: pass",
+            f"if kind is float and 0.0 < v{at} <= {high!r}: v{at} = {scaled}",
+            f"elif v{at} is not None: v{at} = reader{at}(v{at}) if v{at} else {nothing}",
+        )
+    lines.append(f"return {', '.join(f'v{at}' for at in range(len(columns)))},")
+    exec("\n    ".join(lines), scope)  # noqa: S102 -- keys are constants of a reader's module
+    return scope["read"]  # type: ignore[no-any-return]
+
+
+def each(values: object, read: NumberReader, high: float, most: int) -> list[float | None]:
     """Read the values of a JSON array, as many as ``most``: all at once if they are floats above 0 and up to ``high``.
 
     Args:
@@ -178,6 +226,18 @@ def spread(temperatures: Iterable[float | None]) -> tuple[float | None, float | 
     return ordered[0], sum(ordered) / len(ordered), ordered[-1]
 
 
+def sensor_spread(value: object) -> tuple[float | None, float | None, float | None]:
+    """Return the :func:`spread` of :func:`sensors`."""
+    if isinstance(value, str) and value.replace("-", "").isdigit() and len(value) <= MAX_TEXT:
+        try:
+            known = sorted(orjson.loads(f"[{value.replace('-', ',')}]"))  # a third of the time of a float() for each
+        except ValueError:  # with signs
+            return spread(sensors(value))
+        if known[0] > 0 and known[-1] <= MAX_TEMPERATURE:  # as in almost every text
+            return float(known[0]), sum(known) / len(known), float(known[-1])
+    return spread(sensors(value))
+
+
 def margin(limit: object, temperatures: Iterable[float | None]) -> float | None:
     """Return how far the hottest of them is below a limit, in degrees; None if either is unknown."""
     ceiling = celsius(limit)
@@ -220,6 +280,8 @@ def megahertz(value: object) -> float | None:
     return None if known is None else hertz(known)
 
 
+_usual[megahertz] = _Usual(MAX_MEGAHERTZ, factor=HERTZ_PER_MEGAHERTZ, zero=False)
+
 ratio: Final = _within(0.0, 1.0, "ratio")
 """Read a share of a whole, from 0 to 1."""
 
@@ -233,16 +295,30 @@ def percentage(value: object) -> float | None:
     return None if known is None else known / 100
 
 
+_usual[percentage] = _Usual(100.0, divisor=100.0)
+
+
 def difficulty(value: object) -> float | None:
     """Read a difficulty, which may be written short: ``262K``, ``1.5M``, ``483 k``. Exactly 0 is that of no share."""
-    if isinstance(value, str) and (factor := _SCALES.get(value[-1:])):
-        known = counter(value[:-1])
-        return known * factor if known else None
+    if isinstance(value, str) and value[-1:] in _SCALES and len(value) <= MAX_TEXT:
+        value = _written_out(value)
     return counter(value) or None
 
 
+@lru_cache(maxsize=4_096)  # each rig names the difficulty of its shares at each poll
+def _written_out(short: str) -> float | None:
+    try:
+        return float(short[:-1]) * _SCALES[short[-1]]
+    except ValueError:
+        return None
+
+
+_usual[difficulty] = _Usual(MAX_COUNTER, zero=False)
 rpm: Final = _within(0.0, MAX_RPM, "fan_speed")
 """Read a fan speed."""
+
+fan: Final = lru_cache(maxsize=4_096)(Fan)
+"""Make a fan of an index and a speed. Those that are equal are one object: firmware reports few speeds."""
 
 seconds: Final = _within(0.0, MAX_UPTIME, "uptime")
 """Read a duration."""
@@ -253,17 +329,38 @@ _rate: Final = _within(0.0, MAX_COUNTER, "hashrate")
 
 def hashrate(value: object, unit: str) -> float | None:
     """Read one hashrate (of a board, or an expected one) in H/s, up to what a rig can do."""
-    known = _rate(value)
-    if known is None:
-        return None
+    return hashrate_in(unit)(value)
+
+
+@lru_cache(maxsize=64)  # each poll of each rig reads a dozen, all in the same few units
+def hashrate_in(unit: str) -> NumberReader:
+    """Return what :func:`hashrate` does for one unit. Of an unknown one nothing is read."""
     try:
-        rate = hashes_per_second(known, unit)
+        return _hashrate_times(hashes_per_second(1.0, unit))
     except ValueError:
+        return _nothing
+
+
+@cache
+def _hashrate_times(factor: float) -> NumberReader:
+    def read(value: object) -> float | None:
+        known = _rate(value)
+        if known is None:
+            return None
+        if (rate := known * factor) <= MAX_RIG_HASHRATE:
+            return rate
+        note("hashrate")
         return None
-    if rate <= MAX_RIG_HASHRATE:
-        return rate
-    note("hashrate")
-    return None
+
+    _usual[read] = _Usual(MAX_RIG_HASHRATE / factor, factor)
+    return read
+
+
+def _nothing(_value: object) -> None:
+    """Read nothing."""
+
+
+_usual[_nothing] = _Usual(0.0, zero=False)
 
 
 _age: Final = _within(0.0, MAX_UPTIME, "share_time")
@@ -274,20 +371,28 @@ def share_time(value: object, now: float) -> float | None:
 
     Before bitcoin, as where the rig's clock begins in 1970, and after ``now`` there are none.
     """
-    if isinstance(value, str) and ":" in value:
-        age = 0.0
-        for part in value.split(":"):
-            known = _age(part)
-            if known is None:
-                return None
-            age = age * 60 + known
-        at: float | None = now - age
+    if isinstance(value, str) and ":" in value and len(value) <= MAX_TEXT:
+        age = _age(_clock_seconds(value))
+        at = None if age is None else now - age
     else:
         at = number(value, 0, MAX_COUNTER, "share_time") or None
     if at is None or BITCOIN_BEGAN <= at <= now + CLOCK_SKEW:
         return at
     note("share_time")
     return None
+
+
+@lru_cache(maxsize=4_096)  # most rigs sent a share in the last minutes
+def _clock_seconds(written: str) -> float | None:
+    """Return the seconds of ``1:02:03``; infinite if a part of it cannot be, None if one is no number."""
+    seconds = 0.0
+    for part in written.split(":"):
+        try:
+            known = float(part)
+        except ValueError:
+            return None
+        seconds = seconds * 60 + known if 0 <= known <= MAX_UPTIME else math.inf
+    return seconds
 
 
 def moment(value: object, now: float) -> float | None:
@@ -318,10 +423,9 @@ def text(value: object, limit: int = MAX_TEXT) -> str:
     return result if result.isprintable() else "".join(filter(str.isprintable, " ".join(result.split())))
 
 
-def total(parts: list[float | None]) -> float | None:
+def total(parts: Sequence[float | None]) -> float | None:
     """Return the sum; None if a part is unknown or there are no parts."""
-    known = [part for part in parts if part is not None]
-    return sum(known) if known and len(known) == len(parts) else None
+    return sum(parts) if parts and None not in parts else None  # type: ignore[arg-type]
 
 
 def mac(value: object) -> str:

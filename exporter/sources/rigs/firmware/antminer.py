@@ -226,7 +226,7 @@ class Reader:
         # Except on some old builds, everything in the summary is in the other two answers as well.
         whole = _RATE in stats
         summary = stats if whole else coerce.first(await rpc(target.address, "summary"), "SUMMARY")
-        pools = cgminer.pool_rows(await cgminer.optional(target.address, "pools"))
+        pools = cgminer.pools(await cgminer.optional(target.address, "pools"))
         if not stats and (by_web := await _attempt_by_web(target, identity)):
             return by_web if by_web.pools else _with_pools(by_web, pools)
         unit = coerce.text(stats.get("rate_unit")) or "GH"
@@ -252,11 +252,11 @@ class Reader:
             fault_light=web.fault_light,
             login_refused=web.login_refused,
             uptime=coerce.seconds(summary.get("Elapsed")),
-            accepted_difficulty=cgminer.accepted_difficulty(pools),
-            rejected_difficulty=cgminer.rejected_difficulty(pools),
-            discarded_work=cgminer.discarded_work(pools),
-            best_share=cgminer.best_share(pools),
-            last_share_at=cgminer.last_share(pools),
+            accepted_difficulty=pools.accepted_difficulty,
+            rejected_difficulty=pools.rejected_difficulty,
+            discarded_work=pools.discarded_work,
+            best_share=pools.best_share,
+            last_share_at=pools.last_share_at,
             hardware_errors=coerce.counter(summary.get("no_matching_work" if whole else "Hardware Errors")),
             hardware_error_ratio=web.hardware_error_ratio
             if "Device Hardware%" not in stats
@@ -266,7 +266,7 @@ class Reader:
             fans_expected=fans_expected,
             fan_duty=coerce.percentage(stats.get("fan_pwm")),
             boards=boards,
-            pools=cgminer.pools(pools),
+            pools=pools.pools,
             faults=cgminer.merged((*seen, *_supply_faults(stats)), web.faults),
         )
 
@@ -295,15 +295,18 @@ class Reader:
 
 def _model(version: Mapping[str, Any]) -> str:
     """Read the model from the type, without what other firmware adds to it; empty if it is no rig of these."""
-    if bos := _bos(version):
-        return coerce.bitmain_model(bos[1])
-    kind, _ = _built(_MSK.sub("", coerce.text(version.get("Type"))))
-    if _BITCOIN.match(kind):
-        return coerce.bitmain_model(kind)
-    return coerce.bitmain_model(kind) if _is_rwglr(version) and _BITCOIN.match(f"Antminer {kind}") else ""
+    kind = coerce.text(version.get("Type"))
+    return _named(kind) or (_named(f"Antminer {kind}") if _is_rwglr(version) else "")
 
 
 @lru_cache(maxsize=4_096)  # each rig names its type at each poll
+def _named(kind: str) -> str:
+    if bos := _BOS.fullmatch(kind):
+        return coerce.bitmain_model(bos[1])
+    kind, _ = _built(_MSK.sub("", kind))
+    return coerce.bitmain_model(kind) if _BITCOIN.match(kind) else ""
+
+
 def _built(kind: str) -> tuple[str, str]:
     """Return a type without what the firmware adds to it, and the firmware's name; that is empty if it adds none."""
     if named := _BUILD.search(kind):
@@ -333,17 +336,18 @@ def _firmware(version: Mapping[str, Any]) -> tuple[str, str]:
     return ("MSK", release[1] if release else compiled) if _is_rwglr(version) else ("Stock", compiled)
 
 
-def _supply_faults(stats: Mapping[str, Any]) -> Iterator[Fault]:
+def _supply_faults(stats: Mapping[str, Any]) -> tuple[Fault, ...]:
     """Report MSK's fault of the power supply."""
     state = coerce.text(stats.get("psu_status"), 64)
-    if state and state != _PSU_WELL:
-        yield worded_fault(f"PSU {state}", "psu", state)
+    return (worded_fault(f"PSU {state}", "psu", state),) if state and state != _PSU_WELL else ()
 
 
 def _kind_and_stats(answer: Answer) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     rows = coerce.items(answer.get("STATS"))
-    kind = rows[0] if rows else {}
-    return kind, next((row for row in rows if "fan_num" in row or "chain_rate1" in row or "Elapsed" in row), {})
+    for row in rows:
+        if "fan_num" in row or "chain_rate1" in row or "Elapsed" in row:
+            return rows[0], row
+    return rows[0] if rows else {}, {}
 
 
 def _boards(stats: Mapping[str, Any], unit: str, model: str) -> tuple[tuple[Board, ...], tuple[tuple[str, float], ...]]:
@@ -464,16 +468,16 @@ async def _attempt_by_web(target: Target, identity: RigIdentity) -> RigReading |
         return None
 
 
-def _with_pools(reading: RigReading, pools: list[Answer]) -> RigReading:
+def _with_pools(reading: RigReading, pools: cgminer.Pools) -> RigReading:
     """Complete what the web interface provides by the pools of port 4028."""
     return replace(
         reading,
-        accepted_difficulty=cgminer.accepted_difficulty(pools),
-        rejected_difficulty=cgminer.rejected_difficulty(pools),
-        discarded_work=cgminer.discarded_work(pools),
-        best_share=reading.best_share or cgminer.best_share(pools),
-        last_share_at=cgminer.last_share(pools),
-        pools=cgminer.pools(pools),
+        accepted_difficulty=pools.accepted_difficulty,
+        rejected_difficulty=pools.rejected_difficulty,
+        discarded_work=pools.discarded_work,
+        best_share=reading.best_share or pools.best_share,
+        last_share_at=pools.last_share_at,
+        pools=pools.pools,
     )
 
 

@@ -168,7 +168,7 @@ class Reader:
         hashrate = coerce.realised(summary.get(rate), _UNIT)
         mining = hashrate > 0
         devices = coerce.items((await optional(self._answer(target, pages, _DEVICES))).get("DEVS"))
-        pools = cgminer.pool_rows(await optional(self._answer(target, pages, _POOLS)))
+        pools = cgminer.pools(await optional(self._answer(target, pages, _POOLS)))
         state, of_chips = _NO_STATE, _NO_CHIPS
         if pages:
             state = await self._seldom(self._states, target, mining, began, _SELDOM, _state)
@@ -200,14 +200,14 @@ class Reader:
             rejected_difficulty=coerce.counter(summary.get("Difficulty Rejected")),
             discarded_work=coerce.counter(summary.get("Discarded")),
             best_share=coerce.difficulty(summary.get("Best Share")),
-            last_share_at=cgminer.last_share(pools),
+            last_share_at=pools.last_share_at,
             hardware_errors=coerce.counter(summary.get("Hardware Errors")),
             hardware_error_ratio=coerce.percentage(summary.get("Device Hardware%")),
             temperatures=coerce.by_sensor({"control_board": _control_board(pages.get(_HEAT, {}))}),
             fans=fans,
             fan_duty=coerce.mean(_duty(row) for row in rows),
             boards=boards,
-            pools=cgminer.pools(pools),
+            pools=pools.pools,
             faults=cgminer.merged(seen, _reported_faults(mode, light)),
         )
 

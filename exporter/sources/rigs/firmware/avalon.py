@@ -180,7 +180,7 @@ class Reader:
             fans=tuple(_fans(fields, mining=mining)),
             fan_duty=coerce.percentage(fields.get("FanR", "").rstrip("%")),
             boards=boards,
-            pools=cgminer.pools(cgminer.pool_rows(pools)),
+            pools=cgminer.pools(pools, clock=False).pools,
             faults=(*(cgminer.board_faults(boards) if mining else ()), *_supply_faults(fields)),
         )
 

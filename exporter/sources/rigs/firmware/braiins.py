@@ -90,7 +90,7 @@ class Reader:
         sections = await self._joined.ask(target.address)
         _, model = braiins_rest.product(coerce.first(sections["devdetails"], "DEVDETAILS").get("Model"))
         coerce.expect_model(model, identity.model)
-        summary, pools = coerce.first(sections["summary"], "SUMMARY"), cgminer.pool_rows(sections["pools"])
+        summary, pools = coerce.first(sections["summary"], "SUMMARY"), cgminer.pools(sections["pools"])
         tuner = coerce.first(sections["tunerstatus"], "TUNERSTATUS")
         devices = coerce.items(sections["devs"].get("DEVS"))
         chains = coerce.items(tuner.get("TunerChainStatus"))
@@ -114,13 +114,13 @@ class Reader:
             rejected_difficulty=coerce.counter(summary.get("Difficulty Rejected")),
             discarded_work=coerce.counter(summary.get("Discarded")),
             best_share=coerce.difficulty(summary.get("Best Share")),
-            last_share_at=cgminer.last_share(pools),
+            last_share_at=pools.last_share_at,
             hardware_errors=coerce.counter(summary.get("Hardware Errors")),
             hardware_error_ratio=coerce.percentage(summary.get("Device Hardware%")),
             fans=tuple(fans),
             fan_duty=coerce.mean(fans.values()),
             boards=boards,
-            pools=cgminer.pools(pools),
+            pools=pools.pools,
             faults=(*lost_boards(identity, boards), *faults),
         )
 

@@ -142,7 +142,7 @@ class Reader:
         coerce.expect_model(coerce.bitmain_model(rows[0].get("Type")) if rows else "", identity.model)
         config = coerce.first(answers["config"], "CONFIG")
         coerce.expect_mac(config.get("MACAddr"), identity.mac)
-        summary, pools = coerce.first(answers["summary"], "SUMMARY"), cgminer.pool_rows(answers["pools"])
+        summary, pools = coerce.first(answers["summary"], "SUMMARY"), cgminer.pools(answers["pools"])
         unit = coerce.text(stats.get("rate_unit")) or "GH"
         expected = coerce.hashrate(stats.get("total_rateideal"), unit) or None
         rate = next((key for key in _WINDOWS if key in summary), "")
@@ -184,7 +184,7 @@ class Reader:
             rejected_difficulty=coerce.counter(summary.get("Difficulty Rejected")),
             discarded_work=coerce.counter(summary.get("Discarded")),
             best_share=coerce.difficulty(summary.get("Best Session Share", summary.get("Best Share"))),
-            last_share_at=cgminer.last_share(pools),
+            last_share_at=pools.last_share_at,
             hardware_errors=coerce.counter(summary.get("Hardware Errors")),
             hardware_error_ratio=coerce.percentage(summary.get("Device Hardware%")),
             temperatures=tuple(water.items()),
@@ -193,7 +193,7 @@ class Reader:
             fans_expected=fans_expected,
             fan_duty=coerce.mean(duties),
             boards=boards,
-            pools=cgminer.pools(pools),
+            pools=pools.pools,
             faults=cgminer.merged((*seen, *_psu_faults(answers["psuget"])), _events(answers["events"])),
         )
 

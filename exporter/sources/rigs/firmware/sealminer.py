@@ -116,7 +116,7 @@ class Reader:
             return _reading(system, await self.page(target, _STATUS), await self.page(target, _SUPPLY))
         coerce.expect_mac(stats.get("MAC"), identity.mac)
         summary = coerce.first(await cgminer.optional(target.address, "summary"), "SUMMARY")
-        pools = cgminer.pool_rows(await cgminer.optional(target.address, "pools"))
+        pools = cgminer.pools(await cgminer.optional(target.address, "pools"))
         rate = next((key for key in _WINDOWS if key in stats), "")
         expected = coerce.hashrate(stats.get("MHS(Ideal)"), _UNIT) or None
         hashrate = coerce.realised(stats.get(rate), _UNIT, expected)
@@ -142,13 +142,13 @@ class Reader:
             rejected_difficulty=coerce.counter(summary.get("Difficulty Rejected")),
             discarded_work=coerce.counter(summary.get("Discarded")),
             best_share=coerce.difficulty(summary.get("Best Share")),
-            last_share_at=cgminer.last_share(pools),
+            last_share_at=pools.last_share_at,
             hardware_errors=coerce.counter(summary.get("Hardware Errors")),
             hardware_error_ratio=coerce.percentage(summary.get("Device Hardware%")),
             fans=fans,
             fans_expected=coerce.count(stats.get("Fan Count"), coerce.MAX_ITEMS),
             boards=tuple(_boards(stats)),
-            pools=cgminer.pools(pools),
+            pools=pools.pools,
             faults=cgminer.merged(seen, _reported_faults(stats)),
         )
 

@@ -240,7 +240,7 @@ class Reader:
         slow = self._slow.get(address)
         if slow is None or not slow.holds(now, state, state_time, expected):
             summary = coerce.first(await cgminer.optional(address, "summary"), "SUMMARY")
-            shares = cgminer.pool_rows(_without_fee(await cgminer.optional(address, "pools")))
+            shares = cgminer.pools(_without_fee(await cgminer.optional(address, "pools")))
             slow = self._slow[address] = _Slow(
                 at=now,
                 state=state,
@@ -249,8 +249,8 @@ class Reader:
                 status=await optional(get_json(address, _STATUS)),
                 preset=coerce.mapping((await optional(get_json(address, _PRESET))).get("current_preset")),
                 elapsed=coerce.seconds(summary.get("Elapsed")),
-                rejected_difficulty=cgminer.rejected_difficulty(shares),
-                last_share_at=cgminer.last_share(shares),
+                rejected_difficulty=shares.rejected_difficulty,
+                last_share_at=shares.last_share_at,
             )
         return slow
 
@@ -292,7 +292,7 @@ async def _read_by_rpc(
     kind = _TYPE.match(coerce.text(rows[0].get("Type"))) if rows else None
     if kind is not None:
         coerce.expect_model(coerce.bitmain_model(kind[1]), identity.model)
-    shares = cgminer.pool_rows(_without_fee(await cgminer.optional(address, "pools")))
+    shares = cgminer.pools(_without_fee(await cgminer.optional(address, "pools")))
     unit = coerce.text(stats.get("rate_unit")) or "GH"
     expected = coerce.hashrate(stats.get("total_rateideal"), unit) or None
     hashrate = coerce.realised(summary.get(_RPC_RATE), "GH/s", expected)
@@ -315,16 +315,16 @@ async def _read_by_rpc(
         firmware_fee=coerce.percentage(summary.get("Fee Percent")),
         uptime=coerce.seconds(summary.get("Elapsed")),
         system_uptime=_uptime(system.get("uptime")),
-        accepted_difficulty=cgminer.accepted_difficulty(shares),
-        rejected_difficulty=cgminer.rejected_difficulty(shares),
-        last_share_at=cgminer.last_share(shares),
+        accepted_difficulty=shares.accepted_difficulty,
+        rejected_difficulty=shares.rejected_difficulty,
+        last_share_at=shares.last_share_at,
         best_share=coerce.difficulty(summary.get("Best Share")),
         hardware_errors=coerce.counter(summary.get("Hardware Errors")),
         fans=fans,
         fans_expected=fans_expected,
         fan_duty=coerce.percentage(stats.get("fan_pwm")),
         boards=boards,
-        pools=tuple(replace(pool, scheme=pool.scheme or _SCHEME) for pool in cgminer.pools(shares)),
+        pools=tuple(replace(pool, scheme=pool.scheme or _SCHEME) for pool in shares.pools),
         faults=(*lost_boards(identity, boards), *(cgminer.board_faults(boards) if hashrate > 0 else ())),
     )
 

@@ -127,7 +127,7 @@ class Reader:
         rate = next((key for key in _WINDOWS if key in summary), "")
         hashrate = coerce.realised(summary.get(rate), "MH/s", expected)
         power = coerce.watts(summary.get("Power"))
-        pools, rows = cgminer.pool_rows(answers["pools"]), _rows(answers["devs"])
+        pools, rows = cgminer.pools(answers["pools"]), _rows(answers["devs"])
         boards = _boards(rows, rate, hashrate)
         fans = tuple(whatsminer_v3.fans(summary, _FANS))
         in_liquid = bool(summary.get("Liquid Cooling") is True or (hashrate > 0 and not any(fan.rpm for fan in fans)))
@@ -161,7 +161,7 @@ class Reader:
             rejected_difficulty=_difficulty(summary, pools, "Rejected"),
             discarded_work=coerce.counter(summary.get("Discarded")),
             best_share=coerce.difficulty(summary.get("Best Share")),
-            last_share_at=cgminer.last_share(pools),
+            last_share_at=pools.last_share_at,
             hardware_errors=coerce.counter(summary.get("Hardware Errors")),
             hardware_error_ratio=coerce.percentage(summary.get("Device Hardware%")),
             temperatures=coerce.by_sensor(
@@ -174,7 +174,7 @@ class Reader:
             ),
             fans=fans,
             boards=boards,
-            pools=cgminer.pools(pools),
+            pools=pools.pools,
             faults=await _faults(address, summary),
         )
 
@@ -279,11 +279,11 @@ def _agree(power: float | None, other: float | None) -> bool:
     return power is not None and other is not None and power <= other * _OFF_BY and other <= power * _OFF_BY
 
 
-def _difficulty(summary: Mapping[str, Any], pools: list[Answer], kind: str) -> float | None:
+def _difficulty(summary: Mapping[str, Any], pools: cgminer.Pools, kind: str) -> float | None:
     """Return the summary's total difficulty of accepted or rejected shares, else the sum over the pools."""
     if f"Difficulty {kind}" in summary:
         return coerce.counter(summary[f"Difficulty {kind}"])
-    return cgminer.accepted_difficulty(pools) if kind == "Accepted" else cgminer.rejected_difficulty(pools)
+    return pools.accepted_difficulty if kind == "Accepted" else pools.rejected_difficulty
 
 
 def _rows(devs: Answer) -> list[tuple[int, Mapping[str, Any]]]:
