@@ -187,7 +187,11 @@ async def _be_active(
             )
         )
         miners = await resources.enter_async_context(
-            Miners(deadline=settings.polling.deadline, identify_deadline=settings.polling.identify_deadline)
+            Miners(
+                deadline=settings.polling.deadline,
+                identify_deadline=settings.polling.identify_deadline,
+                most_kept=limits.kept,
+            )
         )
         async with asyncio.TaskGroup() as tasks:
             clock = SteadyClock()

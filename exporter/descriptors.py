@@ -21,20 +21,29 @@ _MOST_SOURCES: Final = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The settings with limits that fit the descriptors, and how many connections all sources together may have."""
+    """The settings with limits that fit the descriptors, and how many connections others may have.
+
+    Attributes:
+        polling: How many rigs are asked at once.
+        web: How many clients are served.
+        sources: Connections of all sources together.
+        kept: Connections to rigs that are kept between reads: what nobody else may need.
+    """
 
     polling: PollingSettings
     web: WebSettings
     sources: int
+    kept: int
 
 
 def share(free: int, polling: PollingSettings, web: WebSettings) -> Limits:
-    """Share ``free`` descriptors. The server comes first, then the sources, then the rigs."""
+    """Share ``free`` descriptors. The server comes first, then the sources, then the rigs that are asked."""
     free = max(0, free - min(_OTHERS, free // 4))
     clients = min(web.max_connections, max(_FEWEST_CLIENTS, free // 4))
     sources = min(_MOST_SOURCES, max(2, (free - clients) // 4))
     wanted = (1 + SLOW_LANES) * polling.max_in_flight + polling.max_identifying + polling.max_identifying // 2
-    ratio = min(1.0, (free - clients - sources) / _PER_POLL / wanted)
+    left = free - clients - sources
+    ratio = min(1.0, left / _PER_POLL / wanted)
     return Limits(
         polling=polling.model_copy(
             update={
@@ -44,6 +53,7 @@ def share(free: int, polling: PollingSettings, web: WebSettings) -> Limits:
         ),
         web=web.model_copy(update={"max_connections": clients}),
         sources=sources,
+        kept=max(0, left - _PER_POLL * wanted),
     )
 
 

@@ -26,6 +26,8 @@ from exporter.polling.settings import PollingSettings
 from exporter.simulation.faults import Fault
 from exporter.simulation.firmware import families
 from exporter.simulation.site import SimulatedSite
+from exporter.sources.rigs import connections
+from exporter.sources.rigs.connections import give_back_sockets
 from exporter.sources.rigs.contract import Target
 from exporter.sources.rigs.firmware import native_readers
 from exporter.sources.rigs.reader import Miners
@@ -103,10 +105,18 @@ class Fleet:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def fleet() -> AsyncIterator[Fleet]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connections, "SHORT_SECONDS", 0.0)  # kept again after they were given back
+        async with made_fleet() as made:
+            yield made
+
+
+@asynccontextmanager
+async def made_fleet() -> AsyncIterator[Fleet]:
     async with (
         simulated_site(HEALTHY) as healthy,
         simulated_site(models=VICTIMS * AT_ONCE, seed=22) as failing,
-        Miners(deadline=DEADLINE) as miners,
+        Miners(deadline=DEADLINE, most_kept=1_000) as miners,
     ):
         machines = failing.machines | {f"healthy {name}": machine for name, machine in healthy.machines.items()}
         logins = {
@@ -220,7 +230,7 @@ async def test_every_rig_is_identified_natively_with_its_mac(fleet: Fleet) -> No
 async def test_failing_rigs_have_their_class_and_their_neighbours_lose_nothing(
     fleet: Fleet, faults: tuple[Fault, ...]
 ) -> None:
-    files, memory = open_files(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    files, memory = await files_without_kept(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     before = {name: await fleet.poll(name) for name in fleet.failing.machines}
     async with fleet.failed(faults) as failing:
         healthy = [name for name in fleet.rigs if name not in fleet.failing.machines]
@@ -262,8 +272,17 @@ def counters(outcome: RigReading | Reason) -> dict[str, float]:
     return {name: value for name, value in named.items() if value is not None}
 
 
+async def files_without_kept() -> int:
+    """Close the connections that are kept between reads, and count the files that are open then."""
+    give_back_sockets()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    return open_files()
+
+
 async def settled(files: int) -> None:
     """Wait until no socket is left over."""
+    give_back_sockets()
     for _ in range(60_000):
         if open_files() <= files:
             return

@@ -4,7 +4,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +18,7 @@ from exporter.model.fleet import Credentials
 from exporter.model.readings import RigReading
 from exporter.sources.rigs.contract import OtherRig, Target
 from exporter.sources.rigs.firmware import proto
+from exporter.sources.rigs.reader import Miners
 
 FIXTURE = json.loads((Path(__file__).parent.parent / "fixtures" / "rigs" / "proto.json").read_text())
 TARGET = Target(f"{NETWORK}.73", Credentials("admin", "example"))
@@ -31,10 +32,19 @@ def pages() -> Pages:
 
 
 @asynccontextmanager
-async def rig(content: Pages, *, tls: bool = False, refuse: tuple[int, str] | None = None) -> AsyncIterator[None]:
-    """Serve pages; those that need the login answer ``refuse`` if it is given."""
+async def rig(
+    content: Pages, *, tls: bool = False, refuse: tuple[int, str] | None = None, closes: bool = True
+) -> AsyncIterator[list[asyncio.StreamWriter]]:
+    """Serve pages, and give the connections made so far; those that need the login answer ``refuse`` if it is given."""
+    connections: list[asyncio.StreamWriter] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        with suppress(asyncio.IncompleteReadError, asyncio.CancelledError):
+            while not writer.is_closing():
+                await answer(reader, writer)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         path = head.split(" ")[1]
         open_to_all = path.rpartition("/")[2] in {"system", "network", "hardware", "login"}
@@ -46,7 +56,8 @@ async def rig(content: Pages, *, tls: bool = False, refuse: tuple[int, str] | No
             status, body = refuse
         writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
         await writer.drain()
-        writer.close()
+        if closes:
+            writer.close()
 
     context = None
     if tls:
@@ -54,7 +65,7 @@ async def rig(content: Pages, *, tls: bool = False, refuse: tuple[int, str] | No
         trustme.CA().issue_cert("rig.example").configure_cert(context)
     server = await asyncio.start_server(handle, TARGET.address, 443 if tls else 80, ssl=context)
     try:
-        yield
+        yield connections
     finally:
         server.close()
 
@@ -74,6 +85,15 @@ async def test_tls_with_the_rig_s_own_certificate_reads_the_same() -> None:
         identity = await reader.identify(TARGET)
         reading = await reader.read(TARGET, identity)
     assert reading == await read()
+
+
+async def test_all_reads_share_one_connection() -> None:
+    async with rig(pages(), tls=True, closes=False) as connections, Miners(most_kept=8) as miners:
+        identity = await proto.Reader().identify(TARGET)
+        before = len(connections)
+        readings = [await miners.read(TARGET, identity) for _ in range(3)]
+    assert len(connections) == before + 1
+    assert readings[0] == readings[-1]
 
 
 async def test_a_rig_without_a_password_is_identified_and_says_what_it_needs() -> None:

@@ -1,13 +1,9 @@
 import asyncio
-import contextlib
 import gc
 import json
-import os
-import resource
 import socket
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 from rig_servers import (
@@ -18,6 +14,7 @@ from rig_servers import (
     dripping,
     flooding,
     hanging,
+    no_socket_left,
     resetting,
     saying,
     serving,
@@ -158,19 +155,6 @@ async def test_a_cancelled_exchange_leaves_no_socket(handler: Handler) -> None:
             await task
         await asyncio.wait_for(connections[0].wait_closed(), 600) if handler is hanging else None
         assert len(connections) == 1
-
-
-@contextlib.contextmanager
-def no_socket_left() -> Iterator[None]:
-    """Let this process open nothing more."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    lowest = os.open(os.devnull, os.O_RDONLY)
-    os.close(lowest)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 async def test_a_poll_waits_for_a_socket_of_this_host() -> None:

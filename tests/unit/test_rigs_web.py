@@ -236,6 +236,18 @@ async def test_the_pages_of_a_read_share_a_connection_as_long_as_the_rig_keeps_i
     assert (server.asked, server.connections) == (["/a", "/b", "/c"], connections)
 
 
+async def test_a_page_without_content_is_complete_though_it_has_no_length() -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(2):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    async with serving(ADDRESS, 80, handle) as connections:
+        with keeping_connections():
+            statuses = [(await get(ADDRESS, path))[0].status for path in ("/a", "/b")]
+    assert (statuses, len(connections)) == ([204, 204], 1)
+
+
 async def test_a_kept_connection_that_breaks_in_the_middle_of_an_answer_is_garbled() -> None:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

@@ -130,6 +130,15 @@ class ListsPoints(Protocol):
 
 
 @runtime_checkable
+class KeepsConnections(Protocol):
+    """A reader that may keep a connection to a rig from read to read, because that cannot lock anybody out."""
+
+    def keeps(self, identity: RigIdentity) -> bool:
+        """Return whether the rig's web server can spare one."""
+        ...
+
+
+@runtime_checkable
 class LogsIn(Protocol):
     """A reader whose pages need a login."""
 

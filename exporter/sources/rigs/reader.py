@@ -9,11 +9,26 @@ from exporter.model.failures import Failure, Reason
 from exporter.model.points import PointList
 from exporter.model.readings import RigIdentity, RigReading
 from exporter.sources.rigs import cgminer
-from exporter.sources.rigs.contract import Answer, HasSecondProbe, ListsPoints, NativeReader, Probe, Target
+from exporter.sources.rigs.contract import (
+    Answer,
+    HasSecondProbe,
+    KeepsConnections,
+    ListsPoints,
+    NativeReader,
+    Probe,
+    Target,
+)
 from exporter.sources.rigs.fast_timeout import FastTimeout
 from exporter.sources.rigs.firmware import native_readers
 from exporter.sources.rigs.pyasic_reader import PyasicReader, pyasic_type
-from exporter.sources.rigs.transport import NoProtocol, NoSuchPage, OtherPage, keeping_connections, timeout_failure
+from exporter.sources.rigs.transport import (
+    NoProtocol,
+    NoSuchPage,
+    OtherPage,
+    keeping_connections,
+    lasting_connections,
+    timeout_failure,
+)
 
 PROBE_SECONDS: Final = 3.0
 _WORKER_SHARE: Final = 0.95
@@ -32,14 +47,17 @@ class Miners:
     Deadlines, limits on how many rigs are asked at once, and unexpected exceptions are the caller's.
     """
 
-    def __init__(self, *, deadline: float = 5.0, identify_deadline: float = 20.0) -> None:
+    def __init__(self, *, deadline: float = 5.0, identify_deadline: float = 20.0, most_kept: int = 0) -> None:
         """Open nothing yet.
 
         Args:
             deadline: Seconds after which the caller gives up a read: pyasic's processes stop a little earlier.
             identify_deadline: The same for an identification, of which the probes take the first part.
+            most_kept: How many connections may be kept from read to read.
         """
         self._native = native_readers()
+        self._keeps = {name: each.keeps for name, each in self._native.items() if isinstance(each, KeepsConnections)}
+        self._lasting = lasting_connections(most_kept)
         self._readers_of: dict[Probe, list[NativeReader]] = {}
         for reader in self._native.values():
             self._readers_of.setdefault(reader.probe, []).append(reader)
@@ -56,12 +74,15 @@ class Miners:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._lasting.close()
         await self._pyasic.close()
 
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
         """Read a rig once. Raises Failure."""
         native = self._native.get(identity.reader)
-        with keeping_connections():
+        keeps = self._keeps.get(identity.reader)
+        lasting = self._lasting if keeps is not None and keeps(identity) else None
+        with keeping_connections(lasting):
             return await (native or self._pyasic).read(target, identity)
 
     async def points(self, target: Target, identity: RigIdentity) -> PointList | None:

@@ -2,13 +2,14 @@
 
 Built on :class:`asyncio.Protocol`: streams cost twice as much per poll. The total deadline is the caller's;
 connecting has its own, to distinguish an absent rig from one that hangs. A connection serves one request, or within
-:func:`keeping_connections` all pages that one read asks of one port.
+:func:`keeping_connections` all pages that one read asks of one port, or those of all reads of a rig.
 """
 
 import asyncio
 import errno
 import json
 import re
+import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -20,6 +21,7 @@ from typing import Any, Final, Protocol, TypeVar, cast
 import orjson
 
 from exporter.model.failures import Failure, Reason
+from exporter.sources.rigs.connections import Connections, LastingConnections, Where, give_back_sockets
 from exporter.sources.rigs.fast_timeout import FastTimeout
 from exporter.sources.rigs.names import is_ip, resolved
 from exporter.sources.rigs.scoped import Scoped
@@ -28,6 +30,8 @@ CONNECT_SECONDS: Final = 2.5
 _SURE: Final = 0.4
 """Share of that after which a deadline which ends the attempt means that nobody answers: SYN was sent twice by then."""
 MAX_ANSWER: Final = 1_000_000  # bytes
+GONE_MILLISECONDS: Final = 1_000
+"""After which a question on a kept connection that no TCP acknowledged is sent again on a new one."""
 _SOCKET_SECONDS: Final = 0.25
 """Until a connection is tried again for which this host had no socket."""
 _SOCKET_TRIES: Final = 8  # within the seconds of connecting
@@ -136,14 +140,15 @@ _SLIPS: Final = ((",}", "}"), (",]", "]"), ("}{", "},{"), ("[,{", "[{"), ('""tem
 class _Conversation(asyncio.Protocol):
     """A connection: one request and its answer, then perhaps the next."""
 
-    __slots__ = ("answer", "ended", "framing", "received", "request", "transport")
+    __slots__ = ("_rested", "answer", "ended", "framing", "received", "request", "transport")
 
-    def __init__(self, request: bytes, framing: Framing, answer: asyncio.Future[bytes]) -> None:
+    def __init__(self, request: bytes, framing: Framing, answer: asyncio.Future[bytes] | None) -> None:
         self.request = request
         self.framing = framing
         self.answer = answer
         self.received = bytearray()
         self.ended = False  # by the other side, or by more than the answer
+        self._rested = False
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -155,8 +160,21 @@ class _Conversation(asyncio.Protocol):
         self.framing, self.answer, self.received = framing, answer, bytearray()
         self.transport.write(request)
 
+    def rest(self) -> None:
+        """Hold no answer while nothing is asked, and find out soon if nobody is there for the next question."""
+        self.received, self.answer = bytearray(), None
+        if not self._rested:
+            # A rig that lost its power ends nothing: TCP would repeat the question for minutes.
+            peer = cast("socket.socket", self.transport.get_extra_info("socket"))
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_MILLISECONDS)
+            self._rested = True
+
+    def abort(self) -> None:
+        """Close the connection."""
+        self.transport.abort()
+
     def data_received(self, data: bytes) -> None:
-        if self.answer.done():
+        if self.answer is None or self.answer.done():
             self.ended = True
             return
         self.received += data
@@ -173,7 +191,7 @@ class _Conversation(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.ended = True
-        if self.answer.done():
+        if self.answer is None or self.answer.done():
             return
         try:
             if not self.received:
@@ -228,28 +246,33 @@ listener: Final[ContextVar[Callable[[Exchanged], None] | None]] = ContextVar("li
 """Called with every exchange of the task that sets it, and of the tasks that this one starts."""
 
 
-_kept: Final[ContextVar[dict[tuple[str, int], _Conversation] | None]] = ContextVar("kept", default=None)
+_Kept = Connections[_Conversation]
+_kept: Final[ContextVar[_Kept | None]] = ContextVar("kept", default=None)
 
 
-class _KeptConnections(Scoped[dict[tuple[str, int], _Conversation]]):
+class _KeptConnections(Scoped[_Kept]):
     __slots__ = ()
 
     def __exit__(self, *_: object) -> None:
         super().__exit__()
-        if self._value:
-            for conversation in self._value.values():
-                conversation.transport.abort()
-            self._value.clear()  # each transport holds the context that holds them
+        if not self._value.lasts:
+            self._value.close()
 
 
-def keeping_connections() -> _KeptConnections:
-    """Let the pages that are asked for inside share a connection per port, and close all at the end."""
-    return _KeptConnections(_kept, {})
+def lasting_connections(most: int) -> LastingConnections[_Conversation]:
+    """Make room for at most ``most`` connections that are kept from read to read."""
+    return LastingConnections(most)
 
 
-def keeps_connections() -> bool:
-    """Return whether pages share connections here."""
-    return _kept.get() is not None
+def keeping_connections(lasting: LastingConnections[_Conversation] | None = None) -> _KeptConnections:
+    """Let the pages that are asked for inside share a connection per port, and close all at the end but ``lasting``."""
+    return _KeptConnections(_kept, Connections() if lasting is None else lasting)
+
+
+def keeps_connections(*, alone: bool) -> bool:
+    """Return whether a page's connection is kept here; ``alone`` if no other page of its read is asked."""
+    kept = _kept.get()
+    return kept is not None and (kept.lasts or not alone)
 
 
 def exchange(address: str, port: int, request: bytes, framing: Framing) -> Coroutine[Any, Any, bytes]:
@@ -277,11 +300,12 @@ async def _heard(
 async def _exchange(address: str, port: int, request: bytes, framing: Framing) -> bytes:
     host = address if is_ip(address) else await resolved(address)
     loop = asyncio.get_running_loop()
-    kept = _kept.get()
-    if kept is not None and (conversation := kept.pop((host, port), None)) is not None:
-        content = await _next(kept, (host, port), conversation, request, framing)
+    where, kept = (host, port), _kept.get()
+    if kept is not None and (conversation := kept.take(where)) is not None:
+        content = await _next(kept, where, conversation, request, framing)
         if content is not None:
             return content
+        kept.lost(where)
     answer: asyncio.Future[bytes] = loop.create_future()
     connected: _Conversation | None = None
     sure_at = loop.time() + _SURE * CONNECT_SECONDS
@@ -296,12 +320,13 @@ async def _exchange(address: str, port: int, request: bytes, framing: Framing) -
         raise
     else:
         if kept is not None and framing.keeps_connection(connected.received):
-            kept[host, port], connected = connected, None
+            kept.keep(where, connected)
+            connected = None
         return content
     finally:
         answer.cancel()
         if connected is not None:
-            connected.transport.abort()
+            connected.abort()
         # A failure that the answer holds also holds this frame: both would lie about until garbage is collected.
         del answer, connected
 
@@ -319,6 +344,7 @@ async def _connect(
             except OSError as error:
                 if error.errno not in OUT_OF_SOCKETS or tries == _SOCKET_TRIES:
                     raise
+                give_back_sockets()
             else:
                 return connected
             tries += 1
@@ -326,8 +352,8 @@ async def _connect(
 
 
 async def _next(
-    kept: dict[tuple[str, int], _Conversation],
-    where: tuple[str, int],
+    kept: _Kept,
+    where: Where,
     conversation: _Conversation,
     request: bytes,
     framing: Framing,
@@ -350,9 +376,9 @@ async def _next(
     finally:
         answer.cancel()
         if lasts:
-            kept[where] = conversation
+            kept.keep(where, conversation)
         else:
-            conversation.transport.abort()
+            conversation.abort()
         del answer, conversation
 
 

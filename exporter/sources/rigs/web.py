@@ -37,6 +37,7 @@ _LAST_CHUNK: Final = b"\r\n0\r\n\r\n"  # after the one before, or the head
 _LONGEST_HEAD: Final = 16_384
 _MOST_DIGITS: Final = len(str(MAX_ANSWER))
 _OK: Final = int(HTTPStatus.OK)  # a member of an Enum takes as long as ten function calls
+_NO_CONTENT: Final = int(HTTPStatus.NO_CONTENT)  # has no length, and no body
 _NO_VERDICT: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.TOO_MANY_REQUESTS)
 """Failures that are no evidence about a login: there is no such page, or it is requested too often."""
 _JSON_VALUE: Final = re.compile(rb"\s*(?:[\[{\"\-\d]|true|false|null)")
@@ -95,7 +96,9 @@ class _HttpFraming:
             self.head = Head(raw)
             self._body_at = end + len(_HEAD_END)
             self._length = _length(raw)
-            self._chunked = self._length is None and "chunked" in self.head.header("transfer-encoding").lower()
+            if self._length is None:
+                self._chunked = "chunked" in self.head.header("transfer-encoding").lower()
+                self._length = 0 if self.head.status == _NO_CONTENT else None
         if self._chunked:
             return received.endswith(_LAST_CHUNK)
         return self._length is not None and len(received) >= self._body_at + self._length
@@ -157,7 +160,7 @@ def get(
 ) -> Coroutine[Any, Any, tuple[Head, bytes]]:
     """Ask for a page and give its head and body, whatever the status. Raises Failure.
 
-    If it is ``alone``, no other page of this read is asked: its connection is not kept.
+    If it is ``alone``, no other page of this read is asked: its connection is kept for the next read or not at all.
     """
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()]) if headers else ""
     return _ask(address, port, f"GET {path}", lines, alone=alone)
@@ -167,7 +170,7 @@ async def _ask(
     address: str, port: int, what: str, headers: str, content: bytes = b"", *, alone: bool = False
 ) -> tuple[Head, bytes]:
     host = f"[{address}]" if ":" in address else address
-    keeps = not alone and keeps_connections()
+    keeps = keeps_connections(alone=alone)
     end = "" if keeps else "Connection: close\r\n"
     request = f"{what} HTTP/1.1\r\nHost: {host}\r\n{headers}Accept: */*\r\n{end}\r\n"
     framing = _HttpFraming(keeps=keeps)

@@ -5,7 +5,9 @@ is the hottest chip's, its second fan is ``fanrpm2``, and its pools report under
 mean of its two chips, which are ``chiptemp1`` and ``chiptemp2``. Hammer's ``coreVoltage`` is in hundredths of a volt.
 """
 
+import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from exporter.model.fault_codes import FaultCode
@@ -30,6 +32,8 @@ _SECOND_FAN: Final = frozenset({"302", "303", "701", "702"})
 _POOLS: Final = tuple((f"{kind}URL", f"{kind}Port", f"{kind}User") for kind in ("stratum", "fallbackStratum"))
 _FORK: Final = ("nerd", "q13")  # how its models begin
 _FORGE_CHIPS: Final = ("chiptemp1", "chiptemp2")
+_VERSION: Final = re.compile(r"v?(\d{1,4})\.(\d{1,4})")
+_PURGES: Final = (2, 10)
 _MEASURED: Final = 0.1
 """How far volts times amperes may be from the watts of the same meter."""
 
@@ -85,6 +89,10 @@ class Reader:
             control_board=board,
         )
 
+    def keeps(self, identity: RigIdentity) -> bool:
+        """See :class:`exporter.sources.rigs.contract.KeepsConnections`."""
+        return identity.make == "BitAxe" and _closes_the_idle(identity.firmware_version)
+
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
         info = await get_json(target.address, _PAGE, alone=True)
@@ -127,6 +135,17 @@ class Reader:
             points=tuple(point for point in known if point.name),
             variant=_point_name(options.get("defaultFrequency"), volts),
         )
+
+
+@lru_cache(256)
+def _closes_the_idle(version: str) -> bool:
+    """Return whether the release closes the connection that is idle longest when it has no socket for a new one.
+
+    Since v2.10 it does, and serves 20. Releases before serve 7 to 10, and refuse the owner's browser once all are held:
+    a host that loses its power would hold one more each time. NerdAxes serve 10, by builds that no version tells apart.
+    """
+    found = _VERSION.match(version)
+    return found is not None and (int(found[1]), int(found[2])) >= _PURGES
 
 
 def _point_name(frequency: object, voltage: object) -> str:

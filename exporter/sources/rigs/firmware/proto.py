@@ -176,6 +176,10 @@ class Reader:
             board_serials=tuple(sorted((slot, serial) for serial, (slot, _) in _slots(hardware).items())),
         )
 
+    def keeps(self, identity: RigIdentity) -> bool:  # noqa: ARG002 - all are alike
+        """See :class:`exporter.sources.rigs.contract.KeepsConnections`. Block's own fleet software keeps ten."""
+        return True
+
     async def read(self, target: Target, identity: RigIdentity) -> RigReading:
         """See :class:`exporter.sources.rigs.contract.Reader`."""
         try:
