@@ -194,9 +194,10 @@ async def test_vnish_is_asked_again_for_what_changes_seldom_when_it_can_have_cha
     assert again.rejected_difficulty == first.rejected_difficulty == 1_179_648.0
 
 
+@pytest.mark.parametrize("has_time", [True, False])
 @pytest.mark.parametrize(("state", "seconds"), [("mining", vnish.SLOW_SECONDS), ("auto-tuning", vnish.TUNING_SECONDS)])
 async def test_vnish_is_asked_again_for_what_changes_seldom_after_a_while(
-    address: str, state: str, seconds: float, monkeypatch: pytest.MonkeyPatch
+    address: str, state: str, seconds: float, monkeypatch: pytest.MonkeyPatch, *, has_time: bool
 ) -> None:
     fixture = load(next(path for path in FIXTURES if path.stem == "vnish"))
     status = fixture["http"]["80"]["/api/v1/summary"]["miner"]["miner_status"]
@@ -205,10 +206,39 @@ async def test_vnish_is_asked_again_for_what_changes_seldom_after_a_while(
     monkeypatch.setattr(vnish, "time", SimpleNamespace(monotonic=lambda: now, time=time.time))
     async with replaying(address, fixture) as replay:
         for passed, asked in ((0, ALWAYS + SELDOM), (seconds - 1, ALWAYS), (seconds + 1, ALWAYS + SELDOM)):
-            now, status["miner_state_time"] = 1_000.0 + passed, began + passed
+            now, status["miner_state_time"] = 1_000.0 + passed, began + passed if has_time else None
             replay.asked.clear()
             await reader.read(Target(address), RigIdentity(**fixture["identity"]))
             assert replay.asked == asked
+
+
+@pytest.mark.parametrize(
+    ("state", "shares", "asked"),
+    [
+        ("mining", (500, 510, 510), ALWAYS),
+        ("auto-tuning", (500, 510, 510), ALWAYS),
+        ("mining", (500, 3, 510), ALWAYS),  # asked at the second read, and since then it runs on
+        ("mining", (2, 510, 3), ALWAYS + SELDOM),  # started again, and past what it had when it was asked
+        ("mining", (500, 510, None), ALWAYS + SELDOM),
+        ("stopped", (500, 500, 500), ALWAYS + SELDOM),
+    ],
+)
+async def test_vnish_without_the_time_in_its_state_is_asked_again_when_it_lost_shares(
+    address: str, state: str, shares: tuple[int | None, ...], asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fixture = load(next(path for path in FIXTURES if path.stem == "vnish"))
+    miner = fixture["http"]["80"]["/api/v1/summary"]["miner"]
+    miner["miner_status"] = {"miner_state": state}
+    pool = next(row for row in miner["pools"] if row["pool_type"] == "UserPool")
+    reader, now, uptimes = native_readers()["vnish"], 1_000.0, []
+    monkeypatch.setattr(vnish, "time", SimpleNamespace(monotonic=lambda: now, time=time.time))
+    async with replaying(address, fixture) as replay:
+        for accepted in shares:
+            now, pool["accepted"] = now + 30, accepted
+            replay.asked.clear()
+            uptimes.append((await reader.read(Target(address), RigIdentity(**fixture["identity"]))).uptime)
+    assert replay.asked == asked
+    assert uptimes[-1] == 4_423 + (0 if asked != ALWAYS else 30 if shares[1] < shares[0] else 60)
 
 
 def target(address: str, fixture: dict[str, Any]) -> Target:

@@ -2,7 +2,8 @@
 
 Hashrate is ``hr_realtime``, over an unknown window; power is the firmware's ``power_consumption``. What changes seldom
 is asked for every :data:`SLOW_SECONDS`, or :data:`TUNING_SECONDS` while the rig tunes itself, and at once if the rig's
-state or, except while it tunes itself, its clocks are other ones. Some releases want a login for the summary: the rig
+state or, except while it tunes itself, its clocks are other ones. Releases whose state has no time show by their shares
+that they were not started again since. Some releases want a login for the summary: the rig
 is then read from the open pages and port 4028. If port 80 is closed, port 4028 is used alone. Power is then the sum of
 the boards', which older releases do not have.
 """
@@ -11,7 +12,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.fault_codes import FaultCode
@@ -56,38 +57,52 @@ async def _info(address: str) -> Answer:
     return await get_json(address, _INFO)
 
 
-@dataclass(frozen=True, slots=True)
+class _Now(NamedTuple):
+    """What shows at each read whether what is asked seldom may be different."""
+
+    at: float  # monotonic s
+    state: str
+    state_time: float | None  # s
+    shares: float | None  # accepted since the miner process started, by the owner's pools
+    expected: float | None  # H/s
+
+
+@dataclass(slots=True)
 class _Slow:
     """The answers to what is asked seldom, and the summary of that time."""
 
-    at: float  # monotonic
-    state: str
-    state_time: float | None  # s
-    expected: float | None  # H/s
+    asked: _Now
+    shares: float | None  # of the latest read
     status: Answer
     preset: Mapping[str, Any]
     elapsed: float | None  # s
     rejected_difficulty: float | None
     last_share_at: float | None  # unix seconds
 
-    def holds(self, now: float, state: str, state_time: float | None, expected: float | None) -> bool:
+    def holds(self, now: _Now) -> bool:
         """Return whether the rig has mined or tuned itself since then, at the clocks of then, and not for too long."""
-        if self.elapsed is None or self.state_time is None or state_time is None or state != self.state:
+        if self.elapsed is None or now.state != self.asked.state or not self._runs_on(now):
             return False
-        if state == _TUNING:  # which is to try other clocks
-            seconds = TUNING_SECONDS
-        elif state == _MINING and expected == self.expected:
-            seconds = SLOW_SECONDS
-        else:
-            return False
-        passed = now - self.at
-        return passed < seconds and abs(state_time - self.state_time - passed) <= _STATE_SLACK
+        if now.state == _TUNING:  # which is to try other clocks
+            return now.at - self.asked.at < TUNING_SECONDS
+        return now.state == _MINING and now.expected == self.asked.expected and now.at - self.asked.at < SLOW_SECONDS
 
-    def uptime(self, state_time: float | None) -> float | None:
+    def _runs_on(self, now: _Now) -> bool:
+        """Return whether the rig is in its state since then: by its time in it, or else because no share is lost."""
+        if now.state_time is not None and self.asked.state_time is not None:
+            passed = now.at - self.asked.at
+            return abs(now.state_time - self.asked.state_time - passed) <= _STATE_SLACK
+        before, self.shares = self.shares, now.shares
+        neither = now.state_time is None and self.asked.state_time is None
+        return neither and before is not None and now.shares is not None and now.shares >= before
+
+    def uptime(self, now: _Now) -> float | None:
         """Return how long the miner process runs: since then its time in its state has grown by as much."""
-        if self.elapsed is None or state_time is None or self.state_time is None:
-            return self.elapsed
-        return self.elapsed + state_time - self.state_time
+        if self.elapsed is None:
+            return None
+        if now.state_time is None or self.asked.state_time is None:
+            return self.elapsed + now.at - self.asked.at
+        return self.elapsed + now.state_time - self.asked.state_time
 
 
 class Reader:
@@ -191,7 +206,11 @@ class Reader:
         expected = coerce.hashrate(miner.get("hr_nominal"), "GH/s") or None
         in_state = coerce.mapping(miner.get("miner_status"))
         state, state_time = coerce.text(in_state.get("miner_state")), coerce.seconds(in_state.get("miner_state_time"))
-        slow = await self._slowly(address, state, state_time, expected)
+        own = [row for row in coerce.items(miner.get("pools")) if row.get("pool_type", _USER_POOL) == _USER_POOL]
+        pools = tuple(_pool(index, row) for index, row in enumerate(own))
+        shares = coerce.total([pool.accepted for pool in pools])
+        now = _Now(time.monotonic(), state, state_time, shares, expected)
+        slow = await self._slowly(address, now)
         preset = slow.preset
         stopped = state in (_STOPPED, "failure")
         old = "hr_realtime" not in miner and "instant_hashrate" in miner  # releases that have the others mean the same
@@ -202,7 +221,6 @@ class Reader:
         cooling = coerce.mapping(miner.get("cooling"))
         fans, chains = coerce.items(cooling.get("fans")), coerce.items(miner.get("chains"))
         boards = tuple(_board(_index(position, row), row) for position, row in enumerate(chains))
-        own = [row for row in coerce.items(miner.get("pools")) if row.get("pool_type", _USER_POOL) == _USER_POOL]
         return RigReading(
             hashrate=hashrate,
             average_hashrate=coerce.hashrate(average, unit),
@@ -216,7 +234,7 @@ class Reader:
             point=_in_force(preset, slow.status),
             tuner=_tuner(state, preset),
             fault_light=coerce.flag(slow.status.get("find_miner")),
-            uptime=slow.uptime(state_time),
+            uptime=slow.uptime(now),
             system_uptime=_uptime(system.get("uptime")),
             firmware_fee=coerce.percentage(miner.get("devfee_percent")),
             accepted_difficulty=coerce.total([coerce.counter(row.get("diffa")) for row in own]),
@@ -230,22 +248,19 @@ class Reader:
             fans_expected=coerce.count(cooling.get("fan_num"), coerce.MAX_ITEMS),
             fan_duty=coerce.percentage(cooling.get("fan_duty")),
             boards=boards,
-            pools=tuple(_pool(index, row) for index, row in enumerate(own)),
+            pools=pools,
             faults=(*lost_boards(identity, boards), *_faults(miner, chains, () if _immersed(cooling) else fans)),
         )
 
-    async def _slowly(self, address: str, state: str, state_time: float | None, expected: float | None) -> _Slow:
+    async def _slowly(self, address: str, now: _Now) -> _Slow:
         """Return what is asked seldom: it is not worth four questions at each read."""
-        now = time.monotonic()
         slow = self._slow.get(address)
-        if slow is None or not slow.holds(now, state, state_time, expected):
+        if slow is None or not slow.holds(now):
             summary = coerce.first(await cgminer.optional(address, "summary"), "SUMMARY")
             shares = cgminer.pools(_without_fee(await cgminer.optional(address, "pools")))
             slow = self._slow[address] = _Slow(
-                at=now,
-                state=state,
-                state_time=state_time,
-                expected=expected,
+                asked=now,
+                shares=now.shares,
                 status=await optional(get_json(address, _STATUS)),
                 preset=coerce.mapping((await optional(get_json(address, _PRESET))).get("current_preset")),
                 elapsed=coerce.seconds(summary.get("Elapsed")),
