@@ -9,13 +9,13 @@ import structlog
 
 from exporter.polling.rigs import SLOW_LANES
 from exporter.polling.settings import PollingSettings
+from exporter.server.connections import FEWEST_CONNECTIONS
 from exporter.server.settings import WebSettings
 
 _log = structlog.get_logger(__name__)
 
 _OTHERS: Final = 32  # state file, worker processes, files that are being read
 _PER_POLL: Final = 2  # some firmware is read over its API and its web interface
-_FEWEST_CLIENTS: Final = 8
 _MOST_SOURCES: Final = 100
 
 
@@ -39,7 +39,7 @@ class Limits:
 def share(free: int, polling: PollingSettings, web: WebSettings) -> Limits:
     """Share ``free`` descriptors. The server comes first, then the sources, then the rigs that are asked."""
     free = max(0, free - min(_OTHERS, free // 4))
-    clients = min(web.max_connections, max(_FEWEST_CLIENTS, free // 4))
+    clients = min(web.max_connections, max(FEWEST_CONNECTIONS, free // 4))
     sources = min(_MOST_SOURCES, max(2, (free - clients) // 4))
     wanted = (1 + SLOW_LANES) * polling.max_in_flight + polling.max_identifying + polling.max_identifying // 2
     left = free - clients - sources

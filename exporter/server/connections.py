@@ -1,6 +1,7 @@
 """The open connections. If there are too many, a new one replaces an idle one, so that nobody can lock scrapes out."""
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -12,6 +13,9 @@ from aiohttp import web
 
 from exporter.server.admission import Handler, reset
 
+FEWEST_CONNECTIONS: Final = 8
+"""Connections that clients may have, however few file descriptors there are."""
+_SHORT_SECONDS: Final = 60.0
 _STALLED_SECONDS: Final = 1.0
 """Seconds after which a request in progress may be ended for another connection of the same client."""
 
@@ -39,16 +43,29 @@ class Seats:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
+        self._short_limit = limit
+        self._short_until = -math.inf
         self._taken: dict[Seat, None] = {}
+
+    @property
+    def are_short(self) -> bool:
+        """Whether there was no free file descriptor within the last minute."""
+        return time.monotonic() < self._short_until
+
+    def halve(self) -> None:
+        """End half of the connections, because no file descriptor is free, and allow no more than that for a minute."""
+        self._short_until = time.monotonic() + _SHORT_SECONDS
+        self._short_limit = min(self._limit, max(FEWEST_CONNECTIONS, len(self._taken) // 2))
+        while len(self._taken) > self._short_limit:
+            self._end(self._first_to_end(self._shares()))
 
     def take(self, client: str) -> Seat | None:
         """Take a place, if necessary that of another connection. None if all others are busier."""
-        if len(self._taken) >= self._limit:
+        if len(self._taken) >= (self._short_limit if self.are_short else self._limit):
             replaced = self._replaceable(client)
             if replaced is None:
                 return None
-            self.leave(replaced)
-            replaced.end()
+            self._end(replaced)
         seat = Seat(client=client)
         self._taken[seat] = None
         return seat
@@ -57,13 +74,28 @@ class Seats:
         """Free the place."""
         self._taken.pop(seat, None)
 
+    def has(self, seat: Seat) -> bool:
+        """Whether it has not lost its place."""
+        return seat in self._taken
+
     def _replaceable(self, client: str) -> Seat | None:
-        """Return the longest idle seat of the client with the most, or a busy one that it may lose."""
-        shares = Counter(seat.client for seat in self._taken)
-        largest, share = shares.most_common(1)[0]
-        seat = min((seat for seat in self._taken if seat.client == largest), key=lambda seat: (seat.busy, seat.since))
-        is_fair = shares[client] + 1 < share
+        """Return the first seat to end. None if it is busy and a new one of ``client`` has no better claim."""
+        shares = self._shares()
+        seat = self._first_to_end(shares)
+        is_fair = shares[client] + 1 < shares[seat.client]
         return seat if is_fair or not seat.busy or time.monotonic() - seat.since > _STALLED_SECONDS else None
+
+    def _shares(self) -> Counter[str]:
+        return Counter(seat.client for seat in self._taken)
+
+    def _first_to_end(self, shares: Counter[str]) -> Seat:
+        """Return the longest idle seat of the client with the most, or its longest busy one."""
+        largest, _ = shares.most_common(1)[0]
+        return min((seat for seat in self._taken if seat.client == largest), key=lambda seat: (seat.busy, seat.since))
+
+    def _end(self, seat: Seat) -> None:
+        self.leave(seat)
+        seat.end()
 
 
 class SeatedHandler(web.RequestHandler):
@@ -77,10 +109,12 @@ class SeatedHandler(web.RequestHandler):
         self.seat = seat
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Note how to end the connection."""
+        """Note how to end the connection. End it if it lost its seat before."""
         super().connection_made(transport)
         self.seat.mark(busy=False)
         self.seat.end = partial(reset, cast("asyncio.Transport", transport))
+        if not self._seats.has(self.seat):
+            self.seat.end()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Free the seat."""

@@ -1,12 +1,14 @@
 """Accepts connections for the application. Limits their number and how long a client may take."""
 
 import asyncio
+import errno
 import logging
+import os
 import socket
+import ssl
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
-from itertools import count
 from typing import Any, Final
 
 import structlog
@@ -33,6 +35,10 @@ _HANDSHAKE_SECONDS: Final = 10.0
 _UNREAD_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 2.0
 _RETRY_SECONDS: Final = 1.0
+_SPARE_SECONDS: Final = 0.005  # between two tries to hold a free file descriptor
+_SHORT_SECONDS: Final = 0.08
+"""A pause while file descriptors are short, because clients that are turned away come back at once."""
+_NO_DESCRIPTOR: Final = (errno.EMFILE, errno.ENFILE)
 _BACKLOG: Final = 128
 _ACCEPTED_AT_ONCE: Final = 16
 
@@ -100,6 +106,7 @@ class _Acceptor:
         self._handlers = handlers
         self._web_config = web_config
         self._seats = Seats(limit)
+        self._spare = _Spare()
         self._accepting: list[asyncio.Task[None]] = []
         self._handshakes: set[asyncio.Task[None]] = set()
 
@@ -113,35 +120,60 @@ class _Acceptor:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._spare.release()
 
     async def _accept(self, listener: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
         failing = False
-        for number in count(1):
-            if number % _ACCEPTED_AT_ONCE == 0:
-                await asyncio.sleep(0)  # accepting does not wait while clients do
-            try:
-                connection, address = await loop.sock_accept(listener)
-            except ConnectionError:
-                continue
-            except OSError as error:  # mostly no free file descriptors
-                if not failing:
-                    _log.error("cannot accept connections", error=str(error))
-                failing = True
-                await asyncio.sleep(_RETRY_SECONDS)
-                continue
-            failing = False
-            seat = self._seats.take(client_of(address))
-            if seat is None:
-                connection.close()
-                continue
-            task = asyncio.create_task(self._handshake(connection, seat))
-            seat.end = task.cancel
-            self._handshakes.add(task)
-            task.add_done_callback(self._handshakes.discard)
+        while True:
+            await _readable(listener)
+            for _ in range(_ACCEPTED_AT_ONCE):
+                try:
+                    connection, address = self._next(listener)
+                except BlockingIOError:
+                    break
+                except ConnectionError:
+                    continue
+                except OSError as error:
+                    if not failing:
+                        _log.error("cannot accept connections", error=str(error))
+                    failing = True
+                    await asyncio.sleep(_RETRY_SECONDS)
+                    break
+                failing = False
+                self._admit(connection, client_of(address))
+                if not self._spare.hold():
+                    break
+            while not self._spare.hold():  # noqa: ASYNC110 -- what is awaited happens in the kernel
+                await asyncio.sleep(_SPARE_SECONDS)
+            if self._seats.are_short:
+                await asyncio.sleep(_SHORT_SECONDS)
 
-    async def _handshake(self, connection: socket.socket, seat: Seat) -> None:
+    def _next(self, listener: socket.socket) -> tuple[socket.socket, Any]:
+        """Accept a connection, if necessary with the spare descriptor. Raises OSError."""
+        try:
+            return listener.accept()
+        except OSError as error:
+            if error.errno not in _NO_DESCRIPTOR:
+                raise
+        if not self._seats.are_short:
+            _log.warning("no free file descriptors: clients have fewer connections for a minute")
+        self._seats.halve()
+        self._spare.release()
+        return listener.accept()
+
+    def _admit(self, connection: socket.socket, client: str) -> None:
+        seat = self._seats.take(client)
+        if seat is None:
+            connection.close()
+            return
         tls = self._web_config.current().tls
+        task = asyncio.create_task(self._handshake(connection, seat, tls))
+        if tls is not None:
+            seat.end = task.cancel
+        self._handshakes.add(task)
+        task.add_done_callback(self._handshakes.discard)
+
+    async def _handshake(self, connection: socket.socket, seat: Seat, tls: ssl.SSLContext | None) -> None:
         deadline = None if tls is None else _HANDSHAKE_SECONDS
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
@@ -155,6 +187,37 @@ class _Acceptor:
             connection.close()
             if isinstance(error, asyncio.CancelledError):
                 raise
+
+
+class _Spare:
+    """A file descriptor that is kept, so that a connection can be accepted when no other is free."""
+
+    def __init__(self) -> None:
+        self._held: int | None = None
+        self.hold()
+
+    def hold(self) -> bool:
+        """Take a descriptor if it was released. False if none is free."""
+        if self._held is None:
+            with suppress(OSError):
+                self._held = os.open(os.devnull, os.O_RDONLY)
+        return self._held is not None
+
+    def release(self) -> None:
+        """Free the descriptor."""
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
+
+
+async def _readable(listener: socket.socket) -> None:
+    """Wait until a client connects. Without one, accepting fails too if no file descriptor is free."""
+    loop, readable = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(listener, readable.set)
+    try:
+        await readable.wait()
+    finally:
+        loop.remove_reader(listener)
 
 
 def _listener(family: socket.AddressFamily, address: tuple[Any, ...]) -> socket.socket:

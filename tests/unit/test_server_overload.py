@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import resource
 import socket
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import aiohttp
@@ -14,6 +16,7 @@ import pytest
 import yaml
 from pydantic import SecretStr
 from site_server import Served, explained, served
+from structlog.testing import capture_logs
 
 from exporter.decision.explain import Explanation
 from exporter.exposition.views import SiteView
@@ -171,10 +174,13 @@ async def test_idle_connections_do_not_lock_scrapes_out() -> None:
 
 async def test_connections_without_a_request_do_not_lock_scrapes_out() -> None:
     async with served(settings=settings(max_connections=4)) as site:
-        mute = [await asyncio.open_connection("127.0.0.1", site.port) for _ in range(8)]
+        mute = [socket.create_connection(("127.0.0.1", site.port)) for _ in range(8)]  # all before the server runs
+        for connection in mute:
+            connection.setblocking(False)
         assert await status(site.client, site, "metrics") == 200
-        for _, writer in mute:
-            writer.close()
+        assert [await is_closed(connection) for connection in mute].count(False) == 3
+        for connection in mute:
+            connection.close()
 
 
 async def test_the_client_with_the_most_connections_loses_one() -> None:
@@ -200,6 +206,46 @@ async def test_busy_connections_of_one_client_give_way_to_another_client() -> No
             gate.open()
             results = await asyncio.gather(*flood, return_exceptions=True)
             assert 3 <= results.count(200) < 5
+
+
+@contextmanager
+def no_free_descriptors() -> Iterator[None]:
+    """Let this process open nothing more."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(path.name) for path in Path("/proc/self/fd").iterdir())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, limits[1]))
+    taken: list[int] = []
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.dup(0))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for descriptor in taken:
+            os.close(descriptor)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the open descriptors")
+async def test_without_free_descriptors_a_scrape_is_accepted_and_clients_keep_eight_connections() -> None:
+    loop = asyncio.get_running_loop()
+    async with served(settings=settings()) as site:
+        assert await status(site.client, site, "metrics") == 200, "the first scrape opens files"
+        many = await idle_connections(site, 12, "127.0.0.2")
+        scrapers = [socket.socket() for _ in range(3)]
+        with capture_logs() as logged, no_free_descriptors():
+            async with asyncio.timeout(600):
+                for scraper in scrapers:
+                    scraper.setblocking(False)
+                    await loop.sock_connect(scraper, ("127.0.0.1", site.port))
+                    await loop.sock_sendall(scraper, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+                    assert (await loop.sock_recv(scraper, 1_000)).startswith(b"HTTP/1.1 200")
+        assert [await is_closed(connection) for connection in many].count(False) == 4
+        assert [line["event"] for line in logged if "descriptors" in line["event"]] == [
+            "no free file descriptors: clients have fewer connections for a minute"
+        ]
+        for connection in many + scrapers:
+            connection.close()
 
 
 # --- logins -----------------------------------------------------------------------------------------------------------
