@@ -221,8 +221,9 @@ class RigPricer:
         if contract is None:
             return books_without_contract(rig.rig, finite(actual.margin))
         host = self._hosting.host_tariff(rig.rig)
-        supply = self._supply_of(rig, host, block_share if host == rig.rig.tariff else None)
-        if self._settings.at(host)[1].block_tariff is not None and block_share is None:
+        share = block_share if host == rig.rig.tariff else None
+        supply = self._supply_of(rig, host, share)
+        if self._settings.at(host)[1].block_tariff is not None and share is None:
             # its share of the block is not known
             supply = supply._replace(price=None, cost=None, marginal_price=None, sale_gain=None)
         return self._bookkeeper.books(

@@ -12,7 +12,15 @@ from sites import NOW, flat_market
 from exporter.economics.books import Hosting
 from exporter.economics.hosting import ContractSettings
 from exporter.economics.margin import RigPricer
-from exporter.economics.settings import EconomicsSettings, PayoutScheme, PowerSettings, SiteSettings, TariffOverrides
+from exporter.economics.settings import (
+    EconomicsSettings,
+    OtherCost,
+    PayoutScheme,
+    PowerSettings,
+    SiteSettings,
+    StopsWith,
+    TariffOverrides,
+)
 from exporter.economics.site import price_on
 from exporter.economics.values import Books, Deciding, MarketEconomics, RigEconomics
 from exporter.model.fleet import Block, Rig
@@ -284,6 +292,44 @@ def test_a_block_of_power_is_the_hosts_if_it_is_of_the_rigs_tariff() -> None:
     other = hosted()
     other = sites.replace_tariff(other, "rate")
     assert books(other, tariffs=own, prices=prices | {"rate": 0.08}).host_margin is None
+    both = own | {"rate": TariffOverrides(block_tariff="block", block_kilowatts=500)}
+    elsewhere = books(other, share=0.75, tariffs=both, prices=prices | {"rate": 0.08})  # a share of the other block
+    assert (elsewhere.host_margin, elsewhere.host_price) == (None, None)
+
+
+def test_nothing_of_the_hosts_book_is_known_while_his_share_of_a_block_is_not() -> None:
+    own = {"ppa": TariffOverrides(block_tariff="block", block_kilowatts=1_000, resale_tariff="spot")}
+    prices = {"ppa": 0.12, "block": 0.04, "spot": 0.25}
+    unknown = {"tariffs": own, "prices": prices}
+    found = books(changes={"host_may_curtail": True}, **unknown)
+    assert (found.host_margin, found.host_best, found.deciding, found.judged, found.host_price) == (None,) * 5
+    good = LastGood(hashrate=200e12, power=3_500.0, observed_at=NOW)
+    off = hosted(hashrate=None, last_good=good, expected_mining=False)
+    assert books(off, **unknown).curtailment_income is None
+    assert books(off, share=1.0, **unknown).curtailment_income is not None
+
+
+def test_without_monthly_costs_what_is_left_after_all_is_the_margin() -> None:
+    found = deciding({"host_may_curtail": True})
+    assert found[3] == pytest.approx(found[0])
+
+
+def test_the_expected_cost_of_a_peak_is_not_owed_where_a_tag_stands_for_it() -> None:
+    tag = OtherCost(name="4CP tag", usd_per_kilowatt_month=5.0, stops_with=StopsWith.PERIOD, peak_tag=True)
+    settings = SiteSettings(
+        tariff="ppa",
+        contracts={"c": contract(host_may_curtail=True)},
+        economics=EconomicsSettings(other_costs=(tag,)),
+    )
+
+    def left(surcharge: float) -> float | None:
+        pricer = RigPricer(flat_market(), {"ppa": TariffPrice(0.05)}, settings, now=NOW, surcharges={"ppa": surcharge})
+        found = pricer.price(hosted()).books
+        assert found is not None
+        assert found.deciding is not None
+        return found.deciding.allin_margin
+
+    assert left(0.02) == pytest.approx(left(0.0))
 
 
 # --- contracts ------------------------------------------------------------------------------------------------------
