@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from exporter.decision.dayplan.path import Paths
 from exporter.decision.dayplan.problem import Group, Limit, Plan, Problem, Slot
-from exporter.decision.dayplan.solve import solve
+from exporter.decision.dayplan.solve import Solver, solve
 from tests.unit.day_plans import HOUR, capped, highs, points, slots, tiny, wandering, without_limits
 
 CENT = 0.005
@@ -217,6 +217,69 @@ def test_a_site_of_many_groups_is_within_one_percent_of_what_is_possible(
     assert plan.gap < 0.01
     assert not any(plan.violations)
     assert plan.broken == 0
+
+
+def lasting(hours: tuple[float, ...], problem: Problem) -> Problem:
+    """The same problem with slots of these lengths."""
+    edges = [sum(hours[:number]) * HOUR for number in range(len(hours) + 1)]
+    return replace(problem, slots=tuple(Slot(start=start, end=end) for start, end in pairwise(edges)))
+
+
+def awarded(floors: dict[int, float], *groups: int) -> Limit:
+    return Limit(reason="award", groups=groups, floors=tuple(floors.get(number, 0.0) for number in range(6)))
+
+
+UNEQUAL = (0.5, 2.0, 1.0, 0.5, 1.5, 1.0)
+LOW_A = Limit(reason="cap", groups=(0,), caps=(190.0,) * 6)
+OFF_B = Limit(reason="cap", groups=(1,), caps=(0.0,) * 6)
+
+
+@pytest.mark.parametrize(
+    ("problem", "missed", "gap"),
+    [
+        (tiny((capped({1: 300.0}),)), 0.0, 0.02),
+        (tiny((capped({1: 250.0, 5: 250.0}),)), 0.0, 0.035),
+        (tiny((OFF_B,)), 0.0, 0.0),
+        (tiny((awarded({3: 400.0}, 0, 1),)), 0.0, 0.0),
+        (tiny((awarded({3: 350.0}, 1),)), 0.0, 0.0),
+        (tiny((capped({1: 300.0}), awarded({3: 350.0}, 0, 1))), 0.0, 0.06),
+        (tiny((capped({1: 500.0, 0: 400.0}), LOW_A)), 0.014, 0.035),
+        (tiny((LOW_A, capped({1: 500.0, 0: 400.0}))), 0.014, 0.035),
+        (tiny((capped({1: 300.0}),), energy=1_500.0), 0.006, 0.016),
+        (tiny((awarded({3: 350.0}, 0, 1),), energy=1_500.0), 0.0, 0.57),
+        (lasting(UNEQUAL, tiny(energy=1_900.0)), 0.016, 0.032),
+        (lasting(UNEQUAL, tiny((capped({1: 300.0}), awarded({3: 210.0}, 0, 1)), energy=1_700.0)), 0.0, 0.007),
+    ],
+)
+def test_a_plan_is_near_the_best_one_and_its_bound_is_no_further_away_than_it_was(
+    problem: Problem, missed: float, gap: float
+) -> None:
+    """The plans and the bounds are from rules of thumb: how near they come was measured, against HiGHS."""
+    plan = solve(problem)
+    best, _ = highs(problem)
+    assert (1 - missed) * best - CENT <= plan.value <= best + CENT
+    assert best - CENT <= plan.bound
+    assert plan.gap <= gap + 1e-6
+    assert (plan.violations, plan.excess, plan.broken) == ((0.0,) * 6, 0.0, 0)
+    assert problem.energy is None or energy(plan) <= problem.energy
+
+
+def test_energy_counts_by_the_length_of_the_slots() -> None:
+    """Of half an hour and two hours at 100 kW, 100 kWh last for the half hour only."""
+    group = Group(block="A", name="A", points=points((0, 10.0), (0, 100.0)), prices=(0.03, 0.05))
+    problem = Problem(asked_at=0, slots=slots(2), hashprices=(40.0, 40.0), groups=(group,), energy=100.0)
+    plan = solve(lasting((0.5, 2.0), problem))
+    assert plan.choices == ((1, 0),)
+    assert plan.value == pytest.approx(0.5 * (10 * 40 / 24 - 100 * 0.03))
+
+
+def test_another_plan_is_judged_by_the_same_limits_and_proves_nothing() -> None:
+    solver = Solver(tiny((capped({1: 300.0}),)))
+    off, full = ([path.judge((index,) * 6) for path in solver.paths] for index in (0, 2))
+    assert solver.plan(full) is None
+    judged = solver.plan(off)
+    assert judged is not None
+    assert judged.value == judged.bound == 0.0
 
 
 def test_a_site_without_limits_is_planned_exactly() -> None:
