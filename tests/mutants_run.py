@@ -1,13 +1,15 @@
 """``mutmut run`` that collects the tests once: ``python -m tests.mutants_run WORKERS [PATTERN...]``.
 
 mutmut starts pytest anew for each mutant, which takes longer than the test that fails. Here each mutant is a fork of a
-process that has collected all tests, and runs those of the changed function, the fastest first.
+process that has collected all tests, and runs those that call the changed function, the fastest first: all in the files
+of its module, and others as long as they take little time together.
 """
 
 import functools
 import gc
+import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import mutmut.__main__ as command
@@ -16,9 +18,14 @@ from _pytest.config import _prepareconfig  # as pytest-xdist does, for a session
 from mutmut.configuration import config
 from mutmut.mutation import trampoline
 from mutmut.runners.harness import PytestRunner
+from mutmut.state import state
 from mutmut.utils.file_utils import change_cwd
 from mutmut.workers.isolation import ForkRunner
 
+OTHERS = 0.05
+"""Share of the time of all tests that the tests of other modules may take for one mutant."""
+MOST_CPU = 10
+"""How many times the time of its tests a mutant may take. Endless ones end there."""
 KILLED, BROKEN = 1, 3
 """Exit codes: a test failed, and pytest failed, which counts as killed too."""
 
@@ -52,21 +59,41 @@ class Collected:
         return KILLED if self._session.testsfailed else 0
 
 
+def chosen(mutant: str, tests: Iterable[str], seconds: Mapping[str, float]) -> list[str]:
+    """Return the tests to run for a mutant, of those that call its function; ``seconds`` are those of all tests."""
+    own = "test_" + "_".join(mutant.split(".")[1:3])  # exporter.decision.latch.x_step__mutmut_1: test_decision_latch
+    left = OTHERS * sum(seconds.values())
+    picked: list[str] = []
+    for test in sorted(tests, key=lambda test: (seconds[test], test)):
+        if not test.rpartition("/")[2].startswith(own):
+            left -= seconds[test]
+            if left < 0 and picked:
+                continue
+        picked.append(test)
+    return picked
+
+
 def main(workers: int, patterns: tuple[str, ...]) -> None:
     """Test the mutants that match, or all that have no result."""
     collected: list[Collected] = []
-    begin, run_tests = ForkRunner.startup, PytestRunner.run_tests
+    begin, submit, run_tests = ForkRunner.startup, ForkRunner.submit, PytestRunner.run_tests
 
     def startup(runner: Any) -> None:
         collected.append(Collected())
         begin(runner)
+
+    def pick(runner: Any, mutant_name: str, tests: list[str], *_: float) -> None:
+        seconds = state().duration_by_test
+        picked = chosen(mutant_name, tests, seconds)
+        expected = sum(seconds[test] for test in picked)
+        submit(runner, mutant_name, picked, math.ceil((expected + 1) * MOST_CPU), expected)
 
     def run(runner: Any, *, mutant_name: str | None, tests: Iterable[str]) -> int:
         if mutant_name is None:
             return int(run_tests(runner, mutant_name=None, tests=tests))
         return collected[0].run(tests)
 
-    ForkRunner.startup, PytestRunner.run_tests = startup, run
+    ForkRunner.startup, ForkRunner.submit, PytestRunner.run_tests = startup, pick, run
     # Called by each call of a function: the lookup in the environment would take longest.
     trampoline.get_mutant_under_test = lambda: trampoline._mutant_under_test or ""
     command._run(patterns, workers)
