@@ -77,8 +77,15 @@ def test_without_costs_two_blocks_run_at_the_best_point_of_each_hour() -> None:
 def test_a_change_is_kept_for_the_dwell_and_what_runs_already_may_change_at_any_time() -> None:
     options = (Option(10.0, 100.0, 0.0, 0.0), OFF)
     cheap, dear = Slot(1.0, 0.05), Slot(1.0, 0.5)
-    assert Planner(options, [cheap, dear, dear], 2.0).course(0) == (0, 1, 1)
-    assert Planner(options, [dear, cheap, cheap], 2.0).course(0) == (1, 1, 0)
+    stopping = Planner(options, [cheap, dear, dear], 2.0)
+    assert (stopping.course(0), stopping.value(0)) == ((0, 1, 1), 5.0)
+    starting = Planner(options, [dear, cheap, cheap], 2.0)
+    assert (starting.course(0), starting.value(0)) == ((1, 1, 0), 5.0)
+    assert Planner(options, [Slot(0.5, 0.5), Slot(0.5, 0.05)]).course(0) == (1, 0)  # nothing must last
+
+
+def test_what_may_not_stand_still_loses_in_the_slots_in_which_it_loses() -> None:
+    assert Planner((Option(10.0, 100.0, 0.0, 0.0),), [Slot(1.0, 0.5), Slot(1.0, 0.05)]).value(0) == -35.0
 
 
 def test_a_tie_changes_nothing() -> None:
