@@ -1,10 +1,26 @@
 """Booking a block's hours: as the hours go by, the history is what it would be if it were made anew."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from exporter.decision.history import BlockHistory, Day, Hosted, Moment, book, restored, step_of, with_hours
+from exporter.decision.history import (
+    HOSTED,
+    BlockHistory,
+    Curve,
+    Day,
+    Hosted,
+    Moment,
+    Rules,
+    book,
+    restored,
+    step_of,
+    window_of,
+    with_hours,
+)
+from exporter.economics.hosting import ContractSettings
+from exporter.economics.settings import OtherCost, SiteSettings, StopsWith, TariffOverrides
 
 HOUR = 3_600.0
 
@@ -47,6 +63,82 @@ def test_kept_hours_are_restored_in_order_by_days() -> None:
     assert [[hour.hour / HOUR for hour in day.hours] for day in history.days] == [[5, 23], [24, 30]]
     assert list(history.hours) == list(Day.of(sorted(hours, key=lambda hour: hour.hour)).hours)
     assert history.open is None
+
+
+FEE = OtherCost(name="fee", usd_per_kilowatt_month=7.3, stops_with=StopsWith.RIG)
+"""1 cent per kWh."""
+
+
+@pytest.mark.parametrize(
+    ("own", "sale", "cost", "floor", "breakeven"),
+    [
+        ({}, None, 0.05, 0.0, 0.05),
+        ({"other_costs": (FEE,)}, None, 0.06, 0.0, 0.06),
+        ({"take_or_pay": True}, None, 0.05, -0.05, 0.0),
+        ({"take_or_pay": True, "other_costs": (FEE,)}, None, 0.06, -0.05, 0.01),
+        ({"resale_tariff": "grid"}, 0.07, 0.05, 0.02, 0.07),
+        ({"resale_tariff": "grid"}, 0.03, 0.05, 0.0, 0.05),  # it is not bought
+        ({"resale_tariff": "grid", "take_or_pay": True}, 0.03, 0.05, -0.02, 0.03),
+    ],
+)
+def test_the_curve_of_an_hour_is_by_hand(
+    own: dict[str, Any], sale: float | None, cost: float, floor: float, breakeven: float
+) -> None:
+    """An hour of 1 PH/s at 17.5 kW, and of 7.5 kW that hashes nothing. Costs are per kWh."""
+    rules = Rules(SiteSettings(tariff="ppa", tariffs={"ppa": TariffOverrides(**own)}), 0.0)
+    groups = {("ppa", -1): (0.0, 7.5), ("ppa", 175): (1.0, 17.5)}
+    curve = Curve.of([Moment(40.0, {"ppa": (0.05, sale)}, groups).hour(0.0, HOUR)], rules)
+    assert (curve.seconds, curve.revenue, curve.cost) == pytest.approx((HOUR, 40 / 24, cost * 25))
+    assert curve.floor == pytest.approx(floor * 25)
+    assert list(curve.breakevens) == pytest.approx([breakeven * 17.5 * 24])
+    for payout in (-1.0, breakeven * 17.5 * 24 + 1, 40.0):
+        mining = max(payout / 24 - breakeven * 17.5, 0.0)
+        assert curve.at(payout) == pytest.approx(floor * 25 + mining)
+    assert curve.margin == pytest.approx(curve.at(40.0))
+
+
+def test_an_hour_in_which_the_price_of_a_sale_was_not_known_is_left_out() -> None:
+    rules = Rules(SiteSettings(tariff="ppa", tariffs={"grid": TariffOverrides(resale_tariff="spot")}), 0.0)
+    prices = {"ppa": (0.05, None), "grid": (0.05, None)}
+    both = Moment(40.0, prices, {("grid", 175): (1.0, 17.5), ("ppa", 175): (1.0, 17.5)})
+    alone = moment(0).hour(HOUR, HOUR)
+    assert Curve.of([both.hour(0.0, HOUR)], rules).seconds == 0.0
+    assert Curve.of([both.hour(0.0, HOUR), alone], rules) == Curve.of([alone], rules)
+
+
+@pytest.mark.parametrize("may_stop", [True, False])
+def test_the_curve_of_a_hosted_hour_is_the_hosts(*, may_stop: bool) -> None:
+    """The customer pays $0.08 and half of 1 PH/s, and mines above 2 x 1.40 x 24; the host pays $0.05."""
+    terms = ContractSettings.model_validate(
+        {"timezone": "UTC", "usd_per_kilowatt_hour": 0.08, "revenue_share": 0.5, "host_may_curtail": may_stop}
+        | {"curtailment_credit_share": 0.5, "uptime": {"measure": "sla", "promised": 0.98}}
+    )
+    rules = Rules(SiteSettings(tariff="ppa", contracts={"c": terms}), 0.0)
+    hour = Moment(80.0, {HOSTED + "c": (0.05, 0.08)}, {(HOSTED + "c", 175): (1.0, 17.5)}).hour(0.0, HOUR)
+    curve = Curve.of([hour], rules)
+    assert curve.revenue == pytest.approx(0.08 * 17.5 + 0.5 * 80 / 24)
+    assert curve.cost == pytest.approx(0.05 * 17.5)
+    assert curve.margin == pytest.approx(0.03 * 17.5 + 0.5 * 80 / 24)
+    assert curve.at(67.0) == 0.0
+    assert curve.at(68.0) == pytest.approx(0.03 * 17.5 + 0.5 * 68 / 24)
+
+
+def test_a_window_takes_the_hours_that_begin_in_it() -> None:
+    rules = Rules(SiteSettings(tariff="ppa"), 0.0)
+    history = BlockHistory()
+    for at in range(5, 60):
+        history = book(history, moment(at), at * HOUR + 60, 900.0, 72 * HOUR)
+    seen = window_of(history, rules, 40 * HOUR, 3 * HOUR)
+    assert seen.seconds == 4 * 900.0  # 37 to 40
+    margins = [(40 + at) / 24 - 0.05 * 17.5 for at in (37, 38, 39, 40)]
+    assert seen.margin_per_year() == pytest.approx(sum(margins) / 4 * 8_760)
+    assert seen.margin_per_year(48.0) == pytest.approx((48 / 24 - 0.05 * 17.5) * 8_760)
+    assert seen.revenue_per_year == pytest.approx(sum(40 + at for at in (37, 38, 39, 40)) / 24 / 4 * 8_760)
+    assert seen.cost_per_year == pytest.approx(0.05 * 17.5 * 8_760)
+    assert window_of(history, rules, 59 * HOUR, 3 * HOUR).seconds == 4 * 900.0  # with the open hour
+    assert window_of(history, rules, 58.9 * HOUR, 3 * HOUR).seconds == 3 * 900.0
+    nothing = window_of(history, rules, 4 * HOUR, 3 * HOUR)
+    assert (nothing.margin_per_year(), nothing.revenue_per_year, nothing.cost_per_year) == (None, None, None)
 
 
 @pytest.mark.parametrize(
