@@ -94,6 +94,8 @@ def test_the_mean_price_ahead_of_several_tariffs_changes_where_any_of_them_does(
     found = mean_ahead([(3.0, slow), (1.0, fast)])
     assert [slot.hours for slot in found] == [1.0, 1.0, 1.0]
     assert [slot.price for slot in found] == pytest.approx([0.04, 0.065, 0.095])
+    hourly = [Slot(1.0, 0.10), Slot(1.0, 0.20), Slot(2.0, 0.30)]
+    assert [slot.hours for slot in mean_ahead([(3.0, slow), (1.0, hourly)])] == [1.0, 1.0, 2.0]
     assert mean_ahead([(3.0, slow), (1.0, ())]) == ()  # of one of them no price is known ahead
     assert mean_ahead([]) == mean_ahead([(0.0, slow), (0.0, fast)]) == ()
 

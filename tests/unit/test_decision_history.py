@@ -42,6 +42,17 @@ def test_hours_that_go_by_are_kept_as_if_the_history_were_made_anew(skipped: int
         assert [hour.hour / HOUR for hour in before] == [each for each in hours if each <= at][-31:]
 
 
+def test_as_many_hours_are_kept_as_are_asked_for_and_a_day_that_did_not_change_keeps_its_curve() -> None:
+    hours = [moment(at).hour(at * HOUR, HOUR) for at in (22, 23, 24, 25)]
+    history = with_hours(BlockHistory(), hours[:3], None, HOUR, 24)
+    later = with_hours(history, hours, None, HOUR, 24)
+    assert later.days[0] is history.days[0]
+    assert [hour.hour / HOUR for hour in later.hours] == [22, 23, 24, 25]
+    assert [hour.hour / HOUR for hour in with_hours(history, hours, None, HOUR, 2).hours] == [24, 25]
+    assert [hour.hour / HOUR for hour in with_hours(history, hours[:3], hours[3], HOUR, 2).hours] == [24, 25]
+    assert [hour.hour / HOUR for hour in with_hours(history, hours[:3], hours[3], HOUR, 1).hours] == [25]
+
+
 def test_packed_hours_read_back_as_they_were() -> None:
     hosted = Moment(40.0, {"a": (0.05, None), "b": (0.06, 0.02)}, {("a", 175): (1.0, 17.5), ("b", 300): (0.25, 7.5)})
     hours = [hosted.hour(0.0, 1_800.0), replace(moment(1).hour(HOUR, HOUR), recorded=True), moment(2).hour(7.0, 0.0)]
