@@ -177,6 +177,10 @@ def test_a_customer_has_his_own_scheme(scheme: PayoutScheme, paid: float) -> Non
     assert books(changes={"scheme": scheme}).customer_margin is None  # the share of the fees is not known
 
 
+def test_the_work_of_a_hosted_rig_is_what_his_own_pool_pays() -> None:
+    assert priced(hosted(), {"c": contract(pool_fee=0.01)}).potential_work == pytest.approx(0.2 * 0.99)
+
+
 def test_the_customers_revenue_is_by_his_own_fee_and_before_the_hosts_share() -> None:
     found = books(changes={"pool_fee": 0.005, "revenue_share": 0.1}, economics=EconomicsSettings(pool_fee=0.02))
     assert found.customer_revenue == pytest.approx(6.66 * 0.995)

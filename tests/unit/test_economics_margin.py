@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from sites import AIR_COOLED, HASHPRICE, NOW, flat_market, price, rig
+from sites import AIR_COOLED, HASHPRICE, NOW, flat_market, price, rig, site
 
 from exporter.economics.lines import cost_lines
+from exporter.economics.margin import RigPricer
+from exporter.economics.points import Candidate, Curve, Trust
 from exporter.economics.power import billed_per_watt
 from exporter.economics.settings import (
     EconomicsSettings,
@@ -18,10 +20,10 @@ from exporter.economics.settings import (
     SiteSettings,
     TariffOverrides,
 )
-from exporter.economics.site import per_kilowatt_year
-from exporter.economics.values import MarketEconomics, PowerSource
+from exporter.economics.site import per_kilowatt_year, price_site
+from exporter.economics.values import MarketEconomics, PowerSource, RigEconomics
 from exporter.model.readings import Reading, RigIdentity, RigReading
-from exporter.model.snapshot import LastGood
+from exporter.model.snapshot import LastGood, RigSnapshot, TariffPrice
 
 RATED = {"rated_hashrate": 200e12, "rated_power": 3_600.0}
 
@@ -37,6 +39,67 @@ def test_a_modern_rig_earns() -> None:
     assert priced.breakeven_hashprice == pytest.approx(21.8922693873, rel=1e-11)
     assert per_kilowatt_year(priced.margin, priced.billed_power) == pytest.approx(228.235178, rel=1e-8)
     assert priced.margin_per_kwh == pytest.approx(228.235178 / 8_760, rel=1e-8)
+
+
+def test_of_a_rig_of_the_sites_own_the_books_are_the_rigs_own_figures() -> None:
+    """0.2 PH/s at $33.30, 84 kWh at $0.05, and a bitcoin at $70,370."""
+    bare = price(rig(reject_ratio=0.0), economics=EconomicsSettings(), power=PowerSettings())
+    assert (bare.paid_share, bare.potential_work) == pytest.approx((1.0, 0.2))
+    assert (bare.judged_revenue, bare.judged_price) == pytest.approx((6.66, 0.05))
+    assert bare.cost_per_bitcoin == pytest.approx(84 * 0.05 / 6.66 * 70_370)
+    assert price(rig(reject_ratio=0.25), economics=EconomicsSettings(pool_fee=0.02)).paid_share == pytest.approx(0.735)
+
+
+def point(name: str, terahashes: float, watts: float) -> Candidate:
+    return Candidate(
+        name=name,
+        hashrate=terahashes * 1e12,
+        power=watts,
+        source=PowerSource.REPORTED,
+        kwh=watts * 0.024,
+        trust=Trust.MEASURED,
+        error=0.0,
+    )
+
+
+CURVES = {"a-01": Curve.of([point("eco", 150, 2_250), point("full", 210, 3_900)])}
+
+
+def at_best_point(snapshot: RigSnapshot, power_price: float = 0.09) -> RigEconomics:
+    settings = SiteSettings(tariff="ppa")
+    return RigPricer(flat_market(), {"ppa": TariffPrice(power_price)}, settings, curves=CURVES).price(snapshot)
+
+
+def test_a_rig_is_judged_at_the_best_point_that_it_was_measured_at() -> None:
+    """At $0.09 it loses $0.90 a day as it runs, and at 150 TH/s it would earn 4.995 - 4.86."""
+    saving = at_best_point(rig(reject_ratio=0.0))
+    assert saving.potential_margin == pytest.approx(0.135)
+    assert saving.margin == pytest.approx(-0.9)
+    assert (saving.potential_work, saving.potential_power) == pytest.approx((0.15, 2_250.0))
+    assert saving.potential_breakeven_power_price == pytest.approx(4.995 / 54)
+    assert saving.opportunity_margin == pytest.approx(0.135)
+    own = at_best_point(rig(reject_ratio=0.0), power_price=0.05)  # 2.46, more than 2.295 and 2.313
+    assert own.potential_margin == pytest.approx(2.46)
+    assert own.potential_breakeven_power_price == pytest.approx(4.995 / 54)
+    half = at_best_point(rig(reject_ratio=0.5))
+    assert half.potential_margin == pytest.approx(4.995 / 2 - 4.86)
+
+
+def test_a_rig_that_runs_at_its_best_point_is_judged_as_it_runs() -> None:
+    running = replace(
+        rig(reject_ratio=0.0), reading=Reading(RigReading(hashrate=1.4e14, power=2_250.0, point="eco"), NOW)
+    )
+    assert at_best_point(running).potential_margin == pytest.approx(1.4 / 1.5 * 4.995 - 4.86)
+
+
+def test_a_rig_of_another_name_or_algorithm_has_no_best_point() -> None:
+    assert at_best_point(rig(reject_ratio=0.0, name="b")).potential_margin == pytest.approx(-0.9)
+    scrypt = RigIdentity(reader="pyasic", make="AntMiner", model="L7", algorithm="Scrypt")
+    other = at_best_point(rig(identity=scrypt, facts={"algorithm": ""}))
+    assert (other.potential_margin, other.potential_power, other.potential_breakeven_power_price) == (None, None, None)
+    snapshot = site(rig(reject_ratio=0.0), tariffs={"ppa": TariffPrice(0.09)})
+    best = price_site(snapshot, SiteSettings(tariff="ppa"), CURVES).rigs[0]
+    assert best.potential_work == pytest.approx(0.15)
 
 
 def test_a_negative_power_price_pays_twice() -> None:
@@ -92,6 +155,8 @@ def test_what_a_firmware_hashes_for_its_maker_is_not_paid() -> None:
     for charged, kept in ((price(luxos, economics=settings), 0.972), (price(reporting, economics=settings), 0.95)):
         assert charged.revenue == pytest.approx(whole.revenue * kept)
         assert charged.breakeven_hashprice == pytest.approx(whole.breakeven_hashprice / kept)
+    free = rig(identity=RigIdentity(reader="luxos", make="AntMiner", model="S21", firmware="Stock", algorithm="SHA256"))
+    assert price(free, economics=settings).revenue == pytest.approx(whole.revenue)
 
 
 # --- power ----------------------------------------------------------------------------------------------------------
