@@ -258,6 +258,10 @@ def test_a_rig_that_draws_nothing_loses_nothing_and_one_of_unknown_draw_has_no_l
     assert priced(hosted(hashrate=None, last_good=good)).avoidable_loss is None
 
 
+def test_a_power_that_the_rig_reports_is_in_no_doubt() -> None:
+    assert priced(hosted(), {"c": contract(host_may_curtail=True)}).nameplate_doubt == 0.0
+
+
 def test_nothing_is_judged_without_energy_or_beyond_the_finite_numbers() -> None:
     assert books(hosted(hashrate=None, facts={"rated_power": None, "rated_hashrate": None})).judged is None
     unrated = hosted(power=None, facts={"rated_hashrate": None})

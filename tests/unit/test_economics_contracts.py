@@ -1,5 +1,6 @@
 """Power contracts and cost lines: which price counts for which decision, and the best use of an hour's energy."""
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -23,7 +24,7 @@ from exporter.economics.settings import (
 from exporter.economics.site import per_kilowatt_year, price_on
 from exporter.economics.values import RigEconomics, SiteEconomics
 from exporter.model.fleet import Block
-from exporter.model.snapshot import SiteSnapshot, TariffPrice
+from exporter.model.snapshot import RigSnapshot, SiteSnapshot, TariffPrice
 
 BARE = EconomicsSettings()
 HOURS = 8_760
@@ -197,6 +198,27 @@ def test_a_rig_that_is_paid_for_nothing_takes_from_the_block_last() -> None:
     snapshot = SiteSnapshot(taken_at=0.0, rigs=(unpaid, *known), blocks=(Block(name="north"),), tariffs=tariffs)
     priced = price_on(flat_market(), snapshot, BLOCK_AND_INDEX).rigs
     assert [rig.block_share for rig in priced] == [0.0] + [1.0] * 7
+
+
+def shares(*rigs: RigSnapshot, kilowatts: float) -> list[float | None]:
+    """The share of each rig's energy in a block of so many kW."""
+    settings = SiteSettings(
+        tariffs={"ppa": TariffOverrides(block_tariff="block", block_kilowatts=kilowatts)}, tariff="ppa"
+    )
+    tariffs = {"ppa": TariffPrice(0.12), "block": TariffPrice(0.04)}
+    snapshot = SiteSnapshot(taken_at=0.0, rigs=rigs, blocks=(Block(name="north"),), tariffs=tariffs)
+    return [rig.block_share for rig in price_on(flat_market(), snapshot, settings).rigs]
+
+
+def test_a_rig_of_unknown_power_takes_nothing_from_a_block() -> None:
+    unknown, warming = rig(name="a", power=None), rig(name="b", hashrate=0.0, power=1e5)
+    assert shares(unknown, warming, kilowatts=100) == [1.0, 1.0]
+    assert shares(warming, replace(unknown, rig=replace(unknown.rig, name="c")), kilowatts=100) == [1.0, 0.0]
+
+
+def test_a_rig_that_is_meant_to_be_off_leaves_the_block_to_the_others() -> None:
+    off = rig(name="a", hashrate=1e17 / 15, power=1e5, expected_mining=False)
+    assert shares(off, rig(name="b", hashrate=1e17 / 17.5, power=1e5), kilowatts=100) == [1.0, 1.0]
 
 
 def test_a_rig_of_unknown_breakeven_takes_from_the_block_first() -> None:

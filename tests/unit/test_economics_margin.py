@@ -13,8 +13,10 @@ from exporter.economics.margin import RigPricer
 from exporter.economics.points import Candidate, Curve, Trust
 from exporter.economics.power import billed_per_watt
 from exporter.economics.settings import (
+    Basis,
     EconomicsSettings,
     MeteringPoint,
+    OtherCost,
     PlausibleSettings,
     PowerSettings,
     SiteSettings,
@@ -102,6 +104,15 @@ def test_a_rig_of_another_name_or_algorithm_has_no_best_point() -> None:
     assert best.potential_work == pytest.approx(0.15)
 
 
+def test_a_cost_of_capacity_is_shared_by_the_running_kilowatts_of_a_block() -> None:
+    """$7.30 a kW and month is 1 cent per kWh; of twice the capacity it is 2."""
+    cost = OtherCost(name="space", usd_per_kilowatt_month=7.3, basis=Basis.CAPACITY)
+    settings = SiteSettings(tariff="ppa", economics=EconomicsSettings(other_costs=(cost,)))
+    pricer = RigPricer(flat_market(), {"ppa": TariffPrice(0.05)}, settings, capacity_ratio={"south": 2.0})
+    north, south = (pricer.price(rig(block=block)).allin_cost for block in ("north", "south"))
+    assert (north, south) == pytest.approx((84 * 0.06, 84 * 0.07))
+
+
 def test_a_negative_power_price_pays_twice() -> None:
     priced = price(rig(), power_price=-0.02)
     assert priced.power_cost == pytest.approx(-1.73040)
@@ -141,6 +152,8 @@ def test_a_rigs_own_rejects_beat_the_assumed_ones() -> None:
     assert price(rig(reject_ratio=None), economics=settings).revenue == pytest.approx(6.66 * 0.99)
     assert price(rig(reject_ratio=0.002), economics=settings).revenue == pytest.approx(6.66 * 0.998)
     assert price(rig(reject_ratio=7.0), economics=settings).revenue == pytest.approx(6.66 * 0.99)
+    assert price(rig(reject_ratio=1.5), economics=settings).revenue == pytest.approx(6.66 * 0.99)
+    assert price(rig(reject_ratio=0.0), economics=settings).revenue == pytest.approx(6.66)
 
 
 def test_what_a_firmware_hashes_for_its_maker_is_not_paid() -> None:
