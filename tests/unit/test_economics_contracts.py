@@ -12,6 +12,7 @@ from sites import HASHPRICE, flat_market, price, rig
 
 from exporter.economics.contract import Contract, best
 from exporter.economics.lines import cost_lines
+from exporter.economics.margin import RigPricer
 from exporter.economics.settings import (
     AiSettings,
     EconomicsSettings,
@@ -214,6 +215,13 @@ def test_a_rig_of_unknown_power_takes_nothing_from_a_block() -> None:
     unknown, warming = rig(name="a", power=None), rig(name="b", hashrate=0.0, power=1e5)
     assert shares(unknown, warming, kilowatts=100) == [1.0, 1.0]
     assert shares(warming, replace(unknown, rig=replace(unknown.rig, name="c")), kilowatts=100) == [1.0, 0.0]
+
+
+def test_a_price_that_a_rig_does_not_pay_may_be_unknown() -> None:
+    pricer = RigPricer(flat_market(), {"block": TariffPrice(0.04)}, BLOCK_AND_INDEX)
+    assert pricer.price(rig(), 1.0).power_price == 0.04
+    half = pricer.price(rig(), 0.5)
+    assert (half.power_price, half.marginal_price, half.best_margin) == (None, None, None)
 
 
 def test_a_rig_that_is_meant_to_be_off_leaves_the_block_to_the_others() -> None:
