@@ -385,6 +385,7 @@ def test_blocks_and_customers_add_up_their_books() -> None:
     )
     found = price_on(flat_market(), site(*rigs), settings)
     acme, birch = found.customers
+    assert (acme.name, birch.name) == ("acme", "birch")
     fee = 12 / 730 * 24 * 3.5
     assert acme.margin == pytest.approx(2 * -0.06 - fee)
     assert acme.avoidable_loss == pytest.approx(0.06)  # of the rig on whose stop he decides
