@@ -199,12 +199,20 @@ def sensors(value: object) -> list[float]:
 
 def by_sensor(values: Mapping[str, object]) -> tuple[tuple[str, float], ...]:
     """Read the temperatures of named sensors, those that can be."""
-    return tuple((sensor, known) for sensor, value in values.items() if (known := celsius(value)) is not None)
+    found = []
+    for sensor, value in values.items():
+        if value is not None and (known := celsius(value)) is not None:
+            found.append((sensor, known))
+    return tuple(found)
 
 
 def hottest(temperatures: Iterable[float | None]) -> float | None:
     """Return the highest of those that are known."""
-    return max([value for value in temperatures if value is not None], default=None)
+    top = None
+    for value in temperatures:
+        if value is not None and (top is None or value > top):
+            top = value
+    return top
 
 
 def coolest(temperatures: Iterable[float | None]) -> float | None:
@@ -262,6 +270,17 @@ def milli(value: object) -> float | None:
     """Read a number of thousandths, such as mV or mA, as a number of the whole; for :data:`volts` and its like."""
     known = _any(value)
     return None if known is None else known / 1_000
+
+
+def parts(read: NumberReader, divisor: float) -> NumberReader:
+    """Return what reads a number of parts of the unit of ``read``, such as 1,000 to it."""
+
+    def read_parts(value: object) -> float | None:
+        known = _any(value)
+        return None if known is None else read(known / divisor)
+
+    _usual[read_parts] = _usual[read]._replace(high=_usual[read].high * divisor, divisor=divisor)
+    return read_parts
 
 
 def centi(value: object) -> float | None:
@@ -490,7 +509,7 @@ def items(value: object, most: int = MAX_ITEMS) -> list[Mapping[str, Any]]:
 
 def measured(supply: PowerSupply) -> PowerSupply | None:
     """Return a power supply; None if nothing of it is known."""
-    return None if supply == _NOT_MEASURED else supply
+    return None if supply.input_voltage is None and supply == _NOT_MEASURED else supply
 
 
 def first(answer: Mapping[str, Any], section: str) -> Mapping[str, Any]:

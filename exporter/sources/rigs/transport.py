@@ -464,8 +464,13 @@ def _denied(answer: Mapping[str, Any]) -> bool:
     """Return whether cgminer's access list refused the command, or all of the joined ones."""
     if "STATUS" in answer:
         return _refused(answer, _ACCESS_DENIED)
-    parts = [value[0] for value in answer.values() if isinstance(value, list) and value]
-    return bool(parts) and all(isinstance(part, dict) and _refused(part, _ACCESS_DENIED) for part in parts)
+    denied = False
+    for part in answer.values():
+        if isinstance(part, list) and part:
+            if not isinstance(part[0], dict) or not _refused(part[0], _ACCESS_DENIED):
+                return False
+            denied = True
+    return denied
 
 
 def is_unknown_command(answer: object) -> bool:

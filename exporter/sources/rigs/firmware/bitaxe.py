@@ -6,7 +6,7 @@ mean of its two chips, which are ``chiptemp1`` and ``chiptemp2``. Hammer's ``cor
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -36,6 +36,17 @@ _VERSION: Final = re.compile(r"v?(\d{1,4})\.(\d{1,4})")
 _PURGES: Final = (2, 10)
 _MEASURED: Final = 0.1
 """How far volts times amperes may be from the watts of the same meter."""
+
+
+_NUMBERS: Final = coerce.table(
+    ("power", coerce.watts),
+    ("uptimeSeconds", coerce.seconds),
+    ("errorPercentage", coerce.percentage),
+    ("fanspeed", coerce.percentage),
+    ("voltage", coerce.parts(coerce.volts, 1_000.0)),
+    ("current", coerce.parts(coerce.amperes, 1_000.0)),
+    ("coreVoltageActual", coerce.parts(coerce.volts, 1_000.0)),
+)
 
 
 async def _system_info(address: str) -> Answer:
@@ -101,29 +112,28 @@ class Reader:
         rate = _BEST_RATE if _BEST_RATE in info else next((key for key in _RATES if key in info), "")
         fallback = _on_fallback(info)
         hashrate = coerce.realised(info.get(rate), "GH/s", expected)
-        power = coerce.watts(info.get("power"))
-        board = _board(info, hashrate, expected)
-        uptime = coerce.seconds(info.get("uptimeSeconds"))
+        power, uptime, error_ratio, duty, inlet, amperes, core = _NUMBERS(info)
+        board = _board(info, hashrate, expected, core)
         return RigReading(
             hashrate=hashrate,
             hashrate_window=_RATES.get(rate),
             expected_hashrate=expected,
             power=power,
-            power_supply=_power_supply(info, power, board.voltage),
+            power_supply=_power_supply(power, inlet, amperes, core),
             mining=hashrate > 0,
             suspended=coerce.flag(info.get("miningPaused")),
             point=_point_name(info.get("frequency"), info.get("coreVoltage")),
             uptime=uptime,
             system_uptime=uptime,  # the firmware is the miner
             best_share=coerce.difficulty(info.get("bestSessionDiff")),
-            hardware_error_ratio=coerce.percentage(info.get("errorPercentage")),
+            hardware_error_ratio=error_ratio,
             temperatures=coerce.by_sensor({"regulator": _celsius(info.get("vrTemp"))}),
             thermal_margin=coerce.margin(info.get("overheat_temp"), (board.chip_temperature,)),
-            fans=tuple(_fans(info)),
-            fan_duty=coerce.percentage(info.get("fanspeed", info.get("fanSpeed"))),
+            fans=_fans(info),
+            fan_duty=duty if "fanspeed" in info else coerce.percentage(info.get("fanSpeed")),
             boards=(board,),
-            pools=tuple(_pools(info, fallback=fallback)),
-            faults=tuple(_faults(info, fallback=fallback)),
+            pools=_pools(info, fallback=fallback),
+            faults=_faults(info, fallback=fallback),
         )
 
     async def points(self, target: Target, identity: RigIdentity) -> PointList:  # noqa: ARG002 - none is of a model only
@@ -150,7 +160,11 @@ def _closes_the_idle(version: str) -> bool:
 
 def _point_name(frequency: object, voltage: object) -> str:
     """Name the clock and the voltage that are set."""
-    clock, volts = coerce.number(frequency, 0, coerce.MAX_MEGAHERTZ), coerce.number(voltage, 0, _MOST_MILLIVOLTS)
+    return _named(coerce.number(frequency, 0, coerce.MAX_MEGAHERTZ), coerce.number(voltage, 0, _MOST_MILLIVOLTS))
+
+
+@lru_cache(maxsize=4_096)  # each device has the same at each poll
+def _named(clock: float | None, volts: float | None) -> str:
     if volts and volts < _LEAST_MILLIVOLTS:  # no chip runs at that: it is in hundredths of a volt
         volts *= 10
     return f"{clock:g} MHz {volts:g} mV" if clock and volts else ""
@@ -181,8 +195,9 @@ def _is_fork(info: Mapping[str, Any]) -> bool:
     )
 
 
-def _fans(info: Mapping[str, Any]) -> Iterator[Fan]:
+def _fans(info: Mapping[str, Any]) -> tuple[Fan, ...]:
     """Read the fans. A board without a second fan reports 0 for it, except if it reports how many it has."""
+    some = []
     fitted = coerce.count(info.get("fanCount"))
     second = fitted > 1 if fitted is not None else coerce.text(info.get("boardVersion")) in _SECOND_FAN
     for key, index in _FANS.items():
@@ -190,7 +205,8 @@ def _fans(info: Mapping[str, Any]) -> Iterator[Fan]:
             continue
         speed = coerce.rpm(info[key])
         if (index == 0 or speed or second) and (fitted is None or index < fitted):
-            yield Fan(index, speed)
+            some.append(coerce.fan(index, speed))
+    return tuple(some)
 
 
 def _celsius(value: object) -> float | None:
@@ -203,11 +219,11 @@ def _chip_temperatures(info: Mapping[str, Any]) -> tuple[float | None, float | N
     if _is_fork(info):
         return _celsius(info.get("temp")), coerce.mean(coerce.sensors(info.get("asicTemps")))
     keys = _FORGE_CHIPS if _FORGE_CHIPS[0] in info else ("temp", "temp2")
-    first, second = (_celsius(info.get(key)) for key in keys)
+    first, second = _celsius(info.get(keys[0])), _celsius(info.get(keys[1]))
     return (first, first) if second is None else (coerce.hottest((first, second)), coerce.mean((first, second)))
 
 
-def _board(info: Mapping[str, Any], hashrate: float, expected: float | None) -> Board:
+def _board(info: Mapping[str, Any], hashrate: float, expected: float | None, core: float | None) -> Board:
     hottest, average = _chip_temperatures(info)
     return Board(
         index=0,
@@ -217,7 +233,7 @@ def _board(info: Mapping[str, Any], hashrate: float, expected: float | None) -> 
         chip_temperature_average=average,
         chips=coerce.count(info["asicCount"]) if "asicCount" in info else _monitored(info),
         frequency=coerce.megahertz(info.get("actualFrequency", info.get("frequency"))),
-        voltage=coerce.volts(coerce.milli(info.get("coreVoltageActual"))),
+        voltage=core,
     )
 
 
@@ -225,14 +241,14 @@ def _monitored(info: Mapping[str, Any]) -> int | None:
     return len(coerce.items(coerce.mapping(info.get("hashrateMonitor")).get("asics"))) or None
 
 
-def _power_supply(info: Mapping[str, Any], power: float | None, core: float | None) -> PowerSupply | None:
-    """Read what is measured at the inlet, or on newer boards behind the regulator: mV and mA.
+def _power_supply(
+    power: float | None, volts: float | None, amperes: float | None, core: float | None
+) -> PowerSupply | None:
+    """Return what is measured at the inlet, or on newer boards behind the regulator.
 
     ``current`` is the inlet's or the chips', by the chip that measures it (INA260 or TPS546), which is not reported. It
     is the inlet's if it makes the reported power; else it is the chips', if it makes no more than that.
     """
-    volts = coerce.volts(coerce.milli(info.get("voltage")))
-    amperes = coerce.amperes(coerce.milli(info.get("current")))
     if volts and amperes and power and abs(volts * amperes / power - 1) <= _MEASURED:
         return PowerSupply(input_voltage=volts, input_current=amperes, input_power=power)
     if core and amperes and power and core * amperes <= power:
@@ -264,45 +280,46 @@ def _on_fallback(info: Mapping[str, Any]) -> bool | None:
     return None if info.get("fallbackStratumURL") else False
 
 
-def _pools(info: Mapping[str, Any], *, fallback: bool | None) -> Iterator[Pool]:
+def _pools(info: Mapping[str, Any], *, fallback: bool | None) -> tuple[Pool, ...]:
     """Read the pools. Share counters are the rig's, so they stand with the pool in use unless each pool has its own."""
-    rows = coerce.items(coerce.mapping(info.get("stratum")).get("pools"))
+    some = []
+    rows = coerce.items(coerce.mapping(info.get("stratum")).get("pools")) if "stratum" in info else []
+    # With one row it is that of the pool in use, with two each pool has its own and both are in use.
+    both = len(rows) == len(_POOLS)
     for index, (url, port_of, user) in enumerate(_POOLS):
         scheme, host = coerce.endpoint(info.get(url))
         if not host:
             continue
         port = coerce.count(info.get(port_of), 65_535)
-        active = None if fallback is None else fallback is bool(index)
-        # With one row it is that of the pool in use, with two each pool has its own and both are in use.
-        both = len(rows) == len(_POOLS)
+        if port and ":" not in host:
+            host = f"{host}:{port}"
+        active = True if both else None if fallback is None else fallback is bool(index)
         row = rows[index] if both else rows[0] if rows and active else {}
-        active = True if both else active
-        yield Pool(
-            index=index,
-            host=f"{host}:{port}" if port and ":" not in host else host,
-            scheme=scheme or "stratum+tcp",
-            worker=coerce.text(info.get(user)),
-            up=coerce.flag(row.get("connected")),
-            active=active,
-            difficulty=coerce.difficulty(_of_pool(row, info, "poolDifficulty", "stratumDiff")) if active else None,
-            accepted=coerce.counter(_of_pool(row, info, "accepted", "sharesAccepted")) if active else None,
-            rejected=coerce.counter(_of_pool(row, info, "rejected", "sharesRejected")) if active else None,
-        )
+        up = coerce.flag(row["connected"]) if "connected" in row else None
+        difficulty = accepted = rejected = None
+        if active:
+            difficulty = coerce.difficulty(_of_pool(row, info, "poolDifficulty", "stratumDiff"))
+            accepted = coerce.counter(_of_pool(row, info, "accepted", "sharesAccepted"))
+            rejected = coerce.counter(_of_pool(row, info, "rejected", "sharesRejected"))
+        worker = coerce.text(info.get(user))
+        some.append(Pool(index, host, scheme or "stratum+tcp", worker, up, active, difficulty, accepted, rejected))
+    return tuple(some)
 
 
 def _of_pool(row: Mapping[str, Any], info: Mapping[str, Any], key: str, key_of_rig: str) -> object:
     return row[key] if key in row else info.get(key, info.get(key_of_rig))
 
 
-def _faults(info: Mapping[str, Any], *, fallback: bool | None) -> Iterator[Fault]:
-    for key in ("overheat_mode", "overheat", "shutdown"):
-        if coerce.flag(info.get(key)):
-            yield fault(FaultCode.CHIP_TEMPERATURE, "board 0", key)
+def _faults(info: Mapping[str, Any], *, fallback: bool | None) -> tuple[Fault, ...]:
+    found = [
+        fault(FaultCode.CHIP_TEMPERATURE, "board 0", key)
+        for key in ("overheat_mode", "overheat", "shutdown")
+        if key in info and coerce.flag(info[key])
+    ]
     if fallback:
-        yield fault(FaultCode.POOL_DEAD, "pool 0", "isUsingFallbackStratum")
-    hardware = coerce.text(info.get("hardware_fault"), 64)
-    if hardware:
-        yield worded_fault(hardware)
-    power = coerce.text(info.get("power_fault"), 64)
-    if power:
-        yield fault(FaultCode.PSU_OUTPUT, "psu", power)
+        found.append(fault(FaultCode.POOL_DEAD, "pool 0", "isUsingFallbackStratum"))
+    if hardware := coerce.text(info.get("hardware_fault"), 64):
+        found.append(worded_fault(hardware))
+    if power := coerce.text(info.get("power_fault"), 64):
+        found.append(fault(FaultCode.PSU_OUTPUT, "psu", power))
+    return tuple(found)

@@ -4,9 +4,10 @@ Hashrate is ``MHS 1m``; power is measured by the power supply. Commands that beg
 be joined. Builds since 2024 answer ``summary`` under ``Msg`` and serve ``edevs`` in place of ``devs``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 from exporter.model.failures import Failure, Reason
@@ -25,7 +26,8 @@ _EXTRA_TIMEOUT: Final = 1.0  # s, of a question that a read can do without
 _PARTS: Final = ("summary", "devs", "pools")
 _READ: Final = "+".join(_PARTS)
 _AVERAGE: Final = "MHS av"  # since start
-_WINDOWS: Final = {"MHS 1m": 60.0, "MHS 5s": 5.0, "HS RT": None, _AVERAGE: None}  # s
+_BEST_RATE: Final = "MHS 1m"  # which almost every build has
+_WINDOWS: Final = {_BEST_RATE: 60.0, "MHS 5s": 5.0, "HS RT": None, _AVERAGE: None}  # s
 _FANS: Final = ("Fan Speed In", "Fan Speed Out")
 _MOST_OF_RIG: Final = 1.05
 _SUPPLY_SENSORS: Final = ("temp0", "Temp 0", "Temp 1")
@@ -34,6 +36,20 @@ _OFF_BY: Final = 3.0
 """How far two readings of the same power may be apart: three phases make 1.7, a wrong unit 10."""
 _LEAST_OF_RIG: Final = 1e-5
 """Of the rig's hashrate. Builds since 2024 write boards' TH/s where MH/s belong: a board that does less is in TH/s."""
+
+
+_NUMBERS: Final = coerce.table(
+    ("Factory GHS", coerce.hashrate_in("GH/s")),
+    ("MHS av", coerce.hashrate_in("MH/s")),
+    ("Power", coerce.watts),
+    ("Power Limit", coerce.watts),
+    ("Hash Stable Cost Seconds", coerce.seconds),
+    ("Elapsed", coerce.seconds),
+    ("Uptime", coerce.seconds),
+    ("Discarded", coerce.counter),
+    ("Hardware Errors", coerce.counter),
+    ("Device Hardware%", coerce.percentage),
+)
 
 
 @dataclass(slots=True)
@@ -123,13 +139,13 @@ class Reader:
         if not summary:
             return await _stopped(address, identity.mac)
         coerce.expect_mac(summary.get("MAC"), identity.mac)
-        expected = coerce.hashrate(summary.get("Factory GHS"), "GH/s") or None
-        rate = next((key for key in _WINDOWS if key in summary), "")
+        factory, average, power, limit, ramp, uptime, system_uptime, discarded, errors, error_ratio = _NUMBERS(summary)
+        expected = factory or None
+        rate = _rate(summary)
         hashrate = coerce.realised(summary.get(rate), "MH/s", expected)
-        power = coerce.watts(summary.get("Power"))
         pools, rows = cgminer.pools(answers["pools"]), _rows(answers["devs"])
         boards = _boards(rows, rate, hashrate)
-        fans = tuple(whatsminer_v3.fans(summary, _FANS))
+        fans = whatsminer_v3.fans(summary, _FANS)
         in_liquid = bool(summary.get("Liquid Cooling") is True or (hashrate > 0 and not any(fan.rpm for fan in fans)))
         slow = self._slow.kept(address, None)
         if slow is None:
@@ -142,28 +158,28 @@ class Reader:
         return RigReading(
             hashrate=hashrate,
             hashrate_window=_WINDOWS.get(rate),
-            average_hashrate=coerce.hashrate(summary.get("MHS av"), "MH/s"),
+            average_hashrate=average,
             expected_hashrate=expected,
             power=power,
-            power_limit=coerce.watts(summary.get("Power Limit")),
+            power_limit=limit,
             power_supply=_power_supply(await _extra(address, "get_psu"), power, summary.get("Power Fanspeed")),
             mining=hashrate > 0,
             suspended=slow.suspended,
             power_mode=coerce.text(summary.get("Power Mode")),
             point=whatsminer_v3.point_name(summary.get("Power Mode"), summary.get("Power Limit")),
             settled=coerce.flag(summary.get("Hash Stable")),
-            ramp=coerce.seconds(summary.get("Hash Stable Cost Seconds")) or None,
+            ramp=ramp or None,
             tuner=_tuner(rows) if hashrate > 0 else None,
             fault_light=slow.fault_light,
-            uptime=coerce.seconds(summary.get("Elapsed")),
-            system_uptime=coerce.seconds(summary.get("Uptime")),
+            uptime=uptime,
+            system_uptime=system_uptime,
             accepted_difficulty=_difficulty(summary, pools, "Accepted"),
             rejected_difficulty=_difficulty(summary, pools, "Rejected"),
-            discarded_work=coerce.counter(summary.get("Discarded")),
+            discarded_work=discarded,
             best_share=coerce.difficulty(summary.get("Best Share")),
             last_share_at=pools.last_share_at,
-            hardware_errors=coerce.counter(summary.get("Hardware Errors")),
-            hardware_error_ratio=coerce.percentage(summary.get("Device Hardware%")),
+            hardware_errors=errors,
+            hardware_error_ratio=error_ratio,
             temperatures=coerce.by_sensor(
                 {
                     **whatsminer_v3.surroundings(
@@ -255,24 +271,37 @@ def _power_supply(fields: Mapping[str, Any], power: float | None, fan_speed: obj
     Some builds write ``Vin`` instead of ``vin``, in V, and so on. Not all are known, so a value that would be in
     another unit is dropped. ``fan_speed`` is the summary's, for builds without ``get_psu``.
     """
-    volts = coerce.volts(fields["Vin"] if "Vin" in fields else coerce.centi(fields.get("vin")))
+    centivolts, milliamperes, volts, amperes, volts_out, amperes_out, watts_out, *sensors = _SUPPLY(fields)
+    volts = volts if "Vin" in fields else centivolts
     if volts is not None and not _MAINS[0] <= volts <= _MAINS[1]:
         volts = None
-    amperes = coerce.amperes(fields["Iin"] if "Iin" in fields else coerce.milli(fields.get("iin")))
+    amperes = amperes if "Iin" in fields else milliamperes
     watts = coerce.watts(fields.get("Pin", fields.get("pin")))
-    volts_out, amperes_out = coerce.volts(fields.get("Vout")), coerce.amperes(fields.get("Iout"))
-    gives = _agree(power, (volts_out or 0.0) * (amperes_out or 0.0))
+    gives = volts_out is not None and amperes_out is not None and _agree(power, volts_out * amperes_out)
+    takes = volts is not None and amperes is not None and _agree(power, volts * amperes)
     supply = PowerSupply(
         input_voltage=volts,
-        input_current=amperes if _agree(power, (volts or 0.0) * (amperes or 0.0)) else None,
+        input_current=amperes if takes else None,
         input_power=watts if _agree(power, watts) else None,
         output_voltage=volts_out if gives else None,
         output_current=amperes_out if gives else None,
-        output_power=coerce.watts(fields.get("Pout")) if gives else None,
+        output_power=watts_out if gives else None,
         fan_rpm=coerce.rpm(fields.get("Fan Speed", fields.get("fan_speed", fan_speed))) or None,  # 0 if it has no fan
-        temperature=coerce.hottest([coerce.celsius(fields[key]) for key in _SUPPLY_SENSORS if key in fields]),
+        temperature=coerce.hottest(sensors),
     )
     return coerce.measured(supply)
+
+
+_SUPPLY: Final = coerce.table(
+    ("vin", coerce.parts(coerce.volts, 100.0)),
+    ("iin", coerce.parts(coerce.amperes, 1_000.0)),
+    ("Vin", coerce.volts),
+    ("Iin", coerce.amperes),
+    ("Vout", coerce.volts),
+    ("Iout", coerce.amperes),
+    ("Pout", coerce.watts),
+    *((key, coerce.celsius) for key in _SUPPLY_SENSORS),
+)
 
 
 def _agree(power: float | None, other: float | None) -> bool:
@@ -294,8 +323,10 @@ def _rows(devs: Answer) -> list[tuple[int, Mapping[str, Any]]]:
 
 def _hottest_chip(summary: Mapping[str, Any], boards: tuple[Board, ...]) -> Mapping[str, object]:
     """Return the rig's hottest chip on builds whose boards list none, such as those of 2026."""
-    by_board = any(board.chip_temperature is not None for board in boards)
-    return {} if by_board else {"hottest_chip": summary.get("Chip Temp Max")}
+    for board in boards:
+        if board.chip_temperature is not None:
+            return {}
+    return {"hottest_chip": summary.get("Chip Temp Max")}
 
 
 def _tuner(boards: list[tuple[int, Mapping[str, Any]]]) -> TunerState | None:
@@ -306,35 +337,58 @@ def _tuner(boards: list[tuple[int, Mapping[str, Any]]]) -> TunerState | None:
     return TunerState.TUNED if all(done) else TunerState.TUNING
 
 
+def _rate(row: Mapping[str, Any]) -> str:
+    """Return the key of the best hashrate that is there; empty if none is."""
+    return _BEST_RATE if _BEST_RATE in row else next((key for key in _WINDOWS if key in row), "")
+
+
 def _boards(rows: list[tuple[int, Mapping[str, Any]]], rate: str, of_rig: float) -> tuple[Board, ...]:
     """Read the boards, by the same average as the rig's own hashrate, else by the best that they have."""
-    keys = [rate if rate in row else next((key for key in _WINDOWS if key in row), "") for _, row in rows]
+    keys = [rate if rate in row else _rate(row) for _, row in rows]
     boards = tuple([_board(index, row, key, of_rig) for key, (index, row) in zip(keys, rows, strict=True)])
     return whatsminer_v3.current(boards, of_rig) if _AVERAGE in keys else boards
 
 
 def _board(index: int, row: Mapping[str, Any], rate: str, of_rig: float) -> Board:
-    hashrate = coerce.hashrate(row.get(rate), "MH/s")
+    clock = "Chip Frequency" if "Chip Frequency" in row else "Frequency"
+    hashrate, expected, surface, hottest, coolest, mean, frequency, errors = _board_numbers(rate, clock)(row)
     if hashrate and hashrate < of_rig * _LEAST_OF_RIG:
         hashrate = coerce.hashrate(row.get(rate), "TH/s")
         hashrate = None if hashrate is None or hashrate > of_rig * _MOST_OF_RIG else hashrate
     return Board(
-        index=index,
-        hashrate=hashrate,
-        expected_hashrate=coerce.hashrate(row.get("Factory GHS"), "GH/s") or None,
-        temperature=coerce.celsius(row.get("Temperature")),
-        chip_temperature=coerce.celsius(row.get("Chip Temp Max")),
-        chip_temperature_min=coerce.celsius(row.get("Chip Temp Min")),
-        chip_temperature_average=coerce.celsius(row.get("Chip Temp Avg")),
+        index,
+        hashrate,
+        expected or None,
+        surface,
+        chip_temperature=hottest,
+        chip_temperature_min=coolest,
+        chip_temperature_average=mean,
         chips=coerce.count(row.get("Effective Chips")),
-        frequency=coerce.megahertz(row.get("Chip Frequency", row.get("Frequency"))),
-        hardware_errors=coerce.counter(row.get("Hardware Errors")),
+        frequency=frequency,
+        hardware_errors=errors,
+    )
+
+
+@cache
+def _board_numbers(rate: str, clock: str) -> Callable[[Mapping[str, Any]], tuple[float | None, ...]]:
+    """Return what reads a board's numbers, by the keys of its hashrate and its clock."""
+    return coerce.table(
+        (rate, coerce.hashrate_in("MH/s")),
+        ("Factory GHS", coerce.hashrate_in("GH/s")),
+        ("Temperature", coerce.celsius),
+        ("Chip Temp Max", coerce.celsius),
+        ("Chip Temp Min", coerce.celsius),
+        ("Chip Temp Avg", coerce.celsius),
+        (clock, coerce.megahertz),
+        ("Hardware Errors", coerce.counter),
     )
 
 
 async def _faults(address: str, summary: Mapping[str, Any]) -> tuple[Fault, ...]:
     """Translate MicroBT's codes: newer firmware has them in the summary, older in an answer of its own."""
     known = coerce.count(summary.get("Error Code Count"), coerce.MAX_ITEMS)
+    if known == 0:  # as on almost every rig
+        return ()
     if known is not None:
         return whatsminer_faults([summary.get(f"Error Code {index}") for index in range(known)])
     return whatsminer_faults((await _message(address, "get_error_code")).get("error_code"))

@@ -137,7 +137,7 @@ class Reader:
         hashrate = coerce.realised(summary.get(rate, 0.0 if working is False else None), "TH/s", expected)
         pools = coerce.items(status.get("pools"))
         faults = whatsminer_faults(info.get("error-code"))
-        turning = tuple(fans(summary, _FANS))
+        turning = fans(summary, _FANS)
         in_liquid = hashrate > 0 and not turning
         return RigReading(
             hashrate=hashrate,
@@ -184,11 +184,13 @@ def fault_light(pattern_text: object) -> bool | None:
     return pattern != "auto" if pattern else None
 
 
-def fans(fields: Mapping[str, Any], keys: tuple[str, str]) -> Iterator[Fan]:
+def fans(fields: Mapping[str, Any], keys: tuple[str, str]) -> tuple[Fan, ...]:
     """Read the fans. A rig that is cooled by liquid has none and reports 0 for both."""
-    speeds = {index: coerce.rpm(fields.get(key)) for index, key in enumerate(keys) if key in fields}
-    if any(speed != 0 for speed in speeds.values()):
-        yield from (Fan(index, speed) for index, speed in speeds.items())
+    some = tuple([coerce.fan(index, coerce.rpm(fields[key])) for index, key in enumerate(keys) if key in fields])
+    for fan in some:
+        if fan.rpm != 0:
+            return some
+    return ()
 
 
 def surroundings(environment: object, liquid: object, *, in_liquid: bool) -> Mapping[str, object]:
