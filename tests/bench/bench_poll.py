@@ -1,6 +1,7 @@
 """CPU per poll of one rig: ours against pyasic's full poll, asic-rs and the floor, of the same rigs in the same run.
 
-The floor is to connect, send, read, close and parse, with nothing made of the answers.
+The floor is to connect within a deadline, send, read, close and parse, with nothing made of the answers. The deadline
+is ours, the cheapest that we know: no client can do without one.
 
 The simulated site and each contender are processes of their own; compared is each contender's own CPU time, user
 and system, over rounds that take turns. Ours includes a stock Antminer's web pages at their share of one read in ten.
@@ -28,8 +29,9 @@ import uvloop
 from exporter.model.fleet import Credentials
 from exporter.simulation.site import SimulatedSite
 from exporter.sources.rigs.contract import Target
+from exporter.sources.rigs.fast_timeout import FastTimeout
 from exporter.sources.rigs.reader import Miners
-from exporter.sources.rigs.transport import Exchanged, listener
+from exporter.sources.rigs.transport import CONNECT_SECONDS, Exchanged, listener
 from tests.bench.result import Result
 
 FAMILIES = {"antminer": "Antminer S19j Pro", "whatsminer": "Whatsminer M50S++", "bitaxe": "BitAxe Gamma"}
@@ -169,7 +171,8 @@ async def floor(addresses: list[str]) -> Poll:
     async def poll(address: str) -> None:
         for port, request in asked[address]:
             answer: asyncio.Future[bytes] = loop.create_future()
-            transport, _ = await loop.create_connection(partial(_Question, request, answer), address, port)
+            with FastTimeout(CONNECT_SECONDS):
+                transport, _ = await loop.create_connection(partial(_Question, request, answer), address, port)
             received = await answer
             transport.close()
             head, _, body = received.partition(_HEAD_END)

@@ -1,7 +1,7 @@
 """Rendering and polls need no more instructions than they did: a gate that no neighbour on the machine can move.
 
 Each limit is of a ratio of two counts in one run, so that it holds for every build of Python. 18.0 was measured for
-rendering; polls need 3.2, 2.5 and 3.1 times the instructions of their floor. Move a limit only for something that is
+rendering; polls need 2.3, 2.1 and 2.7 times the instructions of their floor. Move a limit only for something that is
 worth its CPU time.
 """
 
@@ -13,7 +13,7 @@ from tests.bench.counted import why_not
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(bool(why_not()), reason=why_not())]
 
 LEAST_RATIO = 15.0
-MOST_OVER_FLOOR = {"antminer": 4.3, "whatsminer": 3.3, "bitaxe": 4.2}
+MOST_OVER_FLOOR = {"antminer": 3.1, "whatsminer": 2.8, "bitaxe": 3.6}
 
 
 def test_rendering_needs_few_instructions() -> None:
