@@ -194,7 +194,7 @@ async def run(
     prometheus: bool = False,
     only: Collection[str] = (),
 ) -> tuple[Figures, Invariants]:
-    """Let one fault follow the other, then pairs of them, until ``seconds`` are over.
+    """Let one fault follow the other, then pairs of them, until ``seconds`` are over and it was killed once.
 
     With ``only``, those faults come one after the other, then all at once, and nothing is killed. ``pause`` is how many
     seconds each fault lasts. By default it depends on ``seconds``. With ``prometheus``, every installed release
@@ -260,14 +260,18 @@ async def _chaos(
     each = seconds / (len(only) + 2) if only else spent
     await asyncio.sleep(min(_SETTLED, seconds / 4))
     rounds = [[name] for name in faults]
-    while time.monotonic() < ends:
+
+    def over() -> bool:
+        return time.monotonic() >= ends and (bool(only) or figures.kills > 0)
+
+    while not over():
         names = rounds.pop(0) if rounds else [*only] or chance.sample([*faults], 2)
         figures.faults.append(" and ".join(names))
         async with AsyncExitStack() as stack:
             for name in names:
                 await stack.enter_async_context(faults[name]())
             await asyncio.sleep(min(each, max(0.0, ends - time.monotonic())))
-        if not only and len(figures.faults) % 3 == 0 and time.monotonic() < ends:
+        if not only and len(figures.faults) % 3 == 0 and not over():
             figures.kills += 1
             figures.exits += exporter.ended()
             exporter.kill()
