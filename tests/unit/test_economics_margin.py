@@ -97,8 +97,10 @@ def test_a_rig_that_runs_at_its_best_point_is_judged_as_it_runs() -> None:
 def test_a_rig_of_another_name_or_algorithm_has_no_best_point() -> None:
     assert at_best_point(rig(reject_ratio=0.0, name="b")).potential_margin == pytest.approx(-0.9)
     scrypt = RigIdentity(reader="pyasic", make="AntMiner", model="L7", algorithm="Scrypt")
-    other = at_best_point(rig(identity=scrypt, facts={"algorithm": ""}))
-    assert (other.potential_margin, other.potential_power, other.potential_breakeven_power_price) == (None, None, None)
+    for rated in ({}, {"rated_hashrate": 9.5e9, "rated_power": 3_425.0}):
+        other = at_best_point(rig(identity=scrypt, facts={"algorithm": ""} | rated))
+        assert (other.potential_margin, other.potential_revenue, other.potential_power) == (None, None, None)
+        assert (other.potential_work, other.potential_breakeven_power_price) == (None, None)
     snapshot = site(rig(reject_ratio=0.0), tariffs={"ppa": TariffPrice(0.09)})
     best = price_site(snapshot, SiteSettings(tariff="ppa"), CURVES).rigs[0]
     assert best.potential_work == pytest.approx(0.15)
