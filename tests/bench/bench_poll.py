@@ -4,7 +4,8 @@ The floor is to connect within a deadline, send, read, close and parse, with not
 is ours, the cheapest that we know: no client can do without one.
 
 The simulated site and each contender are processes of their own; compared is each contender's own CPU time, user
-and system, over rounds that take turns. Ours includes a stock Antminer's web pages at their share of one read in ten.
+and system, over rounds that take turns. Ours includes a stock Antminer's web pages at their share of one read in ten,
+and keeps connections as the exporter does; beside the floor it does neither.
 pyasic runs as its users run it, on asyncio's own loop, with sniffio; the table shows it without, and on uvloop too.
 """
 
@@ -116,8 +117,8 @@ async def site() -> None:
         await asyncio.Event().wait()
 
 
-async def ours(addresses: list[str], *, web_pages: bool = True) -> Poll:
-    miners = Miners()
+async def ours(addresses: list[str], *, web_pages: bool = True, most_kept: int = RIGS) -> Poll:
+    miners = Miners(most_kept=most_kept)
     targets = {address: Target(address, Credentials("root", "root")) for address in addresses}
     identities = {address: await miners.identify(target) for address, target in targets.items()}
     visits = getattr(miners._native["antminer"], "_web", {})
@@ -137,7 +138,7 @@ async def ours(addresses: list[str], *, web_pages: bool = True) -> Poll:
 
 
 async def ours_without_web_pages(addresses: list[str]) -> Poll:
-    return await ours(addresses, web_pages=False)
+    return await ours(addresses, web_pages=False, most_kept=0)
 
 
 class _Question(asyncio.Protocol):

@@ -71,6 +71,9 @@ def _line(name: str) -> re.Pattern[bytes]:
     return re.compile(rb"\r\n%b:([^\r\n]*)" % name.encode(), re.IGNORECASE)
 
 
+_LENGTH: Final = _line("content-length")
+
+
 class _HttpFraming:
     """An HTTP/1.x answer: a length, chunks, or everything until the connection ends."""
 
@@ -124,7 +127,7 @@ class _HttpFraming:
 
 
 def _length(raw: bytes) -> int | None:
-    found = _line("content-length").search(raw)
+    found = _LENGTH.search(raw)
     if found is None or not (length := found[1].strip()):
         return None
     if not length.isdigit():
