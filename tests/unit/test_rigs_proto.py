@@ -87,12 +87,13 @@ async def test_tls_with_the_rig_s_own_certificate_reads_the_same() -> None:
     assert reading == await read()
 
 
-async def test_all_reads_share_one_connection() -> None:
-    async with rig(pages(), tls=True, closes=False) as connections, Miners(most_kept=8) as miners:
+@pytest.mark.parametrize(("most", "used"), [(8, 1), (0, 3)])
+async def test_all_pages_share_a_connection_and_all_reads_do_while_there_is_room(most: int, used: int) -> None:
+    async with rig(pages(), tls=True, closes=False) as connections, Miners(most_kept=most) as miners:
         identity = await proto.Reader().identify(TARGET)
         before = len(connections)
         readings = [await miners.read(TARGET, identity) for _ in range(3)]
-    assert len(connections) == before + 1
+    assert len(connections) == before + used
     assert readings[0] == readings[-1]
 
 

@@ -255,8 +255,7 @@ class _KeptConnections(Scoped[_Kept]):
 
     def __exit__(self, *_: object) -> None:
         super().__exit__()
-        if not self._value.lasts:
-            self._value.close()
+        self._value.end()
 
 
 def lasting_connections(most: int) -> LastingConnections[_Conversation]:
@@ -266,13 +265,13 @@ def lasting_connections(most: int) -> LastingConnections[_Conversation]:
 
 def keeping_connections(lasting: LastingConnections[_Conversation] | None = None) -> _KeptConnections:
     """Let the pages that are asked for inside share a connection per port, and close all at the end but ``lasting``."""
-    return _KeptConnections(_kept, Connections() if lasting is None else lasting)
+    return _KeptConnections(_kept, Connections(lasting))
 
 
 def keeps_connections(*, alone: bool) -> bool:
     """Return whether a page's connection is kept here; ``alone`` if no other page of its read is asked."""
     kept = _kept.get()
-    return kept is not None and (kept.lasts or not alone)
+    return kept is not None and (kept.lasting is not None or not alone)
 
 
 def exchange(address: str, port: int, request: bytes, framing: Framing) -> Coroutine[Any, Any, bytes]:
