@@ -8,6 +8,7 @@ of its module, and others as long as they take little time together.
 import functools
 import gc
 import math
+import resource
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -26,6 +27,8 @@ OTHERS = 0.05
 """Share of the time of all tests that the tests of other modules may take for one mutant."""
 MOST_CPU = 10
 """How many times the time of its tests a mutant may take. Endless ones end there."""
+MOST_MEMORY = 4 << 30
+"""Bytes of address space a mutant may take. One whose list never ends fails its test there."""
 KILLED, BROKEN = 1, 3
 """Exit codes: a test failed, and pytest failed, which counts as killed too."""
 
@@ -48,6 +51,7 @@ class Collected:
 
     def run(self, tests: Iterable[str]) -> int:
         """Return the exit code of the tests with these ids. Only for a forked process: a session runs once."""
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
         self._session.items = [self._items[name] for name in tests]
         try:
             with change_cwd("mutants"):
