@@ -101,8 +101,8 @@ class _Slow:
         if self.elapsed is None:
             return None
         if now.state_time is None or self.asked.state_time is None:
-            return self.elapsed + now.at - self.asked.at
-        return self.elapsed + now.state_time - self.asked.state_time
+            return self.elapsed + (now.at - self.asked.at)
+        return self.elapsed + (now.state_time - self.asked.state_time)
 
 
 class Reader:
