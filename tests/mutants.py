@@ -83,9 +83,10 @@ def judge(found: Mapping[str, Sequence[str]], accepted: Mapping[str, Any]) -> li
 
 
 def update(found: Mapping[str, Sequence[str]], accepted: Mapping[str, Any], patterns: Sequence[str]) -> None:
-    """Write the numbers of ``found``. Functions that match no pattern were not tested and keep theirs."""
+    """Write the numbers of ``found``. Functions that match no pattern were not tested, or in part, and keep theirs."""
     kept = {name: row for name, row in accepted.items() if patterns and not matches(name, patterns)}
-    rows = kept | {name: accepted.get(name, {}) | {"survivors": len(names)} for name, names in found.items()}
+    counted = {name: names for name, names in found.items() if not patterns or matches(name, patterns)}
+    rows = kept | {name: accepted.get(name, {}) | {"survivors": len(names)} for name, names in counted.items()}
     text = yaml.safe_dump(dict(sorted(rows.items())), sort_keys=False, allow_unicode=True, width=100)
     ACCEPTED.write_text(INTRODUCTION + text, encoding="utf-8")
 

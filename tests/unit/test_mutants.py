@@ -34,7 +34,7 @@ def test_an_update_keeps_reasons_and_the_functions_that_were_not_tested(
 ) -> None:
     monkeypatch.setattr(mutants, "ACCEPTED", tmp_path / "mutants.yml")
     accepted = {"a.b": {"survivors": 3, "why": "equal"}, "a.gone": {"survivors": 1}, "z.c": {"survivors": 1}}
-    mutants.update({"a.b": ["a.x_b__mutmut_1"]}, accepted, ["a.*"])
+    mutants.update({"a.b": ["a.x_b__mutmut_1"], "z.c": ["z.x_c__mutmut_1", "z.x_c__mutmut_2"]}, accepted, ["a.*"])
     assert yaml.safe_load(mutants.ACCEPTED.read_text(encoding="utf-8")) == {
         "a.b": {"survivors": 1, "why": "equal"},
         "z.c": {"survivors": 1},
