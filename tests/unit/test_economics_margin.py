@@ -94,6 +94,53 @@ def test_a_rig_that_runs_at_its_best_point_is_judged_as_it_runs() -> None:
     assert at_best_point(running).potential_margin == pytest.approx(1.4 / 1.5 * 4.995 - 4.86)
 
 
+def test_the_strike_of_a_rig_is_the_highest_breakeven_of_its_points_and_its_own() -> None:
+    """Its points earn nothing at 4.995 / 54 and 6.993 / 93.6 a kWh, and at 160 TH/s and 2,250 W it at 5.328 / 54."""
+    for hashrate, watts, strike in ((140e12, 2_250.0, 4.995 / 54), (160e12, 2_250.0, 5.328 / 54)):
+        eco = Reading(RigReading(hashrate=hashrate, power=watts, point="eco"), NOW)
+        running = at_best_point(replace(rig(reject_ratio=0.0), reading=eco))
+        assert running.potential_breakeven_power_price == pytest.approx(strike)
+        assert running.potential_work == pytest.approx(hashrate / 1e15)
+    frugal = at_best_point(rig(reject_ratio=0.0, power=2_200.0), power_price=0.05)
+    assert (frugal.potential_power, frugal.potential_breakeven_power_price) == pytest.approx((2_200, 6.66 / 52.8))
+    unmetered = replace(rig(reject_ratio=0.0), reading=Reading(RigReading(hashrate=140e12, point="eco"), NOW))
+    assert at_best_point(unmetered).potential_breakeven_power_price == pytest.approx(4.995 / 54)
+
+
+def test_a_rig_whose_power_is_unknown_is_judged_at_the_best_point() -> None:
+    assert at_best_point(rig(reject_ratio=0.0, power=None)).potential_margin == pytest.approx(0.135)
+
+
+def test_a_rig_whose_shares_are_all_rejected_is_judged_where_it_loses_least() -> None:
+    assert at_best_point(rig(reject_ratio=1.0), power_price=0.03).potential_power == pytest.approx(2_250)
+    frugal = at_best_point(rig(reject_ratio=1.0, power=2_000.0), power_price=0.03)
+    assert (frugal.potential_power, frugal.potential_breakeven_power_price) == pytest.approx((2_000, 0.0))
+
+
+def test_without_a_price_or_a_hashprice_there_is_no_best_point() -> None:
+    settings = SiteSettings(tariff="ppa")
+    no_price = RigPricer(flat_market(), {}, settings, curves=CURVES).price(rig())
+    no_hashprice = RigPricer(MarketEconomics(), {"ppa": TariffPrice(0.09)}, settings, curves=CURVES).price(rig())
+    for unpriced in (no_price, no_hashprice):
+        assert (unpriced.potential_power, unpriced.potential_margin) == (3_500, None)
+
+
+def test_what_a_rig_loses_is_avoidable_where_it_would_lose_at_its_best_point_too() -> None:
+    """At $0.12 it loses 10.08 - 6.66 as it runs, and at 150 TH/s it would lose 6.48 - 4.995."""
+    assert at_best_point(rig(reject_ratio=0.0), power_price=0.12).avoidable_loss == pytest.approx(3.42)
+    heating = at_best_point(rig(reject_ratio=0.0, hashrate=0.0, power=2_000.0), power_price=0.12)
+    assert heating.avoidable_loss == pytest.approx(1.485)
+    assert at_best_point(rig(reject_ratio=0.0)).avoidable_loss == 0.0  # it would earn $0.135
+
+
+def test_what_does_not_stop_is_due_for_the_power_that_a_running_rig_draws() -> None:
+    """At $7.30 a kW and month 84 kWh cost $0.84 more, also where the rig would better draw 54 kWh."""
+    economics = EconomicsSettings(hosting_usd_per_kilowatt_month=7.3)
+    settings = SiteSettings(tariff="ppa", economics=economics)
+    pricer = RigPricer(flat_market(), {"ppa": TariffPrice(0.09)}, settings, curves=CURVES)
+    assert pricer.price(rig(reject_ratio=0.0)).allin_margin == pytest.approx(-0.9 - 0.84)
+
+
 def test_a_rig_of_another_name_or_algorithm_has_no_best_point() -> None:
     assert at_best_point(rig(reject_ratio=0.0, name="b")).potential_margin == pytest.approx(-0.9)
     scrypt = RigIdentity(reader="pyasic", make="AntMiner", model="L7", algorithm="Scrypt")
@@ -281,6 +328,27 @@ def test_depreciation_alone_makes_an_allin_margin_and_needs_the_rigs_size() -> N
     assert price(rig(hashrate=0.0, power=20.0), economics=economics).allin_margin is None  # its size is unknown
 
 
+def test_all_costs_of_a_day_are_the_bill_the_monthly_costs_and_the_depreciation() -> None:
+    """$4.20 for power, $0.84 for hosting, and $2 of depreciation."""
+    economics = EconomicsSettings(hosting_usd_per_kilowatt_month=7.3, rig_price_usd_per_terahash=14.6, rig_life_years=4)
+    assert price(rig(), economics=economics, power=PowerSettings()).allin_cost == pytest.approx(7.04)
+    assert price(rig(), economics=economics, power_price=None).allin_cost is None
+
+
+def test_a_peak_that_a_tag_stands_for_costs_the_tag_and_not_the_surcharge() -> None:
+    """2 cents a kWh for the peak stop with the rig. All costs have the tag instead: $5 a kW and month."""
+    tag = OtherCost(name="4CP tag", usd_per_kilowatt_month=5.0, peak_tag=True)
+    settings = SiteSettings(tariff="ppa", economics=EconomicsSettings(other_costs=(tag,)))
+    pricer = RigPricer(flat_market(), {"ppa": TariffPrice(0.05)}, settings, surcharges={"ppa": 0.02})
+    running = pricer.price(rig(reject_ratio=0.0))
+    assert (running.margin, running.best_margin) == pytest.approx((0.78, 2.46))
+    assert running.allin_margin == pytest.approx(2.46 - 84 * 5 / 730)
+    assert running.allin_cost == pytest.approx(4.2 + 84 * 5 / 730)
+    good = LastGood(hashrate=200e12, power=3_500.0, observed_at=NOW)
+    unplugged = pricer.price(rig(hashrate=0.0, power=0.0, last_good=good))
+    assert unplugged.allin_margin == pytest.approx(-84 * 5 / 730)
+
+
 # --- potential ------------------------------------------------------------------------------------------------------
 
 GOOD = LastGood(hashrate=210e12, power=3_600.0, observed_at=NOW - 86_400)
@@ -308,13 +376,14 @@ def test_a_rig_that_warms_up_is_judged_by_what_it_does_where_its_rating_has_no_p
 def test_a_rig_that_warms_up_is_judged_by_what_it_did() -> None:
     good = price(rig(hashrate=210e12, power=3_600.0)).margin
     assert price(rig(hashrate=20e12, uptime=60.0, last_good=GOOD)).potential_margin == good
-    assert price(rig(hashrate=20e12, uptime=3_600.0, last_good=GOOD)).potential_margin != good
+    assert price(rig(hashrate=20e12, uptime=1_800.0, last_good=GOOD)).potential_margin != good
 
 
 def test_a_rig_never_seen_is_judged_by_its_nameplate() -> None:
     priced = price(rig(hashrate=None, facts=RATED))
     assert priced.potential_power == pytest.approx(3_600 * 1.03)
     assert priced.potential_power_source is PowerSource.NAMEPLATE
+    assert priced.potential_work == pytest.approx(0.2 * 0.998 * 0.99)
     assert price(rig(hashrate=None)).potential_margin is None
 
 
@@ -359,6 +428,33 @@ def test_the_resale_price_counts_where_it_is_higher() -> None:
     assert price(rig(), power=settings, grid=0.01).marginal_price == 0.05
     assert price(rig(), power=settings).marginal_price is None
     assert price(rig()).marginal_price == 0.05
+
+
+def test_only_a_margin_by_the_nameplate_is_in_doubt() -> None:
+    """A rating of 3,600 W for 86.4 kWh at $0.05, of which a tenth is in doubt."""
+    settings = PowerSettings(nameplate_error=0.1)
+    rated = price(rig(power=None, facts=RATED, reject_ratio=0.0), economics=EconomicsSettings(), power=settings)
+    assert (rated.opportunity_margin, rated.nameplate_doubt) == pytest.approx((6.66 - 4.32, 0.432))
+    assert price(rig(facts=RATED), power=settings).nameplate_doubt == 0.0
+    assert price(rig(power=None), power=settings).nameplate_doubt is None
+
+
+def test_what_pays_best_is_chosen_for_each_share_of_a_rigs_energy() -> None:
+    """A quarter at $0.03 earns (6.66 - 2.52) / 4; the rest at $0.10 would lose and is not used."""
+    own = {"ppa": TariffOverrides(block_tariff="block", block_kilowatts=1_000)}
+    tariffs = {"ppa": TariffPrice(0.10), "block": TariffPrice(0.03)}
+    pricer = RigPricer(flat_market(), tariffs, SiteSettings(tariff="ppa", tariffs=own))
+    assert pricer.price(rig(reject_ratio=0.0), block_share=0.25).best_margin == pytest.approx(1.035)
+
+
+def test_the_energy_that_a_rig_does_not_use_brings_what_its_sale_gains() -> None:
+    """At rest it leaves 84 - 0.48 kWh, which are bought at $0.05."""
+    settings = PowerSettings(resale_tariff="grid")
+    good = LastGood(hashrate=200e12, power=3_500.0, observed_at=NOW)
+    resting = rig(hashrate=0.0, power=20.0, last_good=good)
+    assert price(resting, power=settings, grid=0.09).sale_income == pytest.approx(83.52 * 0.04)
+    assert price(resting, power=settings, grid=0.01).sale_income == 0.0
+    assert price(replace(resting, reading=None), power=settings, grid=0.09).sale_income is None
 
 
 # --- properties -----------------------------------------------------------------------------------------------------
