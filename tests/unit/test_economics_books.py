@@ -130,6 +130,12 @@ def test_power_that_is_passed_through_earns_the_host_nothing() -> None:
     assert (found.customer_margin, found.host_margin) == pytest.approx((2.46, 0.0), abs=1e-12)
 
 
+def test_a_rate_is_added_to_the_price_that_is_passed_through() -> None:
+    """84 kWh at $0.01 and $0.05."""
+    found = books(changes={"usd_per_kilowatt_hour": 0.01, "pass_through": True})
+    assert (found.customer_margin, found.host_margin) == pytest.approx((6.66 - 5.04, 0.84))
+
+
 def test_the_host_pays_the_tariff_of_the_contract() -> None:
     found = books(changes={"host_tariff": "index"}, prices={"ppa": 0.05, "index": 0.03})
     assert found.host_margin == pytest.approx(84 * 0.05)
@@ -292,6 +298,26 @@ def test_owed_energy_costs_the_host_while_the_customer_stands_still() -> None:
     assert found.host_best == pytest.approx(-84 * 0.05)
 
 
+def test_a_cost_that_stops_with_the_rig_lowers_the_hosts_best_only_while_it_runs() -> None:
+    """$7.30 a kW and month is 1 cent per kWh, on top of $0.05 for power that he sells at $0.08."""
+    cost = OtherCost(name="wear", usd_per_kilowatt_month=7.3, stops_with=StopsWith.RIG)
+    economics = EconomicsSettings(other_costs=(cost,))
+    assert books(economics=economics).host_best == pytest.approx(0.0, abs=1e-12)
+    assert books(economics=economics, at=flat_market(40.0)).host_best == pytest.approx(84 * 0.02)
+
+
+def test_a_customer_who_earns_nothing_stands_still() -> None:
+    earning_nothing = replace(hosted(), reject_ratio=1.0)
+    free: dict[str, Any] = {"usd_per_kilowatt_hour": None, "usd_per_kilowatt_month": 12}
+    assert books(earning_nothing, free).host_best == 0.0
+
+
+def test_owed_energy_whose_sale_price_is_unknown_has_no_cost() -> None:
+    power = PowerSettings(take_or_pay=True, resale_tariff="spot")
+    found = books(changes={"host_may_curtail": True}, power=power)
+    assert (found.host_price, found.host_best, found.deciding) == (0.05, None, None)
+
+
 def test_a_block_of_power_is_the_hosts_if_it_is_of_the_rigs_tariff() -> None:
     own = {"ppa": TariffOverrides(block_tariff="block", block_kilowatts=1_000)}
     prices = {"ppa": 0.12, "block": 0.04}
@@ -418,6 +444,32 @@ def test_a_host_who_decides_pays_his_power_and_his_monthly_costs() -> None:
         economics=EconomicsSettings(opex_usd_per_kilowatt_month=6),
     )
     assert found == pytest.approx((0.666 + 0.84, 4.2, 0.5994 + 0.84, 0.666 + 0.84 - 0.690_411))
+
+
+def test_a_customer_who_decides_keeps_what_the_host_does_not_take() -> None:
+    """Nine tenths of 6.66, less his rate."""
+    assert deciding({"revenue_share": 0.1}).margin == pytest.approx(5.994 - 6.72)
+
+
+def test_a_host_who_decides_has_the_fee_and_pays_for_owed_energy_also_at_rest() -> None:
+    """6.72 and a fee of 1.380822. The energy costs 4.2 whether the rig runs or not."""
+    may: dict[str, Any] = {"host_may_curtail": True}
+    assert deciding(may | {"usd_per_kilowatt_month": 12}).allin_margin == pytest.approx(6.72 + 1.380_822 - 4.2)
+    owed = deciding(may, power=PowerSettings(take_or_pay=True))
+    assert (owed.margin, owed.allin_margin) == pytest.approx((6.72, 2.52))
+
+
+def test_monthly_costs_are_due_for_what_a_running_rig_draws() -> None:
+    """It warms up at 2 kW and has run at 3.5 kW: at $6 a kW and month 48 kWh cost 0.394521."""
+    good = LastGood(hashrate=200e12, power=3_500.0, observed_at=NOW)
+    warming = hosted(hashrate=50e12, power=2_000.0, uptime=60.0, last_good=good)
+    found = deciding({"host_may_curtail": True}, warming, economics=EconomicsSettings(opex_usd_per_kilowatt_month=6))
+    assert found.allin_margin == pytest.approx(48 * 0.03 - 0.394_521)
+
+
+def test_what_is_due_for_a_rig_at_rest_of_unknown_size_is_not_known() -> None:
+    unrated = hosted(hashrate=0.0, power=0.0, facts={"rated_power": None, "rated_hashrate": None})
+    assert deciding({"host_may_curtail": True}, unrated).allin_margin is None
 
 
 def test_monthly_costs_are_due_while_a_rig_stands_still() -> None:
