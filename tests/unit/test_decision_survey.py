@@ -1,10 +1,14 @@
-"""What an hour of a block costs: the price of power with the expected cost of a peak, or a peak tag, never both."""
+"""What an hour of a block costs: the price of power with the expected cost of a peak, or a peak tag, never both.
+
+Of hosted rigs it has two prices, the host's and the customer's.
+"""
 
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from sites import NOW, SITE, flat_market, rig, site
+from test_economics_books import contract, hosted
 
 from exporter.decision.settings import DecisionSettings
 from exporter.decision.survey import Surveyor
@@ -12,7 +16,7 @@ from exporter.decision.values import DecisionState
 from exporter.economics.settings import EconomicsSettings, OtherCost, PowerSettings, SiteSettings, StopsWith
 from exporter.economics.site import price_on
 from exporter.model.readings import PriceSlot
-from exporter.model.snapshot import TariffPrice
+from exporter.model.snapshot import RigSnapshot, TariffPrice
 
 PEAK = PriceSlot(NOW - 60, NOW + 840, 1.75)
 TAG = OtherCost(name="4CP tag", usd_per_kilowatt_month=5.0, stops_with=StopsWith.PERIOD, peak_tag=True)
@@ -45,3 +49,27 @@ def test_where_a_peak_tag_is_a_cost_the_expected_cost_is_none() -> None:
 
 def test_energy_that_can_be_sold_counts_no_expected_cost() -> None:
     assert price(power(**SALE)) == 0.05
+
+
+def hosted_prices(*rigs: RigSnapshot, host: float = 0.05, **terms: Any) -> tuple[float, float]:
+    """What the host and the customer pay for a kWh of the rigs under one contract."""
+    settings = SiteSettings(tariff="ppa", contracts={"c": contract(**terms)})
+    snapshot = site(*rigs, tariffs={"ppa": TariffPrice(host)})
+    economics = price_on(flat_market(), snapshot, settings)
+    moment = (
+        Surveyor(snapshot, economics, DecisionState(), settings, DecisionSettings()).survey(range(len(rigs))).moment
+    )
+    assert moment is not None
+    (found,) = moment.prices.values()
+    return found
+
+
+def test_prices_of_hosted_rigs_are_means_by_power() -> None:
+    """By nameplate a rig at half of its rated power pays twice the rate: (3.5 x 0.08 + 1.75 x 0.16) / 5.25."""
+    rigs = hosted(name="a"), hosted(name="b", power=1_750.0)
+    assert hosted_prices(*rigs, energy="nameplate") == pytest.approx((0.05, 0.56 / 5.25))
+
+
+def test_a_hosted_kilowatt_hour_may_cost_nothing() -> None:
+    free = {"usd_per_kilowatt_hour": None, "usd_per_kilowatt_month": 12}
+    assert hosted_prices(hosted(), host=0.0, **free) == (0.0, 0.0)
