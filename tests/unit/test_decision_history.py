@@ -16,11 +16,19 @@ from exporter.decision.history import (
     book,
     restored,
     step_of,
+    watched,
     window_of,
     with_hours,
 )
 from exporter.economics.hosting import ContractSettings
-from exporter.economics.settings import OtherCost, SiteSettings, StopsWith, TariffOverrides
+from exporter.economics.settings import (
+    EconomicsSettings,
+    OtherCost,
+    PowerSettings,
+    SiteSettings,
+    StopsWith,
+    TariffOverrides,
+)
 
 HOUR = 3_600.0
 
@@ -51,6 +59,66 @@ def test_as_many_hours_are_kept_as_are_asked_for_and_a_day_that_did_not_change_k
     assert [hour.hour / HOUR for hour in with_hours(history, hours, None, HOUR, 2).hours] == [24, 25]
     assert [hour.hour / HOUR for hour in with_hours(history, hours[:3], hours[3], HOUR, 2).hours] == [24, 25]
     assert [hour.hour / HOUR for hour in with_hours(history, hours[:3], hours[3], HOUR, 1).hours] == [25]
+
+
+def test_what_is_booked_in_one_hour_adds_up_at_mean_prices() -> None:
+    """15 s of 1.5 PH/s at 32.5 kW, then 30 s of 3 PH/s at 65 kW: four fifths of the work and of the energy."""
+    first = Moment(40.0, {"ppa": (0.05, 0.02)}, {("ppa", 175): (1.0, 17.5), ("ppa", 300): (0.5, 15.0)})
+    second = Moment(60.0, {"ppa": (0.08, 0.04)}, {("ppa", 175): (2.0, 35.0), ("ppa", 300): (1.0, 30.0)})
+    history = book(BlockHistory(), first, 5 * HOUR + 15, 15.0, 30 * HOUR)
+    (hour,) = book(history, second, 5 * HOUR + 45, 30.0, 30 * HOUR).hours
+    assert (hour.hour, hour.seconds, hour.recorded) == (5 * HOUR, 45.0, False)
+    assert hour.payout == pytest.approx(56.0)
+    (tariff,) = hour.tariffs
+    assert (tariff.price, tariff.sale) == pytest.approx((0.074, 0.036))
+    assert list(tariff.steps) == [175, 300]
+    assert list(tariff.work) == pytest.approx([75 / 86_400, 37.5 / 86_400])
+    assert list(tariff.kwh) == pytest.approx([17.5 * 75 / HOUR, 15 * 75 / HOUR])
+
+
+@pytest.mark.parametrize("sales", [(0.02, None), (None, 0.02)])
+def test_a_sale_price_that_was_known_for_a_part_of_an_hour_is_not_known(sales: tuple[float | None, ...]) -> None:
+    history = BlockHistory()
+    for sale in sales:
+        once = Moment(40.0, {"ppa": (0.05, sale)}, {("ppa", 175): (1.0, 17.5)})
+        history = book(history, once, 5 * HOUR + 60, 60.0, 30 * HOUR)
+    (hour,) = history.hours
+    assert [(each.price, each.sale) for each in hour.tariffs] == [(0.05, None)]
+
+
+def test_a_tariff_that_is_no_longer_used_keeps_its_prices_of_the_hour() -> None:
+    history = BlockHistory()
+    for tariff, price in (("a", 0.05), ("b", 0.07)):
+        once = Moment(40.0, {tariff: (price, price / 2)}, {(tariff, 175): (1.0, 17.5)})
+        history = book(history, once, 5 * HOUR + 60, 60.0, 30 * HOUR)
+    (hour,) = history.hours
+    assert [(each.tariff, each.price, each.sale) for each in hour.tariffs] == [("a", 0.05, 0.025), ("b", 0.07, 0.035)]
+
+
+def test_a_clock_that_goes_back_goes_on_with_the_hour_that_it_shows() -> None:
+    window = 30 * HOUR
+    history = BlockHistory()
+    for at in range(5, 40):
+        history = book(history, moment(at), at * HOUR + 60, 60.0, window)
+    again = list(book(history, moment(38), 38 * HOUR + 120, 90.0, window).hours)
+    assert [hour.hour / HOUR for hour in again] == [*range(9, 38), 39, 38]
+    assert again[-1].seconds == 150.0
+    forgotten = book(history, moment(2), 2 * HOUR + 60, 60.0, window)
+    assert [hour.hour / HOUR for hour in forgotten.hours] == [*range(10, 40), 2]
+
+
+def test_an_hour_of_a_backfill_stays_one_when_more_is_booked_in_it() -> None:
+    history = restored([replace(moment(5).hour(5 * HOUR, 1_800.0), recorded=True)])
+    (hour,) = book(history, moment(5), 6 * HOUR - 60, 60.0, 30 * HOUR).hours
+    assert (hour.seconds, hour.recorded) == (1_860.0, True)
+
+
+def test_only_the_time_between_looks_that_were_close_is_watched() -> None:
+    assert watched(None, 100.0, 60.0) == 0.0
+    assert watched(100.0, 100.5, 60.0) == 0.5
+    assert watched(100.0, 160.0, 60.0) == 60.0
+    assert watched(100.0, 160.5, 60.0) == 0.0
+    assert watched(100.0, 99.0, 60.0) == 0.0
 
 
 def test_packed_hours_read_back_as_they_were() -> None:
@@ -132,6 +200,28 @@ def test_the_curve_of_a_hosted_hour_is_the_hosts(*, may_stop: bool) -> None:
     assert curve.margin == pytest.approx(0.03 * 17.5 + 0.5 * 80 / 24)
     assert curve.at(67.0) == 0.0
     assert curve.at(68.0) == pytest.approx(0.03 * 17.5 + 0.5 * 68 / 24)
+
+
+def test_in_a_hosted_hour_the_host_also_pays_for_owed_energy_and_what_stops_with_the_rig() -> None:
+    """Two groups of 1 PH/s at 17.5 and 20 kW: the customer pays $0.08, the host $0.05 whatever he uses, and $0.01."""
+    terms = ContractSettings.model_validate(
+        {"timezone": "UTC", "usd_per_kilowatt_hour": 0.08, "revenue_share": 0.5}
+        | {"curtailment_credit_share": 0.5, "uptime": {"measure": "sla", "promised": 0.98}}
+    )
+    settings = SiteSettings(
+        tariff="ppa",
+        contracts={"c": terms},
+        economics=EconomicsSettings(other_costs=(FEE,)),
+        power=PowerSettings(take_or_pay=True),
+    )
+    groups = {(HOSTED + "c", 175): (1.0, 17.5), (HOSTED + "c", 200): (1.0, 20.0)}
+    hour = Moment(80.0, {HOSTED + "c": (0.05, 0.08)}, groups).hour(0.0, HOUR)
+    curve = Curve.of([hour], Rules(settings, 0.0))
+    assert curve.revenue == pytest.approx(0.08 * 37.5 + 80 / 24)
+    assert curve.cost == pytest.approx(0.06 * 37.5)
+    assert curve.floor == pytest.approx(-0.05 * 37.5)
+    assert curve.margin == pytest.approx(0.02 * 37.5 + 80 / 24)
+    assert curve.at(10.0) == pytest.approx(-0.05 * 37.5)
 
 
 def test_a_window_takes_the_hours_that_begin_in_it() -> None:
