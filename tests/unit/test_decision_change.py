@@ -137,6 +137,9 @@ def test_a_site_is_the_sum_of_its_priced_blocks() -> None:
         (SNAPSHOT, replace(MARKET, subsidy=None), BLOCKS),
         (SNAPSHOT, replace(MARKET, hashprice_btc=None), BLOCKS),
         (SNAPSHOT, MARKET, BLOCKS[2:]),
+        (SNAPSHOT, MARKET, (replace(BLOCKS[0], revenue=None),)),
+        (SNAPSHOT, MARKET, (replace(BLOCKS[0], power_cost=None),)),
+        (SNAPSHOT, MARKET, (replace(BLOCKS[0], billed_power=None),)),
     ],
 )
 def test_a_site_without_an_input_is_not_taken_apart(
@@ -153,6 +156,8 @@ def test_a_sample_is_kept_each_quarter_of_an_hour_for_a_day() -> None:
     assert 86_400 <= samples[-1].at - samples[0].at <= 86_400 + 1_800
     assert sampled(samples, None, 3 * 86_400.0) == tuple(each for each in samples if each.at >= 2 * 86_400.0 - 1_800)
     assert sampled(samples, None, 0.0) == ()
+    latest = Sample(10.0, BEFORE)
+    assert sampled((latest,), None, 10.0) == sampled((latest,), None, 86_400.0 + 1_810.0) == (latest,)
 
 
 @given(causes, causes, st.floats(86_400, 88_200))

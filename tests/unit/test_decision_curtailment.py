@@ -131,7 +131,26 @@ def test_the_cost_of_a_start_is_wear_and_lost_revenue() -> None:
     settings = DecisionSettings(restart=RestartSettings(minutes=20, usd=0.25))
     assert restart_cost(settings, 24.0) == pytest.approx(0.25 + 1 / 3)
     assert restart_cost(settings, 240.0, rigs=10) == pytest.approx(2.5 + 10 / 3)
+    assert restart_cost(settings, -24.0) == 0.25
     assert restart_cost(DecisionSettings(), 24.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("stopped", "former", "price", "at_once"),
+    [
+        (False, 1.0, 1.2, True),  # at the price before it just broke even
+        (False, 1.01, 1.2, False),  # it lost already
+        (True, 1.0, 0.8, True),
+        (True, 0.99, 0.8, False),
+        (False, 1.2, 1.2, False),  # the same price
+    ],
+)
+def test_a_known_price_is_acted_on_at_once_where_the_one_before_called_for_nothing(
+    *, stopped: bool, former: float, price: float, at_once: bool
+) -> None:
+    before = Course(Latch(on=stopped), 0.0, former)
+    after = follow(before, load(price, ahead=[price, price]), DecisionSettings(), 15.0)
+    assert (after.latch.on is not stopped) is at_once
 
 
 def test_without_a_second_known_slot_a_price_is_a_surprise() -> None:

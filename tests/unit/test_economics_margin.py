@@ -167,6 +167,15 @@ def test_a_rig_that_never_hashed_well_would_run_by_its_nameplate() -> None:
     assert price(silent).potential_power == pytest.approx(3_600 * 1.03)
 
 
+def test_a_rig_that_earns_nothing_is_the_last_to_have_power_of_the_block() -> None:
+    """The block has room for one of two rigs. All shares of the first are rejected."""
+    own = {"ppa": TariffOverrides(block_tariff="block", block_kilowatts=3.5)}
+    tariffs = {"ppa": TariffPrice(0.10), "block": TariffPrice(0.03)}
+    pricer = RigPricer(flat_market(), tariffs, SiteSettings(tariff="ppa", tariffs=own))
+    rigs = [rig(name="a", reject_ratio=1.0), rig(name="b")]
+    assert dict(pricer.block_shares(rigs, [pricer.price(each) for each in rigs])) == {1: 1.0, 0: 0.0}
+
+
 def test_a_negative_power_price_pays_twice() -> None:
     priced = price(rig(), power_price=-0.02)
     assert priced.power_cost == pytest.approx(-1.73040)

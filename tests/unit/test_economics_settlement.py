@@ -38,7 +38,7 @@ def test_a_bought_block_that_is_sold_earns_and_one_that_is_not_is_owed() -> None
     assert bought_block_cost(10, 45, 0, 60, sold_share=0.98) == pytest.approx(-138)
     assert bought_block_cost(10, 45, 4, 60) == pytest.approx(450)
     assert bought_block_cost(10, 45, 5, 60) == bought_block_cost(10, 45, 4, 60)  # one more costs nothing
-    assert bought_block_cost(10, 45, 11, 60) == pytest.approx(510)
+    assert bought_block_cost(10, 45, 11, 60, sold_share=1.0) == pytest.approx(510)
     assert bought_block_cost(10, 45, 9, 60, sold_share=1.0, loss=5) == pytest.approx(395)
 
 
@@ -52,6 +52,7 @@ def test_an_award_earns_while_it_holds() -> None:
     assert capacity_income([award(5e6, 0.008), award(1e6, 0.008, end=1)], 1) == pytest.approx(960)
     assert capacity_income([award(5e6, None)], 1) is None
     assert capacity_income([award(None, 0.008)], 1) == 0
+    assert capacity_income([award(5e6, 0.0)], 1) == 0
     assert capacity_income([], 1) == 0
 
 
@@ -88,7 +89,8 @@ def test_a_position_may_differ_by_day_and_hour() -> None:
         local = datetime(2027, 3, day, hour, minute, tzinfo=ZoneInfo("America/Chicago"))
         return settings.position(local.timestamp(), NONE_DATED)
 
-    assert [at(1, 5, 59), at(1, 6), at(1, 21, 59), at(1, 22)] == [4_000, 10_000, 10_000, 4_000]  # a Monday
+    hours = [at(1, 5, 59), at(1, 6), at(1, 6, 1), at(1, 21, 59), at(1, 22)]
+    assert hours == [4_000, 10_000, 10_000, 10_000, 4_000]  # a Monday
     assert [at(6, 12), at(7, 12)] == [4_000, 0]  # Saturday, Sunday
     assert at(14, 2, 30) == 0  # a Sunday hour that does not exist, when the clocks change
     flows = settlement(settings, {"da": 0.04}, None, None, datetime(2027, 3, 1, 18, tzinfo=UTC).timestamp())

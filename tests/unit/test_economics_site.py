@@ -9,7 +9,7 @@ import calculator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sites import LEASE, NOW, SITE, decided, network, rig, site
+from sites import LEASE, NOW, SITE, decided, flat_market, network, rig, site
 from test_economics_books import contract
 
 from exporter.economics.settings import (
@@ -20,7 +20,7 @@ from exporter.economics.settings import (
     SiteSettings,
     TariffOverrides,
 )
-from exporter.economics.site import price_site
+from exporter.economics.site import price_on, price_site
 from exporter.model.fleet import UNASSIGNED, Block
 from exporter.model.readings import GpuReading, Reading, RigIdentity
 from exporter.model.snapshot import LastGood, RigSnapshot, SiteSnapshot, TariffPrice
@@ -88,6 +88,17 @@ def test_mining_over_the_rigs_life_stands_beside_the_lease() -> None:
     assert value is not None
     assert 0 < value < 228
     assert price_site(site(rig()), SITE).blocks[0].mining_value is None
+
+    def ahead(**changes: Any) -> float | None:
+        market = replace(flat_market(), **({"halving_time": NOW, "subsidy_share": 0.9} | changes))
+        return price_on(market, site(rig()), settings).blocks[0].mining_value
+
+    soon, late = ahead(halving_time=NOW + 365 * 86_400), ahead(halving_time=NOW + 100 * 365 * 86_400)
+    assert soon is not None
+    assert late is not None
+    assert soon < late
+    assert ahead(halving_time=None) is None
+    assert ahead(subsidy_share=None) is None
 
 
 def test_without_an_ai_section_there_is_no_ai_anywhere() -> None:
