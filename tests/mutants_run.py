@@ -90,7 +90,8 @@ def main(workers: int, patterns: tuple[str, ...]) -> None:
         seconds = state().duration_by_test
         picked = chosen(mutant_name, tests, seconds)
         expected = sum(seconds[test] for test in picked)
-        submit(runner, mutant_name, picked, math.ceil((expected + 1) * MOST_CPU), expected)
+        limit = math.ceil((expected + 1) * MOST_CPU)
+        submit(runner, mutant_name, picked, limit, limit)  # by the clock many times that: the machine may be busy
 
     def run(runner: Any, *, mutant_name: str | None, tests: Iterable[str]) -> int:
         if mutant_name is None:
