@@ -17,7 +17,9 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(VENV)
 
 .DEFAULT_GOAL := help
-PYTEST := $(BIN)/python -m pytest -m "not e2e" --ignore=tests/bench --numprocesses=auto --dist=loadfile --no-loadscope-reorder
+# A test that hangs for ten minutes fails, and says where.
+PYTEST := $(BIN)/python -m pytest -m "not e2e" --ignore=tests/bench --numprocesses=auto --dist=loadfile --no-loadscope-reorder \
+	-o faulthandler_timeout=600
 
 .PHONY: help demo test e2e coverage mutants chaos leak fuzz audit sbom check linters bench docs site dashboards format clean
 
