@@ -222,6 +222,19 @@ def test_in_a_hosted_hour_the_host_also_pays_for_owed_energy_and_what_stops_with
     assert curve.floor == pytest.approx(-0.05 * 37.5)
     assert curve.margin == pytest.approx(0.02 * 37.5 + 80 / 24)
     assert curve.at(10.0) == pytest.approx(-0.05 * 37.5)
+    assert curve.at(80.0) == pytest.approx(curve.margin)
+    idle = Curve.of([Moment(60.0, {HOSTED + "c": (0.05, 0.08)}, groups).hour(0.0, HOUR)], Rules(settings, 0.0))
+    assert idle.margin == pytest.approx(-0.05 * 37.5)  # the customer stands still
+
+
+def test_an_hour_whose_power_costs_more_than_it_earns_has_no_margin() -> None:
+    dear = Moment(10.0, {"ppa": (0.05, None)}, {("ppa", 175): (1.0, 17.5)}).hour(0.0, HOUR)
+    assert Curve.of([dear], Rules(SiteSettings(tariff="ppa"), 0.0)).margin == 0.0
+
+
+def test_nothing_is_booked_of_an_unknown_moment_or_without_time() -> None:
+    assert book(BlockHistory(), None, 5 * HOUR, 60.0, 30 * HOUR) == BlockHistory()
+    assert book(BlockHistory(), moment(5), 5 * HOUR, 0.0, 30 * HOUR) == BlockHistory()
 
 
 def test_a_window_takes_the_hours_that_begin_in_it() -> None:
