@@ -227,6 +227,20 @@ def test_in_a_hosted_hour_the_host_also_pays_for_owed_energy_and_what_stops_with
     assert idle.margin == pytest.approx(-0.05 * 37.5)  # the customer stands still
 
 
+def test_own_rigs_count_beside_hosted_ones_and_hours_without_hosted_ones_can_be_left_out() -> None:
+    terms = ContractSettings.model_validate(
+        {"timezone": "UTC", "usd_per_kilowatt_hour": 0.08, "revenue_share": 0.5}
+        | {"curtailment_credit_share": 0.5, "uptime": {"measure": "sla", "promised": 0.98}}
+    )
+    settings = SiteSettings(tariff="ppa", contracts={"c": terms})
+    groups = {(HOSTED + "c", 175): (1.0, 17.5), ("ppa", 175): (1.0, 17.5)}
+    both = Moment(80.0, {HOSTED + "c": (0.05, 0.08), "ppa": (0.05, None)}, groups).hour(HOUR, HOUR)
+    own = 80 / 24 - 0.05 * 17.5
+    assert Curve.of([both], Rules(settings, 0.0)).margin == pytest.approx(0.03 * 17.5 + 0.5 * 80 / 24 + own)
+    hosted = Rules(settings, 0.0, only_hosted=True)
+    assert Curve.of([moment(0).hour(0.0, HOUR), both], hosted) == Curve.of([both], hosted)
+
+
 def test_an_hour_whose_power_costs_more_than_it_earns_has_no_margin() -> None:
     dear = Moment(10.0, {"ppa": (0.05, None)}, {("ppa", 175): (1.0, 17.5)}).hour(0.0, HOUR)
     assert Curve.of([dear], Rules(SiteSettings(tariff="ppa"), 0.0)).margin == 0.0
