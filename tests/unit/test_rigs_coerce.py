@@ -72,10 +72,10 @@ def test_a_measurement_of_nothing_or_of_what_cannot_be_is_none(read: Callable[[o
 
 
 def test_units_become_ours() -> None:
-    assert coerce.volts(coerce.milli("13720")) == 13.72
-    assert coerce.volts(coerce.centi("23560")) == 235.6
-    assert coerce.centi("n/a") is None
-    assert coerce.amperes(coerce.milli(10_400)) == 10.4
+    assert coerce.millivolts("13720") == 13.72
+    assert coerce.centivolts("23560") == 235.6
+    assert coerce.centivolts("n/a") is None
+    assert coerce.milliamperes(10_400) == 10.4
     assert coerce.megahertz(545) == 545e6
     assert coerce.percentage("40") == 0.4
     assert coerce.ratio(0.01) == 0.01

@@ -286,8 +286,8 @@ def _board(stats: Answer, slot: int, index: int, chips: int, unit: str) -> Board
 
 def _from_millivolts(written: object) -> float | None:
     """Read a board's voltage under VNish's key, in mV, which its releases for the S9 write in cV."""
-    volts = coerce.volts(coerce.milli(written))
-    return coerce.volts(coerce.centi(written)) if volts and volts < _LEAST_BOARD_VOLTS else volts
+    volts = coerce.millivolts(written)
+    return coerce.centivolts(written) if volts and volts < _LEAST_BOARD_VOLTS else volts
 
 
 def _board_power(stats: Answer, keys: _Keys) -> float | None:

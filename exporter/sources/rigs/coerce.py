@@ -266,13 +266,7 @@ amperes: Final = _within(0.0, MAX_AMPERES, "current", zero=False)
 _any: Final = _within(-MAX_COUNTER, MAX_COUNTER, "number")
 
 
-def milli(value: object) -> float | None:
-    """Read a number of thousandths, such as mV or mA, as a number of the whole; for :data:`volts` and its like."""
-    known = _any(value)
-    return None if known is None else known / 1_000
-
-
-def parts(read: NumberReader, divisor: float) -> NumberReader:
+def _parts(read: NumberReader, divisor: float) -> NumberReader:
     """Return what reads a number of parts of the unit of ``read``, such as 1,000 to it."""
 
     def read_parts(value: object) -> float | None:
@@ -283,10 +277,17 @@ def parts(read: NumberReader, divisor: float) -> NumberReader:
     return read_parts
 
 
-def centi(value: object) -> float | None:
-    """Read a number of hundredths, as :func:`milli` reads one of thousandths."""
-    known = _any(value)
-    return None if known is None else known / 100
+millivolts: Final = _parts(volts, 1_000.0)
+"""Read a voltage in mV, in V, as :data:`volts` does."""
+
+centivolts: Final = _parts(volts, 100.0)
+"""Read a voltage in hundredths of a volt, in V, as :data:`volts` does."""
+
+milliamperes: Final = _parts(amperes, 1_000.0)
+"""Read a current in mA, in A, as :data:`amperes` does."""
+
+centiamperes: Final = _parts(amperes, 100.0)
+"""Read a current in hundredths of an ampere, in A, as :data:`amperes` does."""
 
 
 clock: Final = _within(0.0, MAX_MEGAHERTZ, "frequency", zero=False)
@@ -492,6 +493,14 @@ def expect_model(reported: str, known: str) -> None:
 def mapping(value: object) -> Mapping[str, Any]:
     """Return a JSON object, or an empty one if the rig sent something else."""
     return value if isinstance(value, dict) else {}
+
+
+def first_key(row: Mapping[str, Any], keys: Iterable[str]) -> str:
+    """Return the first of the keys that is in a row; empty if none is."""
+    for key in keys:
+        if key in row:
+            return key
+    return ""
 
 
 def items(value: object, most: int = MAX_ITEMS) -> list[Mapping[str, Any]]:

@@ -164,7 +164,7 @@ class Reader:
         began = time.monotonic()
         pages, refused = await self._visit(target, *_OFTEN)
         summary = coerce.first(await self._answer(target, pages, _SUMMARY), "SUMMARY")
-        rate = next((key for key in _WINDOWS if key in summary), "")
+        rate = coerce.first_key(summary, _WINDOWS)
         hashrate = coerce.realised(summary.get(rate), _UNIT)
         mining = hashrate > 0
         devices = coerce.items((await optional(self._answer(target, pages, _DEVICES))).get("DEVS"))

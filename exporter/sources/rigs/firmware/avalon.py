@@ -260,7 +260,7 @@ def _power_supply(fields: Mapping[str, str]) -> PowerSupply:
     parts = _parts(fields, "PS")
     _, _, volts_text, amperes_text, watts_text, _, drawn_text = (*parts, *[""] * _SUPPLY_FIELDS)[:_SUPPLY_FIELDS]
     wall = coerce.watts(fields.get("WALLPOWER"))
-    volts, amperes = coerce.volts(coerce.centi(volts_text)), coerce.amperes(amperes_text)
+    volts, amperes = coerce.centivolts(volts_text), coerce.amperes(amperes_text)
     watts, drawn = coerce.watts(watts_text), coerce.watts(drawn_text)
     if watts is None:  # it gives nothing, or is a small one that does not report it
         limit = coerce.watts(fields.get("MPO"))
@@ -281,7 +281,7 @@ def _drawn_by_nano3(parts: list[str]) -> float | None:
     """Read the watts of a Nano 3, which has an adapter: its volts (cV), watts and amperes (cA) stand at the end."""
     if len(parts) != _SUPPLY_FIELDS or parts[1:3] != ["0", "0"]:
         return None
-    volts, amperes = coerce.volts(coerce.centi(parts[4])), coerce.amperes(coerce.centi(parts[6]))
+    volts, amperes = coerce.centivolts(parts[4]), coerce.centiamperes(parts[6])
     watts = coerce.watts(parts[5])
     agree = volts and amperes and watts and watts / _OFF_BY <= volts * amperes <= watts * _OFF_BY
     return watts if agree else None
@@ -332,7 +332,7 @@ def _boards(fields: Mapping[str, str], *, mining: bool) -> Iterator[Board]:
             failed_chips=tuple(_idle_chips(fields.get(f"MW{index}", ""))) if mining else (),
             frequency=coerce.mean(map(coerce.megahertz, _parts(fields, f"SF{index}"))) if mining else None,
             # The mean of its chips.
-            voltage=coerce.volts(coerce.milli(_at(millivolts, index))) if mining and millivolts else None,
+            voltage=coerce.millivolts(_at(millivolts, index)) if mining and millivolts else None,
             hardware_errors=coerce.counter(_at(errors, index)),
         )
 

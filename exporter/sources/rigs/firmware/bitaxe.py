@@ -24,8 +24,7 @@ _PAGE: Final = "/api/system/info"
 _OPTIONS: Final = "/api/system/asic"
 _LEAST_MILLIVOLTS: Final = 200.0
 _MOST_MILLIVOLTS: Final = 20_000.0
-_BEST_RATE: Final = "hashRate_1m"  # which almost every release has
-_RATES: Final = {_BEST_RATE: 60.0, "hashRate": None, "hashRate_10m": 600.0}  # s, the best first
+_RATES: Final = {"hashRate_1m": 60.0, "hashRate": None, "hashRate_10m": 600.0}  # s, the best first
 _FANS: Final = {"fanrpm": 0, "fanSpeedRpm": 0, "fan2rpm": 1, "fanrpm2": 1}
 _SECOND_FAN: Final = frozenset({"302", "303", "701", "702"})
 """Boards with a second fan, by AxeOS' own list of them: every other board reports 0 for it."""
@@ -43,9 +42,9 @@ _NUMBERS: Final = coerce.table(
     ("uptimeSeconds", coerce.seconds),
     ("errorPercentage", coerce.percentage),
     ("fanspeed", coerce.percentage),
-    ("voltage", coerce.parts(coerce.volts, 1_000.0)),
-    ("current", coerce.parts(coerce.amperes, 1_000.0)),
-    ("coreVoltageActual", coerce.parts(coerce.volts, 1_000.0)),
+    ("voltage", coerce.millivolts),
+    ("current", coerce.milliamperes),
+    ("coreVoltageActual", coerce.millivolts),
 )
 
 
@@ -109,7 +108,7 @@ class Reader:
         info = await get_json(target.address, _PAGE, alone=True)
         coerce.expect_mac(info.get("macAddr"), identity.mac)
         expected = _expected(info)
-        rate = _BEST_RATE if _BEST_RATE in info else next((key for key in _RATES if key in info), "")
+        rate = coerce.first_key(info, _RATES)
         fallback = _on_fallback(info)
         hashrate = coerce.realised(info.get(rate), "GH/s", expected)
         power, uptime, error_ratio, duty, inlet, amperes, core = _NUMBERS(info)
@@ -174,7 +173,7 @@ def _point(frequency: object, voltage: object) -> Point:
     return Point(
         name=_point_name(frequency, voltage),
         frequency=coerce.megahertz(frequency),
-        voltage=coerce.volts(coerce.milli(voltage)),
+        voltage=coerce.millivolts(voltage),
     )
 
 

@@ -243,7 +243,7 @@ def _point(row: Mapping[str, Any]) -> Point | None:
         hashrate=coerce.hashrate(hashrate, "TH/s"),
         power=coerce.watts(row.get("power")) or None,
         frequency=coerce.megahertz(row.get("clk")) or None,
-        voltage=coerce.volts(coerce.milli(row.get("voltage"))) or None,
+        voltage=coerce.millivolts(row.get("voltage")) or None,
     )
 
 

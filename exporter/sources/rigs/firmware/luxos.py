@@ -145,7 +145,7 @@ class Reader:
         summary, pools = coerce.first(answers["summary"], "SUMMARY"), cgminer.pools(answers["pools"])
         unit = coerce.text(stats.get("rate_unit")) or "GH"
         expected = coerce.hashrate(stats.get("total_rateideal"), unit) or None
-        rate = next((key for key in _WINDOWS if key in summary), "")
+        rate = coerce.first_key(summary, _WINDOWS)
         hashrate = coerce.realised(summary.get(rate), "GH/s", expected)
         boards = tuple(_boards(cgminer.chains(stats, unit, _BOARDS), stats, answers))
         uptime = coerce.seconds(summary.get("Elapsed"))

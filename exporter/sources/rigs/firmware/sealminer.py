@@ -117,7 +117,7 @@ class Reader:
         coerce.expect_mac(stats.get("MAC"), identity.mac)
         summary = coerce.first(await cgminer.optional(target.address, "summary"), "SUMMARY")
         pools = cgminer.pools(await cgminer.optional(target.address, "pools"))
-        rate = next((key for key in _WINDOWS if key in stats), "")
+        rate = coerce.first_key(stats, _WINDOWS)
         expected = coerce.hashrate(stats.get("MHS(Ideal)"), _UNIT) or None
         hashrate = coerce.realised(stats.get(rate), _UNIT, expected)
         mining = hashrate > 0
@@ -274,7 +274,7 @@ def _boards(stats: Mapping[str, Any]) -> Iterator[Board]:
             chips=0 if not online else None if chips is None else max(chips - (bad or 0), 0),
             chips_expected=chips or None,
             frequency=coerce.megahertz(stats.get(f"{slot} Freq")),
-            voltage=coerce.volts(coerce.milli(stats.get("Chip Voltage"))) if online else None,
+            voltage=coerce.millivolts(stats.get("Chip Voltage")) if online else None,
         )
 
 

@@ -479,7 +479,7 @@ def _board(index: int, row: Mapping[str, Any]) -> Board:
         chip_temperature_min=None if cool or hydro else coerce.celsius(chip.get("min")),
         chips=sum(chips) if chips else None,
         frequency=coerce.megahertz(row.get("frequency")),
-        voltage=coerce.volts(coerce.milli(row.get("voltage"))),
+        voltage=coerce.millivolts(row.get("voltage")),
         power=coerce.watts(row.get("power_consumption")),
         hardware_errors=coerce.counter(row.get("hw_errors")),
     )

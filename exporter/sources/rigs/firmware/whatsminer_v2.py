@@ -26,8 +26,7 @@ _EXTRA_TIMEOUT: Final = 1.0  # s, of a question that a read can do without
 _PARTS: Final = ("summary", "devs", "pools")
 _READ: Final = "+".join(_PARTS)
 _AVERAGE: Final = "MHS av"  # since start
-_BEST_RATE: Final = "MHS 1m"  # which almost every build has
-_WINDOWS: Final = {_BEST_RATE: 60.0, "MHS 5s": 5.0, "HS RT": None, _AVERAGE: None}  # s
+_WINDOWS: Final = {"MHS 1m": 60.0, "MHS 5s": 5.0, "HS RT": None, _AVERAGE: None}  # s
 _FANS: Final = ("Fan Speed In", "Fan Speed Out")
 _MOST_OF_RIG: Final = 1.05
 _SUPPLY_SENSORS: Final = ("temp0", "Temp 0", "Temp 1")
@@ -40,7 +39,7 @@ _LEAST_OF_RIG: Final = 1e-5
 
 _NUMBERS: Final = coerce.table(
     ("Factory GHS", coerce.hashrate_in("GH/s")),
-    ("MHS av", coerce.hashrate_in("MH/s")),
+    (_AVERAGE, coerce.hashrate_in("MH/s")),
     ("Power", coerce.watts),
     ("Power Limit", coerce.watts),
     ("Hash Stable Cost Seconds", coerce.seconds),
@@ -141,7 +140,7 @@ class Reader:
         coerce.expect_mac(summary.get("MAC"), identity.mac)
         factory, average, power, limit, ramp, uptime, system_uptime, discarded, errors, error_ratio = _NUMBERS(summary)
         expected = factory or None
-        rate = _rate(summary)
+        rate = coerce.first_key(summary, _WINDOWS)
         hashrate = coerce.realised(summary.get(rate), "MH/s", expected)
         pools, rows = cgminer.pools(answers["pools"]), _rows(answers["devs"])
         boards = _boards(rows, rate, hashrate)
@@ -293,8 +292,8 @@ def _power_supply(fields: Mapping[str, Any], power: float | None, fan_speed: obj
 
 
 _SUPPLY: Final = coerce.table(
-    ("vin", coerce.parts(coerce.volts, 100.0)),
-    ("iin", coerce.parts(coerce.amperes, 1_000.0)),
+    ("vin", coerce.centivolts),
+    ("iin", coerce.milliamperes),
     ("Vin", coerce.volts),
     ("Iin", coerce.amperes),
     ("Vout", coerce.volts),
@@ -337,14 +336,9 @@ def _tuner(boards: list[tuple[int, Mapping[str, Any]]]) -> TunerState | None:
     return TunerState.TUNED if all(done) else TunerState.TUNING
 
 
-def _rate(row: Mapping[str, Any]) -> str:
-    """Return the key of the best hashrate that is there; empty if none is."""
-    return _BEST_RATE if _BEST_RATE in row else next((key for key in _WINDOWS if key in row), "")
-
-
 def _boards(rows: list[tuple[int, Mapping[str, Any]]], rate: str, of_rig: float) -> tuple[Board, ...]:
     """Read the boards, by the same average as the rig's own hashrate, else by the best that they have."""
-    keys = [rate if rate in row else _rate(row) for _, row in rows]
+    keys = [rate if rate in row else coerce.first_key(row, _WINDOWS) for _, row in rows]
     boards = tuple([_board(index, row, key, of_rig) for key, (index, row) in zip(keys, rows, strict=True)])
     return whatsminer_v3.current(boards, of_rig) if _AVERAGE in keys else boards
 

@@ -133,7 +133,7 @@ class Reader:
         power, system = coerce.mapping(info.get("power")), coerce.mapping(info.get("system"))
         working = coerce.flag(coerce.mapping(info.get("miner")).get("working"))
         expected = coerce.hashrate(summary.get("factory-hash"), "TH/s") or None
-        rate = next((key for key in _WINDOWS if key in summary), "")
+        rate = coerce.first_key(summary, _WINDOWS)
         hashrate = coerce.realised(summary.get(rate, 0.0 if working is False else None), "TH/s", expected)
         pools = coerce.items(status.get("pools"))
         faults = whatsminer_faults(info.get("error-code"))
@@ -214,7 +214,7 @@ def _power_supply(fields: Mapping[str, Any]) -> PowerSupply | None:
         input_voltage=coerce.volts(fields.get("vin")),
         input_current=coerce.amperes(fields.get("iin")),
         input_power=coerce.watts(fields.get("pin")),
-        output_voltage=coerce.volts(coerce.centi(fields.get("vout"))),
+        output_voltage=coerce.centivolts(fields.get("vout")),
         fan_rpm=coerce.rpm(fields.get("fanspeed")) or None,  # one that is cooled by liquid has no fan, and reports 0
         temperature=coerce.celsius(fields.get("temp0")),
     )
