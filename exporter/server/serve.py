@@ -36,7 +36,7 @@ _UNREAD_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 2.0
 _RETRY_SECONDS: Final = 1.0
 _SPARE_SECONDS: Final = 0.005  # between two tries to hold a free file descriptor
-_SHORT_SECONDS: Final = 0.08
+_PAUSE_SECONDS: Final = 0.08
 """A pause while file descriptors are short, because clients that are turned away come back at once."""
 _NO_DESCRIPTOR: Final = (errno.EMFILE, errno.ENFILE)
 _BACKLOG: Final = 128
@@ -146,7 +146,7 @@ class _Acceptor:
             while not self._spare.hold():  # noqa: ASYNC110 -- what is awaited happens in the kernel
                 await asyncio.sleep(_SPARE_SECONDS)
             if self._seats.are_short:
-                await asyncio.sleep(_SHORT_SECONDS)
+                await asyncio.sleep(_PAUSE_SECONDS)
 
     def _next(self, listener: socket.socket) -> tuple[socket.socket, Any]:
         """Accept a connection, if necessary with the spare descriptor. Raises OSError."""

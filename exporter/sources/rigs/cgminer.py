@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
@@ -209,17 +209,6 @@ class _Keys:
         self.volts, self.millivolts = f"chain_voltage{slot}", f"chain_vol{slot}"
         self.power = f"chain_power{slot}", f"chain_consumption{slot}"  # of builds that have it by board; VNish's
 
-    @lru_cache(maxsize=8)  # noqa: B019 -- there are as many as slots, for ever
-    def numbers(self, unit: str) -> Callable[[Answer], tuple[float | None, ...]]:
-        """Return what reads the slot's numbers, with hashrates in ``unit``."""
-        rate = coerce.hashrate_in(unit)
-        return coerce.table(
-            *((key, rate) for key in self.rates),
-            (self.errors, coerce.counter),
-            *((key, coerce.megahertz) for key in self.frequency),
-            (self.volts, coerce.volts),
-        )
-
 
 _KEYS: Final = {slot: _Keys(slot) for slot in range(1, _SLOTS + 1)}
 _CHIPS: Final = tuple((slot, keys.chips) for slot, keys in _KEYS.items())
@@ -248,6 +237,18 @@ def chains(stats: Answer, unit: str, expected: int) -> tuple[Board, ...]:
     return tuple([_board(stats, slot, slot - first, chips[slot] or 0, unit) for slot in listed])
 
 
+@cache  # as many as slots times units that are known
+def _numbers_of(slot: int, rate: coerce.NumberReader) -> Callable[[Answer], tuple[float | None, ...]]:
+    """Return what reads a slot's numbers, with ``rate`` for hashrates."""
+    keys = _KEYS[slot]
+    return coerce.table(
+        *((key, rate) for key in keys.rates),
+        (keys.errors, coerce.counter),
+        *((key, coerce.megahertz) for key in keys.frequency),
+        (keys.volts, coerce.volts),
+    )
+
+
 def at_rest(boards: tuple[Board, ...]) -> tuple[Board, ...]:
     """Return the boards of a rig that does not hash: the map of their chips then shows none that works."""
     return tuple(replace(board, failed_chips=()) if board.failed_chips else board for board in boards)
@@ -255,7 +256,7 @@ def at_rest(boards: tuple[Board, ...]) -> tuple[Board, ...]:
 
 def _board(stats: Answer, slot: int, index: int, chips: int, unit: str) -> Board:
     keys = _KEYS[slot]
-    rate, ideal, errors, clock, average_clock, volts = keys.numbers(unit)(stats)
+    rate, ideal, errors, clock, average_clock, volts = _numbers_of(slot, coerce.hashrate_in(unit))(stats)
     pcb_min, pcb_mean, pcb_max = _sensors(stats, keys.pcb, keys.old_pcb)
     chip_min, chip_mean, chip_max = _sensors(stats, keys.chip, keys.old_chip)
     chip_map = stats.get(keys.chip_map)
