@@ -11,11 +11,13 @@ from own_network import fresh_network
 
 from exporter.simulation.site import SimulatedSite
 
+ON_UVLOOP = ("test_server", "test_rigs_", "test_polling_", "test_sources_")
+
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Test the server on the loop that it runs on, whose transports are not those of asyncio."""
-    is_server = item.path.name.startswith("test_server")
-    return {"loop": uvloop.Loop if is_server else asyncio.new_event_loop}
+    """Test what uses sockets on the loop that it runs on, whose transports are not those of asyncio."""
+    on_uvloop = item.path.name.startswith(ON_UVLOOP)
+    return {"loop": uvloop.new_event_loop if on_uvloop else asyncio.new_event_loop}
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import resource
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -56,19 +54,6 @@ def unplugged(address: str, port: int) -> Iterator[int]:
             one.setblocking(False)
             one.connect_ex(listener.getsockname())
         yield listener.getsockname()[1]
-
-
-@contextmanager
-def no_socket_left() -> Iterator[None]:
-    """Let this process open nothing more."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    lowest = os.open(os.devnull, os.O_RDONLY)
-    os.close(lowest)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def cgminer(answers: Mapping[str, Any]) -> Handler:

@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from operating_points import candidate
 from pydantic import ValidationError
 from sites import AIR_COOLED, HASHPRICE, NOW, flat_market, price, rig, site
 
 from exporter.economics.lines import cost_lines
 from exporter.economics.margin import RigPricer
-from exporter.economics.points import Candidate, Curve, Trust
+from exporter.economics.points import Curve
 from exporter.economics.power import billed_per_watt
 from exporter.economics.settings import (
     Basis,
@@ -52,19 +53,7 @@ def test_of_a_rig_of_the_sites_own_the_books_are_the_rigs_own_figures() -> None:
     assert price(rig(reject_ratio=0.25), economics=EconomicsSettings(pool_fee=0.02)).paid_share == pytest.approx(0.735)
 
 
-def point(name: str, terahashes: float, watts: float) -> Candidate:
-    return Candidate(
-        name=name,
-        hashrate=terahashes * 1e12,
-        power=watts,
-        source=PowerSource.REPORTED,
-        kwh=watts * 0.024,
-        trust=Trust.MEASURED,
-        error=0.0,
-    )
-
-
-CURVES = {"a-01": Curve.of([point("eco", 150, 2_250), point("full", 210, 3_900)])}
+CURVES = {"a-01": Curve.of([candidate("eco", 150, 2_250, error=0.0), candidate("full", 210, 3_900, error=0.0)])}
 
 
 def at_best_point(snapshot: RigSnapshot, power_price: float = 0.09) -> RigEconomics:

@@ -4,11 +4,12 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
-from rig_servers import NETWORK, no_socket_left, serving
+from descriptors import no_free_descriptors
+from rig_servers import NETWORK, serving
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.readings import RigIdentity
@@ -58,6 +59,15 @@ class Rig:
 async def read(miners: Miners, times: int = 1, target: Target = TARGET, identity: RigIdentity = GAMMA) -> None:
     for _ in range(times):
         assert (await miners.read(target, identity)).hashrate == 1200e9
+
+
+@asynccontextmanager
+async def reading(rigs: Mapping[Target, Rig], most_kept: int = 8) -> AsyncIterator[Miners]:
+    """Serve several rigs, and give what reads them."""
+    async with AsyncExitStack() as stack:
+        for target, rig in rigs.items():
+            await stack.enter_async_context(serving(target.address, 80, rig))
+        yield await stack.enter_async_context(Miners(most_kept=most_kept))
 
 
 async def settled() -> None:
@@ -187,10 +197,7 @@ async def test_a_rig_that_takes_long_to_answer_is_asked_once(monkeypatch: pytest
 
 async def test_no_more_are_kept_than_there_is_room_for() -> None:
     rigs = {target: Rig() for target in (TARGET, *OTHERS)}
-    async with AsyncExitStack() as stack:
-        for target, rig in rigs.items():
-            await stack.enter_async_context(serving(target.address, 80, rig))
-        miners = await stack.enter_async_context(Miners(most_kept=2))
+    async with reading(rigs, most_kept=2) as miners:
         for target in rigs.keys() | rigs.keys():
             await read(miners, 2, target)
         for target in rigs:
@@ -201,10 +208,7 @@ async def test_no_more_are_kept_than_there_is_room_for() -> None:
 async def test_a_rig_that_is_read_no_more_is_held_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "IDLE_SECONDS", 0.0)
     left, stays = Rig(), Rig()
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(serving(TARGET.address, 80, left))
-        await stack.enter_async_context(serving(OTHERS[0].address, 80, stays))
-        miners = await stack.enter_async_context(Miners(most_kept=8))
+    async with reading({TARGET: left, OTHERS[0]: stays}) as miners:
         await read(miners)
         await read(miners, 1, OTHERS[0])
         await left.ends[0].wait()
@@ -213,12 +217,9 @@ async def test_a_rig_that_is_read_no_more_is_held_no_more(monkeypatch: pytest.Mo
 
 async def test_a_host_that_runs_out_of_sockets_gets_those_back_that_are_kept() -> None:
     rig, new = Rig(), Rig()
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(serving(TARGET.address, 80, rig))
-        await stack.enter_async_context(serving(OTHERS[0].address, 80, new))
-        miners = await stack.enter_async_context(Miners(most_kept=8))
+    async with reading({TARGET: rig, OTHERS[0]: new}) as miners:
         await read(miners)
-        with no_socket_left():
+        with no_free_descriptors():
             poll = asyncio.create_task(read(miners, 1, OTHERS[0]))
             await rig.ends[0].wait()
         await poll

@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from descriptors import no_free_descriptors
 from rig_servers import (
     NETWORK,
     Handler,
@@ -14,7 +15,6 @@ from rig_servers import (
     dripping,
     flooding,
     hanging,
-    no_socket_left,
     resetting,
     saying,
     serving,
@@ -160,7 +160,7 @@ async def test_a_cancelled_exchange_leaves_no_socket(handler: Handler) -> None:
 async def test_a_poll_waits_for_a_socket_of_this_host() -> None:
     async with serving(ADDRESS, 4028, saying(b"{}\0")):
         poll = asyncio.create_task(exchange(ADDRESS, 4028, b"x", transport.UntilNul()))
-        with no_socket_left():
+        with no_free_descriptors():
             for _ in range(5):
                 await asyncio.sleep(0)
             assert not poll.done()
@@ -169,7 +169,7 @@ async def test_a_poll_waits_for_a_socket_of_this_host() -> None:
 
 async def test_a_host_without_sockets_is_named_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "_SOCKET_SECONDS", 0.0)
-    with no_socket_left(), pytest.raises(Failure, match="this host ran out of sockets: EMFILE") as caught:
+    with no_free_descriptors(), pytest.raises(Failure, match="this host ran out of sockets: EMFILE") as caught:
         await exchange(ADDRESS, 4028, b"x", transport.UntilNul())
     assert caught.value.reason is Reason.INTERNAL
 
@@ -198,7 +198,11 @@ async def test_length_prefixed_lies(content: bytes, reason: Reason) -> None:
 
 
 async def test_a_host_name_is_an_address_too() -> None:
-    server = await asyncio.start_server(saying(b"{}\0"), "127.0.0.1", 0)
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await saying(b"{}\0")(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
         assert await exchange("localhost", port, b"x", transport.UntilNul()) == b"{}"

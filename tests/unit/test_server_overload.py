@@ -2,18 +2,18 @@
 
 import asyncio
 import os
-import resource
 import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import aiohttp
 import bcrypt
 import pytest
 import yaml
+from descriptors import no_free_descriptors
 from pydantic import SecretStr
 from site_server import Served, explained, served
 from structlog.testing import capture_logs
@@ -206,24 +206,6 @@ async def test_busy_connections_of_one_client_give_way_to_another_client() -> No
             gate.open()
             results = await asyncio.gather(*flood, return_exceptions=True)
             assert 3 <= results.count(200) < 5
-
-
-@contextmanager
-def no_free_descriptors() -> Iterator[None]:
-    """Let this process open nothing more."""
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    highest = max(int(path.name) for path in Path("/proc/self/fd").iterdir())
-    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, limits[1]))
-    taken: list[int] = []
-    try:
-        with suppress(OSError):
-            while True:
-                taken.append(os.dup(0))
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-        for descriptor in taken:
-            os.close(descriptor)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the open descriptors")
