@@ -31,18 +31,13 @@ def blocks_until_halving(height: int) -> int:
 def target_from_bits(bits: int) -> int:
     """Unpack a block header's compact target (``nBits``, positive ones only)."""
     exponent, mantissa = bits >> 24, bits & 0x007F_FFFF
-    shift = 8 * (exponent - 3)
-    return mantissa << shift if shift >= 0 else mantissa >> -shift
+    return mantissa << 8 * exponent >> 24
 
 
 def bits_from_target(target: int) -> int:
-    """Pack a target as a block header does, rounded down to 23 bits of mantissa (Core's ``GetCompact``)."""
-    size = (target.bit_length() + 7) // 8
-    mantissa = target << 8 * (3 - size) if size <= 3 else target >> 8 * (size - 3)  # noqa: PLR2004 bytes of mantissa
-    if mantissa & 0x0080_0000:  # the top bit is the sign
-        mantissa >>= 8
-        size += 1
-    return size << 24 | mantissa
+    """Pack a target above 0 as a block header does, rounded down to 23 bits (Core's ``GetCompact``)."""
+    size = target.bit_length() // 8 + 1  # bytes, with a bit for the sign
+    return size << 24 | target << 24 >> 8 * size
 
 
 def difficulty_from_bits(bits: int) -> float:

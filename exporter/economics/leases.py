@@ -1,7 +1,8 @@
 """What signed AI leases earn, firm and curtailable power apart."""
 
+from calendar import timegm
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime
+from datetime import date
 
 from exporter.economics.settings import AiLeaseSettings
 from exporter.economics.values import LeaseEconomics
@@ -48,4 +49,4 @@ def curtailable_value(lease: AiLeaseSettings) -> float:
 
 
 def _begin(day: date) -> float:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
+    return float(timegm(day.timetuple()))

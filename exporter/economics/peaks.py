@@ -5,6 +5,7 @@ of a season (PJM's 5CP, Ontario's ICI). Which they were is known only when the m
 """
 
 from bisect import bisect_left
+from calendar import monthrange
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -136,13 +137,13 @@ class PeakSettings(SettingsGroup):
         if self.monthly:
             return day.replace(day=1), _month_end(day)
         first = date(day.year - (day.month < self.season_begins), self.season_begins, 1)
-        last = date(first.year + 1, first.month, 1) - timedelta(days=1)
-        days = (first + timedelta(days=number) for number in range((last - first).days, -1, -1))
-        return first, next(each for each in days if each.month in self.months)
+        last = max(self.months, key=lambda month: (month < self.season_begins, month))
+        return first, _month_end(date(first.year + (last < self.season_begins), last, 1))
 
 
 def _month_end(day: date) -> date:
-    return (day.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
+    _, last = monthrange(day.year, day.month)
+    return day.replace(day=last)
 
 
 def cost_per_kilowatt(rate: float, peaks: int) -> float:

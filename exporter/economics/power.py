@@ -55,7 +55,7 @@ def best_power(
 
 def power_of_nameplate(rig: Rig, hashrate: float) -> tuple[float, PowerSource] | None:
     """Return the watts of ``hashrate`` (H/s) at the efficiency on the nameplate, where that is known."""
-    if rig.rated_hashrate is None or rig.rated_power is None or rig.rated_hashrate <= 0 or rig.rated_power <= 0:
+    if not rig.rated_hashrate or not rig.rated_power:
         return None
     return rig.rated_power / rig.rated_hashrate * hashrate, PowerSource.NAMEPLATE
 

@@ -337,7 +337,7 @@ class TariffOverrides(PlausibleSettings):
     def over(self, settings: SettingsT) -> SettingsT:
         """Return the site's settings with this tariff's own in their place."""
         own = {key: value for key in type(settings).model_fields if (value := getattr(self, key, None)) is not None}
-        return settings.model_copy(update={key: own[key] for key in own if key != "accept_implausible"})
+        return settings.model_copy(update=own)  # nothing is judged anew, so that its `accept_implausible` does nothing
 
 
 class CapexDates(StrEnum):

@@ -112,6 +112,11 @@ def test_a_prepayment_that_no_rent_can_be_credited_with_is_refused(terms: dict[s
         lease(prepayment_usd_per_kilowatt=1_000, **terms)
 
 
+def test_a_prepayment_may_be_the_whole_rent_of_its_months() -> None:
+    whole = lease(prepayment_usd_per_kilowatt=1_800, prepayment_credit_months=12)
+    assert whole.prepayment_usd_per_kilowatt.high == 12 * 150
+
+
 def test_rented_gpus_have_no_prepayment() -> None:
     rental = {"price_usd_per_gpu_hour": 2, "power_usd_per_kilowatt_hour": 0.05, "kilowatts_per_gpu": 1.275}
     rental |= {"utilization": 0.7, "gpu_capex_usd": 30_000, "gpu_life_years": 4, "capex_usd_per_kilowatt": 10_000}

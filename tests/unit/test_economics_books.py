@@ -183,6 +183,15 @@ def test_a_customer_has_his_own_scheme(scheme: PayoutScheme, paid: float) -> Non
     assert books(changes={"scheme": scheme}).customer_margin is None  # the share of the fees is not known
 
 
+@pytest.mark.parametrize("unknown", [{"hashprice_usd": None}, {"payout_usd": None}, {"subsidy_share": None}])
+@pytest.mark.parametrize("scheme", PayoutScheme)
+def test_his_own_scheme_pays_what_is_not_known_while_a_part_of_it_is_not(
+    scheme: PayoutScheme, unknown: dict[str, None]
+) -> None:
+    market = MarketEconomics(payout_usd=33.30, hashprice_usd=33.30, subsidy_share=0.99)
+    assert books(changes={"scheme": scheme}, at=replace(market, **unknown)).customer_revenue is None
+
+
 def test_the_work_of_a_hosted_rig_is_what_his_own_pool_pays() -> None:
     assert priced(hosted(), {"c": contract(pool_fee=0.01)}).potential_work == pytest.approx(0.2 * 0.99)
 

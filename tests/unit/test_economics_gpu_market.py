@@ -278,6 +278,14 @@ def test_renting_is_priced_per_scenario_on_the_axis_of_mining() -> None:
     assert price_renting((MARKET,), {}, 0.05, 1.3) == ()
 
 
+def test_each_market_is_priced_by_its_own_model_and_one_without_a_price_hides_no_other() -> None:
+    feeds = {"vast": (VAST, replace(VAST, model="H200", price=3.0))}
+    markets = tuple(MARKET.model_copy(update={"model": model}) for model in ("B200", "H200", "H100 SXM"))
+    base = [each for each in price_renting(markets, feeds, 0.05, 1.3) if each.scenario == "base"]
+    assert [(each.model, each.commitment) for each in base] == [("H200", FIRM), ("H100 SXM", FIRM)]
+    assert base[0].margin_per_kwh != base[1].margin_per_kwh
+
+
 def test_a_site_prices_renting_and_leases() -> None:
     snapshot = SiteSnapshot(taken_at=NOW, tariffs={"ppa": TariffPrice(0.05)}, ai_prices=FEEDS)
     settings = SiteSettings(
@@ -300,6 +308,7 @@ def test_a_lease_earns_its_rent() -> None:
     assert part.power == 20e6
     assert part.value_per_kilowatt_year == 1_800
     assert (part.tenant, part.commitment) == ("north-hall", FIRM)
+    assert part.start == 1_782_864_000  # 2026-07-01, UTC
 
 
 @pytest.mark.parametrize(

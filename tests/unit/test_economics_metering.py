@@ -135,7 +135,15 @@ def test_a_meter_that_contradicts_the_rigs_hashrate_is_disbelieved(
 @pytest.mark.parametrize("state", [{"mining": False}, {"suspended": True}])
 def test_a_stopped_rig_may_draw_next_to_nothing_while_its_mean_hashrate_falls(state: dict[str, bool]) -> None:
     stopped = replace(rig(), reading=Reading(RigReading(hashrate=150e12, **state), NOW))
-    assert metered_power(site(stopped, meters=(MeterReading(rigs={"a-01": 20.0}),))).rigs == {"a-01": 20.0}
+    for watts in (20.0, 0.4):
+        assert metered_power(site(stopped, meters=(MeterReading(rigs={"a-01": watts}),))).rigs == {"a-01": watts}
+
+
+@pytest.mark.parametrize(("watts", "believed"), [(60_000.0, True), (60_000.1, False)])
+def test_a_rig_that_starts_may_draw_what_its_expected_hashrate_needs(watts: float, *, believed: bool) -> None:
+    starting = replace(rig(), reading=Reading(RigReading(hashrate=1e12, expected_hashrate=200e12), NOW))
+    metered = metered_power(site(starting, meters=(MeterReading(rigs={"a-01": watts}),)))
+    assert metered.rigs == ({"a-01": watts} if believed else {})
 
 
 def test_a_rig_of_another_algorithm_has_another_efficiency() -> None:

@@ -138,6 +138,8 @@ def test_a_month_has_its_own_peak_and_a_season_its_highest_days() -> None:
     ici = settings("ontario_ici")
     assert ici.period(date(2026, 4, 30)) == (date(2025, 5, 1), date(2026, 4, 30))
     assert ici.period(date(2026, 5, 1)) == (date(2026, 5, 1), date(2027, 4, 30))
+    winter = settings("custom", monthly=False, months=(2, 12, 1), season_begins=12)
+    assert winter.period(date(2028, 1, 31)) == (date(2027, 12, 1), date(2028, 2, 29))
 
 
 @pytest.mark.parametrize(
@@ -414,6 +416,8 @@ def test_today_and_tomorrow_are_judged_and_no_day_after() -> None:
 def test_measured_load_is_averaged_over_whole_intervals() -> None:
     points = (LoadPoint(0, 300, 1.0), LoadPoint(300, 600, 3.0), LoadPoint(900, 1200, 9.0))
     assert list(measured(SystemLoad(measured=points), 900)) == [(0, 2.0)]
+    assert list(measured(SystemLoad(measured=(LoadPoint(0, 585, 2.0),)), 900)) == [(0, 2.0)]  # 65 % of it
+    assert list(measured(SystemLoad(measured=(LoadPoint(0, 584, 2.0),)), 900)) == []
     assert list(measured(None, 900)) == []
 
 
