@@ -153,6 +153,7 @@ def test_a_sample_is_kept_each_quarter_of_an_hour_for_a_day() -> None:
     for now in range(0, 3 * 86_400, 60):
         samples = sampled(samples, BEFORE, float(now))
     assert {after.at - before.at for before, after in pairwise(samples)} == {900.0}
+    assert {sample.cause for sample in samples} == {BEFORE}
     assert 86_400 <= samples[-1].at - samples[0].at <= 86_400 + 1_800
     assert sampled(samples, None, 3 * 86_400.0) == tuple(each for each in samples if each.at >= 2 * 86_400.0 - 1_800)
     assert sampled(samples, None, 0.0) == ()

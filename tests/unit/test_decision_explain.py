@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sites import AIR_COOLED, LEASE, NOW, SITE, decided, network, rig, site
+from sites import AIR_COOLED, LEASE, NOW, SITE, decided, network, replace_tariff, rig, site
 from test_economics_books import contract, hosted
 
 from exporter.decision.explain import WORDS, Case, Explanation, explain
@@ -258,6 +258,13 @@ mining margin | - | USD/kWh
 GPU margin, measured | - | USD/kWh
 """
     )
+
+
+def test_an_input_that_the_rig_does_not_report_has_no_reader_and_no_time() -> None:
+    inputs = {each.name: each for each in explained(case(replace_tariff(rig(), ""))).inputs}
+    assert inputs["hashrate"].source == ""  # it was never identified
+    assert (inputs["firmware fee"].source, inputs["firmware fee"].observed_at) == ("settings", None)
+    assert (inputs["power price"].source, inputs["power price"].value) == ("", None)
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,14 @@ def test_a_share_of_the_coins_is_not_the_customers() -> None:
     assert hosted.setpoint.best_margin == pytest.approx(0.9 * REVENUE[name] - 0.05 * DAY_KWH[name])
 
 
+@pytest.mark.parametrize(("host_may_curtail", "share"), [(False, 0.9), (True, 0.1)])
+def test_the_fee_of_the_customers_own_pool_lowers_the_coins_of_both(*, host_may_curtail: bool, share: float) -> None:
+    charges = {"usd_per_kilowatt_hour": 0.05, "revenue_share": 0.1, "host_may_curtail": host_may_curtail}
+    losses = Hosted(pool_fee=0.2, **charges).losses()
+    energy = 0.0 if host_may_curtail else 0.05 * DAY_KWH["default"]  # the host's power costs what he is paid for it
+    assert losses["off"] == pytest.approx(0.8 * share * REVENUE["default"] - energy)
+
+
 def test_a_cut_costs_the_customer_what_he_would_have_earned() -> None:
     losses = Hosted(usd_per_kilowatt_hour=0.055).losses()
     assert losses["off"] == pytest.approx(REVENUE["default"] - 0.055 * DAY_KWH["default"])
@@ -106,4 +114,7 @@ def test_without_an_input_there_are_no_terms() -> None:
     hosted = whole._replace(books=books)
     assert terms(hosted, HASHPRICE, contracts, stopping=False) is not None
     assert terms(hosted._replace(judged_price=None), HASHPRICE, contracts, stopping=False) is None
+    for unknown in ("energy_charge_per_kwh", "work_factor"):
+        unpriced = whole._replace(books=replace(books, **{unknown: None}))
+        assert terms(unpriced, HASHPRICE, contracts, stopping=False) is None
     assert Hosted(usd_per_kilowatt_hour=0.05).snapshot.taken_at == NOW
