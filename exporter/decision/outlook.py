@@ -81,7 +81,7 @@ class _Market:
         breakevens, work = np.asarray(mining.breakevens), np.asarray(mining.work)
         order = np.argsort(breakevens, kind="stable")
         breakevens, work = breakevens[order], work[order]
-        edges = np.searchsorted(self.sorted, breakevens, side="right")
+        edges = np.searchsorted(self.sorted, breakevens)
         counts = np.diff(edges, prepend=0, append=len(self.sorted))
         total = np.concatenate([[0.0], np.cumsum(work)])
         offset = np.concatenate([[0.0], np.cumsum(work * breakevens)])

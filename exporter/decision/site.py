@@ -95,8 +95,7 @@ def decide(
             metered_whole=feeder is not None or _all_metered(economics.rigs[index] for index in indices),
         )
         decided, clock = decide_block(previous.blocks.get(block.name, _NEW), case, turn)
-        former = history.former.get(block.name)
-        blocks.append(decided if former is None else replace(decided, former=former))
+        blocks.append(replace(decided, former=history.former.get(block.name)))
         block_clocks[block.name] = clock
         reassigned = decided.verdict is Verdict.REASSIGN
         for index in indices:

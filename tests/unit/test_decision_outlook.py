@@ -3,6 +3,8 @@
 from array import array
 from collections.abc import Sequence
 from dataclasses import replace
+from math import log
+from statistics import NormalDist
 from typing import Any
 
 import pytest
@@ -12,7 +14,16 @@ from pydantic import ValidationError
 
 from exporter.decision.history import Curve
 from exporter.decision.outlook import foresee
-from exporter.decision.prospect import BlockForecast, Mining, Prospect, Question, lease_value, mining_of, repeated_value
+from exporter.decision.prospect import (
+    QUANTILES,
+    BlockForecast,
+    Mining,
+    Prospect,
+    Question,
+    lease_value,
+    mining_of,
+    repeated_value,
+)
 from exporter.economics.ai import Lease
 from exporter.economics.hashprice import hashprice
 from exporter.economics.settings import AiSettings, OutlookSettings
@@ -150,16 +161,30 @@ def test_a_month_of_the_halving_has_both_subsidies() -> None:
     assert half.never / whole.never == pytest.approx(0.75)
 
 
+def test_each_halving_halves_what_is_mined_from_then_on() -> None:
+    """The first is half a month ahead, and the second 210,000 blocks of 4,380 a month later."""
+    block, first = prospect(rigs(1e-9, life=72, price=0.0)), prospect(rigs(1e-9, life=1, price=0.0))
+    share = (2_190 + 210_000) / 4_380 % 1  # of the 49th month
+    subsidies = [0.75] + [0.5] * 47 + [0.5 * share + 0.25 * (1 - share)] + [0.25] * 23
+    expected = sum(subsidy * 1.1 ** (-month / 12) for month, subsidy in enumerate(subsidies))
+    assert ask(block, height=210_000 - 2_190)[0].never / ask(first, height=0)[0].never == pytest.approx(expected)
+
+
 def test_rising_difficulty_brings_the_halving_earlier() -> None:
-    before = 210_000 - 4_400
-    block = prospect(rigs(1e-9, life=1, price=0.0))
+    """While it doubles within a year, blocks come faster: 2^(1/12) a month, answered in 4,380/2,016 epochs."""
+    block = prospect(rigs(1e-9, life=3, price=0.0))
     grown = STILL | {"difficulty_growth": 1.0}
-    assert ask(block, height=before)[0].never == pytest.approx(ask(block, height=0)[0].never)
-    assert ask(block, height=before, outlook=grown)[0].never < 0.995 * ask(block, height=0, outlook=grown)[0].never
+    blocks = 4_380 * 2 ** (1 / 12 / (4_380 / 2_016))
+    share = (11_300 - 2 * blocks) / blocks  # of the third month
+    assert 0 < share < 1
+    months = [1.1 ** (-(month + 0.5) / 12) / 2 ** (month / 12) for month in range(3)]
+    expected = 1 - (1 - share) / 2 * months[2] / sum(months)
+    found = ask(block, height=210_000 - 11_300, outlook=grown)[0].never
+    assert found / ask(block, height=0, outlook=grown)[0].never == pytest.approx(expected)
 
 
 def test_fees_count_unless_the_pool_keeps_them() -> None:
-    fees = STILL | {"fees_bitcoins_per_block": {"low": 0.5, "base": 1.0, "high": 1.5}}
+    fees = STILL | {"fees_bitcoins_per_block": {"low": 0.5, "base": 0.6, "high": 1.5}}  # any in the band is as likely
     block = prospect(rigs(1e-9, life=1, price=0.0))
     paid = ask(block, outlook=fees)[0].never
     kept = ask(block, outlook=fees, pays_fees=False)[0].never
@@ -190,6 +215,18 @@ def test_mining_may_go_on_while_building() -> None:
     stopping = means(ask()[0])
     assert going_on[0] > stopping[0]
     assert going_on[48] == pytest.approx(stopping[48])
+
+
+def test_rigs_that_are_given_together_earn_what_they_earn_apart() -> None:
+    pair = Mining(
+        life_months=48,
+        fixed=0.0,
+        breakevens=array("d", [35.0 * 24 * 0.05, 17.5 * 24 * 0.05]),
+        work=array("d", [365 / 12 / 35.0, 365 / 12 / 17.5]),
+    )
+    together, apart = ask(prospect(pair), prospect(rigs(35.0), rigs(17.5)), outlook=MOVING)
+    assert together.never == pytest.approx(apart.never)
+    assert means(together) == pytest.approx(means(apart))
 
 
 def test_stretches_of_time_are_joined_to_one_month() -> None:
@@ -274,8 +311,9 @@ def test_noise_in_the_inputs_moves_nothing() -> None:
 
 def test_a_block_has_the_same_outlook_alone_and_among_others() -> None:
     alone = ask(outlook=MOVING)[0]
-    among = ask(prospect(rigs(life=120), block="long"), prospect(), outlook=MOVING)[1]
+    longer, among = ask(prospect(rigs(life=120), block="long"), prospect(), outlook=MOVING)
     assert among == alone
+    assert (longer.block, among.block) == ("long", "north")
 
 
 # --- settings -------------------------------------------------------------------------------------------------------
@@ -309,12 +347,33 @@ def test_an_outlook_is_of_a_lease_only() -> None:
         AiSettings.model_validate({"gpu_rental": rental, "outlook": MOVING})
 
 
-def test_the_quantiles_surround_the_median_of_the_hashprice() -> None:
-    wanted = OutlookSettings.model_validate(MOVING)
+# --- the price ------------------------------------------------------------------------------------------------------
+
+
+def test_volatility_does_not_move_the_mean_price() -> None:
+    """A rig with free power earns in proportion to the price, so that its mean is that of the forward price."""
+    block = prospect(rigs(1e-9, price=0.0))
+    calm, wild = (ask(block, outlook=STILL | {"volatility": each}, height=0)[0].never for each in (0.0, 0.6))
+    assert wild == pytest.approx(calm)
+
+
+def test_the_quantiles_of_the_hashprice_are_those_of_a_lognormal_price() -> None:
+    """Each path has its mirror image, so that the logarithms of the quantiles lie evenly around the median's."""
+    wanted = OutlookSettings.model_validate(STILL | {"volatility": 0.6})
     found = foresee(
         Question(
-            asked_at=0, bitcoin_price=1e5, difficulty=1e14, height=0, rate=0.1, settings=wanted, prospects=(prospect(),)
+            asked_at=7, bitcoin_price=1e5, difficulty=1e14, height=0, rate=0.1, settings=wanted, prospects=(prospect(),)
         )
     )
+    assert found.asked_at == 7
     assert len(found.hashprices) == 48
+    assert len(set(found.hashprices[0])) == 1
     assert all(list(row) == sorted(row) for row in found.hashprices)
+    for months in (12, 47):
+        far = NormalDist(0, 0.6 * (months / 12) ** 0.5)
+        median = found.hashprices[months][2]
+        for share, hashprice_, mirrored in zip(
+            QUANTILES, found.hashprices[months], reversed(found.hashprices[months]), strict=True
+        ):
+            assert log(hashprice_ / median) == pytest.approx(far.inv_cdf(share), abs=0.1 * far.stdev)
+            assert hashprice_ * mirrored == pytest.approx(median**2, rel=0.005)
