@@ -229,7 +229,7 @@ def _follow(latch: Latch, score: float | None, turn: Turn) -> Latch:
 
 def _best_case(mining: float | None, doubt: float, power: float | None) -> float | None:
     """Return the mining margin (USD per kW and year) if the nameplate overstates the power: AI must beat that too."""
-    return mining if not doubt or mining is None else mining + (per_kilowatt_year(doubt, power) or 0.0)
+    return None if mining is None else mining + (per_kilowatt_year(doubt, power) or 0.0)
 
 
 def _economic(reassign: Latch, curtail: Latch) -> Verdict:

@@ -10,13 +10,14 @@ import pytest
 from sites import NOW, SITE, flat_market, rig, site
 from test_economics_books import contract, hosted
 
+from exporter.decision.latch import Latch
 from exporter.decision.settings import DecisionSettings
 from exporter.decision.survey import Surveyor
-from exporter.decision.values import DecisionState
+from exporter.decision.values import Clock, DecisionState
 from exporter.economics.settings import EconomicsSettings, OtherCost, PowerSettings, SiteSettings, StopsWith
 from exporter.economics.site import price_on
 from exporter.model.readings import PriceSlot
-from exporter.model.snapshot import RigSnapshot, TariffPrice
+from exporter.model.snapshot import LastGood, RigSnapshot, TariffPrice
 
 PEAK = PriceSlot(NOW - 60, NOW + 840, 1.75)
 TAG = OtherCost(name="4CP tag", usd_per_kilowatt_month=5.0, stops_with=StopsWith.PERIOD, peak_tag=True)
@@ -49,6 +50,59 @@ def test_where_a_peak_tag_is_a_cost_the_expected_cost_is_none() -> None:
 
 def test_energy_that_can_be_sold_counts_no_expected_cost() -> None:
     assert price(power(**SALE)) == 0.05
+
+
+# --- what counts as observed ----------------------------------------------------------------------------------------
+
+
+def observed(silent: RigSnapshot, *, curtailed: bool = False, **decision: float) -> bool:
+    """Whether a rig without a reading counts as observed, and so does its block."""
+    snapshot = site(silent)
+    economics = price_on(flat_market(), snapshot, SITE)
+    clocks = {silent.rig.name: Clock(curtail=Latch(on=True))} if curtailed else {}
+    settings = DecisionSettings.model_validate(decision)
+    survey = Surveyor(snapshot, economics, DecisionState(rigs=clocks), SITE, settings).survey([0])
+    assert survey.sight == float(survey.observed)
+    return survey.observed
+
+
+def silent(seconds: float = 60.0, **facts: Any) -> RigSnapshot:
+    """A rig that hashed so many seconds ago, at 1 kW."""
+    return rig(hashrate=None, last_good=LastGood(hashrate=50e12, power=1_000.0, observed_at=NOW - seconds), **facts)
+
+
+@pytest.mark.parametrize(("age", "counts"), [(0.0, True), (3_600.0, True), (3_601.0, False), (-1.0, False)])
+def test_a_rig_that_answered_within_the_hold_limit_is_observed(age: float, *, counts: bool) -> None:
+    assert observed(silent(last_success=NOW - age)) is counts
+
+
+def test_a_rig_that_is_off_on_purpose_is_observed_if_it_hashed_within_the_window() -> None:
+    assert not observed(silent())
+    assert observed(silent(expected_mining=False))
+    assert not observed(rig(hashrate=None, expected_mining=False))
+    assert observed(silent(7_200.0, expected_mining=False), history=7_200)
+    assert not observed(silent(7_201.0, expected_mining=False), history=7_200)
+
+
+@pytest.mark.parametrize(
+    ("curtailed", "metered", "counts"),
+    [(True, 99.0, True), (True, 100.0, False), (True, None, False), (False, 99.0, False)],
+)
+def test_a_rig_that_was_to_be_curtailed_is_observed_if_its_meter_shows_that_it_is_off(
+    *, curtailed: bool, metered: float | None, counts: bool
+) -> None:
+    """It is off if it draws less than a tenth of what it drew."""
+    assert observed(silent(metered_power=metered), curtailed=curtailed) is counts
+
+
+def test_a_rig_of_unknown_power_is_not_off_for_that_its_meter_shows_little() -> None:
+    unknown = rig(
+        hashrate=None, metered_power=1.0, last_good=LastGood(hashrate=50e12, power=None, observed_at=NOW - 60)
+    )
+    assert not observed(unknown, curtailed=True)
+
+
+# --- hosted rigs ----------------------------------------------------------------------------------------------------
 
 
 def hosted_prices(*rigs: RigSnapshot, host: float = 0.05, **terms: Any) -> tuple[float, float]:

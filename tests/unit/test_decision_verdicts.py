@@ -12,13 +12,18 @@ from pydantic import TypeAdapter
 from pydantic_core import to_json
 from sites import LEASE, NOW, SITE, rig, site
 
+from exporter.decision.conversion import Turn
+from exporter.decision.curtailment import Slot
 from exporter.decision.history import BlockHour, MarginHistory
 from exporter.decision.latch import OFF, Latch, step
-from exporter.decision.settings import DecisionSettings
+from exporter.decision.price_motion import Swing
+from exporter.decision.settings import DecisionSettings, RestartSettings
 from exporter.decision.site import decide
-from exporter.decision.values import BlockDecision, DecisionState, Hindrance, RigDecision, SiteDecision, Verdict
+from exporter.decision.values import BlockDecision, Clock, DecisionState, Hindrance, RigDecision, SiteDecision, Verdict
+from exporter.decision.verdict import decide_rig
 from exporter.economics.settings import SiteSettings
 from exporter.economics.site import price_site
+from exporter.economics.values import MarketEconomics, RigEconomics
 from exporter.model.fleet import UNASSIGNED, Block
 from exporter.model.snapshot import LastGood, RigSnapshot, TariffPrice
 
@@ -232,7 +237,7 @@ def test_a_verdict_is_held_for_a_while_and_says_so() -> None:
     desk.wait(HOUR, every=MINUTE)
     since = desk.rig.verdict_since
     desk.price = None
-    desk.wait(HOUR, every=MINUTE)
+    desk.wait(HOUR + MINUTE, every=MINUTE)
     assert (desk.rig.verdict, desk.rig.held, desk.rig.verdict_since) == (Verdict.CURTAIL, True, since)
     assert (desk.block.verdict, desk.block.held) == (Verdict.CURTAIL, True)
     desk.wait(2 * MINUTE, every=MINUTE)
@@ -261,6 +266,102 @@ def test_a_block_is_stopped_at_once_by_the_mean_price_of_its_rigs_that_have_one(
     desk.price = 0.21
     desk.wait(15)
     assert desk.block.verdict is Verdict.CURTAIL
+
+
+# --- one rig, priced ------------------------------------------------------------------------------------------------
+
+PRICED = RigEconomics(
+    power=1_000.0,
+    best_margin=1.0,
+    opportunity_margin=1.0,
+    judged_revenue=2.2,
+    judged_price=0.05,
+    potential_power=1_000.0,
+)
+"""A rig of 1 kW that earns $1 a day, which is $365 per kW and year."""
+
+
+def turn(elapsed: float = 0.0, ai_value: float | None = None, **changes: Any) -> Turn:
+    market = MarketEconomics(ai_value_per_kilowatt_year=ai_value)
+    return Turn(**({"settings": DecisionSettings(), "market": market, "now": NOW, "elapsed": elapsed} | changes))
+
+
+def curtailed(priced: RigEconomics, *, count: int = 1, stopped: bool = False, **changes: Any) -> bool:
+    """Whether a rig is curtailed whose start costs something."""
+    restart = changes.pop("restart", RestartSettings(usd=0.09))
+    asked = turn(settings=DecisionSettings(restart=restart), **changes)
+    clock = Clock(curtail=Latch(on=stopped), price=priced.judged_price)
+    one = rig(facts={"count": count})
+    return decide_rig(clock, one, priced, asked, block_reassigned=False)[0].verdict is Verdict.CURTAIL
+
+
+def test_a_rig_that_earns_nothing_is_stopped_if_its_power_costs_more_than_a_start() -> None:
+    priced = PRICED._replace(opportunity_margin=-1.2, judged_revenue=0.0)
+    for hours, stops in ((1.7, False), (1.9, True)):
+        assert curtailed(priced, ahead={"ppa": [Slot(hours, 0.05)]}) is stops
+
+
+def test_a_rig_whose_loss_is_in_doubt_is_not_stopped() -> None:
+    priced = PRICED._replace(opportunity_margin=-1.2, judged_revenue=0.0)
+    ahead = {"ppa": [Slot(10.0, 0.05)]}
+    assert curtailed(priced._replace(nameplate_doubt=1.1), ahead=ahead)
+    assert not curtailed(priced._replace(nameplate_doubt=1.3), ahead=ahead)
+
+
+@pytest.mark.parametrize(
+    ("restart", "dollars"), [(RestartSettings(usd=0.09), 0.18), (RestartSettings(minutes=30), 0.05)]
+)
+def test_a_start_costs_wear_for_each_of_the_rigs_and_revenue_of_them_all(
+    restart: RestartSettings, dollars: float
+) -> None:
+    """Two rigs that earn $2.40 a day together and lose $0.05 an hour."""
+    priced = PRICED._replace(opportunity_margin=-1.2, judged_revenue=2.4, judged_price=0.15)
+    for hours, stops in ((0.95, False), (1.05, True)):
+        ahead = {"ppa": [Slot(hours * dollars / 0.05, 0.15)]}
+        assert curtailed(priced, count=2, restart=restart, ahead=ahead) is stops
+
+
+def test_a_rig_is_stopped_by_the_motion_of_its_own_tariffs_price() -> None:
+    priced = PRICED._replace(opportunity_margin=-1.2, judged_revenue=2.4, judged_price=0.15)
+    swing = Swing(mean=0.05, mean_error=0.0, deviation=0.05, hours=10.0)
+    assert curtailed(priced, swings={"ppa": swing})
+    assert not curtailed(priced, swings={"grid": swing})
+
+
+def following(clock: Clock, priced: RigEconomics, ai_value: float, **settings: float) -> Clock:
+    """The clock of a rig in a block that is `reassign`, an hour later."""
+    asked = turn(HOUR, ai_value, settings=DecisionSettings.model_validate(settings))
+    return decide_rig(clock, rig(), priced, asked, block_reassigned=True)[1]
+
+
+REASSIGNED = Clock(verdict=Verdict.REASSIGN, reassign=Latch(on=True))
+
+
+def test_a_rig_leaves_its_blocks_reassignment_after_a_day_in_which_it_earned_more_than_ai() -> None:
+    clock, verdicts = REASSIGNED, []
+    for _ in range(26):
+        clock = following(clock, PRICED, 364.0)
+        verdicts.append(clock.verdict)
+    assert verdicts == [Verdict.REASSIGN] * 24 + [Verdict.MINE] * 2
+    assert following(REASSIGNED, PRICED, 365.0) == replace(REASSIGNED, since=NOW, price=0.05)  # AI pays the same
+
+
+@pytest.mark.parametrize(
+    ("ai_value", "settings", "follows"),
+    [
+        (405.0, {"reassign_share": 0.0}, False),  # a score of 40
+        (405.5, {"reassign_share": 0.0}, True),
+        (405.5, {"reassign_share": 0.1}, False),  # a threshold of 40.55
+        (406.0, {"reassign_share": 0.1}, True),
+    ],
+)
+def test_a_rig_follows_its_block_above_the_threshold(
+    ai_value: float, settings: dict[str, float], *, follows: bool
+) -> None:
+    clock = following(Clock(), PRICED, ai_value, **settings)
+    assert clock.reassign == (Latch(evidence=0.0) if follows else OFF)
+    again = following(following(clock, PRICED, ai_value, **settings), PRICED, ai_value, **settings)
+    assert (again.verdict is Verdict.REASSIGN) is follows
 
 
 # --- reassign -------------------------------------------------------------------------------------------------------
