@@ -172,7 +172,7 @@ def _stop_signal() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     with contextlib.suppress(OSError):  # there may be no standard input at all
-        if stat.S_ISFIFO(os.fstat(0).st_mode):
+        if stat.S_IFMT(os.fstat(0).st_mode) in (stat.S_IFIFO, stat.S_IFSOCK):  # uvloop makes sockets for pipes
             loop.add_reader(0, _watch_stdin, stopping)
     parent = os.getppid()
 

@@ -11,13 +11,10 @@ from own_network import fresh_network
 
 from exporter.simulation.site import SimulatedSite
 
-ON_UVLOOP = ("test_server", "test_rigs_", "test_polling_", "test_sources_")
 
-
-def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Test what uses sockets on the loop that it runs on, whose transports are not those of asyncio."""
-    on_uvloop = item.path.name.startswith(ON_UVLOOP)
-    return {"loop": uvloop.new_event_loop if on_uvloop else asyncio.new_event_loop}
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Test on the loop that the exporter runs on, whose transports are not those of asyncio."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture(autouse=True)
