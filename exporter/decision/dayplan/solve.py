@@ -6,10 +6,10 @@ and each is placed again while that helps. See Fisher, "The Lagrangian Relaxatio
 Problems", Management Science 27 (1981), also for the size of the steps.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from math import inf
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from math import inf, sqrt
 from operator import neg
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from exporter.decision.dayplan.path import Path, Paths
 from exporter.decision.dayplan.problem import Plan, Problem
@@ -19,11 +19,8 @@ _PLACE_EVERY: Final = 3
 _MOST_STALE_ROUNDS: Final = 4
 """Rounds without a better bound after which the steps become half as long."""
 _BISECTIONS: Final = 12
-_RAISES: Final = 80
-_RAISE: Final = 1.25
-_NARROWINGS: Final = 6
-"""Bisections between an energy price at which too much is used and the next at which it is not."""
-_LEAST_PRICE: Final = 1e-3  # USD per kWh
+_LEAST_PRICE: Final = 1e-4  # of energy, USD per kWh
+_MOST_PRICE: Final = 1e4  # above any penalty, so that no path uses less energy than the best one
 _TOLERANCE: Final = 1e-9
 _NOTHING: Final = 1e-6  # kW or kWh
 
@@ -144,21 +141,12 @@ class Solver:
 
     def _place(self, prices: _Prices) -> _Placed:
         """Place the groups one after another, then each again while that helps."""
-        paths, low = self._sequence(prices), prices.energy
-        for _ in range(_RAISES):
-            if self._excess(paths) <= _TOLERANCE:
-                break
-            low = prices.energy
-            prices = prices._replace(energy=max(low * _RAISE, _LEAST_PRICE))
-            paths = self._sequence(prices)
-        for _ in range(_NARROWINGS if low < prices.energy else 0):
-            between = prices._replace(energy=(low + prices.energy) / 2)
-            tried = self._sequence(between)
-            if self._excess(tried) <= _TOLERANCE:
-                prices, paths = between, tried
-            else:
-                low = between.energy
-        while self._improve(paths, prices.energy):
+        paths = _saving(
+            lambda price: self._sequence(prices._replace(energy=price)),
+            lambda paths: self._excess(paths) <= _TOLERANCE,
+            prices.energy,
+        )
+        while self._improve(paths):
             pass  # each round is better than the one before, and there are finitely many plans
         return _placed(paths)
 
@@ -172,34 +160,23 @@ class Solver:
             )
         return [placed[index] for index in range(len(placed))]
 
-    def _improve(self, paths: list[Path], energy_price: float) -> bool:
+    def _improve(self, paths: list[Path]) -> bool:
         """Place each group anew into the room that the others leave. Returns whether that helped."""
-        helped = False
+        before = _placed(paths).score
         for index, path in enumerate(paths):
             others = {other: paths[other] for other in range(len(paths)) if other != index}
-            better = self._best_within(index, others, energy_price)
-            if better is not None and better.score > path.score + _TOLERANCE:
-                paths[index] = better
-                helped = True
-        return helped
+            paths[index] = max(path, self._best_within(index, others), key=lambda each: each.score)
+        return _placed(paths).score > before + _TOLERANCE
 
-    def _best_within(self, index: int, others: Mapping[int, Path], price: float) -> Path | None:
-        """Return the best path in the room that the others leave; None if none is found in the energy."""
+    def _best_within(self, index: int, others: Mapping[int, Path]) -> Path:
+        """Return the best path in the room that the others leave; the one of least energy if that is not enough."""
         paths, allowed = self.paths[index], self._allowed(index, others, ())
-        path = paths.best(None, allowed)
-        if self._problem.energy is None:
-            return path
-        room = self._problem.energy - self._energy(others.items()) + _TOLERANCE
-        low, high, found = 0.0, max(price, _LEAST_PRICE) * 4, None
-        for _ in range(_BISECTIONS):
-            if self._energy([(index, path)]) > room:
-                low = price
-            else:
-                high = price
-                found = path if found is None else max(found, path, key=lambda each: each.score)
-            price = (low + high) / 2
-            path = paths.best([price * hours for hours in self._hours], allowed)
-        return found
+        energy = self._problem.energy
+        room = inf if energy is None else energy - self._energy(others.items()) + _TOLERANCE
+        return _saving(
+            lambda price: paths.best([price * hours for hours in self._hours], allowed),
+            lambda path: self._energy([(index, path)]) <= room,
+        )
 
     def _allowed(self, index: int, placed: Mapping[int, Path], waiting: Collection[int]) -> list[list[bool]] | None:
         """Return which points fit into what ``placed`` leave of the limits, if ``waiting`` take what they can.
@@ -260,6 +237,28 @@ class Solver:
             violations=tuple(miss if miss > _NOTHING else 0.0 for miss in worst),
             excess=excess if (excess := self._excess(placed.paths)) > _NOTHING else 0.0,
         )
+
+
+_Planned = TypeVar("_Planned")
+
+
+def _saving(at: Callable[[float], _Planned], fits: Callable[[_Planned], bool], price: float = 0.0) -> _Planned:
+    """Return what is planned at ``price`` (USD per kWh of energy) if it fits, else at the lowest price where it does.
+
+    Where it fits at none, at the highest: it uses the least energy.
+    """
+    found = at(price)
+    if fits(found):
+        return found
+    low, high, found = _LEAST_PRICE, _MOST_PRICE, at(_MOST_PRICE)
+    for _ in range(_BISECTIONS):
+        between = sqrt(low * high)
+        tried = at(between)
+        if fits(tried):
+            high, found = between, tried
+        else:
+            low = between
+    return found
 
 
 def _placed(paths: Sequence[Path]) -> _Placed:
