@@ -52,7 +52,7 @@ class Hosting:
 
         A customer's rate is constant, and a price that is passed through is known for the present only.
         """
-        contract = self.contract(rig) if self.in_force else None
+        contract = self.contract(rig)
         if contract is None:
             return rig.tariff
         return self.host_tariff(rig) if contract.host_may_curtail and not contract.pass_through else ""

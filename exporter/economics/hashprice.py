@@ -6,7 +6,6 @@ from exporter.model.units import HASHES_PER_DIFFICULTY, HASHES_PER_PETAHASH, SAT
 
 HALVING_BLOCKS: Final = 210_000
 _INITIAL_SUBSIDY: Final = 50 * SATOSHIS_PER_BITCOIN
-_LAST_SHIFT: Final = 63  # as in Bitcoin Core: past it the subsidy is zero
 
 _MAX_TARGET: Final = 0xFFFF << 208
 """The target at difficulty 1."""
@@ -14,8 +13,7 @@ _MAX_TARGET: Final = 0xFFFF << 208
 
 def subsidy_satoshis(height: int) -> int:
     """Return the subsidy of the block at ``height``, in satoshis."""
-    halvings = height // HALVING_BLOCKS
-    return _INITIAL_SUBSIDY >> halvings if halvings <= _LAST_SHIFT else 0
+    return _INITIAL_SUBSIDY >> height // HALVING_BLOCKS
 
 
 def subsidy(height: int) -> float:

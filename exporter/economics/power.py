@@ -21,9 +21,8 @@ _TIMES_RATED: Final = 3.0
 def billed_per_watt(source: PowerSource, settings: PowerSettings) -> float:
     """Return the watts at the billing meter per watt of ``source``: only what lies between the two is added."""
     point = settings.metered_at if source is PowerSource.METERED else MeteringPoint.RIG
-    factor = 1.0
-    if point is MeteringPoint.RIG and source is not PowerSource.NAMEPLATE:  # a nameplate has no meter to calibrate
-        factor *= settings.calibration
+    uncalibrated = point is not MeteringPoint.RIG or source is PowerSource.NAMEPLATE  # a nameplate has no meter
+    factor = 1.0 if uncalibrated else settings.calibration
     if point in (MeteringPoint.RIG, MeteringPoint.PDU):
         factor *= settings.overhead
     if point is not MeteringPoint.UTILITY:

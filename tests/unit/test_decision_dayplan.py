@@ -156,6 +156,31 @@ def single(draw: st.DrawFn) -> tuple[Group, tuple[Slot, ...]]:
     return draw(groups_of(len(ahead))), ahead
 
 
+def alone(prices: tuple[float, ...], **changes: object) -> Problem:
+    """One group of 300 kW that earns $16.67 an hour before power."""
+    group = Group(block="A", name="A", points=points((0, 10.0), (0, 300.0)), prices=prices)
+    ahead = slots(len(prices))
+    return Problem(
+        asked_at=0,
+        slots=ahead,
+        hashprices=(40.0,) * len(prices),
+        groups=(replace(group, **changes),),  # type: ignore[arg-type]
+    )
+
+
+def test_staying_at_a_point_costs_no_change() -> None:
+    assert solve(alone((0.05,) * 3, change_cost=50.0, start_cost=1.0, now=1)).choices == ((1, 1, 1),)
+
+
+def test_the_shortest_time_on_is_not_the_one_off() -> None:
+    assert solve(alone((0.05, 0.2, 0.2), min_on=2 * HOUR)).choices == ((0, 0, 0),)
+    assert solve(alone((0.05, 0.2, 0.2), min_off=2 * HOUR)).choices == ((1, 0, 0),)
+
+
+def test_the_revenue_of_a_group_is_that_of_its_most_work() -> None:
+    assert alone((0.05,)).groups[0].revenue(48.0) == 20.0
+
+
 @given(single())
 def test_the_path_of_one_group_is_the_best_of_all(case: tuple[Group, tuple[Slot, ...]]) -> None:
     group, ahead = case
@@ -249,6 +274,7 @@ OFF_B = Limit(reason="cap", groups=(1,), caps=(0.0,) * 6)
         (tiny((awarded({3: 350.0}, 0, 1),), energy=1_500.0), 0.0, 0.57),
         (tiny((awarded({0: 200.0, 2: 200.0}, 0, 1),), energy=1_950.0), 0.008, 0.021),
         (wandering(2, 6, seed=4, energy=True), 0.0, 0.001),
+        (lasting(UNEQUAL, tiny(energy=650.0)), 0.0, 0.059),
         (lasting(UNEQUAL, tiny(energy=1_900.0)), 0.016, 0.032),
         (lasting(UNEQUAL, tiny((capped({1: 300.0}), awarded({3: 210.0}, 0, 1)), energy=1_700.0)), 0.0, 0.007),
     ],

@@ -84,6 +84,10 @@ def test_capex_is_counted_when_it_is_paid_and_not_all_in_the_first_month() -> No
     assert value(capex_dates="at_start") == value()
 
 
+def test_rent_that_is_credited_back_for_downtime_is_not_earned() -> None:
+    assert value(uptime=0.9) == pytest.approx(value(rent_usd_per_kilowatt_month=135))
+
+
 @pytest.mark.parametrize(("credited", "months"), [(None, 180), (12, 12)])
 def test_a_prepayment_counts_when_it_is_paid_and_its_credits_when_they_are_due(
     credited: int | None, months: int

@@ -183,6 +183,12 @@ def test_a_customer_has_his_own_scheme(scheme: PayoutScheme, paid: float) -> Non
     assert books(changes={"scheme": scheme}).customer_margin is None  # the share of the fees is not known
 
 
+def test_a_rig_without_a_customer_has_no_contract() -> None:
+    hosting = Hosting(SiteSettings(contracts={"c": contract()}), NOW)
+    assert hosting.contract(hosted().rig) is not None
+    assert hosting.contract(hosted(facts={"customer": ""}).rig) is None
+
+
 @pytest.mark.parametrize("unknown", [{"hashprice_usd": None}, {"payout_usd": None}, {"subsidy_share": None}])
 @pytest.mark.parametrize("scheme", PayoutScheme)
 def test_his_own_scheme_pays_what_is_not_known_while_a_part_of_it_is_not(

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sites import NOW, market, network
+from sites import LEASE, NOW, market, network
 
+from exporter.economics.ai import value_ai
 from exporter.economics.hashprice import (
     bits_from_target,
     difficulty_from_bits,
@@ -17,7 +18,7 @@ from exporter.economics.hashprice import (
 )
 from exporter.economics.market import price_market
 from exporter.economics.retarget import expect_retarget, next_bits, next_difficulty
-from exporter.economics.settings import PayoutScheme
+from exporter.economics.settings import Band, PayoutScheme
 from exporter.model.readings import Reading
 from exporter.model.units import per_kilowatt_hour
 
@@ -126,6 +127,18 @@ def test_young_epochs_are_paced_by_the_last_144_blocks() -> None:
     assert young.time == NOW + 2_006 * 700
 
 
+@pytest.mark.parametrize(("elapsed", "mean"), [(-5_000.0, None), (0.0, None), (1.0, 0.001), (600_000.0, 600.0)])
+def test_only_time_that_has_passed_is_a_pace(elapsed: float, mean: float | None) -> None:
+    found = expect_retarget(network(epoch_start_time=NOW - elapsed))
+    assert found.mean_interval == mean
+    assert found.time == NOW + 1_016 * (mean or 600)
+
+
+def test_a_young_epoch_has_no_mean_interval_and_a_tip_without_a_time_no_retarget() -> None:
+    assert expect_retarget(network(height=2_016 + 499)).mean_interval is None
+    assert expect_retarget(network(tip_time=None)).time is None
+
+
 def test_forward_hashprice_follows_difficulty() -> None:
     now = market(epoch_start_time=NOW - 1_000 * 1_200.0)
     assert now.hashprice_usd is not None
@@ -145,6 +158,52 @@ def test_fees_stay_in_bitcoins_across_a_halving() -> None:
     assert halving.forward_hashprice_usd == pytest.approx(halving.hashprice_usd * (1.5625 + 0.0222) / (3.125 + 0.0222))
 
 
+def test_each_figure_of_the_market_is_that_of_its_facts() -> None:
+    found = market()
+    assert found.subsidy_share == pytest.approx(3.125 / 3.1472)
+    assert found.hashprice_btc == found.payout_btc == pytest.approx(0.000473210715207)
+    assert found.halved_payout_usd == pytest.approx(hashprice(133.79e12, (3.125 / 2 + 0.0222) * 70_370))
+    assert found.next_difficulty == pytest.approx(133.79e12 * 2_016 / 2_015)
+    assert (found.retarget_blocks_remaining, found.retarget_time) == (1_016, NOW + 1_016 * 600)
+
+
+def test_the_market_of_a_site_without_a_node_has_the_ai_value_with_its_terms() -> None:
+    ai = value_ai(LEASE.model_copy(update={"months_until_power_earns": Band(low=12, base=12, high=12)}))
+    assert ai is not None
+    found = price_market(None, None, PayoutScheme.FPPS, ai)
+    assert found.ai_building_months == ai.building_months == 12
+    assert found.ai_breakeven_rent == ai.breakeven_rent is not None
+
+
+@pytest.mark.parametrize(
+    ("height", "subsidy"), [(-1, None), (0, 50.0), (210_000 * 33, 0.0), (2**31 - 2, 0.0), (2**31 - 1, None)]
+)
+def test_a_height_is_what_core_can_count(height: int, subsidy: float | None) -> None:
+    assert market(height=height).subsidy == subsidy
+
+
+@pytest.mark.parametrize(("difficulty", "known"), [(-1.0, False), (0.0, False), (1.0, True)])
+def test_a_difficulty_is_above_0(difficulty: float, *, known: bool) -> None:
+    assert (market(difficulty=difficulty).subsidy is not None) is known
+    assert (market(next_difficulty=difficulty).forward_hashprice_usd is not None) is known
+
+
+@pytest.mark.parametrize(
+    ("fees", "height", "share"),
+    [(-0.1, 900_000, None), (0.0, 900_000, 1.0), (4.0, 900_000, 3.125 / 7.125), (0.5, 7e6, 0.0), (0.0, 7e6, None)],
+)
+def test_the_share_of_the_subsidy_is_of_what_a_block_pays(fees: float, height: float, share: float | None) -> None:
+    found = market(block_fees=fees, height=int(height))
+    assert found.subsidy_share == share
+    assert (found.hashprice_btc is None) is (fees < 0)
+
+
+@pytest.mark.parametrize(("price", "known"), [(-1.0, False), (0.0, True), (0.5, True)])
+def test_a_bitcoin_may_be_worth_nothing_but_not_less(price: float, *, known: bool) -> None:
+    found = price_market(Reading(network(), NOW), Reading(price, NOW), PayoutScheme.FPPS, None)
+    assert (found.hashprice_usd is not None) is known
+
+
 def test_halving_time_counts_ten_minutes_a_block_after_the_retarget() -> None:
     assert market().halving_time == pytest.approx(NOW + (1_050_000 - 942_472) * 600)
 
@@ -152,6 +211,8 @@ def test_halving_time_counts_ten_minutes_a_block_after_the_retarget() -> None:
 def test_network_hashrate_comes_from_the_source_else_from_the_pace() -> None:
     assert market(hashrate=9.6e20).network_hashrate == 9.6e20
     assert market(block_interval=650.0).network_hashrate == network_hashrate(133.79e12, 650)
+    assert network_hashrate(133.79e12, 600) == pytest.approx(9.57705e20, rel=1e-5)  # 2^32 hashes per difficulty
+    assert market(block_interval=1.0).network_hashrate == network_hashrate(133.79e12, 1)
     assert market(epoch_start_time=None).network_hashrate is None
 
 

@@ -39,7 +39,7 @@ def test_rigs_that_are_metered_at_the_feeder_have_no_overhead_left() -> None:
 
 
 def test_a_contract_has_its_own_overhead() -> None:
-    settings = SiteSettings(power=POWER, tariff="ppa", tariffs={"ppa": TariffOverrides(overhead=1.2)})
+    settings = SiteSettings(power=POWER, tariff="grid", tariffs={"ppa": TariffOverrides(overhead=1.2)})
     snapshot = site(running("a"), meters=(MeterReading(feeders={"": 3600.0}),))
     assert overheads(snapshot, settings) == (Overhead("", pytest.approx(1.2), pytest.approx(1.2)),)
 
@@ -51,6 +51,18 @@ def test_without_a_meter_or_with_too_many_unknown_rigs_there_is_none() -> None:
     dark = rig(name="dark", hashrate=None)
     assert overheads(site(running("a"), dark, meters=(meter,)), SETTINGS) == ()
     assert len(overheads(site(*(running(f"r{index}") for index in range(60)), dark, meters=(meter,)), SETTINGS)) == 1
+
+
+@pytest.mark.parametrize(("others", "dark", "known"), [(98, 2, True), (97, 3, False), (97, 2, False)])
+def test_the_power_of_one_rig_in_fifty_may_be_unknown(others: int, dark: int, *, known: bool) -> None:
+    unknown = (rig(name=f"dark{number}", hashrate=None) for number in range(dark))
+    snapshot = site(*unknown, *(running(f"r{n}") for n in range(others)), meters=(MeterReading(feeders={"": 6.6e5}),))
+    assert bool(overheads(snapshot, SETTINGS)) is known
+
+
+def test_a_rig_that_hashes_and_shows_no_power_is_one_of_unknown_power() -> None:
+    snapshot = site(running("a"), running("b", 0.0), meters=(MeterReading(feeders={"": 3600.0}),))
+    assert overheads(snapshot, SETTINGS) == ()
 
 
 @pytest.mark.parametrize(("watts", "plausible"), [(6.6, False), (4000.0, False), (6600.0, True), (6.6e6, False)])

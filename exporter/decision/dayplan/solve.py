@@ -166,7 +166,7 @@ class Solver:
         for index, path in enumerate(paths):
             others = {other: paths[other] for other in range(len(paths)) if other != index}
             paths[index] = max(path, self._best_within(index, others), key=lambda each: each.score)
-        return _placed(paths).score > before + _TOLERANCE
+        return _placed(paths).score > before
 
     def _best_within(self, index: int, others: Mapping[int, Path]) -> Path:
         """Return the best path in the room that the others leave; the one of least energy if that is not enough."""
