@@ -66,12 +66,12 @@ class Turn:
     free_starts: bool = False  # whether a start costs nothing: a rig that earns then needs no look at its prices
     ended_by: Mapping[ContractKey, str] = field(default_factory=dict)  # contract: the block whose conversion ends it
 
-    def score(self, margin: float | None, ai_value: float | None, sale_value: float = 0.0) -> float | None:
+    def score(self, margin: float | None, ai_value: float | None, sale_value: float) -> float | None:
         """Score a mining margin against an AI value, all in USD per kW and year."""
         decay = self.settings.resale_decay_usd_per_kilowatt_year
         return reassign_score(ai_value, margin, sale_value=sale_value, resale_decay=decay)
 
-    def low_score(self, margin: float | None, low_value: float | None, sale_value: float = 0.0) -> float | None:
+    def low_score(self, margin: float | None, low_value: float | None, sale_value: float) -> float | None:
         """Score a mining margin against AI's low scenario, which may be below zero."""
         decay = self.settings.resale_decay_usd_per_kilowatt_year
         return advantage(low_value, margin, sale_value=sale_value, resale_decay=decay)
@@ -98,7 +98,7 @@ def contracts_ended(previous: DecisionState, hosting: Hosting, snapshot: SiteSna
     That block bears what it costs to leave. The contract's other blocks bear nothing, so that it counts once.
     """
     flagged = {name: clock.since or 0.0 for name, clock in previous.blocks.items() if clock.verdict is Verdict.REASSIGN}
-    if not hosting.any or not flagged:
+    if not hosting.any:
         return {}
     ended: dict[ContractKey, str] = {}
     for name in sorted(flagged, key=lambda name: (flagged[name], name)):
@@ -259,7 +259,7 @@ def appraise(case: BlockCase, turn: Turn, highest_metered: float | None) -> Bloc
         sale_value=sale_value if leaving or settings.rigs_sale_usd_per_terahash is not None else None,
         margin_lost=_per_day(margin, None if watts is None else watts * share) if covered else None,
         power_freed=None if watts is None else watts * share,
-        unused_power=None if unused is None else finite(unused),
+        unused_power=finite(unused),
         highest_metered=highest_metered,
         coverage=case.survey.coverage,
         watched=known,

@@ -239,8 +239,8 @@ def _leaving(load: Load, swing: Swing, *, stopped: bool) -> float:
 
 
 def _at_boundary(before: Course, load: Load, *, calls: bool) -> bool:
-    """Return whether a price that was known ahead has just changed, and at the one before nothing was called for."""
-    if not calls or not load.ahead or before.price is None or load.price is None or before.price == load.price:
+    """Return whether prices are known ahead, and nothing was called for at the one before."""
+    if not calls or not load.ahead or before.price is None:
         return False
     former = load.revenue - before.price * load.kwh
     return former <= 0 if before.latch.on else former >= 0

@@ -24,7 +24,7 @@ def reassign_score(
 
 
 def advantage(
-    ai_value: float | None, conversion_margin: float | None, *, sale_value: float = 0.0, resale_decay: float = 0.0
+    ai_value: float | None, conversion_margin: float | None, *, sale_value: float, resale_decay: float
 ) -> float | None:
     """Return the score whatever the sign of the AI value, as for AI's low scenario."""
     if ai_value is None or conversion_margin is None:

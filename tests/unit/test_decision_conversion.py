@@ -464,6 +464,14 @@ def test_the_lines_of_a_conversion_margin_add_up_to_it() -> None:
     assert lines["credits"] == pytest.approx(24)
 
 
+def test_a_cost_with_the_name_of_another_line_is_added_to_it() -> None:
+    power = OtherCost(name="power", usd_per_kilowatt_month=1, stops_with=StopsWith.CONVERSION)
+    block = Desk(of(17.5), site=replace(BARE, economics=EconomicsSettings(other_costs=(power,)))).evaluate()
+    assert block.margin_lines["power"] == pytest.approx(-438 - 12)
+    assert sum(block.margin_lines.values()) == pytest.approx(block.conversion_margin)
+    assert block.margin_lines["stopping or selling"] == 0.0
+
+
 def test_a_margin_that_is_not_known_has_no_lines() -> None:
     desk = Desk(of(17.5, hashrate=None, power=None))
     desk.evaluate()
@@ -583,7 +591,7 @@ def test_an_outlook_that_is_set_and_not_there_pauses_the_clock(efficiency: float
 # --- the score that the verdict is judged on ------------------------------------------------------------------------
 
 
-def hindrances(desk: Desk, value: float, low: float = 100.0, **market: float) -> list[Hindrance | None]:
+def hindrances(desk: Desk, value: float, low: float = 100.0, **market: Any) -> list[Hindrance | None]:
     """What hinders a conversion at once, and after six hours of evidence; AI's values in USD per kW and year."""
     desk.market = {"ai_value_per_kilowatt_year": value, "ai_value_per_kwh": (("low", low / 8_760),), **market}
     return [desk.evaluate().hindrance, desk.wait(6).hindrance]
@@ -613,6 +621,73 @@ def test_what_the_rigs_are_sold_for_counts_in_each_score_of_the_verdict() -> Non
     ahead = {"forward_payout_usd": 1.01 * 29.5 * 24 * 0.05}  # a hundredth above the breakeven: $4.38 a year
     assert hindrances(Desk(of(29.5), decision=decision), 10.0, **ahead)[1] is Hindrance.DWELL
     assert hindrances(Desk(of(29.5), decision=decision), 8.0, **ahead)[1] is Hindrance.NEXT_EPOCH_TOO_LOW
+
+
+def test_an_ai_value_of_nothing_is_no_ai_value() -> None:
+    assert hindrances(Desk(of(29.5)), 0.0) == [Hindrance.NO_AI_VALUE] * 2
+    assert hindrances(Desk(of(29.5)), 0.5) == [Hindrance.SCORE_TOO_LOW] * 2
+    owing = replace(
+        BARE,
+        ai=LEASE.model_copy(update={"months_until_power_earns": Band(low=12, base=12, high=12)}),
+        tariffs={"ppa": TariffOverrides(take_or_pay=True)},
+    )
+    desk = Desk(of(29.5), site=owing)
+    desk.prices["ppa"] = 1.0  # a year of it costs more than AI brings
+    assert desk.evaluate().hindrance is Hindrance.NO_AI_VALUE
+
+
+def test_a_block_that_draws_just_its_capacity_is_judged_by_it() -> None:
+    desk = Desk(of(29.5, metered_power=1_000.0), block=Block(name="north", capacity_watts=1_000.0))
+    assert hindrances(desk, 50.0)[1] is Hindrance.DWELL
+
+
+@pytest.mark.parametrize("value", [0.5, 100.0])
+def test_a_reassignment_stays_without_a_score_below_zero(value: float) -> None:
+    desk = Desk(of(29.5))
+    desk.state = DecisionState(blocks={"north": Clock(verdict=Verdict.REASSIGN, reassign=Latch(on=True))})
+    hindrances(desk, value, retarget_confident=False)  # nor does the score of the next epoch count, as it is not known
+    assert (desk.block.evidence, desk.state.blocks["north"].reassign) == (1.0, Latch(on=True))
+
+
+def test_the_scores_that_are_shown_have_the_sale_and_the_former_decay() -> None:
+    """A kW of 17.5 J/TH earns $256.54 a year; sold at $8 per TH/s it brings $60.10 a year."""
+    for changes, shift in (
+        ({"rigs_sale_usd_per_terahash": 8.0}, 60.1023),
+        ({"resale_decay_usd_per_kilowatt_year": 30.0}, 30.0),
+    ):
+        desk = Desk(of(17.5), decision=QUICK.model_copy(update=changes))
+        hindrances(desk, 300.0, 200.0)
+        assert desk.block.reassign_score == pytest.approx(300 + shift - 256.5429, abs=1e-3)
+        assert desk.block.low_score == pytest.approx(200 + shift - 256.5429, abs=1e-3)
+
+
+def test_what_has_no_power_or_no_ai_adds_no_sale_to_a_score() -> None:
+    decision = QUICK.model_copy(update={"rigs_sale_usd_per_terahash": 8.0})
+    dark = of(17.5, hashrate=None, power=None, facts={"rated_hashrate": 57e12})
+    feeder = Block(name="north", capacity_watts=1_000.0)
+    assert Desk(dark, decision=decision).evaluate().sale_value == 0.0
+    assert Desk(of(17.5), decision=decision, site=replace(BARE, ai=None)).evaluate().sale_value == 0.0
+    assert Desk(dark, block=feeder).evaluate().conversion_margin is None  # the cost that ends is not known
+
+
+def test_the_evidence_is_whole_once_as_much_is_known_as_is_needed() -> None:
+    half = Block(name="north", convertible_share=0.5)
+    desk = Desk(of(17.5), block=half)
+    desk.evaluate()
+    block = desk.wait(9)
+    assert (block.watched, block.needed, block.evidence) == (9 * HOUR, 6 * HOUR, 1.0)
+    assert block.margin_lost == pytest.approx(256.5429 / 2 / 365, rel=1e-5)  # of the half of it
+
+
+def test_the_highest_metered_power_counts_for_as_long_as_the_history() -> None:
+    for age, highest in ((7 * DAY, 2e3), (7 * DAY + 1, None)):
+        desk = Desk(of(29.5))
+        desk.state = DecisionState(blocks={"north": Clock(highest=2e3, highest_at=desk.now - age)})
+        assert desk.evaluate().highest_metered == highest
+    desk = Desk(of(29.5, metered_power=2e3))
+    desk.state = DecisionState(blocks={"north": Clock(highest=2e3, highest_at=desk.now - DAY)})
+    desk.evaluate()
+    assert desk.state.blocks["north"].highest_at == desk.now  # it was seen again
 
 
 def test_the_score_of_a_nameplate_is_that_at_the_end_of_its_band_at_which_mining_earns_more() -> None:

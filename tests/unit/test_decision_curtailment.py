@@ -245,11 +245,39 @@ def test_a_surprise_is_followed_once_it_has_cost_a_start() -> None:
     assert (course.latch, course.regret, course.spare) == (OFF, 0.0, 1.0)  # 3.5 were not earned
 
 
+@pytest.mark.parametrize(
+    ("margin", "doubt", "stopped", "changes"),
+    [
+        (-1.0, 0.9, False, True),
+        (-1.0, 1.0, False, False),
+        (1.0, 0.9, True, True),
+        (0.5, 0.0, True, True),
+        (1.0, 1.0, True, False),
+        (0.5, 0.9, True, False),
+    ],
+)
+def test_only_a_margin_beyond_doubt_changes_a_state(
+    *, margin: float, doubt: float, stopped: bool, changes: bool
+) -> None:
+    at_once = DecisionSettings(stop_intervals=0, resume_intervals=0)
+    before = Course(Latch(on=stopped), 2.0, 1.0, 3.0)
+    after = follow(before, load(1.0)._replace(margin=margin, doubt=doubt), at_once, 15.0)
+    assert (after.latch.on is not stopped) is changes
+    assert (after.regret, after.spare) == (0.0, 0.0)  # starts are free
+
+
+def test_a_stop_that_avoids_just_what_a_start_costs_is_called_for() -> None:
+    for restart, stops in ((2.0, True), (2.01, False)):
+        assert follow(Course(OFF, 0.0, 2.0), load(2.0, [2.0, 2.0], restart=restart), DecisionSettings(),
+                      15.0).latch.on is stops  # fmt: skip
+
+
 def test_a_price_that_stops_at_once_costs_a_start() -> None:
     settings = DecisionSettings(immediate_stop_usd_per_kilowatt_hour=2.0)
     course = follow(Course(OFF, 1.0, 2.0), load(2.0, restart=3.5), settings, 0.0)
     assert (course.latch.on, course.regret, course.spare) == (True, 2.5, -3.5)
     assert follow(course, load(2.0, restart=3.5), settings, 0.0) == course
+    assert follow(Course(OFF, 0.2, 2.0), load(2.0, restart=0.5), settings, 0.0).regret == pytest.approx(0.3)
 
 
 def test_the_motion_of_a_price_decides_within_the_fence() -> None:

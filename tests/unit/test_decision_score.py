@@ -56,6 +56,11 @@ def test_payback_is_when_the_gains_have_summed_to_the_capex(capex: float, noi: f
         assert years * (noi - max(margin, 0.0)) == pytest.approx(capex)
 
 
+@pytest.mark.parametrize(("capex", "noi", "margin"), [(None, 1.0, 1.0), (1.0, None, 0.0), (1.0, 2.0, None)])
+def test_without_a_figure_no_payback_is_known(capex: float | None, noi: float | None, margin: float | None) -> None:
+    assert payback_years(capex, noi, margin) is None
+
+
 def test_a_site_is_scored_per_rig_and_block() -> None:
     rigs = (rig(name="new"), rig(name="old", hashrate=100e12, power=3_250.0))
     snapshot = site(*rigs, blocks=(Block(name="north"),))
