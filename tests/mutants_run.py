@@ -25,6 +25,8 @@ from mutmut.workers.isolation import ForkRunner
 
 OTHERS = 0.05
 """Share of the time of all tests that the tests of other modules may take for one mutant."""
+TOGETHER = {"conversion", "site", "survey", "verdict"}
+"""Modules of decision/ that are tested as a whole, in the files of all four: a verdict shows what one of them does."""
 MOST_CPU = 10
 """How many times the time of its tests a mutant may take. Endless ones end there."""
 MOST_MEMORY = 4 << 30
@@ -65,7 +67,9 @@ class Collected:
 
 def chosen(mutant: str, tests: Iterable[str], seconds: Mapping[str, float]) -> list[str]:
     """Return the tests to run for a mutant, of those that call its function; ``seconds`` are those of all tests."""
-    own = "test_" + "_".join(mutant.split(".")[1:3])  # exporter.decision.latch.x_step__mutmut_1: test_decision_latch
+    _, package, module, *_ = mutant.split(".")  # exporter.decision.latch.x_step__mutmut_1: test_decision_latch
+    modules = TOGETHER if package == "decision" and module in TOGETHER else {module}
+    own = tuple(f"test_{package}_{each}" for each in modules)
     left = OTHERS * sum(seconds.values())
     picked: list[str] = []
     for test in sorted(tests, key=lambda test: (seconds[test], test)):

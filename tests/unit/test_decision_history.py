@@ -1,6 +1,7 @@
 """Booking a block's hours: as the hours go by, the history is what it would be if it were made anew."""
 
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -200,6 +201,21 @@ def test_the_curve_of_a_hosted_hour_is_the_hosts(*, may_stop: bool) -> None:
     assert curve.margin == pytest.approx(0.03 * 17.5 + 0.5 * 80 / 24)
     assert curve.at(67.0) == 0.0
     assert curve.at(68.0) == pytest.approx(0.03 * 17.5 + 0.5 * 68 / 24)
+
+
+def test_the_rule_of_a_tariff_follows_its_settings_of_the_day() -> None:
+    """What is owed ends with the day; a tariff is not sold at itself, nor is the power of a hosted rig."""
+    own = TariffOverrides(take_or_pay=True, take_or_pay_until=date(1970, 1, 1), resale_tariff="grid")
+    terms = ContractSettings.model_validate(
+        {"timezone": "UTC", "usd_per_kilowatt_hour": 0.08, "curtailment_credit_share": 0.5}
+        | {"uptime": {"measure": "sla", "promised": 0.98}}
+    )
+    itself = TariffOverrides(resale_tariff="grid")
+    settings = SiteSettings(tariff="ppa", tariffs={"ppa": own, "grid": itself}, contracts={"c": terms})
+    for now, owed in ((86_399.0, True), (86_400.0, False)):
+        rules = Rules(settings, now)
+        assert [rules[name].owed for name in ("ppa", "grid", HOSTED + "c")] == [owed, False, owed]
+        assert [rules[name].sellable for name in ("ppa", "grid", HOSTED + "c")] == [True, False, False]
 
 
 def test_in_a_hosted_hour_the_host_also_pays_for_owed_energy_and_what_stops_with_the_rig() -> None:

@@ -4,6 +4,7 @@ Of hosted rigs it has two prices, the host's and the customer's.
 """
 
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -14,7 +15,14 @@ from exporter.decision.latch import Latch
 from exporter.decision.settings import DecisionSettings
 from exporter.decision.survey import Surveyor
 from exporter.decision.values import Clock, DecisionState
-from exporter.economics.settings import EconomicsSettings, OtherCost, PowerSettings, SiteSettings, StopsWith
+from exporter.economics.settings import (
+    EconomicsSettings,
+    OtherCost,
+    PowerSettings,
+    SiteSettings,
+    StopsWith,
+    TariffOverrides,
+)
 from exporter.economics.site import price_on
 from exporter.model.readings import PriceSlot
 from exporter.model.snapshot import LastGood, RigSnapshot, TariffPrice
@@ -50,6 +58,28 @@ def test_where_a_peak_tag_is_a_cost_the_expected_cost_is_none() -> None:
 
 def test_energy_that_can_be_sold_counts_no_expected_cost() -> None:
     assert price(power(**SALE)) == 0.05
+
+
+def test_the_expected_cost_of_a_peak_counts_by_the_terms_of_its_tariff() -> None:
+    owed = TariffOverrides(take_or_pay=True, take_or_pay_until=date(2026, 3, 21))  # the day of NOW
+    for own, expected in (
+        (TariffOverrides(resale_tariff="sale"), 0.05),
+        (owed, 0.05),
+        (owed.model_copy(update={"take_or_pay_until": date(2026, 3, 20)}), 1.80),
+    ):
+        assert price(replace(SITE, tariffs={"ppa": own})) == pytest.approx(expected)
+
+
+def test_a_tariff_is_not_sold_at_itself() -> None:
+    settings = power(metered_at="utility", resale_tariff="ppa")
+    assert price(settings) == pytest.approx(1.80)
+    snapshot = site(rig(), tariffs={"ppa": TariffPrice(0.05)})
+    surveyor = Surveyor(
+        snapshot, price_on(flat_market(), snapshot, settings), DecisionState(), settings, DecisionSettings()
+    )
+    moment = surveyor.survey([0]).moment
+    assert moment is not None
+    assert moment.prices == {"ppa": (0.05, None)}
 
 
 # --- what counts as observed ----------------------------------------------------------------------------------------

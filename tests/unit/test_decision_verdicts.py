@@ -364,6 +364,64 @@ def test_a_rig_follows_its_block_above_the_threshold(
     assert (again.verdict is Verdict.REASSIGN) is follows
 
 
+def test_what_the_fence_of_a_stop_needs_is_kept_by_the_rig() -> None:
+    """It lagged $0.06 behind, and earned a 24th of a dollar since."""
+    asked = turn(HOUR, settings=DecisionSettings(restart=RestartSettings(usd=0.09)))
+    clock = Clock(verdict=Verdict.MINE, since=NOW, regret=0.06, price=0.05, spare=0.04)
+    moved = decide_rig(clock, rig(), PRICED, asked, block_reassigned=False)[1]
+    assert (moved.regret, moved.spare) == (pytest.approx(0.06 - 1 / 24), 0.04)
+
+
+def test_a_clock_that_does_not_move_is_not_made_anew() -> None:
+    clock = Clock(verdict=Verdict.MINE, since=NOW, price=0.05)
+    assert decide_rig(clock, rig(), PRICED, turn(), block_reassigned=False)[1] is clock
+    moved = decide_rig(clock, rig(), PRICED._replace(judged_price=0.04), turn(), block_reassigned=False)[1]
+    assert moved == replace(clock, price=0.04)
+
+
+def test_a_verdict_that_is_held_no_longer_began_to_be_unknown_now() -> None:
+    clock = Clock(verdict=Verdict.MINE, since=NOW - DAY, stale_since=NOW - HOUR - 1)
+    decision, moved = decide_rig(clock, rig(hashrate=None), RigEconomics(), turn(), block_reassigned=False)
+    assert (decision.verdict, decision.verdict_since) == (Verdict.UNKNOWN, NOW)
+    assert (moved.verdict, moved.since) == (Verdict.UNKNOWN, NOW)
+
+
+@pytest.mark.parametrize(("drawn", "verdict"), [(99.0, Verdict.REPAIR), (100.0, Verdict.UNKNOWN)])
+def test_a_silent_rig_stands_still_if_it_draws_less_than_a_tenth_of_its_power(drawn: float, verdict: Verdict) -> None:
+    nearly, priced = Clock(repair=Latch(evidence=599.0)), PRICED._replace(billed_power=drawn)
+    decision, _ = decide_rig(nearly, rig(hashrate=None), priced, turn(1.0), block_reassigned=False)
+    assert decision.verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("clock", "drawn"), [(Clock(), 5.0), (Clock(verdict=Verdict.CURTAIL, curtail=Latch(on=True)), None)]
+)
+def test_a_silent_rig_has_a_new_verdict_only_if_it_is_curtailed_and_its_meter_shows_that_it_is_off(
+    clock: Clock, drawn: float | None
+) -> None:
+    priced = PRICED._replace(billed_power=drawn, opportunity_margin=-1.0)
+    decision, moved = decide_rig(clock, rig(hashrate=None), priced, turn(), block_reassigned=False)
+    assert (decision.verdict, moved.stale_since) == (clock.verdict, NOW)  # held, or unknown as before
+
+
+def test_a_repair_and_its_end_need_evidence_of_their_own_length_without_a_break() -> None:
+    settings = TERMS.model_copy(update={"repair_after": 300.0, "recover_after": 600.0})
+    desk = Desk(rig(hashrate=0.0), settings=settings)
+    desk.wait(5 * MINUTE, every=MINUTE)
+    desk.rigs = (rig(),)
+    desk.wait(MINUTE)
+    desk.rigs = (rig(hashrate=0.0),)
+    desk.wait(5 * MINUTE, every=MINUTE)
+    assert desk.rig.verdict is not Verdict.REPAIR  # it hashed in between
+    desk.wait(MINUTE)
+    assert desk.rig.verdict is Verdict.REPAIR
+    desk.rigs = (rig(),)
+    desk.wait(10 * MINUTE, every=MINUTE)
+    assert desk.rig.verdict is Verdict.REPAIR
+    desk.wait(MINUTE)
+    assert desk.rig.verdict is Verdict.MINE
+
+
 # --- reassign -------------------------------------------------------------------------------------------------------
 
 
