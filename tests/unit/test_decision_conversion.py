@@ -633,7 +633,7 @@ def test_an_ai_value_of_nothing_is_no_ai_value() -> None:
     )
     desk = Desk(of(29.5), site=owing)
     desk.prices["ppa"] = 1.0  # a year of it costs more than AI brings
-    assert desk.evaluate().hindrance is Hindrance.NO_AI_VALUE
+    assert (desk.evaluate().hindrance, desk.block.dwell) == (Hindrance.NO_AI_VALUE, None)
 
 
 def test_a_block_that_draws_just_its_capacity_is_judged_by_it() -> None:
@@ -688,6 +688,7 @@ def test_the_highest_metered_power_counts_for_as_long_as_the_history() -> None:
     desk.state = DecisionState(blocks={"north": Clock(highest=2e3, highest_at=desk.now - DAY)})
     desk.evaluate()
     assert desk.state.blocks["north"].highest_at == desk.now  # it was seen again
+    assert not desk.wait(8).large_feeder  # its capacity is not known
 
 
 def test_the_score_of_a_nameplate_is_that_at_the_end_of_its_band_at_which_mining_earns_more() -> None:
@@ -760,6 +761,80 @@ def test_a_rig_without_a_nameplate_is_sold_at_what_it_last_hashed() -> None:
     good = LastGood(hashrate=190e12, power=3_500.0, observed_at=NOW)
     assert net_sale([replace(unrated, last_good=good)], sale) == pytest.approx(1_470)
     assert net_sale([replace(unrated, reading=None)], sale) == -50
+
+
+# --- a block that goes dark -----------------------------------------------------------------------------------------
+
+
+def dark(one: RigSnapshot) -> RigSnapshot:
+    """The same rig without an answer: its potential is known."""
+    value = one.reading.value if one.reading is not None else None
+    assert value is not None
+    assert value.hashrate is not None
+    return replace(one, reading=None, last_good=LastGood(hashrate=value.hashrate, power=value.power, observed_at=NOW))
+
+
+def reassigned(**settings: float) -> Desk:
+    """Two rigs in a block that is `reassign` since an hour ago."""
+    desk = Desk(of(29.5), of(29.5, name="b"), decision=QUICK.model_copy(update=settings))
+    clock = Clock(verdict=Verdict.REASSIGN, since=desk.now - HOUR, reassign=Latch(on=True), covered_at=desk.now)
+    desk.state = DecisionState(evaluated_at=desk.now, blocks={"north": clock})
+    assert (desk.evaluate().verdict, desk.block.held, desk.block.dwell) == (Verdict.REASSIGN, False, 1.0)
+    return desk
+
+
+def test_a_reassignment_is_held_while_half_of_the_block_is_dark_and_then_lost() -> None:
+    desk = reassigned()
+    since = desk.now - HOUR
+    desk.rigs = (desk.rigs[0], dark(desk.rigs[1]))
+    assert (desk.wait(1).verdict, desk.block.held, desk.block.verdict_since) == (Verdict.REASSIGN, True, since)
+    assert desk.state.blocks["north"].blind == HOUR
+    assert (desk.wait(1).verdict, desk.block.held, desk.block.verdict_since) == (Verdict.CURTAIL, False, desk.now)
+    assert (desk.state.blocks["north"].blind, desk.state.blocks["north"].reassign) == (2 * HOUR, Latch())
+
+
+def test_a_reassignment_is_not_lost_by_time_that_was_not_watched() -> None:
+    desk = reassigned()
+    desk.rigs = (desk.rigs[0], dark(desk.rigs[1]))
+    desk.now += 2 * HOUR
+    assert desk.evaluate().verdict is not Verdict.REASSIGN
+    assert (desk.state.blocks["north"].blind, desk.state.blocks["north"].reassign) == (0.0, Latch(on=True))
+
+
+@pytest.mark.parametrize(
+    ("seen", "coverage", "kept"), [(1, 0.5, (True, True)), (1, 0.8, (True, True)), (0, 0.8, (True, False))]
+)
+def test_a_reassignment_is_lost_sooner_by_a_block_of_which_nothing_is_seen(
+    seen: int, coverage: float, kept: tuple[bool, bool]
+) -> None:
+    desk = reassigned(coverage=coverage, hold_limit=2 * HOUR)
+    desk.rigs = (*desk.rigs[:seen], *map(dark, desk.rigs[seen:]))
+    assert tuple(desk.wait(1) and desk.state.blocks["north"].reassign.on for _ in kept) == kept
+    assert desk.state.blocks["north"].blind == (0.0 if coverage == 0.5 else 2 * HOUR)
+
+
+def test_a_block_of_which_nothing_is_seen_is_not_shown_as_reassigned() -> None:
+    desk = reassigned()
+    rigs = desk.rigs
+    desk.rigs = tuple(map(dark, rigs))
+    desk.now += 15
+    assert (desk.evaluate().verdict, desk.block.dwell) == (Verdict.MINE, 1.0)
+    desk.prices = {}
+    desk.now += 15
+    assert (desk.evaluate().verdict, desk.block.held) == (Verdict.MINE, True)
+    desk.rigs, desk.prices = rigs, {"ppa": 0.05}
+    desk.now += 15
+    assert desk.evaluate().verdict is Verdict.REASSIGN
+    desk.rigs, desk.prices = tuple(map(dark, rigs)), {}
+    desk.now += 15
+    assert (desk.evaluate().verdict, desk.block.held) == (Verdict.UNKNOWN, False)
+
+
+def test_evidence_of_a_longer_dwell_than_is_set_now_is_shown_as_whole() -> None:
+    desk = Desk(dark(of(29.5)))
+    clock = Clock(reassign=Latch(evidence=100 * HOUR), covered_at=desk.now)
+    desk.state = DecisionState(evaluated_at=desk.now, blocks={"north": clock})
+    assert (desk.evaluate().dwell, desk.block.hindrance) == (1.0, Hindrance.NOT_OBSERVED)
 
 
 # --- what is not known ----------------------------------------------------------------------------------------------

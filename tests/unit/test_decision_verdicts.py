@@ -372,9 +372,21 @@ def test_what_the_fence_of_a_stop_needs_is_kept_by_the_rig() -> None:
     assert (moved.regret, moved.spare) == (pytest.approx(0.06 - 1 / 24), 0.04)
 
 
+def test_the_fence_of_a_block_is_that_of_its_one_rig() -> None:
+    desk = Desk(rig(), settings=TERMS.model_copy(update={"restart": RestartSettings(usd=0.3)}))
+    clock = Clock(verdict=Verdict.MINE, since=desk.now - HOUR, regret=0.2, price=0.05, spare=0.04)
+    desk.state = DecisionState(evaluated_at=desk.now - HOUR, rigs={"a-01": clock}, blocks={"north": clock})
+    desk.evaluate()
+    one, block = desk.state.rigs["a-01"], desk.state.blocks["north"]
+    assert (block.regret, block.price, block.spare) == pytest.approx((one.regret, one.price, one.spare))
+    assert (block.since, desk.block.verdict_since) == (clock.since, clock.since)
+    assert 0 < block.regret < 0.2
+
+
 def test_a_clock_that_does_not_move_is_not_made_anew() -> None:
     clock = Clock(verdict=Verdict.MINE, since=NOW, price=0.05)
-    assert decide_rig(clock, rig(), PRICED, turn(), block_reassigned=False)[1] is clock
+    for free in (False, True):
+        assert decide_rig(clock, rig(), PRICED, turn(free_starts=free), block_reassigned=False)[1] is clock
     moved = decide_rig(clock, rig(), PRICED._replace(judged_price=0.04), turn(), block_reassigned=False)[1]
     assert moved == replace(clock, price=0.04)
 
