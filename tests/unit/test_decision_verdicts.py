@@ -416,6 +416,16 @@ def test_a_silent_rig_has_a_new_verdict_only_if_it_is_curtailed_and_its_meter_sh
     assert (decision.verdict, moved.stale_since) == (clock.verdict, NOW)  # held, or unknown as before
 
 
+def test_a_silent_rig_that_is_off_on_purpose_or_as_curtailed_is_judged_by_its_margin() -> None:
+    silent = rig(hashrate=None, expected_mining=False)
+    decision, moved = decide_rig(Clock(), silent, PRICED, turn(), block_reassigned=False)
+    assert (decision.verdict, moved.stale_since) == (Verdict.MINE, None)
+    off = PRICED._replace(billed_power=5.0, opportunity_margin=-1.0)
+    clock = Clock(verdict=Verdict.CURTAIL, since=NOW, curtail=Latch(on=True))
+    decision, moved = decide_rig(clock, rig(hashrate=None), off, turn(), block_reassigned=False)
+    assert (decision.verdict, moved.stale_since) == (Verdict.CURTAIL, None)
+
+
 def test_a_repair_and_its_end_need_evidence_of_their_own_length_without_a_break() -> None:
     settings = TERMS.model_copy(update={"repair_after": 300.0, "recover_after": 600.0})
     desk = Desk(rig(hashrate=0.0), settings=settings)
