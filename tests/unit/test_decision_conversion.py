@@ -401,7 +401,7 @@ def test_13_the_highest_power_that_was_metered_within_the_window_counts() -> Non
     ("metered", "feeder", "capacity", "large"),
     [
         (True, None, 160.0, True),
-        (True, None, 140.0, False),
+        (True, None, 150.0, False),
         (True, 120.0, 160.0, False),  # cooling behind the feeder's meter
         (False, None, 160.0, False),  # nothing is measured
         (False, 100.0, 160.0, True),
@@ -689,6 +689,8 @@ def test_the_highest_metered_power_counts_for_as_long_as_the_history() -> None:
     desk.evaluate()
     assert desk.state.blocks["north"].highest_at == desk.now  # it was seen again
     assert not desk.wait(8).large_feeder  # its capacity is not known
+    desk.rigs = (of(29.5),)
+    assert desk.wait(1).highest_metered == 2e3  # its meter is gone
 
 
 def test_the_score_of_a_nameplate_is_that_at_the_end_of_its_band_at_which_mining_earns_more() -> None:
@@ -796,6 +798,8 @@ def test_a_reassignment_is_held_while_half_of_the_block_is_dark_and_then_lost() 
 def test_a_reassignment_is_not_lost_by_time_that_was_not_watched() -> None:
     desk = reassigned()
     desk.rigs = (desk.rigs[0], dark(desk.rigs[1]))
+    desk.wait(1)
+    assert desk.state.blocks["north"].blind == HOUR
     desk.now += 2 * HOUR
     assert desk.evaluate().verdict is not Verdict.REASSIGN
     assert (desk.state.blocks["north"].blind, desk.state.blocks["north"].reassign) == (0.0, Latch(on=True))

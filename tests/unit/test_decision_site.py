@@ -87,6 +87,7 @@ def test_an_hour_is_booked_and_a_margin_is_lost_only_if_enough_of_the_block_is_k
     desk.wait(1)
     assert desk.block.coverage == 0.5
     assert (desk.block.watched > 0, desk.block.margin_lost is not None) == (known, known)
+    assert desk.block.hindrance is (Hindrance.SCORE_TOO_LOW if known else Hindrance.NOT_OBSERVED)
 
 
 def test_the_price_ahead_of_a_block_is_the_mean_of_its_tariffs_by_power() -> None:

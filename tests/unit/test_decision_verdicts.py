@@ -12,18 +12,19 @@ from pydantic import TypeAdapter
 from pydantic_core import to_json
 from sites import LEASE, NOW, SITE, rig, site
 
-from exporter.decision.conversion import Turn
+from exporter.decision.conversion import BlockCase, Turn
 from exporter.decision.curtailment import Slot
-from exporter.decision.history import BlockHour, MarginHistory
+from exporter.decision.history import BlockHour, MarginHistory, Rules, Window
 from exporter.decision.latch import OFF, Latch, step
 from exporter.decision.price_motion import Swing
 from exporter.decision.settings import DecisionSettings, RestartSettings
 from exporter.decision.site import decide
+from exporter.decision.survey import Survey
 from exporter.decision.values import BlockDecision, Clock, DecisionState, Hindrance, RigDecision, SiteDecision, Verdict
-from exporter.decision.verdict import decide_rig
+from exporter.decision.verdict import decide_block, decide_rig
 from exporter.economics.settings import SiteSettings
 from exporter.economics.site import price_site
-from exporter.economics.values import MarketEconomics, RigEconomics
+from exporter.economics.values import BlockEconomics, MarketEconomics, RigEconomics
 from exporter.model.fleet import UNASSIGNED, Block
 from exporter.model.snapshot import LastGood, RigSnapshot, TariffPrice
 
@@ -286,13 +287,47 @@ def turn(elapsed: float = 0.0, ai_value: float | None = None, **changes: Any) ->
     return Turn(**({"settings": DecisionSettings(), "market": market, "now": NOW, "elapsed": elapsed} | changes))
 
 
-def curtailed(priced: RigEconomics, *, count: int = 1, stopped: bool = False, **changes: Any) -> bool:
-    """Whether a rig is curtailed whose start costs something."""
+def block_of(priced: RigEconomics, *rigs: RigSnapshot) -> BlockCase:
+    """A block of such rigs; money and power are those of all."""
+    summed = BlockEconomics(
+        name="north",
+        rigs=len(rigs),
+        judged=len(rigs),
+        judged_revenue=priced.judged_revenue,
+        judged_power=priced.potential_power,
+        marginal_price=priced.judged_price,
+        opportunity_margin=priced.opportunity_margin,
+        nameplate_doubt=priced.nameplate_doubt,
+    )
+    return BlockCase(
+        block=Block(name="north"),
+        economics=summed,
+        rigs=rigs,
+        survey=Survey(coverage=1.0, sight=1.0, observed=True, moment=None),
+        window=Window(()),
+        rules=Rules(SITE, NOW),
+        tariffs={"ppa": 1_000.0},
+    )
+
+
+def curtailed(priced: RigEconomics, *, count: int = 1, **changes: Any) -> bool:
+    """Whether a rig is curtailed whose start costs something, and a block of this rig alone."""
     restart = changes.pop("restart", RestartSettings(usd=0.09))
-    asked = turn(settings=DecisionSettings(restart=restart), **changes)
-    clock = Clock(curtail=Latch(on=stopped), price=priced.judged_price)
-    one = rig(facts={"count": count})
-    return decide_rig(clock, one, priced, asked, block_reassigned=False)[0].verdict is Verdict.CURTAIL
+    asked, one = turn(settings=DecisionSettings(restart=restart), **changes), rig(facts={"count": count})
+    clock = Clock(price=priced.judged_price)
+    of_rig = decide_rig(clock, one, priced, asked, block_reassigned=False)[0].verdict
+    assert decide_block(clock, block_of(priced, one), asked)[0].verdict is of_rig
+    return of_rig is Verdict.CURTAIL
+
+
+def test_a_start_of_a_block_costs_wear_for_each_rig_of_each_of_its_entries() -> None:
+    """Six rigs in two entries, at $0.09 a start, lose $0.05 an hour."""
+    priced = PRICED._replace(opportunity_margin=-1.2, judged_revenue=2.4, judged_price=0.15)
+    case = block_of(priced, rig(facts={"count": 2}), rig(name="b", facts={"count": 4}))
+    for hours, verdict in ((10.7, Verdict.MINE), (10.9, Verdict.CURTAIL)):
+        costly = DecisionSettings(restart=RestartSettings(usd=0.09))
+        asked = turn(settings=costly, ahead={"ppa": [Slot(hours, 0.15)]})
+        assert decide_block(Clock(), case, asked)[0].verdict is verdict
 
 
 def test_a_rig_that_earns_nothing_is_stopped_if_its_power_costs_more_than_a_start() -> None:
