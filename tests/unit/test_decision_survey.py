@@ -8,12 +8,12 @@ from datetime import date
 from typing import Any
 
 import pytest
-from sites import NOW, SITE, flat_market, rig, site
+from sites import NOW, SITE, flat_market, replace_tariff, rig, site
 from test_economics_books import contract, hosted
 
 from exporter.decision.latch import Latch
 from exporter.decision.settings import DecisionSettings
-from exporter.decision.survey import Surveyor
+from exporter.decision.survey import Survey, Surveyor
 from exporter.decision.values import Clock, DecisionState
 from exporter.economics.settings import (
     EconomicsSettings,
@@ -27,6 +27,7 @@ from exporter.economics.site import price_on
 from exporter.model.readings import PriceSlot
 from exporter.model.snapshot import LastGood, RigSnapshot, TariffPrice
 
+BARE = SiteSettings(tariff="ppa")
 PEAK = PriceSlot(NOW - 60, NOW + 840, 1.75)
 TAG = OtherCost(name="4CP tag", usd_per_kilowatt_month=5.0, stops_with=StopsWith.PERIOD, peak_tag=True)
 SALE = {"metered_at": "utility", "resale_tariff": "sale"}
@@ -130,6 +131,67 @@ def test_a_rig_of_unknown_power_is_not_off_for_that_its_meter_shows_little() -> 
         hashrate=None, metered_power=1.0, last_good=LastGood(hashrate=50e12, power=None, observed_at=NOW - 60)
     )
     assert not observed(unknown, curtailed=True)
+
+
+# --- the sums of a block --------------------------------------------------------------------------------------------
+
+
+def surveyed(
+    *rigs: RigSnapshot, site_settings: SiteSettings = BARE, repairs: tuple[str, ...] = (), **decision: float
+) -> Survey:
+    """A block of rigs at $0.05 a kWh, and $0.03 within a block of power."""
+    snapshot = site(*rigs, tariffs={"ppa": TariffPrice(0.05), "base": TariffPrice(0.03)})
+    economics = price_on(flat_market(), snapshot, site_settings)
+    state = DecisionState(rigs={name: Clock(repair=Latch(on=True)) for name in repairs})
+    settings = DecisionSettings.model_validate(decision)
+    return Surveyor(snapshot, economics, state, site_settings, settings).survey(range(len(rigs)))
+
+
+def kilowatts_of(found: Survey) -> dict[tuple[str, int], float]:
+    assert found.moment is not None
+    return {key: power for key, (_, power) in found.moment.groups.items()}
+
+
+def kilowatt(name: str, tariff: str = "ppa", kilowatts: float = 1.0) -> RigSnapshot:
+    """A rig of 1 kW and 20 J/TH."""
+    one = rig(hashrate=50e12 * kilowatts, power=1_000.0 * kilowatts, reject_ratio=0.0, name=name)
+    return replace_tariff(one, tariff)
+
+
+def test_rigs_without_a_price_count_as_the_best_ones_of_the_block() -> None:
+    for rigs in ((kilowatt("a"), kilowatt("b", "spot")), (kilowatt("b", "spot"), kilowatt("a"))):
+        found = surveyed(*rigs)
+        assert (found.coverage, found.sight) == (0.5, 1.0)
+        assert kilowatts_of(found) == {("ppa", 200): 2.0}
+    in_block = replace(BARE, tariffs={"ppa": TariffOverrides(block_tariff="base", block_kilowatts=1.0)})
+    found = surveyed(kilowatt("a", kilowatts=4.0), kilowatt("b", "spot", 4.0), site_settings=in_block)
+    assert kilowatts_of(found) == {("base", 200): 2.0, ("ppa", 200): 6.0}
+    assert kilowatts_of(surveyed(kilowatt("a"), site_settings=in_block)) == {("base", 200): 1.0}
+
+
+@pytest.mark.parametrize(("available", "still"), [(0.75, True), (1.0, False)])
+def test_of_rigs_under_repair_what_is_not_available_stands_still(available: float, *, still: bool) -> None:
+    rigs = [kilowatt(name) for name in ("a", "b", "c")]
+    found = surveyed(*rigs, kilowatt("d", "spot"), repairs=("a", "b"), mining_availability=available)
+    running = 2 * available + 2
+    assert kilowatts_of(found) == {("ppa", 200): running} | ({("ppa", -1): 4 - running} if still else {})
+    assert found.moment is not None
+    assert sum(work for work, _ in found.moment.groups.values()) == pytest.approx(running / 20)
+
+
+def test_a_block_of_which_no_power_is_known_is_seen_if_a_rig_answers() -> None:
+    found = surveyed(kilowatt("a"), rig(name="b", power=None))
+    assert (found.coverage, found.sight) == (0.5, 0.5)
+    assert surveyed(rig(power=None)) == Survey(coverage=0.0, sight=1.0, observed=True, moment=None)
+    assert surveyed(rig(hashrate=None)) == Survey(coverage=0.0, sight=0.0, observed=False, moment=None)
+
+
+def test_a_rig_that_would_draw_nothing_has_no_margin_per_kilowatt() -> None:
+    snapshot = site(kilowatt("a"))
+    economics = price_on(flat_market(), snapshot, BARE)
+    economics = replace(economics, rigs=(economics.rigs[0]._replace(potential_power=0.0),))
+    surveyor = Surveyor(snapshot, economics, DecisionState(), BARE, DecisionSettings())
+    assert surveyor.survey([0]) == Survey(coverage=0.0, sight=1.0, observed=True, moment=None)
 
 
 # --- hosted rigs ----------------------------------------------------------------------------------------------------
