@@ -88,16 +88,9 @@ class Pools(NamedTuple):
     last_share_at: float | None  # unix seconds, when any pool last accepted a share
 
 
-class _Row(NamedTuple):
-    """One pool, None for a slot without one, and its part in the sums."""
-
-    pool: Pool | None
-    accepted: float | None
-    best_share: float | None
-    difficulty_accepted: float  # NaN if unknown, as the sum then is
-    difficulty_rejected: float
-    discarded: float
-
+_Row = tuple[Pool | None, float | None, float | None, float, float, float]
+"""A pool, None for a slot without one, its accepted shares and best share, and its part in three sums: difficulty
+accepted and rejected, and discarded work. A part is NaN if unknown, as the sum then is."""
 
 _NUMBERS: Final = coerce.table(
     ("Accepted", coerce.counter),
@@ -127,15 +120,15 @@ def pools(answer: Answer, *, clock: bool = True) -> Pools:
     some: list[Pool] = []
     difficulty_accepted = difficulty_rejected = discarded_work = best = last = 0.0
     for index, row in enumerate(rows):
-        one = _row(index, row)
-        if one.pool is not None:
-            some.append(one.pool)
-        difficulty_accepted += one.difficulty_accepted
-        difficulty_rejected += one.difficulty_rejected
-        discarded_work += one.discarded
-        if one.best_share is not None and one.best_share > best:
-            best = one.best_share
-        if clock and one.accepted != 0:  # LuxOS reports its start as the last share of a pool without any
+        pool, accepted, best_share, of_accepted, of_rejected, discarded = _row(index, row)
+        if pool is not None:
+            some.append(pool)
+        difficulty_accepted += of_accepted
+        difficulty_rejected += of_rejected
+        discarded_work += discarded
+        if best_share is not None and best_share > best:
+            best = best_share
+        if clock and accepted != 0:  # LuxOS reports its start as the last share of a pool without any
             last = max(last, coerce.share_time(row.get("Last Share Time"), time.time()) or 0.0)
     return Pools(
         tuple(some),
@@ -178,7 +171,7 @@ def _read(index: int, row: Answer) -> _Row:
         active = coerce.flag(row.get("Stratum Active"))
         difficulty = None if active is False else _difficulty(row)  # it keeps its last one
         pool = Pool(index, host, scheme, worker, up, active, difficulty, accepted, rejected, stale)
-    return _Row(
+    return (
         pool,
         accepted,
         share,

@@ -125,12 +125,13 @@ def table(*columns: tuple[str, NumberReader]) -> Callable[[Mapping[str, Any]], t
         nothing = "0.0 if kind is float else None" if zero else "None"
         lines += (
             f"v{at} = get({key!r})",
-            f"kind = type(v{at})",
-            "if kind is not float and (kind is int or kind is str):",
-            f"    try: v{at}, kind = float(v{at}), float",
-            "    except ValueError: pass",
-            f"if kind is float and 0.0 < v{at} <= {high!r}: v{at} = {scaled}",
-            f"elif v{at} is not None: v{at} = reader{at}(v{at}) if v{at} else {nothing}",
+            f"if v{at} is not None:",
+            f"    kind = type(v{at})",
+            "    if kind is not float and (kind is int or kind is str):",
+            f"        try: v{at}, kind = float(v{at}), float",
+            "        except ValueError: pass",
+            f"    if kind is float and 0.0 < v{at} <= {high!r}: v{at} = {scaled}",
+            f"    else: v{at} = reader{at}(v{at}) if v{at} else {nothing}",
         )
     lines.append(f"return {', '.join(f'v{at}' for at in range(len(columns)))},")
     exec("\n    ".join(lines), scope)  # noqa: S102 -- keys are constants of a reader's module
