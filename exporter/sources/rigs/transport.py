@@ -24,7 +24,6 @@ from exporter.model.failures import Failure, Reason
 from exporter.sources.rigs.connections import Connections, LastingConnections, Where, give_back_sockets
 from exporter.sources.rigs.fast_timeout import FastTimeout
 from exporter.sources.rigs.names import is_ip, resolved
-from exporter.sources.rigs.scoped import Scoped
 
 CONNECT_SECONDS: Final = 2.5
 _SURE: Final = 0.4
@@ -246,16 +245,18 @@ listener: Final[ContextVar[Callable[[Exchanged], None] | None]] = ContextVar("li
 """Called with every exchange of the task that sets it, and of the tasks that this one starts."""
 
 
-_Kept = Connections[_Conversation]
-_kept: Final[ContextVar[_Kept | None]] = ContextVar("kept", default=None)
+class _Kept(Connections[_Conversation]):
+    """The connections of the code inside."""
 
-
-class _KeptConnections(Scoped[_Kept]):
-    __slots__ = ()
+    def __enter__(self) -> None:
+        self._token = _kept.set(self)
 
     def __exit__(self, *_: object) -> None:
-        super().__exit__()
-        self._value.end()
+        _kept.reset(self._token)
+        self.end()
+
+
+_kept: Final[ContextVar[_Kept | None]] = ContextVar("kept", default=None)
 
 
 def lasting_connections(most: int) -> LastingConnections[_Conversation]:
@@ -263,9 +264,9 @@ def lasting_connections(most: int) -> LastingConnections[_Conversation]:
     return LastingConnections(most)
 
 
-def keeping_connections(lasting: LastingConnections[_Conversation] | None = None) -> _KeptConnections:
+def keeping_connections(lasting: LastingConnections[_Conversation] | None = None) -> _Kept:
     """Let the pages that are asked for inside share a connection per port, and close all at the end but ``lasting``."""
-    return _KeptConnections(_kept, Connections(lasting))
+    return _Kept(lasting)
 
 
 def keeps_connections(*, alone: bool) -> bool:
