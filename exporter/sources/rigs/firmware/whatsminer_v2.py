@@ -5,7 +5,6 @@ be joined. Builds since 2024 answer ``summary`` under ``Msg`` and serve ``edevs`
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -28,6 +27,8 @@ _READ: Final = "+".join(_PARTS)
 _AVERAGE: Final = "MHS av"  # since start
 _WINDOWS: Final = {"MHS 1m": 60.0, "MHS 5s": 5.0, "HS RT": None, _AVERAGE: None}  # s
 _FANS: Final = ("Fan Speed In", "Fan Speed Out")
+_TUNED: Final = TunerState.TUNED  # read once: a member of an Enum takes as long as ten function calls
+_TUNING: Final = TunerState.TUNING
 _MOST_OF_RIG: Final = 1.05
 _SUPPLY_SENSORS: Final = ("temp0", "Temp 0", "Temp 1")
 _MAINS: Final = (80.0, 600.0)  # V
@@ -45,7 +46,10 @@ _NUMBERS: Final = coerce.table(
     ("Hash Stable Cost Seconds", coerce.seconds),
     ("Elapsed", coerce.seconds),
     ("Uptime", coerce.seconds),
+    ("Difficulty Accepted", coerce.counter),
+    ("Difficulty Rejected", coerce.counter),
     ("Discarded", coerce.counter),
+    ("Best Share", coerce.difficulty),
     ("Hardware Errors", coerce.counter),
     ("Device Hardware%", coerce.percentage),
 )
@@ -138,7 +142,8 @@ class Reader:
         if not summary:
             return await _stopped(address, identity.mac)
         coerce.expect_mac(summary.get("MAC"), identity.mac)
-        factory, average, power, limit, ramp, uptime, system_uptime, discarded, errors, error_ratio = _NUMBERS(summary)
+        factory, average, power, limit, ramp, uptime, system_uptime, *shares, errors, error_ratio = _NUMBERS(summary)
+        accepted, rejected, discarded, best_share = shares
         expected = factory or None
         rate = coerce.first_key(summary, _WINDOWS)
         hashrate = coerce.realised(summary.get(rate), "MH/s", expected)
@@ -172,10 +177,10 @@ class Reader:
             fault_light=slow.fault_light,
             uptime=uptime,
             system_uptime=system_uptime,
-            accepted_difficulty=_difficulty(summary, pools, "Accepted"),
-            rejected_difficulty=_difficulty(summary, pools, "Rejected"),
+            accepted_difficulty=accepted if "Difficulty Accepted" in summary else pools.accepted_difficulty,
+            rejected_difficulty=rejected if "Difficulty Rejected" in summary else pools.rejected_difficulty,
             discarded_work=discarded,
-            best_share=coerce.difficulty(summary.get("Best Share")),
+            best_share=best_share,
             last_share_at=pools.last_share_at,
             hardware_errors=errors,
             hardware_error_ratio=error_ratio,
@@ -251,9 +256,11 @@ async def _message(address: str, command: str) -> Mapping[str, Any]:
 
 async def _extra(address: str, command: str) -> Mapping[str, Any]:
     """Return the same if it comes soon: a power supply that does not answer must not cost the reading."""
-    with suppress(TimeoutError), FastTimeout(_EXTRA_TIMEOUT):
-        return await _message(address, command)
-    return {}
+    try:
+        with FastTimeout(_EXTRA_TIMEOUT):
+            return await _message(address, command)
+    except TimeoutError:
+        return {}
 
 
 def _first(fields: Mapping[str, Any], *keys: str) -> str:
@@ -307,13 +314,6 @@ def _agree(power: float | None, other: float | None) -> bool:
     return power is not None and other is not None and power <= other * _OFF_BY and other <= power * _OFF_BY
 
 
-def _difficulty(summary: Mapping[str, Any], pools: cgminer.Pools, kind: str) -> float | None:
-    """Return the summary's total difficulty of accepted or rejected shares, else the sum over the pools."""
-    if f"Difficulty {kind}" in summary:
-        return coerce.counter(summary[f"Difficulty {kind}"])
-    return pools.accepted_difficulty if kind == "Accepted" else pools.rejected_difficulty
-
-
 def _rows(devs: Answer) -> list[tuple[int, Mapping[str, Any]]]:
     """Return the boards, each with its index."""
     rows = enumerate(coerce.items(devs.get("DEVS")))
@@ -333,7 +333,7 @@ def _tuner(boards: list[tuple[int, Mapping[str, Any]]]) -> TunerState | None:
     done = [known for _, row in boards if (known := coerce.flag(row.get("Upfreq Complete"))) is not None]
     if not done:
         return None
-    return TunerState.TUNED if all(done) else TunerState.TUNING
+    return _TUNED if all(done) else _TUNING
 
 
 def _boards(rows: list[tuple[int, Mapping[str, Any]]], rate: str, of_rig: float) -> tuple[Board, ...]:
