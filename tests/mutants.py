@@ -2,7 +2,8 @@
 
 mutmut changes one expression at a time and runs the tests of both packages. A changed expression that no test notices
 is a survivor. ``mutants.yml`` has the accepted number of survivors of each function, and why they are harmless. More
-survivors than that fail. mutmut keeps its results in ``mutants/``, so a later run tests only functions that changed.
+survivors than that fail. Each change meets the tests of its module and some fast ones first, and all tests where more
+survive than accepted. mutmut keeps its results in ``mutants/``, so a later run tests only functions that changed.
 
 ``mutmut show NAME`` prints a survivor's change. ``--update`` writes the numbers of this run into ``mutants.yml``.
 """
@@ -23,6 +24,8 @@ import yaml
 ACCEPTED = Path(__file__).with_suffix(".yml")
 LONGEST_RUN = 90 * 60
 """Seconds after which a run is stopped. What it has tested counts, and the next run continues there."""
+FEW, ALL = "0.05", "1"
+"""Share of the time of all tests that those of other modules may take for one mutant: at first, and where in doubt."""
 SURVIVED = {"survived", "no tests", "timeout", "suspicious"}
 INTRODUCTION = """\
 # Accepted survivors of the mutation tests, by function. A function that is not listed has none.
@@ -34,10 +37,10 @@ def mutmut(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "mutmut", *arguments]
 
 
-def run(patterns: Sequence[str]) -> None:
+def run(patterns: Sequence[str], share: str) -> None:
     """Test the mutants, all or those that match. CalledProcessError: mutmut could not run."""
     workers = str(os.cpu_count() or 1)
-    command = [sys.executable, "-m", "tests.mutants_run", workers, *patterns]
+    command = [sys.executable, "-m", "tests.mutants_run", workers, share, *patterns]
     with subprocess.Popen(command, start_new_session=True) as process:
         try:
             process.wait(LONGEST_RUN)
@@ -72,14 +75,13 @@ def function_of(mutant: str) -> str:
     return f"{module}.{name.removeprefix('xǁ').replace('ǁ', '.') if name.startswith('xǁ') else name.removeprefix('x_')}"
 
 
-def judge(found: Mapping[str, Sequence[str]], accepted: Mapping[str, Any]) -> list[str]:
-    """Name the survivors of functions that have more of them than accepted."""
-    lines = []
-    for function, names in sorted(found.items()):
-        allowed = accepted.get(function, {}).get("survivors", 0)
-        if len(names) > allowed:
-            lines.append(f"{function}: {len(names)} survivors, accepted are {allowed}: {' '.join(names)}")
-    return lines
+def unaccepted(found: Mapping[str, Sequence[str]], accepted: Mapping[str, Any]) -> dict[str, Sequence[str]]:
+    """Return the survivors of functions that have more of them than accepted."""
+    return {
+        function: names
+        for function, names in sorted(found.items())
+        if len(names) > accepted.get(function, {}).get("survivors", 0)
+    }
 
 
 def update(found: Mapping[str, Sequence[str]], accepted: Mapping[str, Any], patterns: Sequence[str]) -> None:
@@ -99,16 +101,26 @@ def main(arguments: Sequence[str]) -> int:
     """Run, then compare with the accepted numbers or write them. Returns the exit status."""
     patterns = [argument for argument in arguments if argument != "--update"]
     accepted = yaml.safe_load(ACCEPTED.read_text(encoding="utf-8")) or {}
-    run(patterns)
+    run(patterns, FEW)
+    doubtful = [
+        name
+        for function, names in unaccepted(survivors(), accepted).items()
+        if not patterns or matches(function, patterns)
+        for name in names
+    ]
+    if doubtful:
+        run(doubtful, ALL)
     found = survivors()
     if "--update" in arguments:
         update(found, accepted, patterns)
         return 0
-    lines = judge(found, accepted)
     by_room = Counter(".".join(function.split(".")[:2]) for function, names in found.items() for _ in names)
     print("survivors:", ", ".join(f"{room} {count}" for room, count in sorted(by_room.items())) or "none")
-    print("\n".join(lines), file=sys.stderr)
-    return 1 if lines else 0
+    too_many = unaccepted(found, accepted)
+    for function, names in too_many.items():
+        allowed = accepted.get(function, {}).get("survivors", 0)
+        print(f"{function}: {len(names)} survivors, accepted are {allowed}: {' '.join(names)}", file=sys.stderr)
+    return 1 if too_many else 0
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""``mutmut run`` that collects the tests once: ``python -m tests.mutants_run WORKERS [PATTERN...]``.
+"""``mutmut run`` that collects the tests once: ``python -m tests.mutants_run WORKERS SHARE [PATTERN...]``.
 
 mutmut starts pytest anew for each mutant, which takes longer than the test that fails. Here each mutant is a fork of a
 process that has collected all tests, and runs those that call the changed function, the fastest first: all in the files
-of its module, and others as long as they take little time together.
+of its module, and others as long as these take together at most SHARE of the time of all tests.
 """
 
 import functools
@@ -23,10 +23,6 @@ from mutmut.state import state
 from mutmut.utils.file_utils import change_cwd
 from mutmut.workers.isolation import ForkRunner
 
-OTHERS = 0.05
-"""Share of the time of all tests that the tests of other modules may take for one mutant."""
-TOGETHER = {"conversion", "site", "survey", "verdict"}
-"""Modules of decision/ that are tested as a whole, in the files of all four: a verdict shows what one of them does."""
 MOST_CPU = 10
 """How many times the time of its tests a mutant may take. Endless ones end there."""
 MOST_MEMORY = 4 << 30
@@ -65,12 +61,10 @@ class Collected:
         return KILLED if self._session.testsfailed else 0
 
 
-def chosen(mutant: str, tests: Iterable[str], seconds: Mapping[str, float]) -> list[str]:
+def chosen(mutant: str, tests: Iterable[str], seconds: Mapping[str, float], share: float) -> list[str]:
     """Return the tests to run for a mutant, of those that call its function; ``seconds`` are those of all tests."""
-    _, package, module, *_ = mutant.split(".")  # exporter.decision.latch.x_step__mutmut_1: test_decision_latch
-    modules = TOGETHER if package == "decision" and module in TOGETHER else {module}
-    own = tuple(f"test_{package}_{each}" for each in modules)
-    left = OTHERS * sum(seconds.values())
+    own = "test_" + "_".join(mutant.split(".")[1:3])  # exporter.decision.latch.x_step__mutmut_1: test_decision_latch
+    left = share * sum(seconds.values())
     picked: list[str] = []
     for test in sorted(tests, key=lambda test: (seconds[test], test)):
         if not test.rpartition("/")[2].startswith(own):
@@ -81,7 +75,7 @@ def chosen(mutant: str, tests: Iterable[str], seconds: Mapping[str, float]) -> l
     return picked
 
 
-def main(workers: int, patterns: tuple[str, ...]) -> None:
+def main(workers: int, share: float, patterns: tuple[str, ...]) -> None:
     """Test the mutants that match, or all that have no result."""
     collected: list[Collected] = []
     begin, submit, run_tests = ForkRunner.startup, ForkRunner.submit, PytestRunner.run_tests
@@ -92,7 +86,7 @@ def main(workers: int, patterns: tuple[str, ...]) -> None:
 
     def pick(runner: Any, mutant_name: str, tests: list[str], *_: float) -> None:
         seconds = state().duration_by_test
-        picked = chosen(mutant_name, tests, seconds)
+        picked = chosen(mutant_name, tests, seconds, share)
         expected = sum(seconds[test] for test in picked)
         limit = math.ceil((expected + 1) * MOST_CPU)
         submit(runner, mutant_name, picked, limit, limit)  # by the clock many times that: the machine may be busy
@@ -109,4 +103,4 @@ def main(workers: int, patterns: tuple[str, ...]) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), tuple(sys.argv[2:]))
+    main(int(sys.argv[1]), float(sys.argv[2]), tuple(sys.argv[3:]))
