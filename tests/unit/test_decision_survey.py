@@ -163,6 +163,10 @@ def test_rigs_without_a_price_count_as_the_best_ones_of_the_block() -> None:
         found = surveyed(*rigs)
         assert (found.coverage, found.sight) == (0.5, 1.0)
         assert kilowatts_of(found) == {("ppa", 200): 2.0}
+    assert kilowatts_of(surveyed(kilowatt("a"), kilowatt("b", "spot"), kilowatt("c", "spot"))) == {("ppa", 200): 3.0}
+    worse = rig(hashrate=400e12, power=10_000.0, reject_ratio=0.0, name="c")  # it earns more, and less per kW
+    for rigs in ((kilowatt("a"), worse), (worse, kilowatt("a"))):
+        assert kilowatts_of(surveyed(*rigs, kilowatt("b", "spot"))) == {("ppa", 200): 2.0, ("ppa", 250): 10.0}
     in_block = replace(BARE, tariffs={"ppa": TariffOverrides(block_tariff="base", block_kilowatts=1.0)})
     found = surveyed(kilowatt("a", kilowatts=4.0), kilowatt("b", "spot", 4.0), site_settings=in_block)
     assert kilowatts_of(found) == {("base", 200): 2.0, ("ppa", 200): 6.0}
@@ -177,6 +181,12 @@ def test_of_rigs_under_repair_what_is_not_available_stands_still(available: floa
     assert kilowatts_of(found) == {("ppa", 200): running} | ({("ppa", -1): 4 - running} if still else {})
     assert found.moment is not None
     assert sum(work for work, _ in found.moment.groups.values()) == pytest.approx(running / 20)
+
+
+def test_a_rig_under_repair_in_a_block_of_power_stands_still_in_it_too() -> None:
+    in_block = replace(BARE, tariffs={"ppa": TariffOverrides(block_tariff="base", block_kilowatts=1.0)})
+    found = surveyed(kilowatt("a"), site_settings=in_block, repairs=("a",), mining_availability=0.75)
+    assert kilowatts_of(found) == {("base", 200): 0.75, ("base", -1): 0.25}
 
 
 def test_a_block_of_which_no_power_is_known_is_seen_if_a_rig_answers() -> None:
