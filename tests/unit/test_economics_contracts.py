@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from sites import HASHPRICE, flat_market, price, rig
 
-from exporter.economics.contract import Contract, best
+from exporter.economics.contract import Contract, best, contract_of
 from exporter.economics.lines import cost_lines
 from exporter.economics.margin import RigPricer
 from exporter.economics.settings import (
@@ -48,6 +48,12 @@ def bare(efficiency: float, **changes: Any) -> RigEconomics:
 
 
 # --- what an hour is worth ------------------------------------------------------------------------------------------
+
+
+def test_energy_is_not_sold_at_its_own_tariff() -> None:
+    own = contract_of("ppa", PowerSettings(resale_tariff="ppa"), {"ppa": 0.05}, 0.0)
+    assert own is not None
+    assert own.sale is None
 
 
 def test_owed_energy_that_sells_for_little_is_mined_with() -> None:

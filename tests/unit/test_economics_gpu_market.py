@@ -156,6 +156,12 @@ def test_a_model_and_a_commitment_are_selected() -> None:
     assert value_ai(chosen.ai) == value_ai(site(price_usd_per_gpu_hour=1.2).ai)
 
 
+def test_of_several_models_the_named_one_is_priced() -> None:
+    prices = {"vast": (VAST, replace(VAST, model="B200", price=5.0))}
+    chosen = with_feed_price(site(gpu_model="h100_sxm5"), prices)
+    assert value_ai(chosen.ai) == value_ai(site(price_usd_per_gpu_hour={"low": 1.6, "base": 2.0, "high": 2.7}).ai)
+
+
 def test_a_figure_of_the_operator_has_no_feed() -> None:
     typed = site(price_usd_per_gpu_hour=2.0)
     assert pricing_feed(typed) is None

@@ -151,6 +151,10 @@ def test_a_cost_of_capacity_is_shared_by_the_running_kilowatts_of_a_block() -> N
     assert (north, south) == pytest.approx((84 * 0.06, 84 * 0.07))
 
 
+def test_a_hashrate_below_0_is_unknown() -> None:
+    assert price(rig(hashrate=-1.0)).revenue is None
+
+
 def test_a_rig_that_never_hashed_well_would_run_by_its_nameplate() -> None:
     silent = rig(hashrate=None, last_good=LastGood(hashrate=0.0, power=50.0, observed_at=NOW), facts=RATED)
     assert price(silent).potential_power == pytest.approx(3_600 * 1.03)

@@ -206,6 +206,8 @@ def test_points_above_the_limits_are_not_allowed() -> None:
     assert [point.name for point in curve_with(exactly).hull] == ["a", "b"]
     forbidden = PointList(points=(replace(low, allowed=False), *others), power_limit=3_000.0)
     assert [point.name for point in curve_with(replace(points, listed=forbidden)).hull] == ["b"]
+    measured = replace(points, listed=forbidden, learned=(*points.learned, learned("a", 100, 2_000)))
+    assert [point.name for point in curve_with(measured).hull] == ["b"]
 
 
 def test_hostile_points_are_left_out() -> None:

@@ -1,7 +1,7 @@
 """The whole site: blocks are sums of rigs, and nothing but finite numbers ever leaves."""
 
 from dataclasses import fields, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from math import isfinite
 from typing import Any
 
@@ -9,20 +9,27 @@ import calculator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from operating_points import candidate
 from sites import LEASE, NOW, SITE, decided, flat_market, network, rig, site
 from test_economics_books import contract
 
+from exporter.economics.points import Curve
 from exporter.economics.settings import (
     AiSettings,
     Band,
+    Basis,
+    EconomicsSettings,
     GpuEconomicsSettings,
+    GpuMarketSettings,
+    OtherCost,
     PowerSettings,
     SiteSettings,
     TariffOverrides,
 )
-from exporter.economics.site import price_on, price_site
+from exporter.economics.site import per_kilowatt_year, price_on, price_site
+from exporter.economics.values import MarketEconomics
 from exporter.model.fleet import UNASSIGNED, Block
-from exporter.model.readings import GpuReading, Reading, RigIdentity
+from exporter.model.readings import Commitment, GpuPrice, GpuReading, Reading, RigIdentity
 from exporter.model.snapshot import LastGood, RigSnapshot, SiteSnapshot, TariffPrice
 
 
@@ -37,6 +44,85 @@ def test_a_block_is_the_sum_of_its_priced_rigs() -> None:
     assert block.hashrate == 500e12
     assert block.avoidable_loss == pytest.approx(-(b.margin or 0))
     assert block.margin_per_kwh == pytest.approx((block.margin or 0) / (24 * 1.03 * 6.75))
+
+
+def test_a_block_sums_up_what_its_rigs_draw_cost_and_could_earn() -> None:
+    settings = SiteSettings(
+        tariff="ppa",
+        economics=EconomicsSettings(opex_usd_per_kilowatt_month=6),
+        power=PowerSettings(nameplate_error=0.1, resale_tariff="spot"),
+    )
+    rated = rig(name="c", hashrate=None, facts={"rated_hashrate": 200e12, "rated_power": 3_600.0})
+    unpriced = replace(rig(), rig=replace(rig().rig, name="d", tariff="unknown"))
+    snapshot = site(
+        rig(name="a"),
+        rig(name="b", hashrate=0.0, power=20.0, last_good=LastGood(hashrate=100e12, power=3_000.0, observed_at=NOW)),
+        replace(rated, expected_mining=False),
+        unpriced,
+        tariffs={"ppa": TariffPrice(0.05), "spot": TariffPrice(0.09)},
+    )
+    economics = price_site(snapshot, settings)
+    block, rigs = economics.blocks[0], economics.rigs
+    assert block.power == 7_020.0
+    assert block.billed_power == pytest.approx(3_520.0)  # of the two that are priced as they run
+    for name in ("potential_revenue", "potential_power", "sale_income", "allin_cost", "nameplate_doubt"):
+        known = [figure for each in rigs[:3] if (figure := getattr(each, name)) is not None]
+        assert getattr(block, name) == pytest.approx(sum(known)) != 0
+    work = sum(each.potential_work or 0.0 for each in rigs if each.allin_cost is not None)
+    assert rigs[3].potential_work is not None
+    assert block.allin_breakeven_hashprice == pytest.approx((block.allin_cost or 0.0) / work)
+    mined = work * (economics.market.payout_btc or 0.0)
+    assert block.allin_cost_per_bitcoin == pytest.approx((block.allin_cost or 0.0) / mined)
+    unknown = price_on(MarketEconomics(), snapshot, settings).blocks[0]
+    assert unknown.allin_cost == block.allin_cost
+    assert unknown.allin_cost_per_bitcoin is None
+
+
+def test_costs_that_end_at_a_conversion_are_those_of_each_tariff() -> None:
+    """A rig whose power is not known counts at the mean of the others."""
+    costs = EconomicsSettings(opex_usd_per_kilowatt_month=7.3)  # $0.01 per kWh
+    grid = replace(rig(power=None), rig=replace(rig().rig, name="b", tariff="grid"))
+    settings = SiteSettings(
+        tariff="ppa", economics=costs, tariffs={"grid": TariffOverrides(opex_usd_per_kilowatt_month=73)}
+    )
+    snapshot = site(rig(name="a", power=1_000.0), rig(name="c", power=3_000.0), grid, blocks=(Block(name="north"),))
+    block = price_site(snapshot, settings).blocks[0]
+    assert block.ending_costs == {"opex": pytest.approx(24 * (4.0 * 0.01 + 2.0 * 0.1))}
+    capacity = replace(settings, economics=costs.model_copy(update={"basis": {"opex": Basis.CAPACITY}}))
+    assert price_site(snapshot, capacity).blocks[0].ending_costs == block.ending_costs  # of a block without capacity
+    dark = site(rig(power=None), blocks=(Block(name="north"),))
+    assert price_site(dark, settings).blocks[0].ending_costs == {}
+
+
+def test_a_rig_at_a_cost_of_capacity_is_judged_at_its_best_point_too() -> None:
+    cost = OtherCost(name="space", usd_per_kilowatt_month=7.3, basis=Basis.CAPACITY)
+    settings = SiteSettings(tariff="ppa", economics=EconomicsSettings(other_costs=(cost,)))
+    low = Curve.of([candidate("low", 150.0, 2_000.0)])
+    snapshot = site(rig(reject_ratio=0.0), tariffs={"ppa": TariffPrice(0.09)})
+    (best,) = price_site(snapshot, settings, {"a-01": low}).rigs
+    assert best.potential_work == pytest.approx(0.15)
+
+
+def test_energy_is_owed_until_the_contract_ends() -> None:
+    for last, worth in ((date(2020, 1, 1), 0.05), (date(2099, 1, 1), 0.0)):
+        own = {"ppa": TariffOverrides(take_or_pay=True, take_or_pay_until=last)}
+        (priced,) = price_site(site(rig()), SiteSettings(tariff="ppa", tariffs=own)).rigs
+        assert priced.marginal_price == worth
+
+
+def test_the_gpus_of_a_site_are_valued_by_its_feeds() -> None:
+    market = GpuMarketSettings(feed="vast", model="H100 SXM", utilization=0.7, kilowatts_per_gpu=1.275)
+    gpu = GpuReading(gpu="GPU-0", model="NVIDIA H100 80GB HBM3", hostname="node-1", power=120.0, allocated=False)
+    feeds = {"vast": (GpuPrice(model="H100 SXM", commitment=Commitment.FIRM, price=2.0),)}
+    settings = SiteSettings(tariff="ppa", gpus=GpuEconomicsSettings(market=(market,), host_watts=300, pue=1.3))
+    (priced,) = price_site(site(gpus=(gpu,), ai_prices=feeds), settings).gpus
+    assert priced.market_value == pytest.approx(48.0)
+
+
+def test_a_flow_per_kilowatt_needs_kilowatts() -> None:
+    assert per_kilowatt_year(2.0, 1_000.0) == 730.0
+    assert per_kilowatt_year(2.0, None) is None
+    assert per_kilowatt_year(2.0, 0.0) is None
 
 
 def test_hashes_of_another_algorithm_are_never_priced_as_bitcoins() -> None:
@@ -88,6 +174,7 @@ def test_mining_over_the_rigs_life_stands_beside_the_lease() -> None:
     assert value is not None
     assert 0 < value < 228
     assert price_site(site(rig()), SITE).blocks[0].mining_value is None
+    assert price_site(site(rig(), tariffs={}), settings).blocks[0].mining_value is None  # its power has no price
 
     def ahead(**changes: Any) -> float | None:
         market = replace(flat_market(), **({"halving_time": NOW, "subsidy_share": 0.9} | changes))
@@ -157,6 +244,17 @@ def test_only_the_block_that_owes_energy_pays_for_it_while_ai_is_built() -> None
     owing, free = ai_of_blocks(rig(), south, own={"ppa": OWED}, prices={"ppa": 0.02, "grid": 0.05})
     assert owing == pytest.approx((plain_ai() - while_building(0.02),) * 2)
     assert free == pytest.approx((plain_ai(),) * 2)
+
+
+def test_a_rig_of_unknown_power_owes_the_mean_and_each_scenario_its_own_share() -> None:
+    lease = BUILT_IN_A_YEAR.model_copy(update={"discount_rate": Band(low=0.08, base=0.1, high=0.12)})
+    snapshot = [rig(name="a"), rig(name="b", power=None)]
+    ((base, low),) = ai_of_blocks(*snapshot, own={"ppa": OWED}, prices={"ppa": 0.02}, lease=lease)
+    ((free_base, free_low),) = ai_of_blocks(*snapshot, own={}, prices={"ppa": 0.02}, lease=lease)
+    assert None not in (base, low, free_base, free_low)
+    owed, owed_low = (free_base or 0) - (base or 0), (free_low or 0) - (low or 0)
+    assert owed == pytest.approx(while_building(0.02))
+    assert owed_low != pytest.approx(owed)
 
 
 def test_of_a_block_and_index_only_what_is_billed_as_the_block_is_owed() -> None:

@@ -226,7 +226,7 @@ class Solver:
 
     def _plan(self, placed: _Placed, bound: float) -> Plan:
         over, under = self._misses(placed.paths)
-        worst = [max(0.0, *misses) for misses in zip(*over, *under, strict=True)] or [0.0] * len(self._hours)
+        worst = [max(misses) for misses in zip(*over, *under, strict=True)] or [0.0] * len(self._hours)
         value = sum(path.value for path in placed.paths)
         return Plan(
             problem=self._problem,
