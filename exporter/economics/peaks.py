@@ -138,7 +138,7 @@ class PeakSettings(SettingsGroup):
             return day.replace(day=1), _month_end(day)
         first = date(day.year - (day.month < self.season_begins), self.season_begins, 1)
         last = max(self.months, key=lambda month: (month < self.season_begins, month))
-        return first, _month_end(date(first.year + (last < self.season_begins), last, 1))
+        return first, _month_end(first.replace(year=first.year + (last < self.season_begins), month=last))
 
 
 def _month_end(day: date) -> date:

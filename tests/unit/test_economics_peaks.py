@@ -140,6 +140,8 @@ def test_a_month_has_its_own_peak_and_a_season_its_highest_days() -> None:
     assert ici.period(date(2026, 5, 1)) == (date(2026, 5, 1), date(2027, 4, 30))
     winter = settings("custom", monthly=False, months=(2, 12, 1), season_begins=12)
     assert winter.period(date(2028, 1, 31)) == (date(2027, 12, 1), date(2028, 2, 29))
+    july = settings("custom", monthly=False, months=(7,), season_begins=7)
+    assert july.period(TODAY) == (date(2026, 7, 1), date(2026, 7, 31))
 
 
 @pytest.mark.parametrize(
