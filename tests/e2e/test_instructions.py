@@ -1,7 +1,7 @@
 """Rendering and polls need no more instructions than they did: a gate that no neighbour on the machine can move.
 
 Each limit is of a ratio of two counts in one run, so that it holds for every build of Python. 18.0 was measured for
-rendering; polls need 2.3, 2.1 and 2.7 times the instructions of their floor. Move a limit only for something that is
+rendering; polls need 2.1, 2.0 and 2.6 times the instructions of their floor. Move a limit only for something that is
 worth its CPU time.
 """
 
