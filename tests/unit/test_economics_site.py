@@ -287,9 +287,9 @@ def test_energy_that_is_owed_for_half_of_the_building_time_costs_that_half() -> 
 
 
 def test_a_site_that_pays_its_tenants_energy_pays_what_it_owes_and_no_more() -> None:
-    other = replace(rig(), rig=replace(rig().rig, name="b", tariff="grid"))
+    other = replace(rig(power=7_000.0), rig=replace(rig().rig, name="b", tariff="grid"))
     owing = while_building(0.02) + 0.02 * 8_760 / 1.1
-    for own, share in (({"ppa": OWED}, 0.5), ({"ppa": OWED, "grid": OWED}, 1.0)):
+    for own, share in (({"ppa": OWED}, 1 / 3), ({"ppa": OWED, "grid": OWED}, 1.0)):
         (value,) = ai_of_blocks(rig(), other, own=own, prices={"ppa": 0.02, "grid": 0.02}, lease=PAYING_ENERGY)
         assert value == pytest.approx((plain_ai() - share * owing,) * 2)
 
