@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 
 import pytest
 import structlog
@@ -13,14 +11,11 @@ from own_network import fresh_network
 
 from exporter.simulation.site import SimulatedSite
 
-HIGHER_PORTS = any(Path(folder).name == "any_user" for folder in sys.path)
-"""Whether higher ports stand for those below 1024, of which uvloop knows nothing: it makes its own sockets."""
-
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Test on the loop that the exporter runs on, whose transports are not those of asyncio."""
-    on_asyncio = HIGHER_PORTS and not item.path.name.startswith("test_server")
-    return {"loop": asyncio.new_event_loop if on_asyncio else uvloop.new_event_loop}
+    """Test the server on the loop that it runs on, whose transports are not those of asyncio."""
+    is_server = item.path.name.startswith("test_server")
+    return {"loop": uvloop.Loop if is_server else asyncio.new_event_loop}
 
 
 @pytest.fixture(autouse=True)
