@@ -4,13 +4,12 @@ A contract has two prices: the bill price, which is what each used kilowatt-hour
 price, which is what a kilowatt-hour is worth if it is not used. They differ where energy is owed or can be sold.
 """
 
-from calendar import timegm
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from exporter.economics.settings import PowerSettings
-from exporter.model.units import SECONDS_PER_DAY
+from exporter.model.units import SECONDS_PER_DAY, midnight
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +90,7 @@ def owed_seconds(power: PowerSettings, now: float) -> float | None:
     last = power.take_or_pay_until
     if last is None:
         return None
-    return max(timegm(last.timetuple()) + SECONDS_PER_DAY - now, 0.0)
+    return max(midnight(last) + SECONDS_PER_DAY - now, 0.0)
 
 
 def best(revenue: float, kwh: float, contract: Contract) -> float:

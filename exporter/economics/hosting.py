@@ -6,7 +6,7 @@ Amounts are decimal US dollars. Each line is rounded once, half up, to cents; th
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from math import inf
@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 
 from exporter.economics.settings import PayoutScheme, Plausible, PlausibleSettings
 from exporter.model.fields import Ratio
+from exporter.model.units import midnight
 
 WINDOW_SECONDS: Final = 300.0
 """A rig's time is divided into windows of five minutes; each has one class."""
@@ -104,12 +105,12 @@ class ContractSettings(PlausibleSettings):
     @property
     def start(self) -> float:
         """When the contract begins, unix seconds; minus infinity without a first day."""
-        return -inf if self.since is None else _midnight(self.since, self.timezone)
+        return -inf if self.since is None else midnight(self.since, self.timezone)
 
     @property
     def end(self) -> float:
         """When the contract ends, unix seconds; infinity without a last day."""
-        return inf if self.until is None else _midnight(self.until + timedelta(days=1), self.timezone)
+        return inf if self.until is None else midnight(self.until + timedelta(days=1), self.timezone)
 
     @model_validator(mode="after")
     def _begins_before_it_ends(self) -> Self:
@@ -125,10 +126,6 @@ class ContractSettings(PlausibleSettings):
                 "charges nothing: set usd_per_kilowatt_hour, usd_per_kilowatt_month, pass_through or revenue_share"
             )
         return self
-
-
-def _midnight(day: date, zone: ZoneInfo) -> float:
-    return datetime.combine(day, time.min, zone).timestamp()
 
 
 # --- the use of a period --------------------------------------------------------------------------------------------

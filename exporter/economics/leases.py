@@ -1,13 +1,18 @@
 """What signed AI leases earn, firm and curtailable power apart."""
 
-from calendar import timegm
 from collections.abc import Iterator, Mapping
-from datetime import date
 
 from exporter.economics.settings import AiLeaseSettings
 from exporter.economics.values import LeaseEconomics
 from exporter.model.readings import Commitment
-from exporter.model.units import DAYS_PER_YEAR, HOURS_PER_YEAR, MONTHS_PER_YEAR, SECONDS_PER_DAY, WATTS_PER_KILOWATT
+from exporter.model.units import (
+    DAYS_PER_YEAR,
+    HOURS_PER_YEAR,
+    MONTHS_PER_YEAR,
+    SECONDS_PER_DAY,
+    WATTS_PER_KILOWATT,
+    midnight,
+)
 
 
 def price_leases(leases: Mapping[str, AiLeaseSettings], now: float) -> tuple[LeaseEconomics, ...]:
@@ -16,7 +21,7 @@ def price_leases(leases: Mapping[str, AiLeaseSettings], now: float) -> tuple[Lea
 
 
 def _parts(name: str, lease: AiLeaseSettings, now: float) -> Iterator[LeaseEconomics]:
-    due = _begin(lease.start) <= now and (lease.end is None or now < _begin(lease.end) + SECONDS_PER_DAY)
+    due = midnight(lease.start) <= now and (lease.end is None or now < midnight(lease.end) + SECONDS_PER_DAY)
     for commitment, kilowatts, rent, value in (
         (Commitment.FIRM, lease.firm_kilowatts, _firm_rent(lease), _firm_rent(lease)),
         (Commitment.INTERRUPTIBLE, lease.curtailable_kilowatts, _curtailable_rent(lease), curtailable_value(lease)),
@@ -26,7 +31,7 @@ def _parts(name: str, lease: AiLeaseSettings, now: float) -> Iterator[LeaseEcono
                 lease=name,
                 tenant=lease.tenant or name,
                 commitment=commitment,
-                start=_begin(lease.start),
+                start=midnight(lease.start),
                 power=kilowatts * WATTS_PER_KILOWATT,
                 revenue=rent * kilowatts / DAYS_PER_YEAR if due else 0.0,
                 value_per_kilowatt_year=value,
@@ -46,7 +51,3 @@ def _curtailable_rent(lease: AiLeaseSettings) -> float:
 def curtailable_value(lease: AiLeaseSettings) -> float:
     """Return what a curtailable IT kW is worth per year: its rent, and what the programme pays for the power cut."""
     return _curtailable_rent(lease) + lease.response_usd_per_kilowatt_year * (1 - lease.throttled_power_ratio)
-
-
-def _begin(day: date) -> float:
-    return float(timegm(day.timetuple()))

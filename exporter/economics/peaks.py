@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 
 from exporter.model.fields import Duration, SettingsGroup
 from exporter.model.readings import LoadPoint, PriceSlot, SystemLoad
-from exporter.model.units import SECONDS_PER_HOUR, WATTS_PER_KILOWATT
+from exporter.model.units import SECONDS_PER_HOUR, WATTS_PER_KILOWATT, midnight
 
 _SHAPE_ERROR: Final = 0.005  # by how much a forecast errs from one interval to the next, as a share of load
 _LEAST_SPREAD: Final = 0.005  # of the peaks of days, as a share of their mean
@@ -340,9 +340,7 @@ def _judge_day(
 ) -> list[PeakInterval] | None:
     """Return the intervals of a day from now on; None if it is not known how likely they are."""
     interval = settings.interval
-    begin = datetime(day.year, day.month, day.day, tzinfo=settings.timezone).timestamp()
-    following = day + timedelta(days=1)
-    end = datetime(following.year, following.month, following.day, tzinfo=settings.timezone).timestamp()
+    begin, end = midnight(day, settings.timezone), midnight(day + timedelta(days=1), settings.timezone)
     starts = [begin + interval * number for number in range(ceil((end - begin) / interval))]
     open_ones = [start for start in starts if start + interval > now]
     period = settings.period(day)

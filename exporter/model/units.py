@@ -4,6 +4,7 @@ Ours: hashes per second, watts, joules, seconds, celsius, ratios 0-1, US dollars
 """
 
 from collections.abc import Iterable
+from datetime import UTC, date, datetime, time, tzinfo
 from functools import lru_cache
 from math import isfinite
 from typing import Final
@@ -75,6 +76,11 @@ def per_kilowatt_hour(price: float, unit: str) -> float:
         return price / _ENERGY_UNITS[unit]
     except KeyError:
         raise ValueError(f"unknown energy unit {unit!r}") from None
+
+
+def midnight(day: date, zone: tzinfo = UTC) -> float:
+    """Return the unix seconds at which a day begins in a time zone."""
+    return datetime.combine(day, time.min, zone).timestamp()
 
 
 def bitcoins(satoshis: int) -> float:
