@@ -239,7 +239,10 @@ def _leaving(load: Load, swing: Swing, *, stopped: bool) -> float:
 
 
 def _at_boundary(before: Course, load: Load, *, calls: bool) -> bool:
-    """Return whether prices are known ahead, and nothing was called for at the one before."""
+    """Return whether prices are known ahead, and nothing was called for at the one before.
+
+    At an unchanged price what is called for now was called for then.
+    """
     if not calls or not load.ahead or before.price is None:
         return False
     former = load.revenue - before.price * load.kwh

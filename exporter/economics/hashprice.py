@@ -13,7 +13,7 @@ _MAX_TARGET: Final = 0xFFFF << 208
 
 def subsidy_satoshis(height: int) -> int:
     """Return the subsidy of the block at ``height``, in satoshis."""
-    return _INITIAL_SUBSIDY >> height // HALVING_BLOCKS
+    return _INITIAL_SUBSIDY >> (height // HALVING_BLOCKS)
 
 
 def subsidy(height: int) -> float:
@@ -29,13 +29,13 @@ def blocks_until_halving(height: int) -> int:
 def target_from_bits(bits: int) -> int:
     """Unpack a block header's compact target (``nBits``, positive ones only)."""
     exponent, mantissa = bits >> 24, bits & 0x007F_FFFF
-    return mantissa << 8 * exponent >> 24
+    return (mantissa << 8 * exponent) >> 24
 
 
 def bits_from_target(target: int) -> int:
     """Pack a target above 0 as a block header does, rounded down to 23 bits (Core's ``GetCompact``)."""
     size = target.bit_length() // 8 + 1  # bytes, with a bit for the sign
-    return size << 24 | target << 24 >> 8 * size
+    return (size << 24) | (target << 24) >> (8 * size)
 
 
 def difficulty_from_bits(bits: int) -> float:
