@@ -772,14 +772,6 @@ def test_a_rig_without_a_nameplate_is_sold_at_what_it_last_hashed() -> None:
 # --- a block that goes dark -----------------------------------------------------------------------------------------
 
 
-def dark(one: RigSnapshot) -> RigSnapshot:
-    """The same rig without an answer: its potential is known."""
-    value = one.reading.value if one.reading is not None else None
-    assert value is not None
-    assert value.hashrate is not None
-    return replace(one, reading=None, last_good=LastGood(hashrate=value.hashrate, power=value.power, observed_at=NOW))
-
-
 def reassigned(**settings: float) -> Desk:
     """Two rigs in a block that is `reassign` since an hour ago."""
     desk = Desk(of(29.5), of(29.5, name="b"), decision=QUICK.model_copy(update=settings))
@@ -792,7 +784,7 @@ def reassigned(**settings: float) -> Desk:
 def test_a_reassignment_is_held_while_half_of_the_block_is_dark_and_then_lost() -> None:
     desk = reassigned()
     since = desk.now - HOUR
-    desk.rigs = (desk.rigs[0], dark(desk.rigs[1]))
+    desk.rigs = (desk.rigs[0], off(name="b"))
     assert (desk.wait(1).verdict, desk.block.held, desk.block.verdict_since) == (Verdict.REASSIGN, True, since)
     assert desk.state.blocks["north"].blind == HOUR
     assert (desk.wait(1).verdict, desk.block.held, desk.block.verdict_since) == (Verdict.CURTAIL, False, desk.now)
@@ -801,7 +793,7 @@ def test_a_reassignment_is_held_while_half_of_the_block_is_dark_and_then_lost() 
 
 def test_a_reassignment_is_not_lost_by_time_that_was_not_watched() -> None:
     desk = reassigned()
-    desk.rigs = (desk.rigs[0], dark(desk.rigs[1]))
+    desk.rigs = (desk.rigs[0], off(name="b"))
     desk.wait(1)
     assert desk.state.blocks["north"].blind == HOUR
     desk.now += 2 * HOUR
@@ -816,15 +808,15 @@ def test_a_reassignment_is_lost_sooner_by_a_block_of_which_nothing_is_seen(
     seen: int, coverage: float, kept: tuple[bool, bool]
 ) -> None:
     desk = reassigned(coverage=coverage, hold_limit=2 * HOUR)
-    desk.rigs = (*desk.rigs[:seen], *map(dark, desk.rigs[seen:]))
+    desk.rigs = (*desk.rigs[:seen], *(off(name=each.rig.name) for each in desk.rigs[seen:]))
     assert tuple(desk.wait(1) and desk.state.blocks["north"].reassign.on for _ in kept) == kept
     assert desk.state.blocks["north"].blind == (0.0 if coverage == 0.5 else 2 * HOUR)
 
 
 def test_a_block_of_which_nothing_is_seen_is_not_shown_as_reassigned() -> None:
     desk = reassigned()
-    rigs = desk.rigs
-    desk.rigs = tuple(map(dark, rigs))
+    rigs, dark = desk.rigs, (off(), off(name="b"))
+    desk.rigs = dark
     desk.now += 15
     assert (desk.evaluate().verdict, desk.block.dwell) == (Verdict.MINE, 1.0)
     desk.prices = {}
@@ -833,13 +825,13 @@ def test_a_block_of_which_nothing_is_seen_is_not_shown_as_reassigned() -> None:
     desk.rigs, desk.prices = rigs, {"ppa": 0.05}
     desk.now += 15
     assert desk.evaluate().verdict is Verdict.REASSIGN
-    desk.rigs, desk.prices = tuple(map(dark, rigs)), {}
+    desk.rigs, desk.prices = dark, {}
     desk.now += 15
     assert (desk.evaluate().verdict, desk.block.held) == (Verdict.UNKNOWN, False)
 
 
 def test_evidence_of_a_longer_dwell_than_is_set_now_is_shown_as_whole() -> None:
-    desk = Desk(dark(of(29.5)))
+    desk = Desk(off())
     clock = Clock(reassign=Latch(evidence=100 * HOUR), covered_at=desk.now)
     desk.state = DecisionState(evaluated_at=desk.now, blocks={"north": clock})
     assert (desk.evaluate().dwell, desk.block.hindrance) == (1.0, Hindrance.NOT_OBSERVED)
