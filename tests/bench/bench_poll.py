@@ -5,7 +5,8 @@ is ours, the cheapest that we know: no client can do without one.
 
 The simulated site and each contender are processes of their own; compared is each contender's own CPU time, user
 and system, over rounds that take turns. Ours includes a stock Antminer's web pages at their share of one read in ten,
-and keeps connections as the exporter does; beside the floor it does neither.
+and keeps connections as the exporter does; beside the floor it does neither. A Whatsminer's power supply is asked at
+every second poll, also by the floor.
 pyasic runs as its users run it, on asyncio's own loop, with sniffio; the table shows it without, and on uvloop too.
 """
 
@@ -49,6 +50,7 @@ POLLS = {
     "asicrs": 200,
 }
 POLLS_PER_WEB_VISIT = 10
+POLLS_PER_SUPPLY = 2
 NETWORK = "127.40.192.0/20"
 RIVALS = {"pyasic": f"pyasic {version('pyasic')}", "asicrs": f"asic-rs {version('pyasic-rs')}"}
 FLOOR = "connect, send, read, close, parse"
@@ -124,17 +126,25 @@ async def ours(addresses: list[str], *, web_pages: bool = True, most_kept: int =
     visits = getattr(miners._native["antminer"], "_web", {})
     for visit in visits.values():
         visit.due = math.inf
+    supplies = _supplies(miners)
     polls = 0
 
     async def poll(address: str) -> None:
         nonlocal polls
         polls += 1
+        if polls % POLLS_PER_SUPPLY == 0:
+            supplies.pop(address, None)
         if web_pages and polls % POLLS_PER_WEB_VISIT == 0 and address in visits:
             visits[address].due = 0.0
         reading = await miners.read(targets[address], identities[address])
         assert reading.hashrate > 0
 
     return poll
+
+
+def _supplies(miners: Miners) -> dict[str, Any]:
+    """What is kept of the Whatsminers' power supplies, by address."""
+    return getattr(miners._native["whatsminer_v2"], "_supplies", {})
 
 
 async def ours_without_web_pages(addresses: list[str]) -> Poll:
@@ -168,9 +178,13 @@ async def floor(addresses: list[str]) -> Poll:
     """Ask what our reader asks, and parse it."""
     asked = {address: await _questions(address) for address in addresses}
     loop = asyncio.get_running_loop()
+    polls = 0
 
     async def poll(address: str) -> None:
-        for port, request in asked[address]:
+        nonlocal polls
+        polls += 1
+        usual, all_questions = asked[address]
+        for port, request in usual if polls % POLLS_PER_SUPPLY else all_questions:
             answer: asyncio.Future[bytes] = loop.create_future()
             with FastTimeout(CONNECT_SECONDS):
                 transport, _ = await loop.create_connection(partial(_Question, request, answer), address, port)
@@ -182,8 +196,8 @@ async def floor(addresses: list[str]) -> Poll:
     return poll
 
 
-async def _questions(address: str) -> list[tuple[int, bytes]]:
-    """Return the port and the bytes of each request of one of our reads."""
+async def _questions(address: str) -> tuple[list[tuple[int, bytes]], list[tuple[int, bytes]]]:
+    """Return the port and the bytes of each request of one of our reads, without and with the power supply."""
     heard: list[Exchanged] = []
     async with Miners() as miners:
         target = Target(address, Credentials("root", "root"))
@@ -191,8 +205,12 @@ async def _questions(address: str) -> list[tuple[int, bytes]]:
         await miners.read(target, identity)
         listener.set(heard.append)
         await miners.read(target, identity)
+        usual = [(each.port, each.request) for each in heard]
+        heard.clear()
+        _supplies(miners).clear()
+        await miners.read(target, identity)
         listener.set(None)
-    return [(each.port, each.request) for each in heard]
+    return usual, [(each.port, each.request) for each in heard]
 
 
 async def pyasic(addresses: list[str]) -> Poll:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -111,6 +112,28 @@ async def test_a_power_supply_that_does_not_talk_loses_nothing_else(monkeypatch:
     async with serving(TARGET.address, 4028, handle):
         reading = await whatsminer_v2.Reader().read(TARGET, AIR)
     assert (reading.hashrate, reading.power_supply) == (114e12, None)
+
+
+@pytest.mark.parametrize(
+    ("passed", "power", "volts"),
+    [
+        (30, 3_300, 235.0),
+        (30, 3_150, 235.0),  # within 5 %
+        (30, 3_100, 228.0),
+        (30, 3_500, 228.0),
+        (30, None, 228.0),
+        (whatsminer_v2.SUPPLY_SECONDS + 1, 3_300, 228.0),
+    ],
+)
+async def test_a_power_supply_is_asked_at_every_second_read_and_when_the_power_changes(
+    passed: float, power: float | None, volts: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, now = whatsminer_v2.Reader(), 1_000.0
+    monkeypatch.setattr(whatsminer_v2, "time", SimpleNamespace(monotonic=lambda: now))
+    assert (await read_v2(v2(get_psu=PSU), reader=reader)).power_supply.input_voltage == 235.0
+    now += passed
+    later = v2(SUMMARY | {"Power": power}, get_psu=PSU | {"vin": "22800"})
+    assert (await read_v2(later, reader=reader)).power_supply.input_voltage == volts
 
 
 async def test_a_power_supply_that_measures_nothing_is_none() -> None:

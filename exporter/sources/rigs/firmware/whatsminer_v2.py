@@ -4,10 +4,11 @@ Hashrate is ``MHS 1m``; power is measured by the power supply. Commands that beg
 be joined. Builds since 2024 answer ``summary`` under ``Msg`` and serve ``edevs`` in place of ``devs``.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from exporter.model.failures import Failure, Reason
 from exporter.model.models import BITCOIN_ALGORITHM
@@ -21,6 +22,8 @@ from exporter.sources.rigs.seldom import Seldom
 from exporter.sources.rigs.transport import rpc
 
 SLOW_SECONDS: Final = 300.0
+SUPPLY_SECONDS: Final = 45.0
+"""Between two questions to a power supply: at the usual interval it is asked at every second read."""
 _EXTRA_TIMEOUT: Final = 1.0  # s, of a question that a read can do without
 _PARTS: Final = ("summary", "devs", "pools")
 _READ: Final = "+".join(_PARTS)
@@ -30,6 +33,7 @@ _FANS: Final = ("Fan Speed In", "Fan Speed Out")
 _TUNED: Final = TunerState.TUNED  # read once: a member of an Enum takes as long as ten function calls
 _TUNING: Final = TunerState.TUNING
 _MOST_OF_RIG: Final = 1.05
+_SAME_POWER: Final = 0.05  # how far a power may change until the power supply is asked again
 _SUPPLY_SENSORS: Final = ("temp0", "Temp 0", "Temp 1")
 _MAINS: Final = (80.0, 600.0)  # V
 _OFF_BY: Final = 3.0
@@ -61,6 +65,20 @@ class _Slow:
 
     fault_light: bool | None
     suspended: bool | None
+
+
+class _Supply(NamedTuple):
+    """What a power supply measured, and the rig's power at that time."""
+
+    due: float  # monotonic s
+    power: float | None  # W
+    supply: PowerSupply | None
+
+    def holds(self, now: float, power: float | None) -> bool:
+        """Return whether the rig has about the same power, and it is not too long ago."""
+        if power is None or self.power is None:
+            return now < self.due and power is self.power
+        return now < self.due and abs(power - self.power) <= _SAME_POWER * self.power
 
 
 class Reader:
@@ -95,6 +113,7 @@ class Reader:
 
     def __init__(self) -> None:
         self._slow: Seldom[_Slow] = Seldom(SLOW_SECONDS)
+        self._supplies: dict[str, _Supply] = {}  # by address
         self._joined = cgminer.Joined(*_PARTS, usable=lambda answer: bool(_values(answer)))
 
     def recognises(self, answer: Answer) -> bool:
@@ -118,6 +137,7 @@ class Reader:
             raise Failure(Reason.UNSUPPORTED, "its V2 answers have gaps: V3 has more")
         boards = _rows(answers["devs"])
         self._slow.forget(address)
+        self._supplies.pop(address, None)
         return RigIdentity(
             reader=self.name,
             make="WhatsMiner",
@@ -166,7 +186,7 @@ class Reader:
             expected_hashrate=expected,
             power=power,
             power_limit=limit,
-            power_supply=_power_supply(await _extra(address, "get_psu"), power, summary.get("Power Fanspeed")),
+            power_supply=await self._supply(address, power, summary.get("Power Fanspeed")),
             mining=hashrate > 0,
             suspended=slow.suspended,
             power_mode=coerce.text(summary.get("Power Mode")),
@@ -208,6 +228,15 @@ class Reader:
         if summary and not coerce.items(answers["devs"].get("DEVS"), 1):
             answers["devs"] = await cgminer.optional(address, "edevs")
         return answers, summary
+
+    async def _supply(self, address: str, power: float | None, fan_speed: object) -> PowerSupply | None:
+        """Return what the power supply measures, asked every :data:`SUPPLY_SECONDS`, and when the power changes."""
+        now = time.monotonic()
+        kept = self._supplies.get(address)
+        if kept is None or not kept.holds(now, power):
+            supply = _power_supply(await _extra(address, "get_psu"), power, fan_speed)
+            kept = self._supplies[address] = _Supply(now + SUPPLY_SECONDS, power, supply)
+        return kept.supply
 
 
 async def _slowly(address: str) -> _Slow:
