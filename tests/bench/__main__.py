@@ -7,6 +7,7 @@ A bench is a function without arguments that returns a :class:`Result`, listed b
 
 import importlib
 import json
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,7 @@ def found() -> dict[str, Callable[[], Result]]:
 def main(names: list[str]) -> int:
     """Run the benches of these names, or all."""
     configure(LogSettings(level="warning"))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended before its time"))  # and with it what it has started
     benches = found()
     if unknown := set(names) - benches.keys():
         print(f"no such bench: {', '.join(sorted(unknown))}; there are {', '.join(benches)}", file=sys.stderr)

@@ -13,6 +13,7 @@ import os
 import random
 import re
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -168,9 +169,8 @@ class Exporter:
         self.rss = 0
         self.slowest = 0.0
         before, spent, started = self.scrape(), cpu_seconds(self.pid), time.monotonic()
-        after = before
-        for _ in range(MEASURED):
-            after = self.scrape()
+        texts = [self.scrape() for _ in range(MEASURED)]
+        after = texts[-1]
         return {
             "cores": (cpu_seconds(self.pid) - spent) / (time.monotonic() - started),
             "rss": self.rss / 1e6,
@@ -178,7 +178,7 @@ class Exporter:
             "loop_delay_p99": p99("mining_event_loop_delay_seconds", before, after) * 1_000,
             "missed": sum(self.missed(rig) for rig in rigs),
             "series": sum(not line.startswith("#") for line in after.splitlines()),
-            "evaluation": value("mining_evaluation_duration_seconds", after),
+            "evaluation": statistics.median(value("mining_evaluation_duration_seconds", text) for text in texts),
             "evaluation_late": value("mining_evaluation_lateness_seconds", after),
             "scrape_slowest": self.slowest,
         }
