@@ -311,7 +311,8 @@ class PoolWork:
         workers: dict[str, WorkerState] = {}
         for home, rigs in homes.items():
             state = lists.state(home)
-            workers.update((rig.rig.name, state) for rig in rigs)
+            for rig in rigs:
+                workers[rig.rig.name] = state
         known = {name for home in homes for name in home.names}
         return Reconciliation(
             rigs={name: found for (kind, name), found in balances.items() if kind == RIG and name in names},
