@@ -18,6 +18,7 @@ from exporter import __version__
 from exporter.decision.advice import advise
 from exporter.descriptors import share_descriptors
 from exporter.evaluation import Evaluator
+from exporter.huge_pages import keep_huge_pages
 from exporter.inventory.shrink import shrinks
 from exporter.lease import Lease
 from exporter.logs import configure
@@ -226,6 +227,7 @@ async def _be_active(
                 tasks.create_task(feed_watchdog(server.is_stuck), name="watchdog"),
                 tasks.create_task(measure_loop_delay(telemetry), name="loop delay"),
                 tasks.create_task(collect_garbage(), name="garbage"),
+                tasks.create_task(keep_huge_pages(), name="huge pages"),
             ]
             running.append(tasks.create_task(_fill_history(evaluator, context, telemetry), name="backfill"))
             if reload is not None and signals.reload is not None:
