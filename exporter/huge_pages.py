@@ -38,7 +38,8 @@ def use_huge_pages() -> None:
         return
     size = int((_SETTINGS / "hpage_pmd_size").read_text(encoding="ascii"))
     advise = ctypes.CDLL(None).madvise
-    for start_text, end_text, resident_kilobytes in _ANONYMOUS.findall(_MAPPINGS.read_text(encoding="utf-8")):
+    mappings = _MAPPINGS.read_text(encoding="utf-8", errors="replace")  # with the names of mapped files
+    for start_text, end_text, resident_kilobytes in _ANONYMOUS.findall(mappings):
         start, end = int(start_text, 16), int(end_text, 16)
         first, last = -(-start // size) * size, end // size * size
         if first < last and int(resident_kilobytes) * 1024 >= _IN_USE * (end - start):
