@@ -33,6 +33,7 @@ from exporter.simulation.site import SimulatedSite
 from exporter.sources.rigs.contract import Target
 from exporter.sources.rigs.fast_timeout import FastTimeout
 from exporter.sources.rigs.reader import Miners
+from exporter.sources.rigs.seldom import Seldom
 from exporter.sources.rigs.transport import CONNECT_SECONDS, Exchanged, listener
 from tests.bench.result import Result
 
@@ -133,7 +134,7 @@ async def ours(addresses: list[str], *, web_pages: bool = True, most_kept: int =
         nonlocal polls
         polls += 1
         if polls % POLLS_PER_SUPPLY == 0:
-            supplies.pop(address, None)
+            supplies.forget(address)
         if web_pages and polls % POLLS_PER_WEB_VISIT == 0 and address in visits:
             visits[address].due = 0.0
         reading = await miners.read(targets[address], identities[address])
@@ -142,9 +143,10 @@ async def ours(addresses: list[str], *, web_pages: bool = True, most_kept: int =
     return poll
 
 
-def _supplies(miners: Miners) -> dict[str, Any]:
-    """What is kept of the Whatsminers' power supplies, by address."""
-    return getattr(miners._native["whatsminer_v2"], "_supplies", {})
+def _supplies(miners: Miners) -> Seldom[Any]:
+    """What is kept of the Whatsminers' power supplies."""
+    supplies: Seldom[Any] = vars(miners._native["whatsminer_v2"])["_supplies"]
+    return supplies
 
 
 async def ours_without_web_pages(addresses: list[str]) -> Poll:
@@ -207,7 +209,7 @@ async def _questions(address: str) -> tuple[list[tuple[int, bytes]], list[tuple[
         await miners.read(target, identity)
         usual = [(each.port, each.request) for each in heard]
         heard.clear()
-        _supplies(miners).clear()
+        _supplies(miners).forget(address)
         await miners.read(target, identity)
         listener.set(None)
     return usual, [(each.port, each.request) for each in heard]

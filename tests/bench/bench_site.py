@@ -169,8 +169,10 @@ class Exporter:
         self.rss = 0
         self.slowest = 0.0
         before, spent, started = self.scrape(), cpu_seconds(self.pid), time.monotonic()
-        texts = [self.scrape() for _ in range(MEASURED)]
-        after = texts[-1]
+        after, evaluations = before, []
+        for _ in range(MEASURED):
+            after = self.scrape()
+            evaluations.append(value("mining_evaluation_duration_seconds", after))
         return {
             "cores": (cpu_seconds(self.pid) - spent) / (time.monotonic() - started),
             "rss": self.rss / 1e6,
@@ -178,7 +180,7 @@ class Exporter:
             "loop_delay_p99": p99("mining_event_loop_delay_seconds", before, after) * 1_000,
             "missed": sum(self.missed(rig) for rig in rigs),
             "series": sum(not line.startswith("#") for line in after.splitlines()),
-            "evaluation": statistics.median(value("mining_evaluation_duration_seconds", text) for text in texts),
+            "evaluation": statistics.median(evaluations),
             "evaluation_late": value("mining_evaluation_lateness_seconds", after),
             "scrape_slowest": self.slowest,
         }

@@ -129,7 +129,7 @@ async def test_a_power_supply_is_asked_at_every_second_read_and_when_the_power_c
     passed: float, power: float | None, volts: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reader, now = whatsminer_v2.Reader(), 1_000.0
-    monkeypatch.setattr(whatsminer_v2, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr("exporter.sources.rigs.seldom.time", SimpleNamespace(monotonic=lambda: now))
     assert (await read_v2(v2(get_psu=PSU), reader=reader)).power_supply.input_voltage == 235.0
     now += passed
     later = v2(SUMMARY | {"Power": power}, get_psu=PSU | {"vin": "22800"})

@@ -4,7 +4,6 @@ Hashrate is ``MHS 1m``; power is measured by the power supply. Commands that beg
 be joined. Builds since 2024 answer ``summary`` under ``Msg`` and serve ``edevs`` in place of ``devs``.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -70,15 +69,8 @@ class _Slow:
 class _Supply(NamedTuple):
     """What a power supply measured, and the rig's power at that time."""
 
-    due: float  # monotonic s
     power: float | None  # W
     supply: PowerSupply | None
-
-    def holds(self, now: float, power: float | None) -> bool:
-        """Return whether the rig has about the same power, and it is not too long ago."""
-        if power is None or self.power is None:
-            return now < self.due and power is self.power
-        return now < self.due and abs(power - self.power) <= _SAME_POWER * self.power
 
 
 class Reader:
@@ -113,7 +105,7 @@ class Reader:
 
     def __init__(self) -> None:
         self._slow: Seldom[_Slow] = Seldom(SLOW_SECONDS)
-        self._supplies: dict[str, _Supply] = {}  # by address
+        self._supplies: Seldom[_Supply] = Seldom(SUPPLY_SECONDS)
         self._joined = cgminer.Joined(*_PARTS, usable=lambda answer: bool(_values(answer)))
 
     def recognises(self, answer: Answer) -> bool:
@@ -137,7 +129,7 @@ class Reader:
             raise Failure(Reason.UNSUPPORTED, "its V2 answers have gaps: V3 has more")
         boards = _rows(answers["devs"])
         self._slow.forget(address)
-        self._supplies.pop(address, None)
+        self._supplies.forget(address)
         return RigIdentity(
             reader=self.name,
             make="WhatsMiner",
@@ -231,11 +223,10 @@ class Reader:
 
     async def _supply(self, address: str, power: float | None, fan_speed: object) -> PowerSupply | None:
         """Return what the power supply measures, asked every :data:`SUPPLY_SECONDS`, and when the power changes."""
-        now = time.monotonic()
-        kept = self._supplies.get(address)
-        if kept is None or not kept.holds(now, power):
-            supply = _power_supply(await _extra(address, "get_psu"), power, fan_speed)
-            kept = self._supplies[address] = _Supply(now + SUPPLY_SECONDS, power, supply)
+        kept = self._supplies.kept(address, None)
+        if kept is None or not _about(power, kept.power):
+            kept = _Supply(power, _power_supply(await _extra(address, "get_psu"), power, fan_speed))
+            self._supplies.keep(address, None, kept)
         return kept.supply
 
 
@@ -337,6 +328,13 @@ _SUPPLY: Final = coerce.table(
     ("Pout", coerce.watts),
     *((key, coerce.celsius) for key in _SUPPLY_SENSORS),
 )
+
+
+def _about(power: float | None, before: float | None) -> bool:
+    """Return whether a rig has the power that it had before, or near it, or had none that is known."""
+    if power is None or before is None:
+        return power is before
+    return abs(power - before) <= _SAME_POWER * before
 
 
 def _agree(power: float | None, other: float | None) -> bool:
