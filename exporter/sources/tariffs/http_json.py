@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from exporter.model.failures import Failure, Reason
 from exporter.model.fields import Duration
 from exporter.model.readings import PriceSlot, Reading
-from exporter.model.units import per_kilowatt_hour
+from exporter.model.units import midnight, per_kilowatt_hour
 from exporter.sources.contract import SourceContext, number, translating
 from exporter.sources.http import Answer, HttpSettings, HttpSource
 from exporter.sources.jmespaths import Expression, search
@@ -158,10 +158,10 @@ class HttpSlots(HttpSource[Settings]):
 
     def _placeholders(self, day: date) -> dict[str, str]:
         settings = self._settings
-        monday = datetime.combine(day - timedelta(days=day.weekday()), datetime.min.time(), settings.timezone)
+        monday = midnight(day - timedelta(days=day.weekday()), settings.timezone)
         near = range(-_FARTHEST_DAY, _FARTHEST_DAY + 1)
         dates = {f"date{ahead:+d}": (day + timedelta(days=ahead)).strftime(settings.date_format) for ahead in near}
-        week = f"{monday.timestamp() * 1000:.0f}"
+        week = f"{monday * 1000:.0f}"
         return dates | {"date": day.strftime(settings.date_format), "week_milliseconds": week}
 
     def _slots_of(self, answer: Answer, day: date, now: float) -> list[PriceSlot]:
@@ -262,8 +262,8 @@ class HttpSlots(HttpSource[Settings]):
                 raise ValueError(f"column {settings.hour_ending!r}: {error}") from None
             if not 1 <= hour <= _MOST_HOURS:
                 raise ValueError(f"column {settings.hour_ending!r}: {hour} is not an hour from 1 to {_MOST_HOURS}")
-            midnight = datetime.combine(day, datetime.min.time(), settings.timezone).timestamp()
-            return _Times(row, midnight + (hour - 1) * _HOUR, midnight + hour * _HOUR)
+            began = midnight(day, settings.timezone)
+            return _Times(row, began + (hour - 1) * _HOUR, began + hour * _HOUR)
         read: list[datetime | float | None] = []
         for column, value in ((settings.start, row.start), (settings.end, row.end)):
             try:
